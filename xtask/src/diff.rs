@@ -3,7 +3,8 @@
 //! Exit codes, standard output, every dump and installed trees are compared; texts on standard error are not. A
 //! difference is shrunk to a small project and printed.
 //!
-//! `--expressions` compares values of expressions instead, hundreds in one project.
+//! `--expressions` compares values of expressions instead, hundreds in one project. `--messages` compares standard error
+//! in all situations of `crates/cli/tests/diagnostics` and records what the reference says.
 
 mod expressions;
 
@@ -24,6 +25,11 @@ use taut_testkit::{Case, Rng, Tool, random_case, shrink};
 ///
 /// If there is no reference here, or a difference is found.
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    if let [option] = args
+        && option == "--messages"
+    {
+        return messages();
+    }
     let (mut cases, mut seed, mut build, mut tries) = (100_u64, 0_u64, true, 400);
     let (mut out, mut rest, mut single) = (None::<PathBuf>, args, None::<u64>);
     while let [option, value, tail @ ..] = rest {
@@ -70,6 +76,27 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     println!("{cases} cases, {good} of them without error, {different} differ");
     if different > 0 {
         bail!("taut and the reference differ");
+    }
+    Ok(())
+}
+
+/// Compares messages: the test of the recorded ones records them, and prints how many are equal and which are not.
+fn messages() -> Result<()> {
+    Tool::reference().context("the reference is not installed here: name its binary in TAUT_REFERENCE")?;
+    let mut test = cargo::cargo();
+    test.args([
+        "test",
+        "--quiet",
+        "--package",
+        "taut",
+        "--test",
+        "diagnostics",
+        "reference",
+        "--",
+        "--nocapture",
+    ]);
+    if !test.env("TAUT_RECORD", "1").status()?.success() {
+        bail!("the messages cannot be compared");
     }
     Ok(())
 }

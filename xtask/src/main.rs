@@ -28,6 +28,7 @@ cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
   ci                   every check a change must pass
+  diff --messages
   diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
                        random projects or expressions, taut and the reference side by side
   fuzz TARGET [SECONDS]

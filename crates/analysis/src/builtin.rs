@@ -10,7 +10,10 @@ use taut_engine::{Cx, Fail};
 use taut_value::NamedTarget;
 
 use crate::{
-    AnalysedTarget, ConfiguredTarget, ModuleEntry, Workspace, problem::beside, scope::Scope,
+    AnalysedTarget, ConfiguredTarget, ModuleEntry, Workspace,
+    problem::{after_warnings, below, beside},
+    reference::RuleKind,
+    scope::Scope,
     vocabulary::Builtin,
 };
 
@@ -22,9 +25,15 @@ pub(crate) async fn evaluate(
     entry: &ModuleEntry,
     rule: Builtin,
 ) -> Result<AnalysedTarget, Fail> {
-    let scope = Scope::new(workspace, cx, target, named, entry, rule.all_fields())?;
+    let step = || {
+        let target = target.in_reference(workspace.log_limit);
+        format!("While evaluating {} target {target}:", rule.name())
+    };
+    let scope = Scope::new(workspace, cx, target, named, entry, RuleKind::Builtin(rule))?;
     let warnings = scope.warnings.clone();
-    by_rule(scope, rule).await.map_err(|failure| beside(failure, &warnings))
+    let analysed = by_rule(scope, rule).await;
+    let failed = |failure| after_warnings(below(beside(failure, &warnings), step), &warnings);
+    analysed.map_err(failed)
 }
 
 async fn by_rule(mut scope: Scope<'_>, rule: Builtin) -> Result<AnalysedTarget, Fail> {

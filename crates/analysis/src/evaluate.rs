@@ -10,7 +10,7 @@ use crate::{
     AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, TargetRule,
     Workspace, builtin, facets, missing,
     module::KEEP_VALUES,
-    problem::{fail, fail_unrecorded, settle},
+    problem::{below, fail, fail_unrecorded, once, settle},
     source, user,
     vocabulary::Builtin,
     workspace::module_file,
@@ -38,7 +38,7 @@ impl Rule for TargetRule {
             // Messages contain values shortened to the limit, so they depend on it.
             cx.depend::<LogLimitRule>(LogLimit);
         }
-        let analysed = analysed?;
+        let analysed = analysed.map_err(|failure| once(failure, || target.to_string()))?;
         for finding in Finding::of(target, &analysed, &workspace.repositories.roots) {
             cx.mention(finding);
         }
@@ -102,7 +102,11 @@ impl TargetRule {
         }
         let module = module_file(&repository.target_root, &named.module, &repository.target_file_name);
         let entry = match cx.part(module.clone(), EntryPart(named.name.clone())).await {
-            Err(failure) => return Err(missing::missing_module(workspace, cx, named, &module, failure).await),
+            Err(failure) => {
+                let failure = missing::missing_module(workspace, cx, named, &module, failure).await;
+                let name = target.name.to_json();
+                return Err(below(failure, || format!("While searching targets description for {name}:")));
+            }
             Ok(entry) => entry,
         };
         match entry {
@@ -143,14 +147,19 @@ async fn defined(
     }
     let kind: Value = taut_expr::json_to_value(kind);
     let rule = crate::parse_name(&kind, workspace.names(named)).map_err(|why| {
-        let mut diagnostic = why.into_diagnostic().at(entry.location(Some("type")));
+        // As it is written in JSON, where whole numbers have no decimal point.
+        let json = taut_expr::abbreviate(&kind, 1 << 16);
+        let step = format!("Parsing rule name {json} for target {name} failed with:");
+        let mut diagnostic = why.of_json(&kind).below(&step).at(entry.location(Some("type")));
         diagnostic.help.truncate(usize::from(diagnostic.suggestion.is_none()));
         let form = "the type of a target is the name of a rule";
         fail(diagnostic.note(form))
     })?;
     if rule.reference != ReferenceType::Target {
         let message = format!("{} is no name of a rule", kind.to_json());
-        return Err(fail(Diagnostic::error(message).at(entry.location(Some("type")))));
+        let rule = EntityName::Named(rule).to_json();
+        let reference = format!("While looking up rule {rule} for {name}:\n{rule} cannot name a rule");
+        return Err(fail(Diagnostic::error(message).reference(reference).at(entry.location(Some("type")))));
     }
     user::evaluate(workspace, cx, target, named, &entry, &rule).await
 }

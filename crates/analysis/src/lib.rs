@@ -22,6 +22,7 @@ mod misspelt;
 mod module;
 mod name;
 mod problem;
+mod reference;
 pub mod rules;
 mod scope;
 mod source;

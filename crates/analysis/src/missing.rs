@@ -3,7 +3,7 @@
 use taut_engine::{Cx, Fail};
 use taut_repos::{Entry, Listing, Place};
 use taut_syntax::{Diagnostic, did_you_mean, quoted, quoted_list};
-use taut_value::{EntityName, NamedTarget};
+use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
     Workspace, module::if_missing, problem::settle, source, vocabulary::Builtin, written::respelled,
@@ -82,7 +82,7 @@ pub enum DefinitionKind {
 }
 
 impl DefinitionKind {
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             DefinitionKind::Rule => "rule",
             DefinitionKind::Expression => "expression",
@@ -129,7 +129,15 @@ pub fn definition<'n>(
 ) -> Diagnostic {
     let word = kind.word();
     let problem = Diagnostic::error(format!("Unknown {word} {}", shown(name)));
-    let problem = problem.reference(format!("Cannot find {word} {} in {}", quoted(&name.name), file.path));
+    let problem = problem.reference(match kind {
+        DefinitionKind::Rule => {
+            let (name, module) = (Value::String(name.name.clone()), Value::String(name.module.clone()));
+            format!("Cannot find {word} {} in {}", name.to_json(), module.to_json())
+        }
+        DefinitionKind::Expression => {
+            format!("Cannot find {word} {}", EntityName::Named(name.clone()).to_json())
+        }
+    });
     let others: Vec<&str> = others.collect();
     let problem = problem.note(match others.len() {
         0 => format!("{} defines no {word}s", file.path),

@@ -9,7 +9,7 @@ pub(crate) fn warnings(expr: &Expr, declared: &[Str]) -> Vec<Diagnostic> {
     let found = expr.misspelt_variables(declared).into_iter();
     let warning = |MisspeltVariable { name, location, meant }: MisspeltVariable| {
         let message = format!("no variable {} is declared here, so it is always null", quoted(&name));
-        Diagnostic::warning(message).at(location).suggest(Some(meant.as_str()))
+        Diagnostic::warning(message).reference("").at(location).suggest(Some(meant.as_str()))
     };
     found.map(warning).collect()
 }

@@ -12,7 +12,7 @@ use taut_syntax::{
 };
 use taut_value::{Id, Str};
 
-use crate::problem::{fail, settle};
+use crate::problem::{fail, once, settle};
 
 /// Identifies a file with entries.
 pub type ModuleKey = Place;
@@ -67,6 +67,11 @@ impl ModuleEntry {
         let key = document.root().key_span(&self.name).expect("an entry exists in its module");
         let entry = Span { start: key.start, end: self.json().span().end };
         Diagnostic::of_duplicates(document, entry).collect()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Str {
+        &self.name
     }
 
     /// The name of the file in messages.
@@ -124,8 +129,7 @@ pub(crate) fn if_missing(
             return diagnostic;
         }
         let meant = diagnostic.suggestion.take();
-        let reference = diagnostic.message.clone();
-        change(diagnostic.reference(reference), meant)
+        change(diagnostic, meant)
     })
 }
 
@@ -144,13 +148,25 @@ impl Rule for ModuleRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
+        let label = || format!("file {}", place.label(&self.0));
+        self.parsed(place, cx).await.map_err(|failure| once(failure, label))
+    }
+}
+
+impl ModuleRule {
+    async fn parsed(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
         let label = place.label(&self.0);
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
-            let missing =
-                Diagnostic::error(missing(place)).note(Note::at("looked for", Location::file(label)));
+            let missing = Diagnostic::error(missing(place))
+                .reference(missing(place))
+                .note(Note::at("looked for", Location::file(label)));
             return Err(fail(missing.suggest(similar_module(place, &cx).await)));
         };
-        let document = Document::parse(label, content.to_vec()).map_err(|error| fail(error.into()))?;
+        let document = Document::parse(label, content.to_vec()).map_err(|error| {
+            let reference = taut_syntax::json::reference_error(&content);
+            let diagnostic = Diagnostic::from(error).reference(reference);
+            fail(diagnostic.below(&format!("JSON file {} does not contain valid JSON:", place.path)))
+        })?;
         if document.root().kind() != Kind::Object {
             let problem = Diagnostic::error(format!("JSON in {} is not an object.", place.path))
                 .help("a file maps names to definitions: {\"name\": {\"type\": …}}");

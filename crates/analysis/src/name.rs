@@ -1,7 +1,7 @@
 //! Names of targets and files in descriptions and on command lines.
 
 use taut_repos::RepoConfig;
-use taut_syntax::{Diagnostic, Node, quoted, quoted_list};
+use taut_syntax::{Diagnostic, NEXT_MESSAGE, Node, quoted, quoted_list};
 use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
@@ -21,6 +21,8 @@ pub struct NameContext<'c> {
 pub struct NameError {
     /// What is wrong; one line.
     pub message: String,
+    /// The reference's message, if it is another one.
+    pub reference: Option<String>,
     /// What was probably meant.
     pub suggestion: Option<String>,
     /// What can be done about it.
@@ -35,9 +37,37 @@ impl NameError {
         self.message == invalid(&self.shown)
     }
 
+    /// The last message of the reference, about the value that is no name.
+    pub fn in_reference(&self, value: &Value) -> String {
+        const MAX_SHOWN_BYTES: usize = 1 << 16;
+        invalid(&value.to_json_beyond(MAX_SHOWN_BYTES))
+    }
+
     /// The error as a diagnostic.
-    pub fn into_diagnostic(self) -> Diagnostic {
-        let diagnostic = Diagnostic::error(self.message).suggest(self.suggestion);
+    pub fn into_diagnostic(self, value: &Value) -> Diagnostic {
+        let invalid = self.in_reference(value);
+        self.with_last_message(invalid)
+    }
+
+    /// The error of a name that is read from a file, where whole numbers have no decimal point.
+    pub fn of_json(self, value: &Value) -> Diagnostic {
+        let shown = taut_expr::abbreviate(value, 1 << 16);
+        self.with_last_message(invalid(&shown))
+    }
+
+    fn with_last_message(self, invalid: String) -> Diagnostic {
+        let reference = match self.has_no_form() {
+            true => invalid,
+            false => {
+                let help =
+                    "Identifiers of anonymous targets should be obtained as FIELD value of anonymous fields";
+                let is_anonymous = self.message.starts_with("Parsing anonymous");
+                let help = if is_anonymous { format!(" {help}") } else { String::new() };
+                let why = self.reference.as_deref().unwrap_or(&self.message);
+                format!("{why}{help}{NEXT_MESSAGE}{invalid}")
+            }
+        };
+        let diagnostic = Diagnostic::error(self.message).reference(reference).suggest(self.suggestion);
         self.help.into_iter().fold(diagnostic, Diagnostic::help)
     }
 }
@@ -82,9 +112,9 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
         let shown = taut_expr::abbreviate(value, 320);
         if why.is_empty() {
             let (message, help) = (invalid(&shown), Some(FORMS.to_owned()));
-            return NameError { message, suggestion: None, help, shown };
+            return NameError { message, reference: None, suggestion: None, help, shown };
         }
-        NameError { message: why, suggestion: None, help: None, shown }
+        NameError { message: why, reference: None, suggestion: None, help: None, shown }
     };
     let words = match value {
         Value::String(name) => {
@@ -107,10 +137,10 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
             let full = normal_path(&join(context.module, module));
             // As in the reference, one step outwards leads to the root.
             if full.starts_with("../") {
-                return Err(syntax(format!(
-                    "Relative module name {} is outside of workspace",
-                    quoted(&module)
-                )));
+                let mut error =
+                    syntax(format!("Relative module name {} is outside of workspace", quoted(&module)));
+                error.reference = Some(format!("Relative module name {module} is outside of workspace"));
+                return Err(error);
             }
             Ok(NamedTarget::new(context.repository.clone(), &full, name))
         }

@@ -1,6 +1,6 @@
 //! Failures of analysis: diagnostics as the result of a task.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use taut_engine::{Fail, Failure, Hash};
 use taut_syntax::{Diagnostic, Diagnostics, Note, diagnostic::suggested};
@@ -47,6 +47,45 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
         }
         _ => fail,
     }
+}
+
+/// The failure with one more line above the reference's texts: the step of analysis that failed.
+pub(crate) fn below(fail: Fail, line: impl FnOnce() -> String) -> Fail {
+    match fail.downcast_ref::<Problem>() {
+        Some(Problem(diagnostics)) => Fail::task(Problem(diagnostics.below(&line()))),
+        None => fail,
+    }
+}
+
+/// The failure of something that the reference does once, with a name that nothing else has.
+pub(crate) fn once(fail: Fail, name: impl FnOnce() -> String) -> Fail {
+    match fail.downcast_ref::<Problem>() {
+        Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
+            let name = name();
+            Fail::task(Problem(diagnostics.settle(|diagnostic| diagnostic.once(&name))))
+        }
+        _ => fail,
+    }
+}
+
+/// The failure, with warnings that the reference gives before it.
+pub(crate) fn after_warnings(fail: Fail, warnings: &[Diagnostic]) -> Fail {
+    let is_first = Cell::new(true);
+    settle(fail, |diagnostic| match is_first.replace(false) {
+        true => diagnostic.after_warnings(warnings.iter()),
+        false => diagnostic,
+    })
+}
+
+/// As [`all`], for mistakes in one definition: the reference reports the first one only.
+pub(crate) fn all_of_one<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Result<Vec<T>, Fail> {
+    let mut has_failed = false;
+    all(results.into_iter().map(|result| {
+        result.map_err(|failure| match std::mem::replace(&mut has_failed, true) {
+            true => settle(failure, |diagnostic| diagnostic.reference("")),
+            false => failure,
+        })
+    }))
 }
 
 /// The failure, with the warnings of the same target as notes: one of them may be the cause.

@@ -10,12 +10,12 @@ use taut_expr::{Expr, Function, Imports};
 use taut_syntax::{
     Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean, quoted, quoted_list,
 };
-use taut_value::{Decoder, Encoder, Id, Map, NamedTarget, ReferenceType, Str, Value};
+use taut_value::{Decoder, Encoder, EntityName, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
     EntryPart, ModuleEntry, NameError, Workspace, missing, misspelt,
     module::KEEP_VALUES,
-    problem::{all, fail, settle},
+    problem::{all, below, fail, once, settle},
     strings::strings,
     vocabulary::{COMMON, RULE},
     workspace::module_file,
@@ -96,7 +96,18 @@ async fn entry(
     };
     let module = module_file(root, &name.module, file);
     let found = cx.part(module.clone(), EntryPart(name.name.clone())).await;
-    if let Some(entry) = found.map_err(|failure| missing::definition_file(kind, name, &module, failure))? {
+    let found = found.map_err(|failure| {
+        let failure = missing::definition_file(kind, name, &module, failure);
+        below(failure, || match kind {
+            missing::DefinitionKind::Rule => {
+                format!("While reading rule file for {}:", EntityName::Named(name.clone()).to_json())
+            }
+            missing::DefinitionKind::Expression => {
+                format!("While reading expression file in {}:", name.module)
+            }
+        })
+    })?;
+    if let Some(entry) = found {
         return Ok(entry);
     }
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
@@ -106,12 +117,12 @@ async fn entry(
 /// How many bytes of a value are shown.
 const MAX_SHOWN_BYTES: usize = 320;
 
-fn wrong(entry: &ModuleEntry, field: &str, message: impl Into<String>) -> Fail {
-    let field = entry.json().get(field).map(|_| field);
-    fail(Diagnostic::error(message).at(entry.location(field)))
+/// A value as it is written in a file: whole numbers have no decimal point.
+fn json_as_read(value: &Value) -> String {
+    taut_expr::abbreviate(value, 1 << 16)
 }
 
-fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
+fn string_list(entry: &ModuleEntry, word: &str, field: &str) -> Result<Vec<Str>, Fail> {
     let Some(json) = entry.json().get(field) else { return Ok(Vec::new()) };
     let value = taut_expr::json_to_value(json);
     value.as_list().and_then(|list| strings(list)).ok_or_else(|| {
@@ -123,11 +134,15 @@ fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
             path = path.index(index);
             wrong = (&list[index], "contains");
         }
-        let (found, word) = wrong;
+        let (found, how) = wrong;
         let shown = taut_expr::abbreviate(found, MAX_SHOWN_BYTES);
         let kind = taut_expr::kind_of(found);
-        let message = format!("{} has to be a list of strings, but {word} {kind}: {shown}", quoted(&field));
+        let message = format!("{} has to be a list of strings, but {how} {kind}: {shown}", quoted(&field));
         let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
+        let problem = problem.reference(match value.as_list() {
+            None => format!("Field {field} in {word} {} is not a list", entry.name()),
+            Some(_) => format!("List entry in {field} of {word} {} is not a string", entry.name()),
+        });
         fail(match found {
             Value::String(_) => problem.help(format!("a list of one: [{shown}]")),
             _ => problem,
@@ -135,14 +150,17 @@ fn string_list(entry: &ModuleEntry, field: &str) -> Result<Vec<Str>, Fail> {
     })
 }
 
-fn object<'e>(entry: &'e ModuleEntry, field: &str) -> Result<Vec<(&'e str, Node<'e>)>, Fail> {
+fn object<'e>(entry: &'e ModuleEntry, word: &str, field: &str) -> Result<Vec<(&'e str, Node<'e>)>, Fail> {
     match entry.json().get(field) {
         None => Ok(Vec::new()),
         Some(json) if json.kind() == Kind::Object => Ok(json.entries().collect()),
         Some(json) => {
             let found = taut_expr::json_to_value(json);
             let (kind, shown) = (taut_expr::kind_of(&found), taut_expr::abbreviate(&found, MAX_SHOWN_BYTES));
-            Err(wrong(entry, field, format!("{} has to be a map, but is {kind}: {shown}", quoted(&field))))
+            let message = format!("{} has to be a map, but is {kind}: {shown}", quoted(&field));
+            let problem = Diagnostic::error(message).at(entry.location(Some(field)));
+            let reference = format!("Field {field} in {word} {} is not an object", entry.name());
+            Err(fail(problem.reference(reference)))
         }
     }
 }
@@ -152,7 +170,7 @@ fn definition_name(workspace: &Workspace, at: &NamedTarget, name: &Value) -> Res
     if parsed.reference != ReferenceType::Target {
         let shown = name.to_json();
         let message = format!("{shown} is a reference to a file, not to a definition");
-        return Err(NameError { message, suggestion: None, help: None, shown });
+        return Err(NameError { message, reference: None, suggestion: None, help: None, shown });
     }
     Ok(parsed)
 }
@@ -166,18 +184,30 @@ async fn imports(
     cx: &Cx,
     at: &NamedTarget,
     entry: &ModuleEntry,
+    kind: missing::DefinitionKind,
 ) -> Result<Imports, Fail> {
+    let (word, shown) = (kind.word(), EntityName::Named(at.clone()).to_json());
     let mut names = Vec::new();
     let mut keys = Vec::new();
-    for (alias, json) in object(entry, "imports")? {
+    for (alias, json) in object(entry, word, "imports")? {
         let value = taut_expr::json_to_value(json);
-        let name = definition_name(workspace, at, &value)
-            .map_err(|why| fail(why.into_diagnostic().at(import_of(entry, alias))))?;
+        let name = definition_name(workspace, at, &value).map_err(|why| {
+            let step = format!(
+                "Parsing entry {} in field imports of {word} {} failed with:",
+                json_as_read(&value),
+                at.name
+            );
+            fail(why.of_json(&value).below(&step).at(import_of(entry, alias)))
+        })?;
         names.push(Str::from(alias));
         keys.push(DefinitionName(name));
     }
     let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
         function.map_err(|failure| {
+            let failure = below(failure, || match kind {
+                missing::DefinitionKind::Rule => format!("While reading expression map for rule {shown}:"),
+                missing::DefinitionKind::Expression => format!("While handling imports of {shown}:"),
+            });
             let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
             settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
                 if diagnostic.location == Some(import_of(entry, alias)) {
@@ -201,19 +231,32 @@ impl Rule for ExpressionRule {
     const NAME: &'static str = "expression";
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<Function>, Fail> {
-        let entry = entry(&self.0, &cx, name, missing::DefinitionKind::Expression).await?;
-        let vars = string_list(&entry, "vars")?;
-        let imports = imports(&self.0, &cx, name, &entry).await?;
-        let Some(body) = entry.json().get("expression") else {
-            return Err(wrong(&entry, "expression", format!("Missing expression in {}", quoted(&name.name))));
-        };
-        let closure = closure(&entry, &["vars", "expression"], &imports);
-        let body = Expr::compile_at(body, entry.path().key("expression"));
-        Ok(Arc::new(Function { vars, imports, body, closure }))
+        let shown = || format!("expression {}", EntityName::Named(name.clone()).to_json());
+        self.compiled(name, cx).await.map_err(|failure| once(failure, shown))
     }
 
     fn content_hash(&self, _: &DefinitionName, function: &Arc<Function>) -> Option<Hash> {
         Some(Hash(function.closure.0))
+    }
+}
+
+impl ExpressionRule {
+    async fn compiled(&self, name: &NamedTarget, cx: Cx) -> Result<Arc<Function>, Fail> {
+        let entry = entry(&self.0, &cx, name, missing::DefinitionKind::Expression).await?;
+        let kind = missing::DefinitionKind::Expression;
+        let vars = string_list(&entry, kind.word(), "vars")?;
+        let imports = imports(&self.0, &cx, name, &entry, kind).await?;
+        let Some(body) = entry.json().get("expression") else {
+            let problem = Diagnostic::error(format!("Missing expression in {}", quoted(&name.name)));
+            let reference = match entry.json().kind() {
+                Kind::Object => format!("Missing mandatory field expression in expression {}.", name.name),
+                _ => format!("expression definition {} is not an object.", name.name),
+            };
+            return Err(fail(problem.reference(reference).at(entry.location(None))));
+        };
+        let closure = closure(&entry, &["vars", "expression"], &imports);
+        let body = Expr::compile_at(body, entry.path().key("expression"));
+        Ok(Arc::new(Function { vars, imports, body, closure }))
     }
 }
 
@@ -249,57 +292,8 @@ impl Rule for RuleRule {
     }
 
     async fn value(&self, DefinitionName(name): &DefinitionName, cx: Cx) -> Result<Arc<UserRule>, Fail> {
-        let workspace = &*self.0;
-        let entry = entry(workspace, &cx, name, missing::DefinitionKind::Rule).await?;
-        let rule_name = |field: &str, value: &Value| {
-            crate::parse_name(value, workspace.names(name))
-                .map_err(|why| fail(why.into_diagnostic().at(entry.location(Some(field)))))
-        };
-        let mut implicit = BTreeMap::new();
-        for (field, json) in object(&entry, "implicit")? {
-            let value = taut_expr::json_to_value(json);
-            let list = value.as_list().ok_or_else(|| {
-                let rule = taut_value::EntityName::Named(name.clone());
-                let message = format!("Entry in implicit field of rule {rule} is not a list.");
-                let shown = taut_expr::abbreviate(&value, MAX_SHOWN_BYTES);
-                let path = entry.path().key("implicit").key(field);
-                let problem = Diagnostic::error(message).at(Location::value(entry.label().clone(), path));
-                fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
-            })?;
-            let targets =
-                list.iter().map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
-            implicit.insert(Str::from(field), targets);
-        }
-        let mut anonymous = BTreeMap::new();
-        for (field, json) in object(&entry, "anonymous")? {
-            anonymous.insert(Str::from(field), anonymous_field(workspace, name, &entry, field, json)?);
-        }
-        let mut transitions = BTreeMap::new();
-        for (field, json) in object(&entry, "config_transitions")? {
-            let path = entry.path().key("config_transitions").key(field);
-            transitions.insert(Str::from(field), Expr::compile_at(json, path));
-        }
-        let expression = entry.json().get("expression").ok_or_else(|| {
-            wrong(&entry, "expression", format!("Missing expression in rule {}", quoted(&name.name)))
-        })?;
-        let rule = UserRule {
-            name: name.clone(),
-            string_fields: string_list(&entry, "string_fields")?,
-            target_fields: string_list(&entry, "target_fields")?,
-            config_fields: string_list(&entry, "config_fields")?,
-            implicit,
-            anonymous,
-            config_vars: string_list(&entry, "config_vars")?,
-            transitions,
-            tainted: string_list(&entry, "tainted")?,
-            expression: Expr::compile_at(expression, entry.path().key("expression")),
-            imports: imports(workspace, &cx, name, &entry).await?,
-            entry: entry.clone(),
-            warnings: Diagnostics::none(),
-        };
-        check_fields(&rule)?;
-        let rule = UserRule { warnings: warnings(&rule), ..rule };
-        Ok(Arc::new(rule))
+        let shown = || format!("rule {}", EntityName::Named(name.clone()).to_json());
+        self.compiled(name, cx).await.map_err(|failure| once(failure, shown))
     }
 
     /// Documentation of a rule is no part of its hash; warnings are.
@@ -311,6 +305,75 @@ impl Rule for RuleRule {
         let name = taut_value::EntityName::Named(name.clone()).id();
         let warnings = if rule.warnings.is_empty() { Vec::new() } else { rule.warnings.encode() };
         Some(Hash(Id::of([&closure.0[..], &name.0, &warnings].concat()).0))
+    }
+}
+
+impl RuleRule {
+    async fn compiled(&self, name: &NamedTarget, cx: Cx) -> Result<Arc<UserRule>, Fail> {
+        let workspace = &*self.0;
+        let entry = entry(workspace, &cx, name, missing::DefinitionKind::Rule).await?;
+        let rule_name = |field: &str, value: &Value| {
+            crate::parse_name(value, workspace.names(name)).map_err(|why| {
+                let step = format!(
+                    "Parsing entry {} in {field} field of rule {} failed with:",
+                    json_as_read(value),
+                    name.name
+                );
+                fail(why.of_json(value).below(&step).at(entry.location(Some(field))))
+            })
+        };
+        let mut implicit = BTreeMap::new();
+        for (field, json) in object(&entry, "rule", "implicit")? {
+            let value = taut_expr::json_to_value(json);
+            let list = value.as_list().ok_or_else(|| {
+                let rule = taut_value::EntityName::Named(name.clone());
+                let message = format!("Entry in implicit field of rule {rule} is not a list.");
+                let reference = format!("Entry in implicit field of rule {} is not a list.", name.name);
+                let shown = taut_expr::abbreviate(&value, MAX_SHOWN_BYTES);
+                let path = entry.path().key("implicit").key(field);
+                let problem = Diagnostic::error(message).reference(reference);
+                let problem = problem.at(Location::value(entry.label().clone(), path));
+                fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
+            })?;
+            let targets =
+                list.iter().map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
+            implicit.insert(Str::from(field), targets);
+        }
+        let mut anonymous = BTreeMap::new();
+        for (field, json) in object(&entry, "rule", "anonymous")? {
+            anonymous.insert(Str::from(field), anonymous_field(workspace, name, &entry, field, json)?);
+        }
+        let mut transitions = BTreeMap::new();
+        for (field, json) in object(&entry, "rule", "config_transitions")? {
+            let path = entry.path().key("config_transitions").key(field);
+            transitions.insert(Str::from(field), Expr::compile_at(json, path));
+        }
+        let expression = entry.json().get("expression").ok_or_else(|| {
+            let problem = Diagnostic::error(format!("Missing expression in rule {}", quoted(&name.name)));
+            let reference = match entry.json().kind() {
+                Kind::Object => format!("Missing mandatory field expression in rule {}.", name.name),
+                _ => format!("rule definition {} is not an object.", name.name),
+            };
+            fail(problem.reference(reference).at(entry.location(None)))
+        })?;
+        let rule = UserRule {
+            name: name.clone(),
+            string_fields: string_list(&entry, "rule", "string_fields")?,
+            target_fields: string_list(&entry, "rule", "target_fields")?,
+            config_fields: string_list(&entry, "rule", "config_fields")?,
+            implicit,
+            anonymous,
+            config_vars: string_list(&entry, "rule", "config_vars")?,
+            transitions,
+            tainted: string_list(&entry, "rule", "tainted")?,
+            expression: Expr::compile_at(expression, entry.path().key("expression")),
+            imports: imports(workspace, &cx, name, &entry, missing::DefinitionKind::Rule).await?,
+            entry: entry.clone(),
+            warnings: Diagnostics::none(),
+        };
+        check_fields(&rule)?;
+        let rule = UserRule { warnings: warnings(&rule), ..rule };
+        Ok(Arc::new(rule))
     }
 }
 
@@ -336,21 +399,31 @@ fn anonymous_field(
         json.get(key).and_then(|value| value.as_str()).map(Str::from).ok_or_else(|| {
             let message =
                 format!("Entry {} of anonymous field {} has to be a string", quoted(&key), quoted(&field));
-            fail(Diagnostic::error(message).at(place(key)))
+            let how = if json.get(key).is_some() { "not a string" } else { "missing" };
+            let reference =
+                format!("Entry {key} for {field} in field anonymous in rule {} is {how}", name.name);
+            fail(Diagnostic::error(message).reference(reference).at(place(key)))
         })
     };
     let mut rule_map = Vec::new();
     let Some(map) = json.get("rule_map").filter(|map| map.kind() == Kind::Object) else {
         let message = format!("Entry \"rule_map\" of anonymous field {} has to be a map", quoted(&field));
         let help = "it maps types of nodes to names of rules";
-        return Err(fail(Diagnostic::error(message).at(place("rule_map")).help(help)));
+        let how = if json.get("rule_map").is_some() { "not an object" } else { "missing" };
+        let reference =
+            format!("Entry rule_map for {field} in field anonymous in rule {} is {how}", name.name);
+        return Err(fail(Diagnostic::error(message).reference(reference).at(place("rule_map")).help(help)));
     };
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
         // A malformed name of a rule is an error only for nodes of that type.
         let rule = crate::parse_name(&value, workspace.names(name)).map_err(|why| {
             let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
-            fail(why.into_diagnostic().at(Location::value(entry.label().clone(), path)))
+            let step = format!(
+                "Parsing rule name for entry {field} in field anonymous in rule {} failed with:",
+                name.name
+            );
+            fail(why.of_json(&value).below(&step).at(Location::value(entry.label().clone(), path)))
         })?;
         rule_map.push((Str::from(node_type), Value::Name(rule.into())));
     }
@@ -366,6 +439,12 @@ fn anonymous_field(
 fn warnings(rule: &UserRule) -> Diagnostics {
     let entry = &rule.entry;
     let mut found: Vec<Diagnostic> = entry.warnings().iter().cloned().collect();
+    let unexpected: Vec<Value> = (entry.json().entries().map(|(key, _)| key))
+        .filter(|key| !RULE.contains(key))
+        .map(Value::string)
+        .collect();
+    let unexpected = Value::list(unexpected).to_json();
+    let mut is_first = true;
     for (key, _) in entry.json().entries().filter(|(key, _)| !RULE.contains(key)) {
         if let Some(meant) =
             did_you_mean(key, RULE.iter().copied()).filter(|meant| entry.json().get(meant).is_none())
@@ -373,7 +452,12 @@ fn warnings(rule: &UserRule) -> Diagnostics {
             let name = taut_value::EntityName::Named(rule.name.clone());
             let place = Location::key(entry.label().clone(), entry.path().key(key));
             let message = format!("rule {name} has an entry {}, which means nothing", quoted(&key));
-            found.push(Diagnostic::warning(message).at(place).suggest(Some(meant)));
+            // The reference has one warning about all unknown keys.
+            let reference = match std::mem::replace(&mut is_first, false) {
+                true => format!("rule {name} has unexpected parameters {unexpected}"),
+                false => String::new(),
+            };
+            found.push(Diagnostic::warning(message).reference(reference).at(place).suggest(Some(meant)));
         }
     }
     found.extend(without_nodes(rule));
@@ -407,7 +491,9 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
         let message =
             format!("A field can have only one type, but the following have more: {}", quoted_list(&more));
         let mut places = more.iter().flat_map(|field| declared(rule, field));
-        let mut problem = Diagnostic::error(message);
+        let reference =
+            format!("A field can have only one type, but the following have more: [{}]", more.join(","));
+        let mut problem = Diagnostic::error(message).reference(reference);
         problem.location = places.next().map(|(_, place)| place);
         problem
             .notes
@@ -416,7 +502,9 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     }
     if let Some(reserved) = count.keys().find(|field| COMMON.contains(&field.as_str())) {
         let message = format!("{} is a reserved name and cannot be a field", quoted(&reserved));
-        let mut problem = Diagnostic::error(message);
+        let reference =
+            "User-defined fields cannot be any of the reserved fields [arguments_config,tainted,type]";
+        let mut problem = Diagnostic::error(message).reference(reference);
         problem.location = declared(rule, reserved).into_iter().next().map(|(_, place)| place);
         return Err(fail(problem.help("targets of any rule have it, with a meaning of its own")));
     }
@@ -430,7 +518,13 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
         let message = format!("{message} {} is no target field", quoted(&field));
         let path = rule.entry.path().key("config_transitions").key(field);
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).chain(rule.anonymous.keys());
-        let problem = Diagnostic::error(message).at(Location::key(rule.entry.label().clone(), path));
+        let all: Vec<&str> = rule.transitions.keys().map(|field| field.as_str()).collect();
+        let reference = format!(
+            "Config transitions has to be a map from target fields to transition expressions, but found [{}]",
+            all.join(",")
+        );
+        let problem = Diagnostic::error(message).reference(reference);
+        let problem = problem.at(Location::key(rule.entry.label().clone(), path));
         return Err(fail(problem.suggest(did_you_mean(field, known.map(|known| known.as_str())))));
     }
     Ok(())
@@ -450,7 +544,8 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
         );
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
         let path = rule.entry.path().key("anonymous").key(field).key("target");
-        let warning = Diagnostic::warning(message).at(Location::value(rule.entry.label().clone(), path));
+        let warning = Diagnostic::warning(message).reference("");
+        let warning = warning.at(Location::value(rule.entry.label().clone(), path));
         warning.suggest(did_you_mean(shown, known))
     })
 }

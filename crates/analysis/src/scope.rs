@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
-use taut_expr::{Context, Expr, Host, Imports, Offer};
+use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, quoted, quoted_list};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
@@ -12,7 +12,8 @@ use crate::{
     defined::Defined,
     dependency::Dep,
     misspelt,
-    problem::{all, fail, settle},
+    problem::{all, all_of_one, fail, settle},
+    reference::RuleKind,
     strings::strings,
     vocabulary::COMMON,
     written::Written,
@@ -38,19 +39,19 @@ pub(crate) struct Scope<'s> {
 
 impl<'s> Scope<'s> {
     /// Begins with the steps that all targets have in common; warns about fields that are not in `known`.
-    pub(crate) fn new<'k>(
+    pub(crate) fn new(
         workspace: &'s Workspace,
         cx: &'s Cx,
         target: &'s ConfiguredTarget,
         named: &'s NamedTarget,
         entry: &'s ModuleEntry,
-        known: impl Iterator<Item = &'k str> + Clone,
+        kind: RuleKind,
     ) -> Result<Scope<'s>, Fail> {
         let mut scope = Scope {
             workspace,
             cx,
             target,
-            written: Written::new(workspace, named, entry),
+            written: Written::new(workspace, named, entry, kind.clone()),
             env: Map::default(),
             own_vars: StrSet::empty(),
             tainted: StrSet::empty(),
@@ -59,7 +60,14 @@ impl<'s> Scope<'s> {
             warnings: entry.warnings().iter().cloned().collect(),
             declared: Vec::new(),
         };
-        scope.warn_unknown(known);
+        match &kind {
+            RuleKind::Builtin(rule) => scope.warn_unknown(rule.all_fields()),
+            RuleKind::User(rule) => {
+                let fields = [&rule.target_fields, &rule.string_fields, &rule.config_fields];
+                let fields = fields.into_iter().flatten().map(|field| field.as_str());
+                scope.warn_unknown(COMMON.iter().copied().chain(fields));
+            }
+        }
         Ok(scope)
     }
 
@@ -84,7 +92,14 @@ impl<'s> Scope<'s> {
         let key = |field: &str| {
             Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))
         };
-        let mut warning = Diagnostic::warning(message).at(key(first)).suggest(meant(first));
+        let (kind, name) = (&self.written.kind, self.target.name.to_json());
+        let reference = format!("{} {name} has unexpected parameters {list}", kind.of_target());
+        let mut warning = Diagnostic::warning(message).reference(reference);
+        if let RuleKind::Builtin(rule) = kind {
+            let target = self.target.in_reference(self.workspace.log_limit);
+            warning = warning.below(&format!("While evaluating {} target {target}:", rule.name()));
+        }
+        let mut warning = warning.at(key(first)).suggest(meant(first));
         if meant(first).is_none() {
             let fields: Vec<&str> = known.clone().filter(|field| !COMMON.contains(field)).collect();
             warning = warning.help(match fields.as_slice() {
@@ -162,7 +177,8 @@ impl<'s> Scope<'s> {
             self.written.add_misspelt(misspelt::warnings(&expr, &self.declared));
         }
         taut_expr::evaluate(&expr, &self.env, &Imports::new(), host).map_err(|error| {
-            fail(error.into_diagnostic().within(Frame::new(format!("in field {}", quoted(&field)))))
+            let diagnostic = error.into_diagnostic().below(&self.written.kind.evaluating(field));
+            fail(diagnostic.within(Frame::new(format!("in field {}", quoted(&field)))))
         })
     }
 
@@ -188,13 +204,23 @@ impl<'s> Scope<'s> {
         let Some(list) = value.as_list() else {
             return Err(self.written.no_list(field, &value, "target names", |_| false));
         };
-        all(list.iter().map(|name| self.name(field, name)))
+        all_of_one(list.iter().map(|name| self.name(field, name)))
     }
 
     /// A name in a field.
     pub(crate) fn name(&self, field: &str, name: &Value) -> Result<NamedTarget, Fail> {
+        self.name_in(field, name, || self.written.kind.parsing(field, name))
+    }
+
+    /// A name in a field, with the step of reading it in the reference's words.
+    pub(crate) fn name_in(
+        &self,
+        field: &str,
+        name: &Value,
+        step: impl FnOnce() -> String,
+    ) -> Result<NamedTarget, Fail> {
         crate::parse_name(name, self.workspace.names(self.written.named)).map_err(|why| {
-            let mut diagnostic = why.into_diagnostic();
+            let mut diagnostic = why.into_diagnostic(name).below(&step());
             diagnostic.location = Some(self.written.location_of(field, name));
             fail(diagnostic)
         })
@@ -292,9 +318,11 @@ impl Host for FieldHost<'_, '_> {
         self.scope.workspace.log_limit
     }
 
-    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
-        let name = crate::parse_name(reference, self.scope.workspace.names(self.scope.written.named))
-            .map_err(|error| error.to_string())?;
+    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, NoName> {
+        let name =
+            crate::parse_name(reference, self.scope.workspace.names(self.scope.written.named)).map_err(
+                |error| NoName { message: error.to_string(), reference: error.in_reference(reference) },
+            )?;
         let mut deps = self.deps.unwrap_or_default().iter();
         let found = deps.find(|(in_it, dep)| in_it == transition && dep.name.as_named() == Some(&name));
         Ok(found.map(|(_, dep)| Rc::new(dep.clone()) as Rc<dyn Offer>))

@@ -10,7 +10,7 @@ use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, Tar
 
 use crate::{
     AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, module_file,
-    problem::{fail, settle},
+    problem::{below, fail, settle},
 };
 
 fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
@@ -46,7 +46,12 @@ pub(crate) async fn listing(
                 "Failed to read directory {shown} from repository {}: {why}",
                 quoted(&named.repository)
             );
-            Err(fail(Diagnostic::error(message)))
+            let reference = format!(
+                "While reading contents of directory {}: Failed to read directory {shown} from repository {}",
+                quoted(&path),
+                named.repository
+            );
+            Err(fail(Diagnostic::error(message).reference(reference)))
         }
         _ => Ok(listing),
     }
@@ -98,11 +103,21 @@ pub(crate) async fn explicit(
     cx: &Cx,
     named: &NamedTarget,
 ) -> Result<AnalysedTarget, Fail> {
-    match named.reference {
-        ReferenceType::Tree => tree(workspace, cx, named).await,
-        ReferenceType::Glob => glob(workspace, cx, named).await,
-        _ => file(workspace, cx, named, Targets::default).await,
-    }
+    let (result, what) = match named.reference {
+        ReferenceType::Tree => (tree(workspace, cx, named).await, "tree reference"),
+        ReferenceType::Glob => (glob(workspace, cx, named).await, "glob"),
+        ReferenceType::Symlink => (file(workspace, cx, named, Targets::default).await, "symlink"),
+        _ => (file(workspace, cx, named, Targets::default).await, "source target"),
+    };
+    result.map_err(|failure| {
+        let name = EntityName::Named(named.clone()).to_json();
+        below(failure, || match named.reference {
+            ReferenceType::Tree => format!("While analysing {name} as explicit {what}:"),
+            ReferenceType::Glob => format!("While analysing {name} as {what}:"),
+            ReferenceType::Symlink => format!("While analysing target {name} as {what}:"),
+            _ => format!("While analysing target {name} as explicit {what}:"),
+        })
+    })
 }
 
 /// Whether the target of a source file, directory, link or pattern may have another result if a file appears under a
@@ -129,6 +144,10 @@ pub(crate) async fn implicit(
     }
     // The other targets of the module are needed for the message only.
     let targets = cx.get::<ModuleRule>(module.clone()).await?;
+    let step = || {
+        let name = EntityName::Named(named.clone()).to_json();
+        format!("While analysing target {name} as implicit source target:")
+    };
     let file_name = module.path.to_string();
     let found = file(workspace, cx, named, || Targets {
         file: file_name,
@@ -139,10 +158,11 @@ pub(crate) async fn implicit(
         Ok(found) => Ok(found),
         Err(failure) => {
             let elsewhere = in_another_module(workspace, cx, named).await;
-            Err(settle(failure, |problem| match problem.suggestion {
+            let failure = settle(failure, |problem| match problem.suggestion {
                 None if problem.help.is_empty() => problem.suggest(elsewhere.clone()),
                 _ => problem,
-            }))
+            });
+            Err(below(failure, step))
         }
     }
 }
@@ -229,7 +249,15 @@ async fn file(
     } else {
         format!("{NO_SOURCE}{}: no target in {file}{of}, and no file in {place}{of}", quoted(&base))
     };
-    let mut diagnostic = Diagnostic::error(message);
+    // Without normalising, as the reference has it.
+    let joined = join(&named.module, &named.name);
+    let (in_directory, last) = joined.rsplit_once('/').unwrap_or(("", &joined));
+    let mut diagnostic = Diagnostic::error(message).reference(format!(
+        "Cannot determine source file {} in directory {} of repository {}",
+        Value::string(last).to_json(),
+        Value::string(in_directory).to_json(),
+        Value::String(named.repository.clone()).to_json()
+    ));
     match (&**entries, entries.get(base)) {
         (_, Some(Entry::Directory)) => {
             let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
@@ -351,7 +379,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
             let name = EntityName::Named(named.clone()).to_json();
             let warning = Diagnostic::warning(format!("{name} is empty: {why}"));
-            warnings = warning.reference(format!("The source tree {name} is empty: {why}")).into();
+            warnings = warning.reference("").into();
         }
         contents.push((stage, below));
     }

@@ -7,7 +7,7 @@
 use std::{fmt, sync::Arc};
 
 use taut_engine::Key;
-use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType};
+use taut_value::{Decoder, Encoder, EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{Config, Workspace};
 
@@ -18,6 +18,14 @@ pub struct ConfiguredTarget {
     pub name: EntityName,
     /// In which configuration.
     pub config: Config,
+}
+
+impl ConfiguredTarget {
+    /// The target as messages of the reference have it, with at most so many bytes of its configuration.
+    pub fn in_reference(&self, limit: usize) -> String {
+        let config = Value::Map(self.config.without_nulls().map().clone());
+        format!("[{},{}]", self.name.to_json(), config.to_json_abbreviated(limit))
+    }
 }
 
 impl fmt::Display for ConfiguredTarget {
@@ -126,7 +134,7 @@ pub struct TargetRule(pub Arc<Workspace>);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taut_value::{AnonymousTarget, Map, Node, Value};
+    use taut_value::{AnonymousTarget, Map, Node};
 
     fn round_trip(name: impl Into<EntityName>, config: Map) -> (ConfiguredTarget, Option<ConfiguredTarget>) {
         let target = ConfiguredTarget { name: name.into(), config: Config::new(config) };

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{
-    Diagnostic, Diagnostics, Frame, JsonPath, Location, Note, did_you_mean, quoted, quoted_list,
+    Diagnostic, Diagnostics, Frame, JsonPath, Location, NEXT_MESSAGE, Note, did_you_mean, quoted, quoted_list,
 };
 use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value};
 
@@ -19,11 +19,14 @@ use crate::{
     dependency::Dep,
     hosts::{FieldTargets, RuleHost, TransitionHost},
     missing,
-    problem::{Problem, all, beside, fail, settle},
+    problem::{Problem, after_warnings, all, below, beside, fail, settle},
+    reference::RuleKind,
     rules::{DefinitionName, RuleRule, UserRule},
     scope::{Scope, environment},
-    vocabulary::COMMON,
 };
+
+/// How many bytes of a value the reference's messages have here; its own have all.
+const MAX_SHOWN_BYTES: usize = 1 << 16;
 
 /// A dependency in one transition.
 struct Reached {
@@ -41,8 +44,10 @@ pub(crate) async fn evaluate(
     entry: &ModuleEntry,
     rule: &NamedTarget,
 ) -> Result<AnalysedTarget, Fail> {
+    let name = EntityName::Named(rule.clone());
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
         let of_type = entry.location(Some("type"));
+        let failure = below(failure, || looking_up(&name, target));
         settle(missing::named_at(failure, entry.json().get("type"), &of_type), |diagnostic| {
             if diagnostic.location.as_ref() == Some(&of_type) {
                 return diagnostic;
@@ -52,11 +57,13 @@ pub(crate) async fn evaluate(
             diagnostic.within(frame)
         })
     })?;
-    let listed = || rule.target_fields.iter().chain(&rule.string_fields).chain(&rule.config_fields);
-    let known = COMMON.iter().copied().chain(listed().map(|field| field.as_str()));
-    let scope = Scope::new(workspace, cx, target, named, entry, known)?;
+    let scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
     let warnings = scope.warnings.clone();
-    by_rule(scope, &rule).await.map_err(|failure| beside(failure, &warnings))
+    let analysed = by_rule(scope, &rule).await;
+    analysed.map_err(|failure| {
+        let failure = below(beside(failure, &warnings), || analysing(workspace, &name, target));
+        after_warnings(failure, &warnings)
+    })
 }
 
 async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedTarget, Fail> {
@@ -90,8 +97,23 @@ async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedT
     }
     let (own, tainted) = (scope.own_vars.clone(), scope.tainted.clone());
     let own_warnings = scope.all_warnings();
-    let warnings = Diagnostics::merge([&own_warnings, &rule.warnings]);
+    let of_rule = rule.warnings.below(&looking_up(&EntityName::Named(rule.name.clone()), target));
+    let warnings = Diagnostics::merge([&own_warnings, &of_rule]);
     evaluation.finish(own, tainted, warnings)
+}
+
+/// The step of looking up the rule of a named target.
+fn looking_up(rule: &EntityName, target: &ConfiguredTarget) -> String {
+    format!("While looking up rule {} for {}:", rule.to_json(), target.name.to_json())
+}
+
+/// The step of analysing a target. Of an anonymous one the reference does not show the configuration.
+fn analysing(workspace: &Workspace, rule: &EntityName, target: &ConfiguredTarget) -> String {
+    let shown = match &target.name {
+        EntityName::Named(_) => target.in_reference(workspace.log_limit),
+        anonymous => anonymous.to_json(),
+    };
+    format!("While analysing {} target {shown}:", rule.to_json())
 }
 
 /// A target made from a node.
@@ -122,7 +144,13 @@ pub(crate) async fn anonymous(
         let meant = did_you_mean(node_type, known.iter().copied());
         let message = format!("Cannot resolve type of node: rule_map has no rule for {}", quoted(&node_type));
         let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
-        let diagnostic = Diagnostic::error(message).suggest(meant).note(format!("the node is {shown}"));
+        let rule_map = Value::Map(anonymous.rule_map.clone()).to_json_beyond(MAX_SHOWN_BYTES);
+        let reference = format!(
+            "Cannot resolve type of node {} via rule map {rule_map}",
+            Value::Node(anonymous.node.clone()).to_json_beyond(MAX_SHOWN_BYTES)
+        );
+        let diagnostic = Diagnostic::error(message).reference(reference);
+        let diagnostic = diagnostic.suggest(meant).note(format!("the node is {shown}"));
         return Err(fail(diagnostic.note(format!("rule_map has rules for {}", quoted_list(&known)))));
     };
     if rule.reference != ReferenceType::Target {
@@ -131,6 +159,7 @@ pub(crate) async fn anonymous(
         return Err(fail(diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))));
     }
     let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
+        let failure = below(failure, || format!("While looking up rule for {}:", target.name.to_json()));
         settle(failure, |diagnostic| {
             diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))
         })
@@ -150,7 +179,14 @@ pub(crate) async fn anonymous(
         );
         let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
         let rule = EntityName::Named(rule.name.clone());
-        let problem = Diagnostic::error(message).note(format!("the rule for such nodes is {rule}"));
+        let reference = format!(
+            "Expected {kind} field '{field}' in {kind}_fields of abstract node type '{}', and not in \
+             {other}_fields{NEXT_MESSAGE}Failed to read data from target {} with rule {rule}",
+            node.node_type,
+            target.name.to_json(),
+        );
+        let problem = Diagnostic::error(message).reference(reference);
+        let problem = problem.note(format!("the rule for such nodes is {rule}"));
         return Err(fail(problem.note(format!("the node is {shown}"))));
     }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
@@ -169,9 +205,15 @@ pub(crate) async fn anonymous(
         });
         targets.insert(field.clone(), below.collect());
     }
-    let mut evaluation = Evaluation::new(workspace, cx, target, &rule, strings, targets);
+    let analysed = of_node(Evaluation::new(workspace, cx, target, &rule, strings, targets)).await;
+    let name = EntityName::Named(rule.name.clone());
+    analysed.map_err(|failure| below(failure, || analysing(workspace, &name, target)))
+}
+
+async fn of_node(mut evaluation: Evaluation<'_>) -> Result<AnalysedTarget, Fail> {
     evaluation.reach_declared().await?;
     evaluation.reach_anonymous().await?;
+    let rule = evaluation.rule;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     evaluation.check_taint(&tainted, None)?;
     evaluation.finish(StrSet::empty(), tainted, rule.warnings.clone())
@@ -222,15 +264,26 @@ impl<'e> Evaluation<'e> {
     fn transitions(&self, field: &str) -> Result<Vec<Map>, Fail> {
         let Some(expr) = self.rule.transitions.get(field) else { return Ok(vec![Map::default()]) };
         let mut host = TransitionHost { fields: &self.strings, limit: self.workspace.log_limit };
-        let value = self
-            .evaluate(expr, &mut host, || Some(format!("in the transition of field {}", quoted(&field))))?;
+        let kind = match () {
+            () if self.rule.implicit.contains_key(field) => "implicit ",
+            () if self.rule.anonymous.contains_key(field) => "anonymous ",
+            () => "",
+        };
+        let step = format!("While evaluating config transition for {kind}{field}:");
+        let what = || Some(format!("in the transition of field {}", quoted(&field)));
+        let value = self.evaluate(expr, &mut host, &step, what)?;
         let maps = value.as_list().and_then(|list| list.iter().map(|map| map.as_map().cloned()).collect());
         maps.ok_or_else(|| {
             let shown = taut_expr::abbreviate(&value, self.workspace.log_limit);
             let message = format!("The transition of field {} has to be a list of maps, but is {shown}", quoted(&field));
             let path = self.rule.entry.path().key("config_transitions").key(field);
             let location = Location::value(self.rule.entry.label().clone(), path);
-            let diagnostic = Diagnostic::error(message).at(location);
+            let found = value.to_json_beyond(MAX_SHOWN_BYTES);
+            let reference = match value {
+                Value::List(_) => format!("expected list of dicts, but found {found}"),
+                _ => format!("expected list, but got {found}"),
+            };
+            let diagnostic = Diagnostic::error(message).reference(reference).below(&step).at(location);
             fail(match value {
                 Value::Map(_) => diagnostic.help("a field's targets may be wanted in several configurations, hence the list; put the map into one"),
                 _ => diagnostic,
@@ -242,12 +295,19 @@ impl<'e> Evaluation<'e> {
         &self,
         expr: &Expr,
         host: &mut dyn Host,
+        step: &str,
         what: impl FnOnce() -> Option<String>,
     ) -> Result<Value, Fail> {
         taut_expr::evaluate(expr, &self.env(), &self.rule.imports, host).map_err(|error| {
             let origins = self.origins(&error.involved);
             let for_users = error.kind == ErrorKind::User;
+            let annotation = if error.annotated { self.annotation(&error.involved) } else { String::new() };
             let mut diagnostic = error.into_diagnostic();
+            if !annotation.is_empty() {
+                let text = format!("{}{annotation}", diagnostic.reference_text());
+                diagnostic = diagnostic.reference(text);
+            }
+            diagnostic = diagnostic.below(step);
             if for_users && let Some(scope) = self.scope {
                 // A message of the rule's author is for the author of the target: the
                 // location of the target comes first.
@@ -309,6 +369,32 @@ impl<'e> Evaluation<'e> {
             }
         }
         notes
+    }
+
+    /// For conflicting values, what the reference says about the dependencies that offer them.
+    fn annotation(&self, involved: &[(String, Value)]) -> String {
+        let mut text = String::new();
+        for (_, value) in involved.iter().filter(|(_, value)| value.as_artifact().is_some()) {
+            let shown = value.to_json_beyond(MAX_SHOWN_BYTES);
+            let mut found = String::new();
+            for Reached { transition, dep, .. } in &self.reached {
+                let config = self.target.config.update(transition).prune(dep.vars());
+                let target = ConfiguredTarget { name: dep.name.clone(), config };
+                let target = target.in_reference(self.workspace.log_limit);
+                let result = dep.result();
+                for (map, what) in [(&result.artifacts, "artifact"), (&result.runfiles, "runfile")] {
+                    for (path, _) in map.iter().filter(|(_, there)| *there == value) {
+                        found +=
+                            &format!("\n - {target}, {what} at {}", Value::String(path.clone()).to_json());
+                    }
+                }
+            }
+            text += &match found.is_empty() {
+                true => format!("\nArtifact {shown} unknown to direct dependencies"),
+                false => format!("\nArtifact {shown} occurs in direct dependencies{found}"),
+            };
+        }
+        text
     }
 
     /// Analyses targets of fields in all their transitions, in parallel.
@@ -424,12 +510,27 @@ impl<'e> Evaluation<'e> {
                 let found = provided.cloned().unwrap_or_default();
                 let nodes: Vec<Node> = nodes.ok_or_else(|| {
                     let provider = anonymous.provider.as_str();
+                    let whole = found.to_json_beyond(MAX_SHOWN_BYTES);
+                    let mut items = found.as_list().into_iter().flat_map(|list| list.iter());
+                    let wrong = items.find(|item| item.as_node().is_none()).cloned();
                     let found = taut_expr::abbreviate(&found, self.workspace.log_limit);
                     let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
+                    let reference = match &wrong {
+                        None => format!(
+                            "Provider {provider} in {} must be list of target nodes but found: {whole}",
+                            anonymous.target
+                        ),
+                        Some(item) => format!(
+                            "Entry in provider {provider} in {} must be target node but found: {}",
+                            anonymous.target,
+                            item.to_json_beyond(MAX_SHOWN_BYTES)
+                        ),
+                    };
                     let diagnostic = Diagnostic::error(format!(
                         "Provider {provider} in {} has to be a list of nodes, but is {found}",
                         anonymous.target
                     ));
+                    let diagnostic = diagnostic.reference(reference);
                     let diagnostic = diagnostic.note(format!("provided by {}", reached.dep.name));
                     let location = Location::value(self.rule.entry.label().clone(), path);
                     fail(self.attributed(diagnostic.at(location)))
@@ -481,7 +582,8 @@ impl<'e> Evaluation<'e> {
             defined: Defined::default(),
             makes_own_directory: false,
         };
-        let value = self.evaluate(&self.rule.expression, &mut host, || None)?;
+        let step = "While evaluating defining expression of rule:";
+        let value = self.evaluate(&self.rule.expression, &mut host, step, || None)?;
         let RuleHost { defined, makes_own_directory, .. } = host;
         let warnings = match makes_own_directory {
             true => Diagnostics::merge([&warnings, &self.own_directory().into()]),
@@ -492,7 +594,12 @@ impl<'e> Evaluation<'e> {
                 "Defining expression should evaluate to a RESULT, but got: {}",
                 taut_expr::abbreviate(&value, self.workspace.log_limit)
             );
-            let diagnostic = Diagnostic::error(message).at(self.rule.entry.location(Some("expression")));
+            let reference = format!(
+                "Defining expression should evaluate to a RESULT, but got: {}",
+                value.to_json_beyond(MAX_SHOWN_BYTES)
+            );
+            let diagnostic = Diagnostic::error(message).reference(reference);
+            let diagnostic = diagnostic.at(self.rule.entry.location(Some("expression")));
             let help = "wrap it: {\"type\": \"RESULT\", \"artifacts\": …}";
             let diagnostic = if value.as_map().is_some() { diagnostic.help(help) } else { diagnostic };
             return Err(fail(self.attributed(diagnostic)));

@@ -34,6 +34,25 @@ impl Builtin {
         Builtin::NAMES.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule)
     }
 
+    pub(crate) fn name(self) -> &'static str {
+        Builtin::NAMES.iter().find(|(_, rule)| *rule == self).map_or("", |(name, _)| name)
+    }
+
+    /// Its targets, as messages of the reference call them.
+    pub(crate) fn kind_in_reference(self) -> &'static str {
+        match self {
+            Builtin::Export => "export target",
+            Builtin::Install => "install target",
+            Builtin::Generic => "generic target",
+            Builtin::FileGen => "file-generation target",
+            Builtin::Symlink => "symlink target",
+            Builtin::Tree => "tree target",
+            Builtin::TreeOverlay => "tree overlay target",
+            Builtin::DisjointTreeOverlay => "disjoint_tree_overlay target",
+            Builtin::Configure => "configure target",
+        }
+    }
+
     /// The fields that most targets have.
     fn common(self) -> &'static [&'static str] {
         if self == Builtin::Export { &COMMON[..1] } else { &COMMON }

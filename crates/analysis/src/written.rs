@@ -17,6 +17,7 @@ use crate::{
     ModuleEntry, StrSet, Workspace,
     dependency::Dep,
     problem::{as_note, fail},
+    reference::RuleKind,
 };
 
 /// The definition of a target in its module.
@@ -24,6 +25,8 @@ pub(crate) struct Written<'s> {
     pub(crate) workspace: &'s Workspace,
     pub(crate) named: &'s NamedTarget,
     pub(crate) entry: &'s ModuleEntry,
+    /// Its rule.
+    pub(crate) kind: RuleKind,
     /// Warnings about undeclared variables in its fields, as far as these have been evaluated.
     misspelt: Mutex<Vec<Diagnostic>>,
 }
@@ -33,8 +36,9 @@ impl<'s> Written<'s> {
         workspace: &'s Workspace,
         named: &'s NamedTarget,
         entry: &'s ModuleEntry,
+        kind: RuleKind,
     ) -> Written<'s> {
-        Written { workspace, named, entry, misspelt: Mutex::default() }
+        Written { workspace, named, entry, kind, misspelt: Mutex::default() }
     }
 
     /// Adds warnings about variables that are probably misspelt.
@@ -134,7 +138,7 @@ impl<'s> Written<'s> {
         let Some(list) = value.as_list() else {
             let message =
                 format!("{} has to be a list of {of}, but is {}", quoted(&field), self.described(value));
-            let diagnostic = self.problem(field, message);
+            let diagnostic = self.of_type(self.problem(field, message), field, value, None);
             return fail(if value.as_str().is_some() {
                 diagnostic.help(format!("a list of one: [{found}]"))
             } else {
@@ -145,6 +149,7 @@ impl<'s> Written<'s> {
         let message =
             format!("{} has to be a list of {of}, but contains {}", quoted(&field), self.described(bad));
         let problem = self.problem_with(field, bad, message);
+        let problem = self.of_type(problem, field, value, Some(bad));
         fail(match (bad, self.undeclared(field)) {
             (Value::Null, Some((variable, all, location))) => problem.at(location).help(format!(
                 "variable {} is null; declare it: \"arguments_config\": {all}",
@@ -175,14 +180,32 @@ impl<'s> Written<'s> {
 
     /// The failure of a field whose value has another type.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
-        self.wrong(
-            field,
-            format!("{} has to be {expected}, but is {}", quoted(&field), self.described(value)),
-        )
+        let message = format!("{} has to be {expected}, but is {}", quoted(&field), self.described(value));
+        fail(self.of_type(self.problem(field, message), field, value, None))
+    }
+
+    /// A diagnostic about the type of a field, or of an item in it, with the reference's message.
+    pub(crate) fn of_type(
+        &self,
+        diagnostic: Diagnostic,
+        field: &str,
+        value: &Value,
+        item: Option<&Value>,
+    ) -> Diagnostic {
+        match self.kind.wrong_type(&self.named.name, field, value, item) {
+            Some(text) => diagnostic.reference(text),
+            None => diagnostic,
+        }
+    }
+
+    /// A value in a message of the reference.
+    pub(crate) fn whole(&self, value: &Value) -> String {
+        const MAX_SHOWN_BYTES: usize = 1 << 16;
+        value.to_json_beyond(MAX_SHOWN_BYTES)
     }
 
     /// The type of a value, and the value, unless the type determines it.
-    fn described(&self, value: &Value) -> String {
+    pub(crate) fn described(&self, value: &Value) -> String {
         match value {
             Value::Null => taut_expr::kind_of(value).to_string(),
             _ => format!("{}: {}", taut_expr::kind_of(value), self.shown(value)),

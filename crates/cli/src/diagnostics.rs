@@ -1,8 +1,8 @@
 //! Diagnostics about files, written to the log: rendered for people, and collected for `--diagnostics FILE`.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
-use taut_driver::{Diagnostics, Group, Renderer};
+use taut_driver::{Diagnostic, Diagnostics, Group, Renderer};
 use taut_syntax::Sources;
 use taut_sys::Named;
 
@@ -56,7 +56,7 @@ fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
     let here = std::env::current_dir().unwrap_or_default();
     let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
     match log.is_as_reference() {
-        true => renderer.as_reference(),
+        true => renderer,
         false => renderer.with_names(taut_value::names_as_typed),
     }
 }
@@ -64,12 +64,21 @@ fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
 /// The same, where some of it is about a text that is in no file.
 pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
     let text = |file: &str| text_in(inline, file, log);
-    let mut colored = renderer(&text, log.color(), log);
-    for group in Group::all(diagnostics) {
-        if log.is_as_reference() && group.first.is_own() {
-            continue;
+    if log.is_as_reference() {
+        let mut shown: HashSet<String> = HashSet::new();
+        for message in diagnostics.referenced().iter().flat_map(Diagnostic::reference_messages) {
+            if message.once.iter().any(|name| shown.contains(name)) {
+                continue;
+            }
+            shown.extend(message.once);
+            let level = if message.is_warning { Level::Warn } else { level };
+            log.say_of_files(level, message.text);
         }
-        log.say_of_files(level, colored.render_group(&group));
+    } else {
+        let mut colored = renderer(&text, log.color(), log);
+        for group in Group::all(diagnostics) {
+            log.say_of_files(level, colored.render_group(&group));
+        }
     }
     only_collect(diagnostics, inline, log);
 }

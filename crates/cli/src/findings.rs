@@ -15,7 +15,8 @@ use crate::{
 
 /// Reports the warnings of analysis.
 pub(crate) fn report_warnings(analysed: &Analysed, request: &Request, log: &Log) {
-    report(&analysed.warnings(&request.repositories.roots), Level::Warn, log);
+    let warnings = analysed.warnings(&request.repositories.roots);
+    report(&warnings.below("While processing targets:"), Level::Warn, log);
 }
 
 /// Collects the warnings that an earlier call has shown, for programs; gives how many there are.

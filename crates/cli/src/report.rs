@@ -5,7 +5,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use taut_digest::ObjectInfo;
-use taut_value::{ActionDescription, EntityName, JsonMode, JsonWriter, Map, Str, Value};
+use taut_value::{ActionDescription, EntityName, JsonMode, JsonWriter, Map, Value};
 
 /// An artifact that was built, as reports show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,41 +23,7 @@ pub struct Built {
 pub fn configured(name: &EntityName, configuration: &Map, limit: usize) -> String {
     let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
     let set = Value::Map(set.map(|(variable, value)| (variable.clone(), value.clone())).collect());
-    let mut shown = set.to_json_beyond(limit);
-    if shown.len() > limit {
-        // Each level adds bytes, so this ends, and does not go deeper than the limit.
-        let mut levels = 1;
-        shown = upper_levels(&set, levels);
-        loop {
-            levels += 1;
-            let more = upper_levels(&set, levels);
-            if more.len() > limit {
-                break;
-            }
-            shown = more;
-        }
-    }
-    format!("[{},{shown}]", name.to_json())
-}
-
-fn upper_levels(value: &Value, levels: usize) -> String {
-    if levels == 0 {
-        return "*".to_owned();
-    }
-    let joined = |items: Vec<String>| items.join(",");
-    match value {
-        Value::Map(map) => {
-            let entry = |(key, value): (&Str, &Value)| {
-                format!("{}:{}", Value::String(key.clone()).to_json(), upper_levels(value, levels - 1))
-            };
-            format!("{{{}}}", joined(map.iter().map(entry).collect()))
-        }
-        Value::List(list) => {
-            format!("[{}]", joined(list.iter().map(|item| upper_levels(item, levels - 1)).collect()))
-        }
-        // No value that a configuration can hold is longer, but by having been built to be.
-        other => other.to_json_beyond(1 << 16),
-    }
+    format!("[{},{}]", name.to_json(), set.to_json_abbreviated(limit))
 }
 
 /// The line about what analysis found.

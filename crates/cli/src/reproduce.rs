@@ -1,17 +1,14 @@
-//! Commands that repeat a failed action, to be copied from the message about the failure.
+//! The command that repeats a failed action, to be copied from the message about the failure.
 
-use taut_driver::ActionFailure;
-use taut_value::{ActionDescription, Id};
+use taut_value::Id;
 
 /// How many digits of its id identify an action in a command line.
 const ID_DIGITS: usize = 12;
 
-/// The call, in the parts of which the commands are made.
+/// What the command takes of the call.
 pub(crate) struct Reproduction {
-    /// The call with everything that selects the target, up to where options can be added, and the rest;
-    /// none if the target was not selected by a call of that kind.
-    call: Option<(Vec<String>, Vec<String>)>,
-    /// The call that can run one of its actions alone, in the same two parts: as it is, or as `build` takes it.
+    /// The call that can run one of its actions alone, as it is or as `build` takes it, up to where options can be added, and
+    /// the rest; none if it was of another kind.
     whole: Option<(Vec<String>, Vec<String>)>,
 }
 
@@ -59,19 +56,19 @@ impl Reproduction {
             let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
             let rest = words.split_off(end);
             words[subcommand] = "build".to_owned();
-            return Reproduction { call: None, whole: Some((without_options_of_others(words), rest)) };
+            return Reproduction { whole: Some((without_options_of_others(words), rest)) };
         }
-        let Some(subcommand) = known else { return Reproduction::none() };
+        if known.is_none() {
+            return Reproduction::none();
+        }
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
         let rest = words.split_off(end);
-        let whole = Some((words.clone(), rest.clone()));
-        words[subcommand] = "install".to_owned();
-        Reproduction { call: Some((words, rest)), whole }
+        Reproduction { whole: Some((words, rest)) }
     }
 
-    /// For calls that cannot be repeated to install the inputs of an action.
+    /// Where no call is known that could run an action.
     pub(crate) fn none() -> Reproduction {
-        Reproduction { call: None, whole: None }
+        Reproduction { whole: None }
     }
 
     /// The command that runs one action of the call alone, in one line.
@@ -83,57 +80,6 @@ impl Reproduction {
         let rest = if rest.is_empty() { String::new() } else { format!(" {}", shown(rest)) };
         Some(format!("{} --rerun %{digits}{rest}", shown(words)))
     }
-
-    /// A line that introduces the commands, and these: they make a directory that is the user's alone, install the
-    /// inputs there and run the action.
-    pub(crate) fn text(&self, failure: &ActionFailure) -> Option<(String, String)> {
-        let (call, rest) = self.call.as_ref()?;
-        let words = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-        let id = &failure.id;
-        let mut commands =
-            format!("dir=$(mktemp -d) && {} --request-action-input %{id} -o \"$dir\"", words(call));
-        if !rest.is_empty() {
-            commands += &format!(" {}", words(rest));
-        }
-        let run = in_directory(&failure.action);
-        if run.len() > MAX_COMMAND {
-            let more = "it is too long to be shown here; --dump-graph FILE writes it";
-            return Some((format!("To see its inputs; {more}:"), commands));
-        }
-        Some(("To run it by hand:".to_owned(), format!("{commands} &&\n({run})")))
-    }
-}
-
-/// The longest command that is shown, in bytes.
-const MAX_COMMAND: usize = 64 << 10;
-
-/// Runs the action's command where its inputs are.
-fn in_directory(action: &ActionDescription) -> String {
-    let mut text = "cd \"$dir\"".to_owned();
-    let above = |path: &taut_value::Str| path.rsplit_once('/').map(|(above, _)| above.to_owned());
-    let directories = action.out_dirs.iter().map(|path| path.to_string());
-    let mut directories: Vec<String> = directories.chain(action.outs.iter().filter_map(above)).collect();
-    let cwd = taut_driver::normal_path(&action.cwd);
-    directories.push(cwd.clone());
-    directories.retain(|path| path != ".");
-    directories.sort();
-    directories.dedup();
-    if !directories.is_empty() {
-        let quoted: Vec<String> = directories.iter().map(|path| quoted(path)).collect();
-        text.push_str(&format!(" && mkdir -p {}", quoted.join(" ")));
-    }
-    if cwd != "." {
-        text.push_str(&format!(" && cd {}", quoted(&cwd)));
-    }
-    text.push_str(" && env -i");
-    for (name, value) in action.env.iter() {
-        let value = value.as_str().map(|value| value.as_str()).unwrap_or_default();
-        text.push_str(&format!(" {}", quoted(&format!("{name}={value}"))));
-    }
-    for word in &action.command {
-        text.push_str(&format!(" {}", quoted(word)));
-    }
-    text
 }
 
 /// A word as a shell has to read it.
@@ -157,32 +103,22 @@ mod tests {
     }
 
     #[test]
-    fn the_call_becomes_one_that_installs() {
+    fn the_command_is_the_call_with_the_action() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let Some((call, rest)) = Reproduction::of_call(words("taut build -D {} -- t")).call else { panic!() };
-        assert_eq!((call, rest), (words("taut install -D {}"), words("-- t")));
-        assert!(Reproduction::of_call(words("taut traverse -g f")).call.is_none());
+        let id = Id::of("a");
+        let digits = &id.to_hex()[..ID_DIGITS];
+        assert_eq!(
+            Reproduction::of_call(words("taut build -D {} -- t")).command(&id),
+            Some(format!("taut build -D '{{}}' --rerun %{digits} -- t"))
+        );
+        assert_eq!(Reproduction::of_call(words("taut traverse -g f")).command(&id), None);
         for call in [
             "taut rebuild --vs local --dump-flaky=f -J 2 -- t",
             "taut watch -o out --prune -J 2 -- t",
             "taut watch -oout --output-dir=x --poll -J 2 -- t",
         ] {
-            let again = Reproduction::of_call(words(call));
-            assert_eq!(again.whole, Some((words("taut build -J 2"), words("-- t"))), "{call}");
-            assert!(again.call.is_none(), "{call}");
+            let command = Reproduction::of_call(words(call)).command(&id);
+            assert_eq!(command, Some(format!("taut build -J 2 --rerun %{digits} -- t")), "{call}");
         }
-    }
-
-    #[test]
-    fn the_command_runs_in_its_environment_and_directories() {
-        let mut action = ActionDescription::default();
-        action.command = vec!["sh".into(), "-c".into(), "echo $A > out/x".into()];
-        action.env = [("A", taut_value::Value::string("b c"))].into_iter().collect();
-        action.outs = vec!["w/out/x".into()];
-        action.cwd = "w".into();
-        assert_eq!(
-            in_directory(&action),
-            "cd \"$dir\" && mkdir -p w w/out && cd w && env -i 'A=b c' sh -c 'echo $A > out/x'"
-        );
     }
 }

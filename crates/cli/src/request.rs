@@ -178,6 +178,11 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         Err(exit)
     };
     if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
+        let bad = execution.local_launcher.as_deref().unwrap_or_default();
+        let text = match taut_syntax::json::reference_error(bad.as_bytes()) {
+            why if log.is_as_reference() && !why.is_empty() => why,
+            _ => text,
+        };
         return fail(Exit::Syntax, format!("Command line parse error: {text}"));
     }
     without_effect(common, execution, log);

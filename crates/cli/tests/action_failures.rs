@@ -119,7 +119,12 @@ fn under_the_name_of_the_reference_its_lines_are_unchanged() {
     let ran = workspace.run(&just, ["build", "word"]).exits(1);
     says(&ran, &["action returned non-zero exit code 1\n", &long]);
     let ran = workspace.run(&just, ["build", "missing"]).exits(1);
-    says(&ran, &["action executed with missing outputs.\n      - o\n"]);
+    says(
+        &ran,
+        &[
+            "action executed with missing outputs.\n     Action outputs should be the following artifacts:\n       - file: o\n",
+        ],
+    );
 }
 
 #[test]

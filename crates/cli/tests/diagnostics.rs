@@ -13,6 +13,11 @@
 //! call under that name; and `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
 //! it has printed that text, or the file of that name is there in `$OUT`.
 //!
+//! `reference/*.md` has the messages of the reference in the situations of `diagnostics`, recorded, with the version. Under
+//! the name `just` those of taut are the same, but for calls that are marked: the kinds of differences are in
+//! docs/differences.md. The order of messages is not compared, since the reference analyses several targets at once.
+//! `TAUT_REFERENCE=JUST TAUT_RECORD=1 cargo test -p taut --test diagnostics reference` records them again.
+//!
 //! Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
 //! `$BUILD` the build root, `$OUT` a directory beside them. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the
 //! present messages; then read them as the user of that call would.
@@ -179,6 +184,12 @@ impl Case {
 
     /// The exit code and the messages.
     fn run(&self, call: &Call<'_>) -> (i32, String) {
+        let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
+        self.run_by(tool, call)
+    }
+
+    /// The same of another tool.
+    fn run_by(&self, tool: Tool, call: &Call<'_>) -> (i32, String) {
         let workspace = &self.workspace;
         let out = workspace.beside("out").display().to_string();
         let mut words: Vec<String> =
@@ -196,7 +207,6 @@ impl Case {
             let is_given = words.iter().any(|word| word == "-J");
             options.iter().filter(|_| !is_given).for_each(|word| words.insert(1, (*word).to_owned()));
         }
-        let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
         let tool = tool.with_env("TMPDIR", workspace.beside("made"));
         let (code, output) = match call.interrupted_after {
             Some(text) => self.interrupted(&tool, &words, text),
@@ -389,6 +399,136 @@ fn check(folder: Folder, min_cases: usize) {
         }
     }
     assert!(!only.is_empty() || count >= min_cases, "{count} cases");
+}
+
+/// What the reference says in one call.
+struct Recorded {
+    words: String,
+    code: i32,
+    output: String,
+}
+
+/// The messages of a log, sorted: a line that begins with a level begins one.
+fn messages(output: &str) -> Vec<String> {
+    let mut messages: Vec<String> = vec![String::new()];
+    for line in output.lines() {
+        if ["ERROR", "WARN", "INFO"].iter().any(|level| line.starts_with(level)) {
+            messages.push(String::new());
+        }
+        let last = messages.last_mut().unwrap();
+        last.push_str(line);
+        last.push('\n');
+    }
+    messages.sort();
+    messages
+}
+
+/// The calls of a case in a file of recorded answers.
+fn recorded(lines: &[&str]) -> Vec<Recorded> {
+    let mut all = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at];
+        at += 1;
+        let Some((words, rest)) =
+            line.strip_prefix("`$ just ").and_then(|rest| rest.split_once("` exits with "))
+        else {
+            continue;
+        };
+        let code = rest.split([':', ',']).next().unwrap().parse().unwrap();
+        let (output, next) = block(lines, at).unwrap_or_else(|| panic!("a block after {line}"));
+        all.push(Recorded { words: words.to_owned(), code, output });
+        at = next;
+    }
+    all
+}
+
+/// The lines of a document by case: the heading, and all up to the next one.
+fn cases(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut cases: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            cases.push((heading, vec![line]));
+        } else if let Some((_, lines)) = cases.last_mut() {
+            lines.push(line);
+        }
+    }
+    cases
+}
+
+/// Calls that the reference does not answer in the same way each time: it asks the network, or waits for what a killed
+/// action has left.
+fn is_unsteady(words: &str) -> bool {
+    words.contains("-r localhost") || words.contains("--action-timeout")
+}
+
+#[test]
+fn under_the_name_just_messages_are_those_of_the_reference() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let reference = std::env::var_os("TAUT_RECORD").map(|_| Tool::reference().expect("a reference"));
+    let bless = reference.is_some() || std::env::var_os("TAUT_BLESS").is_some();
+    let only = std::env::var("TAUT_ONLY").unwrap_or_default();
+    let (mut equal, mut count) = (0, 0);
+    let mut files: Vec<_> =
+        fs::read_dir(tests.join("diagnostics")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_string_lossy().contains(&only));
+    files.sort();
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let kept = tests.join("reference").join(&name);
+        let known = fs::read_to_string(&kept).unwrap_or_default();
+        let known = cases(&known);
+        let mut out = format!("# What just 1.6.5 says in the situations of ../diagnostics/{name}\n");
+        for (heading, lines) in cases(&text) {
+            let calls: Vec<Call<'_>> = lines.iter().filter_map(|line| call(line)).collect();
+            let answers = match &reference {
+                Some(reference) => {
+                    let case = Case::new(Folder::Diagnostics, &lines);
+                    let answer = |call: &Call<'_>| {
+                        let words = call.words.to_owned();
+                        match is_unsteady(&words) {
+                            true => Recorded { words, code: 0, output: "Not recorded.\n".into() },
+                            false => {
+                                let (code, output) = case.run_by(reference.clone(), call);
+                                Recorded { words, code, output }
+                            }
+                        }
+                    };
+                    calls.iter().map(answer).collect()
+                }
+                None => {
+                    let found = known.iter().find(|(known, _)| *known == heading);
+                    found.map(|(_, lines)| recorded(lines)).unwrap_or_default()
+                }
+            };
+            let case = Case::new(Folder::Diagnostics, &lines);
+            let _ = write!(out, "\n## {heading}\n");
+            for call in &calls {
+                let (code, output) = case.run(&Call { name: "just", ..*call });
+                let Some(answer) = answers.iter().find(|answer| answer.words == call.words) else {
+                    panic!("no answer is recorded of {:?} in {name}, {heading}: see TAUT_RECORD", call.words);
+                };
+                count += 1;
+                let is_equal = code == answer.code && messages(&output) == messages(&answer.output);
+                equal += usize::from(is_equal);
+                let mark = if is_equal { "" } else { ", taut differs" };
+                let Recorded { words, code, output } = answer;
+                let feed = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
+                let _ = write!(out, "\n`$ just {words}` exits with {code}{mark}:\n\n```\n{output}{feed}```\n");
+                if bless && !is_equal {
+                    println!("differs: {name}, {heading}: just {words}");
+                }
+            }
+        }
+        if bless {
+            fs::create_dir_all(kept.parent().unwrap()).unwrap();
+            fs::write(&kept, out).unwrap();
+        } else {
+            expect_test::expect_file![kept].assert_eq(&out);
+        }
+    }
+    println!("{equal} of {count} calls have the messages and the exit code of the reference");
 }
 
 #[test]

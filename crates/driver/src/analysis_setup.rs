@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use taut_analysis::{CycleReport, ModuleRule, Problem, TargetRule, Workspace};
+use taut_analysis::{ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace};
 use taut_digest::HashFunction;
 use taut_engine::{Begin, Build, Fail, Options};
 use taut_repos::{Place, RepoConfig};
-use taut_syntax::{Diagnostic, Diagnostics};
+use taut_syntax::{Diagnostic, Diagnostics, NEXT_MESSAGE};
 
 use crate::{Request, reached::Reached};
 
@@ -37,6 +37,21 @@ pub(crate) fn begin(begin: Begin<'_>, jobs: usize) -> Build {
     begin.commit(Options { jobs: jobs.max(1), keep_going: true, ..Default::default() })
 }
 
+/// The step of analysing a request, in the words of the reference.
+pub(crate) const PROCESSING: &str = "While processing targets:";
+
+/// A cycle with the target that is requested, which the reference names first.
+fn with_target(problems: &Diagnostics, target: &ConfiguredTarget) -> Diagnostics {
+    const MAX_CONFIGURATION_BYTES: usize = 320;
+    let shown = target.in_reference(MAX_CONFIGURATION_BYTES);
+    let with_it = problems.iter().map(|problem| {
+        let text = problem.reference_text().to_owned();
+        let text = format!("Failed to analyse target: {shown}{NEXT_MESSAGE}{text}");
+        problem.clone().reference(text)
+    });
+    with_it.collect()
+}
+
 /// The targets of a request, in its configuration, and what they are.
 ///
 /// # Errors
@@ -48,7 +63,14 @@ pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<Re
     for (target, answer) in targets.into_iter().zip(answers) {
         match answer {
             Ok(analysed) => requested.push(Reached { target, analysed }),
-            Err(fail) => wrong.push(diagnostics(fail, build, &request.repositories)),
+            Err(fail) => {
+                let is_cycle = matches!(fail, Fail::Cycle(_));
+                let problems = diagnostics(fail, build, &request.repositories);
+                wrong.push(match is_cycle {
+                    true => with_target(&problems, &target),
+                    false => problems,
+                });
+            }
         }
     }
     if wrong.is_empty() { Ok(requested) } else { Err(Diagnostics::merge(&wrong)) }
@@ -57,7 +79,7 @@ pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<Re
 /// What is wrong, in a build of a request.
 pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) -> Diagnostics {
     if let Some(Problem(diagnostics)) = fail.downcast_ref() {
-        return diagnostics.clone();
+        return diagnostics.below(PROCESSING);
     }
     let text = match &fail {
         Fail::Cycle(cycle) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
-use taut_syntax::json::{Document, Kind, Node};
+use taut_syntax::json::{Document, Kind, Node, reference_error};
 use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
@@ -209,7 +209,11 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         all = object(label, content).map_err(|mut problem| {
             problem.message = match problem.message.is_empty() {
                 true => format!("Config file {name} does not contain a map."),
-                false => format!("Parsing config file {name} failed with error:\n{}", problem.message),
+                false => {
+                    let step = format!("Parsing config file {name} failed with error:");
+                    *problem = problem.clone().below(&step);
+                    format!("{step}\n{}", problem.message)
+                }
             };
             SetupError::from(*problem)
         })?;
@@ -222,7 +226,11 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         let defined = object(label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
             problem.message = match problem.message.is_empty() {
                 true => format!("Defines entry {shown} does not contain a map."),
-                false => format!("Parsing defines entry {shown} failed with error:\n{}", problem.message),
+                false => {
+                    let step = format!("Parsing defines entry {shown} failed with error:");
+                    *problem = problem.clone().below(&step);
+                    format!("{step}\n{}", problem.message)
+                }
             };
             if let Some((variable, value)) = text.split_once('=')
                 && !text.trim_start().starts_with('{')
@@ -243,7 +251,8 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
 
 /// Reads a JSON object. The error has no message if it is JSON, but no object.
 fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
-    let document = Document::parse(label.clone(), text).map_err(|error| Box::new(error.into()))?;
+    let document = Document::parse(label.clone(), text.clone())
+        .map_err(|error| Box::new(Diagnostic::from(error).reference(reference_error(&text))))?;
     match taut_expr::json_to_value(document.root()) {
         Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),
         _ => Err(Box::new(Diagnostic::error("").at(Location::value(label, JsonPath::root())))),
@@ -335,10 +344,10 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
             SetupError::from(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
         })?;
     let label: Arc<str> = file.to_string_lossy().into();
-    let document = Document::parse(label.clone(), content).map_err(|error| {
-        let problem = Diagnostic::from(error);
-        let reference = format!("While searching for the default target in {name}:\n{}", problem.message);
-        SetupError::from(problem.reference(reference))
+    let document = Document::parse(label.clone(), content.clone()).map_err(|error| {
+        let step = format!("While searching for the default target in {name}:");
+        let reference = format!("Failed to parse json with error {}", reference_error(&content));
+        SetupError::from(Diagnostic::from(error).reference(reference).below(&step))
     })?;
     if document.root().kind() != Kind::Object {
         let problem = Diagnostic::error("A targets file is a JSON object");
@@ -398,9 +407,9 @@ fn named(
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
     let context = NameContext { repositories, repository: &repositories.main, module };
     parse_name(&words, context).map_err(|why| {
-        let reference = format!("Parsing target name {} failed with:\n{why}", words.to_json());
+        let step = format!("Parsing target name {} failed with:", words.to_json());
         let has_no_form = why.has_no_form();
-        let mut problem = why.into_diagnostic().reference(reference);
+        let mut problem = why.into_diagnostic(&words).below(&step);
         if has_no_form {
             problem.message = format!("{} names no target", quoted(&given));
             let heading = FORMS.lines().next().unwrap_or_default();

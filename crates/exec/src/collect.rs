@@ -27,6 +27,27 @@ pub(crate) enum Found {
     Invalid(String),
 }
 
+impl Found {
+    /// Why it cannot be collected, in the words of the reference.
+    pub(crate) fn in_reference(&self, path: &str) -> Option<&'static str> {
+        Some(match self {
+            Found::Object(_) => return None,
+            Found::Missing(Instead::Directory) => "expected file or symlink",
+            Found::Missing(Instead::File) => "expected directory or symlink",
+            Found::Invalid(why) if why.starts_with(&format!("found invalid symlink at {path}:")) => {
+                "found invalid symlink"
+            }
+            // Of something in it.
+            Found::Invalid(why)
+                if why.contains(&format!(" at {path}/")) || why.contains("output directory") =>
+            {
+                "found invalid entries in directory"
+            }
+            Found::Missing(_) | Found::Invalid(_) => "expected known type",
+        })
+    }
+}
+
 /// Splits a path into the directory and the name.
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))

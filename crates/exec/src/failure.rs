@@ -99,16 +99,33 @@ pub struct ActionFailure {
 impl ActionFailure {
     /// The failure in the lines that the reference prints.
     pub fn as_reference(&self) -> String {
-        self.text(false)
+        let (ran, action) = (&self.ran, &self.action);
+        let is_allowed = action.may_fail.is_some();
+        if self.error.is_some() || ran.timed_out {
+            return self.text();
+        }
+        if ran.exit_code != 0 && !is_allowed {
+            return format!("action returned non-zero exit code {}", ran.exit_code);
+        }
+        let mut text = match &action.may_fail {
+            Some(message) if ran.exit_code != 0 => {
+                format!("{message} (exit code {})\nMoreover ", ran.exit_code)
+            }
+            _ => String::new(),
+        };
+        text += "action executed with missing outputs.\nAction outputs should be the following artifacts:";
+        action.outs.iter().for_each(|path| text += &format!("\n  - file: {path}"));
+        action.out_dirs.iter().for_each(|path| text += &format!("\n  - dir: {path}"));
+        text
     }
 
-    fn text(&self, in_detail: bool) -> String {
+    fn text(&self) -> String {
         if let Some(error) = &self.error {
             return error.to_string();
         }
         let Ran { exit_code, timed_out, missing, invalid, not_started, .. } = &*self.ran;
         let mut text = match not_started {
-            Some(why) if in_detail => format!("action could not be started: {why}"),
+            Some(why) => format!("action could not be started: {why}"),
             _ if *timed_out => "action exceeded its time limit".to_owned(),
             _ if *exit_code != 0 => format!("action returned non-zero exit code {exit_code}"),
             _ => String::new(),
@@ -117,8 +134,7 @@ impl ActionFailure {
             let also = if *exit_code != 0 { "\nMoreover " } else { "" };
             text += &format!("{also}action executed with missing outputs.");
             for output in missing {
-                let shown = if in_detail { output.to_string() } else { output.path.to_string() };
-                text += &format!("\n - {shown}");
+                text += &format!("\n - {output}");
             }
         }
         invalid.iter().for_each(|what| text += &format!("\n{what}"));
@@ -135,7 +151,7 @@ impl ActionFailure {
 
 impl fmt::Display for ActionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text(true))
+        f.write_str(&self.text())
     }
 }
 
@@ -194,7 +210,8 @@ mod tests {
              - d is a file (outs is for those)\n - Out.txt; there is out.txt\n \
              - n"
         );
-        let reference = "action executed with missing outputs.\n - o\n - d\n - Out.txt\n - n";
+        let reference =
+            "action executed with missing outputs.\nAction outputs should be the following artifacts:";
         assert_eq!(failure.as_reference(), reference);
     }
 

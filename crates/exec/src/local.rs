@@ -262,6 +262,11 @@ impl LocalExecutor {
         let collector = Collector::new(&self.setup.store, root, take, paths)?;
         for (path, normal, is_directory) in &all {
             let found = collector.output(normal, *is_directory)?;
+            if ran.not_collected.is_none()
+                && let Some(what) = found.in_reference(normal)
+            {
+                ran.not_collected = Some(((*path).clone(), what, *is_directory));
+            }
             match found {
                 Found::Object(info) => {
                     if ran.is_complete() {

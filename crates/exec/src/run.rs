@@ -62,6 +62,9 @@ pub struct Ran {
     pub stderr: Option<Digest>,
     /// Declared outputs that were not produced, and what is there instead.
     pub missing: Vec<MissingOutput>,
+    /// The first output that could not be collected, also of a command that failed: its path and what is there, in the
+    /// words of the reference, and whether it is a directory.
+    pub not_collected: Option<(Str, &'static str, bool)>,
     /// What is wrong with outputs that were.
     pub invalid: Vec<String>,
     /// Why the command was not started, if it was not; the exit code is made up then.

@@ -36,6 +36,14 @@ pub struct ErrorData {
     pub frames: Vec<Frame>,
     /// Conflicting values, with their names in messages: a caller that knows their origin adds it.
     pub involved: Vec<(String, Value)>,
+    /// The message of the reference with its kind, if it has another one.
+    pub reference: Option<String>,
+    /// The steps of evaluation that the reference shows, innermost first.
+    pub(crate) steps: Vec<String>,
+    /// How many bytes of source were read again to show them.
+    pub(crate) read: usize,
+    /// Whether the reference adds where the conflicting values come from.
+    pub annotated: bool,
     /// Whether frames are still recorded.
     pub(crate) traced: bool,
     /// How many loops and calls were left out.
@@ -57,6 +65,10 @@ impl EvalError {
             variables: None,
             frames: Vec::new(),
             involved: Vec::new(),
+            reference: None,
+            steps: Vec::new(),
+            read: 0,
+            annotated: false,
             traced: kind == ErrorKind::Language,
             left_out: 0,
         }))
@@ -70,6 +82,54 @@ impl EvalError {
     /// An error for the user of a rule.
     pub(crate) fn user(message: impl AsRef<str>) -> EvalError {
         EvalError::new(ErrorKind::User, format!("UserError: {}", message.as_ref()))
+    }
+
+    /// The error with the reference's message.
+    pub(crate) fn reference(self, message: impl AsRef<str>) -> EvalError {
+        self.reference_as(format!("EvaluationError: {}", message.as_ref()))
+    }
+
+    /// The error with the reference's message and its kind.
+    pub(crate) fn reference_as(mut self, message: impl Into<String>) -> EvalError {
+        self.0.reference = Some(message.into());
+        self
+    }
+
+    /// The error with one more step that the reference shows, if it is not for the user of a rule.
+    pub(crate) fn step(mut self, step: impl FnOnce() -> String) -> EvalError {
+        if self.0.kind == ErrorKind::Language {
+            self.0.steps.push(step());
+        }
+        self
+    }
+
+    /// The text of the reference: the steps, outermost first, and the message.
+    pub(crate) fn in_reference(&self) -> String {
+        let data = &*self.0;
+        let mut text = String::new();
+        for step in data.steps.iter().rev() {
+            text += step;
+            text.push('\n');
+        }
+        match (&data.reference, data.kind) {
+            (Some(message), _) => text += message,
+            (None, ErrorKind::Language) => {
+                text += "EvaluationError: ";
+                text += &data.message;
+            }
+            (None, ErrorKind::User) => text += &data.message,
+        }
+        text
+    }
+
+    /// As [`EvalError::in_reference`], with the line above it.
+    pub(crate) fn traceback(&self) -> String {
+        match self.0.steps.is_empty() {
+            true => self.in_reference(),
+            false => {
+                format!("Expression evaluation traceback (most recent call last):\n{}", self.in_reference())
+            }
+        }
     }
 
     /// The error with a more exact location than that of the construct that failed.
@@ -105,8 +165,9 @@ impl EvalError {
 
     /// The error as a diagnostic; the chain starts with the frames of the expression.
     pub fn into_diagnostic(self) -> Diagnostic {
+        let reference = self.traceback();
         let data = *self.0;
-        let mut diagnostic = Diagnostic::error(data.message).suggest(data.suggestion);
+        let mut diagnostic = Diagnostic::error(data.message).reference(reference).suggest(data.suggestion);
         diagnostic.location = data.location;
         diagnostic.help = data.help;
         diagnostic.notes = data.variables.into_iter().flatten().map(Note::from).collect();

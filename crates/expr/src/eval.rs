@@ -7,6 +7,7 @@
 mod bounds;
 mod errors;
 mod pure;
+mod reference;
 mod rule;
 mod strings;
 
@@ -20,7 +21,7 @@ use crate::{
     abbreviate::abbreviate_json,
     compile::{missing, not_literal},
     construct::Construct,
-    error::EvalError,
+    error::{ErrorKind, EvalError},
     host::Host,
     program::{Expr, Imports, Literal, NONE, Op, Program, Variable},
 };
@@ -74,7 +75,13 @@ impl Evaluator<'_> {
             Op::List(items) => deep(|| {
                 let mut values = Vec::with_capacity(items.len());
                 for item in items {
-                    values.push(self.eval(f, *item)?);
+                    let value = self.eval(f, *item).map_err(|mut error| {
+                        if error.traced {
+                            self.add_step(f, node, op, self.locals.len(), &mut error);
+                        }
+                        error
+                    });
+                    values.push(value?);
                 }
                 Ok(Value::List(values.into()))
             }),
@@ -100,9 +107,21 @@ impl Evaluator<'_> {
     /// An argument that must be given.
     fn need(&mut self, f: Frame<'_>, construct: Construct, args: &[u32], position: usize) -> Evaluated {
         match args[position] {
-            NONE => plain(missing(construct.arguments()[position], construct.name())),
+            NONE => {
+                let name = construct.arguments()[position];
+                let error = EvalError::plain(missing(name, construct.name()));
+                let text = format!("ExpressionTypeError: Map does not contain key '{name}'.");
+                Err(error.reference_as(text))
+            }
             node => self.eval(f, node),
         }
+    }
+
+    /// An argument that must be given, and that errors name as the reference does.
+    fn need_named(&mut self, f: Frame<'_>, construct: Construct, args: &[u32], position: usize) -> Evaluated {
+        let name = construct.arguments()[position];
+        self.need(f, construct, args, position)
+            .map_err(|error| error.step(|| format!("Evaluating argument {name}:")))
     }
 
     fn variable(&self, f: Frame<'_>, variable: &Variable) -> Value {
@@ -126,6 +145,7 @@ impl Evaluator<'_> {
         if data.variables.is_none() {
             data.variables = Some(self.variables(f, node));
         }
+        self.add_step(f, node, op, locals, &mut error);
         match op {
             // A loop's variables are on the stack only while its body is evaluated.
             Op::Bind { construct, .. } if *construct != Construct::Assert && self.locals.len() > locals => {
@@ -198,17 +218,27 @@ impl Evaluator<'_> {
             }
             Op::Let { bindings, broken, body } => {
                 let outer = self.locals.len();
-                for (name, value) in bindings {
-                    let value = self.eval(f, *value)?;
+                for (position, (name, value)) in bindings.iter().enumerate() {
+                    let value = self.eval(f, *value).map_err(|error| {
+                        let name = Value::String(name.clone());
+                        error.step(|| {
+                            let name = name.to_json();
+                            format!("Evaluating entry {position} in bindings, binding {name}:")
+                        })
+                    })?;
                     self.locals.push((name.clone(), value));
                 }
                 if let Some(message) = broken {
                     return Err(self.malformed(f, node, "bindings", message));
                 }
                 if *body == NONE {
-                    return plain(missing("body", "let*"));
+                    let error = EvalError::plain(missing("body", "let*"))
+                        .reference("Object without keyword 'type': {}");
+                    let step = || "* {}\n  environment \n".to_owned();
+                    return Err(error.step(step).step(|| "Evaluating the body:".to_owned()));
                 }
-                let result = self.eval(f, *body)?;
+                let result = self.eval(f, *body);
+                let result = result.map_err(|error| error.step(|| "Evaluating the body:".to_owned()))?;
                 self.locals.truncate(outer);
                 Ok(result)
             }
@@ -261,6 +291,8 @@ impl Evaluator<'_> {
         if !value.is_name_free() {
             let found = self.shown(&value);
             let error = EvalError::plain(format!("Comparison of name-containing values: {found}"));
+            let whole = reference::shown(&value);
+            let error = error.reference(format!("Comparison of name-containing values: {whole}"));
             return Err(error.at(self.place(f, expr)));
         }
         for (label, result) in cases {
@@ -376,7 +408,10 @@ impl Evaluator<'_> {
             Op::Constant(value) => Ok(value.clone()),
             Op::Unquote(inner) => self.or(f, *inner, || Value::Null),
             Op::Broken(message, advice) => {
+                let source = reference::shown(&f.program.literal(node));
                 let error = EvalError::plain(message).at(self.place(f, node));
+                let text = format!("\",@\"-expression found in non-list context: {source}");
+                let error = error.reference(text);
                 Err(advice.iter().fold(error, |error, advice| error.help(*advice)))
             }
             Op::TemplateMap(entries) => deep(|| {
@@ -395,7 +430,13 @@ impl Evaluator<'_> {
                     };
                     let spliced = self.or(f, inner, empty_list)?;
                     let Some(spliced) = spliced.as_list() else {
-                        return Err(self.no(f, Argument::new(",@", "$1", inner), "a list", &spliced));
+                        let text = format!(
+                            "Argument of \",@\"-expresion {} should evaluate to a list, but obtained {}",
+                            reference::shown(&f.program.literal(*item)),
+                            reference::shown(&spliced)
+                        );
+                        let error = self.no(f, Argument::new(",@", "$1", inner), "a list", &spliced);
+                        return Err(error.reference(text));
                     };
                     list.extend(spliced.iter().cloned());
                 }
@@ -428,7 +469,17 @@ impl Evaluator<'_> {
             imports: &function.imports,
             base: self.locals.len(),
         };
-        deep(|| self.eval(inner, body.root))
+        deep(|| self.eval(inner, body.root)).map_err(|mut error| {
+            // The way within the expression becomes one step, below the call.
+            if error.kind == ErrorKind::Language {
+                let name = Value::String(name.clone()).to_json();
+                let inside = error.traceback();
+                let data = error.data();
+                data.reference = Some(format!("This call to {name} failed in the following way:\n{inside}"));
+                data.steps.clear();
+            }
+            error
+        })
     }
 }
 

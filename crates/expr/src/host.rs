@@ -46,6 +46,14 @@ impl Offer for TargetResult {
     }
 }
 
+/// Why a value is no name.
+pub struct NoName {
+    /// The message.
+    pub message: String,
+    /// The message of the reference.
+    pub reference: String,
+}
+
 /// The host of an evaluation. The methods with a default are called only in contexts that have the constructs
 /// concerned.
 pub trait Host {
@@ -76,7 +84,7 @@ pub trait Host {
     ///
     /// # Errors
     /// The value is no name.
-    fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
+    fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<Rc<dyn Offer>>, NoName> {
         Ok(None)
     }
 

@@ -19,5 +19,5 @@ pub use abbreviate::{abbreviate, kind_of};
 pub use construct::vocabulary;
 pub use error::{ErrorKind, EvalError};
 pub use eval::evaluate;
-pub use host::{Context, Host, Offer, Pure};
+pub use host::{Context, Host, NoName, Offer, Pure};
 pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value, literal_value};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use taut_digest::{Digest, HashFunction, ObjectType};
-use taut_expr::{Context, Expr, Host, Imports, Offer, evaluate, json_to_value};
+use taut_expr::{Context, Expr, Host, Imports, NoName, Offer, evaluate, json_to_value};
 use taut_syntax::Document;
 use taut_value::{ActionDescription, Artifact, Id, Map, Str, TargetResult, Tree, Value};
 
@@ -16,14 +16,14 @@ impl Host for Recording {
     fn field(&mut self, name: &str) -> Option<Value> {
         (name == "f").then(|| Value::string("field"))
     }
-    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, String> {
+    fn reference(&mut self, reference: &Value, transition: &Map) -> Result<Option<Rc<dyn Offer>>, NoName> {
         match reference.as_str().map(|name| name.as_str()) {
             Some("dep") if transition.is_empty() => {
                 let stage = |path| [(path, Value::Null)].into_iter().collect();
                 Ok(Some(Rc::new(TargetResult::new(stage("out"), stage("run"), Map::default()))))
             }
             Some(_) => Ok(None),
-            None => Err("not a name".into()),
+            None => Err(NoName { message: "not a name".into(), reference: "no name".into() }),
         }
     }
     fn define_action(&mut self, action: ActionDescription) -> Id {

@@ -13,7 +13,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, quoted};
+use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
@@ -185,22 +185,29 @@ impl RepoConfig {
     /// The fault, with the name of the repository.
     pub fn read(file: Option<&Path>, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
         let document = match file {
-            None => Document::parse("", "{}"),
+            None => Document::parse("", "{}").map_err(Diagnostic::from),
             Some(file) => {
                 let content = Named::read(&cwd.join(file)).map_err(|error| {
                     let problem = Diagnostic::error(match error.is_not_found() {
                         true => format!("Repository configuration {} does not exist.", file.display()),
                         false => error.to_string(),
                     });
-                    problem.reference(error.to_string())
+                    // The reference reads nothing then, which is no JSON.
+                    problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
                 })?;
-                Document::parse(cwd.join(file).to_string_lossy(), content)
+                Document::parse(cwd.join(file).to_string_lossy(), content.clone()).map_err(|error| {
+                    let reference = reference_error(&content);
+                    Diagnostic::from(error).reference(reference).below(&parsing(file))
+                })
             }
         };
-        let document = document.map_err(Diagnostic::from)?;
+        let document = document?;
         let root = document.root();
         if root.kind() != Kind::Object {
-            return Err(ConfigError::at(root, "Repository config: not a JSON object"));
+            let shown = file.unwrap_or(Path::new("")).display();
+            let problem = Diagnostic::error("Repository config: not a JSON object").at(place(root));
+            let reference = format!("Repository configuration file {shown} does not contain a map.");
+            return Err(problem.reference(reference).into());
         }
         let main_entry = root.get("main");
         if let Some(main) = main_entry.filter(|main| main.as_str().is_none()) {
@@ -250,6 +257,10 @@ impl RepoConfig {
                         "Binding {} for {} does not refer to a defined repository: {}",
                         quoted(&local),
                         quoted(&name),
+                        quoted(&global)
+                    ))
+                    .reference(format!(
+                        "Binding {} for {local} in {name} does not refer to a defined repository.",
                         quoted(&global)
                     ))
                     .suggest(did_you_mean(global, known));
@@ -313,6 +324,7 @@ fn repository(
             None => {
                 let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
                 let problem = Diagnostic::error(message).at(place(description));
+                let problem = problem.reference(format!("Unknown workspace root for repository {name}"));
                 return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
             }
         },
@@ -355,7 +367,11 @@ fn repository(
                     quoted(&local),
                     quoted(&name)
                 );
-                ConfigError::at(written, message)
+                let reference = format!(
+                    "Binding {} for {local} in {name} does not refer to a defined repository.",
+                    compact(written)
+                );
+                Diagnostic::error(message).reference(reference).at(place(written))
             })?;
             bindings.insert(local.into(), global.into());
         }
@@ -389,6 +405,29 @@ fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
     let joined = cwd.join(path);
     let clean: PathBuf = joined.components().filter(|part| *part != std::path::Component::CurDir).collect();
     clean.into()
+}
+
+/// The step of reading a configuration, in the words of the reference.
+fn parsing(file: &Path) -> String {
+    format!("Parsing repository configuration file {} failed with error:", file.display())
+}
+
+/// A value as compact JSON.
+fn compact(json: Node<'_>) -> String {
+    let text = json.source();
+    let mut out = String::new();
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    for c in text.chars().filter(|c| !c.is_control()) {
+        let was_in_string = is_in_string;
+        match c {
+            '"' if !is_escaped => is_in_string = !is_in_string,
+            ' ' if !is_in_string => continue,
+            _ => {}
+        }
+        is_escaped = was_in_string && !is_escaped && c == '\\';
+        out.push(c);
+    }
+    out
 }
 
 /// The ways to specify a root.
@@ -451,7 +490,17 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 root.source(),
                 quoted(&repository)
             );
-            let problem = Diagnostic::error(message).at(place(root.item(0).unwrap_or(root)));
+            let shown = compact(root);
+            let reference = match root.item(0) {
+                Some(_) => {
+                    format!("Unknown scheme in the specification {shown} of {key} of repository {repository}")
+                }
+                None => format!(
+                    "Expected {key} for {repository} to be of the form [<scheme>, ...], but found {shown}"
+                ),
+            };
+            let problem = Diagnostic::error(message).reference(reference);
+            let problem = problem.at(place(root.item(0).unwrap_or(root)));
             let meant = words.first().copied().flatten().and_then(|word| did_you_mean(word, SCHEMES));
             Err(match meant {
                 Some(_) => problem.suggest(meant),

@@ -137,6 +137,25 @@ impl Note {
     }
 }
 
+/// What separates the messages of the reference about one problem.
+pub const NEXT_MESSAGE: &str = "\u{1e}";
+
+/// At the beginning of a message of the reference: it is a warning.
+const AS_WARNING: char = '\u{11}';
+
+/// Around the name of what is tried once, however many ways lead there; what follows is shown on the first way only.
+const ONCE: [char; 2] = ['\u{1d}', '\u{1f}'];
+
+/// A message of the reference, as it is shown.
+pub struct ReferenceMessage {
+    /// Whether it is only a warning, though it belongs to an error.
+    pub is_warning: bool,
+    /// The text.
+    pub text: String,
+    /// What is shown only once: if one of these was shown, the message is not.
+    pub once: Vec<String>,
+}
+
 /// One independent problem.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Diagnostic {
@@ -144,8 +163,9 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// What is wrong. May have several lines; a message that the author of a rule wrote for its users comes first.
     pub message: String,
-    /// What the reference says in place of the message, for calls under its name; empty if it says nothing of this
-    /// problem, absent if it is no other text.
+    /// The complete text of the reference, for calls under its name: its message below the lines of the steps that led
+    /// there. Empty if it says nothing of this problem, absent if it is the message. Several messages about the same
+    /// problem are separated by [`NEXT_MESSAGE`].
     pub reference: Option<String>,
     /// The location.
     pub location: Option<Location>,
@@ -188,6 +208,75 @@ impl Diagnostic {
     pub fn reference(mut self, message: impl Into<String>) -> Diagnostic {
         self.reference = Some(message.into());
         self
+    }
+
+    /// The text of the reference.
+    pub fn reference_text(&self) -> &str {
+        self.reference.as_deref().unwrap_or(&self.message)
+    }
+
+    /// The diagnostic with one more line above the reference's text, the step that led there.
+    #[must_use]
+    pub fn below(mut self, step: &str) -> Diagnostic {
+        // Chains of anonymous targets can have any length, and each step copies the text.
+        const MAX_REFERENCE_BYTES: usize = 1 << 16;
+        let text = self.reference_text();
+        if !self.is_own() && text.len() < MAX_REFERENCE_BYTES {
+            let below: Vec<String> = text
+                .split(NEXT_MESSAGE)
+                .map(|text| match text.strip_prefix(AS_WARNING) {
+                    Some(text) => format!("{AS_WARNING}{step}\n{text}"),
+                    None => format!("{step}\n{text}"),
+                })
+                .collect();
+            self.reference = Some(below.join(NEXT_MESSAGE));
+        }
+        self
+    }
+
+    /// The diagnostic of something that the reference does once, with a name that nothing else has: of several ways that
+    /// lead there, it shows the first.
+    #[must_use]
+    pub fn once(mut self, name: &str) -> Diagnostic {
+        if !self.is_own() {
+            let [begin, end] = ONCE;
+            let texts = self.reference_text().split(NEXT_MESSAGE);
+            let texts: Vec<String> = texts.map(|text| format!("{begin}{name}{end}{text}")).collect();
+            self.reference = Some(texts.join(NEXT_MESSAGE));
+        }
+        self
+    }
+
+    /// The diagnostic of an error with warnings that the reference gives before it.
+    #[must_use]
+    pub fn after_warnings<'w>(mut self, warnings: impl Iterator<Item = &'w Diagnostic>) -> Diagnostic {
+        if !self.is_own() {
+            let warnings = warnings.filter(|warning| !warning.is_own());
+            let texts: String = warnings
+                .map(|warning| format!("{AS_WARNING}{}{NEXT_MESSAGE}", warning.reference_text()))
+                .collect();
+            self.reference = Some(texts + self.reference_text());
+        }
+        self
+    }
+
+    /// The messages of the reference, as they are shown; none if it says nothing.
+    pub fn reference_messages(&self) -> Vec<ReferenceMessage> {
+        let texts = self.reference_text().split(NEXT_MESSAGE).filter(|text| !text.is_empty());
+        let message = |text: &str| {
+            let is_warning = text.starts_with(AS_WARNING);
+            let mut rest = text.trim_start_matches(AS_WARNING);
+            let (mut text, mut once) = (String::new(), Vec::new());
+            let [begin, end] = ONCE;
+            while let Some((before, inside)) = rest.split_once(begin) {
+                text += before;
+                once.push(inside.to_owned());
+                rest = inside.split_once(end).map_or("", |(_, rest)| rest);
+            }
+            text += rest;
+            ReferenceMessage { is_warning, text, once }
+        };
+        texts.map(message).collect()
     }
 
     /// Whether the reference says nothing of this problem.
@@ -251,6 +340,7 @@ impl Diagnostic {
                 "key {} occurs twice in one object; this one is ignored",
                 quoted(&key)
             ))
+            .reference("")
             .at(at(duplicate.ignored))
             .note(Note::at("the last one counts", at(duplicate.used)))
         })

@@ -11,6 +11,7 @@
 mod hash;
 mod parse;
 mod path;
+mod reference;
 mod unusual_chars;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use parse::SyntaxError;
 pub use parse::line_and_column;
 pub use path::{JsonPath, Step};
+pub use reference::reference_error;
 
 /// Bytes `start..end` of a document's text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

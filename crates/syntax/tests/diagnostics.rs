@@ -106,3 +106,28 @@ fn settle_changes_only_diagnostics_without_a_target() {
     let loose = Diagnostic::error("loose").within(Frame::of_target("b"));
     assert_eq!(set.iter().cloned().collect::<Vec<_>>(), [settled, loose]);
 }
+
+#[test]
+fn the_text_of_the_reference_has_the_first_way_to_a_problem() {
+    let problem = Diagnostics::from(example().reference("no file").within(Frame::of_target("lib")));
+    let (one, other) = (problem.below("While a:"), problem.below("While b:"));
+    let all = Diagnostics::merge([&one, &other]).below("While all:");
+    assert_eq!(all.iter().len(), 1);
+    let texts: Vec<String> = all.referenced().iter().map(|found| found.reference_text().to_owned()).collect();
+    assert_eq!(texts, ["While all:\nWhile a:\nno file"]);
+    // Ours stays as it is.
+    assert_eq!(all.iter().next(), problem.iter().next());
+}
+
+#[test]
+fn what_the_reference_tries_once_has_a_name_and_warnings_come_first() {
+    let warning = Diagnostic::warning("odd").reference("unexpected");
+    let own = Diagnostic::warning("ours alone").reference("");
+    let problem = Diagnostic::error("bad").once("rule r").below("While looking up r:");
+    let problem = problem.after_warnings([&warning, &own].into_iter()).below("While all:");
+    let messages = problem.reference_messages();
+    let shown: Vec<_> = messages.iter().map(|message| (message.is_warning, message.text.as_str())).collect();
+    assert_eq!(shown, [(true, "While all:\nunexpected"), (false, "While all:\nWhile looking up r:\nbad")]);
+    assert!(messages[0].once.is_empty() && messages[1].once.len() == 1);
+    assert!(own.below("While all:").reference_messages().is_empty());
+}

@@ -32,6 +32,61 @@ pub enum Value {
     Map(Map),
 }
 
+/// The upper levels of compact JSON text, with `*` for what is below them; and the length of the text.
+fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
+    let bytes = text.as_bytes();
+    let string_end = |begin: usize| {
+        let mut at = begin + 1;
+        while at < bytes.len() && bytes[at] != b'"' {
+            at += if bytes[at] == b'\\' { 2 } else { 1 };
+        }
+        (at + 1).min(bytes.len())
+    };
+    match bytes.first() {
+        Some(open @ (b'[' | b'{')) => crate::deep(|| {
+            let mut out = String::from(char::from(*open));
+            let mut at = 1;
+            while at < bytes.len() {
+                match bytes[at] {
+                    b']' | b'}' => {
+                        out.push(char::from(bytes[at]));
+                        at += 1;
+                        break;
+                    }
+                    b',' => {
+                        out.push(',');
+                        at += 1;
+                    }
+                    b'"' if *open == b'{' => {
+                        let end = string_end(at);
+                        out.push_str(&text[at..end]);
+                        out.push(':');
+                        let (value, length) = upper_levels_of_text(
+                            &text[(end + 1).min(text.len())..],
+                            levels.saturating_sub(1),
+                        );
+                        out.push_str(&value);
+                        at = end + 1 + length;
+                    }
+                    _ => {
+                        let (value, length) = upper_levels_of_text(&text[at..], levels.saturating_sub(1));
+                        out.push_str(&value);
+                        at += length.max(1);
+                    }
+                }
+            }
+            (if levels == 0 { "*".to_owned() } else { out }, at)
+        }),
+        first => {
+            let end = match first {
+                Some(b'"') => string_end(0),
+                _ => text.find([',', ']', '}']).unwrap_or(text.len()),
+            };
+            (if levels == 0 { "*".to_owned() } else { text[..end].to_owned() }, end)
+        }
+    }
+}
+
 impl Value {
     /// Text as a value.
     pub fn string(text: impl Into<Str>) -> Value {
@@ -133,6 +188,54 @@ impl Value {
         let mut writer = JsonWriter::limited(limit);
         writer.value(self, JsonMode::All);
         writer.finish()
+    }
+
+    /// JSON text of at most `limit` bytes: of a longer one, only so many upper levels as fit, at least one, with `*` for
+    /// what is below them.
+    pub fn to_json_abbreviated(&self, limit: usize) -> String {
+        let mut shown = self.to_json_beyond(limit);
+        if shown.len() > limit {
+            // Each level adds bytes, so this ends, and does not go deeper than the limit.
+            let mut levels = 1;
+            shown = self.upper_levels(levels);
+            loop {
+                levels += 1;
+                let more = self.upper_levels(levels);
+                if more.len() > limit || more == shown {
+                    break;
+                }
+                shown = more;
+            }
+        }
+        shown
+    }
+
+    fn upper_levels(&self, levels: usize) -> String {
+        // Of a longer text the beginning is shown.
+        const MAX_SHOWN_BYTES: usize = 1 << 16;
+        const MAX_SHOWN_ITEMS: usize = 1 << 14;
+        let joined = |items: Vec<String>| items.join(",");
+        match self {
+            _ if levels == 0 => "*".to_owned(),
+            Value::Map(map) => {
+                let entry = |(key, value): (&Str, &Value)| {
+                    let key = Value::String(key.clone()).to_json_beyond(MAX_SHOWN_BYTES);
+                    format!("{key}:{}", value.upper_levels(levels - 1))
+                };
+                format!("{{{}}}", joined(map.iter().take(MAX_SHOWN_ITEMS).map(entry).collect()))
+            }
+            Value::List(list) => {
+                format!(
+                    "[{}]",
+                    joined(
+                        list.iter().take(MAX_SHOWN_ITEMS).map(|item| item.upper_levels(levels - 1)).collect()
+                    )
+                )
+            }
+            Value::String(_) => self.to_json_beyond(MAX_SHOWN_BYTES),
+            // Names and artifacts are lists and maps as text.
+            other => upper_levels_of_text(&other.to_json_beyond(MAX_SHOWN_BYTES), levels).0,
+        }
     }
 
     /// JSON text over several lines, `indent` blanks per level.
@@ -287,6 +390,25 @@ mod tests {
         let value = Value::list([Value::Map(map), Value::Map(Map::default()), Value::Number(1.0)]);
         assert_eq!(value.to_json(), "[{\"a\":\"x\\n\u{7f}\",\"b\":[null,true]},{},1.0]");
         assert_eq!(Value::list([Value::list([])]).to_json_pretty(2), "[\n  []\n]");
+    }
+
+    /// The expected texts are the reference's (just 1.6.5).
+    #[test]
+    fn long_values_are_shown_by_their_upper_levels() {
+        let file: taut_digest::ObjectInfo = "[43dd47ea691c90a5fa7827892c70241913351963:3:f]".parse().unwrap();
+        let artifact = Value::artifact(crate::Artifact::Known(file));
+        let stage = Value::Map([("x.txt", artifact)].into_iter().collect());
+        let value = Value::list([stage, Value::string("a,]"), Value::Number(1.0)]);
+        let whole = value.to_json();
+        assert_eq!(value.to_json_abbreviated(whole.len()), whole);
+        for (limit, expected) in [
+            (0, "[*,*,*]"),
+            (24, r#"[{"x.txt":*},"a,]",1.0]"#),
+            (50, r#"[{"x.txt":{"data":*,"type":*}},"a,]",1.0]"#),
+            (90, r#"[{"x.txt":{"data":{"file_type":*,"id":*,"size":*},"type":"KNOWN"}},"a,]",1.0]"#),
+        ] {
+            assert_eq!(value.to_json_abbreviated(limit), expected, "{limit}");
+        }
     }
 
     #[test]

@@ -4,31 +4,52 @@ use taut_engine::Fail;
 use taut_syntax::{Kind, quoted};
 use taut_value::{EntityName, Map, Value};
 
-use crate::{AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule, problem::fail, scope::Scope};
+use crate::{
+    AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule,
+    problem::{below, fail},
+    scope::Scope,
+};
 
 fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
     let help = "it names the target that is meant: \"target\": \"name\"";
-    fail(scope.written.problem("target", format!("{} needs the field \"target\"", quoted(&rule))).help(help))
+    let problem = scope.written.problem("target", format!("{} needs the field \"target\"", quoted(&rule)));
+    let (kind, name) = (scope.written.kind.of_target(), &scope.written.named.name);
+    let reference = format!("Missing mandatory field target in {kind} {name}.");
+    fail(problem.reference(reference).help(help))
+}
+
+/// A failure of a target as the reference reports it: in a configuration with other variables than the flexible ones, it
+/// asks for the target in one without them first.
+fn pruned_first(scope: &Scope<'_>, failure: Fail) -> Fail {
+    let Ok(flexible) = scope.literal_strings("flexible_config") else { return failure };
+    let config = scope.target.config.prune(&flexible.into_iter().collect());
+    if config == scope.target.config {
+        return failure;
+    }
+    let target = ConfiguredTarget { name: scope.target.name.clone(), config };
+    below(failure, || {
+        format!("While evaluating export target {}:", target.in_reference(scope.workspace.log_limit))
+    })
 }
 
 /// The target in the configuration restricted to the flexible variables; shared by all configurations that agree on
 /// them.
 pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let target = scope.written.json("target").map(taut_expr::json_to_value);
-    let target = target.ok_or_else(|| missing(&scope, "export"))?;
-    let exported = scope.name("target", &target)?;
+    let target = target.ok_or_else(|| pruned_first(&scope, missing(&scope, "export")))?;
+    let exported = scope.name("target", &target).map_err(|failure| pruned_first(&scope, failure))?;
     let flexible = scope.literal_strings("flexible_config")?;
     let vars: StrSet = flexible.iter().cloned().collect();
     let fixed = match scope.written.json("fixed_config").map(taut_expr::json_to_value) {
         None => Map::default(),
         Some(Value::Map(fixed)) => fixed,
         Some(other) => {
-            return Err(scope.written.wrong_type("fixed_config", "a map", &other));
+            return Err(pruned_first(&scope, scope.written.wrong_type("fixed_config", "a map", &other)));
         }
     };
     if let Some(var) = flexible.iter().find(|var| fixed.contains_key(var)) {
         let message = format!("Variable {} is both fixed and flexible.", var.as_str());
-        return Err(scope.written.wrong("fixed_config", message));
+        return Err(pruned_first(&scope, scope.written.wrong("fixed_config", message)));
     }
     let pruned = scope.target.config.prune(&vars);
     if pruned != scope.target.config {
@@ -67,12 +88,22 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
         None => Map::default(),
         Some(json) if json.kind() != Kind::Object => {
             let found = taut_expr::json_to_value(json);
-            return Err(scope.written.wrong_type("config", "an expression for a map", &found));
+            let message = format!(
+                "\"config\" has to be an expression for a map, but is {}",
+                scope.written.described(&found)
+            );
+            let reference =
+                format!("eval_config has to be an expr, but found {}", scope.written.whole(&found));
+            return Err(fail(scope.written.problem("config", message).reference(reference)));
         }
         Some(_) => match scope.field("config", || Value::Null)? {
             Value::Map(changes) => changes,
             other => {
-                return Err(scope.written.wrong_type("config", "a map", &other));
+                let message =
+                    format!("\"config\" has to be a map, but is {}", scope.written.described(&other));
+                let reference =
+                    format!("'config' must evaluate to map, but found {}", scope.written.whole(&other));
+                return Err(fail(scope.written.problem("config", message).reference(reference)));
             }
         },
     };

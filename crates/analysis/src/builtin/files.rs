@@ -5,7 +5,7 @@ use taut_engine::Fail;
 use taut_value::path::is_non_upwards;
 use taut_value::{Str, TargetResult, Value};
 
-use crate::{AnalysedTarget, dependency::Dep, scope::Scope};
+use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
 
 async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fail> {
     let names = scope.names("deps")?;
@@ -26,10 +26,10 @@ pub(super) async fn file_gen(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fai
 pub(super) async fn symlink(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let (name, data, deps) = name_and_data(&mut scope).await?;
     if !is_non_upwards(&data) {
+        let reference = format!("data string {data} does not constitute a non-upwards symlink target path");
         let found = Value::String(data).to_json();
-        return Err(scope
-            .written
-            .wrong("data", format!("symlink data has to be non-upwards relative, but is {found}")));
+        let message = format!("symlink data has to be non-upwards relative, but is {found}");
+        return Err(fail(scope.written.problem("data", message).reference(reference)));
     }
     let artifact = scope.defined.blob(scope.workspace, scope.cx, &data, ObjectType::Symlink);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();

@@ -23,16 +23,23 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     scope.warnings.extend(no_file(&scope, &outs));
     if outs.is_empty() && out_dirs.is_empty() {
         let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
-        return Err(fail(scope.written.problem("outs", message).help("they say what the commands make")));
+        let problem = scope.written.problem("outs", message);
+        let reference = "At least one of \"outs\" and \"out_dirs\" must be specified for \"generic\"";
+        return Err(fail(problem.reference(reference).help("they say what the commands make")));
     }
     if let Some(both) = outs.intersection(&out_dirs).next() {
         let message = format!("outs and out_dirs must be disjoint, but both contain {}", quoted(&both));
-        return Err(fail(scope.written.problem_with("outs", &Value::String(both.clone()), message)));
+        let all = Value::list(outs.intersection(&out_dirs).cloned().map(Value::String)).to_json();
+        let reference =
+            format!("outs and out_dirs for generic must be disjoint. Found repeated entries:\n{all}");
+        let problem = scope.written.problem_with("outs", &Value::String(both.clone()), message);
+        return Err(fail(problem.reference(reference)));
     }
     let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
     if let Some(path) = tree_conflict(&all) {
         let message = format!("outputs have a staging conflict on {}", quoted(&path));
         let problem = scope.written.problem_with("outs", &Value::string(path.to_string()), message);
+        let problem = problem.reference(format!("artifacts have staging conflicts on {}", quoted(&path)));
         return Err(fail(problem.help(format!("{} would be a file and a directory at once", quoted(&path)))));
     }
     let command = command(&scope, &deps)?;
@@ -40,7 +47,12 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let cwd = scope.string("cwd", cwd)?;
     if !is_non_upwards(&cwd) {
         let message = format!("\"cwd\" has to be a non-upwards relative path, but is {}", quoted(&cwd));
-        return Err(fail(scope.written.problem("cwd", message).help(OUTSIDE_HELP)));
+        let problem = scope.written.problem("cwd", message).help(OUTSIDE_HELP);
+        let found = quoted(&cwd);
+        return Err(fail(
+            problem
+                .reference(format!("cwd has to evaluate to a non-upwards relative path, but found {found}")),
+        ));
     }
     let env = string_map(&scope, "env", &deps)?;
     let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
@@ -118,7 +130,9 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
             quoted(&field),
             quoted(&path)
         );
-        Err(fail(scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE_HELP)))
+        let reference = format!("artifacts have staging conflicts on {}", quoted(&normal_path(&path)));
+        let problem = scope.written.problem_with(field, &Value::String(path), message).help(OUTSIDE_HELP);
+        Err(fail(problem.reference(reference)))
     };
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
@@ -165,7 +179,20 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
                 quoted(&field),
                 quoted(&key)
             );
-            Err(fail(scope.written.problem_with(field, bad, message)))
+            let reference = match field {
+                "env" => {
+                    format!(
+                        "env has to evaluate to map of strings, but found entry {}",
+                        scope.written.whole(bad)
+                    )
+                }
+                _ => format!(
+                    "{field} has to evaluate to a map (or null for default), but found {} for key {}",
+                    quoted(&key),
+                    scope.written.whole(bad)
+                ),
+            };
+            Err(fail(scope.written.problem_with(field, bad, message).reference(reference)))
         }
         other => Err(scope.written.wrong_type(field, "a map of strings", &other)),
     }

@@ -13,7 +13,7 @@ use taut_value::{
 use crate::{
     AnalysedTarget,
     dependency::Dep,
-    problem::{all, fail, settle},
+    problem::{all_of_one, fail, settle},
     scope::Scope,
 };
 
@@ -29,12 +29,15 @@ impl Stage {
         path: Str,
         artifact: &Value,
         from: &Dep,
+        all: &[Dep],
     ) -> Result<(), Fail> {
         match self.0.get(&path) {
             Some((known, other)) if known != artifact => {
                 let message =
                     format!("Staging conflict on path {} between {other} and {}", quoted(&path), from.name);
-                Err(fail(scope.written.conflict(field, message, other, &from.name)))
+                let conflict = scope.written.conflict(field, message, other, &from.name);
+                let between = [known, artifact];
+                Err(fail(conflict.reference(staging_conflict(&path, between, all))))
             }
             Some(_) => Ok(()),
             None => {
@@ -71,14 +74,14 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let mut stage = Stage::default();
     for name in &dep_names {
         for (path, artifact) in dep(name).runfiles().iter() {
-            stage.add(&scope, "deps", path.clone(), artifact, dep(name))?;
+            stage.add(&scope, "deps", path.clone(), artifact, dep(name), &deps)?;
         }
     }
     let idle =
         dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
     let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();
     scope.warnings.extend(idle);
-    let artifacts = all(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
+    let artifacts = all_of_one(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         if let Some((_, other)) = stage.0.get(path) {
             let message = format!("Staging conflict for path {}", quoted(&path));
@@ -87,15 +90,16 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
                 scope.written.entry.path().key("files").key(path),
             );
             let note = format!("the runfiles of {other} have something there, too");
-            return Err(fail(Diagnostic::error(message).at(at).note(note)));
+            let reference = format!("Staging conflict for path {path}");
+            return Err(fail(Diagnostic::error(message).reference(reference).at(at).note(note)));
         }
-        stage.add(&scope, "files", path.clone(), &artifact, dep(name))?;
+        stage.add(&scope, "files", path.clone(), &artifact, dep(name), &deps)?;
     }
     for (name, directory) in &dirs {
         for (path, artifact) in dep(name).artifacts_over_runfiles().iter() {
             // Normalised here, since paths from different directories may become equal only then.
             let path = Str::from(normal_path(&join(directory, path)));
-            stage.add(&scope, "dirs", path.clone(), artifact, dep(name)).map_err(|failure| {
+            stage.add(&scope, "dirs", path.clone(), artifact, dep(name), &deps).map_err(|failure| {
                 let has = |(name, directory): &&(NamedTarget, Str)| {
                     let staged = dep(name).artifacts_over_runfiles();
                     staged.keys().any(|inner| normal_path(&join(directory, inner)) == *path)
@@ -111,13 +115,32 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
     if let Some(path) = tree_conflict(&stage) {
-        return Err(fail(scope.written.subtree_conflict(
+        let conflict = scope.written.subtree_conflict(
             format!("TREE conflict on subtree {}", quoted(&path)),
             &path,
             &deps,
-        )));
+        );
+        return Err(fail(conflict.reference(format!("TREE conflict on subtree {path}"))));
     }
     scope.finish(TargetResult::of_artifacts(stage), &deps)
+}
+
+/// The reference's message about two artifacts at one path, with the dependencies that have them.
+pub(super) fn staging_conflict(path: &str, between: [&Value; 2], deps: &[Dep]) -> String {
+    let mut text = format!("Staging conflict on path {} between\n", quoted(&path));
+    for artifact in between {
+        text += &format!(" - {} from\n", artifact.to_json());
+        for dep in deps {
+            let name = dep.name.to_json();
+            for (stage, what) in [(dep.artifacts(), "artifact"), (dep.runfiles(), "runfile")] {
+                for (path, _) in stage.iter().filter(|(_, there)| *there == artifact) {
+                    let path = Value::String(path.clone()).to_json();
+                    text += &format!("    - {name}, {what} at {path}\n");
+                }
+            }
+        }
+    }
+    text
 }
 
 /// A warning about a dependency whose artifacts are probably expected in the result. The reference has none.
@@ -140,22 +163,25 @@ fn without_runfiles(scope: &Scope<'_>, dep: &Dep) -> Diagnostic {
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
     let from = if dep.artifacts().is_empty() { dep.runfiles() } else { dep.artifacts() };
     let name = dep.name.to_json();
-    let wrong = |message: String| {
+    let target = path;
+    let wrong = |message: String, reference: &str| {
         let path = scope.written.entry.path().key("files").key(path);
         let at = taut_syntax::Location::value(scope.written.entry.label().clone(), path);
         let help = "\"files\" takes single artifacts; \"deps\" and \"dirs\" take all of a target";
-        fail(Diagnostic::error(message).at(at).help(help))
+        let reference = format!("{reference} for {name} to be staged to {target}");
+        fail(Diagnostic::error(message).reference(reference).at(at).help(help))
     };
     match from.len() {
         1 => Ok(from.values().next().expect("one entry").clone()),
-        0 => Err(wrong(format!("No artifacts or runfiles for {name}"))),
+        0 => Err(wrong(format!("No artifacts or runfiles for {name}"), "No artifacts or runfiles")),
         n => {
             const MAX_SHOWN_PATHS: usize = 5;
             let mut paths: Vec<String> =
                 from.keys().take(MAX_SHOWN_PATHS).map(|path| format!("{}", quoted(&path))).collect();
             paths.extend((n > MAX_SHOWN_PATHS).then(|| "…".to_owned()));
             let paths = paths.join(", ");
-            Err(wrong(format!("Not precisely one entry for {name}, but {n}: {paths}")))
+            let message = format!("Not precisely one entry for {name}, but {n}: {paths}");
+            Err(wrong(message, "Not precisely one entry"))
         }
     }
 }
@@ -171,10 +197,14 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
         let at = scope.written.entry.path().key("files").key(path);
         let expr = taut_expr::Expr::compile_at(json, at);
         let value = taut_expr::evaluate(&expr, &scope.env, &Default::default(), &mut taut_expr::Pure);
-        let value = value.map_err(|error| fail(error.into_diagnostic()))?;
-        Ok((Str::from(path), scope.name("files", &value)?))
+        let value = value.map_err(|error| {
+            fail(error.into_diagnostic().below(&format!("While evaluating files entry for {path}:")))
+        })?;
+        let step =
+            || format!("Parsing file entry {} for key {path} failed with:", scope.written.whole(&value));
+        Ok((Str::from(path), scope.name_in("files", &value, step)?))
     };
-    all(json.entries().map(entry))
+    all_of_one(json.entries().map(entry))
 }
 
 /// `dirs`: a list of pairs of a name and a directory.
@@ -184,11 +214,17 @@ fn dirs(scope: &Scope<'_>) -> Result<Vec<(NamedTarget, Str)>, Fail> {
     let wrong = |found: &Value| {
         let message =
             format!("\"dirs\" has to be {EXPECTED_PAIRS}, but contains {}", scope.written.shown(found));
-        fail(scope.written.problem_with("dirs", found, message))
+        let problem = scope.written.problem_with("dirs", found, message);
+        fail(scope.written.of_type(problem, "dirs", &value, Some(found)))
     };
     let list = value.as_list().ok_or_else(|| scope.written.wrong_type("dirs", EXPECTED_PAIRS, &value))?;
-    all(list.iter().map(|pair| match pair.as_list().map(|pair| pair.as_slice()) {
-        Some([name, Value::String(directory)]) => Ok((scope.name("dirs", name)?, directory.clone())),
+    all_of_one(list.iter().map(|pair| match pair.as_list().map(|pair| pair.as_slice()) {
+        Some([name, Value::String(directory)]) => {
+            let step = || {
+                format!("Parsing dir entry {} for path {directory} failed with:", scope.written.whole(name))
+            };
+            Ok((scope.name_in("dirs", name, step)?, directory.clone()))
+        }
         _ => Err(wrong(pair)),
     }))
 }

@@ -7,6 +7,7 @@ use taut_expr::{
 };
 use taut_value::{Map, TargetResult, Tree, TreeOverlay, Value};
 
+use super::install::staging_conflict;
 use crate::{AnalysedTarget, problem::fail, scope::Scope};
 use taut_syntax::quoted;
 
@@ -25,16 +26,20 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
             let first = first.map_or(&dep.name, |first| &first.name);
             let message =
                 format!("Staging conflict on path {} between {first} and {}", quoted(&path), dep.name);
-            return Err(fail(scope.written.conflict("deps", message, first, &dep.name)));
+            let between = [stage.get(path), more.get(path)].map(|value| value.cloned().unwrap_or_default());
+            let reference = staging_conflict(path, [&between[0], &between[1]], &deps);
+            let conflict = scope.written.conflict("deps", message, first, &dep.name);
+            return Err(fail(conflict.reference(reference)));
         }
         stage = stage.union(&more);
     }
     if let Some(path) = tree_conflict(&stage) {
-        return Err(fail(scope.written.subtree_conflict(
+        let conflict = scope.written.subtree_conflict(
             format!("TREE conflict on subtree {}", quoted(&path)),
             &path,
             &deps,
-        )));
+        );
+        return Err(fail(conflict.reference(format!("TREE conflict on subtree {path}"))));
     }
     let tree = Tree::new(normalise_first(&stage));
     let artifact = scope.defined.tree(scope.cx, tree);

@@ -49,20 +49,4 @@ impl Log {
             record.push(Message { level, name: Some(name.to_owned()), text });
         }
     }
-
-    /// Writes a message about something, and below it lines that are not indented, so that they can be copied.
-    pub(crate) fn say_with_block(&self, level: Level, name: &str, text: &str, block: &str) {
-        self.say_about(level, name, text);
-        if level <= self.console_limit {
-            let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
-            let lines = format!("{}{block}\n{below}", erasure(&shown));
-            let _ = std::io::stderr().lock().write_all(lines.as_bytes());
-        }
-        if level <= self.limit {
-            for file in self.lock().iter_mut() {
-                let _ = file.write_all(format!("{block}\n").as_bytes());
-            }
-        }
-    }
 }

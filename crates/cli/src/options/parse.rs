@@ -44,7 +44,13 @@ impl CommandLine {
             let command = as_called(command, name);
             let words =
                 normalized(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
-            let matches = command.try_get_matches_from(words)?;
+            let first = words.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+            let is_below = command.find_subcommand(&first).is_some();
+            let wrong = |error: clap::Error| match name {
+                "just" => NoCommand::of_reference(error, is_below),
+                _ => NoCommand::from(error),
+            };
+            let matches = command.try_get_matches_from(words).map_err(wrong)?;
             Ok((CommandLine::from_arg_matches(&matches)?, matches))
         };
         // Errors and help come from the parser of all subcommands.
@@ -145,6 +151,46 @@ fn or_here(path: OsString) -> PathBuf {
 }
 
 impl NoCommand {
+    /// What is wrong in the words of the reference; `is_below`: the first word is a subcommand.
+    fn of_reference(error: clap::Error, is_below: bool) -> NoCommand {
+        use clap::error::{ContextKind, ContextValue, ErrorKind};
+        let context = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.clone()),
+            Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+            _ => None,
+        };
+        // `--defines <JSON>`: the option and the kind of its value.
+        let option = context(ContextKind::InvalidArg).unwrap_or_default();
+        let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
+        let kind = match name {
+            "--print-to-stdout" => "LOGICAL_PATH",
+            _ => kind.trim_matches(['<', '>']),
+        };
+        let text = match error.kind() {
+            ErrorKind::InvalidSubcommand
+            | ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "A subcommand is required".to_owned(),
+            ErrorKind::UnknownArgument if !is_below => "A subcommand is required".to_owned(),
+            ErrorKind::UnknownArgument => format!("The following argument was not expected: {option}"),
+            ErrorKind::InvalidValue
+                if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
+            {
+                format!("{name}: 1 required {kind} missing")
+            }
+            ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+                let value = context(ContextKind::InvalidValue).unwrap_or_default();
+                format!("Could not convert: {name} = {value}")
+            }
+            ErrorKind::MissingRequiredArgument => match name {
+                "<OBJECT>" => "object_id is required".to_owned(),
+                "<PATH>" => "location is required".to_owned(),
+                name => format!("{name} is required"),
+            },
+            _ => return NoCommand::from(error),
+        };
+        NoCommand::wrong(&text)
+    }
+
     fn wrong(text: &str) -> NoCommand {
         NoCommand::Wrong(format!("{text}\nRun with --help for more information.\n"))
     }

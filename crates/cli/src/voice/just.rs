@@ -18,7 +18,6 @@ use crate::{
     output::Stream,
     progress::{Open, Snapshot},
     report,
-    reproduce::Reproduction,
     retry::LOST_OBJECTS,
 };
 
@@ -191,7 +190,6 @@ impl Voice for Just {
         Arc::new(Messages {
             log: of.log.clone(),
             store: of.store.clone(),
-            again: of.again,
             is_rebuild: of.is_rebuild,
             failures: Mutex::default(),
             outputs: Mutex::default(),
@@ -241,7 +239,6 @@ struct Output {
 struct Messages {
     log: Arc<Log>,
     store: Store,
-    again: Reproduction,
     is_rebuild: bool,
     failures: Mutex<Vec<ActionFailure>>,
     outputs: Mutex<Vec<Output>>,
@@ -274,6 +271,18 @@ impl Messages {
         });
     }
 
+    /// The first output that could not be collected. Its path is shown from the working directory.
+    fn not_collected(&self, action: &ActionDescription, ran: &Ran) {
+        let Some((path, what, is_directory)) = &ran.not_collected else { return };
+        let cwd = taut_driver::normal_path(&action.cwd);
+        let shown = taut_value::path::relative(path, if cwd == "." { "" } else { &cwd });
+        let shown = shown.unwrap_or_else(|| path.to_string());
+        let kind = if *is_directory { "dir" } else { "file" };
+        const NAME: &str = "LocalExecution";
+        self.log.say_about(Level::Error, NAME, format!("{what} at {shown}"));
+        self.log.say_about(Level::Error, NAME, format!("could not collect output {kind} or symlink {shown}"));
+    }
+
     fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
         if ran.stdout.is_none() && ran.stderr.is_none() {
             return;
@@ -287,6 +296,7 @@ impl Messages {
 
     fn action_finished(&self, Finished { action, outcome, .. }: &Finished<'_>) {
         let (id, action) = (action.id, action.description);
+        self.not_collected(action, &outcome.ran);
         self.output(id, action, &outcome.ran);
         if outcome.ran.exit_code != 0
             && let Some(message) = &action.may_fail
@@ -301,34 +311,23 @@ impl Messages {
         }
     }
 
-    fn action_failed(&self, Failed { failure, .. }: &Failed<'_>) {
+    fn action_failed(&self, Failed { failure, was_ended, .. }: &Failed<'_>) {
+        if !was_ended {
+            self.not_collected(&failure.action, &failure.ran);
+        }
         self.output(&failure.id, &failure.action, &failure.ran);
         self.failures().push((*failure).clone());
     }
 
-    /// Each failed action: how it ended, the targets that ask for it, how to run it again by hand.
+    /// Each failed action: how it ended, and the targets that ask for it.
     fn say_failures(&self, defined: &dyn Defined) {
         for failure in self.failures().iter() {
             let name = format!("action:{}", failure.id);
             let action = &failure.action;
-            let message = match &action.may_fail {
-                Some(message) if failure.ran.exit_code != 0 => {
-                    let Ran { exit_code, missing, .. } = &*failure.ran;
-                    let missing: String =
-                        missing.iter().map(|output| format!("\n - {}", output.path)).collect();
-                    format!(
-                        "{message} (exit code {exit_code})\nMoreover action executed with missing outputs.{missing}"
-                    )
-                }
-                _ => failure.as_reference(),
-            };
-            self.log.say_about(Level::Error, &name, message);
+            self.log.say_about(Level::Error, &name, failure.as_reference());
             let command = report::in_environment(&action.command, &action.env);
             let failed = report::failed_command(&command, &defined.all_origins(&failure.id));
             self.log.say_about(Level::Error, &name, failed);
-            if let Some((text, commands)) = self.again.text(failure) {
-                self.log.say_with_block(Level::Info, &name, &text, &commands);
-            }
         }
     }
 

@@ -3,7 +3,7 @@
 use taut_syntax::{JsonPath, Location, Step, did_you_mean, quoted};
 use taut_value::{List, Map, Str, Value};
 
-use super::{Evaluator, Frame};
+use super::{Evaluator, Frame, reference::wrong_argument};
 use crate::{
     abbreviate,
     construct::{Construct, SPECIAL_FORMS},
@@ -68,6 +68,7 @@ impl Evaluator<'_> {
     ) -> EvalError {
         let error =
             EvalError::plain(format!("{argument} has to be {expected}, but is {}", self.described(value)));
+        let error = error.reference_as(wrong_argument(argument, expected, value, None));
         error.at(self.place(f, argument.node))
     }
 
@@ -81,6 +82,7 @@ impl Evaluator<'_> {
     ) -> EvalError {
         let error =
             EvalError::plain(format!("{argument} has to be {expected}, but is {}", self.shown(value)));
+        let error = error.reference_as(wrong_argument(argument, expected, value, None));
         error.at(self.place(f, argument.node))
     }
 
@@ -99,6 +101,7 @@ impl Evaluator<'_> {
         f: Frame<'_>,
         argument: Argument<'_>,
         expected: &str,
+        whole: &Value,
         step: &Step,
         item: &Value,
     ) -> EvalError {
@@ -112,7 +115,12 @@ impl Evaluator<'_> {
             _ => format!(": {}", self.shown(item)),
         };
         let message = format!("{argument} has to be {expected}, but contains {kind}{at}{shown}");
-        EvalError::plain(message).at(self.place_of_item(f, argument.node, step))
+        let key = match step {
+            Step::Key(key) => Some(&**key),
+            Step::Index(_) => None,
+        };
+        let error = EvalError::plain(message).at(self.place_of_item(f, argument.node, step));
+        error.reference_as(wrong_argument(argument, expected, whole, Some((item, key))))
     }
 
     /// The location of an item of a list; that of the list, if its items are computed.
@@ -169,9 +177,9 @@ impl Evaluator<'_> {
         item: impl Fn(&'v Value) -> Option<T>,
     ) -> Result<Vec<T>, EvalError> {
         let list = value.as_list().ok_or_else(|| self.no(f, argument, expected, value))?;
-        let items = list.iter().enumerate().map(|(index, value)| {
+        let items = list.iter().enumerate().map(|(index, part)| {
             let step = Step::Index(index as u32);
-            item(value).ok_or_else(|| self.no_item(f, argument, expected, &step, value))
+            item(part).ok_or_else(|| self.no_item(f, argument, expected, value, &step, part))
         });
         items.collect()
     }
@@ -199,7 +207,7 @@ impl Evaluator<'_> {
             None => Ok(map),
             Some((key, item)) => {
                 let step = Step::Key(key.as_str().into());
-                Err(self.no_item(f, argument, expected, &step, item))
+                Err(self.no_item(f, argument, expected, value, &step, item))
             }
         }
     }

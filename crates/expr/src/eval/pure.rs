@@ -4,7 +4,9 @@ use rustc_hash::FxHashSet;
 use taut_syntax::{Step, quoted};
 use taut_value::{JsonMode, List, Map, Str, Value, path};
 
-use super::{Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, ids, plain, strings};
+use super::{
+    Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, ids, plain, reference, strings,
+};
 use crate::{
     abbreviate,
     abbreviate::abbreviate_json,
@@ -25,19 +27,23 @@ impl Evaluator<'_> {
                 if args[0] == NONE {
                     return Ok(Value::Bool(and));
                 }
-                let items = self.eval(f, args[0])?;
-                let mut items = self.list(f, argument(0), &items)?.iter();
+                let items = self.need_named(f, construct, args, 0)?;
+                let mut items = self
+                    .list(f, argument(0), &items)
+                    .map_err(|error| error.step(|| self.having_evaluated(&items)))?
+                    .iter();
                 Value::Bool(if and { items.all(Value::is_true) } else { items.any(Value::is_true) })
             }
             C::Equal => {
-                let first = self.need(f, construct, args, 0)?;
+                let first = self.need_named(f, construct, args, 0)?;
                 self.comparable(f, argument(0), &first)?;
-                let second = self.need(f, construct, args, 1)?;
+                let second = self.need_named(f, construct, args, 1)?;
                 self.comparable(f, argument(1), &second)?;
                 Value::Bool(first == second)
             }
             C::If => {
-                let branch = if self.need(f, construct, args, 0)?.is_true() { args[1] } else { args[2] };
+                let branch =
+                    if self.need_named(f, construct, args, 0)?.is_true() { args[1] } else { args[2] };
                 return self.or(f, branch, empty_list);
             }
             C::Fail => {
@@ -55,7 +61,9 @@ impl Evaluator<'_> {
                         let message = self.message(f, args[1]);
                         let found = abbreviate(&value, self.limit);
                         let text = format!("{message}\nExpected non-empty value but found: {found}");
-                        return Err(EvalError::user(text));
+                        let found = reference::shown(&value);
+                        let reference = format!("{message}\nExpected non-empty value but found: {found}");
+                        return Err(EvalError::user(text).reference_as(format!("UserError: {reference}")));
                     }
                 }
             }
@@ -88,8 +96,8 @@ impl Evaluator<'_> {
             }
             C::EmptyMap => Value::Map(Map::default()),
             C::SingletonMap => {
-                let key = self.need(f, construct, args, 0)?;
-                let value = self.need(f, construct, args, 1)?;
+                let key = self.need_named(f, construct, args, 0)?;
+                let value = self.need_named(f, construct, args, 1)?;
                 Value::Map([(self.string(f, argument(0), &key)?.clone(), value)].into_iter().collect())
             }
             C::ToSubdir => return self.stage_to_subdir(f, args),
@@ -187,7 +195,8 @@ impl Evaluator<'_> {
                     let step = Step::Index(index as u32);
                     let key = key.as_str();
                     let key = key.ok_or_else(|| {
-                        self.no_item(f, argument(0), "a list of strings", &step, &keys[index])
+                        let whole = Value::List(keys.clone());
+                        self.no_item(f, argument(0), "a list of strings", &whole, &step, &keys[index])
                     })?;
                     entries.push((key.clone(), value.clone()));
                 }
@@ -208,8 +217,9 @@ impl Evaluator<'_> {
             | C::Reverse
             | C::Length
             | C::MapUnion => {
-                let value = self.need(f, construct, args, 0)?;
-                self.unary(f, construct, argument(0), value)?
+                let value = self.need_named(f, construct, args, 0)?;
+                let result = self.unary(f, construct, argument(0), &value);
+                result.map_err(|error| error.step(|| self.having_evaluated(&value)))?
             }
             _ => return self.contextual(f, construct, args),
         })
@@ -221,16 +231,19 @@ impl Evaluator<'_> {
         }
         let found = self.shown(value);
         let message = format!("Comparison of name-containing values; {argument} is {found}");
-        Err(EvalError::plain(message).at(self.place(f, argument.node)).help(NAMES_HELP))
+        let which = if argument.name == "$1" { "first" } else { "second" };
+        let whole = reference::shown(value);
+        let reference = format!("Comparison of name-containing values; {which} argument is {whole}");
+        Err(EvalError::plain(message).reference(reference).at(self.place(f, argument.node)).help(NAMES_HELP))
     }
 
-    fn unary(&self, f: Frame<'_>, construct: Construct, at: Argument<'_>, argument: Value) -> Evaluated {
+    fn unary(&self, f: Frame<'_>, construct: Construct, at: Argument<'_>, argument: &Value) -> Evaluated {
         use Construct as C;
-        let list = || self.list(f, at, &argument);
+        let list = || self.list(f, at, argument);
         Ok(match construct {
             C::Not => Value::Bool(!argument.is_true()),
             C::Flatten => {
-                let lists = self.list_of(f, at, "a list of lists", &argument, Value::as_list)?;
+                let lists = self.list_of(f, at, "a list of lists", argument, Value::as_list)?;
                 bounds::items("the list", lists.iter().map(|list| list.len()))?;
                 Value::List(lists.into_iter().flat_map(|list| list.iter().cloned()).collect())
             }
@@ -240,7 +253,7 @@ impl Evaluator<'_> {
                     Value::Number(number) => Some(*number),
                     _ => None,
                 };
-                let numbers = self.list_of(f, at, "a list of numbers", &argument, number)?;
+                let numbers = self.list_of(f, at, "a list of numbers", argument, number)?;
                 Value::Number(if construct == C::Add {
                     numbers.iter().fold(0.0, |sum, number| sum + number)
                 } else {
@@ -250,10 +263,16 @@ impl Evaluator<'_> {
             C::NubRight | C::NubLeft => {
                 let items = list()?;
                 if !argument.is_name_free() {
-                    let (name, shown) = (construct.name(), self.shown(&argument));
+                    let (name, shown) = (construct.name(), self.shown(argument));
                     let message =
                         format!("Implicit comparison by passing name-containing value to {name}: {shown}");
-                    return Err(EvalError::plain(message).at(self.place(f, at.node)).help(NAMES_HELP));
+                    let whole = reference::shown(argument);
+                    let reference =
+                        format!("Implicit comparison by passing name-containing value to {name}: {whole}");
+                    return Err(EvalError::plain(message)
+                        .reference(reference)
+                        .at(self.place(f, at.node))
+                        .help(NAMES_HELP));
                 }
                 let mut seen = FxHashSet::default();
                 let mut first = |(id, item): (_, &Value)| seen.insert(id).then(|| item.clone());
@@ -265,25 +284,23 @@ impl Evaluator<'_> {
                     Value::List(kept.into())
                 }
             }
-            C::Range => strings::range(&argument)?,
-            C::Basename => Value::string(path::basename(self.string(f, at, &argument)?)),
-            C::Keys => {
-                self.map(f, at, &argument)?.keys().cloned().map(Value::String).collect::<List>().into()
-            }
-            C::Values => self.map(f, at, &argument)?.values().cloned().collect::<List>().into(),
+            C::Range => strings::range(argument)?,
+            C::Basename => Value::string(path::basename(self.string(f, at, argument)?)),
+            C::Keys => self.map(f, at, argument)?.keys().cloned().map(Value::String).collect::<List>().into(),
+            C::Values => self.map(f, at, argument)?.values().cloned().collect::<List>().into(),
             C::Enumerate => {
                 let items = list()?;
                 let entries = items.iter().enumerate();
                 Value::Map(entries.map(|(i, item)| (format!("{i:010}"), item.clone())).collect())
             }
             C::Set => {
-                let words = self.strings(f, at, &argument)?;
+                let words = self.strings(f, at, argument)?;
                 Value::Map(words.into_iter().map(|word| (word, Value::Bool(true))).collect())
             }
             C::Reverse => list()?.iter().rev().cloned().collect::<List>().into(),
             C::Length => Value::Number(list()?.len() as f64),
             C::MapUnion => {
-                let maps = self.maps(f, at, &argument)?;
+                let maps = self.maps(f, at, argument)?;
                 Value::Map(union(maps, false, self.limit)?)
             }
             other => unreachable!("{} is not unary", other.name()),
@@ -316,7 +333,10 @@ impl Evaluator<'_> {
             NONE => "[non evaluating term] {}".into(),
             node => self.message(f, node),
         };
+        let reference = format!("In Context {message}\n{}", error.in_reference());
         let data = error.data();
+        data.reference = Some(reference);
+        data.steps.clear();
         data.message = format!("In Context {message}\n{}", data.message);
         data.kind = ErrorKind::User;
         data.traced = false;
@@ -324,11 +344,16 @@ impl Evaluator<'_> {
     }
 
     fn disjoint_map_union(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
-        let argument = self.need(f, Construct::DisjointMapUnion, args, 0)?;
+        let argument = self.need_named(f, Construct::DisjointMapUnion, args, 0)?;
         if !argument.is_name_free() {
             let found = self.shown(&argument);
             let message = format!("Argument to disjoint_map_union is name-containing: {found}");
-            return Err(EvalError::plain(message).at(self.place(f, args[0])).help(NAMES_HELP));
+            let whole = reference::shown(&argument);
+            let reference = format!("Argument to disjoint_map_union is name-containing: {whole}");
+            return Err(EvalError::plain(message)
+                .reference(reference)
+                .at(self.place(f, args[0]))
+                .help(NAMES_HELP));
         }
         let maps = self.maps(f, Argument::of(Construct::DisjointMapUnion, args, 0), &argument);
         let error = match maps.and_then(|maps| union(maps, true, self.limit)) {
@@ -336,16 +361,22 @@ impl Evaluator<'_> {
             Err(error) => error,
         };
         if args[1] == NONE {
-            return Err(error);
+            return Err(error.step(|| self.having_evaluated(&argument)));
         }
         let message = self.message(f, args[1]);
+        let reference = format!(
+            "UserError: {message}\nUnderlying {}\nThe argument of the union was {}",
+            error.in_reference(),
+            argument.to_json_abbreviated(self.limit)
+        );
         let argument = abbreviate(&argument, self.limit);
         let mut wrapped = EvalError::user(format!(
             "{message}\nUnderlying EvaluationError: {}\nThe argument of the union was {argument}",
             error.message
         ));
         wrapped.data().involved = error.involved.clone();
-        Err(wrapped)
+        wrapped.data().annotated = error.annotated;
+        Err(wrapped.reference_as(reference))
     }
 
     fn stage_to_subdir(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
@@ -377,7 +408,9 @@ impl Evaluator<'_> {
         if args[3] == NONE {
             let word = if flat { "Flat staging" } else { "Staging" };
             let message = format!("{word} to subdir {subdir} conflicts on path {key}");
-            let mut error = EvalError::plain(message);
+            let whole = reference::shown(&stage);
+            let reference = format!("{word} of {whole} to subdir {subdir} conflicts on path {key}");
+            let mut error = EvalError::plain(message).reference(reference);
             error.data().involved = at_new_path(&key);
             let names: Vec<&str> = error.involved.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(" and ");
@@ -397,7 +430,14 @@ impl Evaluator<'_> {
             )
         });
         error.data().involved = involved;
-        Err(error)
+        let whole = reference::shown(&stage);
+        let (way, new, word) =
+            if flat { ("flat staging", "", "flatly stage") } else { ("staging", "new ", "stage") };
+        let reference = format!(
+            "UserError: {message}\nReason: {way} to subdir {subdir} conflicts on {new}path {key}\nMap to {word} was \
+             {whole}\n"
+        );
+        Err(error.reference_as(reference))
     }
 }
 
@@ -483,8 +523,16 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
                     Value::String(key.clone()).to_json(),
                     abbreviate(a, limit),
                     abbreviate(b, limit)
+                ))
+                .reference(format!(
+                    "Map union not essentially disjoint as claimed, duplicate key {}; conflicting values:\n- {}\n- {}",
+                    Value::String(key.clone()).to_json(),
+                    a.to_json_abbreviated(limit),
+                    b.to_json_abbreviated(limit)
                 ));
-                error.involving("the first value", a).involving("the second value", b)
+                let mut error = error.involving("the first value", a).involving("the second value", b);
+                error.data().annotated = true;
+                error
             })
         }
     }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use taut_syntax::{Step, did_you_mean, quoted, quoted_list};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
-use super::{Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, plain};
-use crate::{Offer, construct::Construct, error::EvalError, program::Op, stage};
+use super::{Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, plain, reference};
+use crate::{Context, NoName, Offer, construct::Construct, error::EvalError, program::Op, stage};
 
 fn empty_map() -> Value {
     Value::Map(Map::default())
@@ -46,6 +46,9 @@ impl Evaluator<'_> {
                     Some(value) => value,
                     None => {
                         let mut error = EvalError::plain(format!("FIELD '{name}' unknown"));
+                        if self.host.context() == Context::Transition {
+                            error = error.reference(format!("FIELD {name} unknown"));
+                        }
                         let names = self.host.field_names();
                         let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
                         error.data().suggestion = did_you_mean(name, names.iter().copied()).map(Into::into);
@@ -70,7 +73,13 @@ impl Evaluator<'_> {
                         return Err(error
                             .help("only targets in \"deps\" (or a target field of the rule) can be asked"));
                     }
-                    Err(why) => return Err(EvalError::plain(why).at(self.place(f, args[0]))),
+                    Err(NoName { message, reference: text }) => {
+                        let error = EvalError::plain(message).at(self.place(f, args[0]));
+                        let name = reference::shown(&reference);
+                        return Err(
+                            error.reference(format!("Parsing target name {name} failed with:\n{text}"))
+                        );
+                    }
                 };
                 let stage = if construct == C::Outs { result.artifacts() } else { result.runfiles() };
                 Value::List(stage.keys().cloned().map(Value::String).collect())
@@ -140,7 +149,12 @@ impl Evaluator<'_> {
             self.shown(reference),
             self.shown(&Value::Map(transition.clone()))
         );
-        EvalError::plain(message).at(self.place(f, node))
+        let text = format!(
+            "Reference to undeclared dependency {} in transition {}",
+            reference::shown(reference),
+            reference::shown(&Value::Map(transition.clone()))
+        );
+        EvalError::plain(message).reference(text).at(self.place(f, node))
     }
 
     fn dependency(
@@ -204,6 +218,8 @@ impl Evaluator<'_> {
         // counts.
         if let Some(path) = stage::tree_conflict(map) {
             let error = EvalError::plain(format!("Tree conflicts on subtree {path} of {argument}"));
+            let error =
+                error.reference(format!("Tree conflicts on subtree {path} of {}", reference::tree(argument)));
             return Err(overlapping(error.at(self.place(f, argument.node)), map, &path));
         }
         let tree = Tree::new(stage::normalise_first(map));
@@ -235,10 +251,12 @@ impl Evaluator<'_> {
             for (key, list) in map.iter() {
                 let step = Step::Key(key.as_str().into());
                 let Value::List(items) = list else {
-                    return Err(self.no_item(f, argument(position), expected, &step, list));
+                    let whole = Value::Map(map.clone());
+                    return Err(self.no_item(f, argument(position), expected, &whole, &step, list));
                 };
                 if let Some(item) = items.iter().find(|item| !is(item)) {
-                    return Err(self.no_item(f, argument(position), expected, &step, item));
+                    let whole = Value::Map(map.clone());
+                    return Err(self.no_item(f, argument(position), expected, &whole, &step, item));
                 }
                 if other.is_some_and(|other| other.contains_key(key)) {
                     let problem =
@@ -282,7 +300,10 @@ impl Evaluator<'_> {
         let both: Vec<Value> = both.cloned().map(Value::String).collect();
         if !both.is_empty() {
             let both = Value::List(both.into()).to_json();
-            return plain(format!("outs and out_dirs for ACTION must be disjoint, but both contain {both}"));
+            let message = format!("outs and out_dirs for ACTION must be disjoint, but both contain {both}");
+            let reference =
+                format!("outs and out_dirs for ACTION must be disjoint. Found repeated entries:\n{both}");
+            return Err(EvalError::plain(message).reference(reference));
         }
         for (position, paths) in [(1, &outs), (2, &out_dirs)] {
             if let Some(index) = paths.iter().position(|path| !path::is_non_upwards(path)) {
@@ -298,6 +319,7 @@ impl Evaluator<'_> {
         let command = self.strings(f, argument(3), &cmd)?;
         if command.is_empty() {
             let error = EvalError::plain(format!("{} must not be an empty list", argument(3)));
+            let error = error.reference("cmd must not be an empty list");
             return Err(error.at(self.place(f, args[3])));
         }
         let cwd = self.or(f, cwd, || Value::string(""))?;

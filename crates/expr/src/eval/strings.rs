@@ -2,7 +2,8 @@
 
 use taut_value::{List, Str, Value};
 
-use super::{Evaluated, bounds::MAX_ITEMS, plain};
+use super::{Evaluated, bounds::MAX_ITEMS};
+use crate::error::EvalError;
 
 /// The integer at the beginning of a text, as C's `atol` reads it: after white space, with a sign; 0 if there is none,
 /// the nearest representable one if it is too large.
@@ -27,7 +28,8 @@ pub(super) fn range(argument: &Value) -> Evaluated {
         _ => 0,
     };
     if !(0..=MAX_ITEMS as i64).contains(&length) {
-        return plain(format!("range cannot have {length} entries"));
+        let error = EvalError::plain(format!("range cannot have {length} entries"));
+        return Err(error.reference_as("vector::reserve"));
     }
     Ok((0..length).map(|i| Value::string(i.to_string())).collect::<List>().into())
 }

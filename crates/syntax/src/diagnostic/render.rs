@@ -34,7 +34,6 @@ pub struct Renderer<'s> {
     sources: &'s dyn Sources,
     color: bool,
     base: String,
-    as_reference: bool,
     names: fn(&str) -> Cow<'_, str>,
     files: HashMap<Arc<str>, Option<File>>,
 }
@@ -87,25 +86,12 @@ pub fn render(diagnostic: &Diagnostic, sources: &dyn Sources, color: bool) -> St
 impl<'s> Renderer<'s> {
     /// A renderer that looks files up in `sources` and may colour its text for a terminal.
     pub fn new(sources: &'s dyn Sources, color: bool) -> Self {
-        Renderer {
-            sources,
-            color,
-            base: String::new(),
-            as_reference: false,
-            names: |text| text.into(),
-            files: HashMap::new(),
-        }
+        Renderer { sources, color, base: String::new(), names: |text| text.into(), files: HashMap::new() }
     }
 
     /// The renderer that shows the names of files below a directory relative to it.
     pub fn relative_to(mut self, directory: &str) -> Self {
         self.base = format!("{}/", directory.trim_end_matches('/'));
-        self
-    }
-
-    /// The renderer that has the reference's messages, where it has others.
-    pub fn as_reference(mut self) -> Self {
-        self.as_reference = true;
         self
     }
 
@@ -126,9 +112,7 @@ impl<'s> Renderer<'s> {
 
     /// The text of a diagnostic: lines without a final newline, without the word for its severity.
     pub fn render(&mut self, diagnostic: &Diagnostic) -> String {
-        let message =
-            diagnostic.reference.as_ref().filter(|_| self.as_reference).unwrap_or(&diagnostic.message);
-        let mut out = self.paint("1", &self.shown(message));
+        let mut out = self.paint("1", &self.shown(&diagnostic.message));
         if let Some(location) = &diagnostic.location {
             let style = match diagnostic.severity {
                 Severity::Error => "1;31",
@@ -194,7 +178,6 @@ impl<'s> Renderer<'s> {
     /// The name of a file in messages.
     pub fn file_name<'f>(&self, file: &'f str) -> Cow<'f, str> {
         match self.base.len() > 1 {
-            true if self.as_reference => file.strip_prefix(&self.base).unwrap_or(file).into(),
             true => seen_from(file, &self.base).into(),
             false => file.into(),
         }

@@ -31,6 +31,15 @@ struct Node {
 enum Content {
     One(Diagnostic),
     Many(Vec<Diagnostics>),
+    /// Problems of dependencies, with a line above the reference's texts. The problems themselves are shared by all ways
+    /// that lead to them, and occur once in the whole set, on the first way.
+    Below(Arc<str>, Diagnostics),
+}
+
+/// A line above the texts of the reference, and those above it.
+struct Step {
+    line: Arc<str>,
+    above: Option<Arc<Step>>,
 }
 
 impl Diagnostics {
@@ -78,6 +87,69 @@ impl Diagnostics {
         found.into_iter()
     }
 
+    /// The problems as [`Diagnostics::iter`] has them, with all lines above the texts of the reference.
+    pub fn referenced(&self) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let mut seen: HashSet<Id> = HashSet::new();
+        let mut pending: Vec<(&Diagnostics, Option<Arc<Step>>)> = vec![(self, None)];
+        while let Some((part, above)) = pending.pop() {
+            let Some(node) = part.0.as_deref() else { continue };
+            if !seen.insert(node.id) {
+                continue;
+            }
+            match &node.content {
+                Content::Many(parts) => pending.extend(parts.iter().rev().map(|part| (part, above.clone()))),
+                Content::Below(line, part) => {
+                    let step = Step { line: line.clone(), above };
+                    pending.push((part, Some(Arc::new(step))));
+                }
+                Content::One(diagnostic) => {
+                    let mut diagnostic = diagnostic.clone();
+                    let mut next = above;
+                    while let Some(step) = next {
+                        diagnostic = diagnostic.below(&step.line);
+                        next = step.above.clone();
+                    }
+                    found.push(diagnostic);
+                }
+            }
+        }
+        found
+    }
+
+    /// The problems with one more line above the reference's texts. Takes time only for those that are not attributed to
+    /// a target yet.
+    #[must_use]
+    pub fn below(&self, line: &str) -> Diagnostics {
+        let Some(node) = self.0.as_deref() else { return Diagnostics::none() };
+        if node.unsettled {
+            let mut parts = Vec::new();
+            self.walk(
+                |node| node.unsettled,
+                |part| {
+                    parts.push(match part.0.as_deref() {
+                        Some(Node { content: Content::One(diagnostic), unsettled: true, .. }) => {
+                            diagnostic.clone().below(line).into()
+                        }
+                        _ => part.below(line),
+                    });
+                },
+            );
+            return Diagnostics::merge(&parts);
+        }
+        let mut hasher = Sha256::new();
+        hasher.update(b"below");
+        hasher.update(line);
+        hasher.update(node.id);
+        Diagnostics(Some(Arc::new(Node {
+            id: hasher.finalize().into(),
+            has_errors: node.has_errors,
+            unsettled: false,
+            has_no_location: node.has_no_location,
+            content: Content::Below(line.into(), self.clone()),
+        })))
+    }
+
     /// Visits, in order and each once, the single problems and those parts for which `open` is false.
     fn walk<'d>(&'d self, open: impl Fn(&Node) -> bool, mut visit: impl FnMut(&'d Diagnostics)) {
         let mut seen: HashSet<Id> = HashSet::new();
@@ -89,6 +161,7 @@ impl Diagnostics {
             }
             match &node.content {
                 Content::Many(parts) if open(node) => pending.extend(parts.iter().rev()),
+                Content::Below(_, part) if open(node) => pending.push(part),
                 _ => visit(part),
             }
         }
@@ -119,12 +192,12 @@ impl Diagnostics {
     /// These problems with other names for files.
     #[must_use]
     pub fn with_files_named(&self, name: impl Fn(&Arc<str>) -> Arc<str>) -> Diagnostics {
-        self.iter().map(|diagnostic| diagnostic.clone().with_files_named(&name)).collect()
+        self.referenced().into_iter().map(|diagnostic| diagnostic.with_files_named(&name)).collect()
     }
 
     /// These problems with one more step of their chains.
     pub fn within(&self, frame: &Frame) -> Diagnostics {
-        self.iter().map(|diagnostic| diagnostic.clone().within(frame.clone())).collect()
+        self.referenced().into_iter().map(|diagnostic| diagnostic.within(frame.clone())).collect()
     }
 
     /// The problems with a change to those that are not attributed to a target yet. Parts without such a problem are
@@ -152,6 +225,7 @@ impl Drop for Node {
         let parts = |node: &mut Node| match &mut node.content {
             Content::One(_) => Vec::new(),
             Content::Many(parts) => std::mem::take(parts),
+            Content::Below(_, part) => vec![std::mem::take(part)],
         };
         let mut pending = parts(self);
         while let Some(Diagnostics(part)) = pending.pop() {
@@ -184,8 +258,12 @@ impl fmt::Debug for Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Diagnostics {
+        // Without the reference's text, which has the way to the problem: on several ways it is one problem.
         let mut bytes = Vec::new();
-        diagnostic.encode(&mut bytes);
+        match &diagnostic.reference {
+            None => diagnostic.encode(&mut bytes),
+            Some(_) => Diagnostic { reference: None, ..diagnostic.clone() }.encode(&mut bytes),
+        }
         Diagnostics(Some(Arc::new(Node {
             id: Sha256::digest(bytes).into(),
             has_errors: diagnostic.severity == Severity::Error,
