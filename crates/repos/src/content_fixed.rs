@@ -2,9 +2,10 @@
 //!
 //! A repository is content-fixed if its four roots are trees of known ids, and so are those of all repositories that it
 //! can reach by bindings. Its canonical description does not depend on global names and on where trees are: repositories
-//! that cannot be told apart by what they are and what their bindings lead to are one (bisimulation), and they are
-//! numbered in the order of a depth-first search along the sorted names of bindings. The hash of the description is the
-//! *repository key*, by which results of export targets are shared; text and hash are the reference's, byte for byte.
+//! with equal roots and file names, whose bindings lead to repositories of which the same holds, are one (bisimulation);
+//! they are numbered in the order of a depth-first search along the sorted names of bindings. The hash of the description
+//! is the *repository key*, by which results of export targets are shared. Text and hash are the reference's, byte for
+//! byte.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -47,7 +48,10 @@ pub struct ContentFixed {
     described: Vec<Class>,
 }
 
-/// Repositories that cannot be told apart.
+/// The class of a repository, and of what each local name leads to.
+type Signature<'c> = (usize, Vec<(&'c Str, usize)>);
+
+/// Repositories with the same canonical description.
 struct Class {
     base: Base,
     /// The classes that the local names lead to.
@@ -68,7 +72,7 @@ impl ContentFixed {
         }
         let mut count = numbers.len();
         loop {
-            let mut numbers: HashMap<(usize, Vec<(&Str, usize)>), usize> = HashMap::new();
+            let mut numbers: HashMap<Signature<'_>, usize> = HashMap::new();
             let mut finer: HashMap<&Str, usize> = HashMap::new();
             for name in bases.keys() {
                 let below = bindings(name).map(|(local, global)| (local, classes[global])).collect();
