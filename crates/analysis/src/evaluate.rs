@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Policy, Rule};
-use taut_syntax::{Diagnostic, Frame, Kind};
+use taut_syntax::{Diagnostic, Frame, Kind, quoted};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
     AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, TargetRule,
     Workspace, builtin, facets, missing,
     module::KEEP_VALUES,
-    problem::{fail, settle},
+    problem::{fail, fail_unrecorded, settle},
     source, user,
     vocabulary::Builtin,
     workspace::module_file,
@@ -86,6 +86,20 @@ impl TargetRule {
     ) -> Result<AnalysedTarget, Fail> {
         let workspace = &*self.0;
         let repository = workspace.repository(&named.repository)?;
+        if repository.target_root.source.is_absent() {
+            let reference = format!(
+                "Root for target {} is absent, but no serve endpoint was configured. Please provide \
+                 --remote-serve-address and retry.",
+                target.name.to_json()
+            );
+            let message = format!(
+                "The targets of repository {} are in a git tree that is not here: {}",
+                quoted(&named.repository),
+                repository.target_root.source.shown("").display()
+            );
+            let help = "name the git repository that has it: [\"git tree\", \"id\", \"path\"]";
+            return Err(fail_unrecorded(Diagnostic::error(message).reference(reference).help(help)));
+        }
         let module = module_file(&repository.target_root, &named.module, &repository.target_file_name);
         let entry = match cx.part(module.clone(), EntryPart(named.name.clone())).await {
             Err(failure) => return Err(missing::missing_module(workspace, cx, named, &module, failure).await),

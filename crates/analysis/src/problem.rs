@@ -32,12 +32,18 @@ pub(crate) fn fail(diagnostic: Diagnostic) -> Fail {
     Fail::task(Problem(diagnostic.into()))
 }
 
+/// The failure with one diagnostic that does not follow from what was read, and so is not recorded.
+pub(crate) fn fail_unrecorded(diagnostic: Diagnostic) -> Fail {
+    Fail::transient(Problem(diagnostic.into()))
+}
+
 /// The failure with a change to those of its diagnostics that are not attributed to a target yet: those of dependencies
 /// are complete.
 pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> Fail {
     match fail.downcast_ref::<Problem>() {
         Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
-            Fail::task(Problem(diagnostics.settle(change)))
+            let settled = Problem(diagnostics.settle(change));
+            if fail.is_deterministic() { Fail::task(settled) } else { Fail::transient(settled) }
         }
         _ => fail,
     }
@@ -79,5 +85,7 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
         return Err(fails.swap_remove(0));
     }
     let problems = fails.iter().filter_map(|fail| fail.downcast_ref::<Problem>());
-    Err(Fail::task(Problem(Diagnostics::merge(problems.map(|problem| &problem.0)))))
+    let merged = Problem(Diagnostics::merge(problems.map(|problem| &problem.0)));
+    let is_recorded = fails.iter().all(Fail::is_deterministic);
+    Err(if is_recorded { Fail::task(merged) } else { Fail::transient(merged) })
 }

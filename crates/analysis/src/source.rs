@@ -84,8 +84,12 @@ fn is_source(listed: &Listed) -> bool {
     matches!(listed.entry, Entry::File | Entry::Symlink)
 }
 
-fn local(named: &NamedTarget, path: &str) -> Value {
-    Value::artifact(Artifact::Local { path: path.into(), repository: named.repository.clone() })
+/// The artifact of an entry: the object if the root knows it, else the file at a path.
+fn artifact(named: &NamedTarget, listed: &Listed, path: &str) -> Value {
+    Value::artifact(match &listed.known {
+        Some(known) => Artifact::Known(**known),
+        None => Artifact::Local { path: path.into(), repository: named.repository.clone() },
+    })
 }
 
 /// `FILE`, `SYMLINK`, `TREE`, `GLOB`.
@@ -203,8 +207,8 @@ async fn file(
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
     let entries = listing(workspace, cx, named, directory).await?;
-    if matches!(entries.at(Listing::facet_of(base)).get(base), Some(Entry::File | Entry::Symlink)) {
-        let stage = [(named.name.clone(), local(named, &path))].into_iter().collect();
+    if let Some(listed) = entries.at(Listing::facet_of(base)).find(base).filter(|listed| is_source(listed)) {
+        let stage = [(named.name.clone(), artifact(named, listed, &path))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
     }
     // From here on the message depends on the whole listing.
@@ -300,17 +304,24 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         return Err(fail(not_utf8(&named.module, name)));
     }
     let matching = entries.iter().filter(|listed| is_source(listed) && matches(&listed.name));
-    let stage = matching
-        .map(|Listed { name, .. }| (name.clone(), local(named, &normal_path(&join(&named.module, name)))));
+    let stage = matching.map(|listed| {
+        (listed.name.clone(), artifact(named, listed, &normal_path(&join(&named.module, &listed.name))))
+    });
     Ok(analysed(stage.collect(), Defined::default()))
 }
 
-/// A directory with everything below it; each sub-directory is a tree of its own. Without recursion.
+/// A directory with everything below it: the object, if the root knows it; else each sub-directory is a tree of its own.
+/// Without recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
         return Err(fail(outside(named)));
     }
     let top = normal_path(&join(&named.module, &named.name));
+    let entries = listing(workspace, cx, named, &top).await?;
+    if let Some(known) = entries.at(Listing::facet_of_itself()).itself() {
+        let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
+        return Ok(analysed(stage, Defined::default()));
+    }
     // All directories, each after the one that contains it; then trees are made from the last to the first.
     let mut directories = vec![top.clone()];
     let mut warnings = Diagnostics::default();
@@ -321,7 +332,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let mut stage: Vec<(Str, Value)> = Vec::new();
         let mut below: Vec<(Str, usize)> = Vec::new();
         if let Listing::Entries(entries) = &**entries.whole() {
-            for Listed { name, entry: kind, .. } in entries {
+            for listed @ Listed { name, entry: kind, .. } in entries.iter() {
                 let full = if path == "." { name.to_string() } else { format!("{path}/{name}") };
                 match kind {
                     Entry::Directory => {
@@ -329,7 +340,9 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                         directories.push(full);
                     }
                     Entry::NotUtf8 { .. } => return Err(fail(not_utf8(&path, name))),
-                    Entry::File | Entry::Symlink => stage.push((name.clone(), local(named, &full))),
+                    Entry::File | Entry::Symlink => {
+                        stage.push((name.clone(), artifact(named, listed, &full)))
+                    }
                 }
             }
         } else if contents.is_empty() {

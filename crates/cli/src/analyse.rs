@@ -39,8 +39,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
-        request::report_problems(problems, &request, &o.analysis.target, log);
-        Exit::AnalysisFailure
+        request::report_problems(problems, &request, &o.analysis.target, log)
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
     let analysed = analysed.map_err(|problems| failed(&problems))?;

@@ -26,7 +26,7 @@ use crate::{
     reproduce::Reproduction,
     request, rerun,
     results::{self, Delivery, Destination},
-    settings::{analysis_options, build_options, log_limit},
+    settings::{analysis_options, build_options, log_limit, time_limit},
     voice::{BuildContext, BuildMessages, Found},
 };
 
@@ -148,16 +148,15 @@ impl Call<'_> {
     /// The context of the messages of this call.
     fn of<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
         let Call { name, o, log, again, .. } = self;
-        let again_by_hand =
-            if again.is_some() { Reproduction::none() } else { Reproduction::of_call(std::env::args()) };
         BuildContext {
             log,
             store,
             build_root_option: build_root_option(&o.stores),
             build_root: build_root(*name, &o.stores).unwrap_or_default(),
             shows_cached_output: o.results.show_cached_output,
-            again: again_by_hand,
+            again: Reproduction::of_call(std::env::args()),
             is_rebuild: again.is_some(),
+            time_limit: time_limit(&o.execution),
             begin: log.begin(),
         }
     }
@@ -185,8 +184,7 @@ impl Pass for RunningCall<'_> {
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
         let Call { o, log, .. } = *self.call;
-        request::report_problems(problems, request, &o.analysis.target, log);
-        Exit::AnalysisFailure
+        request::report_problems(problems, request, &o.analysis.target, log)
     }
 
     fn analysed(
@@ -206,8 +204,14 @@ impl Pass for RunningCall<'_> {
         } else {
             None
         };
-        findings::report_warnings(analysed, request, log);
-        findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
+        // What an earlier call has shown is only counted, unless everything is to be shown.
+        let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
+        if shows_known || session.has_analysed(request) {
+            findings::report_warnings(analysed, request, log);
+            findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
+        } else {
+            self.messages.has_known_warnings(findings::count_warnings(analysed, request, &o.analysis, log));
+        }
         let action = match &mut whole {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,
@@ -253,13 +257,18 @@ impl Pass for RunningCall<'_> {
         results: &Results,
     ) -> Result<Exit, Undelivered<Exit>> {
         let Call { o, log, again, .. } = self.call;
+        if !log.is_as_reference() {
+            // The line about what was built is the last one.
+            warn_of_cache(session.cache_warning(), log);
+        }
         let comparison = again.as_ref().map(|again| &*again.comparison);
         if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
             comparison.dump(path, log)?;
         }
         self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
         if let Some(action) = &self.rerun {
-            return Ok(rerun::run(action, self.store, results, log)?);
+            let limit = time_limit(&o.execution);
+            return Ok(rerun::run(action, self.store, results, limit, log)?);
         }
         let owner = request.owner();
         let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };

@@ -55,9 +55,9 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
         log.say(Level::Info, more.trim_end());
     }
     if let Err(problems) = outcome {
-        request::report_problems(&problems, &request, &o.analysis.target, log);
+        let exit = request::report_problems(&problems, &request, &o.analysis.target, log);
         reporting.event(&Event::AnalysisFailed(&problems));
-        return Err(Exit::AnalysisFailure);
+        return Err(exit);
     }
     if printed == Exit::Success && description.is_reference {
         return Ok(Exit::AnalysisFailure);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use taut_driver::{Diagnostics, Group, Renderer};
+use taut_syntax::Sources;
 use taut_sys::Named;
 
 use crate::diagnostics_file::diagnostic_as_json;
@@ -15,6 +16,18 @@ pub(crate) type Inline = Option<(std::sync::Arc<str>, std::sync::Arc<str>)>;
 /// Writes diagnostics to the log.
 pub(crate) fn report(diagnostics: &Diagnostics, level: Level, log: &Log) {
     report_with(diagnostics, &None, level, log);
+}
+
+/// Collects diagnostics for `--diagnostics FILE` that are not shown, and counts the messages that they would be.
+pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log) -> usize {
+    if log.is_collecting() {
+        let text = |file: &str| text_in(inline, file, log);
+        let mut plain = renderer(&text, false, log);
+        for diagnostic in diagnostics.iter() {
+            log.collect(diagnostic_as_json(diagnostic, &mut plain));
+        }
+    }
+    Group::all(diagnostics).len()
 }
 
 /// The rendered diagnostics, without colour.
@@ -31,35 +44,32 @@ fn text_of(file: &str) -> Option<std::sync::Arc<str>> {
     Some(String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
+/// The same, or the text that is in no file of the system.
+fn text_in(inline: &Inline, file: &str, log: &Log) -> Option<std::sync::Arc<str>> {
+    match inline {
+        Some((name, text)) if **name == *file => Some(text.clone()),
+        _ => text_of(file).or_else(|| log.root_text(file)),
+    }
+}
+
+fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
+    match log.is_as_reference() {
+        true => renderer.as_reference(),
+        false => renderer.with_names(taut_value::names_as_typed),
+    }
+}
+
 /// The same, where some of it is about a text that is in no file.
 pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
-    let text = |file: &str| {
-        if let Some((name, text)) = inline
-            && **name == *file
-        {
-            return Some(text.clone());
-        }
-        text_of(file)
-    };
-    let here = std::env::current_dir().unwrap_or_default();
-    let renderer = |color| {
-        let renderer = Renderer::new(&text, color).relative_to(&here.to_string_lossy());
-        match log.is_as_reference() {
-            true => renderer.as_reference(),
-            false => renderer.with_names(taut_value::names_as_typed),
-        }
-    };
-    let mut colored = renderer(log.color());
-    let mut plain = renderer(false);
+    let text = |file: &str| text_in(inline, file, log);
+    let mut colored = renderer(&text, log.color(), log);
     for group in Group::all(diagnostics) {
         if log.is_as_reference() && group.first.is_own() {
             continue;
         }
         log.say_of_files(level, colored.render_group(&group));
     }
-    if log.is_collecting() {
-        for diagnostic in diagnostics.iter() {
-            log.collect(diagnostic_as_json(diagnostic, &mut plain));
-        }
-    }
+    only_collect(diagnostics, inline, log);
 }

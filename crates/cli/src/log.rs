@@ -10,10 +10,11 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use taut_driver::{Request, RootTexts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 
@@ -95,6 +96,8 @@ pub struct Log {
     shown: Mutex<Vec<String>>,
     /// Diagnostics for programs, as JSON, and the file for them.
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
+    /// The texts of files that are no files of the system, by their paths in messages.
+    root_texts: Mutex<Option<RootTexts>>,
     /// The messages since [`Log::record`].
     record: Mutex<Option<Vec<Message>>>,
     /// Whether there was a warning that build state cannot be kept, or could not be used: one in a call is enough.
@@ -134,6 +137,7 @@ impl Log {
             files: Mutex::new(files),
             shown: Mutex::default(),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
+            root_texts: Mutex::default(),
             record: Mutex::default(),
             has_cache_warning: AtomicBool::new(false),
         })
@@ -181,14 +185,27 @@ impl Log {
         }
         let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Screen { columns, rows } = Screen::now();
-        let mut text = erasure(&shown);
+        let mut text = back_to_top(&shown);
         // The last column stays free, since some terminals begin a new line behind it, and so does the last row.
         let cut = |line: &String| cut(line, columns.saturating_sub(1));
         *shown = lines.iter().take(rows.saturating_sub(1)).map(cut).collect();
-        text.extend(shown.iter().map(|line| format!("{line}\n")));
+        // Line by line over the old ones, and the rest only then: a screen that is empty in between flickers.
+        text.extend(shown.iter().map(|line| format!("{line}\x1b[K\n")));
         if !text.is_empty() {
+            text.push_str("\x1b[J");
             let _ = io::stderr().lock().write_all(text.as_bytes());
         }
+    }
+
+    /// From now on, messages show the texts of files in the roots of a request.
+    pub(crate) fn shows_texts_of(&self, request: &Request) {
+        *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(request.texts());
+    }
+
+    /// The text of a file in a root that is no directory, by its path in messages.
+    pub(crate) fn root_text(&self, file: &str) -> Option<Arc<str>> {
+        let texts = self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        texts.and_then(|texts| texts(file))
     }
 
     /// Whether texts are as the reference has them: the call is under its name.
@@ -346,17 +363,25 @@ impl Screen {
 /// Escape codes that erase the lines drawn last. If it has become narrower since they were drawn, each takes as
 /// many rows as it is wide.
 fn erasure(shown: &[String]) -> String {
+    if shown.is_empty() { String::new() } else { back_to_top(shown) + "\x1b[J" }
+}
+
+/// Moves the cursor to the first of the lines that are shown last.
+fn back_to_top(shown: &[String]) -> String {
     if shown.is_empty() {
         return String::new();
     }
     let Screen { columns, rows } = Screen::now();
     let taken: usize = shown.iter().map(|line| width(line).div_ceil(columns).max(1)).sum();
-    format!("\x1b[{}F\x1b[J", taken.min(rows.saturating_sub(1).max(1)))
+    format!("\x1b[{}F", taken.min(rows.saturating_sub(1).max(1)))
 }
 
-/// The beginning of a line that takes at most so many columns.
+/// A line in at most so many columns: of a longer one the beginning, with `…` at its end.
 fn cut(line: &str, columns: usize) -> String {
-    let mut left = columns;
+    if width(line) <= columns {
+        return line.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
     let fits = |c: &char| match left.checked_sub(columns_of(*c)) {
         Some(rest) => {
             left = rest;
@@ -364,7 +389,7 @@ fn cut(line: &str, columns: usize) -> String {
         }
         None => false,
     };
-    line.chars().take_while(fits).collect()
+    line.chars().take_while(fits).chain(std::iter::once('…')).collect()
 }
 
 fn width(line: &str) -> usize {
@@ -439,7 +464,10 @@ mod tests {
 
     #[test]
     fn lines_are_cut_where_the_terminal_ends() {
-        assert_eq!((cut("abc", 3), cut("abcd", 3), cut("a漢b", 2)), ("abc".into(), "abc".into(), "a".into()));
+        assert_eq!(
+            (cut("abc", 3), cut("abcd", 3), cut("a漢b", 2)),
+            ("abc".into(), "ab…".into(), "a…".into())
+        );
         assert_eq!((width("a漢b"), width("e\u{301}")), (4, 1));
     }
 

@@ -1,9 +1,10 @@
 //! What actions wrote to their standard output and error, shown in bounded memory: read from the store piece by piece.
 //!
-//! The reference shows all of it. Under the name `taut`, of an output that is larger than twice [`MAX_END_BYTES`]
-//! its beginning and its end are shown, and how to see the rest.
+//! The reference shows all of it. Under the name `taut`, of a long output its first and last lines are shown, and how to
+//! see the rest.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{ErrorKind, Read, Seek, SeekFrom},
 };
@@ -11,8 +12,12 @@ use std::{
 use taut_digest::Digest;
 use taut_store::Store;
 
-/// How many bytes of each end of a large output are shown.
+/// How many lines of each end of a long output are shown, and how many bytes at most.
+const LINES_AT_EACH_END: usize = 20;
 const MAX_END_BYTES: u64 = 64 << 10;
+
+/// So many lines are not left out: they would save little.
+const MIN_LINES_LEFT_OUT: u64 = 5;
 
 /// How many bytes are read at once.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -40,22 +45,72 @@ impl Stream {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Passes the text to `give` in pieces, each line indented, without the line feed at the end. With `to_see_all`, the
-    /// command that shows all of it, up to the name of the object, the middle of a large output is left out.
+    /// Gives out the text in pieces, each line indented, without the line feed at the end. `to_see_all`: whether to leave
+    /// out the middle of a long output, and the words of the command, up to the object's name, that shows all of it.
     pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
         let mut text = Indented { give, is_pending: false, is_begun: false };
-        match to_see_all.filter(|_| self.size > 2 * MAX_END_BYTES) {
-            None => self.copy(self.size, &mut text),
-            Some(command) => {
-                self.copy(MAX_END_BYTES, &mut text);
-                let left_out = self.size - 2 * MAX_END_BYTES;
-                let hash = self.digest.hash;
-                text.add(&format!("\n[… {left_out} bytes left out; all of it: {command} {hash} …]\n"));
-                if self.file.seek(SeekFrom::Start(self.size - MAX_END_BYTES)).is_ok() {
-                    self.copy(MAX_END_BYTES, &mut text);
+        let middle = to_see_all.and_then(|command| Some((command, self.middle()?)));
+        if self.file.seek(SeekFrom::Start(0)).is_err() {
+            return;
+        }
+        let Some((command, Middle { begin, end, lines })) = middle else {
+            return self.copy(self.size, &mut text);
+        };
+        self.copy(begin, &mut text);
+        let left_out = match lines {
+            0 => format!("{} bytes", end - begin),
+            1 => "1 line".to_owned(),
+            _ => format!("{lines} lines"),
+        };
+        let (feed, hash) = (if text.is_pending { "" } else { "\n" }, self.digest.hash);
+        text.add(&format!("{feed}[… {left_out} left out; -v shows all, and so does: {command} {hash} …]\n"));
+        if self.file.seek(SeekFrom::Start(end)).is_ok() {
+            self.copy(self.size - end, &mut text);
+        }
+    }
+
+    /// The part between the first and the last lines, if it is worth leaving out.
+    fn middle(&mut self) -> Option<Middle> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        // Where lines begin: the first one behind the beginning, and as many as the end has.
+        let (mut begin, mut last) = (None, VecDeque::with_capacity(LINES_AT_EACH_END + 2));
+        let (mut at, mut lines) = (0u64, 0u64);
+        loop {
+            let read = match self.file.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Ok(0) | Err(_) => break,
+                Ok(read) => read,
+            };
+            for (place, _) in buffer[..read].iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+                let next = at + place as u64 + 1;
+                lines += 1;
+                if lines == LINES_AT_EACH_END as u64 {
+                    begin = Some(next);
+                }
+                last.push_back(next);
+                if last.len() > LINES_AT_EACH_END + 1 {
+                    last.pop_front();
                 }
             }
+            at += read as u64;
         }
+        // The line feed at the very end begins no line.
+        let has_rest = last.back().is_some_and(|next| *next < at);
+        if !has_rest {
+            last.pop_back();
+        }
+        let first_of_end = last.len().checked_sub(LINES_AT_EACH_END).and_then(|place| last.get(place));
+        let lines = lines + u64::from(has_rest);
+        let shown = 2 * LINES_AT_EACH_END as u64;
+        if at <= 2 * MAX_END_BYTES && lines < shown + MIN_LINES_LEFT_OUT {
+            return None;
+        }
+        let begin = begin.unwrap_or(at).min(MAX_END_BYTES);
+        let end = first_of_end.copied().unwrap_or(0).max(at.saturating_sub(MAX_END_BYTES));
+        // Where bytes bound what is shown, lines are shown in part, and their number says little.
+        let is_by_lines = begin < MAX_END_BYTES && at - end < MAX_END_BYTES;
+        let lines = if is_by_lines { lines.saturating_sub(shown) } else { 0 };
+        (begin < end).then_some(Middle { begin, end, lines })
     }
 
     /// Copies at most so many bytes; bytes that are not UTF-8 are replaced. What cannot be read is not shown.
@@ -79,6 +134,15 @@ impl Stream {
         }
         text.add(&String::from_utf8_lossy(&buffer[..kept]));
     }
+}
+
+/// A part of an output that is left out.
+struct Middle {
+    /// From this byte, up to that one.
+    begin: u64,
+    end: u64,
+    /// How many lines it has; 0 if it is counted in bytes.
+    lines: u64,
 }
 
 /// How many bytes there are before the character that is cut off at the end, if one is.
@@ -148,14 +212,24 @@ mod tests {
 
     #[test]
     fn of_a_large_output_both_ends_are_shown_and_how_to_see_the_rest() {
-        let lines: String = (0..100_000).map(|line| format!("line {line}\n")).collect();
-        let text = shown(lines.as_bytes(), Some("taut install-cas"));
-        assert!(text.len() < 3 * MAX_END_BYTES as usize, "{}", text.len());
-        assert!(text.starts_with("  line 0\n  line 1\n"));
-        assert!(text.ends_with("\n  line 99998\n  line 99999"));
-        let left_out = lines.len() as u64 - 2 * MAX_END_BYTES;
-        assert!(text.contains(&format!("\n  [… {left_out} bytes left out; all of it: taut install-cas ")));
+        let shown = |content: &str| shown(content.as_bytes(), Some("taut install-cas"));
+        let lines = |number: usize| (0..number).map(|line| format!("line {line}\n")).collect::<String>();
+        for (number, end) in [(45, ""), (100_000, ""), (99_999, "line 99999")] {
+            let text = shown(&(lines(number) + end));
+            let all = number + usize::from(!end.is_empty());
+            assert_eq!(text.lines().count(), 41, "{text}");
+            assert!(text.starts_with("  line 0\n  line 1\n"), "{text}");
+            assert!(text.ends_with(&format!("\n  line {}\n  line {}", all - 2, all - 1)), "{text}");
+            let left_out =
+                format!("\n  line 19\n  [… {} lines left out; -v shows all, and so does: taut ", all - 40);
+            assert!(text.contains(&left_out), "{text}");
+            assert!(text.contains(&format!(" …]\n  line {}\n", all - 20)), "{text}");
+        }
+        assert_eq!(shown(&lines(44)).lines().count(), 44);
         let small = "y".repeat(2 * MAX_END_BYTES as usize);
-        assert_eq!(shown(small.as_bytes(), Some("taut install-cas")).len(), small.len() + 2);
+        assert_eq!(shown(&small).len(), small.len() + 2);
+        let wide = shown(&format!("{small}y\n{small}"));
+        assert!(wide.len() < 3 * MAX_END_BYTES as usize, "{}", wide.len());
+        assert!(wide.contains(&format!("y\n  [… {} bytes left out; ", small.len() + 2)), "{wide}");
     }
 }

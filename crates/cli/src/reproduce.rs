@@ -11,15 +11,56 @@ pub(crate) struct Reproduction {
     /// The call with everything that selects the target, up to where options can be added, and the rest;
     /// none if the target was not selected by a call of that kind.
     call: Option<(Vec<String>, Vec<String>)>,
-    /// The call as it is, in the same two parts.
+    /// The call that can run one of its actions alone, in the same two parts: as it is, or as `build` takes it.
     whole: Option<(Vec<String>, Vec<String>)>,
 }
 
+/// The options that `rebuild` and `watch` have and `build` does not, and whether each has a value.
+const OPTIONS_OF_OTHERS: [(&str, bool); 7] = [
+    ("--vs", true),
+    ("--dump-flaky", true),
+    ("-o", true),
+    ("--output-dir", true),
+    ("--prune", false),
+    ("--poll", false),
+    ("--look", false),
+];
+
+/// Words of a call of `rebuild` or `watch` without the options that `build` does not have.
+fn without_options_of_others(words: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::with_capacity(words.len());
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match OPTIONS_OF_OTHERS.iter().find(|(option, _)| word == *option) {
+            // The next word is its value.
+            Some((_, true)) => drop(words.next()),
+            Some((_, false)) => {}
+            None => {
+                let has_value = |(option, has_value): &(&str, bool)| {
+                    let value = word.strip_prefix(option).filter(|_| *has_value);
+                    value.is_some_and(|value| value.starts_with('=') || !option.starts_with("--"))
+                };
+                if !OPTIONS_OF_OTHERS.iter().any(has_value) {
+                    kept.push(word);
+                }
+            }
+        }
+    }
+    kept
+}
+
 impl Reproduction {
-    /// For a call of `build` or `install`; `words` begin with the tool's name.
+    /// For a call of `build`, `install`, `rebuild` or `watch`; `words` begin with the tool's name.
     pub(crate) fn of_call(words: impl IntoIterator<Item = String>) -> Reproduction {
         let mut words: Vec<String> = words.into_iter().collect();
+        let of_others = words.iter().position(|word| word == "rebuild" || word == "watch");
         let known = words.iter().position(|word| word == "build" || word == "install");
+        if let Some(subcommand) = of_others.filter(|of_others| known.is_none_or(|known| *of_others < known)) {
+            let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+            let rest = words.split_off(end);
+            words[subcommand] = "build".to_owned();
+            return Reproduction { call: None, whole: Some((without_options_of_others(words), rest)) };
+        }
         let Some(subcommand) = known else { return Reproduction::none() };
         let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
         let rest = words.split_off(end);
@@ -121,6 +162,15 @@ mod tests {
         let Some((call, rest)) = Reproduction::of_call(words("taut build -D {} -- t")).call else { panic!() };
         assert_eq!((call, rest), (words("taut install -D {}"), words("-- t")));
         assert!(Reproduction::of_call(words("taut traverse -g f")).call.is_none());
+        for call in [
+            "taut rebuild --vs local --dump-flaky=f -J 2 -- t",
+            "taut watch -o out --prune -J 2 -- t",
+            "taut watch -oout --output-dir=x --poll -J 2 -- t",
+        ] {
+            let again = Reproduction::of_call(words(call));
+            assert_eq!(again.whole, Some((words("taut build -J 2"), words("-- t"))), "{call}");
+            assert!(again.call.is_none(), "{call}");
+        }
     }
 
     #[test]

@@ -54,7 +54,9 @@ pub(crate) fn quiet_request_for(
 ) -> Result<Request, Exit> {
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    request_in(&cwd, common, analysis, target).map_err(|error| report_error(&error, log))
+    let request = request_in(&cwd, common, analysis, target).map_err(|error| report_error(&error, log))?;
+    log.shows_texts_of(&request);
+    Ok(request)
 }
 
 /// The same; where no target can be determined, about any, and why none can.
@@ -110,12 +112,23 @@ pub(crate) fn request_in(
     Request::new(&words, cwd)
 }
 
-/// Reports errors in a description. In those about the target that the command line names, names are in the form of the
-/// command line.
-pub(crate) fn report_problems(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+/// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about the
+/// target that the command line names, names are in the form of the command line.
+pub(crate) fn report_problems(
+    problems: &Diagnostics,
+    request: &Request,
+    words: &[String],
+    log: &Log,
+) -> Exit {
+    let of_roots = request.problems_of_roots();
+    if !of_roots.is_empty() {
+        diagnostics::report(&of_roots, Level::Error, log);
+        return Exit::BuildFailure;
+    }
     let is_asked_for = |problem: &Diagnostic| problem.location.is_none();
     if log.is_as_reference() || !problems.iter().any(is_asked_for) {
-        return diagnostics::report(problems, Level::Error, log);
+        diagnostics::report(problems, Level::Error, log);
+        return Exit::AnalysisFailure;
     }
     let help = two_words(request, words);
     let on_command_line = |problem: &Diagnostic| {
@@ -129,6 +142,7 @@ pub(crate) fn report_problems(problems: &Diagnostics, request: &Request, words: 
         typed_target::as_typed(problem, request, words)
     };
     diagnostics::report(&problems.iter().map(on_command_line).collect(), Level::Error, log);
+    Exit::AnalysisFailure
 }
 
 /// What two words of the command line mean, if there are two.

@@ -1,14 +1,15 @@
 //! `--rerun ACTION`: runs one action again, to look into a failure: with its inputs in a new directory, which is left there,
-//! with its environment, and with its output on standard output and error. No result is kept.
+//! with its environment and time limit, and with its output on standard output and error. Outputs that it did not create
+//! are a failure, as they are in a build. No result is kept.
 
 use std::{
     ffi::OsString,
     os::fd::AsFd,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use taut_driver::{Results, normal_path};
+use taut_driver::{Instead, MissingOutput, Results, normal_path};
 use taut_store::Store;
 use taut_sys::{
     Dir,
@@ -20,12 +21,13 @@ use crate::{
     check_traces::block_on,
     exit::Exit,
     log::{Level, Log},
+    voice::{exit_code, time_limit},
 };
 
 /// The program that looks a command up, as it is for actions.
 const ENV: &str = "/usr/bin/env";
 
-/// Runs an action with these inputs. The call fails if the action does.
+/// Runs an action with these inputs. The call fails if the action does. `limit`: the time limit, before scaling.
 ///
 /// # Errors
 ///
@@ -34,6 +36,7 @@ pub(crate) fn run(
     action: &ActionDescription,
     store: &Store,
     inputs: &Results,
+    limit: Option<Duration>,
     log: &Log,
 ) -> Result<Exit, Exit> {
     let failed = |error: &dyn std::fmt::Display| {
@@ -52,7 +55,8 @@ pub(crate) fn run(
     for directory in directories.filter(|directory| directory != ".") {
         dir.make_all(&directory).map_err(|error| failed(&error))?;
     }
-    let cwd = if cwd == "." { dir } else { dir.at(&cwd).open_dir().map_err(|error| failed(&error))? };
+    let cwd = if cwd == "." { dir.try_clone() } else { dir.at(&cwd).open_dir() };
+    let cwd = cwd.map_err(|error| failed(&error))?;
     let words = action.command.iter().map(|word| OsString::from(word.as_str()));
     let env = action.env.iter().map(|(name, value)| {
         (OsString::from(name.as_str()), OsString::from(value.as_str().map(Str::as_str).unwrap_or_default()))
@@ -60,6 +64,7 @@ pub(crate) fn run(
     let command = Command {
         args: ["env", "--"].into_iter().map(OsString::from).chain(words).collect(),
         env: env.collect(),
+        timeout: limit.map(|limit| action.time_limit(limit)),
         ..Command::new(ENV)
     };
     let (out, err) = (std::io::stdout(), std::io::stderr());
@@ -68,8 +73,40 @@ pub(crate) fn run(
     let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
     let exit = block_on(running).map_err(|error| failed(&error))?;
     let (path, code) = (path.display(), exit.status.code().unwrap_or(1));
-    log.say(Level::Info, format!("the action ended with exit code {code} in {path}"));
-    Ok(if code == 0 { Exit::Success } else { Exit::BuildFailure })
+    let missing = if code == 0 { missing_outputs(action, &dir) } else { Vec::new() };
+    let mut text = match limit {
+        Some(limit) if exit.timed_out => {
+            format!("the action exceeded its {} in {path}", time_limit(limit, action))
+        }
+        _ => {
+            let code = exit_code(code);
+            let code = match code.split_once(": ") {
+                Some((code, signal)) => format!("{code} ({signal})"),
+                None => code,
+            };
+            format!("the action ended with {code} in {path}")
+        }
+    };
+    missing.iter().for_each(|output| text += &format!("\nmissing: {output}"));
+    log.say(Level::Info, text);
+    let succeeded = code == 0 && !exit.timed_out && missing.is_empty();
+    Ok(if succeeded { Exit::Success } else { Exit::BuildFailure })
+}
+
+/// The outputs that are not in the directory of an action that has ended.
+fn missing_outputs(action: &ActionDescription, dir: &Dir) -> Vec<MissingOutput> {
+    let files = action.outs.iter().map(|path| (path, false));
+    let all = files.chain(action.out_dirs.iter().map(|path| (path, true)));
+    let missing = all.filter_map(|(path, is_directory)| {
+        let found = match dir.at(&normal_path(path)).lstat() {
+            Ok(stat) if stat.is_dir() == is_directory => return None,
+            Ok(_) if is_directory => Instead::File,
+            Ok(_) => Instead::Directory,
+            Err(_) => Instead::Nothing { similar: Vec::new() },
+        };
+        Some(MissingOutput { path: path.clone(), found })
+    });
+    missing.collect()
 }
 
 /// A new directory for temporary files, closed to other users.

@@ -84,19 +84,25 @@ pub(crate) fn deliver(
     messages: &dyn BuildMessages,
 ) -> Result<Exit, Undelivered<Exit>> {
     let Delivery { store, results, owner, o, log } = *delivery;
-    let (directory, built) = match destination {
-        Destination::Nowhere => (None, shown(results, o.show_runfiles, |path| path.to_owned())),
+    let (directory, written, built) = match destination {
+        Destination::Nowhere => (None, 0, shown(results, o.show_runfiles, |path| path.to_owned())),
         Destination::Directory { path, prune } => {
-            let directory = put(store, results, path, owner, *prune, log)?;
+            let (directory, written) = put(store, results, path, owner, *prune, log)?;
             let place = |path: &str| directory.join(path).display().to_string();
             let built = shown(results, o.show_runfiles, place);
-            (Some(directory), built)
+            (Some(directory), written, built)
         }
     };
     let omitted = if o.show_runfiles { 0 } else { results.runfiles.len() };
     let all = results.artifacts.iter().chain(&results.runfiles);
     let paths = all.map(|(path, _)| path).collect::<HashSet<_>>().len();
-    messages.delivered(&Delivered { directory: directory.as_deref(), built: &built, omitted, paths });
+    messages.delivered(&Delivered {
+        directory: directory.as_deref(),
+        built: &built,
+        omitted,
+        paths,
+        written,
+    });
     for path in &o.dump_artifacts {
         text_file::write_or_print(path, &report::dump_artifacts(&built), log)?;
     }
@@ -114,7 +120,8 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
     all
 }
 
-/// Installs everything; artifacts win over runfiles of the same path. Returns the directory as messages show it.
+/// Installs everything; artifacts win over runfiles of the same path. Returns the directory as messages show it,
+/// and how many paths were written.
 pub(crate) fn put(
     store: &Store,
     results: &Results,
@@ -122,7 +129,7 @@ pub(crate) fn put(
     owner: &str,
     prune: bool,
     log: &Arc<Log>,
-) -> Result<PathBuf, Undelivered<Exit>> {
+) -> Result<(PathBuf, usize), Undelivered<Exit>> {
     let failed = |text: String| {
         log.say(Level::Error, format!("Cannot install: {text}"));
         Exit::BuildFailure
@@ -135,7 +142,7 @@ pub(crate) fn put(
     let directory = Dir::made_of_user(&directory).map_err(|error| failed(error.to_string()))?;
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
-    let Installed { removed, kept } = install(store, objects, &directory, owner, prune)
+    let Installed { written, removed, kept } = install(store, objects, &directory, owner, prune)
         .map_err(|error| undelivered(&error, format!("Cannot install: {error}"), store, results, log))?;
     if !removed.is_empty() {
         log.voice().removed(&removed, log);
@@ -148,7 +155,7 @@ pub(crate) fn put(
             ),
         );
     }
-    Ok(shown)
+    Ok((shown, written))
 }
 
 /// `-P` and `-p`.

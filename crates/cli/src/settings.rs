@@ -29,6 +29,11 @@ pub(crate) fn analysis_options(common: &options::Common, words: &options::Analys
     AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function: HashFunction::GitSha1 }
 }
 
+/// How long an action may run, before scaling.
+pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
+    execution.action_timeout.map(Duration::from_secs)
+}
+
 /// How to build.
 ///
 /// # Errors
@@ -53,7 +58,7 @@ pub(crate) fn build_options(
     Ok(BuildOptions {
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
-        timeout: execution.action_timeout.map(Duration::from_secs),
+        timeout: time_limit(execution),
         grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
         properties: execution.remote_execution_property.iter().filter_map(split).collect(),
         keep_going: results.keep_going,

@@ -22,7 +22,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     results::{self, Delivery, Destination},
-    settings::build_options,
+    settings::{build_options, time_limit},
     voice::{BuildContext, Defined},
 };
 
@@ -90,6 +90,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         shows_cached_output: o.results.show_cached_output,
         again: Reproduction::none(),
         is_rebuild: false,
+        time_limit: time_limit(&o.execution),
         begin: log.begin(),
     });
     messages.requested(&repositories, format!("graph {label}"));

@@ -6,6 +6,7 @@
 //! [`BuildMessages`] has state: it renders the events of one build, and its steps.
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
@@ -13,8 +14,8 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, Anew, BuildFailure, DefinedAt, Origins, RepoConfig, Request, Results, Sink, event::Origin,
-    graph::ActionGraph,
+    Analysed, Anew, BuildFailure, DefinedAt, NoAction, Origins, RepoConfig, Request, Results, Sink,
+    event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
@@ -24,7 +25,7 @@ use crate::{
     environment::Name,
     log::{Level, Log},
     progress::Snapshot,
-    report::{self, Built},
+    report::Built,
     reproduce::Reproduction,
 };
 
@@ -35,7 +36,7 @@ mod just;
 mod taut;
 
 pub(crate) use escapes::{Escapes, plain};
-pub(crate) use figures::{count, seconds};
+pub(crate) use figures::{count, exit_code, seconds, time_limit};
 pub(crate) use taut::differs_each_time;
 
 /// The voice of the tool of this name.
@@ -78,6 +79,16 @@ pub(crate) trait Voice: Send + Sync {
 
     /// The inputs of an action are requested in place of the target.
     fn turned_to_input(&self, action: &str, log: &Log);
+
+    /// An action in the words of the command line as `driver` takes them.
+    fn action_in_words<'w>(&self, words: &'w str) -> Cow<'w, str> {
+        words.into()
+    }
+
+    /// That words of the command line name no action.
+    fn no_action(&self, why: &NoAction) -> String {
+        why.to_string()
+    }
 
     /// Requested data is about to be written, to standard output or to a file.
     fn dumping(&self, announcement: &str, log: &Log);
@@ -141,6 +152,8 @@ pub(crate) struct BuildContext<'o> {
     pub(crate) again: Reproduction,
     /// Whether all actions that have a result are run again, to be compared.
     pub(crate) is_rebuild: bool,
+    /// How long an action may run, before scaling.
+    pub(crate) time_limit: Option<Duration>,
     /// When it began.
     pub(crate) begin: Instant,
 }
@@ -152,6 +165,9 @@ pub(crate) trait BuildMessages: Sink {
 
     /// Analysis succeeded.
     fn analysed(&self, found: &Found<'_>);
+
+    /// This many warnings of analysis were shown by an earlier call, and are not shown again.
+    fn has_known_warnings(&self, _number: usize) {}
 
     /// Execution is about to begin. `name`: the request, as the reference shows it. `input_of`: the action whose inputs are
     /// requested instead.
@@ -202,6 +218,16 @@ pub(crate) trait Defined {
     /// The targets that define an action, as the reference names them.
     fn all_origins(&self, action: &Id) -> Vec<String>;
 
+    /// A target that defines an overlay of trees.
+    fn first_of_overlay(&self, _overlay: &Id) -> Option<Origin> {
+        None
+    }
+
+    /// A named target that an anonymous one was made for.
+    fn named_dependent(&self, _anonymous: &EntityName) -> Option<EntityName> {
+        None
+    }
+
     /// The targets that define an overlay of trees, as the reference names them.
     fn of_overlay(&self, overlay: &Id) -> Vec<String>;
 }
@@ -213,6 +239,14 @@ impl Defined for Origins {
 
     fn all_origins(&self, action: &Id) -> Vec<String> {
         self.of(action)
+    }
+
+    fn first_of_overlay(&self, overlay: &Id) -> Option<Origin> {
+        Origins::first_of_overlay(self, overlay)
+    }
+
+    fn named_dependent(&self, anonymous: &EntityName) -> Option<EntityName> {
+        Origins::named_dependent(self, anonymous)
     }
 
     fn of_overlay(&self, overlay: &Id) -> Vec<String> {
@@ -245,6 +279,8 @@ pub(crate) struct Delivered<'d> {
     pub(crate) omitted: usize,
     /// How many paths there are at all.
     pub(crate) paths: usize,
+    /// How many of them were not in the directory already.
+    pub(crate) written: usize,
 }
 
 /// How many bytes of a configuration messages show.
@@ -273,15 +309,35 @@ impl Names {
         if configuration.is_empty() {
             return taut_value::as_typed(&name);
         }
-        // A configuration may be longer than any message.
-        let configured = report::configured(&name, configuration, MAX_CONFIGURATION);
-        taut_value::names_as_typed(&configured).into_owned()
+        // A configuration may be longer than any message, and need not have an end as text.
+        let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
+        let set: Map = set.map(|(variable, value)| (variable.clone(), value.clone())).collect();
+        let name = taut_value::as_typed(&name);
+        if set.is_empty() {
+            return name;
+        }
+        let shown = Value::Map(set).to_json_beyond(MAX_CONFIGURATION);
+        match shown.len() > MAX_CONFIGURATION {
+            true => format!("{name} {}…", &shown[..shown.floor_char_boundary(MAX_CONFIGURATION)]),
+            false => format!("{name} {shown}"),
+        }
     }
 
     /// The targets of a request.
     pub(crate) fn request(&self, request: &Request) -> String {
         let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
         taut_driver::joined(request.targets.iter().map(typed))
+    }
+
+    /// The same, without the configuration if that is a part of `known`.
+    pub(crate) fn origin_within(&self, origin: &Origin, known: &Map) -> String {
+        let is_known = |(name, value): (&Str, &Value)| {
+            matches!(value, Value::Null) || known.get(name).is_some_and(|known| known == value)
+        };
+        if origin.config.iter().all(is_known) {
+            return self.origin(&Origin { config: Map::default(), ..origin.clone() });
+        }
+        self.origin(origin)
     }
 
     /// A target that defines an action.

@@ -31,7 +31,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     retry::LOST_OBJECTS,
-    settings::{analysis_options, build_options},
+    settings::{analysis_options, build_options, time_limit},
     text_file,
     voice::{BuildContext, BuildMessages, count, seconds},
 };
@@ -138,6 +138,17 @@ struct WatchState {
     noted: Option<Arc<Analysed>>,
 }
 
+impl WatchState {
+    /// Of paths that changed, those worth naming: not the temporary files of editors, which are gone by now and which
+    /// nothing reads. If there are no others, all of them.
+    fn of_interest(&self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        let is_of_interest =
+            |path: &&PathBuf| self.leaves.is_file(path) || taut_sys::Named::lstat(path).is_ok();
+        let named: Vec<PathBuf> = paths.iter().filter(is_of_interest).cloned().collect();
+        if named.is_empty() { paths.to_vec() } else { named }
+    }
+}
+
 /// Why a session ends.
 enum SessionEnd {
     /// The repositories are described differently now.
@@ -190,7 +201,7 @@ impl Watcher<'_> {
                 }
                 Ok(()) => {}
                 Err(SessionEnd::Collected(paths)) => {
-                    self.log.say(Level::Info, what_changed(&self.here, &paths));
+                    self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
                     let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
                     self.log.say(Level::Info, text);
                 }
@@ -202,7 +213,10 @@ impl Watcher<'_> {
     /// The request that the command line means now.
     fn request(&self) -> Result<Request, SetupError> {
         let build = &self.o.build;
-        request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)
+        let request =
+            request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)?;
+        self.log.shows_texts_of(&request);
+        Ok(request)
     }
 
     /// The messages of one round about its build.
@@ -216,6 +230,7 @@ impl Watcher<'_> {
             shows_cached_output: build.results.show_cached_output,
             again: Reproduction::of_call(std::env::args()),
             is_rebuild: false,
+            time_limit: time_limit(&build.execution),
             begin: Instant::now(),
         });
         messages.requested(&request.repositories, self.log.voice().name_of_request(request, self.log));

@@ -55,13 +55,37 @@ fn an_output_below_an_input_that_is_a_file_is_reported_with_both_paths_and_the_a
 }
 
 #[test]
+fn an_action_that_fills_the_disk_is_reported_with_a_hint() {
+    let workspace =
+        workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["head -c 30000000 /dev/zero > o"]}}"#);
+    let (disk, tool) = (workspace.beside("disk"), taut());
+    fs::create_dir(&disk).unwrap();
+    let in_namespace = |script: &str| {
+        let script = format!("mount -t tmpfs -o size=8m none {} && {script}", disk.display());
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-Urm", "sh", "-c", &script, "sh"]);
+        command
+    };
+    // Where the system has no namespaces for users, nothing can be mounted.
+    if !in_namespace("true").output().is_ok_and(|ran| ran.status.success()) {
+        return;
+    }
+    let mut build = in_namespace("exec \"$@\"");
+    build.arg(tool.path()).args(["build", "t", "--local-build-root"]).arg(disk.join("root"));
+    let ran = build.current_dir(workspace.root()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    let hint = format!("help: the disk with the build root {}/root is full (", disk.display());
+    assert!(stderr.contains("building o failed (exit code 1)") && stderr.contains(&hint), "{stderr}");
+}
+
+#[test]
 fn an_action_whose_inputs_cannot_be_staged_counts_as_failed() {
     let workspace = workspace(
         r#"{"x": {"type": "generic", "outs": ["a/b"], "deps": ["a"], "cmds": ["echo 1 > a/b"]},
             "y": {"type": "generic", "outs": ["y"], "cmds": ["touch y"]},
             "all": {"type": "install", "files": {"1": "x", "2": "y"}}}"#,
     );
-    let summary = "1 action failed: :x (a/b); 1 action run; not built: 1\n";
+    let summary = "1 action failed: :x (a/b); 1 action run\n";
     fails(&workspace, &["all", "--keep-going"], &[summary]);
     let again = workspace.run(&taut(), ["build", "y"]).exits(0);
     assert_eq!(processed(&again.stderr), Some((1, 1)));
@@ -137,7 +161,7 @@ fn for_a_missing_output_what_is_there_instead_is_shown() {
             "d": {"type": "generic", "out_dirs": ["d"], "cmds": ["rmdir d; touch d"]},
             "c": {"type": "generic", "outs": ["x/Out.txt"], "cmds": ["touch x/out.txt x/other"]}}"#,
     );
-    let missing = "the command succeeded, but did not create its outputs\n";
+    let missing = "the command succeeded, but did not create ";
     fails(&workspace, &["o"], &[missing, "\n  missing: o is a directory (out_dirs is for those)\n"]);
     fails(&workspace, &["d"], &[missing, "\n  missing: d is a file (outs is for those)\n"]);
     fails(&workspace, &["c"], &[missing, "\n  missing: x/Out.txt; there is x/out.txt\n"]);
@@ -151,7 +175,8 @@ fn of_a_large_output_both_ends_are_shown_and_the_command_shows_the_rest() {
         let ran = workspace.run(&taut(), ["build", "o", more]).exits(0);
         assert!(ran.stderr.len() < 400_000, "{} bytes", ran.stderr.len());
         says(&ran, &[":o: output of building o:\n", "  1\n  2\n", "  100000\n"]);
-        let (_, command) = ran.stderr.split_once("bytes left out; all of it: taut install-cas ").unwrap();
+        let (_, command) =
+            ran.stderr.split_once(" lines left out; -v shows all, and so does: taut install-cas ").unwrap();
         let (words, _) = command.split_once(" …]").unwrap();
         let words: Vec<&str> =
             words.split(' ').filter(|word| !word.contains('/') && !word.starts_with('-')).collect();
@@ -225,7 +250,10 @@ fn a_cause_that_affects_many_actions_is_reported_once() {
     says(&ran, &["needed by m:t0 to build o0, and by 11 more actions\n"]);
     says(
         &ran,
-        &["error: build of graph g failed after ", ": 1 error; not built: p0, p1, p10, p11, p2 and 9 more\n"],
+        &[
+            "error: build of graph g failed after ",
+            ": 1 error; not built: m:t1, m:t10, m:t11, m:t2, m:t3 and 8 more\n",
+        ],
     );
     assert_eq!(ran.stderr.matches("no source file").count(), 1, "{}", ran.stderr);
 }

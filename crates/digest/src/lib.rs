@@ -16,4 +16,6 @@ mod tree;
 pub use function::{ContentHasher, HashFunction};
 pub use hash::{Hash, ParseHashError};
 pub use object::{Digest, ObjectInfo, ObjectType, ParseObjectInfoError};
-pub use tree::{TreeEntry, TreeError, decode_git_tree, encode_git_tree, validate_entry_name};
+pub use tree::{
+    RawTreeEntry, TreeEntry, TreeError, decode_git_tree, encode_git_tree, parse_git_tree, validate_entry_name,
+};

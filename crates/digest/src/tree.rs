@@ -3,7 +3,7 @@
 //! Format: git's tree object (`gitformat-pack(5)`, `git mktree`): per entry `mode SP name NUL raw-id`,
 //! sorted as if directory names ended in `/`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt};
 
 use crate::{Hash, ObjectType};
 
@@ -21,10 +21,16 @@ pub struct TreeEntry {
 pub enum TreeError {
     /// The bytes end inside an entry.
     Truncated,
-    /// A mode taut does not know, for instance a submodule.
+    /// A mode that git does not write.
     UnknownMode(String),
+    /// A submodule, where none can be used.
+    Submodule(String),
     /// A name that cannot be the name of a directory entry.
     BadName(String),
+    /// Two entries of one name.
+    Duplicate(String),
+    /// An entry behind one that it should precede.
+    Unsorted(String),
 }
 
 impl fmt::Display for TreeError {
@@ -32,7 +38,10 @@ impl fmt::Display for TreeError {
         match self {
             TreeError::Truncated => f.write_str("git tree ends inside an entry"),
             TreeError::UnknownMode(mode) => write!(f, "git tree has an entry of mode {mode}"),
+            TreeError::Submodule(name) => write!(f, "git tree has a submodule named {name:?}"),
             TreeError::BadName(name) => write!(f, "git tree has an entry named {name:?}"),
+            TreeError::Duplicate(name) => write!(f, "git tree has two entries named {name:?}"),
+            TreeError::Unsorted(name) => write!(f, "git tree is not sorted: {name:?} is out of place"),
         }
     }
 }
@@ -72,13 +81,25 @@ pub fn encode_git_tree<N: AsRef<[u8]>>(entries: &BTreeMap<N, TreeEntry>) -> Vec<
     out
 }
 
-/// Reads a git tree object whose ids have `hash_len` bytes. Names are validated; the order
-/// of the entries is not checked.
+/// An entry of a git tree, as it is written there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawTreeEntry<'b> {
+    /// Its name, which [`validate_entry_name`] accepts.
+    pub name: &'b [u8],
+    /// The object that it names.
+    pub hash: Hash,
+    /// The type of that object; `None` for a commit of another repository (a submodule).
+    pub object_type: Option<ObjectType>,
+}
+
+/// Reads a git tree object whose ids have `hash_len` bytes. Names are validated and unique; entries are sorted as git
+/// sorts them.
 ///
 /// # Errors
-/// The bytes are truncated, or an entry has an unknown mode or a name that [`validate_entry_name`] rejects.
-pub fn decode_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
-    let mut entries = BTreeMap::new();
+/// The bytes are truncated or not sorted, or an entry has an unknown mode, a name that [`validate_entry_name`] rejects or
+/// the name of another entry.
+pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEntry<'_>>, TreeError> {
+    let mut entries: Vec<RawTreeEntry<'_>> = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|&b| b == b' ').ok_or(TreeError::Truncated)?;
         let (mode, rest) = (&bytes[..space], &bytes[space + 1..]);
@@ -90,20 +111,57 @@ pub fn decode_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<BTreeMap<Vec
         let object_type = match mode {
             // git writes modes without leading zeros, and none but these; `100664` and `040000` are in old
             // repositories.
-            b"100644" | b"100664" => ObjectType::File,
-            b"100755" => ObjectType::Executable,
-            b"40000" | b"040000" => ObjectType::Tree,
-            b"120000" => ObjectType::Symlink,
-            _ => return Err(TreeError::UnknownMode(String::from_utf8_lossy(mode).into_owned())),
+            b"100644" | b"100664" => Some(ObjectType::File),
+            b"100755" => Some(ObjectType::Executable),
+            b"40000" | b"040000" => Some(ObjectType::Tree),
+            b"120000" => Some(ObjectType::Symlink),
+            b"160000" => None,
+            _ => return Err(TreeError::UnknownMode(text(mode))),
         };
         if !validate_entry_name(name) {
-            return Err(TreeError::BadName(String::from_utf8_lossy(name).into_owned()));
+            return Err(TreeError::BadName(text(name)));
         }
         let hash = Hash::from_bytes(&rest[..hash_len]).ok_or(TreeError::Truncated)?;
-        entries.insert(name.to_vec(), TreeEntry { hash, object_type });
+        let entry = RawTreeEntry { name, hash, object_type };
+        if let Some(last) = entries.last() {
+            match sort_key(&entry).cmp(sort_key(last)) {
+                Ordering::Less => return Err(TreeError::Unsorted(text(name))),
+                Ordering::Equal => return Err(TreeError::Duplicate(text(name))),
+                Ordering::Greater => {}
+            }
+        }
+        entries.push(entry);
         bytes = &rest[hash_len..];
     }
-    Ok(entries)
+    // A file and a directory of one name need not be neighbours.
+    let mut names: Vec<&[u8]> = entries.iter().map(|entry| entry.name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(TreeError::Duplicate(text(pair[0]))),
+        None => Ok(entries),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The bytes by which git orders an entry: directories as if their names ended in `/`.
+fn sort_key<'e>(entry: &'e RawTreeEntry<'_>) -> impl Iterator<Item = u8> + 'e {
+    let slash = (entry.object_type == Some(ObjectType::Tree)).then_some(b'/');
+    entry.name.iter().copied().chain(slash)
+}
+
+/// Reads a git tree object as [`parse_git_tree`] does, by name.
+///
+/// # Errors
+/// As for [`parse_git_tree`]; and an entry is a submodule.
+pub fn decode_git_tree(bytes: &[u8], hash_len: usize) -> Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
+    let with_type = |entry: RawTreeEntry<'_>| {
+        let object_type = entry.object_type.ok_or_else(|| TreeError::Submodule(text(entry.name)))?;
+        Ok((entry.name.to_vec(), TreeEntry { hash: entry.hash, object_type }))
+    };
+    parse_git_tree(bytes, hash_len)?.into_iter().map(with_type).collect()
 }
 
 #[cfg(test)]
@@ -133,6 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn entries_must_be_sorted_and_unique() {
+        let tree = |entries: &[(&str, &str)]| -> Vec<u8> {
+            let entry =
+                |(mode, name): &(&str, &str)| format!("{mode} {name}\0aaaaaaaaaaaaaaaaaaaa").into_bytes();
+            entries.iter().flat_map(entry).collect()
+        };
+        let (file, directory) = ("100644", "40000");
+        let parse =
+            |entries: &[(&str, &str)]| parse_git_tree(&tree(entries), 20).map(|entries| entries.len());
+        assert_eq!(parse(&[(file, "a"), (file, "a.b"), (directory, "b"), ("160000", "m")]), Ok(4));
+        assert_eq!(parse(&[(file, "b"), (file, "a")]), Err(TreeError::Unsorted("a".to_owned())));
+        assert_eq!(parse(&[(directory, "a"), (file, "a.b")]), Err(TreeError::Unsorted("a.b".to_owned())));
+        assert_eq!(parse(&[(file, "a"), (file, "a")]), Err(TreeError::Duplicate("a".to_owned())));
+        let apart = [(file, "a"), (file, "a.b"), (directory, "a")];
+        assert_eq!(parse(&apart), Err(TreeError::Duplicate("a".to_owned())));
+        assert!(matches!(parse(&[("777777", "a")]), Err(TreeError::UnknownMode(_))));
+    }
+
+    #[test]
     fn names_that_could_escape_are_refused() {
         for name in ["", ".", "..", "a/b"] {
             let entries = BTreeMap::from([(name, entry(b"x", ObjectType::File))]);
@@ -140,6 +217,6 @@ mod tests {
         }
         assert_eq!(decode_git_tree(b"100644 a\0short", 20), Err(TreeError::Truncated));
         let submodule = b"160000 m\0aaaaaaaaaaaaaaaaaaaa";
-        assert!(matches!(decode_git_tree(submodule, 20), Err(TreeError::UnknownMode(_))));
+        assert_eq!(decode_git_tree(submodule, 20), Err(TreeError::Submodule("m".to_owned())));
     }
 }

@@ -35,6 +35,8 @@ pub struct Counts {
     pub blobs: usize,
     /// Export targets.
     pub exports: usize,
+    /// Configured targets: those that are defined, and source files that others name.
+    pub targets: usize,
 }
 
 /// The result of the analysis of a request.
@@ -66,19 +68,22 @@ impl Analysed {
     /// The same from all targets, where what is below them cannot be collected.
     fn of_whole(whole: &Analysis, request: &Request) -> Analysed {
         let warnings = relative(&whole.warnings(), &request.repositories.roots);
-        let counts = Counts { exports: whole.export_targets(), ..count(whole.definitions()) };
+        let (exports, targets) = (whole.export_targets(), whole.reached.len());
+        let counts = Counts { exports, targets, ..count(whole.definitions()) };
         let AnalysedTarget { result, vars, tainted, .. } = &*whole.analysed;
         Analysed { result: result.clone(), vars: vars.clone(), tainted: tainted.clone(), counts, warnings }
     }
 
-    /// The result, the variables, the taint, the five counts, the bytes of the warnings.
+    /// The result, the variables, the taint, the six counts, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
         let is_whole = e.result(&self.result);
         e.texts(self.vars.iter());
         e.texts(self.tainted.iter());
-        let Counts { actions, trees, overlays, blobs, exports } = self.counts;
-        [actions, trees, overlays, blobs, exports].into_iter().for_each(|count| e.number(count as u64));
+        let Counts { actions, trees, overlays, blobs, exports, targets } = self.counts;
+        [actions, trees, overlays, blobs, exports, targets]
+            .into_iter()
+            .for_each(|count| e.number(count as u64));
         e.bytes(&self.warnings.encode());
         is_whole.then(|| e.finish())
     }
@@ -95,6 +100,7 @@ impl Analysed {
             overlays: count()?,
             blobs: count()?,
             exports: count()?,
+            targets: count()?,
         };
         let warnings = Diagnostics::decode(d.bytes()?)?;
         d.is_done().then_some(Analysed { result, vars, tainted, counts, warnings })
@@ -149,15 +155,16 @@ impl Rule for AnalysisRule {
         }
         let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
-        let below = cx.collect_two::<Content<Definition>, Content<Finding>>(roots).await;
-        let (definitions, names) = below.ok_or_else(|| Fail::transient(NotCollected))?;
+        let below =
+            cx.collect_two_and_count::<Content<Definition>, Content<Finding>, TargetRule>(roots).await;
+        let (definitions, names, targets) = below.ok_or_else(|| Fail::transient(NotCollected))?;
         let counts = count(definitions.into_iter().map(DefinitionKey));
         let mut findings = Vec::with_capacity(names.len());
         for name in names {
             findings.push(cx.call::<Content<Finding>>(name).await?);
         }
         let exports = findings.iter().filter(|finding| matches!(&***finding, Finding::Export(_))).count();
-        let (counts, warnings) = (Counts { exports, ..counts }, in_order(&findings));
+        let (counts, warnings) = (Counts { exports, targets, ..counts }, in_order(&findings));
         let AnalysedTarget { result, vars, tainted, .. } = &*whole;
         let (result, vars, tainted) = (result.clone(), vars.clone(), tainted.clone());
         Ok(Arc::new(Analysed { result, vars, tainted, counts, warnings }))
@@ -218,14 +225,14 @@ mod tests {
             result: TargetResult::new(stage.clone(), stage, [("p", Value::Null)].into_iter().collect()),
             vars: [Str::from("V")].into_iter().collect(),
             tainted: [Str::from("test")].into_iter().collect(),
-            counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, exports: 5 },
+            counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, exports: 5, targets: 6 },
             warnings,
         };
         let bytes = analysed.encode().unwrap();
         let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
         let artifacts = [&b"\x00\x00\x01\x00\x01a\x05\x01x\x14"[..], hash, b"\x0c"].concat();
         let runfiles_and_provides = b"\x01\x00\x01\x00\x01p\x00";
-        let rest = b"\x01\x00\x01V\x01\x00\x04test\xac\x02\x02\x03\x04\x05";
+        let rest = b"\x01\x00\x01V\x01\x00\x04test\xac\x02\x02\x03\x04\x05\x06";
         let parts =
             [&artifacts[..], runfiles_and_provides, rest, &[encoded_warnings.len() as u8], &encoded_warnings];
         assert_eq!(bytes, parts.concat());

@@ -19,6 +19,10 @@ pub struct BuildFailure {
     pub unbuilt: Vec<Unbuilt>,
     /// Wanted paths that could not be built, whatever the reason.
     pub not_built: Vec<Str>,
+    /// For each of these, the action that it is an output of; `None` for sources and trees.
+    pub makers: Vec<Option<Id>>,
+    /// Of an interrupted build, how many actions have a result, from this build or an earlier one.
+    pub done: Option<usize>,
 }
 
 /// A cause of failure, with what has no result because of it, as far as it is known: of several reasons that an
@@ -35,12 +39,13 @@ pub struct Unbuilt {
 
 impl BuildFailure {
     /// Groups wanted paths, and why each could not be built, by cause.
-    pub(crate) fn of<'f>(failed: impl IntoIterator<Item = (&'f Str, &'f Fail)>) -> BuildFailure {
+    pub(crate) fn of<'f>(failed: impl IntoIterator<Item = (&'f Str, Option<Id>, &'f Fail)>) -> BuildFailure {
         let mut failure = BuildFailure::default();
         // Where each cause is, and the actions that are there already.
         let (mut places, mut met) = (HashMap::new(), HashSet::new());
-        for (path, fail) in failed {
+        for (path, maker, fail) in failed {
             failure.not_built.push(path.clone());
+            failure.makers.push(maker);
             let of_action = fail.downcast_ref::<ActionFailure>().is_some();
             let (cause, action) = match fail.downcast_ref::<ExecutionFailure>() {
                 Some(ExecutionFailure { cause, action }) => (cause.clone(), action.as_ref()),
@@ -106,7 +111,7 @@ mod tests {
         let of = |failed: &[(&str, Fail)]| {
             let failed: Vec<(Str, Fail)> =
                 failed.iter().map(|(path, fail)| ((*path).into(), fail.clone())).collect();
-            BuildFailure::of(failed.iter().map(|(path, fail)| (path, fail)))
+            BuildFailure::of(failed.iter().map(|(path, fail)| (path, None, fail)))
         };
         let failure = of(&failed);
         let [only] = &failure.unbuilt[..] else { panic!("{failure:?}") };

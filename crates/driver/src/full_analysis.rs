@@ -4,6 +4,7 @@
 //! target in the closure of the request, which decodes all of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
@@ -110,7 +111,7 @@ impl Analysis {
     /// # Errors
     ///
     /// Why there is no such action.
-    pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<(String, Arc<ActionDescription>), String> {
+    pub fn turn_to_input_of(&mut self, wanted: &str) -> Result<(String, Arc<ActionDescription>), NoAction> {
         let defined = || self.reached.iter().flat_map(|reached| &reached.analysed.defined.actions);
         let by_id = |id: &str| {
             let id = Id::from_hex(id)?;
@@ -121,12 +122,12 @@ impl Analysis {
             let own = self.own_actions();
             let place = if number < 0 { own.len() as i64 + number } else { number };
             let found = usize::try_from(place).ok().and_then(|place| own.get(place)).cloned();
-            let missing = || format!("Action #{number} out of range for the requested target");
+            let missing = || NoAction::OutOfRange { number, count: own.len() };
             found.map(|action| (action, format!("#{number}"))).ok_or_else(missing)
         };
         let named = |id: &str| by_id(id).map(|action| (action, format!("%{id}")));
         let (action, name) = if let Some(id) = wanted.strip_prefix('%') {
-            let missing = || format!("Action {id} not part of the action graph of the requested target");
+            let missing = || NoAction::Unknown(id.to_owned());
             let begun = id_with_prefix(id, defined())?;
             named(&begun.map_or_else(|| id.to_owned(), |id| id.to_hex())).ok_or_else(missing)?
         } else if let Some(number) = wanted.strip_prefix('#') {
@@ -173,6 +174,45 @@ impl Analysis {
     }
 }
 
+/// Why no action is named by some words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoAction {
+    /// The target defines fewer actions.
+    OutOfRange {
+        /// The number that was given.
+        number: i64,
+        /// How many actions it defines.
+        count: usize,
+    },
+    /// No action below the target has this id, or one that begins with it.
+    Unknown(String),
+    /// Several actions have ids that begin with these digits.
+    Several {
+        /// The digits.
+        digits: String,
+        /// The ids.
+        ids: Vec<Id>,
+    },
+}
+
+/// As the reference says it, where it has such an error.
+impl fmt::Display for NoAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoAction::OutOfRange { number, .. } => {
+                write!(f, "Action #{number} out of range for the requested target")
+            }
+            NoAction::Unknown(id) => {
+                write!(f, "Action {id} not part of the action graph of the requested target")
+            }
+            NoAction::Several { digits, ids } => {
+                let ids: Vec<String> = ids.iter().map(|id| format!("%{}", id.to_hex())).collect();
+                write!(f, "Several actions have an id that begins with {digits}: {}", ids.join(", "))
+            }
+        }
+    }
+}
+
 /// How many digits of an id name it at least.
 pub const MIN_ID_DIGITS: usize = 6;
 
@@ -180,15 +220,15 @@ pub const MIN_ID_DIGITS: usize = 6;
 ///
 /// # Errors
 /// There are several.
-fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, String> {
+fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, NoAction> {
     if digits.len() < MIN_ID_DIGITS {
         return Ok(None);
     }
     let lower = digits.to_ascii_lowercase();
     let found: BTreeSet<&Id> = all.filter(|id| id.to_hex().starts_with(&lower)).collect();
     if found.len() > 1 {
-        let found: Vec<String> = found.into_iter().map(|id| format!("%{}", id.to_hex())).collect();
-        return Err(format!("Several actions have an id that begins with {digits}: {}", found.join(", ")));
+        let ids = found.into_iter().copied().collect();
+        return Err(NoAction::Several { digits: digits.to_owned(), ids });
     }
     Ok(found.first().map(|id| **id))
 }
@@ -245,7 +285,7 @@ mod tests {
         assert_eq!(found("ABABABABABABABAB02"), Ok(Some(other)));
         assert_eq!(found("ababac"), Ok(None));
         assert_eq!(found("ababa"), Ok(None), "too short");
-        let ambiguous = found("ababab").unwrap_err();
+        let ambiguous = found("ababab").unwrap_err().to_string();
         let named = format!("that begins with ababab: %{}, %{}", one.to_hex(), other.to_hex());
         assert!(ambiguous.ends_with(&named), "{ambiguous}");
         assert_eq!(id_with_prefix("ababab", [&one, &one].into_iter()), Ok(Some(one)));

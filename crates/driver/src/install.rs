@@ -15,9 +15,11 @@ use taut_store::Store;
 use taut_sys::{At, Dir, Evidence, FileKind, if_exists};
 use taut_value::{Decoder, Encoder, Id, Str};
 
-/// What installing did beside putting everything in its place.
+/// What installing did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Installed {
+    /// How many paths were not in place already.
+    pub written: usize,
     /// Paths below the directory that were removed.
     pub removed: Vec<String>,
     /// Paths that were to be removed, but were changed since they were installed.
@@ -71,6 +73,7 @@ pub fn install<'o>(
     }
     let installer = store.installer(directory);
     let mut evidence: HashMap<PathBuf, Evidence> = HashMap::new();
+    let mut written: HashSet<&str> = HashSet::new();
     // Without opening the file: a change since then alters the evidence, which includes the change time.
     let is_right = |place: &Path, info: &ObjectInfo| {
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
@@ -87,12 +90,15 @@ pub fn install<'o>(
             }
         }
         if !right {
-            installer.install(info, path)?;
+            if installer.install(info, path)? {
+                written.insert(path);
+            }
             leaves.iter().flatten().for_each(|(place, _)| {
                 evidence.remove(place);
             });
         }
     }
+    done.written = written.len();
     for (place, info) in &wanted {
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {

@@ -1,12 +1,15 @@
 //! Which targets define an action or an overlay, for messages: found below the request by one pass over what its targets
 //! mention, when the first message needs it. Nothing is analysed for it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
 use taut_engine::{Build, Engine, Mentions};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
-use taut_value::{ActionDescription, Id, Value};
+use taut_value::{ActionDescription, EntityName, Id, Value};
 
 use crate::{Reached, Request, analysis::AnalysisRule, full_analysis::analyse_all, request_key::RequestKey};
 
@@ -84,6 +87,31 @@ impl Origins {
             let (target, analysed) = defining.first()?;
             origin(target, analysed, action)
         })
+    }
+
+    /// A target that defines an overlay; 0 is the number of every one.
+    pub fn first_of_overlay(&self, id: &Id) -> Option<Origin> {
+        let (target, analysed) = self.defining(DefinitionKey::overlay(id)).into_iter().next()?;
+        let config = target.config.prune(&analysed.vars).map().clone();
+        Some(Origin { target: Value::Name(target.name), subtask: 0, config })
+    }
+
+    /// A named target that an anonymous one was made for: one that depends on it, or on an anonymous target that does.
+    pub fn named_dependent(&self, anonymous: &EntityName) -> Option<EntityName> {
+        let whole = analyse_all(&self.0.build, &self.0.request).ok()?;
+        let (mut seen, mut pending) = (HashSet::new(), vec![anonymous.clone()]);
+        while let Some(name) = pending.pop() {
+            let depends =
+                |of: &&Reached| of.analysed.dependencies.anonymous.iter().any(|other| other.name == name);
+            for dependent in whole.reached.iter().filter(depends) {
+                match &dependent.target.name {
+                    EntityName::Named(_) => return Some(dependent.target.name.clone()),
+                    other if seen.insert(other.id()) => pending.push(other.clone()),
+                    EntityName::Anonymous(_) => {}
+                }
+            }
+        }
+        None
     }
 
     /// The configured targets that define an overlay, as messages name them.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, Node};
-use taut_syntax::{Diagnostic, JsonPath, Location, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{Targets, joined};
@@ -79,6 +79,9 @@ impl fmt::Display for SetupError {
 }
 
 impl std::error::Error for SetupError {}
+
+/// The text of a file by its path in messages; `None` if there is none.
+pub type RootTexts = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 
 impl Request {
     /// Interprets the words of a command line given in `cwd`, an absolute path.
@@ -153,6 +156,17 @@ impl Request {
                 && ["outs", "out_dirs", "name"].iter().any(|field| target.get(field).is_some_and(is_named))
         };
         root.entries().find(|(_, target)| makes(*target)).map(|(name, _)| name.to_owned())
+    }
+
+    /// The texts of files in roots that are no directories, by their paths in messages.
+    pub fn texts(&self) -> RootTexts {
+        let roots = self.repositories.roots.clone();
+        Arc::new(move |file| roots.text(file))
+    }
+
+    /// What is wrong with roots themselves, if anything is: then nothing can be analysed that needs them.
+    pub fn problems_of_roots(&self) -> Diagnostics {
+        self.repositories.roots.check()
     }
 
     /// Targets and configuration as messages show them: `[name,configuration]` for each.

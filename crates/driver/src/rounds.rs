@@ -3,7 +3,7 @@
 //! A round is a build that takes every leaf for valid except those that are named as changed. `leaves.rs` has the leaves
 //! that a change of the file system concerns.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use taut_analysis::{ConfiguredTarget, TargetRule};
 use taut_engine::KeyRef;
@@ -31,6 +31,8 @@ pub struct Done {
     pub analysed: usize,
     /// The actions that were run, failed ones included, in the order in which they began.
     pub ran: Vec<Id>,
+    /// Those of them that failed.
+    pub failed: HashSet<Id>,
     /// How many actions the action cache knew.
     pub cached: usize,
 }
@@ -97,7 +99,12 @@ impl Session {
             } else if let Some(ActionKey(id)) = ran.key.downcast::<ActionKey>() {
                 match self.ends.of(id) {
                     Some(How::Cached) => done.cached += 1,
-                    Some(_) => done.ran.push(*id),
+                    Some(how) => {
+                        done.ran.push(*id);
+                        if how == How::Failed {
+                            done.failed.insert(*id);
+                        }
+                    }
                     None => {}
                 }
             }

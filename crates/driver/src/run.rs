@@ -223,7 +223,7 @@ impl Way<'_> {
         if reports_all_actions {
             session.report_all_actions(&wanted);
         }
-        session.report_end(built.as_ref().ok().map(|results| results.actions));
+        session.report_end(built.as_deref());
         client.executed(session, request, &analysed, built.is_ok());
         analysis.report_tasks(request);
         let goes_on = client.goes_on(session);

@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
     ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, Sources, Stop,
@@ -13,7 +14,7 @@ use taut_repos::{RepoConfig, SourceRoot};
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
-use taut_value::Id;
+use taut_value::{Artifact, Id};
 
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
@@ -83,6 +84,10 @@ struct Roots(RepoConfig);
 impl Sources for Roots {
     fn root(&self, repository: &str) -> Option<&dyn SourceRoot> {
         self.0.repositories.get(repository).map(|repository| &*repository.workspace_root.source)
+    }
+
+    fn object(&self, hash: &Hash, object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
+        self.0.roots.object(hash, object_type)
     }
 }
 
@@ -189,6 +194,11 @@ impl Session {
         analyse_request(&self.build, request)
     }
 
+    /// Whether the analysis of a request was executed in this build, at least in part; else it was replayed.
+    pub fn has_analysed(&self, request: &Request) -> bool {
+        self.build.explain::<AnalysisRule>(&RequestKey::of(request)).is_some()
+    }
+
     /// The result of analysis for every target in the closure of a request: decodes all of them.
     ///
     /// # Errors
@@ -220,16 +230,25 @@ impl Session {
         let mut built = Vec::with_capacity(wanted.len());
         let mut failed = Vec::new();
         let answers = self.build.all::<ArtifactRule>(wanted.keys());
-        for ((path, _), answer) in wanted.iter().zip(answers) {
+        for ((path, artifact), answer) in wanted.iter().zip(answers) {
             match answer {
                 Ok(object) => built.push((path.clone(), object)),
-                Err(fail) => failed.push((path, fail)),
+                Err(fail) => failed.push((path, artifact, fail)),
             }
         }
         let ClosureActions { actions, printed } = ClosureActions::of(&self.engine, &self.build, wanted);
         self.replay_printed(&printed);
         if !failed.is_empty() {
-            let failure = BuildFailure::of(failed.iter().map(|(path, fail)| (*path, fail)));
+            let failed = failed.iter().map(|(path, artifact, fail)| match artifact {
+                Artifact::Action { id, .. } => (*path, Some(*id), fail),
+                _ => (*path, None, fail),
+            });
+            let mut failure = BuildFailure::of(failed);
+            if self.execution.stop.is_interrupted() {
+                // Whatever is not settled yet is cancelled, so this runs nothing.
+                let is_done = |id: &&Id| self.build.get::<ActionRule>(ActionKey(**id)).is_ok();
+                failure.done = Some(actions.iter().filter(is_done).count());
+            }
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
@@ -308,11 +327,14 @@ impl Session {
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
-    /// Sends the event that execution has ended. `actions`: how many take part, if all have a result.
-    pub fn report_end(&self, actions: Option<usize>) {
+    /// Sends the event that execution has ended.
+    pub fn report_end(&self, built: Result<&Results, &BuildFailure>) {
         let counters = &self.execution.counters;
-        let (processed, ran) = (actions.unwrap_or_else(|| counters.processed()), counters.ran());
-        let built = event::Built { is_complete: actions.is_some(), processed, ran };
+        let processed = match built {
+            Ok(results) => results.actions,
+            Err(failure) => failure.done.unwrap_or_else(|| counters.processed()),
+        };
+        let built = event::Built { is_complete: built.is_ok(), processed, ran: counters.ran() };
         self.sink.event(&Event::BuildFinished(built));
     }
 

@@ -140,7 +140,7 @@ fn all_targets_are_built_and_recorded() {
     let built: Vec<(&str, Built)> =
         results.artifacts.iter().map(|(path, built)| (path.as_str(), *built)).collect();
     assert_eq!(built.iter().map(|(path, _)| *path).collect::<Vec<_>>(), ["b", "c", "out/a"]);
-    session.report_end(Some(results.actions));
+    session.report_end(Ok(&results));
     session.report_tasks(&request.repositories);
     events.event(&Event::CallFinished(Status::Success));
     let logs = EventLogs::of(&store, &request.repositories).unwrap();

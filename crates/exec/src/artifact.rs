@@ -106,7 +106,9 @@ impl Execution {
         let missing = || Cause::Undefined(Undefined::Object(*info)).fail();
         let hash = &info.digest.hash;
         let definition = self.definition(cx, DefinitionKey::blob(hash)).await;
-        let Some(Definition::Blob(_, content)) = definition.as_deref() else { return Err(missing()) };
+        let Some(Definition::Blob(_, content)) = definition.as_deref() else {
+            return if self.store_known(info)? { Ok(*info) } else { Err(missing()) };
+        };
         let executable = info.object_type == ObjectType::Executable;
         self.store.put_blob(content.as_bytes(), executable).map_err(of_store)?;
         Ok(*info)

@@ -68,7 +68,7 @@ pub enum Cause {
     RootObject {
         /// The object.
         hash: Hash,
-        /// The location of the root, for messages.
+        /// The location of the root, for messages; empty if it may be any root.
         root: PathBuf,
         /// Why.
         why: String,
@@ -157,6 +157,9 @@ impl fmt::Display for Cause {
                     write!(f, "source {} cannot be read: {why}", shown.display())
                 }
             },
+            Cause::RootObject { hash, root, why } if root.as_os_str().is_empty() => {
+                write!(f, "source object {hash}: {why}")
+            }
             Cause::RootObject { hash, root, why } => {
                 write!(f, "object {hash} of the root {}: {why}", root.display())
             }

@@ -50,6 +50,7 @@ pub use run::{Executor, Ran, RunKey, RunRule};
 use source::TakenSources;
 pub use stage_key::StageKey;
 pub use stop::Stop;
+use taut_digest::{Hash, ObjectType};
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
@@ -59,6 +60,14 @@ use taut_store::Store;
 pub trait Sources: Send + Sync {
     /// The root of the sources of a repository; `None` if there is no such repository.
     fn root(&self, repository: &str) -> Option<&dyn SourceRoot>;
+
+    /// The content of an object that some root names; of a directory, its git tree. `None` if no root has it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn object(&self, _hash: &Hash, _object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 }
 
 /// What the rules of this crate share.

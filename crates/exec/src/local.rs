@@ -229,7 +229,7 @@ impl LocalExecutor {
                 OsString::from(value.as_str().map(Str::as_str).unwrap_or_default()),
             )
         });
-        let timeout = self.setup.timeout.map(|limit| limit.mul_f64(action.timeout_scale.clamp(0.0, 1e9)));
+        let timeout = self.setup.timeout.map(|limit| action.time_limit(limit));
         let command = Command {
             program: direct.clone().unwrap_or_default(),
             args: action.command.iter().map(|word| OsString::from(word.as_str())).collect(),

@@ -53,7 +53,7 @@ pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, i
     .encode_to_vec();
     let command_digest = Digest { hash: function.blob(&command), size: command.len() as u64 };
     // The configured limit, not the enforced one: the digest must not depend on whether limits are enforced.
-    let timeout = execution.timeout.mul_f64(action.timeout_scale.clamp(0.0, 1e9));
+    let timeout = action.time_limit(execution.timeout);
     let message = Action {
         command_digest: Some(execution.store.to_wire(&command_digest, false)),
         input_root_digest: Some(execution.store.to_wire(inputs, true)),

@@ -3,9 +3,11 @@
 //! If a root knows its objects (as a git tree does), the object is the artifact, and its content is read only if the
 //! store lacks it. Otherwise files are read, and what was observed of them is left as evidence for the next build.
 
-use taut_digest::{Hash, ObjectInfo, ObjectType, decode_git_tree};
+use std::{cell::Cell, collections::BTreeMap, path::Path};
+
+use taut_digest::{Hash, ObjectInfo, ObjectType, TreeEntry, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
-use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks};
+use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks, stays_inside};
 use taut_store::Take;
 use taut_value::Str;
 
@@ -121,44 +123,128 @@ impl Execution {
         Ok(ObjectInfo { digest, object_type: type_of_file(is_executable) })
     }
 
-    /// Stores an object that a root names, with all that is below it. A tree that is stored already is not read.
+    /// Stores an object that a root names, with all that is below it. A tree that is stored already is not read, and each
+    /// object is read once.
     fn ensure_stored(&self, root: &dyn SourceRoot, object: &ObjectInfo) -> Result<(), Fail> {
-        let has = |hash: &Hash, kind| self.store.contains(hash, kind).map_err(of_store);
-        // A tree is looked at a second time after what is below it was stored.
-        let mut pending = vec![(object.digest.hash, object.object_type)];
-        while let Some((hash, kind)) = pending.pop() {
-            if has(&hash, kind)? {
-                continue;
-            }
-            let wrong = |why: &dyn std::fmt::Display| {
-                Cause::RootObject { hash, root: root.shown(""), why: why.to_string() }.fail()
-            };
-            let content = root.object(&hash, kind).map_err(|error| wrong(&error))?;
-            let content = content.ok_or_else(|| wrong(&"it is not there"))?;
-            // Children first, as the store requires: the tree is visited again when they are there.
-            let stored = if kind == ObjectType::Tree {
-                let entries = decode_git_tree(&content, hash.as_bytes().len()).map_err(|why| wrong(&why))?;
-                let mut below = Vec::new();
-                for entry in entries.values() {
-                    if !has(&entry.hash, entry.object_type)? {
-                        below.push((entry.hash, entry.object_type));
-                    }
+        let read = |hash: &Hash, object_type| root.object(hash, object_type);
+        self.store_object(object, &read, &root.shown("")).map(drop)
+    }
+
+    /// Stores an object that some root names, as [`Execution::ensure_stored`]. Whether there is one.
+    pub(crate) fn store_known(&self, object: &ObjectInfo) -> Result<bool, Fail> {
+        let first = self.sources.object(&object.digest.hash, object.object_type);
+        if let Ok(None) = first {
+            return Ok(false);
+        }
+        // The object itself was read already.
+        let first = Cell::new(Some(first));
+        let read = |hash: &Hash, object_type| match first.take() {
+            Some(content) => content,
+            None => self.sources.object(hash, object_type),
+        };
+        self.store_object(object, &read, Path::new("")).map(|()| true)
+    }
+
+    /// Stores an object with all that is below it; `read` has the contents.
+    fn store_object(&self, object: &ObjectInfo, read: &ReadObject<'_>, root: &Path) -> Result<(), Fail> {
+        let mut pending = vec![Pending::Object(object.digest.hash, object.object_type)];
+        while let Some(next) = pending.pop() {
+            let hash = *next.hash();
+            self.store_next(next, read, &mut pending).map_err(|refused| match refused {
+                Refused::Store(error) => of_store(error),
+                Refused::Object(why) => {
+                    let why = match path_below(&pending, &hash) {
+                        path if path.is_empty() => why,
+                        path => format!("{why} ({path} in tree {})", object.digest.hash),
+                    };
+                    Cause::RootObject { hash, root: root.to_owned(), why }.fail()
                 }
-                if !below.is_empty() {
-                    pending.push((hash, kind));
-                    pending.append(&mut below);
-                    continue;
-                }
-                self.store.put_tree(&entries)
-            } else {
-                self.store.put_blob(&content, kind == ObjectType::Executable)
-            };
-            // The root's names are trusted for identity, but what is stored must match its name.
-            if stored.map_err(of_store)?.hash != hash {
-                return Err(wrong(&"its content has another name"));
-            }
+            })?;
         }
         Ok(())
+    }
+
+    /// Stores an object, or adds to `pending` what has to be stored before it, and itself.
+    fn store_next(
+        &self,
+        next: Pending,
+        read: &ReadObject<'_>,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), Refused> {
+        let wrong = |why: &dyn std::fmt::Display| Refused::Object(why.to_string());
+        let (hash, stored) = match next {
+            Pending::Object(hash, kind) => {
+                if self.store.contains(&hash, kind).map_err(Refused::Store)? {
+                    return Ok(());
+                }
+                let content = read(&hash, kind).map_err(|error| wrong(&error))?;
+                let content = content.ok_or_else(|| wrong(&"it is not there"))?;
+                if kind == ObjectType::Tree {
+                    let entries =
+                        decode_git_tree(&content, hash.as_bytes().len()).map_err(|error| wrong(&error))?;
+                    let below = entries.values().map(|entry| Pending::Object(entry.hash, entry.object_type));
+                    let below: Vec<Pending> = below.collect();
+                    // Children first, as the store requires.
+                    pending.push(Pending::Tree(hash, entries));
+                    pending.extend(below);
+                    return Ok(());
+                }
+                if kind == ObjectType::Symlink && !stays_inside(&content) {
+                    let target = String::from_utf8_lossy(&content);
+                    return Err(wrong(&format_args!("it is a link that leads outwards (to {target})")));
+                }
+                (hash, self.store.put_blob(&content, kind == ObjectType::Executable))
+            }
+            Pending::Tree(hash, entries) => (hash, self.store.put_tree(&entries)),
+        };
+        // The root's names are trusted for identity, but what is stored must match its name.
+        match stored.map_err(Refused::Store)?.hash == hash {
+            true => Ok(()),
+            false => Err(wrong(&"its content has another name")),
+        }
+    }
+}
+
+/// Has the content of an object; `None` if there is none.
+type ReadObject<'r> = dyn Fn(&Hash, ObjectType) -> taut_repos::Result<Option<Vec<u8>>> + 'r;
+
+/// Why an object is not stored.
+enum Refused {
+    /// The object cannot be used, and why.
+    Object(String),
+    /// The store cannot.
+    Store(taut_store::Error),
+}
+
+/// The path of an object below the first of the trees that wait for it; empty if none does.
+fn path_below(pending: &[Pending], hash: &Hash) -> String {
+    let mut names = Vec::new();
+    let mut hash = *hash;
+    // The trees among what is pending are each below the one before.
+    for above in pending.iter().rev() {
+        if let Pending::Tree(tree, entries) = above {
+            let name = entries.iter().find(|(_, entry)| entry.hash == hash).map(|(name, _)| name);
+            names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
+            hash = *tree;
+        }
+    }
+    names.reverse();
+    names.join("/")
+}
+
+/// What is still to be stored.
+enum Pending {
+    /// An object, unless it is stored.
+    Object(Hash, ObjectType),
+    /// A tree; what is below it comes before.
+    Tree(Hash, BTreeMap<Vec<u8>, TreeEntry>),
+}
+
+impl Pending {
+    fn hash(&self) -> &Hash {
+        match self {
+            Pending::Object(hash, _) | Pending::Tree(hash, _) => hash,
+        }
     }
 }
 

@@ -171,7 +171,7 @@ impl<K: Kind> World<K> {
     fn listed(&self, path: &str, ignore_special: bool) -> Option<Vec<(String, Entry)>> {
         match self.root().list(path, ignore_special).unwrap() {
             Listing::Entries(all) => {
-                Some(all.into_iter().map(|listed| (listed.name.to_string(), listed.entry)).collect())
+                Some(all.iter().map(|listed| (listed.name.to_string(), listed.entry)).collect())
             }
             Listing::Absent => None,
             Listing::Unreadable(why) => panic!("{why}"),

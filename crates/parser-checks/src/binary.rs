@@ -1,11 +1,14 @@
 //! Formats that programs write: objects, messages, the engine's file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
 use taut_analysis::{Config, ConfiguredTarget, TargetRule, Workspace};
-use taut_digest::{HashFunction, ObjectType, TreeEntry, decode_git_tree, encode_git_tree};
+use taut_digest::{
+    HashFunction, ObjectType, TreeEntry, decode_git_tree, encode_git_tree, parse_git_tree,
+    validate_entry_name,
+};
 use taut_engine::{Key, Rule};
 use taut_proto::{Action, ActionResult, Command, Digest, EnvironmentVariable, Message, OutputFile, Property};
 use taut_repos::{Overrides, RepoConfig};
@@ -13,9 +16,16 @@ use taut_value::{
     AnonymousTarget, Artifact, Decoder, Encoder, EntityName, Map, NamedTarget, Node, TargetResult, Value,
 };
 
-/// Trees of git: a tree that is decoded and encoded again decodes to the same tree.
+/// Trees of git: a tree that is decoded and encoded again decodes to the same tree; names are valid and occur once.
 pub(crate) fn git_tree(bytes: &[u8]) {
     for length in [20, 32] {
+        if let Ok(entries) = parse_git_tree(bytes, length) {
+            let names: BTreeSet<&[u8]> = entries.iter().map(|entry| entry.name).collect();
+            assert_eq!(names.len(), entries.len());
+            assert!(names.iter().all(|name| validate_entry_name(name)));
+            let has_submodule = entries.iter().any(|entry| entry.object_type.is_none());
+            assert_eq!(decode_git_tree(bytes, length).is_err(), has_submodule);
+        }
         if let Ok(entries) = decode_git_tree(bytes, length) {
             let written = encode_git_tree(&entries);
             assert_eq!(decode_git_tree(&written, length).expect("a tree"), entries);
@@ -28,7 +38,8 @@ pub(crate) fn git_trees() -> Vec<Vec<u8>> {
     let kinds = [ObjectType::File, ObjectType::Executable, ObjectType::Tree, ObjectType::Symlink];
     let names = ["a", "b.txt", "d", "l"];
     let all: BTreeMap<&str, TreeEntry> = names.into_iter().zip(kinds.map(entry)).collect();
-    vec![encode_git_tree(&all), encode_git_tree(&BTreeMap::<&str, TreeEntry>::new())]
+    let submodule = [b"160000 m\0".as_slice(), &[7; 20]].concat();
+    vec![encode_git_tree(&all), encode_git_tree(&BTreeMap::<&str, TreeEntry>::new()), submodule]
 }
 
 /// Messages of the Remote Execution API: as for trees.

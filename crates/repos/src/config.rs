@@ -1,20 +1,23 @@
 //! The repository configuration: which roots, file names and bindings each repository has.
 //!
-//! Format: `just-repository-config(5)`. Roots that are plain directories work; the other schemes (git trees,
-//! computed roots, absent roots) are recognised and reported as not supported yet.
+//! Format: `just-repository-config(5)`. Roots are directories and git trees; the other schemes (computed roots, tree
+//! structures) are recognised and reported as not supported yet.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use taut_digest::Hash;
+use taut_git::Repository as GitRepository;
 use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
-use crate::{DirectoryRoot, Root, RootName, Roots};
+use crate::{AbsentRoot, DirectoryRoot, GitTreeRoot, Root, RootName, Roots, SourceRoot, git_tree::Described};
 
 /// One repository.
 #[derive(Clone, Debug)]
@@ -223,10 +226,11 @@ impl RepoConfig {
         let mut all = described.clone();
         // The main repository may be defined by options alone.
         all.entry(main.clone()).or_insert(empty.root());
+        let places = Places { cwd, repositories: RefCell::default() };
         for (name, description) in &all {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
             repositories
-                .insert(name.clone(), repository(name, *description, &overrides, *name == main, cwd)?);
+                .insert(name.clone(), repository(name, *description, &overrides, *name == main, &places)?);
         }
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
@@ -259,6 +263,22 @@ impl RepoConfig {
     }
 }
 
+/// The locations that roots name.
+struct Places<'p> {
+    /// What relative paths are relative to.
+    cwd: &'p Path,
+    /// The git repositories, by path, so that roots of one repository share what is open of it.
+    repositories: RefCell<HashMap<Arc<Path>, Arc<GitRepository>>>,
+}
+
+impl Places<'_> {
+    fn git(&self, path: &str) -> Arc<GitRepository> {
+        let path = absolute(self.cwd, Path::new(path));
+        let repository = || Arc::new(GitRepository::new(&*path));
+        self.repositories.borrow_mut().entry(path.clone()).or_insert_with(repository).clone()
+    }
+}
+
 const NO_ROOT: &str = "No ROOT, WORKSPACE or .git here or above. Create a file ROOT, or pass -w DIR.";
 
 fn repository(
@@ -266,15 +286,16 @@ fn repository(
     description: Node<'_>,
     overrides: &Overrides,
     is_main: bool,
-    cwd: &Path,
+    places: &Places<'_>,
 ) -> Result<Repository, ConfigError> {
+    let cwd = places.cwd;
     if description.kind() != Kind::Object {
         let message = format!("Repository config: description of {} is not an object", quoted(&name));
         return Err(ConfigError::at(description, message));
     }
     let from_line = |path: &Option<PathBuf>| path.as_ref().map(|path| directory(absolute(cwd, path), false));
     let configured =
-        |key: &str| description.get(key).map(|root| parse_root(name, key, root, cwd)).transpose();
+        |key: &str| description.get(key).map(|root| parse_root(name, key, root, places)).transpose();
     let workspace_root = match from_line(&overrides.workspace_root) {
         Some(root) => root,
         None => match configured("workspace_root")? {
@@ -356,8 +377,12 @@ fn repository(
 }
 
 fn directory(path: Arc<Path>, ignore_special: bool) -> Root {
-    let name = RootName { ignore_special, ..RootName::default() };
-    Root { source: Arc::new(DirectoryRoot::new(path)), name }
+    named(DirectoryRoot::new(path), ignore_special)
+}
+
+/// A root without a number.
+fn named(source: impl SourceRoot + 'static, ignore_special: bool) -> Root {
+    Root { source: Arc::new(source), name: RootName { ignore_special, ..RootName::default() } }
 }
 
 fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
@@ -370,14 +395,49 @@ fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
 const SCHEMES: [&str; 6] =
     ["file", "file ignore-special", "git tree", "git tree ignore-special", "computed", "tree structure"];
 
-fn parse_root(repository: &str, key: &str, root: Node<'_>, cwd: &Path) -> Result<Root, ConfigError> {
+fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) -> Result<Root, ConfigError> {
     let words: Vec<Option<&str>> =
         root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
     match words[..] {
         [Some(scheme @ ("file" | "file ignore-special")), Some(path)] => {
-            Ok(directory(absolute(cwd, Path::new(path)), scheme != "file"))
+            Ok(directory(absolute(places.cwd, Path::new(path)), scheme != "file"))
         }
-        [Some("git tree" | "git tree ignore-special" | "computed" | "tree structure"), ..] => {
+        [Some(scheme @ ("git tree" | "git tree ignore-special")), Some(id)] => {
+            Ok(named(AbsentRoot::new(id), scheme != "git tree"))
+        }
+        [Some(scheme @ ("git tree" | "git tree ignore-special")), Some(id), Some(path)] => {
+            let what = format!("{key} of repository {}", quoted(&repository));
+            let place_of = |at| place(root.item(at).unwrap_or(root));
+            let lower = id.to_ascii_lowercase();
+            let tree = Hash::from_hex(&lower).ok().filter(|hash| hash.as_bytes().len() == 20);
+            let Some(tree) = tree else {
+                let message =
+                    format!("{} is no id of a git tree, which has 40 hexadecimal digits", quoted(&id));
+                let reference = format!(
+                    "Could not create file root for git repository {} and tree id {}",
+                    quoted(&path),
+                    quoted(&id)
+                );
+                let problem = Diagnostic::error(message).at(place_of(1)).reference(reference);
+                return Err(problem.note(format!("it is the {what}")).into());
+            };
+            let described =
+                Described { id: place_of(1), repository: place_of(2), written: path.to_owned(), what };
+            Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
+        }
+        [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
+            let message = format!(
+                "{} scheme expects one or two string arguments, but found {} for {key} of repository ",
+                quoted(&scheme),
+                root.source()
+            );
+            let problem = Diagnostic::error(format!("{message}{}", quoted(&repository))).at(place(root));
+            let problem = problem.reference(format!("{message}{repository}"));
+            Err(problem
+                .help(format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme)))
+                .into())
+        }
+        [Some("computed" | "tree structure"), ..] => {
             let message = format!(
                 "The {key} of repository {} is {}: roots of this kind are not supported yet",
                 quoted(&repository),

@@ -10,7 +10,7 @@ use taut_sys::{At, Dir, Evidence, FileKind, Named, Reading, if_exists};
 
 use crate::{
     Entry, Listed, Listing, Observation, Result, Source, SourceFile, SourceRoot, Symlinks,
-    open_dirs::OpenDirs,
+    open_dirs::OpenDirs, root::stays_inside,
 };
 
 /// A directory that provides files.
@@ -81,7 +81,7 @@ impl DirectoryRoot {
         }
         // Names with replacement characters may sort differently than their bytes did.
         entries.sort_by(|a: &Listed, b| a.name.as_str().cmp(b.name.as_str()));
-        Ok(Listing::Entries(entries))
+        Ok(Listing::of(entries, None))
     }
 }
 
@@ -177,18 +177,4 @@ impl SourceRoot for DirectoryRoot {
     fn forget(&self) {
         self.open.forget();
     }
-}
-
-/// Whether a link's target is relative and never leads above the directory of the link.
-fn stays_inside(target: &[u8]) -> bool {
-    let mut depth = 0i64;
-    !target.starts_with(b"/")
-        && target.split(|byte| *byte == b'/').all(|part| {
-            match part {
-                b"" | b"." => {}
-                b".." => depth -= 1,
-                _ => depth += 1,
-            }
-            depth >= 0
-        })
 }

@@ -6,7 +6,9 @@
 //! What this crate does not know: the meaning of the files.
 
 mod config;
+mod content_fixed;
 mod directory;
+mod git_tree;
 mod leaf;
 mod leaf_read;
 mod listing;
@@ -14,10 +16,13 @@ mod open_dirs;
 mod root;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
+pub use content_fixed::ContentFixed;
 pub use directory::DirectoryRoot;
+pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
-pub use listing::{Entry, Listed, Listing};
+pub use listing::{Entries, Entry, Listed, Listing};
 pub use root::{
     Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,
+    stays_inside,
 };

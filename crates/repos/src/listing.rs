@@ -1,5 +1,7 @@
 //! Listings of directories below a root, and their hashes.
 
+use std::ops::Deref;
+
 use taut_digest::ObjectInfo;
 use taut_engine::{Facets, Hash};
 use taut_value::{Encoder, Id, Str};
@@ -46,16 +48,49 @@ pub enum Listing {
     Absent,
     /// It cannot be used as a source of files, and why.
     Unreadable(String),
-    /// Its entries, sorted by name.
-    Entries(Vec<Listed>),
+    /// Its entries.
+    Entries(Entries),
+}
+
+/// The entries of a directory, sorted by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entries {
+    all: Vec<Listed>,
+    /// The directory as an object, with everything below it, if the root knows it without reading it and all of it can be
+    /// used.
+    pub itself: Option<Box<ObjectInfo>>,
+}
+
+impl Deref for Entries {
+    type Target = [Listed];
+
+    fn deref(&self) -> &[Listed] {
+        &self.all
+    }
 }
 
 impl Listing {
+    /// A listing of entries, sorted by name, of a directory that may be known as an object.
+    pub fn of(entries: Vec<Listed>, itself: Option<ObjectInfo>) -> Listing {
+        Listing::Entries(Entries { all: entries, itself: itself.map(Box::new) })
+    }
+
     /// The kind of the entry with a name.
     pub fn get(&self, name: &str) -> Option<Entry> {
+        self.find(name).map(|listed| listed.entry)
+    }
+
+    /// The entry with a name.
+    pub fn find(&self, name: &str) -> Option<&Listed> {
         let Listing::Entries(entries) = self else { return None };
         let at = entries.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok()?;
-        Some(entries[at].entry)
+        Some(&entries[at])
+    }
+
+    /// The directory as an object, if the root knows it.
+    pub fn itself(&self) -> Option<ObjectInfo> {
+        let Listing::Entries(entries) = self else { return None };
+        entries.itself.as_deref().copied()
     }
 
     /// The facet of whether there is a listing at all, and if not, why.
@@ -67,8 +102,14 @@ impl Listing {
         Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
     }
 
+    /// The facets of the directory as an object: those of the entry "", which is none.
+    pub fn facet_of_itself() -> Facets {
+        Listing::facet_of("")
+    }
+
     /// The bytes that are hashed (docs/store.md, hashes of `dir`): 0 if there is no directory; 1 and why it cannot be
-    /// used; 2, the number of entries and these. A text is the number of its bytes and these, an entry its name and
+    /// used; 2, the number of entries and these; 3 in place of 2 if the directory is known as an object, which follows
+    /// after the entries. A text is the number of its bytes and these, an entry its name and
     /// kind (0 file, 1 link, 2 directory, 3 and 4 a name that is no UTF-8: no directory, a directory; and 8 more if the
     /// object is known, which then follows). Numbers and objects are as [`Encoder`] writes them.
     fn encode(&self) -> Vec<u8> {
@@ -80,9 +121,10 @@ impl Listing {
                 e.bytes(why.as_bytes());
             }
             Listing::Entries(entries) => {
-                e.number(2);
+                e.number(2 + u64::from(entries.itself.is_some()));
                 e.number(entries.len() as u64);
                 entries.iter().for_each(|listed| listed.encode(&mut e));
+                entries.itself.iter().for_each(|itself| e.object(itself));
             }
         }
         e.finish()
@@ -93,7 +135,8 @@ impl Listing {
     }
 
     /// The hashes of all facets. Facet 0, whether it can be read, is encoded as in [`Listing::encode`], without
-    /// entries; the others consist of their entries. An empty facet has hash 0.
+    /// entries and as if the directory were not known as an object; the others consist of their entries, and of that
+    /// object where the entry "" would be. An empty facet has hash 0.
     pub(crate) fn facets(&self) -> Vec<Hash> {
         // One encoder per facet; several names may share one.
         let mut facets: Vec<Encoder> = (0..Facets::MAX_COUNT).map(|_| Encoder::limited(0, 0)).collect();
@@ -105,8 +148,11 @@ impl Listing {
             }
             Listing::Entries(entries) => {
                 facets[0].number(2);
-                for listed in entries {
+                for listed in entries.iter() {
                     listed.encode(&mut facets[Facets::shared(1, &listed.name)]);
+                }
+                if let Some(itself) = &entries.itself {
+                    facets[Facets::shared(1, "")].object(itself);
                 }
             }
         }
@@ -149,7 +195,7 @@ mod tests {
             Listed::new("d\u{fffd}", Entry::NotUtf8 { is_directory: false }),
             Listed::new("e\u{fffd}", Entry::NotUtf8 { is_directory: true }),
         ];
-        let all = [Listing::Absent, Listing::Unreadable("why".to_owned()), Listing::Entries(entries)];
+        let all = [Listing::Absent, Listing::Unreadable("why".to_owned()), Listing::of(entries, None)];
         let hashes: Vec<String> = all.iter().map(|listing| hex(listing.hash())).collect();
         assert_eq!(
             hashes,
@@ -171,7 +217,7 @@ mod tests {
     fn the_known_object_of_an_entry_is_part_of_its_hash() {
         let listing = |known: Option<&str>| {
             let known = known.map(|text| Box::new(text.parse().unwrap()));
-            Listing::Entries(vec![Listed { known, ..Listed::new("a", Entry::File) }])
+            Listing::of(vec![Listed { known, ..Listed::new("a", Entry::File) }], None)
         };
         let one = listing(Some("[4e3dffe834ac70600a7cb71fbc1f6a694c9d041f:12:f]"));
         let other = listing(Some("[4e3dffe834ac70600a7cb71fbc1f6a694c9d0420:12:f]"));
@@ -184,5 +230,23 @@ mod tests {
             assert_ne!(a.hash(), b.hash());
             assert_ne!(a.facets()[facet], b.facets()[facet]);
         }
+    }
+
+    #[test]
+    fn the_object_of_the_directory_is_a_facet_of_its_own() {
+        let listing = |itself: Option<&str>| {
+            Listing::of(vec![Listed::new("a", Entry::File)], itself.map(|text| text.parse().unwrap()))
+        };
+        let known = Some("[4b825dc642cb6eb9a060e54bf8d69288fbee4904:0:t]");
+        let (one, other) = (listing(known), listing(None));
+        assert_eq!(one.itself(), known.map(|text| text.parse().unwrap()));
+        assert_ne!(one.hash(), other.hash());
+        let differing: Vec<usize> =
+            (0..Facets::MAX_COUNT).filter(|facet| one.facets()[*facet] != other.facets()[*facet]).collect();
+        assert_eq!(differing, [Facets::shared(1, "")]);
+        assert_eq!(
+            Id(one.hash().0).to_hex(),
+            "0d32a2d29286435813082bf7adc5fe544517a06b28a9153c6d779f007f515c80"
+        );
     }
 }

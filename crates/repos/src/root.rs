@@ -17,6 +17,7 @@ use std::{
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
+use taut_syntax::{Diagnostic, Diagnostics};
 use taut_sys::{At, Dir};
 use taut_value::Encoder;
 
@@ -126,7 +127,7 @@ pub trait SourceRoot: Send + Sync {
     /// Whether there is a regular file, or a link that leads to one, at a path of any bytes.
     fn is_file(&self, path: &Path) -> bool;
 
-    /// The content of a regular file, or of what a link there leads to; `None` if there is none.
+    /// The content of a regular file, or, in a directory, of what a link there leads to; `None` if there is none.
     ///
     /// # Errors
     /// It cannot be read.
@@ -145,6 +146,29 @@ pub trait SourceRoot: Send + Sync {
     /// It cannot be read.
     fn object(&self, _hash: &Hash, _object_type: ObjectType) -> Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+
+    /// The repository that [`SourceRoot::object`] reads from, if it does: roots of one repository have the same objects.
+    fn object_origin(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Whether it is a tree that is named but known not to be here.
+    fn is_absent(&self) -> bool {
+        false
+    }
+
+    /// The id of the tree that it is, if it is one that never changes.
+    fn fixed_content(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether there is such a root at all. Called if something failed: a root is not looked at before it is needed.
+    ///
+    /// # Errors
+    /// There is none; with the place in the configuration.
+    fn check(&self) -> std::result::Result<(), Box<Diagnostic>> {
+        Ok(())
     }
 
     /// Lets `read` read something of a path through this root as a consistent whole: again, and a few times, if the
@@ -230,6 +254,8 @@ pub struct Roots {
     all: Vec<Arc<dyn SourceRoot>>,
     /// Their numbers, by identity.
     numbers: HashMap<Vec<u8>, u16>,
+    /// The index of one root for each repository with objects.
+    with_objects: Vec<usize>,
     /// Contents that the leaves hand over.
     pub(crate) listings: Handover<Place, Listing>,
     pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
@@ -247,6 +273,11 @@ impl Roots {
         let next = self.all.len();
         // The first repository that names a root determines its number, which is part of keys.
         let number = *self.numbers.entry(root.source.identity()).or_insert_with(|| {
+            let origin = root.source.object_origin();
+            if origin.is_some() && self.with_objects.iter().all(|at| self.all[*at].object_origin() != origin)
+            {
+                self.with_objects.push(next);
+            }
             self.all.push(root.source.clone());
             u16::try_from(next).expect("a configuration has fewer roots")
         });
@@ -257,6 +288,38 @@ impl Roots {
     /// The root with a name; `None` for a name of another configuration.
     pub fn get(&self, root: RootName) -> Option<&dyn SourceRoot> {
         self.all.get(usize::from(root.number)).map(|root| &**root)
+    }
+
+    /// The content of an object that some root returned as known; `None` if no root has it.
+    ///
+    /// # Errors
+    /// No root has it, and at least one cannot be read.
+    pub fn object(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
+        let mut error = None;
+        for at in &self.with_objects {
+            match self.all[*at].object(hash, object_type) {
+                Ok(Some(content)) => return Ok(Some(content)),
+                Ok(None) => {}
+                Err(failed) => drop(error.get_or_insert(failed)),
+            }
+        }
+        error.map_or(Ok(None), Err)
+    }
+
+    /// The text of a file below a root that is no directory, by its path in messages.
+    pub fn text(&self, label: &str) -> Option<Arc<str>> {
+        let mut without_directory = self.all.iter().filter(|root| root.directory().is_none());
+        let content = without_directory.find_map(|root| {
+            let root_label = root.shown("");
+            let path = label.strip_prefix(&*root_label.to_string_lossy())?.strip_prefix('/')?;
+            root.read(path).ok()?
+        })?;
+        Some(String::from_utf8_lossy(&content).into_owned().into())
+    }
+
+    /// What is wrong with roots themselves, at their places in the configuration. Empty if all are there.
+    pub fn check(&self) -> Diagnostics {
+        self.all.iter().filter_map(|root| root.check().err()).map(|problem| *problem).collect()
     }
 
     /// The locations of all roots in messages, by number.
@@ -276,4 +339,18 @@ impl Roots {
         e.number(self.all.len() as u64);
         self.all.iter().for_each(|root| e.bytes(&root.identity()));
     }
+}
+
+/// Whether a link's target is relative and never leads above the directory of the link.
+pub fn stays_inside(target: &[u8]) -> bool {
+    let mut depth = 0i64;
+    !target.starts_with(b"/")
+        && target.split(|byte| *byte == b'/').all(|part| {
+            match part {
+                b"" | b"." => {}
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+            depth >= 0
+        })
 }

@@ -37,11 +37,11 @@ struct Parent {
 impl<'s> Installer<'s> {
     /// Puts an object at `name` below the directory. Directories in between are made; what is there is replaced,
     /// except for directories, which are merged into; what is right already is left alone. Directories without files
-    /// are left out, as the reference does. Without recursion.
+    /// are left out, as the reference does. Without recursion. Returns whether anything was written.
     ///
     /// # Errors
     /// [`Error::Refused`] for names that are absolute, contain `..`, or lead through a symbolic link.
-    pub fn install(&self, object: &ObjectInfo, name: impl AsRef<Path>) -> Result<()> {
+    pub fn install(&self, object: &ObjectInfo, name: impl AsRef<Path>) -> Result<bool> {
         let name = name.as_ref();
         let refused =
             |reason: &str| Error::Refused { path: name.display().to_string(), reason: reason.to_owned() };
@@ -58,12 +58,13 @@ impl<'s> Installer<'s> {
             return Err(refused("it names the output directory itself"));
         }
         if !self.store.has_files(object)? {
-            return Ok(());
+            return Ok(false);
         }
         // Links among the components that the caller gave are refused; below the object's own name, what is in the way
         // is replaced.
         let fixed = path.components().count().saturating_sub(1);
         let mut parent = Parent { path: PathBuf::new(), dir: None };
+        let mut has_written = false;
         let mut pending = vec![(object.digest.hash, object.object_type, path)];
         while let Some((hash, object_type, place)) = pending.pop() {
             if object_type == ObjectType::Tree {
@@ -83,9 +84,9 @@ impl<'s> Installer<'s> {
             }
             let dir = parent.dir.as_ref().unwrap_or(self.top);
             let name = Path::new(place.file_name().unwrap_or_default());
-            self.install_leaf(&hash, object_type, dir.at(name))?;
+            has_written |= self.install_leaf(&hash, object_type, dir.at(name))?;
         }
-        Ok(())
+        Ok(has_written)
     }
 
     /// The directory at a path below the top directory, made if it is absent. `Ok(Err(what))` if something else is in
@@ -120,9 +121,9 @@ impl<'s> Installer<'s> {
         here.map_or_else(|| Ok(Ok(self.top.try_clone()?)), |dir| Ok(Ok(dir)))
     }
 
-    fn install_leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<()> {
+    fn install_leaf(&self, hash: &Hash, object_type: ObjectType, at: At<'_>) -> Result<bool> {
         if self.store.is_installed(hash, object_type, at)? {
-            return Ok(());
+            return Ok(false);
         }
         self.pending.get_or_init(|| Pending::begin(self.store, self.top).ok());
         // First a complete file under a temporary name, then a rename: no reader sees half of a file.
@@ -135,6 +136,7 @@ impl<'s> Installer<'s> {
             }
             other => other,
         }
+        .map(|()| true)
     }
 
     fn install_leaf_via(

@@ -196,6 +196,17 @@ impl Dir {
         Ok(Dir { fd, path: self.path.clone() })
     }
 
+    /// How many bytes this user can still write to the file system; 0 if it has no room for another file.
+    ///
+    /// # Errors
+    /// The system refuses the call.
+    pub fn free_space(&self) -> Result<u64> {
+        let of = call("look at the file system of", || self.path.clone(), || rustix::fs::fstatvfs(&self.fd))?;
+        // File systems that make room for files as they come count none.
+        let has_files = of.f_files == 0 || of.f_favail > 0;
+        Ok(if has_files { of.f_bavail.saturating_mul(of.f_frsize) } else { 0 })
+    }
+
     /// Creates the directories of a relative path where they do not exist. No link is followed.
     ///
     /// # Errors

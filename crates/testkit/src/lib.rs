@@ -8,6 +8,7 @@
 mod attacks;
 mod case;
 mod expression;
+mod git;
 mod mutate;
 mod random;
 mod rng;
@@ -20,6 +21,7 @@ mod workspace;
 pub use attacks::{ATTACKS, Attack, Decoy, Exchange, can_mount, is_root};
 pub use case::Case;
 pub use expression::{Place, random_expression};
+pub use git::GitRepository;
 pub use mutate::mutated;
 pub use random::{random_case, random_config};
 pub use rng::Rng;

@@ -1,6 +1,6 @@
 //! The definition of an action, which is also its identity.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use crate::{Id, JsonWriter, Map, Str, Value};
 
@@ -37,6 +37,11 @@ impl ActionDescription {
         // This cannot fail: a new description has no id yet.
         let _ = self.id.set(id);
         self
+    }
+
+    /// How long it may run where `limit` is the configured time limit.
+    pub fn time_limit(&self, limit: Duration) -> Duration {
+        limit.mul_f64(self.timeout_scale.clamp(0.0, 1e9))
     }
 
     /// The action's id: SHA-256 over the parts in a fixed order. The recipe is that of the reference: `"ACTION:"`,

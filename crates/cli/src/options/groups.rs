@@ -210,7 +210,7 @@ pub struct Results {
     /// Show what actions printed also if they did not have to run
     #[arg(long)]
     pub show_cached_output: bool,
-    /// Run this action again, alone, and show what it prints: %ID or 6 or more digits of its beginning, as messages show it
+    /// Run this action again, alone, and show what it prints: %ID, of which six digits are enough, or #NUMBER
     #[arg(long, value_name = "ACTION")]
     pub rerun: Option<String>,
     /// Show runfiles, too

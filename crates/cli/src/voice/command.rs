@@ -5,17 +5,23 @@ use taut_value::ActionDescription;
 use crate::reproduce::quoted;
 
 /// The command of an action as one would type it, in one line of at most `limit` characters. Of `sh -c SCRIPT` it is the
-/// script; what a command has in several lines is joined by semicolons, and what is too long lacks its middle.
+/// script. The end of a line is `⏎`, since nothing that a shell reads in place of it means the same everywhere; what is
+/// too long lacks its middle.
 pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
     let words: Vec<&str> = action.command.iter().map(|word| word.as_str()).collect();
     let text = match words[..] {
         [shell, "-c", script] if shell.rsplit('/').next().is_some_and(|name| name.ends_with("sh")) => {
-            script.to_owned()
+            if script.trim().is_empty() {
+                format!("{shell} -c ''")
+            } else {
+                script.to_owned()
+            }
         }
-        _ => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        // A script's last line feed says nothing.
+        _ => words.iter().map(|word| quoted(word.trim_end_matches('\n'))).collect::<Vec<_>>().join(" "),
     };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let joined = lines.collect::<Vec<_>>().join("; ");
+    let joined = lines.collect::<Vec<_>>().join(" ⏎ ");
     let clean: String = joined.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     without_middle(&clean, limit)
 }
@@ -46,8 +52,11 @@ mod tests {
     #[test]
     fn a_command_is_one_line() {
         assert_eq!(shown(&["cc", "-c", "a b.c"], 80), "cc -c 'a b.c'");
-        assert_eq!(shown(&["sh", "-c", "cc -c a.c\nmv a b\n"], 80), "cc -c a.c; mv a b");
+        assert_eq!(shown(&["sh", "-c", "cc -c a.c\nmv a b\n"], 80), "cc -c a.c ⏎ mv a b");
         assert_eq!(shown(&["/bin/bash", "-c", "x"], 80), "x");
+        assert_eq!(shown(&["/bin/sh", "-c", "if true\n then exit 4; fi\n"], 80), "if true ⏎ then exit 4; fi");
+        assert_eq!(shown(&["/bin/nosuchshell", "-c", "x\n"], 80), "/bin/nosuchshell -c x");
+        assert_eq!(shown(&["sh", "-c", "\n"], 80), "sh -c ''");
         assert_eq!(shown(&["cc", "0123456789", "0123456789"], 16), "cc 0123456…56789");
     }
 }

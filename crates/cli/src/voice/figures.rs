@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use taut_value::ActionDescription;
+
+/// The first signal's exit code, as a shell gives it, is one more than this.
+const SIGNALS: i32 = 128;
+
 /// A number of things: `1 action`, `3 actions`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -17,10 +22,62 @@ pub(crate) fn seconds(time: Duration) -> String {
     }
 }
 
+/// How long an action may run, and the option that says so; `limit` is that of the option.
+pub(crate) fn time_limit(limit: Duration, action: &ActionDescription) -> String {
+    let scaled = match action.timeout_scale {
+        1.0 => String::new(),
+        scale => format!(", scaled by {scale}"),
+    };
+    let scaled_limit = action.time_limit(limit);
+    let shown = if scaled_limit.as_secs() < 60 && scaled_limit.subsec_nanos() == 0 {
+        format!("{} s", scaled_limit.as_secs())
+    } else {
+        seconds(scaled_limit)
+    };
+    format!("time limit of {shown} (--action-timeout {}{scaled})", limit.as_secs())
+}
+
+/// An exit code in words; if it represents a signal, with the signal.
+pub(crate) fn exit_code(code: i32) -> String {
+    match code - SIGNALS {
+        signal @ 1..=64 => match name_of_signal(signal) {
+            Some(name) => format!("exit code {code}: signal {signal}, {name}"),
+            None => format!("exit code {code}: signal {signal}"),
+        },
+        _ => format!("exit code {code}"),
+    }
+}
+
+fn name_of_signal(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
+
 /// The first of many texts, and how many more there are.
 pub(crate) fn some_of<T: AsRef<str>>(all: &[T], limit: usize) -> String {
+    some_of_so_many(all, all.len(), limit)
+}
+
+/// The same of a longer list that begins with these. The last one is not left out alone, since a number is no shorter.
+pub(crate) fn some_of_so_many<T: AsRef<str>>(all: &[T], number: usize, limit: usize) -> String {
+    let limit = if number == limit + 1 && all.len() == number { number } else { limit.min(all.len()) };
     let shown: Vec<&str> = all.iter().take(limit).map(AsRef::as_ref).collect();
-    match all.len().saturating_sub(limit) {
+    match number.saturating_sub(limit) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
@@ -40,9 +97,29 @@ mod tests {
     }
 
     #[test]
+    fn exit_codes_of_signals_say_which() {
+        assert_eq!(exit_code(1), "exit code 1");
+        assert_eq!(exit_code(137), "exit code 137: signal 9, SIGKILL");
+        assert_eq!(exit_code(128 + 40), "exit code 168: signal 40");
+        assert_eq!(exit_code(255), "exit code 255");
+    }
+
+    #[test]
+    fn a_time_limit_has_the_option_that_says_so() {
+        let mut action = ActionDescription::default();
+        action.timeout_scale = 1.0;
+        let shown = |action: &ActionDescription| time_limit(Duration::from_secs(2), action);
+        assert_eq!(shown(&action), "time limit of 2 s (--action-timeout 2)");
+        action.timeout_scale = 1.5;
+        assert_eq!(shown(&action), "time limit of 3 s (--action-timeout 2, scaled by 1.5)");
+    }
+
+    #[test]
     fn lists_are_cut() {
         assert_eq!(some_of(&["a", "b", "c"], 3), "a, b, c");
-        assert_eq!(some_of(&["a", "b", "c"], 2), "a, b and 1 more");
+        assert_eq!(some_of(&["a", "b", "c"], 2), "a, b, c");
+        assert_eq!(some_of(&["a", "b", "c", "d"], 2), "a, b and 2 more");
+        assert_eq!(some_of_so_many(&["a", "b", "c"], 9, 2), "a, b and 7 more");
         assert_eq!((count(1, "action"), count(0, "action")), ("1 action".into(), "0 actions".into()));
     }
 }

@@ -4,21 +4,23 @@
 //! shown when it ran, not each time that its result is replayed.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use taut_driver::{
-    ActionFailure, Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
+    ActionFailure, Anew, BuildFailure, Cause, MIN_ID_DIGITS, NoAction, Ran, RepoConfig, Request, Results,
+    Sink, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
-use taut_value::{ActionDescription, Id, JsonWriter, Str};
+use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Defined, Delivered, Found, Voice, command, count, figures::some_of, seconds,
+    BuildContext, BuildMessages, Defined, Delivered, Escapes, Found, Voice, command, count, figures::some_of,
 };
 use crate::{
     compare::Comparison,
@@ -32,6 +34,7 @@ use crate::{
 
 mod failure;
 mod progress;
+mod summary;
 
 /// By how much further lines of an error or a warning are indented.
 const INDENT: &str = "       ";
@@ -96,7 +99,52 @@ impl Voice for Taut {
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
-        log.say(Level::Debug, format!("showing the inputs of action {action}, not the target"));
+        log.say(Level::Debug, format!("considering the inputs of action {}", short_action(action)));
+    }
+
+    /// Digits of an id need no mark, unless they may as well be a number.
+    fn action_in_words<'w>(&self, words: &'w str) -> Cow<'w, str> {
+        let is_number = words.trim_start_matches('-').chars().all(|c| c.is_ascii_digit());
+        let is_marked = words.starts_with(['%', '#']);
+        if is_marked || (is_number && words.len() < MIN_ID_DIGITS) {
+            words.into()
+        } else {
+            format!("%{words}").into()
+        }
+    }
+
+    fn no_action(&self, why: &NoAction) -> String {
+        const FORMS: &str =
+            "an action is named by %ID, as messages show it, or by #NUMBER, counted from 0 in its target";
+        match why {
+            NoAction::OutOfRange { number, count: 0 } => {
+                format!("no action #{number}: the requested target defines no actions\nhelp: {FORMS}")
+            }
+            NoAction::OutOfRange { number, count: 1 } => {
+                format!("no action #{number}: the requested target defines only #0\nhelp: {FORMS}")
+            }
+            NoAction::OutOfRange { number, count } => {
+                format!(
+                    "no action #{number}: the requested target defines #0 to #{}\nhelp: {FORMS}",
+                    count - 1
+                )
+            }
+            NoAction::Unknown(id) if !id.chars().all(|c| c.is_ascii_hexdigit()) => {
+                format!("%{id} names no action\nhelp: {FORMS}")
+            }
+            NoAction::Unknown(id) if id.len() < MIN_ID_DIGITS => {
+                format!(
+                    "%{id} names no action: at least {MIN_ID_DIGITS} digits of its id are needed\nhelp: {FORMS}"
+                )
+            }
+            NoAction::Unknown(id) => {
+                format!("the requested target needs no action whose id begins with %{id}\nhelp: {FORMS}")
+            }
+            NoAction::Several { digits, ids } => {
+                let ids: Vec<String> = ids.iter().map(|id| format!("%{id}")).collect();
+                format!("several actions have an id that begins with %{digits}: {}", ids.join(", "))
+            }
+        }
     }
 
     fn dumping(&self, announcement: &str, log: &Log) {
@@ -173,6 +221,8 @@ impl Voice for Taut {
             build_root: of.build_root,
             shows_cached_output: of.shows_cached_output || of.log.wants(Level::Debug),
             again: of.again,
+            is_rebuild: of.is_rebuild,
+            time_limit: of.time_limit,
             begin: of.begin,
             state: Mutex::default(),
         })
@@ -188,7 +238,8 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
         || line.starts_with("Built ")
         || line.starts_with("Rebuilt ")
         || line.contains(" up to date (")
-        || (line.starts_with("error: build of ") && line.contains(" failed after "))
+        || ((line.starts_with("error: build of ") || line.starts_with("error: rebuild of "))
+            && line.contains(" failed after "))
         || line.starts_with("  reproduce: ")
 }
 
@@ -225,6 +276,7 @@ fn what_there_is(results: &Results) -> String {
 fn say_counts(found: &Found<'_>, log: &Log) {
     let counts = &found.analysed.counts;
     let numbers = [
+        (counts.targets, "target"),
         (counts.actions, "action"),
         (counts.trees, "tree"),
         (counts.overlays, "tree overlay"),
@@ -245,6 +297,17 @@ fn shown_command(action: &ActionDescription, log: &Log) -> String {
 /// What an action makes, as messages name it: its first output.
 fn output_of(action: &ActionDescription) -> &str {
     action.outs.iter().chain(&action.out_dirs).next().map_or("nothing", Str::as_str)
+}
+
+/// The output that messages name of an action that failed.
+fn failed_output(failure: &ActionFailure) -> &str {
+    let missing = failure.ran.missing.first().filter(|_| failure.error.is_none());
+    missing.map_or_else(|| output_of(&failure.action), |output| output.path.as_str())
+}
+
+/// The name of an action, by number or id, with as many digits of the id as messages show.
+fn short_action(action: &str) -> &str {
+    if action.starts_with('%') { action.get(..=ID_DIGITS).unwrap_or(action) } else { action }
 }
 
 fn short(id: &Id) -> String {
@@ -282,21 +345,27 @@ struct State {
     /// The request as messages name it, and whether that is a plural.
     name: String,
     is_many: bool,
+    /// The configuration that it was asked for in.
+    configuration: Map,
+    /// How many warnings of analysis an earlier call has shown.
+    known_warnings: usize,
     origins: Option<Origins>,
     /// The targets of actions that were found after execution.
     found: HashMap<Id, Origin>,
     /// Messages about such actions.
     deferred: Vec<Deferred>,
+    /// How many configured targets were analysed, in this call or an earlier one.
+    targets: usize,
     /// How many actions there are.
     total: usize,
-    /// How many had a result when everything was built.
+    /// How many have a result, at the end of the build.
     processed: usize,
     ran: usize,
     /// How many were known to the action cache.
     cached: usize,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
-    /// The actions that failed, with their first outputs.
+    /// The actions that failed, each with an output that it did not create.
     failed: Vec<(Id, String)>,
     /// The actions whose outputs those took as inputs.
     needed: HashSet<Id>,
@@ -315,6 +384,9 @@ struct Messages {
     build_root: PathBuf,
     shows_cached_output: bool,
     again: Reproduction,
+    is_rebuild: bool,
+    /// How long an action may run, before scaling.
+    time_limit: Option<Duration>,
     begin: Instant,
     state: Mutex<State>,
 }
@@ -365,6 +437,14 @@ impl Messages {
         origin.map_or_else(|| format!("action {}", short(id)), |origin| self.log.names().origin(&origin))
     }
 
+    /// An output of an action, whose colours end with it: the long ones in part, unless `-v` asks for all.
+    fn give_output(&self, stream: Stream, give: &mut dyn FnMut(&str)) {
+        let to_see_all = Some(&*self.to_see_all).filter(|_| !self.log.wants(Level::Debug));
+        let mut escapes = Escapes::new(true);
+        stream.show(to_see_all, &mut |piece| give(&escapes.pass(piece)));
+        give(escapes.end());
+    }
+
     /// What an action printed, below its target and output.
     fn show_output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
@@ -376,7 +456,7 @@ impl Messages {
             give(&head);
             for stream in streams.into_iter().flatten() {
                 give("\n");
-                stream.show(Some(&self.to_see_all), give);
+                self.give_output(stream, give);
             }
         });
     }
@@ -411,7 +491,7 @@ impl Messages {
         }
         {
             let mut state = self.state();
-            state.failed.push((failure.id, output_of(&failure.action).to_owned()));
+            state.failed.push((failure.id, failed_output(failure).to_owned()));
             state.needed.extend(failed.needs());
         }
         // When the build is started again, the event comes again.
@@ -436,12 +516,19 @@ impl Messages {
     }
 
     fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
-        let mut text = with_hint(unbuilt.cause.to_string(), &self.build_root);
-        if let Cause::Conflict { overlay, .. } = &unbuilt.cause
-            && let [first, ..] = &defined.of_overlay(overlay)[..]
-        {
-            text += &format!("\nin {}", taut_value::names_as_typed(first));
-        }
+        let mut text = match &unbuilt.cause {
+            Cause::Conflict { overlay, path } => {
+                let origin = defined.first_of_overlay(overlay);
+                let place = origin.as_ref().and_then(|origin| self.place_of(origin)).unwrap_or_default();
+                let target = origin.map(|origin| format!("{}: ", self.log.names().origin(&origin)));
+                let (target, path) = (target.unwrap_or_default(), quoted(path));
+                format!(
+                    "{place}{target}the trees of a disjoint overlay conflict at {path} (overlay {})",
+                    short(overlay)
+                )
+            }
+            cause => with_hint(cause.to_string(), &self.build_root),
+        };
         if let Some((id, action)) = unbuilt.actions.first() {
             let more = match unbuilt.actions.len() - 1 {
                 0 => String::new(),
@@ -457,19 +544,6 @@ impl Messages {
             text += &format!("\nneeded for {} of {}", some_of(&unbuilt.paths, MAX_NAMED), self.state().name);
         }
         self.log.say_about(Level::Error, "build", text);
-    }
-
-    /// Counts of what was done, for the last line.
-    fn figures(&self, state: &State) -> Vec<String> {
-        let mut figures = Vec::new();
-        if state.ran > 0 {
-            figures.push(format!("{} run", count(state.ran, "action")));
-        }
-        if state.cached > 0 {
-            let what = if state.ran > 0 { state.cached.to_string() } else { count(state.cached, "action") };
-            figures.push(format!("{what} from cache"));
-        }
-        figures
     }
 }
 
@@ -487,6 +561,7 @@ impl Sink for Messages {
             }
             Event::ActionFinished(finished) => self.action_finished(finished),
             Event::ActionFailed(failed) => self.action_failed(failed),
+            Event::BuildFinished(built) if !built.is_complete => self.state().processed = built.processed,
             _ => {}
         }
     }
@@ -500,18 +575,25 @@ impl BuildMessages for Messages {
     }
 
     fn analysed(&self, found: &Found<'_>) {
-        self.state().is_many = found.request.targets.iter().nth(1).is_some();
+        {
+            let mut state = self.state();
+            state.is_many = found.request.targets.iter().nth(1).is_some();
+            state.configuration = found.request.configuration.clone();
+            state.targets = found.analysed.counts.targets;
+        }
         say_counts(found, &self.log);
         Taut.tainted(&found.tainted(), &self.log);
+    }
+
+    fn has_known_warnings(&self, number: usize) {
+        self.state().known_warnings = number;
     }
 
     fn building(&self, _: &str, input_of: Option<&str>) {
         if let Some(action) = input_of {
             let mut state = self.state();
-            state.is_many = true;
-            let shown =
-                if action.starts_with('%') { action.get(..=ID_DIGITS).unwrap_or(action) } else { action };
-            state.name = format!("the inputs of action {shown} of {}", state.name);
+            (state.is_many, state.targets) = (true, 0);
+            state.name = format!("the inputs of action {} of {}", short_action(action), state.name);
         }
     }
 
@@ -553,30 +635,7 @@ impl BuildMessages for Messages {
                 self.log.say(Level::Error, format!("{} like these", count(all.len() - limit, "more error")));
             }
         }
-        let failed = self.state().failed.clone();
-        failed.iter().for_each(|(id, _)| self.find(id, defined));
-        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.target_of(id));
-        let failed: Vec<String> = failed.iter().map(name).collect();
-        let state = self.state();
-        let mut parts = Vec::new();
-        if !failed.is_empty() {
-            let (number, named) = (count(failed.len(), "action"), some_of(&failed, MAX_NAMED));
-            parts.push(format!("{number} failed: {named}"));
-        }
-        if !failure.unbuilt.is_empty() {
-            let what = if failed.is_empty() { "error" } else { "other error" };
-            parts.push(count(failure.unbuilt.len(), what));
-        }
-        let done = self.figures(&state);
-        if !done.is_empty() {
-            parts.push(done.join(", "));
-        }
-        if !failure.not_built.is_empty() {
-            parts.push(format!("not built: {}", some_of(&failure.not_built, MAX_NAMED)));
-        }
-        let time = seconds(self.begin.elapsed());
-        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
-        self.log.say(Level::Error, format!("build of {} failed after {time}{parts}", state.name));
+        self.say_failed(failure, defined);
     }
 
     fn processed(&self, actions: usize, _: usize, compared: Option<&Comparison>) {
@@ -590,38 +649,7 @@ impl BuildMessages for Messages {
             let failed = if built.failed { ", of a failed action" } else { "" };
             self.log.say(Level::Debug, format!("  {} {}{failed}", built.path, built.object));
         }
-        let state = self.state();
-        let (name, time) = (&state.name, seconds(self.begin.elapsed()));
-        let mut figures = self.figures(&state);
-        let installed = delivered.directory.map(|directory| {
-            let here = std::env::current_dir().unwrap_or_default();
-            let shown = match directory.strip_prefix(&here) {
-                Ok(below) if below.as_os_str().is_empty() => Path::new("."),
-                Ok(below) => below,
-                Err(_) => directory,
-            };
-            format!("installed {} in {}", count(delivered.paths, "artifact"), shown.display())
-        });
-        let mut line = if let Some(compared) = &state.compared {
-            format!("Rebuilt {name} in {time}: {compared}")
-        } else if figures.is_empty() {
-            let actions = match state.processed {
-                0 => "no actions".to_owned(),
-                number => count(number, "action"),
-            };
-            let verb = if state.is_many { "are" } else { "is" };
-            format!("{name} {verb} up to date ({actions}, {time})")
-        } else {
-            let rest = state.processed.saturating_sub(state.ran + state.cached);
-            if rest > 0 {
-                figures.push(format!("{rest} up to date"));
-            }
-            format!("Built {name} in {time}: {}", figures.join(", "))
-        };
-        if let Some(installed) = installed {
-            line += &format!("; {installed}");
-        }
-        self.log.say(Level::Info, line);
+        self.say_built(delivered);
         let failed: Vec<&str> =
             delivered.built.iter().filter(|built| built.failed).map(|built| &*built.path).collect();
         if !failed.is_empty() {
@@ -633,21 +661,7 @@ impl BuildMessages for Messages {
     fn ended(&self, _: &[&str], _: bool) {}
 
     fn interrupted(&self) {
-        let state = self.state();
-        let time = seconds(self.begin.elapsed());
-        let text = match state.total {
-            0 => format!("Interrupted after {time}, before anything was built"),
-            total => {
-                let done = format!("{} of {} done", state.ran + state.cached, count(total, "action"));
-                let ended = match state.interrupted {
-                    0 => String::new(),
-                    1 => "; 1 running action was ended".to_owned(),
-                    many => format!("; {many} running actions were ended"),
-                };
-                format!("Interrupted after {time}: {done}{ended}")
-            }
-        };
-        self.log.say(Level::Info, text);
+        self.say_interrupted();
     }
 }
 

@@ -58,7 +58,7 @@ impl Watcher<'_> {
         *state.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
             (self.messages(&state.store, &state.request), reporting.clone());
         if let Some(Some(paths)) = changed {
-            self.log.say(Level::Info, what_changed(&self.here, paths));
+            self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(paths)));
         }
         state.history.is_built = false;
         let mut round = Round {
@@ -70,6 +70,7 @@ impl Watcher<'_> {
             messages_of_build: state.present.messages(),
             history: &mut state.history,
             messages: Vec::new(),
+            did_nothing: false,
         };
         let way = Way {
             session: &state.session,
@@ -122,6 +123,8 @@ struct Round<'r> {
     history: &'r mut RoundHistory,
     /// Messages about what was done. They are written when the round is committed: for the user, the round ends with them.
     messages: Vec<String>,
+    /// Whether nothing had to be analysed or built.
+    did_nothing: bool,
 }
 
 impl Round<'_> {
@@ -138,7 +141,9 @@ impl Pass for Round<'_> {
         Ok(self.interruption.check()?)
     }
 
-    fn analysis_failed(&mut self, _: &Request, problems: &Diagnostics) -> Stop {
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        let of_roots = request.problems_of_roots();
+        let problems = if of_roots.is_empty() { problems } else { &of_roots };
         let errors = format!("{problems:?}");
         if self.changed != Some(None) || errors != self.history.reported_errors {
             diagnostics::report(problems, Level::Error, self.watcher.log);
@@ -171,6 +176,18 @@ impl Pass for Round<'_> {
         if is_silent || self.interruption.check().is_err() {
             return;
         }
+        self.did_nothing = done.ran.is_empty() && done.cached == 0 && done.analysed == 0;
+        if self.changed.is_none() && self.did_nothing && is_complete {
+            let name = self.watcher.log.voice().name_of_request(request, self.watcher.log);
+            let verb = if request.targets.iter().nth(1).is_some() { "are" } else { "is" };
+            self.messages.push(format!(
+                "{name} {verb} up to date ({}, {}, {})",
+                count(analysed.counts.actions, "action"),
+                count(analysed.counts.targets, "target"),
+                seconds(self.begin.elapsed()),
+            ));
+            return;
+        }
         let mut text = format!(
             "{}: {} analysed, {} of {} run, {} from cache, {}",
             self.watcher.log.voice().name_of_request(request, self.watcher.log),
@@ -184,7 +201,8 @@ impl Pass for Round<'_> {
         for id in done.ran.iter().take(MAX_SHOWN) {
             let origin = origins.first_of_all(id);
             let origin = origin.map(|origin| self.watcher.log.names().origin(&origin));
-            text.push_str(&format!("\n  ran {}", origin.unwrap_or_else(|| format!("action {id}"))));
+            let what = if done.failed.contains(id) { "failed" } else { "ran" };
+            text.push_str(&format!("\n  {what} {}", origin.unwrap_or_else(|| format!("action {id}"))));
         }
         if done.ran.len() > MAX_SHOWN {
             text.push_str(&format!("\n  and {} more", done.ran.len() - MAX_SHOWN));
@@ -243,7 +261,8 @@ impl Pass for Round<'_> {
         let object = |built: &Built| if has_ids { format!(" {}", built.info) } else { String::new() };
         let shown: String =
             new.iter().take(MAX_SHOWN).map(|(path, built)| format!("\n  {path}{}", object(built))).collect();
-        if !new.is_empty() {
+        let is_shown = self.changed.is_some() || !self.did_nothing;
+        if is_shown && !new.is_empty() {
             let more = new.len().saturating_sub(MAX_SHOWN);
             let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
             self.messages.push(format!("New results:{shown}{more}"));

@@ -59,10 +59,10 @@ impl Shown {
     /// What the screen showed with the tallest display, the last one of these, before it was erased.
     fn tallest_frame(&self) -> String {
         let mut tallest = String::new();
-        for (erasure, _) in self.raw.match_indices("\x1b[J") {
-            let end = self.raw[..erasure].rfind("\x1b[").expect("the cursor was moved up");
+        // A frame is drawn line by line over the one before; then what is left of that is erased.
+        for (end, erasure) in self.raw.match_indices("\x1b[J") {
             let mut screen = Screen::new(self.columns.into(), self.rows.into());
-            screen.feed(&self.raw[..end]);
+            screen.feed(&self.raw[..end + erasure.len()]);
             assert!(
                 screen.height() <= usize::from(self.rows),
                 "taller than the terminal:\n{}",
@@ -204,14 +204,28 @@ fn recordings_of_a_build_a_null_build_and_a_failure() {
 
 #[test]
 fn without_colour_nothing_is_coloured() {
-    for env in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let workspace = project();
-        let mut recording = Recording::new(80);
-        recording.env.push(env);
-        let shown = recording.run(&workspace, &["build", "src:x"]);
-        assert!(!shown.raw.contains('\x1b'), "{:?}", shown.raw);
-        check("no-color", &shown.screen().text(), &workspace);
+    for columns in SIZES {
+        for env in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let workspace = project();
+            let mut recording = Recording::new(columns);
+            recording.env.push(env);
+            let shown = recording.run(&workspace, &["build", "src:x"]);
+            assert!(!shown.raw.contains('\x1b'), "{:?}", shown.raw);
+            check(&format!("no-color-{columns}"), &shown.screen().text(), &workspace);
+        }
     }
+}
+
+#[test]
+fn colour_can_be_forced_where_nothing_else_moves() {
+    let workspace = project();
+    let mut recording = Recording::new(80);
+    recording.env.extend([("TERM", "dumb"), ("CLICOLOR_FORCE", "1")]);
+    let shown = recording.run(&workspace, &["build", "src:x"]);
+    let is_colour =
+        |code: &str| code.find(|c: char| c.is_ascii_alphabetic()).map(|end| &code[end..=end]) == Some("m");
+    assert!(shown.raw.split("\x1b[").skip(1).all(is_colour), "{:?}", shown.raw);
+    check("forced-color", &shown.screen().text(), &workspace);
 }
 
 /// A target whose action runs until it is ended, or for some seconds.
@@ -249,12 +263,14 @@ fn progress_is_shown_and_erased_at_the_end() {
 
 #[test]
 fn an_interrupted_build_leaves_one_line() {
-    let workspace = Workspace::new();
-    let started = slow(&workspace, 60);
-    let recording = Recording { interrupted_after: Some(started), ..Recording::new(80) };
-    let shown = recording.run(&workspace, &["build", "all"]);
-    assert_eq!(shown.code, Some(130), "{}", shown.raw);
-    check("interrupted", &shown.screen().text(), &workspace);
+    for columns in SIZES {
+        let workspace = Workspace::new();
+        let started = slow(&workspace, 60);
+        let recording = Recording { interrupted_after: Some(started), ..Recording::new(columns) };
+        let shown = recording.run(&workspace, &["build", "all"]);
+        assert_eq!(shown.code, Some(130), "{}", shown.raw);
+        check(&format!("interrupted-{columns}"), &shown.screen().text(), &workspace);
+    }
 }
 
 #[test]

@@ -94,6 +94,10 @@ impl Screen {
                 self.row = self.row.saturating_sub(number.parse().unwrap_or(1)).max(top);
                 self.column = 0;
             }
+            "K" => {
+                let line = &mut self.lines[self.row];
+                line.truncate(self.column);
+            }
             "J" => {
                 self.lines.truncate(self.row + 1);
                 self.wrapped.truncate(self.row + 1);

@@ -178,10 +178,22 @@ fn files_of_a_replayed_result_are_watched() {
     let workspace = project();
     workspace.run(&taut(), ["build", "all"]).exits(0);
     let mut watching = Watching::start(&workspace, &[]);
-    has(&watching.round(""), "0 targets analysed, 0 actions of 3 run");
+    watching.until("all is up to date (3 actions, ");
     watching.until("Watching 2 directories.");
     workspace.file("m/u.txt", "loud\n");
     has(&watching.round("m/u.txt changed."), "0 targets analysed, 2 actions of 3 run");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
+fn a_file_that_an_editor_renames_over_another_one_is_not_named() {
+    let workspace = project();
+    let mut watching = Watching::start(&workspace, &[]);
+    watching.until("Watching 2 directories.");
+    workspace.file("m/sedaMaQx", "loud\n");
+    fs::rename(workspace.root().join("m/sedaMaQx"), workspace.root().join("m/u.txt")).unwrap();
+    has(&watching.round("m/u.txt changed."), "2 actions of 3 run");
+    assert!(!watching.all().contains("sedaMaQx"), "{}", watching.all());
     assert_eq!(watching.interrupt(), 130);
 }
 
@@ -195,6 +207,7 @@ fn failures_are_reported_and_end_when_they_are_mended() {
     watching.until("Analysis failed; waiting for a change.");
     workspace.file("m/TARGETS", MODULE.replace("tr A-Z a-z < shout", "false"));
     watching.until("failed (exit code 1)");
+    watching.until("\n  failed m:whisper\n");
     watching.until("error: build of :all failed after ");
     workspace.file("m/TARGETS", MODULE);
     has(&watching.round("m/TARGETS changed."), "0 actions of 3 run");

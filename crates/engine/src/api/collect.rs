@@ -33,8 +33,25 @@ impl<K: Key> Visit for Keys<K> {
     }
 }
 
-/// Those of two rules.
-impl<A: Key, B: Key> Visit for (Keys<A>, Keys<B>) {
+/// The number of tasks of a rule.
+struct Count {
+    rule: u16,
+    number: usize,
+}
+
+impl Visit for Count {
+    fn wants(&self, rule: u16) -> bool {
+        rule == self.rule
+    }
+
+    fn met(&mut self, _: &Met<'_>) -> Option<()> {
+        self.number += 1;
+        Some(())
+    }
+}
+
+/// What two visitors collect, in one pass.
+impl<A: Visit, B: Visit> Visit for (A, B) {
     fn wants(&self, rule: u16) -> bool {
         self.0.wants(rule) || self.1.wants(rule)
     }
@@ -115,6 +132,23 @@ impl Cx {
             let both = |inner: &Inner| (Keys::of::<A>(inner), Keys::of::<B>(inner));
             let (a, b) = cx.below(roots?, both).await?;
             Some((a.keys, b.keys))
+        }
+    }
+
+    /// The same, and how many tasks of a third rule there are.
+    #[allow(clippy::type_complexity, reason = "two lists and a number")]
+    pub fn collect_two_and_count<A: Rule, B: Rule, C: Rule>(
+        &self,
+        roots: Vec<TaskId>,
+    ) -> impl Future<Output = Option<(Vec<A::Key>, Vec<B::Key>, usize)>> + Send + use<A, B, C> {
+        let (cx, roots) = (self.clone(), self.roots(roots));
+        async move {
+            let all = |inner: &Inner| {
+                let count = Count { rule: inner.engine.rule_id::<C>(), number: 0 };
+                ((Keys::of::<A>(inner), Keys::of::<B>(inner)), count)
+            };
+            let ((a, b), count) = cx.below(roots?, all).await?;
+            Some((a.keys, b.keys, count.number))
         }
     }
 

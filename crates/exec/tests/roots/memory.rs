@@ -144,7 +144,7 @@ impl SourceRoot for MemoryRoot {
             entries.push(Listed { name: Str::from(name), entry, known: Some(Box::new(*info)) });
         }
         entries.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
-        Ok(Listing::Entries(entries))
+        Ok(Listing::of(entries, None))
     }
 
     fn is_file(&self, path: &Path) -> bool {

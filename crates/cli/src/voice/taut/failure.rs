@@ -1,17 +1,20 @@
 //! A failed action in a few lines: where its target is defined, what failed and how, the command, what it printed, and one
 //! command to run it again.
 
+use std::{path::Path, time::Duration};
+
 use taut_digest::Digest;
-use taut_driver::{ActionFailure, Ran};
+use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
 use taut_store::Store;
+use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{Messages, output_of, shown_command};
+use super::{MAX_NAMED, Messages, output_of, shown_command};
 use crate::{
     environment::with_hint,
     log::Level,
     output::Stream,
-    voice::{command, place_of},
+    voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
 
 /// How much of an output is searched for why a program was not found.
@@ -21,9 +24,6 @@ const MAX_SEARCHED: usize = 64 << 10;
 const HELP_ABOUT_PATH: &str =
     "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
-/// Shells and taut report the end by signal N as exit code 128 + N.
-const SIGNAL_BASE: i32 = 128;
-
 /// How an action ended: in a few words for the first line, and in lines of their own.
 struct Ending {
     words: String,
@@ -31,7 +31,8 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(failure: &ActionFailure) -> Ending {
+    /// `limit`: the configured time limit.
+    fn of(failure: &ActionFailure, limit: Option<Duration>) -> Ending {
         let what = output_of(&failure.action);
         if let Some(error) = &failure.error {
             let phase = error.phase.to_string();
@@ -39,21 +40,25 @@ impl Ending {
             let details = error.why.lines().map(str::to_owned).collect();
             return Ending { words: format!("action for {what} {words}"), details };
         }
-        let Ran { exit_code, missing, invalid, .. } = &*failure.ran;
+        let Ran { exit_code: code, missing, invalid, .. } = &*failure.ran;
         let mut details: Vec<String> = Vec::new();
         let mut words = match &failure.action.may_fail {
-            Some(message) if *exit_code != 0 => {
+            Some(message) if *code != 0 => {
                 details.extend(why_not_started(&failure.ran));
-                format!("{message} ({})", exit(*exit_code))
+                format!("{message} ({})", exit_code(*code))
             }
-            _ => how_it_failed(what, &failure.ran, &mut details),
+            _ => how_it_failed(what, &failure.action, &failure.ran, limit, &mut details),
         };
         if !missing.is_empty() {
-            if *exit_code == 0 {
-                words =
-                    format!("building {what} failed: the command succeeded, but did not create its outputs");
+            if *code == 0 {
+                let paths: Vec<&Str> = missing.iter().map(|output| &output.path).collect();
+                words = format!("the command succeeded, but did not create {}", some_of(&paths, MAX_NAMED));
             }
-            details.extend(missing.iter().map(|output| format!("missing: {output}")));
+            // A line that only repeats the path that is named already says nothing new.
+            let is_new = |output: &&MissingOutput| {
+                *code != 0 || missing.len() > MAX_NAMED || output.to_string() != output.path.as_str()
+            };
+            details.extend(missing.iter().filter(is_new).map(|output| format!("missing: {output}")));
         } else if words.is_empty() {
             words = format!("building {what} failed: its outputs cannot be used");
         }
@@ -63,7 +68,13 @@ impl Ending {
 }
 
 /// How the command of an action ended; empty if it did well.
-fn how_it_failed(what: &str, ran: &Ran, details: &mut Vec<String>) -> String {
+fn how_it_failed(
+    what: &str,
+    action: &ActionDescription,
+    ran: &Ran,
+    limit: Option<Duration>,
+    details: &mut Vec<String>,
+) -> String {
     if let Some(why) = &ran.not_started {
         let mut lines = why.lines();
         let first = lines.next().unwrap_or_default();
@@ -71,11 +82,12 @@ fn how_it_failed(what: &str, ran: &Ran, details: &mut Vec<String>) -> String {
         return format!("building {what} failed: the command could not be started: {first}");
     }
     if ran.timed_out {
-        return format!("building {what} failed: time limit exceeded");
+        let limit = limit.map_or_else(|| "time limit".to_owned(), |limit| time_limit(limit, action));
+        return format!("building {what} failed: it exceeded its {limit}");
     }
     match ran.exit_code {
         0 => String::new(),
-        code => format!("building {what} failed ({})", exit(code)),
+        code => format!("building {what} failed ({})", exit_code(code)),
     }
 }
 
@@ -85,60 +97,49 @@ fn why_not_started(ran: &Ran) -> Vec<String> {
     why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
 }
 
-/// An exit code in words; if it represents a signal, with the signal.
-fn exit(code: i32) -> String {
-    match code - SIGNAL_BASE {
-        signal @ 1..=64 => match name_of_signal(signal) {
-            Some(name) => format!("exit code {code}: signal {signal}, {name}"),
-            None => format!("exit code {code}: signal {signal}"),
-        },
-        _ => format!("exit code {code}"),
-    }
-}
-
-fn name_of_signal(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => return None,
-    })
-}
-
 /// What helps if a program was not found since the target gives no `PATH`.
 fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<&'static str> {
     if ran.exit_code == 0 || action.env.iter().any(|(name, _)| name.as_str() == "PATH") {
         return None;
     }
-    /// Messages of shells.
-    const SIGNS: [&str; 3] = ["command not found", ": not found", "cannot execute"];
-    let says_so = |digest: &Option<Digest>| {
-        let text = Stream::open(store, digest).map(|stream| stream.beginning(MAX_SEARCHED));
-        text.is_some_and(|text| SIGNS.iter().any(|sign| text.contains(sign)))
-    };
+    let program = action.command.first().map_or("", Str::as_str);
+    let is_looked_up = !program.contains('/');
     if let Some(why) = &ran.not_started {
         // The missing program may be a launcher, which is not looked up with the PATH of the action.
-        let program = action.command.first().map_or("", Str::as_str);
-        return why.contains(&format!("there is no program {program}")).then_some(HELP_ABOUT_PATH);
+        let is_missing = why.contains(&format!("there is no program {program}"));
+        return (is_looked_up && is_missing).then_some(HELP_ABOUT_PATH);
     }
-    (ran.exit_code == 127 || says_so(&ran.stderr) || says_so(&ran.stdout)).then_some(HELP_ABOUT_PATH)
+    let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
+    let texts: Vec<String> = [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect();
+    let mut missing = texts.iter().flat_map(|text| text.lines()).filter_map(program_not_found).peekable();
+    let helps = match missing.peek() {
+        Some(_) => missing.any(|program| !program.contains('/')),
+        None => is_looked_up && ran.exit_code == 127,
+    };
+    helps.then_some(HELP_ABOUT_PATH)
+}
+
+/// What helps if a command had no room for what it writes, since actions write below the build root.
+fn hint_of_space(build_root: &Path) -> Option<String> {
+    // A full disk may have a block or two left.
+    const FULL_BELOW: u64 = 64 << 10;
+    let free = Dir::of_user(build_root).and_then(|directory| directory.free_space()).ok()?;
+    let root = build_root.display();
+    (free < FULL_BELOW)
+        .then(|| format!("help: the disk with the build root {root} is full ({free} bytes left)"))
+}
+
+/// The program that a line says was not found, as shells say it.
+fn program_not_found(line: &str) -> Option<&str> {
+    const SIGNS: [&str; 3] = [": command not found", ": not found", ": cannot execute"];
+    let program = SIGNS.iter().find_map(|sign| line.split_once(sign))?.0;
+    Some(program.rsplit(": ").next().unwrap_or(program))
 }
 
 impl Messages {
     /// A failed action.
     pub(super) fn show_failure(&self, failure: &ActionFailure) {
-        let Ending { words, details } = Ending::of(failure);
+        let Ending { words, details } = Ending::of(failure, self.time_limit);
         let mut lines = details;
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
@@ -159,17 +160,20 @@ impl Messages {
         let mut lines = why_not_started(ran);
         lines.extend(self.details_of_id(id));
         let (place, target) = (self.place(id), self.target_of(id));
-        let head = format!("{target}: {message} ({})", exit(ran.exit_code));
+        let head = format!("{target}: {message} ({})", exit_code(ran.exit_code));
         let head = format!("{place}{}", self.bold(&head));
         self.show_block(Level::Warn, id, action, ran, &head, &lines.join("\n"), None);
     }
 
     /// The file and line where the target of an action is defined, with a colon and a blank.
     fn place(&self, id: &Id) -> String {
-        let repositories = self.state().repositories.clone();
-        let place = self.origin(id).zip(repositories);
-        let place = place.and_then(|(origin, repositories)| place_of(&origin, &repositories));
-        place.map(|place| format!("{place}: ")).unwrap_or_default()
+        self.origin(id).and_then(|origin| self.place_of(&origin)).unwrap_or_default()
+    }
+
+    /// The same for a target.
+    pub(super) fn place_of(&self, origin: &Origin) -> Option<String> {
+        let repositories = self.state().repositories.clone()?;
+        Some(format!("{}: ", place_of(origin, &repositories)?))
     }
 
     fn details_of_id(&self, id: &Id) -> Option<String> {
@@ -200,9 +204,12 @@ impl Messages {
             details.lines().for_each(|line| give(&format!("\n  {line}")));
             for stream in streams.into_iter().flatten() {
                 give("\n");
-                stream.show(Some(&self.to_see_all), give);
+                self.give_output(stream, give);
             }
             if let Some(hint) = hint_of_path(action, ran, &self.store) {
+                give(&format!("\n  {hint}"));
+            }
+            if let Some(hint) = hint_of_space(&self.build_root) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(again) = again {
@@ -214,13 +221,17 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::program_not_found;
 
     #[test]
-    fn exit_codes_of_signals_are_shown_with_the_signal() {
-        assert_eq!(exit(1), "exit code 1");
-        assert_eq!(exit(137), "exit code 137: signal 9, SIGKILL");
-        assert_eq!(exit(128 + 40), "exit code 168: signal 40");
-        assert_eq!(exit(255), "exit code 255");
+    fn what_shells_say_names_the_program() {
+        for (line, program) in [
+            ("sh: 1: frob: not found", Some("frob")),
+            ("bash: line 1: /bin/frob: cannot execute: required file not found", Some("/bin/frob")),
+            ("bash: frob: command not found", Some("frob")),
+            ("all is well", None),
+        ] {
+            assert_eq!(program_not_found(line), program, "{line}");
+        }
     }
 }

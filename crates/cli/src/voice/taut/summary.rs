@@ -1,0 +1,189 @@
+//! The last line of a build: what was built or failed, in figures.
+
+use std::{collections::HashSet, path::Path};
+
+use taut_driver::{BuildFailure, Unbuilt};
+use taut_value::{EntityName, Id, Map, Value};
+
+use super::{MAX_NAMED, Messages, State};
+use crate::{
+    log::Level,
+    voice::{
+        Defined, Delivered, count,
+        figures::{some_of, some_of_so_many},
+        seconds,
+    },
+};
+
+impl Messages {
+    /// What was built, and where it was installed.
+    pub(super) fn say_built(&self, delivered: &Delivered<'_>) {
+        let state = self.state();
+        let (name, time) = (&state.name, seconds(self.begin.elapsed()));
+        let mut figures = self.figures(&state);
+        let installed = delivered.directory.map(|directory| {
+            let here = std::env::current_dir().unwrap_or_default();
+            let shown = match directory.strip_prefix(&here) {
+                Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+                Ok(below) => below,
+                Err(_) => directory,
+            };
+            let (all, shown) = (count(delivered.paths, "artifact"), shown.display());
+            match delivered.written {
+                0 => format!("nothing to install in {shown}"),
+                written if written < delivered.paths => format!("installed {written} of {all} in {shown}"),
+                _ => format!("installed {all} in {shown}"),
+            }
+        });
+        let mut line = if let Some(compared) = &state.compared {
+            format!("Rebuilt {name} in {time}: {compared}")
+        } else if figures.is_empty() {
+            let actions = match state.processed {
+                0 => "no actions".to_owned(),
+                number => count(number, "action"),
+            };
+            let verb = if state.is_many { "are" } else { "is" };
+            // A graph from a file has none.
+            let targets = match state.targets {
+                0 => String::new(),
+                number => format!(", {}", count(number, "target")),
+            };
+            format!("{name} {verb} up to date ({actions}{targets}, {time})")
+        } else {
+            let rest = state.processed.saturating_sub(state.ran + state.cached);
+            if rest > 0 {
+                figures.push(format!("{rest} up to date"));
+            }
+            format!("Built {name} in {time}: {}", figures.join(", "))
+        };
+        if let Some(installed) = installed {
+            line += &format!("; {installed}");
+        }
+        if let Some(warnings) = self.known_warnings(&state) {
+            line += &format!("; {warnings}");
+        }
+        self.log.say(Level::Info, line);
+    }
+
+    /// What failed, and what is not built because of it.
+    pub(super) fn say_failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
+        let failed = self.state().failed.clone();
+        let name = |(id, output): &(Id, String)| format!("{} ({output})", self.name_in_summary(id, defined));
+        let not_built = self.not_built(failure, &failed, defined);
+        let failed: Vec<String> = failed.iter().map(name).collect();
+        let state = self.state();
+        let mut parts = Vec::new();
+        if !failed.is_empty() {
+            let (number, named) = (count(failed.len(), "action"), some_of(&failed, MAX_NAMED));
+            parts.push(format!("{number} failed: {named}"));
+        }
+        if !failure.unbuilt.is_empty() {
+            let what = if failed.is_empty() { "error" } else { "other error" };
+            parts.push(count(failure.unbuilt.len(), what));
+        }
+        let done = self.figures(&state);
+        if !done.is_empty() {
+            parts.push(done.join(", "));
+        }
+        parts.extend(not_built.map(|names| format!("not built: {names}")));
+        let time = seconds(self.begin.elapsed());
+        parts.extend(self.known_warnings(&state));
+        let what = if self.is_rebuild { "rebuild" } else { "build" };
+        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
+        self.log.say(Level::Error, format!("{what} of {} failed after {time}{parts}", state.name));
+    }
+
+    /// How far an interrupted build was.
+    pub(super) fn say_interrupted(&self) {
+        let state = self.state();
+        let time = seconds(self.begin.elapsed());
+        let text = match state.total {
+            0 => format!("Interrupted after {time}, before anything was built"),
+            total => {
+                let done = format!(
+                    "{} of {} done",
+                    state.processed.max(state.ran + state.cached),
+                    count(total, "action")
+                );
+                let ended = match state.interrupted {
+                    0 => String::new(),
+                    1 => "; 1 running action stopped".to_owned(),
+                    many => format!("; {many} running actions stopped"),
+                };
+                format!("Interrupted after {time}: {done}{ended}")
+            }
+        };
+        self.log.say(Level::Info, text);
+    }
+
+    /// The target of an action as the last line names it, which has the configuration of the request already.
+    fn name_in_summary(&self, id: &Id, defined: &dyn Defined) -> String {
+        self.find(id, defined);
+        let Some(origin) = self.origin(id) else { return self.target_of(id) };
+        let configuration = self.state().configuration.clone();
+        let name = self.log.names().origin_within(&origin, &configuration);
+        let dependent = match &origin.target {
+            Value::Name(target @ EntityName::Anonymous(_)) => defined.named_dependent(target),
+            _ => None,
+        };
+        match dependent {
+            Some(dependent) => format!("{name} of {}", self.log.names().typed(&dependent, &Map::default())),
+            None => name,
+        }
+    }
+
+    /// What is not built since something else failed: the targets that would have made what is wanted, and paths that no
+    /// action makes. Those that failed themselves are not named again.
+    fn not_built(
+        &self,
+        failure: &BuildFailure,
+        failed: &[(Id, String)],
+        defined: &dyn Defined,
+    ) -> Option<String> {
+        let first_of = |unbuilt: &Unbuilt| unbuilt.actions.first().map(|(id, _)| *id);
+        let mut seen: HashSet<Id> = failed.iter().map(|(id, _)| *id).collect();
+        seen.extend(failure.unbuilt.iter().filter_map(first_of));
+        let (mut names, mut more): (Vec<String>, usize) = Default::default();
+        for (path, maker) in failure.not_built.iter().zip(&failure.makers) {
+            if maker.is_some_and(|id| !seen.insert(id)) {
+                continue;
+            }
+            // To find a target may take a while.
+            if names.len() > MAX_NAMED {
+                more += 1;
+                continue;
+            }
+            let name = match maker {
+                Some(id) => self.name_in_summary(id, defined),
+                None => path.to_string(),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| some_of_so_many(&names, names.len() + more, MAX_NAMED))
+    }
+
+    /// That warnings were shown by an earlier call, for the last line.
+    fn known_warnings(&self, state: &State) -> Option<String> {
+        let number = Some(state.known_warnings).filter(|number| *number > 0)?;
+        Some(format!(
+            "{} as before, -v shows {}",
+            count(number, "warning"),
+            if number == 1 { "it" } else { "them" }
+        ))
+    }
+
+    /// Counts of what was done, for the last line.
+    fn figures(&self, state: &State) -> Vec<String> {
+        let mut figures = Vec::new();
+        if state.ran > 0 {
+            figures.push(format!("{} run", count(state.ran, "action")));
+        }
+        if state.cached > 0 {
+            let what = if state.ran > 0 { state.cached.to_string() } else { count(state.cached, "action") };
+            figures.push(format!("{what} from cache"));
+        }
+        figures
+    }
+}

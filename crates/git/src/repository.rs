@@ -1,0 +1,193 @@
+//! A repository as a map from ids to objects.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use gix_object::Find;
+use gix_odb::Header as _;
+use taut_digest::{Hash, HashFunction};
+
+use crate::{Error, Result, locate::objects_directory};
+
+/// The largest object that is read, in bytes; also a damaged size in a database allocates no more.
+pub const MAX_OBJECT_SIZE: usize = 1 << 30;
+
+/// How many bytes of bases of deltas each handle keeps.
+const MAX_DELTA_BASES: usize = 16 << 20;
+
+/// The kind of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The content of a file, or the target of a link.
+    Blob,
+    /// A directory.
+    Tree,
+    /// A commit.
+    Commit,
+    /// A tag with a message.
+    Tag,
+}
+
+impl Kind {
+    fn of(kind: gix_object::Kind) -> Kind {
+        match kind {
+            gix_object::Kind::Blob => Kind::Blob,
+            gix_object::Kind::Tree => Kind::Tree,
+            gix_object::Kind::Commit => Kind::Commit,
+            gix_object::Kind::Tag => Kind::Tag,
+        }
+    }
+
+    /// The word for it in git's formats.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Blob => "blob",
+            Kind::Tree => "tree",
+            Kind::Commit => "commit",
+            Kind::Tag => "tag",
+        }
+    }
+}
+
+/// Kind and size of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Its kind.
+    pub kind: Kind,
+    /// The number of bytes of its content.
+    pub size: u64,
+}
+
+/// An object; its content has the hash that it was asked for by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its content, without git's header.
+    pub content: Vec<u8>,
+}
+
+/// The id of the tree without entries, which is in every repository without being stored.
+const EMPTY_TREE: [u8; 20] = [
+    0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60, 0xe5, 0x4b, 0xf8, 0xd6, 0x92, 0x88, 0xfb,
+    0xee, 0x49, 0x04,
+];
+
+type Handle = gix_odb::HandleArc;
+
+/// A git repository; nothing is opened before the first object is asked for.
+pub struct Repository {
+    path: PathBuf,
+    /// The object database, as soon as it is open.
+    database: Mutex<Option<Arc<gix_odb::Store>>>,
+    /// Handles that no thread uses at the moment.
+    idle: Mutex<Vec<Handle>>,
+}
+
+impl Repository {
+    /// The repository at an absolute path: a worktree, a git directory or a bare repository, which need not exist.
+    pub fn new(path: impl Into<PathBuf>) -> Repository {
+        Repository { path: path.into(), database: Mutex::default(), idle: Mutex::default() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Kind and size of an object, without its content; `None` if the repository does not have it. Neither is
+    /// compared with the hash of the object, which only [`Repository::read`] computes.
+    ///
+    /// # Errors
+    /// There is no repository, or it is damaged.
+    pub fn header(&self, id: &Hash) -> Result<Option<Header>> {
+        let Some(object_id) = object_id(id) else { return Ok(None) };
+        let header = self.with_handle(|handle| handle.try_header(&object_id))?;
+        let header = header.map_err(|error| self.damaged(id, error))?;
+        if header.is_none() && id.as_bytes() == EMPTY_TREE {
+            return Ok(Some(Header { kind: Kind::Tree, size: 0 }));
+        }
+        Ok(header.map(|header| Header { kind: Kind::of(header.kind()), size: header.size() }))
+    }
+
+    /// An object; `None` if the repository does not have it.
+    ///
+    /// # Errors
+    /// There is no repository, the object is damaged or larger than [`MAX_OBJECT_SIZE`].
+    pub fn read(&self, id: &Hash) -> Result<Option<Object>> {
+        let Some(object_id) = object_id(id) else { return Ok(None) };
+        let mut content = Vec::new();
+        let kind = self.with_handle(|handle| {
+            handle.try_find(&object_id, &mut content).map(|found| found.map(|data| data.kind))
+        })?;
+        let Some(kind) = kind.map_err(|error| self.damaged(id, error))? else {
+            let is_empty_tree = id.as_bytes() == EMPTY_TREE;
+            return Ok(is_empty_tree.then(|| Object { kind: Kind::Tree, content: Vec::new() }));
+        };
+        let hash = match kind {
+            gix_object::Kind::Blob => Some(HashFunction::GitSha1.blob(&content)),
+            gix_object::Kind::Tree => Some(HashFunction::GitSha1.tree(&content)),
+            _ => gix_object::compute_hash(gix_hash::Kind::Sha1, kind, &content)
+                .ok()
+                .and_then(|hash| Hash::from_bytes(hash.as_bytes())),
+        };
+        if hash != Some(*id) {
+            return Err(self.damaged(id, "its content has another hash"));
+        }
+        Ok(Some(Object { kind: Kind::of(kind), content }))
+    }
+
+    /// Closes the object database, so that the next read opens what lies at the path then.
+    pub fn forget(&self) {
+        *lock(&self.database) = None;
+        lock(&self.idle).clear();
+    }
+
+    fn damaged(&self, id: &Hash, why: impl std::fmt::Display) -> Error {
+        Error::Damaged { path: self.path.clone(), id: *id, why: why.to_string() }
+    }
+
+    /// Runs `read` with a handle that no other thread uses.
+    fn with_handle<T>(&self, read: impl FnOnce(&Handle) -> T) -> Result<T> {
+        let idle = lock(&self.idle).pop();
+        let handle = match idle {
+            Some(handle) => handle,
+            None => self.database()?.to_cache_arc().with_pack_cache(|| {
+                Box::new(gix_pack::cache::lru::MemoryCappedHashmap::new(MAX_DELTA_BASES))
+            }),
+        };
+        let value = read(&handle);
+        lock(&self.idle).push(handle);
+        Ok(value)
+    }
+
+    fn database(&self) -> Result<Arc<gix_odb::Store>> {
+        let mut database = lock(&self.database);
+        if let Some(database) = &*database {
+            return Ok(database.clone());
+        }
+        let objects = objects_directory(&self.path)?;
+        let options = gix_odb::store::init::Options {
+            alloc_limit_bytes: Some(MAX_OBJECT_SIZE),
+            ..gix_odb::store::init::Options::default()
+        };
+        // No replacements (`refs/replace`): an object is what its id says.
+        let opened = gix_odb::Store::at_opts(objects, gix_hash::Kind::Sha1, &mut std::iter::empty(), options);
+        let opened = opened.map_err(|error| Error::NoRepository {
+            path: self.path.clone(),
+            why: format!("its object database cannot be opened: {error}"),
+        })?;
+        Ok(database.insert(Arc::new(opened)).clone())
+    }
+}
+
+/// The id as git's library has it; `None` for a hash of another length, which no object of a repository has.
+fn object_id(id: &Hash) -> Option<gix_hash::ObjectId> {
+    (id.as_bytes().len() == 20).then(|| gix_hash::ObjectId::try_from(id.as_bytes()).ok()).flatten()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
