@@ -269,7 +269,7 @@ fn a_new_targets_file_makes_its_directory_a_module() {
         assert!(stderr.contains(text), "{stderr}");
     };
     // The target of the root module is meant, and cannot be analysed.
-    first("src/TARGETS:1:2\n");
+    first(":all, ../TARGETS:1:2\n");
     workspace.file("sub/TARGETS", r#"{"inner": {"type": "install"}}"#);
     first("Result of target sub:inner: {");
 }

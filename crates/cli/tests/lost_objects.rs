@@ -113,7 +113,7 @@ fn a_loss_is_reported_in_one_line() {
         .build_root()
         .join("protocol-dependent/generation-0/git-sha1/casf/d0/0491fd7e5bb6fa28c517a0bb32b8b506539d4d");
     fs::remove_file(object).unwrap();
-    let words = "Objects in the build root were lost or damaged: they are made again.";
+    let words = "Objects in the build root were lost or damaged: they are made again";
     let reports = |ran: Ran| ran.stderr.lines().filter(|line| line.contains(words)).count();
     assert_eq!(reports(install(&workspace, &out).exits(0)), 1);
     assert_eq!(reports(install(&workspace, &out).exits(0)), 0);
@@ -157,7 +157,7 @@ fn lost_objects_are_made_again_although_another_action_fails() {
   "beside": {"type": "install", "files": {"bad": "bad", "use": "use"}},"#;
     workspace.file("TARGETS", TARGETS.replacen('{', &format!("{{ {more}"), 1));
     workspace.run(&taut(), ["build", "use"]).exits(0);
-    let words = "Objects in the build root were lost or damaged: they are made again.";
+    let words = "Objects in the build root were lost or damaged: they are made again";
     for (round, target) in ["both", "beside"].iter().enumerate() {
         // "1\n", which lies only below trees that "use" has as inputs.
         let object = workspace

@@ -377,7 +377,7 @@ impl BuildMessages for Messages {
                 let text = "The description changed while it was being built: beginning anew.";
                 self.log.say(Level::Info, text);
             }
-            Anew::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
+            Anew::Lost => self.log.say(Level::Warn, format!("{LOST_OBJECTS}.")),
         }
     }
 
