@@ -35,7 +35,7 @@ fn with_keep_going_everything_that_can_be_built_is_and_the_rest_is_listed() {
     assert!(ran.stderr.contains("building b failed (exit code 2)"), "{}", ran.stderr);
     // The two run at the same time, and either may fail first.
     let summaries = [":a (a), :b (b)", ":b (b), :a (a)"]
-        .map(|failed| format!("2 actions failed: {failed}; 2 actions run; not built: :\"on a\"\n"));
+        .map(|failed| format!("2 actions failed: {failed}; 2 actions run; not built: ':on a'\n"));
     assert!(summaries.iter().any(|summary| ran.stderr.contains(summary)), "{}", ran.stderr);
     let again = run(&workspace, &["build", "on c"]).exits(0);
     assert!(processed(&again.stderr) == Some((2, 2)), "{}", again.stderr);
