@@ -74,6 +74,6 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     log.voice().tainted(&found.tainted(), log);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
-    analyser.leave();
+    analyser.forget();
     Ok(Exit::Success)
 }

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analysed, Anew, BuildFailure, Client, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink,
-    Undelivered, Wanted, joined,
+    Analysed, BuildFailure, Client, Diagnostics, EventLogs, Pass, Request, Results, Retry, Run, Session,
+    Sink, Undelivered, Wanted, joined,
 };
 use taut_store::Store;
 use taut_syntax::quoted;
@@ -127,7 +127,7 @@ impl Call<'_> {
         };
         let (store, display) = (&store, None);
         let (rerun, is_timed) = (None, self.reporting.uses_state);
-        let done = run.go(&mut RunningCall {
+        let done = run.run(&mut RunningCall {
             call: self,
             first,
             destination,
@@ -178,7 +178,7 @@ impl Pass for RunningCall<'_> {
     type Stop = Exit;
     type Done = Exit;
 
-    fn goes_on(&mut self, session: &Session) -> Result<(), Exit> {
+    fn may_continue(&mut self, session: &Session) -> Result<(), Exit> {
         self.interruption.stop_on_signal(session)
     }
 
@@ -300,8 +300,8 @@ impl Client for RunningCall<'_> {
         Ok(request)
     }
 
-    fn begins_anew(&mut self, why: Anew) {
-        self.messages.begins_anew(why);
+    fn on_retry(&mut self, why: Retry) {
+        self.messages.on_retry(why);
     }
 
     fn warn_of_cache(&mut self, text: String) {

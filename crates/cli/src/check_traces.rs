@@ -14,7 +14,7 @@ use std::{
     thread::Thread,
 };
 
-use taut_driver::{EventLogs, is_about_traces};
+use taut_driver::{EventLogs, is_cache_warning};
 use taut_sys::{
     At, Dir, FileKind, if_exists,
     process::{Command, HelperStart, Processes, Streams},
@@ -219,7 +219,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 /// progress, objects that were lost since, how to repeat the call, and the names of directories of actions.
 fn comparable_lines(stderr: &str) -> Vec<String> {
     let differs =
-        |line: &&str| differs_each_time(line) || line.contains(LOST_OBJECTS) || is_about_traces(line);
+        |line: &&str| differs_each_time(line) || line.contains(LOST_OBJECTS) || is_cache_warning(line);
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();
     lines.sort_unstable();

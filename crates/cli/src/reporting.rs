@@ -74,7 +74,7 @@ impl Reporting {
         self.event(&Event::CallFinished(status));
         // What prevents the log from being written has probably been reported already: the build root is not writable.
         if !log.has_cache_warning.load(SeqCst) {
-            warn_of_cache(self.log.trouble(), log);
+            warn_of_cache(self.log.take_warning(), log);
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, Anew, BuildFailure, DefinedAt, NoAction, Origins, RepoConfig, Request, Results, Sink,
+    Analysed, BuildFailure, DefinedAt, NoAction, Origins, RepoConfig, Request, Results, Retry, Sink,
     event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
@@ -174,7 +174,7 @@ pub(crate) trait BuildMessages: Sink {
     fn building(&self, name: &str, input_of: Option<&str>);
 
     /// The build is tried again from its beginning.
-    fn begins_anew(&self, why: Anew);
+    fn on_retry(&self, why: Retry);
 
     /// Execution has ended, with or without failures.
     fn executed(&self, defined: &dyn Defined);

@@ -15,7 +15,7 @@ use std::{
 };
 
 use taut_driver::{
-    Again, Analysed, KeyRef, Leaves, MAX_TRIES, Request, Session, SetupError, Signatures, Traces,
+    Analysed, KeyRef, Leaves, MAX_TRIES, Recheck, Request, Session, SetupError, Signatures, Traces,
     event::{Event, Sink},
 };
 use taut_store::Store;
@@ -307,11 +307,11 @@ impl Watcher<'_> {
                 continue;
             }
             let is_description = |leaf: &KeyRef| leaf.rule() == "file";
-            if matches!(&change.touched.again, Again::Only(leaves) if leaves.iter().any(is_description)) {
+            if matches!(&change.touched.again, Recheck::Only(leaves) if leaves.iter().any(is_description)) {
                 state.history.feedback.forget_unstable();
             }
             if std::mem::take(&mut state.is_pending) {
-                change.touched.again = Again::Everything;
+                change.touched.again = Recheck::Everything;
             }
             let paths = change.touched.paths;
             if change.is_at_once {
@@ -320,7 +320,7 @@ impl Watcher<'_> {
             if !state.store.resume().map_err(|error| self.lost(&error))? {
                 return Err(SessionEnd::Collected(paths));
             }
-            state.session.begin_again(&change.touched.again);
+            state.session.begin_round(&change.touched.again);
             self.round(state, interruption, Some(Some(&paths)))?;
             self.settle(state, interruption)?;
             warn_of_cache(state.session.cache_warning(), self.log);

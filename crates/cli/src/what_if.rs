@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    EventLogs, Outcomes, Reach, Request, Traces,
+    EventLogs, Impact, Outcomes, Request, Traces,
     event::{Analysed, Event, Sink as _},
     joined, what_if,
 };
@@ -96,8 +96,8 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
-fn text(reach: &Reach, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
-    let Reach { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
+fn text(reach: &Impact, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
+    let Impact { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
     let names = match words {
         [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
         _ => words.join(", "),

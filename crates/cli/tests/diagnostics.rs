@@ -515,7 +515,8 @@ fn under_the_name_just_messages_are_those_of_the_reference() {
                 let mark = if is_equal { "" } else { ", taut differs" };
                 let Recorded { words, code, output } = answer;
                 let feed = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
-                let _ = write!(out, "\n`$ just {words}` exits with {code}{mark}:\n\n```\n{output}{feed}```\n");
+                let _ =
+                    write!(out, "\n`$ just {words}` exits with {code}{mark}:\n\n```\n{output}{feed}```\n");
                 if bless && !is_equal {
                     println!("differs: {name}, {heading}: just {words}");
                 }

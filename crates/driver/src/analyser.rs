@@ -71,7 +71,7 @@ impl Analyser {
     }
 
     /// Ends the session without freeing its memory, in a process that is about to exit.
-    pub fn leave(self) {
+    pub fn forget(self) {
         std::mem::forget(self);
     }
 

@@ -10,7 +10,7 @@ use taut_engine::Fail;
 use taut_exec::{ActionFailure, Cause, ExecutionFailure};
 use taut_value::{ActionDescription, Id, Str};
 
-use crate::Anew;
+use crate::Retry;
 
 /// Why a build has no results. Actions that failed themselves are not in here: they have events.
 #[derive(Default, Debug)]
@@ -79,9 +79,9 @@ impl BuildFailure {
     }
 
     /// Why the request is worth another try, if it is.
-    pub fn retry_reason(&self) -> Option<Anew> {
-        let lost = || self.is_lost().then_some(Anew::Lost);
-        self.is_undefined().then_some(Anew::Changed).or_else(lost)
+    pub fn retry_reason(&self) -> Option<Retry> {
+        let lost = || self.is_lost().then_some(Retry::Lost);
+        self.is_undefined().then_some(Retry::Changed).or_else(lost)
     }
 }
 
@@ -119,6 +119,6 @@ mod tests {
         assert_eq!((ids, &only.paths[..]), (vec![Id::of("a"), Id::of("b")], &["4".into()][..]));
         assert_eq!((failure.not_built.len(), failure.retry_reason()), (5, None));
         failed.push(("6", fail(&lost, Some("a"))));
-        assert_eq!(of(&failed).retry_reason(), Some(Anew::Lost));
+        assert_eq!(of(&failed).retry_reason(), Some(Retry::Lost));
     }
 }

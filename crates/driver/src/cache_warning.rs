@@ -39,6 +39,6 @@ impl CacheWarning {
 const STATE: &str = "cached build state";
 
 /// Whether a line is such a warning: a call that ignores cached build state has none.
-pub fn is_about_traces(line: &str) -> bool {
+pub fn is_cache_warning(line: &str) -> bool {
     line.contains(STATE)
 }

@@ -148,7 +148,7 @@ impl EventLog {
     }
 
     /// Why it could not be written, if so; returned once.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn take_warning(&self) -> Option<String> {
         self.state().warning.take()
     }
 
@@ -507,7 +507,7 @@ mod tests {
         let built = Built { is_complete: true, processed: 2, ran: 2 };
         log.event(&Event::BuildFinished(built));
         log.event(&Event::CallFinished(Status::Success));
-        assert_eq!(log.trouble(), None);
+        assert_eq!(log.take_warning(), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use taut_sys::{Named, StatSignature, canonical, normal, watch::Noticed};
 use taut_value::Artifact;
 
 use crate::history::source_file;
-use crate::{Again, Session};
+use crate::{Recheck, Session};
 
 /// The leaves of a session's builds, by the paths that they read.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub struct Signatures(HashMap<PathBuf, [Option<StatSignature>; 2]>);
 
 impl Signatures {
     /// Adds the signatures of paths that have none yet.
-    pub fn learn(&mut self, now: Signatures) {
+    pub fn add_new(&mut self, now: Signatures) {
         now.0.into_iter().for_each(|(path, seen)| {
             self.0.entry(path).or_insert(seen);
         });
@@ -65,9 +65,9 @@ fn signatures(path: &Path) -> [Option<StatSignature>; 2] {
 
 /// What changed, as far as a leaf reads it.
 #[derive(Debug)]
-pub struct Touched {
+pub struct ChangedLeaves {
     /// What to look at again.
-    pub again: Again,
+    pub again: Recheck,
     /// Which paths changed, in order.
     pub paths: Vec<PathBuf>,
 }
@@ -191,7 +191,7 @@ impl Leaves {
     }
 
     /// What is to be read again after some changes; `None` if no leaf reads what changed.
-    pub fn touched(&self, noticed: &Noticed) -> Option<Touched> {
+    pub fn touched(&self, noticed: &Noticed) -> Option<ChangedLeaves> {
         let (mut leaves, mut paths, mut everything) = (Vec::new(), Vec::new(), noticed.lost);
         for (path, how) in &noticed.paths {
             let of_file = self.files.get(path);
@@ -205,9 +205,9 @@ impl Leaves {
             leaves.extend(of_file.into_iter().chain(of_listing).flatten().cloned());
         }
         if everything {
-            return Some(Touched { again: Again::Everything, paths });
+            return Some(ChangedLeaves { again: Recheck::Everything, paths });
         }
-        (!leaves.is_empty()).then_some(Touched { again: Again::Only(leaves), paths })
+        (!leaves.is_empty()).then_some(ChangedLeaves { again: Recheck::Only(leaves), paths })
     }
 }
 

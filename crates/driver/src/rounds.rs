@@ -17,7 +17,7 @@ use crate::history::How;
 
 /// What to look at again.
 #[derive(Debug)]
-pub enum Again {
+pub enum Recheck {
     /// Everything: what changed is not known.
     Everything,
     /// Only this.
@@ -45,13 +45,13 @@ impl Session {
     }
 
     /// Begins another round; everything but what is named is taken for valid.
-    pub fn begin_again(&mut self, again: &Again) {
+    pub fn begin_round(&mut self, again: &Recheck) {
         // An open directory that was replaced would be read as it was before.
         self.roots.forget();
         let mut next = self.engine.begin();
         match again {
-            Again::Everything => next = next.scan(),
-            Again::Only(leaves) => {
+            Recheck::Everything => next = next.scan(),
+            Recheck::Only(leaves) => {
                 // A file that only has another time, or was written with the same content, invalidates nothing.
                 let engine = &self.engine;
                 for leaf in leaves {
@@ -79,7 +79,7 @@ impl Session {
 
     /// Whether the present round may have looked where no round before did: it did anything but look at sources
     /// and run actions, which look where their definitions say.
-    pub fn looked_around(&self) -> bool {
+    pub fn may_have_new_leaves(&self) -> bool {
         self.build.log().iter().any(|ran| {
             let key = &ran.key;
             let is_execution =

@@ -35,7 +35,7 @@ pub struct Run<'r> {
 
 /// Why the steps of a request are repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Anew {
+pub enum Retry {
     /// What was to be built is not what the description says any more.
     Changed,
     /// An object that was recorded as stored is missing or damaged; it is made again.
@@ -68,7 +68,7 @@ pub trait Pass {
     ///
     /// # Errors
     /// The pass is to stop.
-    fn goes_on(&mut self, session: &Session) -> Result<(), Self::Stop>;
+    fn may_continue(&mut self, session: &Session) -> Result<(), Self::Stop>;
 
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
@@ -109,7 +109,7 @@ pub trait Pass {
     ) -> Result<Self::Done, Undelivered<Self::Stop>>;
 }
 
-/// The caller of [`Run::go`]: reads the request for each pass, and is notified when passes are repeated.
+/// The caller of [`Run::run`]: reads the request for each pass, and is notified when passes are repeated.
 pub trait Client: Pass {
     /// Reads the request from the files as they are now.
     ///
@@ -118,7 +118,7 @@ pub trait Client: Pass {
     fn request(&mut self) -> Result<Request, Self::Stop>;
 
     /// The steps are repeated.
-    fn begins_anew(&mut self, why: Anew);
+    fn on_retry(&mut self, why: Retry);
 
     /// Cached build state could not be read or written.
     fn warn_of_cache(&mut self, text: String);
@@ -129,7 +129,7 @@ pub enum Failed<S> {
     /// It was stopped.
     Stopped(S),
     /// It is to be tried again.
-    Anew(Anew),
+    Retry(Retry),
 }
 
 impl<S> From<S> for Failed<S> {
@@ -143,7 +143,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// The client stopped it.
-    pub fn go<C: Client>(&self, client: &mut C) -> Result<C::Done, C::Stop> {
+    pub fn run<C: Client>(&self, client: &mut C) -> Result<C::Done, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
             tries += 1;
@@ -164,14 +164,14 @@ impl Run<'_> {
             match done {
                 Ok(done) => {
                     // The process ends soon: freeing a large graph would only make the user wait.
-                    session.leave();
+                    session.forget();
                     return Ok(done);
                 }
                 Err(Failed::Stopped(stop)) => return Err(stop),
-                Err(Failed::Anew(why)) => {
-                    is_changed = why == Anew::Changed;
+                Err(Failed::Retry(why)) => {
+                    is_changed = why == Retry::Changed;
                     sink.event(&Event::CallRestarted);
-                    client.begins_anew(why);
+                    client.on_retry(why);
                 }
             }
         }
@@ -185,12 +185,12 @@ impl Run<'_> {
         is_last: bool,
     ) -> Result<P::Done, Failed<P::Stop>> {
         let Run { is_cached, reports_all_actions, .. } = *self;
-        Way { session, is_cached, reports_all_actions, is_last }.pass(client, request)
+        BuildPass { session, is_cached, reports_all_actions, is_last }.run(client, request)
     }
 }
 
 /// One pass on a session.
-pub struct Way<'w> {
+pub struct BuildPass<'w> {
     /// The session.
     pub session: &'w Session,
     /// Whether cached build state is used and written.
@@ -201,18 +201,18 @@ pub struct Way<'w> {
     pub is_last: bool,
 }
 
-impl Way<'_> {
+impl BuildPass<'_> {
     /// Analyses a request, builds it, commits the new runs, and has the results delivered.
     ///
     /// # Errors
     /// The client stopped it, or it is to be tried again.
-    pub fn pass<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let Way { session, is_cached, reports_all_actions, is_last } = *self;
-        client.goes_on(session)?;
+    pub fn run<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
+        let BuildPass { session, is_cached, reports_all_actions, is_last } = *self;
+        client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
         let analysed =
             analysis.analyse(request).map_err(|problems| client.analysis_failed(request, &problems))?;
-        client.goes_on(session)?;
+        client.may_continue(session)?;
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
@@ -226,10 +226,10 @@ impl Way<'_> {
         session.report_end(built.as_deref());
         client.executed(session, request, &analysed, built.is_ok());
         analysis.report_tasks(request);
-        let goes_on = client.goes_on(session);
-        let built = goes_on.map_err(Failed::Stopped).and_then(|()| {
+        let may_continue = client.may_continue(session);
+        let built = may_continue.map_err(Failed::Stopped).and_then(|()| {
             built.map_err(|failure| match failure.retry_reason() {
-                Some(why) if !is_last => Failed::Anew(why),
+                Some(why) if !is_last => Failed::Retry(why),
                 _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
             })
         });
@@ -238,7 +238,7 @@ impl Way<'_> {
         session.commit();
         let results = built?;
         client.deliver(session, request, &analysed, &results).map_err(|undelivered| match undelivered {
-            Undelivered::Lost(_) if !is_last => Failed::Anew(Anew::Lost),
+            Undelivered::Lost(_) if !is_last => Failed::Retry(Retry::Lost),
             Undelivered::Lost(stop) => Failed::Stopped(stop()),
             Undelivered::Stopped(stop) => Failed::Stopped(stop),
         })

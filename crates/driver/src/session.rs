@@ -345,7 +345,7 @@ impl Session {
     }
 
     /// Ends the session without freeing its memory, in a process that is about to exit.
-    pub fn leave(self) {
+    pub fn forget(self) {
         std::mem::forget(self);
     }
 

@@ -27,7 +27,7 @@ use crate::{Analysis, AnalysisOptions, Request, Traces};
 
 /// What at most would be done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Reach {
+pub struct Impact {
     /// The configured targets that would be analysed again, as messages name them.
     pub targets: Vec<String>,
     /// How many configured targets there are.
@@ -97,7 +97,7 @@ pub fn what_if(
     how: AnalysisOptions,
     traces: &Traces,
     outcomes: &Outcomes,
-) -> Result<Reach, Diagnostics> {
+) -> Result<Impact, Diagnostics> {
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
     let engine = traces.open(builder.interned::<Definition>());
     let build = begin(engine.begin(), how.jobs);
@@ -140,7 +140,7 @@ pub fn what_if(
     actions.sort_by(|a, b| (&a.0, a.2.0).cmp(&(&b.0, b.2.0)));
     let unread = paths.iter().zip(&read).filter(|(_, read)| !**read).map(|(path, _)| path.clone());
     let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined);
-    Ok(Reach {
+    Ok(Impact {
         targets: names,
         all_targets: defined.count(),
         actions,

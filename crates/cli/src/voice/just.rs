@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use taut_digest::Digest;
 use taut_driver::{
-    ActionFailure, Anew, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Sink, Unbuilt,
+    ActionFailure, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Retry, Sink, Unbuilt,
     event::{Event, Failed, Finished},
 };
 use taut_store::Store;
@@ -368,16 +368,16 @@ impl BuildMessages for Messages {
     }
 
     /// Failures before that are none, and what was shown once is not shown again.
-    fn begins_anew(&self, why: Anew) {
+    fn on_retry(&self, why: Retry) {
         self.failures().clear();
         let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
         match why {
-            Anew::Changed => {
+            Retry::Changed => {
                 let text = "The description changed while it was being built: beginning anew.";
                 self.log.say(Level::Info, text);
             }
-            Anew::Lost => self.log.say(Level::Warn, format!("{LOST_OBJECTS}.")),
+            Retry::Lost => self.log.say(Level::Warn, format!("{LOST_OBJECTS}.")),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use taut_driver::{
-    ActionFailure, Anew, BuildFailure, Cause, MIN_ID_DIGITS, NoAction, Ran, RepoConfig, Request, Results,
+    ActionFailure, BuildFailure, Cause, MIN_ID_DIGITS, NoAction, Ran, RepoConfig, Request, Results, Retry,
     Sink, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
@@ -597,17 +597,17 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn begins_anew(&self, why: Anew) {
+    fn on_retry(&self, why: Retry) {
         {
             let mut state = self.state();
             state.failed.clear();
             (state.needed, state.replayed) = Default::default();
         }
         match why {
-            Anew::Changed => {
+            Retry::Changed => {
                 self.log.say(Level::Info, "the description changed during the build; starting again");
             }
-            Anew::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
+            Retry::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
         }
     }
 

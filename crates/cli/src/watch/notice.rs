@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_driver::{Again, Touched, roots};
+use taut_driver::{ChangedLeaves, Recheck, roots};
 use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Resolution, Unwatched, Woken, limit};
 
 use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, paths::shown};
@@ -49,7 +49,7 @@ impl RootPaths {
 
 /// A change that was noticed.
 pub(super) struct Change {
-    pub(super) touched: Touched,
+    pub(super) touched: ChangedLeaves,
     /// Whether it starts a round even if the command line still means the same request.
     pub(super) matters: bool,
     /// Whether roots may be other directories now.
@@ -128,14 +128,15 @@ impl Watcher<'_> {
         if touched.is_none() && !is_other {
             return None;
         }
-        let mut touched = touched.unwrap_or(Touched { again: Again::Only(Vec::new()), paths: Vec::new() });
+        let mut touched =
+            touched.unwrap_or(ChangedLeaves { again: Recheck::Only(Vec::new()), paths: Vec::new() });
         if let Some(others) = others {
             // The rest was changed by earlier rounds.
             touched.paths = others.paths;
         }
         let may_move_roots = !on_root_paths.is_empty() || noticed.lost;
         if may_move_roots {
-            touched.again = Again::Everything;
+            touched.again = Recheck::Everything;
         }
         touched.paths.extend(of_request.into_iter().chain(on_root_paths));
         touched.paths.sort();
@@ -174,7 +175,7 @@ impl Watcher<'_> {
         let matters = is_other || (!left.is_empty() && !state.history.feedback.is_stopped());
         let paths = if is_other { others } else { left };
         Change {
-            touched: Touched { again: Again::Everything, paths },
+            touched: ChangedLeaves { again: Recheck::Everything, paths },
             matters,
             may_move_roots: false,
             is_at_once: true,
@@ -275,7 +276,7 @@ impl Watcher<'_> {
                 (Some(now), Some(before)) => Arc::ptr_eq(now, before),
                 _ => false,
             };
-            if !is_noted || state.session.looked_around() {
+            if !is_noted || state.session.may_have_new_leaves() {
                 state.noted = noted.filter(|_| state.history.is_built);
                 state.leaves.note(&state.session, &state.request.repositories);
             }
@@ -291,7 +292,7 @@ impl Watcher<'_> {
             }
             if !state.watch.unwatched().is_empty() {
                 // What changed since the last poll is still to be noticed.
-                state.seen.learn(state.leaves.signatures());
+                state.seen.add_new(state.leaves.signatures());
             }
             let analysis = || state.session.whole_analysis(&state.request).ok();
             if let Some(text) =
@@ -312,7 +313,7 @@ impl Watcher<'_> {
             let mut paths: Vec<PathBuf> = state.leaves.roots().map(Path::to_owned).collect();
             paths.sort();
             self.keep_pace(state, interruption, &paths)?;
-            state.session.begin_again(&Again::Everything);
+            state.session.begin_round(&Recheck::Everything);
             self.round(state, interruption, Some(None))?;
         }
     }

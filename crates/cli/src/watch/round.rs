@@ -7,8 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, BuildFailure, Built, Diagnostics, Failed, Pass, Request, Results, Session, Undelivered, Wanted,
-    Way, event::Status,
+    Analysed, BuildFailure, BuildPass, Built, Diagnostics, Failed, Pass, Request, Results, Session,
+    Undelivered, Wanted, event::Status,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -72,18 +72,18 @@ impl Watcher<'_> {
             messages: Vec::new(),
             did_nothing: false,
         };
-        let way = Way {
+        let pass = BuildPass {
             session: &state.session,
             is_cached: reporting.uses_state,
             reports_all_actions: false,
             is_last: true,
         };
-        let passed = way.pass(&mut round, &state.request);
+        let passed = pass.run(&mut round, &state.request);
         let messages = std::mem::take(&mut round.messages);
         let done = match passed {
             Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
             Err(Failed::Stopped(Stop::EndSession(over))) => Err(over),
-            Err(Failed::Anew(_)) => unreachable!("a round is not tried again"),
+            Err(Failed::Retry(_)) => unreachable!("a round is not tried again"),
         };
         let status = match &done {
             Err(SessionEnd::Exit(exit)) => exit.status(),
@@ -137,7 +137,7 @@ impl Pass for Round<'_> {
     type Stop = Stop;
     type Done = ();
 
-    fn goes_on(&mut self, _: &Session) -> Result<(), Stop> {
+    fn may_continue(&mut self, _: &Session) -> Result<(), Stop> {
         Ok(self.interruption.check()?)
     }
 
