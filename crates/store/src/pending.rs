@@ -33,11 +33,17 @@ impl Pending {
     pub(crate) fn begin(store: &Store, top: &Dir) -> Result<Pending> {
         let notes = store.lasting_directory(NOTES_DIRECTORY)?;
         remove_left_behind(&notes)?;
-        let name = format!("{}-{}", store.nonce(), store.next_number());
         // Locked before it has content: another process that finds the note either cannot lock it, or finds it empty,
-        // which names nothing to remove.
+        // which names nothing to remove. In the second case it removes the note, so another one is made: what would be
+        // written into a new file of that name would not be under the lock.
+        let (name, lock) = loop {
+            let name = format!("{}-{}", store.nonce(), store.next_number());
+            let lock = Lock::exclusive(notes.at(&name), || {})?;
+            if lock.is_of(notes.at(&name))? {
+                break (name, lock);
+            }
+        };
         let at = notes.at(&name);
-        let lock = Lock::exclusive(at, || {})?;
         let path = std::path::absolute(top.path()).unwrap_or_else(|_| top.path().to_owned());
         // A path contains no zero byte, so the last one separates the fields.
         let text = [path.as_os_str().as_bytes(), b"\0", prefix(store).as_bytes()].concat();

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{At, Error, Result};
+use crate::{At, Error, Result, if_exists, stat::Stat};
 
 /// A held lock.
 #[derive(Debug)]
@@ -55,6 +55,17 @@ impl Lock {
         }
     }
 
+    /// Whether the file at a place is the one that is locked. Another process may have removed or replaced it between its
+    /// opening and the lock; then the lock excludes nothing.
+    ///
+    /// # Errors
+    /// The place cannot be looked at.
+    pub fn is_of(&self, place: At<'_>) -> Result<bool> {
+        let stat = rustix::fs::fstat(&self.file).map_err(|errno| Error::new("stat", &self.path, errno))?;
+        let there = if_exists(place.lstat())?;
+        Ok(there.is_some_and(|there| there.identity() == Stat::of(&stat).identity()))
+    }
+
     /// Turns the lock into a shared one. The kernel releases it first, so another process may get the exclusive lock in
     /// between.
     ///
@@ -96,5 +107,25 @@ impl Lock {
                 other => return other.map_err(|errno| Error::new("lock", &self.path, errno)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dir;
+
+    #[test]
+    fn a_lock_is_of_its_file_until_that_is_removed_or_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = Dir::of_user(directory.path()).unwrap();
+        let lock = Lock::exclusive(top.at("note"), || {}).unwrap();
+        assert!(lock.is_of(top.at("note")).unwrap());
+        assert!(Lock::try_exclusive(top.at("note")).unwrap().is_none());
+        top.at("note").remove_file().unwrap();
+        assert!(!lock.is_of(top.at("note")).unwrap());
+        let other = Lock::try_exclusive(top.at("note")).unwrap().expect("another file is not locked");
+        assert!(other.is_of(top.at("note")).unwrap());
+        assert!(!lock.is_of(top.at("note")).unwrap());
     }
 }
