@@ -23,6 +23,7 @@ mod module;
 mod name;
 mod problem;
 mod reference;
+mod respelled;
 pub mod rules;
 mod scope;
 mod source;

@@ -6,7 +6,7 @@ use taut_syntax::{Diagnostic, did_you_mean, quoted, quoted_list};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
-    Workspace, module::if_missing, problem::settle, source, vocabulary::Builtin, written::respelled,
+    Workspace, module::if_missing, problem::settle, respelled::respelled, source, vocabulary::Builtin,
 };
 
 /// How the message begins about a module that is not there.

@@ -4,6 +4,7 @@
 //! evaluated in the reference's order, and checked where it checks them, so that of several errors the same one is
 //! reported.
 
+mod argument;
 mod bounds;
 mod errors;
 mod pure;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use taut_syntax::{Frame as Way, Location, did_you_mean, quoted, quoted_list};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
-use self::errors::Argument;
+use self::argument::Argument;
 use crate::{
     abbreviate::abbreviate_json,
     compile::{missing, not_literal},

@@ -3,7 +3,7 @@
 use taut_syntax::{JsonPath, Location, Step, did_you_mean, quoted};
 use taut_value::{List, Map, Str, Value};
 
-use super::{Evaluator, Frame, reference::wrong_argument};
+use super::{Evaluator, Frame, argument::Argument, reference::wrong_argument};
 use crate::{
     abbreviate,
     construct::{Construct, SPECIAL_FORMS},
@@ -11,32 +11,6 @@ use crate::{
     kind_of,
     program::{NONE, Op, Variable},
 };
-
-/// An argument: its construct, its name in messages, and its node.
-#[derive(Clone, Copy)]
-pub(super) struct Argument<'a> {
-    pub(super) construct: &'a str,
-    pub(super) name: &'a str,
-    pub(super) node: u32,
-}
-
-impl<'a> Argument<'a> {
-    pub(super) fn new(construct: &'a str, name: &'a str, node: u32) -> Argument<'a> {
-        Argument { construct, name, node }
-    }
-
-    /// The argument at a position of the construct's table.
-    pub(super) fn of(construct: Construct, args: &[u32], position: usize) -> Argument<'static> {
-        let name = construct.arguments()[position];
-        Argument { construct: construct.name(), name, node: args[position] }
-    }
-}
-
-impl std::fmt::Display for Argument<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {}", quoted(&self.name), quoted(&self.construct))
-    }
-}
 
 impl Evaluator<'_> {
     pub(super) fn shown(&self, value: &Value) -> String {

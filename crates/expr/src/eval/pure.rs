@@ -5,7 +5,7 @@ use taut_syntax::{Step, quoted};
 use taut_value::{JsonMode, List, Map, Str, Value, path};
 
 use super::{
-    Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, ids, plain, reference, strings,
+    Evaluated, Evaluator, Frame, argument::Argument, bounds, empty_list, ids, plain, reference, strings,
 };
 use crate::{
     abbreviate,

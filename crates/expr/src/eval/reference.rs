@@ -4,7 +4,7 @@
 use taut_syntax::quoted;
 use taut_value::{Map, Str, Value};
 
-use super::{Evaluator, Frame, errors::Argument};
+use super::{Evaluator, Frame, argument::Argument};
 use crate::{error::EvalError, program::Op};
 
 /// How many bytes of a value a message has; the reference's own have all.

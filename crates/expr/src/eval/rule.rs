@@ -5,7 +5,7 @@ use std::rc::Rc;
 use taut_syntax::{Step, did_you_mean, quoted, quoted_list};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
-use super::{Evaluated, Evaluator, Frame, bounds, empty_list, errors::Argument, plain, reference};
+use super::{Evaluated, Evaluator, Frame, argument::Argument, bounds, empty_list, plain, reference};
 use crate::{Context, NoName, Offer, construct::Construct, error::EvalError, program::Op, stage};
 
 fn empty_map() -> Value {

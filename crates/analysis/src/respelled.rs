@@ -1,0 +1,42 @@
+//! Suggestions in the form in which they have to be written where the mistake is.
+
+use taut_syntax::{Diagnostic, Document, diagnostic::suggested};
+use taut_value::Value;
+
+/// A diagnostic with its suggestion as it has to be written in place of a name; as advice, if what is written there is
+/// no name, since an expression computes it. The suggestion is a name in the module of that name, or a JSON list of
+/// module and name.
+pub(crate) fn respelled(mut diagnostic: Diagnostic, written: Option<Value>) -> Diagnostic {
+    let Some(meant) = diagnostic.suggestion.take() else { return diagnostic };
+    let spelt = match &written {
+        Some(Value::String(_)) => Some(meant.clone()),
+        Some(Value::List(list)) => in_place_of(list, &meant),
+        _ => None,
+    };
+    match spelt {
+        Some(spelt) => diagnostic.suggestion = Some(spelt),
+        None => diagnostic.help.push(format!("did you mean {}?", suggested(&meant))),
+    }
+    diagnostic
+}
+
+/// A name as it is written in place of a list of words.
+fn in_place_of(list: &[Value], meant: &str) -> Option<String> {
+    let words = |words: &[&Value]| {
+        let words: Vec<String> = words.iter().map(|word| word.to_json()).collect();
+        format!("[{}]", words.join(", "))
+    };
+    let (name, kept) = list.split_last()?;
+    name.as_str()?;
+    let Some(document) = meant.starts_with('[').then(|| Document::parse("", meant.to_owned()).ok()) else {
+        let meant = Value::string(meant);
+        return Some(words(&kept.iter().chain([&meant]).collect::<Vec<_>>()));
+    };
+    let module_and_name = taut_expr::json_to_value(document?.root());
+    let module_and_name = module_and_name.as_list()?;
+    match kept.first()?.as_str()?.as_str() {
+        "@" => Some(words(&list[..2].iter().chain(module_and_name.iter()).collect::<Vec<_>>())),
+        marker if kept.len() > 1 && marker != "./" => None,
+        _ => Some(words(&module_and_name.iter().collect::<Vec<_>>())),
+    }
+}
