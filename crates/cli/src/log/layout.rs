@@ -6,6 +6,9 @@ use crate::tool_name::Name;
 mod just;
 mod taut;
 
+/// By how much the further lines of a message are indented at most under the name `taut`.
+pub(crate) const INDENT: usize = taut::INDENT.len();
+
 /// The layout of messages.
 pub(crate) trait Layout: Send + Sync {
     /// A message as written to standard error, with a line feed at its end.

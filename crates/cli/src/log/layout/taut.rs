@@ -4,7 +4,7 @@ use super::Layout;
 use crate::log::level::Level;
 
 /// By how much further lines of an error or a warning are indented.
-const INDENT: &str = "       ";
+pub(super) const INDENT: &str = "       ";
 
 pub(super) struct Taut;
 
@@ -14,7 +14,8 @@ fn prefix(level: Level, color: bool) -> &'static str {
         (Level::Error, false) => "error: ",
         (Level::Error, true) => "\x1b[1;31merror:\x1b[0m ",
         (Level::Warn, false) => "warning: ",
-        (Level::Warn, true) => "\x1b[1;33mwarning:\x1b[0m ",
+        // Not yellow, which cannot be read on a light background.
+        (Level::Warn, true) => "\x1b[1;35mwarning:\x1b[0m ",
         _ => "",
     }
 }
