@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, quoted, quoted_list};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, named, quoted};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
@@ -104,7 +104,7 @@ impl<'s> Scope<'s> {
             let fields: Vec<&str> = known.clone().filter(|field| !COMMON.contains(field)).collect();
             warning = warning.help(match fields.as_slice() {
                 [] => "its rule has no fields".to_owned(),
-                fields => format!("the fields of its rule are {}", quoted_list(fields)),
+                fields => format!("its rule has the {}", named("field", fields)),
             });
         }
         for field in &unknown[1..] {

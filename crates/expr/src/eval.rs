@@ -14,7 +14,7 @@ mod strings;
 
 use std::sync::Arc;
 
-use taut_syntax::{Frame as Way, Location, did_you_mean, quoted, quoted_list};
+use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 use self::argument::Argument;
@@ -455,7 +455,7 @@ impl Evaluator<'_> {
             return Err(match (&error.suggestion, known.as_slice()) {
                 (Some(_), _) => error,
                 (None, []) => error.help("nothing is imported; \"imports\" maps names to expressions"),
-                (None, known) => error.help(format!("imported are {}", quoted_list(known))),
+                (None, known) => error.help(format!("\"imports\" has {}", enumeration(known))),
             });
         };
         let value = |var: &Str| {
