@@ -422,7 +422,7 @@ impl State {
             if kind != name.kind
                 && let Err(error) = directory.rename(name, kind)
             {
-                self.warning.not_written(error);
+                self.warning.log_not_written(error);
             }
             directory.drop_old(self.written);
         }
@@ -451,7 +451,7 @@ impl State {
                 Ok(opened) => self.file = Some(opened),
                 Err(error) => {
                     let error: taut_store::Error = error;
-                    self.warning.not_written(error);
+                    self.warning.log_not_written(error);
                     return self.give_up();
                 }
             }
@@ -459,7 +459,7 @@ impl State {
         if let Some((.., file)) = &mut self.file
             && let Err(error) = directory::write(file, self.buffer.as_bytes())
         {
-            self.warning.not_written(error);
+            self.warning.log_not_written(error);
             return self.give_up();
         }
         self.written += self.buffer.len() as u64;

@@ -244,6 +244,9 @@ impl Session {
                 _ => (*path, None, fail),
             });
             let mut failure = BuildFailure::of(failed);
+            if let Some(first) = self.build.first_failure() {
+                failure.add_first(&first);
+            }
             if self.execution.stop.is_interrupted() {
                 // Whatever is not settled yet is cancelled, so this runs nothing.
                 let is_done = |id: &&Id| self.build.get::<ActionRule>(ActionKey(**id)).is_ok();
