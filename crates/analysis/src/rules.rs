@@ -416,7 +416,6 @@ fn anonymous_field(
     };
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
-        // A malformed name of a rule is an error only for nodes of that type.
         let rule = crate::parse_name(&value, workspace.names(name)).map_err(|why| {
             let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
             let step = format!(

@@ -240,6 +240,7 @@ impl<'s> Scope<'s> {
     /// Analyses configured targets, in parallel.
     pub(crate) async fn analyse(&self, field: &str, keys: Vec<ConfiguredTarget>) -> Result<Vec<Dep>, Fail> {
         let names: Vec<EntityName> = keys.iter().map(|key| key.name.clone()).collect();
+        // By facets: a change of what the rule does not read of a dependency does not invalidate this target.
         let results = self.cx.facets::<TargetRule>(keys).await;
         let results = results.into_iter().zip(&names).map(|(result, name)| {
             // An error without location, such as a source file that does not exist, is located where it is named.

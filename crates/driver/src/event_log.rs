@@ -177,6 +177,7 @@ impl Sink for EventLog {
             if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
+            // Not with the log: a call that starts no process needs no thread.
             if is_first_process {
                 // Weak, so that the thread ends when the log is dropped without having ended.
                 let log = Arc::downgrade(&self.0);
@@ -424,6 +425,7 @@ impl State {
             {
                 self.warning.log_not_written(error);
             }
+            // After the new name, by which it is known which logs are worth more.
             directory.drop_old(self.written);
         }
         (self.buffer, self.store) = Default::default();

@@ -119,6 +119,7 @@ impl Session {
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> taut_store::Result<Session> {
+        // At once, not on demand: a graph from a file is used by one call.
         for blob in &graph.blobs {
             store.put_blob(blob.as_bytes(), false)?;
         }

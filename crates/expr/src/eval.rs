@@ -207,6 +207,7 @@ impl Evaluator<'_> {
                     }
                     let key = self.eval(f, *expr)?;
                     let key = self.string(f, Argument::new("case", "expr", *expr), &key)?;
+                    // In the order of the keys of an object, by bytes.
                     if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
                         return self.eval(f, cases[found].1);
                     }
@@ -462,6 +463,7 @@ impl Evaluator<'_> {
             let local = self.locals[f.base..].iter().rev().find(|(name, _)| name == var);
             local.map(|(_, value)| value).or_else(|| f.environment.get(var)).cloned().unwrap_or_default()
         };
+        // Nothing but what it declares: a function does not see the other variables of its caller.
         let environment: Map = function.vars.iter().map(|var| (var.clone(), value(var))).collect();
         let body = &function.body;
         let inner = Frame {

@@ -45,6 +45,7 @@ impl Core {
         let mut stored = page.stored.runs(place.number)?;
         // What the walk over the numbers found out about them.
         let (update, stamp, stale) = self.persist()?.findings(place);
+        // By the places of the runs in the file, so before any run is dropped below.
         if let Some(update) = update {
             update.apply(&mut stored);
         }
@@ -60,6 +61,7 @@ impl Core {
         let mut runs: Vec<Run> =
             stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
         if let Some((stamp, seq)) = good {
+            // If the run that was good could not be decoded, the first of the others has not been verified.
             runs.iter_mut().take(1).filter(|run| run.seq.number() == seq).for_each(|run| run.stamp = stamp);
         }
         (!page.stored.is_damaged()).then_some(runs)
@@ -109,6 +111,8 @@ impl Core {
         }
         let hash = page.stored.hash(place.number, seq)?;
         let unloaded = lock(hist).unloaded();
+        // The versions of the file keep their numbers; if they cannot be loaded any more, those numbers are given to
+        // no other version.
         if unloaded.is_some() && self.know_versions(dep).is_none() {
             lock(hist).know_versions(None);
         }

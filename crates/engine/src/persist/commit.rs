@@ -169,6 +169,7 @@ impl Commit<'_> {
         runs.clear();
         let hist = lock(&entry.hist);
         let stamp = hist.stamp(u64::MAX).max(self.stamps[entry.rule as usize]);
+        // A value from outside says nothing about what the rule would compute in another process.
         if hist.is_injected() {
             return;
         }
@@ -214,6 +215,7 @@ impl Commit<'_> {
     /// Writes a snapshot of the state of this process.
     fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
+        // One task as a sample of how many reads there are: only the capacity of a buffer depends on it.
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
             lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
         });
@@ -317,6 +319,8 @@ impl Commit<'_> {
         let stored = Arc::make_mut(state.stored.as_mut()?);
         let mut appender =
             JournalAppender { commit: self, stored, numbers: &mut state.numbers, batch, generation };
+        // In this order: the updates name runs by their places in the file; then runs from before a declared change
+        // go; what this process recorded since comes last.
         for (number, update) in updates {
             let mut runs = appender.stored.runs(number)?;
             update.apply(&mut runs);
@@ -330,6 +334,8 @@ impl Commit<'_> {
         for node in self.what.dirty {
             appender.keep(*node, &mut runs)?;
         }
+        // With a batch that is written anyway, a request costs a few bytes, and its time is noted each time; by
+        // itself it is noted once a day.
         let writes = !appender.batch.is_empty();
         for node in self.what.wanted {
             let number = appender.number(*node)?;

@@ -254,6 +254,7 @@ impl Stored {
     fn apply_runs(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let node = self.known(reader)?;
         let versions = self.versions(node);
+        // A reference to an earlier run means one of these: the list as it is after all records before this one.
         let old = self.runs(node)?;
         let mut runs = Vec::new();
         for _ in 0..reader.number()? {

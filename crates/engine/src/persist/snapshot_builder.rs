@@ -269,6 +269,7 @@ impl SnapshotBuilder {
         };
         if is_plain(&|at| at + 1 == edges.len()) {
             run::TOGETHER
+        // The latest run comes first and has none before it, so it is never `SAME`: the walk reads it by itself.
         } else if self.has_before
             && self.before.len() == edges.len()
             && self.before.iter().zip(edges).all(others)
@@ -367,12 +368,15 @@ impl SnapshotBuilder {
     /// Where the versions of each task begin, and the hashes of all of them.
     fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u32>, Vec<u8>) {
         let tasks = self.firsts.len();
+        // As a rule each task has one version: then versions have the numbers of their tasks, and the hashes are in
+        // order already.
         if self.others.is_empty() && !self.firsts.contains(&NO_NUMBER) {
             let at = (0..=tasks as u32).collect();
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
         let mut others: Vec<(u32, u32, u32)> =
             self.others.iter().map(|((task, version), seq)| (*task, *seq, *version)).collect();
+        // The file has the versions of a task side by side, in the order of their numbers.
         others.sort_unstable();
         let mut others = others.into_iter().peekable();
         let mut at = Vec::with_capacity(tasks + 1);
@@ -392,6 +396,8 @@ impl SnapshotBuilder {
 
     /// Where each bucket begins, and what is in them.
     fn index(&self, buckets: u64) -> (Vec<u8>, Vec<u8>) {
+        // A counting sort: `begins` is first the size of each bucket, then where it begins, then the next free place
+        // in it. The directory is written before the last step.
         let mut begins = vec![0_u32; buckets as usize + 1];
         for hash in &self.key_hashes {
             begins[bucket(*hash, buckets).0 as usize + 1] += 1;
@@ -426,6 +432,8 @@ fn put_tasks(
     for first in (0..rules.len()).step_by(TASKS_PER_CHUNK) {
         let (begin, end) = (out.len(), rules.len().min(first + TASKS_PER_CHUNK));
         for task in first..=end {
+            // Runs lie in the chunk, so that it can be read and checked alone; hashes lie elsewhere, so versions
+            // count on.
             put(&mut out, runs_at[task] - runs_at[first]);
             put(&mut out, versions_at[task]);
             // The end of the chunk is of no rule.

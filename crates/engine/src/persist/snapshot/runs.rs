@@ -129,6 +129,7 @@ impl<'s> Runs<'s> {
                 self.before?
             }
         };
+        // Also of a run that is `SAME` itself: a chain of such runs has the reads of the first one.
         self.before = Some(base);
         let traits = ((head >> run::TRAITS_AT) & run::TRAITS) as u8;
         Some(RunView { version, seq, traits, blobs, count, base, seqs })
@@ -302,6 +303,7 @@ impl<'s> Columns<'s> {
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
         let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
+        // What is rare takes the way that can decode everything; here no branch is spent on it.
         if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
             return None;
         }
