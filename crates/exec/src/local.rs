@@ -309,8 +309,12 @@ fn look_up_for(action: &ActionDescription) -> Option<PathBuf> {
     if command.contains('=') {
         return None;
     }
-    let path = action.env.get("PATH").and_then(|path| path.as_str());
-    look_up(command, path.map_or(DEFAULT_PATH, Str::as_str))
+    let path = action.env.get("PATH").and_then(|path| path.as_str()).map_or(DEFAULT_PATH, Str::as_str);
+    // A directory that is not absolute is one of the action's: `env` looks there, in its turn.
+    if !command.contains('/') && path.split(':').any(|directory| !directory.starts_with('/')) {
+        return None;
+    }
+    look_up(command, path)
 }
 
 fn look_up(command: &str, path: &str) -> Option<PathBuf> {
