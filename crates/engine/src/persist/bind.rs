@@ -5,7 +5,7 @@
 
 use super::leaves::{LeafSet, Range};
 use super::stored::Stored;
-use super::stored_run::StoredRun;
+use super::stored_run::{StoredEdge, StoredRun};
 use crate::Fail;
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
@@ -73,14 +73,14 @@ impl Core {
         let rule = self.rule(entry);
         let mut edges = Vec::with_capacity(run.edges.len());
         for edge in &*run.edges {
-            let mode = match edge.bits & (1 | 8) {
+            let mode = match edge.bits & (StoredEdge::HASH_ONLY | StoredEdge::MENTION) {
                 0 => Mode::Value,
-                1 => Mode::Hash,
+                StoredEdge::HASH_ONLY => Mode::Hash,
                 _ => Mode::Mention,
             };
             let (dep, of_dep) = self.bind_task(page, edge.dep)?;
             let seq = self.seq_here(page, dep, of_dep, edge.seq)?;
-            edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.bits & 2 != 0 });
+            edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.ends_group() });
         }
         let fail = match &run.fail {
             None => None,

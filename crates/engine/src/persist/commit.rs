@@ -350,9 +350,14 @@ impl Commit<'_> {
 }
 
 fn bits(edge: &Edge) -> u8 {
-    let partial = edge.facets != Facets::WHOLE;
-    let (hash, mention) = (edge.mode == Mode::Hash, edge.mode == Mode::Mention);
-    u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
+    let mode = match edge.mode {
+        Mode::Value => 0,
+        Mode::Hash => StoredEdge::HASH_ONLY,
+        Mode::Mention => StoredEdge::MENTION,
+    };
+    let ends = if edge.ends_group { StoredEdge::ENDS_GROUP } else { 0 };
+    let facets = if edge.facets == Facets::WHOLE { 0 } else { StoredEdge::HAS_FACETS };
+    mode | ends | facets
 }
 
 /// Builds a snapshot from the state of a process.
@@ -407,7 +412,7 @@ impl SnapshotWriter<'_> {
                 let dep = self.task(edge.dep);
                 let seq = self.builder.version(dep, edge.seq.number());
                 let bits = bits(edge);
-                if bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
+                if bits & StoredEdge::HAS_FACETS != 0 && !self.builder.has_facet_hashes(dep, seq) {
                     let facet_hashes = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
                     if let Some(facet_hashes) = facet_hashes {
                         self.builder.facet_hashes(dep, seq, &facet_hashes);
@@ -520,7 +525,7 @@ impl JournalAppender<'_> {
             let mut edges = Vec::with_capacity(run.edges.len());
             for edge in &*run.edges {
                 let bits = bits(edge);
-                let (dep, seq) = self.version(edge.dep, edge.seq, bits & 4 != 0)?;
+                let (dep, seq) = self.version(edge.dep, edge.seq, bits & StoredEdge::HAS_FACETS != 0)?;
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
             let (_, seq) = self.version(node, run.seq, false)?;

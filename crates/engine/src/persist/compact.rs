@@ -222,7 +222,7 @@ impl SnapshotCopier<'_> {
             for edge in &*run.edges {
                 let dep = self.task(edge.dep)?;
                 let seq = self.builder.version(dep, edge.seq);
-                if edge.bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
+                if edge.has_facets() && !self.builder.has_facet_hashes(dep, seq) {
                     let facets = self.stored.facets(edge.dep)?;
                     if let Some(Some(facet_hashes)) = facets.get(edge.seq as usize) {
                         self.builder.facet_hashes(dep, seq, facet_hashes);

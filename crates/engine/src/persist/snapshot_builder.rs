@@ -240,11 +240,11 @@ impl SnapshotBuilder {
         match kind {
             run::TOGETHER | run::EACH => edges.iter().for_each(|edge| put(words, edge.dep)),
             run::FULL => {
-                put(words, edges.iter().filter(|edge| edge.bits & 4 != 0).count() as u32);
+                put(words, edges.iter().filter(|edge| edge.has_facets()).count() as u32);
                 for edge in edges {
                     put(words, edge.dep);
                     put(words, edge.seq << BITS | u32::from(edge.bits));
-                    if edge.bits & 4 != 0 {
+                    if edge.has_facets() {
                         put(words, edge.facets.0.into());
                     }
                 }
@@ -264,7 +264,7 @@ impl SnapshotBuilder {
     fn kind(&self, edges: &[StoredEdge]) -> u32 {
         let others = |(old, new): (&StoredEdge, &StoredEdge)| *old == StoredEdge { seq: old.seq, ..*new };
         let is_plain = |ends: &dyn Fn(usize) -> bool| {
-            let bits = |at: usize| u8::from(ends(at)) << 1;
+            let bits = |at: usize| if ends(at) { StoredEdge::ENDS_GROUP } else { 0 };
             edges.iter().enumerate().all(|(at, edge)| edge.seq == 0 && edge.bits == bits(at))
         };
         if is_plain(&|at| at + 1 == edges.len()) {

@@ -429,7 +429,7 @@ impl<'l> Walker<'l> {
             }
             plain.run.pass(bits);
             // Only where the group ends: its tasks are requested together, so the others are decided in any case.
-            if bits & 2 != 0 && plain.undecided {
+            if bits & u32::from(StoredEdge::ENDS_GROUP) != 0 && plain.undecided {
                 return Some(Step::Undecided);
             }
         }
@@ -590,7 +590,7 @@ impl<'l> Walker<'l> {
                     None => open.undecided = true,
                 },
             }
-            if edge.bits & 2 != 0
+            if edge.ends_group()
                 && let Group::Undecided = self.end_group(open)?
             {
                 return Ok(Step::Undecided);

@@ -208,7 +208,7 @@ impl Numbers<'_> {
             let (mut reads, mut agrees) = (Vec::new(), true);
             while let Some(edge) = run.edges.next().ok()? {
                 let now = self.now(edge.dep);
-                agrees &= now.is_none_or(|now| now == edge.seq || edge.bits & 4 != 0);
+                agrees &= now.is_none_or(|now| now == edge.seq || edge.has_facets());
                 reads.push((edge.dep, edge.seq, edge.facets));
             }
             if agrees {
