@@ -226,6 +226,7 @@ impl Numbers<'_> {
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
+        // The walk notes which run it found good where that is not the first one.
         let at = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         for _ in 0..=at {
