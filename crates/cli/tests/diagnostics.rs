@@ -307,7 +307,7 @@ fn without_names_of_build_root(text: &str) -> String {
         let end = rest[begin..].find(|c| !is_part(c)).map_or(rest.len(), |end| begin + end);
         let (before, part) = (&rest[..begin], &rest[begin..end]);
         let inner = part.trim_matches('-');
-        let digits = inner.chars().filter(char::is_ascii_digit).count();
+        let digits = inner.chars().filter(char::is_ascii_hexdigit).count();
         out.push_str(before);
         match inner.contains('-') && digits >= MIN_DIGITS {
             true => out.push_str(&part.replace(inner, "N")),
@@ -318,8 +318,8 @@ fn without_names_of_build_root(text: &str) -> String {
     out + rest
 }
 
-/// How many digits such names have at least; dates have fewer.
-const MIN_DIGITS: usize = 12;
+/// How many hexadecimal digits such names have at least; dates have fewer.
+const MIN_DIGITS: usize = 16;
 
 /// A text without the hexadecimal numbers of directories in which actions are run again.
 fn without_random_names(text: &str) -> String {
