@@ -45,7 +45,7 @@ pub use missing::{DefinitionKind, NO_MODULE, definition, definition_file, missin
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
-pub use source::{NO_SOURCE, OUTSIDE, notices_entry};
+pub use source::{DEFINES, NO_SOURCE, OUTSIDE, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
 pub use workspace::{Workspace, module_file};
 
