@@ -1,0 +1,39 @@
+//! How transfers are made.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How transfers are made: certificates, time limits, retries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// A file with certificates in PEM format that are trusted in place of the system's (`--fetch-cacert`).
+    pub ca_file: Option<PathBuf>,
+    /// Whether the certificates of servers are verified (not so with `--no-fetch-ssl-verify`).
+    pub verify_tls: bool,
+    /// How often a URL is tried in all, if its failures are of a kind that passes.
+    pub attempts: u32,
+    /// The time before the second attempt; it doubles with each further one.
+    pub initial_backoff: Duration,
+    /// The longest time between two attempts.
+    pub max_backoff: Duration,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a server may send nothing.
+    pub stall_timeout: Duration,
+    /// The largest download in bytes.
+    pub max_size: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            ca_file: None,
+            verify_tls: true,
+            attempts: 3,
+            initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+            max_size: 16 << 30,
+        }
+    }
+}
