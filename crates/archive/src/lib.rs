@@ -12,7 +12,11 @@ mod compression;
 mod error;
 mod layout;
 mod limits;
+mod seven_zip;
+mod sparse;
+mod tar_header;
 mod tarball;
+mod zip_file;
 
 use std::io::{Read, Seek};
 
@@ -74,6 +78,7 @@ pub fn read(
 ) -> Result<Unpacked> {
     match kind {
         Kind::Tar => tarball::read(source, limits, sink),
-        Kind::Zip => Err(Error::new(Fault::UnknownFormat)),
+        Kind::Zip if seven_zip::is_seven_zip(source)? => seven_zip::read(source, limits, sink),
+        Kind::Zip => zip_file::read(source, limits, sink),
     }
 }

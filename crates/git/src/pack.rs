@@ -196,7 +196,7 @@ impl<'d> PackWriter<'d> {
     }
 
     fn encode_index(&mut self, pack_hash: &[u8; 20]) -> Vec<u8> {
-        self.entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.entries.sort_unstable_by_key(|entry| entry.id);
         let mut out = b"\xfftOc\0\0\0\x02".to_vec();
         let mut counts = [0_u32; 256];
         for entry in &self.entries {
