@@ -1,6 +1,6 @@
 //! Archives read straight into git trees.
 //!
-//! [`read`] takes the bytes of an archive and gives blobs and trees to an [`ObjectSink`](taut_git::ObjectSink); no entry
+//! [`read`] takes the bytes of an archive and gives blobs and trees to an [`ObjectSink`]; no entry
 //! ever becomes a file on the disk, so there is nothing that a name could escape to. The tree is the one that just-mr 1.6
 //! makes of the same archive by unpacking it.
 //!
