@@ -323,6 +323,25 @@ fn the_next_mirror_is_used_and_errors_list_all() {
     }
 }
 
+/// The program that `git` starts for `ssh` is given by the environment, and gets host and command.
+fn commits_are_fetched_through_ssh() {
+    let mut case = Case::new();
+    let upstream = upstream(&case.top, "up");
+    let (ssh, log) = (case.top.path().join("ssh"), case.top.path().join("log"));
+    let script = "#!/bin/sh\nwhile test $# -gt 2; do shift; done\necho \"$1\" >> LOG\nexec sh -c \"$2\"\n";
+    fs::write(&ssh, script.replace("LOG", log.to_str().unwrap())).unwrap();
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    case.programs.environment.push(("GIT_SSH".into(), ssh.into()));
+    let url = format!("ssh://someone@example.org{}", upstream.path.display());
+    let scp_like = format!("someone@example.org:{}", upstream.path.display());
+    for (url, commit) in [(url, upstream.commits[0]), (scp_like, upstream.commits[2])] {
+        let fetched = case.fetch(&[url], commit, Some("main")).unwrap();
+        case.check(&upstream, &commit, &fetched);
+    }
+    let hosts = fs::read_to_string(log).unwrap();
+    assert!(hosts.lines().all(|host| host == "someone@example.org"), "{hosts}");
+}
+
 fn packs_that_are_cut_or_forged_leave_nothing() {
     let case = Case::new();
     let upstream = upstream(&case.top, "up");
@@ -533,6 +552,7 @@ fn main() {
         ("servers_that_know_only_files_are_used", servers_that_know_only_files_are_used),
         ("a_commit_of_another_branch_is_not_contained", a_commit_of_another_branch_is_not_contained),
         ("the_next_mirror_is_used_and_errors_list_all", the_next_mirror_is_used_and_errors_list_all),
+        ("commits_are_fetched_through_ssh", commits_are_fetched_through_ssh),
         ("packs_that_are_cut_or_forged_leave_nothing", packs_that_are_cut_or_forged_leave_nothing),
         ("a_server_that_asks_for_a_password_is_given_up", a_server_that_asks_for_a_password_is_given_up),
         ("a_server_that_stalls_is_given_up", a_server_that_stalls_is_given_up),

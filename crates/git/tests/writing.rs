@@ -427,6 +427,33 @@ fn several_writers_do_not_disturb_each_other() {
     fsck(&Writer::open(&path).unwrap());
 }
 
+/// More packs than were there when the repository was opened, and then one instead of all.
+#[test]
+fn an_open_repository_sees_what_others_add_and_collect() {
+    let top = TempDir::new().unwrap();
+    let writer = writer(&top);
+    let reader = Repository::new(writer.path());
+    let mut ids = Vec::new();
+    for round in 0..100_u32 {
+        let mut batch = writer.batch();
+        let mut tree = TreeBuilder::new();
+        for n in 0..10_u32 {
+            let hash = batch.blob(format!("{round} {n}").as_bytes()).unwrap();
+            tree.put(&[n.to_string()], TreeEntry { hash, object_type: ObjectType::File }).unwrap();
+            ids.push(hash);
+        }
+        let tree = tree.write(&mut batch).unwrap();
+        batch.finish().unwrap();
+        writer.keep(Kind::Tree, &tree).unwrap();
+        assert!(reader.read(&tree).unwrap().is_some(), "{round}");
+    }
+    git(writer.path(), &["gc", "-q"]);
+    for id in ids {
+        assert!(reader.read(&id).unwrap().is_some());
+        assert!(reader.header(&id).unwrap().is_some());
+    }
+}
+
 #[test]
 fn a_place_that_cannot_be_a_repository_is_an_error() {
     let top = TempDir::new().unwrap();
