@@ -1,44 +1,18 @@
-//! What a call takes from its environment: its name, the user's directories.
+//! What a call takes from its environment: the build root and its store.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::log::{Level, Log};
 use crate::options::Stores;
 use crate::reproduce::quoted;
+use crate::tool_name::Name;
 use taut_digest::HashFunction;
 use taut_store::Store;
-
-/// The name by which the tool was called. It decides the command line, texts and defaults, never results.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Name {
-    /// `taut`.
-    Taut,
-    /// `just`, the reference.
-    Just,
-}
-
-impl Name {
-    /// The name for the first word of a call.
-    pub(crate) fn of_call(word: Option<&OsString>) -> Name {
-        match word.and_then(|word| Path::new(word).file_name()) {
-            Some(name) if name == "just" => Name::Just,
-            _ => Name::Taut,
-        }
-    }
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Name::Taut => "taut",
-            Name::Just => "just",
-        }
-    }
-}
 
 /// The build root: the one given, else the name's place in the user's cache directory.
 pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String> {
     if let Some(path) = &options.local_build_root {
-        return std::path::absolute(path).map_err(|error| format!("Cannot use build root: {error}"));
+        return std::path::absolute(path).map_err(|error| format!("Cannot use the build root: {error}"));
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
         Some(home) => std::path::absolute(Path::new(&home).join(".cache").join(name.word()))
@@ -66,7 +40,7 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
     }
     let opened = build_root(name, options).and_then(|root| {
         Store::open(&root, HashFunction::GitSha1)
-            .map_err(|error| with_hint(format!("Cannot use build root {}: {error}", root.display()), &root))
+            .map_err(|error| with_hint(format!("Cannot use the build root: {error}"), &root))
     });
     opened.map_err(|text| log.say(Level::Error, text)).ok()
 }
@@ -75,8 +49,13 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
 /// sudo.
 pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
     let root = build_root.display().to_string();
-    let is_foreign = |line: &str| line.contains(&root) && line.contains(taut_sys::BELONGS_TO);
-    if !error.lines().any(is_foreign) {
+    // The line about the owner has a path only if it is another one than that of the error, which is the line before.
+    let mut last = "";
+    let mut is_foreign = |line| {
+        let last = std::mem::replace(&mut last, line);
+        line.contains(taut_sys::BELONGS_TO) && (line.contains(&root) || last.contains(&root))
+    };
+    if !error.lines().any(&mut is_foreign) {
         return error;
     }
     format!("{error}\nit helps to give all of {root} to one user, or to use another one (--local-build-root)")
@@ -104,19 +83,6 @@ pub(crate) fn is_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_part_of_the_first_word_is_the_name() {
-        for (word, name) in [
-            ("just", Name::Just),
-            ("/usr/bin/just", Name::Just),
-            ("taut", Name::Taut),
-            ("just-mr", Name::Taut),
-        ] {
-            assert_eq!(Name::of_call(Some(&word.into())), name, "{word}");
-        }
-        assert_eq!(Name::of_call(None), Name::Taut);
-    }
 
     #[test]
     fn addresses_have_a_host_and_a_port() {

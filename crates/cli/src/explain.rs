@@ -7,12 +7,13 @@ use taut_driver::{EventLogs, Question, Request, Traces, explain};
 use taut_store::Store;
 
 use crate::{
-    environment::{Name, build_root},
+    environment::build_root,
     exit::Exit,
     log::{Level, Log},
     options, request,
     settings::analysis_options,
     standard_streams::print,
+    tool_name::Name,
 };
 
 /// Runs `explain`.
@@ -40,7 +41,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         )));
     }
     let store = Store::open(&root, HashFunction::GitSha1)
-        .map_err(|error| unusable(format!("Cannot use build root {}: {error}", root.display())))?;
+        .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &request.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };

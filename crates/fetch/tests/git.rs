@@ -332,14 +332,14 @@ fn commits_are_fetched_through_ssh() {
     fs::write(&ssh, script.replace("LOG", log.to_str().unwrap())).unwrap();
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     case.programs.environment.push(("GIT_SSH".into(), ssh.into()));
-    let url = format!("ssh://someone@example.org{}", upstream.path.display());
-    let scp_like = format!("someone@example.org:{}", upstream.path.display());
+    let url = format!("ssh://git@example.org{}", upstream.path.display());
+    let scp_like = format!("git@example.org:{}", upstream.path.display());
     for (url, commit) in [(url, upstream.commits[0]), (scp_like, upstream.commits[2])] {
         let fetched = case.fetch(&[url], commit, Some("main")).unwrap();
         case.check(&upstream, &commit, &fetched);
     }
     let hosts = fs::read_to_string(log).unwrap();
-    assert!(hosts.lines().all(|host| host == "someone@example.org"), "{hosts}");
+    assert!(hosts.lines().all(|host| host == "git@example.org"), "{hosts}");
 }
 
 fn packs_that_are_cut_or_forged_leave_nothing() {

@@ -5,12 +5,12 @@
 //! directory of the link. What replaces a link is itself resolved in the same way; if that is a link that stays, it is
 //! copied as it is.
 
-use std::{fmt, rc::Rc};
+use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use taut_digest::{Hash, ObjectType, parse_git_tree};
 
-use crate::{Batch, Error, Kind, ObjectSink, Repository, Result, encode::encode_tree};
+use crate::{Batch, Error, Kind, LinkFault, ObjectSink, Repository, Result, encode::encode_tree};
 
 /// How links of a tree are treated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -21,29 +21,6 @@ pub enum Special {
     ResolvePartially,
     /// All links are replaced by what they lead to.
     ResolveCompletely,
-}
-
-/// Why a link cannot be replaced.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LinkFault {
-    /// It is absolute or leads out of the tree; its target.
-    Outside(String),
-    /// There is nothing where it leads; its target.
-    Dangling(String),
-    /// It leads to itself, to a directory in which it is, or to a link that does.
-    Cycle,
-}
-
-impl fmt::Display for LinkFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LinkFault::Outside(target) => write!(f, "leads out of it: {target:?}"),
-            LinkFault::Dangling(target) => write!(f, "leads to nothing: {target:?}"),
-            LinkFault::Cycle => {
-                f.write_str("leads to itself or to a directory above it, perhaps through other links")
-            }
-        }
-    }
 }
 
 impl Batch<'_> {
