@@ -18,7 +18,7 @@ use std::{
 use server::{Received, Server, reply};
 use taut_digest::Hash;
 use taut_fetch::{
-    Cause, Error, Progress, Silent, Update,
+    Cause, Error, Options, Progress, Silent, Update,
     git::{CommitRequest, Fetched, Programs, TreeCommand, fetch, tree_of_command},
 };
 use taut_git::Writer;
@@ -257,6 +257,28 @@ fn servers_by_http_are_used_as_they_can() {
             case.check(&upstream, &upstream.commits[2], &fetched);
             assert!(!case.has_commit(&upstream.commits[1]));
         }
+    }
+}
+
+fn certificates_are_verified_unless_that_is_switched_off() {
+    let mut case = Case::new();
+    let upstream = upstream(&case.top, "up");
+    let root = upstream.path.parent().unwrap().to_owned();
+    let server = Server::tls(move |request, out| {
+        let (status, headers, body) = split_answer(&backend(&root, request, true));
+        reply(out, &status, &headers, &body);
+    });
+    let ca_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/ca.pem");
+    let environment = case.programs.environment.clone();
+    let commit = upstream.commits[1];
+    for (options, is_trusted) in [
+        (Options::default(), false),
+        (Options { ca_file: Some(ca_file), ..Options::default() }, true),
+        (Options { verify_tls: false, ..Options::default() }, true),
+    ] {
+        case.programs.environment = [environment.clone(), options.git_environment()].concat();
+        let fetched = case.fetch(&[server.url("/up")], commit, Some("main"));
+        assert_eq!(fetched.is_ok(), is_trusted, "{fetched:?}");
     }
 }
 
@@ -549,6 +571,10 @@ fn main() {
     let tests: &[(&str, fn())] = &[
         ("a_commit_is_fetched_without_those_before_it", a_commit_is_fetched_without_those_before_it),
         ("servers_by_http_are_used_as_they_can", servers_by_http_are_used_as_they_can),
+        (
+            "certificates_are_verified_unless_that_is_switched_off",
+            certificates_are_verified_unless_that_is_switched_off,
+        ),
         ("servers_that_know_only_files_are_used", servers_that_know_only_files_are_used),
         ("a_commit_of_another_branch_is_not_contained", a_commit_of_another_branch_is_not_contained),
         ("the_next_mirror_is_used_and_errors_list_all", the_next_mirror_is_used_and_errors_list_all),

@@ -107,9 +107,21 @@ impl Server {
     }
 }
 
-trait Stream: Read + Write + Send {}
+trait Stream: Read + Write + Send {
+    /// Ends the connection as the protocol wants it.
+    fn end(&mut self) {
+        let _ = self.flush();
+    }
+}
 
-impl<S: Read + Write + Send> Stream for S {}
+impl Stream for TcpStream {}
+
+impl Stream for rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
+    fn end(&mut self) {
+        self.conn.send_close_notify();
+        let _ = self.flush();
+    }
+}
 
 fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<Received>>, answer: &Answer) {
     let mut stream = BufReader::new(stream);
@@ -134,7 +146,7 @@ fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<Received>>, answer: &Answ
     }
     requests.lock().unwrap().push(received.clone());
     answer(&received, stream.get_mut());
-    let _ = stream.get_mut().flush();
+    stream.get_mut().end();
 }
 
 impl Drop for Server {
