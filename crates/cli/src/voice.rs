@@ -14,10 +14,11 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, BuildFailure, DefinedAt, NoAction, Origins, RepoConfig, Request, Results, Retry, Sink,
-    event::Origin, graph::ActionGraph,
+    Added, Analysed, BuildFailure, DefinedAt, EntryProblem, NoAction, Origins, RepoConfig, Request, Results,
+    Retry, Sink, event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
+use taut_syntax::quoted;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
 
 use crate::{
@@ -95,6 +96,20 @@ pub(crate) trait Voice: Send + Sync {
 
     /// What `analyse` found.
     fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log);
+
+    /// Entries of the target-level cache that could not be used: what they are of is analysed and built.
+    fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log);
+
+    /// Results of export targets were added to the target-level cache.
+    fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log);
+
+    /// An option names no strategy for that.
+    fn write_strategy(&self, named: Option<&str>, log: &Log) {
+        if let Some(name) = named.filter(|name| !["sync", "split", "disable"].contains(name)) {
+            let text = format!("Ignoring unknown strategy {} to write target-level cache.", quoted(&name));
+            log.say(Level::Warn, text);
+        }
+    }
 
     /// What targets are tainted with, if anything.
     fn tainted(&self, tainted: &[&str], log: &Log);

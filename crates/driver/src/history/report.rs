@@ -68,7 +68,14 @@ pub(crate) fn report(
         !is_known
             && !matches!(
                 ran.key.rule(),
-                "analysis" | "result" | "run" | "context" | "each time" | "log limit"
+                "analysis"
+                    | "result"
+                    | "run"
+                    | "context"
+                    | "each time"
+                    | "log limit"
+                    | "cache entry"
+                    | "repository key"
             )
     });
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {

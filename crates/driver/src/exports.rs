@@ -1,0 +1,128 @@
+//! The export targets below a request, and what the target-level cache has of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taut_analysis::{ConfiguredTarget, Export, Finding};
+use taut_engine::Interned;
+use taut_repos::{Obstacle, RepoConfig};
+use taut_syntax::{Diagnostic, Diagnostics, quoted};
+use taut_value::{Decoder, Encoder, EntityName, Str};
+
+use crate::{Analysed, reached::Order};
+
+/// The export targets below a request, each once in its effective configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exports {
+    /// How many were taken from the cache.
+    pub cached: usize,
+    /// How many were analysed, and are cached once they are built.
+    pub uncached: usize,
+    /// How many are in repositories whose content is not fixed.
+    pub not_eligible: usize,
+    /// All of them as bytes: a build that has nothing to report of them decodes none.
+    list: Vec<u8>,
+}
+
+impl Exports {
+    /// Of these targets, in the order of their names.
+    pub(crate) fn of(all: impl IntoIterator<Item = (ConfiguredTarget, Export)>) -> Exports {
+        let in_order = all.into_iter().map(|(target, export)| (Order::of(&target), (target, export)));
+        let in_order: BTreeMap<Order, (ConfiguredTarget, Export)> = in_order.collect();
+        let mut exports = Exports::default();
+        let mut e = Encoder::new();
+        for (target, export) in in_order.into_values() {
+            *match export {
+                Export::Cached(..) => &mut exports.cached,
+                Export::Uncached(_) => &mut exports.uncached,
+                Export::NotEligible => &mut exports.not_eligible,
+            } += 1;
+            let mut bytes = Vec::new();
+            Finding::Export(target, export).encode(&mut bytes);
+            e.bytes(&bytes);
+        }
+        exports.list = e.finish();
+        exports
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.cached + self.uncached + self.not_eligible
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each of them.
+    pub fn list(&self) -> Vec<(ConfiguredTarget, Export)> {
+        let mut d = Decoder::new(&self.list);
+        let mut next = || match Finding::decode(d.bytes()?)? {
+            Finding::Export(target, export) => Some((target, export)),
+            Finding::Warnings(..) => None,
+        };
+        // A configuration that is nested too deeply is not decoded.
+        (0..self.len()).map_while(|_| next()).collect()
+    }
+
+    /// The three numbers, and the bytes of the list.
+    pub(crate) fn encode(&self, e: &mut Encoder) {
+        [self.cached, self.uncached, self.not_eligible].iter().for_each(|number| e.number(*number as u64));
+        e.bytes(&self.list);
+    }
+
+    pub(crate) fn decode(d: &mut Decoder<'_>) -> Option<Exports> {
+        let mut number = || usize::try_from(d.number()?).ok();
+        let (cached, uncached, not_eligible) = (number()?, number()?, number()?);
+        Some(Exports { cached, uncached, not_eligible, list: d.bytes()?.to_vec() })
+    }
+}
+
+impl Analysed {
+    /// Warnings about repositories whose export targets are not eligible for caching although they are pinned, at least in
+    /// part: the reason, and what makes them eligible.
+    pub fn not_eligible_although_pinned(&self, config: &RepoConfig) -> Diagnostics {
+        if self.exports.not_eligible == 0 {
+            return Diagnostics::none();
+        }
+        let list = self.exports.list();
+        let not_eligible = list.iter().filter(|(_, export)| *export == Export::NotEligible);
+        let repositories: BTreeSet<&Str> = not_eligible
+            .filter_map(|(target, _)| match &target.name {
+                EntityName::Named(named) => Some(&named.repository),
+                EntityName::Anonymous(_) => None,
+            })
+            .collect();
+        let is_pinned = |name: &&&Str| config.repositories.get(&***name).is_some_and(Obstacle::is_pinned);
+        repositories.iter().filter(is_pinned).filter_map(|name| warning(config, name)).collect()
+    }
+}
+
+fn warning(config: &RepoConfig, name: &str) -> Option<Diagnostic> {
+    let Obstacle { bindings, repository, root, shown } = Obstacle::of(config, name)?;
+    let root = format!("its {root} is the directory {}", shown.display());
+    let reason = match &bindings[..] {
+        [] => root,
+        [binding] => {
+            format!("its binding {} leads to repository {}, and {root}", quoted(binding), quoted(&repository))
+        }
+        path => {
+            let path: Vec<String> = path.iter().map(|binding| quoted(binding).to_string()).collect();
+            format!(
+                "its bindings {} lead to repository {}, and {root}",
+                path.join(" → "),
+                quoted(&repository)
+            )
+        }
+    };
+    let message =
+        format!("export targets of the pinned repository {} are not cached: {reason}", quoted(name));
+    let help = match bindings.is_empty() {
+        true => "they are cached if all roots are git trees: [\"git tree\", \"ID\", \"PATH\"]",
+        false => {
+            "they are cached if all roots of all repositories that its bindings reach are git trees: [\"git tree\", \
+             \"ID\", \"PATH\"]"
+        }
+    };
+    Some(Diagnostic::warning(message).help(help))
+}
