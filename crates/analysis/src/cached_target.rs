@@ -438,13 +438,14 @@ pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     let mut values = Values { nodes: field(provides, "nodes")?, listed, read: HashMap::new() };
     let entry = field(provides, "entry")?;
     let entry = entry.as_str().ok_or_else(|| format!("{} is no id", shown(entry)))?;
-    match values.read(entry)? {
-        Value::Map(provides) => Ok(CachedTarget {
-            result: TargetResult::new(artifacts, runfiles, provides),
-            implied: implied(root)?,
-        }),
-        other => Err(format!("it provides a {}, not a map", other.type_name())),
-    }
+    let provides = match values.read(entry)? {
+        Value::Map(provides) => provides,
+        // What just 1.6.5 writes for a directory that is exported as a tree.
+        Value::Null => Map::default(),
+        other => return Err(format!("it provides a {}, not a map", other.type_name())),
+    };
+    let result = TargetResult::new(artifacts, runfiles, provides);
+    Ok(CachedTarget { result, implied: implied(root)? })
 }
 
 #[cfg(test)]
@@ -452,10 +453,11 @@ mod tests {
     use super::*;
 
     /// Entries that just 1.6.5 wrote, as it wrote them.
-    const RECORDED: [&str; 3] = [
+    const RECORDED: [&str; 4] = [
         include_str!("cached_target/graph.json"),
         include_str!("cached_target/nested.json"),
         include_str!("cached_target/source.json"),
+        include_str!("cached_target/tree.json"),
     ];
 
     /// What was read is written in the same way, but for the ids: those of the reference are of values with actions.
