@@ -157,7 +157,8 @@ impl TargetCache {
 
     fn entry_in(&self, generation: usize, key: &Hash) -> Result<Lookup> {
         let Some(dir) = self.dir(generation)? else { return Ok(Lookup::Absent) };
-        let text = match at(dir, &place(key)).read() {
+        // In one call of the system, since a build looks up many.
+        let text = match at(dir, &place(key)).open_of_mount().and_then(|mut file| file.read_all()) {
             Ok(text) => text,
             Err(error) if error.is_absent() => return Ok(Lookup::Absent),
             Err(error) if error.is_other_kind() => return Ok(Lookup::Damaged),
