@@ -29,10 +29,8 @@ pub fn artifacts_of(result: &TargetResult) -> Vec<Artifact> {
     let mut pending: Vec<Value> = parts.into_iter().rev().cloned().map(Value::Map).collect();
     while let Some(value) = pending.pop() {
         match value {
-            Value::Artifact(artifact) => {
-                if found.artifacts.insert((*artifact).clone()) {
-                    found.in_order.push((*artifact).clone());
-                }
+            Value::Artifact(artifact) if found.artifacts.insert((*artifact).clone()) => {
+                found.in_order.push((*artifact).clone());
             }
             // By their ids, so that nothing that is shared is looked at twice.
             Value::List(list) if found.seen.insert(list.id()) => pending.extend(list.iter().rev().cloned()),

@@ -2,6 +2,7 @@
 //!
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
+mod added_exports;
 mod analyser;
 mod analysis;
 mod analysis_pass;
@@ -14,8 +15,10 @@ mod context;
 mod defined_at;
 mod describe;
 mod dump;
+mod eligibility;
 pub mod event;
 pub mod event_log;
+mod export_cache;
 mod exports;
 mod find;
 mod full_analysis;
@@ -33,12 +36,12 @@ mod result;
 mod rounds;
 mod run;
 mod session;
-mod target_cache;
 mod targets;
 mod trace_file;
 mod traces;
 mod what_if;
 
+pub use added_exports::Added;
 pub use analyser::Analyser;
 pub use analysis::{Analysed, Counts};
 pub use analysis_setup::AnalysisOptions;
@@ -49,6 +52,7 @@ pub use describe::{DescribeOptions, Description};
 pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs, Timings};
+pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, MIN_ID_DIGITS, NoAction};
@@ -64,7 +68,6 @@ pub use result::Results;
 pub use rounds::{Done, Recheck};
 pub use run::{BuildPass, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
-pub use target_cache::{Added, EntryProblem, ExportCache, WriteStrategy};
 pub use targets::{Targets, joined};
 pub use taut_analysis::{AnalysedTarget, CacheKey, ConfiguredTarget, Export, NO_MODULE, NO_SOURCE, OUTSIDE};
 pub use taut_engine::KeyRef;

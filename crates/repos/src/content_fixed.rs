@@ -188,7 +188,7 @@ impl Obstacle {
             }
             for (local, global) in &repository.bindings {
                 if seen.insert(global) {
-                    pending.push_back((global, [&bindings[..], &[local.clone()]].concat()));
+                    pending.push_back((global, [&bindings[..], std::slice::from_ref(local)].concat()));
                 }
             }
         }
