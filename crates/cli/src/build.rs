@@ -13,7 +13,7 @@ use taut_value::{ActionDescription, NamedTarget, Str};
 use crate::{
     compare::Comparison,
     dumps,
-    environment::{Name, build_root, build_root_option, is_address, open_store},
+    environment::{build_root, build_root_option, is_address, open_store},
     exit::Exit,
     findings,
     interruption::Interruption,
@@ -27,7 +27,8 @@ use crate::{
     request, rerun,
     results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit, time_limit},
-    voice::{BuildContext, BuildMessages, Found},
+    tool_name::Name,
+    voice::{self, BuildContext, BuildMessages, Found},
 };
 
 /// Runs `build`.
@@ -103,14 +104,14 @@ impl Call<'_> {
     fn run(&self, destination: &Destination<'_>) -> Result<Exit, Exit> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.common, &o.stores, &o.execution, log)?;
-        log.voice().write_strategy(o.results.target_cache_write_strategy.as_deref(), log);
+        voice::of(log).write_strategy(o.results.target_cache_write_strategy.as_deref(), log);
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
         let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
-        let messages = log.voice().build(self.of(&store));
+        let messages = voice::of(log).build(self.of(&store));
         let progress = Arc::new(Progress::default());
         let sink_of_messages: Arc<dyn Sink> = messages.clone();
         let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
@@ -206,7 +207,7 @@ impl Pass for RunningCall<'_> {
             None
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
-        log.voice().unusable_entries(&session.take_entry_problems(), analysed, log);
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
@@ -267,7 +268,8 @@ impl Pass for RunningCall<'_> {
         if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
             comparison.dump(path, log)?;
         }
-        self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
+        let compared = comparison.map(Comparison::figures);
+        self.messages.processed(results.actions, session.cache_hits(results.actions), compared.as_ref());
         if let Some(action) = &self.rerun {
             let limit = time_limit(&o.execution);
             return Ok(rerun::run(action, self.store, results, limit, log)?);
@@ -275,7 +277,7 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.messages)?;
-        log.voice().cached_exports(&session.cache_exports(analysed), analysed, log);
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
         self.messages.ended(&tainted, exit == Exit::FailedArtifacts);
         Ok(exit)
@@ -298,7 +300,7 @@ impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
         let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
         self.call.reporting.requested(&request);
-        let name = self.call.log.voice().name_of_request(&request, self.call.log);
+        let name = voice::of(self.call.log).name_of_request(&request, self.call.log);
         self.messages.requested(&request.repositories, name);
         Ok(request)
     }

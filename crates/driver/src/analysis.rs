@@ -4,15 +4,9 @@
 //! however many there are. After a change, the targets that it invalidates are analysed, and the counts are collected
 //! anew over the numbers of the engine's file, which loads no target.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use taut_analysis::{
-    AnalysedTarget, Export, Finding, Problem, StrSet, TargetRule, artifacts_of, located, relative,
-};
+use taut_analysis::{AnalysedTarget, Export, Finding, Problem, StrSet, TargetRule, located, relative};
 use taut_engine::{Build, Content, Cx, Fail, Failure, Hash, Policy, Rule};
 use taut_graph::{Definition, DefinitionKey, Kind};
 use taut_repos::Roots;
@@ -22,6 +16,7 @@ use taut_value::{Artifact, Decoder, Encoder, Id, TargetResult};
 use crate::{
     Exports, Request, Wanted,
     analysis_setup::{analyse_targets, diagnostics},
+    exports::exported,
     full_analysis::{Analysis, analyse_all},
     reached::{Order, Reached},
     request_key::RequestKey,
@@ -203,14 +198,6 @@ impl Rule for AnalysisRule {
     fn decode_value(&self, _: &RequestKey, bytes: &[u8]) -> Option<Arc<Analysed>> {
         Analysed::decode(bytes).map(Arc::new)
     }
-}
-
-/// The artifacts of those export targets among some targets whose results are to be cached: each once.
-pub(crate) fn exported<'t>(targets: impl Iterator<Item = &'t AnalysedTarget>) -> Vec<Artifact> {
-    let to_cache = targets.filter(|analysed| matches!(analysed.export, Some(Export::Uncached(_))));
-    let mut seen = HashSet::new();
-    let artifacts = to_cache.flat_map(|analysed| artifacts_of(&analysed.result));
-    artifacts.filter(|artifact| seen.insert(artifact.clone())).collect()
 }
 
 fn count(definitions: impl IntoIterator<Item = DefinitionKey>) -> Counts {

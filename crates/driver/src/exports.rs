@@ -1,10 +1,10 @@
 //! The export targets below a request, and what the target-level cache has of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use taut_analysis::{ConfiguredTarget, Export, Finding};
+use taut_analysis::{AnalysedTarget, ConfiguredTarget, Export, Finding, artifacts_of};
 use taut_engine::Interned;
-use taut_value::{Decoder, Encoder};
+use taut_value::{Artifact, Decoder, Encoder};
 
 use crate::reached::Order;
 
@@ -74,4 +74,12 @@ impl Exports {
         let (cached, uncached, not_eligible) = (number()?, number()?, number()?);
         Some(Exports { cached, uncached, not_eligible, list: d.bytes()?.to_vec() })
     }
+}
+
+/// The artifacts of those export targets among some targets whose results are to be cached: each once.
+pub(crate) fn exported<'t>(targets: impl Iterator<Item = &'t AnalysedTarget>) -> Vec<Artifact> {
+    let to_cache = targets.filter(|analysed| matches!(analysed.export, Some(Export::Uncached(_))));
+    let mut seen = HashSet::new();
+    let artifacts = to_cache.flat_map(|analysed| artifacts_of(&analysed.result));
+    artifacts.filter(|artifact| seen.insert(artifact.clone())).collect()
 }

@@ -13,8 +13,8 @@ use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Artifact, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
-use crate::analysis::exported;
 use crate::analysis_setup::{analyse_targets, diagnostics};
+use crate::exports::exported;
 use crate::reached::{Order, Reached};
 use crate::targets::together;
 use crate::{Exports, Request, Wanted};

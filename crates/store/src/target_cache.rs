@@ -115,27 +115,36 @@ impl TargetCache {
         Ok(value)
     }
 
-    /// Removes an entry of which an object is missing, or that cannot be read. Returns whether it did.
+    /// Removes those of an entry and the entries that it implies of which an object is missing, or that cannot be read.
+    /// Returns whether there was any.
     ///
     /// # Errors
     /// The build root cannot be read or written to.
     pub fn remove_incomplete(&self, key: &Hash) -> Result<bool> {
-        let is_complete = match self.lookup(key)? {
-            Lookup::Entry(value) => match self.references(&value)? {
-                Some(references) => self.has_all(&references.objects)?,
-                None => false,
-            },
-            Lookup::Absent => return Ok(false),
-            Lookup::Damaged => false,
-        };
-        if !is_complete {
-            for generation in 0..GENERATIONS {
-                if let Some(dir) = self.dir(generation)? {
-                    at(dir, &place(key)).remove_all()?;
+        let mut has_removed = false;
+        let (mut pending, mut seen) = (vec![*key], HashSet::from([*key]));
+        while let Some(key) = pending.pop() {
+            let is_complete = match self.lookup(&key)? {
+                Lookup::Entry(value) => match self.references(&value)? {
+                    Some(References { objects, implied }) => {
+                        pending.extend(implied.into_iter().filter(|implied| seen.insert(*implied)));
+                        self.has_all(&objects)?
+                    }
+                    None => false,
+                },
+                Lookup::Absent => true,
+                Lookup::Damaged => false,
+            };
+            if !is_complete {
+                has_removed = true;
+                for generation in 0..GENERATIONS {
+                    if let Some(dir) = self.dir(generation)? {
+                        at(dir, &place(&key)).remove_all()?;
+                    }
                 }
             }
         }
-        Ok(!is_complete)
+        Ok(has_removed)
     }
 
     /// The directory of the shard, below [`crate::layout::Layout::protocol`].

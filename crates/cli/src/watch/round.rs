@@ -22,7 +22,7 @@ use crate::{
     log::Level,
     reporting::Reporting,
     results,
-    voice::{BuildMessages, count, seconds},
+    voice::{self, BuildMessages, count, seconds},
 };
 
 /// Why a round ends early: its failure was reported, or no more rounds are possible with this session.
@@ -161,7 +161,7 @@ impl Pass for Round<'_> {
     ) -> Result<Option<Wanted>, Stop> {
         self.history.reported_errors.clear();
         let log = self.watcher.log;
-        log.voice().unusable_entries(&session.take_entry_problems(), analysed, log);
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         if self.history.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
             findings::report_warnings(analysed, request, self.watcher.log);
         }
@@ -180,7 +180,7 @@ impl Pass for Round<'_> {
         }
         self.did_nothing = done.ran.is_empty() && done.cached == 0 && done.analysed == 0;
         if self.changed.is_none() && self.did_nothing && is_complete {
-            let name = self.watcher.log.voice().name_of_request(request, self.watcher.log);
+            let name = voice::of(self.watcher.log).name_of_request(request, self.watcher.log);
             let verb = if request.targets.iter().nth(1).is_some() { "are" } else { "is" };
             self.messages.push(format!(
                 "{name} {verb} up to date ({}, {}, {})",
@@ -192,7 +192,7 @@ impl Pass for Round<'_> {
         }
         let mut text = format!(
             "{}: {} analysed, {} of {} run, {} from cache, {}",
-            self.watcher.log.voice().name_of_request(request, self.watcher.log),
+            voice::of(self.watcher.log).name_of_request(request, self.watcher.log),
             count(done.analysed, "target"),
             count(done.ran.len(), "action"),
             analysed.counts.actions,
@@ -259,7 +259,7 @@ impl Pass for Round<'_> {
             let all = built.runfiles.iter().chain(&built.artifacts);
             history.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
         }
-        log.voice().cached_exports(&session.cache_exports(analysed), analysed, log);
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let has_ids = log.wants(Level::Debug);
         let object = |built: &Built| if has_ids { format!(" {}", built.info) } else { String::new() };
         let shown: String =
