@@ -4,7 +4,7 @@
 //! An entry is a leaf of the engine: what lies under a key is outside of it, and may appear (another build wrote it),
 //! vanish (garbage collection) or be damaged. A hit has other artifacts than a miss, known objects in place of outputs of
 //! actions, so the two are different values, and the leaf decides which of them is good. The hash of the leaf is the name
-//! of the entry: comparing it reads a few bytes, and neither the entry nor a file of the repository.
+//! of the entry: comparing it reads a few bytes, and neither the result nor a file of the repository.
 //!
 //! Analysis does not use the store; `driver` implements [`TargetCache`].
 
@@ -120,8 +120,7 @@ impl Rule for CacheEntryRule {
     async fn value(&self, key: &CacheKey, cx: Cx) -> Result<Option<Arc<CacheEntry>>, Fail> {
         cx.witness(Vec::new());
         let Some(object) = self.0.entry(key) else { return Ok(None) };
-        let text =
-            self.0.text(&object).ok_or_else(|| "the file with its result is lost or damaged".to_owned());
+        let text = self.0.text(&object).ok_or_else(|| "the file with its result is damaged".to_owned());
         match text.and_then(|text| read_entry(&text)) {
             Ok(target) => Ok(Some(Arc::new(CacheEntry { object, target }))),
             Err(why) => {

@@ -120,7 +120,7 @@ impl TargetCache for Stored {
         match self.cache.lookup(&key.0.hash) {
             Ok(Lookup::Entry(value)) => return Some(value),
             Ok(Lookup::Absent) => {}
-            Ok(Lookup::Damaged) => self.note(key, "its file names no result"),
+            Ok(Lookup::Damaged(why)) => self.note(key, why),
             Err(error) => self.note(key, error),
         }
         None

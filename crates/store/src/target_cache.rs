@@ -8,10 +8,14 @@
 //! An entry of the youngest generation is complete: what it refers to is brought there before it, when it is written and
 //! when it is found in the older generation.
 
-use std::{collections::HashSet, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::PathBuf,
+    sync::OnceLock,
+};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
-use taut_sys::{At, Dir, Links, if_exists};
+use taut_sys::{At, Dir, FileKind, Identity, Links, if_exists};
 
 use crate::{
     Error, Result, Store,
@@ -38,9 +42,11 @@ pub enum Lookup {
     Absent,
     /// An entry: the file with the result.
     Entry(ObjectInfo),
-    /// Something that is no entry.
-    Damaged,
+    /// Something that is no entry: why.
+    Damaged(&'static str),
 }
+
+const NO_ENTRY: Lookup = Lookup::Damaged("its file names no result");
 
 /// The target-level cache of a store, for one shard.
 pub struct TargetCache {
@@ -69,9 +75,12 @@ impl TargetCache {
         let mut found = Lookup::Absent;
         for generation in 0..GENERATIONS {
             match self.entry_in(generation, key)? {
-                Lookup::Entry(value) if generation == 0 => return Ok(Lookup::Entry(value)),
+                Lookup::Entry(value) if generation == 0 => match self.has(&value)? {
+                    true => return Ok(Lookup::Entry(value)),
+                    false => found = Lookup::Damaged("the file with its result is lost"),
+                },
                 Lookup::Entry(value) if self.uplink(key)? => return Ok(Lookup::Entry(value)),
-                Lookup::Damaged => found = Lookup::Damaged,
+                Lookup::Damaged(why) => found = Lookup::Damaged(why),
                 Lookup::Entry(_) | Lookup::Absent => {}
             }
         }
@@ -94,7 +103,7 @@ impl TargetCache {
         let unreadable = || Error::Refused { path: key.to_owned(), reason: "it cannot be read back".into() };
         let references = (self.read)(text.as_bytes()).ok_or_else(unreadable)?;
         for object in &references.objects {
-            if !self.store.contains(&object.digest.hash, object.object_type)? {
+            if !self.has(object)? {
                 return Err(Error::Missing(*object));
             }
         }
@@ -133,7 +142,7 @@ impl TargetCache {
                     None => false,
                 },
                 Lookup::Absent => true,
-                Lookup::Damaged => false,
+                Lookup::Damaged(_) => false,
             };
             if !is_complete {
                 has_removed = true;
@@ -170,20 +179,24 @@ impl TargetCache {
         let text = match at(dir, &place(key)).open_of_mount().and_then(|mut file| file.read_all()) {
             Ok(text) => text,
             Err(error) if error.is_absent() => return Ok(Lookup::Absent),
-            Err(error) if error.is_other_kind() => return Ok(Lookup::Damaged),
+            Err(error) if error.is_other_kind() => return Ok(NO_ENTRY),
             Err(error) => return Err(error.into()),
         };
         let value = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<ObjectInfo>().ok());
-        Ok(value.filter(|value| value.object_type == ObjectType::File).map_or(Lookup::Damaged, Lookup::Entry))
+        Ok(value.filter(|value| value.object_type == ObjectType::File).map_or(NO_ENTRY, Lookup::Entry))
     }
 
     fn references(&self, value: &ObjectInfo) -> Result<Option<References>> {
         Ok(self.text(value)?.and_then(|text| (self.read)(&text)))
     }
 
+    fn has(&self, object: &ObjectInfo) -> Result<bool> {
+        self.store.contains(&object.digest.hash, object.object_type)
+    }
+
     fn has_all(&self, objects: &[ObjectInfo]) -> Result<bool> {
         for object in objects {
-            if !self.store.contains(&object.digest.hash, object.object_type)? {
+            if !self.has(object)? {
                 return Ok(false);
             }
         }
@@ -244,6 +257,33 @@ impl TargetCache {
             }
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// All entries of the youngest generation, in all shards, by the paths below its directory of them; with what
+    /// distinguishes each from one that replaces it.
+    ///
+    /// # Errors
+    /// The build root cannot be read.
+    pub fn target_cache_entries(&self) -> Result<BTreeMap<PathBuf, Identity>> {
+        let layout = self.hash_function().layout_name();
+        let path = format!("{}/{layout}/tc", generation(0));
+        let mut entries = BTreeMap::new();
+        let Some(top) = if_exists(self.layout().protocol().sub(&path, Links::Refused))? else {
+            return Ok(entries);
+        };
+        let mut pending = vec![(PathBuf::new(), top)];
+        while let Some((path, dir)) = pending.pop() {
+            for (name, kind) in dir.list()? {
+                let (path, at) = (path.join(&name), dir.at(&name));
+                match kind {
+                    FileKind::Directory => pending.extend(if_exists(at.open_dir())?.map(|dir| (path, dir))),
+                    _ => entries.extend(if_exists(at.lstat())?.map(|stat| (path, stat.identity()))),
+                }
+            }
+        }
+        Ok(entries)
     }
 }
 

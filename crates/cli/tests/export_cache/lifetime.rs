@@ -117,11 +117,8 @@ fn a_damaged_entry_is_a_miss_with_a_warning_and_written_again() {
         fs::remove_file(&spoilt).unwrap();
         fs::write(&spoilt, damage).unwrap();
         let again = project.run(&taut(), &["build", "all"]).exits(0);
-        let why = if spoil_value {
-            "the file with its result is lost or damaged"
-        } else {
-            "its file names no result"
-        };
+        let why =
+            if spoil_value { "the file with its result is damaged" } else { "its file names no result" };
         let warning = format!(
             "warning: the cached result of export target '@lib//:high exported' cannot be used, so it is built again: {why}"
         );
