@@ -270,8 +270,10 @@ fn parse(text: &[u8]) -> Result<Document, Wrong> {
 /// # Errors
 /// It is no entry.
 pub fn entry_references(text: &[u8]) -> Result<(Vec<ObjectInfo>, Vec<Hash>), String> {
-    let document = parse(text)?;
-    let root = document.root();
+    references(parse(text)?.root())
+}
+
+fn references(root: Json<'_>) -> Result<(Vec<ObjectInfo>, Vec<Hash>), Wrong> {
     let mut objects = Vec::new();
     for part in ["artifacts", "runfiles"] {
         for (_, json) in field(root, part)?.entries() {
@@ -423,6 +425,8 @@ impl<'d> Values<'d> {
 pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     let document = parse(text)?;
     let root = document.root();
+    // So what can be read can be kept, too.
+    references(root)?;
     let (artifacts, runfiles) = (stage(field(root, "artifacts")?)?, stage(field(root, "runfiles")?)?);
     let provides = field(root, "provides")?;
     let mut listed = HashMap::new();

@@ -100,10 +100,21 @@ pub struct CacheEntry {
 /// Looks up entries of the target-level cache.
 pub struct CacheEntryRule(pub Arc<dyn TargetCache>);
 
+/// No text has this hash: SHA-256 is never zero in practice.
+fn absent() -> Hash {
+    Hash::from(0)
+}
+
+impl CacheEntryRule {
+    /// Whether this is the hash of a lookup that found nothing.
+    pub fn is_absent(hash: Hash) -> bool {
+        hash == absent()
+    }
+}
+
 fn hash_of(entry: Option<&ObjectInfo>) -> Hash {
     match entry {
-        // No text has this hash: SHA-256 is never zero in practice.
-        None => Hash::from(0),
+        None => absent(),
         Some(object) => Hash(Id::of(object.to_string()).0),
     }
 }

@@ -60,9 +60,17 @@ impl Session {
         if !self.writes_exports || !self.exports.is_there() || analysed.exports.uncached == 0 {
             return added;
         }
-        for addition in self.additions(analysed) {
+        // Whether entries are there that were implied so far.
+        let mut are_there: HashMap<Hash, bool> = HashMap::new();
+        for mut addition in self.additions(analysed) {
             added.targets += 1;
-            match self.add(&addition) {
+            let own = addition.key.0.hash;
+            // An entry that was lost below one that is there is not analysed again for this: it is not implied, either.
+            let mut is_there = |key: &Hash| *are_there.entry(*key).or_insert_with(|| self.exports.has(key));
+            Rc::make_mut(&mut addition.implied).retain(|key| *key == own || is_there(key));
+            let result = self.add(&addition);
+            are_there.insert(own, result.is_ok());
+            match result {
                 Ok(()) => self.new_entries.lock().unwrap_or_else(PoisonError::into_inner).push(addition.key),
                 Err(why) => added.problems.push(EntryProblem { key: addition.key, why }),
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use taut_analysis::{CacheKey, NoTargetCache, TargetCache, entry_references};
-use taut_digest::ObjectInfo;
+use taut_digest::{Hash, ObjectInfo};
 use taut_store::{Lookup, References, Store};
 use taut_value::JsonWriter;
 
@@ -84,6 +84,12 @@ impl ExportCache {
     /// Whether there is one.
     pub(crate) fn is_there(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether there is an entry under a key.
+    pub(crate) fn has(&self, key: &Hash) -> bool {
+        let lookup = |stored: &Arc<Stored>| stored.cache.lookup(key);
+        self.0.as_ref().is_some_and(|stored| matches!(lookup(stored), Ok(Lookup::Entry(_))))
     }
 
     /// Adds an entry: the text of its key, and its own.

@@ -270,6 +270,33 @@ fn an_entry_needs_those_that_it_implies() {
     assert!(is_hit(&project.build()));
 }
 
+/// One that is lost below a hit does not keep what is above from being cached.
+#[test]
+fn an_entry_can_be_added_above_one_that_is_lost() {
+    let project = project();
+    let key = key_of_high(&project.build());
+    let entries = project.stored("tc");
+    for (name, text) in [("low", "low exported"), ("above", "high exported")] {
+        // A target of the main repository's own above the hit, in a repository that is pinned, too.
+        let targets = format!(
+            r#"{{"t": {{"type": "r", "name": ["{name}"], "deps": [["@", "lib", "", "{text}"]]}}, "e": {{"type": "export", "target": "t"}}}}"#
+        );
+        let (lib, above) = (project.tree(LIB), project.tree(&[("TARGETS", &targets)]));
+        project.configure(&[
+            ("lib", json!({"workspace_root": project.root(&lib)})),
+            ("above", json!({"workspace_root": project.root(&above), "bindings": {"lib": "lib"}})),
+        ]);
+        project
+            .workspace
+            .file("TARGETS", r#"{"all": {"type": "install", "dirs": [[["@", "above", "", "e"], "e"]]}}"#);
+        let low = entries.iter().find(|(other, _)| **other != key).unwrap().1;
+        fs::remove_file(low).ok();
+        let built = project.build();
+        assert!(built.stderr.contains("Backing up") && !built.stderr.contains("WARN"), "{}", built.stderr);
+        assert!(is_hit(&project.build()));
+    }
+}
+
 #[test]
 fn analysis_looks_up_and_writes_nothing() {
     let project = project();
@@ -311,6 +338,39 @@ fn strategies_and_build_roots_that_cannot_be_written_to() {
     let refused = project.run(&taut(), &["build", "all"]).exits(0);
     let warnings = refused.stderr.lines().filter(|line| line.contains("cannot be cached")).count();
     assert_eq!(warnings, 2, "{}", refused.stderr);
+}
+
+/// What earlier calls recorded agrees with what is found without it, also where a call adds entries; and the reason why a
+/// target was analysed again is that its entry is there now.
+#[test]
+fn records_agree_with_the_cache_and_explain_it() {
+    let project = project();
+    let checked = |words: &[&str]| {
+        let ran = project.run(&taut(), &[words, &["--check-traces", "all"]].concat()).exits(0);
+        assert!(ran.stderr.contains("Cache check passed."), "{}", ran.stderr);
+    };
+    let explained = |what: &str| {
+        let words = ["explain", "--local-build-root"];
+        let mut command = taut().command(&project.workspace.root());
+        command.args(words).arg(project.workspace.build_root()).args(["-C", "repos.json", what]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    project.run(&taut(), &["build", "all"]).exits(0);
+    let first = explained("@lib//:low");
+    assert!(first.contains("Target @lib//:low was analysed for the first time"), "{first}");
+    project.run(&taut(), &["build", "all"]).exits(0);
+    let second = explained("all");
+    let reason = "since target-level cache entry ";
+    assert!(second.contains("since target '@lib//:high exported' came out differently"), "{second}");
+    assert!(second.contains(reason) && second.contains(" changed: absent before, now there"), "{second}");
+    checked(&["build"]);
+    checked(&["analyse", "--dump-graph", "graph", "--dump-targets", "-"]);
+    fs::remove_dir_all(project.store(0, "tc")).unwrap();
+    checked(&["build"]);
+    project.workspace.file("own.txt", "another\n");
+    checked(&["install", "-o", "out"]);
+    let what_if = project.run(&taut(), &["what-if", "own.txt"]);
+    assert!(what_if.stdout.contains("run at most 1 of 1 action"), "{}", what_if.stdout);
 }
 
 /// What is exported is built, whatever of it is requested; but only where it is to be cached.

@@ -129,7 +129,8 @@ impl Subject {
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
         }
         if let Some(key) = key.downcast::<CacheKey>() {
-            return Subject::Other(format!("cached result {}", key.object()).into());
+            let hash = key.0.hash.to_hex();
+            return Subject::Other(format!("target-level cache entry {}", &hash[..ID_PREFIX_DIGITS]).into());
         }
         if let Some(RepositoryName(name)) = key.downcast::<RepositoryName>() {
             return Subject::Other(format!("content of repository {}", quoted(name)).into());
