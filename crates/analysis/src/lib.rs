@@ -52,10 +52,23 @@ pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
-pub use source::{NO_SOURCE, OUTSIDE, notices_entry};
+pub use source::{DEFINES, NO_SOURCE, OUTSIDE, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
 pub use target_cache::{CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text};
 pub use workspace::{Workspace, module_file};
+
+/// Drops the values of analysis from memory, when it is over: execution needs none of them. What a message needs
+/// nevertheless is decoded, or computed again.
+pub fn release(build: &taut_engine::Build) {
+    build.release_values::<TargetRule>();
+    build.release_values::<CacheEntryRule>();
+    build.release_values::<ModuleRule>();
+    build.release_part_values::<EntryPart>();
+    build.release_values::<rules::ExpressionRule>();
+    build.release_values::<rules::RuleRule>();
+    build.release_values::<taut_repos::DirRule>();
+    build.release_values::<taut_repos::FileRule>();
+}
 
 /// Adds the rules of this crate to an engine. Results of export targets are looked up in `cache`.
 pub fn register(

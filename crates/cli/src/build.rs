@@ -112,6 +112,7 @@ impl Call<'_> {
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let messages = voice::of(log).build(self.of(&store));
+        interruption.report_by(&messages);
         let progress = Arc::new(Progress::default());
         let sink_of_messages: Arc<dyn Sink> = messages.clone();
         let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
@@ -137,12 +138,12 @@ impl Call<'_> {
             messages: messages.clone(),
             progress,
             display,
-            interruption,
+            interruption: interruption.clone(),
             rerun,
             is_timed,
         });
         if let Err(Exit::Signal(_)) = done {
-            messages.interrupted();
+            interruption.report();
         }
         done
     }

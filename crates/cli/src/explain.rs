@@ -41,7 +41,7 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         )));
     }
     let store = Store::open(&root, HashFunction::GitSha1)
-        .map_err(|error| unusable(format!("Cannot use build root {}: {error}", root.display())))?;
+        .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &request.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };

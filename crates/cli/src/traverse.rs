@@ -94,6 +94,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         time_limit: time_limit(&o.execution),
         begin: log.begin(),
     });
+    interruption.report_by(&messages);
     messages.requested(&repositories, format!("graph {label}"));
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
@@ -113,7 +114,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let built = session.build(&wanted);
     drop(display);
     messages.executed(&*graph);
-    interruption.check().inspect_err(|_| messages.interrupted())?;
+    interruption.check().inspect_err(|_| interruption.report())?;
     let built = match built {
         Ok(built) => built,
         Err(failure) => {

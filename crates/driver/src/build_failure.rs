@@ -71,6 +71,17 @@ impl BuildFailure {
         failure
     }
 
+    /// Adds the failure that stopped the build, unless its cause is there already. A source that cannot be stored, say,
+    /// is found while the leaves of an earlier run are compared: what would have reported it is cancelled.
+    pub(crate) fn add_first(&mut self, fail: &Fail) {
+        if let Some(ExecutionFailure { cause, action }) = fail.downcast_ref::<ExecutionFailure>()
+            && self.unbuilt.iter().all(|unbuilt| unbuilt.cause != *cause)
+        {
+            let actions = action.clone().into_iter().collect();
+            self.unbuilt.push(Unbuilt { cause: cause.clone(), actions, paths: Vec::new() });
+        }
+    }
+
     /// Whether something was not defined: the description changed after it was analysed, or a graph is not complete.
     pub fn is_undefined(&self) -> bool {
         self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_undefined())

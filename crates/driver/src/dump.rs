@@ -310,6 +310,7 @@ fn objects_only(compact: &str) -> String {
             ']' => lists -= 1,
             '}' if lists == 0 => {
                 indent -= 2;
+                // The line that was begun for a first entry is taken back if there is none.
                 let kept = text.trim_end_matches(' ').len();
                 let empty = text[..kept].ends_with("{\n");
                 if empty {

@@ -69,7 +69,9 @@ pub use rounds::{Done, Recheck};
 pub use run::{BuildPass, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
-pub use taut_analysis::{AnalysedTarget, CacheKey, ConfiguredTarget, Export, NO_MODULE, NO_SOURCE, OUTSIDE};
+pub use taut_analysis::{
+    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
+};
 pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
 pub use taut_expr::json_to_value;

@@ -132,6 +132,7 @@ impl Session {
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> taut_store::Result<Session> {
+        // At once, not on demand: a graph from a file is used by one call.
         for blob in &graph.blobs {
             store.put_blob(blob.as_bytes(), false)?;
         }
@@ -237,6 +238,11 @@ impl Session {
         analyse_all(&self.build, request)
     }
 
+    /// Drops from memory what only analysis needs.
+    pub(crate) fn release_analysis(&self) {
+        taut_analysis::release(&self.build);
+    }
+
     /// Builds what a request asks for.
     ///
     /// # Errors
@@ -274,6 +280,9 @@ impl Session {
                 _ => (*path, None, fail),
             });
             let mut failure = BuildFailure::of(failed);
+            if let Some(first) = self.build.first_failure() {
+                failure.add_first(&first);
+            }
             if self.execution.stop.is_interrupted() {
                 // Whatever is not settled yet is cancelled, so this runs nothing.
                 let is_done = |id: &&Id| self.build.get::<ActionRule>(ActionKey(**id)).is_ok();

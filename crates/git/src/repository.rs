@@ -151,6 +151,8 @@ impl Repository {
 
     /// Runs `read` with a handle that no other thread uses.
     fn with_handle<T>(&self, read: impl FnOnce(&Handle) -> T) -> Result<T> {
+        // A handle has caches of its own and serves one thread at a time: there are as many as threads that read at
+        // once.
         let idle = lock(&self.idle).pop();
         let handle = match idle {
             Some(handle) => handle,

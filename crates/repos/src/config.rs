@@ -116,6 +116,7 @@ pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Erro
     let mut is_there = |path: PathBuf| match taut_sys::if_exists(Named::lstat(&path)) {
         Ok(found) => found.is_some(),
         Err(error) => {
+            // A marker further above may be found all the same.
             refused.get_or_insert(error);
             false
         }
@@ -239,6 +240,8 @@ impl RepoConfig {
             repositories
                 .insert(name.clone(), repository(name, *description, &overrides, *name == main, &places)?);
         }
+        // Repositories come in the order of their names, so roots have the same numbers in each call and in each
+        // checkout.
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));

@@ -383,7 +383,7 @@ impl<'r> Explainer<'r> {
         }
         if ids.len() > most {
             let hint = "name one as %ID to see it";
-            self.say(format!("And {} more actions; {hint}.", ids.len() - most));
+            self.say(format!("And {}; {hint}.", many(ids.len() - most, "more action")));
         }
     }
 }
