@@ -104,6 +104,7 @@ impl Call<'_> {
     fn run(&self, destination: &Destination<'_>) -> Result<Exit, Exit> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.common, &o.stores, &o.execution, log)?;
+        voice::of(log).write_strategy(o.results.target_cache_write_strategy.as_deref(), log);
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
@@ -207,6 +208,7 @@ impl Pass for RunningCall<'_> {
             None
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
@@ -276,6 +278,7 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.messages)?;
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
         self.messages.ended(&tainted, exit == Exit::FailedArtifacts);
         Ok(exit)

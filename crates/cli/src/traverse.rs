@@ -62,7 +62,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
         .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
-    let wanted = Wanted { artifacts, runfiles: Vec::new() };
+    let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {
         main: o.common.main.clone(),

@@ -49,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     text("object_id", 2000, text::object_id),
     text("command_line", 100, text::command_line),
     text("graph", 2000, text::graph),
+    text("cache_entry", 1000, text::cache_entry),
     text("event_log", 2000, text::event_log),
     text("repositories", 500, project::repositories),
     text("project", 150, project::project),

@@ -16,7 +16,7 @@ mod open_dirs;
 mod root;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
-pub use content_fixed::ContentFixed;
+pub use content_fixed::{ContentFixed, Obstacle};
 pub use directory::DirectoryRoot;
 pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
