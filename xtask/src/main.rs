@@ -9,6 +9,7 @@ mod apt;
 mod bench;
 mod cargo;
 mod ci;
+mod circles;
 mod demo;
 mod diff;
 mod fuzz;

@@ -1,10 +1,10 @@
-//! The rules of the project that a program can check: crate dependencies, file headers and lengths, where `unsafe` may
-//! be, banned words, licences.
+//! The rules of the project that a program can check: crate dependencies, circles of imports, file headers and
+//! lengths, where `unsafe` may be, banned words, licences.
 //!
 //! The table in `docs/ARCHITECTURE.md` is the only list of allowed dependencies; this compares it with the workspace,
 //! so that it is never out of date.
 
-use crate::{cargo, licences, words};
+use crate::{cargo, circles, licences, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,10 +37,12 @@ pub(crate) fn run() -> Result<()> {
     let table = table(&map)?;
     let all = cargo::metadata(true)?;
     let mut violations = directions(&table, &edges(&cargo::metadata(false)?)?);
-    for file in sources(&root)? {
+    let sources = sources(&root)?;
+    for file in &sources {
         let name = file.strip_prefix(&root)?.to_string_lossy().into_owned();
-        violations.extend(file_violations(&name, &fs::read_to_string(&file)?));
+        violations.extend(file_violations(&name, &fs::read_to_string(file)?));
     }
+    violations.extend(circles::violations(&root, &sources)?);
     violations.extend(words::violations(&root)?);
     violations.extend(licences::violations(&all)?);
     if violations.is_empty() {

@@ -4,7 +4,7 @@ use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
 use taut_store::Store;
 
-use crate::environment::{Name, build_root};
+use crate::environment::build_root;
 use crate::exit::Exit;
 use crate::interruption::Interruption;
 use crate::log::{Level, Log};
@@ -12,8 +12,8 @@ use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::settings::{analysis_options, log_limit};
-use crate::voice::Found;
-use crate::{dumps, findings, report, request};
+use crate::voice::{self, Found};
+use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
@@ -50,7 +50,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     };
     findings::report_warnings(&analysed, &request, log);
     findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
-    let mut target = log.voice().name_of_request(&request, log);
+    let mut target = voice::of(log).name_of_request(&request, log);
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
@@ -63,7 +63,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     let text = too_long
         .is_none()
         .then(|| report::result_of_target(&target, &result.artifacts, &result.provides, &result.runfiles));
-    log.voice().analysed(&found, text.as_deref(), log);
+    voice::of(log).analysed(&found, text.as_deref(), log);
     if let Some(why) = too_long {
         log.say(Level::Warn, format!("{why}; it is not shown."));
     }
@@ -71,7 +71,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         dumps::of_values(analysis, &target, &o.dumps, log)?;
         dumps::of_graphs(analysis, &o.graph, log)?;
     }
-    log.voice().tainted(&found.tainted(), log);
+    voice::of(log).tainted(&found.tainted(), log);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     analyser.forget();

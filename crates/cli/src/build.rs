@@ -13,7 +13,7 @@ use taut_value::{ActionDescription, NamedTarget, Str};
 use crate::{
     compare::Comparison,
     dumps,
-    environment::{Name, build_root, build_root_option, is_address, open_store},
+    environment::{build_root, build_root_option, is_address, open_store},
     exit::Exit,
     findings,
     interruption::Interruption,
@@ -27,7 +27,8 @@ use crate::{
     request, rerun,
     results::{self, Delivery, Destination},
     settings::{analysis_options, build_options, log_limit, time_limit},
-    voice::{BuildContext, BuildMessages, Found},
+    tool_name::Name,
+    voice::{self, BuildContext, BuildMessages, Found},
 };
 
 /// Runs `build`.
@@ -109,7 +110,7 @@ impl Call<'_> {
         let first = Some(self.request()?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
-        let messages = log.voice().build(self.of(&store));
+        let messages = voice::of(log).build(self.of(&store));
         let progress = Arc::new(Progress::default());
         let sink_of_messages: Arc<dyn Sink> = messages.clone();
         let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
@@ -265,7 +266,8 @@ impl Pass for RunningCall<'_> {
         if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
             comparison.dump(path, log)?;
         }
-        self.messages.processed(results.actions, session.cache_hits(results.actions), comparison);
+        let compared = comparison.map(Comparison::figures);
+        self.messages.processed(results.actions, session.cache_hits(results.actions), compared.as_ref());
         if let Some(action) = &self.rerun {
             let limit = time_limit(&o.execution);
             return Ok(rerun::run(action, self.store, results, limit, log)?);
@@ -295,7 +297,7 @@ impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
         let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
         self.call.reporting.requested(&request);
-        let name = self.call.log.voice().name_of_request(&request, self.call.log);
+        let name = voice::of(self.call.log).name_of_request(&request, self.call.log);
         self.messages.requested(&request.repositories, name);
         Ok(request)
     }

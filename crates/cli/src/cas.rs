@@ -9,11 +9,12 @@ use taut_driver::cas::{
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_sys::{Named, canonical, if_exists};
 
-use crate::environment::{Name, build_root, open_store};
+use crate::environment::{build_root, open_store};
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
 use crate::standard_streams::print;
+use crate::tool_name::Name;
 use taut_syntax::{quoted, seen_from};
 
 /// `install-cas`: takes an object out of the store.

@@ -21,12 +21,13 @@ use taut_sys::{
 };
 
 use crate::{
-    environment::{Name, open_store},
+    environment::open_store,
     exit::Exit,
     log::{Level, Log},
     options, request,
     retry::LOST_OBJECTS,
     standard_streams::{eprint_text, print},
+    tool_name::Name,
     voice::differs_each_time,
 };
 

@@ -18,7 +18,7 @@ use crate::{
     log::Log,
     report::object,
     text_file,
-    voice::{Flaky, count},
+    voice::{self, Compared, Flaky},
 };
 
 /// Collects the results of comparisons.
@@ -50,39 +50,15 @@ impl Comparison {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The result of the comparison, in figures.
-    pub(crate) fn figures(&self) -> String {
+    /// The result of the comparison.
+    pub(crate) fn figures(&self) -> Compared {
         let found = self.found();
-        let mut parts = Vec::new();
-        if found.compared > 0 || found.misses.is_empty() {
-            let compared =
-                format!("{} run again and compared with the cache", count(found.compared, "action"));
-            parts.push(match (found.flaky.len(), found.flaky_and_tainted) {
-                (0, _) => format!("{compared}, none differs"),
-                (flaky, 0) => format!("{compared}, {flaky} gave another result"),
-                (flaky, tainted) => {
-                    format!("{compared}, {flaky} gave another result ({tainted} of them tainted)")
-                }
-            });
+        Compared {
+            compared: found.compared,
+            flaky: found.flaky.len(),
+            flaky_and_tainted: found.flaky_and_tainted,
+            misses: found.misses.len(),
         }
-        if !found.misses.is_empty() {
-            parts.push(format!("{} run that the cache did not know", count(found.misses.len(), "action")));
-        }
-        parts.join("; ")
-    }
-
-    /// The reference's summary.
-    pub(crate) fn summary(&self) -> String {
-        let found = self.found();
-        let mut text = format!("{} actions compared with cache", found.compared);
-        if !found.flaky.is_empty() {
-            let (flaky, tainted) = (found.flaky.len(), found.flaky_and_tainted);
-            text.push_str(&format!(", {flaky} flaky actions found ({tainted} of which tainted)"));
-        }
-        if !found.misses.is_empty() {
-            text.push_str(&format!(", no cache entry found for {} actions", found.misses.len()));
-        }
-        text + "."
     }
 
     /// Writes what was found to a file, as JSON.
@@ -139,6 +115,6 @@ impl Comparison {
         found.flaky_and_tainted += usize::from(is_tainted);
         found.flaky.insert(*id, differing);
         drop(found);
-        self.log.voice().flaky(&Flaky { id, action, is_tainted, outputs }, &self.log);
+        voice::of(&self.log).flaky(&Flaky { id, action, is_tainted, outputs }, &self.log);
     }
 }

@@ -9,7 +9,7 @@ use taut_store::Store;
 use taut_syntax::seen_from;
 
 use crate::{
-    environment::{Name, build_root, build_root_exists},
+    environment::{build_root, build_root_exists},
     exit::Exit,
     log::{Level, Log},
     options::{Describe, Execution},
@@ -18,6 +18,7 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
+    tool_name::Name,
 };
 
 /// Runs `describe`.

@@ -7,7 +7,7 @@ use taut_syntax::Sources;
 use taut_sys::Named;
 
 use crate::diagnostics_file::diagnostic_as_json;
-use crate::log::{Level, Log};
+use crate::log::{Level, Log, layout};
 
 /// A text that is in no file, for example a word of the command line, by the name that diagnostics
 /// have for it.
@@ -75,7 +75,8 @@ pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Lev
             log.say_of_files(level, message.text);
         }
     } else {
-        let mut colored = renderer(&text, log.color(), log);
+        let columns = log.width().saturating_sub(layout::INDENT);
+        let mut colored = renderer(&text, log.color(), log).for_columns(columns);
         for group in Group::all(diagnostics) {
             log.say_of_files(level, colored.render_group(&group));
         }

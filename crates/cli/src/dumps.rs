@@ -7,7 +7,7 @@ use taut_driver::Analysis;
 use crate::{
     exit::Exit,
     log::{Level, Log},
-    options, report, text_file,
+    options, report, text_file, voice,
 };
 
 /// Writes the dumps of values. `target`: the target that was analysed, as messages name it.
@@ -96,7 +96,8 @@ pub(crate) fn of_values(
         || analysis.dump_nodes(),
     )?;
     if let Some(path) = &d.dump_targets_graph {
-        log.voice().dumping(&format!("Dumping graph of configured-targets to file {}.", path.display()), log);
+        voice::of(log)
+            .dumping(&format!("Dumping graph of configured-targets to file {}.", path.display()), log);
         text_file::write(path, &analysis.dump_targets_graph(), log)?;
     }
     Ok(())
@@ -114,7 +115,7 @@ pub(crate) fn of_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) -> R
     // As in the reference, `-` is a file like any other here.
     for (paths, with_origins) in [(&o.dump_graph, true), (&o.dump_plain_graph, false)] {
         for path in paths {
-            log.voice().dumping(&format!("Dumping action graph to file {}.", path.display()), log);
+            voice::of(log).dumping(&format!("Dumping action graph to file {}.", path.display()), log);
             text_file::write(path, &analysis.graph().to_json(with_origins), log)?;
         }
     }

@@ -1,39 +1,13 @@
-//! What a call takes from its environment: its name, the user's directories.
+//! What a call takes from its environment: the build root and its store.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::log::{Level, Log};
 use crate::options::Stores;
 use crate::reproduce::quoted;
+use crate::tool_name::Name;
 use taut_digest::HashFunction;
 use taut_store::Store;
-
-/// The name by which the tool was called. It decides the command line, texts and defaults, never results.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Name {
-    /// `taut`.
-    Taut,
-    /// `just`, the reference.
-    Just,
-}
-
-impl Name {
-    /// The name for the first word of a call.
-    pub(crate) fn of_call(word: Option<&OsString>) -> Name {
-        match word.and_then(|word| Path::new(word).file_name()) {
-            Some(name) if name == "just" => Name::Just,
-            _ => Name::Taut,
-        }
-    }
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Name::Taut => "taut",
-            Name::Just => "just",
-        }
-    }
-}
 
 /// The build root: the one given, else the name's place in the user's cache directory.
 pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String> {
@@ -104,19 +78,6 @@ pub(crate) fn is_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_part_of_the_first_word_is_the_name() {
-        for (word, name) in [
-            ("just", Name::Just),
-            ("/usr/bin/just", Name::Just),
-            ("taut", Name::Taut),
-            ("just-mr", Name::Taut),
-        ] {
-            assert_eq!(Name::of_call(Some(&word.into())), name, "{word}");
-        }
-        assert_eq!(Name::of_call(None), Name::Taut);
-    }
 
     #[test]
     fn addresses_have_a_host_and_a_port() {

@@ -7,12 +7,13 @@ use taut_driver::{EventLogs, Question, Request, Traces, explain};
 use taut_store::Store;
 
 use crate::{
-    environment::{Name, build_root},
+    environment::build_root,
     exit::Exit,
     log::{Level, Log},
     options, request,
     settings::analysis_options,
     standard_streams::print,
+    tool_name::Name,
 };
 
 /// Runs `explain`.

@@ -10,7 +10,7 @@ use crate::{
     diagnostics::{Inline, only_collect, report, report_with},
     exit::Exit,
     log::{Level, Log},
-    options,
+    options, voice,
 };
 
 /// Reports the warnings of analysis.
@@ -78,11 +78,11 @@ pub(crate) fn turn_to_input(
     log: &Log,
 ) -> Result<Option<(String, Arc<ActionDescription>)>, Exit> {
     let Some(wanted) = &words.request_action_input else { return Ok(None) };
-    let wanted = log.voice().action_in_words(wanted);
+    let wanted = voice::of(log).action_in_words(wanted);
     let (name, action) = analysis.turn_to_input_of(&wanted).map_err(|why| {
-        log.say(Level::Error, log.voice().no_action(&why));
+        log.say(Level::Error, voice::of(log).no_action(&why));
         Exit::AnalysisFailure
     })?;
-    log.voice().turned_to_input(&name, log);
+    voice::of(log).turned_to_input(&name, log);
     Ok(Some((name, action)))
 }

@@ -32,6 +32,7 @@ mod retry;
 mod settings;
 mod standard_streams;
 mod text_file;
+mod tool_name;
 mod traverse;
 mod typed_target;
 mod version;
@@ -42,17 +43,17 @@ mod what_if;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use environment::Name;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
 use standard_streams::{eprint_error, eprint_text, print};
 pub use taut_driver::{helper_main_if_requested, raise_open_file_limit};
+use tool_name::Name;
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
     let name = Name::of_call(words.first());
-    voice::set_current(name);
+    name.set_current();
     if name == Name::Taut && words.len() == 2 && words[1] == "--version" {
         return print(version::line().as_bytes()).code();
     }
@@ -116,7 +117,7 @@ fn dispatch(name: Name, command: Command) -> Exit {
 }
 
 fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Exit) -> Exit {
-    match Log::open(options, voice::of(name)) {
+    match Log::open(options, name) {
         Ok(log) => {
             let log = Arc::new(log);
             let exit = go(&log);

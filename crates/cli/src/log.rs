@@ -4,7 +4,11 @@
 //! which another program may read. Colour is a property of standard error alone. An error while a message is written never
 //! fails a build.
 
+mod escapes;
+pub(crate) mod layout;
+mod level;
 mod pieces;
+mod target_names;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -18,57 +22,12 @@ use taut_driver::{Request, RootTexts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 
-use crate::{
-    diagnostics_file, options,
-    voice::{Escapes, Names, Voice, plain},
-};
+use crate::{diagnostics_file, options, tool_name::Name};
 
-/// How important a message is; the number is what `--log-limit` compares with.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Level {
-    /// Why there is no result.
-    Error,
-    /// What is probably not wanted.
-    Warn,
-    /// What happened.
-    Info,
-    /// How far it is.
-    Progress,
-    /// What it cost.
-    Performance,
-    /// For the analysis of a problem: commands, figures.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl Level {
-    const ALL: [Level; 7] = [
-        Level::Error,
-        Level::Warn,
-        Level::Info,
-        Level::Progress,
-        Level::Performance,
-        Level::Debug,
-        Level::Trace,
-    ];
-
-    pub(crate) fn from_number(number: u64) -> Level {
-        Level::ALL[number.min(6) as usize]
-    }
-
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Level::Error => "ERROR",
-            Level::Warn => "WARN",
-            Level::Info => "INFO",
-            Level::Progress => "PROG",
-            Level::Performance => "PERF",
-            Level::Debug => "DEBUG",
-            Level::Trace => "TRACE",
-        }
-    }
-}
+pub(crate) use escapes::{Escapes, plain};
+pub(crate) use layout::Layout;
+pub use level::Level;
+pub(crate) use target_names::Names;
 
 /// A message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,7 +42,9 @@ pub struct Message {
 
 /// Where messages go.
 pub struct Log {
-    voice: &'static dyn Voice,
+    /// The name by which the tool was called.
+    tool: Name,
+    layout: &'static dyn Layout,
     names: Names,
     /// When the call began.
     begin: Instant,
@@ -110,7 +71,7 @@ impl Log {
     /// # Errors
     ///
     /// A text that names the log file which cannot be written.
-    pub(crate) fn open(options: &options::Log, voice: &'static dyn Voice) -> Result<Log, String> {
+    pub(crate) fn open(options: &options::Log, tool: Name) -> Result<Log, String> {
         let (limit, console_limit) = limits(options);
         let mut files = Vec::new();
         for path in &options.log_file {
@@ -127,7 +88,8 @@ impl Log {
             _ => wants_color(|name| std::env::var(name).ok(), terminal),
         };
         Ok(Log {
-            voice,
+            tool,
+            layout: layout::of(tool),
             names: Names::default(),
             begin: Instant::now(),
             limit,
@@ -143,9 +105,9 @@ impl Log {
         })
     }
 
-    /// The texts of this call.
-    pub(crate) fn voice(&self) -> &'static dyn Voice {
-        self.voice
+    /// The name by which the tool was called.
+    pub(crate) fn tool(&self) -> Name {
+        self.tool
     }
 
     /// How messages name targets.
@@ -210,7 +172,7 @@ impl Log {
 
     /// Whether texts are as the reference has them: the call is under its name.
     pub fn is_as_reference(&self) -> bool {
-        self.voice.is_reference()
+        self.tool == Name::Just
     }
 
     /// Whether diagnostics on standard error may be coloured.
@@ -296,7 +258,7 @@ impl Log {
             record.push(Message { level, name: name.map(str::to_owned), text: text.to_owned() });
         }
         if level <= self.console_limit {
-            let lines = self.voice.layout(level, name, &shown, self.color);
+            let lines = self.layout.layout(level, name, &shown, self.color);
             let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
             let lines = erasure(&shown) + &lines + &below;
@@ -318,7 +280,7 @@ impl Log {
 
     /// A text as the terminal gets it, and as files do.
     fn filtered<'t>(&self, text: &'t str) -> (Cow<'t, str>, Cow<'t, str>) {
-        if !self.voice.filters_escapes() {
+        if !self.layout.filters_escapes() {
             return (text.into(), text.into());
         }
         let plain = plain(text);

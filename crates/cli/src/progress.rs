@@ -18,7 +18,7 @@ use taut_value::Id;
 
 use crate::{
     log::{Level, Log},
-    voice::Names,
+    voice::{self, Open, Snapshot},
 };
 
 /// When the live display appears, and how often it is drawn.
@@ -53,42 +53,6 @@ struct State {
     closed: HashSet<Id>,
     /// The largest number of processes that ran at the same time.
     max_running: usize,
-}
-
-/// An action that has begun.
-pub(crate) struct Open {
-    pub(crate) id: Id,
-    pub(crate) origin: Option<Origin>,
-    /// Its first output.
-    pub(crate) output: String,
-    /// Since when its process runs.
-    pub(crate) runs_since: Option<Instant>,
-}
-
-/// How far a build is.
-pub(crate) struct Snapshot<'s> {
-    /// How many actions there are.
-    pub(crate) total: usize,
-    /// How many of them are to be done, estimated from earlier calls.
-    pub(crate) to_do: Option<usize>,
-    pub(crate) cached: usize,
-    /// How many were run, failed ones included.
-    pub(crate) run: usize,
-    pub(crate) failed: usize,
-    pub(crate) open: &'s BTreeMap<u64, Open>,
-    pub(crate) since: Instant,
-    pub(crate) at: Instant,
-    /// How long it will take from now on, if enough is known.
-    pub(crate) left: Option<Duration>,
-    /// How many rows the display may have.
-    pub(crate) rows: usize,
-    pub(crate) names: &'s Names,
-}
-
-impl Snapshot<'_> {
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.at.saturating_duration_since(self.since)
-    }
 }
 
 /// An estimate of the remaining work, from the records of earlier calls.
@@ -243,7 +207,7 @@ impl Drop for Display {
 fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: Option<ReadTimings>) {
     let begin = Instant::now();
     let live = log.is_live();
-    let (first_line, growth) = log.voice().progress_pace();
+    let (first_line, growth) = voice::of(log).progress_pace();
     let mut interval = first_line;
     let mut due = begin + if live { FIRST_FRAME } else { first_line };
     let mut timings = Timings::default();
@@ -271,12 +235,12 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
         }
         let snapshot = state.snapshot(begin, now, estimate, log);
         if live {
-            let frame = log.voice().progress_frame(&snapshot);
+            let frame = voice::of(log).progress_frame(&snapshot);
             drop(state);
             log.show(&frame);
             due = now + FRAME_INTERVAL;
         } else {
-            let line = log.voice().progress_line(&snapshot);
+            let line = voice::of(log).progress_line(&snapshot);
             drop(state);
             log.say(Level::Progress, line);
             interval = interval.mul_f64(growth);
@@ -289,7 +253,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{environment::Name, options, voice};
+    use crate::{options, tool_name::Name};
     use taut_driver::{ActionOutcome, event::Finished};
     use taut_value::{ActionDescription, EntityName, Map, NamedTarget, Value};
 
@@ -320,7 +284,7 @@ mod tests {
     }
 
     fn log(name: Name) -> Log {
-        Log::open(&options::Log::default(), voice::of(name)).unwrap()
+        Log::open(&options::Log::default(), name).unwrap()
     }
 
     fn of_target(progress: &Progress, actions: usize) {
@@ -336,7 +300,7 @@ mod tests {
         let now = Instant::now();
         let line = || {
             let state = progress.state();
-            log.voice().progress_line(&state.snapshot(now, now, Estimate::default(), &log))
+            voice::of(&log).progress_line(&state.snapshot(now, now, Estimate::default(), &log))
         };
         of_target(&progress, 3);
         assert_eq!(line(), "[  0%] 0 cached, 0 run, 0 processing.");
@@ -360,7 +324,7 @@ mod tests {
         let frame = |name| {
             let (log, state) = (log(name), progress.state());
             let snapshot = state.snapshot(now, now + Duration::from_secs(75), Estimate::default(), &log);
-            log.voice().progress_frame(&Snapshot { rows: 24, ..snapshot })
+            voice::of(&log).progress_frame(&Snapshot { rows: 24, ..snapshot })
         };
         let just = frame(Name::Just);
         assert_eq!(just[0], "[100%] 0 cached, 0 run, 9 running, 1 waiting, 1:15");
@@ -383,7 +347,7 @@ mod tests {
         let state = progress.state();
         let estimate = Estimate { to_do: Some(2), left: Some(Duration::from_secs(90)) };
         let snapshot = state.snapshot(now, now + Duration::from_secs(15), estimate, &log);
-        let line = log.voice().progress_line(&snapshot);
+        let line = voice::of(&log).progress_line(&snapshot);
         let expected = "[1/2] 1 running, 1 from cache, 0:15, about 1:30 left; longest: :t d/out (14 s)";
         assert_eq!(line.replace("(15 s)", "(14 s)"), expected);
     }

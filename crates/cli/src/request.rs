@@ -11,6 +11,7 @@ use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::text_file;
 use crate::typed_target;
+use crate::voice;
 use taut_syntax::quoted;
 
 /// Makes the request, or reports why there is none.
@@ -24,7 +25,7 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
         log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
     }
     let request = quiet_request(common, analysis, log)?;
-    log.voice().requested(&request, log);
+    voice::of(log).requested(&request, log);
     if let Some(path) = &analysis.serve_errors_log {
         // No target is served by another machine, so there are no errors of that.
         text_file::write(path, "[]\n", log)?;

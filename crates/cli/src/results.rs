@@ -16,7 +16,7 @@ use crate::{
     report::{self, Built},
     standard_streams::print,
     text_file,
-    voice::{BuildMessages, Delivered},
+    voice::{self, BuildMessages, Delivered},
 };
 
 /// Where artifacts go.
@@ -145,7 +145,7 @@ pub(crate) fn put(
     let Installed { written, removed, kept } = install(store, objects, &directory, owner, prune)
         .map_err(|error| undelivered(&error, format!("Cannot install: {error}"), store, results, log))?;
     if !removed.is_empty() {
-        log.voice().removed(&removed, log);
+        voice::of(log).removed(&removed, log);
     }
     for path in kept {
         log.say(
@@ -170,18 +170,18 @@ fn print_requested(
         (None, true) => match &results.artifacts[..] {
             [(path, _)] => path.to_string(),
             _ => {
-                log.voice().not_one_artifact(results, log);
+                voice::of(log).not_one_artifact(results, log);
                 return Ok(());
             }
         },
         (None, false) => return Ok(()),
     };
     let Some(Located { found: Found { object, ends }, from }) = find(store, results, &wanted) else {
-        log.voice().not_in_result(&wanted, results, log);
+        voice::of(log).not_in_result(&wanted, results, log);
         return Ok(());
     };
     if let Some((artifact, way)) = from {
-        log.voice().within_artifact(&wanted, &artifact, &way, log);
+        voice::of(log).within_artifact(&wanted, &artifact, &way, log);
     }
     if let Some(text) = ends {
         log.say(Level::Warn, text);

@@ -2,7 +2,11 @@
 
 use std::io::Write as _;
 
-use crate::{exit::Exit, log::Level};
+use crate::{
+    exit::Exit,
+    log::{Level, layout},
+    tool_name::Name,
+};
 
 /// Writes requested data to standard output. That a reader closed it is no failure. Any
 /// other error is one, since the data is what the call was for.
@@ -19,7 +23,7 @@ pub(crate) fn print(bytes: &[u8]) -> Exit {
 
 /// Writes an error that no log takes to standard error.
 pub(crate) fn eprint_error(text: &str) {
-    eprint_text(&crate::voice::current().layout(Level::Error, None, text, false));
+    eprint_text(&layout::of(Name::current()).layout(Level::Error, None, text, false));
 }
 
 /// Writes a text that no log takes to standard error.

@@ -8,6 +8,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     standard_streams::print,
+    voice,
 };
 
 /// Writes a text to a file, to one of the name `-` as well, as the reference does.
@@ -55,6 +56,6 @@ pub(crate) fn announce_and_write(
 ) -> Result<(), Exit> {
     let Some(path) = path else { return Ok(()) };
     let announcement = if path.as_os_str() == "-" { before_stdout } else { before_file(path) };
-    log.voice().dumping(&announcement, log);
+    voice::of(log).dumping(&announcement, log);
     write_or_print(path, &text(), log)
 }

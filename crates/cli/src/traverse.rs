@@ -12,7 +12,7 @@ use taut_sys::Named;
 
 use crate::{
     diagnostics::report,
-    environment::{Name, build_root, build_root_option, open_store},
+    environment::{build_root, build_root_option, open_store},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -23,7 +23,8 @@ use crate::{
     request,
     results::{self, Delivery, Destination},
     settings::{build_options, time_limit},
-    voice::{BuildContext, Defined},
+    tool_name::Name,
+    voice::{self, BuildContext, Defined},
 };
 
 /// Runs `traverse`.
@@ -82,7 +83,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     reporting.requested_graph(&repositories);
     reporting.keep_in(&store);
-    let messages = log.voice().build(BuildContext {
+    let messages = voice::of(log).build(BuildContext {
         log,
         store: &store,
         build_root_option: build_root_option(&o.stores),

@@ -4,7 +4,7 @@
 //! what they need of that tool, so there it is the version whose command line taut takes, and the
 //! suffix names taut.
 
-use crate::environment::Name;
+use crate::tool_name::Name;
 
 /// The version of the reference whose language and command line taut has.
 const COMPATIBLE_WITH: &str = "1,6,5";

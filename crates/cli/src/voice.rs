@@ -2,13 +2,13 @@
 //!
 //! Under the name `just` every line is the reference's, since scripts look for these lines ([`just`]); under the name
 //! `taut` the texts are ours ([`taut`]). Both render the same events and figures; what a call does, standard output, dumps
-//! and exit codes do not depend on the voice. [`Voice`] has the texts of single steps and the layout of messages;
-//! [`BuildMessages`] has state: it renders the events of one build, and its steps.
+//! and exit codes do not depend on the voice. [`Voice`] has the texts of single steps; [`BuildMessages`]
+//! has state: it renders the events of one build, and its steps.
 
 use std::{
     borrow::Cow,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,62 +18,30 @@ use taut_driver::{
     event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
-use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
+use taut_value::{ActionDescription, EntityName, Id, Str, Value};
 
-use crate::{
-    compare::Comparison,
-    environment::Name,
-    log::{Level, Log},
-    progress::Snapshot,
-    report::Built,
-    reproduce::Reproduction,
-};
+use crate::{log::Log, report::Built, reproduce::Reproduction, tool_name::Name};
 
 mod command;
-mod escapes;
 mod figures;
 mod just;
+mod snapshot;
 mod taut;
 
-pub(crate) use escapes::{Escapes, plain};
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
+pub(crate) use snapshot::{Open, Snapshot};
 pub(crate) use taut::differs_each_time;
 
-/// The voice of the tool of this name.
-pub(crate) fn of(name: Name) -> &'static dyn Voice {
-    match name {
+/// The texts of the call that writes to this log.
+pub(crate) fn of(log: &Log) -> &'static dyn Voice {
+    match log.tool() {
         Name::Taut => &taut::Taut,
         Name::Just => &just::Just,
     }
 }
 
-/// The voice of this process, where there is no log yet: that of the name by which it was called.
-pub(crate) fn current() -> &'static dyn Voice {
-    *CURRENT.get().unwrap_or(&(&taut::Taut as &dyn Voice))
-}
-
-static CURRENT: OnceLock<&'static dyn Voice> = OnceLock::new();
-
-/// Sets the voice of this process.
-pub(crate) fn set_current(name: Name) {
-    // There is only one call in a process.
-    let _ = CURRENT.set(of(name));
-}
-
-/// Texts of single steps, and the layout of messages.
+/// Texts of single steps.
 pub(crate) trait Voice: Send + Sync {
-    /// Whether texts are those of the reference.
-    fn is_reference(&self) -> bool;
-
-    /// A message as written to standard error, with a line feed at its end.
-    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String;
-
-    /// The same for a message that comes in pieces: its prefix, and what a line feed in it becomes.
-    fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str);
-
-    /// Whether escape codes are removed where they are of no use: in files, and of them all but colour on a terminal.
-    fn filters_escapes(&self) -> bool;
-
     /// The request is known.
     fn requested(&self, request: &Request, log: &Log);
 
@@ -140,6 +108,19 @@ pub(crate) struct Flaky<'f> {
     pub(crate) outputs: Vec<(Str, ObjectInfo, ObjectInfo)>,
 }
 
+/// What a rebuild found, in figures.
+#[derive(Clone, Copy)]
+pub(crate) struct Compared {
+    /// How many actions were run again and compared with the action cache.
+    pub(crate) compared: usize,
+    /// How many of them gave another result.
+    pub(crate) flaky: usize,
+    /// How many of these are tainted.
+    pub(crate) flaky_and_tainted: usize,
+    /// How many actions were run that the action cache did not have.
+    pub(crate) misses: usize,
+}
+
 /// What the messages of a build depend on.
 pub(crate) struct BuildContext<'o> {
     pub(crate) log: &'o Arc<Log>,
@@ -183,7 +164,7 @@ pub(crate) trait BuildMessages: Sink {
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool);
 
     /// Everything is built, and neither installed nor shown yet. `hits`: how many of these actions did not run.
-    fn processed(&self, actions: usize, hits: usize, compared: Option<&Comparison>);
+    fn processed(&self, actions: usize, hits: usize, compared: Option<&Compared>);
 
     /// The results are installed, or shown.
     fn delivered(&self, delivered: &Delivered<'_>);
@@ -281,87 +262,6 @@ pub(crate) struct Delivered<'d> {
     pub(crate) paths: usize,
     /// How many of them were not in the directory already.
     pub(crate) written: usize,
-}
-
-/// How many bytes of a configuration messages show.
-const MAX_CONFIGURATION: usize = 160;
-
-/// How messages name targets: the main repository's without the repository.
-#[derive(Default)]
-pub(crate) struct Names(Mutex<Str>);
-
-impl Names {
-    /// From now on, this is the main repository.
-    pub(crate) fn set_main(&self, repository: &Str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = repository.clone();
-    }
-
-    /// A target as one types it.
-    pub(crate) fn typed(&self, name: &EntityName, configuration: &Map) -> String {
-        let main = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let name = match name {
-            EntityName::Named(named) if named.repository == main => {
-                let local = NamedTarget::new(Str::default(), named.module.clone(), named.name.clone());
-                EntityName::Named(local.with_reference(named.reference))
-            }
-            name => name.clone(),
-        };
-        if configuration.is_empty() {
-            return taut_value::as_typed(&name);
-        }
-        // A configuration may be longer than any message, and need not have an end as text.
-        let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
-        let set: Map = set.map(|(variable, value)| (variable.clone(), value.clone())).collect();
-        let name = taut_value::as_typed(&name);
-        if set.is_empty() {
-            return name;
-        }
-        let shown = Value::Map(set).to_json_beyond(MAX_CONFIGURATION);
-        match shown.len() > MAX_CONFIGURATION {
-            true => format!("{name} {}…", &shown[..shown.floor_char_boundary(MAX_CONFIGURATION)]),
-            false => format!("{name} {shown}"),
-        }
-    }
-
-    /// The targets of a request.
-    pub(crate) fn request(&self, request: &Request) -> String {
-        let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
-        taut_driver::joined(request.targets.iter().map(typed))
-    }
-
-    /// The same, without the configuration if that is a part of `known`.
-    pub(crate) fn origin_within(&self, origin: &Origin, known: &Map) -> String {
-        let is_known = |(name, value): (&Str, &Value)| {
-            matches!(value, Value::Null) || known.get(name).is_some_and(|known| known == value)
-        };
-        if origin.config.iter().all(is_known) {
-            return self.origin(&Origin { config: Map::default(), ..origin.clone() });
-        }
-        self.origin(origin)
-    }
-
-    /// A target that defines an action.
-    pub(crate) fn origin(&self, origin: &Origin) -> String {
-        match &origin.target {
-            Value::Name(name) => self.typed(name, &origin.config),
-            other => match named(other) {
-                Some(named) => self.typed(&named.into(), &origin.config),
-                None => taut_value::names_as_typed(&other.to_json()).into_owned(),
-            },
-        }
-    }
-}
-
-/// A name as graph files have it: `["@", repository, module, name]`.
-fn named(json: &Value) -> Option<NamedTarget> {
-    let Value::List(items) = json else { return None };
-    let items: Option<Vec<&Str>> = items.as_slice().iter().map(Value::as_str).collect();
-    match items?[..] {
-        [at, repository, module, name] if at.as_str() == "@" => {
-            Some(NamedTarget::new(repository.clone(), module.clone(), name.clone()))
-        }
-        _ => None,
-    }
 }
 
 /// Where the target that defines an action is defined, as a path from the working directory and a line.

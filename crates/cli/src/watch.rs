@@ -22,7 +22,7 @@ use taut_store::Store;
 use taut_sys::watch::Watch;
 
 use crate::{
-    environment::{Name, build_root, build_root_option, open_store},
+    environment::{build_root, build_root_option, open_store},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -33,7 +33,8 @@ use crate::{
     retry::LOST_OBJECTS,
     settings::{analysis_options, build_options, time_limit},
     text_file,
-    voice::{BuildContext, BuildMessages, count, seconds},
+    tool_name::Name,
+    voice::{self, BuildContext, BuildMessages, count, seconds},
 };
 
 mod feedback;
@@ -179,7 +180,7 @@ impl Watcher<'_> {
             text_file::write(path, "[]\n", self.log)?;
         }
         loop {
-            self.log.voice().requested(&request, self.log);
+            voice::of(self.log).requested(&request, self.log);
             let mut state = self.open_session(request)?;
             interruption.wake_on_signal(state.watch.waker());
             let over = interruption.stop_on_signal(&state.session).map_err(SessionEnd::Exit);
@@ -222,7 +223,7 @@ impl Watcher<'_> {
     /// The messages of one round about its build.
     fn messages(&self, store: &Store, request: &Request) -> Arc<dyn BuildMessages> {
         let build = &self.o.build;
-        let messages = self.log.voice().build(BuildContext {
+        let messages = voice::of(self.log).build(BuildContext {
             log: self.log,
             store,
             build_root_option: build_root_option(&build.stores),
@@ -233,7 +234,7 @@ impl Watcher<'_> {
             time_limit: time_limit(&build.execution),
             begin: Instant::now(),
         });
-        messages.requested(&request.repositories, self.log.voice().name_of_request(request, self.log));
+        messages.requested(&request.repositories, voice::of(self.log).name_of_request(request, self.log));
         messages
     }
 

@@ -12,7 +12,7 @@ use taut_store::Store;
 use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
 
 use crate::{
-    environment::{Name, build_root, build_root_exists},
+    environment::{build_root, build_root_exists},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -21,6 +21,7 @@ use crate::{
     request,
     settings::analysis_options,
     standard_streams::print,
+    tool_name::Name,
 };
 
 /// Runs `what-if`.

@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Level, Log, Message, erasure, file_lines, now};
-use crate::voice::Escapes;
+use super::{Escapes, Level, Log, Message, erasure, file_lines, now};
 
 impl Log {
     /// Writes a message of several lines about something, which is produced piece by piece, without a line feed at the
@@ -27,11 +26,11 @@ impl Log {
         };
         let (seconds, nanos) = now();
         let head = file_lines(level, Some(name), "", seconds, nanos);
-        let (before, line_feed) = self.voice.layout_in_pieces(level, name, self.color);
+        let (before, line_feed) = self.layout.layout_in_pieces(level, name, self.color);
         write(&format!("{}{before}", erasure(&shown)), head.trim_end_matches('\n'));
         let mut text = String::new();
         // On the terminal colour stays if it is shown at all; nowhere else.
-        let filters = self.voice.filters_escapes();
+        let filters = self.layout.filters_escapes();
         let (mut for_terminal, mut for_files) = (Escapes::new(self.color), Escapes::new(false));
         produce(&mut |piece| {
             let (shown, plain) = match filters {

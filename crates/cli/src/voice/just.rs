@@ -11,12 +11,10 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
-use super::{BuildContext, BuildMessages, Defined, Delivered, Flaky, Found, Voice};
+use super::{BuildContext, BuildMessages, Compared, Defined, Delivered, Flaky, Found, Open, Snapshot, Voice};
 use crate::{
-    compare::Comparison,
     log::{Level, Log},
     output::Stream,
-    progress::{Open, Snapshot},
     report,
     retry::LOST_OBJECTS,
 };
@@ -31,59 +29,9 @@ const MAX_RUNNING_SHOWN: usize = 8;
 /// How many errors of one kind are shown: what goes wrong in many places alike need not be read that often.
 const MAX_ALIKE: usize = 10;
 
-/// By how much the lines of a message with a name are indented.
-const INDENT: &str = "\n     ";
-
 pub(crate) struct Just;
 
-fn color_of(level: Level) -> &'static str {
-    match level {
-        Level::Error => "\x1b[1;31m",
-        Level::Warn => "\x1b[1;33m",
-        Level::Info => "\x1b[32m",
-        Level::Progress => "\x1b[36m",
-        Level::Performance | Level::Debug | Level::Trace => "\x1b[35m",
-    }
-}
-
-/// The prefix of the text, up to the colon.
-fn prefix(level: Level, name: Option<&str>, color: bool) -> String {
-    let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-    let (begin, end) = if color { (color_of(level), "\x1b[0m") } else { ("", "") };
-    format!("{begin}{}{name}:{end}", level.word())
-}
-
 impl Voice for Just {
-    fn is_reference(&self) -> bool {
-        true
-    }
-
-    /// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several lines, the text
-    /// begins on a line of its own.
-    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
-        let own_line = name.is_some() && text.contains('\n');
-        let indent = if own_line { INDENT.len() - 1 } else { prefix(level, name, false).len() + 1 };
-        let mut lines = prefix(level, name, color);
-        if own_line {
-            lines.push('\n');
-        }
-        for (number, line) in text.split('\n').enumerate() {
-            let width = if number == 0 && !own_line { 1 } else { indent };
-            lines.extend(std::iter::repeat_n(' ', width));
-            lines.push_str(line);
-            lines.push('\n');
-        }
-        lines
-    }
-
-    fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str) {
-        (format!("{}{INDENT}", prefix(level, Some(name), color)), INDENT)
-    }
-
-    fn filters_escapes(&self) -> bool {
-        false
-    }
-
     fn requested(&self, request: &Request, log: &Log) {
         log.say(Level::Info, format!("Requested target is {}", request.target_text()));
     }
@@ -405,9 +353,9 @@ impl BuildMessages for Messages {
         self.log.say(Level::Error, "Build failed.");
     }
 
-    fn processed(&self, actions: usize, hits: usize, compared: Option<&Comparison>) {
+    fn processed(&self, actions: usize, hits: usize, compared: Option<&Compared>) {
         match compared {
-            Some(comparison) => self.log.say(Level::Info, comparison.summary()),
+            Some(compared) => self.log.say(Level::Info, summary(*compared)),
             None => self.log.say(Level::Info, report::processed(actions, hits)),
         }
     }
@@ -435,15 +383,15 @@ impl BuildMessages for Messages {
     fn interrupted(&self) {}
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn further_lines_stand_below_the_first() {
-        let lines = |level, name, text| Just.layout(level, name, text, false);
-        assert_eq!(lines(Level::Info, None, "a\nb"), "INFO: a\n      b\n");
-        assert_eq!(lines(Level::Warn, Some("x"), "a"), "WARN (x): a\n");
-        assert_eq!(lines(Level::Error, Some("x"), "a\nb"), "ERROR (x):\n     a\n     b\n");
+/// The summary of a rebuild.
+fn summary(compared: Compared) -> String {
+    let Compared { compared, flaky, flaky_and_tainted, misses } = compared;
+    let mut text = format!("{compared} actions compared with cache");
+    if flaky > 0 {
+        text += &format!(", {flaky} flaky actions found ({flaky_and_tainted} of which tainted)");
     }
+    if misses > 0 {
+        text += &format!(", no cache entry found for {misses} actions");
+    }
+    text + "."
 }

@@ -20,14 +20,13 @@ use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Defined, Delivered, Escapes, Found, Voice, command, count, figures::some_of,
+    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, Snapshot, Voice, command, count,
+    figures::some_of,
 };
 use crate::{
-    compare::Comparison,
     environment::with_hint,
-    log::{Level, Log},
+    log::{Escapes, Level, Log},
     output::Stream,
-    progress::Snapshot,
     reproduce::Reproduction,
     retry::LOST_OBJECTS,
 };
@@ -35,9 +34,6 @@ use crate::{
 mod failure;
 mod progress;
 mod summary;
-
-/// By how much further lines of an error or a warning are indented.
-const INDENT: &str = "       ";
 
 /// How many things of a kind are named in a line.
 const MAX_NAMED: usize = 5;
@@ -50,50 +46,7 @@ const ID_DIGITS: usize = 12;
 
 pub(crate) struct Taut;
 
-/// The prefix of a message.
-fn prefix(level: Level, color: bool) -> &'static str {
-    match (level, color) {
-        (Level::Error, false) => "error: ",
-        (Level::Error, true) => "\x1b[1;31merror:\x1b[0m ",
-        (Level::Warn, false) => "warning: ",
-        (Level::Warn, true) => "\x1b[1;33mwarning:\x1b[0m ",
-        _ => "",
-    }
-}
-
 impl Voice for Taut {
-    fn is_reference(&self) -> bool {
-        false
-    }
-
-    /// Errors and warnings begin with what they are; of one about an action, further lines are its parts, and of another
-    /// they are aligned with the text. Everything else is shown as it is.
-    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
-        let indent = match (level, name) {
-            (Level::Error | Level::Warn, Some(_)) => "  ",
-            (Level::Error | Level::Warn, None) => INDENT,
-            _ => "",
-        };
-        let mut lines = prefix(level, color).to_owned();
-        let text = if level <= Level::Warn { without_full_stop(text) } else { text };
-        for (number, line) in text.split('\n').enumerate() {
-            if number > 0 && !line.is_empty() {
-                lines.push_str(indent);
-            }
-            lines.push_str(line);
-            lines.push('\n');
-        }
-        lines
-    }
-
-    fn layout_in_pieces(&self, level: Level, _: &str, color: bool) -> (String, &'static str) {
-        (prefix(level, color).to_owned(), "\n")
-    }
-
-    fn filters_escapes(&self) -> bool {
-        true
-    }
-
     fn requested(&self, request: &Request, log: &Log) {
         log.names().set_main(&request.repositories.main);
     }
@@ -243,20 +196,6 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
         || line.starts_with("  reproduce: ")
 }
 
-/// A message of one sentence ends without a full stop; some are shared with the other voice, which has one.
-fn without_full_stop(text: &str) -> &str {
-    match text.strip_suffix('.') {
-        Some(sentence)
-            if !sentence.contains(['\n', '\u{1b}'])
-                && !sentence.contains(". ")
-                && sentence.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '"') =>
-        {
-            sentence
-        }
-        _ => text,
-    }
-}
-
 /// Text in quotes, as JSON has it.
 fn quoted(text: &str) -> String {
     let mut quoted = JsonWriter::compact();
@@ -373,7 +312,7 @@ struct State {
     /// The actions that messages were shown about: if the build is started again, its events come again.
     shown: HashSet<Id>,
     /// The result of the comparison with the cache.
-    compared: Option<String>,
+    compared: Option<Compared>,
 }
 
 struct Messages {
@@ -638,10 +577,10 @@ impl BuildMessages for Messages {
         self.say_failed(failure, defined);
     }
 
-    fn processed(&self, actions: usize, _: usize, compared: Option<&Comparison>) {
+    fn processed(&self, actions: usize, _: usize, compared: Option<&Compared>) {
         let mut state = self.state();
         state.processed = actions;
-        state.compared = compared.map(Comparison::figures);
+        state.compared = compared.copied();
     }
 
     fn delivered(&self, delivered: &Delivered<'_>) {
@@ -662,19 +601,5 @@ impl BuildMessages for Messages {
 
     fn interrupted(&self) {
         self.say_interrupted();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_and_warnings_begin_with_what_they_are() {
-        let lines = |level, name, text| Taut.layout(level, name, text, false);
-        assert_eq!(lines(Level::Info, None, "a\nb"), "a\nb\n");
-        assert_eq!(lines(Level::Warn, Some("x"), "a\nb"), "warning: a\n  b\n");
-        assert_eq!(lines(Level::Error, None, "a\n\nb"), "error: a\n\n       b\n");
-        assert_eq!(Taut.layout(Level::Error, None, "a", true), "\x1b[1;31merror:\x1b[0m a\n");
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     log::Level,
     reporting::Reporting,
     results,
-    voice::{BuildMessages, count, seconds},
+    voice::{self, BuildMessages, count, seconds},
 };
 
 /// Why a round ends early: its failure was reported, or no more rounds are possible with this session.
@@ -178,7 +178,7 @@ impl Pass for Round<'_> {
         }
         self.did_nothing = done.ran.is_empty() && done.cached == 0 && done.analysed == 0;
         if self.changed.is_none() && self.did_nothing && is_complete {
-            let name = self.watcher.log.voice().name_of_request(request, self.watcher.log);
+            let name = voice::of(self.watcher.log).name_of_request(request, self.watcher.log);
             let verb = if request.targets.iter().nth(1).is_some() { "are" } else { "is" };
             self.messages.push(format!(
                 "{name} {verb} up to date ({}, {}, {})",
@@ -190,7 +190,7 @@ impl Pass for Round<'_> {
         }
         let mut text = format!(
             "{}: {} analysed, {} of {} run, {} from cache, {}",
-            self.watcher.log.voice().name_of_request(request, self.watcher.log),
+            voice::of(self.watcher.log).name_of_request(request, self.watcher.log),
             count(done.analysed, "target"),
             count(done.ran.len(), "action"),
             analysed.counts.actions,

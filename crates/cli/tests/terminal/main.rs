@@ -1,10 +1,12 @@
 //! What a terminal shows: calls are recorded on a pseudo-terminal, and what is on the screen at the end, and while an
 //! action runs, is compared with `screens/*.txt`. `TAUT_BLESS=1` writes them.
 //!
-//! `<1;31>text<>` is text in a style. Times are shown as `N`.
+//! `<1;31>text<>` is text in a style. Times are shown as `N`. Of some there are pictures as well, with a dark and with a
+//! light background.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod screen;
+mod themes;
 
 use std::{
     fs,
@@ -53,6 +55,7 @@ impl Shown {
         screen.resize(columns.into());
         screen.feed(&self.raw[at..]);
         assert!(screen.unknown.is_empty(), "{:?}", screen.unknown);
+        themes::assert_readable(&screen);
         screen
     }
 
@@ -158,13 +161,28 @@ fn without_numbers(text: &str, workspace: &Workspace) -> String {
 
 #[track_caller]
 fn check(name: &str, text: &str, workspace: &Workspace) {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal/screens").join(format!("{name}.txt"));
-    let text = without_numbers(text, workspace);
+    check_file(&format!("{name}.txt"), &without_numbers(text, workspace));
+}
+
+/// The pictures of what was shown, each call with its words.
+#[track_caller]
+fn check_pictures(name: &str, calls: &[(&str, Shown)], workspace: &Workspace) {
+    let mut screen = Screen::new(80, 100);
+    for (words, shown) in calls {
+        screen.feed(&format!("$ {words}\r\n{}", without_numbers(&shown.raw, workspace)));
+    }
+    for theme in &themes::THEMES[..2] {
+        check_file(&format!("{name}-{}.svg", theme.name), &theme.picture(&screen));
+    }
+}
+
+#[track_caller]
+fn check_file(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/terminal/screens").join(name);
     if std::env::var_os("TAUT_BLESS").is_some() {
         fs::write(path, text).unwrap();
     } else {
-        expect_test::expect_file![path].assert_eq(&text);
+        expect_test::expect_file![path].assert_eq(text);
     }
 }
 
@@ -193,12 +211,37 @@ fn recordings_of_a_build_a_null_build_and_a_failure() {
         let workspace = project();
         let recording = Recording::new(columns);
         let mut all = String::new();
-        for (target, code) in [("src:lib", 0), ("src:lib", 0), ("src:x", 1)] {
-            let shown = recording.run(&workspace, &["build", target]);
+        let mut calls = Vec::new();
+        for (words, code) in [("taut build src:lib", 0), ("taut build src:lib", 0), ("taut build src:x", 1)] {
+            let shown = recording.run(&workspace, &words.split(' ').skip(1).collect::<Vec<_>>());
             assert_eq!(shown.code, Some(code), "{}", shown.raw);
-            all += &format!("$ taut build {target}\n{}", shown.screen().text());
+            all += &format!("$ {words}\n{}", shown.screen().text());
+            calls.push((words, shown));
         }
         check(&format!("build-{columns}"), &all, &workspace);
+        if columns == 80 {
+            check_pictures("build", &calls, &workspace);
+        }
+    }
+}
+
+#[test]
+fn recordings_of_mistakes_in_a_description() {
+    for columns in SIZES {
+        let workspace = project();
+        workspace.file(
+            "TARGETS",
+            r#"{ "": {"type": "install", "deps": ["app"], "dirs": [], "fles": {"a": "app"}}
+, "app": {"type": "generic", "deps": [["src", "libb"]], "outs": ["app"], "cmds": ["cp lib.o app"]}
+}"#,
+        );
+        let recording = Recording::new(columns);
+        let shown = recording.run(&workspace, &["build"]);
+        assert_eq!(shown.code, Some(8), "{}", shown.raw);
+        check(&format!("mistake-{columns}"), &shown.screen().text(), &workspace);
+        if columns == 80 {
+            check_pictures("mistake", &[("taut build", shown)], &workspace);
+        }
     }
 }
 

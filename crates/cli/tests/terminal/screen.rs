@@ -112,6 +112,12 @@ impl Screen {
         self.lines.len()
     }
 
+    /// What was shown: lines of characters, each with its style.
+    pub(crate) fn lines(&self) -> &[Vec<(char, String)>] {
+        let used = self.lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        &self.lines[..used]
+    }
+
     /// What was shown, with `<STYLE>` before text in a style and `<>` behind it.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();

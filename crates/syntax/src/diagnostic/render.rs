@@ -22,12 +22,19 @@ impl<F: Fn(&str) -> Option<Arc<str>>> Sources for F {
     }
 }
 
+/// Styles, as the parameters of escape codes. There are no other colours: yellow and cyan cannot be read on a light
+/// background, nor blue on a dark one.
+const ERROR: &str = "1;31";
+const WARNING: &str = "1;35";
+const STRONG: &str = "1";
+
 fn paint(color: bool, style: &str, text: &str) -> String {
     if color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// The width of an excerpt, in columns.
-const MAX_EXCERPT_COLUMNS: usize = 100;
+/// How many characters of a line an excerpt shows at most, and at least if lines are short.
+const MAX_EXCERPT: usize = 100;
+const MIN_EXCERPT: usize = 20;
 
 /// Renders diagnostics, reading each file once.
 pub struct Renderer<'s> {
@@ -35,6 +42,8 @@ pub struct Renderer<'s> {
     color: bool,
     base: String,
     names: fn(&str) -> Cow<'_, str>,
+    /// How many characters of a line an excerpt shows.
+    excerpt: usize,
     files: HashMap<Arc<str>, Option<File>>,
 }
 
@@ -86,7 +95,17 @@ pub fn render(diagnostic: &Diagnostic, sources: &dyn Sources, color: bool) -> St
 impl<'s> Renderer<'s> {
     /// A renderer that looks files up in `sources` and may colour its text for a terminal.
     pub fn new(sources: &'s dyn Sources, color: bool) -> Self {
-        Renderer { sources, color, base: String::new(), names: |text| text.into(), files: HashMap::new() }
+        let base = String::new();
+        let excerpt = MAX_EXCERPT;
+        Renderer { sources, color, base, names: |text| text.into(), excerpt, files: HashMap::new() }
+    }
+
+    /// The renderer whose excerpts fit into lines of so many columns, unless these are very short.
+    pub fn for_columns(mut self, columns: usize) -> Self {
+        // In front of it are the number of the line and a bar, around it two ellipses.
+        const AROUND: usize = 10;
+        self.excerpt = columns.saturating_sub(AROUND).clamp(MIN_EXCERPT, MAX_EXCERPT);
+        self
     }
 
     /// The renderer that shows the names of files below a directory relative to it.
@@ -112,15 +131,15 @@ impl<'s> Renderer<'s> {
 
     /// The text of a diagnostic: lines without a final newline, without the word for its severity.
     pub fn render(&mut self, diagnostic: &Diagnostic) -> String {
-        let mut out = self.paint("1", &self.shown(&diagnostic.message));
+        let mut out = self.paint(STRONG, &self.shown(&diagnostic.message));
         if let Some(location) = &diagnostic.location {
             let style = match diagnostic.severity {
-                Severity::Error => "1;31",
-                Severity::Warning => "1;33",
+                Severity::Error => ERROR,
+                Severity::Warning => WARNING,
             };
             self.excerpt(location, style, &mut out);
         }
-        let help = self.paint("1;36", "help:");
+        let help = self.paint(STRONG, "help:");
         if let Some(meant) = &diagnostic.suggestion {
             let meant = suggested(meant);
             let _ = write!(out, "\n  {help} did you mean {meant}?");
@@ -130,9 +149,9 @@ impl<'s> Renderer<'s> {
         }
         for note in &diagnostic.notes {
             let text = self.shown(&note.message).trim_end().replace('\n', "\n        ");
-            let _ = write!(out, "\n  {} {text}", self.paint("1", "note:"));
+            let _ = write!(out, "\n  {} {text}", self.paint(STRONG, "note:"));
             match &note.location {
-                Some(location) if note.with_excerpt => self.excerpt(location, "1", &mut out),
+                Some(location) if note.with_excerpt => self.excerpt(location, STRONG, &mut out),
                 location => self.write_place(":", location.as_ref(), &mut out),
             }
         }
@@ -171,7 +190,7 @@ impl<'s> Renderer<'s> {
     fn write_place(&mut self, separator: &str, location: Option<&Location>, out: &mut String) {
         if let Some(location) = location {
             let place = self.place(location);
-            let _ = write!(out, "{separator} {}", self.paint("1;34", &place));
+            let _ = write!(out, "{separator} {}", place);
         }
     }
 
@@ -220,10 +239,9 @@ impl<'s> Renderer<'s> {
 
     fn excerpt(&mut self, location: &Location, style: &str, out: &mut String) {
         let place = self.place(location);
-        let color = self.color;
-        let (arrow, bar) = (paint(color, "1;34", "-->"), paint(color, "1;34", "|"));
+        let (color, columns) = (self.color, self.excerpt);
         let Some((file, span)) = self.find(location) else {
-            let _ = write!(out, "\n {arrow} {place}");
+            let _ = write!(out, "\n --> {place}");
             return;
         };
         let text = &file.text;
@@ -233,15 +251,14 @@ impl<'s> Renderer<'s> {
         let line_start = file.lines[line];
         let line_end = file.lines.get(line + 1).map_or(text.len(), |next| next - 1);
         // The window of the line that is shown: up to half of the width before the marked part.
-        let back = text[line_start..start].char_indices().rev().nth(MAX_EXCERPT_COLUMNS / 2 - 1);
+        let back = text[line_start..start].char_indices().rev().nth(columns / 2 - 1);
         let from = match back {
-            Some((offset, _)) if text[line_start..line_end].chars().nth(MAX_EXCERPT_COLUMNS).is_some() => {
+            Some((offset, _)) if text[line_start..line_end].chars().nth(columns).is_some() => {
                 line_start + offset
             }
             _ => line_start,
         };
-        let to =
-            text[from..line_end].char_indices().nth(MAX_EXCERPT_COLUMNS).map_or(line_end, |(n, _)| from + n);
+        let to = text[from..line_end].char_indices().nth(columns).map_or(line_end, |(n, _)| from + n);
         let shown =
             |piece: &str| -> String { piece.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
         let left = if from > line_start { "…" } else { "" };
@@ -251,9 +268,8 @@ impl<'s> Renderer<'s> {
         let marked = text[start..end.min(to).max(start)].trim_end().chars().count().max(1);
         let number = (line + 1).to_string();
         let gap = " ".repeat(number.len());
-        let number = paint(color, "1;34", &number);
         let carets = paint(color, style, &"^".repeat(marked));
-        let _ = write!(out, "\n{gap}{arrow} {place}\n{gap} {bar}\n{number} {bar} {excerpt}");
-        let _ = write!(out, "\n{gap} {bar} {}{carets}", " ".repeat(skipped));
+        let _ = write!(out, "\n{gap}--> {place}\n{gap} |\n{number} | {excerpt}");
+        let _ = write!(out, "\n{gap} | {}{carets}", " ".repeat(skipped));
     }
 }

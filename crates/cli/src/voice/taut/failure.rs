@@ -195,7 +195,7 @@ impl Messages {
         self.log.note(
             level,
             Some(&name),
-            &crate::voice::plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
+            &crate::log::plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
         );
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         self.log.say_in_pieces(level, &name, |give| {

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    progress::{Open, Snapshot},
-    voice::count,
-};
+use crate::voice::{Open, Snapshot, count};
 
 /// How many running actions are shown.
 const MAX_RUNNING_SHOWN: usize = 8;

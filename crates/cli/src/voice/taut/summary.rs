@@ -9,7 +9,7 @@ use super::{MAX_NAMED, Messages, State};
 use crate::{
     log::Level,
     voice::{
-        Defined, Delivered, count,
+        Compared, Defined, Delivered, count,
         figures::{some_of, some_of_so_many},
         seconds,
     },
@@ -35,8 +35,8 @@ impl Messages {
                 _ => format!("installed {all} in {shown}"),
             }
         });
-        let mut line = if let Some(compared) = &state.compared {
-            format!("Rebuilt {name} in {time}: {compared}")
+        let mut line = if let Some(compared) = state.compared {
+            format!("Rebuilt {name} in {time}: {}", comparison(compared))
         } else if figures.is_empty() {
             let actions = match state.processed {
                 0 => "no actions".to_owned(),
@@ -186,4 +186,24 @@ impl Messages {
         }
         figures
     }
+}
+
+/// What a rebuild found.
+fn comparison(found: Compared) -> String {
+    let Compared { compared, flaky, flaky_and_tainted, misses } = found;
+    let mut parts = Vec::new();
+    if compared > 0 || misses == 0 {
+        let compared = format!("{} run again and compared with the cache", count(compared, "action"));
+        parts.push(match (flaky, flaky_and_tainted) {
+            (0, _) => format!("{compared}, none differs"),
+            (flaky, 0) => format!("{compared}, {flaky} gave another result"),
+            (flaky, tainted) => {
+                format!("{compared}, {flaky} gave another result ({tainted} of them tainted)")
+            }
+        });
+    }
+    if misses > 0 {
+        parts.push(format!("{} run that the cache did not know", count(misses, "action")));
+    }
+    parts.join("; ")
 }

@@ -1,0 +1,30 @@
+//! How a message looks on standard error, which depends on the name by which the tool was called.
+
+use super::level::Level;
+use crate::tool_name::Name;
+
+mod just;
+mod taut;
+
+/// By how much the further lines of a message are indented at most under the name `taut`.
+pub(crate) const INDENT: usize = taut::INDENT.len();
+
+/// The layout of messages.
+pub(crate) trait Layout: Send + Sync {
+    /// A message as written to standard error, with a line feed at its end.
+    fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String;
+
+    /// The same for a message that comes in pieces: its prefix, and what a line feed in it becomes.
+    fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str);
+
+    /// Whether escape codes are removed where they are of no use: in files, and of them all but colour on a terminal.
+    fn filters_escapes(&self) -> bool;
+}
+
+/// The layout under this name.
+pub(crate) fn of(name: Name) -> &'static dyn Layout {
+    match name {
+        Name::Taut => &taut::Taut,
+        Name::Just => &just::Just,
+    }
+}

@@ -1,0 +1,87 @@
+//! How messages name targets.
+
+use std::sync::{Mutex, PoisonError};
+
+use taut_driver::{Request, event::Origin};
+use taut_value::{EntityName, Map, NamedTarget, Str, Value};
+
+/// How many bytes of a configuration messages show.
+const MAX_CONFIGURATION: usize = 160;
+
+/// How messages name targets: the main repository's without the repository.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<Str>);
+
+impl Names {
+    /// From now on, this is the main repository.
+    pub(crate) fn set_main(&self, repository: &Str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = repository.clone();
+    }
+
+    /// A target as one types it.
+    pub(crate) fn typed(&self, name: &EntityName, configuration: &Map) -> String {
+        let main = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = match name {
+            EntityName::Named(named) if named.repository == main => {
+                let local = NamedTarget::new(Str::default(), named.module.clone(), named.name.clone());
+                EntityName::Named(local.with_reference(named.reference))
+            }
+            name => name.clone(),
+        };
+        if configuration.is_empty() {
+            return taut_value::as_typed(&name);
+        }
+        // A configuration may be longer than any message, and need not have an end as text.
+        let set = configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
+        let set: Map = set.map(|(variable, value)| (variable.clone(), value.clone())).collect();
+        let name = taut_value::as_typed(&name);
+        if set.is_empty() {
+            return name;
+        }
+        let shown = Value::Map(set).to_json_beyond(MAX_CONFIGURATION);
+        match shown.len() > MAX_CONFIGURATION {
+            true => format!("{name} {}…", &shown[..shown.floor_char_boundary(MAX_CONFIGURATION)]),
+            false => format!("{name} {shown}"),
+        }
+    }
+
+    /// The targets of a request.
+    pub(crate) fn request(&self, request: &Request) -> String {
+        let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
+        taut_driver::joined(request.targets.iter().map(typed))
+    }
+
+    /// The same, without the configuration if that is a part of `known`.
+    pub(crate) fn origin_within(&self, origin: &Origin, known: &Map) -> String {
+        let is_known = |(name, value): (&Str, &Value)| {
+            matches!(value, Value::Null) || known.get(name).is_some_and(|known| known == value)
+        };
+        if origin.config.iter().all(is_known) {
+            return self.origin(&Origin { config: Map::default(), ..origin.clone() });
+        }
+        self.origin(origin)
+    }
+
+    /// A target that defines an action.
+    pub(crate) fn origin(&self, origin: &Origin) -> String {
+        match &origin.target {
+            Value::Name(name) => self.typed(name, &origin.config),
+            other => match named(other) {
+                Some(named) => self.typed(&named.into(), &origin.config),
+                None => taut_value::names_as_typed(&other.to_json()).into_owned(),
+            },
+        }
+    }
+}
+
+/// A name as graph files have it: `["@", repository, module, name]`.
+fn named(json: &Value) -> Option<NamedTarget> {
+    let Value::List(items) = json else { return None };
+    let items: Option<Vec<&Str>> = items.as_slice().iter().map(Value::as_str).collect();
+    match items?[..] {
+        [at, repository, module, name] if at.as_str() == "@" => {
+            Some(NamedTarget::new(repository.clone(), module.clone(), name.clone()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! How far a build is, at one moment: what texts about progress show.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use taut_driver::event::Origin;
+use taut_value::Id;
+
+use crate::log::Names;
+
+/// An action that has begun.
+pub(crate) struct Open {
+    pub(crate) id: Id,
+    pub(crate) origin: Option<Origin>,
+    /// Its first output.
+    pub(crate) output: String,
+    /// Since when its process runs.
+    pub(crate) runs_since: Option<Instant>,
+}
+
+/// How far a build is.
+pub(crate) struct Snapshot<'s> {
+    /// How many actions there are.
+    pub(crate) total: usize,
+    /// How many of them are to be done, estimated from earlier calls.
+    pub(crate) to_do: Option<usize>,
+    pub(crate) cached: usize,
+    /// How many were run, failed ones included.
+    pub(crate) run: usize,
+    pub(crate) failed: usize,
+    pub(crate) open: &'s BTreeMap<u64, Open>,
+    pub(crate) since: Instant,
+    pub(crate) at: Instant,
+    /// How long it will take from now on, if enough is known.
+    pub(crate) left: Option<Duration>,
+    /// How many rows the display may have.
+    pub(crate) rows: usize,
+    pub(crate) names: &'s Names,
+}
+
+impl Snapshot<'_> {
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.at.saturating_duration_since(self.since)
+    }
+}
