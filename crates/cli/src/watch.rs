@@ -305,6 +305,12 @@ impl Watcher<'_> {
         self.watch_root_paths(state);
         self.round(state, interruption, None)?;
         self.settle(state, interruption)?;
+        // The files that define the request are watched only now: they may have changed since the request was read.
+        while self.renew(state, interruption)? {
+            state.session.begin_round(&Recheck::Everything);
+            self.round(state, interruption, Some(None))?;
+            self.settle(state, interruption)?;
+        }
         state.is_settled = true;
         warn_of_cache(state.session.cache_warning(), self.log);
         self.report_watched(state);
