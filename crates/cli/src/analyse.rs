@@ -34,7 +34,7 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
         execution: &o.execution,
     };
     let interruption = Interruption::watch(log);
-    let roots = Roots::new(of, Some(&interruption), log);
+    let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
     let request = request::request(&o.common, &o.analysis, &roots, log)?;
     interruption.finish_log_on_signal(&reporting.log);
     reporting.requested(&request);

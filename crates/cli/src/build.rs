@@ -173,7 +173,8 @@ impl Call<'_> {
             analysis: &o.analysis,
             execution: &o.execution,
         };
-        request::request(&o.common, &o.analysis, &Roots::new(of, Some(interruption), log), log)
+        let roots = Roots::new(of, Some(interruption), log).reported_to(self.reporting);
+        request::request(&o.common, &o.analysis, &roots, log)
     }
 
     /// The requested targets, as the reference's messages name them.

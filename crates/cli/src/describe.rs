@@ -44,7 +44,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     };
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
-    let roots = Roots::new(of, Some(&interruption), log);
+    let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
     let request = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
     reporting.requested(&request);
     if let Some(problem) = request.targets_are_absent().filter(|_| !o.rule) {

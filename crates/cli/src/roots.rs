@@ -16,7 +16,7 @@ use std::{
 use taut_driver::{
     Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Client, Diagnostics, NotBuilt, Pass,
     RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome, RootTargets, Run, Session,
-    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRoot, Wanted,
+    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRoot, Wanted, event::NewRoot,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -29,7 +29,7 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options, report,
-    reporting::warn_of_cache,
+    reporting::{Reporting, warn_of_cache},
     reproduce::Reproduction,
     settings::{analysis_options, build_options, log_limit, time_limit},
     setup_error::report_error,
@@ -55,6 +55,8 @@ pub(crate) struct Roots<'o> {
     of: RootOptions<'o>,
     log: &'o Arc<Log>,
     interruption: Option<&'o Interruption>,
+    /// Where the roots that are computed are reported.
+    reporting: Option<&'o Reporting>,
     /// Whether roots that are not known are computed.
     computes: bool,
     /// Why the call is over, if that was reported.
@@ -68,7 +70,12 @@ impl<'o> Roots<'o> {
         interruption: Option<&'o Interruption>,
         log: &'o Arc<Log>,
     ) -> Self {
-        Roots { of, log, interruption, computes: true, exit: Cell::new(None) }
+        Roots { of, log, interruption, reporting: None, computes: true, exit: Cell::new(None) }
+    }
+
+    /// The same with events.
+    pub(crate) fn reported_to(self, reporting: &'o Reporting) -> Self {
+        Roots { reporting: Some(reporting), ..self }
     }
 
     /// For a question, which runs nothing: roots have to be known.
@@ -131,6 +138,7 @@ impl ResolveRoots for Roots<'_> {
             interruption: self.interruption.cloned(),
             progress: Arc::default(),
             ticker: Mutex::default(),
+            new: Mutex::default(),
         });
         let computer = RootComputer {
             store,
@@ -143,6 +151,10 @@ impl ResolveRoots for Roots<'_> {
         };
         let computed = computer.compute(&repositories, &roots);
         drop(targets.ticker.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let new = std::mem::take(&mut *targets.new.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(reporting) = self.reporting {
+            new.into_iter().for_each(|root| reporting.computed(root));
+        }
         if let Some(interruption) = self.interruption {
             interruption.forget_roots();
             interruption.check().map_err(|exit| self.over(exit))?;
@@ -177,6 +189,8 @@ struct RootBuilds {
     progress: Arc<Mutex<RootsProgress>>,
     /// Shows the progress, once something is built.
     ticker: Mutex<Option<Ticker>>,
+    /// The roots that were computed.
+    new: Mutex<Vec<NewRoot>>,
 }
 
 impl RootBuilds {
@@ -253,8 +267,18 @@ impl RootTargets for RootBuilds {
     }
 
     fn computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome) {
-        if outcome.built.is_none() {
-            self.progress().known += 1;
+        match &outcome.built {
+            None => self.progress().known += 1,
+            Some(BuiltTarget { ran, duration, .. }) => {
+                let new = NewRoot {
+                    what: root.what.clone(),
+                    from: taut_driver::shown_root(&root.root),
+                    tree: outcome.tree,
+                    ran: *ran,
+                    duration: *duration,
+                };
+                self.new.lock().unwrap_or_else(PoisonError::into_inner).push(new);
+            }
         }
         voice::of(&self.log).root_computed(root, outcome, &self.log);
     }

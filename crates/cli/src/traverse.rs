@@ -83,7 +83,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
                 analysis: &analysis,
                 execution: &o.execution,
             };
-            let roots = Roots::new(of, Some(&interruption), log);
+            let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
             let main = repositories.main.clone();
             roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
         }
