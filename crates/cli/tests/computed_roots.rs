@@ -6,8 +6,10 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use taut_testkit::{GitRepository, Ran, Tool, Workspace, processed};
 
 fn taut() -> Tool {
@@ -137,6 +139,12 @@ fn answers(tool: &Tool) -> String {
   }
 , "tree": {"type": "export", "target": ["TREE", null, "d"]}
 , "own rule": {"type": ["./", "rules", "export"]}
+, "empty directories": {"type": "export", "target": "empties"}
+, "empties": {"type": "install", "files": {"./TARGETS": "data.json", "k//f": "data"}, "dirs": [["none", "e"], ["made", "m"]]}
+, "none": {"type": "tree", "name": "x"}
+, "made": {"type": "generic", "out_dirs": ["d"], "cmds": ["mkdir -p d/a/b d/c; echo x > d/c/f; echo y > d/c/x; chmod +x d/c/x"]}
+, "whole": {"type": "export", "target": "dot"}
+, "dot": {"type": "tree", "name": ".", "deps": ["empties"]}
 }
 "#;
     let generator = "echo '{\"\": {\"type\":\"generic\",\"outs\":[\"out\"],\"cmds\":[\"echo '$1' > out\"]}, \"e\": {\"type\": \"export\", \"target\": \"\"}}'\n";
@@ -189,6 +197,8 @@ fn answers(tool: &Tool) -> String {
         ("no list", r#"["computed", "base", "", "no list", {}]"#.to_owned()),
         ("no strings", r#"["computed", "base", "", "no strings", {}]"#.to_owned()),
         ("links", r#"["computed", "base", "", "links", {}]"#.to_owned()),
+        ("empty directories", r#"["computed", "base", "", "empty directories", {}]"#.to_owned()),
+        ("whole", r#"["computed", "base", "", "whole", {}]"#.to_owned()),
         ("absent root", r#"["computed", "base", "", "", {"C": "11"}, {"absent": true}]"#.to_owned()),
         ("not absent", r#"["computed", "base", "", "", {"C": "12"}, {"absent": false, "x": 1}]"#.to_owned()),
         ("of absent", r#"["computed", "absent base", "", "", {}]"#.to_owned()),
@@ -225,13 +235,22 @@ fn answers(tool: &Tool) -> String {
     let mut out = String::new();
     for name in names {
         for command in ["build", "describe", "analyse"] {
-            let words = [command, "-C", "repos.json", "--main", name, ""];
+            let words = [command, "-C", "repos.json", "--main", name, "--log-limit", "4", ""];
             let words = if command == "build" { &words[..] } else { &words[..5] };
             let ran = project.run(tool, words);
             writeln!(out, "=== {command} {name} exits with {}", ran.code).unwrap();
             out.push_str(&ran.stdout);
             out.push_str(&normal(&ran.stderr));
         }
+        // The tree of the whole root. That of a directory has a file that names the workspace. Where there were empty
+        // directories the reference aborts (1.6.5), but has shown the id when the root was computed.
+        let left_out = ["directory", "layered", "users", "empty directories", "whole"];
+        if left_out.iter().any(|directory| name.starts_with(directory)) {
+            continue;
+        }
+        let words = ["build", "-C", "repos.json", "--main", name, "--dump-artifacts", "-"];
+        let whole = project.run(tool, &[&words[..], &["--log-limit", "0", "TREE", ".", "."]].concat());
+        writeln!(out, "=== tree of {name}: {} {}", whole.code, whole.stdout).unwrap();
     }
     out
 }
@@ -240,8 +259,11 @@ fn answers(tool: &Tool) -> String {
 fn normal(stderr: &str) -> String {
     let mut out = String::new();
     for line in stderr.lines() {
-        // The target-level cache is not about roots.
-        if line.contains("Export targets found") {
+        // Not about roots.
+        if ["Export targets found", "Export target [", "non-known source trees"]
+            .iter()
+            .any(|text| line.contains(text))
+        {
             continue;
         }
         let mut plain = String::new();
@@ -253,6 +275,12 @@ fn normal(stderr: &str) -> String {
         plain.push_str(rest);
         if let Some((before, after)) = plain.split_once("Build failed, see ") {
             plain = format!("{before}Build failed, see LOG{}", &after[40..]);
+        }
+        // Whether a root is known depends on the target-level cache, too.
+        for known in [" evaluated to ", " taken from cache to be "] {
+            if let Some((before, after)) = plain.split_once(known) {
+                plain = format!("{before} is {}", &after[..40]);
+            }
         }
         out.push_str(&plain);
         out.push('\n');
@@ -463,6 +491,20 @@ fn trees_of_roots_are_kept_as_the_reference_keeps_them() {
 }
 
 #[test]
+fn nothing_is_written_outside_of_a_root() {
+    let project = Project::new();
+    for name in ["../x", "/x/y", "a/../../x", ".", "a/../.."] {
+        let targets = format!(
+            r#"{{"": {{"type": "export", "target": "file"}}, "file": {{"type": "file_gen", "name": "{name}"}}}}"#
+        );
+        project.configure(&derived(&project.tree(&[("TARGETS", "100644", &targets)])));
+        let failed = project.build("main", "out").exits(8);
+        let expected = format!("The artifact at \"{name}\" would be outside of the root");
+        assert!(failed.stderr.contains(&expected), "{}", failed.stderr);
+    }
+}
+
+#[test]
 fn structures_have_empty_files() {
     let project = Project::new();
     let plain = project.tree(&[
@@ -587,4 +629,94 @@ fn the_launcher_is_part_of_what_roots_depend_on() {
     assert_eq!(project.ran(), 1);
     with(r#"["env", "X=1", "--"]"#).exits(0);
     with(r#"["false"]"#);
+}
+
+#[test]
+fn the_event_log_has_the_roots_that_were_computed() {
+    let project = Project::new();
+    project.configure(&derived(&generator(&project, "")));
+    project.build("main", "out").exits(0);
+    let explained = project.run(&taut(), &["explain", "-C", "repos.json"]).exits(0);
+    let expected =
+        "the workspace_root of repository \"main\" was computed from @base//: {\"C\":\"one\"}: 1 action run";
+    assert!(explained.stdout.contains(expected), "{}", explained.stdout);
+    let logs = || -> Vec<String> {
+        let below =
+            |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let files =
+            below(project.workspace.build_root().join("taut")).flat_map(|epoch| below(epoch.join("events")));
+        files.map(|file| fs::read_to_string(file).unwrap()).collect()
+    };
+    let has_root = |log: &String| log.contains(r#"{"event":"root","#);
+    assert_eq!(logs().iter().filter(|log| has_root(log)).count(), 1);
+    project.build("main", "out").exits(0);
+    assert_eq!(logs().len(), 2);
+    assert_eq!(logs().iter().filter(|log| has_root(log)).count(), 1);
+}
+
+/// Waits until something is true.
+#[track_caller]
+fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_signal_ends_the_actions_of_roots() {
+    let project = Project::new();
+    let (started, ended) = (project.workspace.beside("started"), project.workspace.beside("ended"));
+    let targets = format!(
+        r#"{{"": {{"type": "export", "target": "slow"}},
+        "slow": {{"type": "generic", "outs": ["TARGETS"],
+          "cmds": ["trap 'touch {}; exit 1' TERM", "touch {}", "sleep 100 & wait"]}}}}"#,
+        ended.display(),
+        started.display()
+    );
+    let base = project.tree(&[("TARGETS", "100644", &targets)]);
+    project.configure(&derived(&base));
+    let mut running = project.workspace.start(&taut(), ["build", "-C", "repos.json", "out"]);
+    wait_until("the action starts", || started.exists());
+    kill_process(Pid::from_child(&running), Signal::INT).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    assert!(ended.exists());
+    // Nothing was recorded: it is tried again.
+    fs::remove_file(&started).unwrap();
+    let mut running = project.workspace.start(&taut(), ["build", "-C", "repos.json", "out"]);
+    wait_until("the action starts again", || started.exists());
+    kill_process(Pid::from_child(&running), Signal::TERM).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn watch_computes_roots_that_are_described_differently() {
+    let project = Project::new();
+    let base = generator(&project, "");
+    let config = |value: &str| {
+        project.configure(&format!(
+            r#"{{"main": "main", "repositories":
+            {{ "base": {{"workspace_root": ["git tree", "{base}", "REPOSITORY"]}}
+            , "derived": {{"workspace_root": ["computed", "base", "", "", {{"C": "{value}"}}]}}
+            , "main": {{"workspace_root": ["file", "."], "bindings": {{"d": "derived"}}}}
+            }}}}"#
+        ));
+    };
+    config("one");
+    project.workspace.file("TARGETS", r#"{"": {"type": "install", "deps": [["@", "d", "", "out"]]}}"#);
+    let out = project.workspace.beside("out");
+    let words = ["watch", "-C", "repos.json", "-o", out.to_str().unwrap(), ""];
+    let mut watching = project.workspace.start(&taut(), words);
+    let becomes = |content: &str| {
+        wait_until(content, || fs::read_to_string(out.join("out")).is_ok_and(|text| text == content));
+    };
+    becomes("one");
+    config("two");
+    becomes("two");
+    config("one");
+    becomes("one");
+    kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
+    watching.wait().unwrap();
+    assert_eq!(project.ran(), 2);
 }

@@ -229,3 +229,37 @@ fn check_target(request: &Request) -> Result<(), RootFailure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::path::Path;
+
+    use taut_repos::Overrides;
+
+    use super::*;
+
+    /// docs/store.md: keys of `computed tree`.
+    #[test]
+    fn keys_are_written_as_specified() {
+        let top = tempfile::tempdir().unwrap();
+        let file = top.path().join("repos.json");
+        let text = r#"{"main": "m", "repositories": {
+            "m": {"workspace_root": ["computed", "b", "./d", "t", {"V": 1}]},
+            "b": {"workspace_root": ["git tree", "7366bd62ca918e6b3ba54ce2465022746b692a62", "/p"]}}}"#;
+        std::fs::write(&file, text).unwrap();
+        let config = RepoConfig::read(Some(&file), &Overrides::default(), Path::new("/")).unwrap();
+        let root = config.computed_roots("m").remove(0);
+        let key = TreeKey::new(&root, &config.part("b"), b"c").unwrap();
+        let repository = ContentFixed::of(&config).key("b", HashFunction::GitSha1).unwrap();
+        let configuration: taut_value::Map = [("V", taut_value::Value::Number(1.0))].into_iter().collect();
+        let id = configuration.id();
+        assert_eq!(
+            *key.bytes,
+            [&b"\x14"[..], repository.as_bytes(), b"\x00\x01d\x00\x01t", &id.0, b"\x01c"].concat()
+        );
+        let mut written = Vec::new();
+        key.encode(&mut written);
+        assert_eq!(*written, *key.bytes);
+    }
+}

@@ -135,3 +135,169 @@ impl RepoConfig {
         RepoConfig::numbered(self.main.clone(), repositories)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+    use taut_digest::HashFunction;
+    use taut_testkit::Rng;
+
+    use super::*;
+    use crate::{ContentFixed, Overrides};
+
+    fn read(config: &Value) -> RepoConfig {
+        let top = tempfile::tempdir().unwrap();
+        let file = top.path().join("repos.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        RepoConfig::read(Some(&file), &Overrides::default(), Path::new("/")).unwrap()
+    }
+
+    fn texts(roots: &[Arc<UnresolvedRoot>]) -> Vec<String> {
+        roots.iter().map(|root| root.root.to_string()).collect()
+    }
+
+    const TREE: &str = "7366bd62ca918e6b3ba54ce2465022746b692a62";
+
+    fn git(tree: &str) -> Value {
+        json!(["git tree", tree, "/p"])
+    }
+
+    #[test]
+    fn the_roots_that_a_repository_needs_are_those_that_it_reaches() {
+        let config = read(&json!({"main": "m", "repositories": {
+            "m": {"workspace_root": ["file", "."], "bindings": {"a": "a", "b": "b"}},
+            "a": {"workspace_root": ["computed", "base", "", "t", {"Y": 1, "X": "x"}]},
+            "b": {"workspace_root": ["computed", "base", "", "t", {"X": "x", "Y": 1}],
+                  "target_root": ["tree structure", "base"], "bindings": {"a": "a", "c": "c"}},
+            "c": {"workspace_root": ["computed", "base", "", "t", {"X": "x", "Y": 1}, {"absent": true}],
+                  "bindings": {"m": "m"}},
+            "unused": {"workspace_root": ["computed", "a", "", "t", {}]},
+            "base": {"workspace_root": git(TREE)},
+        }}));
+        let of_base = r#"(["@", "base", "", "t"], {"X":"x","Y":1})"#;
+        let absent = r#"(["@", "base", "", "t", {"absent": true}], {"X":"x","Y":1})"#;
+        let structure = r#"["tree structure", "base"]"#;
+        assert_eq!(texts(&config.computed_roots("m")), [absent, of_base, structure]);
+        assert_eq!(texts(&config.computed_roots("a")), [of_base]);
+        assert_eq!(texts(&config.computed_roots("base")), [""; 0]);
+        assert_eq!(texts(&config.computed_roots("nowhere")), [""; 0]);
+        assert_eq!(config.all_computed_roots().len(), 4);
+        assert_eq!(config.computed_roots("a")[0].what, "workspace_root of repository \"a\"");
+    }
+
+    #[test]
+    fn a_computed_root_is_a_git_tree_afterwards() {
+        let config = read(&json!({"main": "m", "repositories": {
+            "m": {"workspace_root": ["computed", "base", "", "t", {}], "bindings": {"b": "base"}},
+            "base": {"workspace_root": git(TREE)},
+        }}));
+        assert!(!ContentFixed::of(&config).contains("m"));
+        let root = config.computed_roots("m").remove(0);
+        let mut trees = ComputedTrees::in_repository(Arc::new(GitRepository::new("/g")));
+        let tree = "16e463b471b833cc542dc3f39db32e3fb4035aeb";
+        trees.add(root.root.clone(), Hash::from_hex(tree).unwrap());
+        let computed = config.with_computed(&trees);
+        assert_eq!(texts(&computed.computed_roots("m")), [""; 0]);
+        // As if the tree had been named.
+        let named = read(&json!({"main": "m", "repositories": {
+            "m": {"workspace_root": git(tree), "bindings": {"b": "base"}},
+            "base": {"workspace_root": git(TREE)},
+        }}));
+        assert_eq!(computed.identity(), named.identity());
+        let key = |config: &RepoConfig| ContentFixed::of(config).key("m", HashFunction::GitSha1);
+        assert!(key(&computed).is_some());
+        assert_eq!(key(&computed), key(&named));
+        // A root that has the same tree as another one is that root.
+        let mut trees = ComputedTrees::in_repository(Arc::new(GitRepository::new("/g")));
+        trees.add(root.root.clone(), Hash::from_hex(TREE).unwrap());
+        let same = config.with_computed(&trees);
+        let number = |name: &str| same.repositories[name].workspace_root.name.number;
+        assert_eq!(number("m"), number("base"));
+    }
+
+    #[test]
+    fn the_part_that_a_repository_reaches_does_not_depend_on_the_rest() {
+        let base = json!({"workspace_root": git(TREE), "bindings": {"self": "base", "o": "other"}});
+        let other = json!({"workspace_root": ["computed", "base", "", "t", {}]});
+        let more = json!({"workspace_root": ["file", "/x"], "bindings": {"b": "base"}});
+        let one = read(&json!({"main": "a", "repositories": {"a": more, "base": base, "other": other}}));
+        let two = read(&json!({"repositories": {"base": base, "other": other}}));
+        assert_eq!(one.part("base").identity(), two.part("base").identity());
+        assert_ne!(one.identity(), two.identity());
+        assert!(one.part("nowhere").repositories.is_empty());
+    }
+
+    /// Against the definition: a root needs itself along some way.
+    #[test]
+    fn cycles_are_found_in_random_configurations() {
+        let mut rng = Rng::new(11);
+        let (mut with, mut without) = (0, 0);
+        for _ in 0..taut_testkit::times(300) {
+            let count = 1 + rng.below(6);
+            let mut all = serde_json::Map::new();
+            for number in 0..count {
+                let bindings: BTreeMap<String, String> = (0..rng.below(3))
+                    .map(|binding| (format!("b{binding}"), format!("r{}", rng.below(count))))
+                    .collect();
+                let of = format!("r{}", rng.below(count));
+                let root = match rng.below(4) {
+                    0 => json!(["computed", of, "", "t", {}]),
+                    1 => json!(["tree structure", of]),
+                    _ => git(TREE),
+                };
+                all.insert(format!("r{number}"), json!({"workspace_root": root, "bindings": bindings}));
+            }
+            let config = read(&json!({"main": "r0", "repositories": all}));
+            let roots = config.computed_roots("r0");
+            let needs = |root: &ComputedRoot| -> Vec<ComputedRoot> {
+                let below = config.computed_roots(&root.repository).into_iter();
+                below.map(|below| below.root.clone()).collect()
+            };
+            // All that is reached from each root, the slow way.
+            let mut is_cyclic = false;
+            for root in &roots {
+                let mut open = vec![root.root.clone()];
+                let mut reached: Vec<ComputedRoot> = Vec::new();
+                while let Some(next) = open.pop() {
+                    for below in needs(&next) {
+                        if !reached.contains(&below) {
+                            reached.push(below.clone());
+                            open.push(below);
+                        }
+                    }
+                }
+                is_cyclic |= reached.contains(&root.root)
+                    || reached.iter().any(|below| {
+                        let mut open = vec![below.clone()];
+                        let mut seen: Vec<ComputedRoot> = Vec::new();
+                        while let Some(next) = open.pop() {
+                            for more in needs(&next) {
+                                if !seen.contains(&more) {
+                                    seen.push(more.clone());
+                                    open.push(more);
+                                }
+                            }
+                        }
+                        seen.contains(below)
+                    });
+            }
+            match config.cycle_of_computed_roots(&roots) {
+                None => {
+                    without += 1;
+                    assert!(!is_cyclic);
+                }
+                Some(cycle) => {
+                    with += 1;
+                    assert!(is_cyclic);
+                    for (at, root) in cycle.iter().enumerate() {
+                        assert!(needs(root).contains(&cycle[(at + 1) % cycle.len()]));
+                    }
+                }
+            }
+        }
+        assert!(with > 10 && without > 10, "{with} {without}");
+    }
+}

@@ -65,3 +65,34 @@ impl SourceRoot for UnresolvedRoot {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use taut_syntax::Location;
+
+    use super::*;
+    use crate::{ComputedRoot, Taken};
+
+    fn unresolved(taken: Taken, is_absent: bool) -> UnresolvedRoot {
+        let root = ComputedRoot { repository: "r".into(), taken, is_absent };
+        UnresolvedRoot { root, place: Location::file("f"), what: "x".to_owned() }
+    }
+
+    /// docs/store.md, ROOTS.
+    #[test]
+    fn identities_are_written_as_specified() {
+        let configuration = "{\"a\":1}".to_owned();
+        let artifacts = Taken::Artifacts { module: "m".into(), target: "t".into(), configuration };
+        let written = |taken, is_absent| unresolved(taken, is_absent).identity();
+        assert_eq!(written(Taken::Structure, true), b"\x03\x01\x01\x00\x01r");
+        assert_eq!(written(artifacts, false), b"\x03\x00\x00\x00\x01r\x00\x01m\x00\x01t\x07{\"a\":1}");
+    }
+
+    #[test]
+    fn nothing_can_be_read() {
+        let root = unresolved(Taken::Structure, false);
+        assert!(root.list("", false).is_err() && root.read("f").is_err() && root.source("f").is_err());
+        assert!(!root.is_file(Path::new("f")) && !root.holds("", Symlinks::Follow, b""));
+        assert_eq!(root.fixed_content(), None);
+    }
+}
