@@ -9,7 +9,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::Failure;
-use taut_repos::{ComputedRoot, RepoConfig, Repository, UnresolvedRoot};
+use taut_repos::{ComputedRoot, RepoConfig, Repository, RootCycle, UnresolvedRoot};
 use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::quoted;
 
@@ -137,9 +137,11 @@ pub struct RootsFailed {
 }
 
 impl RootsFailed {
-    /// A cycle: each root needs the next one, and the last one the first.
-    pub(crate) fn cycle(cycle: &[ComputedRoot], places: &[Arc<UnresolvedRoot>]) -> RootsFailed {
+    /// Roots that need each other.
+    pub(crate) fn cycle(found: &RootCycle, places: &[Arc<UnresolvedRoot>]) -> RootsFailed {
+        let RootCycle { before, roots: cycle } = found;
         let mut reference = "Cycle detected in computed roots:".to_owned();
+        before.iter().for_each(|root| reference += &format!("\n    {root}"));
         for (at, root) in cycle.iter().enumerate() {
             reference += &format!("\n{} {root}", if at == 0 { ".->" } else { "|  " });
         }

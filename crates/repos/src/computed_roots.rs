@@ -49,6 +49,15 @@ impl ComputedTrees {
     }
 }
 
+/// Computed roots that need each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RootCycle {
+    /// The way from a root that is wanted to the cycle: each needs the next one, and the last one the first of the cycle.
+    pub before: Vec<ComputedRoot>,
+    /// The cycle: each needs the next one, and the last one the first.
+    pub roots: Vec<ComputedRoot>,
+}
+
 impl RepoConfig {
     /// The global names of a repository and of all that its bindings reach, as far as they are defined.
     fn reachable(&self, repository: &str) -> BTreeSet<&Str> {
@@ -86,9 +95,8 @@ impl RepoConfig {
         roots.into_values().cloned().map(Arc::new).collect()
     }
 
-    /// A cycle of computed roots that `roots` need: each needs the next one, and the last one the first. `None` if there
-    /// is none.
-    pub fn cycle_of_computed_roots(&self, roots: &[Arc<UnresolvedRoot>]) -> Option<Vec<ComputedRoot>> {
+    /// A cycle of computed roots that `roots` need, if there is one.
+    pub fn cycle_of_computed_roots(&self, roots: &[Arc<UnresolvedRoot>]) -> Option<RootCycle> {
         // A depth-first search: what is on the path is in `path`, and what was left is in `done`.
         let mut done: HashSet<ComputedRoot> = HashSet::new();
         for root in roots {
@@ -99,7 +107,8 @@ impl RepoConfig {
                     && !done.contains(&root)
                 {
                     if let Some(at) = path.iter().position(|(above, _)| *above == root) {
-                        return Some(path.drain(at..).map(|(root, _)| root).collect());
+                        let mut before: Vec<_> = path.into_iter().map(|(root, _)| root).collect();
+                        return Some(RootCycle { roots: before.split_off(at), before });
                     }
                     let below = self.computed_roots(&root.repository).into_iter();
                     path.push((root, below));
@@ -289,11 +298,14 @@ mod tests {
                     without += 1;
                     assert!(!is_cyclic);
                 }
-                Some(cycle) => {
+                Some(RootCycle { before, roots: cycle }) => {
                     with += 1;
                     assert!(is_cyclic);
                     for (at, root) in cycle.iter().enumerate() {
                         assert!(needs(root).contains(&cycle[(at + 1) % cycle.len()]));
+                    }
+                    for (at, root) in before.iter().enumerate() {
+                        assert!(needs(root).contains(before.get(at + 1).unwrap_or(&cycle[0])));
                     }
                 }
             }

@@ -22,7 +22,7 @@ mod root;
 mod unresolved_root;
 
 pub use computed_root::{ComputedRoot, Taken, UnresolvedRoot};
-pub use computed_roots::ComputedTrees;
+pub use computed_roots::{ComputedTrees, RootCycle};
 pub use config::{Overrides, RepoConfig, Repository, find_workspace_root};
 pub use config_error::ConfigError;
 pub use content_fixed::ContentFixed;
