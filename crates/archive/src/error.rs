@@ -24,12 +24,16 @@ pub enum Fault {
     AbsoluteName,
     /// The name has a component `..`.
     Upwards,
-    /// The name has a null character.
+    /// The name is empty, or has a null character.
     BadName,
+    /// The name has more components than the limit; the limit.
+    TooDeep(usize),
+    /// A symbolic link has no target, or one with a null character.
+    BadTarget,
     /// The name leads through an entry that is a symbolic link or a file.
     Below(String),
     /// The entry is a device, fifo or socket, or of a type that is not known; the type.
-    SpecialFile(String),
+    SpecialFile(&'static str),
     /// A hard link to a name that no entry before has, or that a directory has; the name.
     HardLink(String),
     /// There are more entries than the limit; the limit.
@@ -48,6 +52,11 @@ impl Error {
         Error { entry: None, fault }
     }
 
+    /// The same error, about an entry if it is not about one already.
+    pub(crate) fn of(self, entry: &[u8]) -> Error {
+        if self.entry.is_some() { self } else { Error::at(entry, self.fault) }
+    }
+
     /// An error about an entry.
     pub(crate) fn at(entry: &[u8], fault: Fault) -> Error {
         Error { entry: Some(String::from_utf8_lossy(entry).into_owned()), fault }
@@ -62,7 +71,11 @@ impl fmt::Display for Fault {
             Fault::Encrypted => f.write_str("it is encrypted"),
             Fault::AbsoluteName => f.write_str("its name is an absolute path"),
             Fault::Upwards => f.write_str("its name leads upwards"),
-            Fault::BadName => f.write_str("its name has a null character"),
+            Fault::BadName => f.write_str("its name is empty or has a null character"),
+            Fault::TooDeep(limit) => write!(f, "its name has more than {limit} components"),
+            Fault::BadTarget => {
+                f.write_str("it is a symbolic link whose target is empty or has a null character")
+            }
             Fault::Below(above) => write!(f, "its name leads through {above:?}, which is no directory"),
             Fault::SpecialFile(kind) => write!(f, "it is no file, directory or link, but {kind}"),
             Fault::HardLink(target) => {
@@ -91,6 +104,15 @@ impl fmt::Display for Error {
 }
 
 impl error::Error for Error {}
+
+/// The error for a content that a sink did not take.
+pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
+    match error {
+        // It could not be read, so the archive is at fault.
+        taut_git::Error::Content { why } => Error::at(entry, Fault::Corrupt(why)),
+        error => Error::at(entry, Fault::Store(error)),
+    }
+}
 
 /// The result of reading an archive.
 pub type Result<T> = std::result::Result<T, Error>;

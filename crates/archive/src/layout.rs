@@ -3,19 +3,24 @@
 use taut_digest::{Hash, ObjectType, TreeEntry};
 use taut_git::{Node, ObjectSink, PathFault, TreeBuilder};
 
-use crate::{Error, Fault, Result, Unpacked, Warning};
+use crate::{Error, Fault, Limits, Result, Unpacked, Warning};
 
 /// The tree of the entries so far.
-#[derive(Default)]
 pub(crate) struct Layout {
     tree: TreeBuilder,
     warnings: Vec<Warning>,
+    max_depth: usize,
 }
 
 impl Layout {
+    /// No entries.
+    pub(crate) fn new(limits: &Limits) -> Layout {
+        Layout { tree: TreeBuilder::new(), warnings: Vec::new(), max_depth: limits.depth }
+    }
+
     /// A file or link with this content.
     pub(crate) fn object(&mut self, name: &[u8], hash: Hash, object_type: ObjectType) -> Result<()> {
-        let path = components(name, name)?;
+        let path = self.components(name)?;
         if path.is_empty() {
             return Err(Error::at(name, Fault::BadName));
         }
@@ -25,18 +30,29 @@ impl Layout {
 
     /// A directory.
     pub(crate) fn directory(&mut self, name: &[u8]) -> Result<()> {
-        let path = components(name, name)?;
+        let path = self.components(name)?;
+        if let Some(Node::Object(TreeEntry { object_type: ObjectType::Symlink, .. })) = self.tree.get(&path) {
+            // What follows may be meant for the directory that the link leads to.
+            return Err(Error::at(name, Fault::Below(text(&path.join(&b'/')))));
+        }
         let replaced = self.tree.directory(&path);
         self.note(name, &path, replaced)
     }
 
     /// A hard link to an entry before.
     pub(crate) fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
-        let there = match self.tree.get(&components(name, target)?) {
-            Some(Node::Object(there)) => there,
-            _ => return Err(Error::at(name, Fault::HardLink(text(target)))),
-        };
+        let missing = || Error::at(name, Fault::HardLink(text(target)));
+        let path = components(target, self.max_depth).map_err(|_| missing())?;
+        let Some(Node::Object(there)) = self.tree.get(&path) else { return Err(missing()) };
+        if path == self.components(name)? {
+            // A link to itself changes nothing.
+            return Ok(());
+        }
         self.object(name, there.hash, there.object_type)
+    }
+
+    fn components<'n>(&self, name: &'n [u8]) -> Result<Vec<&'n [u8]>> {
+        components(name, self.max_depth).map_err(|fault| Error::at(name, fault))
     }
 
     fn note(&mut self, name: &[u8], path: &[&[u8]], replaced: taut_git::Result<Option<Node>>) -> Result<()> {
@@ -66,19 +82,19 @@ impl Layout {
 }
 
 /// The components of a name. `.` and empty components count for nothing.
-fn components<'n>(entry: &[u8], name: &'n [u8]) -> Result<Vec<&'n [u8]>> {
+fn components(name: &[u8], max_depth: usize) -> std::result::Result<Vec<&[u8]>, Fault> {
     if name.first() == Some(&b'/') {
-        return Err(Error::at(entry, Fault::AbsoluteName));
+        return Err(Fault::AbsoluteName);
     }
     let mut path = Vec::new();
     for component in name.split(|&byte| byte == b'/') {
         match component {
             b"" | b"." => {}
-            b".." => return Err(Error::at(entry, Fault::Upwards)),
+            b".." => return Err(Fault::Upwards),
             _ => path.push(component),
         }
     }
-    Ok(path)
+    if path.len() > max_depth { Err(Fault::TooDeep(max_depth)) } else { Ok(path) }
 }
 
 fn text(bytes: &[u8]) -> String {

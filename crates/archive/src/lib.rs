@@ -1,6 +1,6 @@
 //! Archives read straight into git trees.
 //!
-//! [`read`] takes the bytes of an archive and gives blobs and trees to an [`ObjectSink`](taut_git::ObjectSink); no entry
+//! [`read`] takes the bytes of an archive and gives blobs and trees to an [`ObjectSink`]; no entry
 //! ever becomes a file on the disk, so there is nothing that a name could escape to. The tree is the one that just-mr 1.6
 //! makes of the same archive by unpacking it.
 //!
@@ -12,7 +12,11 @@ mod compression;
 mod error;
 mod layout;
 mod limits;
+mod seven_zip;
+mod sparse;
+mod tar_header;
 mod tarball;
+mod zip_file;
 
 use std::io::{Read, Seek};
 
@@ -74,6 +78,7 @@ pub fn read(
 ) -> Result<Unpacked> {
     match kind {
         Kind::Tar => tarball::read(source, limits, sink),
-        Kind::Zip => Err(Error::new(Fault::UnknownFormat)),
+        Kind::Zip if seven_zip::is_seven_zip(source)? => seven_zip::read(source, limits, sink),
+        Kind::Zip => zip_file::read(source, limits, sink),
     }
 }

@@ -239,18 +239,21 @@ impl RootTargets for RootBuilds {
         let as_reference = log.is_as_reference();
         let shown = request.first_target_text();
         let recorded = log.recorded();
+        let is_cached = matches!(&built, Ok(Delivered { is_cached: true, .. }));
         for message in &recorded {
-            // Of the reference, messages of the executor are those of the call.
-            if !as_reference || message.name.as_deref() == Some("LocalExecution") {
+            // Of the reference, messages of the executor and about export targets are those of the call.
+            let is_of_call = message.name.as_deref() == Some("LocalExecution")
+                || (message.text.starts_with("Export target [") && !is_cached);
+            if !as_reference || is_of_call {
                 self.log.repeat(message);
             }
         }
         let kept = as_reference.then(|| self.log_of(&crate::log::as_file(&recorded, &shown)));
         let kept = kept.unwrap_or_default();
         match built {
-            Ok((results, ran)) => {
+            Ok(Delivered { results, ran, is_cached }) => {
                 let duration = begin.elapsed();
-                Ok(BuiltTarget { results, log: kept, ran, duration })
+                Ok(BuiltTarget { results, log: kept, ran, is_cached, duration })
             }
             Err(Stop::Interrupted) => Err(NotBuilt::Stopped),
             Err(Stop::Failed) => Err(NotBuilt::Failed { log: kept }),
@@ -292,6 +295,15 @@ impl RootTargets for RootBuilds {
     }
 }
 
+/// The target of a root, built.
+struct Delivered {
+    results: Arc<Results>,
+    /// How many actions were run.
+    ran: usize,
+    /// Whether the target-level cache had it.
+    is_cached: bool,
+}
+
 /// Why the target of a root is not built.
 enum Stop {
     Interrupted,
@@ -309,7 +321,7 @@ struct RootCall<'c> {
 
 impl Pass for RootCall<'_> {
     type Stop = Stop;
-    type Done = (Arc<Results>, usize);
+    type Done = Delivered;
 
     fn may_continue(&mut self, session: &Session) -> Result<(), Stop> {
         match &self.builds.interruption {
@@ -366,9 +378,9 @@ impl Pass for RootCall<'_> {
         &mut self,
         session: &Session,
         _: &Request,
-        _: &Analysed,
+        analysed: &Analysed,
         results: &Results,
-    ) -> Result<(Arc<Results>, usize), Undelivered<Stop>> {
+    ) -> Result<Delivered, Undelivered<Stop>> {
         let hits = session.cache_hits(results.actions);
         self.messages.processed(results.actions, hits, None);
         if self.log.is_as_reference() {
@@ -381,7 +393,10 @@ impl Pass for RootCall<'_> {
                 .collect();
             self.log.say(Level::Info, report::artifacts("Artifacts can be found in:", &built, 0));
         }
-        Ok((Arc::new(results.clone()), results.actions - hits))
+        voice::of(self.log).cached_exports(&session.cache_exports(analysed), analysed, self.log);
+        // Below a target that was taken from the cache nothing is analysed.
+        let is_cached = analysed.exports.cached == 1 && analysed.exports.len() == 1;
+        Ok(Delivered { results: Arc::new(results.clone()), ran: results.actions - hits, is_cached })
     }
 }
 

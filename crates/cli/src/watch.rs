@@ -19,7 +19,7 @@ use taut_driver::{
     event::{Event, Sink},
 };
 use taut_store::Store;
-use taut_sys::watch::Watch;
+use taut_sys::watch::{Unwatched, Watch};
 
 use crate::{
     environment::{build_root, build_root_option, open_store},
@@ -125,13 +125,13 @@ struct WatchState {
     seen: Signatures,
     /// When to poll again.
     next_poll: Instant,
-    /// The reasons why the system may not report changes, as last reported.
-    unwatched: String,
+    /// The reasons why the system may not report changes, as last reported, if they were.
+    unwatched: Option<BTreeSet<Unwatched>>,
     /// What the rounds so far found.
     history: RoundHistory,
     pace: Pace,
     /// The error of the request, as last reported.
-    reported_request_error: String,
+    reported_request_error: Option<SetupError>,
     /// When the last round began.
     begin: SystemTime,
     /// Whether it has waited for changes.
@@ -157,6 +157,8 @@ enum SessionEnd {
     Repositories(Box<Request>),
     /// Garbage was collected in the build root, before these paths changed.
     Collected(Vec<PathBuf>),
+    /// Cached build state is damaged, so that it is not known what the build read.
+    Damaged,
     /// An object is missing in the store; a new session makes it again. The function reports the error, for the last try.
     Lost(Box<dyn FnOnce() -> Exit>),
     Exit(Exit),
@@ -175,6 +177,7 @@ impl Watcher<'_> {
         let interruption = Interruption::watch(self.log);
         // How often in a row the first round found an object missing.
         let mut lost = 0;
+        let mut uses_state = !build.analysis.no_trace;
         let roots = self.roots(&interruption);
         let mut request = self.request(&roots).map_err(|error| roots.report(&error))?;
         if let Some(path) = &build.analysis.serve_errors_log {
@@ -183,7 +186,7 @@ impl Watcher<'_> {
         }
         loop {
             voice::of(self.log).requested(&request, self.log);
-            let mut state = self.open_session(request)?;
+            let mut state = self.open_session(request, uses_state)?;
             interruption.wake_on_signal(state.watch.waker());
             let over = interruption.stop_on_signal(&state.session).map_err(SessionEnd::Exit);
             let over = over.and_then(|()| self.rounds(&mut state, &interruption));
@@ -203,6 +206,10 @@ impl Watcher<'_> {
                     self.log.say(Level::Info, "The repositories are described differently now.");
                 }
                 Ok(()) => {}
+                Err(SessionEnd::Damaged) => {
+                    uses_state = false;
+                    self.log.say(Level::Warn, "Cached build state is damaged, and not used any more.");
+                }
                 Err(SessionEnd::Collected(paths)) => {
                     self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
                     let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
@@ -253,8 +260,8 @@ impl Watcher<'_> {
         messages
     }
 
-    /// Opens a session for a request, with watches and messages.
-    fn open_session(&self, request: Request) -> Result<WatchState, Exit> {
+    /// Opens a session for a request, with watches and messages. `uses_state`: with cached build state.
+    fn open_session(&self, request: Request, uses_state: bool) -> Result<WatchState, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
         let messages = self.messages(&store, &request);
@@ -262,7 +269,7 @@ impl Watcher<'_> {
         let present = Arc::new(Present(Mutex::new((messages, reporting))));
         let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
-        let traces = if build.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
+        let traces = if uses_state { Traces::of(&store, &request) } else { Traces::none() };
         let how = analysis_options(&build.common, &build.analysis);
         let session = Session::of_request(&request, how, &store, &traces, &options, &events);
         let watch = if self.o.poll { Watch::polling() } else { Watch::new() };
@@ -294,7 +301,7 @@ impl Watcher<'_> {
             unwatched,
             history: RoundHistory { feedback, ..RoundHistory::default() },
             pace: Pace::default(),
-            reported_request_error: String::new(),
+            reported_request_error: None,
             begin,
             is_settled: false,
             noted,
@@ -368,15 +375,14 @@ impl Watcher<'_> {
             Ok(request) => request,
             Err(error) => {
                 interruption.check()?;
-                let text = format!("{:?} {:?}", error.problem, error.others);
-                if state.reported_request_error != text {
+                if state.reported_request_error.as_ref() != Some(&error) {
                     roots.report(&error);
                 }
-                state.reported_request_error = text;
+                state.reported_request_error = Some(error);
                 return Ok(false);
             }
         };
-        state.reported_request_error.clear();
+        state.reported_request_error = None;
         if request.repositories.identity() != state.request.repositories.identity() {
             return Err(SessionEnd::Repositories(Box::new(request)));
         }

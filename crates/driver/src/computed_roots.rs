@@ -104,7 +104,7 @@ impl Work {
         let key = TreeKey::new(unresolved, &part, &self.computer.context)?;
         let bytes = key.bytes.clone();
         let tree = cx.call::<ComputedTreeRule>(key).await.map_err(failed)?;
-        let built = lock(&self.built).get(&*bytes).cloned();
+        let built = lock(&self.built).get(&*bytes).cloned().filter(|built| !built.is_cached);
         let is_new = built.is_some();
         self.computer.targets.computed(unresolved, &RootOutcome { tree, built });
         // One that is known is used as if it were not absent.

@@ -9,7 +9,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::Failure;
-use taut_repos::{ComputedRoot, RepoConfig, Repository, RootCycle, UnresolvedRoot};
+use taut_repos::{ComputedRoot, Obstacle, RepoConfig, RootCycle, UnresolvedRoot};
 use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::quoted;
 
@@ -97,18 +97,10 @@ impl RootFailure {
             format!("Repository {repository} is not content-fixed, so nothing can be computed from it");
         let reference = format!("Repository {repository} is not content-fixed");
         let mut problem = Diagnostic::error(message).reference(reference);
-        // In the order of names, that is first of all those of the repository itself, if these are to blame.
-        let own = part.repositories.get_key_value(&root.repository).into_iter();
-        let culprit = own.chain(&part.repositories).find_map(|(name, repository)| {
-            let names = ["workspace_root", "target_root", "rule_root", "expression_root"];
-            let roots = names.into_iter().zip(Repository::roots(repository));
-            let mut varying = roots.filter(|(_, root)| root.source.fixed_content().is_none());
-            varying.next().map(|(key, root)| (name, key, root.source.shown("")))
-        });
-        if let Some((name, key, shown)) = culprit {
+        if let Some(Obstacle { repository, root, shown, .. }) = Obstacle::of(part, &root.repository) {
             problem = problem.note(format!(
-                "the {key} of repository {} is the directory {}, whose content may change",
-                quoted(name),
+                "the {root} of repository {} is the directory {}, whose content may change",
+                quoted(&repository),
                 shown.display()
             ));
         }

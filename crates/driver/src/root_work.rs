@@ -41,6 +41,8 @@ pub struct BuiltTarget {
     pub log: String,
     /// How many of the actions were run.
     pub ran: usize,
+    /// Whether the target-level cache had it, so that nothing was built.
+    pub is_cached: bool,
     /// How long it took.
     pub duration: Duration,
 }

@@ -193,7 +193,7 @@ impl Run<'_> {
         is_last: bool,
     ) -> Result<P::Done, Failed<P::Stop>> {
         let Run { is_cached, reports_all_actions, .. } = *self;
-        BuildPass { session, is_cached, reports_all_actions, is_last }.run(client, request)
+        BuildPass { session, is_cached, reports_all_actions, is_last, is_only: true }.run(client, request)
     }
 }
 
@@ -207,6 +207,8 @@ pub struct BuildPass<'w> {
     pub reports_all_actions: bool,
     /// Whether what may be the description's change, or a lost object, counts as a failure.
     pub is_last: bool,
+    /// Whether the session makes no other pass: what only analysis needs is dropped from memory before execution.
+    pub is_only: bool,
 }
 
 impl BuildPass<'_> {
@@ -215,7 +217,7 @@ impl BuildPass<'_> {
     /// # Errors
     /// The client stopped it, or it is to be tried again.
     pub fn run<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let BuildPass { session, is_cached, reports_all_actions, is_last } = *self;
+        let BuildPass { session, is_cached, reports_all_actions, is_last, .. } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
         let analysed =
@@ -224,6 +226,9 @@ impl BuildPass<'_> {
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
+        if self.is_only {
+            session.release_analysis();
+        }
         let built = match &other {
             Some(wanted) => session.build(wanted).map(Arc::new),
             None => session.result(request, &wanted),
@@ -236,9 +241,13 @@ impl BuildPass<'_> {
         analysis.report_tasks(request);
         let may_continue = client.may_continue(session);
         let built = may_continue.map_err(Failed::Stopped).and_then(|()| {
-            built.map_err(|failure| match failure.retry_reason() {
-                Some(why) if !is_last => Failed::Retry(why),
-                _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
+            built.map_err(|mut failure| {
+                failure.has_lost_entries =
+                    failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
+                match failure.retry_reason() {
+                    Some(why) if !is_last => Failed::Retry(why),
+                    _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
+                }
             })
         });
         // After failures are reported, since their messages refer to kept runs that a commit may drop; before delivery,
@@ -246,8 +255,11 @@ impl BuildPass<'_> {
         session.commit();
         let results = built?;
         client.deliver(session, request, &analysed, &results).map_err(|undelivered| match undelivered {
-            Undelivered::Lost(_) if !is_last => Failed::Retry(Retry::Lost),
-            Undelivered::Lost(stop) => Failed::Stopped(stop()),
+            Undelivered::Lost(stop) => {
+                // What was taken from the target-level cache is analysed and built in the next try.
+                session.remove_incomplete_entries(&analysed);
+                if is_last { Failed::Stopped(stop()) } else { Failed::Retry(Retry::Lost) }
+            }
             Undelivered::Stopped(stop) => Failed::Stopped(stop),
         })
     }

@@ -4,7 +4,7 @@ use std::{error, fmt, path::PathBuf};
 
 use taut_digest::Hash;
 
-use crate::{LinkFault, MAX_OBJECT_SIZE, tree_builder::PathFault};
+use crate::{LinkFault, MAX_OBJECT_SIZE, PathFault};
 
 /// Why a repository or an object cannot be read or written.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -50,9 +50,7 @@ impl<'d> PackWriter<'d> {
     pub(crate) fn new(directory: &'d Dir) -> PackWriter<'d> {
         let mut buffer = b"PACK\0\0\0\x02".to_vec();
         buffer.extend_from_slice(&[0; 4]);
-        // The fastest level: deflating is most of the time, and packs of the cache are not sent anywhere.
-        let compress = Compress::new(Compression::fast(), true);
-        PackWriter { directory, buffer, file: None, in_file: 0, entries: Vec::new(), compress }
+        PackWriter { directory, buffer, file: None, in_file: 0, entries: Vec::new(), compress: compressor() }
     }
 
     /// Whether there is no object in it.
@@ -105,6 +103,8 @@ impl<'d> PackWriter<'d> {
 
     /// Takes an object back that was begun last.
     pub(crate) fn take_back(&mut self, open: Open) -> taut_sys::Result<()> {
+        // zlib-rs 0.6.8, reset in the middle of a block at this level, ends that block in the next stream.
+        self.compress = compressor();
         match open.offset.checked_sub(self.in_file) {
             Some(in_buffer) => self.buffer.truncate(in_buffer as usize),
             None => {
@@ -196,7 +196,7 @@ impl<'d> PackWriter<'d> {
     }
 
     fn encode_index(&mut self, pack_hash: &[u8; 20]) -> Vec<u8> {
-        self.entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.entries.sort_unstable_by_key(|entry| entry.id);
         let mut out = b"\xfftOc\0\0\0\x02".to_vec();
         let mut counts = [0_u32; 256];
         for entry in &self.entries {
@@ -233,6 +233,11 @@ impl<'d> PackWriter<'d> {
         out.extend_from_slice(&own_hash);
         out
     }
+}
+
+/// Deflates with the fastest level: that is most of the time, and packs of a cache are not sent anywhere.
+fn compressor() -> Compress {
+    Compress::new(Compression::fast(), true)
 }
 
 /// Writes the number of objects into the header of a pack, and returns the hash of all bytes. The position is at the end

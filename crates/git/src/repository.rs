@@ -154,8 +154,24 @@ impl Repository {
         Error::Damaged { path: self.path.clone(), id: *id, why: why.to_string() }
     }
 
-    /// Runs `read` with a handle that no other thread uses.
-    fn with_handle<T>(&self, read: impl FnOnce(&Handle) -> T) -> Result<T> {
+    /// Runs `read` with a handle that no other thread uses. After an error the database is opened anew, once: packs may
+    /// have been removed by `git gc`, or there are more of them than the library made room for when it opened them.
+    fn with_handle<T, E>(
+        &self,
+        mut read: impl FnMut(&Handle) -> std::result::Result<T, E>,
+    ) -> Result<std::result::Result<T, E>> {
+        match self.with_present_handle(&mut read)? {
+            Ok(value) => Ok(Ok(value)),
+            Err(_) => {
+                self.forget();
+                self.with_present_handle(&mut read)
+            }
+        }
+    }
+
+    fn with_present_handle<T>(&self, read: impl FnOnce(&Handle) -> T) -> Result<T> {
+        // A handle has caches of its own and serves one thread at a time: there are as many as threads that read at
+        // once.
         let idle = lock(&self.idle).pop();
         let handle = match idle {
             Some(handle) => handle,

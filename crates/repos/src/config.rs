@@ -87,6 +87,7 @@ pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Erro
     let mut is_there = |path: PathBuf| match taut_sys::if_exists(Named::lstat(&path)) {
         Ok(found) => found.is_some(),
         Err(error) => {
+            // A marker further above may be found all the same.
             refused.get_or_insert(error);
             false
         }
@@ -217,6 +218,8 @@ impl RepoConfig {
 
     /// A configuration whose roots are numbered in the order in which the repositories name them.
     pub(crate) fn numbered(main: Str, mut repositories: BTreeMap<Str, Repository>) -> RepoConfig {
+        // Repositories come in the order of their names, so roots have the same numbers in each call and in each
+        // checkout.
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));

@@ -25,7 +25,7 @@ pub use computed_root::{ComputedRoot, Taken, UnresolvedRoot};
 pub use computed_roots::{ComputedTrees, RootCycle};
 pub use config::{Overrides, RepoConfig, Repository, find_workspace_root};
 pub use config_error::ConfigError;
-pub use content_fixed::ContentFixed;
+pub use content_fixed::{ContentFixed, Obstacle};
 pub use directory::DirectoryRoot;
 pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};

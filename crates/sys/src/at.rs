@@ -278,6 +278,7 @@ impl<'d> At<'d> {
     /// Something else is there, or it cannot be written.
     pub fn append(self) -> Result<File<'d>> {
         let file = self.open_or_create()?;
+        // Only for the number of its names: the identity is its own.
         self.check_made(&file.stat()?, file.stat()?.identity())?;
         Ok(file)
     }

@@ -278,7 +278,9 @@ impl Watcher<'_> {
             };
             if !is_noted || state.session.may_have_new_leaves() {
                 state.noted = noted.filter(|_| state.history.is_built);
-                state.leaves.note(&state.session, &state.request.repositories);
+                if !state.leaves.note(&state.session, &state.request.repositories) {
+                    return Err(SessionEnd::Damaged);
+                }
             }
             state.watch.retry();
             let new = self.watch_all(state);
@@ -347,11 +349,9 @@ impl Watcher<'_> {
     /// Reports how many directories are watched, and why the system may not report changes, if that is new.
     pub(super) fn report_watched(&self, state: &mut WatchState) {
         let why = state.watch.unwatched();
-        let in_words = format!("{why:?}");
-        if state.unwatched == in_words {
+        if state.unwatched.as_ref() == Some(&why) {
             return;
         }
-        state.unwatched = in_words;
         let reasons: Vec<String> = why.iter().filter_map(reason).collect();
         if !reasons.is_empty() {
             let text = "Changes are found by looking at everything every two seconds, as with --poll.";
@@ -367,6 +367,7 @@ impl Watcher<'_> {
             many => format!("{many} directories"),
         };
         self.log.say(Level::Info, format!("Watching {directories}{polling}. Interrupt to end."));
+        state.unwatched = Some(why);
     }
 }
 

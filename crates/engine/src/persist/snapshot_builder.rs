@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::bytes::{bytes, checksum, put_facet_hashes};
+use super::bytes::{self, bytes, checksum, put_facet_hashes};
 use super::leaves::LeafSet;
-use super::pages::sums;
+use super::pages::{BLOCK_SIZE, sums};
 use super::snapshot::tasks::{ENTRY_SIZE, TASKS_PER_CHUNK};
 use super::snapshot::{BITS, Counts, HEADER_SIZE, Header, TIME_ENTRY_SIZE, bucket, key_hash, run};
 use super::stored_run::StoredEdge;
@@ -43,7 +43,7 @@ pub(super) struct SnapshotBuilder {
     runs_at: Vec<u32>,
     words: Vec<u8>,
     codes: Vec<u32>,
-    blobs: Vec<u8>,
+    blobs: Chunks,
     /// The caller's number of version 0 of each task, and its hash if that is known yet.
     firsts: Vec<u32>,
     first_hashes: Vec<[u8; 32]>,
@@ -58,6 +58,32 @@ pub(super) struct SnapshotBuilder {
     /// The reads of the run before, if it is of the same task.
     before: Vec<StoredEdge>,
     has_before: bool,
+}
+
+/// Bytes that are only appended to: a vector that grows would need up to three times the memory when it is moved.
+#[derive(Default)]
+struct Chunks(Vec<Vec<u8>>);
+
+impl Chunks {
+    /// A multiple of the size of a block, so that the checksums of the chunks are those of the whole.
+    const SIZE: usize = 64 * BLOCK_SIZE;
+
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * Chunks::SIZE + last.len())
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.0.last().is_none_or(|last| last.len() == Chunks::SIZE) {
+                // Most files are small.
+                self.0.push(Vec::with_capacity(if self.0.is_empty() { 0 } else { Chunks::SIZE }));
+            }
+            let last = self.0.last_mut().expect("there is one with room");
+            let (now, later) = bytes.split_at(bytes.len().min(Chunks::SIZE - last.len()));
+            last.extend(now);
+            bytes = later;
+        }
+    }
 }
 
 fn put(out: &mut Vec<u8>, word: u32) {
@@ -184,7 +210,10 @@ impl SnapshotBuilder {
 
     fn blob(&mut self, blob: &[u8]) -> u32 {
         let at = self.blobs.len() as u32;
-        bytes(&mut self.blobs, blob);
+        let mut length = Vec::new();
+        bytes::number(&mut length, u32::try_from(blob.len()).expect("a record is shorter than 4 GiB"));
+        self.blobs.extend(&length);
+        self.blobs.extend(blob);
         at
     }
 
@@ -240,11 +269,11 @@ impl SnapshotBuilder {
         match kind {
             run::TOGETHER | run::EACH => edges.iter().for_each(|edge| put(words, edge.dep)),
             run::FULL => {
-                put(words, edges.iter().filter(|edge| edge.bits & 4 != 0).count() as u32);
+                put(words, edges.iter().filter(|edge| edge.has_facets()).count() as u32);
                 for edge in edges {
                     put(words, edge.dep);
                     put(words, edge.seq << BITS | u32::from(edge.bits));
-                    if edge.bits & 4 != 0 {
+                    if edge.has_facets() {
                         put(words, edge.facets.0.into());
                     }
                 }
@@ -264,11 +293,12 @@ impl SnapshotBuilder {
     fn kind(&self, edges: &[StoredEdge]) -> u32 {
         let others = |(old, new): (&StoredEdge, &StoredEdge)| *old == StoredEdge { seq: old.seq, ..*new };
         let is_plain = |ends: &dyn Fn(usize) -> bool| {
-            let bits = |at: usize| u8::from(ends(at)) << 1;
+            let bits = |at: usize| if ends(at) { StoredEdge::ENDS_GROUP } else { 0 };
             edges.iter().enumerate().all(|(at, edge)| edge.seq == 0 && edge.bits == bits(at))
         };
         if is_plain(&|at| at + 1 == edges.len()) {
             run::TOGETHER
+        // The latest run comes first and has none before it, so it is never `SAME`: the walk reads it by itself.
         } else if self.has_before
             && self.before.len() == edges.len()
             && self.before.iter().zip(edges).all(others)
@@ -297,9 +327,12 @@ impl SnapshotBuilder {
             }
         }
         let (versions_at, hashes) = self.versions(&mut hash);
+        // What is not needed any more is dropped step by step: the sections are as large as all of it.
+        (self.first_hashes, self.firsts, self.others) = Default::default();
         // About eight keys in a bucket: a look-up reads one entry of the directory and one or two blocks.
         let buckets = (tasks as u64 / 8).next_power_of_two();
         let (directory, entries) = self.index(buckets);
+        self.key_hashes = Vec::new();
         // Sorted, since these sections are searched by bisection.
         self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
@@ -346,8 +379,9 @@ impl SnapshotBuilder {
             out
         });
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
-        let mut pages =
-            vec![hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted];
+        let mut pages = vec![hashes, key_at, keys, directory, entries];
+        pages.extend(blobs.0);
+        pages.extend([siblings, facet_hashes, wanted, unwanted]);
         // The checksums of the blocks are a section themselves, whose checksums are in the table: so opening a file reads the
         // table only, and a block is read with one block of checksums.
         let all_sums: Vec<u8> =
@@ -367,12 +401,15 @@ impl SnapshotBuilder {
     /// Where the versions of each task begin, and the hashes of all of them.
     fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u32>, Vec<u8>) {
         let tasks = self.firsts.len();
+        // As a rule each task has one version: then versions have the numbers of their tasks, and the hashes are in
+        // order already.
         if self.others.is_empty() && !self.firsts.contains(&NO_NUMBER) {
             let at = (0..=tasks as u32).collect();
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
         let mut others: Vec<(u32, u32, u32)> =
             self.others.iter().map(|((task, version), seq)| (*task, *seq, *version)).collect();
+        // The file has the versions of a task side by side, in the order of their numbers.
         others.sort_unstable();
         let mut others = others.into_iter().peekable();
         let mut at = Vec::with_capacity(tasks + 1);
@@ -392,6 +429,8 @@ impl SnapshotBuilder {
 
     /// Where each bucket begins, and what is in them.
     fn index(&self, buckets: u64) -> (Vec<u8>, Vec<u8>) {
+        // A counting sort: `begins` is first the size of each bucket, then where it begins, then the next free place
+        // in it. The directory is written before the last step.
         let mut begins = vec![0_u32; buckets as usize + 1];
         for hash in &self.key_hashes {
             begins[bucket(*hash, buckets).0 as usize + 1] += 1;
@@ -426,6 +465,8 @@ fn put_tasks(
     for first in (0..rules.len()).step_by(TASKS_PER_CHUNK) {
         let (begin, end) = (out.len(), rules.len().min(first + TASKS_PER_CHUNK));
         for task in first..=end {
+            // Runs lie in the chunk, so that it can be read and checked alone; hashes lie elsewhere, so versions
+            // count on.
             put(&mut out, runs_at[task] - runs_at[first]);
             put(&mut out, versions_at[task]);
             // The end of the chunk is of no rule.

@@ -6,6 +6,8 @@
 //! nothing more (P3) and nothing less (P4).
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod random;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -56,6 +58,8 @@ struct Edit {
     all: bool,
     scan: bool,
     evict: bool,
+    /// At the end of the build all values are released, and the root is requested once more.
+    release: bool,
     /// The process ends and another one begins, with the file of traces; perhaps a damaged one.
     restart: Option<Restart>,
     root: usize,
@@ -675,8 +679,12 @@ fn check(mut program: Program, edits: Vec<Edit>) {
         }
         let outcome = outcome.map_err(|fail| fail.downcast_ref::<Zero>().cloned().expect("only zeros fail"));
         assert_eq!(outcome, all[edit.root].outcome, "P1: the outcome of build {epoch}");
+        let Some(leaves) = build.leaves() else {
+            assert!(!is_exact, "the leaves are known, unless the file was damaged");
+            continue;
+        };
         let leaves: BTreeSet<usize> =
-            build.leaves().iter().filter_map(|leaf| Some(*leaf.downcast::<u64>()? as usize)).collect();
+            leaves.iter().filter_map(|leaf| Some(*leaf.downcast::<u64>()? as usize)).collect();
         let below = closure(&all, edit.root).into_iter().filter(|key| *key < program.leaves.len());
         assert_eq!(leaves, below.collect(), "the leaves that build {epoch} was made from");
         let predicted = model.predict(&program, &all, edit.root);
@@ -692,7 +700,72 @@ fn check(mut program: Program, edits: Vec<Edit>) {
         if is_exact {
             assert_eq!(ran, expected, "P3 and P4: what ran in build {epoch}");
         }
+        if edit.release {
+            release(&build, code);
+            let again = get(&build, &program, code, edit.root);
+            let again = again.map_err(|fail| fail.downcast_ref::<Zero>().cloned().expect("only zeros fail"));
+            assert_eq!(again, all[edit.root].outcome, "the released value is found or computed again");
+            // What was fetched for that is in memory again.
+            release(&build, code);
+            model.memory.clear();
+            for kept in model.runs.values_mut().flatten() {
+                kept.bytes |= kept.value;
+                kept.value = false;
+            }
+        }
         assert!(build.differing().is_empty(), "nothing here is non-deterministic");
+    }
+}
+
+/// Found by the random test: a task is good by the numbers of a file; in the next build the file is found to be damaged,
+/// so that the reads of the task are not known.
+#[test]
+fn leaves_are_not_known_where_the_file_that_a_task_was_found_good_by_is_damaged() {
+    let step = Step { reads: vec![0], hash_only: false, conditional: false };
+    let script = Script {
+        steps: vec![step],
+        modulus: 2,
+        fails: false,
+        content_hash: false,
+        runs: 1,
+        constructive: false,
+        deep: false,
+        only: false,
+    };
+    let program = Program { leaves: vec![0, 0, 0], scripts: vec![script] };
+    let edit = |root| Edit {
+        leaves: Vec::new(),
+        all: false,
+        scan: false,
+        evict: false,
+        release: false,
+        restart: None,
+        root,
+        jobs: 1,
+    };
+    let damaged = Restart::Damaged { at: 3_952_733_856_242_033_439, bit: 0 };
+    let edits = vec![
+        edit(0),
+        Edit { restart: Some(Restart::Clean), ..edit(0) },
+        Edit { leaves: vec![(0, 1)], ..edit(1) },
+        Edit { all: true, ..edit(3) },
+        Edit { restart: Some(damaged), ..edit(3) },
+        edit(3),
+    ];
+    check(program, edits);
+}
+
+fn release(build: &taut_engine::Build, code: u32) {
+    build.release_values::<Leaf>();
+    match code {
+        0 => {
+            build.release_values::<Task<0>>();
+            build.release_values::<Only<0>>();
+        }
+        _ => {
+            build.release_values::<Task<1>>();
+            build.release_values::<Only<1>>();
+        }
     }
 }
 
@@ -709,66 +782,6 @@ fn damage(file: &Path, restart: Restart) {
     std::fs::write(file, bytes).unwrap();
 }
 
-fn script(below: usize) -> impl Strategy<Value = Script> {
-    let step = (prop::collection::vec(0..below, 1..4), prop::bool::weighted(0.2), any::<bool>())
-        .prop_map(|(reads, hash_only, conditional)| Step { reads, hash_only, conditional });
-    (
-        prop::collection::vec(step, 0..4),
-        prop::sample::select(vec![2, 3, 5, 1000]),
-        prop::bool::weighted(0.2),
-        prop::bool::weighted(0.7),
-        0..4u8,
-        any::<bool>(),
-        prop::bool::weighted(0.3),
-        prop::bool::weighted(0.25),
-    )
-        .prop_map(|(steps, modulus, fails, content_hash, runs, constructive, deep, only)| Script {
-            steps,
-            modulus,
-            fails,
-            content_hash,
-            runs,
-            constructive,
-            deep,
-            only,
-        })
-}
-
-fn cases() -> impl Strategy<Value = (Program, Vec<Edit>)> {
-    (1..4usize, 1..9usize).prop_flat_map(|(leaves, inner)| {
-        let scripts: Vec<_> = (0..inner).map(|at| script(leaves + at)).collect();
-        let restart = prop_oneof![
-            6 => Just(None),
-            3 => Just(Some(Restart::Clean)),
-            1 => Just(Some(Restart::Version)),
-            1 => Just(Some(Restart::Killed)),
-            1 => (any::<usize>(), 0..8u8).prop_map(|(at, bit)| Some(Restart::Damaged { at, bit })),
-            1 => any::<usize>().prop_map(|at| Some(Restart::Cut { at })),
-        ];
-        let edit = (
-            prop::collection::vec((0..leaves, 0..4u64), 0..3),
-            prop::bool::weighted(0.1),
-            prop::bool::weighted(0.2),
-            prop::bool::weighted(0.2),
-            restart,
-            0..leaves + inner,
-            1..4usize,
-        )
-            .prop_map(|(leaves, all, scan, evict, restart, root, jobs)| Edit {
-                leaves,
-                all,
-                scan,
-                evict,
-                restart,
-                root,
-                jobs,
-            });
-        let program = (prop::collection::vec(0..4u64, leaves), scripts)
-            .prop_map(|(leaves, scripts)| Program { leaves, scripts });
-        (program, prop::collection::vec(edit, 1..10))
-    })
-}
-
 fn soak() -> u32 {
     let factor: u32 = std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
     // Each case opens files; the second oracle does the large numbers.
@@ -780,7 +793,7 @@ proptest! {
 
     #[test]
     fn outcomes_are_those_of_a_build_without_memory_and_exactly_the_predicted_tasks_run(
-        (program, edits) in cases()
+        (program, edits) in random::cases()
     ) {
         check(program, edits);
     }
