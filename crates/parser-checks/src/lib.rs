@@ -10,6 +10,7 @@
 //! code, for the same reason.
 #![allow(clippy::disallowed_methods, reason = "a test tool: files of its own, in temporary directories")]
 
+mod archives;
 mod binary;
 mod project;
 mod runs;
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),
     binary("value", binary::value, binary::values),
+    Target { name: "archive", run: archives::archive, seeds: archives::archives, share: 1000 },
     Target { name: "runs", run: runs::runs, seeds: runs::run_files, share: 200 },
     Target { name: "sealed_runs", run: runs::sealed_runs, seeds: runs::sealed_run_files, share: 300 },
 ];
