@@ -287,7 +287,7 @@ impl<'s> Scope<'s> {
             dependencies: self.dependencies,
             warnings,
             is_defined: true,
-            is_export: false,
+            export: None,
         }
     }
 }

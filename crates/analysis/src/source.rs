@@ -25,7 +25,7 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
         dependencies: Dependencies::default(),
         warnings: Default::default(),
         is_defined: false,
-        is_export: false,
+        export: None,
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) async fn anonymous(
                 dependencies: Dependencies::default(),
                 warnings: Diagnostics::none(),
                 is_defined: false,
-                is_export: false,
+                export: None,
             });
         }
     };
@@ -616,7 +616,7 @@ impl<'e> Evaluation<'e> {
             dependencies: self.deps,
             warnings,
             is_defined: true,
-            is_export: false,
+            export: None,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! `analyse`: what a target is, and the dumps.
 
+use std::sync::Arc;
+
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
+use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
 
 use crate::environment::build_root;
@@ -11,20 +13,30 @@ use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
-use crate::settings::{analysis_options, log_limit};
+use crate::roots::{RootOptions, Roots};
+use crate::settings::{analysis_options, log_limit, properties};
 use crate::voice::{self, Found};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
-pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
+fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    let request = request::request(&o.common, &o.analysis, log)?;
-    Interruption::watch(log).finish_log_on_signal(&reporting.log);
+    let of = RootOptions {
+        name,
+        common: &o.common,
+        stores: &o.stores,
+        analysis: &o.analysis,
+        execution: &o.execution,
+    };
+    let interruption = Interruption::watch(log);
+    let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
+    let request = request::request(&o.common, &o.analysis, &roots, log)?;
+    interruption.finish_log_on_signal(&reporting.log);
     reporting.requested(&request);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
@@ -32,11 +44,14 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
+    let exports = store
+        .as_ref()
+        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &request),
         None => Traces::none(),
     };
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
+    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces, &exports);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
         request::report_problems(problems, &request, &o.analysis.target, log)
@@ -48,6 +63,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
         false => None,
     };
+    voice::of(log).unusable_entries(&exports.take_problems(), &analysed, log);
     findings::report_warnings(&analysed, &request, log);
     findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
     let mut target = voice::of(log).name_of_request(&request, log);

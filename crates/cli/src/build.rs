@@ -26,6 +26,7 @@ use crate::{
     reproduce::Reproduction,
     request, rerun,
     results::{self, Delivery, Destination},
+    roots::{RootOptions, Roots},
     settings::{analysis_options, build_options, log_limit, time_limit},
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, Found},
@@ -104,10 +105,11 @@ impl Call<'_> {
     fn run(&self, destination: &Destination<'_>) -> Result<Exit, Exit> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.common, &o.stores, &o.execution, log)?;
+        voice::of(log).write_strategy(o.results.target_cache_write_strategy.as_deref(), log);
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
-        let first = Some(self.request()?);
+        let first = Some(self.request(&interruption)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let messages = voice::of(log).build(self.of(&store));
@@ -126,6 +128,7 @@ impl Call<'_> {
             sink: &sink,
             is_cached: self.reporting.uses_state,
             reports_all_actions: self.reporting.profile.is_some(),
+            is_of_root: false,
         };
         let (store, display) = (&store, None);
         let (rerun, is_timed) = (None, self.reporting.uses_state);
@@ -163,8 +166,17 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self) -> Result<Request, Exit> {
-        request::request(&self.o.common, &self.o.analysis, self.log)
+    fn request(&self, interruption: &Interruption) -> Result<Request, Exit> {
+        let Call { name, o, log, .. } = *self;
+        let of = RootOptions {
+            name,
+            common: &o.common,
+            stores: &o.stores,
+            analysis: &o.analysis,
+            execution: &o.execution,
+        };
+        let roots = Roots::new(of, Some(interruption), log).reported_to(self.reporting);
+        request::request(&o.common, &o.analysis, &roots, log)
     }
 
     /// The requested targets, as the reference's messages name them.
@@ -207,6 +219,7 @@ impl Pass for RunningCall<'_> {
             None
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
@@ -276,6 +289,7 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.messages)?;
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
         self.messages.ended(&tainted, exit == Exit::FailedArtifacts);
         Ok(exit)
@@ -296,7 +310,7 @@ impl RunningCall<'_> {
 
 impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
-        let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
+        let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;
         self.call.reporting.requested(&request);
         let name = voice::of(self.call.log).name_of_request(&request, self.call.log);
         self.messages.requested(&request.repositories, name);

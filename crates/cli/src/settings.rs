@@ -3,12 +3,12 @@
 use std::{sync::OnceLock, time::Duration};
 
 use taut_digest::HashFunction;
-use taut_driver::{AnalysisOptions, BuildOptions, GRACE};
+use taut_driver::{AnalysisOptions, BuildOptions, GRACE, WriteStrategy};
 
 use crate::{
     exit::Exit,
     log::{Level, Log},
-    options, request,
+    options,
 };
 
 /// How many jobs to run.
@@ -34,6 +34,21 @@ pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
     execution.action_timeout.map(Duration::from_secs)
 }
 
+/// What actions require of the platform, `NAME:VALUE` each.
+pub(crate) fn properties(execution: &options::Execution) -> Vec<(String, String)> {
+    let split =
+        |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    execution.remote_execution_property.iter().filter_map(split).collect()
+}
+
+/// How results of export targets are cached. An unknown strategy is that which is the default.
+pub(crate) fn write_strategy(results: &options::Results) -> WriteStrategy {
+    match results.target_cache_write_strategy.as_deref() {
+        Some("disable") => WriteStrategy::Disable,
+        _ => WriteStrategy::Write,
+    }
+}
+
 /// How to build.
 ///
 /// # Errors
@@ -48,20 +63,43 @@ pub(crate) fn build_options(
 ) -> Result<BuildOptions, Exit> {
     let launcher = match &execution.local_launcher {
         None => vec!["env".to_owned(), "--".to_owned()],
-        Some(text) => request::launcher(text).map_err(|why| {
+        Some(text) => launcher(text).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Syntax
         })?,
     };
-    let split =
-        |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(BuildOptions {
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
         timeout: time_limit(execution),
         grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
-        properties: execution.remote_execution_property.iter().filter_map(split).collect(),
+        properties: properties(execution),
         keep_going: results.keep_going,
         compare,
+        write_strategy: write_strategy(results),
     })
+}
+
+/// Reads a launcher: a JSON list of strings.
+pub(crate) fn launcher(text: &str) -> Result<Vec<String>, String> {
+    let document = taut_syntax::json::Document::parse("--local-launcher", text)
+        .map_err(|error| format!("--local-launcher: column {}: {}", error.column, error.message))?;
+    let words = document
+        .root()
+        .as_list()
+        .and_then(|items| items.map(|item| item.as_str().map(str::to_owned)).collect());
+    words.ok_or_else(|| "--local-launcher: expected a JSON list of strings".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::launcher;
+
+    #[test]
+    fn a_launcher_is_a_list_of_words() {
+        assert_eq!(launcher(r#"["env", "--"]"#), Ok(vec!["env".to_owned(), "--".to_owned()]));
+        for bad in ["[", "{}", "[1]"] {
+            assert!(launcher(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_driver::{
-    Overrides, RepoConfig, Session, Wanted,
+    Overrides, RepoConfig, ResolveRoots as _, Session, Wanted,
     event::{Event, Origins, Sink},
     graph::NamedGraph,
 };
@@ -16,12 +16,13 @@ use crate::{
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
-    options::Traverse,
+    options::{self, Traverse},
     progress::{Display, Progress},
     reporting::{Reporting, reported},
     reproduce::Reproduction,
     request,
     results::{self, Delivery, Destination},
+    roots::{RootOptions, Roots},
     settings::{build_options, time_limit},
     tool_name::Name,
     voice::{self, BuildContext, Defined},
@@ -62,7 +63,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
         .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
-    let wanted = Wanted { artifacts, runfiles: Vec::new() };
+    let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {
         main: o.common.main.clone(),
@@ -72,7 +73,20 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // Only source files need a workspace; a graph may well have none.
     let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
-        Ok(repositories) => repositories,
+        Ok(repositories) => {
+            // As in the reference, whether the graph needs them or not.
+            let analysis = options::Analysis::default();
+            let of = RootOptions {
+                name,
+                common: &o.common,
+                stores: &o.stores,
+                analysis: &analysis,
+                execution: &o.execution,
+            };
+            let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
+            let main = repositories.main.clone();
+            roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
+        }
         Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
             report(&(*error.problem).into(), Level::Error, log);
             return Err(Exit::BuildFailure);

@@ -143,7 +143,7 @@ impl Analysis {
         let mut named = Names::new();
         let mut anonymous: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for Reached { target, analysed } in &self.reached {
-            if !analysed.is_defined || (exports && !analysed.is_export) {
+            if !analysed.is_defined || (exports && analysed.export.is_none()) {
                 continue;
             }
             let config = Value::Map(target.config.map().clone()).to_json();

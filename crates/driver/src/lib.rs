@@ -2,6 +2,7 @@
 //!
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
+mod added_exports;
 mod analyser;
 mod analysis;
 mod analysis_pass;
@@ -10,18 +11,25 @@ mod build_failure;
 mod cache_warning;
 pub mod cas;
 mod closure_actions;
+mod computed_roots;
+mod computed_tree;
+mod configured_text;
 mod context;
 mod defined_at;
 mod describe;
 mod dump;
+mod eligibility;
 pub mod event;
 pub mod event_log;
+mod export_cache;
+mod exports;
 mod find;
 mod full_analysis;
 mod history;
 mod install;
 mod leaves;
 mod lru;
+mod on_thread;
 mod options;
 mod origins;
 mod outcomes;
@@ -29,14 +37,20 @@ mod reached;
 mod request;
 mod request_key;
 mod result;
+mod root_definition;
+mod root_failure;
+mod root_tree;
+mod root_work;
 mod rounds;
 mod run;
 mod session;
 mod targets;
 mod trace_file;
 mod traces;
+mod tree_structure;
 mod what_if;
 
+pub use added_exports::Added;
 pub use analyser::Analyser;
 pub use analysis::{Analysed, Counts};
 pub use analysis_setup::AnalysisOptions;
@@ -47,6 +61,8 @@ pub use describe::{DescribeOptions, Description};
 pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs, Timings};
+pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
+pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, MIN_ID_DIGITS, NoAction};
 pub use history::{Explanation, Question, Subject, Why, explain};
@@ -56,18 +72,25 @@ pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
 pub use reached::Reached;
-pub use request::{Request, RootTexts, SetupError, Words};
+pub use request::{
+    NoComputedRoots, Request, ResolveRoots, RootTexts, SetupError, SetupFailure, Words, root_texts,
+};
 pub use result::Results;
+pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
+pub use root_failure::RootsFailed;
+pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTargets};
 pub use rounds::{Done, Recheck};
 pub use run::{BuildPass, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
-pub use taut_analysis::{AnalysedTarget, ConfiguredTarget, DEFINES, NO_MODULE, NO_SOURCE, OUTSIDE};
+pub use taut_analysis::{
+    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
+};
 pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
-pub use taut_repos::{Overrides, RepoConfig};
+pub use taut_repos::{ComputedRoot, Overrides, RepoConfig, Taken, UnresolvedRoot};
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Location,
     diagnostic::{Group, Renderer},

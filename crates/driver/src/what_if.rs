@@ -98,7 +98,7 @@ pub fn what_if(
     traces: &Traces,
     outcomes: &Outcomes,
 ) -> Result<Impact, Diagnostics> {
-    let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
+    let builder = taut_analysis::register(Engine::builder(), &workspace(request, how), outcomes.exports());
     let engine = traces.open(builder.interned::<Definition>());
     let build = begin(engine.begin(), how.jobs);
     let analysis = analyse_all(&build, request)?;

@@ -5,8 +5,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, Request, Session, Targets, Traces,
-    Words,
+    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, ExportCache, NoComputedRoots,
+    Request, Session, Targets, Traces, Words,
     event::{Call, Event, Sink, Status},
 };
 use taut_store::Store;
@@ -40,14 +40,15 @@ impl World {
 
     fn request(&self, names: &[(&str, &str)]) -> Request {
         let words = Words { target: vec!["a".to_owned()], ..Words::default() };
-        let request = Request::new(&words, self.0.path()).unwrap();
+        let request = Request::new(&words, self.0.path(), &NoComputedRoots).unwrap();
         let named = names.iter().map(|(module, name)| NamedTarget::new("", *module, *name));
         Request { targets: Targets::new(named).unwrap(), ..request }
     }
 
     fn analyse(&self, names: &[(&str, &str)]) -> Result<taut_driver::Analysis, Vec<String>> {
         let request = self.request(names);
-        let analysis = Analyser::new(&request, HOW, &Traces::none()).whole_analysis(&request);
+        let analysis =
+            Analyser::new(&request, HOW, &Traces::none(), &ExportCache::none()).whole_analysis(&request);
         analysis.map_err(|wrong| wrong.iter().map(|diagnostic| diagnostic.message.clone()).collect())
     }
 
@@ -65,6 +66,7 @@ fn options() -> BuildOptions {
         properties: Vec::new(),
         keep_going: false,
         compare: false,
+        write_strategy: taut_driver::WriteStrategy::Write,
     }
 }
 

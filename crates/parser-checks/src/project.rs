@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Sink, Traces, Words};
+use taut_driver::{
+    Analyser, AnalysisOptions, DescribeOptions, ExportCache, NoComputedRoots, Request, Sink, Traces, Words,
+};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
 
@@ -49,7 +51,7 @@ fn analysed(bytes: &[u8]) -> bool {
     }
     fs::write(directory.path().join("src.txt"), "source").expect("written");
     let words = Words { target: vec!["t".to_owned()], ..Words::default() };
-    let request = match Request::new(&words, directory.path()) {
+    let request = match Request::new(&words, directory.path(), &NoComputedRoots) {
         Ok(request) => request,
         Err(error) => {
             shown(&error.problem, bytes);
@@ -59,7 +61,7 @@ fn analysed(bytes: &[u8]) -> bool {
     let options = AnalysisOptions { jobs: 1, log_limit: 80, hash_function: HashFunction::GitSha1 };
     let sources = |label: &str| fs::read(label).ok();
     let sources = Files(&sources);
-    let analyser = Analyser::new(&request, options, &Traces::none());
+    let analyser = Analyser::new(&request, options, &Traces::none(), &ExportCache::none());
     let no_sinks: Vec<std::sync::Arc<dyn Sink>> = Vec::new();
     let analysis = analyser.analyse(&request, &no_sinks, false);
     match &analysis {

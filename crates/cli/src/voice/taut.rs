@@ -12,15 +12,16 @@ use std::{
 };
 
 use taut_driver::{
-    ActionFailure, BuildFailure, Cause, MIN_ID_DIGITS, NoAction, Ran, RepoConfig, Request, Results, Retry,
-    Sink, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
+    RepoConfig, Request, Results, Retry, RootOutcome, Sink, Unbuilt, UnresolvedRoot,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, Snapshot, Voice, command, count,
+    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, RootsProgress, Snapshot, Voice,
+    command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -52,6 +53,23 @@ pub(crate) struct Taut;
 impl Voice for Taut {
     fn requested(&self, request: &Request, log: &Log) {
         log.names().set_main(&request.repositories.main);
+    }
+
+    fn needs_roots(&self, _: &str, _: usize, _: &Log) {}
+
+    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log) {
+        let (shown, tree) = (taut_driver::shown_root(&root.root), outcome.tree.to_hex());
+        if let Some(built) = outcome.built.as_ref().filter(|built| built.ran > 0) {
+            let (time, ran) = (super::seconds(built.duration), count(built.ran, "action"));
+            log.say(Level::Info, format!("Computed the {} from {shown} in {time}: {ran} run", root.what));
+        }
+        log.say(Level::Debug, format!("the {} is {shown}: tree {tree}", root.what));
+    }
+
+    fn roots_progress(&self, now: &RootsProgress) -> String {
+        let open: Vec<String> = now.open.iter().map(|root| taut_driver::shown_root(&root.root)).collect();
+        let done = now.known + now.built;
+        format!("computing roots: {done} done, now {}", some_of(&open, MAX_NAMED))
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
@@ -111,6 +129,38 @@ impl Voice for Taut {
         say_counts(found, log);
         if let Some(result) = result {
             log.say(Level::Info, result);
+        }
+    }
+
+    fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log) {
+        for (name, EntryProblem { why, .. }) in exports_of(problems, analysed, log) {
+            log.say(
+                Level::Warn,
+                format!(
+                    "the cached result of export target {name} cannot be used, so it is built again: {why}"
+                ),
+            );
+        }
+    }
+
+    fn write_strategy(&self, named: Option<&str>, log: &Log) {
+        if let Some(name) = named.filter(|name| !["sync", "split", "disable"].contains(name)) {
+            log.say(
+                Level::Warn,
+                format!(
+                    "--target-cache-write-strategy {name} is ignored: the strategies are sync, split and disable"
+                ),
+            );
+        }
+    }
+
+    fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log) {
+        for (name, EntryProblem { why, .. }) in exports_of(&added.problems, analysed, log) {
+            log.say(Level::Warn, format!("the result of export target {name} cannot be cached: {why}"));
+        }
+        if added.targets > added.problems.len() {
+            let number = count(added.targets - added.problems.len(), "export target");
+            log.say(Level::Debug, format!("cached the results of {number}"));
         }
     }
 
@@ -193,6 +243,7 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
     let is_of_running = line.starts_with('[');
     is_of_running
         || line.starts_with("Built ")
+        || line.starts_with("Computed the ")
         || line.starts_with("Rebuilt ")
         || line.contains(" up to date (")
         || ((line.starts_with("error: build of ") || line.starts_with("error: rebuild of "))
@@ -224,12 +275,38 @@ fn say_counts(found: &Found<'_>, log: &Log) {
         (counts.trees, "tree"),
         (counts.overlays, "tree overlay"),
         (counts.blobs, "blob"),
-        (counts.exports, "export target"),
     ];
     let numbers = numbers.into_iter().filter(|(number, _)| *number > 0);
-    let numbers: Vec<String> = numbers.map(|(number, what)| count(number, what)).collect();
+    let mut numbers: Vec<String> = numbers.map(|(number, what)| count(number, what)).collect();
+    let Exports { cached, uncached, not_eligible, .. } = found.analysed.exports;
+    let states =
+        [(cached, "cached"), (uncached, "not cached yet"), (not_eligible, "not eligible for caching")];
+    let states = states.iter().filter(|(number, _)| *number > 0);
+    let states: Vec<String> = states.map(|(number, state)| format!("{number} {state}")).collect();
+    if !states.is_empty() {
+        let all = count(found.analysed.exports.len(), "export target");
+        numbers.push(format!("{all} ({})", states.join(", ")));
+    }
     let numbers = if numbers.is_empty() { "nothing to build".to_owned() } else { numbers.join(", ") };
     log.say(Level::Debug, format!("analysed {}: {numbers}", log.names().request(found.request)));
+}
+
+/// Problems with entries of the target-level cache, with the export targets that they are of.
+fn exports_of<'p>(
+    problems: &'p [EntryProblem],
+    analysed: &Analysed,
+    log: &Log,
+) -> Vec<(String, &'p EntryProblem)> {
+    if problems.is_empty() {
+        return Vec::new();
+    }
+    let exports = analysed.exports.list();
+    let name = |problem: &EntryProblem| {
+        let of_key = exports.iter().find(|(_, export)| export.key() == Some(&problem.key));
+        let named = of_key.map(|(target, _)| log.names().typed(&target.name, target.config.map()));
+        named.unwrap_or_else(|| format!("with the key {}", problem.key.object()))
+    };
+    problems.iter().map(|problem| (name(problem), problem)).collect()
 }
 
 /// The command of an action in one line that fits below a message.

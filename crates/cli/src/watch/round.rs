@@ -157,11 +157,13 @@ impl Pass for Round<'_> {
 
     fn analysed(
         &mut self,
-        _: &Session,
+        session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
     ) -> Result<Option<Wanted>, Stop> {
         self.history.reported_errors = Diagnostics::default();
+        let log = self.watcher.log;
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         if self.history.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
             findings::report_warnings(analysed, request, self.watcher.log);
         }
@@ -238,9 +240,9 @@ impl Pass for Round<'_> {
     /// Installs with `-o`, and reports which results differ from those of the round before.
     fn deliver(
         &mut self,
-        _: &Session,
+        session: &Session,
         request: &Request,
-        _: &Analysed,
+        analysed: &Analysed,
         built: &Results,
     ) -> Result<(), Undelivered<Stop>> {
         let Watcher { output, o, log, .. } = self.watcher;
@@ -259,6 +261,7 @@ impl Pass for Round<'_> {
             let all = built.runfiles.iter().chain(&built.artifacts);
             history.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
         }
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let has_ids = log.wants(Level::Debug);
         let object = |built: &Built| if has_ids { format!(" {}", built.info) } else { String::new() };
         let shown: String =
