@@ -91,9 +91,12 @@ impl Request {
     /// [`SetupError`] for the first thing that is wrong: repositories, then configuration, then target.
     pub fn new(words: &Words, cwd: &Path) -> Result<Request, SetupError> {
         let config_file = words.repository_config.as_deref();
-        let repositories = RepoConfig::read(config_file, &words.overrides, cwd).map_err(|error| {
+        let mut repositories = RepoConfig::read(config_file, &words.overrides, cwd).map_err(|error| {
             SetupError { unsupported: error.unsupported, ..SetupError::from(*error.problem) }
         })?;
+        if words.overrides.has_rules {
+            repositories.bind_rules();
+        }
         let configuration = configuration(words, cwd)?;
         let module = current_module(&repositories, cwd);
         let target = match &unbracketed(&words.target)[..] {

@@ -8,16 +8,19 @@
 mod config;
 mod content_fixed;
 mod directory;
+mod embedded;
 mod git_tree;
 mod leaf;
 mod leaf_read;
 mod listing;
 mod open_dirs;
 mod root;
+mod rules;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
 pub use content_fixed::ContentFixed;
 pub use directory::DirectoryRoot;
+pub use embedded::EmbeddedRoot;
 pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
