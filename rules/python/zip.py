@@ -10,6 +10,9 @@ import stat
 import sys
 import zipfile
 
+# The first day that the format has.
+DATE = (1980, 1, 1, 0, 0, 0)
+
 
 def files(path):
     """The files and links at and below a path, in the order of their names."""
@@ -27,10 +30,23 @@ def main(out, directory, names, interpreter=None):
         if interpreter:
             file.write(b"#!" + os.fsencode(interpreter) + b"\n")
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            made = {""}
+
+            def make(directory):
+                """Adds a directory and those above it: packages without __init__.py are found by it."""
+                if directory not in made:
+                    made.add(directory)
+                    make(os.path.dirname(directory))
+                    entry = zipfile.ZipInfo(directory + "/", DATE)
+                    entry.create_system = 3
+                    entry.external_attr = (stat.S_IFDIR | 0o755) << 16 | 0x10
+                    archive.writestr(entry, b"")
+
             for path in paths:
                 for found in files(os.path.join(directory, path)):
-                    # The first day that the format has.
-                    entry = zipfile.ZipInfo(os.path.relpath(found, directory), (1980, 1, 1, 0, 0, 0))
+                    name = os.path.relpath(found, directory)
+                    make(os.path.dirname(name))
+                    entry = zipfile.ZipInfo(name, DATE)
                     entry.compress_type = zipfile.ZIP_DEFLATED
                     entry.create_system = 3
                     if os.path.islink(found):

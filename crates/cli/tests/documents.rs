@@ -33,12 +33,25 @@ const PAGES: [(&str, &str, usize); 5] = [
 fn can_run(page: &str, title: &str) -> bool {
     match (page, title) {
         ("repositories.md", _) => Command::new("git").arg("version").output().is_ok(),
-        // The rules look in these directories.
-        ("rules.md", "Python") => {
-            ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|path| Path::new(path).join("python3").exists())
+        ("rules.md", "Python") => are_installed(&["python3"]),
+        ("rules.md", "Protocol buffers") => {
+            let has = |program: &str, arguments: &[&str]| {
+                Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+            };
+            are_installed(&["python3", "protoc", "pkg-config"])
+                && has("/usr/bin/pkg-config", &["--exists", "protobuf"])
+                && has("python3", &["-c", "import google.protobuf"])
         }
         _ => true,
     }
+}
+
+/// Whether programs are in the directories in which the rules in the box look for them.
+fn are_installed(programs: &[&str]) -> bool {
+    let is_there = |program: &&str| {
+        ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|path| Path::new(path).join(program).exists())
+    };
+    programs.iter().all(is_there)
 }
 
 /// The compiler that compiled this test, by a path that needs no environment; none if it is not found.

@@ -148,3 +148,74 @@ fn crates_are_compiled_with_those_that_they_use() {
         assert!(failed.stderr.contains(expected), "{}", failed.stderr);
     }
 }
+
+const PROTO: &str = r#"{
+  "point": {"type": ["@", "std", "proto", "library"], "srcs": ["proto/geo/point.proto"], "strip": ["proto"]},
+  "path": {"type": ["@", "std", "proto", "library"], "srcs": ["path.proto"], "dir": ["geo"], "deps": ["point"]},
+  "area": {"type": ["@", "std", "proto", "library"], "srcs": ["area.proto"], "dir": ["geo"], "deps": ["point"]},
+  "length": {"type": ["@", "std", "cc", "library"], "name": ["length"], "srcs": ["length.cc"], "hdrs": ["length.h"], "protos": ["path"]},
+  "app": {"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["app.cc"], "deps": ["length"], "protos": ["area"]},
+  "py": {"type": ["@", "std", "python", "binary"], "name": ["py"], "main": ["main.py"], "protos": ["area", "path"]},
+  "wrong": {"type": ["@", "std", "proto", "library"], "srcs": ["path.proto"], "deps": ["length"]}
+}"#;
+
+/// Generates a function for each description: the number of its lines, and what those that it imports return.
+const PROTOC: &str = r##"#!/bin/sh
+option=$1
+shift
+for src; do
+  stem=${src%.proto} name=$(basename "${src%.proto}") lines=$(($(wc -l < "$src")))
+  imports=$(sed -n 's/^import "\(.*\)\.proto";$/\1/p' "$src")
+  case $option in
+    --cpp_out=.)
+      { echo "#pragma once"; for i in $imports; do echo "#include \"$i.pb.h\""; done; echo "int $name();"; } > "$stem.pb.h"
+      { echo "#include \"$stem.pb.h\""; printf "int $name() { return $lines"; for i in $imports; do printf " + $(basename $i)()"; done; echo "; }"; } > "$stem.pb.cc" ;;
+    --python_out=.)
+      { for i in $imports; do echo "from geo import $(basename $i)_pb2"; done; echo "def value():"
+        printf "    return $lines"; for i in $imports; do printf " + $(basename $i)_pb2.value()"; done; echo; } > "${stem}_pb2.py" ;;
+  esac
+done
+"##;
+
+#[test]
+fn protocol_buffers_are_generated_once_for_all_that_need_them() {
+    if Command::new("pkg-config").arg("--version").output().is_err() {
+        return;
+    }
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", PROTO).file("proto/geo/point.proto", "x\ny\n");
+    workspace
+        .file("path.proto", "import \"geo/point.proto\";\n")
+        .file("area.proto", "\n\nimport \"geo/point.proto\";\n");
+    workspace.file("length.h", "#include \"geo/path.pb.h\"\nint length();\n");
+    workspace.file("length.cc", "#include \"length.h\"\nint length() { return 100 * path(); }\n");
+    workspace.file("app.cc", "#include <iostream>\n#include <length.h>\n#include \"geo/area.pb.h\"\nint main() { std::cout << length() + area() << '\\n'; }\n");
+    workspace.file(
+        "main.py",
+        "from geo import area_pb2, path_pb2\nprint(100 * path_pb2.value() + area_pb2.value())\n",
+    );
+    let tools = workspace.beside("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::write(
+        tools.join("protobuf.pc"),
+        "Name: protobuf\nDescription: for a test\nVersion: 1\nCflags: -DPROTOBUF\nLibs: -lm\n",
+    )
+    .unwrap();
+    workspace.executable("protoc", PROTOC);
+    let protoc = workspace.root().join("protoc").display().to_string();
+    let define = format!(r#"{{"PROTOC": "{protoc}", "PKG_CONFIG_PATH": "{}"}}"#, tools.display());
+    let built = install(&workspace, "app", &["-D", &define]).exits(0);
+    let output = Command::new(workspace.beside("out/app")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "305\n");
+    // The point is generated and compiled once: 3 calls of protoc, 5 of the compiler, an archive, a link, pkg-config, and 4
+    // programs that are looked for.
+    assert_eq!(processed(&built.stderr), Some((15, 0)));
+    let failed = install(&workspace, "wrong", &["-D", &define]).exits(8);
+    assert!(failed.stderr.contains("is not of the rule `library` of std/proto."), "{}", failed.stderr);
+    let failed = install(&workspace, "app", &["-D", r#"{"PROTOC": "no-such-protoc"}"#]).exits(1);
+    assert!(failed.stderr.contains("There is no no-such-protoc in "), "{}", failed.stderr);
+    let Some(python) = python() else { return };
+    install(&workspace, "py", &["-D", &define, "-D", &python]).exits(0);
+    let output = Command::new("python3").arg(workspace.beside("out/py")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "305\n", "{output:?}");
+}
