@@ -49,6 +49,18 @@ pub use source::{NO_SOURCE, OUTSIDE, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
 pub use workspace::{Workspace, module_file};
 
+/// Drops the values of analysis from memory, when it is over: execution needs none of them. What a message needs
+/// nevertheless is decoded, or computed again.
+pub fn release(build: &taut_engine::Build) {
+    build.release_values::<TargetRule>();
+    build.release_values::<ModuleRule>();
+    build.release_part_values::<EntryPart>();
+    build.release_values::<rules::ExpressionRule>();
+    build.release_values::<rules::RuleRule>();
+    build.release_values::<taut_repos::DirRule>();
+    build.release_values::<taut_repos::FileRule>();
+}
+
 /// Adds the rules of this crate to an engine.
 pub fn register(
     builder: taut_engine::Builder,

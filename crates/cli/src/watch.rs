@@ -156,6 +156,8 @@ enum SessionEnd {
     Repositories(Box<Request>),
     /// Garbage was collected in the build root, before these paths changed.
     Collected(Vec<PathBuf>),
+    /// Cached build state is damaged, so that it is not known what the build read.
+    Damaged,
     /// An object is missing in the store; a new session makes it again. The function reports the error, for the last try.
     Lost(Box<dyn FnOnce() -> Exit>),
     Exit(Exit),
@@ -174,6 +176,7 @@ impl Watcher<'_> {
         let interruption = Interruption::watch(self.log);
         // How often in a row the first round found an object missing.
         let mut lost = 0;
+        let mut uses_state = !build.analysis.no_trace;
         let mut request = self.request().map_err(|error| request::report_error(&error, self.log))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
@@ -181,7 +184,7 @@ impl Watcher<'_> {
         }
         loop {
             voice::of(self.log).requested(&request, self.log);
-            let mut state = self.open_session(request)?;
+            let mut state = self.open_session(request, uses_state)?;
             interruption.wake_on_signal(state.watch.waker());
             let over = interruption.stop_on_signal(&state.session).map_err(SessionEnd::Exit);
             let over = over.and_then(|()| self.rounds(&mut state, &interruption));
@@ -201,6 +204,10 @@ impl Watcher<'_> {
                     self.log.say(Level::Info, "The repositories are described differently now.");
                 }
                 Ok(()) => {}
+                Err(SessionEnd::Damaged) => {
+                    uses_state = false;
+                    self.log.say(Level::Warn, "Cached build state is damaged, and not used any more.");
+                }
                 Err(SessionEnd::Collected(paths)) => {
                     self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
                     let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
@@ -238,8 +245,8 @@ impl Watcher<'_> {
         messages
     }
 
-    /// Opens a session for a request, with watches and messages.
-    fn open_session(&self, request: Request) -> Result<WatchState, Exit> {
+    /// Opens a session for a request, with watches and messages. `uses_state`: with cached build state.
+    fn open_session(&self, request: Request, uses_state: bool) -> Result<WatchState, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
         let messages = self.messages(&store, &request);
@@ -247,7 +254,7 @@ impl Watcher<'_> {
         let present = Arc::new(Present(Mutex::new((messages, reporting))));
         let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
-        let traces = if build.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
+        let traces = if uses_state { Traces::of(&store, &request) } else { Traces::none() };
         let how = analysis_options(&build.common, &build.analysis);
         let session = Session::of_request(&request, how, &store, &traces, &options, &events);
         let watch = if self.o.poll { Watch::polling() } else { Watch::new() };

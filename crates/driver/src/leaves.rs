@@ -73,10 +73,12 @@ pub struct ChangedLeaves {
 }
 
 impl Leaves {
-    /// Adds the leaves that a session has read so far.
-    pub fn note(&mut self, session: &Session, repositories: &RepoConfig) {
+    /// Adds the leaves that a session has read so far. Returns whether they are known: not if cached build state turned out
+    /// to be damaged.
+    pub fn note(&mut self, session: &Session, repositories: &RepoConfig) -> bool {
         let roots = roots(repositories);
-        for leaf in session.build.leaves() {
+        let Some(leaves) = session.build.leaves() else { return false };
+        for leaf in leaves {
             // Where a file's links lead may have changed since.
             if !self.known.insert(leaf.clone()) && leaf.rule() != "file" {
                 continue;
@@ -111,6 +113,7 @@ impl Leaves {
                 leaves.push(leaf);
             }
         }
+        true
     }
 
     /// Adds the files that a path leads to by links: a leaf reads the last of them, in whatever directory.

@@ -185,7 +185,7 @@ impl Run<'_> {
         is_last: bool,
     ) -> Result<P::Done, Failed<P::Stop>> {
         let Run { is_cached, reports_all_actions, .. } = *self;
-        BuildPass { session, is_cached, reports_all_actions, is_last }.run(client, request)
+        BuildPass { session, is_cached, reports_all_actions, is_last, is_only: true }.run(client, request)
     }
 }
 
@@ -199,6 +199,8 @@ pub struct BuildPass<'w> {
     pub reports_all_actions: bool,
     /// Whether what may be the description's change, or a lost object, counts as a failure.
     pub is_last: bool,
+    /// Whether the session makes no other pass: what only analysis needs is dropped from memory before execution.
+    pub is_only: bool,
 }
 
 impl BuildPass<'_> {
@@ -207,7 +209,7 @@ impl BuildPass<'_> {
     /// # Errors
     /// The client stopped it, or it is to be tried again.
     pub fn run<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let BuildPass { session, is_cached, reports_all_actions, is_last } = *self;
+        let BuildPass { session, is_cached, reports_all_actions, is_last, .. } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
         let analysed =
@@ -216,6 +218,9 @@ impl BuildPass<'_> {
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
         let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
+        if self.is_only {
+            session.release_analysis();
+        }
         let built = match &other {
             Some(wanted) => session.build(wanted).map(Arc::new),
             None => session.result(request, &wanted),

@@ -207,6 +207,11 @@ impl Session {
         analyse_all(&self.build, request)
     }
 
+    /// Drops from memory what only analysis needs.
+    pub(crate) fn release_analysis(&self) {
+        taut_analysis::release(&self.build);
+    }
+
     /// Builds what a request asks for.
     ///
     /// # Errors

@@ -186,7 +186,7 @@ fn one() -> Options {
 }
 
 fn leaves(build: &Build) -> BTreeSet<String> {
-    build.leaves().iter().map(ToString::to_string).collect()
+    build.leaves().unwrap().iter().map(ToString::to_string).collect()
 }
 
 fn names(of: &[&str]) -> BTreeSet<String> {

@@ -190,7 +190,8 @@ fn builds_succeed_where_the_file_cannot_be_read_or_written() {
 
 /// The leaves of the build.
 fn leaves(build: &taut_engine::Build) -> Vec<u64> {
-    let mut leaves: Vec<u64> = build.leaves().iter().filter_map(|key| key.downcast().copied()).collect();
+    let mut leaves: Vec<u64> =
+        build.leaves().unwrap().iter().filter_map(|key| key.downcast().copied()).collect();
     leaves.sort_unstable();
     leaves
 }

@@ -278,7 +278,9 @@ impl Watcher<'_> {
             };
             if !is_noted || state.session.may_have_new_leaves() {
                 state.noted = noted.filter(|_| state.history.is_built);
-                state.leaves.note(&state.session, &state.request.repositories);
+                if !state.leaves.note(&state.session, &state.request.repositories) {
+                    return Err(SessionEnd::Damaged);
+                }
             }
             state.watch.retry();
             let new = self.watch_all(state);

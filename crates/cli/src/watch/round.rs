@@ -77,6 +77,7 @@ impl Watcher<'_> {
             is_cached: reporting.uses_state,
             reports_all_actions: false,
             is_last: true,
+            is_only: false,
         };
         let passed = pass.run(&mut round, &state.request);
         let messages = std::mem::take(&mut round.messages);

@@ -101,6 +101,32 @@ impl Build {
         Ok(self.inner.engine.hash_of(node, answer.seq))
     }
 
+    /// Drops the values of all tasks of a rule. A value that is wanted again is decoded from its kept run, or computed again.
+    /// For tasks that nothing will ask about any more, so that the memory is free for what comes next. Not to be called
+    /// while something is requested.
+    pub fn release_values<R: Rule>(&self) {
+        let core = self.core();
+        let number = core.rule_id::<R>();
+        let rule = core.rule_at(number);
+        // The value of a content is kept: before it is in the file there is no other copy.
+        if rule.is_interned() {
+            return;
+        }
+        for (id, node) in core.all_nodes().filter(|(_, node)| node.rule == number) {
+            self.inner.task(id).slot.release_value();
+            let mut hist = lock(&node.hist);
+            hist.memory = None;
+            for run in hist.runs.iter_mut() {
+                run.pack(|value| rule.encode_value(&node.key, value));
+            }
+        }
+    }
+
+    /// The same for the tasks of a part.
+    pub fn release_part_values<P: Part>(&self) {
+        self.release_values::<PartRule<P>>();
+    }
+
     fn request<R: Rule>(&self, key: R::Key) -> NodeId {
         self.inner.engine.request::<R>(key, self.inner.epoch)
     }
@@ -210,10 +236,11 @@ impl Build {
         (settled, is_complete)
     }
 
-    /// The leaves in the closure of this build's requests: the tasks that read the outside world.
-    pub fn leaves(&self) -> Vec<KeyRef> {
+    /// The leaves in the closure of this build's requests: the tasks that read the outside world. `None`: that is not known,
+    /// since the file turned out to be damaged after tasks were found good by it.
+    pub fn leaves(&self) -> Option<Vec<KeyRef>> {
         let core = self.core();
-        let (settled, below) = self.settled_and_below().unwrap_or_else(|| (self.settled(true).0, Vec::new()));
+        let (settled, below) = self.settled_and_below()?;
         let leaves = settled.into_iter().filter(|(node, _)| core.node(*node).policy.leaf);
         let leaves = leaves.map(|(node, _)| core.key_ref(node));
         let below = below.into_iter().filter_map(|leaf| {
@@ -221,7 +248,7 @@ impl Build {
             let key = rule.decode(&leaf.key)?;
             Some(KeyRef { rule: rule.name(), key, bytes: leaf.key, debug: rule.debug() })
         });
-        leaves.chain(below).collect()
+        Some(leaves.chain(below).collect())
     }
 
     /// The result of [`Build::settled`], and the leaves below that are only in the file; `None`: the file is gone, or the

@@ -50,7 +50,7 @@ pub(crate) struct Rest {
     pub(crate) fail: Option<Fail>,
     /// The value, for constructive traces.
     pub(crate) value: Option<AnyValue>,
-    /// The value as bytes, if the run was loaded from a file.
+    /// The value as bytes, if the run was loaded from a file, or the value was packed.
     pub(crate) bytes: Option<Arc<[u8]>>,
     /// The leaves below, for tasks that are verified by them.
     pub(crate) leaves: Option<Arc<Leaves>>,
@@ -92,6 +92,15 @@ impl Run {
     /// Replaces the witness.
     pub(crate) fn set_witness(&mut self, witness: Arc<[u8]>) {
         self.rest.get_or_insert_default().witness = Some(witness);
+    }
+
+    /// Drops the value, but keeps it as bytes if it can be encoded.
+    pub(crate) fn pack(&mut self, encode: impl FnOnce(&AnyValue) -> Option<Vec<u8>>) {
+        let Some(rest) = &mut self.rest else { return };
+        let Some(value) = rest.value.take() else { return };
+        if rest.bytes.is_none() {
+            rest.bytes = encode(&value).map(Arc::from);
+        }
     }
 
     /// Drops the value, not its bytes.

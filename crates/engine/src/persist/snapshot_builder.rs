@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::bytes::{bytes, checksum, put_facet_hashes};
+use super::bytes::{self, bytes, checksum, put_facet_hashes};
 use super::leaves::LeafSet;
-use super::pages::sums;
+use super::pages::{BLOCK_SIZE, sums};
 use super::snapshot::tasks::{ENTRY_SIZE, TASKS_PER_CHUNK};
 use super::snapshot::{BITS, Counts, HEADER_SIZE, Header, TIME_ENTRY_SIZE, bucket, key_hash, run};
 use super::stored_run::StoredEdge;
@@ -43,7 +43,7 @@ pub(super) struct SnapshotBuilder {
     runs_at: Vec<u32>,
     words: Vec<u8>,
     codes: Vec<u32>,
-    blobs: Vec<u8>,
+    blobs: Chunks,
     /// The caller's number of version 0 of each task, and its hash if that is known yet.
     firsts: Vec<u32>,
     first_hashes: Vec<[u8; 32]>,
@@ -58,6 +58,32 @@ pub(super) struct SnapshotBuilder {
     /// The reads of the run before, if it is of the same task.
     before: Vec<StoredEdge>,
     has_before: bool,
+}
+
+/// Bytes that are only appended to: a vector that grows would need up to three times the memory when it is moved.
+#[derive(Default)]
+struct Chunks(Vec<Vec<u8>>);
+
+impl Chunks {
+    /// A multiple of the size of a block, so that the checksums of the chunks are those of the whole.
+    const SIZE: usize = 64 * BLOCK_SIZE;
+
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * Chunks::SIZE + last.len())
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.0.last().is_none_or(|last| last.len() == Chunks::SIZE) {
+                // Most files are small.
+                self.0.push(Vec::with_capacity(if self.0.is_empty() { 0 } else { Chunks::SIZE }));
+            }
+            let last = self.0.last_mut().expect("there is one with room");
+            let (now, later) = bytes.split_at(bytes.len().min(Chunks::SIZE - last.len()));
+            last.extend(now);
+            bytes = later;
+        }
+    }
 }
 
 fn put(out: &mut Vec<u8>, word: u32) {
@@ -184,7 +210,10 @@ impl SnapshotBuilder {
 
     fn blob(&mut self, blob: &[u8]) -> u32 {
         let at = self.blobs.len() as u32;
-        bytes(&mut self.blobs, blob);
+        let mut length = Vec::new();
+        bytes::number(&mut length, u32::try_from(blob.len()).expect("a record is shorter than 4 GiB"));
+        self.blobs.extend(&length);
+        self.blobs.extend(blob);
         at
     }
 
@@ -297,9 +326,12 @@ impl SnapshotBuilder {
             }
         }
         let (versions_at, hashes) = self.versions(&mut hash);
+        // What is not needed any more is dropped step by step: the sections are as large as all of it.
+        (self.first_hashes, self.firsts, self.others) = Default::default();
         // About eight keys in a bucket: a look-up reads one entry of the directory and one or two blocks.
         let buckets = (tasks as u64 / 8).next_power_of_two();
         let (directory, entries) = self.index(buckets);
+        self.key_hashes = Vec::new();
         // Sorted, since these sections are searched by bisection.
         self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
@@ -346,8 +378,9 @@ impl SnapshotBuilder {
             out
         });
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
-        let mut pages =
-            vec![hashes, key_at, keys, directory, entries, blobs, siblings, facet_hashes, wanted, unwanted];
+        let mut pages = vec![hashes, key_at, keys, directory, entries];
+        pages.extend(blobs.0);
+        pages.extend([siblings, facet_hashes, wanted, unwanted]);
         // The checksums of the blocks are a section themselves, whose checksums are in the table: so opening a file reads the
         // table only, and a block is read with one block of checksums.
         let all_sums: Vec<u8> =

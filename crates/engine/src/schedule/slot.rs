@@ -1,6 +1,6 @@
 //! The state of one task in one build: how far its hash and its value are, and what waits for them.
 //!
-//! The states only go forward (idle, busy, done), which is the guard against the recursion value → hash →
+//! The states only go forward (idle, busy, done; only between requests is a value released), which is the guard against the recursion value → hash →
 //! value: a request for the value first settles the hash; only the task's own hash function may ask for the
 //! value of its task directly ([`Part::Own`]), which skips verification and constructs.
 
@@ -10,7 +10,7 @@ use crate::graph::node::Node;
 use crate::schedule::reads::Seen;
 use crate::schedule::wait::{Suspended, Waiter};
 use crate::schedule::work::Work;
-use crate::sync::{Arc, Mutex, atomic::AtomicU32};
+use crate::sync::{Arc, Mutex, atomic::AtomicU32, lock};
 
 /// A task, with its node (kept between builds) and its slot (of one build).
 #[derive(Clone, Copy)]
@@ -99,6 +99,19 @@ pub(crate) struct Slot {
     pub(crate) pending: AtomicU32,
 }
 
+impl Slot {
+    /// Drops the value: a later request fetches it again.
+    pub(crate) fn release_value(&self) {
+        let mut state = lock(&self.state);
+        let is_good = state.hash.done().is_some_and(|outcome| outcome.fail.is_none());
+        if is_good && matches!(state.value, Progress::Done(Ok(_))) {
+            state.value = Progress::Idle;
+            // The hash is known from here on, whatever it was taken from.
+            state.by_store = false;
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) hash: Progress<Outcome>,
@@ -120,6 +133,16 @@ pub(crate) struct Open {
     pub(crate) waiters: Vec<(Part, Waiter)>,
     /// The reads of the value, for the hash function that requested it.
     pub(crate) own_seen: Option<Box<Seen>>,
+}
+
+impl Open {
+    /// Whether nothing is there but waiters.
+    fn is_over(&self) -> bool {
+        self.work.is_none()
+            && self.hash_frame.is_none()
+            && self.value_frame.is_none()
+            && self.own_seen.is_none()
+    }
 }
 
 impl State {
@@ -196,7 +219,12 @@ impl State {
         let mut waiters = std::mem::take(&mut open.waiters);
         let is_answered = |part: &mut (Part, Waiter)| self.is_answered(part.0);
         let answered = waiters.extract_if(.., is_answered).map(|(_, waiter)| waiter).collect();
-        self.open().waiters = waiters;
+        match &mut self.open {
+            // Most tasks are over when they are settled: what only waiting needs is freed, not kept to the end of the build.
+            Some(open) if waiters.is_empty() && open.is_over() => self.open = None,
+            Some(open) => open.waiters = waiters,
+            None => {}
+        }
         answered
     }
 

@@ -121,8 +121,12 @@ fn check(case: &Case) {
         if build.restart.is_some() && !is_declared {
             loads_no_more(case, &all, build, (&going, &below), loaded, at);
         }
-        let leaves: BTreeSet<usize> =
-            running.leaves().iter().map(|leaf| *leaf.downcast::<u64>().expect("a key") as usize).collect();
+        let leaves: BTreeSet<usize> = running
+            .leaves()
+            .unwrap()
+            .iter()
+            .map(|leaf| *leaf.downcast::<u64>().expect("a key") as usize)
+            .collect();
         let expected = below.iter().copied().filter(|key| case.is_leaf(*key)).collect();
         assert_eq!(leaves, expected, "the leaves of build {at}");
         assert!(running.differing().is_empty(), "nothing here is left to chance");

@@ -262,7 +262,7 @@ fn check(case: &Case) {
 fn answers_about(case: &Case, model: &Model, build: &Build, running: &taut_engine::Build) {
     let is_leaf = |task: &usize| *task < case.leaves.len();
     let (read, asked) = script::closures(case, model, build.root);
-    let leaves: BTreeSet<usize> = running.leaves().iter().map(number).collect();
+    let leaves: BTreeSet<usize> = running.leaves().unwrap().iter().map(number).collect();
     let needed: BTreeSet<usize> = read.iter().copied().filter(is_leaf).collect();
     assert!(leaves.is_superset(&needed), "the leaves are {leaves:?}, and must be {needed:?} at least");
     let looked_at: BTreeSet<usize> = asked.into_iter().filter(is_leaf).collect();
@@ -538,7 +538,7 @@ fn builds_of_different_epochs_are_independent() {
         };
         // The closure of a build is that of its own epoch, whatever others have settled since.
         let look_back = |(running, model, root): &(taut_engine::Build, Model, usize)| {
-            let leaves: BTreeSet<usize> = running.leaves().iter().map(number).collect();
+            let leaves: BTreeSet<usize> = running.leaves().unwrap().iter().map(number).collect();
             let (read, _) = script::closures(case, model, *root);
             let needed: BTreeSet<usize> = read.into_iter().filter(|task| *task < case.leaves.len()).collect();
             assert!(
