@@ -6,7 +6,7 @@ use taut_syntax::Diagnostics;
 use taut_value::{Decoder, Encoder, EntityName, Id, TargetResult};
 
 use crate::{
-    Config, ConfiguredTarget, Defined, StrSet,
+    Config, ConfiguredTarget, Defined, Export, StrSet,
     finding::{located, relative},
 };
 
@@ -27,8 +27,8 @@ pub struct AnalysedTarget {
     pub warnings: Diagnostics,
     /// Whether it is defined by a description, not a source file.
     pub is_defined: bool,
-    /// Whether it is an export target.
-    pub is_export: bool,
+    /// What the target-level cache has of it, if it is an export target.
+    pub export: Option<Export>,
 }
 
 /// The dependencies of a target, by origin.
@@ -114,7 +114,10 @@ impl AnalysedTarget {
         if !self.warnings.is_empty() {
             pieces.bytes(&relative(&self.warnings, roots).encode());
         }
-        pieces.0.extend([u8::from(self.is_defined), u8::from(self.is_export)]);
+        pieces.0.push(u8::from(self.is_defined));
+        let mut export = Encoder::new();
+        Export::encode(self.export.as_ref(), &mut export);
+        pieces.0.extend(export.finish());
         Id::of(pieces.0)
     }
 
@@ -140,7 +143,7 @@ impl AnalysedTarget {
             good &= targets.iter().all(|target| e.name(&target.name) && e.map(target.config.map()));
         }
         e.bool(self.is_defined);
-        e.bool(self.is_export);
+        Export::encode(self.export.as_ref(), &mut e);
         e.bytes(&relative(&self.warnings, roots).encode());
         good.then(|| e.finish())
     }
@@ -160,7 +163,7 @@ impl AnalysedTarget {
             (0..count).map(target).collect()
         };
         let dependencies = Dependencies { declared: targets()?, implicit: targets()?, anonymous: targets()? };
-        let (is_defined, is_export) = (d.bool()?, d.bool()?);
+        let (is_defined, export) = (d.bool()?, Export::decode(&mut d)?);
         let warnings = located(&Diagnostics::decode(d.bytes()?)?, roots);
         d.is_done().then_some(AnalysedTarget {
             result,
@@ -170,7 +173,7 @@ impl AnalysedTarget {
             dependencies,
             warnings,
             is_defined,
-            is_export,
+            export,
         })
     }
 }
@@ -201,7 +204,7 @@ mod tests {
             dependencies: Dependencies { declared: vec![below.clone()], ..Default::default() },
             warnings,
             is_defined: true,
-            is_export: false,
+            export: None,
         };
         let hex = |warnings| target(warnings).id(&Roots::default()).to_hex();
         assert_eq!(

@@ -107,6 +107,7 @@ impl CycleReport<'_> {
         }
         match links.len().saturating_sub(MAX_SHOWN_STEPS) {
             0 => diagnostic,
+            1 => diagnostic.note("and one more step"),
             more => diagnostic.note(format!("and {more} more steps")),
         }
     }
@@ -194,6 +195,7 @@ impl CycleReport<'_> {
                     }
                 }
                 Kind::List => {
+                    // Names that are lists have two to four items.
                     let short = (2..=4).contains(&node.len());
                     if short && node.items().all(|item| item.kind() != Kind::Object) {
                         let meant = self.read(node, at);

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use taut_engine::{Hash, Interned, Key};
 use taut_repos::Roots;
 use taut_syntax::Diagnostics;
-use taut_value::Id;
+use taut_value::{Decoder, Encoder, Id};
 
-use crate::{AnalysedTarget, ConfiguredTarget};
+use crate::{AnalysedTarget, ConfiguredTarget, Export};
 
 /// A fact about a target that each build reports.
 #[derive(Clone, Debug)]
 pub enum Finding {
     /// The warnings of a target in its effective configuration.
     Warnings(ConfiguredTarget, Diagnostics),
-    /// An export target, by the hash of its name and effective configuration.
-    Export(Id),
+    /// An export target in its effective configuration, and what the target-level cache has of it.
+    Export(ConfiguredTarget, Export),
 }
 
 /// The first character of the names of files below a root, where they must not contain its location; it is followed by
@@ -29,12 +29,9 @@ impl Finding {
         let effective =
             || ConfiguredTarget { name: target.name.clone(), config: target.config.prune(&analysed.vars) };
         let warnings = || Finding::Warnings(effective(), relative(&analysed.warnings, roots));
-        let export = || {
-            let ConfiguredTarget { name, config } = effective();
-            Finding::Export(Id::of([name.id().0, config.map().id().0].as_flattened()))
-        };
+        let export = analysed.export.map(|export| Finding::Export(effective(), export));
         let warnings = (!analysed.warnings.is_empty()).then(warnings);
-        warnings.into_iter().chain(analysed.is_export.then(export)).collect()
+        warnings.into_iter().chain(export).collect()
     }
 }
 
@@ -79,34 +76,37 @@ impl Interned for Finding {
         Hash(Id::of(bytes).0)
     }
 
-    /// The bytes are specified in docs/store.md: 0, the length of the target's key in four bytes, the key, the bytes of
-    /// the warnings; or 1 and the hash.
+    /// The bytes are specified in docs/store.md: 0 or 1, the length of the target's key in four bytes, the key, the bytes
+    /// of the warnings or what the cache has.
     fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Finding::Warnings(target, warnings) => {
-                let mut key = Vec::new();
-                target.encode(&mut key);
-                out.push(0);
-                out.extend((key.len() as u32).to_le_bytes());
-                out.extend(key);
-                out.extend(warnings.encode());
+        let (kind, target, rest) = match self {
+            Finding::Warnings(target, warnings) => (0, target, warnings.encode()),
+            Finding::Export(target, export) => {
+                let mut e = Encoder::new();
+                Export::encode(Some(export), &mut e);
+                (1, target, e.finish())
             }
-            Finding::Export(id) => {
-                out.push(1);
-                out.extend(id.0);
-            }
-        }
+        };
+        let mut key = Vec::new();
+        target.encode(&mut key);
+        out.push(kind);
+        out.extend((key.len() as u32).to_le_bytes());
+        out.extend(key);
+        out.extend(rest);
     }
 
     fn decode(bytes: &[u8]) -> Option<Finding> {
         let (kind, rest) = bytes.split_first()?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (key, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        let target = ConfiguredTarget::decode(key)?;
         match kind {
-            0 => {
-                let (len, rest) = rest.split_first_chunk::<4>()?;
-                let (key, warnings) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-                Some(Finding::Warnings(ConfiguredTarget::decode(key)?, Diagnostics::decode(warnings)?))
+            0 => Some(Finding::Warnings(target, Diagnostics::decode(rest)?)),
+            1 => {
+                let mut d = Decoder::new(rest);
+                let export = Export::decode(&mut d)??;
+                d.is_done().then_some(Finding::Export(target, export))
             }
-            1 => Some(Finding::Export(Id(rest.try_into().ok()?))),
             _ => None,
         }
     }
@@ -114,11 +114,12 @@ impl Interned for Finding {
 
 #[cfg(test)]
 mod tests {
+    use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
     use taut_syntax::{Diagnostic, Location};
     use taut_value::NamedTarget;
 
     use super::*;
-    use crate::Config;
+    use crate::{CacheKey, Config};
 
     #[test]
     fn findings_are_written_as_specified() {
@@ -129,9 +130,17 @@ mod tests {
             assert_eq!(read.hash(), finding.hash());
             bytes
         };
-        assert_eq!(bytes_of(&Finding::Export(Id([7; 32]))), [&[1], &[7; 32][..]].concat());
         let name = NamedTarget::new("r", "m", "t").into();
         let target = ConfiguredTarget { name, config: Config::empty() };
+        let export = |export| bytes_of(&Finding::Export(target.clone(), export));
+        let begin = b"\x01\x08\x00\x00\x00\x01r\x00m\x00t\x00\x00";
+        assert_eq!(export(Export::NotEligible), [&begin[..], &[1]].concat());
+        let digest = |byte| Digest { hash: Hash::from_bytes(&[byte; 20]).unwrap(), size: 3 };
+        let key = CacheKey(digest(7));
+        let object = |byte| [&b"f\x14"[..], &[byte; 20], &[3]].concat();
+        assert_eq!(export(Export::Uncached(key)), [&begin[..], &[2], &object(7)].concat());
+        let entry = ObjectInfo { digest: digest(8), object_type: ObjectType::File };
+        assert_eq!(export(Export::Cached(key, entry)), [&begin[..], &[3], &object(7), &object(8)].concat());
         let warnings: Diagnostics = Diagnostic::warning("w").at(Location::file("\u{0}0/TARGETS")).into();
         let encoded = warnings.encode();
         let key = b"\x01r\x00m\x00t\x00\x00";

@@ -6,11 +6,13 @@
 
 mod analysed;
 mod builtin;
+mod cached_target;
 mod config;
 mod cycle;
 mod defined;
 mod dependency;
 mod evaluate;
+mod export;
 mod facets;
 mod finding;
 mod fnmatch;
@@ -23,21 +25,25 @@ mod module;
 mod name;
 mod problem;
 mod reference;
+mod repository_key;
 mod respelled;
 pub mod rules;
 mod scope;
 mod source;
 mod strings;
 mod target;
+mod target_cache;
 mod user;
 pub mod vocabulary;
 mod workspace;
 mod written;
 
 pub use analysed::{AnalysedTarget, Dependencies};
+pub use cached_target::{CachedTarget, artifacts_of, entry_references, entry_text, read_entry};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
 pub use defined::Defined;
+pub use export::Export;
 pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};
 pub use manual::{Manual, manual};
@@ -45,14 +51,17 @@ pub use missing::{DefinitionKind, NO_MODULE, definition, definition_file, missin
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
-pub use source::{NO_SOURCE, OUTSIDE, notices_entry};
+pub use repository_key::{RepositoryKeyRule, RepositoryName};
+pub use source::{DEFINES, NO_SOURCE, OUTSIDE, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
+pub use target_cache::{CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text};
 pub use workspace::{Workspace, module_file};
 
 /// Drops the values of analysis from memory, when it is over: execution needs none of them. What a message needs
 /// nevertheless is decoded, or computed again.
 pub fn release(build: &taut_engine::Build) {
     build.release_values::<TargetRule>();
+    build.release_values::<CacheEntryRule>();
     build.release_values::<ModuleRule>();
     build.release_part_values::<EntryPart>();
     build.release_values::<rules::ExpressionRule>();
@@ -61,10 +70,11 @@ pub fn release(build: &taut_engine::Build) {
     build.release_values::<taut_repos::FileRule>();
 }
 
-/// Adds the rules of this crate to an engine.
+/// Adds the rules of this crate to an engine. Results of export targets are looked up in `cache`.
 pub fn register(
     builder: taut_engine::Builder,
     workspace: &std::sync::Arc<Workspace>,
+    cache: std::sync::Arc<dyn TargetCache>,
 ) -> taut_engine::Builder {
     let roots = &workspace.repositories.roots;
     builder
@@ -74,6 +84,8 @@ pub fn register(
         .part::<EntryPart>()
         .interned::<Finding>()
         .rule(LogLimitRule(workspace.log_limit))
+        .rule(RepositoryKeyRule::new(workspace.clone()))
+        .rule(CacheEntryRule(cache))
         .rule(rules::RuleRule(workspace.clone()))
         .rule(rules::ExpressionRule(workspace.clone()))
         .rule(TargetRule(workspace.clone()))

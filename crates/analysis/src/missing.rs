@@ -2,7 +2,7 @@
 
 use taut_engine::{Cx, Fail};
 use taut_repos::{Entry, Listing, Place};
-use taut_syntax::{Diagnostic, did_you_mean, quoted, quoted_list};
+use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted, quoted_list};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
@@ -101,7 +101,7 @@ impl DefinitionKind {
             if is_builtin { Builtin::NAMES.map(|(name, _)| name).into() } else { vec![] };
         match did_you_mean(&name.name, others.chain(builtin.iter().copied())) {
             Some(meant) => problem.suggest(Some(meant)),
-            None if is_builtin => problem.help(format!("the built-in rules are {}", quoted_list(&builtin))),
+            None if is_builtin => problem.help(format!("the built-in rules are {}", enumeration(&builtin))),
             None => problem,
         }
     }
@@ -141,7 +141,7 @@ pub fn definition<'n>(
     let others: Vec<&str> = others.collect();
     let problem = problem.note(match others.len() {
         0 => format!("{} defines no {word}s", file.path),
-        n if n <= MAX_LISTED => format!("the {word}s in {} are {}", file.path, quoted_list(&others)),
+        n if n <= MAX_LISTED => format!("{} defines the {}", file.path, listed(word, &others)),
         n => format!("{} defines {n} {word}s, none of this name", file.path),
     });
     kind.named_like(problem, name, others.into_iter())

@@ -189,9 +189,9 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
                         )
                     } else {
                         format!(
-                            "the bindings of repository {} are {}",
+                            "repository {} has the {}",
                             quoted(&repository),
-                            quoted_list(&known)
+                            taut_syntax::named("binding", &known)
                         )
                     });
                 }

@@ -8,7 +8,7 @@ use std::{
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
 use taut_expr::{Expr, Function, Imports};
 use taut_syntax::{
-    Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean, quoted, quoted_list,
+    Diagnostic, Diagnostics, Frame, Kind, Location, Node, Note, did_you_mean, enumeration, quoted,
 };
 use taut_value::{Decoder, Encoder, EntityName, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
@@ -416,7 +416,6 @@ fn anonymous_field(
     };
     for (node_type, rule) in map.entries() {
         let value = taut_expr::json_to_value(rule);
-        // A malformed name of a rule is an error only for nodes of that type.
         let rule = crate::parse_name(&value, workspace.names(name)).map_err(|why| {
             let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
             let step = format!(
@@ -489,7 +488,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
         let message =
-            format!("A field can have only one type, but the following have more: {}", quoted_list(&more));
+            format!("A field can have only one type, but the following have more: {}", enumeration(&more));
         let mut places = more.iter().flat_map(|field| declared(rule, field));
         let reference =
             format!("A field can have only one type, but the following have more: [{}]", more.join(","));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, quoted, quoted_list};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, named, quoted};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
@@ -104,7 +104,7 @@ impl<'s> Scope<'s> {
             let fields: Vec<&str> = known.clone().filter(|field| !COMMON.contains(field)).collect();
             warning = warning.help(match fields.as_slice() {
                 [] => "its rule has no fields".to_owned(),
-                fields => format!("the fields of its rule are {}", quoted_list(fields)),
+                fields => format!("its rule has the {}", named("field", fields)),
             });
         }
         for field in &unknown[1..] {
@@ -240,6 +240,7 @@ impl<'s> Scope<'s> {
     /// Analyses configured targets, in parallel.
     pub(crate) async fn analyse(&self, field: &str, keys: Vec<ConfiguredTarget>) -> Result<Vec<Dep>, Fail> {
         let names: Vec<EntityName> = keys.iter().map(|key| key.name.clone()).collect();
+        // By facets: a change of what the rule does not read of a dependency does not invalidate this target.
         let results = self.cx.facets::<TargetRule>(keys).await;
         let results = results.into_iter().zip(&names).map(|(result, name)| {
             // An error without location, such as a source file that does not exist, is located where it is named.
@@ -286,7 +287,7 @@ impl<'s> Scope<'s> {
             dependencies: self.dependencies,
             warnings,
             is_defined: true,
-            is_export: false,
+            export: None,
         }
     }
 }

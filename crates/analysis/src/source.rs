@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
 use taut_repos::{DirRule, Entry, Listed, Listing, Place};
-use taut_syntax::{Diagnostic, Diagnostics, did_you_mean, quoted, quoted_list};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Note, containing, did_you_mean, enumeration, named as listed, quoted,
+    quoted_list,
+};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
@@ -22,7 +25,7 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
         dependencies: Dependencies::default(),
         warnings: Default::default(),
         is_defined: false,
-        is_export: false,
+        export: None,
     }
 }
 
@@ -58,7 +61,7 @@ pub(crate) async fn listing(
 }
 
 /// How the message begins about a name that is neither that of a target nor of a source file.
-pub const NO_SOURCE: &str = "Cannot determine source file ";
+pub const NO_SOURCE: &str = "No target or file ";
 /// How the message begins about a name that leads out of its module.
 pub const OUTSIDE: &str = "Source file reference outside current module: ";
 
@@ -235,19 +238,17 @@ async fn file(
     let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
     let Targets { file, names: targets } = targets();
-    let place = if directory.is_empty() {
-        "the root directory".to_owned()
-    } else {
-        format!("directory {}", quoted(&directory))
-    };
     let of = match named.repository.as_str() {
         "" => String::new(),
-        repository => format!(" of repository {}", quoted(&repository)),
+        repository => format!(" in repository {}", quoted(&repository)),
     };
     let message = if explicit {
-        format!("{NO_SOURCE}{}: there is none in {place}{of}", quoted(&base))
+        format!("There is no file {}{of}", quoted(&path))
     } else {
-        format!("{NO_SOURCE}{}: no target in {file}{of}, and no file in {place}{of}", quoted(&base))
+        format!(
+            "{NO_SOURCE}{}: {file} defines no such target, and there is no file {path}{of}",
+            quoted(&named.name)
+        )
     };
     // Without normalising, as the reference has it.
     let joined = join(&named.module, &named.name);
@@ -275,8 +276,8 @@ async fn file(
             let files: Vec<String> = files.map(|listed| format!("{above}{}", listed.name)).collect();
             let names = files.iter().map(String::as_str).chain(targets.iter().map(String::as_str));
             diagnostic = diagnostic.suggest(nearest(&named.name, above.len(), names));
-            if diagnostic.suggestion.is_none() && (1..=MAX_LISTED).contains(&targets.len()) {
-                diagnostic = diagnostic.note(format!("the targets in {file} are {}", quoted_list(&targets)));
+            if diagnostic.suggestion.is_none() {
+                diagnostic.notes.extend(defined_targets(&file, &targets, &named.name).map(Note::from));
             }
         }
         (Listing::Absent, _) => {
@@ -290,6 +291,25 @@ async fn file(
 
 /// How many targets are listed at most.
 const MAX_LISTED: usize = 12;
+
+/// What a message says between the name of a targets file and the targets in it.
+pub const DEFINES: &str = " defines the ";
+
+/// The targets of a file, if they are few; else those whose names resemble the one that was looked for.
+fn defined_targets(file: &str, targets: &[String], name: &str) -> Option<String> {
+    match targets.len() {
+        0 => None,
+        1..=MAX_LISTED => Some(format!("{file}{DEFINES}{}", listed("target", targets))),
+        count => {
+            let similar: Vec<&str> =
+                containing(name, targets.iter().map(String::as_str)).take(MAX_LISTED).collect();
+            Some(match similar.len() {
+                0 => format!("{file} defines {count} targets, none of a similar name"),
+                _ => format!("{file} defines {count} targets, among them {}", enumeration(&similar)),
+            })
+        }
+    }
+}
 
 /// What was probably meant by a path whose last component begins at an offset: a file beside it, or a target.
 fn nearest<'n>(path: &str, last: usize, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use taut_engine::{Cx, Fail};
 use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{
-    Diagnostic, Diagnostics, Frame, JsonPath, Location, NEXT_MESSAGE, Note, did_you_mean, quoted, quoted_list,
+    Diagnostic, Diagnostics, Frame, JsonPath, Location, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
 };
 use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value};
 
@@ -134,7 +134,7 @@ pub(crate) async fn anonymous(
                 dependencies: Dependencies::default(),
                 warnings: Diagnostics::none(),
                 is_defined: false,
-                is_export: false,
+                export: None,
             });
         }
     };
@@ -151,7 +151,7 @@ pub(crate) async fn anonymous(
         );
         let diagnostic = Diagnostic::error(message).reference(reference);
         let diagnostic = diagnostic.suggest(meant).note(format!("the node is {shown}"));
-        return Err(fail(diagnostic.note(format!("rule_map has rules for {}", quoted_list(&known)))));
+        return Err(fail(diagnostic.note(format!("rule_map has rules for {}", enumeration(&known)))));
     };
     if rule.reference != ReferenceType::Target {
         let name = EntityName::Named(rule.clone());
@@ -498,7 +498,7 @@ impl<'e> Evaluation<'e> {
                     let dep = &reached.dep.name;
                     diagnostic = diagnostic.note(match known.as_slice() {
                         [] => format!("{dep} provides nothing"),
-                        _ => format!("{dep} provides {}", quoted_list(&known)),
+                        _ => format!("{dep} provides {}", enumeration(&known)),
                     });
                     let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
                     let location = Location::value(self.rule.entry.label().clone(), path);
@@ -616,7 +616,7 @@ impl<'e> Evaluation<'e> {
             dependencies: self.deps,
             warnings,
             is_defined: true,
-            is_export: false,
+            export: None,
         })
     }
 }

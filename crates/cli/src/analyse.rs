@@ -1,7 +1,7 @@
 //! `analyse`: what a target is, and the dumps.
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, Diagnostics, Traces, too_long_as_text};
+use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
 
 use crate::environment::build_root;
@@ -11,7 +11,7 @@ use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
-use crate::settings::{analysis_options, log_limit};
+use crate::settings::{analysis_options, log_limit, properties};
 use crate::voice::{self, Found};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
@@ -32,11 +32,14 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
+    let exports = store
+        .as_ref()
+        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &request),
         None => Traces::none(),
     };
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
+    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces, &exports);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
         request::report_problems(problems, &request, &o.analysis.target, log)
@@ -48,6 +51,7 @@ fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit,
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
         false => None,
     };
+    voice::of(log).unusable_entries(&exports.take_problems(), &analysed, log);
     findings::report_warnings(&analysed, &request, log);
     findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
     let mut target = voice::of(log).name_of_request(&request, log);

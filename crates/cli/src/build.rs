@@ -104,6 +104,7 @@ impl Call<'_> {
     fn run(&self, destination: &Destination<'_>) -> Result<Exit, Exit> {
         let Call { name, o, log, .. } = *self;
         request::check(&o.common, &o.stores, &o.execution, log)?;
+        voice::of(log).write_strategy(o.results.target_cache_write_strategy.as_deref(), log);
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
@@ -111,6 +112,7 @@ impl Call<'_> {
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let messages = voice::of(log).build(self.of(&store));
+        interruption.report_by(&messages);
         let progress = Arc::new(Progress::default());
         let sink_of_messages: Arc<dyn Sink> = messages.clone();
         let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
@@ -136,12 +138,12 @@ impl Call<'_> {
             messages: messages.clone(),
             progress,
             display,
-            interruption,
+            interruption: interruption.clone(),
             rerun,
             is_timed,
         });
         if let Err(Exit::Signal(_)) = done {
-            messages.interrupted();
+            interruption.report();
         }
         done
     }
@@ -206,6 +208,7 @@ impl Pass for RunningCall<'_> {
             None
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
@@ -275,6 +278,7 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: self.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.messages)?;
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
         self.messages.ended(&tainted, exit == Exit::FailedArtifacts);
         Ok(exit)

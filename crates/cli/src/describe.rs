@@ -2,7 +2,7 @@
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    Analyser, DescribeOptions, Traces,
+    Analyser, DescribeOptions, ExportCache, Traces,
     event::{Analysed, Event, Sink as _},
 };
 use taut_store::Store;
@@ -37,11 +37,12 @@ fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
+    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[]));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &request),
         None => Traces::none(),
     };
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces);
+    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces, &exports);
     let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
     let (description, outcome) = analyser.describe(&request, options);
     analyser.commit();

@@ -12,7 +12,7 @@ use taut_store::Store;
 /// The build root: the one given, else the name's place in the user's cache directory.
 pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String> {
     if let Some(path) = &options.local_build_root {
-        return std::path::absolute(path).map_err(|error| format!("Cannot use build root: {error}"));
+        return std::path::absolute(path).map_err(|error| format!("Cannot use the build root: {error}"));
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
         Some(home) => std::path::absolute(Path::new(&home).join(".cache").join(name.word()))
@@ -40,7 +40,7 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
     }
     let opened = build_root(name, options).and_then(|root| {
         Store::open(&root, HashFunction::GitSha1)
-            .map_err(|error| with_hint(format!("Cannot use build root {}: {error}", root.display()), &root))
+            .map_err(|error| with_hint(format!("Cannot use the build root: {error}"), &root))
     });
     opened.map_err(|text| log.say(Level::Error, text)).ok()
 }
@@ -49,8 +49,13 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
 /// sudo.
 pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
     let root = build_root.display().to_string();
-    let is_foreign = |line: &str| line.contains(&root) && line.contains(taut_sys::BELONGS_TO);
-    if !error.lines().any(is_foreign) {
+    // The line about the owner has a path only if it is another one than that of the error, which is the line before.
+    let mut last = "";
+    let mut is_foreign = |line| {
+        let last = std::mem::replace(&mut last, line);
+        line.contains(taut_sys::BELONGS_TO) && (line.contains(&root) || last.contains(&root))
+    };
+    if !error.lines().any(&mut is_foreign) {
         return error;
     }
     format!("{error}\nit helps to give all of {root} to one user, or to use another one (--local-build-root)")

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{EventLogs, Question, Request, Traces, explain};
+use taut_driver::{EventLogs, ExportCache, Question, Request, Traces, explain};
 use taut_store::Store;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, request,
-    settings::analysis_options,
+    settings::{analysis_options, properties},
     standard_streams::print,
     tool_name::Name,
 };
@@ -41,12 +41,13 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
         )));
     }
     let store = Store::open(&root, HashFunction::GitSha1)
-        .map_err(|error| unusable(format!("Cannot use build root {}: {error}", root.display())))?;
+        .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &request.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
+    let exports = ExportCache::of(&store, &properties(&o.execution));
     let how = analysis_options(&o.common, &o.analysis);
-    let explanation = explain(&question, &logs, &request.repositories, how, &traces, &cwd);
+    let explanation = explain(&question, &logs, &request.repositories, how, (&traces, &exports), &cwd);
     match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),

@@ -17,6 +17,9 @@ use crate::{
 pub(crate) fn report_warnings(analysed: &Analysed, request: &Request, log: &Log) {
     let warnings = analysed.warnings(&request.repositories.roots);
     report(&warnings.below("While processing targets:"), Level::Warn, log);
+    if !log.is_as_reference() {
+        report(&analysed.not_eligible_although_pinned(&request.repositories), Level::Warn, log);
+    }
 }
 
 /// Collects the warnings that an earlier call has shown, for programs; gives how many there are.
@@ -28,6 +31,8 @@ pub(crate) fn count_warnings(
 ) -> usize {
     let of_files = only_collect(&analysed.warnings(&request.repositories.roots), &None, log);
     let unused = unused(analysed, request, words);
+    let not_eligible = analysed.not_eligible_although_pinned(&request.repositories);
+    let of_files = of_files + only_collect(&not_eligible, &None, log);
     of_files + unused.iter().map(|(inline, warnings)| only_collect(warnings, inline, log)).sum::<usize>()
 }
 

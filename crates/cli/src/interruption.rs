@@ -5,7 +5,8 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI32, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI32, Ordering::SeqCst},
+        mpsc,
     },
     time::Duration,
 };
@@ -16,6 +17,7 @@ use taut_sys::watch::Waker;
 use crate::{
     exit::Exit,
     log::{Level, Log},
+    voice::BuildMessages,
 };
 
 /// How long after the grace period of the actions the call ends at the latest.
@@ -30,6 +32,9 @@ struct State {
     running: Mutex<Option<Interrupter>>,
     waiting: Mutex<Option<Waker>>,
     log: Mutex<Option<Arc<EventLog>>>,
+    messages: Mutex<Option<Arc<dyn BuildMessages>>>,
+    /// Whether the message about the interruption was written, or is being written.
+    is_reported: AtomicBool,
 }
 
 impl Interruption {
@@ -40,6 +45,8 @@ impl Interruption {
             running: Mutex::default(),
             waiting: Mutex::default(),
             log: Mutex::default(),
+            messages: Mutex::default(),
+            is_reported: AtomicBool::new(false),
         }));
         let noticed = state.clone();
         let handle = move |signal| noticed.handle(signal);
@@ -61,8 +68,8 @@ impl Interruption {
         let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(running) = running {
             running.interrupt();
-            // The main thread ends the call when the build has ended with its actions. If it does not, it
-            // hangs: the helper is stopped, or a disk does not answer.
+            // The main thread ends the call when the build has ended with its actions. If it does not, it is in the
+            // middle of an expression, which nothing stops, or it hangs: the helper is stopped, or a disk does not answer.
             std::thread::sleep(running.grace().saturating_add(MAX_WRAP_UP / 2));
             running.kill(MAX_WRAP_UP / 4);
             std::thread::sleep(MAX_WRAP_UP / 4);
@@ -71,6 +78,14 @@ impl Interruption {
         if let Some(log) = log {
             log.finish_at_once(Status::Interrupted(signal));
         }
+        // On a thread of its own, since the main thread may hold a lock that the message needs, or standard error be full.
+        let (sender, written) = mpsc::channel();
+        let state = self.clone();
+        std::thread::spawn(move || {
+            state.report();
+            let _ = sender.send(());
+        });
+        let _ = written.recv_timeout(MAX_WRAP_UP / 4);
         std::process::exit(128 + signal);
     }
 
@@ -82,6 +97,21 @@ impl Interruption {
     pub(crate) fn stop_on_signal(&self, session: &Session) -> Result<(), Exit> {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.interrupter());
         self.check()
+    }
+
+    /// From now on, a signal that ends the process is reported by these messages.
+    pub(crate) fn report_by(&self, messages: &Arc<dyn BuildMessages>) {
+        *self.0.messages.lock().unwrap_or_else(PoisonError::into_inner) = Some(messages.clone());
+    }
+
+    /// Reports how far the build was, once, whichever thread ends the call.
+    pub(crate) fn report(&self) {
+        let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(messages) = messages
+            && !self.0.is_reported.swap(true, SeqCst)
+        {
+            messages.interrupted();
+        }
     }
 
     /// From now on, a signal that ends the process writes the end of this log.

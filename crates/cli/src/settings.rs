@@ -3,7 +3,7 @@
 use std::{sync::OnceLock, time::Duration};
 
 use taut_digest::HashFunction;
-use taut_driver::{AnalysisOptions, BuildOptions, GRACE};
+use taut_driver::{AnalysisOptions, BuildOptions, GRACE, WriteStrategy};
 
 use crate::{
     exit::Exit,
@@ -34,6 +34,21 @@ pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
     execution.action_timeout.map(Duration::from_secs)
 }
 
+/// What actions require of the platform, `NAME:VALUE` each.
+pub(crate) fn properties(execution: &options::Execution) -> Vec<(String, String)> {
+    let split =
+        |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    execution.remote_execution_property.iter().filter_map(split).collect()
+}
+
+/// How results of export targets are cached. An unknown strategy is that which is the default.
+pub(crate) fn write_strategy(results: &options::Results) -> WriteStrategy {
+    match results.target_cache_write_strategy.as_deref() {
+        Some("disable") => WriteStrategy::Disable,
+        _ => WriteStrategy::Write,
+    }
+}
+
 /// How to build.
 ///
 /// # Errors
@@ -53,15 +68,14 @@ pub(crate) fn build_options(
             Exit::Syntax
         })?,
     };
-    let split =
-        |property: &String| property.split_once(':').map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(BuildOptions {
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
         timeout: time_limit(execution),
         grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
-        properties: execution.remote_execution_property.iter().filter_map(split).collect(),
+        properties: properties(execution),
         keep_going: results.keep_going,
         compare,
+        write_strategy: write_strategy(results),
     })
 }

@@ -62,7 +62,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
         .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
-    let wanted = Wanted { artifacts, runfiles: Vec::new() };
+    let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {
         main: o.common.main.clone(),
@@ -96,6 +96,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         time_limit: time_limit(&o.execution),
         begin: log.begin(),
     });
+    interruption.report_by(&messages);
     messages.requested(&repositories, format!("graph {label}"));
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
@@ -115,7 +116,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let built = session.build(&wanted);
     drop(display);
     messages.executed(&*graph);
-    interruption.check().inspect_err(|_| messages.interrupted())?;
+    interruption.check().inspect_err(|_| interruption.report())?;
     let built = match built {
         Ok(built) => built,
         Err(failure) => {

@@ -1,8 +1,8 @@
 //! Problems with the target that the command line names: what it is called there, and how to name what was meant. In a
 //! targets file the same target is named in another way, which the command line does not take.
 
-use taut_driver::{Diagnostic, NO_SOURCE, OUTSIDE, Request, join, normal_path};
-use taut_syntax::{Document, quoted};
+use taut_driver::{DEFINES, Diagnostic, NO_SOURCE, OUTSIDE, Request, join, normal_path};
+use taut_syntax::{Document, quoted, with_and};
 use taut_value::{NamedTarget, ReferenceType, named_as_typed};
 
 use crate::reproduce::quoted as for_shell;
@@ -53,6 +53,16 @@ fn place(request: &Request, target: &NamedTarget) -> String {
 fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -> Diagnostic {
     let (module, name) = (target.module.as_str(), target.name.as_str());
     problem.message = format!("No target or file {} in {}", quoted(name), place(request, target));
+    // In the note, too, the targets are as they are typed.
+    for note in &mut problem.notes {
+        if let Some((file, _)) = note.message.split_once(DEFINES)
+            && let Some(targets) = request.targets_of(module)
+        {
+            let targets: Vec<String> = targets.iter().map(|name| typed(request, module, name)).collect();
+            let word = if targets.len() == 1 { "target" } else { "targets" };
+            note.message = format!("{file}{DEFINES}{word} {}", with_and(&targets));
+        }
+    }
     let path = normal_path(&join(module, name));
     let shown_module = for_shell(module);
     let names_directory = name.ends_with('/');

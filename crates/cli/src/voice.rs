@@ -14,8 +14,8 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Analysed, BuildFailure, DefinedAt, NoAction, Origins, RepoConfig, Request, Results, Retry, Sink,
-    event::Origin, graph::ActionGraph,
+    Added, Analysed, BuildFailure, DefinedAt, EntryProblem, NoAction, Origins, RepoConfig, Request, Results,
+    Retry, Sink, event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Str, Value};
@@ -63,6 +63,15 @@ pub(crate) trait Voice: Send + Sync {
 
     /// What `analyse` found.
     fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log);
+
+    /// Entries of the target-level cache that could not be used: what they are of is analysed and built.
+    fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log);
+
+    /// Results of export targets were added to the target-level cache.
+    fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log);
+
+    /// The option with the strategy for that, if it is given.
+    fn write_strategy(&self, named: Option<&str>, log: &Log);
 
     /// What targets are tainted with, if anything.
     fn tainted(&self, tainted: &[&str], log: &Log);

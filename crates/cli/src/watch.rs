@@ -15,11 +15,12 @@ use std::{
 };
 
 use taut_driver::{
-    Analysed, KeyRef, Leaves, MAX_TRIES, Recheck, Request, Session, SetupError, Signatures, Traces,
+    Analysed, Diagnostic, KeyRef, Leaves, MAX_TRIES, Recheck, Request, Session, SetupError, Signatures,
+    Traces,
     event::{Event, Sink},
 };
 use taut_store::Store;
-use taut_sys::watch::Watch;
+use taut_sys::watch::{Unwatched, Watch};
 
 use crate::{
     environment::{build_root, build_root_option, open_store},
@@ -124,13 +125,13 @@ struct WatchState {
     seen: Signatures,
     /// When to poll again.
     next_poll: Instant,
-    /// The reasons why the system may not report changes, as last reported.
-    unwatched: String,
+    /// The reasons why the system may not report changes, as last reported, if they were.
+    unwatched: Option<BTreeSet<Unwatched>>,
     /// What the rounds so far found.
     history: RoundHistory,
     pace: Pace,
     /// The error of the request, as last reported.
-    reported_request_error: String,
+    reported_request_error: Option<Box<Diagnostic>>,
     /// When the last round began.
     begin: SystemTime,
     /// Whether it has waited for changes.
@@ -286,7 +287,7 @@ impl Watcher<'_> {
             unwatched,
             history: RoundHistory { feedback, ..RoundHistory::default() },
             pace: Pace::default(),
-            reported_request_error: String::new(),
+            reported_request_error: None,
             begin,
             is_settled: false,
             noted,
@@ -352,15 +353,14 @@ impl Watcher<'_> {
         let request = match self.request() {
             Ok(request) => request,
             Err(error) => {
-                let text = format!("{:?}", error.problem);
-                if state.reported_request_error != text {
+                if state.reported_request_error.as_ref() != Some(&error.problem) {
                     request::report_error(&error, self.log);
                 }
-                state.reported_request_error = text;
+                state.reported_request_error = Some(error.problem);
                 return Ok(false);
             }
         };
-        state.reported_request_error.clear();
+        state.reported_request_error = None;
         if request.repositories.identity() != state.request.repositories.identity() {
             return Err(SessionEnd::Repositories(Box::new(request)));
         }

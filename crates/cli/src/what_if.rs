@@ -19,7 +19,7 @@ use crate::{
     options::WhatIf,
     reporting::{Reporting, reported},
     request,
-    settings::analysis_options,
+    settings::{analysis_options, properties},
     standard_streams::print,
     tool_name::Name,
 };
@@ -52,7 +52,7 @@ fn go(
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
     if let Some(store) = &store {
         let kept = Traces::of(store, &request);
-        outcomes = Outcomes::of(store, &request, how, &kept);
+        outcomes = Outcomes::of(store, &request, how, &kept, &properties(&o.execution));
         if !o.analysis.no_trace {
             traces = kept;
         }

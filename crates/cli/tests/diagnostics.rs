@@ -10,8 +10,10 @@
 //! In `diagnostics`, errors and warnings are shown (`--log-limit 1`), after standard output if the call is one of
 //! `describe`, and all files of a case are there before its first call. In `messages`, all messages are shown, standard
 //! output below them after a line `stdout:`; a file that comes after a call is written after it; `` `$ just words…` `` is a
-//! call under that name; and `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
-//! it has printed that text, or the file of that name is there in `$OUT`.
+//! call under that name; `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
+//! it has printed that text, or the file of that name is there in `$OUT`, or at that path in `$BUILD`;
+//! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment; a line that is just
+//! `` `path` is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
 //!
 //! `reference/*.md` has the messages of the reference in the situations of `diagnostics`, recorded, with the version. Under
 //! the name `just` those of taut are the same, but for calls that are marked: the kinds of differences are in
@@ -27,7 +29,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::Read as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -59,6 +61,7 @@ fn words(line: &str) -> Vec<String> {
 enum Line<'l> {
     File(&'l str),
     Link(&'l str, &'l str),
+    Removal(&'l str),
     Call(Call<'l>),
     Text,
 }
@@ -70,18 +73,21 @@ struct Call<'l> {
     words: &'l str,
     /// A text that it prints, or a file that it makes, before it is interrupted.
     interrupted_after: Option<&'l str>,
+    /// A variable of its environment, as `NAME=VALUE`.
+    variable: Option<&'l str>,
 }
 
-fn call(line: &str) -> Option<Call<'_>> {
+fn call<'l>(line: &'l str) -> Option<Call<'l>> {
     for name in ["taut", "just"] {
         let Some(rest) = line.strip_prefix("`$ ").and_then(|rest| rest.strip_prefix(name)) else { continue };
         let (words, rest) = rest.strip_prefix(' ')?.split_once('`')?;
-        let interrupted_after = rest
-            .strip_prefix(" interrupted after `")
-            .and_then(|rest| rest.split_once('`'))
-            .map(|(text, _)| text);
-        if rest.contains(" exits with ") {
-            return Some(Call { name, words, interrupted_after });
+        let quoted = |rest: &'l str, before: &str| {
+            rest.strip_prefix(before).and_then(|rest| rest.split_once('`')).unzip()
+        };
+        let (variable, after) = quoted(rest, " with `");
+        let (interrupted_after, after) = quoted(after.unwrap_or(rest), " interrupted after `");
+        if after.unwrap_or(rest).contains(" exits with ") {
+            return Some(Call { name, words, interrupted_after, variable });
         }
     }
     None
@@ -90,6 +96,9 @@ fn call(line: &str) -> Option<Call<'_>> {
 fn meaning(line: &str) -> Line<'_> {
     if let Some(call) = call(line) {
         return Line::Call(call);
+    }
+    if let Some(path) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is removed")) {
+        return Line::Removal(path);
     }
     let Some(inner) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
         return Line::Text;
@@ -160,9 +169,13 @@ impl Case {
                 let content = content.replace("$ROOT", &workspace.root().to_string_lossy());
                 let content = match self.folder {
                     Folder::Diagnostics => content,
-                    Folder::Messages => content.replace("$OUT", &workspace.beside("made").to_string_lossy()),
+                    Folder::Messages => self.with_directories(&content),
                 };
-                if content.starts_with("#!") {
+                if path.starts_with('$') {
+                    let path = PathBuf::from(self.with_directories(path));
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::write(path, content).unwrap();
+                } else if content.starts_with("#!") {
                     workspace.executable(path, content);
                 } else if let Some(directory) = path.strip_suffix('/') {
                     fs::create_dir_all(workspace.root().join(directory)).unwrap();
@@ -178,8 +191,22 @@ impl Case {
                 workspace.link(path, target);
                 None
             }
+            Line::Removal(path) => {
+                let path = workspace.root().join(self.with_directories(path));
+                match path.is_dir() {
+                    true => fs::remove_dir_all(path).unwrap(),
+                    false => fs::remove_file(path).unwrap(),
+                }
+                None
+            }
             Line::Call(_) | Line::Text => None,
         }
+    }
+
+    /// A text with the paths of the build root and of the directory beside the workspace.
+    fn with_directories(&self, text: &str) -> String {
+        let text = text.replace("$BUILD", &self.workspace.build_root().to_string_lossy());
+        text.replace("$OUT", &self.workspace.beside("made").to_string_lossy())
     }
 
     /// The exit code and the messages.
@@ -193,7 +220,7 @@ impl Case {
         let workspace = &self.workspace;
         let out = workspace.beside("out").display().to_string();
         let mut words: Vec<String> =
-            words(call.words).iter().map(|word| word.replace("$OUT", &out)).collect();
+            words(call.words).iter().map(|word| self.with_directories(&word.replace("$OUT", &out))).collect();
         let options: &[&str] = match self.folder {
             Folder::Diagnostics => &["1", "--log-limit", "--plain-log"],
             Folder::Messages => &["1", "-J"],
@@ -207,7 +234,11 @@ impl Case {
             let is_given = words.iter().any(|word| word == "-J");
             options.iter().filter(|_| !is_given).for_each(|word| words.insert(1, (*word).to_owned()));
         }
-        let tool = tool.with_env("TMPDIR", workspace.beside("made"));
+        let mut tool = tool.with_env("TMPDIR", workspace.beside("made"));
+        if let Some(variable) = call.variable {
+            let (name, value) = variable.split_once('=').expect("NAME=VALUE");
+            tool = tool.with_env(name.to_owned(), self.with_directories(value));
+        }
         let (code, output) = match call.interrupted_after {
             Some(text) => self.interrupted(&tool, &words, text),
             None => {
@@ -228,17 +259,21 @@ impl Case {
         let output = output.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
         let made = workspace.beside("made");
         let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap_or_default();
-        let output = match targets.contains(&*made.to_string_lossy()) {
+        let has_path = |path: &Path| targets.contains(&*path.to_string_lossy());
+        let output = match has_path(&made) || has_path(&workspace.build_root()) {
             true => without_ids(&output),
             false => output,
         };
+        let output = without_names_of_build_root(&output);
         (code, without_sizes(&without_ages(&without_random_names(&without_times(&output)))))
     }
 
     /// The messages of a call that gets SIGINT after it has printed a text or made a file.
     fn interrupted(&self, tool: &Tool, words: &[String], text: &str) -> (i32, String) {
-        let made = self.workspace.beside("made").join(text);
-        let _ = fs::remove_file(&made);
+        let made = self.workspace.beside("made").join(self.with_directories(text));
+        if !text.starts_with("$BUILD") {
+            let _ = fs::remove_file(&made);
+        }
         let mut child = self.workspace.start(tool, words);
         let mut stderr = child.stderr.take().unwrap();
         let output: Arc<Mutex<Vec<u8>>> = Arc::default();
@@ -261,6 +296,30 @@ impl Case {
         (code, String::from_utf8_lossy(&output).into_owned())
     }
 }
+
+/// A text with `N` in the names of temporary files, epochs and logs: hexadecimal numbers, joined by hyphens, of processes,
+/// times and paths.
+fn without_names_of_build_root(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find(is_part) {
+        let end = rest[begin..].find(|c| !is_part(c)).map_or(rest.len(), |end| begin + end);
+        let (before, part) = (&rest[..begin], &rest[begin..end]);
+        let inner = part.trim_matches('-');
+        let digits = inner.chars().filter(char::is_ascii_hexdigit).count();
+        out.push_str(before);
+        match inner.contains('-') && digits >= MIN_DIGITS {
+            true => out.push_str(&part.replace(inner, "N")),
+            false => out.push_str(part),
+        }
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
+/// How many hexadecimal digits such names have at least; dates have fewer.
+const MIN_DIGITS: usize = 16;
 
 /// A text without the hexadecimal numbers of directories in which actions are run again.
 fn without_random_names(text: &str) -> String {
@@ -371,6 +430,10 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
                     }
                     lines[at - 1..next].iter().for_each(|line| out.push_str(&format!("{line}\n")));
                     at = next;
+                }
+                Line::Removal(_) => {
+                    case.write(meaning(line), lines, at);
+                    out.push_str(&format!("{line}\n"));
                 }
                 Line::Link(..) | Line::Text => out.push_str(&format!("{line}\n")),
             }
@@ -546,6 +609,12 @@ fn builds_print_the_messages_in_the_documents() {
 fn times_are_replaced() {
     assert_eq!(without_times("in 0.03 s: 5 actions, 1.5 sec, v1.2.3"), "in N s: 5 actions, 1.5 sec, v1.2.3");
     assert_eq!(without_times("a.c:1:12: x, 0:12; t (12 s)"), "a.c:1:12: x, N; t (N s)");
+    assert_eq!(
+        without_names_of_build_root(
+            "cannot create b/tmp-13855-18ecb0764a0411af-0-1, d0/0491fd7e5bb6fa28c517, 2026-11-30"
+        ),
+        "cannot create b/tmp-N, d0/0491fd7e5bb6fa28c517, 2026-11-30"
+    );
     assert_eq!(without_ages("a, b, 3 seconds ago; c, just now; d"), "a, b, just now; c, just now; d");
     assert_eq!(
         without_sizes("Freed 1.5 kB in 2 files; 3 bytes in all"),

@@ -544,7 +544,7 @@ fn a_log_that_cannot_be_written_causes_one_warning() {
     fs::write(&directory, "in the way").unwrap();
     workspace.file("a.txt", "other\n");
     let ran = workspace.run(&taut(), ["build", "all"]).exits(0);
-    assert_eq!(ran.stderr.matches("cached build state cannot be written").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("the event log cannot be written").count(), 1, "{}", ran.stderr);
 }
 
 #[test]

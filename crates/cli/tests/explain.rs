@@ -104,7 +104,7 @@ fn a_build_root_that_cannot_be_used_is_an_error() {
     let workspace = project();
     std::fs::write(workspace.build_root(), "a file").unwrap();
     let ran = workspace.run(&taut(), ["explain", "all"]).exits(16);
-    assert!(ran.stderr.contains("Cannot use build root"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Cannot use the build root"), "{}", ran.stderr);
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn what_is_in_the_place_of_a_file_is_replaced_unless_it_is_a_nonempty_directory(
     fs::write(plain.join("mine"), "mine\n").unwrap();
     let words = ["install", "all", "-o", &out.display().to_string()];
     let ran = workspace.run(&taut(), words).exits(1);
-    assert!(ran.stderr.contains("plain\": there is a directory that is not empty"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("plain: there is a directory that is not empty"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(plain.join("mine")).unwrap(), "mine\n");
 }
 

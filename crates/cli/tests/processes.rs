@@ -72,6 +72,21 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
 }
 
+/// `env` looks commands up in the action's `PATH`, whose relative directories are the action's.
+#[test]
+fn a_program_among_the_inputs_is_found_by_a_relative_directory_of_path() {
+    for (path, made) in [("bin:/usr/bin:/bin", "input"), ("/usr/bin:/bin:bin", "system"), ("", "input")] {
+        let in_place = if path.is_empty() { "sh" } else { "bin/sh" };
+        let workspace = workspace(&format!(
+            r#"{{"t": {{"type": "generic", "outs": ["o"], "deps": ["{in_place}"], "cmds": ["echo system > o"],
+                "env": {{"type": "singleton_map", "key": "PATH", "value": "{path}"}}}}}}"#
+        ));
+        workspace.executable(in_place, "#!/bin/sh\necho input > o\n");
+        let ran = workspace.run(&Tool::at(TAUT), ["build", "t", "-P", "o"]).exits(0);
+        assert_eq!(ran.stdout.trim(), made, "PATH={path}");
+    }
+}
+
 #[test]
 fn a_caller_that_ignores_or_blocks_signals_gets_the_same_builds() {
     for caller in CALLERS {

@@ -38,15 +38,23 @@ impl fmt::Display for TreeError {
         match self {
             TreeError::Truncated => f.write_str("git tree ends inside an entry"),
             TreeError::UnknownMode(mode) => write!(f, "git tree has an entry of mode {mode}"),
-            TreeError::Submodule(name) => write!(f, "git tree has a submodule named {name:?}"),
-            TreeError::BadName(name) => write!(f, "git tree has an entry named {name:?}"),
-            TreeError::Duplicate(name) => write!(f, "git tree has two entries named {name:?}"),
-            TreeError::Unsorted(name) => write!(f, "git tree is not sorted: {name:?} is out of place"),
+            TreeError::Submodule(name) => write!(f, "git tree has a submodule named {}", quoted(name)),
+            TreeError::BadName(name) => write!(f, "git tree has an entry named {}", quoted(name)),
+            TreeError::Duplicate(name) => write!(f, "git tree has two entries named {}", quoted(name)),
+            TreeError::Unsorted(name) => {
+                write!(f, "git tree is not sorted: {} is out of place", quoted(name))
+            }
         }
     }
 }
 
 impl std::error::Error for TreeError {}
+
+/// A name in quotes. Trees from outside may have names with line feeds and escape codes, which would change how the
+/// message around them is shown.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.escape_debug())
+}
 
 /// Whether `name` can be the name of one directory entry: not empty, not `.` or `..`, no `/`, no NUL.
 /// Nothing that fails this may ever be joined to a path.

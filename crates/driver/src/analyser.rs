@@ -11,7 +11,7 @@ use taut_syntax::Diagnostics;
 use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, workspace};
 use crate::describe::{DescribeKey, DescribeRule, Described};
 use crate::history::ActionEnds;
-use crate::{Analysed, Analysis, DescribeOptions, Description, Request, Sink, Traces};
+use crate::{Analysed, Analysis, DescribeOptions, Description, ExportCache, Request, Sink, Traces};
 use crate::{
     analysis::AnalysisRule, analysis_pass::AnalysisPass, full_analysis::analyse_all, request_key::RequestKey,
 };
@@ -25,10 +25,16 @@ pub struct Analyser {
 }
 
 impl Analyser {
-    /// For a request; nothing is read yet.
-    pub fn new(request: &Request, options: AnalysisOptions, traces: &Traces) -> Analyser {
+    /// For a request; nothing is read yet. Results of export targets are looked up in `exports`, and none is added.
+    pub fn new(
+        request: &Request,
+        options: AnalysisOptions,
+        traces: &Traces,
+        exports: &ExportCache,
+    ) -> Analyser {
         let workspace = workspace(request, options);
-        let builder = taut_analysis::register(Engine::builder(), &workspace).interned::<Definition>();
+        let builder = taut_analysis::register(Engine::builder(), &workspace, exports.lookups());
+        let builder = builder.interned::<Definition>();
         let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
         let engine = traces.open(builder);
         let build = begin(engine.begin(), options.jobs);

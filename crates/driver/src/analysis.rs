@@ -6,16 +6,17 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use taut_analysis::{AnalysedTarget, Finding, Problem, StrSet, TargetRule, located, relative};
+use taut_analysis::{AnalysedTarget, Export, Finding, Problem, StrSet, TargetRule, located, relative};
 use taut_engine::{Build, Content, Cx, Fail, Failure, Hash, Policy, Rule};
 use taut_graph::{Definition, DefinitionKey, Kind};
 use taut_repos::Roots;
 use taut_syntax::Diagnostics;
-use taut_value::{Decoder, Encoder, Id, TargetResult};
+use taut_value::{Artifact, Decoder, Encoder, Id, TargetResult};
 
 use crate::{
-    Request, Wanted,
+    Exports, Request, Wanted,
     analysis_setup::{analyse_targets, diagnostics},
+    exports::exported,
     full_analysis::{Analysis, analyse_all},
     reached::{Order, Reached},
     request_key::RequestKey,
@@ -33,8 +34,6 @@ pub struct Counts {
     pub overlays: usize,
     /// Contents that the description holds.
     pub blobs: usize,
-    /// Export targets.
-    pub exports: usize,
     /// Configured targets: those that are defined, and source files that others name.
     pub targets: usize,
 }
@@ -50,6 +49,10 @@ pub struct Analysed {
     pub tainted: StrSet,
     /// How much there is below them.
     pub counts: Counts,
+    /// The export targets below them.
+    pub exports: Exports,
+    /// The artifacts of those export targets whose results are to be cached.
+    exported: Vec<Artifact>,
     /// All warnings, each once, in the order of the targets; files are named relative to the roots.
     warnings: Diagnostics,
 }
@@ -57,7 +60,7 @@ pub struct Analysed {
 impl Analysed {
     /// What is to be built.
     pub fn wanted(&self) -> Wanted {
-        Wanted::of(&self.result)
+        Wanted::of(&self.result, &self.exported)
     }
 
     /// All warnings, each once, in the order of the targets.
@@ -68,22 +71,25 @@ impl Analysed {
     /// The same from all targets, where what is below them cannot be collected.
     fn of_whole(whole: &Analysis, request: &Request) -> Analysed {
         let warnings = relative(&whole.warnings(), &request.repositories.roots);
-        let (exports, targets) = (whole.export_targets(), whole.reached.len());
-        let counts = Counts { exports, targets, ..count(whole.definitions()) };
+        let counts = Counts { targets: whole.reached.len(), ..count(whole.definitions()) };
+        let (exports, exported) = (whole.exports(), whole.exported());
         let AnalysedTarget { result, vars, tainted, .. } = &*whole.analysed;
-        Analysed { result: result.clone(), vars: vars.clone(), tainted: tainted.clone(), counts, warnings }
+        let (result, vars, tainted) = (result.clone(), vars.clone(), tainted.clone());
+        Analysed { result, vars, tainted, counts, exports, exported, warnings }
     }
 
-    /// The result, the variables, the taint, the six counts, the bytes of the warnings.
+    /// The result, the variables, the taint, the five counts, the export targets (three counts and the bytes of their list),
+    /// the number of artifacts of those and each, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
         let is_whole = e.result(&self.result);
         e.texts(self.vars.iter());
         e.texts(self.tainted.iter());
-        let Counts { actions, trees, overlays, blobs, exports, targets } = self.counts;
-        [actions, trees, overlays, blobs, exports, targets]
-            .into_iter()
-            .for_each(|count| e.number(count as u64));
+        let Counts { actions, trees, overlays, blobs, targets } = self.counts;
+        [actions, trees, overlays, blobs, targets].into_iter().for_each(|count| e.number(count as u64));
+        self.exports.encode(&mut e);
+        e.number(self.exported.len() as u64);
+        self.exported.iter().for_each(|artifact| e.artifact(artifact));
         e.bytes(&self.warnings.encode());
         is_whole.then(|| e.finish())
     }
@@ -99,11 +105,13 @@ impl Analysed {
             trees: count()?,
             overlays: count()?,
             blobs: count()?,
-            exports: count()?,
             targets: count()?,
         };
+        let exports = Exports::decode(&mut d)?;
+        let exported: Option<Vec<Artifact>> = (0..d.number()?).map(|_| d.artifact()).collect();
+        let exported = exported?;
         let warnings = Diagnostics::decode(d.bytes()?)?;
-        d.is_done().then_some(Analysed { result, vars, tainted, counts, warnings })
+        d.is_done().then_some(Analysed { result, vars, tainted, counts, exports, exported, warnings })
     }
 }
 
@@ -161,13 +169,23 @@ impl Rule for AnalysisRule {
         let counts = count(definitions.into_iter().map(DefinitionKey));
         let mut findings = Vec::with_capacity(names.len());
         for name in names {
+            // `call`: a content follows from its name, so it is no dependency.
             findings.push(cx.call::<Content<Finding>>(name).await?);
         }
-        let exports = findings.iter().filter(|finding| matches!(&***finding, Finding::Export(_))).count();
-        let (counts, warnings) = (Counts { exports, targets, ..counts }, in_order(&findings));
+        let exports = Exports::of(findings.iter().filter_map(|finding| match &**finding {
+            Finding::Export(target, export) => Some((target.clone(), *export)),
+            Finding::Warnings(..) => None,
+        }));
+        let uncached = exports.list().into_iter().filter(|(_, export)| matches!(export, Export::Uncached(_)));
+        let mut targets_to_cache = Vec::new();
+        for answer in cx.all::<TargetRule>(uncached.map(|(target, _)| target).collect()).await {
+            targets_to_cache.push(answer?);
+        }
+        let exported = exported(targets_to_cache.iter().map(|analysed| &**analysed));
+        let (counts, warnings) = (Counts { targets, ..counts }, in_order(&findings));
         let AnalysedTarget { result, vars, tainted, .. } = &*whole;
         let (result, vars, tainted) = (result.clone(), vars.clone(), tainted.clone());
-        Ok(Arc::new(Analysed { result, vars, tainted, counts, warnings }))
+        Ok(Arc::new(Analysed { result, vars, tainted, counts, exports, exported, warnings }))
     }
 
     fn content_hash(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Hash> {
@@ -225,16 +243,25 @@ mod tests {
             result: TargetResult::new(stage.clone(), stage, [("p", Value::Null)].into_iter().collect()),
             vars: [Str::from("V")].into_iter().collect(),
             tainted: [Str::from("test")].into_iter().collect(),
-            counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, exports: 5, targets: 6 },
+            counts: Counts { actions: 300, trees: 2, overlays: 3, blobs: 4, targets: 6 },
+            exports: Exports::default(),
+            exported: vec![taut_value::Artifact::Known(info)],
             warnings,
         };
         let bytes = analysed.encode().unwrap();
         let hash = b"\x4e\x3d\xff\xe8\x34\xac\x70\x60\x0a\x7c\xb7\x1f\xbc\x1f\x6a\x69\x4c\x9d\x04\x1f";
         let artifacts = [&b"\x00\x00\x01\x00\x01a\x05\x01x\x14"[..], hash, b"\x0c"].concat();
         let runfiles_and_provides = b"\x01\x00\x01\x00\x01p\x00";
-        let rest = b"\x01\x00\x01V\x01\x00\x04test\xac\x02\x02\x03\x04\x05\x06";
-        let parts =
-            [&artifacts[..], runfiles_and_provides, rest, &[encoded_warnings.len() as u8], &encoded_warnings];
+        let rest = b"\x01\x00\x01V\x01\x00\x04test\xac\x02\x02\x03\x04\x06\x00\x00\x00\x00\x01";
+        let exported = [&b"\x01x\x14"[..], hash, b"\x0c"].concat();
+        let parts = [
+            &artifacts[..],
+            runfiles_and_provides,
+            rest,
+            &exported,
+            &[encoded_warnings.len() as u8],
+            &encoded_warnings,
+        ];
         assert_eq!(bytes, parts.concat());
         let read = Analysed::decode(&bytes).unwrap();
         assert_eq!((read.encode().unwrap(), read.counts), (bytes.clone(), analysed.counts));

@@ -23,6 +23,9 @@ pub struct BuildFailure {
     pub makers: Vec<Option<Id>>,
     /// Of an interrupted build, how many actions have a result, from this build or an earlier one.
     pub done: Option<usize>,
+    /// Whether objects of export targets that were taken from the target-level cache are lost: their entries were removed,
+    /// so the next try analyses and builds these targets.
+    pub has_lost_entries: bool,
 }
 
 /// A cause of failure, with what has no result because of it, as far as it is known: of several reasons that an
@@ -68,6 +71,17 @@ impl BuildFailure {
         failure
     }
 
+    /// Adds the failure that stopped the build, unless its cause is there already. A source that cannot be stored, say,
+    /// is found while the leaves of an earlier run are compared: what would have reported it is cancelled.
+    pub(crate) fn add_first(&mut self, fail: &Fail) {
+        if let Some(ExecutionFailure { cause, action }) = fail.downcast_ref::<ExecutionFailure>()
+            && self.unbuilt.iter().all(|unbuilt| unbuilt.cause != *cause)
+        {
+            let actions = action.clone().into_iter().collect();
+            self.unbuilt.push(Unbuilt { cause: cause.clone(), actions, paths: Vec::new() });
+        }
+    }
+
     /// Whether something was not defined: the description changed after it was analysed, or a graph is not complete.
     pub fn is_undefined(&self) -> bool {
         self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_undefined())
@@ -75,11 +89,15 @@ impl BuildFailure {
 
     /// Whether an object that was recorded as stored is missing or damaged. It counts as absent now.
     pub fn is_lost(&self) -> bool {
-        self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_lost())
+        self.has_lost_entries || self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_lost())
     }
 
     /// Why the request is worth another try, if it is.
     pub fn retry_reason(&self) -> Option<Retry> {
+        if self.has_lost_entries {
+            // An object that is neither defined nor stored is one of an entry.
+            return Some(Retry::Lost);
+        }
         let lost = || self.is_lost().then_some(Retry::Lost);
         self.is_undefined().then_some(Retry::Changed).or_else(lost)
     }

@@ -30,6 +30,11 @@ impl CacheWarning {
         self.note(|| format!("{STATE} cannot be written; the next build will repeat the work: {error}"));
     }
 
+    /// The event log of this call cannot be kept: only `explain` and the times that progress estimates depend on it.
+    pub(crate) fn log_not_written(&self, error: impl Display) {
+        self.note(|| format!("{LOG} cannot be written, so `explain` does not know this call: {error}"));
+    }
+
     /// What went wrong; returned once.
     pub(crate) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -37,8 +42,9 @@ impl CacheWarning {
 }
 
 const STATE: &str = "cached build state";
+const LOG: &str = "the event log";
 
 /// Whether a line is such a warning: a call that ignores cached build state has none.
 pub fn is_cache_warning(line: &str) -> bool {
-    line.contains(STATE)
+    line.contains(STATE) || line.contains(LOG)
 }

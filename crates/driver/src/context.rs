@@ -72,6 +72,7 @@ mod tests {
             properties: vec![("os".to_owned(), "linux".to_owned())],
             keep_going: false,
             compare: false,
+            write_strategy: crate::WriteStrategy::Disable,
         }
     }
 

@@ -334,6 +334,7 @@ impl Describer<'_> {
         let module = self.module(place.clone()).await;
         let module = module.map_err(|failure| definition_file(kind, name, &place, failure));
         let found = module.as_ref().map(|module| EntryPart(name.name.clone()).project(module));
+        // Built-in rules are in no module. A rule of the same name in a rules file of the root module has priority.
         let own = manual(&name.name).filter(|_| !self.as_reference && !self.json && name.module.is_empty());
         let entry = match (found, own) {
             (Ok(Some(entry)), _) => entry,

@@ -143,7 +143,7 @@ impl Analysis {
         let mut named = Names::new();
         let mut anonymous: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         for Reached { target, analysed } in &self.reached {
-            if !analysed.is_defined || (exports && !analysed.is_export) {
+            if !analysed.is_defined || (exports && analysed.export.is_none()) {
                 continue;
             }
             let config = Value::Map(target.config.map().clone()).to_json();
@@ -310,6 +310,7 @@ fn objects_only(compact: &str) -> String {
             ']' => lists -= 1,
             '}' if lists == 0 => {
                 indent -= 2;
+                // The line that was begun for a first entry is taken back if there is none.
                 let kept = text.trim_end_matches(' ').len();
                 let empty = text[..kept].ends_with("{\n");
                 if empty {

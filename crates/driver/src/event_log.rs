@@ -177,6 +177,7 @@ impl Sink for EventLog {
             if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
+            // Not with the log: a call that starts no process needs no thread.
             if is_first_process {
                 // Weak, so that the thread ends when the log is dropped without having ended.
                 let log = Arc::downgrade(&self.0);
@@ -422,8 +423,9 @@ impl State {
             if kind != name.kind
                 && let Err(error) = directory.rename(name, kind)
             {
-                self.warning.not_written(error);
+                self.warning.log_not_written(error);
             }
+            // After the new name, by which it is known which logs are worth more.
             directory.drop_old(self.written);
         }
         (self.buffer, self.store) = Default::default();
@@ -451,7 +453,7 @@ impl State {
                 Ok(opened) => self.file = Some(opened),
                 Err(error) => {
                     let error: taut_store::Error = error;
-                    self.warning.not_written(error);
+                    self.warning.log_not_written(error);
                     return self.give_up();
                 }
             }
@@ -459,7 +461,7 @@ impl State {
         if let Some((.., file)) = &mut self.file
             && let Err(error) = directory::write(file, self.buffer.as_bytes())
         {
-            self.warning.not_written(error);
+            self.warning.log_not_written(error);
             return self.give_up();
         }
         self.written += self.buffer.len() as u64;

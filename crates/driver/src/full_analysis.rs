@@ -11,12 +11,13 @@ use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
 use taut_engine::{Build, Content};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_syntax::Diagnostics;
-use taut_value::{ActionDescription, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
+use taut_value::{ActionDescription, Artifact, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
 use crate::analysis_setup::{analyse_targets, diagnostics};
+use crate::exports::exported;
 use crate::reached::{Order, Reached};
 use crate::targets::together;
-use crate::{Request, Wanted};
+use crate::{Exports, Request, Wanted};
 
 /// What analysis of a request yields.
 pub struct Analysis {
@@ -99,11 +100,6 @@ impl Analysis {
         Diagnostics::merge(self.reached.iter().map(|reached| &reached.analysed.warnings))
     }
 
-    /// How many export targets were needed.
-    pub fn export_targets(&self) -> usize {
-        self.reached.iter().filter(|reached| reached.analysed.is_export).count()
-    }
-
     /// Replaces the target's own result by the inputs of one of its actions: `%id` of any action that is needed, or the
     /// beginning of its id as messages show it, `#number` of the target's own (negative: from the end), or either without
     /// mark. Returns the name that messages have for that action, and the action.
@@ -143,7 +139,18 @@ impl Analysis {
 
     /// What is to be built.
     pub fn wanted(&self) -> Wanted {
-        Wanted::of(&self.analysed.result)
+        Wanted::of(&self.analysed.result, &self.exported())
+    }
+
+    /// The artifacts of export targets whose results are to be cached.
+    pub(crate) fn exported(&self) -> Vec<Artifact> {
+        exported(self.reached.iter().map(|reached| &*reached.analysed))
+    }
+
+    /// The export targets.
+    pub(crate) fn exports(&self) -> Exports {
+        let export = |reached: &Reached| Some((reached.target.clone(), reached.analysed.export?));
+        Exports::of(self.reached.iter().filter_map(export))
     }
 
     /// The definitions of all targets that were needed.

@@ -2,6 +2,7 @@
 //!
 //! What this crate does not know: terminals, environment variables, exit codes' numbers.
 
+mod added_exports;
 mod analyser;
 mod analysis;
 mod analysis_pass;
@@ -14,8 +15,11 @@ mod context;
 mod defined_at;
 mod describe;
 mod dump;
+mod eligibility;
 pub mod event;
 pub mod event_log;
+mod export_cache;
+mod exports;
 mod find;
 mod full_analysis;
 mod history;
@@ -37,6 +41,7 @@ mod trace_file;
 mod traces;
 mod what_if;
 
+pub use added_exports::Added;
 pub use analyser::Analyser;
 pub use analysis::{Analysed, Counts};
 pub use analysis_setup::AnalysisOptions;
@@ -47,6 +52,8 @@ pub use describe::{DescribeOptions, Description};
 pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs, Timings};
+pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
+pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, MIN_ID_DIGITS, NoAction};
 pub use history::{Explanation, Question, Subject, Why, explain};
@@ -62,7 +69,9 @@ pub use rounds::{Done, Recheck};
 pub use run::{BuildPass, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
-pub use taut_analysis::{AnalysedTarget, ConfiguredTarget, NO_MODULE, NO_SOURCE, OUTSIDE};
+pub use taut_analysis::{
+    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
+};
 pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
 pub use taut_expr::json_to_value;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use taut_analysis::TargetCache;
 use taut_exec::{ActionKey, ActionRule};
 use taut_store::Store;
 use taut_value::Id;
 
-use crate::{AnalysisOptions, BuildOptions, Request, Session, Sink, Traces};
+use crate::{AnalysisOptions, BuildOptions, ExportCache, Request, Session, Sink, Traces, WriteStrategy};
 
 /// The recorded outcomes of actions.
 pub struct Outcomes(Option<Session>);
@@ -18,20 +19,32 @@ impl Outcomes {
         Outcomes(None)
     }
 
-    /// Those in a store.
-    pub fn of(store: &Store, request: &Request, how: AnalysisOptions, traces: &Traces) -> Outcomes {
-        // Nothing is run, so what matters to that does not matter here.
+    /// Those in a store. `properties`: what actions require of the platform, by which results of export targets are found.
+    pub fn of(
+        store: &Store,
+        request: &Request,
+        how: AnalysisOptions,
+        traces: &Traces,
+        properties: &[(String, String)],
+    ) -> Outcomes {
+        // Nothing is run, so what else matters to that does not matter here.
         let options = BuildOptions {
             jobs: how.jobs,
             launcher: Vec::new(),
             timeout: None,
             grace: Duration::ZERO,
-            properties: Vec::new(),
+            properties: properties.to_vec(),
             keep_going: false,
             compare: false,
+            write_strategy: WriteStrategy::Disable,
         };
         let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());
         Outcomes(Some(Session::of_request(request, how, store, traces, &options, &sink)))
+    }
+
+    /// Where results of export targets are looked up.
+    pub(crate) fn exports(&self) -> Arc<dyn TargetCache> {
+        self.0.as_ref().map_or_else(|| ExportCache::none().lookups(), |session| session.exports.lookups())
     }
 
     /// Whether an action has one, all of which is in the store. The latest run counts: a failure, though allowed, is

@@ -117,6 +117,7 @@ impl Request {
 
     /// Identifies the owner of installed results: the targets, in whatever configuration, and the main repository by its
     /// root.
+    ///
     /// The hexadecimal hash of the number of targets, each of them, and the identity of the main repository's root of
     /// sources, as [`Encoder`] writes them.
     pub fn owner(&self) -> String {
@@ -238,6 +239,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             if let Some((variable, value)) = text.split_once('=')
                 && !text.trim_start().starts_with('{')
             {
+                // Written as other tools take variables: advice about the syntax of JSON would not help.
                 problem.help.clear();
                 let value = Value::string(value).to_json();
                 *problem = problem
@@ -267,6 +269,7 @@ fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
 fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
     let main = &repositories.repositories[&repositories.main];
     let Some(workspace) = main.workspace_root.directory() else { return Str::default() };
+    // Both without links: the working directory may have been entered through one.
     let workspace = taut_sys::canonical(workspace).unwrap_or_else(|_| workspace.to_owned());
     let here = taut_sys::canonical(cwd).unwrap_or_else(|_| cwd.to_owned());
     let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };

@@ -115,7 +115,8 @@ impl Rule for ResultRule {
         sound.sort_by_key(|printed| printed.action);
         let mut paths = wanted.iter().map(|(path, _)| path.clone()).zip(built);
         let artifacts = paths.by_ref().take(wanted.artifacts.len()).collect();
-        Ok(Arc::new(Results { artifacts, runfiles: paths.collect(), actions: actions.len(), printed: sound }))
+        let runfiles = paths.take(wanted.runfiles.len()).collect();
+        Ok(Arc::new(Results { artifacts, runfiles, actions: actions.len(), printed: sound }))
     }
 
     fn content_hash(&self, _: &RequestKey, results: &Arc<Results>) -> Option<Hash> {

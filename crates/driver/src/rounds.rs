@@ -3,9 +3,12 @@
 //! A round is a build that takes every leaf for valid except those that are named as changed. `leaves.rs` has the leaves
 //! that a change of the file system concerns.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+};
 
-use taut_analysis::{ConfiguredTarget, TargetRule};
+use taut_analysis::{CacheEntryRule, ConfiguredTarget, TargetRule};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
 use taut_repos::{DirRule, FileRule, Place};
@@ -49,6 +52,10 @@ impl Session {
         // An open directory that was replaced would be read as it was before.
         self.roots.forget();
         let mut next = self.engine.begin();
+        // Other results of these lookups are known than the round before found.
+        for key in std::mem::take(&mut *self.new_entries.lock().unwrap_or_else(PoisonError::into_inner)) {
+            next = next.changed::<CacheEntryRule>(&key);
+        }
         match again {
             Recheck::Everything => next = next.scan(),
             Recheck::Only(leaves) => {

@@ -233,9 +233,13 @@ impl BuildPass<'_> {
         analysis.report_tasks(request);
         let may_continue = client.may_continue(session);
         let built = may_continue.map_err(Failed::Stopped).and_then(|()| {
-            built.map_err(|failure| match failure.retry_reason() {
-                Some(why) if !is_last => Failed::Retry(why),
-                _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
+            built.map_err(|mut failure| {
+                failure.has_lost_entries =
+                    failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
+                match failure.retry_reason() {
+                    Some(why) if !is_last => Failed::Retry(why),
+                    _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
+                }
             })
         });
         // After failures are reported, since their messages refer to kept runs that a commit may drop; before delivery,
@@ -243,8 +247,11 @@ impl BuildPass<'_> {
         session.commit();
         let results = built?;
         client.deliver(session, request, &analysed, &results).map_err(|undelivered| match undelivered {
-            Undelivered::Lost(_) if !is_last => Failed::Retry(Retry::Lost),
-            Undelivered::Lost(stop) => Failed::Stopped(stop()),
+            Undelivered::Lost(stop) => {
+                // What was taken from the target-level cache is analysed and built in the next try.
+                session.remove_incomplete_entries(&analysed);
+                if is_last { Failed::Stopped(stop()) } else { Failed::Retry(Retry::Lost) }
+            }
             Undelivered::Stopped(stop) => Failed::Stopped(stop),
         })
     }

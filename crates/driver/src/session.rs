@@ -2,8 +2,12 @@
 //!
 //! It owns what a build needs beside the engine: processes, sinks of events, open roots, the file of traces.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use taut_analysis::CacheKey;
 use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
@@ -17,8 +21,8 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{Artifact, Id};
 
 use crate::{
-    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Sink, Traces,
-    Wanted,
+    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, ExportCache, Request, Results,
+    Sink, Traces, Wanted, WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
     analysis_setup::{begin, workspace},
@@ -48,6 +52,12 @@ pub struct Session {
     traces: Traces,
     /// Where files are taken from.
     pub(crate) roots: Arc<taut_repos::Roots>,
+    /// Where results of export targets are looked up.
+    pub(crate) exports: ExportCache,
+    /// Whether they are added there.
+    pub(crate) writes_exports: bool,
+    /// The keys of those that were added since the present round began.
+    pub(crate) new_entries: Mutex<Vec<CacheKey>>,
 }
 
 /// Ends a session's build from another thread.
@@ -102,10 +112,13 @@ impl Session {
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let workspace = workspace(request, how);
-        let builder = taut_analysis::register(Engine::builder(), &workspace)
+        let exports = ExportCache::of(store, &options.properties);
+        let builder = taut_analysis::register(Engine::builder(), &workspace, exports.lookups())
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
-        Session::new(builder, how.jobs, Roots(request.repositories.clone()), store, traces, options, sink)
+        let roots = Roots(request.repositories.clone());
+        let session = Session::new(builder, how.jobs, roots, store, traces, options, sink);
+        Session { exports, ..session }
     }
 
     /// A session that can build what a graph defines. Its source files lie in `repositories`, if anywhere.
@@ -119,6 +132,7 @@ impl Session {
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> taut_store::Result<Session> {
+        // At once, not on demand: a graph from a file is used by one call.
         for blob in &graph.blobs {
             store.put_blob(blob.as_bytes(), false)?;
         }
@@ -177,7 +191,24 @@ impl Session {
         let build = Arc::new(begin(engine.begin(), jobs));
         let (traces, grace) = (traces.clone(), options.grace);
         let roots = open_roots;
-        Session { build, jobs, engine, execution, processes, grace, sink, trees, ends, traces, roots }
+        let (exports, new_entries) = Default::default();
+        let writes_exports = options.write_strategy != WriteStrategy::Disable;
+        Session {
+            build,
+            jobs,
+            engine,
+            execution,
+            processes,
+            grace,
+            sink,
+            trees,
+            ends,
+            traces,
+            roots,
+            exports,
+            writes_exports,
+            new_entries,
+        }
     }
 
     /// What ends the build from another thread.
@@ -249,6 +280,9 @@ impl Session {
                 _ => (*path, None, fail),
             });
             let mut failure = BuildFailure::of(failed);
+            if let Some(first) = self.build.first_failure() {
+                failure.add_first(&first);
+            }
             if self.execution.stop.is_interrupted() {
                 // Whatever is not settled yet is cancelled, so this runs nothing.
                 let is_done = |id: &&Id| self.build.get::<ActionRule>(ActionKey(**id)).is_ok();
@@ -257,6 +291,7 @@ impl Session {
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
+        built.truncate(wanted.artifacts.len() + wanted.runfiles.len());
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
     }

@@ -107,7 +107,7 @@ pub(crate) fn together(requested: &[Reached]) -> Result<Arc<AnalysedTarget>, Dia
         },
         warnings: Diagnostics::merge(each().map(|analysed| &analysed.warnings)),
         is_defined: each().any(|analysed| analysed.is_defined),
-        is_export: each().all(|analysed| analysed.is_export),
+        export: None,
     }))
 }
 

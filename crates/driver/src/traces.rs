@@ -126,6 +126,8 @@ fn copy_from_other_checkout(
     found.sort_by_key(|(when, _)| std::cmp::Reverse(*when));
     let mut candidates = found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate);
     let known: StoredTraces = candidates.find(|candidate| has_same_target_files(candidate, request))?;
+    // Without the lock on it: what another process appends meanwhile is cut short here at worst, and a batch that is
+    // cut short does not count.
     file.file().replace(&known.file().read().ok()?).ok()
 }
 

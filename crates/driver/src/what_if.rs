@@ -98,7 +98,7 @@ pub fn what_if(
     traces: &Traces,
     outcomes: &Outcomes,
 ) -> Result<Impact, Diagnostics> {
-    let builder = taut_analysis::register(Engine::builder(), &workspace(request, how));
+    let builder = taut_analysis::register(Engine::builder(), &workspace(request, how), outcomes.exports());
     let engine = traces.open(builder.interned::<Definition>());
     let build = begin(engine.begin(), how.jobs);
     let analysis = analyse_all(&build, request)?;
@@ -159,6 +159,7 @@ fn readers(
 ) -> Vec<ConfiguredTarget> {
     let requested = request.targets.in_configuration(&request.configuration);
     let roots: Vec<_> = requested.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
+    // What is recorded of a task is what it read. The reverse, its readers, is gathered in one walk from the request.
     let mut readers: HashMap<_, Vec<_>> = roots.iter().map(|root| (*root, Vec::new())).collect();
     let (mut pending, mut leaves) = (roots, Vec::new());
     while let Some(task) = pending.pop() {
@@ -182,6 +183,8 @@ fn readers(
         for reader in &readers[&leaf] {
             let by = engine.key_of(*reader);
             for (change, read) in changes.iter().zip(&mut *read) {
+                // A name that appears or disappears changes the listing of its directory, but not for readers of
+                // other names.
                 let is_reached =
                     if is_listing { change.is_noticed(&place, &by) } else { change.touches_file(&place) };
                 *read |= is_reached;

@@ -5,8 +5,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, Request, Session, Targets, Traces,
-    Words,
+    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, ExportCache, Request, Session,
+    Targets, Traces, Words,
     event::{Call, Event, Sink, Status},
 };
 use taut_store::Store;
@@ -47,7 +47,8 @@ impl World {
 
     fn analyse(&self, names: &[(&str, &str)]) -> Result<taut_driver::Analysis, Vec<String>> {
         let request = self.request(names);
-        let analysis = Analyser::new(&request, HOW, &Traces::none()).whole_analysis(&request);
+        let analysis =
+            Analyser::new(&request, HOW, &Traces::none(), &ExportCache::none()).whole_analysis(&request);
         analysis.map_err(|wrong| wrong.iter().map(|diagnostic| diagnostic.message.clone()).collect())
     }
 
@@ -65,6 +66,7 @@ fn options() -> BuildOptions {
         properties: Vec::new(),
         keep_going: false,
         compare: false,
+        write_strategy: taut_driver::WriteStrategy::Write,
     }
 }
 

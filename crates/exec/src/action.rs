@@ -128,6 +128,7 @@ impl Rule for ActionRule {
         for (path, info) in &outcome.ran.outputs {
             text.push_str(&format!("{}:{path}{info}", path.len()));
         }
+        // Not the exit code: what reads the outputs sees only whether the action failed.
         text.push_str(&outcome.failed.to_string());
         // A version has one value: what was printed is part of it. Readers of artifacts are cut off at these.
         for (name, stream) in [("stdout", &outcome.ran.stdout), ("stderr", &outcome.ran.stderr)] {

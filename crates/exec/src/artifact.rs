@@ -105,6 +105,8 @@ impl Execution {
         }
         let missing = || Cause::Undefined(Undefined::Object(*info)).fail();
         let hash = &info.digest.hash;
+        // Analysis does not use the store: contents of the description, and objects that a root names, are stored
+        // when something needs them.
         let definition = self.definition(cx, DefinitionKey::blob(hash)).await;
         let Some(Definition::Blob(_, content)) = definition.as_deref() else {
             return if self.store_known(info)? { Ok(*info) } else { Err(missing()) };

@@ -142,6 +142,7 @@ pub(crate) fn one_by_one(
             Some(info) => Some(*info),
             None => {
                 let mut slashes = path.match_indices('/').map(|(at, _)| at);
+                // The outermost one: what was split off inside of a shared directory is part of its tree.
                 let shared = slashes.find_map(|at| Some((at, objects.get(&path[..at])?)));
                 match shared {
                     Some((at, tree)) => trees.look_up(tree, &path[at + 1..])?,

@@ -76,6 +76,7 @@ struct ExecRoot {
 impl ExecRoot {
     fn new(setup: &LocalSetup) -> taut_store::Result<ExecRoot> {
         let exec_root = setup.store.temporary_directory("exec_root")?;
+        // Found out once: all stages lie on one file system.
         let fine_times = exec_root.distinguishes_changes()? && exec_root.dates_all_writes();
         let mut run_slots = Vec::new();
         for job in 0..setup.jobs.max(1) {
@@ -151,6 +152,7 @@ impl LocalExecutor {
         if let Status::NotStarted(errno) = exit.status {
             not_started = Some(not_started::reason(&command, &cwd, errno));
             // The launcher's own message and exit code are what the reference shows.
+            // With more words than the action has, it was the launcher that was not started.
             if self.is_plain() && command.args.len() == key.action.command.len() {
                 exit = self.run_process(&self.through_launcher(command), open).await?;
                 let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
@@ -172,6 +174,8 @@ impl LocalExecutor {
             ran.stdout = self.stream(stdout).map_err(collecting)?;
             ran.stderr = self.stream(stderr).map_err(collecting)?;
         }
+        // No process of the action is left, so nothing can write to its outputs any more: they become objects as they
+        // are.
         self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // A command that failed may have stopped before it wrote its outputs, so their absence is no second
@@ -305,8 +309,12 @@ fn look_up_for(action: &ActionDescription) -> Option<PathBuf> {
     if command.contains('=') {
         return None;
     }
-    let path = action.env.get("PATH").and_then(|path| path.as_str());
-    look_up(command, path.map_or(DEFAULT_PATH, Str::as_str))
+    let path = action.env.get("PATH").and_then(|path| path.as_str()).map_or(DEFAULT_PATH, Str::as_str);
+    // A directory that is not absolute is one of the action's: `env` looks there, in its turn.
+    if !command.contains('/') && path.split(':').any(|directory| !directory.starts_with('/')) {
+        return None;
+    }
+    look_up(command, path)
 }
 
 fn look_up(command: &str, path: &str) -> Option<PathBuf> {

@@ -22,6 +22,7 @@ use taut_value::path::is_normal;
 use taut_value::{Decoder, Encoder, Id, SharedArtifact, Str};
 
 /// How deep keys are nested at most.
+// A bound, since keys are written, read and dropped by recursion.
 pub(crate) const MAX_NESTING: u8 = 8;
 
 /// A stage, or the rest of it, in parts.
@@ -107,7 +108,7 @@ impl StageKey {
     /// The key for these parts; `None` if they may form no directory.
     pub(crate) fn of(wanted: &PartsRef<'_>) -> Option<StageKey> {
         let hash = wanted.hash();
-        // The lock is released for the comparison, which can be long; `interned` quick_hashes by id again under the lock.
+        // The lock is released for the comparison, which can be long; `interned` looks the id up again under the lock.
         let candidates = INTERNED.lock().unwrap_or_else(PoisonError::into_inner).by_quick_hash(hash);
         if let Some(key) = candidates.into_iter().find(|key| wanted.is_of(key.parts())) {
             return Some(key);

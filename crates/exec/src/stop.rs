@@ -10,6 +10,8 @@ pub struct Stop {
     interrupted: AtomicBool,
 }
 
+// All accesses are sequentially consistent: the flags are set before signals are sent to processes, and read a few
+// times for each action, so a weaker order would save nothing.
 impl Stop {
     /// Nothing has failed yet. With `keep_going`, failures change nothing.
     pub fn new(keep_going: bool) -> Stop {

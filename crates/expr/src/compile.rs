@@ -65,6 +65,7 @@ impl Compiler {
         let index = self.nodes.len() as u32;
         let span = json.span();
         let (start, end) = (span.start - self.offset, span.end - self.offset);
+        // Its place is taken before the nodes below it are added, which refer to it as their parent.
         self.nodes.push(Node { op: Op::Constant(Value::Null), start, end, parent, at });
         let op = match json.kind() {
             Kind::List => deep(|| self.list(json, index)),

@@ -14,7 +14,7 @@ mod strings;
 
 use std::sync::Arc;
 
-use taut_syntax::{Frame as Way, Location, did_you_mean, quoted, quoted_list};
+use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 use self::argument::Argument;
@@ -207,6 +207,7 @@ impl Evaluator<'_> {
                     }
                     let key = self.eval(f, *expr)?;
                     let key = self.string(f, Argument::new("case", "expr", *expr), &key)?;
+                    // In the order of the keys of an object, by bytes.
                     if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
                         return self.eval(f, cases[found].1);
                     }
@@ -455,13 +456,14 @@ impl Evaluator<'_> {
             return Err(match (&error.suggestion, known.as_slice()) {
                 (Some(_), _) => error,
                 (None, []) => error.help("nothing is imported; \"imports\" maps names to expressions"),
-                (None, known) => error.help(format!("imported are {}", quoted_list(known))),
+                (None, known) => error.help(format!("\"imports\" has {}", enumeration(known))),
             });
         };
         let value = |var: &Str| {
             let local = self.locals[f.base..].iter().rev().find(|(name, _)| name == var);
             local.map(|(_, value)| value).or_else(|| f.environment.get(var)).cloned().unwrap_or_default()
         };
+        // Nothing but what it declares: a function does not see the other variables of its caller.
         let environment: Map = function.vars.iter().map(|var| (var.clone(), value(var))).collect();
         let body = &function.body;
         let inner = Frame {

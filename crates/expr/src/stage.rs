@@ -60,6 +60,7 @@ fn normal_tree_conflict(stage: &Map) -> Option<Str> {
 }
 
 fn any_tree_conflict(stage: &Map) -> Option<Str> {
+    // By rolling hashes: to look each prefix of a deep path up as a text would take time quadratic in its length.
     let mut blocked: FxHashMap<u64, Vec<&str>> = FxHashMap::default();
     let mut prefixes: Vec<(u64, usize)> = Vec::new();
     for (path, _) in stage.iter() {

@@ -7,6 +7,7 @@ use std::{
 
 use gix_object::Find;
 use gix_odb::Header as _;
+use sha1::{Digest, Sha1};
 use taut_digest::{Hash, HashFunction};
 
 use crate::{Error, Result, locate::objects_directory};
@@ -126,17 +127,21 @@ impl Repository {
             let is_empty_tree = id.as_bytes() == EMPTY_TREE;
             return Ok(is_empty_tree.then(|| Object { kind: Kind::Tree, content: Vec::new() }));
         };
-        let hash = match kind {
-            gix_object::Kind::Blob => Some(HashFunction::GitSha1.blob(&content)),
-            gix_object::Kind::Tree => Some(HashFunction::GitSha1.tree(&content)),
-            _ => gix_object::compute_hash(gix_hash::Kind::Sha1, kind, &content)
-                .ok()
-                .and_then(|hash| Hash::from_bytes(hash.as_bytes())),
-        };
-        if hash != Some(*id) {
+        let kind = Kind::of(kind);
+        if hash_of(kind, &content) != *id {
             return Err(self.damaged(id, "its content has another hash"));
         }
-        Ok(Some(Object { kind: Kind::of(kind), content }))
+        Ok(Some(Object { kind, content }))
+    }
+
+    /// The objects that the repository has at present, without those that others add later.
+    ///
+    /// # Errors
+    /// There is no repository.
+    pub(crate) fn present(&self) -> Result<Present> {
+        let mut handle = self.database()?.to_cache_arc();
+        handle.refresh_never();
+        Ok(Present(handle))
     }
 
     /// Closes the object database, so that the next read opens what lies at the path then.
@@ -145,12 +150,28 @@ impl Repository {
         lock(&self.idle).clear();
     }
 
-    fn damaged(&self, id: &Hash, why: impl std::fmt::Display) -> Error {
+    pub(crate) fn damaged(&self, id: &Hash, why: impl std::fmt::Display) -> Error {
         Error::Damaged { path: self.path.clone(), id: *id, why: why.to_string() }
     }
 
-    /// Runs `read` with a handle that no other thread uses.
-    fn with_handle<T>(&self, read: impl FnOnce(&Handle) -> T) -> Result<T> {
+    /// Runs `read` with a handle that no other thread uses. After an error the database is opened anew, once: packs may
+    /// have been removed by `git gc`, or there are more of them than the library made room for when it opened them.
+    fn with_handle<T, E>(
+        &self,
+        mut read: impl FnMut(&Handle) -> std::result::Result<T, E>,
+    ) -> Result<std::result::Result<T, E>> {
+        match self.with_present_handle(&mut read)? {
+            Ok(value) => Ok(Ok(value)),
+            Err(_) => {
+                self.forget();
+                self.with_present_handle(&mut read)
+            }
+        }
+    }
+
+    fn with_present_handle<T>(&self, read: impl FnOnce(&Handle) -> T) -> Result<T> {
+        // A handle has caches of its own and serves one thread at a time: there are as many as threads that read at
+        // once.
         let idle = lock(&self.idle).pop();
         let handle = match idle {
             Some(handle) => handle,
@@ -180,6 +201,31 @@ impl Repository {
             why: format!("its object database cannot be opened: {error}"),
         })?;
         Ok(database.insert(Arc::new(opened)).clone())
+    }
+}
+
+/// The objects that a repository had at some time.
+pub(crate) struct Present(Handle);
+
+impl Present {
+    /// Whether an object is among them.
+    pub(crate) fn contains(&self, id: &Hash) -> bool {
+        // The empty tree is written like any other if it is missing: `git fsck` wants it in trees that name it.
+        object_id(id).is_some_and(|id| gix_object::Exists::exists(&self.0, &id))
+    }
+}
+
+/// The hash of an object, by which it is named.
+pub(crate) fn hash_of(kind: Kind, content: &[u8]) -> Hash {
+    match kind {
+        Kind::Blob => HashFunction::GitSha1.blob(content),
+        Kind::Tree => HashFunction::GitSha1.tree(content),
+        Kind::Commit | Kind::Tag => {
+            let mut hasher = Sha1::new();
+            hasher.update(format!("{} {}\0", kind.name(), content.len()));
+            hasher.update(content);
+            Hash::sha1(hasher.finalize().into())
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! code, for the same reason.
 #![allow(clippy::disallowed_methods, reason = "a test tool: files of its own, in temporary directories")]
 
+mod archives;
 mod binary;
 mod project;
 mod runs;
@@ -48,12 +49,14 @@ pub const TARGETS: &[Target] = &[
     text("object_id", 2000, text::object_id),
     text("command_line", 100, text::command_line),
     text("graph", 2000, text::graph),
+    text("cache_entry", 1000, text::cache_entry),
     text("event_log", 2000, text::event_log),
     text("repositories", 500, project::repositories),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),
     binary("value", binary::value, binary::values),
+    Target { name: "archive", run: archives::archive, seeds: archives::archives, share: 1000 },
     Target { name: "runs", run: runs::runs, seeds: runs::run_files, share: 200 },
     Target { name: "sealed_runs", run: runs::sealed_runs, seeds: runs::sealed_run_files, share: 300 },
 ];

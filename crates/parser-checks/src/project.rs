@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, Request, Sink, Traces, Words};
+use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, ExportCache, Request, Sink, Traces, Words};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
 
@@ -59,7 +59,7 @@ fn analysed(bytes: &[u8]) -> bool {
     let options = AnalysisOptions { jobs: 1, log_limit: 80, hash_function: HashFunction::GitSha1 };
     let sources = |label: &str| fs::read(label).ok();
     let sources = Files(&sources);
-    let analyser = Analyser::new(&request, options, &Traces::none());
+    let analyser = Analyser::new(&request, options, &Traces::none(), &ExportCache::none());
     let no_sinks: Vec<std::sync::Arc<dyn Sink>> = Vec::new();
     let analysis = analyser.analyse(&request, &no_sinks, false);
     match &analysis {

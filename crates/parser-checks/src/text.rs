@@ -6,14 +6,14 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::sync::{Arc, OnceLock};
 
 use taut::options::CommandLine;
-use taut_analysis::{NameContext, parse_name};
+use taut_analysis::{NameContext, artifacts_of, entry_references, entry_text, parse_name, read_entry};
 use taut_driver::cas::parse_object_id;
 use taut_driver::event_log;
 use taut_driver::graph::NamedGraph;
 use taut_expr::{Expr, Imports, Pure, abbreviate, evaluate, json_to_value};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::{Diagnostic, Document, Kind, Node, diagnostic::Renderer};
-use taut_value::{EntityName, Map, Value};
+use taut_value::{Artifact, EntityName, Map, Value};
 
 /// A source of the text of one document.
 pub(crate) struct OneFile(pub(crate) String);
@@ -182,6 +182,23 @@ pub(crate) fn graph(bytes: &[u8]) {
     };
     assert_eq!(ids(&again), ids(&graph));
     let _ = graph.stage("stage", stage.to_vec());
+}
+
+pub(crate) fn cache_entry(bytes: &[u8]) {
+    let references = entry_references(bytes);
+    let Ok(entry) = read_entry(bytes) else { return };
+    let (objects, _) = references.expect("what can be read can be kept");
+    let known = |artifact: &Artifact| match artifact {
+        Artifact::Known(info) => Some(*info),
+        _ => None,
+    };
+    let artifacts = artifacts_of(&entry.result);
+    assert!(artifacts.iter().all(|artifact| known(artifact).is_some_and(|info| objects.contains(&info))));
+    let text = entry_text(&entry.result, &entry.implied, &known).expect("all artifacts are known");
+    let again = read_entry(text.as_bytes()).expect("an entry");
+    assert_eq!(again.result, entry.result);
+    assert_eq!(again.implied, entry.implied);
+    assert_eq!(entry_text(&again.result, &again.implied, &known), Some(text));
 }
 
 /// The parts before and after a separator.

@@ -118,6 +118,7 @@ pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Erro
     let mut is_there = |path: PathBuf| match taut_sys::if_exists(Named::lstat(&path)) {
         Ok(found) => found.is_some(),
         Err(error) => {
+            // A marker further above may be found all the same.
             refused.get_or_insert(error);
             false
         }
@@ -244,6 +245,8 @@ impl RepoConfig {
         if overrides.has_rules {
             repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
+        // Repositories come in the order of their names, so roots have the same numbers in each call and in each
+        // checkout.
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));

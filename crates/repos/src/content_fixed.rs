@@ -7,7 +7,10 @@
 //! is the *repository key*, by which results of export targets are shared. Text and hash are the reference's, byte for
 //! byte.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    path::PathBuf,
+};
 
 use taut_digest::{Hash, HashFunction};
 use taut_value::{JsonWriter, Str};
@@ -152,6 +155,49 @@ impl ContentFixed {
     /// The repository key: the hash of the canonical description; `None` if the repository is not content-fixed.
     pub fn key(&self, repository: &str, function: HashFunction) -> Option<Hash> {
         Some(function.blob(self.description(repository)?.as_bytes()))
+    }
+}
+
+/// Why the content of a repository is not fixed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Obstacle {
+    /// The local names of the bindings that lead from it to the repository with the obstacle; none if that is itself.
+    pub bindings: Vec<Str>,
+    /// The global name of that repository.
+    pub repository: Str,
+    /// The key of a root of it that may change.
+    pub root: &'static str,
+    /// Where that root lies, in messages.
+    pub shown: PathBuf,
+}
+
+impl Obstacle {
+    /// The nearest reason why a repository is not content-fixed, along its bindings; `None` if it is content-fixed or
+    /// does not exist.
+    pub fn of(config: &RepoConfig, repository: &str) -> Option<Obstacle> {
+        const ROOTS: [&str; 4] = ["workspace_root", "target_root", "rule_root", "expression_root"];
+        let (name, _) = config.repositories.get_key_value(repository)?;
+        let mut seen: HashSet<&Str> = HashSet::from([name]);
+        let mut pending = VecDeque::from([(name, Vec::new())]);
+        while let Some((name, bindings)) = pending.pop_front() {
+            let repository = config.repositories.get(name)?;
+            let mut roots = ROOTS.into_iter().zip(repository.roots());
+            if let Some((root, at)) = roots.find(|(_, root)| root.fixed_content().is_none()) {
+                let shown = at.source.shown("");
+                return Some(Obstacle { bindings, repository: name.clone(), root, shown });
+            }
+            for (local, global) in &repository.bindings {
+                if seen.insert(global) {
+                    pending.push_back((global, [&bindings[..], std::slice::from_ref(local)].concat()));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a repository is pinned at least in part: one of its roots is a tree of a known id.
+    pub fn is_pinned(repository: &Repository) -> bool {
+        repository.roots().iter().any(|root| root.fixed_content().is_some())
     }
 }
 

@@ -107,6 +107,7 @@ impl GitTreeRoot {
         let entries = parsed.iter().map(|entry| (entry.name.to_vec(), (entry.hash, entry.object_type)));
         let tree = Arc::new(Tree { size: content.len() as u64, entries: entries.collect() });
         let mut kept = kept();
+        // Emptied rather than ordered by use: a tree that is wanted again is read again.
         if kept.entries + tree.entries.len() > MAX_KEPT_ENTRIES {
             *kept = Trees::default();
         }
@@ -208,6 +209,7 @@ impl SourceRoot for GitTreeRoot {
         entries.sort_by(|a: &Listed, b| a.name.as_str().cmp(b.name.as_str()));
         let itself =
             ObjectInfo { digest: Digest { hash: id, size: tree.size }, object_type: ObjectType::Tree };
+        // Without its special entries, the directory is another tree than the object.
         Ok(Listing::of(entries, Some(itself).filter(|_| !ignore_special)))
     }
 
@@ -235,6 +237,8 @@ impl SourceRoot for GitTreeRoot {
 
     fn object(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
         let kind = if object_type == ObjectType::Tree { Kind::Tree } else { Kind::Blob };
+        // Of the whole repository, not only below this tree: content with the right hash is the object, wherever it
+        // lies.
         let object = self.repository.read(hash).map_err(RootError::new)?;
         Ok(object.filter(|object| object.kind == kind).map(|object| object.content))
     }

@@ -73,6 +73,7 @@ impl LeafRead<'_> {
     ) -> Result<(std::result::Result<T, E>, bool)> {
         let LeafRead { root, path, symlinks } = self;
         if let Some(Handed { content, witness }) = handover.take(key)
+            // The comparison may be some time ago: the path could have changed since.
             && root.holds_in_process(path, symlinks, &witness)
         {
             cx.witness(witness);

@@ -18,7 +18,7 @@ mod root;
 mod rules;
 
 pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
-pub use content_fixed::ContentFixed;
+pub use content_fixed::{ContentFixed, Obstacle};
 pub use directory::DirectoryRoot;
 pub use embedded::EmbeddedRoot;
 pub use git_tree::{AbsentRoot, GitTreeRoot};

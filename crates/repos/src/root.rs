@@ -300,6 +300,7 @@ impl Roots {
             match self.all[*at].object(hash, object_type) {
                 Ok(Some(content)) => return Ok(Some(content)),
                 Ok(None) => {}
+                // Another root may have it; the error counts only if none has.
                 Err(failed) => drop(error.get_or_insert(failed)),
             }
         }

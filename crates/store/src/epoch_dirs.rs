@@ -71,7 +71,6 @@ impl Store {
         let name = match if_exists(mark.read_link())? {
             Some(name) => name,
             None => {
-                // atomic: of several processes one creates the link, and all read the same name back.
                 // This makes the directory of the generation as well, in which the link is created. `symlink` is atomic:
                 // of several processes one creates the link, and all read the same name back.
                 self.ephemeral()?;

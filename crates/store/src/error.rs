@@ -52,8 +52,8 @@ impl fmt::Display for Error {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
-            Error::InTheWay(path) => write!(f, "{path:?} is a file, and a directory is wanted there"),
-            Error::Refused { path, reason } => write!(f, "refusing to write at {path:?}: {reason}"),
+            Error::InTheWay(path) => write!(f, "{path} is a file, and a directory is wanted there"),
+            Error::Refused { path, reason } => write!(f, "refusing to write at {path}: {reason}"),
         }
     }
 }

@@ -94,11 +94,11 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
     }
     // From here on builds may go on: what is left to do concerns only names that no build uses.
     lock.downgrade()?;
-    // A failed removal does not keep the others from being tried.
     // `downgrade` may let another collector in between; it finds names that are free, or marked for removal.
     let notes = layout.taut_directory().dir().sub("taut/installing", taut_sys::Links::Refused);
     let notes = notes.map_err(crate::Error::from).and_then(|notes| remove_left_behind(&notes));
     drop(notes);
+    // A failed removal does not keep the others from being tried.
     let removals = to_remove.iter().map(|name| layout.protocol().at(name).remove_all());
     let failed: Vec<_> = removals.filter_map(|removed| removed.err()).collect();
     failed.into_iter().next().map_or(Ok(()), |first| Err(first.into()))

@@ -62,6 +62,7 @@ impl Store {
         if splits.is_empty() {
             return Ok(None);
         }
+        // If it is whole anywhere, that is used, and nothing has to be put together.
         for generation in 0..GENERATIONS {
             for kind in [Kind::File, Kind::Executable] {
                 if let Some(object) = self.object(generation, kind, hash)?

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use taut_sys::{At, Dir, File};
 
-use crate::{Result, Store, layout::Kind, shards::Object};
+use crate::{Result, Store, layout::Kind};
 
 /// The name of a temporary file below the build root; the file is removed when this is dropped.
 pub(crate) struct Temporary<'s> {
@@ -23,12 +23,12 @@ impl Temporary<'_> {
     }
 
     /// Gives the file its final name.
-    pub(crate) fn rename(mut self, to: &Object<'_>) -> Result<()> {
-        let renamed = match self.at().rename(to.at()) {
+    pub(crate) fn rename(mut self, to: At<'_>) -> Result<()> {
+        let renamed = match self.at().rename(to) {
             // A directory in the place of an object counts as absent, and is removed.
-            Err(_) if to.at().lstat().is_ok_and(|there| there.is_dir()) => {
-                to.at().remove_all()?;
-                self.at().rename(to.at())
+            Err(_) if to.lstat().is_ok_and(|there| there.is_dir()) => {
+                to.remove_all()?;
+                self.at().rename(to)
             }
             other => other,
         };
@@ -102,7 +102,7 @@ impl Store {
         kind: Kind,
         hash: &taut_digest::Hash,
     ) -> Result<()> {
-        temporary.rename(&self.object_to_make(kind, hash)?)?;
+        temporary.rename(self.object_to_make(kind, hash)?.at())?;
         self.set_known(kind, hash);
         Ok(())
     }

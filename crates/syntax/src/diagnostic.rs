@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use group::Group;
 pub use render::{Extent, Renderer, Sources, render};
 pub use set::Diagnostics;
-pub use suggest::{did_you_mean, suggested};
+pub use suggest::{containing, did_you_mean, suggested};
 
 use crate::json::{Document, JsonPath, Span, SyntaxError};
 use crate::quoted;

@@ -14,6 +14,36 @@ pub fn quoted_list<T: AsRef<str>>(texts: &[T]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
+/// Several names as messages list them: `a, b and c`. A name that is no plain word is in quotes.
+pub fn enumeration<T: AsRef<str>>(names: &[T]) -> String {
+    with_and(&names.iter().map(|name| bare(name.as_ref())).collect::<Vec<_>>())
+}
+
+/// Texts as a sentence lists them: `a, b and c`.
+pub fn with_and(texts: &[String]) -> String {
+    match texts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Names of one kind with the word for it: `field a`, `fields a and b`.
+pub fn named<T: AsRef<str>>(kind: &str, names: &[T]) -> String {
+    let plural = if names.len() == 1 { "" } else { "s" };
+    format!("{kind}{plural} {}", enumeration(names))
+}
+
+/// A name as it is if its end is clear in a sentence, else in quotes.
+fn bare(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-+=./:@%$*?#~".contains(c);
+    let ends_clearly = !name.ends_with(['.', ':', '?']);
+    match !name.is_empty() && name.chars().all(is_plain) && ends_clearly {
+        true => name.to_owned(),
+        false => quoted(name).to_string(),
+    }
+}
+
 /// See [`quoted`].
 #[derive(Clone, Copy)]
 pub struct Quoted<'t>(&'t str);
@@ -40,7 +70,7 @@ impl fmt::Display for Quoted<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{quoted, quoted_list};
+    use super::{enumeration, named, quoted, quoted_list};
 
     #[test]
     fn texts_are_shown_as_json() {
@@ -54,5 +84,17 @@ mod tests {
         }
         assert_eq!(quoted_list(&["a", "b\""]), r#"["a", "b\""]"#);
         assert_eq!(quoted_list::<&str>(&[]), "[]");
+    }
+
+    #[test]
+    fn names_are_listed_as_in_a_sentence() {
+        assert_eq!(enumeration(&["a"]), "a");
+        assert_eq!(enumeration(&["a", "b/c.o"]), "a and b/c.o");
+        assert_eq!(
+            enumeration(&["", "it's", "a b", "x, y", "end.", "ü"]),
+            r#""", "it's", "a b", "x, y", "end." and ü"#
+        );
+        assert_eq!(named("field", &["a"]), "field a");
+        assert_eq!(named("field", &["a", "b", "c"]), "fields a, b and c");
     }
 }

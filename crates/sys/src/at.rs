@@ -230,8 +230,20 @@ impl<'d> At<'d> {
     /// # Errors
     /// Something is there ([`Error::is_exists`]), or it cannot be made.
     pub fn create_new(self, mode: u32) -> Result<File<'d>> {
+        self.create_with(OFlags::WRONLY, mode)
+    }
+
+    /// As [`At::create_new`]; the file is open for reading, too.
+    ///
+    /// # Errors
+    /// As for [`At::create_new`].
+    pub fn create_new_for_update(self, mode: u32) -> Result<File<'d>> {
+        self.create_with(OFlags::RDWR, mode)
+    }
+
+    fn create_with(self, access: OFlags, mode: u32) -> Result<File<'d>> {
         // `O_EXCL` also refuses a symbolic link, even a dangling one, so nothing is created elsewhere.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let create =
             |dir: BorrowedFd<'_>, name: &OsStr| openat(dir, checked(name)?, flags, Mode::from_raw_mode(mode));
         Ok(File::new(self.last("create", create)?.into(), self))
@@ -266,6 +278,7 @@ impl<'d> At<'d> {
     /// Something else is there, or it cannot be written.
     pub fn append(self) -> Result<File<'d>> {
         let file = self.open_or_create()?;
+        // Only for the number of its names: the identity is its own.
         self.check_made(&file.stat()?, file.stat()?.identity())?;
         Ok(file)
     }

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use crate::{
-    At, Error, FileKind, Links, Result, Stat, beneath,
+    At, Error, FileKind, Links, Named, Result, Stat, beneath,
     fault::{self, By},
     stat::Identity,
 };
@@ -72,8 +72,27 @@ impl Dir {
     /// # Errors
     /// There is no directory, or it may not be searched.
     pub fn of_user(path: &Path) -> Result<Dir> {
-        let fd = call("open", || path.to_owned(), || openat(CWD, path, PATH_ONLY, Mode::empty()))?;
+        let open = || openat(CWD, path, PATH_ONLY, Mode::empty());
+        let fd =
+            call("open", || path.to_owned(), open).map_err(|error| Dir::with_what_is_there(error, path))?;
         Ok(Dir { fd, path: path.to_owned() })
+    }
+
+    /// Adds to the error of opening a path of the user which component is no directory, as far as that can be seen now.
+    fn with_what_is_there(error: Error, path: &Path) -> Error {
+        if !error.has_errno(&[Errno::NOTDIR]) {
+            return error;
+        }
+        let mut ends: Vec<&Path> = path.ancestors().filter(|above| !above.as_os_str().is_empty()).collect();
+        ends.reverse();
+        let found = ends.into_iter().find_map(|above| {
+            let stat = Named::stat(above).ok().filter(|stat| !stat.is_dir())?;
+            Some((above.to_owned(), stat.kind))
+        });
+        match found {
+            Some((above, kind)) => error.found(above, kind),
+            None => error,
+        }
     }
 
     /// As [`Dir::of_user`]; the directory and those above it are created where they do not exist.

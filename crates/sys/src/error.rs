@@ -51,6 +51,7 @@ impl Error {
     /// The same error, with what was found in the place of a directory on the way.
     pub(crate) fn found(self, path: PathBuf, kind: FileKind) -> Error {
         let Some(errno) = self.errno() else { return self };
+        let path = Some(path).filter(|path| *path != self.path);
         let inner = InTheWay { errno, path, kind };
         Error { source: io::Error::new(self.source.kind(), inner), ..self }
     }
@@ -106,7 +107,8 @@ impl std::error::Error for Error {
 #[derive(Debug)]
 struct InTheWay {
     errno: rustix::io::Errno,
-    path: PathBuf,
+    /// Where it is, unless that is the path of the error, which the message has already.
+    path: Option<PathBuf>,
     kind: FileKind,
 }
 
@@ -118,7 +120,10 @@ impl fmt::Display for InTheWay {
             FileKind::Special => "a fifo, socket or device, not a directory",
             FileKind::File => "a file, not a directory",
         };
-        write!(f, "{} is {what}", self.path.display())
+        match &self.path {
+            Some(path) => write!(f, "{} is {what}", path.display()),
+            None => write!(f, "it is {what}"),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Off by default, at the price of one relaxed load per call. Switched on either by [`fail_nth`] or, for whole
 //! processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of [`crate::At`],
-//! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number.
+//! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number, or
+//! `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`, which does so to all calls of an operation (with `-` for blanks) at paths that
+//! contain a text.
 //!
 //! All atomics are relaxed: a test sets them before it calls, and counts after its threads have been joined.
 //!
@@ -27,8 +29,15 @@ static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static FAIL_AT: AtomicU64 = AtomicU64::new(0);
 static ERRNO: AtomicI32 = AtomicI32::new(0);
+static FAIL_WHERE: OnceLock<Faulty> = OnceLock::new();
 static LOG: OnceLock<fs::File> = OnceLock::new();
 static FROM_ENVIRONMENT: Once = Once::new();
+
+/// Which calls fail.
+struct Faulty {
+    op: String,
+    part: String,
+}
 
 /// How a call names its file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +61,7 @@ pub fn calls() -> u64 {
 
 /// Every function of the file layer calls this first.
 #[inline]
-pub(crate) fn check(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+pub(crate) fn check(by: By, op: &'static str, path: impl Fn() -> PathBuf) -> io::Result<()> {
     FROM_ENVIRONMENT.call_once(read_environment);
     // The only cost in normal operation.
     if ACTIVE.load(Relaxed) { count_and_maybe_fail(by, op, path) } else { Ok(()) }
@@ -63,9 +72,12 @@ fn read_environment() {
         log_to(path);
     }
     let Ok(text) = std::env::var("TAUT_TEST_FAULT") else { return };
-    if let Some((nth, errno)) = text.split_once(':')
-        && let (Ok(nth), Ok(errno)) = (nth.parse(), errno.parse())
-    {
+    let Some((which, errno)) = text.rsplit_once(':') else { return };
+    let Ok(errno) = errno.parse() else { return };
+    if let Some((op, part)) = which.split_once('@') {
+        let _ = FAIL_WHERE.set(Faulty { op: op.replace('-', " "), part: part.to_owned() });
+        fail_nth(0, errno);
+    } else if let Ok(nth) = which.parse() {
         fail_nth(nth, errno);
     }
 }
@@ -80,7 +92,7 @@ fn log_to(path: OsString) {
 }
 
 #[cold]
-fn count_and_maybe_fail(by: By, op: &'static str, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+fn count_and_maybe_fail(by: By, op: &'static str, path: impl Fn() -> PathBuf) -> io::Result<()> {
     if let Some(mut log) = LOG.get() {
         let by = if by == By::Name { "name" } else { "descriptor" };
         let op = op.replace(' ', "-");
@@ -91,7 +103,8 @@ fn count_and_maybe_fail(by: By, op: &'static str, path: impl FnOnce() -> PathBuf
         let _ = log.write_all(&line);
     }
     let call = CALLS.fetch_add(1, Relaxed) + 1;
-    if call == FAIL_AT.load(Relaxed) {
+    let is_faulty = |faulty: &Faulty| op == faulty.op && path().to_string_lossy().contains(&*faulty.part);
+    if call == FAIL_AT.load(Relaxed) || FAIL_WHERE.get().is_some_and(is_faulty) {
         return Err(io::Error::from_raw_os_error(ERRNO.load(Relaxed)));
     }
     Ok(())

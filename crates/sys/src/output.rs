@@ -11,6 +11,7 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use rustix::{
@@ -95,7 +96,8 @@ fn nameless_file(directory: &Dir) -> rustix::io::Result<OwnedFd> {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
         other => return other,
     }
-    let name = format!(".nameless-{}-{:?}", std::process::id(), std::thread::current().id());
+    static OPENED: AtomicU64 = AtomicU64::new(0);
+    let name = format!(".nameless-{}-{}", std::process::id(), OPENED.fetch_add(1, Relaxed));
     let file = openat(directory.as_fd(), &name, flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;
     rustix::fs::unlinkat(directory.as_fd(), &name, rustix::fs::AtFlags::empty())?;
     Ok(file)

@@ -20,7 +20,7 @@ pub const BELONGS_TO: &str = "belongs to user";
 /// The reason for the system's answer to operation `op` at `path`, if it is about permissions.
 pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String> {
     if answer.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        return Some(format!("{} lies on a file system that can only be read", shown(path)));
+        return Some("it lies on a file system that can only be read".to_owned());
     }
     if answer.kind() != io::ErrorKind::PermissionDenied {
         return None;
@@ -29,24 +29,18 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
     let stat = lstat_of(&refusing)?;
     let kind = if stat.is_dir() { "directory" } else { "file" };
     let mode = stat.mode();
-    let refusing = shown(&refusing);
+    // The message that this is added to has the path already.
+    let what =
+        if refusing == path { format!("the {kind}") } else { format!("the {kind} {}", refusing.display()) };
     if rustix::io::Errno::from_io_error(answer) == Some(rustix::io::Errno::PERM) && stat.mode() & 0o200 != 0 {
-        return Some(format!(
-            "the {kind} {refusing} cannot be changed; it may be immutable (lsattr shows that)"
-        ));
+        return Some(format!("{what} cannot be changed; it may be immutable (lsattr shows that)"));
     }
     if stat.is_own() {
-        return Some(format!(
-            "the {kind} {refusing} has mode {mode:04o}, which does not allow it; chmod changes that"
-        ));
+        return Some(format!("{what} has mode {mode:04o}, which does not allow it; chmod changes that"));
     }
     let (owner, user) = (name_of(stat.owner), name_of(geteuid().as_raw()));
     // No advice to change the owner: the file may be a part of the system.
-    Some(format!("the {kind} {refusing} {BELONGS_TO} {owner} (mode {mode:04o}), and this is user {user}"))
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
+    Some(format!("{what} {BELONGS_TO} {owner} (mode {mode:04o}), and this is user {user}"))
 }
 
 fn may(path: &Path, access: Access) -> bool {
@@ -104,6 +98,6 @@ mod tests {
         let path = Path::new("/nosuch/file");
         assert_eq!(reason("open", path, &io::Error::from_raw_os_error(2)), None);
         let explained = reason("create", path, &io::Error::from_raw_os_error(30));
-        assert_eq!(explained.as_deref(), Some("/nosuch/file lies on a file system that can only be read"));
+        assert_eq!(explained.as_deref(), Some("it lies on a file system that can only be read"));
     }
 }

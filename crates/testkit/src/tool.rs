@@ -3,6 +3,7 @@
 //! The tool runs in a nearly empty environment (no `HOME` of the developer, no colour
 //! variables), so that no machine's settings decide a test.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ pub struct Tool {
     /// The name by which it is called, if that is not its path.
     name: Option<&'static str>,
     /// Environment variables beside the usual ones.
-    env: Vec<(&'static str, OsString)>,
+    env: Vec<(Cow<'static, str>, OsString)>,
 }
 
 /// The result of a call of a tool.
@@ -44,8 +45,8 @@ impl Tool {
 
     /// The same tool with another environment variable.
     #[must_use]
-    pub fn with_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
-        self.env.push((name, value.into()));
+    pub fn with_env(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
         self
     }
 
@@ -88,7 +89,7 @@ impl Tool {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(self.env.iter().map(|(name, value)| (&**name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -45,7 +45,7 @@ pub fn normal(path: &Str) -> Str {
 
 /// Whether the path is relative, does not lead upwards, and is in normal form.
 pub fn is_normal(path: &str) -> bool {
-    // Empty elements: at the beginning, the end, or in between.
+    // Elements of two dots at most and nothing else are the ones that are not normal: "", "." and "..".
     // One pass over the bytes, since every path of every stage is checked.
     let (mut length, mut dots) = (0_usize, 0_usize);
     for byte in path.bytes() {

@@ -1,11 +1,12 @@
 //! `export` and `configure`: another target in another configuration.
 
 use taut_engine::Fail;
-use taut_syntax::{Kind, quoted};
+use taut_syntax::{Diagnostics, Kind, quoted};
 use taut_value::{EntityName, Map, Value};
 
 use crate::{
-    AnalysedTarget, Config, ConfiguredTarget, StrSet, TargetRule,
+    AnalysedTarget, CacheEntry, CacheEntryRule, CacheKey, Config, ConfiguredTarget, Defined, Dependencies,
+    Export, RepositoryKeyRule, RepositoryName, StrSet, TargetRule, key_text,
     problem::{below, fail},
     scope::Scope,
 };
@@ -58,6 +59,12 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
         let shared = scope.cx.get::<TargetRule>(key).await?;
         return Ok((*shared).clone());
     }
+    let cached = cache_key(&scope).await?;
+    if let Some(key) = cached
+        && let Some(entry) = scope.cx.get::<CacheEntryRule>(key).await?
+    {
+        return Ok(taken(&entry, key, vars));
+    }
     let key = ConfiguredTarget { name: EntityName::Named(exported), config: pruned.update(&fixed) };
     scope.dependencies.declared.push(key.clone());
     let dep = scope.analyse("target", vec![key]).await?.remove(0);
@@ -73,8 +80,32 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
         return Err(scope.written.wrong("target", "Only targets that provide no names can be exported."));
     }
     let mut analysed = scope.finish_unchecked(result, vars);
-    analysed.is_export = true;
+    analysed.export = Some(cached.map_or(Export::NotEligible, Export::Uncached));
     Ok(analysed)
+}
+
+/// The key of the target in the target-level cache; `None` if the content of its repository is not fixed.
+async fn cache_key(scope: &Scope<'_>) -> Result<Option<CacheKey>, Fail> {
+    let named = scope.written.named;
+    let repository = RepositoryName(named.repository.clone());
+    let repository = scope.cx.get::<RepositoryKeyRule>(repository).await?;
+    let text = repository.and_then(|key| key_text(&key, named, &scope.target.config));
+    Ok(text.map(|text| CacheKey::of(&text, scope.workspace.hash_function)))
+}
+
+/// The target as the cache has it. Its definition is not evaluated, so there are no warnings about that, and nothing
+/// below it is analysed.
+fn taken(entry: &CacheEntry, key: CacheKey, vars: StrSet) -> AnalysedTarget {
+    AnalysedTarget {
+        result: entry.target.result.clone(),
+        defined: Defined::default(),
+        vars,
+        tainted: StrSet::empty(),
+        dependencies: Dependencies::default(),
+        warnings: Diagnostics::none(),
+        is_defined: true,
+        export: Some(Export::Cached(key, entry.object)),
+    }
 }
 
 /// A target in this target's configuration with some variables changed.

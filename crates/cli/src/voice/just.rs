@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use taut_digest::Digest;
 use taut_driver::{
-    ActionFailure, BuildFailure, Cause, Ran, RepoConfig, Request, Results, Retry, Sink, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, Ran, RepoConfig,
+    Request, Results, Retry, Sink, Unbuilt,
     event::{Event, Failed, Finished},
 };
 use taut_store::Store;
+use taut_syntax::quoted;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use super::{BuildContext, BuildMessages, Compared, Defined, Delivered, Flaky, Found, Open, Snapshot, Voice};
@@ -48,6 +50,40 @@ impl Voice for Just {
         say_targets(found, log);
         if let Some(result) = result {
             log.say(Level::Info, result);
+        }
+    }
+
+    fn unusable_entries(&self, problems: &[EntryProblem], _: &Analysed, log: &Log) {
+        for EntryProblem { key, .. } in problems {
+            log.say_about(
+                Level::Warn,
+                "TargetCache",
+                format!("Reading entry for key {} failed", key.object()),
+            );
+        }
+    }
+
+    fn cached_exports(&self, added: &Added, _: &Analysed, log: &Log) {
+        if added.targets > 0 {
+            log.say(Level::Info, format!("Backing up artifacts of {} export targets", added.targets));
+        }
+        for EntryProblem { key, why } in &added.problems {
+            let text = format!("Failed writing target cache entry for {}: {why}", key.object());
+            log.say(Level::Warn, format!("While writing target cache entries:\n{text}"));
+        }
+    }
+
+    fn write_strategy(&self, named: Option<&str>, log: &Log) {
+        match named {
+            None | Some("sync" | "split") => {}
+            Some("disable") => {
+                log.say(Level::Info, "Target-level cache writing of serve service is disabled.");
+            }
+            Some(name) => {
+                let text =
+                    format!("Ignoring unknown strategy {} to write target-level cache.", quoted(&name));
+                log.say(Level::Warn, text);
+            }
         }
     }
 
@@ -163,12 +199,30 @@ fn name_of(open: &Open) -> String {
 /// Which targets were analysed, what of export targets there is, and what they are tainted with.
 fn say_targets(found: &Found<'_>, log: &Log) {
     let Found { request, analysed, limit } = found;
+    say_exports(analysed, log);
     for target in request.targets.iter() {
         let shown = report::configured(&target.clone().into(), &request.configuration, *limit);
         log.say(Level::Info, format!("Analysed target {shown}"));
     }
-    if let Some(text) = report::export_targets(0, None, 0, analysed.counts.exports) {
+    let Exports { cached, uncached, not_eligible, .. } = analysed.exports;
+    if let Some(text) = report::export_targets(cached, None, uncached, not_eligible) {
         log.say(Level::Info, text);
+    }
+}
+
+/// What the target-level cache has of each export target.
+fn say_exports(analysed: &Analysed, log: &Log) {
+    if !log.wants(Level::Performance) {
+        return;
+    }
+    for (target, export) in analysed.exports.list() {
+        let name = target.name.to_json();
+        let state = match export {
+            Export::NotEligible => "is not eligible for target caching".to_owned(),
+            Export::Uncached(key) => format!("registered for caching: {}", key.object()),
+            Export::Cached(key, entry) => format!("taken from cache: {} -> {entry}", key.object()),
+        };
+        log.say(Level::Performance, format!("Export target {name} {state}"));
     }
 }
 

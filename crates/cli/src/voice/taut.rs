@@ -12,8 +12,8 @@ use std::{
 };
 
 use taut_driver::{
-    ActionFailure, BuildFailure, Cause, MIN_ID_DIGITS, NoAction, Ran, RepoConfig, Request, Results, Retry,
-    Sink, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
+    RepoConfig, Request, Results, Retry, Sink, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
@@ -108,6 +108,38 @@ impl Voice for Taut {
         say_counts(found, log);
         if let Some(result) = result {
             log.say(Level::Info, result);
+        }
+    }
+
+    fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log) {
+        for (name, EntryProblem { why, .. }) in exports_of(problems, analysed, log) {
+            log.say(
+                Level::Warn,
+                format!(
+                    "the cached result of export target {name} cannot be used, so it is built again: {why}"
+                ),
+            );
+        }
+    }
+
+    fn write_strategy(&self, named: Option<&str>, log: &Log) {
+        if let Some(name) = named.filter(|name| !["sync", "split", "disable"].contains(name)) {
+            log.say(
+                Level::Warn,
+                format!(
+                    "--target-cache-write-strategy {name} is ignored: the strategies are sync, split and disable"
+                ),
+            );
+        }
+    }
+
+    fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log) {
+        for (name, EntryProblem { why, .. }) in exports_of(&added.problems, analysed, log) {
+            log.say(Level::Warn, format!("the result of export target {name} cannot be cached: {why}"));
+        }
+        if added.targets > added.problems.len() {
+            let number = count(added.targets - added.problems.len(), "export target");
+            log.say(Level::Debug, format!("cached the results of {number}"));
         }
     }
 
@@ -220,12 +252,38 @@ fn say_counts(found: &Found<'_>, log: &Log) {
         (counts.trees, "tree"),
         (counts.overlays, "tree overlay"),
         (counts.blobs, "blob"),
-        (counts.exports, "export target"),
     ];
     let numbers = numbers.into_iter().filter(|(number, _)| *number > 0);
-    let numbers: Vec<String> = numbers.map(|(number, what)| count(number, what)).collect();
+    let mut numbers: Vec<String> = numbers.map(|(number, what)| count(number, what)).collect();
+    let Exports { cached, uncached, not_eligible, .. } = found.analysed.exports;
+    let states =
+        [(cached, "cached"), (uncached, "not cached yet"), (not_eligible, "not eligible for caching")];
+    let states = states.iter().filter(|(number, _)| *number > 0);
+    let states: Vec<String> = states.map(|(number, state)| format!("{number} {state}")).collect();
+    if !states.is_empty() {
+        let all = count(found.analysed.exports.len(), "export target");
+        numbers.push(format!("{all} ({})", states.join(", ")));
+    }
     let numbers = if numbers.is_empty() { "nothing to build".to_owned() } else { numbers.join(", ") };
     log.say(Level::Debug, format!("analysed {}: {numbers}", log.names().request(found.request)));
+}
+
+/// Problems with entries of the target-level cache, with the export targets that they are of.
+fn exports_of<'p>(
+    problems: &'p [EntryProblem],
+    analysed: &Analysed,
+    log: &Log,
+) -> Vec<(String, &'p EntryProblem)> {
+    if problems.is_empty() {
+        return Vec::new();
+    }
+    let exports = analysed.exports.list();
+    let name = |problem: &EntryProblem| {
+        let of_key = exports.iter().find(|(_, export)| export.key() == Some(&problem.key));
+        let named = of_key.map(|(target, _)| log.names().typed(&target.name, target.config.map()));
+        named.unwrap_or_else(|| format!("with the key {}", problem.key.object()))
+    };
+    problems.iter().map(|problem| (name(problem), problem)).collect()
 }
 
 /// The command of an action in one line that fits below a message.

@@ -349,11 +349,9 @@ impl Watcher<'_> {
     /// Reports how many directories are watched, and why the system may not report changes, if that is new.
     pub(super) fn report_watched(&self, state: &mut WatchState) {
         let why = state.watch.unwatched();
-        let in_words = format!("{why:?}");
-        if state.unwatched == in_words {
+        if state.unwatched.as_ref() == Some(&why) {
             return;
         }
-        state.unwatched = in_words;
         let reasons: Vec<String> = why.iter().filter_map(reason).collect();
         if !reasons.is_empty() {
             let text = "Changes are found by looking at everything every two seconds, as with --poll.";
@@ -369,6 +367,7 @@ impl Watcher<'_> {
             many => format!("{many} directories"),
         };
         self.log.say(Level::Info, format!("Watching {directories}{polling}. Interrupt to end."));
+        state.unwatched = Some(why);
     }
 }
 

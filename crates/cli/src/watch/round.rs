@@ -102,7 +102,7 @@ impl Watcher<'_> {
 #[derive(Default)]
 pub(super) struct RoundHistory {
     /// The errors of the description that the last round reported.
-    pub(super) reported_errors: String,
+    pub(super) reported_errors: Diagnostics,
     /// The analysis of the last round in which it succeeded.
     pub(super) last: Option<Arc<Analysed>>,
     /// Whether the last round built everything.
@@ -145,22 +145,25 @@ impl Pass for Round<'_> {
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems } else { &of_roots };
-        let errors = format!("{problems:?}");
-        if self.changed != Some(None) || errors != self.history.reported_errors {
+        // Compared one by one: equal errors that were found in parallel need not be merged in the same way.
+        let is_new = !problems.iter().eq(self.history.reported_errors.iter());
+        if self.changed != Some(None) || is_new {
             diagnostics::report(problems, Level::Error, self.watcher.log);
             self.watcher.log.say(Level::Info, "Analysis failed; waiting for a change.");
         }
-        self.history.reported_errors = errors;
+        self.history.reported_errors = problems.clone();
         Stop::Reported
     }
 
     fn analysed(
         &mut self,
-        _: &Session,
+        session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
     ) -> Result<Option<Wanted>, Stop> {
-        self.history.reported_errors.clear();
+        self.history.reported_errors = Diagnostics::default();
+        let log = self.watcher.log;
+        voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
         if self.history.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, analysed)) {
             findings::report_warnings(analysed, request, self.watcher.log);
         }
@@ -237,9 +240,9 @@ impl Pass for Round<'_> {
     /// Installs with `-o`, and reports which results differ from those of the round before.
     fn deliver(
         &mut self,
-        _: &Session,
+        session: &Session,
         request: &Request,
-        _: &Analysed,
+        analysed: &Analysed,
         built: &Results,
     ) -> Result<(), Undelivered<Stop>> {
         let Watcher { output, o, log, .. } = self.watcher;
@@ -258,6 +261,7 @@ impl Pass for Round<'_> {
             let all = built.runfiles.iter().chain(&built.artifacts);
             history.feedback.after_install(all.map(|(path, built)| (path.clone(), built.info)).collect());
         }
+        voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let has_ids = log.wants(Level::Debug);
         let object = |built: &Built| if has_ids { format!(" {}", built.info) } else { String::new() };
         let shown: String =

@@ -189,9 +189,9 @@ pub(crate) fn micros(time: SystemTime) -> u64 {
 /// Writes bytes to a log.
 ///
 /// # Errors
-/// The error of the system, with what was tried.
+/// The error of the system.
 pub(crate) fn write(file: &mut std::fs::File, bytes: &[u8]) -> std::result::Result<(), String> {
-    file.write_all(bytes).map_err(|error| format!("writing the event log: {error}"))
+    file.write_all(bytes).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ impl EventLogs {
             let call = Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
             let (mut has_started, mut has_ended) = (false, false);
             for line in lines {
+                // A line begins with the kind of its event (`Line::begin`), so none has to be parsed.
                 has_started |= line.starts_with(br#"{"event":"action_started""#);
                 has_ended |= line.starts_with(br#"{"event":"summary""#);
             }
@@ -261,6 +262,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
             _ => {}
         }
     }
+    // What ran without a line about its cause ran for the first time (`tasks.rs`).
     let is_fresh = |id: &Id| record.actions.get(id) == Some(&How::Ran) && !have_reasons.contains(id);
     let fresh: Vec<Id> = in_order.into_iter().filter(is_fresh).collect();
     record.done.extend(fresh.into_iter().map(|id| Done { subject: Subject::Action(id), why: Why::New }));

@@ -22,7 +22,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::analysis_setup::{begin, workspace};
 use crate::full_analysis::analyse_all;
-use crate::{Analysis, AnalysisOptions, EventLogs, Reached, Request, Targets, Traces};
+use crate::{Analysis, AnalysisOptions, EventLogs, ExportCache, Reached, Request, Targets, Traces};
 use words::{capital, many};
 
 /// A question about the last build with work to do.
@@ -60,7 +60,7 @@ pub fn explain(
     logs: &EventLogs,
     repositories: &RepoConfig,
     how: AnalysisOptions,
-    traces: &Traces,
+    (traces, exports): (&Traces, &ExportCache),
     cwd: &Path,
 ) -> Explanation {
     let request = |targets: &Targets, configuration: &Map| Request {
@@ -87,7 +87,7 @@ pub fn explain(
         return Explanation { text, is_known: false };
     };
     let request = request(&record.targets, &record.configuration);
-    let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how));
+    let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how), exports.lookups());
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // What is wrong with the description is for a build to report.
     let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
@@ -383,7 +383,7 @@ impl<'r> Explainer<'r> {
         }
         if ids.len() > most {
             let hint = "name one as %ID to see it";
-            self.say(format!("And {} more actions; {hint}.", ids.len() - most));
+            self.say(format!("And {}; {hint}.", many(ids.len() - most, "more action")));
         }
     }
 }

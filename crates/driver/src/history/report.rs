@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use taut_analysis::{ConfiguredTarget, TargetRule};
+use taut_analysis::{CacheEntryRule, CacheKey, ConfiguredTarget, TargetRule};
 use taut_engine::{Build, Content, Engine, Hash, KeyRef, Reason};
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
 use taut_graph::{Definition, DefinitionKey};
@@ -68,7 +68,14 @@ pub(crate) fn report(
         !is_known
             && !matches!(
                 ran.key.rule(),
-                "analysis" | "result" | "run" | "context" | "each time" | "log limit"
+                "analysis"
+                    | "result"
+                    | "run"
+                    | "context"
+                    | "each time"
+                    | "log limit"
+                    | "cache entry"
+                    | "repository key"
             )
     });
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
@@ -107,8 +114,11 @@ pub(crate) fn report(
     }
 }
 
-/// The object that an artifact was when it had a hash, if that is known.
+/// The object that an artifact was when it had a hash, if that is known; or whether an entry was there.
 fn object(engine: &Engine, key: &KeyRef, hash: Option<Hash>) -> Option<Str> {
+    if key.downcast::<CacheKey>().is_some() {
+        return Some(if CacheEntryRule::is_absent(hash?) { "absent" } else { "there" }.into());
+    }
     let built = engine.value_with::<ArtifactRule>(key.downcast::<ArtifactKey>()?, hash?)?;
     Some(built.info.to_string().into())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use taut_analysis::rules::DefinitionName;
-use taut_analysis::{ConfiguredTarget, EntryPart};
+use taut_analysis::{CacheKey, ConfiguredTarget, EntryPart, RepositoryName};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{Place, RepoConfig, Repository, Root};
@@ -127,6 +127,13 @@ impl Subject {
         if let Some(DefinitionName(name)) = key.downcast::<DefinitionName>() {
             let name = EntityName::Named(name.clone()).to_json().into();
             return if key.rule() == "rule" { Subject::Rule(name) } else { Subject::Expression(name) };
+        }
+        if let Some(key) = key.downcast::<CacheKey>() {
+            let hash = key.0.hash.to_hex();
+            return Subject::Other(format!("target-level cache entry {}", &hash[..ID_PREFIX_DIGITS]).into());
+        }
+        if let Some(RepositoryName(name)) = key.downcast::<RepositoryName>() {
+            return Subject::Other(format!("content of repository {}", quoted(name)).into());
         }
         // Its whole key may be large, and no question names it.
         Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..ID_PREFIX_DIGITS]).into())

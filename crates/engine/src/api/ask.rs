@@ -61,6 +61,7 @@ impl Cx {
                 let value = downcast::<R>(one.answered().result?);
                 let read = first + at;
                 if let Some(read) = lock(&frame.seen).reads.get_mut(read) {
+                    // Of the whole value at first; from now on of what is read through `Faceted`.
                     read.facets = Facets::NONE;
                 }
                 Ok(Faceted { frame: frame.clone(), read, value })
@@ -247,6 +248,7 @@ impl<R: Rule> HashCx<R> {
             let own = own.map(|own| *own).unwrap_or_default();
             let mut seen = lock(&frame.seen);
             seen.reads.extend(own.reads);
+            // A witness that the hash function set is about all that it read; that of the value is about a part.
             seen.witness = seen.witness.take().or(own.witness);
             drop(seen);
             answer.result.map(downcast::<R>)

@@ -57,6 +57,7 @@ impl Build {
             log: Log::default(),
             keep_going,
             failed: AtomicBool::new(false),
+            first_failure: Mutex::default(),
             cancel: cancel.clone(),
             suspects,
         });
@@ -290,6 +291,12 @@ impl Build {
     pub fn explain<R: Rule>(&self, key: &R::Key) -> Option<Reason> {
         let cause = self.inner.log.cause(self.inner.engine.find::<R>(key)?)?;
         Some(self.inner.engine.reason(cause))
+    }
+
+    /// The first transient failure of this build, if there was one. Without `keep_going` nothing starts after it, so it need
+    /// not reach a task that was asked for: that one may be cancelled before it could read what failed.
+    pub fn first_failure(&self) -> Option<Fail> {
+        lock(&self.inner.first_failure).clone()
     }
 
     /// How many tasks were found good by a kept run; those that a what-if build assumes to be good are not counted.

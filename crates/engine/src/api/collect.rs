@@ -173,6 +173,7 @@ impl Cx {
                     Err(Incomplete::Unsettled(nodes)) => nodes,
                 }
             };
+            // Each task is settled once: if it is unsettled again, another round would not end either.
             let unsettled: Vec<NodeId> = unsettled.into_iter().filter(|node| settled.insert(*node)).collect();
             if unsettled.is_empty() {
                 self.has_missed(roots.first().copied());

@@ -53,7 +53,7 @@ impl<I: Interned> Rule for Content<I> {
     }
 
     async fn value(&self, key: &Hash, _: Cx) -> Result<Arc<I>, Fail> {
-        Err(Fail::transient(format!("no content of the kind {} with the hash {key:?} is kept", I::NAME)))
+        Err(Fail::transient(format!("no content of the kind {} with the hash {key} is kept", I::NAME)))
     }
 
     fn content_hash(&self, key: &Hash, _: &Arc<I>) -> Option<Hash> {

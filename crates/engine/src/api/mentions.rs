@@ -25,6 +25,7 @@ pub struct Mentions<I, R> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Id(u32);
 
+// One bit in place of an enum halves the table, which has an entry for each action of the largest builds.
 const NODE: u32 = 1 << 31;
 
 impl Id {

@@ -112,6 +112,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
             self.questions.as_ref().iter().for_each(|question| persist.want(question.node));
         }
         let mut all = self.look();
+        // On this stack first: a task that ends here costs neither a waiter nor a switch of threads.
         if !all && is_awaited && Queue::may_nest(&build) {
             build.run_group(self.missing(), self.part);
             all = self.look();
@@ -135,6 +136,8 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]>> Request<Q> {
             question.answer = answer;
             jobs.extend(job);
         }
+        // A thread of the queue is about to wait, and takes one of the jobs itself: no other thread is woken for that
+        // one.
         build.queue.push_all(&build, jobs.into_iter(), usize::from(Queue::is_worker(&build)));
         wait.arrive();
         self.wait = Some(wait);

@@ -26,6 +26,8 @@ struct Computing<B, F> {
 
 impl<B: Fn(AnyKey, Arc<Frame>) -> F + Send, F: Future<Output = Made> + Send> Compute for Computing<B, F> {
     fn begin(&mut self, key: &AnyKey, frame: AnyFrame<'_>) {
+        // In the allocation of the last computation of the rule: most tasks are done after one poll, so that
+        // allocating would be a large part of their time.
         self.future.set(Some((self.begin)(key.clone(), typed(frame))));
     }
 
@@ -118,6 +120,8 @@ impl<R: Rule> ErasedRule for Typed<R> {
     }
 
     fn hash(&self, key: &AnyKey, frame: AnyFrame<'_>) -> Option<Computation> {
+        // The only way to learn whether the rule has a hash function of its own is to call it: the default notes that
+        // it was called, and nothing runs before the future is polled.
         BY_STORE.set(false);
         drop(self.rule.hash(Self::key(key), HashCx::new(typed(frame))));
         if BY_STORE.take() {

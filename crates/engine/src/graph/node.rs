@@ -109,6 +109,7 @@ impl Hist {
 
     /// Drops the older half of the versions. A recorded read of one of them agrees with no version any more.
     fn forget_versions(&mut self) {
+        // Half of them at once, so that moving the rest costs little for each version.
         self.hashes.drop_front(MIN_VERSIONS);
         let rare = self.rare();
         rare.facets.drain(..MIN_VERSIONS.min(rare.facets.len()));

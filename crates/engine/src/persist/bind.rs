@@ -5,7 +5,7 @@
 
 use super::leaves::{LeafSet, Range};
 use super::stored::Stored;
-use super::stored_run::StoredRun;
+use super::stored_run::{StoredEdge, StoredRun};
 use crate::Fail;
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
@@ -45,6 +45,7 @@ impl Core {
         let mut stored = page.stored.runs(place.number)?;
         // What the walk over the numbers found out about them.
         let (update, stamp, stale) = self.persist()?.findings(place);
+        // By the places of the runs in the file, so before any run is dropped below.
         if let Some(update) = update {
             update.apply(&mut stored);
         }
@@ -60,6 +61,7 @@ impl Core {
         let mut runs: Vec<Run> =
             stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
         if let Some((stamp, seq)) = good {
+            // If the run that was good could not be decoded, the first of the others has not been verified.
             runs.iter_mut().take(1).filter(|run| run.seq.number() == seq).for_each(|run| run.stamp = stamp);
         }
         (!page.stored.is_damaged()).then_some(runs)
@@ -71,14 +73,14 @@ impl Core {
         let rule = self.rule(entry);
         let mut edges = Vec::with_capacity(run.edges.len());
         for edge in &*run.edges {
-            let mode = match edge.bits & (1 | 8) {
+            let mode = match edge.bits & (StoredEdge::HASH_ONLY | StoredEdge::MENTION) {
                 0 => Mode::Value,
-                1 => Mode::Hash,
+                StoredEdge::HASH_ONLY => Mode::Hash,
                 _ => Mode::Mention,
             };
             let (dep, of_dep) = self.bind_task(page, edge.dep)?;
             let seq = self.seq_here(page, dep, of_dep, edge.seq)?;
-            edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.bits & 2 != 0 });
+            edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.ends_group() });
         }
         let fail = match &run.fail {
             None => None,
@@ -109,6 +111,8 @@ impl Core {
         }
         let hash = page.stored.hash(place.number, seq)?;
         let unloaded = lock(hist).unloaded();
+        // The versions of the file keep their numbers; if they cannot be loaded any more, those numbers are given to
+        // no other version.
         if unloaded.is_some() && self.know_versions(dep).is_none() {
             lock(hist).know_versions(None);
         }

@@ -169,6 +169,7 @@ impl Commit<'_> {
         runs.clear();
         let hist = lock(&entry.hist);
         let stamp = hist.stamp(u64::MAX).max(self.stamps[entry.rule as usize]);
+        // A value from outside says nothing about what the rule would compute in another process.
         if hist.is_injected() {
             return;
         }
@@ -214,6 +215,7 @@ impl Commit<'_> {
     /// Writes a snapshot of the state of this process.
     fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
+        // One task as a sample of how many reads there are: only the capacity of a buffer depends on it.
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
             lock(&self.core.node(*node).hist).runs.first().map_or(0, |run| run.edges.len())
         });
@@ -317,6 +319,8 @@ impl Commit<'_> {
         let stored = Arc::make_mut(state.stored.as_mut()?);
         let mut appender =
             JournalAppender { commit: self, stored, numbers: &mut state.numbers, batch, generation };
+        // In this order: the updates name runs by their places in the file; then runs from before a declared change
+        // go; what this process recorded since comes last.
         for (number, update) in updates {
             let mut runs = appender.stored.runs(number)?;
             update.apply(&mut runs);
@@ -330,6 +334,8 @@ impl Commit<'_> {
         for node in self.what.dirty {
             appender.keep(*node, &mut runs)?;
         }
+        // With a batch that is written anyway, a request costs a few bytes, and its time is noted each time; by
+        // itself it is noted once a day.
         let writes = !appender.batch.is_empty();
         for node in self.what.wanted {
             let number = appender.number(*node)?;
@@ -344,9 +350,14 @@ impl Commit<'_> {
 }
 
 fn bits(edge: &Edge) -> u8 {
-    let partial = edge.facets != Facets::WHOLE;
-    let (hash, mention) = (edge.mode == Mode::Hash, edge.mode == Mode::Mention);
-    u8::from(hash) | u8::from(edge.ends_group) << 1 | u8::from(partial) << 2 | u8::from(mention) << 3
+    let mode = match edge.mode {
+        Mode::Value => 0,
+        Mode::Hash => StoredEdge::HASH_ONLY,
+        Mode::Mention => StoredEdge::MENTION,
+    };
+    let ends = if edge.ends_group { StoredEdge::ENDS_GROUP } else { 0 };
+    let facets = if edge.facets == Facets::WHOLE { 0 } else { StoredEdge::HAS_FACETS };
+    mode | ends | facets
 }
 
 /// Builds a snapshot from the state of a process.
@@ -401,7 +412,7 @@ impl SnapshotWriter<'_> {
                 let dep = self.task(edge.dep);
                 let seq = self.builder.version(dep, edge.seq.number());
                 let bits = bits(edge);
-                if bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
+                if bits & StoredEdge::HAS_FACETS != 0 && !self.builder.has_facet_hashes(dep, seq) {
                     let facet_hashes = lock(&core.node(edge.dep).hist).facets_of(edge.seq).cloned();
                     if let Some(facet_hashes) = facet_hashes {
                         self.builder.facet_hashes(dep, seq, &facet_hashes);
@@ -514,7 +525,7 @@ impl JournalAppender<'_> {
             let mut edges = Vec::with_capacity(run.edges.len());
             for edge in &*run.edges {
                 let bits = bits(edge);
-                let (dep, seq) = self.version(edge.dep, edge.seq, bits & 4 != 0)?;
+                let (dep, seq) = self.version(edge.dep, edge.seq, bits & StoredEdge::HAS_FACETS != 0)?;
                 edges.push(StoredEdge { dep, seq, bits, facets: edge.facets });
             }
             let (_, seq) = self.version(node, run.seq, false)?;

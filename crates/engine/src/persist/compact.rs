@@ -63,6 +63,7 @@ impl Stored {
 
     /// Marks the closure of a task, itself included. Returns how many tasks were not marked before.
     fn mark(&self, task: u32, marked: &mut [bool]) -> Option<usize> {
+        // A list in place of recursion: the depth of the graph is not bounded.
         let (mut pending, mut count) = (vec![task], 0);
         while let Some(task) = pending.pop() {
             if !std::mem::replace(marked.get_mut(task as usize)?, true) {
@@ -77,14 +78,19 @@ impl Stored {
     fn wanted_since(&self, wanted: &HashMap<u32, u32, BuildMix>, since: u32) -> Option<(Vec<bool>, usize)> {
         let mut roots: Vec<(u32, u32)> =
             wanted.iter().filter(|(_, at)| **at >= since).map(|(task, at)| (*at, *task)).collect();
+        // Newest requests first. Those of one second are taken together, as one build: what is kept is then a whole
+        // closure.
         roots.sort_unstable_by(|a, b| b.cmp(a));
         let mut marked = vec![false; self.tasks() as usize];
         let (mut count, mut room) = (0, MIN_KEPT_TASKS);
         for (place, asked) in roots.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            // Before a build is added, not after: the newest one is kept whatever its size.
             if count > room {
                 break;
             }
             if place < MEASURED_REQUESTS {
+                // Marked apart: `marked` has what newer builds share with this one, so its own size does not show
+                // there.
                 let (mut alone, mut size) = (vec![false; marked.len()], 0);
                 for (_, task) in asked {
                     size += self.mark(*task, &mut alone)?;
@@ -146,6 +152,7 @@ impl Stored {
         // Leaves side by side: a null build of a later process reads them and little else.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
+        // All tasks get their numbers before any runs are written: runs are in the order of the tasks.
         for task in &kept {
             copier.task(*task).ok_or_else(damaged)?;
         }
@@ -169,6 +176,7 @@ impl Stored {
             .flat_map(|((rule, share_key), tasks)| tasks.iter().map(|task| (*share_key, *rule, *task)));
         for (share_key, rule, task) in old.into_iter().chain(new) {
             let number = copier.numbers.get(task as usize).copied().ok_or_else(damaged)?;
+            // A task that is only read by others has no runs, so nothing can be taken over from it.
             if (number as usize) < kept.len() {
                 let rule = copier.builder.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
                 copier.builder.sibling(share_key, rule, number);
@@ -214,7 +222,7 @@ impl SnapshotCopier<'_> {
             for edge in &*run.edges {
                 let dep = self.task(edge.dep)?;
                 let seq = self.builder.version(dep, edge.seq);
-                if edge.bits & 4 != 0 && !self.builder.has_facet_hashes(dep, seq) {
+                if edge.has_facets() && !self.builder.has_facet_hashes(dep, seq) {
                     let facets = self.stored.facets(edge.dep)?;
                     if let Some(Some(facet_hashes)) = facets.get(edge.seq as usize) {
                         self.builder.facet_hashes(dep, seq, facet_hashes);

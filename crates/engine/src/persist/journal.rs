@@ -254,6 +254,7 @@ impl Stored {
     fn apply_runs(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let node = self.known(reader)?;
         let versions = self.versions(node);
+        // A reference to an earlier run means one of these: the list as it is after all records before this one.
         let old = self.runs(node)?;
         let mut runs = Vec::new();
         for _ in 0..reader.number()? {
@@ -274,7 +275,11 @@ impl Stored {
             } else {
                 for _ in 0..reader.number()? {
                     let (dep, seq, bits) = (reader.number()?, reader.number()?, reader.byte()?);
-                    let facets = if bits & 4 == 0 { u16::MAX } else { reader.number()?.try_into().ok()? };
+                    let facets = if bits & StoredEdge::HAS_FACETS == 0 {
+                        u16::MAX
+                    } else {
+                        reader.number()?.try_into().ok()?
+                    };
                     edges.push(StoredEdge { dep, seq, bits, facets: Facets(facets) });
                 }
             }
@@ -324,7 +329,7 @@ fn put_run(out: &mut Vec<u8>, run: &StoredRun, old: &[StoredRun]) {
             number(out, edge.dep);
             number(out, edge.seq);
             out.push(edge.bits);
-            if edge.bits & 4 != 0 {
+            if edge.has_facets() {
                 number(out, edge.facets.0.into());
             }
         }

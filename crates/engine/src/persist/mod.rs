@@ -168,6 +168,8 @@ impl State {
         let head = file::bytes_at(&mut *file, 0, HEADER_SIZE)?;
         let header = head.first_chunk().and_then(Header::decode);
         let header = header.filter(|header| self.corrupt != Some(header.number));
+        // Appends only make it longer: a shorter file of the same number is a copy that was put back, or what a crash
+        // of the system left of it.
         let is_other = self.file.is_none() || self.file != header || length < self.read_to;
         if is_other {
             self.forget();
@@ -320,6 +322,7 @@ impl Persist {
     pub(crate) fn stored_of(&self, generation: u64) -> Option<Arc<Stored>> {
         let mut state = lock(&self.state);
         if state.generation == generation {
+            // Reading the file, which may happen here, can find another one in its place: that is another generation.
             return Some(state.stored(&*self.file).clone()).filter(|_| state.generation == generation);
         }
         state.older.iter().find(|(number, _)| *number == generation).map(|(_, stored)| stored.clone())

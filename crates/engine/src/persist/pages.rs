@@ -46,6 +46,7 @@ impl Source {
 
     /// Notes that the file is corrupt.
     pub(super) fn note_damage(&self) {
+        // Relaxed: nothing is published by it. A thread that does not see it yet has bytes whose checksums are right.
         self.damaged.store(true, Ordering::Relaxed);
     }
 

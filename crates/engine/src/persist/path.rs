@@ -168,6 +168,8 @@ impl TraceWrite for Locked<'_> {
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
+        // A rename of the system is atomic, but a directory in which others write can change right after it: the
+        // caller has to know that the file it wrote is not the one at the path.
         if is_at(&file, path)? {
             return Ok(());
         }

@@ -213,6 +213,7 @@ pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
 
 /// The bucket of a key, and the 16 bits by which most other keys of the bucket are excluded.
 pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
+    // Of disjoint bits: keys of one bucket have the bits in common that chose it.
     ((hash >> 20) & (buckets - 1), hash as u16)
 }
 

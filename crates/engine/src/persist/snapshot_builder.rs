@@ -269,11 +269,11 @@ impl SnapshotBuilder {
         match kind {
             run::TOGETHER | run::EACH => edges.iter().for_each(|edge| put(words, edge.dep)),
             run::FULL => {
-                put(words, edges.iter().filter(|edge| edge.bits & 4 != 0).count() as u32);
+                put(words, edges.iter().filter(|edge| edge.has_facets()).count() as u32);
                 for edge in edges {
                     put(words, edge.dep);
                     put(words, edge.seq << BITS | u32::from(edge.bits));
-                    if edge.bits & 4 != 0 {
+                    if edge.has_facets() {
                         put(words, edge.facets.0.into());
                     }
                 }
@@ -293,11 +293,12 @@ impl SnapshotBuilder {
     fn kind(&self, edges: &[StoredEdge]) -> u32 {
         let others = |(old, new): (&StoredEdge, &StoredEdge)| *old == StoredEdge { seq: old.seq, ..*new };
         let is_plain = |ends: &dyn Fn(usize) -> bool| {
-            let bits = |at: usize| u8::from(ends(at)) << 1;
+            let bits = |at: usize| if ends(at) { StoredEdge::ENDS_GROUP } else { 0 };
             edges.iter().enumerate().all(|(at, edge)| edge.seq == 0 && edge.bits == bits(at))
         };
         if is_plain(&|at| at + 1 == edges.len()) {
             run::TOGETHER
+        // The latest run comes first and has none before it, so it is never `SAME`: the walk reads it by itself.
         } else if self.has_before
             && self.before.len() == edges.len()
             && self.before.iter().zip(edges).all(others)
@@ -400,12 +401,15 @@ impl SnapshotBuilder {
     /// Where the versions of each task begin, and the hashes of all of them.
     fn versions(&mut self, hash: &mut impl FnMut(u32, u32) -> Option<Hash>) -> (Vec<u32>, Vec<u8>) {
         let tasks = self.firsts.len();
+        // As a rule each task has one version: then versions have the numbers of their tasks, and the hashes are in
+        // order already.
         if self.others.is_empty() && !self.firsts.contains(&NO_NUMBER) {
             let at = (0..=tasks as u32).collect();
             return (at, std::mem::take(&mut self.first_hashes).into_flattened());
         }
         let mut others: Vec<(u32, u32, u32)> =
             self.others.iter().map(|((task, version), seq)| (*task, *seq, *version)).collect();
+        // The file has the versions of a task side by side, in the order of their numbers.
         others.sort_unstable();
         let mut others = others.into_iter().peekable();
         let mut at = Vec::with_capacity(tasks + 1);
@@ -425,6 +429,8 @@ impl SnapshotBuilder {
 
     /// Where each bucket begins, and what is in them.
     fn index(&self, buckets: u64) -> (Vec<u8>, Vec<u8>) {
+        // A counting sort: `begins` is first the size of each bucket, then where it begins, then the next free place
+        // in it. The directory is written before the last step.
         let mut begins = vec![0_u32; buckets as usize + 1];
         for hash in &self.key_hashes {
             begins[bucket(*hash, buckets).0 as usize + 1] += 1;
@@ -459,6 +465,8 @@ fn put_tasks(
     for first in (0..rules.len()).step_by(TASKS_PER_CHUNK) {
         let (begin, end) = (out.len(), rules.len().min(first + TASKS_PER_CHUNK));
         for task in first..=end {
+            // Runs lie in the chunk, so that it can be read and checked alone; hashes lie elsewhere, so versions
+            // count on.
             put(&mut out, runs_at[task] - runs_at[first]);
             put(&mut out, versions_at[task]);
             // The end of the chunk is of no rule.

@@ -9,10 +9,28 @@ use crate::sync::Arc;
 pub(crate) struct StoredEdge {
     pub(crate) dep: u32,
     pub(crate) seq: u32,
-    /// Bit 0: the hash only. Bit 1: the group ends. Bit 2: [`StoredEdge::facets`] are not the whole. Bit 3: it was only
-    /// mentioned.
+    /// How it was read: the constants below.
     pub(crate) bits: u8,
     pub(crate) facets: Facets,
+}
+
+impl StoredEdge {
+    /// Only the hash was read.
+    pub(crate) const HASH_ONLY: u8 = 1;
+    /// It is the last one of a group.
+    pub(crate) const ENDS_GROUP: u8 = 2;
+    /// [`StoredEdge::facets`] are not the whole.
+    pub(crate) const HAS_FACETS: u8 = 4;
+    /// It was only mentioned.
+    pub(crate) const MENTION: u8 = 8;
+
+    pub(crate) fn ends_group(&self) -> bool {
+        self.bits & StoredEdge::ENDS_GROUP != 0
+    }
+
+    pub(crate) fn has_facets(&self) -> bool {
+        self.bits & StoredEdge::HAS_FACETS != 0
+    }
 }
 
 /// One run.

@@ -178,6 +178,8 @@ impl Walk {
     /// declared changed.
     fn begin_epoch(&mut self, stored: &Stored, generation: u64, inner: &Inner, persist: &Persist) -> bool {
         let epoch = inner.epoch;
+        // A build of an earlier epoch that is not over must not take back what later ones established; it verifies by
+        // the traces.
         if generation < self.generation || (generation == self.generation && epoch < self.epoch) {
             return false;
         }
@@ -385,6 +387,8 @@ impl<'l> Walker<'l> {
                         let decided = matches!(step, Step::Good);
                         self.walk.verdicts.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
+                        // It is good by its first run, which is of note only where another run was noted as good
+                        // before.
                         if decided && !self.walk.updates.is_empty() {
                             self.walk.is_good_by(plain.task, 0);
                         }
@@ -424,7 +428,8 @@ impl<'l> Walker<'l> {
                 }
             }
             plain.run.pass(bits);
-            if bits & 2 != 0 && plain.undecided {
+            // Only where the group ends: its tasks are requested together, so the others are decided in any case.
+            if bits & u32::from(StoredEdge::ENDS_GROUP) != 0 && plain.undecided {
                 return Some(Step::Undecided);
             }
         }
@@ -585,7 +590,7 @@ impl<'l> Walker<'l> {
                     None => open.undecided = true,
                 },
             }
-            if edge.bits & 2 != 0
+            if edge.ends_group()
                 && let Group::Undecided = self.end_group(open)?
             {
                 return Ok(Step::Undecided);
@@ -656,6 +661,8 @@ impl Inner {
         // Set before the walk, so that a change that is declared from here on looks for clean tasks.
         core.has_clean.store(true, Ordering::SeqCst);
         let stored = persist.stored_of(place.generation)?;
+        // All at once, in the order of the file: the walk would read the chunks in the order of the graph. And no
+        // verdict rests on a file of which a part is corrupt.
         if !stored.read_all_tasks() {
             persist.mark_corrupt(place.generation);
             return None;
@@ -709,6 +716,7 @@ impl Inner {
         if hist.is_seq_of(place.generation, place.number, Seq::new(seq)) {
             return Some(Seq::new(seq));
         }
+        // A task that was a node before the file was read numbers its versions by itself.
         hist.seq_with(hash?)
     }
 }

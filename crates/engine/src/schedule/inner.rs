@@ -3,10 +3,11 @@
 //! Only state: the algorithms are methods in the files of `settle`.
 //!
 //! Lock order: `unkept`, then `by_leaves`; the state of a slot is taken under neither of the queue's locks. The walk over
-//! the file (`Persist::walk`) is taken before both.
+//! the file (`Persist::walk`) is taken before both. `first_failure` is taken under any of them, and nothing under it.
 
 use std::collections::{HashMap, HashSet};
 
+use crate::Fail;
 use crate::graph::core::{Core, Inputs};
 use crate::graph::ids::{NodeId, Seq};
 use crate::graph::leaves::Leaves;
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) keep_going: bool,
     /// A failure was seen after which nothing new is to start.
     pub(crate) failed: AtomicBool,
+    /// The first such failure. It reaches no task that was not started before: those are cancelled.
+    pub(crate) first_failure: Mutex<Option<Fail>>,
     pub(crate) cancel: Cancel,
     /// The suspects of a what-if build.
     pub(crate) suspects: Option<HashSet<NodeId>>,
@@ -75,7 +78,9 @@ impl Inner {
         self.cancel.is_cancelled() || (!self.keep_going && self.failed.load(Ordering::Acquire))
     }
 
-    pub(crate) fn failed(&self) {
+    pub(crate) fn failed(&self, fail: &Fail) {
+        // Before the flag: where a task is cancelled because of the flag, the reason is there.
+        lock(&self.first_failure).get_or_insert_with(|| fail.clone());
         self.failed.store(true, Ordering::Release);
     }
 

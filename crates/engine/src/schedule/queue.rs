@@ -50,7 +50,8 @@ pub(crate) trait Works: Send + Sync + Sized + 'static {
     fn break_cycle(self: &Arc<Self>) -> bool;
 }
 
-/// How many bytes of stack tasks may use that are run on the stack of the thread that needs them.
+/// How many bytes of stack tasks may use that are run on the stack of the thread that needs them. Much less than a thread
+/// has: a task that begins just below the limit needs room for its own code.
 const MAX_NESTED_STACK: usize = 256 << 10;
 
 /// The state of a thread that works on a build.
@@ -170,6 +171,7 @@ impl Queue {
         let mut ready = lock(&self.ready);
         ready.groups += 1;
         let group = ready.groups;
+        // Unlocked before the jobs are dropped: with them, computations may be dropped, which runs code of rules.
         if ready.shut {
             drop(ready);
             return group;
@@ -212,7 +214,7 @@ impl Queue {
         Some(job)
     }
 
-    /// Whether there is only the calling thread.
+    /// Whether the build may use no thread but the calling one.
     pub(crate) fn is_alone(&self) -> bool {
         self.extra == 0
     }
@@ -231,11 +233,6 @@ impl Queue {
             // With fewer threads the build is slower, not wrong.
             Err(_) => self.full.store(true, Ordering::Relaxed),
         }
-    }
-
-    /// Whether the build may use more threads than the calling one.
-    pub(crate) fn has_many_threads(&self) -> bool {
-        self.extra > 0
     }
 
     /// Whether the calling thread may run a job of `build` on its stack.

@@ -182,6 +182,8 @@ impl State {
             (None, Part::Value) => value()?.map(Some),
             (None, _) => Ok(None),
         };
+        // A failure that leaves nothing, and a value that is lost though its hash is good, are no versions: no run
+        // that has read them is kept.
         let seq = match &result {
             Err(_) if fail.is_none() => Seq::LOST,
             Err(Fail::Cancelled) => Seq::LOST,

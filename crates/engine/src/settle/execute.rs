@@ -366,7 +366,7 @@ impl Inner {
     /// Unless the build keeps going, a transient failure stops it from starting more tasks.
     fn note_transient(&self, fail: &Fail) {
         if let Fail::Transient(_) = fail {
-            self.failed();
+            self.failed(fail);
         }
     }
 }

@@ -140,6 +140,8 @@ impl Gather<'_> {
             return Some(());
         }
         let now = settled.filter(|now| now.is_known())?;
+        // A reader of facets may have read another version that is equal in them. Any other difference means that
+        // what was read does not follow from the present leaves.
         if now != read
             && (facets == Facets::WHOLE || !lock(&entry.hist).are_equal_in_facets(read, now, facets))
         {

@@ -69,6 +69,7 @@ impl Core {
             stored.filter_map(|(key, place)| self.intern_stored(rule, &key, place)).collect();
         let noted = lock(&self.siblings.known).get(&(rule, share_key)).cloned().unwrap_or_default();
         let mut all: Vec<NodeId> = Vec::new();
+        // What executed in this process is later than what the file has.
         for other in noted.into_iter().rev().chain(stored.into_iter().rev()) {
             if other != node && !all.contains(&other) {
                 all.push(other);
@@ -119,6 +120,7 @@ impl Inner {
         if self.is_what_if() || self.engine.node(node).policy.runs == 0 {
             return None;
         }
+        // One in progress may be waiting for this very task, so it is not waited for.
         let is_being_made =
             |other: &NodeId| matches!(lock(&self.slots.at(*other).state).hash, Progress::Busy);
         self.engine.siblings(node).into_iter().find(|other| {

@@ -217,6 +217,7 @@ fn malformed(op: &Op, source: &Value) -> Option<String> {
         Op::Action { may_fail, no_cache, .. } => {
             let (key, list) = match (may_fail, no_cache) {
                 (Err(_), _) => ("may_fail", "list of strings"),
+                // In the reference's words, which lack the space.
                 (_, Err(_)) => ("no_cache", "list ofstrings"),
                 _ => return None,
             };

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use taut_syntax::{Step, did_you_mean, quoted, quoted_list};
+use taut_syntax::{Step, did_you_mean, named, quoted};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, argument::Argument, bounds, empty_list, plain, reference};
@@ -55,7 +55,7 @@ impl Evaluator<'_> {
                         if error.suggestion.is_none() {
                             error = error.help(match names.as_slice() {
                                 [] => "there are no fields here".to_owned(),
-                                names => format!("the fields here are {}", quoted_list(names)),
+                                names => format!("FIELD can read the {}", named("field", names)),
                             });
                         }
                         return Err(error.at(self.place(f, args[0])));

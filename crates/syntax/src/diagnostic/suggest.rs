@@ -49,6 +49,21 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     best.map(|(_, candidate)| candidate)
 }
 
+/// The candidates that contain `word`, or that it contains, without regard to case; none for a word so short that many
+/// contain it by chance.
+pub fn containing<'c>(
+    word: &str,
+    candidates: impl Iterator<Item = &'c str>,
+) -> impl Iterator<Item = &'c str> {
+    const SHORTEST: usize = 3;
+    let word = word.to_lowercase();
+    candidates.filter(move |candidate| {
+        let candidate = candidate.to_lowercase();
+        let shorter = word.len().min(candidate.len());
+        shorter >= SHORTEST && (candidate.contains(&*word) || word.contains(&*candidate))
+    })
+}
+
 /// Whether the first letters are the same, or swapped with their neighbours.
 fn begins_alike(a: &[char], b: &[char]) -> bool {
     a.first() == b.first() || matches!((a, b), ([a, b, ..], [c, d, ..]) if (a, b) == (d, c))
@@ -80,7 +95,7 @@ fn distance_within(a: &[char], b: &[char], limit: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{did_you_mean, suggested};
+    use super::{containing, did_you_mean, suggested};
 
     #[test]
     fn similar_words_are_suggested_and_others_are_not() {
@@ -107,6 +122,15 @@ mod tests {
         }
         assert_eq!(did_you_mean("clfags", words), Some("cflags"));
         assert_eq!(did_you_mean("eps", words), None);
+    }
+
+    #[test]
+    fn names_that_contain_a_word_are_found_in_any_case() {
+        let names = ["libNet", "ne", "net-client", "other"];
+        let found = |word| containing(word, names.into_iter()).collect::<Vec<_>>();
+        assert_eq!(found("net"), ["libNet", "net-client"]);
+        assert_eq!(found("net-clients"), ["net-client"]);
+        assert!(found("ne").is_empty());
     }
 
     #[test]

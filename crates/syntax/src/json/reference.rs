@@ -113,6 +113,7 @@ impl Lexer<'_> {
             Some(b'n') => self.literal("null"),
             Some(b'"') => self.string(),
             Some(b'-' | b'0'..=b'9') => self.number(),
+            // That parser takes a zero byte for the end of the text.
             None | Some(0) => Token::End,
             Some(_) => self.invalid("invalid literal"),
         }

@@ -129,6 +129,7 @@ impl<'s> Runs<'s> {
                 self.before?
             }
         };
+        // Also of a run that is `SAME` itself: a chain of such runs has the reads of the first one.
         self.before = Some(base);
         let traits = ((head >> run::TRAITS_AT) & run::TRAITS) as u8;
         Some(RunView { version, seq, traits, blobs, count, base, seqs })
@@ -193,11 +194,16 @@ impl Edges<'_> {
         let whole = Facets::WHOLE;
         if bare > 0 {
             let ends = bare == 1 || self.at + 1 == self.count;
-            return Some(StoredEdge { dep, seq: 0, bits: u8::from(ends) << 1, facets: whole });
+            return Some(StoredEdge {
+                dep,
+                seq: 0,
+                bits: if ends { StoredEdge::ENDS_GROUP } else { 0 },
+                facets: whole,
+            });
         }
         let packed = word(&mut self.words)?;
         let (seq, bits) = (packed >> BITS, (packed & ((1 << BITS) - 1)) as u8);
-        let facets = match bits & 4 {
+        let facets = match bits & StoredEdge::HAS_FACETS {
             0 => whole,
             _ => Facets(u16::try_from(word(&mut self.words)?).ok()?),
         };
@@ -251,7 +257,7 @@ impl Plain<'_> {
                 let packed = u32::from_le_bytes(*self.words.get(1)?);
                 (packed >> BITS, packed & ((1 << BITS) - 1))
             }
-            run::EACH => (0, 2),
+            run::EACH => (0, u32::from(StoredEdge::ENDS_GROUP)),
             _ => (0, 0),
         };
         Some(Some((u32::from_le_bytes(*dep), seq, bits)))
@@ -260,14 +266,15 @@ impl Plain<'_> {
     /// Goes on to the read after one with these bits.
     #[inline]
     pub(crate) fn pass(&mut self, bits: u32) {
-        let stride = if self.kind == run::FULL { 2 } else { 1 } + (bits as usize >> 2 & 1);
+        let facets = bits & u32::from(StoredEdge::HAS_FACETS) != 0;
+        let stride = if self.kind == run::FULL { 2 } else { 1 } + usize::from(facets);
         self.words = self.words.get(stride..).unwrap_or(&[]);
     }
 
     /// The facets of the next read, if it has these bits.
     #[inline]
     pub(crate) fn facets(&self, bits: u32) -> Option<Facets> {
-        match bits & 4 {
+        match bits & u32::from(StoredEdge::HAS_FACETS) {
             0 => Some(Facets::WHOLE),
             _ => Some(Facets(u32::from_le_bytes(*self.words.get(2)?) as u16)),
         }
@@ -302,6 +309,7 @@ impl<'s> Columns<'s> {
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
         let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
+        // What is rare takes the way that can decode everything; here no branch is spent on it.
         if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
             return None;
         }

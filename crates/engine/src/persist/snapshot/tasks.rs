@@ -101,6 +101,7 @@ impl Tasks {
 
     /// Reads all chunks that were not read yet; returns whether all checksums are right.
     pub(super) fn read_all(&self) -> bool {
+        // Pairs with the store below: a thread that skips the loop sees the chunks that another one has read.
         if !self.is_read.load(Ordering::Acquire) {
             let is_read = (0..self.chunks.len()).all(|at| self.chunk(at).is_some());
             self.is_read.store(is_read, Ordering::Release);

@@ -101,7 +101,7 @@ impl Walker<'_> {
     /// Verifies the unvisited leaves of a set, if there are many and the build may use two threads.
     pub(super) fn verify_ahead(&mut self, leaves: &LeafSet) -> Result<(), Damaged> {
         let count: usize = leaves.ranges.iter().map(|range| range.count as usize).sum();
-        if count < MIN_SHARED_LEAVES || !self.inner.queue.has_many_threads() {
+        if count < MIN_SHARED_LEAVES || self.inner.queue.is_alone() {
             return Ok(());
         }
         let mut unknown = Vec::new();

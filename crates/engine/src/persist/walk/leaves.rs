@@ -22,6 +22,7 @@ impl Position {
     }
 
     fn note(&mut self, leaf: u32, was: u32) {
+        // The difference to the latest run is what a user asks about; that to an older one only if there is no other.
         if self.run == self.latest || self.differs.is_none() {
             self.differs = Some((leaf, was));
         }
@@ -111,6 +112,7 @@ impl Walker<'_> {
     /// The first leaf that does not have the version of the set, with that version, and whether it is known to have another
     /// one (or is undecided).
     fn compare(&mut self, leaves: &LeafSet, at: &mut Position) -> Result<Option<(u32, u32, bool)>, Damaged> {
+        // Not when it goes on after a leaf was settled: the others were verified in the first pass.
         if (at.range, at.leaf) == (0, 0) {
             self.verify_ahead(leaves)?;
         }
@@ -179,6 +181,8 @@ impl Inner {
         }
         let Some(stored) = persist.stored_of(place.generation) else { return ByLeaves::None };
         loop {
+            // A leaf that is undecided is settled by the caller, which may begin a walk: so the lock ends with this
+            // block.
             let found = {
                 let walk = &mut *lock(&persist.walk);
                 if !walk.begin_epoch(&stored, place.generation, self, persist) {

@@ -208,7 +208,7 @@ impl Numbers<'_> {
             let (mut reads, mut agrees) = (Vec::new(), true);
             while let Some(edge) = run.edges.next().ok()? {
                 let now = self.now(edge.dep);
-                agrees &= now.is_none_or(|now| now == edge.seq || edge.bits & 4 != 0);
+                agrees &= now.is_none_or(|now| now == edge.seq || edge.has_facets());
                 reads.push((edge.dep, edge.seq, edge.facets));
             }
             if agrees {
@@ -226,6 +226,7 @@ impl Numbers<'_> {
 
     fn found(&mut self, task: u32) -> Option<Good> {
         let now = self.now(task)?;
+        // The walk notes which run it found good where that is not the first one.
         let at = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
         for _ in 0..=at {

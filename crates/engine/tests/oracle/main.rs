@@ -6,6 +6,8 @@
 //! nothing more (P3) and nothing less (P4).
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod random;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
@@ -780,68 +782,6 @@ fn damage(file: &Path, restart: Restart) {
     std::fs::write(file, bytes).unwrap();
 }
 
-fn script(below: usize) -> impl Strategy<Value = Script> {
-    let step = (prop::collection::vec(0..below, 1..4), prop::bool::weighted(0.2), any::<bool>())
-        .prop_map(|(reads, hash_only, conditional)| Step { reads, hash_only, conditional });
-    (
-        prop::collection::vec(step, 0..4),
-        prop::sample::select(vec![2, 3, 5, 1000]),
-        prop::bool::weighted(0.2),
-        prop::bool::weighted(0.7),
-        0..4u8,
-        any::<bool>(),
-        prop::bool::weighted(0.3),
-        prop::bool::weighted(0.25),
-    )
-        .prop_map(|(steps, modulus, fails, content_hash, runs, constructive, deep, only)| Script {
-            steps,
-            modulus,
-            fails,
-            content_hash,
-            runs,
-            constructive,
-            deep,
-            only,
-        })
-}
-
-fn cases() -> impl Strategy<Value = (Program, Vec<Edit>)> {
-    (1..4usize, 1..9usize).prop_flat_map(|(leaves, inner)| {
-        let scripts: Vec<_> = (0..inner).map(|at| script(leaves + at)).collect();
-        let restart = prop_oneof![
-            6 => Just(None),
-            3 => Just(Some(Restart::Clean)),
-            1 => Just(Some(Restart::Version)),
-            1 => Just(Some(Restart::Killed)),
-            1 => (any::<usize>(), 0..8u8).prop_map(|(at, bit)| Some(Restart::Damaged { at, bit })),
-            1 => any::<usize>().prop_map(|at| Some(Restart::Cut { at })),
-        ];
-        let edit = (
-            prop::collection::vec((0..leaves, 0..4u64), 0..3),
-            prop::bool::weighted(0.1),
-            prop::bool::weighted(0.2),
-            prop::bool::weighted(0.2),
-            prop::bool::weighted(0.2),
-            restart,
-            0..leaves + inner,
-            1..4usize,
-        )
-            .prop_map(|(leaves, all, scan, evict, release, restart, root, jobs)| Edit {
-                leaves,
-                all,
-                scan,
-                evict,
-                release,
-                restart,
-                root,
-                jobs,
-            });
-        let program = (prop::collection::vec(0..4u64, leaves), scripts)
-            .prop_map(|(leaves, scripts)| Program { leaves, scripts });
-        (program, prop::collection::vec(edit, 1..10))
-    })
-}
-
 fn soak() -> u32 {
     let factor: u32 = std::env::var("TAUT_SOAK").map_or(1, |factor| factor.parse().expect("a number"));
     // Each case opens files; the second oracle does the large numbers.
@@ -853,7 +793,7 @@ proptest! {
 
     #[test]
     fn outcomes_are_those_of_a_build_without_memory_and_exactly_the_predicted_tasks_run(
-        (program, edits) in cases()
+        (program, edits) in random::cases()
     ) {
         check(program, edits);
     }

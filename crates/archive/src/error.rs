@@ -1,0 +1,118 @@
+//! Why an archive cannot be read.
+
+use std::{error, fmt};
+
+/// Why an archive cannot be read, and at which of its entries.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error {
+    /// The name of the entry, as text; `None` if it is about the whole archive.
+    pub entry: Option<String>,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// What is wrong with an archive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Its content is that of none of the formats.
+    UnknownFormat,
+    /// It is truncated or damaged, or uses a feature that is not supported; the reader's words.
+    Corrupt(String),
+    /// It can only be read with a password.
+    Encrypted,
+    /// The name is absolute.
+    AbsoluteName,
+    /// The name has a component `..`.
+    Upwards,
+    /// The name is empty, or has a null character.
+    BadName,
+    /// The name has more components than the limit; the limit.
+    TooDeep(usize),
+    /// A symbolic link has no target, or one with a null character.
+    BadTarget,
+    /// The name leads through an entry that is a symbolic link or a file.
+    Below(String),
+    /// The entry is a device, fifo or socket, or of a type that is not known; the type.
+    SpecialFile(&'static str),
+    /// A hard link to a name that no entry before has, or that a directory has; the name.
+    HardLink(String),
+    /// There are more entries than the limit; the limit.
+    TooMany(u64),
+    /// The contents are larger than the limit, in bytes; the limit.
+    TooLarge(u64),
+    /// The contents are more times larger than the archive than the limit; the limit.
+    TooDense(u64),
+    /// The objects cannot be stored.
+    Store(taut_git::Error),
+}
+
+impl Error {
+    /// An error about the whole archive.
+    pub(crate) fn new(fault: Fault) -> Error {
+        Error { entry: None, fault }
+    }
+
+    /// The same error, about an entry if it is not about one already.
+    pub(crate) fn of(self, entry: &[u8]) -> Error {
+        if self.entry.is_some() { self } else { Error::at(entry, self.fault) }
+    }
+
+    /// An error about an entry.
+    pub(crate) fn at(entry: &[u8], fault: Fault) -> Error {
+        Error { entry: Some(String::from_utf8_lossy(entry).into_owned()), fault }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::UnknownFormat => f.write_str("it is in no known archive format"),
+            Fault::Corrupt(why) => write!(f, "it is truncated or corrupt: {why}"),
+            Fault::Encrypted => f.write_str("it is encrypted"),
+            Fault::AbsoluteName => f.write_str("its name is an absolute path"),
+            Fault::Upwards => f.write_str("its name leads upwards"),
+            Fault::BadName => f.write_str("its name is empty or has a null character"),
+            Fault::TooDeep(limit) => write!(f, "its name has more than {limit} components"),
+            Fault::BadTarget => {
+                f.write_str("it is a symbolic link whose target is empty or has a null character")
+            }
+            Fault::Below(above) => write!(f, "its name leads through {above:?}, which is no directory"),
+            Fault::SpecialFile(kind) => write!(f, "it is no file, directory or link, but {kind}"),
+            Fault::HardLink(target) => {
+                write!(
+                    f,
+                    "it is a hard link to {target:?}, which is no file or link before it in the archive"
+                )
+            }
+            Fault::TooMany(limit) => write!(f, "there are more than {limit} entries"),
+            Fault::TooLarge(limit) => write!(f, "the contents are larger than {limit} bytes"),
+            Fault::TooDense(limit) => {
+                write!(f, "the contents are more than {limit} times as large as the archive")
+            }
+            Fault::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.entry {
+            Some(entry) => write!(f, "entry {entry:?}: {}", self.fault),
+            None => self.fault.fmt(f),
+        }
+    }
+}
+
+impl error::Error for Error {}
+
+/// The error for a content that a sink did not take.
+pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
+    match error {
+        // It could not be read, so the archive is at fault.
+        taut_git::Error::Content { why } => Error::at(entry, Fault::Corrupt(why)),
+        error => Error::at(entry, Fault::Store(error)),
+    }
+}
+
+/// The result of reading an archive.
+pub type Result<T> = std::result::Result<T, Error>;

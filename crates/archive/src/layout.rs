@@ -1,0 +1,102 @@
+//! Entries of an archive as a tree: names, duplicates, links.
+
+use taut_digest::{Hash, ObjectType, TreeEntry};
+use taut_git::{Node, ObjectSink, PathFault, TreeBuilder};
+
+use crate::{Error, Fault, Limits, Result, Unpacked, Warning};
+
+/// The tree of the entries so far.
+pub(crate) struct Layout {
+    tree: TreeBuilder,
+    warnings: Vec<Warning>,
+    max_depth: usize,
+}
+
+impl Layout {
+    /// No entries.
+    pub(crate) fn new(limits: &Limits) -> Layout {
+        Layout { tree: TreeBuilder::new(), warnings: Vec::new(), max_depth: limits.depth }
+    }
+
+    /// A file or link with this content.
+    pub(crate) fn object(&mut self, name: &[u8], hash: Hash, object_type: ObjectType) -> Result<()> {
+        let path = self.components(name)?;
+        if path.is_empty() {
+            return Err(Error::at(name, Fault::BadName));
+        }
+        let replaced = self.tree.put(&path, TreeEntry { hash, object_type });
+        self.note(name, &path, replaced)
+    }
+
+    /// A directory.
+    pub(crate) fn directory(&mut self, name: &[u8]) -> Result<()> {
+        let path = self.components(name)?;
+        if let Some(Node::Object(TreeEntry { object_type: ObjectType::Symlink, .. })) = self.tree.get(&path) {
+            // What follows may be meant for the directory that the link leads to.
+            return Err(Error::at(name, Fault::Below(text(&path.join(&b'/')))));
+        }
+        let replaced = self.tree.directory(&path);
+        self.note(name, &path, replaced)
+    }
+
+    /// A hard link to an entry before.
+    pub(crate) fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
+        let missing = || Error::at(name, Fault::HardLink(text(target)));
+        let path = components(target, self.max_depth).map_err(|_| missing())?;
+        let Some(Node::Object(there)) = self.tree.get(&path) else { return Err(missing()) };
+        if path == self.components(name)? {
+            // A link to itself changes nothing.
+            return Ok(());
+        }
+        self.object(name, there.hash, there.object_type)
+    }
+
+    fn components<'n>(&self, name: &'n [u8]) -> Result<Vec<&'n [u8]>> {
+        components(name, self.max_depth).map_err(|fault| Error::at(name, fault))
+    }
+
+    fn note(&mut self, name: &[u8], path: &[&[u8]], replaced: taut_git::Result<Option<Node>>) -> Result<()> {
+        match replaced {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => {
+                self.warnings.push(Warning::Duplicate { name: text(&path.join(&b'/')) });
+                Ok(())
+            }
+            Err(taut_git::Error::Path { fault: PathFault::Below(_) | PathFault::BelowSubmodule, .. }) => {
+                let above = (1..path.len()).find(|&length| {
+                    matches!(self.tree.get(&path[..length]), Some(Node::Object(_) | Node::Submodule(_)))
+                });
+                let above = text(&path[..above.unwrap_or(path.len())].join(&b'/'));
+                Err(Error::at(name, Fault::Below(above)))
+            }
+            Err(taut_git::Error::Path { .. }) => Err(Error::at(name, Fault::BadName)),
+            Err(error) => Err(Error::at(name, Fault::Store(error))),
+        }
+    }
+
+    /// Writes the trees.
+    pub(crate) fn finish(self, sink: &mut dyn ObjectSink) -> Result<Unpacked> {
+        let tree = self.tree.write(sink).map_err(|error| Error::new(Fault::Store(error)))?;
+        Ok(Unpacked { tree, warnings: self.warnings })
+    }
+}
+
+/// The components of a name. `.` and empty components count for nothing.
+fn components(name: &[u8], max_depth: usize) -> std::result::Result<Vec<&[u8]>, Fault> {
+    if name.first() == Some(&b'/') {
+        return Err(Fault::AbsoluteName);
+    }
+    let mut path = Vec::new();
+    for component in name.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => return Err(Fault::Upwards),
+            _ => path.push(component),
+        }
+    }
+    if path.len() > max_depth { Err(Fault::TooDeep(max_depth)) } else { Ok(path) }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,113 @@
+//! 7z archives.
+//!
+//! Modes and links are those that the ports of 7-Zip to Unix write into the attributes. Format: `7zFormat.txt` of 7-Zip.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use sevenz_rust2::{ArchiveEntry, ArchiveReader, Password};
+use taut_digest::ObjectType;
+use taut_git::ObjectSink;
+
+use crate::{Error, Fault, Limits, Result, Unpacked, error::store, layout::Layout, limits::Budget};
+
+const MAGIC: &[u8] = b"7z\xbc\xaf\x27\x1c";
+
+/// How much memory a decoder may need, in KiB.
+const MAX_MEMORY: usize = 1 << 20;
+
+/// The largest target of a symbolic link in bytes.
+const MAX_TARGET: u64 = 1 << 16;
+
+fn corrupt(error: &io::Error) -> Error {
+    Error::new(Fault::Corrupt(error.to_string()))
+}
+
+/// Whether a content begins as a 7z archive.
+pub(crate) fn is_seven_zip(source: &mut (impl Read + Seek)) -> Result<bool> {
+    let mut start = Vec::new();
+    let read =
+        source.rewind().and_then(|()| source.by_ref().take(MAGIC.len() as u64).read_to_end(&mut start));
+    read.map_err(|error| corrupt(&error))?;
+    Ok(start == MAGIC)
+}
+
+/// Reads a 7z archive.
+pub(crate) fn read(
+    source: &mut (impl Read + Seek),
+    limits: &Limits,
+    sink: &mut dyn ObjectSink,
+) -> Result<Unpacked> {
+    let size = source.seek(SeekFrom::End(0)).map_err(|error| corrupt(&error))?;
+    source.rewind().map_err(|error| corrupt(&error))?;
+    let mut budget = Budget::new(limits, size);
+    let mut layout = Layout::new(limits);
+    let opened = ArchiveReader::new_with_memory_limit(BufReader::new(source), Password::empty(), MAX_MEMORY);
+    let mut archive = opened.map_err(|error| fault(&error))?;
+    // Errors of entries pass through the library as text only.
+    let mut failed = None;
+    let read = archive.for_each_entries(|item, content| {
+        let done = budget.entry().and_then(|()| entry(item, content, &budget, &mut layout, sink));
+        done.map(|()| true).map_err(|error| {
+            let error = budget.check().err().unwrap_or(error);
+            let text = error.to_string();
+            failed = Some(error);
+            sevenz_rust2::Error::Other(text.into())
+        })
+    });
+    match (failed, read) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(fault(&error)),
+        (None, Ok(())) => layout.finish(sink),
+    }
+}
+
+fn fault(error: &sevenz_rust2::Error) -> Error {
+    use sevenz_rust2::Error as Seven;
+
+    Error::new(match error {
+        Seven::PasswordRequired | Seven::MaybeBadPassword(_) => Fault::Encrypted,
+        Seven::UnsupportedCompressionMethod(method) if method.contains("AES") => Fault::Encrypted,
+        error => Fault::Corrupt(error.to_string()),
+    })
+}
+
+fn entry(
+    item: &ArchiveEntry,
+    content: &mut dyn Read,
+    budget: &Budget,
+    layout: &mut Layout,
+    sink: &mut dyn ObjectSink,
+) -> Result<()> {
+    let name = item.name.as_bytes();
+    // Bit 15: the upper half of the attributes is the mode that Unix has.
+    let has_mode = item.has_windows_attributes && item.windows_attributes & 0x8000 != 0;
+    let mode = if has_mode { item.windows_attributes >> 16 } else { 0 };
+    if item.is_anti_item {
+        return Err(Error::at(name, Fault::SpecialFile("an instruction to delete a file")));
+    }
+    match mode & 0o170000 {
+        _ if item.is_directory => layout.directory(name),
+        0o040000 => layout.directory(name),
+        0o120000 => {
+            let mut target = Vec::new();
+            let read = budget.count(content).take(MAX_TARGET + 1).read_to_end(&mut target);
+            read.map_err(|error| corrupt(&error).of(name))?;
+            if target.is_empty() || target.contains(&0) || target.len() as u64 > MAX_TARGET {
+                return Err(Error::at(name, Fault::BadTarget));
+            }
+            let hash = sink.blob(&target).map_err(|error| store(name, error))?;
+            layout.object(name, hash, ObjectType::Symlink)
+        }
+        0o010000 => Err(Error::at(name, Fault::SpecialFile("a fifo"))),
+        0o020000 => Err(Error::at(name, Fault::SpecialFile("a character device"))),
+        0o060000 => Err(Error::at(name, Fault::SpecialFile("a block device"))),
+        0o140000 => Err(Error::at(name, Fault::SpecialFile("a socket"))),
+        _ => {
+            let size = if item.has_stream { item.size } else { 0 };
+            let hash = sink.blob_from(size, &mut budget.count(content));
+            let hash = hash.map_err(|error| store(name, error))?;
+            let object_type = if mode & 0o111 == 0 { ObjectType::File } else { ObjectType::Executable };
+            layout.object(name, hash, object_type)
+        }
+    }
+}

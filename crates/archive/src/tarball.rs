@@ -1,0 +1,300 @@
+//! Tar archives.
+//!
+//! What an entry of a type becomes is what just-mr 1.6 makes of it (`tests/golden`): types that are not known are files,
+//! as POSIX says, volume labels and access control lists are skipped, a file whose name ends in a slash is a directory.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use taut_digest::ObjectType;
+use taut_git::ObjectSink;
+
+use crate::{
+    Error, Fault, Limits, Result, Unpacked,
+    compression::{Compression, Decompressed},
+    error::store,
+    layout::Layout,
+    limits::{Budget, Counted},
+    sparse::Sparse,
+    tar_header::{BLOCK, Extended, Header, Segment, more_gnu_segments, number},
+};
+
+/// The largest name, link target or pax header in bytes.
+const MAX_EXTENDED: u64 = 1 << 20;
+
+/// The largest number of segments of a sparse file.
+const MAX_SEGMENTS: usize = 1 << 20;
+
+/// Reads a tar archive, compressed or not.
+pub(crate) fn read(
+    source: &mut (impl Read + Seek),
+    limits: &Limits,
+    sink: &mut dyn ObjectSink,
+) -> Result<Unpacked> {
+    let size = source.seek(SeekFrom::End(0)).map_err(corrupt)?;
+    source.rewind().map_err(corrupt)?;
+    let mut start = Vec::new();
+    source.by_ref().take(BLOCK as u64).read_to_end(&mut start).map_err(corrupt)?;
+    source.rewind().map_err(corrupt)?;
+    let budget = Budget::new(limits, size);
+    let is_tar = start.first_chunk().is_some_and(|block| Header::parse(block).is_some());
+    let decompressed: Box<dyn Read + '_> = match Compression::of(&start) {
+        Some(compression) if !is_tar => Box::new(Decompressed::new(compression, source).map_err(corrupt)?),
+        _ => Box::new(source),
+    };
+    let stream = BufReader::with_capacity(1 << 16, budget.count(decompressed));
+    let layout = Layout::new(limits);
+    let mut archive = Archive { stream, budget, layout, sink, has_entries: false };
+    match archive.read_all() {
+        Ok(()) => archive.layout.finish(archive.sink),
+        // What is read after the limit was exceeded is cut off, so the first error may be another one.
+        Err(error) => Err(archive.budget.check().err().unwrap_or(error)),
+    }
+}
+
+fn corrupt(error: io::Error) -> Error {
+    Error::new(Fault::Corrupt(error.to_string()))
+}
+
+fn malformed(why: &str) -> Error {
+    Error::new(Fault::Corrupt(why.to_owned()))
+}
+
+struct Archive<'a> {
+    stream: BufReader<Counted<Box<dyn Read + 'a>>>,
+    budget: Budget,
+    layout: Layout,
+    sink: &'a mut dyn ObjectSink,
+    has_entries: bool,
+}
+
+impl Archive<'_> {
+    fn read_all(&mut self) -> Result<()> {
+        let mut extended = Extended::default();
+        loop {
+            let Some(block) = self.block()? else {
+                // The blocks of zeros at the end may be missing.
+                return if !self.has_entries {
+                    Err(Error::new(Fault::UnknownFormat))
+                } else if extended.is_pax || extended.name.is_some() || extended.link.is_some() {
+                    Err(malformed("it ends before the entry that a header announces"))
+                } else {
+                    Ok(())
+                };
+            };
+            if block == [0; BLOCK] {
+                return self.drain();
+            }
+            let Some(header) = Header::parse(&block) else {
+                let is_first = !self.has_entries && extended.name.is_none();
+                let fault = if is_first {
+                    Error::new(Fault::UnknownFormat)
+                } else {
+                    malformed("a header has a wrong checksum")
+                };
+                return Err(fault);
+            };
+            self.has_entries = true;
+            self.budget.entry()?;
+            let size = header.size().ok_or_else(|| malformed("the size of an entry is no number"))?;
+            match header.kind() {
+                b'x' | b'X' => extended.add_pax(&self.extended(size)?)?,
+                b'g' => {
+                    let mut global = Extended::default();
+                    global.add_pax(&self.extended(size)?)?;
+                    // Of the records of a global header, which are for all entries, none that are in use matter here.
+                    if global.name.is_some() || global.link.is_some() || global.size.is_some() {
+                        return Err(malformed(
+                            "a global pax header gives all entries one name, target or size",
+                        ));
+                    }
+                }
+                b'L' => extended.name = Some(until_null(self.extended(size)?)),
+                b'K' => extended.link = Some(until_null(self.extended(size)?)),
+                _ => self.entry(&header, size, std::mem::take(&mut extended))?,
+            }
+        }
+    }
+
+    /// Reads one entry.
+    fn entry(&mut self, header: &Header, size: u64, extended: Extended) -> Result<()> {
+        let is_pax = extended.is_pax;
+        let size = extended.size.unwrap_or(size);
+        let name = extended.sparse.name.clone().or(extended.name.clone()).unwrap_or_else(|| header.name());
+        let link = || extended.link.clone().unwrap_or_else(|| header.link());
+        let at = |error: Error| error.of(&name);
+        match header.kind() {
+            b'V' | b'A' => self.skip(size).map_err(at),
+            b'5' | b'D' => {
+                self.layout.directory(&name)?;
+                self.skip(size).map_err(at)
+            }
+            b'2' => {
+                let target = link();
+                if target.is_empty() || target.contains(&0) {
+                    return Err(Error::at(&name, Fault::BadTarget));
+                }
+                let hash = self.sink.blob(&target).map_err(|error| store(&name, error))?;
+                self.layout.object(&name, hash, ObjectType::Symlink)
+            }
+            // In the pax format, the content of a hard link may be repeated.
+            b'1' if !(is_pax && size > 0) => self.layout.hard_link(&name, &link()),
+            b'3' => Err(Error::at(&name, Fault::SpecialFile("a character device"))),
+            b'4' => Err(Error::at(&name, Fault::SpecialFile("a block device"))),
+            b'6' => Err(Error::at(&name, Fault::SpecialFile("a fifo"))),
+            b'0' | 0 if name.ends_with(b"/") => {
+                if size > 0 {
+                    return Err(at(malformed("it is a directory and has a content")));
+                }
+                self.layout.directory(&name)
+            }
+            _ => self.file(header, &name, size, &extended),
+        }
+    }
+
+    /// Reads an entry with content.
+    fn file(&mut self, header: &Header, name: &[u8], size: u64, extended: &Extended) -> Result<()> {
+        let at = |error: Error| error.of(name);
+        let object_type = if header.is_executable() { ObjectType::Executable } else { ObjectType::File };
+        let (mut real_size, mut map) = (extended.sparse.real_size, None);
+        if header.kind() == b'S' {
+            let (size, segments) = self.gnu_segments(header).map_err(at)?;
+            (real_size, map) = (Some(size), Some(segments));
+        } else if real_size.is_some() && !extended.sparse.is_in_content {
+            map = Some(in_pairs(&extended.sparse.numbers).ok_or_else(|| at(bad_map()))?);
+        }
+        let mut content = (&mut self.stream).take(size);
+        if real_size.is_some() && map.is_none() {
+            map = Some(segments_in_content(&mut content).map_err(at)?);
+        }
+        let hash = match (map, real_size) {
+            (Some(map), Some(real_size)) => {
+                self.budget.claim(real_size)?;
+                let sparse = Sparse::new(&mut content, map, real_size).ok_or_else(|| at(bad_map()));
+                self.sink.blob_from(real_size, &mut sparse?)
+            }
+            _ => self.sink.blob_from(size, &mut content),
+        };
+        let hash = hash.map_err(|error| store(name, error))?;
+        let left = content.limit();
+        self.skip_exactly(left).map_err(at)?;
+        self.pad(size).map_err(at)?;
+        self.layout.object(name, hash, object_type)
+    }
+
+    /// Real size and segments of a sparse file in GNU's old format.
+    fn gnu_segments(&mut self, header: &Header) -> Result<(u64, Vec<Segment>)> {
+        let (real_size, mut segments, mut has_more) = header.gnu_sparse().ok_or_else(bad_map)?;
+        while has_more {
+            let block = self.block()?.ok_or_else(bad_map)?;
+            let (more, goes_on) = more_gnu_segments(&block).ok_or_else(bad_map)?;
+            segments.extend(more);
+            has_more = goes_on;
+            if segments.len() > MAX_SEGMENTS {
+                return Err(bad_map());
+            }
+        }
+        Ok((real_size, segments))
+    }
+
+    /// The next block; `None` at the end.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.stream.read(&mut block[filled..]) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) => return Err(malformed("it ends inside a block")),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(corrupt(error)),
+            }
+        }
+        Ok(Some(block))
+    }
+
+    /// What a header is about that describes the next one.
+    fn extended(&mut self, size: u64) -> Result<Vec<u8>> {
+        if size > MAX_EXTENDED {
+            return Err(malformed("a header for a long name or for pax records is too large"));
+        }
+        let mut content = vec![0; size as usize];
+        self.stream.read_exact(&mut content).map_err(corrupt)?;
+        self.pad(size)?;
+        Ok(content)
+    }
+
+    fn skip(&mut self, size: u64) -> Result<()> {
+        self.skip_exactly(size)?;
+        self.pad(size)
+    }
+
+    /// Skips what fills the last block of a content.
+    fn pad(&mut self, size: u64) -> Result<()> {
+        self.skip_exactly(size.wrapping_neg() % BLOCK as u64)
+    }
+
+    fn skip_exactly(&mut self, size: u64) -> Result<()> {
+        let skipped = io::copy(&mut (&mut self.stream).take(size), &mut io::sink()).map_err(corrupt)?;
+        if skipped < size { Err(malformed("it ends inside an entry")) } else { Ok(()) }
+    }
+
+    /// Reads what follows the end, so that the checksum of the compression is verified. What has no entries and is not
+    /// all zeros is no tar archive.
+    fn drain(&mut self) -> Result<()> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) if !self.has_entries && buffer[..read].iter().any(|&byte| byte != 0) => {
+                    return Err(Error::new(Fault::UnknownFormat));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(corrupt(error)),
+            }
+        }
+    }
+}
+
+fn bad_map() -> Error {
+    malformed("the map of a sparse file is malformed")
+}
+
+/// Offsets and lengths.
+fn in_pairs(numbers: &[u64]) -> Option<Vec<Segment>> {
+    let (pairs, []) = numbers.as_chunks() else { return None };
+    Some(pairs.iter().map(|&[offset, length]| Segment { offset, length }).collect())
+}
+
+/// The map at the beginning of the content of a sparse file in GNU's format 1.0: lines with the number of segments, then
+/// offset and length of each, filled to a whole block.
+fn segments_in_content(content: &mut impl Read) -> Result<Vec<Segment>> {
+    let mut block = [0; BLOCK];
+    let mut position = BLOCK;
+    let mut line = Vec::new();
+    let mut next = || -> Result<u64> {
+        line.clear();
+        loop {
+            if position == BLOCK {
+                content.read_exact(&mut block).map_err(corrupt)?;
+                position = 0;
+            }
+            let byte = block[position];
+            position += 1;
+            match byte {
+                b'\n' => return number(&line).ok_or_else(bad_map),
+                _ if line.len() == 20 => return Err(bad_map()),
+                byte => line.push(byte),
+            }
+        }
+    };
+    let count = usize::try_from(next()?).ok().filter(|&count| count <= MAX_SEGMENTS).ok_or_else(bad_map)?;
+    (0..count).map(|_| Ok(Segment { offset: next()?, length: next()? })).collect()
+}
+
+/// A name that ends at the first null character.
+fn until_null(mut name: Vec<u8>) -> Vec<u8> {
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    name.truncate(length);
+    name
+}

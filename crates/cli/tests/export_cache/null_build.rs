@@ -1,0 +1,75 @@
+//! A build after no change, with hundreds of pinned repositories: it looks at the files of the main repository, and at one
+//! entry of the cache for each export target.
+
+use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::project::{Project, taut};
+
+const REPOSITORIES: usize = 200;
+
+/// How long ago a change has to be for evidence of it to be trusted.
+const MARGIN: Duration = Duration::from_millis(2_300);
+
+#[test]
+fn a_null_build_looks_at_one_entry_for_each_pinned_repository() {
+    let project = Project::new();
+    let trees: Vec<String> = (0..REPOSITORIES)
+        .map(|number| {
+            let below = if number > 0 { r#", "deps": [["@", "below", "", "e"]]"# } else { "" };
+            let targets = format!(
+                r#"{{"t": {{"type": "generic", "outs": ["o{number}"], "cmds": ["echo {number} >o{number}"]{below}}},
+                    "e": {{"type": "export", "target": "t"}}}}"#
+            );
+            let git = &project.git;
+            git.tree(&[("100644", b"TARGETS", &git.blob(targets))])
+        })
+        .collect();
+    let names: Vec<String> = (0..REPOSITORIES).map(|number| format!("r{number}")).collect();
+    let repository = |number: usize| {
+        let mut repository = json!({"workspace_root": project.root(&trees[number])});
+        if number > 0 {
+            repository["bindings"] = json!({"below": names[number - 1]});
+        }
+        repository
+    };
+    let all: Vec<(&str, Value)> =
+        (0..REPOSITORIES).map(|number| (names[number].as_str(), repository(number))).collect();
+    project.configure(&all);
+    let dirs: Vec<Value> = names.iter().map(|name| json!([["@", name, "", "e"], name])).collect();
+    let targets = json!({"all": {"type": "install", "deps": ["own"], "dirs": dirs}});
+    project.workspace.file("own", "own\n").file("TARGETS", targets.to_string());
+    thread::sleep(MARGIN);
+    project.run(&taut(), &["build", "all"]).exits(0);
+    // Entries appeared, so this is not a null build yet; nor does it run anything.
+    let second = project.run(&taut(), &["build", "all"]).exits(0);
+    assert!(second.stderr.contains("up to date (no actions, "), "{}", second.stderr);
+    // No repository is needed any more.
+    fs::rename(project.git.path(), project.workspace.beside("moved")).unwrap();
+    let calls = project.workspace.beside("calls");
+    let null = project.run(&taut().with_env("TAUT_TEST_CALLS", &calls), &["build", "all"]).exits(0);
+    assert!(null.stderr.contains("up to date (no actions, "), "{}", null.stderr);
+
+    let log = fs::read_to_string(calls).unwrap();
+    let (top, cache) = (project.workspace.root(), project.store(0, "tc"));
+    let (mut files, mut entries): (BTreeMap<&Path, usize>, BTreeMap<&Path, usize>) = Default::default();
+    for line in log.lines() {
+        let (by, rest) = line.split_once(' ').unwrap();
+        let (_, path) = rest.split_once(' ').unwrap();
+        let path = Path::new(path);
+        assert!(!path.starts_with(project.git.path()), "{line}");
+        if by == "name" && path.starts_with(&top) && path.file_name().is_some_and(|name| name != "ROOT") {
+            *files.entry(path).or_default() += 1;
+        }
+        if by == "name" && path.parent().and_then(Path::parent).and_then(Path::parent) == Some(&cache) {
+            *entries.entry(path).or_default() += 1;
+        }
+    }
+    assert_eq!(entries.len(), REPOSITORIES);
+    assert!(entries.values().all(|calls| *calls == 1), "{entries:?}");
+    files.remove(&*top);
+    let names: Vec<&str> = files.keys().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["TARGETS", "own", "repos.json"]);
+    assert!(files.values().all(|calls| *calls <= 2), "{files:?}");
+}

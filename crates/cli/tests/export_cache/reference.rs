@@ -1,0 +1,196 @@
+//! Keys, entries and messages are the reference's, byte for byte.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use serde_json::json;
+use taut_testkit::{Ran, Tool};
+
+use crate::project::{Project, files, lines_of_exports, taut};
+
+const LIB: &[(&str, &str)] = &[
+    (
+        "TARGETS",
+        r#"
+{ "base": {"type": "r", "name": ["base"], "deps": ["s"]}
+, "plain": {"type": "export", "target": "base", "flexible_config": ["A"]}
+, "over": {"type": "r", "name": ["over"], "deps": ["plain", "base", ["m", "inner"]]}
+, "over both": {"type": "export", "target": "over", "flexible_config": ["A", "B"]}
+, "fixed": {"type": "export", "target": "over", "fixed_config": {"A": {"x": [1.5, null]}}}
+, "source": {"type": "export", "target": "s"}
+, "of export": {"type": "export", "target": "fixed", "flexible_config": ["Z"]}
+, "other repository": {"type": "r", "name": ["other"], "deps": [["@", "o", "", "e"], "plain"]}
+, "through": {"type": "export", "target": "other repository", "flexible_config": ["B"]}
+}"#,
+    ),
+    ("s", "source\n"),
+    (
+        "m/TARGETS",
+        r#"
+{ "t": {"type": "r", "name": ["in \"m\""], "deps": ["s"]}
+, "inner": {"type": "export", "target": "t", "flexible_config": []}
+}"#,
+    ),
+    ("m/s", "other source\n"),
+];
+
+const OTHER: &[(&str, &str)] =
+    &[("TARGETS", r#"{"t": {"type": "r", "name": ["o"]}, "e": {"type": "export", "target": "t"}}"#)];
+
+const MAIN: &str = r#"
+{ "all":
+  { "type": "install"
+  , "dirs":
+    [ [["@", "lib", "", "over both"], "both"]
+    , [["@", "lib", "", "of export"], "of"]
+    , [["@", "lib", "", "source"], "source"]
+    , [["@", "lib", "", "through"], "through"]
+    , [["@", "same", "", "plain"], "same"]
+    , ["local", "local"]
+    ]
+  }
+, "local": {"type": "export", "target": "generated"}
+, "generated": {"type": "file_gen", "name": "local", "data": "local"}
+}"#;
+
+fn project() -> Project {
+    let project = Project::new();
+    let (lib, other) = (project.tree(LIB), project.tree(OTHER));
+    let bindings = json!({"o": "other", "self": "lib"});
+    project.configure(&[
+        ("lib", json!({"workspace_root": project.root(&lib), "bindings": bindings})),
+        // The same repository by another name, in a cycle with the first.
+        ("same", json!({"workspace_root": project.root(&lib), "bindings": {"o": "other", "self": "lib"}})),
+        ("other", json!({"workspace_root": project.root(&other)})),
+    ]);
+    project.workspace.file("TARGETS", MAIN);
+    project
+}
+
+/// What scripts can see of a call, as far as the reference has it in the same order each time.
+fn report(out: &mut String, words: &[&str], ran: &Ran) {
+    writeln!(out, "=== {}: {}", words.join(" "), ran.code).unwrap();
+    lines_of_exports(ran).iter().for_each(|line| writeln!(out, "{line}").unwrap());
+    let marks = [
+        "Export targets found",
+        "Discovered",
+        "Processed",
+        "Backing up",
+        "Target-level",
+        "target-level",
+        "        ",
+    ];
+    for line in ran.stderr.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))) {
+        // The reference colours what it says before it has read all options.
+        let plain = line.split('\u{1b}').map(|part| match part.split_once('m') {
+            Some((code, rest)) if code.starts_with('[') => rest,
+            _ => part,
+        });
+        writeln!(out, "{}", plain.collect::<String>()).unwrap();
+    }
+    out.push_str(&ran.stdout);
+}
+
+/// How long the text of an entry is at most that the transcript has.
+const MAX_SHOWN_BYTES: usize = 6000;
+
+/// The target-level cache, with the texts of keys and entries.
+fn contents(project: &Project) -> String {
+    let mut entries = Vec::new();
+    let top = project.store(0, "tc");
+    files(&top, &mut |path| {
+        let name = path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
+        entries.push((name, path.to_owned()));
+    });
+    entries.sort();
+    let object =
+        |hash: &str| fs::read_to_string(project.store(0, "casf").join(&hash[..2]).join(&hash[2..])).unwrap();
+    let mut out = String::new();
+    for (name, path) in entries {
+        let (shard, key) = name.split_once('/').unwrap();
+        let entry = fs::read_to_string(path).unwrap();
+        let mut texts = vec![object(shard), object(&key.replace('/', ""))];
+        // The hash is enough to compare long ones.
+        texts.extend(Some(object(&entry[1..41])).filter(|text| text.len() < MAX_SHOWN_BYTES));
+        writeln!(out, "--- {name}: {entry}\n{}", texts.join("\n")).unwrap();
+    }
+    out
+}
+
+fn transcript(tool: &Tool) -> String {
+    let mut out = String::new();
+    let calls = |project: &Project, out: &mut String, calls: &[&[&str]]| {
+        for words in calls {
+            let all = [words, &["--log-limit", "4", "--plain-log", "all"][..]].concat();
+            report(out, words, &project.run(tool, &all));
+        }
+    };
+    let configured = ["-D", r#"{"A": "x86", "Z": [1, 2]}"#];
+    let [build, analyse] = ["build", "analyse"].map(|command| [&[command], &configured[..]].concat());
+    let first = project();
+    calls(
+        &first,
+        &mut out,
+        &[&analyse, &build, &build, &analyse, &["build"], &["build", "-D", r#"{"Q": 1}"#]],
+    );
+    out.push_str(&contents(&first));
+    let dumps =
+        ["--dump-export-targets", "--dump-targets", "--dump-targets-graph", "--dump-graph", "--dump-result"];
+    for dump in dumps {
+        let ran = first.run(tool, &["analyse", dump, "dump", "--log-limit", "0", "all"]);
+        writeln!(out, "=== {dump}: {}", ran.code).unwrap();
+        out.push_str(&fs::read_to_string(first.workspace.root().join("dump")).unwrap());
+        out.push('\n');
+    }
+    // Where actions run is part of what an entry is found by.
+    let properties = ["--remote-execution-property", "os:b", "--remote-execution-property", "os:c:d"];
+    let with_properties = [&["build"], &properties[..]].concat();
+    calls(&first, &mut out, &[&with_properties, &with_properties, &[&["analyse"], &properties[..]].concat()]);
+    let shards = fs::read_dir(first.store(0, "tc")).unwrap().map(|shard| shard.unwrap().file_name());
+    let mut shards: Vec<String> = shards.map(|shard| shard.into_string().unwrap()).collect();
+    shards.sort();
+    writeln!(out, "=== shards: {}", shards.join(", ")).unwrap();
+    for strategy in ["disable", "split", "sync", "other", ""] {
+        let other = project();
+        let words = ["build", "--target-cache-write-strategy", strategy];
+        calls(&other, &mut out, &[&words, &words]);
+    }
+    let other = project();
+    calls(&other, &mut out, &[&["rebuild"], &["rebuild"]]);
+    out
+}
+
+/// `transcript.txt` has the answers of the reference, version 1.6.5. With `TAUT_REFERENCE` it is compared with that, and
+/// with `TAUT_RECORD` written.
+#[test]
+fn keys_entries_and_messages_are_those_of_the_reference() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export_cache/transcript.txt");
+    if let Some(reference) = Tool::reference() {
+        let theirs = transcript(&reference);
+        if std::env::var_os("TAUT_RECORD").is_some() {
+            fs::write(&file, &theirs).unwrap();
+        }
+        assert!(theirs == fs::read_to_string(&file).unwrap(), "the reference answers otherwise:\n{theirs}");
+    }
+    let (ours, theirs) = (transcript(&taut().called("just")), fs::read_to_string(&file).unwrap());
+    if let Some(at) = ours.lines().zip(theirs.lines()).position(|(ours, theirs)| ours != theirs) {
+        let part =
+            |text: &str| text.lines().skip(at.saturating_sub(8)).take(12).collect::<Vec<_>>().join("\n");
+        panic!("line {}: taut has\n{}\n\nthe reference\n{}", at + 1, part(&ours), part(&theirs));
+    }
+    assert_eq!(ours, theirs);
+}
+
+/// A build root that one tool filled is used by the other. Needs the reference (`TAUT_REFERENCE`).
+#[test]
+fn an_entry_that_one_tool_wrote_is_a_hit_for_the_other() {
+    let Some(reference) = Tool::reference() else { return };
+    let just = taut().called("just");
+    for (first, second) in [(&reference, &just), (&just, &reference)] {
+        let project = project();
+        let words = ["build", "--log-limit", "4", "--plain-log", "all"];
+        project.run(first, &words).exits(0);
+        let again = project.run(second, &words).exits(0);
+        assert!(again.stderr.contains("5 cached, 0 uncached, 1 not eligible"), "{}", again.stderr);
+        assert!(again.stderr.contains("Processed 0 actions"), "{}", again.stderr);
+    }
+}

@@ -1,0 +1,170 @@
+//! Results of export targets that are added to the target-level cache.
+//!
+//! That is done when a build is complete and its results are delivered, each after those that it implies: the engine has all
+//! that is in them by then, so nothing is built for it. An entry that is added is another result of its lookup, so the next
+//! build takes the target from the cache.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+    sync::{Arc, PoisonError},
+};
+
+use taut_analysis::{
+    AnalysedTarget, CacheEntryRule, CacheKey, ConfiguredTarget, Export, RepositoryKeyRule, RepositoryName,
+    TargetRule, entry_text, key_text,
+};
+use taut_digest::Hash;
+use taut_exec::{ArtifactKey, ArtifactRule};
+use taut_value::{Artifact, EntityName};
+
+use crate::{Analysed, EntryProblem, Session};
+
+/// What was added to the target-level cache.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Added {
+    /// How many results of export targets were to be added.
+    pub targets: usize,
+    /// Those that could not be, and why.
+    pub problems: Vec<EntryProblem>,
+}
+
+/// An export target that is to be added.
+struct Addition {
+    key: CacheKey,
+    name: ConfiguredTarget,
+    analysed: Arc<AnalysedTarget>,
+    implied: Rc<BTreeSet<Hash>>,
+}
+
+impl Session {
+    /// The entries of the target-level cache that could not be used in this build; returned once.
+    pub fn take_entry_problems(&self) -> Vec<EntryProblem> {
+        self.exports.take_problems()
+    }
+
+    /// Removes the entries of export targets of which objects are lost, so that these are analysed and built again.
+    /// Returns whether there was any.
+    pub(crate) fn remove_incomplete_entries(&self, analysed: &Analysed) -> bool {
+        let cached = analysed.exports.list().into_iter().filter_map(|(_, export)| match export {
+            Export::Cached(key, _) => Some(key),
+            _ => None,
+        });
+        self.exports.remove_incomplete(cached)
+    }
+
+    /// Adds the results of those export targets to the target-level cache that can be cached and are not; all that a
+    /// request wants is built by now.
+    pub fn cache_exports(&self, analysed: &Analysed) -> Added {
+        let mut added = Added::default();
+        if !self.writes_exports || !self.exports.is_there() || analysed.exports.uncached == 0 {
+            return added;
+        }
+        // Whether entries are there that were implied so far.
+        let mut are_there: HashMap<Hash, bool> = HashMap::new();
+        for mut addition in self.additions(analysed) {
+            added.targets += 1;
+            let own = addition.key.0.hash;
+            // An entry that was lost below one that is there is not analysed again for this: it is not implied, either.
+            let mut is_there = |key: &Hash| *are_there.entry(*key).or_insert_with(|| self.exports.has(key));
+            Rc::make_mut(&mut addition.implied).retain(|key| *key == own || is_there(key));
+            let result = self.add(&addition);
+            are_there.insert(own, result.is_ok());
+            match result {
+                Ok(()) => self.new_entries.lock().unwrap_or_else(PoisonError::into_inner).push(addition.key),
+                Err(why) => added.problems.push(EntryProblem { key: addition.key, why }),
+            }
+        }
+        added
+    }
+
+    fn add(&self, addition: &Addition) -> Result<(), String> {
+        let Addition { key, name, analysed, implied } = addition;
+        let known = |artifact: &Artifact| match artifact {
+            Artifact::Known(info) => Some(*info),
+            other => {
+                let built = self.build.get::<ArtifactRule>(ArtifactKey(other.clone())).ok()?;
+                (!built.failed).then_some(built.info)
+            }
+        };
+        let text = entry_text(&analysed.result, implied, &known);
+        let text = text.ok_or_else(|| "an artifact of it is not built".to_owned())?;
+        let EntityName::Named(named) = &name.name else { return Err("it has no name".to_owned()) };
+        let repository = RepositoryName(named.repository.clone());
+        let repository = self.build.get::<RepositoryKeyRule>(repository).ok().flatten();
+        let key_text = repository.and_then(|repository| key_text(&repository, named, &name.config));
+        let function = self.execution.store.hash_function();
+        let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
+        let key_text = key_text.ok_or_else(|| "its key has changed meanwhile".to_owned())?;
+        self.exports.add(&key_text, &text).map_err(|error| error.to_string())
+    }
+
+    /// The export targets that are to be added, each after those below it, with the keys of these.
+    fn additions(&self, analysed: &Analysed) -> Vec<Addition> {
+        enum Step {
+            Open(ConfiguredTarget),
+            Close(ConfiguredTarget, Arc<AnalysedTarget>),
+        }
+        let exports = analysed.exports.list().into_iter();
+        let uncached = exports.filter(|(_, export)| matches!(export, Export::Uncached(_)));
+        let mut steps: Vec<Step> = uncached.map(|(target, _)| Step::Open(target)).collect();
+        steps.reverse();
+        let nothing: Rc<BTreeSet<Hash>> = Rc::default();
+        // What changes inside a key are hashes that were not computed yet.
+        #[allow(clippy::mutable_key_type)]
+        let mut implied: HashMap<ConfiguredTarget, Rc<BTreeSet<Hash>>> = HashMap::new();
+        let (mut additions, mut keys) = (Vec::new(), BTreeSet::new());
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Open(target) if implied.contains_key(&target) => {}
+                Step::Open(target) => {
+                    // All are settled by now.
+                    let Ok(analysed) = self.build.get::<TargetRule>(target.clone()) else { continue };
+                    implied.insert(target.clone(), nothing.clone());
+                    let below: Vec<Step> = analysed.dependencies.iter().cloned().map(Step::Open).collect();
+                    steps.push(Step::Close(target, analysed));
+                    steps.extend(below);
+                }
+                Step::Close(target, analysed) => {
+                    let below = analysed.dependencies.iter().filter_map(|dependency| implied.get(dependency));
+                    let mut all = joined(below, &nothing);
+                    match &analysed.export {
+                        Some(Export::Uncached(key)) => {
+                            Rc::make_mut(&mut all).insert(key.0.hash);
+                            if keys.insert(*key) {
+                                let config = target.config.prune(&analysed.vars);
+                                let name = ConfiguredTarget { name: target.name.clone(), config };
+                                let (key, implied) = (*key, all.clone());
+                                additions.push(Addition { key, name, analysed: analysed.clone(), implied });
+                            }
+                        }
+                        Some(Export::Cached(key, _)) => {
+                            if let Ok(Some(entry)) = self.build.get::<CacheEntryRule>(*key) {
+                                all = Rc::new(entry.target.implied.clone());
+                            }
+                        }
+                        Some(Export::NotEligible) | None => {}
+                    }
+                    implied.insert(target, all);
+                }
+            }
+        }
+        additions
+    }
+}
+
+/// The union of some sets; the same set where all are equal to it.
+fn joined<'s>(
+    sets: impl Iterator<Item = &'s Rc<BTreeSet<Hash>>>,
+    nothing: &Rc<BTreeSet<Hash>>,
+) -> Rc<BTreeSet<Hash>> {
+    let mut all = nothing.clone();
+    for set in sets.filter(|set| !set.is_empty()) {
+        if all.is_empty() {
+            all = set.clone();
+        } else if !Rc::ptr_eq(&all, set) && !set.is_subset(&all) {
+            Rc::make_mut(&mut all).extend(set.iter().copied());
+        }
+    }
+    all
+}

@@ -1,0 +1,245 @@
+//! One attempt to download from one URL.
+//!
+//! What came before a connection was cut is kept, and the next request asks for the rest, if the server can do that (RFC 9110, sections 13.1.5 and 14: `Accept-Ranges`, `Range`, `If-Range`). The content may have changed in
+//! between without the server saying so; then the hashes differ, and the download begins anew once.
+
+use std::{
+    fs,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use taut_sys::{Dir, FileKind, Named};
+
+use crate::{
+    Cause, Client, Download, Expected, Progress, Update,
+    download::TemporaryFile,
+    url::{Place, place},
+};
+
+/// How often a transfer is resumed in one attempt, if more came each time.
+const MAX_RESUMES: u32 = 50;
+
+/// A download from one URL, with what earlier attempts left.
+pub(crate) struct Transfer<'r, 'd> {
+    client: &'r Client,
+    url: &'r str,
+    expected: &'r Expected,
+    directory: &'d Dir,
+    file: Option<TemporaryFile<'d>>,
+    /// How many bytes are in the file.
+    bytes: u64,
+    /// What identifies the content on the server: an entity tag or a date, for `If-Range`. Only with it can a transfer be
+    /// resumed.
+    validator: Option<String>,
+    was_resumed: bool,
+}
+
+impl<'r, 'd> Transfer<'r, 'd> {
+    pub(crate) fn new(
+        client: &'r Client,
+        url: &'r str,
+        expected: &'r Expected,
+        directory: &'d Dir,
+    ) -> Transfer<'r, 'd> {
+        Transfer {
+            client,
+            url,
+            expected,
+            directory,
+            file: None,
+            bytes: 0,
+            validator: None,
+            was_resumed: false,
+        }
+    }
+
+    /// Downloads and verifies.
+    pub(crate) fn attempt(&mut self, progress: &dyn Progress) -> Result<Download<'d>, Cause> {
+        let place = place(self.url)?;
+        loop {
+            match &place {
+                Place::File(path) => self.copy(path, progress)?,
+                Place::Http => self.transfer_and_resume(progress)?,
+            }
+            let mut temporary = self.file.take().expect("a transfer makes it");
+            let size = std::mem::take(&mut self.bytes);
+            self.validator = None;
+            match self.expected.verify(&mut temporary.file, size) {
+                Ok(blob) => return Ok(Download { temporary, size, blob, url: self.url.to_owned() }),
+                Err(Cause::Mismatch { .. }) if std::mem::take(&mut self.was_resumed) => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+    }
+
+    /// Transfers, and resumes as long as each connection brings something.
+    fn transfer_and_resume(&mut self, progress: &dyn Progress) -> Result<(), Cause> {
+        let mut resumes = 0;
+        loop {
+            let before = self.bytes;
+            match self.transfer(progress) {
+                Err(Cause::Cut { .. })
+                    if self.bytes > before && self.validator.is_some() && resumes < MAX_RESUMES =>
+                {
+                    resumes += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// One request, with what its answer brings.
+    fn transfer(&mut self, progress: &dyn Progress) -> Result<(), Cause> {
+        let validator = self.validator.take().filter(|_| self.bytes > 0);
+        let mut request = self.client.agent.get(self.url);
+        if let Some(validator) = &validator {
+            request = request.header("range", format!("bytes={}-", self.bytes)).header("if-range", validator);
+        }
+        let response = request.call().map_err(|error| no_answer(&error))?;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        match response.status().as_u16() {
+            200 => self.bytes = 0,
+            206 if validator.is_some() => {
+                let first = header("content-range").and_then(first_byte);
+                if first != Some(self.bytes) {
+                    self.bytes = 0;
+                    return Err(Cause::Protocol(
+                        "the server sent another part than it was asked for".to_owned(),
+                    ));
+                }
+                self.was_resumed = true;
+            }
+            // The file on the server is shorter than what was received, so that was not its beginning.
+            416 if validator.is_some() => {
+                self.bytes = 0;
+                return self.transfer(progress);
+            }
+            status => return Err(Cause::Status(status)),
+        }
+        let accepts_ranges = self.bytes > 0 || header("accept-ranges") == Some("bytes");
+        // A weak tag may be that of a content with other bytes.
+        let tag = header("etag").filter(|tag| !tag.starts_with("W/"));
+        self.validator =
+            tag.or_else(|| header("last-modified")).filter(|_| accepts_ranges).map(str::to_owned);
+        let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
+        let total = length.map(|length| self.bytes.saturating_add(length));
+        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let received = self.receive(&mut body, total, progress);
+        received.map_err(|error| match error {
+            Failed::Read(error) => Cause::Cut { bytes: self.bytes, total, why: error.to_string() },
+            Failed::Other(cause) => cause,
+        })
+    }
+
+    /// Copies a local file.
+    fn copy(&mut self, path: &Path, progress: &dyn Progress) -> Result<(), Cause> {
+        let file_error = |error: taut_sys::Error| Cause::File(error.to_string());
+        if Named::stat(path).map_err(file_error)?.kind != FileKind::File {
+            return Err(Cause::File(format!("{} is no file", path.display())));
+        }
+        let named = Named::of_user(path).map_err(file_error)?;
+        let mut source = named.at().open_followed().map_err(file_error)?;
+        let total = source.stat().map_err(file_error)?.size();
+        let mut source = ReadOpen(&mut source);
+        self.bytes = 0;
+        self.receive(&mut source, Some(total), progress).map_err(|error| match error {
+            Failed::Read(error) => Cause::File(error.to_string()),
+            Failed::Other(cause) => cause,
+        })
+    }
+
+    /// Appends a stream to what is there.
+    fn receive(
+        &mut self,
+        source: &mut dyn Read,
+        total: Option<u64>,
+        progress: &dyn Progress,
+    ) -> Result<(), Failed> {
+        let limit = self.client.options.max_size;
+        if total.is_some_and(|total| total > limit) {
+            return Err(Failed::Other(Cause::TooLarge(limit)));
+        }
+        let temporary = match &mut self.file {
+            Some(temporary) => temporary,
+            None => self.file.insert(TemporaryFile::create(self.directory).map_err(Failed::Other)?),
+        };
+        let written =
+            |error: io::Error| Failed::Other(Cause::File(format!("cannot write the download: {error}")));
+        cut(&mut temporary.file, self.bytes).map_err(written)?;
+        let update = |bytes| progress.update(Update { url: self.url, bytes, total });
+        update(self.bytes);
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            if progress.is_cancelled() {
+                return Err(Failed::Other(Cause::Cancelled));
+            }
+            let read = match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failed::Read(error)),
+            };
+            temporary.file.write_all(&buffer[..read]).map_err(written)?;
+            self.bytes += read as u64;
+            if self.bytes > limit {
+                return Err(Failed::Other(Cause::TooLarge(limit)));
+            }
+            update(self.bytes);
+        }
+        match total {
+            Some(total) if self.bytes < total => {
+                Err(Failed::Read(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a stream could not be stored.
+enum Failed {
+    Read(io::Error),
+    Other(Cause),
+}
+
+/// An open file of the file layer as a stream.
+struct ReadOpen<'f, 'd>(&'f mut taut_sys::File<'d>);
+
+impl Read for ReadOpen<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_some(buffer).map_err(io::Error::other)
+    }
+}
+
+/// Leaves so many bytes in a file, and sets the position behind them.
+fn cut(file: &mut fs::File, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)?;
+    file.seek(SeekFrom::Start(bytes)).map(drop)
+}
+
+/// The number of the first byte in a `Content-Range`.
+fn first_byte(range: &str) -> Option<u64> {
+    range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+}
+
+/// Why there was no answer to a request.
+fn no_answer(error: &ureq::Error) -> Cause {
+    use ureq::Error;
+
+    let text = error.to_string();
+    match error {
+        Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => Cause::Url(text),
+        Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => Cause::Tls(text),
+        // The library reports failures of TLS as failures of the connection below.
+        Error::Io(inner) if inner.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            Cause::Tls(text)
+        }
+        Error::Io(_)
+        | Error::Timeout(_)
+        | Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::BodyStalled
+        | Error::ConnectProxyFailed(_) => Cause::Connection(text),
+        _ => Cause::Protocol(text),
+    }
+}

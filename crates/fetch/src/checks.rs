@@ -1,0 +1,77 @@
+//! The hashes that a content must have.
+
+use std::{
+    fs,
+    io::{Read, Seek},
+};
+
+use sha2::{Digest, Sha256, Sha512};
+use taut_digest::{Hash, HashFunction};
+
+use crate::Cause;
+
+/// The hashes that a content must have; those that are absent are not checked.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Expected {
+    /// Its id as a git blob: `content` of a description.
+    pub blob: Option<Hash>,
+    /// Its SHA-256, in hexadecimal of either case.
+    pub sha256: Option<String>,
+    /// Its SHA-512, in hexadecimal of either case.
+    pub sha512: Option<String>,
+}
+
+impl Expected {
+    /// Reads a file from its beginning, and compares its hashes. Returns its id as a git blob.
+    pub(crate) fn verify(&self, file: &mut fs::File, size: u64) -> Result<Hash, Cause> {
+        let failed = |error: std::io::Error| Cause::File(format!("cannot read the download: {error}"));
+        file.rewind().map_err(failed)?;
+        let mut blob = HashFunction::GitSha1.blob_hasher(size);
+        let mut sha256 = self.sha256.as_ref().map(|expected| (Sha256::new(), expected));
+        let mut sha512 = self.sha512.as_ref().map(|expected| (Sha512::new(), expected));
+        let mut buffer = vec![0; 1 << 17];
+        loop {
+            let read = match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            blob.update(&buffer[..read]);
+            if let Some((hasher, _)) = &mut sha256 {
+                hasher.update(&buffer[..read]);
+            }
+            if let Some((hasher, _)) = &mut sha512 {
+                hasher.update(&buffer[..read]);
+            }
+        }
+        file.rewind().map_err(failed)?;
+        let blob = blob.finish();
+        if let Some(expected) = self.blob {
+            compare("git blob id", &expected.to_hex(), blob.to_hex())?;
+        }
+        if let Some((hasher, expected)) = sha256 {
+            compare("SHA-256", expected, hex(&hasher.finalize()))?;
+        }
+        if let Some((hasher, expected)) = sha512 {
+            compare("SHA-512", expected, hex(&hasher.finalize()))?;
+        }
+        Ok(blob)
+    }
+}
+
+fn compare(hash: &'static str, expected: &str, actual: String) -> Result<(), Cause> {
+    if expected.eq_ignore_ascii_case(&actual) {
+        return Ok(());
+    }
+    Err(Cause::Mismatch { hash, expected: expected.to_owned(), actual })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,157 @@
+//! Why something could not be fetched: each URL that was tried, with its cause.
+
+use std::{error, fmt};
+
+/// Nothing could be fetched from any URL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Error {
+    /// What was tried, in this order; repeated attempts at a URL are one.
+    pub tried: Vec<Tried>,
+}
+
+/// A URL that was tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tried {
+    /// The URL, without a password that it may have.
+    pub url: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub cause: Cause,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The URL is malformed, or of a scheme that is not supported.
+    Url(String),
+    /// The server cannot be reached; the library's words.
+    Connection(String),
+    /// The server has no certificate that is trusted, or does not speak TLS; the library's words.
+    Tls(String),
+    /// The server does not speak HTTP, or redirects without end; the library's words.
+    Protocol(String),
+    /// The server answered with this status.
+    Status(u16),
+    /// The connection was cut, or the server sent nothing for too long.
+    Cut {
+        /// How many bytes had come.
+        bytes: u64,
+        /// How many there should have been, if the server announced it.
+        total: Option<u64>,
+        /// The library's words.
+        why: String,
+    },
+    /// The content is larger than the limit in bytes.
+    TooLarge(u64),
+    /// The content has another hash.
+    Mismatch {
+        /// Which hash.
+        hash: &'static str,
+        /// What it should be, in hexadecimal.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
+    /// A local file cannot be read or written; the system's words.
+    File(String),
+    /// `git` or another command failed; what it printed.
+    Command(String),
+    /// What was fetched does not contain the commit or tree that was asked for.
+    NotContained(String),
+    /// The repository that is written to cannot be read or written.
+    Repository(taut_git::Error),
+    /// The fetch is no longer wanted.
+    Cancelled,
+}
+
+impl Cause {
+    /// Whether another attempt at the same URL may succeed.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Cause::Connection(_) | Cause::Cut { .. } => true,
+            // Request timeout, too many requests, and failures of servers or gateways.
+            Cause::Status(status) => matches!(status, 408 | 429 | 500 | 502..=504),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing else needs to be tried, since it would fail in the same way.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Cause::Cancelled | Cause::Repository(_))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Url(why)
+            | Cause::Connection(why)
+            | Cause::Tls(why)
+            | Cause::Protocol(why)
+            | Cause::File(why)
+            | Cause::Command(why) => f.write_str(why),
+            Cause::Status(status) => {
+                write!(f, "the server answered {status}")?;
+                match reason(*status) {
+                    Some(reason) => write!(f, " ({reason})"),
+                    None => Ok(()),
+                }
+            }
+            Cause::Cut { bytes, total: Some(total), why } => {
+                write!(f, "the transfer was cut after {bytes} of {total} bytes: {why}")
+            }
+            Cause::Cut { bytes, total: None, why } => {
+                write!(f, "the transfer was cut after {bytes} bytes: {why}")
+            }
+            Cause::TooLarge(limit) => write!(f, "it is larger than {limit} bytes"),
+            Cause::Mismatch { hash, expected, actual } => {
+                write!(f, "its {hash} is {actual}, not {expected}")
+            }
+            Cause::NotContained(what) => write!(f, "it does not contain {what}"),
+            Cause::Repository(error) => error.fmt(f),
+            Cause::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// The words for statuses that users meet.
+fn reason(status: u16) -> Option<&'static str> {
+    Some(match status {
+        401 => "authentication is needed",
+        403 => "forbidden",
+        404 => "not found",
+        407 => "the proxy wants authentication",
+        408 => "request timeout",
+        410 => "gone",
+        429 => "too many requests",
+        500 => "internal server error",
+        502 => "bad gateway",
+        503 => "service unavailable",
+        504 => "gateway timeout",
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tried.is_empty() {
+            return f.write_str("there is no URL to fetch from");
+        }
+        for (index, tried) in self.tried.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}: {}", tried.url, tried.cause)?;
+            if tried.attempts > 1 {
+                write!(f, " ({} attempts)", tried.attempts)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl error::Error for Error {}
+
+/// The result of a fetch.
+pub type Result<T> = std::result::Result<T, Error>;

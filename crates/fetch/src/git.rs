@@ -1,0 +1,88 @@
+//! Commits and trees that programs make: `git`, and commands of the description.
+
+mod commit;
+mod made_tree;
+mod run;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use taut_digest::Hash;
+use taut_git::Writer;
+use taut_sys::{Dir, process::Processes};
+
+use crate::{Progress, Result};
+
+/// How `git` and other commands are run.
+#[derive(Clone)]
+pub struct Programs {
+    /// Starts the processes, and ends them with this call.
+    pub processes: Processes,
+    /// The program `git`: a path, or a name that is searched in the `PATH` of `environment`.
+    pub git: PathBuf,
+    /// The whole environment of the commands, but for what this crate sets so that `git` neither asks questions nor reads
+    /// the configuration of another repository. From the caller's environment it has what the description inherits, and
+    /// at least `PATH`.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How long a transfer by `git` may print no progress.
+    pub stall_timeout: Duration,
+}
+
+/// The commit to fetch.
+#[derive(Clone, Debug)]
+pub struct CommitRequest<'r> {
+    /// Where it may be, the best place first: URLs and paths as `git fetch` accepts them.
+    pub urls: &'r [String],
+    /// Its id.
+    pub commit: Hash,
+    /// The branch that has it, for servers that do not send commits by their ids.
+    pub branch: Option<&'r str>,
+}
+
+/// A commit that is in the repository, with its whole tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetched {
+    /// The id of its tree.
+    pub tree: Hash,
+    /// Where it was fetched from.
+    pub url: String,
+}
+
+/// Fetches a commit with its tree, but without the commits before it if the server allows that, into a repository, and
+/// protects it there from `git gc`. `scratch` is a directory on the same file system, in which a temporary repository is
+/// made. What is fetched is moved from there only when it is complete and has the right ids.
+///
+/// # Errors
+/// No URL has it.
+pub fn fetch(
+    programs: &Programs,
+    request: &CommitRequest<'_>,
+    into: &Writer,
+    scratch: &Dir,
+    progress: &dyn Progress,
+) -> Result<Fetched> {
+    commit::fetch(programs, request, into, scratch, progress)
+}
+
+/// A command that makes a tree.
+#[derive(Clone, Debug)]
+pub struct TreeCommand<'r> {
+    /// The argument vector with the launcher in front. The program is a path, or a name that is searched in `PATH`.
+    pub command: &'r [OsString],
+    /// The id of the tree.
+    pub tree: Hash,
+}
+
+/// Runs a command in an empty directory below `scratch`, and stores the tree if that directory, or one anywhere below, is
+/// it. It is protected from `git gc`.
+///
+/// # Errors
+/// The command fails, or does not make the tree; [`crate::Tried::url`] is the command then.
+pub fn tree_of_command(
+    programs: &Programs,
+    request: &TreeCommand<'_>,
+    into: &Writer,
+    scratch: &Dir,
+    progress: &dyn Progress,
+) -> Result<()> {
+    made_tree::run(programs, request, into, scratch, progress)
+}

@@ -1,0 +1,66 @@
+//! Trees that a command makes in an empty directory.
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+
+use taut_git::{HashOnly, Kind, ObjectSink, SpecialFiles, TreeBuilder, Writer, import};
+use taut_sys::{Dir, Links};
+
+use super::{
+    Programs, TreeCommand,
+    run::{Scratch, Watch, run as run_command, scratch_name},
+};
+use crate::{Cause, Error, Progress, Result, Tried};
+
+/// See [`super::tree_of_command`].
+pub(super) fn run(
+    programs: &Programs,
+    request: &TreeCommand<'_>,
+    into: &Writer,
+    scratch: &Dir,
+    progress: &dyn Progress,
+) -> Result<()> {
+    make_and_store(programs, request, into, scratch, progress).map_err(|cause| {
+        let words: Vec<_> = request.command.iter().map(|word| word.to_string_lossy()).collect();
+        Error { tried: vec![Tried { url: words.join(" "), attempts: 1, cause }] }
+    })
+}
+
+fn make_and_store(
+    programs: &Programs,
+    request: &TreeCommand<'_>,
+    into: &Writer,
+    scratch: &Dir,
+    progress: &dyn Progress,
+) -> std::result::Result<(), Cause> {
+    let name = scratch_name();
+    let temporary = Scratch::make(scratch.at(&name))?;
+    let watch = Watch { progress, line: &|_| {}, stall: None };
+    run_command(programs, request.command, &[], &temporary.dir, &watch)?;
+    // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
+    let all = import_all(&temporary.dir, &mut HashOnly)?;
+    let Some(path) = all.find(&request.tree).map_err(Cause::Repository)? else {
+        return Err(Cause::NotContained(format!(
+            "tree {}: neither the directory in which the command ran nor one below is it",
+            request.tree.to_hex()
+        )));
+    };
+    let path: PathBuf = path.iter().map(|component| OsStr::from_bytes(component)).collect();
+    let directory = if path.as_os_str().is_empty() {
+        temporary.dir.try_clone()
+    } else {
+        temporary.dir.sub(&path, Links::Refused)
+    };
+    let directory = directory.map_err(|error| Cause::File(error.to_string()))?;
+    let mut batch = into.batch();
+    let tree = import_all(&directory, &mut batch)?.write(&mut batch).map_err(Cause::Repository)?;
+    if tree != request.tree {
+        return Err(Cause::NotContained(format!("tree {} any more", request.tree.to_hex())));
+    }
+    batch.finish().map_err(Cause::Repository)?;
+    into.keep(Kind::Tree, &tree).map_err(Cause::Repository)
+}
+
+/// All below a directory; `git` repositories are like anything else here.
+fn import_all(top: &Dir, sink: &mut dyn ObjectSink) -> std::result::Result<TreeBuilder, Cause> {
+    import(top, SpecialFiles::Refuse, &|_| true, sink).map_err(Cause::Repository)
+}

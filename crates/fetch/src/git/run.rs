@@ -1,0 +1,239 @@
+//! A command in a directory, with what it prints.
+
+use std::{
+    ffi::{OsStr, OsString},
+    future::Future,
+    io::{self, Read},
+    os::{fd::AsFd, unix::ffi::OsStrExt},
+    path::PathBuf,
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::Thread,
+    time::{Duration, Instant},
+};
+
+use taut_sys::{
+    At, Dir, Identity, is_program,
+    process::{Command, Exit, Status, Streams},
+};
+
+use super::Programs;
+use crate::{Cause, Progress};
+
+/// How many bytes of what a command prints are kept for messages: the last ones.
+const MAX_KEPT: usize = 16 << 10;
+
+/// How often a fetch is asked whether it is still wanted.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Numbers the scratch directories of this process.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A directory that is removed with all below it when it is dropped.
+pub(super) struct Scratch<'d> {
+    at: At<'d>,
+    identity: Identity,
+    pub(super) dir: Dir,
+}
+
+/// The name of a new scratch directory.
+pub(super) fn scratch_name() -> OsString {
+    format!("fetch-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed)).into()
+}
+
+impl<'d> Scratch<'d> {
+    /// Makes an empty directory that no other user can read. What a process with the same number left is removed.
+    pub(super) fn make(at: At<'d>) -> Result<Scratch<'d>, Cause> {
+        let made = at.remove_all().and_then(|()| at.make_private_dir());
+        let made = made.and_then(|dir| Ok(Scratch { at, identity: dir.identity()?, dir }));
+        made.map_err(|error| Cause::File(error.to_string()))
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed is in the directory for temporary files, which is emptied with the next `gc`.
+        let _ = self.at.remove_made(self.identity);
+    }
+}
+
+/// How a command is watched.
+pub(super) struct Watch<'w> {
+    pub(super) progress: &'w dyn Progress,
+    /// Receives each line, also those that end in a carriage return.
+    pub(super) line: &'w (dyn Fn(&str) + Sync),
+    /// How long it may print nothing; `None` for any time.
+    pub(super) stall: Option<Duration>,
+}
+
+/// Runs a command to its end. Its processes are gone when this returns.
+///
+/// # Errors
+/// It cannot be started, fails, prints nothing for too long, or the fetch is cancelled.
+pub(super) fn run(
+    programs: &Programs,
+    command: &[OsString],
+    extra_environment: &[(&str, &str)],
+    cwd: &Dir,
+    watch: &Watch<'_>,
+) -> Result<(), Cause> {
+    let Some((name, arguments)) = command.split_first() else {
+        return Err(Cause::Command("the command is empty".to_owned()));
+    };
+    let mut env = programs.environment.clone();
+    for (variable, value) in extra_environment {
+        env.retain(|(name, _)| name != variable);
+        env.push((variable.into(), value.into()));
+    }
+    let mut process = Command::new(find_program(name, &env)?).args(arguments);
+    process.args[0] = name.clone();
+    process.env = env;
+    let pipe = io::pipe().map_err(|error| Cause::Command(format!("cannot make a pipe: {error}")))?;
+    let (mut reader, writer) = pipe;
+    let printed = Mutex::new(Output::default());
+    let started = Instant::now();
+    let exit = std::thread::scope(|scope| {
+        let running = {
+            let streams = Streams { cwd: cwd.as_fd(), stdout: writer.as_fd(), stderr: writer.as_fd() };
+            programs.processes.spawn(&process, streams)
+        };
+        // The reader sees the end when the processes have closed their copies.
+        drop(writer);
+        let running = running.map_err(|error| Cause::Command(format!("cannot start it: {error}")))?;
+        scope.spawn(|| read_lines(&mut reader, &printed, watch.line, started));
+        wait(running, || {
+            if watch.progress.is_cancelled() {
+                return Some(Cause::Cancelled);
+            }
+            let silent = started.elapsed().saturating_sub(lock(&printed).last);
+            let stall = watch.stall.filter(|stall| silent > *stall)?;
+            Some(Cause::Command(format!("no progress for {} s", stall.as_secs_f32())))
+        })
+    })?;
+    let text = lock(&printed).text();
+    let failed = |what: String| {
+        let text = text.trim_end();
+        Err(Cause::Command(if text.is_empty() { what } else { format!("{what}: {text}") }))
+    };
+    let name = name.display();
+    match exit.status {
+        Status::Code(0) => Ok(()),
+        Status::Code(code) => failed(format!("{name} failed with exit code {code}")),
+        Status::Signal(signal) => failed(format!("{name} was killed by signal {signal}")),
+        Status::NotStarted(errno) => {
+            failed(format!("{name} cannot be started: {}", io::Error::from_raw_os_error(errno)))
+        }
+    }
+}
+
+/// The file of a program: a path as it is, a name from `PATH`.
+fn find_program(name: &OsStr, env: &[(OsString, OsString)]) -> Result<PathBuf, Cause> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(name.into());
+    }
+    let path = env.iter().find(|(variable, _)| variable == "PATH").map(|(_, path)| path.as_os_str());
+    let found = path
+        .iter()
+        .flat_map(std::env::split_paths)
+        // A relative directory of `PATH` would be one in the scratch directory.
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name))
+        .find(|file| is_program(file));
+    found.ok_or_else(|| Cause::Command(format!("the program {} is not in PATH", name.display())))
+}
+
+#[derive(Default)]
+struct Output {
+    kept: Vec<u8>,
+    /// When something was printed last, since the start.
+    last: Duration,
+}
+
+impl Output {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.kept).into_owned()
+    }
+}
+
+/// Reads until all writers are closed. Lines that end in a carriage return are states that the next one replaces, and are
+/// not kept.
+fn read_lines(
+    reader: &mut io::PipeReader,
+    output: &Mutex<Output>,
+    take: &(dyn Fn(&str) + Sync),
+    started: Instant,
+) {
+    let mut buffer = vec![0; 1 << 14];
+    let mut line: Vec<u8> = Vec::new();
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) | Err(_) => break,
+            Ok(read) => read,
+        };
+        lock(output).last = started.elapsed();
+        for byte in &buffer[..read] {
+            match byte {
+                b'\r' => {
+                    take(&String::from_utf8_lossy(&line));
+                    line.clear();
+                }
+                b'\n' => {
+                    take(&String::from_utf8_lossy(&line));
+                    line.push(b'\n');
+                    keep(output, &mut line);
+                }
+                byte => {
+                    line.push(*byte);
+                    if line.len() >= MAX_KEPT {
+                        keep(output, &mut line);
+                    }
+                }
+            }
+        }
+    }
+    keep(output, &mut line);
+}
+
+fn keep(output: &Mutex<Output>, line: &mut Vec<u8>) {
+    let mut output = lock(output);
+    output.kept.append(line);
+    let excess = output.kept.len().saturating_sub(MAX_KEPT);
+    output.kept.drain(..excess);
+}
+
+/// Waits for the end of a process, or until there is a reason to end it.
+fn wait(
+    running: impl Future<Output = io::Result<Exit>>,
+    reason: impl Fn() -> Option<Cause>,
+) -> Result<Exit, Cause> {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut running = pin!(running);
+    loop {
+        if let Poll::Ready(exit) = running.as_mut().poll(&mut context) {
+            return exit.map_err(|error| Cause::Command(error.to_string()));
+        }
+        if let Some(cause) = reason() {
+            // The process is ended when the future is dropped.
+            return Err(cause);
+        }
+        std::thread::park_timeout(TICK);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,94 @@
+//! What a URL means: its scheme, the path of a `file` URL, and its text without a password.
+
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
+
+use crate::Cause;
+
+/// Where a URL leads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// A server.
+    Http,
+    /// A file of this machine.
+    File(PathBuf),
+}
+
+/// Where a URL leads.
+pub(crate) fn place(url: &str) -> Result<Place, Cause> {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(Cause::Url("it is no URL: it has no scheme such as https://".to_owned()));
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" => Ok(Place::Http),
+        "file" => {
+            // RFC 8089: the host may be empty or `localhost`.
+            let path = rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest);
+            if !path.starts_with('/') {
+                return Err(Cause::Url("a file URL needs an absolute path: file:///PATH".to_owned()));
+            }
+            Ok(Place::File(percent_decoded(path).into()))
+        }
+        other => {
+            Err(Cause::Url(format!("the scheme {other} is not supported, but http, https and file are")))
+        }
+    }
+}
+
+fn percent_decoded(text: &str) -> OsString {
+    let bytes = text.as_bytes();
+    let digit = |index: usize| bytes.get(index).and_then(|byte| (*byte as char).to_digit(16));
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while index < bytes.len() {
+        match (bytes[index], digit(index + 1), digit(index + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                index += 3;
+            }
+            (byte, ..) => {
+                out.push(byte);
+                index += 1;
+            }
+        }
+    }
+    OsString::from_vec(out)
+}
+
+/// The URL with `***` in place of a password, for messages.
+pub(crate) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some(at) = rest[..end].rfind('@') else { return url.to_owned() };
+    let user = rest[..at].split_once(':').map_or(&rest[..at], |(user, _)| user);
+    if user.len() == at {
+        return url.to_owned();
+    }
+    format!("{scheme}://{user}:***{}", &rest[at..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lead_to_servers_or_files() {
+        assert_eq!(place("HTTPS://example.org/a"), Ok(Place::Http));
+        assert_eq!(place("file:///a%20b/c%"), Ok(Place::File("/a b/c%".into())));
+        assert_eq!(place("file://localhost/a"), Ok(Place::File("/a".into())));
+        for bad in ["file://host/a", "file://a", "ftp://x/y", "/a/b", ""] {
+            assert!(matches!(place(bad), Err(Cause::Url(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("https://u:secret@host/p@q", "https://u:***@host/p@q"),
+            ("https://u@host/p", "https://u@host/p"),
+            ("https://host/p:q@r", "https://host/p:q@r"),
+            ("https://u:a@b@host", "https://u:***@host"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}

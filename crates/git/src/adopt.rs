@@ -1,0 +1,92 @@
+//! Packs that `git` wrote into a temporary repository, taken over as they are.
+//!
+//! To move a pack costs nothing, however large it is. A repository that was fetched without the commits before has them
+//! listed in its file `shallow` (`gitformat-shallow`); without these lines `git fsck` and `git gc` would miss parents.
+
+use std::{collections::BTreeSet, ffi::OsStr, os::unix::ffi::OsStrExt, time::Duration};
+
+use taut_sys::{Dir, if_exists};
+
+use crate::{Result, Writer};
+
+/// How long another process may hold the lock of the file `shallow`.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+impl Writer {
+    /// Moves all packs of another repository on the same file system here, with its list of commits without parents.
+    ///
+    /// # Errors
+    /// They cannot be moved.
+    pub fn adopt_packs_of(&self, other: &Writer) -> Result<()> {
+        let moved = self.adopt(other);
+        self.repository().forget();
+        moved.map_err(|error| self.unwritable(error))
+    }
+
+    fn adopt(&self, other: &Writer) -> taut_sys::Result<()> {
+        // First the list: with lines too many nothing is wrong.
+        if let Some(shallow) = if_exists(other.directory().at("shallow").read())? {
+            self.add_shallow(&shallow)?;
+        }
+        let (from, to) = (other.packs(), self.packs());
+        let names = from.list()?;
+        let with_extension = |extension: &'static [u8]| {
+            names.iter().map(|(name, _)| name.as_os_str()).filter(move |name| {
+                let name = name.as_bytes();
+                name.starts_with(b"pack-") && name.ends_with(extension)
+            })
+        };
+        // Readers find a pack by its index, so the index comes last.
+        let in_order = [&b".pack"[..], b".rev", b".idx"].map(with_extension);
+        for name in in_order.into_iter().flatten() {
+            let name: &OsStr = name;
+            from.at(name).rename(to.at(name))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are objects outside of packs.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub fn has_loose_objects(&self) -> Result<bool> {
+        let is_shard = |name: &OsStr| name.len() == 2 && name.as_bytes().iter().all(u8::is_ascii_hexdigit);
+        let names = self.objects().list().map_err(|error| self.unwritable(error))?;
+        Ok(names.iter().any(|(name, _)| is_shard(name)))
+    }
+
+    /// Adds lines to the file `shallow`. Its lock is the one that git uses: the file that replaces it.
+    fn add_shallow(&self, lines: &[u8]) -> taut_sys::Result<()> {
+        use std::io::Write;
+
+        let directory: &Dir = self.directory();
+        let lock = directory.at("shallow.lock");
+        let mut waited = Duration::ZERO;
+        let mut file = loop {
+            match lock.create_new(0o644) {
+                Ok(file) => break file.into_std(),
+                Err(error) if error.is_exists() && waited < MAX_WAIT => {
+                    let pause = Duration::from_millis(20);
+                    std::thread::sleep(pause);
+                    waited += pause;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        let written = (|| {
+            let present = if_exists(directory.at("shallow").read())?.unwrap_or_default();
+            let ids: BTreeSet<&[u8]> = [&present, lines]
+                .into_iter()
+                .flat_map(|lines| lines.split(|&byte| byte == b'\n'))
+                .filter(|line| !line.is_empty())
+                .collect();
+            let content: Vec<u8> = ids.iter().flat_map(|id| [id, &b"\n"[..]].concat()).collect();
+            let written = file.write_all(&content).and_then(|()| file.sync_all());
+            written.map_err(|error| taut_sys::Error::new("write", &lock.path(), error))?;
+            lock.rename(directory.at("shallow"))
+        })();
+        written.inspect_err(|_| {
+            let _ = lock.remove_file();
+        })
+    }
+}

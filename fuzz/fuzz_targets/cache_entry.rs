@@ -1,0 +1,4 @@
+//! See `cache_entry` in `crates/fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("cache_entry").run)(bytes));
