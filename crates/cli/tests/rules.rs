@@ -125,6 +125,8 @@ fn a_genrule_stops_at_the_first_failure() {
 const FILES: &str = r#"{
   "group": {"type": ["@", "std", "", "files"], "srcs": ["src/a.txt", "src/sub/b.txt"], "strip": ["src"], "dir": ["d"]},
   "flat": {"type": ["@", "std", "", "files"], "srcs": ["src/a.txt", "src/sub/b.txt"], "flat": ["yes"]},
+  "without": {"type": ["@", "std", "", "files"], "srcs": ["group"], "exclude": ["d/sub/b.txt"]},
+  "typo": {"type": ["@", "std", "", "files"], "srcs": ["group"], "exclude": ["d/sub/c.txt"]},
   "clash": {"type": ["@", "std", "", "files"], "srcs": ["src/a.txt", "src/sub/a.txt"], "flat": ["yes"]},
   "tar": {"type": ["@", "std", "", "archive"], "name": ["x-1.2.tar.gz"], "srcs": ["group", ["TREE", null, "src"]], "dir": ["x-1.2"]},
   "zip": {"type": ["@", "std", "", "archive"], "name": ["x.zip"], "srcs": ["group", "run.sh"]},
@@ -149,6 +151,10 @@ fn groups_have_files_at_other_paths() {
     assert_eq!([out(&workspace, "d/a.txt"), out(&workspace, "d/sub/b.txt")], ["a", "b"]);
     install(&workspace, "flat", &[]).exits(0);
     assert_eq!([out(&workspace, "a.txt"), out(&workspace, "b.txt")], ["a", "b"]);
+    let built = workspace.run(&taut(), ["build", "without", "--dump-artifacts", "-"]).exits(0);
+    assert!(built.stdout.contains("d/a.txt") && !built.stdout.contains("b.txt"), "{}", built.stdout);
+    let failed = install(&workspace, "typo", &[]).exits(8);
+    assert!(failed.stderr.contains("not among the files: d/sub/c.txt"), "{}", failed.stderr);
     let failed = install(&workspace, "clash", &[]).exits(8);
     assert!(failed.stderr.contains("Two files of the group have the same path."), "{}", failed.stderr);
 }
