@@ -1,4 +1,5 @@
-//! Archives that are damaged, claim more than they are, or try to put something outside.
+//! Archives that are damaged, claim more than they are, or try to put something outside. `TAUT_SOAK` multiplies the number
+//! of mutated ones.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -247,10 +248,12 @@ fn mutated_archives_neither_panic_nor_hang() {
         .collect();
     names.sort();
     let limits = Limits { bytes: 16 << 20, ..Limits::default() };
+    let factor: usize = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let rounds = 1500 * factor;
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         let mut rng = Rng::new(20);
-        for round in 0..1500 {
+        for round in 0..rounds {
             let path = rng.pick(&names).clone();
             let mut content = fs::read(&path).unwrap();
             mutate(&mut rng, &mut content);
@@ -270,7 +273,7 @@ fn mutated_archives_neither_panic_nor_hang() {
         }
     });
     let (mut accepted, mut refused) = (0, 0);
-    for expected in 0..1500 {
+    for expected in 0..rounds {
         match receive.recv_timeout(HANG) {
             Ok((round, is_accepted)) => {
                 assert_eq!(round, expected);

@@ -1,5 +1,7 @@
 //! `analyse`: what a target is, and the dumps.
 
+use std::sync::Arc;
+
 use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
@@ -11,20 +13,30 @@ use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
+use crate::roots::{RootOptions, Roots};
 use crate::settings::{analysis_options, log_limit, properties};
 use crate::voice::{self, Found};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
-pub(crate) fn run(name: Name, o: &Analyse, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Analyse, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
+fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    let request = request::request(&o.common, &o.analysis, log)?;
-    Interruption::watch(log).finish_log_on_signal(&reporting.log);
+    let of = RootOptions {
+        name,
+        common: &o.common,
+        stores: &o.stores,
+        analysis: &o.analysis,
+        execution: &o.execution,
+    };
+    let interruption = Interruption::watch(log);
+    let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
+    let request = request::request(&o.common, &o.analysis, &roots, log)?;
+    interruption.finish_log_on_signal(&reporting.log);
     reporting.requested(&request);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();

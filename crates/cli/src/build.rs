@@ -26,6 +26,7 @@ use crate::{
     reproduce::Reproduction,
     request, rerun,
     results::{self, Delivery, Destination},
+    roots::{RootOptions, Roots},
     settings::{analysis_options, build_options, log_limit, time_limit},
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, Found},
@@ -108,7 +109,7 @@ impl Call<'_> {
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
-        let first = Some(self.request()?);
+        let first = Some(self.request(&interruption)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let messages = voice::of(log).build(self.of(&store));
@@ -127,6 +128,7 @@ impl Call<'_> {
             sink: &sink,
             is_cached: self.reporting.uses_state,
             reports_all_actions: self.reporting.profile.is_some(),
+            is_of_root: false,
         };
         let (store, display) = (&store, None);
         let (rerun, is_timed) = (None, self.reporting.uses_state);
@@ -164,8 +166,17 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self) -> Result<Request, Exit> {
-        request::request(&self.o.common, &self.o.analysis, self.log)
+    fn request(&self, interruption: &Interruption) -> Result<Request, Exit> {
+        let Call { name, o, log, .. } = *self;
+        let of = RootOptions {
+            name,
+            common: &o.common,
+            stores: &o.stores,
+            analysis: &o.analysis,
+            execution: &o.execution,
+        };
+        let roots = Roots::new(of, Some(interruption), log).reported_to(self.reporting);
+        request::request(&o.common, &o.analysis, &roots, log)
     }
 
     /// The requested targets, as the reference's messages name them.
@@ -299,7 +310,7 @@ impl RunningCall<'_> {
 
 impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
-        let request = self.first.take().map_or_else(|| self.call.request(), Ok)?;
+        let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;
         self.call.reporting.requested(&request);
         let name = voice::of(self.call.log).name_of_request(&request, self.call.log);
         self.messages.requested(&request.repositories, name);

@@ -30,6 +30,7 @@ use crate::{
     log::{Level, Log},
     options, request,
     retry::LOST_OBJECTS,
+    roots::{RootOptions, Roots},
     standard_streams::{eprint_text, print},
     tool_name::Name,
     voice::differs_each_time,
@@ -60,11 +61,11 @@ struct Answer {
 
 /// Makes the call with these words, the first of which is the name of the tool, and checks it. The exit code is
 /// that of the call, or 1 if the check fails.
-pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Arc<Log>) -> Exit {
     check(name, words, subject, log).unwrap_or_else(|exit| exit)
 }
 
-fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Result<Exit, Exit> {
+fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Arc<Log>) -> Result<Exit, Exit> {
     let store = open_store(name, subject.stores, log).ok_or(Exit::Environment)?;
     let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
     let checked = Check { words, subject, scratch: &scratch, log };
@@ -72,7 +73,11 @@ fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Log) -> Re
         if subject.is_question {
             return None;
         }
-        let request = request::quiet_request(subject.common, subject.analysis, log).ok()?;
+        let execution = options::Execution::default();
+        let Subject { common, stores, analysis, .. } = *subject;
+        let of = RootOptions { name, common, stores, analysis, execution: &execution };
+        let roots = Roots::only_known(of, log);
+        let request = request::quiet_request(common, analysis, &roots, log).ok()?;
         EventLogs::of(&store, &request.repositories).ok()
     };
     let result = checked.go(&store, logs);

@@ -1,5 +1,7 @@
 //! `describe`: what a target or rule is for.
 
+use std::sync::Arc;
+
 use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, DescribeOptions, ExportCache, Traces,
@@ -9,28 +11,46 @@ use taut_store::Store;
 use taut_syntax::seen_from;
 
 use crate::{
+    diagnostics,
     environment::{build_root, build_root_exists},
     exit::Exit,
+    interruption::Interruption,
     log::{Level, Log},
     options::{Describe, Execution},
     profile::Profile,
     reporting::{Reporting, reported, warn_of_cache},
     request,
+    roots::{RootOptions, Roots},
     settings::analysis_options,
     standard_streams::print,
     tool_name::Name,
 };
 
 /// Runs `describe`.
-pub(crate) fn run(name: Name, o: &Describe, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &Describe, log: &Arc<Log>) -> Exit {
     let asked = Profile::from_options("describe", &o.analysis, &Execution::default());
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 
-fn go(name: Name, o: &Describe, log: &Log, reporting: &Reporting) -> Result<Exit, Exit> {
+fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &Execution::default(), log)?;
-    let request = request::quiet_request(&o.common, &o.analysis, log)?;
+    let execution = Execution::default();
+    let of = RootOptions {
+        name,
+        common: &o.common,
+        stores: &o.stores,
+        analysis: &o.analysis,
+        execution: &execution,
+    };
+    let interruption = Interruption::watch(log);
+    interruption.finish_log_on_signal(&reporting.log);
+    let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
+    let request = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
     reporting.requested(&request);
+    if let Some(problem) = request.targets_are_absent().filter(|_| !o.rule) {
+        diagnostics::report(&problem.into(), Level::Error, log);
+        return Err(Exit::Environment);
+    }
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());

@@ -1,6 +1,6 @@
 //! `explain`: why something ran in the last build with work to do, or why it did not.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use taut_digest::HashFunction;
 use taut_driver::{EventLogs, ExportCache, Question, Request, Traces, explain};
@@ -11,20 +11,29 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, request,
+    roots::{RootOptions, Roots},
     settings::{analysis_options, properties},
     standard_streams::print,
     tool_name::Name,
 };
 
 /// Runs `explain`.
-pub(crate) fn run(name: Name, o: &options::Question, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &options::Question, log: &Arc<Log>) -> Exit {
     go(name, o, log).unwrap_or_else(|exit| exit)
 }
 
-fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
+fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let (request, question) = question(o, &cwd, log)?;
+    let of = RootOptions {
+        name,
+        common: &o.common,
+        stores: &o.stores,
+        analysis: &o.analysis,
+        execution: &o.execution,
+    };
+    let roots = Roots::only_known(of, log);
+    let (request, question) = question(o, &cwd, &roots, log)?;
     let root = build_root(name, &o.stores).map_err(|text| {
         log.say(Level::Error, text);
         Exit::Environment
@@ -55,11 +64,16 @@ fn go(name: Name, o: &options::Question, log: &Log) -> Result<Exit, Exit> {
 }
 
 /// The question that the words of the command line are.
-fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Question), Exit> {
+fn question(
+    o: &options::Question,
+    cwd: &Path,
+    roots: &Roots<'_>,
+    log: &Log,
+) -> Result<(Request, Question), Exit> {
     let mut words = o.analysis.target.clone();
     if words.is_empty() {
         // The event log has the targets; the description may be broken now.
-        let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], log)?;
+        let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], roots, log)?;
         return Ok((request, Question::Call));
     }
     let action = match words.as_slice() {
@@ -74,7 +88,7 @@ fn question(o: &options::Question, cwd: &Path, log: &Log) -> Result<(Request, Qu
         [word] => Some((word.clone(), taut_sys::normal(&cwd.join(word)))),
         _ => None,
     };
-    let request = request::quiet_request_for(&o.common, &o.analysis, &words, log)?;
+    let request = request::quiet_request_for(&o.common, &o.analysis, &words, roots, log)?;
     let question = match action {
         Some(prefix) => Question::Action(prefix),
         None => Question::Named { target: request.targets.first().clone(), path },

@@ -30,6 +30,8 @@ pub(crate) struct Interruption(Arc<State>);
 struct State {
     signal: AtomicI32,
     running: Mutex<Option<Interrupter>>,
+    /// The builds of targets that roots are computed from.
+    roots: Mutex<Vec<Interrupter>>,
     waiting: Mutex<Option<Waker>>,
     log: Mutex<Option<Arc<EventLog>>>,
     messages: Mutex<Option<Arc<dyn BuildMessages>>>,
@@ -43,6 +45,7 @@ impl Interruption {
         let state = Interruption(Arc::new(State {
             signal: AtomicI32::new(0),
             running: Mutex::default(),
+            roots: Mutex::default(),
             waiting: Mutex::default(),
             log: Mutex::default(),
             messages: Mutex::default(),
@@ -65,13 +68,14 @@ impl Interruption {
             waiting.wake();
         }
         // A session that begins from now on finds the signal in `stop_on_signal`.
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(running) = running {
-            running.interrupt();
+        let mut running = self.0.roots.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        running.extend(self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        if let Some(grace) = running.iter().map(Interrupter::grace).max() {
+            running.iter().for_each(Interrupter::interrupt);
             // The main thread ends the call when the build has ended with its actions. If it does not, it is in the
             // middle of an expression, which nothing stops, or it hangs: the helper is stopped, or a disk does not answer.
-            std::thread::sleep(running.grace().saturating_add(MAX_WRAP_UP / 2));
-            running.kill(MAX_WRAP_UP / 4);
+            std::thread::sleep(grace.saturating_add(MAX_WRAP_UP / 2));
+            running.iter().for_each(|running| running.kill(MAX_WRAP_UP / 4));
             std::thread::sleep(MAX_WRAP_UP / 4);
         }
         let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -97,6 +101,21 @@ impl Interruption {
     pub(crate) fn stop_on_signal(&self, session: &Session) -> Result<(), Exit> {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.interrupter());
         self.check()
+    }
+
+    /// The same for one of several builds of targets that roots are computed from, until they are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// If a signal has arrived.
+    pub(crate) fn stop_root_on_signal(&self, session: &Session) -> Result<(), Exit> {
+        self.0.roots.lock().unwrap_or_else(PoisonError::into_inner).push(session.interrupter());
+        self.check()
+    }
+
+    /// The roots are computed.
+    pub(crate) fn forget_roots(&self) {
+        self.0.roots.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// From now on, a signal that ends the process is reported by these messages.

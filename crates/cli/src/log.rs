@@ -18,9 +18,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use taut_driver::{Request, RootTexts};
+use taut_driver::{RepoConfig, Request, RootTexts, root_texts};
 use taut_syntax::Severity;
 use taut_sys::Named;
+use taut_value::Str;
 
 use crate::{diagnostics_file, options, tool_name::Name};
 
@@ -48,6 +49,8 @@ pub struct Log {
     names: Names,
     /// When the call began.
     begin: Instant,
+    /// Whether messages are only recorded.
+    is_nested: bool,
     limit: Level,
     console_limit: Level,
     color: bool,
@@ -92,6 +95,7 @@ impl Log {
             layout: layout::of(tool),
             names: Names::default(),
             begin: Instant::now(),
+            is_nested: false,
             limit,
             console_limit,
             color,
@@ -108,6 +112,30 @@ impl Log {
     /// The name by which the tool was called.
     pub(crate) fn tool(&self) -> Name {
         self.tool
+    }
+
+    /// A log in the same form whose messages are only recorded, with what this one shows or writes to files.
+    /// `main`: the main repository, for names of targets.
+    pub(crate) fn nested(&self, main: &Str) -> Log {
+        let names = Names::default();
+        names.set_main(main);
+        Log {
+            tool: self.tool,
+            layout: layout::of(self.tool),
+            names,
+            begin: Instant::now(),
+            is_nested: true,
+            limit: self.limit,
+            console_limit: self.limit,
+            color: false,
+            live: false,
+            files: Mutex::default(),
+            shown: Mutex::default(),
+            collected: None,
+            root_texts: Mutex::default(),
+            record: Mutex::new(Some(Vec::new())),
+            has_cache_warning: AtomicBool::new(false),
+        }
     }
 
     /// How messages name targets.
@@ -161,7 +189,13 @@ impl Log {
 
     /// From now on, messages show the texts of files in the roots of a request.
     pub(crate) fn shows_texts_of(&self, request: &Request) {
-        *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(request.texts());
+        self.shows_texts_in(&request.repositories);
+    }
+
+    /// The same for roots of repositories.
+    pub(crate) fn shows_texts_in(&self, repositories: &RepoConfig) {
+        let texts = root_texts(repositories);
+        *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);
     }
 
     /// The text of a file in a root that is no directory, by its path in messages.
@@ -257,7 +291,7 @@ impl Log {
         if let Some(record) = &mut *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
             record.push(Message { level, name: name.map(str::to_owned), text: text.to_owned() });
         }
-        if level <= self.console_limit {
+        if level <= self.console_limit && !self.is_nested {
             let lines = self.layout.layout(level, name, &shown, self.color);
             let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
@@ -385,6 +419,16 @@ fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> 
 fn now() -> (u64, u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_secs(), now.subsec_nanos())
+}
+
+/// Messages as a log file has them. `about`: what those are about that have no name.
+pub(crate) fn as_file(messages: &[Message], about: &str) -> String {
+    let (seconds, nanos) = now();
+    let lines = |message: &Message| {
+        let name = message.name.as_deref().unwrap_or(about);
+        file_lines(message.level, Some(name), &message.text, seconds, nanos)
+    };
+    messages.iter().map(lines).collect()
 }
 
 /// The format of log files: thread, time, level, name; further lines indented.

@@ -4,10 +4,10 @@
 //! complete however the subcommand returns; a signal that ends the process at once ends the log, too
 //! (`interruption.rs`).
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use taut_driver::event::{Call, Event, Sink, Status};
+use taut_driver::event::{Call, Event, NewRoot, Sink, Status};
 use taut_driver::{EventLog, Request};
 use taut_store::Store;
 
@@ -27,6 +27,8 @@ pub(crate) struct Reporting {
     pub(crate) uses_state: bool,
     pub(crate) log: Arc<EventLog>,
     pub(crate) profile: Option<Arc<Profile>>,
+    /// The roots that were computed before the request is known.
+    roots: Mutex<Vec<NewRoot>>,
 }
 
 impl Sink for Reporting {
@@ -41,7 +43,13 @@ impl Sink for Reporting {
 impl Reporting {
     /// Of one round of `watch`.
     pub(crate) fn of_round(uses_state: bool) -> Reporting {
-        Reporting { command: "watch", uses_state, log: Arc::default(), profile: None }
+        Reporting {
+            command: "watch",
+            uses_state,
+            log: Arc::default(),
+            profile: None,
+            roots: Mutex::default(),
+        }
     }
 
     /// The sinks that every call has.
@@ -54,6 +62,17 @@ impl Reporting {
     /// The request is known.
     pub(crate) fn requested(&self, request: &Request) {
         self.event(&Event::CallBegan(Call::of(PROGRAM, self.command, request, self.uses_state)));
+        self.report_roots();
+    }
+
+    /// A root was computed: events are sent in order, so that of this one comes after that of the request.
+    pub(crate) fn computed(&self, root: NewRoot) {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(root);
+    }
+
+    fn report_roots(&self) {
+        let roots = std::mem::take(&mut *self.roots.lock().unwrap_or_else(PoisonError::into_inner));
+        roots.iter().for_each(|root| self.event(&Event::RootComputed(root)));
     }
 
     /// The same, of a graph with source files in these repositories.
@@ -62,6 +81,7 @@ impl Reporting {
         let (targets, configuration) = (None, None);
         let call = Call { program, command, repositories, targets, configuration, uses_state };
         self.event(&Event::CallBegan(call));
+        self.report_roots();
     }
 
     /// Where the log is to be kept.
@@ -88,7 +108,8 @@ pub(crate) fn reported(
     log: &Log,
     go: impl FnOnce(&Reporting) -> Result<Exit, Exit>,
 ) -> Exit {
-    let reporting = Reporting { command, uses_state, log: Arc::default(), profile };
+    let (log_of_events, roots) = Default::default();
+    let reporting = Reporting { command, uses_state, log: log_of_events, profile, roots };
     let exit = go(&reporting).unwrap_or_else(|exit| exit);
     reporting.finish(exit.status(), log);
     match reporting.profile.map(|profile| profile.write(exit, log)) {

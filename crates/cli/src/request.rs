@@ -4,11 +4,13 @@ use std::path::Path;
 
 use taut_driver::{Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, Words};
 
-use crate::diagnostics::{self, report_with};
+use crate::diagnostics;
 use crate::environment::not_supported;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
+use crate::roots::Roots;
+use crate::settings::launcher;
 use crate::text_file;
 use crate::typed_target;
 use crate::voice;
@@ -19,12 +21,17 @@ use taut_syntax::quoted;
 /// # Errors
 ///
 /// The exit code; the errors have been reported.
-pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
+pub(crate) fn request(
+    common: &Common,
+    analysis: &Analysis,
+    roots: &Roots<'_>,
+    log: &Log,
+) -> Result<Request, Exit> {
     // It may have been removed, or not be accessible to this user. Absolute paths do not need it.
     if let Err(error) = std::env::current_dir() {
         log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
     }
-    let request = quiet_request(common, analysis, log)?;
+    let request = quiet_request(common, analysis, roots, log)?;
     voice::of(log).requested(&request, log);
     if let Some(path) = &analysis.serve_errors_log {
         // No target is served by another machine, so there are no errors of that.
@@ -38,8 +45,13 @@ pub(crate) fn request(common: &Common, analysis: &Analysis, log: &Log) -> Result
 /// # Errors
 ///
 /// The exit code; the errors have been reported.
-pub(crate) fn quiet_request(common: &Common, analysis: &Analysis, log: &Log) -> Result<Request, Exit> {
-    quiet_request_for(common, analysis, &analysis.target, log)
+pub(crate) fn quiet_request(
+    common: &Common,
+    analysis: &Analysis,
+    roots: &Roots<'_>,
+    log: &Log,
+) -> Result<Request, Exit> {
+    quiet_request_for(common, analysis, &analysis.target, roots, log)
 }
 
 /// The same about another target than the one that the options name.
@@ -51,11 +63,12 @@ pub(crate) fn quiet_request_for(
     common: &Common,
     analysis: &Analysis,
     target: &[String],
+    roots: &Roots<'_>,
     log: &Log,
 ) -> Result<Request, Exit> {
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let request = request_in(&cwd, common, analysis, target).map_err(|error| report_error(&error, log))?;
+    let request = request_in(&cwd, common, analysis, target, roots).map_err(|error| roots.report(&error))?;
     log.shows_texts_of(&request);
     Ok(request)
 }
@@ -69,16 +82,18 @@ pub(crate) fn quiet_request_or_any(
     common: &Common,
     analysis: &Analysis,
     target: &[String],
-    log: &Log,
+    roots: &Roots<'_>,
 ) -> Result<(Request, Option<SetupError>), Exit> {
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    match request_in(&cwd, common, analysis, target) {
+    match request_in(&cwd, common, analysis, target, roots) {
         Ok(request) => Ok((request, None)),
-        Err(error) if target.is_empty() => match request_in(&cwd, common, analysis, &[String::new()]) {
-            Ok(request) => Ok((request, Some(error))),
-            Err(_) => Err(report_error(&error, log)),
-        },
-        Err(error) => Err(report_error(&error, log)),
+        Err(error) if target.is_empty() => {
+            match request_in(&cwd, common, analysis, &[String::new()], roots) {
+                Ok(request) => Ok((request, Some(error))),
+                Err(_) => Err(roots.report(&error)),
+            }
+        }
+        Err(error) => Err(roots.report(&error)),
     }
 }
 
@@ -92,6 +107,7 @@ pub(crate) fn request_in(
     common: &Common,
     analysis: &Analysis,
     target: &[String],
+    roots: &Roots<'_>,
 ) -> Result<Request, SetupError> {
     let words = Words {
         repository_config: common.repository_config.clone(),
@@ -112,7 +128,7 @@ pub(crate) fn request_in(
         target: target.to_vec(),
         has_typed_names: analysis.has_typed_names,
     };
-    Request::new(&words, cwd)
+    Request::new(&words, cwd, roots)
 }
 
 /// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about the
@@ -162,12 +178,6 @@ fn two_words(request: &Request, words: &[String]) -> Option<String> {
         [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
         _ => "two words are a module and a target in it".to_owned(),
     })
-}
-
-/// Reports why there is no request.
-pub(crate) fn report_error(error: &SetupError, log: &Log) -> Exit {
-    report_with(&(*error.problem).clone().into(), &error.inline, Level::Error, log);
-    if error.unsupported { Exit::Environment } else { Exit::BuildFailure }
 }
 
 /// Checks the options about services and execution; reports those that are malformed or not supported.
@@ -264,29 +274,5 @@ fn certificate_error(stores: &Stores) -> Option<String> {
         (Some(_), None) => Some("Please also provide tls-client-key".to_owned()),
         (None, Some(_)) => Some("Please also provide tls-client-cert".to_owned()),
         _ => None,
-    }
-}
-
-/// Reads a launcher: a JSON list of strings.
-pub(crate) fn launcher(text: &str) -> Result<Vec<String>, String> {
-    let document = taut_syntax::json::Document::parse("--local-launcher", text)
-        .map_err(|error| format!("--local-launcher: column {}: {}", error.column, error.message))?;
-    let words = document
-        .root()
-        .as_list()
-        .and_then(|items| items.map(|item| item.as_str().map(str::to_owned)).collect());
-    words.ok_or_else(|| "--local-launcher: expected a JSON list of strings".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::launcher;
-
-    #[test]
-    fn a_launcher_is_a_list_of_words() {
-        assert_eq!(launcher(r#"["env", "--"]"#), Ok(vec!["env".to_owned(), "--".to_owned()]));
-        for bad in ["[", "{}", "[1]"] {
-            assert!(launcher(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use taut_driver::{AnalysisOptions, BuildOptions, GRACE, WriteStrategy};
 use crate::{
     exit::Exit,
     log::{Level, Log},
-    options, request,
+    options,
 };
 
 /// How many jobs to run.
@@ -63,7 +63,7 @@ pub(crate) fn build_options(
 ) -> Result<BuildOptions, Exit> {
     let launcher = match &execution.local_launcher {
         None => vec!["env".to_owned(), "--".to_owned()],
-        Some(text) => request::launcher(text).map_err(|why| {
+        Some(text) => launcher(text).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Syntax
         })?,
@@ -78,4 +78,28 @@ pub(crate) fn build_options(
         compare,
         write_strategy: write_strategy(results),
     })
+}
+
+/// Reads a launcher: a JSON list of strings.
+pub(crate) fn launcher(text: &str) -> Result<Vec<String>, String> {
+    let document = taut_syntax::json::Document::parse("--local-launcher", text)
+        .map_err(|error| format!("--local-launcher: column {}: {}", error.column, error.message))?;
+    let words = document
+        .root()
+        .as_list()
+        .and_then(|items| items.map(|item| item.as_str().map(str::to_owned)).collect());
+    words.ok_or_else(|| "--local-launcher: expected a JSON list of strings".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::launcher;
+
+    #[test]
+    fn a_launcher_is_a_list_of_words() {
+        assert_eq!(launcher(r#"["env", "--"]"#), Ok(vec!["env".to_owned(), "--".to_owned()]));
+        for bad in ["[", "{}", "[1]"] {
+            assert!(launcher(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_driver::{
-    Overrides, RepoConfig, Session, Wanted,
+    Overrides, RepoConfig, ResolveRoots as _, Session, Wanted,
     event::{Event, Origins, Sink},
     graph::NamedGraph,
 };
@@ -16,12 +16,13 @@ use crate::{
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
-    options::Traverse,
+    options::{self, Traverse},
     progress::{Display, Progress},
     reporting::{Reporting, reported},
     reproduce::Reproduction,
     request,
     results::{self, Delivery, Destination},
+    roots::{RootOptions, Roots},
     settings::{build_options, time_limit},
     tool_name::Name,
     voice::{self, BuildContext, Defined},
@@ -74,7 +75,20 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // Only source files need a workspace; a graph may well have none.
     let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
-        Ok(repositories) => repositories,
+        Ok(repositories) => {
+            // As in the reference, whether the graph needs them or not.
+            let analysis = options::Analysis::default();
+            let of = RootOptions {
+                name,
+                common: &o.common,
+                stores: &o.stores,
+                analysis: &analysis,
+                execution: &o.execution,
+            };
+            let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
+            let main = repositories.main.clone();
+            roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
+        }
         Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
             report(&(*error.problem).into(), Level::Error, log);
             return Err(Exit::BuildFailure);

@@ -15,7 +15,7 @@ use std::{
 use taut_digest::ObjectInfo;
 use taut_driver::{
     Added, Analysed, BuildFailure, DefinedAt, EntryProblem, NoAction, Origins, RepoConfig, Request, Results,
-    Retry, Sink, event::Origin, graph::ActionGraph,
+    Retry, RootOutcome, Sink, UnresolvedRoot, event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Str, Value};
@@ -25,10 +25,12 @@ use crate::{log::Log, report::Built, reproduce::Reproduction, tool_name::Name};
 mod command;
 mod figures;
 mod just;
+mod roots_progress;
 mod snapshot;
 mod taut;
 
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
+pub(crate) use roots_progress::RootsProgress;
 pub(crate) use snapshot::{Open, Snapshot};
 pub(crate) use taut::differs_each_time;
 
@@ -44,6 +46,15 @@ pub(crate) fn of(log: &Log) -> &'static dyn Voice {
 pub(crate) trait Voice: Send + Sync {
     /// The request is known.
     fn requested(&self, request: &Request, log: &Log);
+
+    /// A repository needs so many roots that have to be computed first.
+    fn needs_roots(&self, repository: &str, count: usize, log: &Log);
+
+    /// A root was computed, or found.
+    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log);
+
+    /// How far the roots are, in one line.
+    fn roots_progress(&self, now: &RootsProgress) -> String;
 
     /// The inputs of an action are requested in place of the target.
     fn turned_to_input(&self, action: &str, log: &Log);

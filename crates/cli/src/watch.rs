@@ -15,8 +15,7 @@ use std::{
 };
 
 use taut_driver::{
-    Analysed, Diagnostic, KeyRef, Leaves, MAX_TRIES, Recheck, Request, Session, SetupError, Signatures,
-    Traces,
+    Analysed, KeyRef, Leaves, MAX_TRIES, Recheck, Request, Session, SetupError, Signatures, Traces,
     event::{Event, Sink},
 };
 use taut_store::Store;
@@ -32,6 +31,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     retry::LOST_OBJECTS,
+    roots::{RootOptions, Roots},
     settings::{analysis_options, build_options, time_limit},
     text_file,
     tool_name::Name,
@@ -131,7 +131,7 @@ struct WatchState {
     history: RoundHistory,
     pace: Pace,
     /// The error of the request, as last reported.
-    reported_request_error: Option<Box<Diagnostic>>,
+    reported_request_error: Option<SetupError>,
     /// When the last round began.
     begin: SystemTime,
     /// Whether it has waited for changes.
@@ -178,7 +178,8 @@ impl Watcher<'_> {
         // How often in a row the first round found an object missing.
         let mut lost = 0;
         let mut uses_state = !build.analysis.no_trace;
-        let mut request = self.request().map_err(|error| request::report_error(&error, self.log))?;
+        let roots = self.roots(&interruption);
+        let mut request = self.request(&roots).map_err(|error| roots.report(&error))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
             text_file::write(path, "[]\n", self.log)?;
@@ -219,11 +220,24 @@ impl Watcher<'_> {
         }
     }
 
+    /// What computes the roots of a request.
+    fn roots<'w>(&'w self, interruption: &'w Interruption) -> Roots<'w> {
+        let build = &self.o.build;
+        let of = RootOptions {
+            name: self.name,
+            common: &build.common,
+            stores: &build.stores,
+            analysis: &build.analysis,
+            execution: &build.execution,
+        };
+        Roots::new(of, Some(interruption), self.log)
+    }
+
     /// The request that the command line means now.
-    fn request(&self) -> Result<Request, SetupError> {
+    fn request(&self, roots: &Roots<'_>) -> Result<Request, SetupError> {
         let build = &self.o.build;
         let request =
-            request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target)?;
+            request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target, roots)?;
         self.log.shows_texts_of(&request);
         Ok(request)
     }
@@ -298,6 +312,12 @@ impl Watcher<'_> {
         self.watch_root_paths(state);
         self.round(state, interruption, None)?;
         self.settle(state, interruption)?;
+        // The files that define the request are watched only now: they may have changed since the request was read.
+        while self.renew(state, interruption)? {
+            state.session.begin_round(&Recheck::Everything);
+            self.round(state, interruption, Some(None))?;
+            self.settle(state, interruption)?;
+        }
         state.is_settled = true;
         warn_of_cache(state.session.cache_warning(), self.log);
         self.report_watched(state);
@@ -312,7 +332,7 @@ impl Watcher<'_> {
                 state.is_pending = true;
                 continue;
             }
-            if !self.renew(state)? && !change.matters {
+            if !self.renew(state, interruption)? && !change.matters {
                 continue;
             }
             let is_description = |leaf: &KeyRef| leaf.rule() == "file";
@@ -345,18 +365,20 @@ impl Watcher<'_> {
 
     /// Reads the request again, since the files that define it may have changed. Returns whether it is another one. An
     /// error is reported, and the request stays as it was.
-    fn renew(&self, state: &mut WatchState) -> Result<bool, SessionEnd> {
+    fn renew(&self, state: &mut WatchState, interruption: &Interruption) -> Result<bool, SessionEnd> {
         // The meaning of a target name depends on the working directory; while that is gone, the request stays as it was.
         if state.root_paths.missing(&self.here).is_some() {
             return Ok(false);
         }
-        let request = match self.request() {
+        let roots = self.roots(interruption);
+        let request = match self.request(&roots) {
             Ok(request) => request,
             Err(error) => {
-                if state.reported_request_error.as_ref() != Some(&error.problem) {
-                    request::report_error(&error, self.log);
+                interruption.check()?;
+                if state.reported_request_error.as_ref() != Some(&error) {
+                    roots.report(&error);
                 }
-                state.reported_request_error = Some(error.problem);
+                state.reported_request_error = Some(error);
                 return Ok(false);
             }
         };

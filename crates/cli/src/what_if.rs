@@ -1,6 +1,6 @@
 //! `what-if`: what at most would be analysed and run if some files changed.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use taut_digest::HashFunction;
 use taut_driver::{
@@ -19,13 +19,14 @@ use crate::{
     options::WhatIf,
     reporting::{Reporting, reported},
     request,
+    roots::{RootOptions, Roots},
     settings::{analysis_options, properties},
     standard_streams::print,
     tool_name::Name,
 };
 
 /// Runs `what-if`.
-pub(crate) fn run(name: Name, o: &WhatIf, log: &Log) -> Exit {
+pub(crate) fn run(name: Name, o: &WhatIf, log: &Arc<Log>) -> Exit {
     let uses_state = !o.question.analysis.no_trace;
     reported("what-if", uses_state, None, log, |reporting| go(name, o, log, reporting))
 }
@@ -33,7 +34,7 @@ pub(crate) fn run(name: Name, o: &WhatIf, log: &Log) -> Exit {
 fn go(
     name: Name,
     WhatIf { question: o, of }: &WhatIf,
-    log: &Log,
+    log: &Arc<Log>,
     reporting: &Reporting,
 ) -> Result<Exit, Exit> {
     request::check(&o.common, &o.stores, &o.execution, log)?;
@@ -44,7 +45,16 @@ fn go(
     })?;
     let of_target = words.as_deref().unwrap_or(&[]);
     // A module without targets may still have files that the last build read.
-    let (mut request, mut no_target) = request::quiet_request_or_any(&o.common, &o.analysis, of_target, log)?;
+    let of_roots = RootOptions {
+        name,
+        common: &o.common,
+        stores: &o.stores,
+        analysis: &o.analysis,
+        execution: &o.execution,
+    };
+    let roots = Roots::only_known(of_roots, log);
+    let (mut request, mut no_target) =
+        request::quiet_request_or_any(&o.common, &o.analysis, of_target, &roots)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -68,7 +78,7 @@ fn go(
         }
     }
     if let Some(error) = no_target {
-        return Err(request::report_error(&error, log));
+        return Err(roots.report(&error));
     }
     reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());

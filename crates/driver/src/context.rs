@@ -30,10 +30,25 @@ pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Ve
     e.finish()
 }
 
+impl BuildOptions {
+    /// What computed roots depend on besides descriptions and sources, as bytes: launcher, time limit and properties, as
+    /// for results of actions.
+    pub fn root_context(&self) -> Vec<u8> {
+        // Without the generation of the store: the trees of roots are kept elsewhere.
+        execution_context(self, b"")
+    }
+}
+
 /// Names the traces of this program for repositories of this shape, wherever the roots lie: the hash of the program and
 /// the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
 pub(crate) fn shape_key(request: &Request) -> Option<Id> {
     Some(Id::of([program()?, shape(request)].concat()))
+}
+
+/// Names what is recorded by this program, for whatever repositories: the hash of the program. `None` if it cannot be
+/// identified.
+pub(crate) fn program_key() -> Option<Id> {
+    Some(Id::of(program()?))
 }
 
 /// The bytes of the shape of the configuration.

@@ -24,7 +24,7 @@ use taut_value::{
     path::{join, normal_path},
 };
 
-use crate::{request::configured_text, request_key::RequestKey};
+use crate::{configured_text::configured_text, request_key::RequestKey};
 
 /// What is described, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -8,7 +8,10 @@
 //! Rejected: a channel and a writer thread. Events borrow, so an event that no sink uses costs nothing; and every sink has
 //! handled an event when the call that sent it returns.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
@@ -44,6 +47,8 @@ pub enum Event<'e> {
     CallBegan(Call<'e>),
     /// All of it is done again: the description changed meanwhile, or something was lost.
     CallRestarted,
+    /// A root was computed before the request could be understood; not sent of those that were known.
+    RootComputed(&'e NewRoot),
     /// Analysis begins.
     AnalysisBegan,
     /// What is wrong with the description, but does not keep it from being analysed.
@@ -115,6 +120,21 @@ impl<'e> Call<'e> {
         let (targets, configuration) = (Some(targets), Some(configuration));
         Call { program, command, repositories, targets, configuration, uses_state }
     }
+}
+
+/// A root that was computed in this call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewRoot {
+    /// Which root of which repository it is, first of all.
+    pub what: String,
+    /// What it is computed from, as messages name it.
+    pub from: String,
+    /// Its tree.
+    pub tree: Hash,
+    /// How many actions were run for it.
+    pub ran: usize,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// What analysis found.

@@ -246,6 +246,10 @@ impl State {
                     line.seconds("at", at);
                 });
             }
+            Event::RootComputed(root) => self.line("root", |line| {
+                line.seconds("at", at).text("what", &root.what).text("from", &root.from);
+                line.hash("tree", &root.tree).number("ran", root.ran as u64).seconds("wall", root.duration);
+            }),
             Event::AnalysisBegan => self.line("analysis_began", |line| {
                 line.seconds("at", at);
             }),

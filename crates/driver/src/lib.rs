@@ -11,6 +11,9 @@ mod build_failure;
 mod cache_warning;
 pub mod cas;
 mod closure_actions;
+mod computed_roots;
+mod computed_tree;
+mod configured_text;
 mod context;
 mod defined_at;
 mod describe;
@@ -26,6 +29,7 @@ mod history;
 mod install;
 mod leaves;
 mod lru;
+mod on_thread;
 mod options;
 mod origins;
 mod outcomes;
@@ -33,12 +37,17 @@ mod reached;
 mod request;
 mod request_key;
 mod result;
+mod root_definition;
+mod root_failure;
+mod root_tree;
+mod root_work;
 mod rounds;
 mod run;
 mod session;
 mod targets;
 mod trace_file;
 mod traces;
+mod tree_structure;
 mod what_if;
 
 pub use added_exports::Added;
@@ -63,8 +72,13 @@ pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
 pub use reached::Reached;
-pub use request::{Request, RootTexts, SetupError, Words};
+pub use request::{
+    NoComputedRoots, Request, ResolveRoots, RootTexts, SetupError, SetupFailure, Words, root_texts,
+};
 pub use result::Results;
+pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
+pub use root_failure::RootsFailed;
+pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTargets};
 pub use rounds::{Done, Recheck};
 pub use run::{BuildPass, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
@@ -76,7 +90,7 @@ pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
-pub use taut_repos::{Overrides, RepoConfig};
+pub use taut_repos::{ComputedRoot, Overrides, RepoConfig, Taken, UnresolvedRoot};
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Location,
     diagnostic::{Group, Renderer},

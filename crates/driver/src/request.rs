@@ -13,7 +13,7 @@ use taut_syntax::json::{Document, Kind, Node, reference_error};
 use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
-use crate::{Targets, joined};
+use crate::{Targets, configured_text::configured_text, joined};
 
 /// The words that say what a call is about.
 #[derive(Clone, Debug, Default)]
@@ -51,13 +51,54 @@ pub struct SetupError {
     /// A text that the problem is about and that is in no file, by the name that the problem has for
     /// it.
     pub inline: Option<(Arc<str>, Arc<str>)>,
-    /// Whether it would be right, were taut complete.
-    pub unsupported: bool,
+    /// More that is wrong.
+    pub others: Vec<Diagnostic>,
+    /// What failed.
+    pub failure: SetupFailure,
+}
+
+/// What keeps a call from starting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetupFailure {
+    /// The request cannot be understood.
+    Request,
+    /// Roots cannot be computed.
+    Roots,
+    /// The call was to end, or roots could not even be tried to compute; this was reported.
+    Reported,
+}
+
+/// Computes roots that are computed from others. Gives the configuration with them.
+pub trait ResolveRoots {
+    /// Computes the roots that a repository needs, by its global name.
+    ///
+    /// # Errors
+    /// They cannot be computed.
+    fn resolve(&self, repositories: RepoConfig, repository: &str) -> Result<RepoConfig, SetupError>;
+}
+
+/// Leaves roots that have to be computed as they are: nothing can be read from them.
+pub struct NoComputedRoots;
+
+impl ResolveRoots for NoComputedRoots {
+    fn resolve(&self, repositories: RepoConfig, _: &str) -> Result<RepoConfig, SetupError> {
+        Ok(repositories)
+    }
 }
 
 impl SetupError {
     fn new(message: impl Into<String>) -> SetupError {
         Diagnostic::error(message).into()
+    }
+
+    /// That the call is over, for a reason that was reported.
+    pub fn reported() -> SetupError {
+        SetupError { failure: SetupFailure::Reported, ..SetupError::new("") }
+    }
+
+    /// All that is wrong.
+    pub fn problems(&self) -> Diagnostics {
+        std::iter::once(&*self.problem).chain(&self.others).cloned().collect()
     }
 
     /// What is wrong; may have several lines.
@@ -68,7 +109,12 @@ impl SetupError {
 
 impl From<Diagnostic> for SetupError {
     fn from(problem: Diagnostic) -> SetupError {
-        SetupError { problem: Box::new(problem), inline: None, unsupported: false }
+        SetupError {
+            problem: Box::new(problem),
+            inline: None,
+            others: Vec::new(),
+            failure: SetupFailure::Request,
+        }
     }
 }
 
@@ -89,11 +135,13 @@ impl Request {
     /// # Errors
     ///
     /// [`SetupError`] for the first thing that is wrong: repositories, then configuration, then target.
-    pub fn new(words: &Words, cwd: &Path) -> Result<Request, SetupError> {
+    pub fn new(words: &Words, cwd: &Path, roots: &dyn ResolveRoots) -> Result<Request, SetupError> {
         let config_file = words.repository_config.as_deref();
-        let mut repositories = RepoConfig::read(config_file, &words.overrides, cwd).map_err(|error| {
-            SetupError { unsupported: error.unsupported, ..SetupError::from(*error.problem) }
-        })?;
+        let repositories = RepoConfig::read(config_file, &words.overrides, cwd)
+            .map_err(|error| SetupError::from(*error.problem))?;
+        let main = repositories.main.clone();
+        // Before the target is looked for, since this reads the roots.
+        let mut repositories = roots.resolve(repositories, &main)?;
         if words.overrides.has_rules {
             repositories.bind_rules();
         }
@@ -112,6 +160,10 @@ impl Request {
             [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
             others => named(&repositories, &module, others, words.has_typed_names)?,
         };
+        if !repositories.computed_roots(&target.repository).is_empty() {
+            // The main repository does not reach that of the target.
+            repositories = roots.resolve(repositories, &target.repository)?;
+        }
         Ok(Request { repositories, targets: target.into(), configuration })
     }
 
@@ -164,8 +216,27 @@ impl Request {
 
     /// The texts of files in roots that are no directories, by their paths in messages.
     pub fn texts(&self) -> RootTexts {
-        let roots = self.repositories.roots.clone();
-        Arc::new(move |file| roots.text(file))
+        root_texts(&self.repositories)
+    }
+
+    /// The error that the root with the files of the first target is absent, if it is: only a service could describe it.
+    pub fn targets_are_absent(&self) -> Option<Diagnostic> {
+        let target = self.targets.first();
+        let repository = self.repositories.repositories.get(&target.repository)?;
+        let shown = repository.target_root.source.shown("");
+        let message = format!(
+            "The targets of repository {} are in a git tree that is not here: {}",
+            quoted(&*target.repository),
+            shown.display()
+        );
+        let reference = format!(
+            "Root for target {} is absent but no serve endpoint was configured. Please provide --remote-serve-address \
+             and retry.",
+            taut_value::EntityName::Named(target.clone()).to_json()
+        );
+        let help = "name the git repository that has it: [\"git tree\", \"id\", \"path\"]";
+        let problem = Diagnostic::error(message).reference(reference).help(help);
+        Some(problem).filter(|_| repository.target_root.source.is_absent())
     }
 
     /// What is wrong with roots themselves, if anything is: then nothing can be analysed that needs them.
@@ -177,6 +248,17 @@ impl Request {
     pub fn target_text(&self) -> String {
         joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
     }
+
+    /// The first target and its configuration as messages show them.
+    pub fn first_target_text(&self) -> String {
+        configured_text(self.targets.first(), &self.configuration)
+    }
+}
+
+/// The texts of files in roots that are no directories, by their paths in messages.
+pub fn root_texts(repositories: &RepoConfig) -> RootTexts {
+    let roots = repositories.roots.clone();
+    Arc::new(move |file| roots.text(file))
 }
 
 /// The targets file of a module, if there is one that can be read.
@@ -189,16 +271,6 @@ fn targets_file(repositories: &RepoConfig, repository: &str, module: &str) -> Op
 fn has_target(file: Option<&Document>, name: &str) -> bool {
     let root = file.map(Document::root);
     root.is_some_and(|root| root.kind() == Kind::Object && root.get(name).is_some())
-}
-
-/// A target and its configuration as messages show them.
-pub(crate) fn configured_text(target: &NamedTarget, configuration: &Map) -> String {
-    let mut writer = JsonWriter::compact();
-    writer.list(|w| {
-        taut_value::EntityName::Named(target.clone()).write_json(w);
-        w.value(&Value::Map(configuration.clone()), taut_value::JsonMode::All);
-    });
-    writer.finish()
 }
 
 fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
@@ -338,6 +410,10 @@ fn is_in_module(repositories: &RepoConfig, module: &Str, name: &str) -> bool {
 /// The target that is meant if none is named: the first one, by the bytes of their names.
 fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, SetupError> {
     let main = &repositories.repositories[&repositories.main];
+    if main.target_root.source.is_absent() {
+        // What its first target is cannot be seen. The reference asks a service for this one.
+        return Ok(NamedTarget::new(repositories.main.clone(), "", ""));
+    }
     let directory = if module.is_empty() { "." } else { module.as_str() };
     let name = format!("{directory}/{}", main.target_file_name);
     let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
@@ -470,7 +546,7 @@ mod tests {
                 defines: defines.iter().map(|word| (*word).to_owned()).collect(),
                 ..Default::default()
             };
-            let request = Request::new(&words, &self.0.path().join(cwd));
+            let request = Request::new(&words, &self.0.path().join(cwd), &NoComputedRoots);
             request.map(|request| request.target_text()).map_err(|error| error.message().to_owned())
         }
     }

@@ -31,6 +31,8 @@ pub struct Run<'r> {
     pub is_cached: bool,
     /// Whether every action in the closure of the request has an event, also if it did not have to be looked at.
     pub reports_all_actions: bool,
+    /// Whether a root of another request is computed from it, so that the process goes on.
+    pub is_of_root: bool,
 }
 
 /// Why the steps of a request are repeated.
@@ -148,7 +150,11 @@ impl Run<'_> {
         loop {
             tries += 1;
             let request = client.request()?;
-            let traces = if self.is_cached { Traces::of(self.store, &request) } else { Traces::none() };
+            let traces = match (self.is_cached, self.is_of_root) {
+                (false, _) => Traces::none(),
+                (true, false) => Traces::of(self.store, &request),
+                (true, true) => Traces::of_root(self.store, &request),
+            };
             let Run { store, analysis, options, sink, .. } = *self;
             let session = Session::of_request(&request, analysis, store, &traces, options, sink);
             if is_changed {
@@ -163,8 +169,10 @@ impl Run<'_> {
             session.close();
             match done {
                 Ok(done) => {
-                    // The process ends soon: freeing a large graph would only make the user wait.
-                    session.forget();
+                    if !self.is_of_root {
+                        // The process ends soon: freeing a large graph would only make the user wait.
+                        session.forget();
+                    }
                     return Ok(done);
                 }
                 Err(Failed::Stopped(stop)) => return Err(stop),

@@ -12,7 +12,13 @@ use taut_repos::{FileRule, Place};
 use taut_store::{EpochDir, Store};
 use taut_value::Id;
 
-use crate::{Request, cache_warning::CacheWarning, context::shape_key, lru, trace_file::StoredTraces};
+use crate::{
+    Request,
+    cache_warning::CacheWarning,
+    context::{program_key, shape_key},
+    lru,
+    trace_file::StoredTraces,
+};
 
 /// The file of traces of a request, if cached build state is used.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +29,18 @@ pub struct Traces {
 
 /// How many files are kept: one for each checkout and program.
 const MAX_FILES: usize = 32;
+
+/// How many files of requests that roots are computed from are kept.
+const MAX_ROOT_FILES: usize = 256;
+
+/// Of how many versions of the program the files of computed roots are kept.
+const MAX_PROGRAMS: usize = 4;
+
+/// What a file of traces is of.
+enum TraceKind {
+    Requests,
+    Roots,
+}
 
 /// How many bytes they may have together, unless the latest alone has more.
 const MAX_TOTAL_BYTES: u64 = 1 << 30;
@@ -37,8 +55,22 @@ impl Traces {
     /// the same target files, it begins as a copy of that: every file is looked at, and what has the same content is
     /// unchanged.
     pub fn of(store: &Store, request: &Request) -> Traces {
+        Traces::of_kind(store, request, TraceKind::Requests)
+    }
+
+    /// The same for the request that a root is computed from. These files are kept apart, so that many roots do not
+    /// displace what is built from them.
+    pub(crate) fn of_root(store: &Store, request: &Request) -> Traces {
+        Traces::of_kind(store, request, TraceKind::Roots)
+    }
+
+    fn of_kind(store: &Store, request: &Request, kind: TraceKind) -> Traces {
+        let (name, max_files) = match kind {
+            TraceKind::Requests => ("runs", MAX_FILES),
+            TraceKind::Roots => ("root-runs", MAX_ROOT_FILES),
+        };
         let warning = CacheWarning::default();
-        let directory = store.epoch_directory("runs").map_err(|error| warning.unreadable(error));
+        let directory = store.epoch_directory(name).map_err(|error| warning.unreadable(error));
         let file = || {
             let directory = Arc::new(directory.ok()?);
             let shape = shape_key(request)?.to_hex();
@@ -56,7 +88,27 @@ impl Traces {
                     let _ = copy_from_other_checkout(&directory, &shape[..32], request, &file);
                 }
                 // Only here, where a file is about to be added: a null build lists no directory.
-                lru::drop_old(file.dir(), MAX_FILES, MAX_TOTAL_BYTES);
+                lru::drop_old(file.dir(), max_files, MAX_TOTAL_BYTES);
+            } else {
+                lru::touch(file.file());
+            }
+            Some(file)
+        };
+        let file = file();
+        Traces { file, warning }
+    }
+
+    /// The file of all computed roots in a store, whatever workspace they are of: their tasks are named by content.
+    pub(crate) fn of_roots(store: &Store) -> Traces {
+        let warning = CacheWarning::default();
+        let directory = store.epoch_directory("roots").map_err(|error| warning.unreadable(error));
+        let file = || {
+            let directory = Arc::new(directory.ok()?);
+            let name = program_key()?.to_hex()[..32].to_owned();
+            let file = StoredTraces::new(directory.clone(), name);
+            if file.file().lstat().is_err() {
+                directory.move_up(file.name()).map_err(|error| warning.unreadable(error)).ok();
+                lru::drop_old(file.dir(), MAX_PROGRAMS, MAX_TOTAL_BYTES);
             } else {
                 lru::touch(file.file());
             }

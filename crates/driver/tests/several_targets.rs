@@ -5,8 +5,8 @@ use std::{fs, sync::Arc, time::Duration};
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, ExportCache, Request, Session,
-    Targets, Traces, Words,
+    Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, ExportCache, NoComputedRoots,
+    Request, Session, Targets, Traces, Words,
     event::{Call, Event, Sink, Status},
 };
 use taut_store::Store;
@@ -40,7 +40,7 @@ impl World {
 
     fn request(&self, names: &[(&str, &str)]) -> Request {
         let words = Words { target: vec!["a".to_owned()], ..Words::default() };
-        let request = Request::new(&words, self.0.path()).unwrap();
+        let request = Request::new(&words, self.0.path(), &NoComputedRoots).unwrap();
         let named = names.iter().map(|(module, name)| NamedTarget::new("", *module, *name));
         Request { targets: Targets::new(named).unwrap(), ..request }
     }

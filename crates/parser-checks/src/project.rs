@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_driver::{Analyser, AnalysisOptions, DescribeOptions, ExportCache, Request, Sink, Traces, Words};
+use taut_driver::{
+    Analyser, AnalysisOptions, DescribeOptions, ExportCache, NoComputedRoots, Request, Sink, Traces, Words,
+};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
 
@@ -49,7 +51,7 @@ fn analysed(bytes: &[u8]) -> bool {
     }
     fs::write(directory.path().join("src.txt"), "source").expect("written");
     let words = Words { target: vec!["t".to_owned()], ..Words::default() };
-    let request = match Request::new(&words, directory.path()) {
+    let request = match Request::new(&words, directory.path(), &NoComputedRoots) {
         Ok(request) => request,
         Err(error) => {
             shown(&error.problem, bytes);

@@ -1,23 +1,27 @@
 //! The repository configuration: which roots, file names and bindings each repository has.
 //!
-//! Format: `just-repository-config(5)`. Roots are directories and git trees; the other schemes (computed roots, tree
-//! structures) are recognised and reported as not supported yet.
+//! Format: `just-repository-config(5)`. Roots are directories, git trees, and roots that are computed from other
+//! repositories (`computed_root.rs`).
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, json::reference_error, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
-use crate::{AbsentRoot, DirectoryRoot, GitTreeRoot, Root, RootName, Roots, SourceRoot, git_tree::Described};
+use crate::{
+    AbsentRoot, DirectoryRoot, GitTreeRoot, Root, RootName, Roots, SourceRoot,
+    config_error::{ConfigError, place},
+    git_tree::Described,
+    read_computed_root,
+};
 
 /// One repository.
 #[derive(Clone, Debug)]
@@ -74,39 +78,6 @@ pub struct Overrides {
     pub has_rules: bool,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug)]
-pub struct ConfigError {
-    /// The reason, and where.
-    pub problem: Box<Diagnostic>,
-    /// Whether the configuration is valid but asks for a kind of root that taut does not support yet.
-    pub unsupported: bool,
-}
-
-impl ConfigError {
-    fn at(node: Node<'_>, message: impl Into<String>) -> ConfigError {
-        Diagnostic::error(message).at(place(node)).into()
-    }
-}
-
-impl From<Diagnostic> for ConfigError {
-    fn from(problem: Diagnostic) -> ConfigError {
-        ConfigError { problem: Box::new(problem), unsupported: false }
-    }
-}
-
-fn place(node: Node<'_>) -> Location {
-    Location::value(node.document().label().clone(), node.path())
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 /// The nearest directory at or above `from` that is marked as a workspace root by an entry named `ROOT`,
 /// `WORKSPACE` or `.git`.
 ///
@@ -136,7 +107,7 @@ impl Repository {
         [&self.workspace_root, &self.target_root, &self.rule_root, &self.expression_root]
     }
 
-    fn all_roots(&mut self) -> [&mut Root; 4] {
+    pub(crate) fn all_roots(&mut self) -> [&mut Root; 4] {
         [&mut self.workspace_root, &mut self.target_root, &mut self.rule_root, &mut self.expression_root]
     }
 }
@@ -245,15 +216,20 @@ impl RepoConfig {
         if overrides.has_rules {
             repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
+        let config = RepoConfig::numbered(main, repositories);
+        config.check_bindings(&described)?;
+        Ok(config)
+    }
+
+    /// A configuration whose roots are numbered in the order in which the repositories name them.
+    pub(crate) fn numbered(main: Str, mut repositories: BTreeMap<Str, Repository>) -> RepoConfig {
         // Repositories come in the order of their names, so roots have the same numbers in each call and in each
         // checkout.
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
-        let config = RepoConfig { main, repositories, roots: Arc::new(roots) };
-        config.check_bindings(&described)?;
-        Ok(config)
+        RepoConfig { main, repositories, roots: Arc::new(roots) }
     }
 
     fn check_bindings(&self, described: &BTreeMap<Str, Node<'_>>) -> Result<(), ConfigError> {
@@ -484,13 +460,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 .help(format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme)))
                 .into())
         }
-        [Some("computed" | "tree structure"), ..] => {
-            let message = format!(
-                "The {key} of repository {} is {}: roots of this kind are not supported yet",
-                quoted(&repository),
-                root.source()
-            );
-            Err(ConfigError { unsupported: true, ..ConfigError::at(root, message) })
+        [Some(scheme @ ("computed" | "tree structure")), ..] => {
+            let root = read_computed_root::parse(scheme, root, key, repository)?;
+            Ok(named(root, false))
         }
         _ => {
             let message = format!(

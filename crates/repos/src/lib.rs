@@ -5,7 +5,10 @@
 //!
 //! What this crate does not know: the meaning of the files.
 
+mod computed_root;
+mod computed_roots;
 mod config;
+mod config_error;
 mod content_fixed;
 mod directory;
 mod embedded;
@@ -14,10 +17,16 @@ mod leaf;
 mod leaf_read;
 mod listing;
 mod open_dirs;
+mod plain_json;
+mod read_computed_root;
 mod root;
 mod rules;
+mod unresolved_root;
 
-pub use config::{ConfigError, Overrides, RepoConfig, Repository, find_workspace_root};
+pub use computed_root::{ComputedRoot, Taken, UnresolvedRoot};
+pub use computed_roots::{ComputedTrees, RootCycle};
+pub use config::{Overrides, RepoConfig, Repository, find_workspace_root};
+pub use config_error::ConfigError;
 pub use content_fixed::{ContentFixed, Obstacle};
 pub use directory::DirectoryRoot;
 pub use embedded::EmbeddedRoot;
@@ -25,6 +34,7 @@ pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
 pub use listing::{Entries, Entry, Listed, Listing};
+pub use plain_json::plain_json;
 pub use root::{
     Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,
     stays_inside,

@@ -21,7 +21,7 @@ use taut_syntax::{Diagnostic, Diagnostics};
 use taut_sys::{At, Dir};
 use taut_value::Encoder;
 
-use crate::{Handover, Listing, Place};
+use crate::{Handover, Listing, Place, computed_root::UnresolvedRoot};
 
 /// Why a root cannot answer.
 #[derive(Debug)]
@@ -156,6 +156,11 @@ pub trait SourceRoot: Send + Sync {
     /// Whether it is a tree that is named but known not to be here.
     fn is_absent(&self) -> bool {
         false
+    }
+
+    /// The definition of the root in its place, if that has to be computed first.
+    fn unresolved(&self) -> Option<&UnresolvedRoot> {
+        None
     }
 
     /// The id of the tree that it is, if it is one that never changes.

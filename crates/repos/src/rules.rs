@@ -1,8 +1,13 @@
 //! The library of rules in the binary as a repository, and which repositories are bound to it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use crate::{ContentFixed, EmbeddedRoot, RepoConfig, Repository, Root, RootName, SourceRoot};
+use taut_value::Str;
+
+use crate::{EmbeddedRoot, RepoConfig, Repository, Root, RootName, SourceRoot};
 
 impl Repository {
     /// The library of rules in the binary.
@@ -32,12 +37,32 @@ impl RepoConfig {
         if of_rules.is_none_or(|rules| rules.rule_root.source.identity() != EmbeddedRoot.identity()) {
             return;
         }
-        let fixed = ContentFixed::of(self);
+        let open = self.not_fixed();
         for (name, repository) in &mut self.repositories {
-            if !fixed.contains(name) {
+            if open.contains(name) {
                 repository.bindings.entry(taut_rules::NAME.into()).or_insert(taut_rules::NAME.into());
             }
         }
+    }
+
+    /// The repositories that are not content-fixed, whatever roots are still to be computed: those that have a directory as
+    /// a root, or can reach one that has.
+    fn not_fixed(&self) -> BTreeSet<Str> {
+        let mut users: HashMap<&Str, Vec<&Str>> = HashMap::new();
+        let mut pending: Vec<&Str> = Vec::new();
+        for (name, repository) in &self.repositories {
+            if repository.roots().iter().any(|root| root.directory().is_some()) {
+                pending.push(name);
+            }
+            repository.bindings.values().for_each(|global| users.entry(global).or_default().push(name));
+        }
+        let mut open = BTreeSet::new();
+        while let Some(name) = pending.pop() {
+            if open.insert(name.clone()) {
+                pending.extend(users.get(name).into_iter().flatten());
+            }
+        }
+        open
     }
 }
 
@@ -49,7 +74,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Overrides;
+    use crate::{ContentFixed, Overrides};
 
     /// The names that each repository of a configuration can use for the rules.
     fn bound(config: &Value, has_rules: bool) -> Vec<String> {
@@ -80,6 +105,7 @@ mod tests {
             "fixed": {"workspace_root": tree},
             "fixed and bound": {"workspace_root": tree, "bindings": {"std": "std"}},
             "open": {"workspace_root": tree, "bindings": {"a": "plain"}},
+            "computed": {"workspace_root": ["computed", "fixed", "", "t", {}], "bindings": {"a": "computed"}},
         }});
         assert_eq!(bound(&config, true), ["fixed and bound: std", "open: std", "other: rules", "plain: std"]);
         let own = json!({"repositories": {

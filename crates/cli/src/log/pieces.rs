@@ -13,7 +13,7 @@ impl Log {
             return;
         }
         let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (is_seen, is_filed) = (level <= self.console_limit, level <= self.limit);
+        let (is_seen, is_filed) = (level <= self.console_limit && !self.is_nested, level <= self.limit);
         let mut files = self.lock();
         // Errors are ignored if standard error is closed or a disk is full, as for other messages.
         let mut write = |console: &str, file: &str| {

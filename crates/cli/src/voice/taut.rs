@@ -13,15 +13,15 @@ use std::{
 
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
-    RepoConfig, Request, Results, Retry, Sink, Unbuilt,
+    RepoConfig, Request, Results, Retry, RootOutcome, Sink, Unbuilt, UnresolvedRoot,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, Snapshot, Voice, command, count,
-    figures::some_of,
+    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, RootsProgress, Snapshot, Voice,
+    command, count, figures::some_of,
 };
 use crate::{
     environment::with_hint,
@@ -49,6 +49,23 @@ pub(crate) struct Taut;
 impl Voice for Taut {
     fn requested(&self, request: &Request, log: &Log) {
         log.names().set_main(&request.repositories.main);
+    }
+
+    fn needs_roots(&self, _: &str, _: usize, _: &Log) {}
+
+    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log) {
+        let (shown, tree) = (taut_driver::shown_root(&root.root), outcome.tree.to_hex());
+        if let Some(built) = outcome.built.as_ref().filter(|built| built.ran > 0) {
+            let (time, ran) = (super::seconds(built.duration), count(built.ran, "action"));
+            log.say(Level::Info, format!("Computed the {} from {shown} in {time}: {ran} run", root.what));
+        }
+        log.say(Level::Debug, format!("the {} is {shown}: tree {tree}", root.what));
+    }
+
+    fn roots_progress(&self, now: &RootsProgress) -> String {
+        let open: Vec<String> = now.open.iter().map(|root| taut_driver::shown_root(&root.root)).collect();
+        let done = now.known + now.built;
+        format!("computing roots: {done} done, now {}", some_of(&open, MAX_NAMED))
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
@@ -221,6 +238,7 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
     let is_of_running = line.starts_with('[');
     is_of_running
         || line.starts_with("Built ")
+        || line.starts_with("Computed the ")
         || line.starts_with("Rebuilt ")
         || line.contains(" up to date (")
         || ((line.starts_with("error: build of ") || line.starts_with("error: rebuild of "))

@@ -193,7 +193,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let Call { when, command, targets, configuration } =
         Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
     let (ended, before) = (Ended::InExecution, None);
-    let (analysed, done, actions, named, left_out) = Default::default();
+    let (analysed, roots, done, actions, named, left_out) = Default::default();
     let mut record = Record {
         when,
         command,
@@ -202,6 +202,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
         before,
         ended,
         analysed,
+        roots,
         done,
         actions,
         named,
@@ -231,6 +232,13 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     && record.actions.insert(id, how).is_none()
                 {
                     in_order.push(id);
+                }
+            }
+            Some("root") => {
+                let text = |key| line.get(key).and_then(|text| text.as_str()).map(Str::from);
+                if let (Some(what), Some(from)) = (text("what"), text("from")) {
+                    let ran = line.get("ran").and_then(number).unwrap_or_default();
+                    record.roots.push((what, from, ran));
                 }
             }
             Some("unbuilt") => name_unbuilt(&mut record, line),

@@ -178,6 +178,10 @@ impl<'r> Explainer<'r> {
             many(record.analysed as usize, "target"),
             many(record.count(How::Ran) + failed + stopped, "action"),
         ));
+        for (what, from, ran) in &record.roots {
+            let actions = many(*ran as usize, "action");
+            self.say(format!("Before that the {what} was computed from {from}: {actions} run."));
+        }
         if record.left_out > 0 {
             let lines = record.left_out;
             self.say(format!(

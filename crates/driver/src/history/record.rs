@@ -117,6 +117,8 @@ pub(crate) struct Record {
     pub(crate) ended: Ended,
     /// How many targets were analysed.
     pub(crate) analysed: u64,
+    /// The roots that were computed: which one it is, from what, and how many actions were run.
+    pub(crate) roots: Vec<(Str, Str, u64)>,
     /// What was done.
     pub(crate) done: Vec<Done>,
     /// How actions ended.

@@ -1,0 +1,460 @@
+//! Roots that are computed from other repositories, before a request is understood: the build root is opened for them, their
+//! targets are built as calls within the call, and what they do is shown.
+//!
+//! The messages of such a build are kept until it is over, so that those of several that run at once are not mixed. Under
+//! the name `just` they go to the store as a log, which is named in one line, as the reference does it; under the name
+//! `taut` they are shown.
+
+use std::{
+    cell::Cell,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use taut_driver::{
+    Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Client, Diagnostics, NotBuilt, Pass,
+    RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome, RootTargets, Run, Session,
+    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRoot, Wanted, event::NewRoot,
+};
+use taut_store::Store;
+use taut_value::Str;
+
+use crate::{
+    diagnostics,
+    environment::{build_root, build_root_exists, build_root_option, open_store},
+    exit::Exit,
+    findings,
+    interruption::Interruption,
+    log::{Level, Log},
+    options, report,
+    reporting::{Reporting, warn_of_cache},
+    reproduce::Reproduction,
+    settings::{analysis_options, build_options, log_limit, time_limit},
+    setup_error::report_error,
+    tool_name::Name,
+    voice::{self, BuildContext, BuildMessages, Found, RootsProgress},
+};
+
+/// The git repository for the trees of roots, below the build root; its place is the reference's.
+const GIT_REPOSITORY: &str = "repositories/generation-0/git";
+
+/// The options that decide how roots are computed.
+#[derive(Clone, Copy)]
+pub(crate) struct RootOptions<'o> {
+    pub(crate) name: Name,
+    pub(crate) common: &'o options::Common,
+    pub(crate) stores: &'o options::Stores,
+    pub(crate) analysis: &'o options::Analysis,
+    pub(crate) execution: &'o options::Execution,
+}
+
+/// Computes the roots that a call needs.
+pub(crate) struct Roots<'o> {
+    of: RootOptions<'o>,
+    log: &'o Arc<Log>,
+    interruption: Option<&'o Interruption>,
+    /// Where the roots that are computed are reported.
+    reporting: Option<&'o Reporting>,
+    /// Whether roots that are not known are computed.
+    computes: bool,
+    /// Why the call is over, if that was reported.
+    exit: Cell<Option<Exit>>,
+}
+
+impl<'o> Roots<'o> {
+    /// For a call that builds. `interruption`: what ends it.
+    pub(crate) fn new(
+        of: RootOptions<'o>,
+        interruption: Option<&'o Interruption>,
+        log: &'o Arc<Log>,
+    ) -> Self {
+        Roots { of, log, interruption, reporting: None, computes: true, exit: Cell::new(None) }
+    }
+
+    /// The same with events.
+    pub(crate) fn reported_to(self, reporting: &'o Reporting) -> Self {
+        Roots { reporting: Some(reporting), ..self }
+    }
+
+    /// For a question, which runs nothing: roots have to be known.
+    pub(crate) fn only_known(of: RootOptions<'o>, log: &'o Arc<Log>) -> Self {
+        Roots { computes: false, ..Roots::new(of, None, log) }
+    }
+
+    /// Reports why there is no request.
+    pub(crate) fn report(&self, error: &SetupError) -> Exit {
+        match error.failure {
+            SetupFailure::Reported => self.exit.get().unwrap_or(Exit::Environment),
+            _ => report_error(error, self.log),
+        }
+    }
+
+    /// The call is over; that was reported.
+    fn over(&self, exit: Exit) -> SetupError {
+        self.exit.set(Some(exit));
+        SetupError::reported()
+    }
+}
+
+impl ResolveRoots for Roots<'_> {
+    fn resolve(&self, repositories: RepoConfig, repository: &str) -> Result<RepoConfig, SetupError> {
+        let roots = repositories.computed_roots(repository);
+        if roots.is_empty() {
+            return Ok(repositories);
+        }
+        let Roots { of: RootOptions { name, common, stores, analysis, execution }, log, .. } = *self;
+        voice::of(log).needs_roots(repository, roots.len(), log);
+        let environment = |text: String| {
+            log.say(Level::Error, text);
+            self.over(Exit::Environment)
+        };
+        let root = build_root(name, stores).map_err(environment)?;
+        if !self.computes && !build_root_exists(&root) {
+            return Err(environment(format!(
+                "There is no build root {}: the roots that repository {} needs were not computed.",
+                root.display(),
+                taut_syntax::quoted(repository)
+            )));
+        }
+        let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
+        let results = options::Results::default();
+        let options =
+            build_options(common, execution, &results, false, log).map_err(|exit| self.over(exit))?;
+        let how = analysis_options(common, analysis);
+        let main = repositories.main.clone();
+        let targets = Arc::new(RootBuilds {
+            log: log.clone(),
+            main,
+            store: store.clone(),
+            build_root: root.clone(),
+            build_root_option: build_root_option(stores),
+            analysis: how,
+            log_limit: log_limit(analysis),
+            time_limit: time_limit(execution),
+            options: options.clone(),
+            is_cached: !analysis.no_trace,
+            interruption: self.interruption.cloned(),
+            progress: Arc::default(),
+            ticker: Mutex::default(),
+            new: Mutex::default(),
+        });
+        let computer = RootComputer {
+            store,
+            repository: root.join(GIT_REPOSITORY),
+            jobs: options.jobs,
+            context: options.root_context(),
+            is_cached: !analysis.no_trace,
+            computes: self.computes,
+            targets: targets.clone(),
+        };
+        let computed = computer.compute(&repositories, &roots);
+        drop(targets.ticker.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let new = std::mem::take(&mut *targets.new.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(reporting) = self.reporting {
+            new.into_iter().for_each(|root| reporting.computed(root));
+        }
+        if let Some(interruption) = self.interruption {
+            interruption.forget_roots();
+            interruption.check().map_err(|exit| self.over(exit))?;
+        }
+        match computed {
+            Ok((repositories, warning)) => {
+                warn_of_cache(warning, log);
+                Ok(repositories)
+            }
+            Err(failed) => {
+                log.shows_texts_in(&failed.repositories);
+                Err(failed.into())
+            }
+        }
+    }
+}
+
+/// Builds the targets of roots.
+struct RootBuilds {
+    log: Arc<Log>,
+    /// The main repository of the call.
+    main: Str,
+    store: Store,
+    build_root: PathBuf,
+    build_root_option: Option<String>,
+    analysis: AnalysisOptions,
+    log_limit: usize,
+    time_limit: Option<Duration>,
+    options: BuildOptions,
+    is_cached: bool,
+    interruption: Option<Interruption>,
+    progress: Arc<Mutex<RootsProgress>>,
+    /// Shows the progress, once something is built.
+    ticker: Mutex<Option<Ticker>>,
+    /// The roots that were computed.
+    new: Mutex<Vec<NewRoot>>,
+}
+
+impl RootBuilds {
+    fn progress(&self) -> std::sync::MutexGuard<'_, RootsProgress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RootTargets for RootBuilds {
+    fn build(&self, root: &UnresolvedRoot, request: &Request, jobs: usize) -> Result<BuiltTarget, NotBuilt> {
+        self.progress().open.push(root.clone());
+        let show = || Ticker::start(self.log.clone(), self.progress.clone());
+        self.ticker.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(show);
+        let begin = Instant::now();
+        let log = Arc::new(self.log.nested(&self.main));
+        let messages = voice::of(&log).build(BuildContext {
+            log: &log,
+            store: &self.store,
+            build_root_option: self.build_root_option.clone(),
+            build_root: self.build_root.clone(),
+            shows_cached_output: false,
+            again: Reproduction::none(),
+            is_rebuild: false,
+            time_limit: self.time_limit,
+            begin,
+        });
+        let sink: Arc<dyn Sink> = messages.clone();
+        let options = BuildOptions { jobs, ..self.options.clone() };
+        let run = Run {
+            store: &self.store,
+            analysis: self.analysis,
+            options: &options,
+            sink: &sink,
+            is_cached: self.is_cached,
+            reports_all_actions: false,
+            is_of_root: true,
+        };
+        if log.is_as_reference() {
+            voice::of(&log).requested(request, &log);
+        }
+        let built = run.run(&mut RootCall { builds: self, request, log: &log, messages });
+        let mut progress = self.progress();
+        progress.open.retain(|open| open.root != root.root);
+        progress.built += usize::from(built.is_ok());
+        drop(progress);
+        let as_reference = log.is_as_reference();
+        let shown = request.first_target_text();
+        let recorded = log.recorded();
+        let is_cached = matches!(&built, Ok(Delivered { is_cached: true, .. }));
+        for message in &recorded {
+            // Of the reference, messages of the executor and about export targets are those of the call.
+            let is_of_call = message.name.as_deref() == Some("LocalExecution")
+                || (message.text.starts_with("Export target [") && !is_cached);
+            if !as_reference || is_of_call {
+                self.log.repeat(message);
+            }
+        }
+        let kept = as_reference.then(|| self.log_of(&crate::log::as_file(&recorded, &shown)));
+        let kept = kept.unwrap_or_default();
+        match built {
+            Ok(Delivered { results, ran, is_cached }) => {
+                let duration = begin.elapsed();
+                Ok(BuiltTarget { results, log: kept, ran, is_cached, duration })
+            }
+            Err(Stop::Interrupted) => Err(NotBuilt::Stopped),
+            Err(Stop::Failed) => Err(NotBuilt::Failed { log: kept }),
+            Err(Stop::Analysis(problems)) => {
+                if as_reference {
+                    diagnostics::only_collect(&problems, &None, &self.log);
+                } else {
+                    self.log.shows_texts_of(request);
+                    diagnostics::report(&problems, Level::Error, &self.log);
+                }
+                Err(NotBuilt::Failed { log: kept })
+            }
+        }
+    }
+
+    fn computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome) {
+        match &outcome.built {
+            None => self.progress().known += 1,
+            Some(BuiltTarget { ran, duration, .. }) => {
+                let new = NewRoot {
+                    what: root.what.clone(),
+                    from: taut_driver::shown_root(&root.root),
+                    tree: outcome.tree,
+                    ran: *ran,
+                    duration: *duration,
+                };
+                self.new.lock().unwrap_or_else(PoisonError::into_inner).push(new);
+            }
+        }
+        voice::of(&self.log).root_computed(root, outcome, &self.log);
+    }
+
+    fn log_of(&self, text: &str) -> String {
+        match self.store.put_blob(text.as_bytes(), false) {
+            Ok(digest) => digest.hash.to_hex(),
+            // As in the reference.
+            Err(_) => "???".to_owned(),
+        }
+    }
+}
+
+/// The target of a root, built.
+struct Delivered {
+    results: Arc<Results>,
+    /// How many actions were run.
+    ran: usize,
+    /// Whether the target-level cache had it.
+    is_cached: bool,
+}
+
+/// Why the target of a root is not built.
+enum Stop {
+    Interrupted,
+    Failed,
+    Analysis(Diagnostics),
+}
+
+/// The build of the target of a root.
+struct RootCall<'c> {
+    builds: &'c RootBuilds,
+    request: &'c Request,
+    log: &'c Arc<Log>,
+    messages: Arc<dyn BuildMessages>,
+}
+
+impl Pass for RootCall<'_> {
+    type Stop = Stop;
+    type Done = Delivered;
+
+    fn may_continue(&mut self, session: &Session) -> Result<(), Stop> {
+        match &self.builds.interruption {
+            Some(interruption) => interruption.stop_root_on_signal(session).map_err(|_| Stop::Interrupted),
+            None => Ok(()),
+        }
+    }
+
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        let of_roots = request.problems_of_roots();
+        let problems = if of_roots.is_empty() { problems.clone() } else { of_roots };
+        if self.log.is_as_reference() {
+            self.log.shows_texts_of(request);
+            diagnostics::report(&problems, Level::Error, self.log);
+            let shown = request.first_target_text();
+            self.log.say(Level::Warn, format!("Failed to analyse target {shown}"));
+        }
+        Stop::Analysis(problems)
+    }
+
+    fn analysed(
+        &mut self,
+        session: &Session,
+        request: &Request,
+        analysed: &Arc<Analysed>,
+    ) -> Result<Option<Wanted>, Stop> {
+        if self.log.is_as_reference() || session.has_analysed(request) {
+            findings::report_warnings(analysed, request, self.log);
+        }
+        self.messages.analysed(&Found { request, analysed, limit: self.builds.log_limit });
+        Ok(None)
+    }
+
+    fn executed(&mut self, session: &Session, request: &Request, _: &Analysed, _: bool) {
+        self.messages.executed(&session.origins(request));
+    }
+
+    fn build_failed(
+        &mut self,
+        session: &Session,
+        request: &Request,
+        failure: &BuildFailure,
+        _: bool,
+    ) -> Stop {
+        self.messages.failed(failure, &session.origins(request), false);
+        if self.log.is_as_reference() {
+            let shown = request.first_target_text();
+            self.log.say(Level::Warn, format!("Build for target {shown} failed"));
+        }
+        Stop::Failed
+    }
+
+    fn deliver(
+        &mut self,
+        session: &Session,
+        _: &Request,
+        analysed: &Analysed,
+        results: &Results,
+    ) -> Result<Delivered, Undelivered<Stop>> {
+        let hits = session.cache_hits(results.actions);
+        self.messages.processed(results.actions, hits, None);
+        if self.log.is_as_reference() {
+            let built: Vec<report::Built> = (results.artifacts.iter())
+                .map(|(path, built)| report::Built {
+                    path: path.to_string(),
+                    object: built.info,
+                    failed: built.failed,
+                })
+                .collect();
+            self.log.say(Level::Info, report::artifacts("Artifacts can be found in:", &built, 0));
+        }
+        voice::of(self.log).cached_exports(&session.cache_exports(analysed), analysed, self.log);
+        // Below a target that was taken from the cache nothing is analysed.
+        let is_cached = analysed.exports.cached == 1 && analysed.exports.len() == 1;
+        Ok(Delivered { results: Arc::new(results.clone()), ran: results.actions - hits, is_cached })
+    }
+}
+
+impl Client for RootCall<'_> {
+    fn request(&mut self) -> Result<Request, Stop> {
+        // How messages name its targets: as seen from the main repository of the call.
+        let repositories = RepoConfig { main: self.builds.main.clone(), ..self.request.repositories.clone() };
+        let name = voice::of(self.log).name_of_request(self.request, self.log);
+        self.messages.requested(&repositories, name);
+        Ok(self.request.clone())
+    }
+
+    fn on_retry(&mut self, why: Retry) {
+        self.messages.on_retry(why);
+    }
+
+    fn warn_of_cache(&mut self, text: String) {
+        warn_of_cache(Some(text), &self.builds.log);
+    }
+}
+
+/// Shows from time to time how far the roots are, while they are computed.
+struct Ticker {
+    thread: Option<JoinHandle<()>>,
+    over: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Ticker {
+    fn start(log: Arc<Log>, progress: Arc<Mutex<RootsProgress>>) -> Ticker {
+        let over: Arc<(Mutex<bool>, Condvar)> = Arc::default();
+        let shared = over.clone();
+        let tick = move || {
+            let (mut pause, growth) = voice::of(&log).progress_pace();
+            let (is_over, changed) = &*shared;
+            let mut over = is_over.lock().unwrap_or_else(PoisonError::into_inner);
+            while !*over {
+                let (locked, waited) =
+                    changed.wait_timeout(over, pause).unwrap_or_else(PoisonError::into_inner);
+                over = locked;
+                if waited.timed_out() && !*over {
+                    let now = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    log.say(Level::Progress, voice::of(&log).roots_progress(&now));
+                    pause = pause.mul_f64(growth);
+                }
+            }
+        };
+        Ticker { thread: std::thread::Builder::new().spawn(tick).ok(), over }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        let (is_over, changed) = &*self.over;
+        *is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported by itself, and concerns messages only.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The definition of a computed root in terms of requests, and as messages show it.
+
+use taut_repos::{ComputedRoot, Taken};
+use taut_syntax::Document;
+use taut_value::{EntityName, Map, NamedTarget, Value, configured_as_typed, quoted};
+
+use crate::configured_text::configured_text;
+
+/// The configuration in the definition of a root.
+pub(crate) fn configuration_of(text: &str) -> Map {
+    let document = Document::parse("", text).ok();
+    match document.map(|document| taut_expr::json_to_value(document.root())) {
+        Some(Value::Map(map)) => map,
+        _ => Map::default(),
+    }
+}
+
+/// A root in messages under the name `taut`.
+pub fn shown(root: &ComputedRoot) -> String {
+    match &root.taken {
+        Taken::Structure => format!("the tree structure of repository {}", quoted(&root.repository)),
+        Taken::Artifacts { module, target, configuration } => {
+            let name = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
+            configured_as_typed(&EntityName::Named(name), &configuration_of(configuration))
+        }
+    }
+}
+
+/// The target of a root in its configuration, as the reference's messages name it; the text of a tree structure.
+pub fn as_configured(root: &ComputedRoot) -> String {
+    match &root.taken {
+        Taken::Structure => root.to_string(),
+        Taken::Artifacts { module, target, configuration } => {
+            let named = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
+            configured_text(&named, &configuration_of(configuration))
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The computed roots of a configuration: which ones a repository needs, and the configuration with their trees.
+//!
+//! Reading a configuration yields such roots as unresolved ([`UnresolvedRoot`]), without files. They are computed elsewhere
+//! (`driver`), and replaced by the git trees that they come to ([`RepoConfig::with_computed`]); these are roots like any
+//! other.
+//!
+//! The computation is strict: all computed roots of all repositories that the referenced one reaches come before
+//! ([`RepoConfig::computed_roots`]), so that the referenced repository is content-fixed and has a key.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use taut_digest::Hash;
+use taut_git::Repository as GitRepository;
+use taut_value::Str;
+
+use crate::{
+    ComputedRoot, GitTreeRoot, RepoConfig, Repository, Root, RootName, UnresolvedRoot, git_tree::Described,
+};
+
+/// Trees of a git repository that computed roots came to, by definition.
+#[derive(Clone)]
+pub struct ComputedTrees {
+    repository: Arc<GitRepository>,
+    trees: HashMap<ComputedRoot, Hash>,
+}
+
+impl ComputedTrees {
+    /// None yet, in a git repository.
+    pub fn in_repository(repository: Arc<GitRepository>) -> ComputedTrees {
+        ComputedTrees { repository, trees: HashMap::new() }
+    }
+
+    /// Adds one. The tree is in the repository.
+    pub fn add(&mut self, root: ComputedRoot, tree: Hash) {
+        self.trees.insert(root, tree);
+    }
+
+    /// The root in place of an unresolved one, if that was computed.
+    fn resolved(&self, unresolved: &UnresolvedRoot) -> Option<GitTreeRoot> {
+        let UnresolvedRoot { root, place, what } = unresolved;
+        let tree = *self.trees.get(root)?;
+        let written = self.repository.path().to_string_lossy().into_owned();
+        let described =
+            Described { id: place.clone(), repository: place.clone(), written, what: what.clone() };
+        Some(GitTreeRoot::new(self.repository.clone(), tree, described))
+    }
+}
+
+/// Computed roots that need each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RootCycle {
+    /// The way from a root that is wanted to the cycle: each needs the next one, and the last one the first of the cycle.
+    pub before: Vec<ComputedRoot>,
+    /// The cycle: each needs the next one, and the last one the first.
+    pub roots: Vec<ComputedRoot>,
+}
+
+impl RepoConfig {
+    /// The global names of a repository and of all that its bindings reach, as far as they are defined.
+    fn reachable(&self, repository: &str) -> BTreeSet<&Str> {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<&Str> =
+            self.repositories.get_key_value(repository).map(|(name, _)| name).into_iter().collect();
+        while let Some(name) = open.pop() {
+            if let Some(repository) = self.repositories.get(name)
+                && reached.insert(name)
+            {
+                open.extend(repository.bindings.values());
+            }
+        }
+        reached
+    }
+
+    /// The roots that have to be computed before a repository can be used: those of the repository and of all that its
+    /// bindings reach, each once, in the order in which the reference compares them.
+    pub fn computed_roots(&self, repository: &str) -> Vec<Arc<UnresolvedRoot>> {
+        self.unresolved(self.reachable(repository))
+    }
+
+    /// All roots that have to be computed, also those that the main repository does not need.
+    pub fn all_computed_roots(&self) -> Vec<Arc<UnresolvedRoot>> {
+        self.unresolved(self.repositories.keys())
+    }
+
+    fn unresolved<'r>(&'r self, names: impl IntoIterator<Item = &'r Str>) -> Vec<Arc<UnresolvedRoot>> {
+        let mut roots: BTreeMap<&ComputedRoot, &UnresolvedRoot> = BTreeMap::new();
+        for root in names.into_iter().flat_map(|name| self.repositories[name].roots()) {
+            if let Some(unresolved) = root.source.unresolved() {
+                roots.entry(&unresolved.root).or_insert(unresolved);
+            }
+        }
+        roots.into_values().cloned().map(Arc::new).collect()
+    }
+
+    /// A cycle of computed roots that `roots` need, if there is one.
+    pub fn cycle_of_computed_roots(&self, roots: &[Arc<UnresolvedRoot>]) -> Option<RootCycle> {
+        // A depth-first search: what is on the path is in `path`, and what was left is in `done`.
+        let mut done: HashSet<ComputedRoot> = HashSet::new();
+        for root in roots {
+            let mut path: Vec<(ComputedRoot, std::vec::IntoIter<Arc<UnresolvedRoot>>)> = Vec::new();
+            let mut next = Some(root.root.clone());
+            loop {
+                if let Some(root) = next.take()
+                    && !done.contains(&root)
+                {
+                    if let Some(at) = path.iter().position(|(above, _)| *above == root) {
+                        let mut before: Vec<_> = path.into_iter().map(|(root, _)| root).collect();
+                        return Some(RootCycle { roots: before.split_off(at), before });
+                    }
+                    let below = self.computed_roots(&root.repository).into_iter();
+                    path.push((root, below));
+                }
+                let Some((_, below)) = path.last_mut() else { break };
+                match below.next() {
+                    Some(below) => next = Some(below.root.clone()),
+                    None => done.extend(path.pop().map(|(root, _)| root)),
+                }
+            }
+        }
+        None
+    }
+
+    /// The part of the configuration that a repository reaches, with that as the main one. It is the same wherever the
+    /// rest differs.
+    pub fn part(&self, repository: &str) -> RepoConfig {
+        let reached = self.reachable(repository).into_iter();
+        let repositories = reached.map(|name| (name.clone(), self.repositories[name].clone())).collect();
+        RepoConfig::numbered(repository.into(), repositories)
+    }
+
+    /// The configuration with computed roots in place of the unresolved ones, as far as they are given.
+    pub fn with_computed(&self, trees: &ComputedTrees) -> RepoConfig {
+        let mut repositories = self.repositories.clone();
+        for root in repositories.values_mut().flat_map(Repository::all_roots) {
+            let resolved = root.source.unresolved().and_then(|unresolved| trees.resolved(unresolved));
+            if let Some(resolved) = resolved {
+                let name = RootName { ignore_special: root.name.ignore_special, ..RootName::default() };
+                *root = Root { source: Arc::new(resolved), name };
+            }
+        }
+        RepoConfig::numbered(self.main.clone(), repositories)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+    use taut_digest::HashFunction;
+    use taut_testkit::Rng;
+
+    use super::*;
+    use crate::{ContentFixed, Overrides};
+
+    fn read(config: &Value) -> RepoConfig {
+        let top = tempfile::tempdir().unwrap();
+        let file = top.path().join("repos.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        RepoConfig::read(Some(&file), &Overrides::default(), Path::new("/")).unwrap()
+    }
+
+    fn texts(roots: &[Arc<UnresolvedRoot>]) -> Vec<String> {
+        roots.iter().map(|root| root.root.to_string()).collect()
+    }
+
+    const TREE: &str = "7366bd62ca918e6b3ba54ce2465022746b692a62";
+
+    fn git(tree: &str) -> Value {
+        json!(["git tree", tree, "/p"])
+    }
+
+    #[test]
+    fn the_roots_that_a_repository_needs_are_those_that_it_reaches() {
+        let config = read(&json!({"main": "m", "repositories": {
+            "m": {"workspace_root": ["file", "."], "bindings": {"a": "a", "b": "b"}},
+            "a": {"workspace_root": ["computed", "base", "", "t", {"Y": 1, "X": "x"}]},
+            "b": {"workspace_root": ["computed", "base", "", "t", {"X": "x", "Y": 1}],
+                  "target_root": ["tree structure", "base"], "bindings": {"a": "a", "c": "c"}},
+            "c": {"workspace_root": ["computed", "base", "", "t", {"X": "x", "Y": 1}, {"absent": true}],
+                  "bindings": {"m": "m"}},
+            "unused": {"workspace_root": ["computed", "a", "", "t", {}]},
+            "base": {"workspace_root": git(TREE)},
+        }}));
+        let of_base = r#"(["@", "base", "", "t"], {"X":"x","Y":1})"#;
+        let absent = r#"(["@", "base", "", "t", {"absent": true}], {"X":"x","Y":1})"#;
+        let structure = r#"["tree structure", "base"]"#;
+        assert_eq!(texts(&config.computed_roots("m")), [absent, of_base, structure]);
+        assert_eq!(texts(&config.computed_roots("a")), [of_base]);
+        assert_eq!(texts(&config.computed_roots("base")), [""; 0]);
+        assert_eq!(texts(&config.computed_roots("nowhere")), [""; 0]);
+        assert_eq!(config.all_computed_roots().len(), 4);
+        assert_eq!(config.computed_roots("a")[0].what, "workspace_root of repository \"a\"");
+    }
+
+    #[test]
+    fn a_computed_root_is_a_git_tree_afterwards() {
+        let config = read(&json!({"main": "m", "repositories": {
+            "m": {"workspace_root": ["computed", "base", "", "t", {}], "bindings": {"b": "base"}},
+            "base": {"workspace_root": git(TREE)},
+        }}));
+        assert!(!ContentFixed::of(&config).contains("m"));
+        let root = config.computed_roots("m").remove(0);
+        let mut trees = ComputedTrees::in_repository(Arc::new(GitRepository::new("/g")));
+        let tree = "16e463b471b833cc542dc3f39db32e3fb4035aeb";
+        trees.add(root.root.clone(), Hash::from_hex(tree).unwrap());
+        let computed = config.with_computed(&trees);
+        assert_eq!(texts(&computed.computed_roots("m")), [""; 0]);
+        // As if the tree had been named.
+        let named = read(&json!({"main": "m", "repositories": {
+            "m": {"workspace_root": git(tree), "bindings": {"b": "base"}},
+            "base": {"workspace_root": git(TREE)},
+        }}));
+        assert_eq!(computed.identity(), named.identity());
+        let key = |config: &RepoConfig| ContentFixed::of(config).key("m", HashFunction::GitSha1);
+        assert!(key(&computed).is_some());
+        assert_eq!(key(&computed), key(&named));
+        // A root that has the same tree as another one is that root.
+        let mut trees = ComputedTrees::in_repository(Arc::new(GitRepository::new("/g")));
+        trees.add(root.root.clone(), Hash::from_hex(TREE).unwrap());
+        let same = config.with_computed(&trees);
+        let number = |name: &str| same.repositories[name].workspace_root.name.number;
+        assert_eq!(number("m"), number("base"));
+    }
+
+    #[test]
+    fn the_part_that_a_repository_reaches_does_not_depend_on_the_rest() {
+        let base = json!({"workspace_root": git(TREE), "bindings": {"self": "base", "o": "other"}});
+        let other = json!({"workspace_root": ["computed", "base", "", "t", {}]});
+        let more = json!({"workspace_root": ["file", "/x"], "bindings": {"b": "base"}});
+        let one = read(&json!({"main": "a", "repositories": {"a": more, "base": base, "other": other}}));
+        let two = read(&json!({"repositories": {"base": base, "other": other}}));
+        assert_eq!(one.part("base").identity(), two.part("base").identity());
+        assert_ne!(one.identity(), two.identity());
+        assert!(one.part("nowhere").repositories.is_empty());
+    }
+
+    /// Against the definition: a root needs itself along some way.
+    #[test]
+    fn cycles_are_found_in_random_configurations() {
+        let mut rng = Rng::new(11);
+        let (mut with, mut without) = (0, 0);
+        for _ in 0..taut_testkit::times(300) {
+            let count = 1 + rng.below(6);
+            let mut all = serde_json::Map::new();
+            for number in 0..count {
+                let bindings: BTreeMap<String, String> = (0..rng.below(3))
+                    .map(|binding| (format!("b{binding}"), format!("r{}", rng.below(count))))
+                    .collect();
+                let of = format!("r{}", rng.below(count));
+                let root = match rng.below(4) {
+                    0 => json!(["computed", of, "", "t", {}]),
+                    1 => json!(["tree structure", of]),
+                    _ => git(TREE),
+                };
+                all.insert(format!("r{number}"), json!({"workspace_root": root, "bindings": bindings}));
+            }
+            let config = read(&json!({"main": "r0", "repositories": all}));
+            let roots = config.computed_roots("r0");
+            let needs = |root: &ComputedRoot| -> Vec<ComputedRoot> {
+                let below = config.computed_roots(&root.repository).into_iter();
+                below.map(|below| below.root.clone()).collect()
+            };
+            // All that is reached from each root, the slow way.
+            let mut is_cyclic = false;
+            for root in &roots {
+                let mut open = vec![root.root.clone()];
+                let mut reached: Vec<ComputedRoot> = Vec::new();
+                while let Some(next) = open.pop() {
+                    for below in needs(&next) {
+                        if !reached.contains(&below) {
+                            reached.push(below.clone());
+                            open.push(below);
+                        }
+                    }
+                }
+                is_cyclic |= reached.contains(&root.root)
+                    || reached.iter().any(|below| {
+                        let mut open = vec![below.clone()];
+                        let mut seen: Vec<ComputedRoot> = Vec::new();
+                        while let Some(next) = open.pop() {
+                            for more in needs(&next) {
+                                if !seen.contains(&more) {
+                                    seen.push(more.clone());
+                                    open.push(more);
+                                }
+                            }
+                        }
+                        seen.contains(below)
+                    });
+            }
+            match config.cycle_of_computed_roots(&roots) {
+                None => {
+                    without += 1;
+                    assert!(!is_cyclic);
+                }
+                Some(RootCycle { before, roots: cycle }) => {
+                    with += 1;
+                    assert!(is_cyclic);
+                    for (at, root) in cycle.iter().enumerate() {
+                        assert!(needs(root).contains(&cycle[(at + 1) % cycle.len()]));
+                    }
+                    for (at, root) in before.iter().enumerate() {
+                        assert!(needs(root).contains(before.get(at + 1).unwrap_or(&cycle[0])));
+                    }
+                }
+            }
+        }
+        assert!(with > 10 && without > 10, "{with} {without}");
+    }
+}
