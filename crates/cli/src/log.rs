@@ -134,6 +134,7 @@ impl Log {
             live: false,
             files: Mutex::default(),
             shown: Mutex::default(),
+            is_display_over: AtomicBool::new(false),
             collected: None,
             root_texts: Mutex::default(),
             record: Mutex::new(Some(Vec::new())),
