@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, BuildHasherDefault},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
@@ -16,7 +16,7 @@ use taut_sys::{Dir, Lock, if_exists};
 
 use crate::{
     Result,
-    layout::{EPHEMERAL, Kind, Layout},
+    layout::{EPHEMERAL, Kind, Layout, shard_and_name},
     memory_cache::MemoryCache,
     shards::Shards,
 };
@@ -116,6 +116,14 @@ impl Store {
             .is_some_and(|now| now.identity() == was))
     }
 
+    /// Keeps the lock in a program that this process becomes.
+    ///
+    /// # Errors
+    /// The system refuses the call.
+    pub fn keep_lock_over_exec(&self) -> Result<()> {
+        Ok(self.0.lock.as_ref().map_or(Ok(()), Lock::keep_over_exec)?)
+    }
+
     /// Whether this holds the lock that keeps garbage collection away: not so in the collector itself.
     pub(crate) fn is_locked(&self) -> bool {
         self.0.lock.is_some()
@@ -143,6 +151,13 @@ impl Store {
     /// How contents are named here.
     pub fn hash_function(&self) -> HashFunction {
         self.0.function
+    }
+
+    /// The path of a plain file of the youngest generation, be it there or not, for other programs and for people.
+    pub fn path_of(&self, hash: &Hash) -> PathBuf {
+        let (shard, name) = shard_and_name(hash);
+        let store = self.0.layout.store(0, Kind::File);
+        self.0.layout.protocol().path().join(store).join(format!("{shard:02x}")).join(name)
     }
 
     pub(crate) fn layout(&self) -> &Layout {

@@ -91,6 +91,15 @@ impl Lock {
         self.operate(FlockOperation::LockShared)
     }
 
+    /// Leaves the file open, and locked, in a program that this process becomes.
+    ///
+    /// # Errors
+    /// The system refuses the call.
+    pub fn keep_over_exec(&self) -> Result<()> {
+        rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())
+            .map_err(|errno| Error::new("keep open", &self.path, errno))
+    }
+
     fn open_unlocked(place: At<'_>) -> Result<Lock> {
         // `flock` needs no right to write: with read access to another user's build root, its lock can be shared.
         let file = match place.open_or_create() {

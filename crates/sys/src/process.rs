@@ -30,6 +30,7 @@
 
 mod channel;
 mod client;
+mod exec;
 mod helper;
 mod leftovers;
 mod pool;
@@ -41,6 +42,7 @@ mod termination;
 mod wire;
 
 pub use client::{Processes, Running};
+pub use exec::exec;
 pub use helper::helper_main_if_requested;
 pub use prepare::raise_open_file_limit;
 pub use started_helper::HelperStart;
