@@ -17,6 +17,7 @@ mod adopt;
 mod batch;
 mod encode;
 mod error;
+mod head;
 mod import;
 mod keep;
 mod link_fault;
@@ -34,6 +35,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
+pub use head::{enclosing, head};
 pub use import::{SpecialFiles, import};
 pub use link_fault::LinkFault;
 pub use path_fault::PathFault;

@@ -11,9 +11,16 @@ use taut_sys::{Named, if_exists};
 
 use crate::{Error, Result};
 
-/// The directory with the objects of the repository at a path: a worktree, a `.git` directory or file, or a bare
-/// repository.
-pub(crate) fn objects_directory(path: &Path) -> Result<PathBuf> {
+/// The directories of a repository.
+pub(crate) struct Directories {
+    /// The git directory: of a linked worktree its own.
+    pub(crate) git: PathBuf,
+    /// The git directory of the main worktree, which has the objects and most references.
+    pub(crate) common: PathBuf,
+}
+
+/// The directories of the repository at a path: a worktree, a `.git` directory or file, or a bare repository.
+pub(crate) fn directories(path: &Path) -> Result<Directories> {
     let no_repository = |why: String| Error::NoRepository { path: path.to_owned(), why };
     let refused = |error: taut_sys::Error| no_repository(error.to_string());
     let kind = |path: &Path| if_exists(Named::stat(path)).map_err(refused);
@@ -33,14 +40,19 @@ pub(crate) fn objects_directory(path: &Path) -> Result<PathBuf> {
         Some(content) => git_directory.join(written_path(&content)),
         None => git_directory.clone(),
     };
-    let objects = common.join("objects");
     if kind(&git_directory.join("HEAD"))?.is_none() {
         return Err(no_repository(format!("{} has no HEAD", git_directory.display())));
     }
+    let objects = common.join("objects");
     if !kind(&objects)?.is_some_and(|stat| stat.is_dir()) {
         return Err(no_repository(format!("{} is no directory", objects.display())));
     }
-    Ok(objects)
+    Ok(Directories { git: git_directory, common })
+}
+
+/// The directory with the objects of the repository at a path.
+pub(crate) fn objects_directory(path: &Path) -> Result<PathBuf> {
+    Ok(directories(path)?.common.join("objects"))
 }
 
 /// The git directory that a `.git` file leads to.

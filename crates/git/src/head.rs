@@ -1,0 +1,75 @@
+//! The repository that a directory is part of, and its commit `HEAD`, read without opening an object.
+
+use std::path::{Path, PathBuf};
+
+use taut_digest::Hash;
+use taut_sys::{Named, if_exists};
+
+use crate::{
+    Error, Result,
+    locate::{Directories, directories},
+};
+
+/// How many symbolic references may lead to each other; git follows as many.
+const MAX_SYMBOLIC: usize = 5;
+
+/// The top directory of the repository that a directory is part of: the nearest one upwards that is a worktree, or a bare
+/// repository. `None` if there is none.
+///
+/// # Errors
+/// A directory upwards has an entry `.git` that is damaged.
+pub fn enclosing(directory: &Path) -> Result<Option<PathBuf>> {
+    for above in directory.ancestors() {
+        let is_there = |name: &str| Named::lstat(&above.join(name)).is_ok();
+        let is_bare = || is_there("HEAD") && is_there("objects") && is_there("refs");
+        if is_there(".git") || is_bare() {
+            directories(above)?;
+            return Ok(Some(above.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// The commit `HEAD` of the repository at a path; `None` if its branch has no commit yet.
+///
+/// # Errors
+/// There is no repository, or its references cannot be read.
+pub fn head(path: &Path) -> Result<Option<Hash>> {
+    let directories = directories(path)?;
+    let unreadable = |why: String| Error::NoRepository { path: path.to_owned(), why };
+    let mut name = "HEAD".to_owned();
+    for _ in 0..=MAX_SYMBOLIC {
+        let Some(content) = reference(&directories, &name).map_err(unreadable)? else { return Ok(None) };
+        match content.strip_prefix("ref:") {
+            Some(target) => name = target.trim().to_owned(),
+            None => {
+                let id = Hash::from_hex(content.trim()).ok().filter(|id| id.as_bytes().len() == 20);
+                return id.map(Some).ok_or_else(|| unreadable(format!("its reference {name} is damaged")));
+            }
+        }
+    }
+    Err(unreadable("its HEAD leads to too many other references".to_owned()))
+}
+
+/// The content of a reference: an id, or `ref: ` and the name of another one.
+fn reference(directories: &Directories, name: &str) -> std::result::Result<Option<String>, String> {
+    let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if !name.split('/').all(is_plain) {
+        return Err(format!("{name} is no name of a reference"));
+    }
+    // A linked worktree has its own HEAD, and the branches of the main one.
+    for directory in [&directories.git, &directories.common] {
+        let content = match if_exists(Named::read(&directory.join(name))) {
+            Err(error) if error.is_absent() => None,
+            other => other.map_err(|error| error.to_string())?,
+        };
+        if let Some(content) = content {
+            return Ok(Some(String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+    let packed = if_exists(Named::read(&directories.common.join("packed-refs")));
+    let packed = packed.map_err(|error| error.to_string())?.unwrap_or_default();
+    let packed = String::from_utf8_lossy(&packed);
+    let found = packed.lines().filter_map(|line| line.split_once(' ')).find(|(_, of)| *of == name);
+    Ok(found.map(|(id, _)| id.to_owned()))
+}
