@@ -2,6 +2,7 @@
 
 mod commit;
 mod made_tree;
+mod newest;
 mod run;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -85,4 +86,17 @@ pub fn tree_of_command(
     progress: &dyn Progress,
 ) -> Result<()> {
     made_tree::run(programs, request, into, scratch, progress)
+}
+
+/// The newest commit of a branch at a URL. `cwd` is a directory that is no git repository.
+///
+/// # Errors
+/// The URL does not answer, or has no such branch.
+pub fn newest_commit(
+    programs: &Programs,
+    url: &str,
+    branch: &str,
+    cwd: &Dir,
+) -> std::result::Result<Hash, crate::Cause> {
+    newest::newest(programs, url, branch, cwd)
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{Cause, Error, Progress, Result, Tried, Update, url::without_password};
 
 /// Variables of `git`, in addition to the environment of the call.
-const ENVIRONMENT: &[(&str, &str)] = &[
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     // The repository is the working directory, whatever the caller's variables say.
     ("GIT_DIR", "."),
     // No question on the terminal: a call from a script would wait for ever.
@@ -130,8 +130,18 @@ fn git_fetch(
         "http.lowSpeedLimit=1".to_owned(),
         format!("http.lowSpeedTime={low_speed}"),
     ];
+    // By the environment (git-config(1)), so that `fetch` is the first word, as a program in place of git may expect.
+    let mut environment: Vec<(String, String)> =
+        ENVIRONMENT.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    environment.push(("GIT_CONFIG_COUNT".to_owned(), options.len().to_string()));
+    for (index, option) in options.iter().enumerate() {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        environment.push((format!("GIT_CONFIG_KEY_{index}"), key.to_owned()));
+        environment.push((format!("GIT_CONFIG_VALUE_{index}"), value.to_owned()));
+    }
+    let environment: Vec<(&str, &str)> =
+        environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut command: Vec<OsString> = vec![programs.git.clone().into_os_string()];
-    command.extend(options.into_iter().flat_map(|option| ["-c".into(), option.into()]));
     let fixed = ["fetch", "--progress", "--no-write-fetch-head", "--no-recurse-submodules"];
     command.extend(fixed.iter().chain(arguments).map(Into::into));
     let shown = without_password(url);
@@ -142,7 +152,7 @@ fn git_fetch(
         }
     };
     let watch = Watch { progress, line: &line, stall: Some(programs.stall_timeout) };
-    run(programs, &command, ENVIRONMENT, repository, &watch)
+    run(programs, &command, &environment, repository, &watch)
 }
 
 /// How many bytes have come, from a line that `git` prints during a transfer:

@@ -1,6 +1,11 @@
 //! Trees that a command makes in an empty directory.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use taut_git::{HashOnly, Kind, ObjectSink, SpecialFiles, TreeBuilder, Writer, import};
 use taut_sys::{Dir, Links};
@@ -10,6 +15,9 @@ use super::{
     run::{Scratch, Watch, run as run_command, scratch_name},
 };
 use crate::{Cause, Error, Progress, Result, Tried};
+
+/// How many lines of what a command prints are shown if it does not make the tree.
+const MAX_LINES: usize = 40;
 
 /// See [`super::tree_of_command`].
 pub(super) fn run(
@@ -34,13 +42,27 @@ fn make_and_store(
 ) -> std::result::Result<(), Cause> {
     let name = scratch_name();
     let temporary = Scratch::make(scratch.at(&name))?;
-    let watch = Watch { progress, line: &|_| {}, stall: None };
+    let printed: Mutex<Vec<String>> = Mutex::default();
+    let line = |line: &str| {
+        let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+        // The last lines say most about what went wrong.
+        if printed.len() == MAX_LINES {
+            printed.remove(0);
+        }
+        printed.push(line.trim_end().to_owned());
+    };
+    let watch = Watch { progress, line: &line, stall: None };
     run_command(programs, request.command, &[], &temporary.dir, &watch)?;
     // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
     let all = import_all(&temporary.dir, &mut HashOnly)?;
     let Some(path) = all.find(&request.tree).map_err(Cause::Repository)? else {
+        let printed = printed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let printed = match printed.is_empty() {
+            true => String::new(),
+            false => format!("; it printed\n{}", printed.join("\n")),
+        };
         return Err(Cause::NotContained(format!(
-            "tree {}: neither the directory in which the command ran nor one below is it",
+            "tree {}: neither the directory in which the command ran nor one below is it{printed}",
             request.tree.to_hex()
         )));
     };

@@ -1,0 +1,34 @@
+//! The newest commit of a branch, by `git ls-remote`.
+
+use std::{ffi::OsString, sync::Mutex};
+
+use taut_digest::Hash;
+use taut_sys::Dir;
+
+use super::{
+    Programs,
+    commit::ENVIRONMENT,
+    run::{Watch, run},
+};
+use crate::{Cause, Silent};
+
+/// See [`super::newest_commit`].
+pub(super) fn newest(programs: &Programs, url: &str, branch: &str, cwd: &Dir) -> Result<Hash, Cause> {
+    let reference = format!("refs/heads/{branch}");
+    let found: Mutex<Option<Hash>> = Mutex::default();
+    let line = |line: &str| {
+        // `<id>\t<reference>`; what git says beside that has another form.
+        let Some((id, name)) = line.trim_end().split_once('\t') else { return };
+        let id = Hash::from_hex(id).ok().filter(|id| id.as_bytes().len() == 20);
+        if name == reference && id.is_some() {
+            *found.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = id;
+        }
+    };
+    let git = programs.git.as_os_str().to_owned();
+    let words = ["ls-remote", "--", url, &reference].map(OsString::from);
+    let command: Vec<OsString> = std::iter::once(git).chain(words).collect();
+    let watch = Watch { progress: &Silent, line: &line, stall: Some(programs.stall_timeout) };
+    run(programs, &command, ENVIRONMENT, cwd, &watch)?;
+    let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    found.ok_or_else(|| Cause::NotContained(format!("a branch {branch}")))
+}
