@@ -1,0 +1,159 @@
+//! Locations: files that an rc file names relative to the workspace, the home directory or the system's root.
+
+use std::path::{Path, PathBuf};
+
+use taut_syntax::{Diagnostic, Kind, Node, quoted};
+use taut_sys::{Named, canonical, normal};
+
+use crate::{
+    problem::{Problem, place, text},
+    reach::Remark,
+};
+
+/// The directories that locations are relative to.
+#[derive(Clone, Debug, Default)]
+pub struct Anchors {
+    /// The root of the workspace that the call is made in, if it is made in one.
+    pub workspace: Option<PathBuf>,
+    /// The user's home directory.
+    pub home: PathBuf,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Whether it is no remark that a location is ignored since the call is made in no workspace.
+    pub is_quiet: bool,
+}
+
+/// A location: a path, and what relative paths in the file at that path are relative to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What relative paths in it are relative to.
+    pub base: PathBuf,
+}
+
+impl Anchors {
+    /// The place of a path below a directory.
+    fn place(&self, root: &Path, path: &str, base: &str) -> Place {
+        Place { path: weakly_canonical(&root.join(path)), base: weakly_canonical(&root.join(base)) }
+    }
+
+    /// Reads a location object: `root`, `path` and, if it is not `.`, `base`. `None` for one in the workspace of a call
+    /// that is made in none, which is a remark.
+    ///
+    /// # Errors
+    /// It has another form.
+    pub(crate) fn read(&self, node: Node<'_>, remarks: &mut Vec<Remark>) -> Result<Option<Place>, Problem> {
+        let field = |key: &str| node.get(key).and_then(Node::as_str);
+        let (Some(root), Some(path)) = (field("root"), field("path")) else {
+            return Err(Diagnostic::error("a location has a \"root\" and a \"path\"")
+                .reference(format!("Malformed location object: {}", text(node)))
+                .at(place(node))
+                .help("{\"root\": \"workspace\", \"path\": \"directory/file\"}")
+                .into());
+        };
+        let base = match node.get("base") {
+            None => ".",
+            Some(base) => match base.as_str() {
+                Some(base) => base,
+                None => return Err(not_string(base)),
+            },
+        };
+        let directory = match root {
+            "workspace" => match &self.workspace {
+                Some(workspace) => workspace,
+                None => {
+                    self.note_outside(&text(node), remarks);
+                    return Ok(None);
+                }
+            },
+            "home" => &self.home,
+            "system" => Path::new("/"),
+            // As in the reference, another word is the working directory.
+            _ => &self.cwd,
+        };
+        Ok(Some(self.place(directory, path, base)))
+    }
+
+    /// Notes that a location in the workspace is ignored.
+    fn note_outside(&self, location: &str, remarks: &mut Vec<Remark>) {
+        if !self.is_quiet {
+            let message = format!("the call is not made in a workspace; ignoring location {location}");
+            let finding = Diagnostic::warning(message)
+                .reference(format!("Not in workspace root, ignoring location {location}."));
+            remarks.push(Remark { finding, is_detail: false });
+        }
+    }
+
+    /// Where a description of repositories is looked for, if no rc file says so.
+    pub(crate) fn usual(&self, remarks: &mut Vec<Remark>) -> Vec<Place> {
+        let mut places = Vec::new();
+        for path in ["repos.json", "etc/repos.json"] {
+            match &self.workspace {
+                Some(workspace) => places.push(self.place(workspace, path, ".")),
+                None => {
+                    let location = format!("{{\"path\":{},\"root\":\"workspace\"}}", quoted(path));
+                    self.note_outside(&location, remarks);
+                }
+            }
+        }
+        places.push(self.place(&self.home, ".just-repos.json", "."));
+        places.push(self.place(Path::new("/"), "etc/just-repos.json", "."));
+        places
+    }
+}
+
+fn not_string(node: Node<'_>) -> Problem {
+    let kind = match node.kind() {
+        Kind::List => "a list",
+        Kind::Object => "an object",
+        _ => "no string",
+    };
+    Diagnostic::error(format!("the base of a location is a path, not {kind}")).at(place(node)).into()
+}
+
+/// A path without links as far as it exists, and without `.` and `..`.
+pub fn weakly_canonical(path: &Path) -> PathBuf {
+    let path = normal_absolute(path);
+    for above in path.ancestors() {
+        if let Ok(real) = canonical(above) {
+            let below = path.strip_prefix(above).unwrap_or(Path::new(""));
+            return match below.as_os_str().is_empty() {
+                true => real,
+                false => real.join(below),
+            };
+        }
+    }
+    path
+}
+
+/// An absolute path, `..` removed by the text alone behind what exists: before that, `..` is that of the directory a link
+/// leads to.
+fn normal_absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let has_upwards = path.components().any(|part| part == std::path::Component::ParentDir);
+    if !has_upwards {
+        return path;
+    }
+    let mut done = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                done = canonical(&done).unwrap_or(done);
+                done.pop();
+            }
+            part => done.push(part),
+        }
+    }
+    normal(&done)
+}
+
+/// Whether a path leads to a file.
+pub(crate) fn is_file(path: &Path) -> bool {
+    Named::stat(path).is_ok_and(|stat| stat.is_file())
+}
+
+/// Whether a path leads to a directory.
+pub(crate) fn is_directory(path: &Path) -> bool {
+    Named::stat(path).is_ok_and(|stat| stat.is_dir())
+}

@@ -1,0 +1,248 @@
+//! The roots of `git` and `git tree` repositories.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use taut_digest::{Hash, HashFunction, ObjectType};
+use taut_fetch::git::{CommitRequest, TreeCommand};
+use taut_git::{Kind, Repository};
+use taut_syntax::{Diagnostic, quoted};
+use taut_sys::normal;
+use taut_value::{Encoder, path::normal_path};
+
+use crate::{
+    anchors::is_directory,
+    cache::TreeMap,
+    contents::{Wanted, broken},
+    event::{Event, TransferOf},
+    locations::local_path,
+    problem::Problem,
+    session::Session,
+    source::{Commit, MadeTree, Source},
+    trees::{has_tree, no_directory, own_key},
+};
+
+/// The tree of a root, and the repository that has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) tree: Hash,
+    pub(crate) repository: PathBuf,
+}
+
+/// A repository on this machine that may have a commit.
+pub(crate) struct Checkout {
+    pub(crate) path: PathBuf,
+    /// The key of taut's own maps for what is in it.
+    pub(crate) key: String,
+}
+
+/// The URL of a repository; a path is made absolute.
+fn url_of(commit: &Commit, base: &Path) -> String {
+    absolute_url(&commit.repository, base)
+}
+
+/// A URL; a path becomes absolute.
+pub(crate) fn absolute_url(url: &str, base: &Path) -> String {
+    match local_path(url) {
+        Some(path) => normal(&base.join(path)).to_string_lossy().into_owned(),
+        None => url.to_owned(),
+    }
+}
+
+impl Session<'_> {
+    /// The repository on this machine for a commit: that of the checkout locations, or the URL itself if it is a path.
+    pub(crate) fn checkout(&self, source: &Source, base: &Path) -> Option<Checkout> {
+        let Source::Git(commit) = source else { return None };
+        let url = url_of(commit, base);
+        let path = match self.options.locations.checkouts.get(&url) {
+            Some(path) => path.clone(),
+            // As in the reference, a path that is no URL is not normalised with what it is relative to.
+            None => Some(base.join(normal_path(&url))).filter(|path| is_directory(path))?,
+        };
+        let mut e = Encoder::new();
+        e.bytes(&source.identity()?);
+        e.bytes(path.as_os_str().as_encoded_bytes());
+        Some(Checkout { path, key: own_key(&e.finish()) })
+    }
+
+    /// The root of a directory of a commit; `None` if it is absent, and not here.
+    pub(crate) fn commit(
+        &self,
+        commit: &Commit,
+        checkout: Option<&Checkout>,
+        base: &Path,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Found>, Problem> {
+        let (id, of_git) = (commit.commit, |error: taut_git::Error| broken(wanted, error.to_string()));
+        if let Some(Checkout { path, key }) = checkout {
+            let repository = Repository::new(path.clone());
+            // If it does not have the commit, or is damaged, that may be elsewhere. If nothing has it, the error names this
+            // repository, too.
+            if let Ok(Some(tree)) = repository.tree_of_commit(&id) {
+                let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
+                let tree = subtree.ok_or_else(|| no_directory(&tree, &commit.subdir, wanted))?;
+                self.note(TreeMap::Checkout, key, &tree, wanted)?;
+                return Ok(Some(Found { tree, repository: path.clone() }));
+            }
+        }
+        let whole = self.alone_with(&id, || -> Result<_, Problem> {
+            let key = id.to_hex();
+            if let Some(tree) = self.mapped(TreeMap::Commit, &key, wanted)? {
+                return Ok(Some(tree));
+            }
+            let Some(tree) = self.commit_anywhere(commit, checkout, base, wanted)? else { return Ok(None) };
+            self.note(TreeMap::Commit, &key, &tree, wanted)?;
+            Ok(Some(tree))
+        })?;
+        let Some(whole) = whole else { return Ok(None) };
+        let tree = self.directory_of(&whole, &commit.subdir, wanted)?;
+        if let Some(Checkout { key, .. }) = checkout {
+            self.note(TreeMap::NotCheckout, key, &tree, wanted)?;
+        }
+        Ok(Some(Found { tree, repository: self.cache.git() }))
+    }
+
+    /// The tree of a commit that is not in the map of commits, in the git repository of the build root.
+    fn commit_anywhere(
+        &self,
+        commit: &Commit,
+        checkout: Option<&Checkout>,
+        base: &Path,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Hash>, Problem> {
+        let id = commit.commit;
+        // What just-mr fetched.
+        if self.cache.has_git() {
+            let repository = Repository::new(self.cache.git());
+            if let Ok(Some(tree)) = repository.tree_of_commit(&id)
+                && repository.is_complete(&tree).unwrap_or(false)
+            {
+                return Ok(Some(tree));
+            }
+        }
+        for (_, path) in self.cache.older() {
+            let repository = Repository::new(path);
+            if let Ok(Some(tree)) = repository.tree_of_commit(&id)
+                && self.take_over(&repository, &tree).is_ok()
+            {
+                return Ok(Some(tree));
+            }
+        }
+        if commit.absent && !self.options.fetch_absent {
+            return Ok(None);
+        }
+        let failed = |error: String| broken(wanted, error);
+        let writer = self.writer().map_err(|error| failed(error.to_string()))?;
+        let order = self.options.locations.order(&url_of(commit, base), &commit.mirrors);
+        let urls: Vec<String> = order.iter().map(|url| absolute_url(url, base)).collect();
+        let programs = self.programs(&commit.inherit_env, []);
+        let request = CommitRequest { urls: &urls, commit: id, branch: Some(&commit.branch) };
+        let scratch = self.store.temporary_directory("fetch").map_err(|error| failed(error.to_string()))?;
+        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let fetched = taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
+        scratch.remove();
+        let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
+        let from = fetched.url.as_str();
+        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes: None });
+        Ok(Some(fetched.tree))
+    }
+
+    /// Gets the tree of a `git tree` repository into the git repository of the build root.
+    pub(crate) fn made_tree(&self, tree: &MadeTree, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        self.alone_with(&tree.id, || self.made_tree_alone(tree, wanted))
+    }
+
+    fn made_tree_alone(&self, made: &MadeTree, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        let id = made.id;
+        let failed = |error: String| broken(wanted, error);
+        let writer = self.writer().map_err(|error| failed(error.to_string()))?;
+        if id == HashFunction::GitSha1.tree(b"") {
+            // It is in every repository, without being stored.
+            return Ok(());
+        }
+        let is_there = has_tree(writer.repository(), &id);
+        if is_there && writer.repository().is_complete(&id).unwrap_or(false) {
+            writer.keep(Kind::Tree, &id).map_err(|error| failed(error.to_string()))?;
+            return Ok(());
+        }
+        for (_, path) in self.cache.older() {
+            let repository = Repository::new(path);
+            if has_tree(&repository, &id) && self.take_over(&repository, &id).is_ok() {
+                return Ok(());
+            }
+        }
+        if self.tree_from_store(&id, wanted)? {
+            return Ok(());
+        }
+        let own = made.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
+        let programs = self.programs(&made.inherit_env, own);
+        let command: Vec<OsString> =
+            self.options.launcher.iter().chain(&made.command).map(Into::into).collect();
+        let scratch =
+            self.store.temporary_directory("git-tree").map_err(|error| failed(error.to_string()))?;
+        let request = TreeCommand { command: &command, tree: id };
+        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let done = taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);
+        scratch.remove();
+        done.map_err(|error| {
+            let of = quoted(wanted.repository);
+            let shown = taut_syntax::quoted_list(&made.command);
+            Problem::from(
+                Diagnostic::error(format!("the command of repository {of} did not make its tree: {error}"))
+                    .reference(format!("While ensuring git-tree {} is in Git cache:\n{error}", id.to_hex()))
+                    .at(wanted.url.clone())
+                    .note(format!("the command is {shown}"))
+                    .note(format!("the tree is {}", id.to_hex())),
+            )
+        })?;
+        let from = made.command.first().map_or("", String::as_str);
+        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes: None });
+        Ok(())
+    }
+
+    /// Copies a tree from the store, if it has it.
+    fn tree_from_store(&self, id: &Hash, wanted: &Wanted<'_>) -> Result<bool, Problem> {
+        let failed = |error: String| broken(wanted, error);
+        if !self.store.contains(id, ObjectType::Tree).map_err(|error| failed(error.to_string()))? {
+            return Ok(false);
+        }
+        let writer = self.writer().map_err(|error| failed(error.to_string()))?;
+        let mut batch = writer.batch();
+        if !crate::stored::copy_tree(self.store, id, &mut batch).map_err(failed)? {
+            return Ok(false);
+        }
+        batch.finish().map_err(|error| failed(error.to_string()))?;
+        writer.keep(Kind::Tree, id).map_err(|error| failed(error.to_string()))?;
+        Ok(true)
+    }
+}
+
+fn not_fetched(
+    commit: &Commit,
+    checkout: Option<&Checkout>,
+    wanted: &Wanted<'_>,
+    error: &taut_fetch::Error,
+) -> Problem {
+    let id = commit.commit.to_hex();
+    let of = quoted(wanted.repository);
+    let mut problem = Diagnostic::error(format!("the commit {id} of repository {of} cannot be fetched"))
+        .at(wanted.url.clone());
+    let (mut causes, mut remotes) = (String::new(), String::new());
+    for tried in &error.tried {
+        problem = problem.note(format!("{}: {}", tried.url, tried.cause));
+        causes.push_str(&format!("While attempting fetch from URL {}:\n{}\n", tried.url, tried.cause));
+        remotes.push_str(&format!("\n> {}", tried.url));
+    }
+    if let Some(Checkout { path, .. }) = checkout {
+        problem = problem.note(format!("the repository {} does not have it", path.display()));
+    }
+    let branch = quoted(&commit.branch);
+    problem
+        .note(format!("the branch that should have it is {branch}"))
+        .reference(format!(
+            "While trying to fetch from provided remotes:\n{causes}Fetch failed for the provided remotes{remotes}"
+        ))
+        .into()
+}

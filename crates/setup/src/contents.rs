@@ -1,0 +1,204 @@
+//! Files by their ids: where they are looked for, and how they come into the store.
+//!
+//! The order is the reference's: the store, the git repositories of this build root, directories of archives, and only then
+//! the network, there mirrors of this site first.
+
+use std::io::Read as _;
+
+use taut_digest::{Hash, HashFunction, ObjectType};
+use taut_fetch::{Expected, Request};
+use taut_git::{Kind, Repository};
+use taut_store::Take;
+use taut_syntax::{Diagnostic, Location, quoted};
+use taut_sys::{At, Named, if_exists};
+
+use crate::{
+    event::{Event, TransferOf},
+    problem::Problem,
+    session::Session,
+    source::Content,
+};
+
+/// The repository that a content is for, and where the description says so.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted<'w> {
+    /// The repository.
+    pub(crate) repository: &'w str,
+    /// The place of what it is made from.
+    pub(crate) place: Location,
+    /// The place of its URL.
+    pub(crate) url: Location,
+    /// The place of the directory that its root is.
+    pub(crate) subdir: Location,
+}
+
+impl Session<'_> {
+    /// Gets a file into the store, if it is not there.
+    ///
+    /// # Errors
+    /// It is nowhere, with everything that was tried.
+    pub(crate) fn ensure(&self, content: &Content, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        self.alone_with(&content.id, || self.ensure_alone(content, wanted))
+    }
+
+    /// Whether a file is in the store, in a git repository of the build root or in a directory of archives; then it is in
+    /// the store afterwards.
+    pub(crate) fn has_locally(&self, content: &Content, wanted: &Wanted<'_>) -> Result<Local, Problem> {
+        let failed = |error: taut_store::Error| broken(wanted, error.to_string());
+        if self.store.contains(&content.id, ObjectType::File).map_err(failed)? {
+            return Ok(Local::Found);
+        }
+        if let Some(blob) = self.blob_of_git(&content.id) {
+            self.store.put_blob(&blob, false).map_err(failed)?;
+            return Ok(Local::Found);
+        }
+        self.in_distdirs(content, wanted)
+    }
+
+    fn ensure_alone(&self, content: &Content, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        let other = match self.has_locally(content, wanted)? {
+            Local::Found => return Ok(()),
+            Local::Absent { other } => other,
+        };
+        let failed = |error: taut_store::Error| broken(wanted, error.to_string());
+        let client = self.client().map_err(|cause| broken(wanted, cause.to_string()))?;
+        let urls = self.options.locations.order(&content.fetch, &content.mirrors);
+        let expected = Expected {
+            blob: Some(content.id),
+            sha256: content.sha256.clone(),
+            sha512: content.sha512.clone(),
+        };
+        let directory = self.store.temporary_directory("fetch").map_err(failed)?;
+        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
+        let stored =
+            fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
+                // The store hashes it again: what it has is what its name says.
+                let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
+                if digest.hash != content.id {
+                    return Err(broken(wanted, "the download changed after it was verified".to_owned()));
+                }
+                let (from, bytes) = (download.url.as_str(), Some(download.size));
+                self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
+                Ok(())
+            });
+        directory.remove();
+        stored
+    }
+
+    /// A blob of the git repositories of the build root.
+    fn blob_of_git(&self, id: &Hash) -> Option<Vec<u8>> {
+        let blob = |repository: &Repository| {
+            // A damaged repository is no reason to fail: the content can be had elsewhere.
+            let object = repository.read(id).ok().flatten()?;
+            (object.kind == Kind::Blob).then_some(object.content)
+        };
+        let youngest = self.cache.has_git().then(|| Repository::new(self.cache.git()));
+        let older = self.cache.older().map(|(_, path)| Repository::new(path));
+        youngest.into_iter().chain(older).find_map(|repository| blob(&repository))
+    }
+
+    /// Looks for a file in the directories of archives. `other`: files of its name that have another content.
+    fn in_distdirs(&self, content: &Content, wanted: &Wanted<'_>) -> Result<Local, Problem> {
+        let mut other = Vec::new();
+        if content.distfile.is_empty() || content.distfile.contains('\0') {
+            return Ok(Local::Absent { other });
+        }
+        for directory in &self.options.distdirs {
+            let path = directory.join(&content.distfile);
+            let Ok(named) = Named::of_user(&path) else { continue };
+            let at = named.at();
+            match hash_of(at) {
+                Ok(Some(hash)) if hash == content.id => {}
+                Ok(Some(_)) => {
+                    other.push(format!("{} has another content", path.display()));
+                    continue;
+                }
+                Ok(None) => continue,
+                Err(error) => {
+                    other.push(error.to_string());
+                    continue;
+                }
+            }
+            let stored = at
+                .open_followed()
+                .map_err(taut_store::Error::from)
+                .and_then(|file| self.store.put_open_file(file, at, false, Take::Copy));
+            let digest = stored.map_err(|error| broken(wanted, error.to_string()))?;
+            if digest.hash == content.id {
+                let from = path.to_string_lossy();
+                let bytes = Some(digest.size);
+                self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes });
+                return Ok(Local::Found);
+            }
+            other.push(format!("{} changed while it was read", path.display()));
+        }
+        Ok(Local::Absent { other })
+    }
+}
+
+/// Whether a content is on this machine.
+pub(crate) enum Local {
+    /// It is in the store now.
+    Found,
+    /// It is not.
+    Absent {
+        /// What was found in its place.
+        other: Vec<String>,
+    },
+}
+
+/// The id of the file at a place; `None` if there is none.
+pub(crate) fn hash_of(at: At<'_>) -> taut_sys::Result<Option<Hash>> {
+    let Some(file) = if_exists(at.open_followed())? else { return Ok(None) };
+    let size = file.stat()?.size();
+    let mut hasher = HashFunction::GitSha1.blob_hasher(size);
+    let (mut file, mut buffer) = (file.into_std(), vec![0; 1 << 17]);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Some(hasher.finish())),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(taut_sys::Error::new("read", &at.path(), error)),
+        }
+    }
+}
+
+/// An error that the description is not the cause of.
+pub(crate) fn broken(wanted: &Wanted<'_>, why: String) -> Problem {
+    let message = format!("repository {} cannot be set up: {why}", quoted(wanted.repository));
+    Diagnostic::error(message).reference(why).at(wanted.place.clone()).into()
+}
+
+fn not_fetched(
+    content: &Content,
+    wanted: &Wanted<'_>,
+    error: &taut_fetch::Error,
+    other: &[String],
+) -> Problem {
+    let id = content.id.to_hex();
+    let mut problem = Diagnostic::error(format!(
+        "{} for repository {} cannot be fetched",
+        quoted(&content.distfile),
+        quoted(wanted.repository)
+    ))
+    .at(wanted.url.clone());
+    let mut reference = format!("Failed to fetch a file with id {id} from provided remotes:");
+    for tried in &error.tried {
+        let times = match tried.attempts {
+            1 => String::new(),
+            times => format!(" (tried {times} times)"),
+        };
+        problem = problem.note(format!("{}: {}{times}", tried.url, tried.cause));
+        reference.push_str(&format!("\n> {}: {}", tried.url, tried.cause));
+    }
+    for other in other {
+        problem = problem.note(other.clone());
+    }
+    problem = problem.note(format!(
+        "it was looked for by its id {id} in the store, and by its name {} in {}",
+        quoted(&content.distfile),
+        "the directories of archives (--distdir)"
+    ));
+    problem.reference(reference).below(&format!("While ensuring content {id} is in CAS:")).into()
+}

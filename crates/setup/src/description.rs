@@ -1,0 +1,295 @@
+//! A multi-repository description: a file `repos.json`, as `just-mr-repository-config(5)` has it.
+//!
+//! It says where the contents of each repository come from; a ready configuration (`just-repository-config(5)`) says
+//! where they are. What a repository is made from is read when it is needed (`parse.rs`), since only the
+//! repositories that the main one reaches have to be right.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use taut_expr::json_to_value;
+use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted};
+use taut_sys::Named;
+
+use crate::problem::{Problem, place, text};
+
+/// A description of repositories, with the places of everything in its file.
+#[derive(Debug)]
+pub struct Description {
+    document: Arc<Document>,
+    path: PathBuf,
+    base: PathBuf,
+    absent: Option<BTreeSet<String>>,
+}
+
+/// The keys of the layers of a repository: what they name is another repository, whose root is taken.
+pub(crate) const LAYERS: [&str; 3] = ["target_root", "rule_root", "expression_root"];
+
+/// The keys that a configuration has from the description as they are.
+pub(crate) const TAKEN_OVER: [&str; 4] =
+    ["bindings", "target_file_name", "rule_file_name", "expression_file_name"];
+
+impl Description {
+    /// Reads a description. Relative directories in it are relative to `base`; `absent` is a file with a list of the
+    /// repositories that are absent, which then are these and no others.
+    ///
+    /// # Errors
+    /// A file cannot be read, is no JSON, or has another form.
+    pub fn read(path: &Path, base: &Path, absent: Option<&Path>) -> Result<Description, Problem> {
+        let shown = path.display();
+        let content = Named::read(path).map_err(|error| {
+            let message = match error.is_not_found() {
+                true => format!("there is no repository description {shown}"),
+                false => format!("the repository description cannot be read: {error}"),
+            };
+            Diagnostic::error(message).reference(format!("Cannot read config file {shown}."))
+        })?;
+        Description::of(Description::parse(path, content)?, path, base, absent)
+    }
+
+    /// The same of a document that was read from the file.
+    ///
+    /// # Errors
+    /// The list of absent repositories cannot be read, or has another form.
+    pub fn of(
+        document: Arc<Document>,
+        path: &Path,
+        base: &Path,
+        absent: Option<&Path>,
+    ) -> Result<Description, Problem> {
+        let absent = absent.map(read_absent).transpose()?;
+        Ok(Description { document, path: path.to_owned(), base: base.to_owned(), absent })
+    }
+
+    /// Parses the text of a description.
+    ///
+    /// # Errors
+    /// It is no JSON object.
+    pub fn parse(path: &Path, content: Vec<u8>) -> Result<Arc<Document>, Problem> {
+        let shown = path.display();
+        let document = Document::parse(path.to_string_lossy(), content.clone()).map_err(|error| {
+            let step = format!("Parsing config file {shown} failed with error:");
+            Diagnostic::from(error).reference(reference_error(&content)).below(&step)
+        })?;
+        if document.root().kind() != Kind::Object {
+            let message = "a repository description is a JSON object";
+            let reference = format!("Config file {shown} does not contain a JSON object.");
+            return Err(Diagnostic::error(message).reference(reference).at(place(document.root())).into());
+        }
+        Ok(Arc::new(document))
+    }
+
+    /// Whether JSON is a description of repositories, and no ready configuration: one of its repositories has the key
+    /// `repository`, which no configuration has.
+    pub fn is_description(document: &Document) -> bool {
+        let all = document.root().get("repositories");
+        all.is_some_and(|all| all.entries().any(|(_, entry)| entry.get("repository").is_some()))
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What relative directories are relative to.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// The document.
+    pub fn document(&self) -> &Arc<Document> {
+        &self.document
+    }
+
+    /// The repositories, as they are written.
+    ///
+    /// # Errors
+    /// There are none, or they are no map.
+    pub fn repositories(&self) -> Result<Node<'_>, Problem> {
+        let root = self.document.root();
+        let Some(all) = root.get("repositories") else {
+            return Err(Diagnostic::error("the description has no \"repositories\"")
+                .reference("Config: Mandatory key \"repositories\" missing")
+                .at(place(root))
+                .help("\"repositories\": {\"\": {\"repository\": {\"type\": \"file\", \"path\": \".\"}}}")
+                .into());
+        };
+        if all.kind() != Kind::Object {
+            return Err(Diagnostic::error("\"repositories\" is a map from names to descriptions")
+                .reference("Config: Value for key \"repositories\" is not a map")
+                .at(place(all))
+                .into());
+        }
+        Ok(all)
+    }
+
+    /// The names of all repositories, in the order of their bytes.
+    ///
+    /// # Errors
+    /// As for [`Description::repositories`].
+    pub fn names(&self) -> Result<Vec<&str>, Problem> {
+        Ok(self.repositories()?.entries().map(|(name, _)| name).collect())
+    }
+
+    /// The main repository that the description names, if it names one.
+    ///
+    /// # Errors
+    /// It is no string.
+    pub fn main(&self) -> Result<Option<&str>, Problem> {
+        let Some(main) = self.document.root().get("main").filter(|main| !main.is_null()) else {
+            return Ok(None);
+        };
+        main.as_str().map(Some).ok_or_else(|| {
+            let reference = format!("Unsupported value {} for field \"main\" in configuration.", text(main));
+            let problem = Diagnostic::error("\"main\" is the name of a repository, a string");
+            problem.reference(reference).at(place(main)).into()
+        })
+    }
+
+    /// The entry of a repository.
+    ///
+    /// # Errors
+    /// There is none, or it is no object.
+    pub fn entry(&self, name: &str) -> Result<Node<'_>, Problem> {
+        let all = self.repositories()?;
+        let Some(entry) = all.get(name).filter(|entry| !entry.is_null()) else {
+            return Err(self.unknown(name));
+        };
+        if entry.kind() != Kind::Object {
+            return Err(Diagnostic::error(format!(
+                "the description of repository {} is no object",
+                quoted(name)
+            ))
+            .reference(format!("Config: Config entry for repository {} is not a map", quoted(name)))
+            .at(place(entry))
+            .into());
+        }
+        Ok(entry)
+    }
+
+    /// The error for a repository that is not described.
+    fn unknown(&self, name: &str) -> Problem {
+        let known = self.document.root().get("repositories");
+        let known = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
+        Diagnostic::error(format!("there is no repository {} in the description", quoted(name)))
+            .reference(format!("Config: Missing config entry for repository {}", quoted(name)))
+            .at(Location::file(self.document.label().clone()))
+            .suggest(did_you_mean(name, known))
+            .into()
+    }
+
+    /// The type of what a repository is made from, if it has one that is a string.
+    ///
+    /// # Errors
+    /// The names of other repositories that it is made from lead to none.
+    pub fn type_of(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let (_, node) = self.resolve(name)?;
+        Ok(node.get("type").and_then(Node::as_str))
+    }
+
+    /// The object that describes the source of a repository, and the name of the repository that has it.
+    pub(crate) fn resolve(&self, name: &str) -> Result<(String, Node<'_>), Problem> {
+        let mut seen = BTreeSet::from([name]);
+        let mut at = name;
+        loop {
+            let entry = match self.entry(at) {
+                Err(problem) if at != name => return Err(self.resolving(name, *problem)),
+                other => other?,
+            };
+            let Some(source) = entry.get("repository").filter(|source| !source.is_null()) else {
+                let what = match at == name {
+                    true => {
+                        format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at))
+                    }
+                    false => format!("Config: Found cyclic dependency for repository {}", quoted(name)),
+                };
+                return Err(Diagnostic::error(format!("repository {} has no \"repository\"", quoted(at)))
+                    .reference(what)
+                    .at(place(entry))
+                    .help("\"repository\": {\"type\": \"file\", \"path\": \"directory\"}")
+                    .into());
+            };
+            let Some(next) = source.as_str() else {
+                if source.kind() == Kind::Object {
+                    return Ok((at.to_owned(), source));
+                }
+                let message = format!(
+                    "what repository {} is made from is an object, or the name of another repository",
+                    quoted(at)
+                );
+                let reference =
+                    format!("Config: Repository {} resolves to a non-map description", quoted(name));
+                return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
+            };
+            if !seen.insert(next) {
+                let message = format!(
+                    "repository {} is made from itself: its \"repository\" leads back to {}",
+                    quoted(name),
+                    quoted(next)
+                );
+                let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
+                return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
+            }
+            if self.repositories()?.get(next).is_none() {
+                let mut problem = self.unknown(next);
+                problem.location = Some(place(source));
+                return Err(self.resolving(name, *problem));
+            }
+            at = next;
+        }
+    }
+
+    /// An error about a repository that another one is made from. The reference takes each of them for a cycle.
+    fn resolving(&self, name: &str, problem: Diagnostic) -> Problem {
+        let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
+        problem
+            .reference(reference)
+            .note(format!("repository {} is made from what that is made from", quoted(name)))
+            .into()
+    }
+
+    /// The description as JSON, as the reference prints it, with a changed value at the key `commit` of the sources of
+    /// some repositories.
+    pub(crate) fn value(&self) -> taut_value::Value {
+        json_to_value(self.document.root())
+    }
+
+    /// Whether a repository is absent by the file that lists them; `None` without such a file.
+    pub(crate) fn absent(&self) -> Option<&BTreeSet<String>> {
+        self.absent.as_ref()
+    }
+}
+
+/// The names in a file of absent repositories.
+fn read_absent(path: &Path) -> Result<BTreeSet<String>, Problem> {
+    let shown = path.display();
+    let content = Named::read(path).map_err(|error| {
+        Diagnostic::error(format!("the list of absent repositories cannot be read: {error}"))
+            .reference(format!("Not file specifying the absent repositories: {shown}"))
+    })?;
+    let document = Document::parse(path.to_string_lossy(), content.clone()).map_err(|error| {
+        let step = format!("Parsing absent-repos file {shown} failed with error:");
+        Diagnostic::from(error).reference(reference_error(&content)).below(&step)
+    })?;
+    let root = document.root();
+    let Some(names) = root.as_list() else {
+        let reference =
+            format!("Expected {shown} to contain a list of repository names, but found {}", root.source());
+        let problem = Diagnostic::error("absent repositories are a list of names");
+        return Err(problem.reference(reference).at(place(root)).into());
+    };
+    let name = |name: Node<'_>| {
+        name.as_str().map(str::to_owned).ok_or_else(|| {
+            let reference = format!(
+                "Repositories names have to be strings, but found entry {} in {shown}",
+                name.source()
+            );
+            let problem = Diagnostic::error("the name of a repository is a string");
+            Problem::from(problem.reference(reference).at(place(name)))
+        })
+    };
+    names.map(name).collect()
+}

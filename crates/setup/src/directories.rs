@@ -1,0 +1,203 @@
+//! The roots of `file` repositories that are git trees: the tree of `HEAD` if the directory is part of a git repository,
+//! else the tree of what is in the directory now.
+//!
+//! That of `HEAD` is found by the commit's id, without opening an object, once it was found before. A directory that is
+//! imported is walked in each set-up; it is read again only if something in it changed.
+
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use taut_digest::Hash;
+use taut_git::{Repository, SpecialFiles, enclosing, head, import};
+use taut_syntax::{Diagnostic, quoted};
+use taut_sys::{Dir, FileKind, Links, canonical};
+use taut_value::Encoder;
+
+use crate::{
+    cache::TreeMap,
+    commits::Found,
+    contents::{Wanted, broken},
+    problem::Problem,
+    session::Session,
+    source::Directory,
+    trees::own_key,
+};
+
+/// A change within this time before a directory was read may leave no trace: clocks of file systems are coarse, and those of
+/// other machines differ.
+const MARGIN: Duration = Duration::from_secs(300);
+
+impl Session<'_> {
+    /// The tree of a directory, which is imported if need be.
+    pub(crate) fn directory(&self, directory: &Directory, wanted: &Wanted<'_>) -> Result<Found, Problem> {
+        let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        // By its real path, since it is looked for in the tree of the repository by its path there.
+        let path = canonical(&directory.path).unwrap_or_else(|_| directory.path.clone());
+        let found = match enclosing(&path).map_err(of_git)? {
+            Some(top) => self.part_of(&top, &path, directory, wanted)?,
+            None => Found { tree: self.imported(&directory.path, wanted)?, repository: self.cache.git() },
+        };
+        let Some(special) = directory.special else { return Ok(found) };
+        // The tree of another repository is treated here.
+        let is_treated = self.cache.get(0, TreeMap::Special(special), &found.tree.to_hex());
+        if found.repository != self.cache.git() && !matches!(is_treated, Ok(Some(_))) {
+            self.take_over(&Repository::new(found.repository), &found.tree).map_err(of_git)?;
+        }
+        let tree = self.treated(&found.tree, special, wanted)?;
+        Ok(Found { tree, repository: self.cache.git() })
+    }
+
+    /// The tree of a directory of a commit `HEAD`.
+    fn part_of(
+        &self,
+        top: &Path,
+        path: &Path,
+        directory: &Directory,
+        wanted: &Wanted<'_>,
+    ) -> Result<Found, Problem> {
+        let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        let no_commit = || {
+            let message =
+                format!("the repository {} has no commit yet, so there is no tree of it", top.display());
+            let reference = format!(
+                "While running critical Git op GET_HEAD_ID for target {}:\nits HEAD leads to no commit",
+                top.display()
+            );
+            Problem::from(about(directory, wanted, message, reference))
+        };
+        let commit = head(top).map_err(of_git)?.ok_or_else(no_commit)?;
+        let below = path.strip_prefix(top).unwrap_or(Path::new(""));
+        let mut e = Encoder::new();
+        e.bytes(top.as_os_str().as_bytes());
+        e.bytes(commit.as_bytes());
+        e.bytes(below.as_os_str().as_bytes());
+        let key = own_key(&e.finish());
+        let repository = top.to_owned();
+        let known = self.cache.get(0, TreeMap::Directory, &key).ok().flatten();
+        if let Some(tree) = known.filter(|_| !self.options.ignore_records) {
+            return Ok(Found { tree, repository });
+        }
+        let git = Repository::new(top);
+        let whole = git.tree_of_commit(&commit).map_err(of_git)?.ok_or_else(|| {
+            broken(wanted, format!("the repository {} lacks its HEAD, {}", top.display(), commit.to_hex()))
+        })?;
+        let tree = git.subtree(&whole, below.as_os_str().as_bytes()).map_err(of_git)?;
+        let tree = tree.ok_or_else(|| {
+            let below = below.display();
+            let message = format!("the commit HEAD of {} has no directory {below}", top.display());
+            let reference = format!(
+                "While getting subtree from path:\nWhile going subtree hash retrieval from path:\nRetrieving subtree at \
+                 {below} in git repository {} failed with:\nerror code 14: the path '{below}' does not exist in the given \
+                 tree",
+                top.display()
+            );
+            let problem = about(directory, wanted, message, reference);
+            Problem::from(problem.help("commit it, or leave out \"to_git\""))
+        })?;
+        self.note(TreeMap::Directory, &key, &tree, wanted)?;
+        Ok(Found { tree, repository })
+    }
+
+    /// The tree of what is in a directory now.
+    fn imported(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+        let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        let top = Dir::of_user(path).map_err(|error| {
+            let shown = path.display();
+            let problem = Diagnostic::error(format!(
+                "the directory {shown} of repository {} cannot be opened: {error}",
+                quoted(wanted.repository)
+            ));
+            let reference = format!("Failed to copy content from directory {shown}");
+            Problem::from(problem.reference(reference).at(wanted.url.clone()))
+        })?;
+        let before = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
+        if let Some(state) = &before
+            && !self.options.ignore_records
+            && let Some(tree) = self.mapped(TreeMap::Directory, &state.key, wanted)?
+        {
+            return Ok(tree);
+        }
+        let writer = self.writer().map_err(of_git)?;
+        let mut batch = writer.batch();
+        let tree = import(&top, SpecialFiles::Refuse, &|_| true, &mut batch)
+            .and_then(|tree| tree.write(&mut batch))
+            .map_err(|error| {
+                let problem = Diagnostic::error(format!(
+                    "the directory of repository {} cannot become a git tree: {error}",
+                    quoted(wanted.repository)
+                ));
+                let reference = format!("Failed to copy content from directory {}", path.display());
+                Problem::from(problem.reference(reference).at(wanted.url.clone()))
+            })?;
+        batch.finish().map_err(of_git)?;
+        let message = format!("Content of file {}", path.display());
+        writer.keep_as_commit(&tree, &message).map_err(of_git)?;
+        let after = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
+        if let (Some(before), Some(after)) = (before, after)
+            && before.key == after.key
+            && before.is_conclusive
+        {
+            self.note(TreeMap::Directory, &after.key, &tree, wanted)?;
+        }
+        Ok(tree)
+    }
+}
+
+fn about(directory: &Directory, wanted: &Wanted<'_>, message: String, reference: String) -> Diagnostic {
+    let of = quoted(wanted.repository);
+    Diagnostic::error(message).reference(reference).at(wanted.url.clone()).note(format!(
+        "repository {of} is to be the tree of {}, which is part of it",
+        directory.path.display()
+    ))
+}
+
+/// The state of a directory with all that is in it.
+struct State {
+    /// A hash of the names and of what `stat` says of each.
+    key: String,
+    /// Whether equal states are equal contents: nothing changed so lately that it could have changed once more since.
+    is_conclusive: bool,
+}
+
+/// Looks at everything in a directory; `None` where the file system does not date all writes.
+fn state(top: &Dir) -> taut_sys::Result<Option<State>> {
+    if !top.dates_all_writes() {
+        return Ok(None);
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let limit = now.saturating_sub(MARGIN).as_nanos() as i128;
+    let mut is_conclusive = true;
+    let mut e = Encoder::new();
+    let mut todo: Vec<PathBuf> = vec![PathBuf::new()];
+    while let Some(path) = todo.pop() {
+        let opened;
+        let directory = match path.as_os_str().is_empty() {
+            true => top,
+            false => {
+                opened = top.sub(&path, Links::Refused)?;
+                &opened
+            }
+        };
+        let mut entries: Vec<(OsString, FileKind)> = directory.list()?;
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        e.number(entries.len() as u64);
+        for (name, kind) in entries {
+            let stat = directory.at(&name).lstat()?;
+            e.bytes(name.as_bytes());
+            let mut signature = Vec::new();
+            // The listing says what is in a directory; its times change with what is not imported.
+            if kind == FileKind::Directory {
+                todo.push(path.join(&name));
+            } else {
+                stat.signature.encode(&mut signature);
+                is_conclusive &= !stat.signature.is_racy(limit);
+            }
+            e.bytes(&signature);
+        }
+    }
+    Ok(Some(State { key: own_key(&e.finish()), is_conclusive }))
+}

@@ -1,0 +1,99 @@
+//! What happens during a set-up, as it happens.
+
+use taut_syntax::Diagnostic;
+
+use crate::reach::Remark;
+
+/// A step of a set-up.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'e> {
+    /// Something about the description that keeps nothing from being set up.
+    Remark(&'e Remark),
+    /// How many repositories there are to set up.
+    Involved(usize),
+    /// Of them, how many have roots that are to be made.
+    Missing {
+        /// How many are to be made.
+        missing: usize,
+        /// How many there are.
+        involved: usize,
+    },
+    /// The root of a repository is being made.
+    Begun {
+        /// The repository.
+        repository: &'e str,
+        /// Its type.
+        type_name: &'static str,
+    },
+    /// Something is fetched from a URL.
+    Transfer {
+        /// The repository.
+        repository: &'e str,
+        /// The URL.
+        url: &'e str,
+        /// How many bytes have come.
+        bytes: u64,
+        /// How many will come, if that is known.
+        total: Option<u64>,
+    },
+    /// A URL failed, and is tried again.
+    Retry {
+        /// The repository.
+        repository: &'e str,
+        /// The URL.
+        url: &'e str,
+        /// Why it failed.
+        cause: &'e str,
+    },
+    /// Something was fetched.
+    Fetched {
+        /// The repository.
+        repository: &'e str,
+        /// Where from: a URL, the path of an archive in a directory of archives, or the words of a command.
+        from: &'e str,
+        /// Its size in bytes, if that is known.
+        bytes: Option<u64>,
+    },
+    /// The root of a repository is there, or could not be made.
+    Ended {
+        /// The repository.
+        repository: &'e str,
+        /// Whether it is there.
+        is_there: bool,
+    },
+    /// A warning about a repository.
+    Warning(&'e Diagnostic),
+}
+
+/// Receives the steps of a set-up, from several threads.
+pub trait Observer: Sync {
+    /// Something happened.
+    fn event(&self, event: Event<'_>);
+
+    /// Whether the set-up is no longer wanted; then it fails.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Passes the progress of transfers for one repository on.
+pub(crate) struct TransferOf<'o> {
+    pub(crate) observer: &'o dyn Observer,
+    pub(crate) repository: &'o str,
+}
+
+impl taut_fetch::Progress for TransferOf<'_> {
+    fn update(&self, update: taut_fetch::Update<'_>) {
+        let taut_fetch::Update { url, bytes, total } = update;
+        self.observer.event(Event::Transfer { repository: self.repository, url, bytes, total });
+    }
+
+    fn retry(&self, url: &str, cause: &taut_fetch::Cause) {
+        let cause = cause.to_string();
+        self.observer.event(Event::Retry { repository: self.repository, url, cause: &cause });
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.observer.is_cancelled()
+    }
+}

@@ -1,0 +1,173 @@
+//! Fetching what repositories are made from, for set-ups without a network: archives into a directory of archives, trees
+//! into the git repository of the build root.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use taut_syntax::{Diagnostic, Diagnostics, quoted};
+use taut_sys::Dir;
+
+use crate::{
+    contents::{Wanted, broken},
+    description::Description,
+    event::Event,
+    problem::Problem,
+    session::Session,
+    set_up::Request,
+    source::{Archive, Content, ForeignFile, MadeTree, Source, SourceOf},
+};
+
+/// What there is to fetch.
+pub struct ToFetch<'d> {
+    archives: BTreeMap<String, (Content, SourceOf<'d>)>,
+    trees: BTreeMap<String, (MadeTree, SourceOf<'d>)>,
+}
+
+impl ToFetch<'_> {
+    /// How many archives and files.
+    pub fn archives(&self) -> usize {
+        self.archives.len()
+    }
+
+    /// How many trees that commands make.
+    pub fn trees(&self) -> usize {
+        self.trees.len()
+    }
+}
+
+impl Session<'_> {
+    /// What the repositories of a request are made from that can be fetched.
+    ///
+    /// # Errors
+    /// A repository is described wrongly.
+    pub fn to_fetch<'d>(
+        &self,
+        description: &'d Description,
+        request: &Request<'_>,
+    ) -> Result<ToFetch<'d>, Diagnostics> {
+        let one = |problem: Problem| -> Diagnostics { (*problem).into() };
+        let (_, _, reached) = self.reach(description, request).map_err(one)?;
+        let mut found = ToFetch { archives: BTreeMap::new(), trees: BTreeMap::new() };
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        for name in &reached.included {
+            let of = match description.source(name) {
+                Ok(of) => of,
+                Err(problem) => {
+                    problems.push(*problem);
+                    continue;
+                }
+            };
+            if of.source.is_absent() && !self.options.fetch_absent {
+                continue;
+            }
+            match of.source.clone() {
+                Source::Archive(Archive { content, .. })
+                | Source::ForeignFile(ForeignFile { content, .. }) => {
+                    found.archives.insert(name.clone(), (content, of));
+                }
+                Source::GitTree(tree) => drop(found.trees.insert(name.clone(), (tree, of))),
+                _ => {}
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(found),
+            false => Err(problems.into_iter().collect()),
+        }
+    }
+
+    /// Fetches what is to be fetched, archives into a directory, under the names that descriptions give them.
+    ///
+    /// # Errors
+    /// What could not be fetched or written, of all repositories.
+    pub fn fetch(&self, what: &ToFetch<'_>, directory: &Path) -> Result<(), Diagnostics> {
+        enum Task<'t> {
+            Archive(&'t str, &'t Content, &'t SourceOf<'t>),
+            Tree(&'t str, &'t MadeTree, &'t SourceOf<'t>),
+        }
+        let archives = what.archives.iter().map(|(name, (content, of))| Task::Archive(name, content, of));
+        let trees = what.trees.iter().map(|(name, (tree, of))| Task::Tree(name, tree, of));
+        let tasks: Vec<Task<'_>> = archives.chain(trees).collect();
+        self.observer.event(Event::Missing { missing: tasks.len(), involved: tasks.len() });
+        let problems: Mutex<BTreeMap<String, Diagnostic>> = Mutex::default();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.options.jobs.clamp(1, tasks.len().max(1)) {
+                scope.spawn(|| {
+                    // Relaxed: it only numbers the tasks.
+                    while let Some(task) = tasks.get(next.fetch_add(1, Relaxed)) {
+                        let (repository, of) = match task {
+                            Task::Archive(name, _, of) | Task::Tree(name, _, of) => (*name, *of),
+                        };
+                        let type_name = of.source.type_name();
+                        self.observer.event(Event::Begun { repository, type_name });
+                        let wanted = &wanted(repository, of);
+                        let done = match task {
+                            Task::Archive(_, content, _) => self.fetch_archive(content, directory, wanted),
+                            Task::Tree(_, tree, _) => self.made_tree(tree, wanted),
+                        };
+                        self.observer.event(Event::Ended { repository, is_there: done.is_ok() });
+                        if let Err(problem) = done {
+                            let mut problems = problems.lock().unwrap_or_else(PoisonError::into_inner);
+                            problems.insert(repository.to_owned(), *problem);
+                        }
+                    }
+                });
+            }
+        });
+        let problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(problems.into_values().collect()),
+        }
+    }
+
+    fn fetch_archive(&self, content: &Content, directory: &Path, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        self.ensure(content, wanted)?;
+        let name = &content.distfile;
+        let failed = |why: String| {
+            let path = directory.join(name);
+            let message = format!(
+                "the archive of repository {} cannot be written to {}: {why}",
+                quoted(wanted.repository),
+                path.display()
+            );
+            let reference =
+                format!("Failed to copy content {} from CAS to {}", content.id.to_hex(), path.display());
+            Problem::from(Diagnostic::error(message).reference(reference).at(wanted.place.clone()))
+        };
+        if name.is_empty() || matches!(name.as_str(), "." | "..") || name.contains(['/', '\0']) {
+            return Err(failed(format!("{} is no name of a file", quoted(name))));
+        }
+        let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
+        let Some((source, _)) = opened else {
+            return Err(failed("it was removed from the store".to_owned()));
+        };
+        let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
+        // Complete under another name first: a file that is cut is not taken for the archive.
+        let temporary = format!(".{name}.{}.tmp", std::process::id());
+        let at = into.at(&temporary);
+        let written = at.create_new(0o644).and_then(|target| {
+            let mut target = target.into_std();
+            let mut source = source;
+            std::io::copy(&mut source, &mut target)
+                .map_err(|error| taut_sys::Error::new("write", &at.path(), error))?;
+            at.rename(into.at(name.as_str()))
+        });
+        written.map_err(|error| {
+            // The first error is the one to report.
+            let _ = at.remove_file();
+            failed(error.to_string())
+        })
+    }
+}
+
+fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> Wanted<'t> {
+    let url = if matches!(of.source, Source::GitTree(_)) { "cmd" } else { "fetch" };
+    Wanted { repository, place: of.place(), url: of.field(url), subdir: of.field("subdir") }
+}

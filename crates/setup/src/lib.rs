@@ -1,0 +1,55 @@
+//! The multi-repository description: from `repos.json` to a configuration whose roots are there.
+//!
+//! A [`Description`] says where the contents of repositories come from. A [`Session`] sets them up ([`Session::set_up`]):
+//! it finds out which repositories the main one reaches, looks for the root of each, makes those that are missing, several
+//! at a time, and writes the configuration, byte for byte as just-mr 1.6 does.
+//!
+//! What was set up before costs one look-up for each repository ([`Cache`]). What is made comes from where the reference
+//! takes it from, in its order: the store, the git repositories of the build root, directories of archives, mirrors of this
+//! site, the network.
+//!
+//! What this crate does not know: targets, actions, and how messages are printed. It reads no environment variable.
+
+#![deny(missing_docs)]
+
+mod anchors;
+mod cache;
+mod commits;
+mod contents;
+mod description;
+mod directories;
+mod event;
+mod fetch;
+mod locations;
+mod output;
+mod parse;
+mod problem;
+mod rc;
+mod reach;
+mod root;
+mod session;
+mod set_up;
+mod source;
+mod status;
+mod stored;
+mod trees;
+mod update;
+
+pub use anchors::{Anchors, Place, weakly_canonical};
+pub use cache::{Cache, collect};
+pub use description::Description;
+pub use event::{Event, Observer};
+pub use fetch::ToFetch;
+pub use locations::Locations;
+pub use problem::Problem;
+pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles};
+pub use reach::{Reached, Remark};
+pub use root::Root;
+pub use session::{Options, Session, transfers};
+pub use set_up::{Request, SetUp};
+pub use source::{
+    Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
+    SourceOf, Special, TreeStructure,
+};
+pub use status::{Newest, Presence, Status};
+pub use stored::take_from_git;

@@ -1,0 +1,203 @@
+//! The file of checkout locations: repositories that are here already, mirrors of this site, preferred hosts.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use taut_syntax::{Diagnostic, Document, Kind, Node, json::reference_error, quoted};
+use taut_sys::Named;
+
+use crate::{
+    problem::{Problem, place, text},
+    reach::Remark,
+};
+
+/// What the file says.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Locations {
+    /// Git repositories that are here, by URL.
+    pub checkouts: BTreeMap<String, PathBuf>,
+    /// Mirrors that are tried before everything else, by URL.
+    pub local_mirrors: BTreeMap<String, Vec<String>>,
+    /// Hosts whose URLs are tried before those of others, in this order.
+    pub preferred_hosts: Vec<String>,
+    /// Variables that git and commands get from the environment, as well as those that a repository names.
+    pub inherit_env: Vec<String>,
+}
+
+impl Locations {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or has another form.
+    pub fn read(path: &Path, remarks: &mut Vec<Remark>) -> Result<Locations, Problem> {
+        let shown = path.display();
+        let step = format!("Parsing checkout locations file {shown} failed with error:");
+        let content = Named::read(path).map_err(|error| {
+            Diagnostic::error(format!("the checkout locations cannot be read: {error}"))
+                .reference(reference_error(b""))
+                .below(&step)
+        })?;
+        let document = Document::parse(path.to_string_lossy(), content.clone())
+            .map_err(|error| Diagnostic::from(error).reference(reference_error(&content)).below(&step))?;
+        let root = document.root();
+        let wrong = |node: Node<'_>, what: &str| -> Problem {
+            Diagnostic::error(what)
+                .reference(format!("unexpected value {}", text(node)))
+                .below(&step)
+                .at(place(node))
+                .into()
+        };
+        if root.kind() != Kind::Object {
+            return Err(wrong(root, "checkout locations are a JSON object"));
+        }
+        let mut locations = Locations::default();
+        let base = path.parent().unwrap_or(Path::new("/"));
+        if let Some(checkouts) = root.get("checkouts") {
+            if checkouts.kind() != Kind::Object {
+                return Err(wrong(
+                    checkouts,
+                    "\"checkouts\" is a map from version-control systems to locations",
+                ));
+            }
+            if let Some(git) = checkouts.get("git") {
+                if git.kind() != Kind::Object {
+                    return Err(wrong(git, "the checkouts of git are a map from URLs to paths"));
+                }
+                for (url, node) in git.entries() {
+                    match node.as_str() {
+                        Some(path) => {
+                            locations.checkouts.insert(url.to_owned(), taut_sys::normal(&base.join(path)));
+                        }
+                        None => remarks.push(ignored(
+                            node,
+                            format!("the location of {} is a path, a string", quoted(url)),
+                            format!(
+                                "Retrieving Git checkout location: key {} has non-string value {}",
+                                quoted(url),
+                                text(node)
+                            ),
+                        )),
+                    }
+                }
+            }
+        }
+        if let Some(mirrors) = root.get("local mirrors") {
+            if mirrors.kind() != Kind::Object {
+                return Err(wrong(mirrors, "\"local mirrors\" is a map from URLs to lists of URLs"));
+            }
+            for (url, list) in mirrors.entries() {
+                let what = "Retrieving additional mirrors";
+                if let Some(list) = strings(list, what, remarks) {
+                    locations.local_mirrors.insert(url.to_owned(), list);
+                }
+            }
+        }
+        if let Some(hosts) = root.get("preferred hostnames") {
+            locations.preferred_hosts =
+                strings(hosts, "Retrieving preferred mirrors", remarks).unwrap_or_default();
+        }
+        if let Some(variables) = root.get("extra inherit env") {
+            locations.inherit_env =
+                strings(variables, "Retrieving extra variables to inherit", remarks).unwrap_or_default();
+        }
+        Ok(locations)
+    }
+
+    /// Where something is fetched from, in this order: mirrors of this site, then its URL and its mirrors, those of
+    /// preferred hosts first.
+    pub fn order(&self, url: &str, mirrors: &[String]) -> Vec<String> {
+        let mut others: Vec<&str> = std::iter::once(url).chain(mirrors.iter().map(String::as_str)).collect();
+        // Stable, so that URLs of one host, and of no preferred one, keep their order.
+        others.sort_by_key(|url| {
+            let position = host(url).and_then(|host| {
+                self.preferred_hosts.iter().position(|preferred| preferred.eq_ignore_ascii_case(host))
+            });
+            position.unwrap_or(usize::MAX)
+        });
+        let local = self.local_mirrors.get(url).into_iter().flatten().cloned();
+        local.chain(others.into_iter().map(str::to_owned)).collect()
+    }
+}
+
+/// The strings of a list; another value is ignored, as in the reference, with a remark.
+fn strings(node: Node<'_>, what: &str, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
+    let Some(items) = node.as_list() else {
+        let reference = format!("{what}: found non-list value {}", text(node));
+        remarks.push(ignored(node, "this is a list of strings".to_owned(), reference));
+        return None;
+    };
+    if let Some(wrong) = items.clone().find(|item| item.as_str().is_none()) {
+        let reference = format!("{what}: found non-string list entry {}", text(wrong));
+        remarks.push(ignored(wrong, "this is a list of strings".to_owned(), reference));
+        return None;
+    }
+    Some(items.filter_map(|item| item.as_str().map(str::to_owned)).collect())
+}
+
+fn ignored(node: Node<'_>, message: String, reference: String) -> Remark {
+    let finding = Diagnostic::warning(message).reference(reference).at(place(node));
+    // The reference reports it only when the entry is used.
+    Remark { finding: finding.help("it is ignored"), is_detail: true }
+}
+
+/// The host of a URL, `scheme://user@host:port/path` or `user@host:path`.
+fn host(url: &str) -> Option<&str> {
+    let (authority, is_scp) = match url.split_once("://") {
+        Some((_, rest)) => (rest.split(['/', '?', '#']).next()?, false),
+        None => (url.split_once(':')?.0, true),
+    };
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if is_scp {
+        return (!host.contains('/')).then_some(host);
+    }
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next()?,
+        None => host.split(':').next()?,
+    };
+    (!host.is_empty()).then_some(host)
+}
+
+/// The path that a git URL means, if it is one of this machine: it begins with `/`, `./` or `file://`.
+pub(crate) fn local_path(url: &str) -> Option<&str> {
+    match url.strip_prefix("file://") {
+        Some(path) => Some(path),
+        None => (url.starts_with('/') || url.starts_with("./")).then_some(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_url_is_found() {
+        for (url, found) in [
+            ("https://example.org/a.tgz", Some("example.org")),
+            ("https://me:secret@example.org:8080/a", Some("example.org")),
+            ("http://[::1]:80/a", Some("::1")),
+            ("git@example.org:team/project", Some("example.org")),
+            ("example.org?x", None),
+            ("file:///a/b", None),
+            ("./a:b", None),
+        ] {
+            assert_eq!(host(url), found, "{url}");
+        }
+    }
+
+    #[test]
+    fn local_mirrors_come_first_and_preferred_hosts_before_others() {
+        let locations = Locations {
+            local_mirrors: BTreeMap::from([("http://a/x".to_owned(), vec!["file:///m".to_owned()])]),
+            preferred_hosts: vec!["c".to_owned(), "b".to_owned()],
+            ..Locations::default()
+        };
+        let mirrors = ["http://b/1", "http://d/x", "http://c/x", "http://b/2"].map(str::to_owned);
+        assert_eq!(
+            locations.order("http://a/x", &mirrors),
+            ["file:///m", "http://c/x", "http://b/1", "http://b/2", "http://a/x", "http://d/x"]
+        );
+        assert_eq!(locations.order("http://z", &[]), ["http://z"]);
+    }
+}

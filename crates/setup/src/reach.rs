@@ -1,0 +1,127 @@
+//! Which repositories a set-up is about: those that the main one reaches.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use taut_syntax::{Diagnostic, Kind, Location, Node, did_you_mean, quoted};
+
+use crate::{
+    description::{Description, LAYERS, TAKEN_OVER},
+    problem::Problem,
+};
+
+/// The repositories of a set-up.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Reached {
+    /// Those whose roots are needed: the ones of the configuration, and those that are layers of them only.
+    pub set_up: BTreeSet<String>,
+    /// Those of the configuration.
+    pub included: BTreeSet<String>,
+}
+
+/// A finding about a description that keeps nothing from being set up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remark {
+    /// What it is.
+    pub finding: Diagnostic,
+    /// Whether it is of interest only for the analysis of a problem: the key of a comment that is not understood.
+    pub is_detail: bool,
+}
+
+impl Reached {
+    /// All repositories of a description.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn all(description: &Description) -> Result<Reached, Problem> {
+        let names: BTreeSet<String> = description.names()?.into_iter().map(str::to_owned).collect();
+        Ok(Reached { set_up: names.clone(), included: names })
+    }
+
+    /// The repositories that a main one reaches: by bindings, as the repository of a computed root or a tree
+    /// structure, and as layers, whose own bindings do not count.
+    ///
+    /// # Errors
+    /// The description has no repositories.
+    pub fn from(description: &Description, main: &str) -> Result<(Reached, Vec<Remark>), Problem> {
+        let all = description.repositories()?;
+        let mut reached = Reached::default();
+        let mut remarks = Vec::new();
+        let is_absent = |entry: Option<Node<'_>>| description.is_written_absent(main, entry);
+        let is_main_absent = is_absent(all.get(main));
+        let mut queue = VecDeque::from([main.to_owned()]);
+        while let Some(name) = queue.pop_front() {
+            if !reached.included.insert(name.clone()) {
+                continue;
+            }
+            reached.set_up.insert(name.clone());
+            let Some(entry) = all.get(&name).filter(|entry| !entry.is_null()) else { continue };
+            remarks.extend(unknown_keys(&name, entry));
+            if is_main_absent && is_changing(entry) {
+                let (name, main) = (quoted(&name), quoted(main));
+                let finding = Diagnostic::warning(format!(
+                    "repository {main} is absent, but depends on {name}, whose content is not fixed"
+                ));
+                let reference = format!(
+                    "Found non-content-fixed repository {name} as dependency of absent main repository {main}"
+                );
+                let finding = finding.reference(reference).at(crate::problem::place(entry));
+                remarks.push(Remark { finding, is_detail: false });
+            }
+            queue.extend(referenced(description, &name));
+            if let Some(bindings) = entry.get("bindings") {
+                queue.extend(bindings.entries().filter_map(|(_, bound)| bound.as_str()).map(str::to_owned));
+            }
+            for layer in LAYERS.iter().filter_map(|layer| entry.get(layer)?.as_str()) {
+                reached.set_up.insert(layer.to_owned());
+                queue.extend(referenced(description, layer));
+            }
+        }
+        Ok((reached, remarks))
+    }
+}
+
+impl Description {
+    /// Whether the entry of a repository says, or the list of absent repositories does, that it is absent.
+    fn is_written_absent(&self, name: &str, entry: Option<Node<'_>>) -> bool {
+        let source = entry.and_then(|entry| entry.get("repository"));
+        let Some(source) = source.filter(|source| source.kind() == Kind::Object) else { return false };
+        match self.absent() {
+            Some(absent) => absent.contains(name),
+            None => source.get("pragma").and_then(|pragma| pragma.get("absent")?.as_bool()) == Some(true),
+        }
+    }
+}
+
+/// The repository that determines the root of another one. What is described wrongly is reported when it is set up.
+fn referenced(description: &Description, name: &str) -> Option<String> {
+    description.type_of(name).ok().flatten().filter(|of| matches!(*of, "computed" | "tree structure"))?;
+    let source = description.source(name).ok()?.source;
+    source.referenced().map(str::to_owned)
+}
+
+/// Whether a repository is a directory that is used as it is.
+fn is_changing(entry: Node<'_>) -> bool {
+    let Some(source) = entry.get("repository") else { return false };
+    let pragma = |key: &str| source.get("pragma").and_then(|pragma| pragma.get(key));
+    let is_resolved =
+        matches!(pragma("special").and_then(Node::as_str), Some("resolve-partially" | "resolve-completely"));
+    source.get("type").and_then(Node::as_str) == Some("file")
+        && pragma("to_git").and_then(Node::as_bool) != Some(true)
+        && !is_resolved
+}
+
+/// Remarks about keys that mean nothing. Keys of notes that people keep there are details, as in the reference.
+fn unknown_keys(name: &str, entry: Node<'_>) -> Vec<Remark> {
+    let known = || LAYERS.into_iter().chain(TAKEN_OVER).chain(["repository"]);
+    let remark = |key: &str| {
+        let finding =
+            Diagnostic::warning(format!("unknown key {} in repository {}", quoted(key), quoted(name)))
+                .reference(format!("Ignoring unknown field {key} in repository {name}"))
+                .at(Location::key(entry.document().label().clone(), entry.get(key).unwrap_or(entry).path()))
+                .suggest(did_you_mean(key, known()));
+        let is_detail = ["bootstrap", "doc", "extra"].iter().any(|trunk| key.contains(trunk));
+        Remark { finding, is_detail }
+    };
+    let unknown = entry.entries().filter(|(key, _)| !known().any(|known| known == *key));
+    unknown.map(|(key, _)| remark(key)).collect()
+}

@@ -1,0 +1,136 @@
+//! What a set-up works with: a build root, the network, and an observer.
+
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use taut_digest::Hash;
+use taut_fetch::{Client, git::Programs};
+use taut_git::Writer;
+use taut_store::Store;
+use taut_sys::process::{HelperStart, Processes};
+
+use crate::{cache::Cache, event::Observer, locations::Locations};
+
+/// How a set-up is done.
+#[derive(Clone, Default, Debug)]
+pub struct Options {
+    /// Repositories that are here, and mirrors.
+    pub locations: Locations,
+    /// Directories that archives are looked for in, in this order.
+    pub distdirs: Vec<PathBuf>,
+    /// The program `git`: a path, or a name that is searched in `PATH`.
+    pub git: PathBuf,
+    /// The words in front of the commands of `git tree` repositories.
+    pub launcher: Vec<String>,
+    /// How many repositories to set up at a time; at least one.
+    pub jobs: usize,
+    /// Whether repositories that are absent are set up as if they were not.
+    pub fetch_absent: bool,
+    /// How files are downloaded.
+    pub transfers: taut_fetch::Options,
+    /// The environment of the call.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Whether taut's own maps of roots are not used: everything is looked for again.
+    pub ignore_records: bool,
+}
+
+/// A set-up in progress.
+pub struct Session<'s> {
+    pub(crate) options: &'s Options,
+    pub(crate) store: &'s Store,
+    pub(crate) cache: &'s Cache,
+    pub(crate) observer: &'s dyn Observer,
+    writer: OnceLock<Result<Writer, taut_git::Error>>,
+    client: OnceLock<Result<Client, taut_fetch::Cause>>,
+    processes: OnceLock<Processes>,
+    /// The contents that a thread works on.
+    busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,
+}
+
+impl<'s> Session<'s> {
+    /// A set-up with a store and the repositories of its build root.
+    pub fn new(
+        options: &'s Options,
+        store: &'s Store,
+        cache: &'s Cache,
+        observer: &'s dyn Observer,
+    ) -> Session<'s> {
+        Session {
+            options,
+            store,
+            cache,
+            observer,
+            writer: OnceLock::new(),
+            client: OnceLock::new(),
+            processes: OnceLock::new(),
+            busy: Mutex::default(),
+        }
+    }
+
+    /// The git repository of the youngest generation, which is made if need be.
+    pub(crate) fn writer(&self) -> Result<&Writer, taut_git::Error> {
+        self.writer.get_or_init(|| Writer::open(&self.cache.git())).as_ref().map_err(Clone::clone)
+    }
+
+    pub(crate) fn client(&self) -> Result<&Client, taut_fetch::Cause> {
+        let client = self.client.get_or_init(|| Client::new(self.options.transfers.clone()));
+        client.as_ref().map_err(Clone::clone)
+    }
+
+    /// How `git` and other commands are run, with the variables of the environment that they need.
+    pub(crate) fn programs(
+        &self,
+        inherited: &[String],
+        own: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Programs {
+        let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
+        let always = ["PATH", "HOME"].into_iter();
+        let named = inherited.iter().chain(&self.options.locations.inherit_env).map(String::as_str);
+        for name in always.chain(named) {
+            let is_given = environment.iter().any(|(given, _)| given == name);
+            if let Some(found) = self.options.environment.iter().find(|(key, _)| key == name)
+                && !is_given
+            {
+                environment.push(found.clone());
+            }
+        }
+        Programs {
+            processes: self.processes().clone(),
+            git: self.options.git.clone(),
+            environment,
+            stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
+        }
+    }
+
+    fn processes(&self) -> &Processes {
+        self.processes.get_or_init(|| Processes::new(HelperStart::this_program()))
+    }
+
+    /// Ends the processes that were started; transfers end since the observer says so.
+    pub fn cancel(&self) {
+        if let Some(processes) = self.processes.get() {
+            processes.end_all();
+        }
+    }
+
+    /// Runs a task that no other thread has for the same content.
+    pub(crate) fn alone_with<T>(&self, content: &Hash, task: impl FnOnce() -> T) -> T {
+        let lock = {
+            let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            busy.entry(*content).or_default().clone()
+        };
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        task()
+    }
+}
+
+/// How files are downloaded: whether the certificates of servers are verified, and the file with certificates that are trusted in
+/// place of the system's.
+pub fn transfers(verify_tls: bool, ca_file: Option<PathBuf>) -> taut_fetch::Options {
+    taut_fetch::Options { verify_tls, ca_file, ..taut_fetch::Options::default() }
+}

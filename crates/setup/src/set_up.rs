@@ -1,0 +1,400 @@
+//! A set-up: from a description to a configuration, all roots of which are there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use taut_digest::Hash;
+use taut_syntax::{Diagnostic, Diagnostics, quoted};
+
+use crate::{
+    cache::TreeMap,
+    commits::{Checkout, Found},
+    contents::{Wanted, broken},
+    description::{Description, LAYERS},
+    event::Event,
+    output::{Parts, configuration},
+    problem::{Problem, place},
+    reach::Reached,
+    root::Root,
+    session::Session,
+    source::{Directory, Source, SourceOf, Special},
+    trees::own_key,
+};
+
+/// What is to be set up.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Request<'r> {
+    /// The main repository, if it is not the one that the description names, or the first one.
+    pub main: Option<&'r str>,
+    /// Whether all repositories are set up, and not only those that the main one reaches.
+    pub all: bool,
+    /// Whether the root of the main repository is left out, so that each call finds it by its working directory.
+    pub without_root: bool,
+}
+
+/// Repositories that are set up.
+#[derive(Clone, Debug)]
+pub struct SetUp {
+    /// The text of the configuration.
+    pub configuration: String,
+    /// Its blob id; it is in the store.
+    pub id: Hash,
+    /// Its path in the store.
+    pub path: PathBuf,
+    /// The main repository; none in a description without repositories.
+    pub main: Option<String>,
+    /// The roots of the repositories, and of their layers.
+    pub roots: BTreeMap<String, Root>,
+    /// How many roots were there already.
+    pub found: usize,
+}
+
+/// The root of a repository that is to be set up.
+pub(crate) struct Task<'d> {
+    pub(crate) name: String,
+    pub(crate) of: SourceOf<'d>,
+    checkout: Option<Checkout>,
+}
+
+/// What became of a task.
+enum Outcome {
+    Root(Root),
+    Failed(Problem),
+}
+
+impl Session<'_> {
+    /// Sets up repositories, and stores the configuration.
+    ///
+    /// # Errors
+    /// What is wrong with the description or could not be had, of all repositories that failed.
+    pub fn set_up(&self, description: &Description, request: &Request<'_>) -> Result<SetUp, Diagnostics> {
+        let (main, given_main, reached) = self.reach(description, request).map_err(one)?;
+        self.observer.event(Event::Involved(reached.set_up.len()));
+        let without_root = main.as_deref().filter(|_| request.without_root);
+        let tasks = tasks(self, description, &reached, without_root)?;
+        let (roots, found) = self.run(description, tasks)?;
+        let parts = Parts {
+            description,
+            given_main: given_main.as_deref(),
+            without_root,
+            included: &reached.included,
+            roots: &roots,
+        };
+        let configuration = configuration(&parts).map_err(one)?;
+        let stored = self.store.put_blob(configuration.as_bytes(), false).map_err(|error| {
+            one(Diagnostic::error(format!("the configuration cannot be stored: {error}")).into())
+        })?;
+        let (id, path) = (stored.hash, self.store.path_of(&stored.hash));
+        Ok(SetUp { configuration, id, path, main, roots, found })
+    }
+
+    /// The main repository, the same if it was given, and what it reaches.
+    pub(crate) fn reach(
+        &self,
+        description: &Description,
+        request: &Request<'_>,
+    ) -> Result<(Option<String>, Option<String>, Reached), Problem> {
+        let given = request.main.map_or_else(|| description.main(), |main| Ok(Some(main)))?;
+        let names = description.names()?;
+        let main = given.or(names.first().copied()).map(str::to_owned);
+        let given = given.map(str::to_owned);
+        match &main {
+            Some(main) if !request.all => {
+                let (reached, remarks) = Reached::from(description, main)?;
+                remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
+                Ok((Some(main.clone()), given, reached))
+            }
+            _ => Ok((main, given, Reached::all(description)?)),
+        }
+    }
+
+    /// The roots of all tasks, and how many of them were there already.
+    fn run(
+        &self,
+        description: &Description,
+        tasks: Vec<Task<'_>>,
+    ) -> Result<(BTreeMap<String, Root>, usize), Diagnostics> {
+        let mut roots = BTreeMap::new();
+        let mut missing = Vec::new();
+        for task in tasks {
+            match self.at_hand(&task).map_err(one)? {
+                Some(root) => drop(roots.insert(task.name, root)),
+                None => missing.push(task),
+            }
+        }
+        let found = roots.len();
+        if missing.is_empty() {
+            return Ok((roots, found));
+        }
+        self.observer.event(Event::Missing { missing: missing.len(), involved: found + missing.len() });
+        let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
+        let next = AtomicUsize::new(0);
+        let threads = self.options.jobs.clamp(1, missing.len());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    // Relaxed: it only numbers the tasks; `scope` orders everything else.
+                    while let Some(task) = missing.get(next.fetch_add(1, Relaxed)) {
+                        let index = missing.iter().position(|of| std::ptr::eq(of, task));
+                        let outcome = self.make(description, task);
+                        let slot = index.and_then(|index| outcomes.get(index)).expect("one for each task");
+                        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                    }
+                });
+            }
+        });
+        let mut failed = Vec::new();
+        for (task, outcome) in missing.into_iter().zip(outcomes) {
+            match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
+                Some(Outcome::Failed(problem)) => failed.push(*problem),
+                None => failed.push(*broken(&wanted(&task), "it was not tried".to_owned())),
+            }
+        }
+        match failed.is_empty() {
+            true => Ok((roots, found)),
+            false => Err(failed.into_iter().collect()),
+        }
+    }
+
+    /// The root of a task, if one look-up finds it.
+    fn at_hand(&self, task: &Task<'_>) -> Result<Option<Root>, Problem> {
+        let source = &task.of.source;
+        match source {
+            Source::File(Directory { path, special, to_git: false, .. }) => {
+                let ignore_special = *special == Some(Special::Ignore);
+                return Ok(Some(Root::Directory { path: path.clone(), ignore_special }));
+            }
+            Source::Computed(computed) => {
+                return Ok(Some(Root::Computed {
+                    repository: computed.repository.clone(),
+                    module: computed.module.clone(),
+                    name: computed.name.clone(),
+                    config: computed.config.clone(),
+                    absent: computed.absent,
+                }));
+            }
+            Source::TreeStructure(structure) => {
+                return Ok(Some(Root::TreeStructure {
+                    repository: structure.repository.clone(),
+                    absent: structure.absent,
+                }));
+            }
+            _ => {}
+        }
+        let Some(identity) = source.identity().filter(|_| !self.options.ignore_records) else {
+            return Ok(None);
+        };
+        // What is absent has a warning each time, and no root in this build root.
+        if self.is_absent(source) {
+            return Ok(None);
+        }
+        let failed = |error: taut_sys::Error| broken(&wanted(task), error.to_string());
+        let get = |map, key: &str| self.cache.get(0, map, key).map_err(failed);
+        if let Some(Checkout { path, key }) = &task.checkout {
+            // Whether the repository still has the tree is not checked: that would open it.
+            if let Some(tree) = get(TreeMap::Checkout, key)? {
+                return Ok(Some(self.root(source, Found { tree, repository: path.clone() })));
+            }
+            let tree = get(TreeMap::NotCheckout, key)?;
+            return Ok(tree.map(|tree| self.root(source, Found { tree, repository: self.cache.git() })));
+        }
+        let tree = get(TreeMap::Root, &own_key(&identity))?;
+        Ok(tree.map(|tree| self.root(source, Found { tree, repository: self.cache.git() })))
+    }
+
+    fn is_absent(&self, source: &Source) -> bool {
+        source.is_absent() && !self.options.fetch_absent
+    }
+
+    /// The root of a source by the tree that was found.
+    fn root(&self, source: &Source, found: Found) -> Root {
+        let ignore_special = match source {
+            Source::Git(git) => git.ignore_special,
+            Source::GitTree(tree) => tree.ignore_special,
+            _ => false,
+        };
+        let repository = Some(found.repository).filter(|_| !self.is_absent(source));
+        Root::Tree { id: found.tree, repository, ignore_special }
+    }
+
+    /// Makes the root of a task.
+    fn make(&self, description: &Description, task: &Task<'_>) -> Outcome {
+        let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
+        if self.observer.is_cancelled() {
+            return Outcome::Failed(broken(&wanted(task), "the set-up was cancelled".to_owned()));
+        }
+        self.observer.event(Event::Begun { repository, type_name });
+        let made = self.tree(description, task);
+        self.observer.event(Event::Ended { repository, is_there: made.is_ok() });
+        match made {
+            Ok(root) => Outcome::Root(root),
+            Err(problem) => Outcome::Failed(self.below_steps(*problem, task).into()),
+        }
+    }
+
+    fn tree(&self, description: &Description, task: &Task<'_>) -> Result<Root, Problem> {
+        let (source, wanted) = (&task.of.source, &wanted(task));
+        let here = |tree| Found { tree, repository: self.cache.git() };
+        let absent = |what: &str, id: &str| {
+            let message = format!(
+                "repository {} is absent, and the id of its tree is not known here",
+                quoted(wanted.repository)
+            );
+            let reference = format!("Cannot create workspace root as absent for {what} {id}.");
+            let problem = Diagnostic::error(message).reference(reference).at(wanted.place.clone());
+            Problem::from(problem.help("set it up once with --fetch-absent"))
+        };
+        let found = match source {
+            Source::File(directory) => self.directory(directory, wanted)?,
+            Source::Git(commit) => {
+                let found = self.commit(commit, task.checkout.as_ref(), description.base(), wanted)?;
+                found.ok_or_else(|| absent("commit", &commit.commit.to_hex()))?
+            }
+            Source::GitTree(tree) => {
+                if !self.is_absent(source) {
+                    self.made_tree(tree, wanted)?;
+                }
+                here(tree.id)
+            }
+            Source::Archive(archive) => {
+                let tree = self.archive(archive, wanted)?;
+                here(tree.ok_or_else(|| absent("content", &archive.content.id.to_hex()))?)
+            }
+            Source::ForeignFile(file) => here(self.foreign_file(file, wanted)?),
+            Source::Distdir(distdir) => here(self.distdir(distdir, wanted)?),
+            Source::Computed(_) | Source::TreeStructure(_) => {
+                return Err(broken(wanted, "its root needs no set-up".to_owned()));
+            }
+        };
+        if self.is_absent(source) {
+            self.warn_of_absence(task, &found.tree);
+        } else if found.repository == self.cache.git()
+            && task.checkout.is_none()
+            && let Some(identity) = source.identity()
+        {
+            // Last, so that what the map says is there.
+            self.note(TreeMap::Root, &own_key(&identity), &found.tree, wanted)?;
+        }
+        Ok(self.root(source, found))
+    }
+
+    /// A problem with the steps that the reference puts above it.
+    fn below_steps(&self, problem: Diagnostic, task: &Task<'_>) -> Diagnostic {
+        let name = quoted(&task.name);
+        let (problem, step) = match task.of.source.type_name() {
+            "foreign file" => {
+                (problem, format!("While setting the workspace root for foreign-file repository {name}:"))
+            }
+            of => {
+                let repository =
+                    task.checkout.as_ref().map_or_else(|| self.cache.git(), |of| of.path.clone());
+                let problem = match of {
+                    "git" => problem
+                        .below(&format!("While ensuring commit for repository {}:", repository.display())),
+                    _ => problem,
+                };
+                let of = quoted(of);
+                (problem, format!("While setting the workspace root for repository {name} of type {of}:"))
+            }
+        };
+        problem.below(&step).below(&format!("While setting up repository {name}:"))
+    }
+
+    fn warn_of_absence(&self, task: &Task<'_>, tree: &Hash) {
+        let suitable = match task.of.source {
+            Source::Git(_) | Source::Distdir(_) | Source::ForeignFile(_) => "",
+            _ => "suitable ",
+        };
+        let tree = tree.to_hex();
+        let reference =
+            format!("Workspace root {tree} marked absent but no {suitable}serve endpoint provided.");
+        let warning = Diagnostic::warning(format!(
+            "repository {} is absent: nothing that needs its files can be built here",
+            quoted(&task.name)
+        ));
+        let warning = warning.reference(reference).at(task.of.place());
+        self.warn(self.below_steps(warning, task));
+    }
+}
+
+#[allow(clippy::boxed_local, reason = "errors are boxed")]
+fn one(problem: Problem) -> Diagnostics {
+    (*problem).into()
+}
+
+fn wanted<'t>(task: &'t Task<'_>) -> Wanted<'t> {
+    let url = match task.of.source {
+        Source::File(_) => "path",
+        Source::Git(_) => "repository",
+        Source::GitTree(_) => "cmd",
+        Source::Distdir(_) => "repositories",
+        _ => "fetch",
+    };
+    Wanted {
+        repository: &task.name,
+        place: task.of.place(),
+        url: task.of.field(url),
+        subdir: task.of.field("subdir"),
+    }
+}
+
+/// Whether one look-up finds the root of a task.
+pub(crate) fn at_hand_of(session: &Session<'_>, task: &Task<'_>) -> Result<bool, Problem> {
+    Ok(session.at_hand(task)?.is_some())
+}
+
+/// The tasks of a set-up; what is wrong with the description is reported for all repositories at once.
+pub(crate) fn tasks<'d>(
+    session: &Session<'_>,
+    description: &'d Description,
+    reached: &Reached,
+    without_root: Option<&str>,
+) -> Result<Vec<Task<'d>>, Diagnostics> {
+    let mut tasks = Vec::new();
+    let mut problems: Vec<Diagnostic> = Vec::new();
+    for name in reached.set_up.iter().filter(|name| without_root != Some(name)) {
+        match description.source(name) {
+            Ok(of) => {
+                let checkout = session.checkout(&of.source, description.base());
+                tasks.push(Task { name: name.clone(), of, checkout });
+            }
+            Err(problem) => problems.push(at_reference(description, &reached.included, name, *problem)),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(tasks),
+        false => Err(problems.into_iter().collect()),
+    }
+}
+
+/// An error about a repository that is not described, at the place that names it.
+fn at_reference(
+    description: &Description,
+    included: &BTreeSet<String>,
+    name: &str,
+    mut problem: Diagnostic,
+) -> Diagnostic {
+    let Ok(all) = description.repositories() else { return problem };
+    if all.get(name).is_some() {
+        return problem;
+    }
+    for from in included {
+        let Some(entry) = all.get(from) else { continue };
+        let bindings = entry.get("bindings");
+        let bound = bindings.iter().flat_map(|bindings| bindings.entries()).map(|(_, node)| node);
+        let layers = LAYERS.iter().filter_map(|layer| entry.get(layer));
+        let named = entry.get("repository").and_then(|source| source.get("repo"));
+        if let Some(found) = bound.chain(layers).chain(named).find(|node| node.as_str() == Some(name)) {
+            problem.location = Some(place(found));
+            return problem.note(format!("it is named by repository {}", quoted(from)));
+        }
+    }
+    problem
+}

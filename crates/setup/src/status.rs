@@ -1,0 +1,212 @@
+//! What there is of the repositories of a description, without setting them up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taut_digest::ObjectType;
+use taut_syntax::Diagnostics;
+
+use crate::{
+    anchors::is_directory,
+    commits::absolute_url,
+    description::{Description, LAYERS},
+    problem::Problem,
+    session::Session,
+    set_up::{Request, at_hand_of, tasks},
+    source::{Content, Source},
+};
+
+/// What there is of a repository.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub type_name: &'static str,
+    /// What fixes its content: a commit, the id of an archive, file or tree; nothing for a directory.
+    pub pinned: Option<String>,
+    /// Where its content comes from: a URL, a path, a command, other repositories.
+    pub from: String,
+    /// The repositories that use it, by a binding or as a layer or root.
+    pub used_by: BTreeSet<String>,
+    /// Whether its root is there.
+    pub presence: Presence,
+    /// What a newer commit of its branch is, if servers were asked: `Some(None)` if there is none.
+    pub newest: Option<Newest>,
+}
+
+/// Whether the root of a repository is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// It is: a build needs nothing for it.
+    Present,
+    /// What it is made from is on this machine: a set-up needs no network for it.
+    Offline,
+    /// It has to be fetched, or made.
+    Missing,
+    /// The description says that only the id of its tree is needed.
+    Absent,
+}
+
+impl Presence {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Presence::Present => "present",
+            Presence::Offline => "offline",
+            Presence::Missing => "missing",
+            Presence::Absent => "absent",
+        }
+    }
+}
+
+/// What a server says of the branch of a repository.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Newest {
+    /// The commit is its newest one.
+    Same,
+    /// Another commit is.
+    Other(String),
+    /// It cannot be asked; the cause.
+    Unknown(String),
+}
+
+impl Session<'_> {
+    /// The state of repositories. Nothing is fetched; with `asks`, servers of git repositories are asked for the newest
+    /// commits of their branches.
+    ///
+    /// # Errors
+    /// What is wrong with the description.
+    pub fn status(
+        &self,
+        description: &Description,
+        request: &Request<'_>,
+        asks: bool,
+    ) -> Result<Vec<Status>, Diagnostics> {
+        let one = |problem: Problem| -> Diagnostics { (*problem).into() };
+        let (_, _, reached) = self.reach(description, request).map_err(one)?;
+        let users = users(description, &reached.included).map_err(one)?;
+        let mut all = Vec::new();
+        for task in tasks(self, description, &reached, None)? {
+            let source = &task.of.source;
+            let presence = match source {
+                _ if source.is_absent() && !self.options.fetch_absent => Presence::Absent,
+                Source::File(directory) if !is_directory(&directory.path) => Presence::Missing,
+                Source::File(_) => Presence::Present,
+                _ if at_hand_of(self, &task).map_err(one)? => Presence::Present,
+                _ if self.is_offline(source, description) => Presence::Offline,
+                _ => Presence::Missing,
+            };
+            let newest = match source {
+                Source::Git(git) if asks => {
+                    let url = absolute_url(&git.repository, description.base());
+                    Some(self.newest(&url, &git.branch, &git.commit.to_hex(), &git.inherit_env))
+                }
+                _ => None,
+            };
+            all.push(Status {
+                type_name: source.type_name(),
+                pinned: pinned(source),
+                from: from(source),
+                used_by: users.get(&task.name).cloned().unwrap_or_default(),
+                presence,
+                newest,
+                name: task.name,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Whether a root can be made from what is on this machine.
+    fn is_offline(&self, source: &Source, description: &Description) -> bool {
+        let has = |content: &Content| {
+            let is_stored = self.store.contains(&content.id, ObjectType::File).unwrap_or(false);
+            let mut candidates = self.options.distdirs.iter().map(|dir| dir.join(&content.distfile));
+            is_stored
+                || candidates.any(|path| {
+                    taut_sys::Named::of_user(&path).is_ok_and(
+                    |named| matches!(crate::contents::hash_of(named.at()), Ok(Some(id)) if id == content.id),
+                )
+                })
+        };
+        match source {
+            Source::Archive(archive) => has(&archive.content),
+            Source::ForeignFile(file) => has(&file.content),
+            Source::Distdir(distdir) => distdir.contents.values().all(has),
+            Source::Git(commit) => {
+                let checkout = self.checkout(source, description.base());
+                let in_checkout = checkout.is_some_and(|checkout| {
+                    let repository = taut_git::Repository::new(checkout.path);
+                    matches!(repository.tree_of_commit(&commit.commit), Ok(Some(_)))
+                });
+                in_checkout
+                    || self.cache.older().any(|(_, path)| {
+                        let repository = taut_git::Repository::new(path);
+                        matches!(repository.tree_of_commit(&commit.commit), Ok(Some(_)))
+                    })
+            }
+            _ => false,
+        }
+    }
+
+    fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
+        let Ok(directory) = self.store.temporary_directory("update") else {
+            return Newest::Unknown("there is no place for temporary files".to_owned());
+        };
+        let asked = taut_fetch::git::newest_commit(&self.programs(inherit, []), url, branch, &directory);
+        directory.remove();
+        match asked {
+            Ok(newest) if newest.to_hex() == commit => Newest::Same,
+            Ok(newest) => Newest::Other(newest.to_hex()),
+            Err(cause) => Newest::Unknown(cause.to_string()),
+        }
+    }
+}
+
+/// Which repositories use which.
+fn users(
+    description: &Description,
+    included: &BTreeSet<String>,
+) -> Result<BTreeMap<String, BTreeSet<String>>, Problem> {
+    let mut users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for name in included {
+        let entry = description.entry(name)?;
+        let bound = entry.get("bindings");
+        let bound = bound.iter().flat_map(|bindings| bindings.entries()).map(|(_, node)| node);
+        let layers = LAYERS.iter().filter_map(|layer| entry.get(layer));
+        let source = entry.get("repository");
+        let roots = source.and_then(|source| source.get("repo"));
+        let archives = source.and_then(|source| source.get("repositories"));
+        let archives = archives.iter().flat_map(|list| list.items());
+        let nodes = bound.chain(layers).chain(source).chain(roots).chain(archives);
+        for used in nodes.filter_map(|node| node.as_str()) {
+            users.entry(used.to_owned()).or_default().insert(name.clone());
+        }
+    }
+    Ok(users)
+}
+
+/// What fixes the content of a root.
+fn pinned(source: &Source) -> Option<String> {
+    Some(match source {
+        Source::File(_) | Source::Computed(_) | Source::TreeStructure(_) | Source::Distdir(_) => return None,
+        Source::Git(git) => git.commit.to_hex(),
+        Source::GitTree(tree) => tree.id.to_hex(),
+        Source::Archive(archive) => archive.content.id.to_hex(),
+        Source::ForeignFile(file) => file.content.id.to_hex(),
+    })
+}
+
+fn from(source: &Source) -> String {
+    match source {
+        Source::File(directory) => directory.path.display().to_string(),
+        Source::Git(git) => format!("{} ({})", git.repository, git.branch),
+        Source::GitTree(tree) => tree.command.join(" "),
+        Source::Archive(archive) => archive.content.fetch.clone(),
+        Source::ForeignFile(file) => file.content.fetch.clone(),
+        Source::Distdir(distdir) => distdir.contents.keys().cloned().collect::<Vec<_>>().join(", "),
+        Source::Computed(computed) => {
+            format!("target {} of module {} of {}", computed.name, computed.module, computed.repository)
+        }
+        Source::TreeStructure(structure) => structure.repository.clone(),
+    }
+}

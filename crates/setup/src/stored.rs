@@ -1,0 +1,110 @@
+//! Trees of the store, copied into a git repository, and the other way: both name contents by the same ids.
+
+use std::path::Path;
+
+use taut_digest::{Hash, ObjectType, decode_git_tree, encode_git_tree};
+use taut_git::{Batch, Kind, ObjectSink, Repository};
+use taut_store::Store;
+use taut_sys::Dir;
+
+use crate::cache::Cache;
+
+/// Copies a tree with all that is below it. Returns whether all of it was there.
+pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Result<bool, String> {
+    enum Step {
+        Enter(Hash),
+        /// Everything below was copied.
+        Leave(Vec<u8>),
+    }
+    let mut todo = vec![Step::Enter(*tree)];
+    while let Some(step) = todo.pop() {
+        let tree = match step {
+            Step::Enter(tree) => tree,
+            Step::Leave(encoded) => {
+                batch.tree(&encoded).map_err(|error| error.to_string())?;
+                continue;
+            }
+        };
+        if batch.has(&tree).map_err(|error| error.to_string())? {
+            continue;
+        }
+        let Some(entries) = store.read_tree(&tree).map_err(|error| error.to_string())? else {
+            return Ok(false);
+        };
+        todo.push(Step::Leave(encode_git_tree(&entries)));
+        for entry in entries.values() {
+            if entry.object_type == ObjectType::Tree {
+                todo.push(Step::Enter(entry.hash));
+                continue;
+            }
+            let content = store.read(&entry.hash, entry.object_type).map_err(|error| error.to_string())?;
+            let Some(content) = content else { return Ok(false) };
+            batch.blob(&content).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(true)
+}
+
+/// Copies an object with all that is below it into the store, if a git repository of the build root has all of it. Returns
+/// whether one does.
+///
+/// # Errors
+/// The store cannot be written, or the repositories of the build root cannot be locked.
+pub fn take_from_git(
+    build_root: &Path,
+    store: &Store,
+    id: &Hash,
+    object_type: ObjectType,
+) -> Result<bool, String> {
+    // Where nothing was ever set up, nothing is made.
+    if Dir::of_user(&build_root.join("repositories")).is_err() {
+        return Ok(false);
+    }
+    let cache = Cache::open(build_root).map_err(|error| error.to_string())?;
+    let youngest = cache.has_git().then(|| cache.git());
+    for path in youngest.into_iter().chain(cache.older().map(|(_, path)| path)) {
+        if take(&Repository::new(path), store, id, object_type)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectType) -> Result<bool, String> {
+    enum Step {
+        Enter(Hash, ObjectType),
+        /// Everything below was copied.
+        Leave(Vec<u8>),
+    }
+    let failed = |error: taut_store::Error| error.to_string();
+    let mut todo = vec![Step::Enter(*id, object_type)];
+    while let Some(step) = todo.pop() {
+        let (id, object_type) = match step {
+            Step::Enter(id, object_type) => (id, object_type),
+            Step::Leave(content) => {
+                let Ok(entries) = decode_git_tree(&content, 20) else { return Ok(false) };
+                store.put_tree(&entries).map_err(failed)?;
+                continue;
+            }
+        };
+        if store.contains(&id, object_type).map_err(failed)? {
+            continue;
+        }
+        // A repository that is damaged, or has only a part, is as good as none.
+        let Ok(Some(object)) = repository.read(&id) else { return Ok(false) };
+        match (object_type, object.kind) {
+            (ObjectType::Tree, Kind::Tree) => {
+                // A submodule is in another repository.
+                let Ok(entries) = decode_git_tree(&object.content, 20) else { return Ok(false) };
+                todo.push(Step::Leave(object.content));
+                todo.extend(entries.values().map(|entry| Step::Enter(entry.hash, entry.object_type)));
+            }
+            (ObjectType::File | ObjectType::Executable | ObjectType::Symlink, Kind::Blob) => {
+                let is_executable = object_type == ObjectType::Executable;
+                store.put_blob(&object.content, is_executable).map_err(failed)?;
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,294 @@
+//! Trees of roots in the git repository of the build root: found, taken from an older generation, or made.
+
+use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
+use taut_git::{Kind, ObjectSink, Repository, TreeBuilder};
+use taut_syntax::{Diagnostic, quoted};
+use taut_value::{Id, JsonWriter};
+
+use crate::{
+    cache::TreeMap,
+    contents::{Local, Wanted, broken},
+    problem::Problem,
+    session::Session,
+    source::{Archive, ArchiveKind, Content, Distdir, ForeignFile, Special},
+};
+
+impl Session<'_> {
+    /// The tree that a map has for a key. If only an older generation has it, it is copied to the youngest.
+    ///
+    /// # Errors
+    /// A map or a repository cannot be read or written.
+    pub(crate) fn mapped(
+        &self,
+        map: TreeMap,
+        key: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Hash>, Problem> {
+        if let Some(tree) = self.cache.get(0, map, key).map_err(|error| broken(wanted, error.to_string()))? {
+            return Ok(Some(tree));
+        }
+        for (number, path) in self.cache.older() {
+            let Some(tree) = self.cache.get(number, map, key).ok().flatten() else { continue };
+            // What an older generation lacks, or has damaged, is made again.
+            if self.take_over(&Repository::new(path), &tree).is_ok() {
+                self.note(map, key, &tree, wanted)?;
+                return Ok(Some(tree));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes an entry of a map; its tree must be in the git repository, and kept.
+    pub(crate) fn note(
+        &self,
+        map: TreeMap,
+        key: &str,
+        tree: &Hash,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), Problem> {
+        self.cache.put(map, key, tree).map_err(|error| broken(wanted, error.to_string()))
+    }
+
+    /// Copies a tree into the git repository, and keeps it.
+    pub(crate) fn take_over(&self, from: &Repository, tree: &Hash) -> taut_git::Result<()> {
+        let writer = self.writer()?;
+        let mut batch = writer.batch();
+        batch.copy_tree(from, tree)?;
+        batch.finish()?;
+        writer.keep(Kind::Tree, tree)
+    }
+
+    /// The tree of an archive's directory.
+    pub(crate) fn archive(&self, archive: &Archive, wanted: &Wanted<'_>) -> Result<Option<Hash>, Problem> {
+        let (id, map) = (archive.content.id, TreeMap::Archive(archive.kind));
+        let whole = self.alone_with(&other_of(&id), || -> Result<_, Problem> {
+            if let Some(tree) = self.mapped(map, &id.to_hex(), wanted)? {
+                return Ok(Some(tree));
+            }
+            if !self.obtain(&archive.content, archive.absent, wanted)? {
+                return Ok(None);
+            }
+            let tree = self.unpack(&archive.content, archive.kind, wanted)?;
+            self.note(map, &id.to_hex(), &tree, wanted)?;
+            Ok(Some(tree))
+        })?;
+        let Some(whole) = whole else { return Ok(None) };
+        let tree = self.directory_of(&whole, &archive.subdir, wanted)?;
+        match archive.special {
+            None => Ok(Some(tree)),
+            Some(special) => self.treated(&tree, special, wanted).map(Some),
+        }
+    }
+
+    /// Gets a content into the store; for a root that is absent, only if it is on this machine. Returns whether it is there.
+    fn obtain(&self, content: &Content, is_absent: bool, wanted: &Wanted<'_>) -> Result<bool, Problem> {
+        if is_absent && !self.options.fetch_absent {
+            return Ok(matches!(self.has_locally(content, wanted)?, Local::Found));
+        }
+        self.ensure(content, wanted).map(|()| true)
+    }
+
+    /// Unpacks an archive that is in the store.
+    fn unpack(&self, content: &Content, kind: ArchiveKind, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+        let id = content.id.to_hex();
+        let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
+        let Some((mut file, _)) = opened else {
+            return Err(broken(wanted, format!("the content {id} was removed from the store")));
+        };
+        let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        let writer = self.writer().map_err(of_git)?;
+        let mut batch = writer.batch();
+        let kind_of = match kind {
+            ArchiveKind::Tar => taut_archive::Kind::Tar,
+            ArchiveKind::Zip => taut_archive::Kind::Zip,
+        };
+        let unpacked = taut_archive::read(&mut file, kind_of, &taut_archive::Limits::default(), &mut batch)
+            .map_err(|error| {
+            let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
+            let path = self.store.path_of(&content.id);
+            Problem::from(
+                Diagnostic::error(format!(
+                    "the archive {name} of repository {of} cannot be unpacked: {error}"
+                ))
+                .reference(format!(
+                    "Failed to extract archive {} from CAS with error:\n{error}",
+                    path.display()
+                ))
+                .at(wanted.place.clone())
+                .note(format!("its content has the id {id}")),
+            )
+        })?;
+        batch.finish().map_err(of_git)?;
+        for warning in &unpacked.warnings {
+            let of = quoted(wanted.repository);
+            self.warn(
+                Diagnostic::warning(format!("{}: {warning}", quoted(&content.distfile)))
+                    .reference("")
+                    .at(wanted.place.clone())
+                    .note(format!("it is the archive of repository {of}")),
+            );
+        }
+        let message = format!("Content of {} {id}", kind.word());
+        writer.keep_as_commit(&unpacked.tree, &message).map_err(of_git)?;
+        Ok(unpacked.tree)
+    }
+
+    pub(crate) fn warn(&self, warning: Diagnostic) {
+        self.observer.event(crate::event::Event::Warning(&warning));
+    }
+
+    /// The tree of a directory of a tree of the git repository.
+    pub(crate) fn directory_of(
+        &self,
+        tree: &Hash,
+        subdir: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Hash, Problem> {
+        if subdir == "." {
+            return Ok(*tree);
+        }
+        let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        let found = self.writer().map_err(of_git)?.repository().subtree(tree, subdir.as_bytes());
+        found.map_err(of_git)?.ok_or_else(|| no_directory(tree, subdir, wanted))
+    }
+
+    /// A tree whose special entries are treated.
+    pub(crate) fn treated(
+        &self,
+        tree: &Hash,
+        special: Special,
+        wanted: &Wanted<'_>,
+    ) -> Result<Hash, Problem> {
+        let (map, key) = (TreeMap::Special(special), tree.to_hex());
+        if let Some(treated) = self.mapped(map, &key, wanted)? {
+            return Ok(treated);
+        }
+        let of_git = |error: taut_git::Error| {
+            let (of, word) = (quoted(wanted.repository), quoted(special.word()));
+            Problem::from(
+                Diagnostic::error(format!(
+                    "the links of repository {of} cannot be treated as {word}: {error}"
+                ))
+                .reference(format!("While resolving symlinks for content {key}:\n{error}"))
+                .at(wanted.place.clone()),
+            )
+        };
+        let writer = self.writer().map_err(of_git)?;
+        let special = match special {
+            Special::Ignore => taut_git::Special::Ignore,
+            Special::ResolvePartially => taut_git::Special::ResolvePartially,
+            Special::ResolveCompletely => taut_git::Special::ResolveCompletely,
+        };
+        let mut batch = writer.batch();
+        let treated = batch.transform(tree, special).map_err(of_git)?;
+        batch.finish().map_err(of_git)?;
+        writer.keep(Kind::Tree, &treated).map_err(of_git)?;
+        self.note(map, &key, &treated, wanted)?;
+        Ok(treated)
+    }
+
+    /// The tree of one file.
+    pub(crate) fn foreign_file(&self, file: &ForeignFile, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+        let entry = |content: &Content, executable| {
+            let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
+            (content.clone(), object_type)
+        };
+        let files = [(file.name.as_str(), entry(&file.content, file.executable))];
+        let name = taut_value::quoted(&file.name);
+        let message = format!("Content of foreign file at {name} {}", file.content.id.to_hex());
+        self.files(&files, file.absent, wanted, message)
+    }
+
+    /// The tree of the archives of other repositories.
+    pub(crate) fn distdir(&self, distdir: &Distdir, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+        let files: Vec<_> = distdir
+            .contents
+            .iter()
+            .map(|(name, content)| (name.as_str(), (content.clone(), ObjectType::File)))
+            .collect();
+        let message = format!("Content of distdir {}", id_of_files(&files));
+        self.files(&files, distdir.absent, wanted, message)
+    }
+
+    /// The tree of some files, which is made unless the root is absent.
+    fn files(
+        &self,
+        files: &[NamedFile<'_>],
+        is_absent: bool,
+        wanted: &Wanted<'_>,
+        message: String,
+    ) -> Result<Hash, Problem> {
+        let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        let mut tree = TreeBuilder::new();
+        for (name, (content, object_type)) in files {
+            let entry = TreeEntry { hash: content.id, object_type: *object_type };
+            tree.put(&[name.as_bytes()], entry).map_err(of_git)?;
+        }
+        if is_absent && !self.options.fetch_absent {
+            return tree.write(&mut taut_git::HashOnly).map_err(of_git);
+        }
+        let (map, key) = (TreeMap::Distfiles, id_of_files(files));
+        if let Some(tree) = self.mapped(map, &key, wanted)? {
+            return Ok(tree);
+        }
+        for (_, (content, _)) in files {
+            self.ensure(content, wanted)?;
+        }
+        let writer = self.writer().map_err(of_git)?;
+        let mut batch = writer.batch();
+        for (name, (content, _)) in files {
+            let opened = self.store.open_file(&content.id);
+            let Some((mut file, size)) = opened.map_err(|error| broken(wanted, error.to_string()))? else {
+                return Err(broken(wanted, format!("{} was removed from the store", quoted(name))));
+            };
+            batch.blob_from(size, &mut file).map_err(of_git)?;
+        }
+        let tree = tree.write(&mut batch).map_err(of_git)?;
+        batch.finish().map_err(of_git)?;
+        writer.keep_as_commit(&tree, &message).map_err(of_git)?;
+        self.note(map, &key, &tree, wanted)?;
+        Ok(tree)
+    }
+}
+
+/// A file under a name in a root, and whether it is executable.
+type NamedFile<'f> = (&'f str, (Content, ObjectType));
+
+/// The id of a list of files: the blob id of a JSON map from names to lists of the id and whether it is executable.
+fn id_of_files(files: &[NamedFile<'_>]) -> String {
+    let mut json = JsonWriter::compact();
+    json.object(|json| {
+        for (name, (content, object_type)) in files {
+            json.key(name).list(|json| {
+                json.string(content.id.to_hex()).bool(*object_type == ObjectType::Executable);
+            });
+        }
+    });
+    HashFunction::GitSha1.blob(json.finish().as_bytes()).to_hex()
+}
+
+/// A hash for the lock of an archive's tree, other than that for the archive itself, since one is taken within the other.
+fn other_of(id: &Hash) -> Hash {
+    HashFunction::GitSha1.blob(id.as_bytes())
+}
+
+/// The key of an entry of taut's own maps.
+pub(crate) fn own_key(bytes: &[u8]) -> String {
+    Id::of(bytes).to_hex()
+}
+
+/// The error for a directory that a tree does not have.
+pub(crate) fn no_directory(tree: &Hash, subdir: &str, wanted: &Wanted<'_>) -> Problem {
+    let of = quoted(wanted.repository);
+    let tree = tree.to_hex();
+    Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
+        .reference(format!("While getting subdir {subdir} in tree {tree}:\nit is not there"))
+        .at(wanted.subdir.clone())
+        .note(format!("the tree of its contents is {tree}"))
+        .into()
+}
+
+/// Whether an object is a tree of a repository.
+pub(crate) fn has_tree(repository: &Repository, tree: &Hash) -> bool {
+    repository.header(tree).ok().flatten().is_some_and(|header| header.kind == Kind::Tree)
+}

@@ -1,0 +1,86 @@
+//! The newest commits of branches: a description with other commits.
+
+use std::collections::BTreeMap;
+
+use taut_syntax::{Diagnostic, Diagnostics, quoted};
+use taut_sys::Dir;
+use taut_value::{Map, Str, Value};
+
+use crate::{
+    commits::absolute_url, description::Description, problem::Problem, session::Session, source::Source,
+};
+
+impl Session<'_> {
+    /// The text of a description in which some repositories have the newest commits of their branches, as the reference
+    /// writes it.
+    ///
+    /// # Errors
+    /// One is not described, is not of type `git`, or its branch cannot be asked for.
+    pub fn update(&self, description: &Description, names: &[String]) -> Result<String, Diagnostics> {
+        let one = |problem: Problem| -> Diagnostics { (*problem).into() };
+        let mut value = description.value();
+        if !names.is_empty() {
+            description.repositories().map_err(one)?;
+        }
+        let mut branches = BTreeMap::new();
+        for name in names {
+            let source = description.source(name).map_err(one)?;
+            let Source::Git(git) = &source.source else {
+                let message = format!(
+                    "repository {} is of type {}; only those of type \"git\" can be updated",
+                    quoted(name),
+                    quoted(source.source.type_name())
+                );
+                let reference =
+                    format!("Config: Argument {} is not the name of a \"git\" type repository", quoted(name));
+                return Err(Diagnostic::error(message).reference(reference).at(source.place()).into());
+            };
+            branches.insert(name.clone(), (git.clone(), source));
+        }
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        let directory = self
+            .store
+            .temporary_directory("update")
+            .map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
+        let scratch: &Dir = &directory;
+        for (name, (git, source)) in &branches {
+            let url = absolute_url(&git.repository, description.base());
+            let programs = self.programs(&git.inherit_env, []);
+            match taut_fetch::git::newest_commit(&programs, &url, &git.branch, scratch) {
+                Ok(commit) => value = with_commit(&value, name, &commit.to_hex()),
+                Err(cause) => {
+                    let (of, branch) = (quoted(name), quoted(&git.branch));
+                    let message = format!(
+                        "the newest commit of branch {branch} for repository {of} cannot be determined: {cause}"
+                    );
+                    let problem = Diagnostic::error(message).at(source.field("repository"));
+                    let reference = format!("While updating commit from remote:\n{cause}");
+                    problems.push(problem.reference(reference).note(format!("it was asked for at {url}")));
+                }
+            }
+        }
+        directory.remove();
+        match problems.is_empty() {
+            true => Ok(format!("{}\n", value.to_json_pretty(2))),
+            false => Err(problems.into_iter().collect()),
+        }
+    }
+}
+
+/// A description in which one repository has another commit. As in the reference, it becomes one of the entry itself, also
+/// where the entry names another repository in place of a source.
+fn with_commit(value: &Value, name: &str, commit: &str) -> Value {
+    let with = |map: Option<&Value>, key: &str, value: Value| {
+        let map = map.and_then(Value::as_map).cloned().unwrap_or_default();
+        Value::Map(map.union(&Map::from_entries(vec![(Str::from(key), value)])))
+    };
+    fn get<'v>(value: Option<&'v Value>, key: &str) -> Option<&'v Value> {
+        value?.as_map()?.get(key)
+    }
+    let repositories = get(Some(value), "repositories");
+    let entry = get(repositories, name);
+    let source = with(get(entry, "repository"), "commit", Value::string(commit));
+    let entry = with(entry, "repository", source);
+    let repositories = with(repositories, name, entry);
+    with(Some(value), "repositories", repositories)
+}
