@@ -43,6 +43,13 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         }
         return Exit::Environment;
     };
+    // As in the reference, what is not in the store may be in the git repository of the build root.
+    let root = build_root(name, &options.stores).unwrap_or_default();
+    if !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true)
+        && let Err(error) = taut_setup::take_from_git(&root, &store, &whole.digest.hash, whole.object_type)
+    {
+        log.say(Level::Warn, error);
+    }
     let object = match &options.sub_object_path {
         None => whole,
         Some(path) => match below(&store, whole, path) {

@@ -18,12 +18,15 @@ mod explain;
 mod findings;
 mod interruption;
 pub mod log;
+mod mr;
 pub mod options;
 mod output;
 mod profile;
 mod progress;
 pub mod report;
 mod reporting;
+mod repositories;
+mod repository_commands;
 mod reproduce;
 mod request;
 mod rerun;
@@ -54,15 +57,23 @@ use tool_name::Name;
 
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
+    if mr::is_called(words.first()) {
+        Name::Just.set_current();
+        return mr::run(&words);
+    }
     let name = Name::of_call(words.first());
     name.set_current();
     if name == Name::Taut && words.len() == 2 && words[1] == "--version" {
         return print(version::line().as_bytes()).code();
     }
-    let outcome = match CommandLine::parse_words(name.word(), &words) {
+    call(name, &words).code()
+}
+
+fn call(name: Name, words: &[OsString]) -> Exit {
+    match CommandLine::parse_words(name.word(), words) {
         Ok(line) => match checked(&line.subcommand) {
             Some((subject, options)) => {
-                with_log(name, options, |log| check_traces::run(name, &words, &subject, log))
+                with_log(name, options, |log| check_traces::run(name, words, &subject, log))
             }
             None => dispatch(name, line.subcommand),
         },
@@ -71,8 +82,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
             eprint_text(&text);
             Exit::Syntax
         }
-    };
-    outcome.code()
+    }
 }
 
 /// The parts of a command line that `--check-traces` needs, and its log options; `None` without that option.
@@ -106,6 +116,14 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Gc(options) => with_log(name, &options.log, |log| cas::collect_garbage(name, &options, log)),
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
+        Command::Setup(o) => with_log(name, &o.log, |log| repository_commands::set_up(&o, false, log)),
+        Command::SetupEnv(o) => with_log(name, &o.log, |log| repository_commands::set_up(&o, true, log)),
+        Command::Fetch(o) => with_log(name, &o.log, |log| repository_commands::fetch(&o, log)),
+        Command::Update(o) => with_log(name, &o.log, |log| repository_commands::update(&o, log)),
+        Command::Repos(o) => with_log(name, &o.log, |log| repository_commands::list(&o, log)),
+        Command::GcRepo(o) => with_log(name, &o.log, |log| repository_commands::collect(&o, log)),
+        // `do` says nothing that a call without it does not do.
+        Command::Do(o) => call(name, &std::iter::once(name.word().into()).chain(o.words).collect::<Vec<_>>()),
         Command::Describe(o) => with_log(name, &o.log, |log| describe::run(name, &o, log)),
         Command::Watch(o) => with_log(name, &o.build.log, |log| watch::run(name, &o, log)),
         Command::WhatIf(o) => with_log(name, &o.question.log, |log| what_if::run(name, &o, log)),

@@ -65,6 +65,20 @@ pub enum Command {
     Execute(Words),
     /// Run a target-serving service (not supported yet)
     Serve(Words),
+    /// Set up the repositories of a description, and print the path of the configuration
+    Setup(SetUpRepositories),
+    /// The same without the root of the main repository, which each call then finds by its working directory
+    SetupEnv(SetUpRepositories),
+    /// Fetch the archives of a description into a directory, for set-ups without a network
+    Fetch(FetchRepositories),
+    /// Print the description with the newest commits of branches
+    Update(UpdateRepositories),
+    /// List the repositories of a description: what they are made from, and whether that is here
+    Repos(ListRepositories),
+    /// Remove repositories that were not used recently
+    GcRepo(CollectRepositories),
+    /// Set up the repositories, and call any subcommand
+    Do(Words),
     /// Print version information as JSON
     Version,
 }
@@ -85,7 +99,12 @@ impl Command {
             Command::AddToCas(o) => &o.log,
             Command::Traverse(o) => &o.log,
             Command::Gc(o) => &o.log,
-            Command::Version | Command::Execute(_) | Command::Serve(_) => return None,
+            Command::Setup(o) | Command::SetupEnv(o) => &o.log,
+            Command::Fetch(o) => &o.log,
+            Command::Update(o) => &o.log,
+            Command::Repos(o) => &o.log,
+            Command::GcRepo(o) => &o.log,
+            Command::Version | Command::Execute(_) | Command::Serve(_) | Command::Do(_) => return None,
         })
     }
 }
@@ -120,6 +139,22 @@ impl Command {
         })
     }
 
+    /// The options about repositories, of the subcommands that have them, with those about the build root.
+    fn repositories_mut(&mut self) -> Option<(&mut Common, &Stores)> {
+        Some(match self {
+            Command::Describe(o) => (&mut o.common, &o.stores),
+            Command::Analyse(o) => (&mut o.common, &o.stores),
+            Command::Build(o) => (&mut o.common, &o.stores),
+            Command::Install(o) => (&mut o.build.common, &o.build.stores),
+            Command::Rebuild(o) => (&mut o.build.common, &o.build.stores),
+            Command::Explain(o) => (&mut o.common, &o.stores),
+            Command::Watch(o) => (&mut o.build.common, &o.build.stores),
+            Command::WhatIf(o) => (&mut o.question.common, &o.question.stores),
+            Command::Traverse(o) => (&mut o.common, &o.stores),
+            _ => return None,
+        })
+    }
+
     /// Fills in what follows from other options and from the tool's name: the inputs of an action that is to be run
     /// again are requested, and names like `module:target` are taut's own.
     fn complete(&mut self, is_taut: bool) {
@@ -128,6 +163,10 @@ impl Command {
             Command::Install(o) => o.build.results.rerun.clone(),
             _ => None,
         };
+        if let Some((common, stores)) = self.repositories_mut() {
+            common.set_up.local_build_root = stores.local_build_root.clone();
+            common.set_up.is_done = is_taut;
+        }
         if let Some(analysis) = self.analysis_mut() {
             analysis.has_typed_names = is_taut;
             analysis.request_action_input = rerun.or(analysis.request_action_input.take());

@@ -9,6 +9,7 @@ use crate::environment::not_supported;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
+use crate::repositories;
 use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
@@ -109,11 +110,12 @@ pub(crate) fn request_in(
     target: &[String],
     roots: &Roots<'_>,
 ) -> Result<Request, SetupError> {
+    let configured = repositories::configured(common, cwd, roots.log())?;
     let words = Words {
-        repository_config: common.repository_config.clone(),
+        repository_config: configured.file.clone(),
         overrides: Overrides {
             main: common.main.clone(),
-            workspace_root: common.workspace_root.clone(),
+            workspace_root: common.workspace_root.clone().or(configured.workspace.clone()),
             target_root: analysis.target_root.clone(),
             rule_root: analysis.rule_root.clone(),
             expression_root: analysis.expression_root.clone(),
@@ -276,7 +278,7 @@ fn zero_number(
 
 /// The error for certificates that cannot be read or are incomplete. They are checked as the reference does, though no
 /// service is used yet.
-fn certificate_error(stores: &Stores) -> Option<String> {
+pub(crate) fn certificate_error(stores: &Stores) -> Option<String> {
     let files = [
         (&stores.tls_ca_cert, "CA certificate"),
         (&stores.tls_client_cert, "client certificate"),

@@ -83,6 +83,11 @@ impl<'o> Roots<'o> {
         Roots { computes: false, ..Roots::new(of, None, log) }
     }
 
+    /// The log of the call.
+    pub(crate) fn log(&self) -> &'o Log {
+        self.log
+    }
+
     /// Reports why there is no request.
     pub(crate) fn report(&self, error: &SetupError) -> Exit {
         match error.failure {

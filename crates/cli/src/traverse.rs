@@ -19,11 +19,13 @@ use crate::{
     options::{self, Traverse},
     progress::{Display, Progress},
     reporting::{Reporting, reported},
+    repositories,
     reproduce::Reproduction,
     request,
     results::{self, Delivery, Destination},
     roots::{RootOptions, Roots},
     settings::{build_options, time_limit},
+    setup_error::report_error,
     tool_name::Name,
     voice::{self, BuildContext, Defined},
 };
@@ -74,7 +76,9 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     };
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // Only source files need a workspace; a graph may well have none.
-    let repositories = match RepoConfig::read(o.common.repository_config.as_deref(), &overrides, &cwd) {
+    let configured =
+        repositories::configured(&o.common, &cwd, log).map_err(|error| report_error(&error, log))?;
+    let repositories = match RepoConfig::read(configured.file.as_deref(), &overrides, &cwd) {
         Ok(repositories) => {
             // As in the reference, whether the graph needs them or not.
             let analysis = options::Analysis::default();
@@ -89,7 +93,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
             let main = repositories.main.clone();
             roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
         }
-        Err(error) if o.common.repository_config.is_some() || o.common.workspace_root.is_some() => {
+        Err(error) if configured.file.is_some() || o.common.workspace_root.is_some() => {
             report(&(*error.problem).into(), Level::Error, log);
             return Err(Exit::BuildFailure);
         }

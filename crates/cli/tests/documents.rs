@@ -5,7 +5,9 @@
 //! shell. What follows a command is all of its standard output, and `! exit N` if it fails. In a block
 //! `console excerpt` it is lines that its output, standard error included, has, in this order (white space at
 //! both ends apart; `…` matches any text). A heading, of whatever level the page chooses, begins a new,
-//! empty workspace.
+//! empty workspace. `https://example.org` is a server with the files in the directory `www` beside the workspace. Blocks in
+//! comments are run like others. A command that begins with `CONTENT=` or `COMMIT=` is for readers only: it needs programs
+//! that a test does not depend on.
 //!
 //! `TAUT_CASES_TOOL=/path/to/just` runs the reference instead; it agrees on all pages except where taut's own messages are
 //! shown.
@@ -13,6 +15,8 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
@@ -25,7 +29,7 @@ const PAGES: [(&str, &str, usize); 5] = [
     ("again.md", "\n# ", 14),
     ("equality.md", "\n## ", 10),
     ("language.md", "\n#", 26),
-    ("repositories.md", "\n# ", 12),
+    ("repositories.md", "\n# ", 30),
     ("rules.md", "\n## ", 30),
 ];
 
@@ -58,6 +62,33 @@ fn are_installed(programs: &[&str]) -> bool {
 fn rustc() -> Option<PathBuf> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
     Some(Path::new(std::str::from_utf8(&output.stdout).ok()?.trim_end()).join("bin/rustc"))
+}
+
+/// The server that pages speak of; a test has one of its own in its place.
+const SERVER: &str = "https://example.org";
+
+/// Serves the files below a directory by HTTP, as long as the process lives; returns the beginning of their URLs.
+fn serve(directory: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines();
+            let request = lines.next().and_then(Result::ok).unwrap_or_default();
+            // The head ends with an empty line; there is no body.
+            while lines.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
+            let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+            let (status, body) = match fs::read(directory.join(path.trim_start_matches('/'))) {
+                Ok(content) => ("200 OK", content),
+                Err(_) => ("404 Not Found", Vec::new()),
+            };
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let mut stream = &stream;
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    format!("http://{address}")
 }
 
 /// Exit code and output of a command.
@@ -130,6 +161,10 @@ fn missing(command: &str, expected: &[&str], answer: &Answer, excerpt: bool) -> 
 fn dialogue(workspace: &Workspace, block: &str, excerpt: bool) -> (Vec<String>, usize) {
     let mut commands: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in block.lines() {
+        // Shown to readers, and done by a block in a comment.
+        if ["$ CONTENT=$(curl", "$ COMMIT=$(git ls-remote"].iter().any(|shown| line.starts_with(shown)) {
+            continue;
+        }
         match (line.strip_prefix("$ "), commands.last_mut()) {
             (Some(command), _) => commands.push((command, Vec::new())),
             (None, Some((_, expected))) => expected.push(line),
@@ -157,8 +192,10 @@ fn every_command_in_a_page_prints_what_the_page_shows() {
                 continue;
             }
             let workspace = Workspace::new();
+            let server = serve(workspace.beside("www"));
             for block in section.split("```").skip(1).step_by(2) {
                 let (info, content) = block.split_once('\n').unwrap_or((block, ""));
+                let content = &content.replace(SERVER, &server);
                 if let Some((_, file)) = info.split_once(" file=") {
                     workspace.file(file, content);
                 }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::groups::{Analysis, Common, Execution, Graph, Log, Results, Stores};
+use super::{
+    groups::{Analysis, Common, Execution, Graph, Log, Results, SetUp, Stores},
+    words::number,
+};
 
 /// Options of `describe`.
 #[derive(Args, Debug)]
@@ -304,4 +307,109 @@ pub struct Gc {
     pub log: Log,
     #[command(flatten)]
     pub stores: Stores,
+}
+
+/// Where a description of repositories is, and the build root that they are set up in.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Repositories")]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct Repositories {
+    /// The description of the repositories; default: repos.json or etc/repos.json of the workspace, and others
+    #[arg(short = 'C', long, value_name = "PATH")]
+    pub repository_config: Option<PathBuf>,
+    /// The repository to consider the main one
+    #[arg(long, value_name = "NAME")]
+    pub main: Option<String>,
+    /// Where to keep what is set up; default ~/.cache/taut
+    #[arg(long, value_name = "PATH")]
+    pub local_build_root: Option<PathBuf>,
+    /// How many repositories to set up at once (default: number of cores)
+    #[arg(short, long, value_name = "NUM", value_parser = number::<usize>)]
+    pub jobs: Option<usize>,
+    #[command(flatten)]
+    pub set_up: SetUp,
+}
+
+/// Options of `setup` and `setup-env`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct SetUpRepositories {
+    /// All repositories of the description, not only those that the main one needs
+    #[arg(long)]
+    pub all: bool,
+    /// The main repository
+    #[arg(value_name = "MAIN")]
+    pub main_repo: Option<String>,
+    #[command(flatten)]
+    pub repositories: Repositories,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Options of `fetch`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct FetchRepositories {
+    /// All repositories of the description, not only those that the main one needs
+    #[arg(long)]
+    pub all: bool,
+    /// The directory to write archives to; default: the first directory of archives that exists
+    #[arg(short = 'o', long = "output-dir", value_name = "PATH")]
+    pub output_dir: Option<PathBuf>,
+    /// The main repository
+    #[arg(value_name = "MAIN")]
+    pub main_repo: Option<String>,
+    #[command(flatten)]
+    pub repositories: Repositories,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Options of `update`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct UpdateRepositories {
+    /// The repositories to update, of type git
+    #[arg(value_name = "REPOSITORY")]
+    pub names: Vec<String>,
+    #[command(flatten)]
+    pub repositories: Repositories,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Options of `repos`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct ListRepositories {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask the servers of git repositories whether branches have newer commits
+    #[arg(long)]
+    pub outdated: bool,
+    /// All repositories of the description, not only those that the main one needs
+    #[arg(long)]
+    pub all: bool,
+    /// The main repository
+    #[arg(value_name = "MAIN")]
+    pub main_repo: Option<String>,
+    #[command(flatten)]
+    pub repositories: Repositories,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// Options of `gc-repo`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct CollectRepositories {
+    /// Only remove what was not used since the last call; what is used now stays
+    #[arg(long)]
+    pub drop_only: bool,
+    /// Where what was set up is kept; default ~/.cache/taut
+    #[arg(long, value_name = "PATH")]
+    pub local_build_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub log: Log,
 }

@@ -23,6 +23,63 @@ pub struct Common {
     /// How many jobs to run at once (default: number of cores)
     #[arg(short, long, value_name = "NUM", value_parser = number::<usize>)]
     pub jobs: Option<usize>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a group; its type says what it is")]
+    pub set_up: SetUp,
+}
+
+/// How the repositories of a description (`repos.json`) are set up.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Set-up of repositories")]
+pub struct SetUp {
+    /// List of the repositories that are absent, a JSON list, in place of what the description says
+    #[arg(long, value_name = "PATH")]
+    pub absent: Option<PathBuf>,
+    /// File with checkout locations and mirrors; default ~/.just-local.json
+    #[arg(long, value_name = "PATH")]
+    pub checkout_locations: Option<PathBuf>,
+    /// Directory to look for archives before they are fetched (accumulates); default ~/.distfiles
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub distdir: Vec<PathBuf>,
+    /// Do not verify the certificates of servers that archives are fetched from
+    #[arg(long)]
+    pub no_fetch_ssl_verify: bool,
+    /// Certificates to trust when archives are fetched
+    #[arg(long, value_name = "PATH")]
+    pub fetch_cacert: Option<PathBuf>,
+    /// The git program; default git
+    #[arg(long, value_name = "PATH")]
+    pub git: Option<PathBuf>,
+    /// Set up repositories that are absent as if they were not
+    #[arg(long)]
+    pub fetch_absent: bool,
+    /// The rc file of just-mr, for where to look for what; default ~/.just-mrrc
+    #[arg(long, value_name = "PATH")]
+    pub rc: Option<PathBuf>,
+    /// Read no rc file
+    #[arg(long)]
+    pub norc: bool,
+    /// Where to keep results, as `--local-build-root` says.
+    #[arg(skip)]
+    pub local_build_root: Option<PathBuf>,
+    /// Whether a description is looked for, and set up, if the configuration is one.
+    #[arg(skip)]
+    pub is_done: bool,
+}
+
+impl SetUp {
+    /// The names of its options, as clap has them.
+    pub(super) const OPTIONS: [&str; 9] = [
+        "absent",
+        "checkout_locations",
+        "distdir",
+        "no_fetch_ssl_verify",
+        "fetch_cacert",
+        "git",
+        "fetch_absent",
+        "rc",
+        "norc",
+    ];
 }
 
 /// Which messages are written, and where.

@@ -14,8 +14,8 @@ use clap::{
 use taut_syntax::with_and;
 
 use super::{
-    AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, WhatIf, refused,
-    words::normalized,
+    AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, SetUp, WhatIf,
+    refused, words::normalized,
 };
 
 /// The error of a command line, or the help that it requests.
@@ -28,7 +28,8 @@ pub enum NoCommand {
 }
 
 /// Subcommands that the reference does not have.
-const OWN: [&str; 3] = ["explain", "watch", "what-if"];
+const OWN: [&str; 10] =
+    ["explain", "watch", "what-if", "setup", "setup-env", "fetch", "update", "gc-repo", "do", "repos"];
 
 impl CommandLine {
     /// Reads the words of a call; the first is the name of the tool.
@@ -100,7 +101,9 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                     "A target, the beginning of an action's id after %, or the path of a source or result",
                 )
             }),
-            "watch" => subcommand.hide(name == "just"),
+            "watch" | "setup" | "setup-env" | "fetch" | "update" | "gc-repo" | "do" | "repos" => {
+                subcommand.hide(name == "just")
+            }
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("PATH")
                     .required(true)
@@ -142,7 +145,13 @@ fn without_own(arg: clap::Arg) -> clap::Arg {
         "quiet" => "\u{2}",
         "show_cached_output" => "\u{3}",
         "rerun" => "\u{4}",
-        _ => return arg,
+        id => match SetUp::OPTIONS.iter().position(|own| *own == id) {
+            // Any words that cannot be given.
+            Some(index) => {
+                ["\u{5}", "\u{6}", "\u{7}", "\u{e}", "\u{f}", "\u{10}", "\u{11}", "\u{12}", "\u{13}"][index]
+            }
+            None => return arg,
+        },
     };
     arg.long(unreachable).short(None).hide(true)
 }

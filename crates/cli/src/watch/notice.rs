@@ -17,7 +17,7 @@ use taut_driver::{ChangedLeaves, Recheck, roots};
 use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Resolution, Unwatched, Woken, limit};
 
 use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, paths::shown};
-use crate::{exit::Exit, interruption::Interruption, log::Level};
+use crate::{exit::Exit, interruption::Interruption, log::Level, repositories};
 
 /// How often everything is checked where the system may not report changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -147,7 +147,8 @@ impl Watcher<'_> {
     /// The files that define the request (repository configuration, `--config`), and what they are links to.
     fn request_files(&self) -> Vec<PathBuf> {
         let build = &self.o.build;
-        let named = build.common.repository_config.iter().chain(&build.analysis.config);
+        let described = repositories::files(&build.common, &self.here);
+        let named = described.iter().chain(&build.analysis.config);
         let named: Vec<PathBuf> = named.map(|path| taut_sys::normal(&self.here.join(path))).collect();
         let led_to = named.iter().filter_map(|path| taut_sys::canonical(path).ok());
         let led_to: Vec<PathBuf> = led_to.filter(|path| !named.contains(path)).collect();

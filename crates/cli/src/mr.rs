@@ -1,0 +1,380 @@
+//! The tool under the name `just-mr`: that tool's command line, messages and exit codes.
+
+mod command_line;
+mod invocation;
+mod launch;
+mod settings;
+mod words;
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use taut_setup::{Anchors, Cache, Description, Problem, RcFiles, Remark, Request, Session, SetUp};
+use taut_store::Store;
+use taut_sys::Named;
+
+use command_line::{CommandLine, NoCall, Subcommand};
+use invocation::Invocation;
+use launch::Takes;
+use settings::Settings;
+
+use crate::{
+    diagnostics,
+    log::{Level, Log},
+    options::Stores,
+    repositories::{self, Messages, anchors, report_remark},
+    request::certificate_error,
+    standard_streams::{eprint_error, eprint_text, print},
+    tool_name::Name,
+    version,
+};
+
+/// The exit codes of `just-mr`; scripts depend on them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MrExit {
+    /// All is done.
+    Success,
+    /// The build tool cannot be started.
+    Exec,
+    /// Something else failed.
+    Generic,
+    /// The command line is wrong.
+    Arguments,
+    /// A configuration file is wrong.
+    Config,
+    /// Fetching failed.
+    Fetch,
+    /// An update failed.
+    Update,
+    /// A set-up failed.
+    SetUp,
+    /// Collecting old repositories failed.
+    BuiltIn,
+}
+
+impl MrExit {
+    pub(crate) fn code(self) -> i32 {
+        match self {
+            MrExit::Success => 0,
+            MrExit::Exec => 64,
+            MrExit::Generic => 65,
+            MrExit::Arguments => 67,
+            MrExit::Config => 68,
+            MrExit::Fetch => 69,
+            MrExit::Update => 70,
+            MrExit::SetUp => 71,
+            MrExit::BuiltIn => 72,
+        }
+    }
+}
+
+/// Whether the first word of a call is the name of that tool.
+pub(crate) fn is_called(word: Option<&OsString>) -> bool {
+    word.and_then(|word| Path::new(word).file_name()).is_some_and(|name| name == "just-mr")
+}
+
+/// Runs one call. Returns the exit code.
+pub(crate) fn run(words: &[OsString]) -> i32 {
+    let line = match command_line::parse(words) {
+        Ok(line) => line,
+        Err(NoCall::Help(text)) => return print(text.as_bytes()).code(),
+        Err(NoCall::Wrong(text)) => {
+            eprint_text(&text);
+            return MrExit::Arguments.code();
+        }
+        Err(NoCall::Error(text)) => {
+            eprint_error(&text);
+            return MrExit::Arguments.code();
+        }
+    };
+    if line.subcommand == Subcommand::Version {
+        return print(version::text(Name::Just).as_bytes()).code();
+    }
+    match configured(line) {
+        Ok(call) => call.run().unwrap_or_else(|exit| exit).code(),
+        Err(exit) => exit.code(),
+    }
+}
+
+/// A call whose settings are known.
+struct Call {
+    settings: Settings,
+    subcommand: Subcommand,
+    log: Arc<Log>,
+    workspace: Option<PathBuf>,
+}
+
+/// Reads the rc files of a call.
+fn configured(line: CommandLine) -> Result<Call, MrExit> {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let anchors = anchors(&cwd, None);
+    let mut remarks = Vec::new();
+    let rc = read_rc(&line, &anchors, &mut remarks);
+    let rc = match rc {
+        Ok(rc) => rc,
+        Err(problem) => {
+            let log = open(&line.log)?;
+            remarks.iter().for_each(|remark| report_remark(remark, &log));
+            diagnostics::report(&(*problem).into(), Level::Error, &log);
+            return Err(MrExit::Config);
+        }
+    };
+    let workspace = anchors.workspace.clone();
+    let (subcommand, line) = take_subcommand(line);
+    let settings = Settings::of(line, rc, &anchors);
+    let log = Arc::new(open(&settings.log)?);
+    remarks.iter().for_each(|remark| report_remark(remark, &log));
+    Ok(Call { settings, subcommand, log, workspace })
+}
+
+fn take_subcommand(mut line: CommandLine) -> (Subcommand, CommandLine) {
+    let subcommand = std::mem::replace(&mut line.subcommand, Subcommand::Version);
+    (subcommand, line)
+}
+
+fn read_rc(
+    line: &CommandLine,
+    anchors: &Anchors,
+    remarks: &mut Vec<Remark>,
+) -> Result<taut_setup::Rc, Problem> {
+    let files = match line.options.norc {
+        true => RcFiles::default(),
+        false => RcFiles::read(line.options.rc.as_deref(), anchors, remarks)?,
+    };
+    if let Some(path) = &line.options.dump_rc {
+        let written =
+            Named::of_user(path).and_then(|named| named.write(false)?.write_all(files.dump().as_bytes()));
+        if let Err(error) = written {
+            // As in the reference, the call goes on.
+            eprint_error(&error.to_string());
+        }
+    }
+    files.settings(anchors, remarks)
+}
+
+fn open(options: &crate::options::Log) -> Result<Log, MrExit> {
+    Log::open(options, Name::Just).map_err(|text| {
+        eprint_error(&text);
+        MrExit::Generic
+    })
+}
+
+/// What is open of the build root.
+struct BuildRoot {
+    store: Store,
+    cache: Cache,
+}
+
+impl Call {
+    fn run(&self) -> Result<MrExit, MrExit> {
+        let log = &self.log;
+        match &self.subcommand {
+            Subcommand::Version => Ok(MrExit::Success),
+            Subcommand::CollectRepositories { drop_only } => {
+                let collected = taut_setup::collect(&self.settings.build_root, *drop_only, || {});
+                collected.map_err(|error| {
+                    log.say(Level::Error, error.to_string());
+                    MrExit::BuiltIn
+                })?;
+                Ok(MrExit::Success)
+            }
+            Subcommand::Launch { words, .. } => self.launch(words),
+            Subcommand::Setup { without_root, all, main } => {
+                let main = self.main(main.as_deref(), *all);
+                let root = self.open_build_root()?;
+                let description = self.description()?;
+                let request = Request { main, all: *all, without_root: *without_root };
+                let set_up = self.set_up(&root, &description, &request)?;
+                log.say(Level::Info, "Setup completed");
+                print(format!("{}\n", set_up.path.display()).as_bytes());
+                Ok(MrExit::Success)
+            }
+            Subcommand::Update { repositories } => {
+                let root = self.open_build_root()?;
+                let description = self.description()?;
+                let context = self.context()?;
+                let options = repositories::options(&context);
+                let update = repositories::Update {
+                    store: &root.store,
+                    cache: &root.cache,
+                    options: &options,
+                    description: &description,
+                    tool: "just-mr",
+                    log,
+                };
+                let text = update.text(repositories).ok_or(MrExit::Update)?;
+                print(text.as_bytes());
+                Ok(MrExit::Success)
+            }
+            Subcommand::Fetch { all, main, directory, .. } => {
+                let main = self.main(main.as_deref(), *all);
+                let root = self.open_build_root()?;
+                let description = self.description()?;
+                let context = self.context()?;
+                let options = repositories::options(&context);
+                let fetch = repositories::Fetch {
+                    store: &root.store,
+                    cache: &root.cache,
+                    options: &options,
+                    description: &description,
+                    request: Request { main, all: *all, without_root: false },
+                    directory: directory.as_deref(),
+                    workspace: self.workspace.as_deref(),
+                    tool: "just-mr",
+                    log,
+                };
+                fetch.run().map_err(|_| MrExit::Fetch)?;
+                Ok(MrExit::Success)
+            }
+        }
+    }
+
+    /// The main repository that the call names. That of the subcommand wins.
+    fn main<'m>(&'m self, of_subcommand: Option<&'m str>, all: bool) -> Option<&'m str> {
+        let of_call = self.settings.main.as_deref();
+        if let (Some(one), Some(other), false) = (of_call, of_subcommand, all)
+            && one != other
+        {
+            let text = format!("Conflicting options for main repository, selecting {other}");
+            self.log.say(Level::Warn, text);
+        }
+        of_subcommand.or(of_call)
+    }
+
+    fn open_build_root(&self) -> Result<BuildRoot, MrExit> {
+        let failed = |error: String| {
+            self.log.say(Level::Error, error);
+            MrExit::Generic
+        };
+        let root = &self.settings.build_root;
+        let cache = Cache::open(root).map_err(|error| failed(error.to_string()))?;
+        let store = Store::open(root, taut_digest::HashFunction::GitSha1);
+        Ok(BuildRoot { store: store.map_err(|error| failed(error.to_string()))?, cache })
+    }
+
+    fn description(&self) -> Result<Description, MrExit> {
+        let Some(place) = &self.settings.description else {
+            self.log.say(Level::Error, "Cannot find repository configuration.");
+            return Err(MrExit::Config);
+        };
+        Description::read(&place.path, &place.base, self.settings.absent.as_deref()).map_err(|problem| {
+            diagnostics::report(&(*problem).into(), Level::Error, &self.log);
+            MrExit::Config
+        })
+    }
+
+    fn context(&self) -> Result<repositories::Context, MrExit> {
+        let settings = &self.settings;
+        let mut remarks = Vec::new();
+        let locations = settings.locations(&mut remarks);
+        remarks.iter().for_each(|remark| report_remark(remark, &self.log));
+        let locations = locations.map_err(|problem| {
+            diagnostics::report(&(*problem).into(), Level::Error, &self.log);
+            MrExit::Config
+        })?;
+        Ok(repositories::Context {
+            locations,
+            distdirs: settings.distdirs.clone(),
+            git: settings.git.clone(),
+            launcher: settings.launcher.clone(),
+            jobs: settings.jobs,
+            fetch_absent: settings.fetch_absent,
+            no_ssl_verify: settings.no_ssl_verify,
+            ca_bundle: settings.ca_bundle.clone(),
+        })
+    }
+
+    fn set_up(
+        &self,
+        root: &BuildRoot,
+        description: &Description,
+        request: &Request<'_>,
+    ) -> Result<SetUp, MrExit> {
+        let context = self.context()?;
+        let options = repositories::options(&context);
+        self.log.say(Level::Info, "Performing repositories setup");
+        let certificates = Stores {
+            tls_ca_cert: self.settings.tls_ca_cert.clone(),
+            tls_client_cert: self.settings.tls_client_cert.clone(),
+            tls_client_key: self.settings.tls_client_key.clone(),
+            ..Stores::default()
+        };
+        if let Some(text) = certificate_error(&certificates) {
+            self.log.say(Level::Error, text);
+            return Err(MrExit::SetUp);
+        }
+        let what = if request.without_root { "setup-env" } else { "setup" };
+        let messages = Messages::new(&self.log, format!("While performing just-mr {what}:"));
+        let session = Session::new(&options, &root.store, &root.cache, &messages);
+        messages.with_progress(|| session.set_up(description, request)).map_err(|problems| {
+            messages.failed(&problems);
+            MrExit::SetUp
+        })
+    }
+
+    /// Becomes the build tool.
+    fn launch(&self, words: &[OsString]) -> Result<MrExit, MrExit> {
+        let (settings, log) = (&self.settings, &self.log);
+        let (first, rest) = match words.split_first() {
+            Some((first, rest)) => (Some(first.to_string_lossy().into_owned()), rest),
+            None => (None, words),
+        };
+        let subcommand = first.as_deref();
+        let takes = Takes::of(subcommand.unwrap_or_default());
+        let mut root = None;
+        let mut set_up = None;
+        if takes.config {
+            let opened = self.open_build_root()?;
+            let description = self.description()?;
+            let request = Request { main: settings.main.as_deref(), ..Request::default() };
+            set_up = Some(self.set_up(&opened, &description, &request).inspect_err(|_| {
+                let call = format!("{} {}", settings.just.display(), subcommand.unwrap_or_default());
+                log.say(Level::Error, format!("Failed to setup config for calling \"{call}\""));
+            })?);
+            root = Some(opened);
+        }
+        let wrong = |text: String| {
+            log.say(Level::Error, text);
+            MrExit::Arguments
+        };
+        let config = set_up.as_ref().map(|set_up| set_up.path.as_path());
+        let mut call = launch::words(settings, subcommand, config).map_err(wrong)?;
+        let logged = settings.invocation_log.as_ref();
+        let invocation = logged.map(|of| Invocation::begin(of, log)).transpose().map_err(wrong)?;
+        if let (Some(of), Some(Invocation { directory: Some(directory), .. })) = (logged, &invocation) {
+            call.extend(launch::logged(of, directory, subcommand).map_err(wrong)?);
+        }
+        call.extend(rest.iter().cloned());
+        if let (Some(of), Some(invocation)) = (logged, &invocation) {
+            let id = set_up.as_ref().map(|set_up| &set_up.id);
+            invocation.describe(of, &call, id, log).map_err(wrong)?;
+        }
+        log.say(Level::Info, format!("Setup finished, exec {}", launch::as_json(&call)));
+        // Held on by the build tool: what was set up must not be collected before it has read it.
+        let kept = root.map(|BuildRoot { store, cache }| {
+            let kept = store.keep_lock_over_exec().map_err(|error| error.to_string());
+            let lock = cache.into_lock();
+            let kept = kept.and_then(|()| lock.keep_over_exec().map_err(|error| error.to_string()));
+            (kept, store, lock)
+        });
+        if let Some((Err(error), ..)) = &kept {
+            log.say(Level::Warn, error);
+        }
+        let error = taut_sys::process::exec(settings.just.as_os_str(), &call);
+        drop(kept);
+        log.say(Level::Error, format!("execvp failed with:\n{}", reason(&error)));
+        Ok(MrExit::Exec)
+    }
+}
+
+/// The system's words for an error, without its number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,59 @@
+//! Set-ups of repositories, as both names of the tool make them.
+
+mod fetch;
+mod list;
+mod observer;
+mod update;
+mod workspace;
+
+use std::path::{Path, PathBuf};
+
+use taut_driver::find_workspace_root;
+use taut_setup::{Anchors, Locations, Options};
+
+pub(crate) use fetch::Fetch;
+pub(crate) use list::List;
+pub(crate) use observer::{Messages, report_remark};
+pub(crate) use update::Update;
+pub(crate) use workspace::{Workspace, configured, files};
+
+/// What the options of a call and rc files say of a set-up.
+pub(crate) struct Context {
+    pub(crate) locations: Locations,
+    pub(crate) distdirs: Vec<PathBuf>,
+    pub(crate) git: PathBuf,
+    pub(crate) launcher: Vec<String>,
+    /// How much is done at once; by default as much as there are processors.
+    pub(crate) jobs: Option<usize>,
+    pub(crate) fetch_absent: bool,
+    pub(crate) no_ssl_verify: bool,
+    pub(crate) ca_bundle: Option<PathBuf>,
+}
+
+/// The directories that locations in rc files are relative to, for a call made in a directory. `workspace`: the root of the
+/// workspace, if it is not to be searched for.
+pub(crate) fn anchors(cwd: &Path, workspace: Option<PathBuf>) -> Anchors {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    Anchors {
+        workspace: workspace.or_else(|| find_workspace_root(cwd).ok()),
+        home: home.map_or_else(|| "/".into(), PathBuf::from),
+        cwd: cwd.to_owned(),
+        is_quiet: false,
+    }
+}
+
+/// How a set-up is done.
+pub(crate) fn options(context: &Context) -> Options {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    Options {
+        locations: context.locations.clone(),
+        distdirs: context.distdirs.clone(),
+        git: context.git.clone(),
+        launcher: context.launcher.clone(),
+        jobs: context.jobs.unwrap_or_else(processors).max(1),
+        fetch_absent: context.fetch_absent,
+        transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
+        environment: std::env::vars_os().collect(),
+        ignore_records: false,
+    }
+}

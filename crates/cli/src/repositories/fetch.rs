@@ -1,0 +1,133 @@
+//! `fetch`: archives into a directory, trees into the build root, so that set-ups need no network afterwards.
+
+use std::path::{Path, PathBuf};
+
+use taut_setup::{Cache, Description, Options, Request, Session, weakly_canonical};
+use taut_store::Store;
+
+use super::Messages;
+use crate::log::{Level, Log};
+
+/// What `fetch` needs.
+pub(crate) struct Fetch<'f> {
+    pub(crate) store: &'f Store,
+    pub(crate) cache: &'f Cache,
+    pub(crate) options: &'f Options,
+    pub(crate) description: &'f Description,
+    pub(crate) request: Request<'f>,
+    /// The directory that the call names.
+    pub(crate) directory: Option<&'f Path>,
+    /// The workspace that the call is made in.
+    pub(crate) workspace: Option<&'f Path>,
+    pub(crate) tool: &'f str,
+    pub(crate) log: &'f Log,
+}
+
+/// The failure was reported.
+pub(crate) struct Reported;
+
+impl Fetch<'_> {
+    /// Fetches, and reports.
+    ///
+    /// # Errors
+    /// The failure has been reported.
+    pub(crate) fn run(&self) -> Result<(), Reported> {
+        let Fetch { log, options, .. } = *self;
+        let as_reference = log.is_as_reference();
+        if as_reference {
+            log.say(Level::Info, "Performing repositories fetch");
+        }
+        let directory = self.directory().ok_or_else(|| {
+            let considered = options.distdirs.iter().map(|path| path.to_string_lossy().into_owned());
+            let considered: Vec<String> = considered.collect();
+            let mut json = taut_value::JsonWriter::compact();
+            json.strings(&considered);
+            log.say(
+                Level::Error,
+                match as_reference {
+                    true => format!("No directory found to fetch to, considered {}", json.finish()),
+                    false => format!(
+                        "No directory to write archives to: -o DIR names one, otherwise it is the first of {} that exists.",
+                        json.finish()
+                    ),
+                },
+            );
+            Reported
+        })?;
+        let messages = Messages::new(log, format!("While performing {} fetch:", self.tool));
+        let session = Session::new(options, self.store, self.cache, &messages);
+        let mut request = self.request;
+        // Without a main repository, the reference takes the first one here, whatever the description says.
+        let first = self.description.names().ok().and_then(|names| names.first().copied());
+        if as_reference && request.main.is_none() {
+            request.main = first;
+        }
+        let failed = |problems| {
+            messages.failed(&problems);
+            Reported
+        };
+        if as_reference {
+            self.description.repositories().map_err(|problem| failed((*problem).into()))?;
+        }
+        self.warn_of_workspace(&directory);
+        if as_reference {
+            log.say(Level::Info, format!("Fetching to {}", directory.display()));
+        }
+        let what = session.to_fetch(self.description, &request).map_err(failed)?;
+        let plural = |number: usize, one: &str| match number {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            many => Some(format!("{many} {one}s")),
+        };
+        let parts: Vec<String> = [plural(what.archives(), "archive"), plural(what.trees(), "git tree")]
+            .into_iter()
+            .flatten()
+            .collect();
+        if as_reference {
+            let text = match parts.is_empty() {
+                true => "No fetch required".to_owned(),
+                false => format!("Found {} to fetch", parts.join(" and ")),
+            };
+            log.say(Level::Info, text);
+        }
+        messages.with_progress(|| session.fetch(&what, &directory)).map_err(failed)?;
+        log.say(
+            Level::Info,
+            match (as_reference, parts.is_empty()) {
+                (true, _) => "Fetch completed".to_owned(),
+                (false, true) => "Nothing has to be fetched.".to_owned(),
+                (false, false) => format!("{} in {}.", parts.join(" and "), directory.display()),
+            },
+        );
+        Ok(())
+    }
+
+    fn directory(&self) -> Option<PathBuf> {
+        if let Some(directory) = self.directory {
+            return Some(directory.to_owned());
+        }
+        let is_there = |path: &&PathBuf| taut_sys::Named::stat(path).is_ok_and(|stat| stat.is_dir());
+        self.options.distdirs.iter().find(is_there).map(|path| weakly_canonical(path))
+    }
+
+    /// Warns if archives are written into the workspace of the call, and the main repository is elsewhere.
+    fn warn_of_workspace(&self, directory: &Path) {
+        let Some(workspace) = self.workspace.filter(|workspace| directory.starts_with(workspace)) else {
+            return;
+        };
+        let Some(main) = self.request.main.filter(|_| !self.request.all) else { return };
+        let Ok(of) = self.description.source(main) else { return };
+        if let taut_setup::Source::File(main_directory) = &of.source
+            && !main_directory.path.starts_with(workspace)
+        {
+            let quoted = |path: &Path| taut_value::quoted(&path.to_string_lossy());
+            let text = format!(
+                "Writing distribution files to workspace location {}, which is different to the workspace of the requested \
+                 main repository {}.",
+                quoted(directory),
+                quoted(&main_directory.path)
+            );
+            self.log.say(Level::Warn, text);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The repositories of a call under the name `taut`: a description is found and set up without being asked for.
+//!
+//! The file of `-C`, or the one that is found, may be a description of repositories (`repos.json` as for `just-mr`) or a
+//! ready configuration; its content decides. A description is set up before anything else, and the configuration that
+//! comes out is read like any other.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use taut_digest::HashFunction;
+use taut_driver::{Diagnostic, SetupError};
+use taut_setup::{
+    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
+    weakly_canonical,
+};
+use taut_store::Store;
+use taut_syntax::{Document, Kind};
+use taut_sys::Named;
+
+use super::{Context, Messages, options, report_remark};
+use crate::{
+    diagnostics,
+    environment::build_root,
+    log::{Level, Log},
+    options::{Common, SetUp, Stores},
+    tool_name::Name,
+};
+
+/// The configuration of the repositories of a call.
+#[derive(Default)]
+pub(crate) struct Configured {
+    /// Its file, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    /// Without a file, the root of the workspace, if it was found: each directory is looked at once.
+    pub(crate) workspace: Option<PathBuf>,
+    /// Keeps the file from being collected before it is read.
+    _store: Option<Store>,
+}
+
+/// What was set up last, which must not be collected while this process uses it.
+static IN_USE: Mutex<Option<Cache>> = Mutex::new(None);
+
+/// The configuration of the repositories of a call. If there is a description, it is set up.
+///
+/// # Errors
+/// The description is wrong, or something could not be had. Of several errors all but the last one have been reported.
+pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Configured, SetupError> {
+    let named = common.repository_config.clone();
+    if !common.set_up.is_done {
+        return Ok(Configured { file: named, ..Configured::default() });
+    }
+    let place = named.clone().map(|path| Place { path: cwd.join(path), base: cwd.to_owned() });
+    let workspace = Workspace::of(common, cwd);
+    let (place, rc) = match place {
+        Some(place) => (place, None),
+        None => {
+            let rc = workspace.rc(log)?;
+            match rc.description.clone() {
+                Some(place) => (place, Some(rc)),
+                None => {
+                    let found = workspace.root().map(Path::to_owned);
+                    return Ok(Configured { workspace: found, ..Configured::default() });
+                }
+            }
+        }
+    };
+    let Some(document) = document(&place.path) else {
+        // What is wrong with it is reported when it is read as a configuration.
+        return Ok(Configured { file: named.or(Some(place.path)), ..Configured::default() });
+    };
+    if !Description::is_description(&document) {
+        let is_configuration =
+            document.root().get("repositories").is_some_and(|all| all.kind() == Kind::Object);
+        if named.is_none() && !is_configuration {
+            let shown = place.path.display();
+            log.say(Level::Warn, format!("{shown} describes no repositories; it is not used."));
+            return Ok(Configured::default());
+        }
+        return Ok(Configured { file: named.or(Some(place.path)), ..Configured::default() });
+    }
+    let rc = rc.map_or_else(|| workspace.rc(log), Ok)?;
+    let absent = common.set_up.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
+    let description =
+        Description::of(document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
+    let request = Request { main: common.main.as_deref(), ..Request::default() };
+    set_up(&workspace, &rc, &description, &request, log)
+}
+
+fn set_up(
+    workspace: &Workspace<'_>,
+    rc: &Rc,
+    description: &Description,
+    request: &Request<'_>,
+    log: &Log,
+) -> Result<Configured, SetupError> {
+    let context = workspace.context(rc, log)?;
+    let (store, cache) = workspace.open()?;
+    let options = options(&context);
+    let messages = Messages::new(log, String::new());
+    let session = Session::new(&options, &store, &cache, &messages);
+    let done = messages.with_progress(|| session.set_up(description, request));
+    let done = done.map_err(|problems| {
+        let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
+        let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
+        if !problems.is_empty() {
+            diagnostics::report(&problems.into_iter().collect(), Level::Error, log);
+        }
+        SetupError::from(last)
+    })?;
+    drop(session);
+    *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
+    Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })
+}
+
+/// The files that a configuration of repositories is read from: the description, or what is in its place.
+pub(crate) fn files(common: &Common, cwd: &Path) -> Vec<PathBuf> {
+    if let Some(named) = &common.repository_config {
+        return vec![named.clone()];
+    }
+    if !common.set_up.is_done {
+        return Vec::new();
+    }
+    let workspace = Workspace::of(common, cwd);
+    let mut remarks = Vec::new();
+    let rc = workspace.read_rc(&mut remarks).ok();
+    rc.and_then(|rc| rc.description).map(|place| place.path).into_iter().collect()
+}
+
+fn document(path: &Path) -> Option<Arc<Document>> {
+    Description::parse(path, Named::read(path).ok()?).ok()
+}
+
+#[allow(clippy::boxed_local, reason = "errors are boxed")]
+fn error(problem: Problem) -> SetupError {
+    SetupError::from(*problem)
+}
+
+/// Where a call looks for a description, and how it sets it up.
+pub(crate) struct Workspace<'w> {
+    anchors: Anchors,
+    options: &'w SetUp,
+    jobs: Option<usize>,
+}
+
+impl<'w> Workspace<'w> {
+    fn of(common: &'w Common, cwd: &Path) -> Workspace<'w> {
+        let root = common.workspace_root.as_ref().map(|path| cwd.join(path));
+        Workspace::new(&common.set_up, common.jobs, root, cwd)
+    }
+
+    /// `root`: the root of the workspace, if it is not to be found by the working directory.
+    pub(crate) fn new(
+        options: &'w SetUp,
+        jobs: Option<usize>,
+        root: Option<PathBuf>,
+        cwd: &Path,
+    ) -> Workspace<'w> {
+        let anchors = Anchors { is_quiet: true, ..super::anchors(cwd, root) };
+        Workspace { anchors, options, jobs }
+    }
+
+    /// The root of the workspace, if there is one.
+    pub(crate) fn root(&self) -> Option<&Path> {
+        self.anchors.workspace.as_deref()
+    }
+
+    fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
+        let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
+        let files = match self.options.norc {
+            true => RcFiles::default(),
+            false => RcFiles::read(path.as_deref(), &self.anchors, remarks)?,
+        };
+        files.settings(&self.anchors, remarks)
+    }
+
+    /// What rc files say.
+    pub(crate) fn rc(&self, log: &Log) -> Result<Rc, SetupError> {
+        let mut remarks = Vec::new();
+        let rc = self.read_rc(&mut remarks);
+        remarks.iter().for_each(|remark| report_remark(remark, log));
+        rc.map_err(error)
+    }
+
+    /// How the set-up is done.
+    pub(crate) fn context(&self, rc: &Rc, log: &Log) -> Result<Context, SetupError> {
+        let (options, cwd) = (self.options, &self.anchors.cwd);
+        let usual = self.anchors.home.join(".just-local.json");
+        let is_there = || Named::stat(&usual).is_ok_and(|stat| stat.is_file());
+        let locations = options.checkout_locations.as_ref().map(|path| cwd.join(path));
+        let locations =
+            locations.or(rc.checkout_locations.clone()).or_else(|| is_there().then(|| usual.clone()));
+        let mut remarks = Vec::new();
+        let locations =
+            locations.map_or_else(|| Ok(Locations::default()), |path| Locations::read(&path, &mut remarks));
+        remarks.iter().for_each(|remark| report_remark(remark, log));
+        let mut distdirs = rc.distdirs.clone();
+        if distdirs.is_empty() {
+            distdirs.push(self.anchors.home.join(".distfiles"));
+        }
+        distdirs.extend(options.distdir.iter().map(|path| cwd.join(path)));
+        let usual_launcher = || ["env", "--"].map(str::to_owned).to_vec();
+        Ok(Context {
+            locations: locations.map_err(error)?,
+            distdirs,
+            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(|| "git".into()),
+            launcher: rc.local_launcher.clone().unwrap_or_else(usual_launcher),
+            jobs: self.jobs,
+            fetch_absent: options.fetch_absent,
+            no_ssl_verify: options.no_fetch_ssl_verify,
+            ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
+        })
+    }
+
+    /// The store and the repositories of the build root.
+    pub(crate) fn open(&self) -> Result<(Store, Cache), SetupError> {
+        let stores = Stores { local_build_root: self.options.local_build_root.clone(), ..Stores::default() };
+        let failed = |why: String| SetupError::from(Diagnostic::error(why));
+        let root = build_root(Name::Taut, &stores).map_err(failed)?;
+        let root = weakly_canonical(&root);
+        let unusable = |why: String| failed(format!("Cannot use build root {}: {why}", root.display()));
+        let cache = Cache::open(&root).map_err(|error| unusable(error.to_string()))?;
+        let store = Store::open(&root, HashFunction::GitSha1).map_err(|error| unusable(error.to_string()))?;
+        Ok((store, cache))
+    }
+
+    /// The description of repositories that a call is about.
+    ///
+    /// # Errors
+    /// There is none, or it is wrong.
+    pub(crate) fn description(&self, named: Option<&Path>, rc: &Rc) -> Result<Description, SetupError> {
+        let cwd = &self.anchors.cwd;
+        let place = named.map(|path| Place { path: cwd.join(path), base: cwd.clone() });
+        let Some(place) = place.or(rc.description.clone()) else {
+            let problem = Diagnostic::error("there is no description of repositories here");
+            return Err(SetupError::from(
+                problem.help("write one, repos.json in the root of the workspace, or name one with -C FILE"),
+            ));
+        };
+        let absent = self.options.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
+        let description = Description::read(&place.path, &place.base, absent.as_deref()).map_err(error)?;
+        let is_ready = !Description::is_description(description.document())
+            && description.names().is_ok_and(|names| !names.is_empty());
+        if is_ready {
+            let problem = Diagnostic::error(
+                "this is a ready configuration, and no description of repositories",
+            )
+            .at(taut_syntax::Location::file(description.document().label().clone()))
+            .help("in a description each repository has a \"repository\", which says where it comes from");
+            return Err(SetupError::from(problem));
+        }
+        Ok(description)
+    }
+}

@@ -1,0 +1,162 @@
+//! The subcommands about repositories under the name `taut`.
+
+use taut_driver::{Diagnostics, SetupError};
+use taut_setup::{Rc, Request, Session, weakly_canonical};
+
+use crate::{
+    environment::build_root,
+    exit::Exit,
+    log::{Level, Log},
+    options::{
+        CollectRepositories, FetchRepositories, ListRepositories, Repositories, SetUp, SetUpRepositories,
+        Stores, UpdateRepositories,
+    },
+    repositories::{Fetch, List, Messages, Update, Workspace, options},
+    setup_error::report_error,
+    standard_streams::print,
+    tool_name::Name,
+};
+
+/// Runs `setup`, or `setup-env` with `without_root`.
+pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Exit {
+    with(&o.repositories, log, |call| {
+        let main = main(&o.repositories, o.main_repo.as_deref(), log);
+        let request = Request { main, all: o.all, without_root };
+        let messages = Messages::new(log, String::new());
+        let context = call.workspace.context(&call.rc, log)?;
+        let options = options(&context);
+        let (store, cache) = call.workspace.open()?;
+        let session = Session::new(&options, &store, &cache, &messages);
+        let description = call.description()?;
+        let done = messages.with_progress(|| session.set_up(&description, &request));
+        let done = match done {
+            Ok(done) => done,
+            Err(problems) => return Ok(reported(&messages, &problems)),
+        };
+        Ok(print(format!("{}\n", done.path.display()).as_bytes()))
+    })
+}
+
+/// Runs `fetch`.
+pub(crate) fn fetch(o: &FetchRepositories, log: &Log) -> Exit {
+    with(&o.repositories, log, |call| {
+        let main = main(&o.repositories, o.main_repo.as_deref(), log);
+        let context = call.workspace.context(&call.rc, log)?;
+        let options = options(&context);
+        let (store, cache) = call.workspace.open()?;
+        let description = call.description()?;
+        let fetch = Fetch {
+            store: &store,
+            cache: &cache,
+            options: &options,
+            description: &description,
+            request: Request { main, all: o.all, without_root: false },
+            directory: o.output_dir.as_deref(),
+            workspace: call.workspace.root(),
+            tool: "taut",
+            log,
+        };
+        Ok(fetch.run().map_or(Exit::BuildFailure, |()| Exit::Success))
+    })
+}
+
+/// Runs `update`.
+pub(crate) fn update(o: &UpdateRepositories, log: &Log) -> Exit {
+    with(&o.repositories, log, |call| {
+        let context = call.workspace.context(&call.rc, log)?;
+        let options = options(&context);
+        let (store, cache) = call.workspace.open()?;
+        let description = call.description()?;
+        let (store, cache) = (&store, &cache);
+        let update = Update { store, cache, options: &options, description: &description, tool: "taut", log };
+        Ok(update.text(&o.names).map_or(Exit::BuildFailure, |text| print(text.as_bytes())))
+    })
+}
+
+/// Runs `repos`.
+pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
+    with(&o.repositories, log, |call| {
+        let main = main(&o.repositories, o.main_repo.as_deref(), log);
+        let context = call.workspace.context(&call.rc, log)?;
+        let options = options(&context);
+        let (store, cache) = call.workspace.open()?;
+        let description = call.description()?;
+        let messages = Messages::new(log, String::new());
+        let session = Session::new(&options, &store, &cache, &messages);
+        let request = Request { main, all: o.all, without_root: false };
+        match session.status(&description, &request, o.outdated) {
+            Ok(status) => {
+                let list = List { status: &status, has_asked: o.outdated };
+                let text = if o.json { list.to_json() } else { list.to_text(log.width()) };
+                Ok(print(text.as_bytes()))
+            }
+            Err(problems) => Ok(reported(&messages, &problems)),
+        }
+    })
+}
+
+/// Runs `gc-repo`.
+pub(crate) fn collect(o: &CollectRepositories, log: &Log) -> Exit {
+    let stores = Stores { local_build_root: o.local_build_root.clone(), ..Stores::default() };
+    let root = match build_root(Name::Taut, &stores) {
+        Ok(root) => weakly_canonical(&root),
+        Err(text) => {
+            log.say(Level::Error, text);
+            return Exit::Environment;
+        }
+    };
+    let busy = || log.say(Level::Info, "Waiting for other processes that use these repositories.");
+    match taut_setup::collect(&root, o.drop_only, busy) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            log.say(Level::Error, error.to_string());
+            Exit::Environment
+        }
+    }
+}
+
+/// What a subcommand about repositories works with.
+struct Call<'c> {
+    workspace: Workspace<'c>,
+    rc: Rc,
+    repositories: &'c Repositories,
+}
+
+impl Call<'_> {
+    fn description(&self) -> Result<taut_setup::Description, SetupError> {
+        self.workspace.description(self.repositories.repository_config.as_deref(), &self.rc)
+    }
+}
+
+fn with(
+    repositories: &Repositories,
+    log: &Log,
+    run: impl FnOnce(&Call<'_>) -> Result<Exit, SetupError>,
+) -> Exit {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let set_up =
+        SetUp { local_build_root: repositories.local_build_root.clone(), ..repositories.set_up.clone() };
+    let workspace = Workspace::new(&set_up, repositories.jobs, None, &cwd);
+    let rc = match workspace.rc(log) {
+        Ok(rc) => rc,
+        Err(error) => return report_error(&error, log),
+    };
+    let call = Call { workspace, rc, repositories };
+    run(&call).unwrap_or_else(|error| report_error(&error, log))
+}
+
+fn reported(messages: &Messages<'_>, problems: &Diagnostics) -> Exit {
+    messages.failed(problems);
+    Exit::BuildFailure
+}
+
+/// The main repository that a call names; that of the subcommand wins.
+fn main<'m>(repositories: &'m Repositories, named: Option<&'m str>, log: &Log) -> Option<&'m str> {
+    let of_option = repositories.main.as_deref();
+    if let (Some(one), Some(other)) = (of_option, named)
+        && one != other
+    {
+        log.say(Level::Warn, format!("--main names another repository; {other} is the main one."));
+    }
+    named.or(of_option)
+}

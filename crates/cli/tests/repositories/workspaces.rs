@@ -1,0 +1,377 @@
+//! Under the name `taut`: a workspace with a description of repositories builds, and what was set up costs nothing.
+
+use std::fs;
+
+use crate::{
+    project::{Answer, Project, has_git},
+    server::Server,
+};
+
+const TARGETS: &str = r#"
+{ "all":
+  { "type": "generic"
+  , "outs": ["all"]
+  , "cmds": ["cat archive/a.txt lib/l.txt > all"]
+  , "deps": ["archive/a.txt", "lib/l.txt"]
+  }
+, "archive/a.txt": {"type": "install", "files": {"archive/a.txt": ["@", "archive", "", "a.txt"]}}
+, "lib/l.txt": {"type": "install", "files": {"lib/l.txt": ["@", "lib", "", "l.txt"]}}
+}
+"#;
+
+/// A project with an archive from a server, and a repository of git that is reached by its URL.
+struct TwoDependencies {
+    project: Project,
+    server: Server,
+    commit: String,
+}
+
+impl TwoDependencies {
+    fn new() -> TwoDependencies {
+        let (project, server) = (Project::new(), Server::start());
+        project.shell(
+            "mkdir -p ../make/top ../lib; echo archive > ../make/top/a.txt; echo '{}' > ../make/top/TARGETS
+             tar -C ../make -czf ../a.tgz top
+             cd ../lib; git init -q -b main; echo lib > l.txt; echo '{}' > TARGETS; git add .; git commit -q -m one
+             git clone -q --bare . ../served.git",
+        );
+        let commit = project.shell("git -C ../lib rev-parse HEAD").stdout.trim().to_owned();
+        let new = TwoDependencies { project, server, commit };
+        let archive = new.archive();
+        new.server.file("/x/a.tgz", &archive);
+        new.project.file("TARGETS", TARGETS);
+        new.describe(&new.description());
+        new
+    }
+
+    fn archive(&self) -> Vec<u8> {
+        fs::read(self.project.path("a.tgz")).unwrap()
+    }
+
+    fn content(&self) -> String {
+        self.project.shell("git hash-object --no-filters ../a.tgz").stdout.trim().to_owned()
+    }
+
+    fn description(&self) -> String {
+        format!(
+            r#"{{"main": "main", "repositories":
+{{ "main": {{"repository": {{"type": "file", "path": "."}}, "bindings": {{"archive": "archive", "lib": "lib"}}}}
+, "archive":
+  {{"repository": {{"type": "archive", "content": "{}", "fetch": "{}", "subdir": "top"}}}}
+, "lib":
+  {{"repository": {{"type": "git", "repository": "file://{}", "branch": "main", "commit": "{}"}}}}
+}}}}
+"#,
+            self.content(),
+            self.server.url("/x/a.tgz"),
+            self.project.path("lib.git").display(),
+            self.commit
+        )
+    }
+
+    fn describe(&self, text: &str) {
+        self.project.file("repos.json", text);
+    }
+
+    /// Makes the repository of git reachable.
+    fn serve_git(&self) {
+        fs::rename(self.project.path("served.git"), self.project.path("lib.git")).unwrap();
+    }
+
+    /// Makes it unreachable.
+    fn end_git(&self) {
+        fs::rename(self.project.path("lib.git"), self.project.path("served.git")).unwrap();
+    }
+
+    fn build(&self) -> Answer {
+        self.project.taut(["build", "all", "-P", "all"])
+    }
+}
+
+#[test]
+fn a_build_fetches_what_is_missing_and_a_later_one_needs_neither_network_nor_git() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    two.serve_git();
+    let first = two.build().success();
+    assert_eq!(first.stdout, "archive\nlib\n");
+    first.says(&["Setting up 2 of 3 repositories.", "Fetched \"archive\" from http://127.0.0.1", "bytes"]);
+    assert_eq!(two.server.asked(), ["/x/a.tgz"]);
+    // The repository is a path, so the root is in it.
+    let again = two.build().success();
+    assert_eq!(again.stdout, "archive\nlib\n");
+    assert!(!again.stderr.contains("Setting up"), "{}", again.stderr);
+    assert_eq!(two.server.asked(), [""; 0]);
+}
+
+#[test]
+fn a_null_build_opens_no_object_and_starts_no_process() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    two.serve_git();
+    // By a mirror, so that the commit has to be fetched into the build root.
+    let text = two.description().replace("\"file://", "\"ssh://127.0.0.1:1/x\", \"mirrors\": [\"file://");
+    two.describe(&text.replace("lib.git\"", "lib.git\"]"));
+    two.project.file("fails", "#!/bin/sh\necho called >> calls\nexit 1\n");
+    two.build().success().says(&["Fetched \"lib\" from /"]);
+    two.end_git();
+    let repositories = two.project.path("home/.cache/taut/repositories/generation-0");
+    fs::rename(repositories.join("git/objects"), repositories.join("objects")).unwrap();
+    two.project.shell("chmod +x fails");
+    let again = two.project.taut(["build", "all", "-P", "all", "--git", "./fails"]).success();
+    assert_eq!(again.stdout, "archive\nlib\n");
+    assert!(!two.project.work().join("calls").exists());
+    assert_eq!(two.server.asked(), ["/x/a.tgz"]);
+}
+
+#[test]
+fn a_set_up_that_fails_says_where_what_and_why() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    let wrong = two.description().replace(&two.content(), "0123456789012345678901234567890123456789");
+    two.describe(
+        &wrong.replace("\"subdir\"", &format!("\"mirrors\": [\"{}\"], \"subdir\"", two.server.url("/gone"))),
+    );
+    let answer = two.build();
+    assert_eq!(answer.code, 1);
+    answer.says(&[
+        "\"a.tgz\" for repository \"archive\" cannot be fetched",
+        "repos.json:4:",
+        "/x/a.tgz: its git blob id is",
+        "/gone: the server answered 404",
+        "the commit",
+        "of repository \"lib\" cannot be fetched",
+        "repos.json:6:",
+        "lib.git",
+        "branch that should have it is \"main\"",
+    ]);
+    let left = two.project.shell("find ../home/.cache/taut -name '*download*' -o -name 'fetch-*'").stdout;
+    assert_eq!(left, "", "nothing is left behind");
+    // Mended, it builds.
+    two.serve_git();
+    two.describe(&two.description());
+    assert_eq!(two.build().success().stdout, "archive\nlib\n");
+}
+
+#[test]
+fn archives_are_taken_from_directories_and_never_with_another_content() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    two.serve_git();
+    two.project.shell("mkdir ../bad ../good; echo bad > ../bad/a.tgz; cp ../a.tgz ../good");
+    let words = ["build", "all", "-P", "all", "--distdir", "../bad", "--distdir", "../good"];
+    let answer = two.project.taut(words).success();
+    answer.says(&["good/a.tgz"]);
+    assert_eq!(two.server.asked(), [""; 0]);
+}
+
+#[test]
+fn repositories_are_listed_with_what_there_is_of_them() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    let list = || two.project.taut(["repos"]).success().stdout;
+    let state = |list: &str, name: &str| {
+        let line =
+            list.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {list}"));
+        line.split_whitespace().nth(3).unwrap().to_owned()
+    };
+    let before = list();
+    assert_eq!(state(&before, "archive"), "missing");
+    assert_eq!(state(&before, "lib"), "missing");
+    assert_eq!(state(&before, "main"), "present");
+    assert_eq!(two.server.asked(), [""; 0], "a list fetches nothing");
+    two.serve_git();
+    assert_eq!(state(&list(), "lib"), "offline");
+    two.build().success();
+    let after = list();
+    assert_eq!(state(&after, "archive"), "present");
+    assert!(after.contains(&two.commit[..10]), "{after}");
+    two.project.shell(
+        "git clone -q ../lib.git ../clone; cd ../clone; echo new > n; git add .; git commit -q -m two; git push -q",
+    );
+    let newest = two.project.shell("git -C ../clone rev-parse HEAD").stdout.trim().to_owned();
+    let outdated = two.project.taut(["repos", "--outdated", "--json"]).success().stdout;
+    let parsed: serde_json::Value = serde_json::from_str(&outdated).unwrap();
+    assert_eq!(parsed["lib"]["newest"], newest.as_str());
+    assert_eq!(parsed["lib"]["outdated"], true);
+    assert_eq!(parsed["lib"]["pinned"], two.commit.as_str());
+    assert_eq!(parsed["archive"]["outdated"], false);
+    assert_eq!(parsed["archive"]["used by"], serde_json::json!(["main"]));
+    let updated = two.project.taut(["update", "lib"]).success().stdout;
+    assert!(updated.contains(&newest), "{updated}");
+    two.describe(&updated);
+    assert_eq!(two.build().success().stdout, "archive\nlib\n");
+    assert!(!two.project.taut(["repos", "--outdated"]).success().stdout.contains("outdated"));
+}
+
+#[test]
+fn content_decides_whether_a_file_is_a_description_or_a_configuration() {
+    let project = Project::new();
+    project.file("TARGETS", r#"{"x": {"type": "install", "files": {"x": "f"}}}"#);
+    project.file("f", "here\n");
+    project.file("other/f", "there\n");
+    project.file("other/TARGETS", r#"{"x": {"type": "install", "files": {"x": "f"}}}"#);
+    let configuration = r#"{"repositories": {"": {"workspace_root": ["file", "other"]}}}"#;
+    let description = r#"{"repositories": {"": {"repository": {"type": "file", "path": "other"}}}}"#;
+    project.file("configuration.json", configuration);
+    project.file("description.json", description);
+    let build = |words: &[&str]| project.taut([&["build", "x", "-P", "x"], words].concat()).success().stdout;
+    assert_eq!(build(&[]), "here\n");
+    assert_eq!(build(&["-C", "configuration.json"]), "there\n");
+    assert_eq!(build(&["-C", "description.json"]), "there\n");
+    project.file("etc/repos.json", description);
+    assert_eq!(build(&[]), "there\n", "relative to the workspace, not to the file");
+    project.file("repos.json", r#"{"repositories": {"": {"repository": {"type": "file", "path": "."}}}}"#);
+    assert_eq!(build(&[]), "here\n", "the first in the order");
+    // Under the name `just` no file is looked for, and none is set up.
+    let just = project.call("just", &project.work(), ["build", "x", "-P", "x"]).success();
+    assert_eq!(just.stdout, "here\n");
+    project.file("repos.json", r#"{"something": "else"}"#);
+    project.taut(["build", "x"]).success().says(&["describes no repositories; it is not used"]);
+}
+
+#[test]
+fn a_main_repository_is_found_from_below_and_by_name() {
+    let project = Project::new();
+    project.file("m/TARGETS", r#"{"x": {"type": "install", "files": {"x": "f"}}}"#);
+    project.file("m/f", "below\n");
+    project.file("second/TARGETS", r#"{"x": {"type": "install", "files": {"x": "f"}}}"#);
+    project.file("second/f", "second\n");
+    project.file(
+        "repos.json",
+        r#"{"main": "a", "repositories":
+           { "a": {"repository": {"type": "file", "path": "."}}
+           , "b": {"repository": {"type": "file", "path": "second"}}}}"#,
+    );
+    let below = project.call("taut", &project.work().join("m"), ["build", "x", "-P", "x"]).success();
+    assert_eq!(below.stdout, "below\n");
+    let second = project.taut(["build", "--main", "b", "x", "-P", "x"]).success();
+    assert_eq!(second.stdout, "second\n");
+    let answer = project.taut(["build", "--main", "c", "x"]);
+    assert_eq!(answer.code, 1);
+    answer.says(&["there is no repository \"c\" in the description"]);
+}
+
+#[test]
+fn collected_repositories_are_taken_from_the_old_generation() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    two.serve_git();
+    two.build().success();
+    two.end_git();
+    two.server.asked();
+    two.project.taut(["gc-repo"]).success();
+    let answer = two.build();
+    // The commit was in the repository that is gone; the archive is here.
+    assert_eq!(answer.code, 1);
+    assert!(!answer.stderr.contains("archive\" cannot"), "{}", answer.stderr);
+    assert_eq!(two.server.asked(), [""; 0]);
+    two.serve_git();
+    assert_eq!(two.build().success().stdout, "archive\nlib\n");
+    two.project.taut(["gc-repo", "--drop-only"]).success();
+    assert_eq!(two.build().success().stdout, "archive\nlib\n");
+    assert_eq!(two.server.asked(), [""; 0]);
+}
+
+#[test]
+fn subcommands_about_repositories_print_what_they_are_for() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    two.serve_git();
+    let path = two.project.taut(["setup"]).success().stdout;
+    let configuration = fs::read_to_string(path.trim()).unwrap();
+    assert!(configuration.contains("\"git tree\""), "{configuration}");
+    let of_mr = two.project.call(
+        "just-mr",
+        &two.project.work(),
+        ["--local-build-root", "../home/.cache/taut", "setup"],
+    );
+    assert_eq!(of_mr.success().stdout, path, "both names share what is set up");
+    let path = two.project.taut(["setup-env"]).success().stdout;
+    assert!(!fs::read_to_string(path.trim()).unwrap().contains("\"file\""));
+    two.project.shell("mkdir ../fetched");
+    two.project.taut(["fetch", "-o", "../fetched"]).success().says(&["1 archive in "]);
+    assert_eq!(fs::read(two.project.path("fetched/a.tgz")).unwrap(), two.archive());
+    let built = two.project.taut(["do", "build", "all", "-P", "all"]).success();
+    assert_eq!(built.stdout, "archive\nlib\n");
+    for word in ["setup", "fetch", "update", "repos", "gc-repo", "do"] {
+        let answer = two.project.call("just", &two.project.work(), [word]);
+        assert_eq!(answer.code, 32, "just {word}: {}", answer.stderr);
+    }
+    let answer = two.project.call("just", &two.project.work(), ["build", "--distdir", "x", "all"]);
+    assert_eq!(answer.code, 32, "{}", answer.stderr);
+}
+
+#[test]
+fn the_tool_launches_itself_as_the_build_tool() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    two.serve_git();
+    let answer = two.project.call("just-mr", &two.project.work(), ["build", "all", "-P", "all"]).success();
+    assert_eq!(answer.stdout, "archive\nlib\n");
+    answer.says(&["INFO: Setup finished, exec [\"just\",\"build\",\"-C\","]);
+}
+
+#[test]
+fn a_watch_sets_up_again_when_the_description_changes() {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::{Command, Stdio},
+        sync::mpsc,
+        time::Duration,
+    };
+
+    let project = Project::new();
+    for name in ["one", "two"] {
+        project.file(&format!("{name}/TARGETS"), r#"{"x": {"type": "install", "files": {"x": "f"}}}"#);
+        project.file(&format!("{name}/f"), name);
+    }
+    let describe = |name: &str| {
+        let text =
+            format!(r#"{{"repositories": {{"": {{"repository": {{"type": "file", "path": "{name}"}}}}}}}}"#);
+        project.file("repos.json", text);
+    };
+    describe("one");
+    let mut command = Command::new(project.path("bin/taut"));
+    command.args(["watch", "x", "-o", "../out"]).current_dir(project.work());
+    command.env("HOME", project.path("home")).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut watching = command.spawn().unwrap();
+    let (sender, lines) = mpsc::channel();
+    let stderr = watching.stderr.take().unwrap();
+    std::thread::spawn(move || {
+        BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+    });
+    let installed = |text: &str| {
+        let mut seen = String::new();
+        for _ in 0..300 {
+            if fs::read_to_string(project.path("out/x")).is_ok_and(|found| found == text) {
+                return;
+            }
+            seen.extend(lines.recv_timeout(Duration::from_millis(100)).map(|line| line + "\n"));
+        }
+        panic!("{text} is not installed:\n{seen}");
+    };
+    installed("one");
+    // Watches are set when the round has ended.
+    std::thread::sleep(Duration::from_millis(500));
+    describe("two");
+    installed("two");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+}
