@@ -8,6 +8,7 @@
 mod analysis;
 mod descriptions;
 mod engine;
+mod exports;
 mod graph;
 pub(crate) mod incremental;
 mod rival;
@@ -45,6 +46,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("engine", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return engine::run(rest);
     }
+    if let Some(("exports", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return exports::run(rest);
+    }
     if let Some(("incremental", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return incremental::run(rest);
     }
@@ -76,10 +80,10 @@ fn options(args: &[String]) -> Result<Options> {
         jobs: 2,
     };
     let Some((what, rest)) = args.split_first() else {
-        bail!("bench build|analysis|engine|incremental [OPTIONS]")
+        bail!("bench build|analysis|engine|exports|incremental [OPTIONS]")
     };
     if what != "build" {
-        bail!("there is no benchmark {what}; there are: build, analysis, engine, incremental");
+        bail!("there is no benchmark {what}; there are: build, analysis, engine, exports, incremental");
     }
     let mut words = rest.iter();
     while let Some(option) = words.next() {

@@ -55,12 +55,13 @@ impl Exports {
     /// Each of them.
     pub fn list(&self) -> Vec<(ConfiguredTarget, Export)> {
         let mut d = Decoder::new(&self.list);
-        let mut next = || match Finding::decode(d.bytes()?)? {
+        let all = (0..self.len()).map_while(|_| d.bytes());
+        // A target whose configuration is nested too deeply to be decoded is only counted.
+        let decoded = all.filter_map(|bytes| match Finding::decode(bytes)? {
             Finding::Export(target, export) => Some((target, export)),
             Finding::Warnings(..) => None,
-        };
-        // A configuration that is nested too deeply is not decoded.
-        (0..self.len()).map_while(|_| next()).collect()
+        });
+        decoded.collect()
     }
 
     /// The three numbers, and the bytes of the list.

@@ -1,7 +1,8 @@
 //! One attempt to download from one URL.
 //!
-//! What came before a connection was cut is kept, and the next request asks for the rest, if the server can do that (RFC 9110, sections 13.1.5 and 14: `Accept-Ranges`, `Range`, `If-Range`). The content may have changed in
-//! between without the server saying so; then the hashes differ, and the download begins anew once.
+//! What came before a connection was cut is kept, and the next request asks for the rest, if the server can do that
+//! (RFC 9110, sections 13.1.5 and 14: `Accept-Ranges`, `Range`, `If-Range`). The content may have changed in between
+//! without another tag or date; then the hashes differ, and the download begins anew once.
 
 use std::{
     fs,

@@ -25,7 +25,7 @@ pub struct Tried {
 pub enum Cause {
     /// The URL is malformed, or of a scheme that is not supported.
     Url(String),
-    /// The server cannot be reached; the library's words.
+    /// The server cannot be reached, or sends nothing; the library's words.
     Connection(String),
     /// The server has no certificate that is trusted, or does not speak TLS; the library's words.
     Tls(String),

@@ -427,6 +427,24 @@ fn several_writers_do_not_disturb_each_other() {
     fsck(&Writer::open(&path).unwrap());
 }
 
+#[test]
+fn a_new_process_writes_no_object_again() {
+    let top = TempDir::new().unwrap();
+    for count in [3_u32, 100] {
+        let write = |writer: &Writer| {
+            let mut batch = writer.batch();
+            for n in 0..count {
+                batch.blob(&[count, n].map(u32::to_le_bytes).concat()).unwrap();
+            }
+            batch.finish().unwrap();
+        };
+        write(&writer(&top));
+        let before = files(&top.path().join("some/git"));
+        write(&writer(&top));
+        assert_eq!(files(&top.path().join("some/git")), before, "{count}");
+    }
+}
+
 /// More packs than were there when the repository was opened, and then one instead of all.
 #[test]
 fn an_open_repository_sees_what_others_add_and_collect() {

@@ -15,7 +15,7 @@ pub(crate) fn taut() -> Tool {
 
 /// A rule for targets of every kind of value: an action that concatenates its inputs, a tree, results, and a graph of
 /// nodes that shares its parts.
-const RULES: &str = r##"
+pub(crate) const RULES: &str = r##"
 { "r":
   { "target_fields": ["deps"]
   , "string_fields": ["name"]

@@ -1,9 +1,9 @@
 //! Keys, entries and messages are the reference's, byte for byte.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
-use serde_json::json;
-use taut_testkit::{Ran, Tool};
+use serde_json::{Value, json};
+use taut_testkit::{Ran, Rng, Tool, times};
 
 use crate::project::{Project, files, lines_of_exports, taut};
 
@@ -192,5 +192,91 @@ fn an_entry_that_one_tool_wrote_is_a_hit_for_the_other() {
         let again = project.run(second, &words).exits(0);
         assert!(again.stderr.contains("5 cached, 0 uncached, 1 not eligible"), "{}", again.stderr);
         assert!(again.stderr.contains("Processed 0 actions"), "{}", again.stderr);
+    }
+}
+
+/// Random repositories, bound to each other in any way, also in circles; targets depend on export targets of repositories
+/// with higher numbers. Each is a root of one of two kinds, and few are directories.
+fn random_project(rng: &mut Rng) -> Project {
+    let project = Project::new();
+    let count = 1 + rng.below(4);
+    let mut repositories = Vec::new();
+    let mut dirs = Vec::new();
+    for number in 0..count {
+        let name = format!("r{number}");
+        let bindings: BTreeMap<String, usize> =
+            (0..rng.below(4)).map(|local| (format!("b{local}"), rng.below(count))).collect();
+        let mut targets = serde_json::Map::new();
+        for at in 0..1 + rng.below(3) {
+            let mut deps: Vec<Value> = Vec::new();
+            for other in 0..at {
+                deps.extend(rng.chance(40).then(|| json!(format!("t{other}"))));
+                deps.extend(rng.chance(50).then(|| json!(format!("e{other}"))));
+            }
+            let higher = bindings.iter().filter(|(_, to)| **to > number);
+            deps.extend(higher.filter(|_| rng.chance(70)).map(|(local, _)| json!(["@", local, "", "e0"])));
+            deps.extend(rng.chance(50).then(|| json!("s")));
+            let flexible = [&[][..], &["A"], &["B"], &["A", "B"]][rng.below(4)];
+            let mut export =
+                json!({"type": "export", "target": format!("t{at}"), "flexible_config": flexible});
+            if !flexible.contains(&"B") && rng.chance(30) {
+                export["fixed_config"] = json!({"B": [null, 1.5, {"x": []}]});
+            }
+            targets.insert(format!("t{at}"), json!({"type": "r", "name": [format!("t{at}")], "deps": deps}));
+            targets.insert(format!("e{at}"), export);
+            if rng.chance(70) {
+                dirs.push(json!([["@", name, "", format!("e{at}")], format!("{name}{at}")]));
+            }
+        }
+        let tree = project.tree(&[
+            ("TARGETS", &Value::Object(targets.clone()).to_string()),
+            ("s", ["x", "y"][rng.below(2)]),
+        ]);
+        let mut root = project.root(&tree);
+        if rng.chance(20) {
+            root[0] = json!("git tree ignore-special");
+        }
+        if rng.chance(10) {
+            project.workspace.file(&format!("{name}/TARGETS"), Value::Object(targets).to_string());
+            project.workspace.file(&format!("{name}/RULES"), crate::project::RULES);
+            project.workspace.file(&format!("{name}/s"), "s");
+            root = json!(["file", name]);
+        }
+        let bindings: BTreeMap<String, String> =
+            bindings.into_iter().map(|(local, to)| (local, format!("r{to}"))).collect();
+        repositories.push((name, json!({"workspace_root": root, "bindings": bindings})));
+    }
+    let repositories: Vec<(&str, Value)> =
+        repositories.iter().map(|(name, repository)| (name.as_str(), repository.clone())).collect();
+    project.configure(&repositories);
+    project.workspace.file("TARGETS", json!({"all": {"type": "install", "dirs": dirs}}).to_string());
+    project
+}
+
+/// Needs the reference (`TAUT_REFERENCE`).
+#[test]
+fn random_repositories_have_the_keys_and_entries_of_the_reference() {
+    let Some(reference) = Tool::reference() else { return };
+    let just = taut().called("just");
+    for seed in 0..times(8) as u64 {
+        let defines =
+            [r#"{}"#, r#"{"A": 1, "C": 2}"#, r#"{"A": "v", "B": {"x": [true]}}"#][seed as usize % 3];
+        let words = ["build", "-D", defines, "--log-limit", "4", "--plain-log", "all"];
+        let both: Vec<Project> =
+            [(); 2].into_iter().map(|()| random_project(&mut Rng::new(1000 + seed))).collect();
+        let first = [both[0].run(&reference, &words), both[1].run(&just, &words)];
+        assert_eq!(first[0].code, first[1].code, "seed {seed}: {}{}", first[0].stderr, first[1].stderr);
+        let lines = |rans: &[Ran; 2]| {
+            let [theirs, ours] = [&rans[0], &rans[1]].map(|ran| lines_of_exports(ran).join("\n"));
+            assert_eq!(ours, theirs, "seed {seed}");
+        };
+        lines(&first);
+        let names = |project: &Project| {
+            let entries = project.stored("tc").into_iter();
+            entries.map(|(key, path)| (key, fs::read_to_string(path).unwrap())).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&both[1]), names(&both[0]), "seed {seed}");
+        // Each goes on with what the other wrote.
+        lines(&[both[1].run(&reference, &words), both[0].run(&just, &words)]);
     }
 }

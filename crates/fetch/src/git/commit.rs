@@ -71,6 +71,7 @@ fn from_url(
     };
     match fetch(&["--depth=1", "--no-tags", "--", url, &commit]) {
         Ok(()) => {}
+        // Not if it printed nothing for too long: it would do so again.
         Err(Cause::Command(_)) => fetch(&[&["--no-tags", "--", url], &branches[..]].concat())?,
         Err(cause) => return Err(cause),
     }

@@ -111,7 +111,7 @@ pub(super) fn run(
             }
             let silent = started.elapsed().saturating_sub(lock(&printed).last);
             let stall = watch.stall.filter(|stall| silent > *stall)?;
-            Some(Cause::Command(format!("no progress for {} s", stall.as_secs_f32())))
+            Some(Cause::Connection(format!("no progress for {} s", stall.as_secs_f32())))
         })
     })?;
     let text = lock(&printed).text();
