@@ -166,7 +166,7 @@ Target :sample was analysed again:
 It defines 1 action.
 Action %ID (:sample#0: sample) ran:
   - its command was ["sh","-c","cat a.txt > sample; echo none >> sample"]
-  -             is ["sh","-c","cat a.txt a.txt > sample; echo none >> sample"]
+  -              is ["sh","-c","cat a.txt a.txt > sample; echo none >> sample"]
   since target :sample defines it differently
     since rule :say is defined differently
       since the entry "say" of RULES changed

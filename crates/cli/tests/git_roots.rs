@@ -426,7 +426,7 @@ fn roots_that_are_not_there_are_named_with_their_place() {
     project.build("plain").exits(0);
     // The empty tree need not be in the repository.
     let empty = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-    fails(&git(empty), 8, "There is no file TARGETS", "");
+    fails(&git(empty), 8, "There is no targets file", "");
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn new_and_removed_directories_are_followed() {
     let mut watching = Watching::start(&workspace, &["-o", &out.display().to_string()]);
     watching.until("Interrupt to end.");
     fs::rename(&module, &away).unwrap();
-    watching.until("m/TARGETS does not exist");
+    watching.until("There is no module \"m\"");
     watching.until("Analysis failed; waiting for a change.");
     fs::write(away.join("u.txt"), "from afar\n").unwrap();
     fs::rename(&away, &module).unwrap();
