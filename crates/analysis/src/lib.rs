@@ -47,7 +47,9 @@ pub use export::Export;
 pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};
 pub use manual::{Manual, manual};
-pub use missing::{DefinitionKind, NO_MODULE, definition, definition_file, missing_module, named_at};
+pub use missing::{
+    DefinitionKind, NO_MODULE, NO_TARGETS_FILE, definition, definition_file, missing_module, named_at,
+};
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;

@@ -12,6 +12,9 @@ use crate::{
 /// How the message begins about a module that is not there.
 pub const NO_MODULE: &str = "There is no module ";
 
+/// The message about a file of targets of the root module that is not there.
+pub const NO_TARGETS_FILE: &str = "There is no targets file";
+
 /// How many names are listed at most.
 const MAX_LISTED: usize = 12;
 
@@ -33,16 +36,15 @@ pub async fn missing_module(
     if_missing(failure, file, |mut problem, meant| {
         let path = file.path.as_str();
         if module.is_empty() {
-            problem.message = format!("There is no file {path}, which would define the targets");
             if is_absent && let Ok(repository) = workspace.repository(&named.repository) {
-                problem = problem.note(format!(
-                    "there is no directory {}",
-                    repository.workspace_root.source.shown("").display()
-                ));
+                problem.message = "The workspace root does not exist".to_owned();
+                let root = repository.workspace_root.source.shown("");
+                return problem.note(format!("there is no directory {}", root.display()));
             }
+            problem.message = NO_TARGETS_FILE.to_owned();
             return problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}");
         }
-        problem.message = format!("{NO_MODULE}{}: {path} does not exist", quoted(module));
+        problem.message = format!("{NO_MODULE}{}", quoted(module));
         if let Some(meant) = meant {
             return problem.suggest(Some(quoted_list(&[meant.as_str(), name])));
         }

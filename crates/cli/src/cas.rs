@@ -26,7 +26,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
             log.say(Level::Error, format!("{error}"));
             log.say(Level::Error, text);
         } else {
-            log.say(Level::Error, why_not_fetched(&error));
+            log.say(Level::Error, why_not_fetched(&error, &store));
         }
         Exit::Environment
     };
@@ -99,9 +99,18 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
 }
 
 /// Why an object was not fetched, in taut's own words.
-fn why_not_fetched(error: &Error) -> String {
+fn why_not_fetched(error: &Error, store: &Store) -> String {
     match error {
-        Error::Missing(object) => format!("There is no object {object} in the store"),
+        Error::Missing(object) => {
+            let mut text = format!("There is no object {object} in the store");
+            let hash = &object.digest.hash;
+            if object.object_type == ObjectType::File
+                && store.contains(hash, ObjectType::Tree).is_ok_and(|is| is)
+            {
+                text += &format!("\nhelp: there is a tree with this hash, which is named {hash}::t");
+            }
+            text
+        }
         Error::Refused { path, reason } => format!("Cannot write {}: {reason}", shown(Path::new(path))),
         error => format!("Cannot fetch the object: {error}"),
     }

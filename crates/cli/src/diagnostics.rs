@@ -1,6 +1,6 @@
 //! Diagnostics about files, written to the log: rendered for people, and collected for `--diagnostics FILE`.
 
-use std::{collections::HashSet, path::Path};
+use std::{borrow::Cow, collections::HashSet, path::Path};
 
 use taut_driver::{Diagnostic, Diagnostics, Group, Renderer};
 use taut_syntax::Sources;
@@ -34,8 +34,16 @@ pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log
 pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
     let here = std::env::current_dir().unwrap_or_default();
     let plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
-    let mut plain = plain.with_names(taut_value::names_as_typed);
+    let mut plain = plain.with_names(as_under_taut);
     Group::all(diagnostics).iter().map(|group| plain.render_group(group)).collect()
+}
+
+/// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
+fn as_under_taut(text: &str) -> Cow<'_, str> {
+    match taut_value::names_as_typed(text) {
+        Cow::Borrowed(text) => layout::without_full_stop(text).into(),
+        Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
+    }
 }
 
 /// The text of a file.
@@ -57,7 +65,7 @@ fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
     let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
     match log.is_as_reference() {
         true => renderer,
-        false => renderer.with_names(taut_value::names_as_typed),
+        false => renderer.with_names(as_under_taut),
     }
 }
 

@@ -72,6 +72,7 @@ impl Interruption {
         running.extend(self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone());
         if let Some(grace) = running.iter().map(Interrupter::grace).max() {
             running.iter().for_each(Interrupter::interrupt);
+            self.report_begin(grace);
             // The main thread ends the call when the build has ended with its actions. If it does not, it is in the
             // middle of an expression, which nothing stops, or it hangs: the helper is stopped, or a disk does not answer.
             std::thread::sleep(grace.saturating_add(MAX_WRAP_UP / 2));
@@ -121,6 +122,15 @@ impl Interruption {
     /// From now on, a signal that ends the process is reported by these messages.
     pub(crate) fn report_by(&self, messages: &Arc<dyn BuildMessages>) {
         *self.0.messages.lock().unwrap_or_else(PoisonError::into_inner) = Some(messages.clone());
+    }
+
+    /// Ends the display of progress, and reports how long running actions may take to end. On a thread of its own, since
+    /// standard error may be full, or a lock be held that the message needs.
+    fn report_begin(&self, grace: Duration) {
+        let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(messages) = messages {
+            std::thread::spawn(move || messages.interrupting(grace));
+        }
     }
 
     /// Reports how far the build was, once, whichever thread ends the call.

@@ -126,7 +126,7 @@ fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Ex
             match log.write_collected() {
                 Ok(()) => exit,
                 Err(error) => {
-                    log.say(log::Level::Error, error.to_string());
+                    log.say(log::Level::Error, error);
                     if exit == Exit::Success { Exit::Environment } else { exit }
                 }
             }

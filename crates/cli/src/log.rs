@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -58,6 +58,8 @@ pub struct Log {
     files: Mutex<Vec<File>>,
     /// The lines that are drawn below all messages, as they are on the terminal now.
     shown: Mutex<Vec<String>>,
+    /// Whether no more lines are drawn there.
+    is_display_over: AtomicBool,
     /// Diagnostics for programs, as JSON, and the file for them.
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
     /// The texts of files that are no files of the system, by their paths in messages.
@@ -102,6 +104,7 @@ impl Log {
             live,
             files: Mutex::new(files),
             shown: Mutex::default(),
+            is_display_over: AtomicBool::new(false),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             root_texts: Mutex::default(),
             record: Mutex::default(),
@@ -131,6 +134,7 @@ impl Log {
             live: false,
             files: Mutex::default(),
             shown: Mutex::default(),
+            is_display_over: AtomicBool::new(false),
             collected: None,
             root_texts: Mutex::default(),
             record: Mutex::new(Some(Vec::new())),
@@ -174,6 +178,7 @@ impl Log {
             return;
         }
         let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lines = if self.is_display_over.load(Relaxed) { &[] } else { lines };
         let Screen { columns, rows } = Screen::now();
         let mut text = back_to_top(&shown);
         // The last column stays free, since some terminals begin a new line behind it, and so does the last row.
@@ -185,6 +190,12 @@ impl Log {
             text.push_str("\x1b[J");
             let _ = io::stderr().lock().write_all(text.as_bytes());
         }
+    }
+
+    /// Erases the lines below all messages. From now on, there are none.
+    pub(crate) fn end_display(&self) {
+        self.is_display_over.store(true, Relaxed);
+        self.show(&[]);
     }
 
     /// From now on, messages show the texts of files in the roots of a request.
@@ -277,11 +288,12 @@ impl Log {
     /// # Errors
     ///
     /// Why it cannot be written.
-    pub(crate) fn write_collected(&self) -> taut_sys::Result<()> {
+    pub(crate) fn write_collected(&self) -> Result<(), String> {
         let Some((path, collected)) = &self.collected else { return Ok(()) };
         let collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let text = diagnostics_file::file_of(&collected);
-        Named::of_user(path)?.write(false)?.write_all(text.as_bytes())
+        let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
+        written.map_err(|error| format!("Cannot write {}: {error}", path.display()))
     }
 
     fn write(&self, level: Level, name: Option<&str>, text: &str) {

@@ -71,6 +71,12 @@ impl Reproduction {
         Reproduction { whole: None }
     }
 
+    /// The tool as it was called, for other commands to be copied.
+    pub(crate) fn tool(&self) -> String {
+        let first = self.whole.as_ref().and_then(|(words, _)| words.first());
+        first.map_or_else(|| "taut".to_owned(), |word| quoted(word))
+    }
+
     /// The command that runs one action of the call alone, in one line.
     pub(crate) fn command(&self, id: &Id) -> Option<String> {
         let (words, rest) = self.whole.as_ref()?;

@@ -191,13 +191,16 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
         let bad = execution.local_launcher.as_deref().unwrap_or_default();
         let text = match taut_syntax::json::reference_error(bad.as_bytes()) {
-            why if log.is_as_reference() && !why.is_empty() => why,
-            _ => text,
+            _ if !log.is_as_reference() => {
+                format!("{text}\nhelp: the launcher is a list of words as JSON: [\"env\", \"--\"]")
+            }
+            why if !why.is_empty() => format!("Command line parse error: {why}"),
+            _ => format!("Command line parse error: {text}"),
         };
-        return fail(Exit::Syntax, format!("Command line parse error: {text}"));
+        return fail(Exit::Syntax, text);
     }
     without_effect(common, execution, log);
-    if let Some(text) = zero_number(common, stores, execution) {
+    if let Some(text) = zero_number(common, stores, execution, log.is_as_reference()) {
         return fail(Exit::Environment, text);
     }
     if let Some(text) = certificate_error(stores) {
@@ -237,12 +240,28 @@ fn without_effect(common: &Common, execution: &Execution, log: &Log) {
 }
 
 /// The error for a number that must not be zero, and is.
-fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Option<String> {
+fn zero_number(
+    common: &Common,
+    stores: &Stores,
+    execution: &Execution,
+    as_reference: bool,
+) -> Option<String> {
     let retries = [
         (stores.max_attempts, "max number of attempts provided"),
         (stores.initial_backoff_seconds, "initial amount of seconds provided"),
         (stores.max_backoff_seconds, "max backoff provided"),
     ];
+    if !as_reference {
+        let options = [
+            ("--jobs", common.jobs == Some(0)),
+            ("--action-timeout", execution.action_timeout == Some(0)),
+            ("--max-attempts", stores.max_attempts == Some(0)),
+            ("--initial-backoff-seconds", stores.initial_backoff_seconds == Some(0)),
+            ("--max-backoff-seconds", stores.max_backoff_seconds == Some(0)),
+        ];
+        let zero = options.iter().find(|(_, is_zero)| *is_zero);
+        return zero.map(|(option, _)| format!("{option} has to be at least 1"));
+    }
     match (common.jobs, execution.action_timeout) {
         (Some(0), _) => Some("Setting jobs failed.".to_owned()),
         (_, Some(0)) => Some("Setting action timeout failed.".to_owned()),

@@ -74,22 +74,16 @@ pub(crate) fn run(
     let exit = block_on(running).map_err(|error| failed(&error))?;
     let (path, code) = (path.display(), exit.status.code().unwrap_or(1));
     let missing = if code == 0 { missing_outputs(action, &dir) } else { Vec::new() };
-    let mut text = match limit {
-        Some(limit) if exit.timed_out => {
-            format!("the action exceeded its {} in {path}", time_limit(limit, action))
-        }
-        _ => {
-            let code = exit_code(code);
-            let code = match code.split_once(": ") {
-                Some((code, signal)) => format!("{code} ({signal})"),
-                None => code,
-            };
-            format!("the action ended with {code} in {path}")
-        }
+    let what = match limit {
+        Some(limit) if exit.timed_out => format!("the action exceeded its {}", time_limit(limit, action)),
+        _ if code != 0 => format!("the action failed ({})", exit_code(code)),
+        _ if missing.is_empty() => "the action succeeded".to_owned(),
+        _ => "the action succeeded, but did not create all outputs".to_owned(),
     };
+    let mut text = format!("{what}; its directory is kept: {path}");
     missing.iter().for_each(|output| text += &format!("\nmissing: {output}"));
-    log.say(Level::Info, text);
     let succeeded = code == 0 && !exit.timed_out && missing.is_empty();
+    log.say(if succeeded { Level::Info } else { Level::Error }, text);
     Ok(if succeeded { Exit::Success } else { Exit::BuildFailure })
 }
 

@@ -22,7 +22,11 @@ pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
     }
     let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
     written.map_err(|error| {
-        log.say(Level::Error, error.to_string());
+        let text = match log.is_as_reference() {
+            true => error.to_string(),
+            false => format!("Cannot write {}: {error}", path.display()),
+        };
+        log.say(Level::Error, text);
         Exit::Environment
     })
 }

@@ -126,7 +126,8 @@ fn of_module(request: &Request, path: &str) -> Option<String> {
     let what = if module.is_empty() { "it is the root module" } else { &format!("{module} is a module") };
     Some(match targets.len().saturating_sub(MAX_LISTED) {
         _ if targets.is_empty() => format!("{what} that defines no targets"),
-        0 => format!("{what}; its targets are {}", shown.join(", ")),
+        0 if shown.len() == 1 => format!("{what}; its only target is {}", shown[0]),
+        0 => format!("{what}; its targets are {}", with_and(&shown)),
         more => format!("{what}; its targets are {} and {more} more", shown.join(", ")),
     })
 }

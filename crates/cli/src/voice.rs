@@ -192,6 +192,9 @@ pub(crate) trait BuildMessages: Sink {
     /// What the targets are tainted with, and whether artifacts come from failed actions, after all else.
     fn ended(&self, tainted: &[&str], has_failed_artifacts: bool);
 
+    /// A signal ends the build; running actions have this time to clean up.
+    fn interrupting(&self, grace: Duration);
+
     /// A signal ended the build.
     fn interrupted(&self);
 }

@@ -63,7 +63,7 @@ fn the_command_shown_for_a_failed_action_fails_in_the_same_way() {
     assert_eq!(made[0].permissions().mode() & 0o777, 0o700, "which is the user's alone");
     let stderr = String::from_utf8_lossy(&by_hand.stderr);
     assert_eq!(by_hand.status.code(), Some(1), "{script}\n{stderr}");
-    assert!(stderr.contains("the action ended with exit code 5 in "), "{stderr}");
+    assert!(stderr.contains("error: the action failed (exit code 5); its directory is kept: "), "{stderr}");
     assert_eq!(String::from_utf8_lossy(&by_hand.stdout), "made of\na source\nb c\nhere\n");
 }
 

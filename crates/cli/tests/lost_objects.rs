@@ -131,7 +131,7 @@ fn a_directory_or_pipe_in_place_of_a_targets_file_is_no_module_and_is_not_opened
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let stderr = build().exits(8).stderr;
-    assert!(stderr.contains("There is no module \"m\": m/TARGETS does not exist"), "{stderr}");
+    assert!(stderr.contains("There is no module \"m\""), "{stderr}");
     fs::remove_dir(&path).unwrap();
     workspace.file("m/TARGETS", targets);
     build().exits(0);
@@ -139,9 +139,9 @@ fn a_directory_or_pipe_in_place_of_a_targets_file_is_no_module_and_is_not_opened
     // Where no pipe can be created there is nothing to test.
     if Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
         let stderr = build().exits(8).stderr;
-        assert!(stderr.contains("There is no module \"m\": m/TARGETS does not exist"), "{stderr}");
+        assert!(stderr.contains("There is no module \"m\""), "{stderr}");
         let stderr = workspace.run(&taut(), ["build", "m", "x"]).exits(8).stderr;
-        assert!(stderr.contains("There is no module \"m\": m/TARGETS does not exist"), "{stderr}");
+        assert!(stderr.contains("There is no module \"m\""), "{stderr}");
         fs::remove_file(&path).unwrap();
     }
     fs::write(&path, targets).unwrap();

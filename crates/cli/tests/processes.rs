@@ -231,6 +231,22 @@ fn a_second_signal_ends_the_call_at_once_and_all_that_runs() {
     eventually("the action ends", || !alive(&pid));
 }
 
+/// As `timeout(1)` does: to the process, and then to its group.
+#[test]
+fn a_signal_that_is_sent_twice_at_once_counts_once() {
+    let workspace = workspace(
+        r#"{"t": {"type": "generic", "outs": ["o"], "cmds":
+            ["trap 'sleep 0.5; echo > @/cleaned; exit 3' TERM; echo > @/begun; while :; do sleep 0.01; done"]}}"#,
+    );
+    let words = ["build", "t", "--termination-grace", "60"];
+    let mut build = call(&workspace, PLAIN, &words).spawn().unwrap();
+    written(&workspace, "begun");
+    signal(&build, "TERM");
+    signal(&build, "TERM");
+    assert_eq!(build.wait().unwrap().code(), Some(143));
+    assert!(workspace.beside("beside/cleaned").exists());
+}
+
 #[test]
 fn processes_that_an_action_left_have_ended_before_its_result_counts() {
     let workspace = workspace(

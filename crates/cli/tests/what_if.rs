@@ -49,7 +49,7 @@ fn a_source_invalidates_the_actions_above_it_and_no_target() {
     assert!(text.contains("m:shout#0: shout)\n"), "{text}");
     assert!(!text.contains("unrelated"), "it was not requested: {text}");
     assert_eq!(counts(&asked(&workspace, &["sub/s"])), (0, 1));
-    // Other words for the same, from elsewhere.
+    // The same target and file, written in another way.
     assert_eq!(counts(&asked(&workspace, &["--of", "[\"m\", \"shout\"]", "./m/../m/u.txt"])), (0, 1));
 }
 

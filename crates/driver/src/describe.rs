@@ -6,7 +6,7 @@
 //! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
 //! while none of them changed, a later `describe` of the same opens no file of the workspace.
 
-mod own;
+mod fields;
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -266,7 +266,7 @@ impl Describer<'_> {
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
             self.builtin(name, &shown, &entry, out);
             if !self.as_reference && !self.json {
-                own::builtin_target(name, &typed, &file, &entry, &mut out.more);
+                fields::builtin_target(name, &typed, &file, &entry, &mut out.more);
             }
             return Ok(());
         }
@@ -284,7 +284,7 @@ impl Describer<'_> {
         let name = EntityName::Named(rule.clone()).to_json();
         out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
         if !self.as_reference {
-            own::target(&named_as_typed(&rule), &typed, &file, &entry, &mut out.more);
+            fields::target(&named_as_typed(&rule), &typed, &file, &entry, &mut out.more);
         }
         self.rule(&rule, out).await.map_err(at_type)
     }
@@ -335,12 +335,13 @@ impl Describer<'_> {
         let module = module.map_err(|failure| definition_file(kind, name, &place, failure));
         let found = module.as_ref().map(|module| EntryPart(name.name.clone()).project(module));
         // Built-in rules are in no module. A rule of the same name in a rules file of the root module has priority.
-        let own = manual(&name.name).filter(|_| !self.as_reference && !self.json && name.module.is_empty());
-        let entry = match (found, own) {
+        let builtin =
+            manual(&name.name).filter(|_| !self.as_reference && !self.json && name.module.is_empty());
+        let entry = match (found, builtin) {
             (Ok(Some(entry)), _) => entry,
             (_, Some(manual)) => {
                 // The reference has nothing to say of these.
-                own::builtin_rule(&name.name, &manual, None, &mut out.text);
+                fields::builtin_rule(&name.name, &manual, None, &mut out.text);
                 return Ok(());
             }
             (_, None) => {

@@ -7,10 +7,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taut_analysis::{NameContext, parse_name};
+use taut_analysis::{NO_TARGETS_FILE, NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, Node, reference_error};
-use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, Note, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{Targets, configured_text::configured_text, joined};
@@ -418,8 +418,8 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
     let content = (place.read(&repositories.roots))
         .map_err(|error| SetupError::new(error.to_string()))?
         .ok_or_else(|| {
-            let problem =
-                Diagnostic::error(format!("There is no file {}, which would define the targets", place.path));
+            let note = Note::at("looked for", Location::file(&*file.to_string_lossy()));
+            let problem = Diagnostic::error(NO_TARGETS_FILE).note(note);
             SetupError::from(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
         })?;
     let label: Arc<str> = file.to_string_lossy().into();

@@ -6,7 +6,7 @@
 //! many actions and trees have in common in their inputs are built once, by [`StageRule`]. The engine alone decides the
 //! order; [`Executor`] runs one action.
 //!
-//! What this crate does not know: targets, and what the artifacts are wanted for. It prints nothing.
+//! This crate does not depend on targets, nor on what the artifacts are wanted for. It prints nothing.
 
 mod action;
 mod artifact;
@@ -114,7 +114,7 @@ impl Execution {
     }
 }
 
-/// Handles an error of the store that was met when some objects were to be used. If one of them is lost, everything
+/// Handles an error of the store from using some objects. If one of them is lost, everything
 /// that is incomplete without it is removed, too, so that the next try makes it again.
 pub(crate) fn lost(
     store: &Store,

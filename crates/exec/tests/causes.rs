@@ -1,6 +1,6 @@
 //! Failures of execution other than those of actions: a typed cause, and the first action that has no result because
 //! of it.
-#![allow(clippy::disallowed_methods, reason = "tests symlinks from outside")]
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
     fs,

@@ -1,6 +1,6 @@
 //! The contract of every kind of root: the same cases for a directory, and for a tree of objects that are known by
 //! their digests.
-#![allow(clippy::disallowed_methods, reason = "tests symlinks from outside")]
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 #[path = "roots/memory.rs"]
 mod memory;

@@ -55,11 +55,11 @@ impl Escapes {
 /// Whether an escape code has come to its end: `ESC [` with parameters up to a letter or the like, `ESC ]` with text up to a
 /// bell or `ESC \`, `ESC` with one character otherwise. One that gets too long ends, too.
 fn is_complete(code: &str) -> bool {
-    const MAX: usize = 4096;
+    const MAX_CODE_BYTES: usize = 4096;
     let last = code.chars().last().unwrap_or_default();
     match code.as_bytes().get(1) {
         Some(b'[') => code.len() > 2 && ('\x40'..='\x7e').contains(&last),
-        Some(b']') => last == '\x07' || code.ends_with("\x1b\\") || code.len() > MAX,
+        Some(b']') => last == '\x07' || code.ends_with("\x1b\\") || code.len() > MAX_CODE_BYTES,
         Some(b'(' | b')') => code.len() > 2,
         _ => true,
     }

@@ -9,7 +9,9 @@ use std::{
 use clap::{
     Args as _, CommandFactory as _, FromArgMatches as _,
     builder::{OsStringValueParser, TypedValueParser as _},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
+use taut_syntax::with_and;
 
 use super::{
     AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, WhatIf, refused,
@@ -35,9 +37,8 @@ impl CommandLine {
     ///
     /// [`NoCommand`], with the text to print.
     pub fn parse_words(name: &str, words: &[OsString]) -> Result<CommandLine, NoCommand> {
-        if let Some(word) = words.get(1).filter(|word| name == "just" && OWN.iter().any(|own| word == own)) {
-            let word = word.display();
-            return Err(NoCommand::wrong(&format!("error: unexpected argument '{word}' found")));
+        if name == "just" && words.get(1).is_some_and(|word| OWN.iter().any(|own| word == own)) {
+            return Err(NoCommand::wrong("A subcommand is required"));
         }
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
@@ -48,7 +49,7 @@ impl CommandLine {
             let is_below = command.find_subcommand(&first).is_some();
             let wrong = |error: clap::Error| match name {
                 "just" => NoCommand::of_reference(error, is_below),
-                _ => NoCommand::from(error),
+                _ => NoCommand::with_owners(error, name),
             };
             let matches = command.try_get_matches_from(words).map_err(wrong)?;
             Ok((CommandLine::from_arg_matches(&matches)?, matches))
@@ -58,7 +59,7 @@ impl CommandLine {
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
         let unknown = line.subcommand.own().filter(|_| name == "just");
-        let unknown = unknown.map(|word| format!("error: unexpected argument '{word}' found"));
+        let unknown = unknown.map(|word| format!("The following argument was not expected: {word}"));
         match unknown.or_else(|| refused::refusal(&matches)) {
             Some(text) => Err(NoCommand::wrong(&text)),
             None => {
@@ -153,7 +154,6 @@ fn or_here(path: OsString) -> PathBuf {
 impl NoCommand {
     /// What is wrong in the words of the reference; `is_below`: the first word is a subcommand.
     fn of_reference(error: clap::Error, is_below: bool) -> NoCommand {
-        use clap::error::{ContextKind, ContextValue, ErrorKind};
         let context = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.clone()),
             Some(ContextValue::Strings(texts)) => texts.first().cloned(),
@@ -189,6 +189,36 @@ impl NoCommand {
             _ => return NoCommand::from(error),
         };
         NoCommand::wrong(&text)
+    }
+
+    /// What is wrong; of an option that only other subcommands have, with these.
+    fn with_owners(error: clap::Error, name: &'static str) -> NoCommand {
+        let option = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+            (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => option.clone(),
+            _ => return NoCommand::from(error),
+        };
+        let all = as_called(CommandLine::command(), name);
+        let has_option = |command: &&clap::Command| {
+            command.get_arguments().filter(|arg| !arg.is_hide_set()).any(|arg| {
+                let long = arg.get_long().map(|long| format!("--{long}"));
+                let short = arg.get_short().map(|short| format!("-{short}"));
+                [long, short].into_iter().flatten().any(|own| own == option)
+            })
+        };
+        let owners: Vec<String> =
+            all.get_subcommands().filter(has_option).map(|command| command.get_name().to_owned()).collect();
+        match (owners.is_empty(), NoCommand::from(error)) {
+            (false, NoCommand::Wrong(text)) => {
+                let usage = text
+                    .split_once("\n\nUsage")
+                    .map_or(String::new(), |(_, usage)| format!("\n\nUsage{usage}"));
+                NoCommand::Wrong(format!(
+                    "error: unexpected argument '{option}' found\n\n  tip: it is an option of {}{usage}",
+                    with_and(&owners)
+                ))
+            }
+            (_, other) => other,
+        }
     }
 
     fn wrong(text: &str) -> NoCommand {
@@ -354,7 +384,13 @@ mod tests {
             };
             assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_))), "{words:?}");
             let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
-            assert!(text.contains("unexpected argument"), "{text}");
+            let is_subcommand = OWN.contains(&words[1]);
+            let expected = if is_subcommand {
+                "A subcommand is required"
+            } else {
+                "The following argument was not expected: "
+            };
+            assert!(text.starts_with(expected), "{text}");
         }
     }
 

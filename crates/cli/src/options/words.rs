@@ -5,6 +5,7 @@
 //! brought into a form that clap reads in the same way, before clap sees them.
 
 use std::ffi::{OsStr, OsString};
+use std::num::IntErrorKind;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use clap::{Arg, ArgAction, Command};
@@ -110,6 +111,8 @@ fn is_set(value: &[u8]) -> Option<bool> {
     }
 }
 
+const TOO_LARGE: &str = "the number is too large";
+
 /// A number, as C writes them: blanks around it and a sign are allowed, `0x`, `0o`, `0b` and a plain `0` change the
 /// base, `_` and `'` separate digits, and nothing at all is zero.
 pub(super) fn number<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
@@ -125,10 +128,13 @@ pub(super) fn number<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
         _ => (10, plain),
     };
     if digits.starts_with('+') {
-        return Err("no number".to_owned());
+        return Err("a number is expected".to_owned());
     }
-    let number = u64::from_str_radix(digits, radix).map_err(|error| error.to_string())?;
-    N::try_from(number).map_err(|_| "number too large".to_owned())
+    let number = u64::from_str_radix(digits, radix).map_err(|error| match error.kind() {
+        IntErrorKind::PosOverflow => TOO_LARGE.to_owned(),
+        _ => "a number is expected".to_owned(),
+    })?;
+    N::try_from(number).map_err(|_| TOO_LARGE.to_owned())
 }
 
 #[cfg(test)]

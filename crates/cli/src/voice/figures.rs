@@ -22,18 +22,22 @@ pub(crate) fn seconds(time: Duration) -> String {
     }
 }
 
+/// A time that was set, not measured: most often whole seconds.
+pub(crate) fn set_time(time: Duration) -> String {
+    if time.as_secs() < 60 && time.subsec_nanos() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        seconds(time)
+    }
+}
+
 /// How long an action may run, and the option that says so; `limit` is that of the option.
 pub(crate) fn time_limit(limit: Duration, action: &ActionDescription) -> String {
     let scaled = match action.timeout_scale {
         1.0 => String::new(),
         scale => format!(", scaled by {scale}"),
     };
-    let scaled_limit = action.time_limit(limit);
-    let shown = if scaled_limit.as_secs() < 60 && scaled_limit.subsec_nanos() == 0 {
-        format!("{} s", scaled_limit.as_secs())
-    } else {
-        seconds(scaled_limit)
-    };
+    let shown = set_time(action.time_limit(limit));
     format!("time limit of {shown} (--action-timeout {}{scaled})", limit.as_secs())
 }
 

@@ -463,6 +463,10 @@ impl BuildMessages for Messages {
         }
     }
 
+    fn interrupting(&self, _: Duration) {
+        self.log.end_display();
+    }
+
     fn interrupted(&self) {}
 }
 

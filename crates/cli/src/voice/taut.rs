@@ -21,7 +21,8 @@ use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
     BuildContext, BuildMessages, Compared, Defined, Delivered, Found, RootsProgress, Snapshot, Voice,
-    command, count, figures::some_of,
+    command, count,
+    figures::{set_time, some_of},
 };
 use crate::{
     environment::with_hint,
@@ -40,6 +41,9 @@ const MAX_NAMED: usize = 5;
 
 /// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
 const MAX_ALIKE: usize = 10;
+
+/// The shortest time for running actions to clean up after an interruption that is worth a message.
+const MIN_REPORTED_GRACE: Duration = Duration::from_secs(5);
 
 /// How many digits of the id of an action are shown.
 const ID_DIGITS: usize = 12;
@@ -215,7 +219,8 @@ impl Voice for Taut {
     }
 
     fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
-        let to_see_all = format!("taut install-cas{}", of.build_root_option.unwrap_or_default());
+        let to_see_all =
+            format!("{} install-cas{}", of.again.tool(), of.build_root_option.unwrap_or_default());
         Arc::new(Messages {
             log: of.log.clone(),
             store: of.store.clone(),
@@ -537,10 +542,11 @@ impl Messages {
                 let place = origin.as_ref().and_then(|origin| self.place_of(origin)).unwrap_or_default();
                 let target = origin.map(|origin| format!("{}: ", self.log.names().origin(&origin)));
                 let (target, path) = (target.unwrap_or_default(), quoted(path));
-                format!(
-                    "{place}{target}the trees of a disjoint overlay conflict at {path} (overlay {})",
-                    short(overlay)
-                )
+                let mut text = format!("{place}{target}the trees of a disjoint overlay conflict at {path}");
+                if self.log.wants(Level::Debug) {
+                    text += &format!("\noverlay {overlay}");
+                }
+                text
             }
             cause => with_hint(cause.to_string(), &self.build_root),
         };
@@ -664,16 +670,29 @@ impl BuildMessages for Messages {
             let failed = if built.failed { ", of a failed action" } else { "" };
             self.log.say(Level::Debug, format!("  {} {}{failed}", built.path, built.object));
         }
-        self.say_built(delivered);
         let failed: Vec<&str> =
             delivered.built.iter().filter(|built| built.failed).map(|built| &*built.path).collect();
         if !failed.is_empty() {
             let named = some_of(&failed, MAX_NAMED);
             self.log.say(Level::Warn, format!("the result has artifacts of failed actions: {named}"));
         }
+        self.say_built(delivered);
     }
 
     fn ended(&self, _: &[&str], _: bool) {}
+
+    fn interrupting(&self, grace: Duration) {
+        self.log.end_display();
+        if grace >= MIN_REPORTED_GRACE {
+            self.log.say(
+                Level::Info,
+                format!(
+                    "Interrupted; actions have {} to end (interrupt again to kill them)",
+                    set_time(grace)
+                ),
+            );
+        }
+    }
 
     fn interrupted(&self) {
         self.say_interrupted();

@@ -32,6 +32,8 @@ struct Recording {
     env: Vec<(&'static str, &'static str)>,
     /// Gets SIGINT when this file is there, and the display was drawn.
     interrupted_after: Option<PathBuf>,
+    /// Gets another SIGINT then.
+    interrupted_twice: bool,
     /// Narrower from when the display was drawn.
     narrowed_to: Option<u16>,
 }
@@ -82,7 +84,14 @@ impl Shown {
 impl Recording {
     fn new(columns: u16) -> Recording {
         let env = vec![("TERM", "xterm-256color")];
-        Recording { columns, rows: 24, env, interrupted_after: None, narrowed_to: None }
+        Recording {
+            columns,
+            rows: 24,
+            env,
+            interrupted_after: None,
+            interrupted_twice: false,
+            narrowed_to: None,
+        }
     }
 
     fn run(&self, workspace: &Workspace, words: &[&str]) -> Shown {
@@ -131,6 +140,10 @@ impl Recording {
             }
             thread::sleep(settle);
             kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+            if self.interrupted_twice {
+                thread::sleep(settle);
+                kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+            }
         }
         let code = child.wait().unwrap().code();
         reader.join().unwrap();
@@ -314,6 +327,23 @@ fn an_interrupted_build_leaves_one_line() {
         assert_eq!(shown.code, Some(130), "{}", shown.raw);
         check(&format!("interrupted-{columns}"), &shown.screen().text(), &workspace);
     }
+}
+
+#[test]
+fn a_build_that_is_interrupted_twice_leaves_no_display() {
+    let workspace = Workspace::new();
+    let started = workspace.beside("started");
+    let targets = format!(
+        r#"{{"t": {{"type": "generic", "outs": ["o"], "cmds": ["trap '' TERM; touch {}; sleep 60; sleep 60"]}}}}"#,
+        started.display()
+    );
+    workspace.file("TARGETS", targets);
+    let recording =
+        Recording { interrupted_after: Some(started), interrupted_twice: true, ..Recording::new(80) };
+    let shown = recording.run(&workspace, &["build", "t", "--termination-grace", "60"]);
+    assert_eq!(shown.code, Some(130), "{}", shown.raw);
+    assert!(shown.tallest_frame().contains("1 running"), "{}", shown.raw);
+    check("interrupted-twice", &shown.screen().text(), &workspace);
 }
 
 #[test]

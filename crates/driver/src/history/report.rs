@@ -182,8 +182,10 @@ fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
     };
     let mut compare = |what: &str, was: String, is: String| {
         if was != is {
-            lines.push(format!("its {what} was {was}").into());
-            lines.push(format!("{} is {is}", " ".repeat(what.len() + 4)).into());
+            let (past, present) = if what.ends_with('s') { ("were", "are") } else { ("was", "is") };
+            lines.push(format!("its {what} {past} {was}").into());
+            let indent = " ".repeat(what.len() + 4 + past.len() - present.len());
+            lines.push(format!("{indent} {present} {is}").into());
         }
     };
     compare("command", texts(&was.command), texts(&is.command));

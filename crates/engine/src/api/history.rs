@@ -69,7 +69,7 @@ impl Engine {
         let rule = core.rule(node);
         let is_stored = lock(&node.hist).unloaded().is_some();
         if is_stored {
-            core.know_versions(id)?;
+            core.load_versions(id)?;
         }
         let (known, seq) = {
             let hist = lock(&node.hist);

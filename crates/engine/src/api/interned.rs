@@ -85,7 +85,7 @@ impl Core {
             let run = Run::new(self.rule(entry).version(), 0, Arc::from([]), seq, rest);
             hist.record(run, entry.policy, self.is_only_build(), |_| true);
         }
-        let is_written = hist.is_mentioned(is_new, !is_kept);
+        let is_written = hist.note_mention(is_new, !is_kept);
         drop(hist);
         if is_written {
             self.touch(node);

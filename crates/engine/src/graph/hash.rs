@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// 32 bytes that identify a task's result: equal hash means equal result, as far as dependents care.
+/// 32 bytes that identify a task's result: results with the same hash are the same for dependents.
 ///
 /// Shorter digests are padded with zeros ([`Hash::from_slice`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -201,7 +201,7 @@ impl Hist {
 
     /// Loads the versions that are in a file, and the hashes of their facets, unless they are loaded. `None`: the file is
     /// gone or corrupt. Then no recorded read of the task may agree with any later version.
-    pub(crate) fn know_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<FacetHashes>>)>) {
+    pub(crate) fn load_versions(&mut self, known: Option<(Vec<Hash>, Vec<Option<FacetHashes>>)>) {
         let Some(rare) = &mut self.rare else { return };
         let Some(place) = rare.place.as_mut().filter(|_| !rare.has_versions) else { return };
         // With hashes that no task ever has, so that the numbers are taken and equal no version.
@@ -213,7 +213,7 @@ impl Hist {
     }
 
     /// Loads the runs that are in a file, unless another thread has done so.
-    pub(crate) fn remember(&mut self, runs: Vec<Run>) {
+    pub(crate) fn load_runs(&mut self, runs: Vec<Run>) {
         let Some(rare) = &mut self.rare else { return };
         if rare.place.is_some() && !rare.has_runs {
             rare.has_runs = true;
@@ -223,8 +223,8 @@ impl Hist {
 
     /// Notes that a content was mentioned, by a what-if build or another one. Returns whether it has to be written to the
     /// file.
-    pub(crate) fn is_mentioned(&mut self, is_new: bool, by_question: bool) -> bool {
-        if by_question {
+    pub(crate) fn note_mention(&mut self, is_new: bool, by_what_if: bool) -> bool {
+        if by_what_if {
             if is_new {
                 self.rare().unsaved = true;
             }
@@ -268,10 +268,10 @@ impl Hist {
         }
     }
 
-    /// The file that the task was in is gone or corrupt.
-    pub(crate) fn lose(&mut self) {
-        self.know_versions(None);
-        self.remember(Vec::new());
+    /// Replaces what is not loaded yet by nothing: the file that the task was in is gone or corrupt.
+    pub(crate) fn drop_unloaded(&mut self) {
+        self.load_versions(None);
+        self.load_runs(Vec::new());
     }
 
     /// Notes that the leaf still has the result of a kept run, as of `stamp`.

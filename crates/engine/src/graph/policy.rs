@@ -121,7 +121,7 @@ impl Policy {
     /// (something below always executes, failed for now, or was declared; a rule in between has another version), the
     /// task executes: early cutoff by what it read does not apply to it. Where it then comes to the same hash, early
     /// cutoff applies to its dependents as usual. It is not clean from build to build either: each build that requests it
-    /// compares the leaves. In a question (what-if) it is as in its latest run, or executes.
+    /// compares the leaves. In a what-if build it is as in its latest run, or executes.
     ///
     /// Such a task, and no other, may collect from the closure of what it read ([`crate::Cx::collect`]).
     pub const fn only_by_leaves(self) -> Policy {

@@ -5,12 +5,12 @@
 
 use std::sync::OnceLock;
 
-/// log2 of the elements of a chunk.
-const CHUNK: u32 = 6;
+/// The number of elements of a chunk, as a power of two.
+const LOG2_CHUNK_SIZE: u32 = 6;
 /// Level `i` holds `2^i` chunks; together they cover all `u32` indices.
 const LEVELS: usize = 27;
 
-type Chunk<T> = OnceLock<Box<[T; 1 << CHUNK]>>;
+type Chunk<T> = OnceLock<Box<[T; 1 << LOG2_CHUNK_SIZE]>>;
 
 pub(crate) struct Table<T> {
     levels: [OnceLock<Box<[Chunk<T>]>>; LEVELS],
@@ -22,9 +22,9 @@ impl<T: Default> Table<T> {
     }
 
     fn place(index: u32) -> (usize, usize, usize) {
-        let chunk = (index >> CHUNK) + 1;
+        let chunk = (index >> LOG2_CHUNK_SIZE) + 1;
         let level = 31 - chunk.leading_zeros();
-        (level as usize, (chunk - (1 << level)) as usize, (index & ((1 << CHUNK) - 1)) as usize)
+        (level as usize, (chunk - (1 << level)) as usize, (index & ((1 << LOG2_CHUNK_SIZE) - 1)) as usize)
     }
 
     /// The element, made by `Default` on first access.
@@ -38,10 +38,10 @@ impl<T: Default> Table<T> {
     }
 
     #[cold]
-    fn make(&self, level: usize, chunk: usize) -> &[T; 1 << CHUNK] {
+    fn make(&self, level: usize, chunk: usize) -> &[T; 1 << LOG2_CHUNK_SIZE] {
         let chunks =
             self.levels[level].get_or_init(|| (0..1usize << level).map(|_| OnceLock::new()).collect());
-        let elements = || (0..1 << CHUNK).map(|_| T::default()).collect::<Box<[T]>>();
+        let elements = || (0..1 << LOG2_CHUNK_SIZE).map(|_| T::default()).collect::<Box<[T]>>();
         chunks[chunk].get_or_init(|| elements().try_into().ok().expect("as many elements as a chunk has"))
     }
 
@@ -49,7 +49,7 @@ impl<T: Default> Table<T> {
     pub(crate) fn seen(&self) -> impl Iterator<Item = (u32, &T)> {
         self.levels.iter().enumerate().flat_map(|(level, chunks)| {
             chunks.get().into_iter().flatten().enumerate().flat_map(move |(chunk, elements)| {
-                let first = ((1u32 << level) - 1 + chunk as u32) << CHUNK;
+                let first = ((1u32 << level) - 1 + chunk as u32) << LOG2_CHUNK_SIZE;
                 (elements.get().into_iter().flat_map(|elements| elements.iter()).enumerate())
                     .map(move |(offset, element)| (first + offset as u32, element))
             })

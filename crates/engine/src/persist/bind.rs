@@ -34,8 +34,8 @@ impl Core {
             })
         });
         match known {
-            Some(runs) => lock(&self.node(node).hist).remember(runs),
-            None => lock(&self.node(node).hist).lose(),
+            Some(runs) => lock(&self.node(node).hist).load_runs(runs),
+            None => lock(&self.node(node).hist).drop_unloaded(),
         }
         self.mark_reads_clean(node);
     }
@@ -52,7 +52,7 @@ impl Core {
         let good = stamp.and_then(|stamp| Some((stamp, stored.first()?.seq)));
         {
             let mut hist = lock(&self.node(node).hist);
-            hist.know_versions(Some(versions));
+            hist.load_versions(Some(versions));
             if let Some(epoch) = stale {
                 hist.note_stale_in(epoch);
             }
@@ -113,8 +113,8 @@ impl Core {
         let unloaded = lock(hist).unloaded();
         // The versions of the file keep their numbers; if they cannot be loaded any more, those numbers are given to
         // no other version.
-        if unloaded.is_some() && self.know_versions(dep).is_none() {
-            lock(hist).know_versions(None);
+        if unloaded.is_some() && self.load_versions(dep).is_none() {
+            lock(hist).load_versions(None);
         }
         Some(lock(hist).seq_of(hash))
     }

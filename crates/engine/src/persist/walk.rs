@@ -688,7 +688,7 @@ impl Inner {
                 return None;
             }
         });
-        core.know_versions(node)?;
+        core.load_versions(node)?;
         self.mark_clean_as_stored(node, seq);
         Some(seq)
     }
@@ -723,7 +723,7 @@ impl Inner {
 
 impl Core {
     /// Loads the versions of a task with their hashes, not its runs. `None`: they are loaded, or the file is gone.
-    pub(crate) fn know_versions(&self, node: NodeId) -> Option<()> {
+    pub(crate) fn load_versions(&self, node: NodeId) -> Option<()> {
         let hist = &self.node(node).hist;
         let place = lock(hist).unloaded()?;
         let persist = self.persist()?;
@@ -732,7 +732,7 @@ impl Core {
         if known.is_none() {
             persist.mark_corrupt(place.generation);
         }
-        lock(hist).know_versions(Some(known?));
+        lock(hist).load_versions(Some(known?));
         Some(())
     }
 
@@ -742,7 +742,7 @@ impl Core {
         let hist = &self.node(node).hist;
         let known = lock(hist).hash_of(seq);
         known.or_else(|| {
-            self.know_versions(node)?;
+            self.load_versions(node)?;
             lock(hist).hash_of(seq)
         })
     }

@@ -79,7 +79,7 @@ impl Inner {
                         ByLeaves::Wait(leaf) => leaf,
                         ByLeaves::Good { seq, leaves, has_failed } => {
                             lock(&self.by_leaves).insert(task.id, leaves);
-                            if !has_failed && self.engine.know_versions(task.id).is_some() {
+                            if !has_failed && self.engine.load_versions(task.id).is_some() {
                                 return self.settle(task, Outcome { seq: Seq::new(seq), fail: None });
                             }
                             // To replay a failure, the run has to be loaded.

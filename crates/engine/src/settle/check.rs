@@ -191,7 +191,7 @@ impl Inner {
             return false;
         }
         // It may be clean by its number alone, without its versions being loaded.
-        let _ = self.engine.know_versions(edge.dep);
+        let _ = self.engine.load_versions(edge.dep);
         lock(&self.engine.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
     }
 

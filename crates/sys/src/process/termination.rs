@@ -1,12 +1,19 @@
 //! Handling of Ctrl-C and SIGTERM before the program ends.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use super::raw;
 
+/// How long after the first signal the same one is taken for a repetition of it: `timeout(1)` sends its signal to the
+/// process and then to the process group, so that the process gets it twice.
+const REPETITION_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Calls `handle` with the signal's number, on a thread of its own, when the first of SIGINT, SIGTERM, SIGHUP arrives;
 /// when a second one arrives meanwhile, the program exits at once with code 128 + n (the process helper then kills what
-/// still runs). A hang-up that is ignored stays ignored.
+/// still runs). The same signal right after the first one does not count. A hang-up that is ignored stays ignored.
 ///
 /// A handler typically ends all processes ([`super::Processes::end_all`]), waits for the build to notice, and exits
 /// with 128 + n. To be called early: threads that were started before do not block the signals, and could receive them.
@@ -23,8 +30,12 @@ pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<(
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     thread("signals").spawn(move || {
         let Ok(first) = raw::wait_for_signal(&signals) else { return };
+        let since = Instant::now();
         let _ = thread("termination").spawn(move || handle(first));
-        if let Ok(second) = raw::wait_for_signal(&signals) {
+        while let Ok(second) = raw::wait_for_signal(&signals) {
+            if second == first && since.elapsed() < REPETITION_INTERVAL {
+                continue;
+            }
             // The helper notices the closed socket and kills what still runs.
             std::process::exit(128 + second);
         }

@@ -21,12 +21,12 @@ fn prefix(level: Level, color: bool) -> &'static str {
 }
 
 /// A message of one sentence ends without a full stop; some are shared with the other voice, which has one.
-fn without_full_stop(text: &str) -> &str {
+pub(crate) fn without_full_stop(text: &str) -> &str {
     match text.strip_suffix('.') {
         Some(sentence)
             if !sentence.contains(['\n', '\u{1b}'])
                 && !sentence.contains(". ")
-                && sentence.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '"') =>
+                && sentence.ends_with(|c: char| c.is_alphanumeric() || ")\"'}]".contains(c)) =>
         {
             sentence
         }

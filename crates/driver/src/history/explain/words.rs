@@ -62,12 +62,12 @@ pub(super) fn many(count: usize, what: &str) -> String {
 
 /// A text in which object ids are cut to [`ID_PREFIX_DIGITS`] digits.
 pub(super) fn short_ids(text: &str) -> String {
-    const ID: usize = 40;
+    const MIN_ID_DIGITS: usize = 40;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(begin) = rest.find(|c: char| c.is_ascii_hexdigit()) {
         let digits = rest[begin..].bytes().take_while(u8::is_ascii_hexdigit).count();
-        let shown = if digits >= ID { ID_PREFIX_DIGITS } else { digits };
+        let shown = if digits >= MIN_ID_DIGITS { ID_PREFIX_DIGITS } else { digits };
         out.push_str(&rest[..begin + shown]);
         rest = &rest[begin + digits..];
     }

@@ -1,5 +1,5 @@
-//! What taut has to say under its own name beside a description: where a target is defined, what it has in its fields, and
-//! what the fields of a built-in rule mean.
+//! The part of a description that only taut shows, not the reference: where a target is defined, what it has in its fields,
+//! and what the fields of a built-in rule mean.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use taut_syntax::{Kind, Node, quoted};
 use super::{doc, items};
 
 /// The longest value that is shown, in bytes.
-const LONGEST: usize = 400;
+const MAX_VALUE_BYTES: usize = 400;
 
 /// Where a target is defined: the file, between zero bytes, by the number of its root and the path below it.
 fn place(file: &Place, entry: &ModuleEntry) -> String {
@@ -70,10 +70,10 @@ pub(super) fn builtin_rule(rule: &str, manual: &Manual, target: Option<Node<'_>>
 
 /// What a target has in a field: as it is written, an item a line if it is a list that does not fit into one.
 fn value(json: Node<'_>, text: &mut String) {
-    const WIDTH: usize = 96;
-    let one_line = |json: Node<'_>| taut_expr::abbreviate(&taut_expr::json_to_value(json), LONGEST);
+    const MAX_LINE_BYTES: usize = 96;
+    let one_line = |json: Node<'_>| taut_expr::abbreviate(&taut_expr::json_to_value(json), MAX_VALUE_BYTES);
     let whole = one_line(json);
-    if whole.len() <= WIDTH || json.kind() != Kind::List {
+    if whole.len() <= MAX_LINE_BYTES || json.kind() != Kind::List {
         let _ = writeln!(text, "   = {whole}");
         return;
     }
