@@ -19,6 +19,7 @@ mod proto;
 mod realworld;
 mod rulesets;
 mod soak;
+mod stdrules;
 mod tidy;
 mod words;
 
@@ -39,6 +40,8 @@ cargo xtask COMMAND
   realworld            a C library from the registry built with taut; its tests run
   rulesets [--rules DIR] [--if-available]
                        small projects with justbuild's own rule sets, unchanged
+  stdrules [lua] [redis]
+                       Lua and Redis, described with the rules in the box, beside what make builds
   soak                 the long versions of the tests: hundreds of kills, many random cases
   bench build [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]
                        cost of builds beside just and ninja, where they are installed
@@ -73,6 +76,7 @@ fn main() -> Result<()> {
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),
+        "stdrules" => stdrules::run(rest),
         "expressions" => diff::print_expressions(rest),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {

@@ -175,7 +175,14 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
                     let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
                     let known: Vec<&str> = known.collect();
                     let repository = context.repository.as_str();
-                    error.help = Some(if known.is_empty() {
+                    error.help = Some(if context.repositories.repositories.contains_key(local) {
+                        let local = quoted(&local);
+                        format!(
+                            "there is a repository {local}, which {} is not bound to; in the repository \
+                             configuration: \"bindings\": {{{local}: {local}}}",
+                            quoted(&repository)
+                        )
+                    } else if known.is_empty() {
                         format!(
                             "repository {} has no bindings; they are set in the repository configuration",
                             quoted(&repository)

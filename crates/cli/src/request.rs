@@ -120,6 +120,8 @@ pub(crate) fn request_in(
             target_file_name: analysis.target_file_name.clone(),
             rule_file_name: analysis.rule_file_name.clone(),
             expression_file_name: analysis.expression_file_name.clone(),
+            // The library of rules is taut's alone.
+            has_rules: analysis.has_typed_names,
         },
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),

@@ -68,6 +68,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let overrides = Overrides {
         main: o.common.main.clone(),
         workspace_root: o.common.workspace_root.clone(),
+        // A graph may have files of the library of rules, which the store may lack.
+        has_rules: name == Name::Taut,
         ..Overrides::default()
     };
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());

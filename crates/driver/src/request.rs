@@ -142,6 +142,9 @@ impl Request {
         let main = repositories.main.clone();
         // Before the target is looked for, since this reads the roots.
         let mut repositories = roots.resolve(repositories, &main)?;
+        if words.overrides.has_rules {
+            repositories.bind_rules();
+        }
         let configuration = configuration(words, cwd)?;
         let module = current_module(&repositories, cwd);
         let target = match &unbracketed(&words.target)[..] {

@@ -74,6 +74,8 @@ pub struct Overrides {
     pub rule_file_name: Option<String>,
     /// `--expression-file-name`.
     pub expression_file_name: Option<String>,
+    /// Whether the library of rules in the binary is a repository (`std`), unless another one has the name.
+    pub has_rules: bool,
 }
 
 /// The nearest directory at or above `from` that is marked as a workspace root by an entry named `ROOT`,
@@ -210,6 +212,9 @@ impl RepoConfig {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
             repositories
                 .insert(name.clone(), repository(name, *description, &overrides, *name == main, &places)?);
+        }
+        if overrides.has_rules {
+            repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
         let config = RepoConfig::numbered(main, repositories);
         config.check_bindings(&described)?;

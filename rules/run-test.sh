@@ -1,0 +1,24 @@
+# Runs a test in the directory `work`, keeps what it prints in files, and says whether it passed.
+#
+# sh run-test.sh COMMAND...
+
+top=$(pwd -P)
+mkdir -p work scratch
+# Files of a test belong here, and are dropped with the directory of the action.
+export HOME="$top/scratch" TMPDIR="$top/scratch" TEST_TMPDIR="$top/scratch"
+
+(cd work && exec "$@") < /dev/null > stdout 2> stderr
+code=$?
+if [ $code -eq 0 ]; then
+  echo PASS > result
+  exit 0
+fi
+echo FAIL > result
+cat stdout
+cat stderr >&2
+if [ $code -gt 128 ]; then
+  echo "The test was ended by signal $((code - 128))." >&2
+else
+  echo "The test ended with exit code $code." >&2
+fi
+exit 1
