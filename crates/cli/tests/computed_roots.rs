@@ -257,7 +257,7 @@ fn answers(tool: &Tool) -> String {
 
 /// Messages without colours, and without what differs from call to call: the ids of logs.
 fn normal(stderr: &str) -> String {
-    let mut out = String::new();
+    let mut lines: Vec<String> = Vec::new();
     for line in stderr.lines() {
         // Not about roots.
         if ["Export targets found", "Export target [", "non-known source trees"]
@@ -282,10 +282,13 @@ fn normal(stderr: &str) -> String {
                 plain = format!("{before} is {}", &after[..40]);
             }
         }
-        out.push_str(&plain);
-        out.push('\n');
+        lines.push(plain);
     }
-    out
+    // Roots are computed at the same time: the order in which they are known differs from call to call.
+    for roots in lines.chunk_by_mut(|a, b| a.starts_with("PERF: Root") && b.starts_with("PERF: Root")) {
+        roots.sort();
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// `computed_roots/answers.txt` has the answers of the reference, version 1.6.5. With `TAUT_REFERENCE` it is compared with

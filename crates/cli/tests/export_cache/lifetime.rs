@@ -71,6 +71,8 @@ fn the_second_build_is_a_hit_and_the_third_a_null_build() {
     assert!(is_hit(&second) && !second.stderr.contains("Backing up"), "{}", second.stderr);
     assert_eq!(artifacts(&second), artifacts(&first));
     assert!(second.stderr.contains("Processed 1 actions, 1 cache hits."), "{}", second.stderr);
+    // Actions run in other surroundings under this name, so the first of these calls looks them up.
+    project.run(&taut(), &["build", "all"]).exits(0);
     let third = project.run(&taut(), &["build", "all"]).exits(0);
     assert!(third.stderr.contains("is up to date (1 action, "), "{}", third.stderr);
     // Neither needs the repository any more.
