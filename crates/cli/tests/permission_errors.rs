@@ -95,7 +95,7 @@ fn a_build_root_of_another_user_is_reported_with_its_owner_and_a_hint() {
 fn an_error_during_the_search_for_the_workspace_is_reported() {
     let workspace = workspace();
     let mut command = taut().command(&workspace.root());
-    let output = command.args(["build", "o"]).env("TAUT_TEST_FAULT", "1:5").output().unwrap();
+    let output = command.args(["build", "o"]).env("TAUT_TEST_FAULT", "stat@/ROOT:5").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let root = workspace.root().display().to_string();
     assert!(stderr.contains("No ROOT, WORKSPACE or .git here or above."), "{stderr}");
