@@ -148,11 +148,14 @@ impl Build {
             jobs.extend(job);
         }
         let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
+        // With the versions of the answers: a later epoch may settle a clean task otherwise, and this build is asked
+        // about its own.
         lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));
         // No thread is woken for answers that are known.
         if known.iter().all(Option::is_some) {
             return known.into_iter().flatten().collect();
         }
+        // Before the jobs are there: cycles are only searched while a request from outside is open.
         lock(&inner.queue.roots).push(wait.clone());
         inner.queue.push_all(inner, jobs.into_iter(), 1);
         wait.arrive();
@@ -320,6 +323,7 @@ impl fmt::Debug for Build {
 impl Drop for Build {
     /// Computations hold a reference to their build, so they have to be dropped for it to be dropped.
     fn drop(&mut self) {
+        // First, so that no thread polls a computation that is aborted below.
         self.inner.queue.shut();
         for (_, slot) in self.inner.slots.seen() {
             let mut state = std::mem::take(&mut *lock(&slot.state));

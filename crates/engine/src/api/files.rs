@@ -219,6 +219,7 @@ impl Rule for Files {
     fn agrees(&self, name: &String, witness: &[u8], hash: Hash) -> Agreement {
         let path = self.directory.join(name);
         let then = StatWitness::decode(witness);
+        // The error is met again when the file is read, and becomes the failure of the task.
         let Ok(now) = StatWitness::of(&path) else { return Agreement::No };
         if then.is_some_and(|then| then.still_holds(&now)) {
             return Agreement::Yes;

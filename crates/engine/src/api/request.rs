@@ -172,6 +172,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]> + Default + Unpin> Future for Requ
 impl<Q: AsRef<[Question]>> Drop for Request<Q> {
     fn drop(&mut self) {
         if let Some(wait) = &self.wait {
+            // Withdrawn as well: the slots would hold the wait, and with it this frame, until they are settled.
             wait.give_up();
             self.questions
                 .as_ref()

@@ -18,6 +18,7 @@ pub(super) enum Kept {
     New(StoredRun),
 }
 
+// Part of the format (docs/engine.md): another meaning needs another `MAGIC`.
 const RULE: u8 = 1;
 const NODE: u8 = 2;
 const HASH: u8 = 3;
@@ -240,6 +241,7 @@ impl Stored {
                     self.change(node).facet_hashes.push((seq, facet_hashes));
                 }
                 RUNS => self.apply_runs(&mut reader)?,
+                // The checksum is right, so this is no write that was cut short: the file counts as corrupt.
                 _ => return None,
             }
         }

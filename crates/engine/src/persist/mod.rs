@@ -208,6 +208,7 @@ impl State {
         if !added.is_empty() {
             let stored = Arc::make_mut(self.stored.as_mut().expect("just read"));
             match stored.read(&added) {
+                // Only whole batches: another process may be appending one at this moment.
                 Some(sound) if !stored.is_damaged() => self.read_to += sound as u64,
                 _ => self.mark_corrupt(),
             }
@@ -291,6 +292,7 @@ impl Persist {
             return None;
         }
         let found = stored.find(rule, &key()).map(|number| (number, stored.versions(number)));
+        // In a corrupt file a key may seem to be absent, so the answer counts only after this.
         if stored.is_damaged() {
             state.mark_corrupt();
             return None;

@@ -150,6 +150,8 @@ impl TraceWrite for Locked<'_> {
                 new.write_all(bytes)
             });
         }
+        // First cut off: behind a batch that was cut short, the new one would never be read. No sync: a batch that a
+        // crash of the system loses is executed again.
         file.set_len(end)?;
         file.seek(SeekFrom::End(0))?;
         file.write_all(bytes)

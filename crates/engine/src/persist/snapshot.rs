@@ -119,6 +119,7 @@ impl Counts {
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Counts> {
         let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        // With this bound no length that is computed from the counts overflows.
         let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
         let (tasks, versions, words) = (next()?, next()?, next()?);
         let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
@@ -346,6 +347,7 @@ impl Snapshot {
         if u64::from(task) >= self.counts.tasks {
             return None;
         }
+        // The entry of the next task, too: there the key ends.
         let at = self.key_at.array::<8>(u64::from(task) * 4)?;
         let [first, end] = *at.as_chunks::<4>().0.first_chunk()?;
         let (first, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));

@@ -101,6 +101,7 @@ impl Stored {
     }
 
     pub(super) fn find_of(&self, rule: u16, key: &[u8]) -> Option<u32> {
+        // A key is in one of the two: the journal adds a task only if it was not found here.
         let new = self.index.get(rule as usize).and_then(|keys| keys.get(key)).copied();
         new.or_else(|| self.snapshot.as_ref()?.find(rule, key))
     }
@@ -152,6 +153,7 @@ impl Stored {
         };
         let new = self.changes.get(&task).into_iter().flat_map(|change| change.facet_hashes.iter().cloned());
         for (seq, facet_hashes) in old.into_iter().chain(new) {
+            // The number comes from the file: checked before memory is allocated by it.
             if seq >= self.versions(task) {
                 return None;
             }
@@ -202,6 +204,7 @@ impl Stored {
     /// The runs of a task, latest use first.
     pub(crate) fn runs(&self, task: u32) -> Option<Vec<StoredRun>> {
         if let Some(runs) = self.changed_runs(task) {
+            // The journal has all runs of the task, so those of the snapshot do not count any more.
             return Some(runs.to_vec());
         }
         let Some((old, mut views)) = self.views(task) else { return Some(Vec::new()) };

@@ -224,6 +224,8 @@ impl Walk {
                     // All tasks of its rule were declared changed.
                     *word &= !(1 << (task % 64));
                 } else {
+                    // It stays good: a leaf of which a change was declared has a node, and is marked as not plain
+                    // below.
                     self.verdicts.0[task] = before.0[task];
                 }
             }
@@ -655,6 +657,7 @@ impl Inner {
         let persist = core.persist()?;
         let policy = core.node(node).policy;
         let is_plain = policy.runs > 0 && policy.rebuild == Rebuild::Hashes;
+        // Once dependents are recorded, a task becomes clean only with its reads loaded (`mark_clean_as_stored`).
         if !is_plain || self.is_what_if() || core.notes_dependents.load(Ordering::SeqCst) {
             return None;
         }
@@ -703,6 +706,7 @@ impl Inner {
         let stored = persist.stored_of(place.generation)?;
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
+            // Begins no epoch of the walk: this only looks up what was found.
             let walker = Walker::again(self, &stored, place.generation, walk)?;
             let seq = walker.walk.verdicts.get(place.number).filter(|now| *now < OTHER_VERSION)?;
             (seq, stored.hash(place.number, seq))

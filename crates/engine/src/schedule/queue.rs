@@ -220,6 +220,7 @@ impl Queue {
     }
 
     fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut Ready) {
+        // One thread for each push: more work leads to more pushes, and a short build does not start all threads.
         if ready.threads.len() >= self.extra {
             self.full.store(true, Ordering::Relaxed);
             return;
@@ -263,6 +264,7 @@ impl Queue {
                 ready = lock(&self.ready);
                 continue;
             }
+            // All others are parked, so no job is in progress that could push another one.
             let last = ready.parked + 1 == ready.active;
             // A request that has its answer is not waiting, even if its thread has not woken up yet.
             let has_open_request = || lock(&self.roots).iter().any(|wait| !wait.is_over());
@@ -292,6 +294,7 @@ impl Queue {
 
     /// Wakes all threads, so that they call `enough` again.
     pub(crate) fn wake_all(&self) {
+        // A thread between its check and its wait holds the lock: after this it is parked, and is notified.
         drop(lock(&self.ready));
         self.more.notify_all();
     }
@@ -312,6 +315,7 @@ impl Queue {
                 let _ = thread.join();
             }
         }
+        // Without the lock, since dropping computations runs code of rules.
         drop(jobs);
     }
 }

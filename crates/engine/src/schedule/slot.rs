@@ -233,6 +233,7 @@ impl State {
     /// Ends everything of the task that is not done with `fail`; returns the computations to abort and the waiters to
     /// notify.
     pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Waiter>) {
+        // What is idle was not requested, so nothing waits for it.
         if self.hash.done().is_none() && !self.hash.is_idle() {
             self.hash = Progress::Done(Outcome::failed(fail.clone()));
         }
@@ -240,6 +241,7 @@ impl State {
             self.value = Progress::Done(Err(Box::new(fail.clone())));
         }
         let Some(open) = self.opened() else { return (Vec::new(), Vec::new()) };
+        // If it is in the queue already, the thread that takes it finds no work and does nothing.
         open.work = None;
         let frames = [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten().collect();
         (frames, self.take_answered())

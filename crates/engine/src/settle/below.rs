@@ -202,6 +202,7 @@ impl<V: Visit> Below<'_, V> {
             return Some(());
         }
         if let Some(place) = place
+            // It may have been visited by its number before it was loaded.
             && !self.seen_numbers.insert(place.number)
         {
             return Some(());

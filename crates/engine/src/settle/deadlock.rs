@@ -66,11 +66,13 @@ impl Inner {
         for (node, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
+            // A request for `Own` is that of a task's hash function for its own value, which is no cycle.
             for (_, waiter) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
                 let waiting = match waiter {
                     Waiter::Node(waiting) => *waiting,
                     Waiter::Wait(wait) => match &wait.frame {
                         Some(frame) => frame.node(),
+                        // A request from outside: no task waits for it.
                         None => continue,
                     },
                 };
@@ -90,6 +92,7 @@ impl Inner {
             if let Some(cycle) = self.way_back(waits, &left, least) {
                 return Some(cycle);
             }
+            // It lies only on a path between cycles.
             left.remove(&least);
         }
         None

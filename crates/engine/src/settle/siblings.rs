@@ -44,6 +44,7 @@ impl Core {
         let Some(share_key) = self.share_key(node).filter(|_| !self.is_taken_over(node, edges)) else {
             return;
         };
+        // A thread that does not see it yet only misses a sibling, and executes.
         self.siblings.any.store(true, Ordering::Release);
         let mut siblings = lock(&self.siblings.known);
         let known = siblings.entry((self.node(node).rule, share_key)).or_default();
@@ -140,6 +141,7 @@ impl Inner {
 
     /// The sibling is settled: takes its result over if `Rule::serves` still agrees, else executes the task.
     pub(crate) fn take_over(self: &Arc<Inner>, task: Task<'_>, TakeOver { of, cause }: TakeOver) {
+        // `find_sibling` asked about the latest kept value, which may have been outdated: the rule is asked again.
         let served = match self.peek(of, Part::Value) {
             Some(Answer { seq, result: Ok(Some(value)), .. }) if seq.is_known() => {
                 self.engine.serves(task.id, of, &value).then_some((seq, value))

@@ -123,6 +123,7 @@ impl<'s> Runs<'s> {
                 Base::Full(take(words, count.checked_mul(2)?.checked_add(partial)?)?)
             }
             _ => {
+                // The first run of a task has none before it, so it cannot be of this kind.
                 let wide = head & run::WIDE != 0;
                 let length = if wide { count } else { count.div_ceil(4) };
                 seqs = Some((take(words, length)?, wide));

@@ -146,6 +146,7 @@ impl Tasks {
     pub(super) fn runs(&self, task: u32) -> Option<(u16, Words<'_>)> {
         let ([entry, end], words) = self.entry(task)?;
         let rule = u16::from_le_bytes([entry[8], entry[9]]);
+        // `get` refuses a begin behind the end as well: the numbers come from the file.
         let words = words.as_chunks().0.get(word(entry, 0) as usize..word(end, 0) as usize)?;
         Some((rule, words))
     }

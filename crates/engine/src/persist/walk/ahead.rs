@@ -145,6 +145,7 @@ impl Walker<'_> {
             #[cfg(shuttle)]
             let other = Some(scope.spawn(work));
             let own = work();
+            // After a panic there its leaves are as if not visited, and are asked one by one.
             [Some(own), other.and_then(|other| other.join().ok())]
         });
         for (leaf, verdict) in all.into_iter().flatten().flatten() {

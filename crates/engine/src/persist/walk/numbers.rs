@@ -112,6 +112,7 @@ impl Numbers<'_> {
             return None;
         }
         let node = *self.walk.bound.get(&task)?;
+        // A node without its runs has nothing that the file does not have.
         let is_loaded = lock(&inner.engine.node(node).hist).unloaded().is_none();
         (is_loaded || inner.engine.is_given(node, inner.epoch)).then_some(node)
     }
