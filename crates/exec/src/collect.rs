@@ -227,6 +227,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
             make_accessible(at.dir())?;
             let stat = at.lstat()?;
             if stat.is_file() && stat.is_own() && stat.mode() & 0o400 == 0 {
+                // By its identity, and only if it has no other name, which might be outside of the stage.
                 at.set_mode_of(stat.identity(), stat.mode() | 0o400)?;
             }
             at.open_of_mount()
@@ -346,6 +347,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
             Found::Object(ObjectInfo { digest, object_type }) => {
                 here.done.insert(name.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
             }
+            // No process of the action is left; an entry that is gone since the listing counts as never made.
             Found::Missing(_) => {}
             invalid => return Ok(invalid),
         }

@@ -166,6 +166,7 @@ impl Execution {
                 // Other actions would fail for the same reason.
                 self.stop.note_failure();
             }
+            // It names an action already: the first one that is affected.
             return failure.at(id, action).unwrap_or(fail);
         }
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };

@@ -113,6 +113,7 @@ impl Execution {
         let at = source.at();
         let unreadable = |error| location.unreadable(error);
         let file = at.open().map_err(unreadable)?;
+        // Of the open file, not of the name, which may lead to another one by now.
         let is_executable = file.stat().map_err(unreadable)?.is_executable();
         let digest =
             self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(|error| match error {
@@ -174,6 +175,7 @@ impl Execution {
         let wrong = |why: &dyn std::fmt::Display| Refused::Object(why.to_string());
         let (hash, stored) = match next {
             Pending::Object(hash, kind) => {
+                // A stored tree has all that is below it in the store, so none of that is looked at.
                 if self.store.contains(&hash, kind).map_err(Refused::Store)? {
                     return Ok(());
                 }

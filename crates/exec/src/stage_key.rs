@@ -124,6 +124,7 @@ impl StageKey {
 
     fn interned(id: Id, parts: Parts, hash: u64) -> StageKey {
         let mut known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have added the same key since the lock was released.
         known.by_id(&id).unwrap_or_else(|| {
             let key = StageKey(Arc::new(SubStage { id, parts }));
             known.add(hash, &key);
@@ -150,6 +151,7 @@ impl StageKey {
     }
 
     fn read(decoder: &mut Decoder<'_>, level: u8) -> Option<StageKey> {
+        // Bytes from a file must not decide how deep this recursion goes.
         if level > MAX_NESTING {
             return None;
         }
