@@ -118,6 +118,7 @@ impl Cx {
             let answer = request.await;
             if let Err(fail) = &answer.result {
                 let fail = fail.clone();
+                // What the task does with a failure may depend on it, so that is in the trace.
                 cx.reads(&[Question { node, answer: Some(answer) }], Mode::Value, false, true);
                 return Err(fail);
             }
@@ -241,6 +242,7 @@ impl<R: Rule> HashCx<R> {
     pub fn value(&self) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let frame = self.cx.frame.clone();
         let own = [Question::new(frame.node)];
+        // No read of itself in the trace: what the value read is added below.
         let request = One(Request::new(frame.clone(), own, Asked::Own, None));
         async move {
             let answer = request.await;

@@ -137,6 +137,7 @@ impl Build {
         let wait = Wait::new(None, Waker::from(Arc::new(Root(inner.clone()))));
         let (mut jobs, mut known) = (Vec::new(), Vec::new());
         for node in &nodes {
+            // One count for each task, added before its answer can arrive.
             wait.expect_one_more();
             let (answer, job) = inner.ask(*node, part, Some(Waiter::Wait(wait.clone())));
             if answer.is_some() {

@@ -130,6 +130,7 @@ fn read(path: &Path) -> io::Result<Read> {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => continue,
             content => content?,
         };
+        // The witness was taken before: a change while the content was read makes the two differ.
         if StatWitness::of(path)?.stat == witness.stat {
             return Ok(Read { content, witness });
         }

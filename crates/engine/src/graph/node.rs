@@ -256,6 +256,7 @@ impl Hist {
         leaves: Leaves,
         holds: impl Fn(&Leaves) -> bool,
     ) -> bool {
+        // By pointer: a run that another thread recorded since may have other leaves, even with equal reads.
         let same = |run: &&Run| run.seq == seq && Arc::ptr_eq(&run.edges, edges);
         let Some(run) = self.runs.iter().find(same) else { return false };
         let is_new = run.leaves().is_none_or(|known| !known.is_like(&leaves) || !holds(known));
@@ -297,6 +298,7 @@ impl Hist {
         is_alone: bool,
         leaves_hold: impl Fn(&Leaves) -> bool,
     ) {
+        // Another build may still ask by which reads it found the task good.
         let others = if is_alone { Vec::new() } else { self.all_reads() };
         let is_replaced = |kept: &Run| {
             if policy.is_only_by_leaves() {
@@ -311,6 +313,7 @@ impl Hist {
         if policy.runs == 0 {
             return;
         }
+        // The least recently used ones go: `used` moves a run to the front when it is replayed.
         self.runs.truncate(policy.runs as usize - 1);
         self.runs.push_front(run);
         let is_gone = |(seq, edges): &(Seq, Arc<[Edge]>)| {

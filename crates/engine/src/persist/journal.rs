@@ -188,6 +188,7 @@ impl Stored {
             Kept::New(run) => Some(run),
         });
         let new = new.collect();
+        // As a reader of the batch would get it: a compaction is made from this content, without reading the batch.
         self.change(node).runs = Some(new);
     }
 
@@ -266,6 +267,7 @@ impl Stored {
                 continue;
             }
             let (flags, version, seq) = (reader.byte()?, reader.number()?, reader.number()?);
+            // Other versions than those of records before this one do not exist yet.
             if seq >= versions {
                 return None;
             }

@@ -108,6 +108,7 @@ impl TraceFile for PathFile {
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
         let mut options = OpenOptions::new();
         let lock = open_regular(&self.beside(".lock"), options.create(true).truncate(false).write(true))?;
+        // A lock of the system: it ends with the process that holds it, however that ends.
         lock.lock()?;
         Ok(Box::new(Locked { file: self, _lock: lock }))
     }

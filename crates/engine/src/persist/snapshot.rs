@@ -68,6 +68,7 @@ impl Header {
 
     pub(super) fn decode(bytes: &[u8; HEADER_SIZE]) -> Option<Header> {
         let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        // Its own checksum, since the lengths in it decide what is read and allocated next.
         let is_sound = bytes.starts_with(MAGIC) && checksum(&bytes[..48]) == word(48)?;
         let (number, table, rest) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
         is_sound.then_some(Header { number, table, rest })
@@ -250,6 +251,7 @@ impl Snapshot {
             (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(sum))
         };
         let chunks = chunks.as_chunks().0.iter().map(chunk);
+        // The chunks lie one behind the other, so a wrong length would shift all sections behind them.
         if chunks.clone().map(|(words, _)| u64::from(words)).sum::<u64>() != counts.words {
             return None;
         }
@@ -371,6 +373,7 @@ impl Snapshot {
             if u16::from_le_bytes([tag_a, tag_b]) == tag && self.rule(task) == Some(rule) {
                 known.clear();
                 self.key(task, &mut known)?;
+                // The tag and the bucket are taken from a hash that is not collision-resistant: only the key decides.
                 if known == key {
                     return Some(task);
                 }
@@ -387,6 +390,7 @@ impl Snapshot {
         let mut bytes = Vec::with_capacity(FIRST_READ_SIZE as usize);
         self.blobs.read(u64::from(at), rest.min(FIRST_READ_SIZE) as usize, &mut bytes)?;
         let mut reader = Reader(&bytes);
+        // Whatever it is: `Pages` refuses what lies behind the end of the section before memory is allocated.
         let length = reader.number()? as usize;
         let head = bytes.len() - reader.0.len();
         if let Some(more) = (head + length).checked_sub(bytes.len()).filter(|more| *more > 0) {

@@ -127,6 +127,7 @@ impl Stored {
         if let Some(at) = new.iter().rposition(|known| *known == hash) {
             return Some(Some(old + at as u32));
         }
+        // Mostly a task comes back to a recent version; each look is a read of one block at most.
         for seq in (0..old).rev() {
             if self.old(task)?.hash(task, seq)? == hash {
                 return Some(Some(seq));
@@ -229,6 +230,7 @@ impl Stored {
 
     fn has_trait(&self, task: u32, bit: u8) -> bool {
         let traits = match self.changed_runs(task) {
+            // The policy may have been another one in older runs.
             Some(runs) => runs.first().map(|run| run.traits),
             None => self.views(task).and_then(|(_, mut runs)| runs.next()).map(|run| run.traits),
         };

@@ -312,6 +312,8 @@ impl Queue {
         for thread in threads {
             // If a rule drops the last handle of its own build, this is one of the threads: it must not join itself.
             if thread.thread().id() != thread::current().id() {
+                // Panics of rules are caught where the task runs; a thread that ended by another one has nothing to
+                // hand over.
                 let _ = thread.join();
             }
         }

@@ -105,6 +105,7 @@ impl Slot {
         let mut state = lock(&self.state);
         let is_good = state.hash.done().is_some_and(|outcome| outcome.fail.is_none());
         if is_good && matches!(state.value, Progress::Done(Ok(_))) {
+            // The one step back of these states, allowed only while nothing is requested.
             state.value = Progress::Idle;
             // The hash is known from here on, whatever it was taken from.
             state.by_store = false;

@@ -113,6 +113,8 @@ impl Frame {
         let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
         let too_many = CACHE.with(|cache| {
             let cache = &mut *cache.borrow_mut();
+            // A thread can work on another build within this one; a frame keeps its build alive, so it is kept for that
+            // build only.
             if cache.build != Arc::as_ptr(&frame.build).addr()
                 || cache.frames.len() >= MAX_CACHED
                 || !is_spare

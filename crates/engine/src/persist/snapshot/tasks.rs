@@ -63,6 +63,7 @@ impl Tasks {
         mut at: u64,
         chunks: impl Iterator<Item = (u32, u64)>,
     ) -> Tasks {
+        // The table has only the lengths of the runs, so where a chunk begins follows from those before it.
         let (mut begins, mut sums) = (vec![at], Vec::new());
         let mut left = count as usize;
         for (words, sum) in chunks {

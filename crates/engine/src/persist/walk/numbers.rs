@@ -74,6 +74,7 @@ impl Source<'_> {
     /// Continues the walk in the epoch of a build; `None` if the latest walk was of another file or epoch.
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
+        // What was found in another epoch is not what this build has settled.
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
         if !is_of_build || !walk.begin_epoch(&self.stored, self.generation, inner, self.persist) {
             return None;
@@ -209,6 +210,7 @@ impl Numbers<'_> {
             let (mut reads, mut agrees) = (Vec::new(), true);
             while let Some(edge) = run.edges.next().ok()? {
                 let now = self.now(edge.dep);
+                // Undecided reads and those of facets are verified where they are visited.
                 agrees &= now.is_none_or(|now| now == edge.seq || edge.has_facets());
                 reads.push((edge.dep, edge.seq, edge.facets));
             }
