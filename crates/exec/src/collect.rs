@@ -135,6 +135,7 @@ fn output(
 
 /// Nothing is at the path of an output; the names of that directory may show what was meant.
 fn missing(parent: Option<&Dir>, path: &str) -> Found {
+    // Only for the message, so a directory that cannot be listed is no further error.
     let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
     let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
     let (above, name) = split(path);
@@ -213,6 +214,7 @@ fn make_searchable(root: &Dir, path: &str) -> Result<()> {
 
 fn make_accessible(dir: &Dir) -> Result<()> {
     let stat = dir.stat()?;
+    // Another user's directory cannot be changed; the operation that needs it then reports the error.
     if stat.is_own() && stat.mode() & 0o700 != 0o700 {
         dir.set_mode(stat.mode() | 0o700)?;
     }

@@ -104,6 +104,7 @@ impl ActionFailure {
         if self.error.is_some() || ran.timed_out {
             return self.text();
         }
+        // Then the reference prints nothing of missing outputs.
         if ran.exit_code != 0 && !is_allowed {
             return format!("action returned non-zero exit code {}", ran.exit_code);
         }

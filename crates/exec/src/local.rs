@@ -155,6 +155,8 @@ impl LocalExecutor {
             // With more words than the action has, it was the launcher that was not started.
             if self.is_plain() && command.args.len() == key.action.command.len() {
                 exit = self.run_process(&self.through_launcher(command), open).await?;
+                // `env` exits with 126 or 127 if it cannot start the command; any other code is that of the command,
+                // which ran this time.
                 let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
                 not_started = not_started.filter(|_| is_refused);
             }

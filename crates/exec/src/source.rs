@@ -148,6 +148,7 @@ impl Execution {
 
     /// Stores an object with all that is below it; `read` has the contents.
     fn store_object(&self, object: &ObjectInfo, read: &ReadObject<'_>, root: &Path) -> Result<(), Fail> {
+        // A stack in place of recursion: how deep a tree is nested is up to the description.
         let mut pending = vec![Pending::Object(object.digest.hash, object.object_type)];
         while let Some(next) = pending.pop() {
             let hash = *next.hash();

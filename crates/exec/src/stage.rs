@@ -416,6 +416,8 @@ impl<'s> Steps<'s> {
             }
             let (dir, name) = to.locate(path)?;
             let at = dir.at(name);
+            // A rename is less work than writing even a small file. It changes the time of change, so the file is noted
+            // anew.
             let same = by_content.get_mut(&hash).and_then(Vec::pop);
             match same.and_then(|source| unused.remove(&source).map(|staged| (source, staged))) {
                 Some((source, staged)) if staged.object_type == object_type => {
