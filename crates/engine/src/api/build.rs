@@ -41,6 +41,7 @@ impl Wake for Root {
 impl Build {
     pub(crate) fn new(engine: Arc<Core>, inputs: Inputs, number: u64, options: Options) -> Build {
         let Options { jobs, keep_going, cancel, what_if } = options;
+        // Looked up once, here: the build compares the numbers of tasks only.
         let suspects =
             what_if.map(|what_if| what_if.suspects.iter().filter_map(|suspect| suspect(&engine)).collect());
         let inner = Arc::new(Inner {

@@ -223,6 +223,7 @@ impl Begin<'_> {
         }
         for (node, value) in self.values {
             let mut hist = lock(&self.core.node(node).hist);
+            // Not noted for the file: a set value says nothing about what the rule would compute in another process.
             hist.inject(epoch, value);
             hist.forget_before(oldest);
             changed.push(node);
@@ -255,6 +256,7 @@ impl Begin<'_> {
         self.core.live_builds.fetch_add(1, Ordering::AcqRel);
         let seen = inputs.clone();
         drop(inputs);
+        // Relaxed: only that each build has its own number matters.
         let number = self.core.builds.fetch_add(1, Ordering::Relaxed) + 1;
         Build::new(self.core.clone(), seen, number, options)
     }

@@ -80,6 +80,7 @@ impl StatWitness {
     /// Whether what is there `now` is certainly what was there then. `false` also if the file had just been changed
     /// when this witness was taken: then its content has to be compared.
     pub fn still_holds(&self, now: &StatWitness) -> bool {
+        // Only the earlier witness has to be firm: it is the one that a change within the same tick may have followed.
         self.is_firm && self.stat == now.stat
     }
 
@@ -184,6 +185,7 @@ impl Files {
 }
 
 fn quick_hash(content: &[u8]) -> Hash {
+    // Twice, since `DefaultHasher` has 64 bits.
     let half = |seed: u8| {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(seed);

@@ -152,6 +152,7 @@ impl State {
     /// Reads the part of the journal that was not read yet; everything, if it is another file.
     fn catch_up(&mut self, place: &dyn TraceFile) -> io::Result<()> {
         let mut file = match place.open() {
+            // Also if the file was there before: numbers of its tasks mean nothing in the next one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.forget();
                 return Ok(());

@@ -313,6 +313,7 @@ impl Snapshot {
     /// How many versions of the task there are, and the place of the first among all.
     fn versions_at(&self, task: u32) -> Option<Range<u32>> {
         let range = self.tasks.versions(task)?;
+        // A checksum detects damage; it does not show that the numbers in a chunk are meaningful.
         (range.start <= range.end && u64::from(range.end) <= self.counts.versions).then_some(range)
     }
 

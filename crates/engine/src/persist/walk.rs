@@ -290,6 +290,7 @@ impl Walk {
     fn is_good_by(&mut self, task: u32, run: usize) {
         match self.updates.get_mut(&task) {
             Some(update) => update.use_run(run),
+            // Its place in the file is that of the latest run already.
             None if run == 0 => {}
             None => drop(self.updates.insert(task, RunUpdate::of(run))),
         }
@@ -630,6 +631,7 @@ impl Persist {
     pub(super) fn take_updates(&self, generation: u64) -> Vec<(u32, RunUpdate)> {
         let mut walk = lock(&self.walk);
         let updates = std::mem::take(&mut walk.updates);
+        // They name runs by their places in one file.
         let mut updates: Vec<_> = updates.into_iter().filter(|_| walk.generation == generation).collect();
         updates.sort_unstable_by_key(|(task, _)| *task);
         updates
@@ -691,6 +693,7 @@ impl Inner {
                 return None;
             }
         });
+        // Dependents compare its version; its runs are not needed for that.
         core.load_versions(node)?;
         self.mark_clean_as_stored(node, seq);
         Some(seq)

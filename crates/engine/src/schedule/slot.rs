@@ -202,6 +202,7 @@ impl State {
                 Step::Construct
             });
         }
+        // Also while the hash is in progress: the thread that settles it fetches the value then (`conclude`).
         self.wants_value |= part == Part::Value;
         match (&self.hash, &self.value) {
             (Progress::Idle, _) => {
@@ -244,6 +245,7 @@ impl State {
         let Some(open) = self.opened() else { return (Vec::new(), Vec::new()) };
         // If it is in the queue already, the thread that takes it finds no work and does nothing.
         open.work = None;
+        // Aborted by the caller, without this lock: dropping futures runs code of rules.
         let frames = [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten().collect();
         (frames, self.take_answered())
     }

@@ -113,6 +113,7 @@ impl Inner {
                 cycle.reverse();
                 return Some(cycle);
             }
+            // By key: the numbers of tasks depend on the schedule.
             next.sort_by_cached_key(|node| self.engine.key_ref(*node));
             for next in next {
                 if next != start && !from.contains_key(&next) {
@@ -135,6 +136,7 @@ fn trim(waits: &Waits) -> BTreeSet<NodeId> {
     }
     let mut left: BTreeSet<NodeId> = waits.keys().chain(reversed.keys()).copied().collect();
     let none = BTreeSet::new();
+    // First removes what waits for nothing that is left, then what nothing that is left waits for.
     for (forward, backward) in [(waits, &reversed), (&reversed, waits)] {
         let mut open: HashMap<NodeId, usize> = (left.iter())
             .map(|node| {

@@ -112,6 +112,7 @@ impl Inner {
                     Some(value)
                 })
             }
+            // What lies there may have been changed or removed by others, so it is compared each time.
             Store::File | Store::Cas => self.verify_curr(task, seq),
             Store::None => None,
         };
@@ -119,6 +120,7 @@ impl Inner {
         let given = || {
             let mut hist = lock(&entry.hist);
             let value = hist.injected(self.epoch)?;
+            // A what-if build leaves the memory of other builds as it is.
             if entry.policy.store == Store::Memory && !self.is_what_if() {
                 hist.memory = Some((seq, value.clone()));
             }

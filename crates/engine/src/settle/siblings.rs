@@ -57,6 +57,7 @@ impl Core {
 
     /// The siblings of a task that executed, latest first, at most [`MAX_TRIED`].
     fn siblings(&self, node: NodeId) -> Vec<NodeId> {
+        // Most engines have no siblings: this spares them a call of the rule for each task that executes.
         if self.persist().is_none() && !self.siblings.any.load(Ordering::Acquire) {
             return Vec::new();
         }
@@ -157,6 +158,7 @@ impl Inner {
             state.value = Progress::Busy;
         }
         let (mode, facets) = (Mode::Value, Facets::WHOLE);
+        // Whether the sibling is clean is looked up when the run is recorded (`mark_clean_if_reads_are`).
         let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, is_clean: false };
         self.log.replayed();
         self.made(task, value, Seen { reads: vec![read], witness: None });

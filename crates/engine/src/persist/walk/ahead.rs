@@ -69,6 +69,7 @@ impl LeafCheck<'_> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut count = 0;
         while let Some(run) = runs.next()? {
+            // Anything else needs the walk, which only one thread has.
             if run.traits & !StoredRun::INTERNED != StoredRun::LEAF || !run.edges.is_empty() {
                 return Ok(LeafVerdict::Other);
             }

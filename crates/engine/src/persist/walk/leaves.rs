@@ -93,6 +93,7 @@ impl Walker<'_> {
     }
 
     fn leaves_of(&self, run: &AnyRun<'_>, at: &mut Position) -> Result<Option<Arc<LeafSet>>, Damaged> {
+        // Decoded once for each run: the comparison is resumed after each leaf that has to be settled.
         if at.leaves.is_none() {
             at.leaves = run.leaves.read()?;
         }
