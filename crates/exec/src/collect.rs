@@ -126,6 +126,7 @@ fn output(
         Some(FileKind::Directory) => {
             directory(store, at.open_dir_of_mount().map_err(entering_error)?, path, take)
         }
+        // The reference takes a link as an output directory, too.
         Some(FileKind::Symlink) => link(store, at, path),
         Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
         Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
@@ -257,6 +258,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
         // Moving a file out of a directory needs the right to write to the directory.
         Err(taut_store::Error::Sys(error)) if error.is_denied() => {
             make_accessible(at.dir())?;
+            // By its name: the first try has consumed the open file.
             store.put_file(at, executable, take)?
         }
         other => other?,

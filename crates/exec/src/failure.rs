@@ -180,6 +180,7 @@ impl Execution {
     pub(crate) fn fail(&self, failure: ActionFailure) -> Fail {
         self.stop.note_failure();
         self.events.failed(&failure);
+        // Not recorded, whatever the reason: the action runs again in the next build.
         Fail::transient(failure)
     }
 }

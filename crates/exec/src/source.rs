@@ -72,6 +72,7 @@ impl Execution {
             return Err(location.fail(SourceProblem::Unsteady));
         }
         let Taken { info, is_known } = taken?;
+        // The root named it without reading it, so the store may lack it.
         if is_known {
             self.ensure_stored(root, &info)?;
         }

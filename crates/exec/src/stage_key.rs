@@ -63,6 +63,7 @@ impl Parts {
 
 impl PartsRef<'_> {
     fn hash(&self) -> u64 {
+        // Only a hint: candidates with the same hash are compared.
         let mut hasher = FxHasher::default();
         for (path, artifact) in &self.entries {
             (path, &***artifact).hash(&mut hasher);
@@ -155,6 +156,7 @@ impl StageKey {
         if level > MAX_NESTING {
             return None;
         }
+        // No capacity is reserved: the counts come from a file, and each entry is decoded before the next.
         let mut parts = Parts::default();
         for _ in 0..decoder.number()? {
             parts.entries.push((decoder.text()?, decoder.artifact()?.into()));

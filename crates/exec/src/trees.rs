@@ -111,6 +111,7 @@ fn build_tree(
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
         let above = directories.get_mut(above).expect("directories above were added");
+        // A file or tree was staged at the path of this directory itself.
         if above.insert(name, entry).is_some() {
             return Err(TreeError::NoDirectory(path.to_owned()));
         }
