@@ -38,6 +38,7 @@ impl Rule for ArtifactRule {
             Artifact::Local { path, repository } => execution.source(&cx, (&self.1, key), repository, path),
             Artifact::Known(info) => execution.known(&cx, info).await.map(sound),
             Artifact::Action { id, path } => {
+                // The whole outcome is read; what depends on this artifact is cut off by its object.
                 let outcome = cx.get::<ActionRule>(ActionKey(*id)).await?;
                 let info = outcome
                     .ran

@@ -45,6 +45,7 @@ impl Built {
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         let mut encoder = Encoder::new();
         encoder.artifact(&Artifact::Known(self.info));
+        // Its action runs again in the next build that wants it (`EachTimeRule`), so this would be of no use.
         (!self.failed).then(|| encoder.finish())
     }
 }

@@ -126,6 +126,7 @@ fn output(
         Some(FileKind::Directory) => {
             directory(store, at.open_dir_of_mount().map_err(entering_error)?, path, take)
         }
+        // The reference takes a link as an output directory, too.
         Some(FileKind::Symlink) => link(store, at, path),
         Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
         Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
@@ -135,6 +136,7 @@ fn output(
 
 /// Nothing is at the path of an output; the names of that directory may show what was meant.
 fn missing(parent: Option<&Dir>, path: &str) -> Found {
+    // Only for the message, so a directory that cannot be listed is no further error.
     let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
     let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
     let (above, name) = split(path);
@@ -213,6 +215,7 @@ fn make_searchable(root: &Dir, path: &str) -> Result<()> {
 
 fn make_accessible(dir: &Dir) -> Result<()> {
     let stat = dir.stat()?;
+    // Another user's directory cannot be changed; the operation that needs it then reports the error.
     if stat.is_own() && stat.mode() & 0o700 != 0o700 {
         dir.set_mode(stat.mode() | 0o700)?;
     }
@@ -227,6 +230,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
             make_accessible(at.dir())?;
             let stat = at.lstat()?;
             if stat.is_file() && stat.is_own() && stat.mode() & 0o400 == 0 {
+                // By its identity, and only if it has no other name, which might be outside of the stage.
                 at.set_mode_of(stat.identity(), stat.mode() | 0o400)?;
             }
             at.open_of_mount()
@@ -254,6 +258,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
         // Moving a file out of a directory needs the right to write to the directory.
         Err(taut_store::Error::Sys(error)) if error.is_denied() => {
             make_accessible(at.dir())?;
+            // By its name: the first try has consumed the open file.
             store.put_file(at, executable, take)?
         }
         other => other?,
@@ -346,6 +351,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
             Found::Object(ObjectInfo { digest, object_type }) => {
                 here.done.insert(name.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
             }
+            // No process of the action is left; an entry that is gone since the listing counts as never made.
             Found::Missing(_) => {}
             invalid => return Ok(invalid),
         }

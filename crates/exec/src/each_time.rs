@@ -28,6 +28,7 @@ impl Rule for EachTimeRule {
     }
 
     async fn value(&self, _: &EachTime, _: Cx) -> Result<(), Fail> {
+        // `content_hash` is the default, `None`, so each execution is a new version.
         Ok(())
     }
 }

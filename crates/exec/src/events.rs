@@ -36,6 +36,7 @@ impl Events for NoEvents {}
 /// Counts of what happened to actions. Relaxed atomics: the counts are read after the build.
 #[derive(Default)]
 pub struct Counters {
+    // A set: actions that were replayed are counted afterwards, and none counts twice.
     processed: Mutex<HashSet<Id>>,
     run: AtomicUsize,
 }

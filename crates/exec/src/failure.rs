@@ -104,6 +104,7 @@ impl ActionFailure {
         if self.error.is_some() || ran.timed_out {
             return self.text();
         }
+        // Then the reference prints nothing of missing outputs.
         if ran.exit_code != 0 && !is_allowed {
             return format!("action returned non-zero exit code {}", ran.exit_code);
         }
@@ -166,6 +167,7 @@ impl Execution {
                 // Other actions would fail for the same reason.
                 self.stop.note_failure();
             }
+            // It names an action already: the first one that is affected.
             return failure.at(id, action).unwrap_or(fail);
         }
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };
@@ -178,6 +180,7 @@ impl Execution {
     pub(crate) fn fail(&self, failure: ActionFailure) -> Fail {
         self.stop.note_failure();
         self.events.failed(&failure);
+        // Not recorded, whatever the reason: the action runs again in the next build.
         Fail::transient(failure)
     }
 }

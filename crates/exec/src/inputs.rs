@@ -166,6 +166,7 @@ impl Trees<'_> {
         let mut at = TreeEntry { hash: tree.digest.hash, object_type: tree.object_type };
         for name in path.split('/') {
             if !self.read.contains_key(&at.hash) {
+                // A tree that is lost leaves out paths; the caller only reports them with a failure.
                 let entries = self.store.read_tree(&at.hash)?.unwrap_or_default();
                 self.read.insert(at.hash, entries);
             }

@@ -155,6 +155,8 @@ impl LocalExecutor {
             // With more words than the action has, it was the launcher that was not started.
             if self.is_plain() && command.args.len() == key.action.command.len() {
                 exit = self.run_process(&self.through_launcher(command), open).await?;
+                // `env` exits with 126 or 127 if it cannot start the command; any other code is that of the command,
+                // which ran this time.
                 let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
                 not_started = not_started.filter(|_| is_refused);
             }
@@ -220,6 +222,7 @@ impl LocalExecutor {
     fn through_launcher(&self, command: Command) -> Command {
         let launcher = self.setup.launcher.iter().map(OsString::from);
         let args: Vec<OsString> = launcher.chain(command.args).collect();
+        // The launcher is looked up in the `PATH` of this process; it looks the command up in that of the action.
         let own_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
         let first = args.first().and_then(|word| word.to_str()).unwrap_or_default();
         Command { program: look_up(first, &own_path).unwrap_or_else(|| first.into()), args, ..command }
@@ -247,6 +250,7 @@ impl LocalExecutor {
     fn stream(&self, output: &mut Output) -> taut_store::Result<Option<Digest>> {
         output.take(|file| {
             let at = file.at();
+            // A copy, since the file is used again for the next action.
             self.setup.store.put_open_file(file, at, false, Take::Copy)
         })
     }

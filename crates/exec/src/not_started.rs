@@ -49,6 +49,7 @@ fn too_long(command: &Command) -> String {
             MAX_WORD_BYTES - 1
         );
     }
+    // The system only reports `E2BIG`; which of its three limits was exceeded is found out here.
     let widest = command.env.iter().max_by_key(|entry| variable(entry));
     if let Some(entry) = widest.filter(|entry| variable(entry) > MAX_WORD_BYTES) {
         let (name, bytes) = (entry.0.display(), variable(entry) - 1);

@@ -36,6 +36,7 @@ impl Interned for Printed {
     /// The id; then for each stream whether there is one, and the object.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new();
+        // The action is part of the content, so equal output of two actions is two notes.
         e.id(&self.action);
         for stream in [self.stdout, self.stderr] {
             e.bool(stream.is_some());

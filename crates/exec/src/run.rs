@@ -166,8 +166,11 @@ impl Execution {
             let info = digest.map(|digest| ObjectInfo { digest, object_type: ObjectType::Tree });
             found.extend(info.map(|info| (directory.path.as_str(), info)));
         }
+        // In the protocol `output_symlinks` replaces the two fields by kind, which `as_message` fills: results with
+        // either are read.
         let links = result.output_symlinks.iter().chain(&result.output_file_symlinks);
         for link in links.chain(&result.output_directory_symlinks) {
+            // A message has the target of a link, not its object.
             let digest = self.store.put_blob(link.target.as_bytes(), false)?;
             found.insert(&link.path, ObjectInfo { digest, object_type: ObjectType::Symlink });
         }
@@ -175,10 +178,12 @@ impl Execution {
         for path in action.outs.iter().chain(&action.out_dirs) {
             match found.get(rebased(path, &action.cwd).as_str()) {
                 Some(info) => outputs.insert(path.clone(), *info),
+                // A result without one of the outputs counts as absent; the next run replaces it.
                 None => return Ok(None),
             };
         }
         let stream = |digest: &Option<taut_proto::Digest>| {
+            // An empty stream is none, as after a run.
             digest.as_ref().and_then(|digest| self.store.from_wire(digest)).filter(|digest| digest.size > 0)
         };
         let (stdout, stderr) = (stream(&result.stdout_digest), stream(&result.stderr_digest));

@@ -72,6 +72,7 @@ impl Execution {
             return Err(location.fail(SourceProblem::Unsteady));
         }
         let Taken { info, is_known } = taken?;
+        // The root named it without reading it, so the store may lack it.
         if is_known {
             self.ensure_stored(root, &info)?;
         }
@@ -113,6 +114,7 @@ impl Execution {
         let at = source.at();
         let unreadable = |error| location.unreadable(error);
         let file = at.open().map_err(unreadable)?;
+        // Of the open file, not of the name, which may lead to another one by now.
         let is_executable = file.stat().map_err(unreadable)?.is_executable();
         let digest =
             self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(|error| match error {
@@ -147,6 +149,7 @@ impl Execution {
 
     /// Stores an object with all that is below it; `read` has the contents.
     fn store_object(&self, object: &ObjectInfo, read: &ReadObject<'_>, root: &Path) -> Result<(), Fail> {
+        // A stack in place of recursion: how deep a tree is nested is up to the description.
         let mut pending = vec![Pending::Object(object.digest.hash, object.object_type)];
         while let Some(next) = pending.pop() {
             let hash = *next.hash();
@@ -174,6 +177,7 @@ impl Execution {
         let wrong = |why: &dyn std::fmt::Display| Refused::Object(why.to_string());
         let (hash, stored) = match next {
             Pending::Object(hash, kind) => {
+                // A stored tree has all that is below it in the store, so none of that is looked at.
                 if self.store.contains(&hash, kind).map_err(Refused::Store)? {
                     return Ok(());
                 }

@@ -107,6 +107,7 @@ struct Staged {
 
 impl Staged {
     fn is_inode_reusable(&self) -> bool {
+        // `restage` makes plain files only.
         self.object_type == ObjectType::File && self.signature.size <= MAX_REUSED_BYTES
     }
 }
@@ -271,6 +272,7 @@ impl Stage {
             spares_made: &mut self.spares_made,
             sets_modes: self.sets_modes,
         };
+        // Directories are made first and removed last: files move from the old ones into the new ones.
         steps.make_directories(wanted.directories.difference(&self.directories))?;
         let unused = steps.place_files(wanted)?;
         steps.put_away(unused)?;
@@ -303,6 +305,7 @@ impl Stage {
         let mut pending: Vec<(Vec<u8>, Option<Dir>)> = vec![(Vec::new(), None)];
         while let Some((path, dir)) = pending.pop() {
             let dir = dir.as_ref().unwrap_or(&root.dir);
+            // Before the listing: the action may have taken away the permissions that it needs.
             if dir.stat()?.mode() != DIRECTORY_MODE {
                 dir.set_mode(DIRECTORY_MODE)?;
             }
@@ -326,11 +329,13 @@ impl Stage {
                     continue;
                 }
                 if kind == FileKind::Directory {
+                    // Something that was mounted there is not entered, so the stage is not taken back.
                     pending.push((inner.clone(), Some(at.open_dir_of_mount()?)));
                 }
                 found.insert(inner);
             }
         }
+        // What the action removed is staged again when it is wanted.
         self.files.retain(|path, _| found.contains(path));
         self.directories.retain(|path| found.contains(path));
         self.is_known = true;
@@ -390,6 +395,8 @@ impl<'s> Steps<'s> {
         let missing: Vec<_> =
             wanted.files.iter().filter(|(path, _)| !self.files.contains_key(*path)).collect();
         let (mut to, mut from) = (Cursor::new(self.root), Cursor::new(self.root));
+        // The paths that are occupied come first: a rename onto one would destroy a file that is still listed as
+        // unused.
         for &(path, &(hash, object_type)) in &missing {
             let Some(here) = unused.remove(path) else { continue };
             let (dir, name) = to.locate(path)?;
@@ -409,6 +416,8 @@ impl<'s> Steps<'s> {
             }
             let (dir, name) = to.locate(path)?;
             let at = dir.at(name);
+            // A rename is less work than writing even a small file. It changes the time of change, so the file is noted
+            // anew.
             let same = by_content.get_mut(&hash).and_then(Vec::pop);
             match same.and_then(|source| unused.remove(&source).map(|staged| (source, staged))) {
                 Some((source, staged)) if staged.object_type == object_type => {

@@ -63,6 +63,7 @@ impl Parts {
 
 impl PartsRef<'_> {
     fn hash(&self) -> u64 {
+        // Only a hint: candidates with the same hash are compared.
         let mut hasher = FxHasher::default();
         for (path, artifact) in &self.entries {
             (path, &***artifact).hash(&mut hasher);
@@ -124,6 +125,7 @@ impl StageKey {
 
     fn interned(id: Id, parts: Parts, hash: u64) -> StageKey {
         let mut known = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have added the same key since the lock was released.
         known.by_id(&id).unwrap_or_else(|| {
             let key = StageKey(Arc::new(SubStage { id, parts }));
             known.add(hash, &key);
@@ -150,9 +152,11 @@ impl StageKey {
     }
 
     fn read(decoder: &mut Decoder<'_>, level: u8) -> Option<StageKey> {
+        // Bytes from a file must not decide how deep this recursion goes.
         if level > MAX_NESTING {
             return None;
         }
+        // No capacity is reserved: the counts come from a file, and each entry is decoded before the next.
         let mut parts = Parts::default();
         for _ in 0..decoder.number()? {
             parts.entries.push((decoder.text()?, decoder.artifact()?.into()));

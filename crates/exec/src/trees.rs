@@ -94,6 +94,7 @@ fn build_tree(
             return Err(TreeError::NoDirectory(path.clone().into_owned()));
         }
         while let Some((next, _)) = above.rsplit_once('/') {
+            // Those above a known directory were added with it.
             if directories.contains_key(next) {
                 break;
             }
@@ -110,6 +111,7 @@ fn build_tree(
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
         let above = directories.get_mut(above).expect("directories above were added");
+        // A file or tree was staged at the path of this directory itself.
         if above.insert(name, entry).is_some() {
             return Err(TreeError::NoDirectory(path.to_owned()));
         }
@@ -120,6 +122,7 @@ fn build_tree(
 /// Merges trees, later ones over earlier ones.
 pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<Digest, TreeError> {
     let empty = store.put_tree(&BTreeMap::<&str, TreeEntry>::new())?.hash;
+    // Also the result of an overlay of no trees.
     let mut merged = empty;
     for tree in trees {
         merged = merge(store, merged, *tree, disjoint, "")?;
@@ -152,6 +155,7 @@ fn merge(store: &Store, low: Hash, high: Hash, disjoint: bool, at: &str) -> Resu
             Some(_) if disjoint => {
                 return Err(TreeError::Conflict(format!("{at}{}", String::from_utf8_lossy(&name))));
             }
+            // The later tree wins, also where one has a file and the other a directory.
             _ => entry,
         };
         entries.insert(name, merged);

@@ -118,6 +118,7 @@ impl Cx {
             let answer = request.await;
             if let Err(fail) = &answer.result {
                 let fail = fail.clone();
+                // What the task does with a failure may depend on it, so that is in the trace.
                 cx.reads(&[Question { node, answer: Some(answer) }], Mode::Value, false, true);
                 return Err(fail);
             }
@@ -135,6 +136,7 @@ impl Cx {
     /// Starts a task, to be awaited later. A dependency only if it is awaited.
     pub fn start<R: Rule>(&self, key: R::Key) -> Pending<R> {
         let mut request = self.ask_one::<R>(key, Asked::Value, Some(Mode::Value));
+        // No waker yet: `poll` sets one when the task is awaited.
         request.0.begin(Waker::noop(), false);
         Pending { request, rule: PhantomData }
     }
@@ -153,6 +155,7 @@ impl Cx {
         let (build, hash) = (&self.frame.build, content.hash());
         let node = build.engine.intern::<Content<I>>(hash);
         let is_kept = !build.is_what_if();
+        // A what-if build makes it available, and leaves the file as it is.
         let seq = build.engine.put_content(node, hash, Arc::new(Arc::new(content)), is_kept);
         let task = build.task(node);
         build.mark_clean(task, &mut lock(&task.node.hist), seq);
@@ -206,6 +209,7 @@ impl Cx {
         let Some(dep) = node.or_else(|| reads.first().map(|read| read.dep)) else { return };
         let (mode, facets) = (Mode::Hash, Facets::WHOLE);
         let (ends_group, later, is_clean) = (true, false, false);
+        // `Seq::NONE` is no known version, and a run that read one is not recorded.
         reads.push(Read { dep, seq: Seq::NONE, mode, facets, ends_group, later, is_clean });
     }
 
@@ -238,6 +242,7 @@ impl<R: Rule> HashCx<R> {
     pub fn value(&self) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let frame = self.cx.frame.clone();
         let own = [Question::new(frame.node)];
+        // No read of itself in the trace: what the value read is added below.
         let request = One(Request::new(frame.clone(), own, Asked::Own, None));
         async move {
             let answer = request.await;

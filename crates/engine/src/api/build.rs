@@ -41,6 +41,7 @@ impl Wake for Root {
 impl Build {
     pub(crate) fn new(engine: Arc<Core>, inputs: Inputs, number: u64, options: Options) -> Build {
         let Options { jobs, keep_going, cancel, what_if } = options;
+        // Looked up once, here: the build compares the numbers of tasks only.
         let suspects =
             what_if.map(|what_if| what_if.suspects.iter().filter_map(|suspect| suspect(&engine)).collect());
         let inner = Arc::new(Inner {
@@ -137,6 +138,7 @@ impl Build {
         let wait = Wait::new(None, Waker::from(Arc::new(Root(inner.clone()))));
         let (mut jobs, mut known) = (Vec::new(), Vec::new());
         for node in &nodes {
+            // One count for each task, added before its answer can arrive.
             wait.expect_one_more();
             let (answer, job) = inner.ask(*node, part, Some(Waiter::Wait(wait.clone())));
             if answer.is_some() {
@@ -148,11 +150,14 @@ impl Build {
             jobs.extend(job);
         }
         let seq = |answer: &Option<Answer>| answer.as_ref().map_or(Seq::LATER, |answer| answer.seq);
+        // With the versions of the answers: a later epoch may settle a clean task otherwise, and this build is asked
+        // about its own.
         lock(&inner.asked).extend(nodes.iter().copied().zip(known.iter().map(seq)));
         // No thread is woken for answers that are known.
         if known.iter().all(Option::is_some) {
             return known.into_iter().flatten().collect();
         }
+        // Before the jobs are there: cycles are only searched while a request from outside is open.
         lock(&inner.queue.roots).push(wait.clone());
         inner.queue.push_all(inner, jobs.into_iter(), 1);
         wait.arrive();
@@ -320,6 +325,7 @@ impl fmt::Debug for Build {
 impl Drop for Build {
     /// Computations hold a reference to their build, so they have to be dropped for it to be dropped.
     fn drop(&mut self) {
+        // First, so that no thread polls a computation that is aborted below.
         self.inner.queue.shut();
         for (_, slot) in self.inner.slots.seen() {
             let mut state = std::mem::take(&mut *lock(&slot.state));

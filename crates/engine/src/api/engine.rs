@@ -198,9 +198,11 @@ impl Begin<'_> {
     /// Begins the epoch and a build in it. The build sees the inputs as declared up to here, whatever is
     /// declared later; builds of several epochs may run at once.
     pub fn commit(self, options: Options) -> Build {
+        // Held until the build is counted: a build that begins in another thread sees all of these changes or none.
         let mut inputs = lock(&self.core.inputs);
         let is_declared = !(self.keys.is_empty() && self.values.is_empty() && self.rules.is_empty());
         if self.scan || is_declared || !self.leaf_sets.is_empty() {
+            // Without changes the epoch stays.
             inputs.epoch += 1;
         }
         let epoch = inputs.epoch;
@@ -212,6 +214,7 @@ impl Begin<'_> {
             hist.declare_changed(epoch);
             hist.forget_before(oldest);
             drop(hist);
+            // Its runs in the file are invalid for later processes, too, once this is committed.
             self.core.touch(node);
             changed.push(node);
         }
@@ -220,6 +223,7 @@ impl Begin<'_> {
         }
         for (node, value) in self.values {
             let mut hist = lock(&self.core.node(node).hist);
+            // Not noted for the file: a set value says nothing about what the rule would compute in another process.
             hist.inject(epoch, value);
             hist.forget_before(oldest);
             changed.push(node);
@@ -247,10 +251,12 @@ impl Begin<'_> {
         if !(self.core.invalidate(changed, epoch) && is_known) {
             inputs.floor = epoch;
         }
+        // Under the lock on the inputs, so that the next declaration keeps what this build can see (`forget_before`).
         *lock(&self.core.live).entry(epoch).or_default() += 1;
         self.core.live_builds.fetch_add(1, Ordering::AcqRel);
         let seen = inputs.clone();
         drop(inputs);
+        // Relaxed: only that each build has its own number matters.
         let number = self.core.builds.fetch_add(1, Ordering::Relaxed) + 1;
         Build::new(self.core.clone(), seen, number, options)
     }

@@ -80,6 +80,7 @@ impl StatWitness {
     /// Whether what is there `now` is certainly what was there then. `false` also if the file had just been changed
     /// when this witness was taken: then its content has to be compared.
     pub fn still_holds(&self, now: &StatWitness) -> bool {
+        // Only the earlier witness has to be firm: it is the one that a change within the same tick may have followed.
         self.is_firm && self.stat == now.stat
     }
 
@@ -130,6 +131,7 @@ fn read(path: &Path) -> io::Result<Read> {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => continue,
             content => content?,
         };
+        // The witness was taken before: a change while the content was read makes the two differ.
         if StatWitness::of(path)?.stat == witness.stat {
             return Ok(Read { content, witness });
         }
@@ -183,6 +185,7 @@ impl Files {
 }
 
 fn quick_hash(content: &[u8]) -> Hash {
+    // Twice, since `DefaultHasher` has 64 bits.
     let half = |seed: u8| {
         let mut hasher = DefaultHasher::new();
         hasher.write_u8(seed);
@@ -219,6 +222,7 @@ impl Rule for Files {
     fn agrees(&self, name: &String, witness: &[u8], hash: Hash) -> Agreement {
         let path = self.directory.join(name);
         let then = StatWitness::decode(witness);
+        // The error is met again when the file is read, and becomes the failure of the task.
         let Ok(now) = StatWitness::of(&path) else { return Agreement::No };
         if then.is_some_and(|then| then.still_holds(&now)) {
             return Agreement::Yes;

@@ -53,6 +53,7 @@ impl<I: Interned> Rule for Content<I> {
     }
 
     async fn value(&self, key: &Hash, _: Cx) -> Result<Arc<I>, Fail> {
+        // Reached only if the content is not there: one that was mentioned is in memory or in the file.
         Err(Fail::transient(format!("no content of the kind {} with the hash {key} is kept", I::NAME)))
     }
 
@@ -67,6 +68,7 @@ impl<I: Interned> Rule for Content<I> {
     }
 
     fn decode_value(&self, key: &Hash, bytes: &[u8]) -> Option<Arc<I>> {
+        // The key is the content's hash, so damage that the checksums miss is noticed here, and so is another encoding.
         I::decode(bytes).filter(|content| content.hash() == *key).map(Arc::new)
     }
 }
@@ -74,6 +76,7 @@ impl<I: Interned> Rule for Content<I> {
 impl Core {
     /// Adds a content, unless it is there already; returns its only version. `is_kept`: it is to be written to the file.
     pub(crate) fn put_content(&self, node: NodeId, hash: Hash, content: AnyValue, is_kept: bool) -> Seq {
+        // Loaded first, so that a content of the file gets no second copy.
         self.fetch_history(node);
         let entry = self.node(node);
         let mut hist = lock(&entry.hist);
@@ -85,6 +88,7 @@ impl Core {
             let run = Run::new(self.rule(entry).version(), 0, Arc::from([]), seq, rest);
             hist.record(run, entry.policy, self.is_only_build(), |_| true);
         }
+        // A content that a what-if build mentioned is written once another build mentions it.
         let is_written = hist.note_mention(is_new, !is_kept);
         drop(hist);
         if is_written {

@@ -155,6 +155,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]> + Default + Unpin> Future for Requ
             if !wait.poll(cx.waker()) {
                 return Poll::Pending;
             }
+            // The wait is over, so dropping the request has nothing to withdraw.
             self.wait = None;
             self.look();
         }
@@ -162,6 +163,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]> + Default + Unpin> Future for Requ
             let this = &*self;
             let reads = &mut lock(&this.frame.seen).reads;
             for (read, question) in reads[this.first..].iter_mut().zip(this.questions.as_ref()) {
+                // No answer means that the build was cancelled; with `LOST` no run is kept.
                 read.seq = question.answer.as_ref().map_or(Seq::LOST, |answer| answer.seq);
             }
         }
@@ -172,6 +174,7 @@ impl<Q: AsRef<[Question]> + AsMut<[Question]> + Default + Unpin> Future for Requ
 impl<Q: AsRef<[Question]>> Drop for Request<Q> {
     fn drop(&mut self) {
         if let Some(wait) = &self.wait {
+            // Withdrawn as well: the slots would hold the wait, and with it this frame, until they are settled.
             wait.give_up();
             self.questions
                 .as_ref()

@@ -36,6 +36,7 @@ impl<B: Fn(AnyKey, Arc<Frame>) -> F + Send, F: Future<Output = Made> + Send> Com
     }
 
     fn end(&mut self) {
+        // Dropped at its end, not at the next begin: locals of a rule must not live as long as the cached allocation.
         self.future.set(None);
     }
 }

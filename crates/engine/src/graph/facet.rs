@@ -32,6 +32,7 @@ impl Facets {
     /// For aspects that are identified by a name and are of any number (the entries of a map): the number, from `first`
     /// on, of the facet that this name shares with others.
     pub fn shared(first: usize, name: &str) -> usize {
+        // FNV-1a, written out: the numbers are recorded in files, and a hasher of the standard library may change.
         let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
             (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });

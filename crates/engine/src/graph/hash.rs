@@ -22,6 +22,7 @@ impl Hash {
 
     /// A hash that no task ever has, for a version of which the hash is not known (any more).
     pub(crate) fn lost(number: u32) -> Hash {
+        // A text in place of a digest: a rule returns it by chance as rarely as any collision happens.
         let mut all = *b"taut: the hash of a lost trace..";
         all[28..].copy_from_slice(&number.to_le_bytes());
         Hash(all)

@@ -65,6 +65,7 @@ impl<K: Key> Interner<K> {
     }
 
     fn shard(&self, key: &K) -> &Mutex<HashMap<K, NodeId, BuildMix>> {
+        // The high bits: the map of a shard takes its buckets from the low ones, which would then be alike in it.
         &self.shards[(BuildMix::default().hash_one(key) >> 60) as usize % SHARDS]
     }
 

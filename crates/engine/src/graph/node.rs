@@ -94,6 +94,7 @@ impl Hist {
         if let Some(known) = self.seq_with(hash) {
             return known;
         }
+        // A task with a new hash in each build would otherwise take more memory as long as the engine lives.
         if self.hashes.len() == 2 * MIN_VERSIONS {
             self.forget_versions();
         }
@@ -169,6 +170,7 @@ impl Hist {
     /// Drops the declarations that no build can see; `oldest` is the epoch of the oldest build.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
         let Some(rare) = &mut self.rare else { return };
+        // The latest one that the oldest build sees stays: it is the stamp there.
         let seen = rare.changed.partition_point(|changed| *changed <= oldest);
         rare.changed.drain(..seen.saturating_sub(1));
         let seen = rare.injected.partition_point(|(from, _)| *from <= oldest);
@@ -207,6 +209,7 @@ impl Hist {
         // With hashes that no task ever has, so that the numbers are taken and equal no version.
         let lost = || ((0..place.versions).map(Hash::lost).collect(), Vec::new());
         let (hashes, facets) = known.unwrap_or_else(lost);
+        // Versions with higher numbers are of this process, and have other numbers in the file, or none.
         place.versions = hashes.len() as u32;
         rare.has_versions = true;
         (self.hashes, rare.facets) = (hashes.into(), facets);
@@ -253,6 +256,7 @@ impl Hist {
         leaves: Leaves,
         holds: impl Fn(&Leaves) -> bool,
     ) -> bool {
+        // By pointer: a run that another thread recorded since may have other leaves, even with equal reads.
         let same = |run: &&Run| run.seq == seq && Arc::ptr_eq(&run.edges, edges);
         let Some(run) = self.runs.iter().find(same) else { return false };
         let is_new = run.leaves().is_none_or(|known| !known.is_like(&leaves) || !holds(known));
@@ -294,6 +298,7 @@ impl Hist {
         is_alone: bool,
         leaves_hold: impl Fn(&Leaves) -> bool,
     ) {
+        // Another build may still ask by which reads it found the task good.
         let others = if is_alone { Vec::new() } else { self.all_reads() };
         let is_replaced = |kept: &Run| {
             if policy.is_only_by_leaves() {
@@ -308,6 +313,7 @@ impl Hist {
         if policy.runs == 0 {
             return;
         }
+        // The least recently used ones go: `used` moves a run to the front when it is replayed.
         self.runs.truncate(policy.runs as usize - 1);
         self.runs.push_front(run);
         let is_gone = |(seq, edges): &(Seq, Arc<[Edge]>)| {

@@ -59,6 +59,7 @@ pub(crate) struct Rest {
 impl Run {
     pub(crate) fn new(version: u32, stamp: u64, edges: Arc<[Edge]>, seq: Seq, rest: Rest) -> Run {
         let Rest { witness, fail, value, bytes, leaves } = &rest;
+        // Most runs have none of this, so they are one allocation less each.
         let is_plain =
             witness.is_none() && fail.is_none() && value.is_none() && bytes.is_none() && leaves.is_none();
         Run { version, stamp, edges, seq, rest: (!is_plain).then(|| Box::new(rest)) }

@@ -84,11 +84,13 @@ impl Core {
         }
         let fail = match &run.fail {
             None => None,
+            // Only failures that follow from the reads are ever written.
             Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
         };
         let seq = self.seq_here(page, node, place, run.seq)?;
         let leaves = run.leaves.and_then(|leaves| leaves_here(page, &leaves)).map(Arc::new);
         let rest = Rest { witness: run.witness, fail, value: None, bytes: run.value, leaves };
+        // Stamp 0: it has seen no change that was declared in this process. A leaf gets one when its rule confirms it.
         Some(Run::new(run.version, 0, edges.into(), seq, rest))
     }
 

@@ -36,6 +36,7 @@ impl<'b> Reader<'b> {
         let mut number = 0_u32;
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;
+            // Bits of a fifth byte beyond 32 are lost; numbers are checked where they are used.
             number |= u32::from(byte & 0x7f).checked_shl(shift)?;
             if byte < 0x80 {
                 return Some(number);

@@ -229,6 +229,7 @@ impl Commit<'_> {
         let (leaves, others): (Vec<&NodeId>, Vec<&NodeId>) = dirty.partition(is_leaf);
         let leaves = self.in_order(leaves, &others);
         let with_runs = leaves.len() + others.len();
+        // All tasks with runs get their numbers first; those that are only read come behind them, without runs.
         for node in leaves.iter().chain(&others) {
             snapshot.task(**node);
         }
@@ -236,6 +237,7 @@ impl Commit<'_> {
         for node in leaves.into_iter().chain(others) {
             snapshot.runs(*node, &mut runs, &mut edges);
         }
+        // Nothing to keep: no file is made.
         if snapshot.nodes.is_empty() {
             return Ok(0);
         }
@@ -316,6 +318,7 @@ impl Commit<'_> {
     /// Gathers what is new into a batch. `None`: the file cannot be read.
     fn gather(&self, state: &mut State, batch: &mut Batch, updates: Vec<(u32, RunUpdate)>) -> Option<()> {
         let generation = state.generation;
+        // A copy, if a thread still reads the content: numbers must not change under it.
         let stored = Arc::make_mut(state.stored.as_mut()?);
         let mut appender =
             JournalAppender { commit: self, stored, numbers: &mut state.numbers, batch, generation };
@@ -614,6 +617,7 @@ impl JournalAppender<'_> {
     /// Sets the runs of a task.
     fn replace(&mut self, number: u32, kept: Vec<StoredRun>) -> Option<()> {
         let old = self.stored.runs(number)?;
+        // A task that was touched may be as it is in the file again; then nothing is written.
         if old == kept {
             return Some(());
         }

@@ -67,6 +67,7 @@ impl TraceRead for File {
         let mut filled = 0;
         while filled < into.len() {
             match read_some(self, at + filled as u64, &mut into[filled..]) {
+                // The end of the file; callers compare the count with what they need.
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -18,6 +18,7 @@ pub(super) enum Kept {
     New(StoredRun),
 }
 
+// Part of the format (docs/engine.md): another meaning needs another `MAGIC`.
 const RULE: u8 = 1;
 const NODE: u8 = 2;
 const HASH: u8 = 3;
@@ -187,6 +188,7 @@ impl Stored {
             Kept::New(run) => Some(run),
         });
         let new = new.collect();
+        // As a reader of the batch would get it: a compaction is made from this content, without reading the batch.
         self.change(node).runs = Some(new);
     }
 
@@ -240,6 +242,7 @@ impl Stored {
                     self.change(node).facet_hashes.push((seq, facet_hashes));
                 }
                 RUNS => self.apply_runs(&mut reader)?,
+                // The checksum is right, so this is no write that was cut short: the file counts as corrupt.
                 _ => return None,
             }
         }
@@ -264,6 +267,7 @@ impl Stored {
                 continue;
             }
             let (flags, version, seq) = (reader.byte()?, reader.number()?, reader.number()?);
+            // Other versions than those of records before this one do not exist yet.
             if seq >= versions {
                 return None;
             }

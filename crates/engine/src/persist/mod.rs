@@ -152,6 +152,7 @@ impl State {
     /// Reads the part of the journal that was not read yet; everything, if it is another file.
     fn catch_up(&mut self, place: &dyn TraceFile) -> io::Result<()> {
         let mut file = match place.open() {
+            // Also if the file was there before: numbers of its tasks mean nothing in the next one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.forget();
                 return Ok(());
@@ -208,6 +209,7 @@ impl State {
         if !added.is_empty() {
             let stored = Arc::make_mut(self.stored.as_mut().expect("just read"));
             match stored.read(&added) {
+                // Only whole batches: another process may be appending one at this moment.
                 Some(sound) if !stored.is_damaged() => self.read_to += sound as u64,
                 _ => self.mark_corrupt(),
             }
@@ -291,6 +293,7 @@ impl Persist {
             return None;
         }
         let found = stored.find(rule, &key()).map(|number| (number, stored.versions(number)));
+        // In a corrupt file a key may seem to be absent, so the answer counts only after this.
         if stored.is_damaged() {
             state.mark_corrupt();
             return None;

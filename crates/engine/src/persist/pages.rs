@@ -35,6 +35,7 @@ impl Source {
     /// `length` bytes from `at` on.
     pub(super) fn read(&self, at: u64, length: usize) -> Option<Vec<u8>> {
         let bytes = bytes_at(&mut **lock(&self.file), at, length).ok()?;
+        // Fewer bytes mean that the file is shorter than its table says, hence corrupt.
         (bytes.len() == length).then_some(bytes)
     }
 
@@ -132,6 +133,7 @@ impl Pages {
     fn try_read(&self, from: u64, length: usize, mut each: impl FnMut(&[u8])) -> Option<()> {
         // `from` and `length` come from the file and may be anything: they are checked before memory is allocated.
         let end = from.checked_add(length as u64).filter(|end| *end <= self.length)?;
+        // Held while blocks are read: two threads that need the same block read it once.
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
             let (block, offset) = ((at / BLOCK_SIZE as u64) as usize, (at % BLOCK_SIZE as u64) as usize);

@@ -108,6 +108,7 @@ impl TraceFile for PathFile {
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
         let mut options = OpenOptions::new();
         let lock = open_regular(&self.beside(".lock"), options.create(true).truncate(false).write(true))?;
+        // A lock of the system: it ends with the process that holds it, however that ends.
         lock.lock()?;
         Ok(Box::new(Locked { file: self, _lock: lock }))
     }
@@ -150,6 +151,8 @@ impl TraceWrite for Locked<'_> {
                 new.write_all(bytes)
             });
         }
+        // First cut off: behind a batch that was cut short, the new one would never be read. No sync: a batch that a
+        // crash of the system loses is executed again.
         file.set_len(end)?;
         file.seek(SeekFrom::End(0))?;
         file.write_all(bytes)

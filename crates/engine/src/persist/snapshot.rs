@@ -68,6 +68,7 @@ impl Header {
 
     pub(super) fn decode(bytes: &[u8; HEADER_SIZE]) -> Option<Header> {
         let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        // Its own checksum, since the lengths in it decide what is read and allocated next.
         let is_sound = bytes.starts_with(MAGIC) && checksum(&bytes[..48]) == word(48)?;
         let (number, table, rest) = (*bytes[16..].first_chunk()?, word(32)?, word(40)?);
         is_sound.then_some(Header { number, table, rest })
@@ -119,6 +120,7 @@ impl Counts {
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Counts> {
         let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        // With this bound no length that is computed from the counts overflows.
         let mut next = || words.next().filter(|count| *count < u64::from(u32::MAX));
         let (tasks, versions, words) = (next()?, next()?, next()?);
         let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
@@ -249,6 +251,7 @@ impl Snapshot {
             (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(sum))
         };
         let chunks = chunks.as_chunks().0.iter().map(chunk);
+        // The chunks lie one behind the other, so a wrong length would shift all sections behind them.
         if chunks.clone().map(|(words, _)| u64::from(words)).sum::<u64>() != counts.words {
             return None;
         }
@@ -310,6 +313,7 @@ impl Snapshot {
     /// How many versions of the task there are, and the place of the first among all.
     fn versions_at(&self, task: u32) -> Option<Range<u32>> {
         let range = self.tasks.versions(task)?;
+        // A checksum detects damage; it does not show that the numbers in a chunk are meaningful.
         (range.start <= range.end && u64::from(range.end) <= self.counts.versions).then_some(range)
     }
 
@@ -346,6 +350,7 @@ impl Snapshot {
         if u64::from(task) >= self.counts.tasks {
             return None;
         }
+        // The entry of the next task, too: there the key ends.
         let at = self.key_at.array::<8>(u64::from(task) * 4)?;
         let [first, end] = *at.as_chunks::<4>().0.first_chunk()?;
         let (first, end) = (u32::from_le_bytes(first), u32::from_le_bytes(end));
@@ -369,6 +374,7 @@ impl Snapshot {
             if u16::from_le_bytes([tag_a, tag_b]) == tag && self.rule(task) == Some(rule) {
                 known.clear();
                 self.key(task, &mut known)?;
+                // The tag and the bucket are taken from a hash that is not collision-resistant: only the key decides.
                 if known == key {
                     return Some(task);
                 }
@@ -385,6 +391,7 @@ impl Snapshot {
         let mut bytes = Vec::with_capacity(FIRST_READ_SIZE as usize);
         self.blobs.read(u64::from(at), rest.min(FIRST_READ_SIZE) as usize, &mut bytes)?;
         let mut reader = Reader(&bytes);
+        // Whatever it is: `Pages` refuses what lies behind the end of the section before memory is allocated.
         let length = reader.number()? as usize;
         let head = bytes.len() - reader.0.len();
         if let Some(more) = (head + length).checked_sub(bytes.len()).filter(|more| *more > 0) {

@@ -101,6 +101,7 @@ impl Stored {
     }
 
     pub(super) fn find_of(&self, rule: u16, key: &[u8]) -> Option<u32> {
+        // A key is in one of the two: the journal adds a task only if it was not found here.
         let new = self.index.get(rule as usize).and_then(|keys| keys.get(key)).copied();
         new.or_else(|| self.snapshot.as_ref()?.find(rule, key))
     }
@@ -126,6 +127,7 @@ impl Stored {
         if let Some(at) = new.iter().rposition(|known| *known == hash) {
             return Some(Some(old + at as u32));
         }
+        // Mostly a task comes back to a recent version; each look is a read of one block at most.
         for seq in (0..old).rev() {
             if self.old(task)?.hash(task, seq)? == hash {
                 return Some(Some(seq));
@@ -152,6 +154,7 @@ impl Stored {
         };
         let new = self.changes.get(&task).into_iter().flat_map(|change| change.facet_hashes.iter().cloned());
         for (seq, facet_hashes) in old.into_iter().chain(new) {
+            // The number comes from the file: checked before memory is allocated by it.
             if seq >= self.versions(task) {
                 return None;
             }
@@ -202,6 +205,7 @@ impl Stored {
     /// The runs of a task, latest use first.
     pub(crate) fn runs(&self, task: u32) -> Option<Vec<StoredRun>> {
         if let Some(runs) = self.changed_runs(task) {
+            // The journal has all runs of the task, so those of the snapshot do not count any more.
             return Some(runs.to_vec());
         }
         let Some((old, mut views)) = self.views(task) else { return Some(Vec::new()) };
@@ -226,6 +230,7 @@ impl Stored {
 
     fn has_trait(&self, task: u32, bit: u8) -> bool {
         let traits = match self.changed_runs(task) {
+            // The policy may have been another one in older runs.
             Some(runs) => runs.first().map(|run| run.traits),
             None => self.views(task).and_then(|(_, mut runs)| runs.next()).map(|run| run.traits),
         };

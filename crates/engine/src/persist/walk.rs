@@ -224,6 +224,8 @@ impl Walk {
                     // All tasks of its rule were declared changed.
                     *word &= !(1 << (task % 64));
                 } else {
+                    // It stays good: a leaf of which a change was declared has a node, and is marked as not plain
+                    // below.
                     self.verdicts.0[task] = before.0[task];
                 }
             }
@@ -288,6 +290,7 @@ impl Walk {
     fn is_good_by(&mut self, task: u32, run: usize) {
         match self.updates.get_mut(&task) {
             Some(update) => update.use_run(run),
+            // Its place in the file is that of the latest run already.
             None if run == 0 => {}
             None => drop(self.updates.insert(task, RunUpdate::of(run))),
         }
@@ -628,6 +631,7 @@ impl Persist {
     pub(super) fn take_updates(&self, generation: u64) -> Vec<(u32, RunUpdate)> {
         let mut walk = lock(&self.walk);
         let updates = std::mem::take(&mut walk.updates);
+        // They name runs by their places in one file.
         let mut updates: Vec<_> = updates.into_iter().filter(|_| walk.generation == generation).collect();
         updates.sort_unstable_by_key(|(task, _)| *task);
         updates
@@ -655,6 +659,7 @@ impl Inner {
         let persist = core.persist()?;
         let policy = core.node(node).policy;
         let is_plain = policy.runs > 0 && policy.rebuild == Rebuild::Hashes;
+        // Once dependents are recorded, a task becomes clean only with its reads loaded (`mark_clean_as_stored`).
         if !is_plain || self.is_what_if() || core.notes_dependents.load(Ordering::SeqCst) {
             return None;
         }
@@ -688,6 +693,7 @@ impl Inner {
                 return None;
             }
         });
+        // Dependents compare its version; its runs are not needed for that.
         core.load_versions(node)?;
         self.mark_clean_as_stored(node, seq);
         Some(seq)
@@ -703,6 +709,7 @@ impl Inner {
         let stored = persist.stored_of(place.generation)?;
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
+            // Begins no epoch of the walk: this only looks up what was found.
             let walker = Walker::again(self, &stored, place.generation, walk)?;
             let seq = walker.walk.verdicts.get(place.number).filter(|now| *now < OTHER_VERSION)?;
             (seq, stored.hash(place.number, seq))

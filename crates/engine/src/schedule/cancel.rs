@@ -30,6 +30,7 @@ impl Cancel {
     /// Ends all builds that have this switch: running computations are dropped where they wait (or when their
     /// present step returns), every open request is answered [`crate::Fail::Cancelled`]. Not for signal handlers.
     pub fn cancel(&self) {
+        // The flag first: a build that is registered after the list was read finds it set.
         self.shared.is_cancelled.store(true, Ordering::Release);
         let builds = lock(&self.shared.builds).clone();
         builds.iter().filter_map(Weak::upgrade).for_each(|build| build.end());

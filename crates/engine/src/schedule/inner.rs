@@ -55,6 +55,7 @@ pub(crate) struct Inner {
 impl Inner {
     /// The epoch of the latest change of the outside world that a run must have seen to be valid in this build.
     pub(crate) fn stamp(&self, node: &Node, hist: &Hist) -> u64 {
+        // A scan is about the outside world; other tasks follow from the leaves.
         let scanned = if node.policy.leaf { self.inputs.scanned } else { 0 };
         self.declared(node, hist).max(scanned)
     }

@@ -220,6 +220,7 @@ impl Queue {
     }
 
     fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut Ready) {
+        // One thread for each push: more work leads to more pushes, and a short build does not start all threads.
         if ready.threads.len() >= self.extra {
             self.full.store(true, Ordering::Relaxed);
             return;
@@ -263,6 +264,7 @@ impl Queue {
                 ready = lock(&self.ready);
                 continue;
             }
+            // All others are parked, so no job is in progress that could push another one.
             let last = ready.parked + 1 == ready.active;
             // A request that has its answer is not waiting, even if its thread has not woken up yet.
             let has_open_request = || lock(&self.roots).iter().any(|wait| !wait.is_over());
@@ -292,6 +294,7 @@ impl Queue {
 
     /// Wakes all threads, so that they call `enough` again.
     pub(crate) fn wake_all(&self) {
+        // A thread between its check and its wait holds the lock: after this it is parked, and is notified.
         drop(lock(&self.ready));
         self.more.notify_all();
     }
@@ -309,9 +312,12 @@ impl Queue {
         for thread in threads {
             // If a rule drops the last handle of its own build, this is one of the threads: it must not join itself.
             if thread.thread().id() != thread::current().id() {
+                // Panics of rules are caught where the task runs; a thread that ended by another one has nothing to
+                // hand over.
                 let _ = thread.join();
             }
         }
+        // Without the lock, since dropping computations runs code of rules.
         drop(jobs);
     }
 }

@@ -105,6 +105,7 @@ impl Slot {
         let mut state = lock(&self.state);
         let is_good = state.hash.done().is_some_and(|outcome| outcome.fail.is_none());
         if is_good && matches!(state.value, Progress::Done(Ok(_))) {
+            // The one step back of these states, allowed only while nothing is requested.
             state.value = Progress::Idle;
             // The hash is known from here on, whatever it was taken from.
             state.by_store = false;
@@ -201,6 +202,7 @@ impl State {
                 Step::Construct
             });
         }
+        // Also while the hash is in progress: the thread that settles it fetches the value then (`conclude`).
         self.wants_value |= part == Part::Value;
         match (&self.hash, &self.value) {
             (Progress::Idle, _) => {
@@ -233,6 +235,7 @@ impl State {
     /// Ends everything of the task that is not done with `fail`; returns the computations to abort and the waiters to
     /// notify.
     pub(crate) fn end(&mut self, fail: &Fail) -> (Vec<Arc<dyn Suspended>>, Vec<Waiter>) {
+        // What is idle was not requested, so nothing waits for it.
         if self.hash.done().is_none() && !self.hash.is_idle() {
             self.hash = Progress::Done(Outcome::failed(fail.clone()));
         }
@@ -240,7 +243,9 @@ impl State {
             self.value = Progress::Done(Err(Box::new(fail.clone())));
         }
         let Some(open) = self.opened() else { return (Vec::new(), Vec::new()) };
+        // If it is in the queue already, the thread that takes it finds no work and does nothing.
         open.work = None;
+        // Aborted by the caller, without this lock: dropping futures runs code of rules.
         let frames = [open.hash_frame.take(), open.value_frame.take()].into_iter().flatten().collect();
         (frames, self.take_answered())
     }

@@ -50,6 +50,7 @@ impl Wait {
     }
 
     fn close(&self) {
+        // Both the last answer and the dropped request close it, and the frame counts it once.
         if self.open.swap(false, Ordering::AcqRel)
             && let Some(frame) = &self.frame
         {
@@ -86,6 +87,7 @@ impl Wait {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
+        // Once more: the last answer may have arrived before the waker was there.
         self.is_over()
     }
 

@@ -63,6 +63,8 @@ impl Inner {
     fn without_leaves(self: &Arc<Inner>, task: Task<'_>, cause: Option<Cause>) {
         match cause.filter(|_| task.node.policy.is_only_by_leaves()) {
             Some(cause) => self.take_over_or_execute(task, cause),
+            // Also for a task that is verified by leaves only, if no leaf was found to differ: it skips all runs there
+            // and gets another cause.
             None => self.begin_by_reads(task),
         }
     }
@@ -112,6 +114,7 @@ impl Inner {
                         }
                         Some(is) => {
                             let Agree::Bound { runs, cause, .. } = agree else { unreachable!("just seen") };
+                            // Of several runs, the leaf that differs from the latest one is the reported cause.
                             let cause = cause.or(Some(Cause::Read { dep: leaf, was: seq, is }));
                             return self.next_run(task, runs, cause);
                         }
@@ -133,6 +136,8 @@ impl Inner {
                 }
             }
         }
+        // The leaves are noted before the task is settled, for traversals that see it settled (`settle/below.rs`). It
+        // does not become clean: the tasks in between have no recorded dependents that a change would invalidate.
         let Agree::Bound { run, leaves, .. } = agree else { unreachable!("only that one breaks") };
         lock(&self.by_leaves).insert(task.id, leaves);
         self.replay(task, run, false);

@@ -169,6 +169,7 @@ impl<V: Visit> Below<'_, V> {
         };
         let generation = self.numbers.as_ref().map(Numbers::generation);
         let place = place.filter(|place| Some(place.generation) == generation);
+        // It may have been loaded after it was settled by its number; then it is followed by number all the same.
         let is_decided = |place: &Unloaded| {
             self.numbers.as_ref().is_some_and(|numbers| numbers.now(place.number).is_some())
         };
@@ -187,6 +188,7 @@ impl<V: Visit> Below<'_, V> {
             self.unsettled.push(node);
             return Some(());
         }
+        // A root that was not settled in this build has no version to follow.
         let now = settled.or(read.map(|(seq, _)| seq))?;
         if let Some((was, facets)) = read.filter(|_| !self.settles && (by == By::Reads || settled.is_none()))
             && now != was
@@ -202,6 +204,7 @@ impl<V: Visit> Below<'_, V> {
             return Some(());
         }
         if let Some(place) = place
+            // It may have been visited by its number before it was loaded.
             && !self.seen_numbers.insert(place.number)
         {
             return Some(());
@@ -216,6 +219,7 @@ impl<V: Visit> Below<'_, V> {
             return None;
         }
         let first = self.next.len();
+        // Of a task that executed in this build and keeps no run, the reads are only here.
         if let Some(reads) = self.unkept.get(&node) {
             let read = |(dep, seq): &(NodeId, Seq)| {
                 Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)), By::Reads)
@@ -253,6 +257,8 @@ impl<V: Visit> Below<'_, V> {
                 let is_by =
                     |run: &&Run| run.leaves().is_some_and(|by| Arc::ptr_eq(by, leaves) || by.is_like(leaves));
                 let run = of_version.clone().find(is_by);
+                // Another build may have replaced its leaf set; where nothing may be settled, any run of this version
+                // is taken.
                 let run = run.or_else(|| of_version.clone().next().filter(|_| !self.settles));
                 if let Some(run) = run {
                     return Some(run.edges.clone());
@@ -305,6 +311,7 @@ impl<V: Visit> Below<'_, V> {
         if !self.seen_numbers.insert(number) {
             return Some(());
         }
+        // Most tasks of the file go this way, without an allocation for the reads.
         if numbers.now(number).is_some() && !self.not_plain.has(number) {
             let first = self.next.len();
             let (next, seen) = (&mut self.next, &self.seen_numbers);
@@ -335,6 +342,7 @@ impl<V: Visit> Below<'_, V> {
             }
             self.next.truncate(first);
         }
+        // Where unsettled tasks are listed, a failure is settled rather than followed by what was read of it.
         let seq = read.map(|(seq, _)| seq).filter(|_| !self.settles);
         let Some(found) = numbers.follow(number, seq) else {
             if !self.settles {

@@ -30,6 +30,7 @@ impl Inner {
             if let Some(seq) = self.settle_by_numbers(id, unloaded) {
                 return self.settle(task, Outcome { seq, fail: None });
             }
+            // The walk left it undecided: its runs are loaded and verified one by one.
             self.engine.load(id, unloaded);
         }
         self.begin_by_reads(task);
@@ -85,11 +86,13 @@ impl Inner {
         let (stamp, stale) = {
             let hist = lock(&entry.hist);
             let (stamp, declared) = (self.stamp(entry, &hist), self.declared(entry, &hist));
+            // No run from before a declared change: the declaration overrules every witness.
             let is_stale = |run: &&Run| {
                 run.version == rule.version()
                     && (declared..stamp).contains(&run.stamp)
                     && run.witness().is_some()
             };
+            // A run with the present stamp is valid without evidence; and what the walk has asked is not asked again.
             if hist.runs.iter().any(|run| run.stamp == stamp) || hist.is_stale_in(self.epoch) {
                 return;
             }
@@ -102,9 +105,12 @@ impl Inner {
             let witness = match guarded(|| rule.agrees(&entry.key, witness, hash)) {
                 Ok(Agreement::Yes) => None,
                 Ok(Agreement::YesBy(witness)) => {
+                    // The new witness has to reach the file: with the old one each later process would read the content
+                    // again.
                     self.engine.touch(id);
                     Some(witness)
                 }
+                // A rule that panics confirms nothing, so the leaf is read.
                 Ok(Agreement::No) | Err(_) => continue,
             };
             return lock(&entry.hist).confirm(run.seq, stamp, witness);
@@ -135,12 +141,14 @@ impl Inner {
                 };
                 all_clean &= is_clean;
                 if !self.reads_the_same(&check, edge, now) {
+                    // The first difference in the order of the reads is reported, whichever task was settled first.
                     differs = differs.or(Some((*edge, now)));
                 }
             }
             if !missing && differs.is_none() && self.is_from_given(task.id, &check.run.edges) {
                 differs = group.first().map(|edge| (*edge, Seq::NONE));
             }
+            // The whole group is settled even if one read differs already: an execution would request all of it, too.
             if missing && !tried {
                 tried = true;
                 let unknown = group.iter().filter(|edge| self.seq(edge.dep).is_none());
@@ -151,6 +159,7 @@ impl Inner {
                     None => return,
                 }
             } else if let Some((edge, now)) = differs {
+                // The reported cause is that of the latest run. An equal version differs only where times are compared.
                 check.cause.get_or_insert(if now == edge.seq {
                     Cause::Newer { dep: edge.dep }
                 } else {
@@ -171,6 +180,7 @@ impl Inner {
 
     /// Whether a read agrees with the present version, in the facets that were read.
     fn reads_the_same(&self, check: &Check, edge: &Edge, now: Seq) -> bool {
+        // Stored nowhere, or failed for now: such a result agrees with no recorded read, by time either.
         if now == Seq::NONE {
             return false;
         }
@@ -180,6 +190,7 @@ impl Inner {
             let has_failed = self.clean_version(edge.dep).is_none()
                 && lock(&self.slots.at(edge.dep).state).hash.done().is_some_and(|dep| dep.fail.is_some());
             let time = || guarded(|| rule.modtime(&dep.key)).ok().flatten();
+            // What lies in the place of a task that failed is not its result, so its time means nothing.
             if !has_failed && let Some(of_dep) = time() {
                 return of_dep <= made;
             }
@@ -246,6 +257,8 @@ impl Inner {
             let mut hist = lock(&task.node.hist);
             let reordered = hist.used(&run.edges, run.seq);
             let stamp = self.stamp(task.node, &hist);
+            // Only by the run that is first now: dependents are recorded along its reads. This run may have been replaced by
+            // another build.
             let is_latest = |kept: &Run| kept.stamp == stamp && Arc::ptr_eq(&kept.edges, &run.edges);
             if is_clean && run.fail.is_none() && hist.runs.first().is_some_and(is_latest) {
                 self.mark_clean(task, &mut hist, run.seq);
@@ -280,6 +293,7 @@ impl Inner {
             if fetch {
                 state.value = Progress::Busy;
             }
+            // With the waiters taken under the same lock, a request sees the answer or is among them.
             state.hash = Progress::Done(outcome);
             (state.take_answered(), fetch)
         };

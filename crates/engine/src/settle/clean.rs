@@ -34,6 +34,7 @@ impl Core {
         let mark = |node: NodeId, above: &mut Vec<NodeId>| {
             let clean = &self.node(node).clean;
             let dependents = lock(&clean.dependents);
+            // A task whose epoch was raised already adds none, so each is visited once.
             if clean.invalidated.fetch_max(epoch, Ordering::SeqCst) < epoch {
                 above.extend(dependents.iter());
             }
@@ -69,6 +70,8 @@ impl Core {
 
     /// Records dependents from now on, and now those of all tasks that are clean. `false`: the reads of some are not known.
     fn note_dependents(&self) -> bool {
+        // Set before the tasks are visited: one that becomes clean meanwhile adds itself to the dependents
+        // (`mark_clean`).
         if self.notes_dependents.swap(true, Ordering::SeqCst) {
             return true;
         }
@@ -158,6 +161,8 @@ impl Core {
             let clean = &self.node(*dep).clean;
             let mut dependents = lock(&clean.dependents);
             if !before.contains(dep) {
+                // Duplicates are removed only where the vector would have to grow, so adding takes constant time on
+                // average.
                 if dependents.len() == dependents.capacity() && dependents.len() > 64 {
                     dependents.sort_unstable();
                     dependents.dedup();
@@ -202,6 +207,7 @@ impl Inner {
     /// Marks a task that was settled by the numbers of a file, with its closure, as clean.
     pub(crate) fn mark_clean_as_stored(&self, node: NodeId, seq: Seq) {
         let entry = self.engine.node(node);
+        // Changes that a later epoch declared are not in the verdict of the walk.
         self.engine.in_latest(self.epoch, || {
             let hist = lock(&entry.hist);
             // Once dependents are recorded, it is not: its reads are not loaded, so it could not be added to theirs.
@@ -236,6 +242,7 @@ impl Inner {
             core.has_clean.store(true, Ordering::SeqCst);
         }
         let settled = &task.node.clean.settled;
+        // A build of an earlier epoch must not replace what a later one has settled.
         if settled.load(Ordering::SeqCst) >> 32 >= self.epoch {
             return;
         }

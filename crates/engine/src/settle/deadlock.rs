@@ -66,11 +66,13 @@ impl Inner {
         for (node, slot) in self.slots.seen() {
             let mut state = lock(&slot.state);
             let Some(open) = state.opened() else { continue };
+            // A request for `Own` is that of a task's hash function for its own value, which is no cycle.
             for (_, waiter) in open.waiters.iter().filter(|(part, _)| *part != Part::Own) {
                 let waiting = match waiter {
                     Waiter::Node(waiting) => *waiting,
                     Waiter::Wait(wait) => match &wait.frame {
                         Some(frame) => frame.node(),
+                        // A request from outside: no task waits for it.
                         None => continue,
                     },
                 };
@@ -90,6 +92,7 @@ impl Inner {
             if let Some(cycle) = self.way_back(waits, &left, least) {
                 return Some(cycle);
             }
+            // It lies only on a path between cycles.
             left.remove(&least);
         }
         None
@@ -110,6 +113,7 @@ impl Inner {
                 cycle.reverse();
                 return Some(cycle);
             }
+            // By key: the numbers of tasks depend on the schedule.
             next.sort_by_cached_key(|node| self.engine.key_ref(*node));
             for next in next {
                 if next != start && !from.contains_key(&next) {
@@ -132,6 +136,7 @@ fn trim(waits: &Waits) -> BTreeSet<NodeId> {
     }
     let mut left: BTreeSet<NodeId> = waits.keys().chain(reversed.keys()).copied().collect();
     let none = BTreeSet::new();
+    // First removes what waits for nothing that is left, then what nothing that is left waits for.
     for (forward, backward) in [(waits, &reversed), (&reversed, waits)] {
         let mut open: HashMap<NodeId, usize> = (left.iter())
             .map(|node| {

@@ -29,6 +29,8 @@ impl Inner {
     /// The same; if need be, runs the task on the stack of the calling thread, which is the build's only one.
     pub(crate) fn settle_alone(self: &Arc<Inner>, node: NodeId) -> Option<(Seq, bool)> {
         let task = self.task(node);
+        // `None` also for a task that is in progress further down on this stack: then the caller waits, and the cycle
+        // is found when all threads are idle.
         let step = self.claim(task, Asked::Hash)?;
         self.step(task, step);
         self.settled_hash(node)
@@ -75,6 +77,7 @@ impl Inner {
             Some((task, self.claim(task, part)?))
         };
         let mut steps = nodes.filter_map(claimed);
+        // Lazily: each task is claimed when the one before is done, so none is marked as in progress that is not run.
         if self.queue.is_alone() {
             return steps.for_each(|(task, step)| self.step(task, step));
         }
@@ -107,6 +110,8 @@ impl Inner {
             return true;
         }
         let is_hash = frame.is_hash.load(Ordering::Relaxed);
+        // The task may have been ended while this computation was polled. `end` aborts only frames that are registered,
+        // so the check and the registration are under one lock.
         let mut state = lock(&self.slots.at(frame.node).state);
         let hash_is_done = state.hash.done().is_some();
         if if is_hash { hash_is_done } else { state.value.done().is_some() || state.by_store && hash_is_done }
@@ -158,6 +163,7 @@ impl Inner {
             frames.extend(more_frames);
             waiters.extend(more_waiters);
         }
+        // Without a lock on any slot: aborting drops futures, which withdraw their requests from other slots.
         frames.iter().for_each(|frame| frame.abort());
         self.notify(waiters);
     }

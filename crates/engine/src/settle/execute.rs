@@ -28,6 +28,8 @@ impl Inner {
             return self.settle(task, Outcome::failed(Fail::Cancelled));
         }
         let entry = task.node;
+        // A set value is finished like a computed one: it needs a version, facets, and dependents that can be
+        // invalidated.
         let injected = lock(&entry.hist).injected(self.epoch);
         if let Some(value) = injected {
             lock(&task.slot.state).value = Progress::Busy;
@@ -46,6 +48,8 @@ impl Inner {
         if let Err(fail) = guarded(|| computation.begin(&entry.key, &frame)) {
             return self.hash_made(task, Err(fail), Seen::default());
         }
+        // The build may have been cancelled since; that aborts no frame that is not registered, so it is looked at
+        // here.
         if lock(&task.slot.state).hash.done().is_none() {
             frame.start_hash(computation);
         }
@@ -94,6 +98,7 @@ impl Inner {
         };
         let found = match entry.policy.store {
             Store::Memory => {
+                // The file is read without the lock on the history, so memory is looked at before and after that.
                 let at_hand = lock(&entry.hist).value_of(seq);
                 let stored = if at_hand.is_none() { self.engine.stored_value(task.id, seq) } else { None };
                 let mut hist = lock(&entry.hist);
@@ -107,6 +112,7 @@ impl Inner {
                     Some(value)
                 })
             }
+            // What lies there may have been changed or removed by others, so it is compared each time.
             Store::File | Store::Cas => self.verify_curr(task, seq),
             Store::None => None,
         };
@@ -114,6 +120,7 @@ impl Inner {
         let given = || {
             let mut hist = lock(&entry.hist);
             let value = hist.injected(self.epoch)?;
+            // A what-if build leaves the memory of other builds as it is.
             if entry.policy.store == Store::Memory && !self.is_what_if() {
                 hist.memory = Some((seq, value.clone()));
             }
@@ -135,6 +142,7 @@ impl Inner {
             // With `Rebuild::Times` the times were compared, so no hash is.
             (entry.policy.rebuild == Rebuild::Times || hash() == Some(wanted)).then_some(value)
         });
+        // A rule that panics here counts as one that finds nothing: the value is made again.
         found.ok().flatten()
     }
 
@@ -198,6 +206,7 @@ impl Inner {
                 // The hash stays for this build, since dependents have seen it; the runs that have it are dropped.
                 hist.runs.retain(|run| run.seq != good);
                 drop(hist);
+                // Dependents may be clean by the runs that were dropped.
                 self.engine.invalidate_all();
                 self.log.differs(task.id, was, Some(made));
             }
@@ -303,6 +312,7 @@ impl Inner {
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),
             Err(Fail::Task(failure)) => {
+                // A failure without a hash of its own is a new version in each build, like a value without one.
                 let own = guarded(|| failure.hash()).ok().flatten();
                 let hash = own.unwrap_or(Hash::of_build(self.number));
                 // Never equal to the hash of a value.
@@ -324,6 +334,7 @@ impl Inner {
         let facets = value.filter(|_| fail.is_none());
         let facets = facets.and_then(|value| guarded(|| rule.facets(&entry.key, value)).ok());
         let mut hist = lock(&entry.hist);
+        // Also in a what-if build, whose readers compare versions, too; it only keeps no run.
         let seq = hist.seq_of(hash);
         if let Some(facets) = facets.filter(|facets| !facets.is_empty()) {
             hist.set_facets(seq, facet::facet_hashes(&facets));
@@ -352,11 +363,14 @@ impl Inner {
             let holds = |leaves: &Leaves| leaves.is_valid(&self.inputs.leaf_sets_invalidated);
             hist.record(run, entry.policy, self.engine.is_only_build(), holds);
             match &fail {
+                // The answer for a clean task is always a success, so a failure is verified again in each build.
                 Some(_) => {}
                 None if is_clean => self.mark_clean(task, &mut hist, seq),
+                // What was not clean when it was read may be so by now.
                 None => self.mark_clean_if_reads_are(task, &mut hist, &edges, seq),
             }
             drop(hist);
+            // Without the lock on the history, since this calls the rule (`share_key`).
             self.engine.note_sibling(task.id, &edges);
             self.engine.touch(task.id);
         }
@@ -383,6 +397,7 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
     let mut edges: Vec<Edge> = Vec::with_capacity(reads.len());
     let mut places = HashMap::<NodeId, usize, BuildMix>::default();
     for edge in reads.iter().map(edge) {
+        // A task that was read again keeps its first place, so it is verified no later than it was requested.
         let place = *places.entry(edge.dep).or_insert(edges.len());
         let Some(known) = edges.get_mut(place) else {
             edges.push(edge);

@@ -94,6 +94,7 @@ impl Frame {
             let polled = catch_unwind(AssertUnwindSafe(|| computation.poll(&mut cx)));
             match polled {
                 Ok(Poll::Pending) => {
+                    // Put away before the state lets another thread take it.
                     *lock(&self.computation) = Some(computation);
                     if !self.build.register_frame(&self) {
                         self.abort();
@@ -117,6 +118,8 @@ impl Frame {
         drop(waker);
         // A future's locals may panic when they are dropped; the outcome is valid nevertheless.
         let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
+        // The result of a computation that was aborted while it ran is dropped: its task was ended with another
+        // outcome.
         if self.state.swap(OVER, Ordering::AcqRel) != OVER {
             self.finished(made);
         }
@@ -141,6 +144,7 @@ impl Frame {
 
     /// After a poll that did not finish; false if it is to be polled again at once.
     fn suspend(&self) -> bool {
+        // Counted before the state changes: a waker may take it out of `FOREIGN` at once, and counts down.
         let foreign = self.waits.load(Ordering::Acquire) == 0;
         if foreign {
             self.build.queue.foreign.fetch_add(1, Ordering::AcqRel);
@@ -164,6 +168,7 @@ impl Frame {
     /// Aborts the computation: it is dropped, now or when its present poll returns.
     pub(crate) fn abort(&self) {
         match self.state.swap(OVER, Ordering::AcqRel) {
+            // The thread that polls drops it when the poll returns; if it is over, it was dropped.
             RUNNING | NOTIFIED | OVER => return,
             FOREIGN => {
                 self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
@@ -208,6 +213,7 @@ impl Wake for Frame {
             let next = match state {
                 IDLE | FOREIGN => SCHEDULED,
                 RUNNING => NOTIFIED,
+                // Already scheduled, or over: a waker may outlive the computation.
                 _ => return,
             };
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {

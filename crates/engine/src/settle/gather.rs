@@ -42,6 +42,7 @@ struct Gather<'g> {
 impl Inner {
     /// Whether a leaf set is valid with the present rule versions and all changes declared up to this build.
     pub(crate) fn holds(&self, leaves: &Leaves) -> bool {
+        // A build of an earlier epoch must not use a set that was gathered after a change that it does not see.
         leaves.made <= self.epoch
             && leaves.is_valid(&self.inputs.leaf_sets_invalidated)
             && leaves.rules.iter().all(|(rule, version)| self.engine.rule_at(*rule).version() == *version)
@@ -98,6 +99,7 @@ impl Gather<'_> {
             match *part {
                 Part::Bound(node, seq) if self.seen.insert(node) => self.parts.push(Part::Bound(node, seq)),
                 Part::Bound(..) => {}
+                // Numbers belong to one file; in another one they mean other tasks.
                 Part::Stored(_) if self.numbers.as_ref()?.generation() != leaves.generation => return None,
                 Part::Stored(Range { first, count, seq }) => {
                     for leaf in first..first + count {
@@ -147,6 +149,7 @@ impl Gather<'_> {
         {
             return None;
         }
+        // Only here, after the comparison: the task may have been read at another version elsewhere.
         if !self.seen.insert(node) {
             return Some(());
         }
@@ -173,6 +176,7 @@ impl Gather<'_> {
     }
 
     fn number(&mut self, number: u32) -> Option<()> {
+        // It was settled as a node, so its good run is in memory and may not be in the file.
         if let Some(node) = self.numbers.as_ref()?.loaded_node(self.inner, number) {
             let now = self.inner.seq(node)?;
             return self.task(node, now, Facets::WHOLE);
@@ -192,6 +196,7 @@ impl Gather<'_> {
                 self.rules.insert(rule, self.inner.engine.rule_at(rule).version());
                 return Some(());
             }
+            // Some reads may have been pushed before the run turned out not to be plain.
             self.next.truncate(first);
         }
         let found = self.numbers.as_mut()?.good_by_hashes(number)?;

@@ -48,6 +48,7 @@ impl Drop for CacheScope {
     fn drop(&mut self) {
         let outer = std::mem::take(&mut self.outer);
         let cached = CACHE.with(|known| known.replace(outer));
+        // Outside of `with`: what is dropped may run code of rules, which may use the cache again.
         drop(cached);
     }
 }
@@ -71,6 +72,7 @@ pub(crate) fn recycle_reads(mut reads: Vec<Read>) {
     reads.clear();
     CACHE.with(|cache| {
         let cache = &mut *cache.borrow_mut();
+        // A thread that works on no build would never use the buffer.
         if cache.build != 0 && cache.reads.len() < MAX_CACHED {
             cache.reads.push(reads);
         }
@@ -111,6 +113,8 @@ impl Frame {
         let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
         let too_many = CACHE.with(|cache| {
             let cache = &mut *cache.borrow_mut();
+            // A thread can work on another build within this one; a frame keeps its build alive, so it is kept for that
+            // build only.
             if cache.build != Arc::as_ptr(&frame.build).addr()
                 || cache.frames.len() >= MAX_CACHED
                 || !is_spare

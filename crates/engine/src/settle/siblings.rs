@@ -44,6 +44,7 @@ impl Core {
         let Some(share_key) = self.share_key(node).filter(|_| !self.is_taken_over(node, edges)) else {
             return;
         };
+        // A thread that does not see it yet only misses a sibling, and executes.
         self.siblings.any.store(true, Ordering::Release);
         let mut siblings = lock(&self.siblings.known);
         let known = siblings.entry((self.node(node).rule, share_key)).or_default();
@@ -56,6 +57,7 @@ impl Core {
 
     /// The siblings of a task that executed, latest first, at most [`MAX_TRIED`].
     fn siblings(&self, node: NodeId) -> Vec<NodeId> {
+        // Most engines have no siblings: this spares them a call of the rule for each task that executes.
         if self.persist().is_none() && !self.siblings.any.load(Ordering::Acquire) {
             return Vec::new();
         }
@@ -140,6 +142,7 @@ impl Inner {
 
     /// The sibling is settled: takes its result over if `Rule::serves` still agrees, else executes the task.
     pub(crate) fn take_over(self: &Arc<Inner>, task: Task<'_>, TakeOver { of, cause }: TakeOver) {
+        // `find_sibling` asked about the latest kept value, which may have been outdated: the rule is asked again.
         let served = match self.peek(of, Part::Value) {
             Some(Answer { seq, result: Ok(Some(value)), .. }) if seq.is_known() => {
                 self.engine.serves(task.id, of, &value).then_some((seq, value))
@@ -155,6 +158,7 @@ impl Inner {
             state.value = Progress::Busy;
         }
         let (mode, facets) = (Mode::Value, Facets::WHOLE);
+        // Whether the sibling is clean is looked up when the run is recorded (`mark_clean_if_reads_are`).
         let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, is_clean: false };
         self.log.replayed();
         self.made(task, value, Seen { reads: vec![read], witness: None });

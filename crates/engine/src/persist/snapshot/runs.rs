@@ -123,6 +123,7 @@ impl<'s> Runs<'s> {
                 Base::Full(take(words, count.checked_mul(2)?.checked_add(partial)?)?)
             }
             _ => {
+                // The first run of a task has none before it, so it cannot be of this kind.
                 let wide = head & run::WIDE != 0;
                 let length = if wide { count } else { count.div_ceil(4) };
                 seqs = Some((take(words, length)?, wide));
@@ -193,6 +194,7 @@ impl Edges<'_> {
         let dep = word(&mut self.words)?;
         let whole = Facets::WHOLE;
         if bare > 0 {
+            // In the short forms the kind determines where groups end: after each read, or after the last one.
             let ends = bare == 1 || self.at + 1 == self.count;
             return Some(StoredEdge {
                 dep,
@@ -308,6 +310,7 @@ impl<'s> Columns<'s> {
         let head = word(&mut words)?;
         let (kind, count) = (head & run::KIND, head & run::COUNT);
         let code = (head >> run::CODE_AT) & run::CODE;
+        // A failure has to be decoded before it can be replayed, so its run is never plain.
         let special = run::FAIL | u32::from(traits) << run::TRAITS_AT;
         // What is rare takes the way that can decode everything; here no branch is spent on it.
         if head & special != 0 || count == run::COUNT || code == run::CODE || kind == run::SAME {
@@ -322,6 +325,7 @@ impl<'s> Columns<'s> {
                 word(&mut words)?;
             }
         }
+        // The product cannot overflow, since a plain run has fewer reads than `COUNT`; the word is any number.
         let count = if kind == run::FULL { word(&mut words)?.saturating_add(count * 2) } else { count };
         Some(Plain { seq, kind, words: words.get(..count as usize)? })
     }

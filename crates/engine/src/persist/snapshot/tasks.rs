@@ -63,6 +63,7 @@ impl Tasks {
         mut at: u64,
         chunks: impl Iterator<Item = (u32, u64)>,
     ) -> Tasks {
+        // The table has only the lengths of the runs, so where a chunk begins follows from those before it.
         let (mut begins, mut sums) = (vec![at], Vec::new());
         let mut left = count as usize;
         for (words, sum) in chunks {
@@ -146,6 +147,7 @@ impl Tasks {
     pub(super) fn runs(&self, task: u32) -> Option<(u16, Words<'_>)> {
         let ([entry, end], words) = self.entry(task)?;
         let rule = u16::from_le_bytes([entry[8], entry[9]]);
+        // `get` refuses a begin behind the end as well: the numbers come from the file.
         let words = words.as_chunks().0.get(word(entry, 0) as usize..word(end, 0) as usize)?;
         Some((rule, words))
     }

@@ -69,6 +69,7 @@ impl LeafCheck<'_> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut count = 0;
         while let Some(run) = runs.next()? {
+            // Anything else needs the walk, which only one thread has.
             if run.traits & !StoredRun::INTERNED != StoredRun::LEAF || !run.edges.is_empty() {
                 return Ok(LeafVerdict::Other);
             }
@@ -145,6 +146,7 @@ impl Walker<'_> {
             #[cfg(shuttle)]
             let other = Some(scope.spawn(work));
             let own = work();
+            // After a panic there its leaves are as if not visited, and are asked one by one.
             [Some(own), other.and_then(|other| other.join().ok())]
         });
         for (leaf, verdict) in all.into_iter().flatten().flatten() {

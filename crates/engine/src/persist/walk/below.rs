@@ -60,11 +60,13 @@ impl Inner {
                 bound.push((node, self.seq(node)?));
                 continue;
             }
+            // Not found good by its number, nor loaded: it is not known what it read in this build.
             let now = walk.verdicts.get(task).filter(|now| *now < OTHER_VERSION)?;
             let (mut runs, mut run) = (AnyRuns::of(&stored, task), None);
             for _ in 0..=walk.updates.get(&task).map_or(0, RunUpdate::run) {
                 run = runs.next().ok()?;
             }
+            // The journal may have other runs since a commit; one with another result is certainly not the good one.
             let mut run = run.filter(|run| run.seq == now)?;
             if run.traits & StoredRun::LEAF != 0 {
                 leaves.push(task);

@@ -29,6 +29,7 @@ impl Walker<'_> {
         };
         let was = self.facets_of(edge.dep, edge.seq)?;
         let is_same = was.zip(is).is_some_and(|(was, is)| edge.facets.are_equal_in(&was, &is));
+        // Noted, since the run has the number of another version than the one that is good (`version_when_clean`).
         if is_same && now != OTHER_VERSION {
             self.walk.equal_in_facets.insert(edge.dep, now);
         }

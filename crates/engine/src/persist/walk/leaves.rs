@@ -93,6 +93,7 @@ impl Walker<'_> {
     }
 
     fn leaves_of(&self, run: &AnyRun<'_>, at: &mut Position) -> Result<Option<Arc<LeafSet>>, Damaged> {
+        // Decoded once for each run: the comparison is resumed after each leaf that has to be settled.
         if at.leaves.is_none() {
             at.leaves = run.leaves.read()?;
         }
@@ -104,6 +105,7 @@ impl Walker<'_> {
         leaves.rules.iter().all(|(rule, version)| {
             let here = self.walk.rules.get(usize::from(*rule)).copied().flatten();
             here.is_some_and(|here| {
+                // Sets in the file are from before this process, so any change that it declared invalidates them.
                 here.version == *version && self.inner.inputs.leaf_sets_invalidated[here.rule as usize] == 0
             })
         })
@@ -175,6 +177,7 @@ impl Inner {
         let core = &*self.engine;
         let Some(persist) = core.persist() else { return ByLeaves::None };
         let entry = core.node(node);
+        // Runs in the file have seen no change that was declared in this process.
         let is_declared = self.stamp(entry, &lock(&entry.hist)) != 0;
         if is_declared || core.is_given(node, self.epoch) {
             return ByLeaves::None;
@@ -222,6 +225,7 @@ impl Inner {
                 }
             };
             let bound = core.bind_number(&stored, place.generation, leaf);
+            // Its rule is not in this process, or its key cannot be decoded: the run cannot be verified by it.
             let Some((node, hash)) = bound.zip(stored.hash(leaf, seq)) else {
                 at.next_run();
                 continue;
@@ -245,6 +249,7 @@ impl Inner {
         let stored = core.persist()?.stored_of(generation)?;
         let dep = core.bind_number(&stored, generation, leaf)?;
         let hash = stored.hash(leaf, was)?;
+        // A leaf that was decided by its number has no slot in this build.
         let is = self.seq(dep).or_else(|| self.version_by_numbers(dep))?;
         core.fetch_history(dep);
         let was = lock(&core.node(dep).hist).seq_with(hash)?;

@@ -74,6 +74,7 @@ impl Source<'_> {
     /// Continues the walk in the epoch of a build; `None` if the latest walk was of another file or epoch.
     pub(crate) fn of<'s>(&'s self, inner: &'s Inner) -> Option<Numbers<'s>> {
         let mut walk = lock(&self.persist.walk);
+        // What was found in another epoch is not what this build has settled.
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
         if !is_of_build || !walk.begin_epoch(&self.stored, self.generation, inner, self.persist) {
             return None;
@@ -112,6 +113,7 @@ impl Numbers<'_> {
             return None;
         }
         let node = *self.walk.bound.get(&task)?;
+        // A node without its runs has nothing that the file does not have.
         let is_loaded = lock(&inner.engine.node(node).hist).unloaded().is_none();
         (is_loaded || inner.engine.is_given(node, inner.epoch)).then_some(node)
     }
@@ -208,6 +210,7 @@ impl Numbers<'_> {
             let (mut reads, mut agrees) = (Vec::new(), true);
             while let Some(edge) = run.edges.next().ok()? {
                 let now = self.now(edge.dep);
+                // Undecided reads and those of facets are verified where they are visited.
                 agrees &= now.is_none_or(|now| now == edge.seq || edge.has_facets());
                 reads.push((edge.dep, edge.seq, edge.facets));
             }

@@ -81,6 +81,7 @@ impl<'s> AnyRuns<'s> {
         match self {
             AnyRuns::Snapshot(snapshot, views) => {
                 let Some(view) = views.next() else {
+                    // The iterator ends early at a run that cannot be decoded, which must not look like the last one.
                     return if views.is_over() { Ok(None) } else { Err(Damaged) };
                 };
                 let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Snapshot(snapshot, at));
