@@ -23,6 +23,8 @@ pub struct Description {
     path: PathBuf,
     base: PathBuf,
     absent: Option<BTreeSet<String>>,
+    /// The repositories that need no description.
+    provided: BTreeSet<String>,
 }
 
 /// The keys of the layers of a repository: what they name is another repository, whose root is taken.
@@ -61,7 +63,21 @@ impl Description {
         absent: Option<&Path>,
     ) -> Result<Description, Problem> {
         let absent = absent.map(read_absent).transpose()?;
-        Ok(Description { document, path: path.to_owned(), base: base.to_owned(), absent })
+        let (path, base, provided) = (path.to_owned(), base.to_owned(), BTreeSet::new());
+        Ok(Description { document, path, base, absent, provided })
+    }
+
+    /// The description where a repository of this name is there without being described: that of the rules in the binary.
+    /// One that is described is that.
+    pub fn with_provided(mut self, name: &str) -> Description {
+        self.provided.insert(name.to_owned());
+        self
+    }
+
+    /// Whether a repository is there though it is not described.
+    pub(crate) fn is_provided(&self, name: &str) -> bool {
+        let is_described = || self.repositories().is_ok_and(|all| all.get(name).is_some());
+        self.provided.contains(name) && !is_described()
     }
 
     /// Parses the text of a description.

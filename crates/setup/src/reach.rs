@@ -69,7 +69,8 @@ impl Reached {
             }
             queue.extend(referenced(description, &name));
             if let Some(bindings) = entry.get("bindings") {
-                queue.extend(bindings.entries().filter_map(|(_, bound)| bound.as_str()).map(str::to_owned));
+                let bound = bindings.entries().filter_map(|(_, bound)| bound.as_str());
+                queue.extend(bound.filter(|name| !description.is_provided(name)).map(str::to_owned));
             }
             for layer in LAYERS.iter().filter_map(|layer| entry.get(layer)?.as_str()) {
                 reached.set_up.insert(layer.to_owned());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use taut_digest::HashFunction;
-use taut_driver::{Diagnostic, SetupError};
+use taut_driver::{Diagnostic, RULES, SetupError};
 use taut_setup::{
     Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
     weakly_canonical,
@@ -84,6 +84,7 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
     let absent = common.set_up.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
     let description =
         Description::of(document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
+    let description = description.with_provided(RULES);
     let request = Request { main: common.main.as_deref(), ..Request::default() };
     set_up(&workspace, &rc, &description, &request, log)
 }
@@ -240,6 +241,7 @@ impl<'w> Workspace<'w> {
         };
         let absent = self.options.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
         let description = Description::read(&place.path, &place.base, absent.as_deref()).map_err(error)?;
+        let description = description.with_provided(RULES);
         let is_ready = !Description::is_description(description.document())
             && description.names().is_ok_and(|names| !names.is_empty());
         if is_ready {

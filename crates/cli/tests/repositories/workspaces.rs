@@ -375,3 +375,29 @@ fn a_watch_sets_up_again_when_the_description_changes() {
     watching.kill().unwrap();
     watching.wait().unwrap();
 }
+
+#[test]
+fn the_rules_in_the_binary_need_no_description() {
+    let project = Project::new();
+    project.file("TARGETS", r#"{"x": {"type": ["@", "std", "", "files"], "srcs": [["@", "lib", "", "x"]]}}"#);
+    project.file("lib/TARGETS", r#"{"x": {"type": ["@", "rules", "", "files"], "srcs": ["f"]}}"#);
+    project.file("lib/f", "in a library\n");
+    let description = |described: &str| {
+        format!(
+            r#"{{"main": "main", "repositories":
+               {{ "main": {{"repository": {{"type": "file", "path": "."}}, "bindings": {{"lib": "lib"}}}}
+               , "lib":
+                 {{ "repository": {{"type": "file", "path": "lib", "pragma": {{"to_git": true}}}}
+                 , "bindings": {{"rules": "std"}}}}{described}}}}}"#
+        )
+    };
+    project.file("repos.json", description(""));
+    let built = project.taut(["build", "x", "-P", "f"]).success();
+    assert_eq!(built.stdout, "in a library\n");
+    project.taut(["repos"]).success();
+    // A repository that is described by that name is meant, and has no such rule.
+    project.file("own/TARGETS", "{}");
+    project.file("own/RULES", "{}");
+    project.file("repos.json", description(r#", "std": {"repository": {"type": "file", "path": "own"}}"#));
+    assert_ne!(project.taut(["build", "x"]).code, 0);
+}
