@@ -62,6 +62,7 @@ fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
                         out.push_str(&text[at..end]);
                         out.push(':');
                         let (value, length) = upper_levels_of_text(
+                            // The text may be cut anywhere, so the colon is possibly not there.
                             &text[(end + 1).min(text.len())..],
                             levels.saturating_sub(1),
                         );
@@ -71,6 +72,7 @@ fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
                     _ => {
                         let (value, length) = upper_levels_of_text(&text[at..], levels.saturating_sub(1));
                         out.push_str(&value);
+                        // At least one byte, so that this ends for any text.
                         at += length.max(1);
                     }
                 }
