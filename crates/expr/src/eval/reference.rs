@@ -243,6 +243,7 @@ impl Evaluator<'_> {
         }
         data.read += length;
         let source = f.program.literal(node);
+        // Only for the innermost expression: the error is about a part of it, not about those around it.
         if data.reference.is_none() && data.steps.is_empty() {
             data.reference = malformed(op, &source);
         }

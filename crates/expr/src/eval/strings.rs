@@ -29,6 +29,7 @@ pub(super) fn range(argument: &Value) -> Evaluated {
     };
     if !(0..=MAX_ITEMS as i64).contains(&length) {
         let error = EvalError::plain(format!("range cannot have {length} entries"));
+        // The reference reports the exception of the C++ library.
         return Err(error.reference_as("vector::reserve"));
     }
     Ok((0..length).map(|i| Value::string(i.to_string())).collect::<List>().into())
