@@ -151,6 +151,7 @@ impl Rule for AnalysisRule {
     const NAME: &'static str = "analysis";
 
     fn policy(&self, _: &RequestKey) -> Policy {
+        // By leaves only: counts and warnings depend on all targets below, not only on what the requested ones offer.
         Policy::deep(4).only_by_leaves()
     }
 
@@ -181,6 +182,7 @@ impl Rule for AnalysisRule {
         for answer in cx.all::<TargetRule>(uncached.map(|(target, _)| target).collect()).await {
             targets_to_cache.push(answer?);
         }
+        // Wanted as a whole, whatever the request needs of them: an entry of the cache has all artifacts.
         let exported = exported(targets_to_cache.iter().map(|analysed| &**analysed));
         let (counts, warnings) = (Counts { targets, ..counts }, in_order(&findings));
         let AnalysedTarget { result, vars, tainted, .. } = &*whole;

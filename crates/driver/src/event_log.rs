@@ -298,6 +298,7 @@ impl State {
             Event::BuildFinished(built) => {
                 self.built = Some(*built);
                 let built = *built;
+                // Whatever the limit: how the call ended is read from this line.
                 self.bounded_line(u64::MAX, "build_finished", |line| {
                     line.seconds("at", at).bool("complete", built.is_complete);
                     line.number("processed", built.processed as u64).number("ran", built.ran as u64);
@@ -313,6 +314,7 @@ impl State {
         let digits = workspace.to_hex();
         self.workspace.copy_from_slice(&digits.as_bytes()[..16]);
         self.uses_state = call.uses_state;
+        // A call whose steps are repeated has one first line; only its workspace may be another one now.
         if self.has_begun {
             return;
         }
@@ -449,6 +451,7 @@ impl State {
             let open = || {
                 let directory = LogDirectory::of(store)?;
                 let (micros, process) = (micros(self.since), self.process);
+                // A log of a call that is killed keeps this kind, so `explain` does not take it for a complete one.
                 let name = Name { micros, process, workspace: self.workspace, kind: Kind::Other };
                 let (name, file) = directory.create(name)?;
                 Ok((directory, name, file))

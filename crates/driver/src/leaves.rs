@@ -169,6 +169,7 @@ impl Leaves {
 
     /// Whether anything below a directory is read.
     pub fn any_below(&self, directory: &Path) -> bool {
+        // In the order of paths, what is below a directory follows it directly: the first path suffices.
         let from = (Bound::Included(directory), Bound::Unbounded);
         let below = |path: Option<&PathBuf>| path.is_some_and(|path| path.starts_with(directory));
         below(self.files.range::<Path, _>(from).next().map(|(path, _)| path))

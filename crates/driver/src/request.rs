@@ -151,6 +151,8 @@ impl Request {
             [] => first_target(&repositories, &module)?,
             [name] => {
                 let typed = Some(name).filter(|_| words.has_typed_names).and_then(|name| typed_name(name));
+                // What the module has under the whole word wins, so a word that `just` accepts has the same meaning
+                // here.
                 match typed.filter(|_| !is_in_module(&repositories, &module, name)) {
                     Some(typed) => typed.target(&repositories)?,
                     None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),

@@ -28,6 +28,8 @@ pub(crate) fn import(store: &Store, writer: &Writer, artifacts: &[(Str, Built)])
         let normal = normal_path(path);
         let is_whole = normal == "." && entry.object_type == ObjectType::Tree && artifacts.len() == 1;
         let components: Vec<&str> = normal.split('/').collect();
+        // The first component suffices: after normalising, `..` is only at the beginning, and "" only of absolute
+        // paths.
         if matches!(components[0], "" | "." | "..") && !is_whole {
             return Err(format!("The artifact at {} would be outside of the root", quoted(path)));
         }
@@ -44,6 +46,7 @@ pub(crate) fn import(store: &Store, writer: &Writer, artifacts: &[(Str, Built)])
         None => tree.write(&mut batch).map_err(failed)?,
     };
     batch.finish().map_err(failed)?;
+    // Last: a tag never names a tree that is not complete.
     writer.keep_as_commit(&tree, MESSAGE).map_err(failed)?;
     Ok(tree)
 }

@@ -148,6 +148,7 @@ impl Work {
             return Ok(writer);
         }
         let writer = Writer::open(&self.computer.repository)?;
+        // Callers hold `importing`, so no second one was opened meanwhile.
         Ok(self.writer.get_or_init(|| writer))
     }
 
@@ -169,6 +170,7 @@ impl Work {
             *running += 1;
             *running
         };
+        // As of now: a build that began alone keeps its share when others begin.
         let share = self.computer.jobs.div_ceil(running.min(self.at_once)).max(1);
         let result = build(share);
         *lock(&self.running) -= 1;

@@ -239,6 +239,7 @@ impl BuildPass<'_> {
         session.report_end(built.as_deref());
         client.executed(session, request, &analysed, built.is_ok());
         analysis.report_tasks(request);
+        // Not returned at once: what was executed is committed even if the call is interrupted.
         let may_continue = client.may_continue(session);
         let built = may_continue.map_err(Failed::Stopped).and_then(|()| {
             built.map_err(|mut failure| {

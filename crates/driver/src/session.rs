@@ -178,6 +178,7 @@ impl Session {
             events,
             executor: Arc::new(executor),
             properties: options.properties.clone(),
+            // Part of the identity of actions, as in the reference, also where no limit is enforced.
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
             stop,
@@ -380,6 +381,7 @@ impl Session {
 
     /// Removes what was made for running actions, none of which runs any more.
     pub fn close(&self) {
+        // The engine owns the sinks, which look trees up in it: without this, each keeps the other in memory.
         self.trees.set(None);
         self.execution.executor.close();
     }

@@ -160,6 +160,7 @@ fn copy_from_other_checkout(
     request: &Request,
     file: &StoredTraces,
 ) -> Option<()> {
+    // A dash and 32 digits: names of locks and temporary files are longer.
     let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
     let mut found = Vec::new();
     for (generation, open) in [

@@ -112,6 +112,7 @@ pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<Ob
 fn file(store: &Store, at: At<'_>) -> Result<ObjectInfo, AddError> {
     let file = at.open()?;
     let executable = file.stat()?.is_executable();
+    // Never as a link into the store: the file is the user's, and may be written to later.
     let digest = store.put_open_file(file, at, executable, Take::Copy)?;
     let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
     Ok(ObjectInfo { digest, object_type })
@@ -170,6 +171,8 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                         match Named::lstat(&real)?.kind {
                             FileKind::File => file(store, Named::of_user(&real)?.at())?,
                             FileKind::Directory => {
+                                // Only the directories around this one count: what two links lead to is simply added
+                                // twice.
                                 if stack.iter().any(|open| open.real.as_ref() == Some(&real)) {
                                     return Err(AddError::Endless(path));
                                 }

@@ -255,6 +255,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     record.done.push(Done { subject, why });
                 }
             }
+            // Repeated steps have several of these lines: an incomplete build before a complete one does not count.
             Some("build_finished") if line.get("complete").is_some_and(|is| is.source() == "true") => {
                 record.ended = Ended::Well;
             }

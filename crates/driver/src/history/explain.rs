@@ -92,6 +92,7 @@ pub fn explain(
     // What is wrong with the description is for a build to report.
     let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
     if analysis.is_none() {
+        // Analysis would have their names; without it, only earlier logs do.
         logs.name_up_to_date(&mut record);
     }
     let mut explainer = Explainer::new(&record, &engine, analysis.as_ref(), repositories, cwd);

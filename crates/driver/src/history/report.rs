@@ -142,6 +142,7 @@ impl Definitions {
                 continue;
             };
             let mut kept = engine.kept::<TargetRule>(target).into_iter().map(|kept| kept.value);
+            // Latest first: the run of this build, then the one before.
             let Some(now) = kept.next().flatten() else { continue };
             let before = kept.next().flatten();
             let definition = |id: &Id| {
