@@ -352,6 +352,7 @@ impl<'d> Values<'d> {
             (Kind::Object, Some(Listed::Result)) => {
                 let map = |name| self.map(json.get(name));
                 let (artifacts, runfiles) = (map("artifact_stage")?, map("runfiles")?);
+                // Checked, since all that uses a result relies on it, and the entry may be written by another tool.
                 if artifacts.values().chain(runfiles.values()).any(|value| value.as_artifact().is_none()) {
                     return Err(format!("{} stages something that is no artifact", shown(json)));
                 }
@@ -384,6 +385,7 @@ impl<'d> Values<'d> {
         let all_are = |fields: &Map, is: fn(&Value) -> bool| {
             fields.values().all(|list| list.as_list().is_some_and(|list| list.iter().all(is)))
         };
+        // `Node::new_abstract` relies on this, and the entry may be written by another tool.
         let are_right = all_are(&string_fields, |value| value.as_str().is_some())
             && all_are(&target_fields, |value| value.as_node().is_some())
             && string_fields.keys().all(|field| !target_fields.contains_key(field));

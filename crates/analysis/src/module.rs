@@ -103,6 +103,7 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     let (module, _) = place.path.rsplit_once('/')?;
     let (parent, name) = module.rsplit_once('/').unwrap_or(("", module));
     let parent_place = Place { root: place.root, path: parent.into() };
+    // A read like any other: if a directory appears there, the failure is invalidated, and its suggestion with it.
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
     if entries.iter().any(|listed| listed.name.as_str() == name) {

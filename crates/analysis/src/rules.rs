@@ -110,6 +110,7 @@ async fn entry(
     if let Some(entry) = found {
         return Ok(entry);
     }
+    // Only the failure depends on all names of the file.
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
     Err(fail(missing::definition(kind, name, &module, others.names())))
 }
@@ -367,10 +368,12 @@ impl RuleRule {
             transitions,
             tainted: string_list(&entry, "rule", "tainted")?,
             expression: Expr::compile_at(expression, entry.path().key("expression")),
+            // After the rule's own fields, so that errors in these are reported first.
             imports: imports(workspace, &cx, name, &entry, missing::DefinitionKind::Rule).await?,
             entry: entry.clone(),
             warnings: Diagnostics::none(),
         };
+        // Warnings come last: a rule that is refused has none.
         check_fields(&rule)?;
         let rule = UserRule { warnings: warnings(&rule), ..rule };
         Ok(Arc::new(rule))

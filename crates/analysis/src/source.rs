@@ -230,6 +230,7 @@ async fn file(
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
     let entries = listing(workspace, cx, named, directory).await?;
+    // Only the facet that has this name is read: most other names may come and go in the directory.
     if let Some(listed) = entries.at(Listing::facet_of(base)).find(base).filter(|listed| is_source(listed)) {
         let stage = [(named.name.clone(), artifact(named, listed, &path))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
@@ -366,6 +367,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     }
     let top = normal_path(&join(&named.module, &named.name));
     let entries = listing(workspace, cx, named, &top).await?;
+    // In a git tree the id is known, so nothing below is read.
     if let Some(known) = entries.at(Listing::facet_of_itself()).itself() {
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));

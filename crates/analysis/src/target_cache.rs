@@ -135,6 +135,8 @@ impl Rule for CacheEntryRule {
         match text.and_then(|text| read_entry(&text)) {
             Ok(target) => Ok(Some(Arc::new(CacheEntry { object, target }))),
             Err(why) => {
+                // As if there were none. The hash is that of an absent entry, so later builds look again until it is
+                // replaced.
                 self.0.is_damaged(key, &why);
                 Ok(None)
             }
