@@ -57,6 +57,7 @@ impl TreeKey {
         let named = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
         let configuration = configuration_of(configuration);
         let mut e = Encoder::new();
+        // Each piece has its length or a fixed one, so different keys have different bytes.
         e.bytes(key.as_bytes());
         e.text(&named.module);
         e.text(&named.name);

@@ -396,6 +396,7 @@ impl State {
         let at = self.at();
         self.write_new_targets();
         let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
+        // The order of the hash table would differ from call to call.
         running.sort_unstable_by_key(|(_, since)| *since);
         for (id, since) in running {
             let origin = self.origin(&id);
@@ -404,6 +405,7 @@ impl State {
                 line.seconds("wall", at.saturating_sub(since));
             });
         }
+        // Releases the engine that it refers to.
         self.origins = None;
         let left_out = self.left_out;
         if left_out > 0 {

@@ -154,6 +154,7 @@ impl Work {
 
     /// Whether the git repository has a tree.
     pub(crate) fn has_tree(&self, tree: &Hash) -> bool {
+        // If that cannot be found out, the tree counts as missing and is made again.
         matches!(self.repository.header(tree), Ok(Some(header)) if header.kind == Kind::Tree)
     }
 
@@ -164,6 +165,7 @@ impl Work {
             free = self.permits.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
+        // Released before the build begins: the lock guards the number only.
         drop(free);
         let running = {
             let mut running = lock(&self.running);

@@ -266,6 +266,7 @@ impl Session {
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let mut built = Vec::with_capacity(wanted.len());
         let mut failed = Vec::new();
+        // The engine goes on after failures (`begin`), so each artifact has an answer of its own.
         let answers = self.build.all::<ArtifactRule>(wanted.keys());
         for ((path, artifact), answer) in wanted.iter().zip(answers) {
             match answer {
@@ -292,6 +293,7 @@ impl Session {
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
+        // The rest was built for the target-level cache only.
         built.truncate(wanted.artifacts.len() + wanted.runfiles.len());
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })

@@ -176,6 +176,7 @@ fn copy_from_other_checkout(
             }
         }
     }
+    // The latest first: it is the most likely one to have the present contents.
     found.sort_by_key(|(when, _)| std::cmp::Reverse(*when));
     let mut candidates = found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate);
     let known: StoredTraces = candidates.find(|candidate| has_same_target_files(candidate, request))?;

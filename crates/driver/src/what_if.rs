@@ -124,6 +124,7 @@ pub fn what_if(
     let needed = needed(&graph, &analysis);
     let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
     let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !is_known(id)).collect();
+    // Followed apart, to distinguish what runs without any change from what the change causes.
     let in_any_case = actions(&graph, &request.repositories, unknown.clone(), &[], &mut []);
     begin.extend(unknown);
     let reached = actions(&graph, &request.repositories, begin, &changes, &mut read);

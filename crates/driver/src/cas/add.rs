@@ -125,6 +125,7 @@ fn link(store: &Store, target: PathBuf) -> Result<ObjectInfo, AddError> {
 
 fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let resolves = !matches!(special, SpecialEntries::KeepNonUpwards | SpecialEntries::Ignore);
+    // Without links in it, since paths are compared with it component by component.
     let real_root = if resolves { Some(canonical(root)?) } else { None };
     // An explicit stack, since users decide how deep directories are.
     let mut stack = vec![open(Vec::new(), Dir::of_user(root)?, real_root.clone())?];
@@ -163,6 +164,7 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                     SpecialEntries::ResolveUpwards if harmless => link(store, target)?,
                     _ => {
                         let real = if_exists(canonical(&path))?;
+                        // A link that leads nowhere has nothing to be replaced by.
                         let real = real.ok_or_else(|| AddError::Unsupported(path.clone()))?;
                         let inside = real_root.as_ref().is_some_and(|root| real.starts_with(root));
                         if special != SpecialEntries::ResolveAll && !inside {

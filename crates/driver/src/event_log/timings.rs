@@ -77,6 +77,7 @@ impl Timings {
                 self.by_origin.entry(origin.into()).or_insert(wall);
             }
         }
+        // Also of actions that did not run: what they need is the same.
         for needed in line.get("needs")?.as_list()?.filter_map(id_of) {
             let dependents = self.needed_by.entry(needed).or_default();
             if !dependents.contains(&id) {

@@ -88,6 +88,7 @@ pub fn explain(
     };
     let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how), exports.lookups());
+    // Nothing is committed: a question changes no cached state.
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // What is wrong with the description is for a build to report.
     let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
@@ -132,6 +133,7 @@ impl<'r> Explainer<'r> {
     ) -> Explainer<'r> {
         let mut done = HashMap::new();
         for known in &record.done {
+            // If steps were repeated, the first reason is the one for which the work began.
             done.entry(&known.subject).or_insert(&known.why);
         }
         let mut defined = HashMap::new();

@@ -78,6 +78,7 @@ pub(crate) fn report(
                     | "repository key"
             )
     });
+    // Files were looked at again, and nothing else was done: no work to explain.
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
         return;
     }
