@@ -26,6 +26,7 @@ pub struct CachedTarget {
 pub fn artifacts_of(result: &TargetResult) -> Vec<Artifact> {
     let mut found = Found::default();
     let parts = [&result.artifacts, &result.runfiles, &result.provides];
+    // In reverse, since the last one is taken first.
     let mut pending: Vec<Value> = parts.into_iter().rev().cloned().map(Value::Map).collect();
     while let Some(value) = pending.pop() {
         match value {
@@ -194,12 +195,14 @@ pub fn entry_text(
     };
     writer.object(|w| {
         stage(w.key("artifacts"), &artifacts);
+        // Left out if there are none: part of the reference's format, as all of this.
         if !implied.is_empty() {
             w.key("implied export targets").strings(implied.iter().map(Hash::to_hex));
         }
         w.key("provides").object(|w| {
             w.key("entry").string(entry.to_hex());
             w.key("nodes").object(|w| {
+                // In the order of the ids, which is that of their digits, and so of the keys of the object.
                 for (id, piece) in &graph.pieces {
                     if let Some(piece) = piece {
                         piece.write(w.key(&id.to_hex()));

@@ -87,6 +87,7 @@ impl TargetRule {
     ) -> Result<AnalysedTarget, Fail> {
         let workspace = &*self.0;
         let repository = workspace.repository(&named.repository)?;
+        // Before its files are looked for: that they are missing would be reported as the mistake.
         if repository.target_root.source.is_absent() {
             let reference = format!(
                 "Root for target {} is absent, but no serve endpoint was configured. Please provide \

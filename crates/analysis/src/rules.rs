@@ -272,6 +272,7 @@ fn closure(entry: &ModuleEntry, keys: &[&str], imports: &Imports) -> Id {
             pieces.extend(json.canonical_hash());
         }
     }
+    // By their closures, so that a change anywhere below changes this hash.
     for (alias, function) in imports {
         pieces.extend((alias.len() as u64).to_le_bytes());
         pieces.extend(alias.as_bytes());
@@ -448,6 +449,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     let unexpected = Value::list(unexpected).to_json();
     let mut is_first = true;
     for (key, _) in entry.json().entries().filter(|(key, _)| !RULE.contains(key)) {
+        // If the rule has the known key, too, the unknown one is hardly a misspelling of it.
         if let Some(meant) =
             did_you_mean(key, RULE.iter().copied()).filter(|meant| entry.json().get(meant).is_none())
         {
@@ -481,6 +483,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
 /// Checks that each field has one kind and no reserved name.
 fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let mut count: BTreeMap<&Str, usize> = BTreeMap::new();
+    // A name that occurs twice in one list is one field.
     let mut kinds: Vec<BTreeSet<&Str>> = [&rule.string_fields, &rule.target_fields, &rule.config_fields]
         .map(|list| list.iter().collect())
         .into();

@@ -94,6 +94,7 @@ impl<'s> Scope<'s> {
         };
         let (kind, name) = (&self.written.kind, self.target.name.to_json());
         let reference = format!("{} {name} has unexpected parameters {list}", kind.of_target());
+        // One warning about all of them, as in the reference.
         let mut warning = Diagnostic::warning(message).reference(reference);
         if let RuleKind::Builtin(rule) = kind {
             let target = self.target.in_reference(self.workspace.log_limit);

@@ -79,6 +79,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     let all: Vec<Str> = outs.iter().chain(&out_dirs).cloned().collect();
     let mut action = ActionDescription::default();
+    // From sets, so sorted and unique, which the definition of an action requires.
     action.outs.extend(outs);
     action.out_dirs.extend(out_dirs);
     action.command = command;

@@ -115,6 +115,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         }
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
+    // After all roles, since a path and one below it may come from different ones.
     if let Some(path) = tree_conflict(&stage) {
         let conflict = scope.written.subtree_conflict(
             format!("TREE conflict on subtree {}", quoted(&path)),
