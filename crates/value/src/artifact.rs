@@ -43,6 +43,7 @@ impl Artifact {
     /// Writes the JSON object that describes the artifact in dumps and graph files.
     pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
         writer.object(|w| {
+            // All keys here are in byte order, since the text is hashed.
             w.key("data").object(|w| match self {
                 Artifact::Local { path, repository } => {
                     w.key("path").string(path).key("repository").string(repository);

@@ -48,6 +48,7 @@ pub fn names_as_typed(text: &str) -> Cow<'_, str> {
                 at = begin + len;
                 done = at;
             }
+            // No name, but one may begin within these brackets.
             None => at = begin + 1,
         }
     }

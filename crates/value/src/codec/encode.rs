@@ -100,6 +100,7 @@ impl Encoder {
         let ObjectInfo { digest, object_type } = info;
         self.out.push(object_type.letter() as u8);
         let hash = digest.hash.as_bytes();
+        // 20 or 32, by the hash function.
         self.out.push(hash.len() as u8);
         self.out.extend(hash);
         self.number(digest.size);
