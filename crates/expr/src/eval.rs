@@ -479,6 +479,7 @@ impl Evaluator<'_> {
             imports: &function.imports,
             base: self.locals.len(),
         };
+        // This ends: imports have no cycles, since loading them would have failed.
         deep(|| self.eval(inner, body.root)).map_err(|mut error| {
             // The way within the expression becomes one step, below the call.
             if error.kind == ErrorKind::Language {

@@ -330,6 +330,7 @@ impl Evaluator<'_> {
             let value = Value::String(cwd);
             return Err(self.unfit(f, argument(4), "a non-upwards relative path", &value).help(OUTSIDE_HELP));
         }
+        // After the check, so the directory is inside.
         let inputs = self.with_directory(inputs, &cwd);
         let env = self.or(f, env, empty_map)?;
         let is_string = |value: &Value| value.as_str().is_some();

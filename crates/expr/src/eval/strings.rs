@@ -57,6 +57,7 @@ pub(super) fn join_quoted(words: &[Str]) -> String {
 /// The text with `prefix` before each of its characters that occur in `chars`.
 pub(super) fn escape(text: &str, chars: &str, prefix: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // By characters; the reference goes by bytes (docs/differences.md).
     for c in text.chars() {
         if chars.contains(c) {
             out.push_str(prefix);
