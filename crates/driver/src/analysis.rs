@@ -160,6 +160,7 @@ impl Rule for AnalysisRule {
         let answers = cx.all::<TargetRule>(targets.clone()).await;
         let mut reached = Vec::with_capacity(targets.len());
         for (target, answer) in targets.iter().zip(answers) {
+            // The first failure only; `analyse_request` collects those of the other targets.
             reached.push(Reached { target: target.clone(), analysed: answer? });
         }
         let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
@@ -191,6 +192,7 @@ impl Rule for AnalysisRule {
     }
 
     fn content_hash(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Hash> {
+        // Without an encoding there is no hash: then the value counts as new whenever this was executed.
         analysed.encode().map(|bytes| Hash(Id::of(bytes).0))
     }
 

@@ -30,6 +30,7 @@ impl ClosureActions {
             // same actions.
             None => ClosureActions::one_by_one(build, wanted),
         };
+        // The two ways above find them in different orders.
         found.printed.sort_by_key(|printed| printed.action);
         found
     }

@@ -135,6 +135,7 @@ impl Rule for ComputedTreeRule {
 
 fn compute(work: &Work, key: &TreeKey) -> Result<Hash, RootFailure> {
     let Asked { root, request } = &*key.asked;
+    // A tree that is known is a recorded run, for which this is not called.
     if !work.computer.computes {
         return Err(RootFailure::not_known());
     }

@@ -312,6 +312,7 @@ impl State {
     fn begin(&mut self, call: &Call<'_>) {
         let workspace = Id::of(call.repositories.identity());
         let digits = workspace.to_hex();
+        // As text, since names of logs have it; 64 bits are enough to distinguish the checkouts of one machine.
         self.workspace.copy_from_slice(&digits.as_bytes()[..16]);
         self.uses_state = call.uses_state;
         // A call whose steps are repeated has one first line; only its workspace may be another one now.
@@ -372,6 +373,7 @@ impl State {
         self.has_executed = true;
         let since = self.running.remove(&failure.id);
         let origin = self.origin(&failure.id);
+        // No failure of the action: `explain` reports it as stopped, not as failed.
         if failed.was_ended {
             return self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
                 fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");

@@ -101,6 +101,7 @@ pub fn install<'o>(
     }
     done.written = written.len();
     for (place, info) in &wanted {
+        // A record has texts only: other names are compared each time, and never removed.
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
             Some(known) => Some(*known),

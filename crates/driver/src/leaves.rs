@@ -184,6 +184,7 @@ impl Leaves {
         since: SystemTime,
         known: impl Fn(&Path) -> bool,
     ) -> bool {
+        // Too early rather than too late: that only costs a build in which nothing has changed.
         let since = since.checked_sub(MAX_CLOCK_LAG).unwrap_or(since);
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
         let inside = |path: &&PathBuf| path.parent().is_some_and(|above| directories.contains(above));

@@ -178,6 +178,7 @@ impl Request {
         let repositories = &self.repositories;
         let main = repositories.repositories.get(&repositories.main);
         let mut e = Encoder::new();
+        // Without the configuration: what is installed in another one replaces this.
         self.targets.encode(&mut e);
         e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
         Id::of(e.finish()).to_hex()
@@ -323,6 +324,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             let inline = Some((label.clone(), text.as_str().into()));
             SetupError { inline, ..SetupError::from(*problem) }
         })?;
+        // Of a variable that both have, the later value counts as a whole: values are not merged.
         all = all.union(&defined);
     }
     Ok(all)

@@ -37,6 +37,7 @@ impl Results {
         for all in [&self.artifacts, &self.runfiles] {
             e.number(all.len() as u64);
             for (path, built) in all {
+                // Nothing is kept then: a failure, though it is allowed, is never taken for known.
                 if built.failed {
                     return None;
                 }

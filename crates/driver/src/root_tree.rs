@@ -63,6 +63,7 @@ impl Import<'_> {
     fn object(&mut self, entry: TreeEntry) -> Result<Option<TreeEntry>, String> {
         let failed = |error: taut_store::Error| error.to_string();
         if entry.object_type != ObjectType::Tree {
+            // Another root may have brought it: then it is not even read from the store.
             if !self.batch.has(&entry.hash).map_err(|error| error.to_string())? {
                 let content = self.store.read(&entry.hash, entry.object_type).map_err(failed)?;
                 let content = content.ok_or_else(|| lost(&entry))?;

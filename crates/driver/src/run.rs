@@ -247,6 +247,7 @@ impl BuildPass<'_> {
         let may_continue = client.may_continue(session);
         let built = may_continue.map_err(Failed::Stopped).and_then(|()| {
             built.map_err(|mut failure| {
+                // Only where another try may help: the failure of an action says nothing about entries of the cache.
                 failure.has_lost_entries =
                     failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
                 match failure.retry_reason() {

@@ -275,6 +275,7 @@ impl Session {
             }
         }
         let ClosureActions { actions, printed } = ClosureActions::of(&self.engine, &self.build, wanted);
+        // Also if something failed: what an action printed may be the reason.
         self.replay_printed(&printed);
         if !failed.is_empty() {
             let failed = failed.iter().map(|(path, artifact, fail)| match artifact {

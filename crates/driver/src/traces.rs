@@ -107,6 +107,7 @@ impl Traces {
             let name = program_key()?.to_hex()[..32].to_owned();
             let file = StoredTraces::new(directory.clone(), name);
             if file.file().lstat().is_err() {
+                // A file of the older generation is used again, and does not go with it.
                 directory.move_up(file.name()).map_err(|error| warning.unreadable(error)).ok();
                 lru::drop_old(file.dir(), MAX_PROGRAMS, MAX_TOTAL_BYTES);
             } else {
