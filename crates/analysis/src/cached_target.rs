@@ -414,6 +414,7 @@ impl<'d> Values<'d> {
                 None => {
                     let value = self.value(id)?;
                     self.read.insert(id, value);
+                    // Only values that are being read can be part of a cycle; one that is complete may be shared.
                     open.remove(id);
                     path.pop();
                 }

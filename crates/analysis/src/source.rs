@@ -128,6 +128,7 @@ pub(crate) async fn explicit(
 pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
     match source.reference {
         ReferenceType::Tree => true,
+        // A pattern matches files and links only.
         ReferenceType::Glob => is_file && fnmatch::matches(source.name.as_bytes(), name.as_bytes()),
         _ => source.name.trim_end_matches("/.").rsplit('/').next() == Some(name),
     }
@@ -405,6 +406,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         }
         contents.push((stage, below));
     }
+    // From the last to the first, since a tree needs the ids of those in it.
     let mut trees: Vec<Option<Tree>> = vec![None; contents.len()];
     for (at, (mut stage, below)) in contents.into_iter().enumerate().rev() {
         stage.extend(below.into_iter().map(|(name, child)| {

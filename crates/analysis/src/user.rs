@@ -408,6 +408,7 @@ impl<'e> Evaluation<'e> {
             for transition in self.transitions(&field)? {
                 let config: Config = self.target.config.update(&transition);
                 for name in &names {
+                    // In the order of fields, transitions and names, on which `reach_declared` relies.
                     keys.push(ConfiguredTarget { name: name.clone(), config: config.clone() });
                     places.push((field.clone(), transition.clone(), name.clone()));
                 }
@@ -543,6 +544,7 @@ impl<'e> Evaluation<'e> {
                     EntityName::Anonymous(AnonymousTarget { rule_map: anonymous.rule_map.clone(), node })
                 }));
             }
+            // Also of fields without nodes: `FIELD` has an empty list for them.
             self.targets.insert(field.clone(), names.clone());
             fields.push((field.clone(), names));
         }
