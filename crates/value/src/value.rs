@@ -37,6 +37,7 @@ fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
     let bytes = text.as_bytes();
     let string_end = |begin: usize| {
         let mut at = begin + 1;
+        // An escaped quotation mark does not end the string.
         while at < bytes.len() && bytes[at] != b'"' {
             at += if bytes[at] == b'\\' { 2 } else { 1 };
         }

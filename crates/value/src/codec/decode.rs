@@ -219,6 +219,7 @@ impl<'b> Decoder<'b> {
             4 => ReferenceType::Symlink,
             _ => return None,
         };
+        // Written with their number, which is always three.
         let [repository, module, name] = self.texts()?.try_into().ok()?;
         // The module was normalised before it was written.
         Some(NamedTarget::from_parts(repository, module, name, reference))
@@ -248,6 +249,7 @@ impl<'b> Decoder<'b> {
 
     /// An action.
     pub fn action(&mut self) -> Option<ActionDescription> {
+        // Other bits are not written: they mean damage.
         let flags = self.byte().filter(|flags| *flags < 16)?;
         let has = |place: u8| flags & 1 << place != 0;
         let is_known = self.bool()?;
