@@ -23,6 +23,7 @@ pub fn normalise(stage: &Map) -> Result<Map, Str> {
             return Err(path);
         }
     }
+    // A map is sorted, so the order of the hash table does not matter.
     Ok(Map::from_entries(seen.into_iter().map(|(path, artifact)| (path, artifact.clone())).collect()))
 }
 

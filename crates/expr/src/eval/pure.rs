@@ -74,6 +74,7 @@ impl Evaluator<'_> {
                 let key = self.string(f, argument(0), &key)?;
                 let map = self.map(f, argument(1), &map)?;
                 match map.get(key) {
+                    // A null counts as absent here, so the default applies.
                     Some(value) if !matches!(value, Value::Null) => value.clone(),
                     _ => return self.or(f, args[2], || Value::Null),
                 }

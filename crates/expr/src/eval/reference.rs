@@ -238,6 +238,7 @@ impl Evaluator<'_> {
         let source = &f.program.nodes[node as usize];
         let length = (source.end - source.start) as usize;
         let data = error.data();
+        // Each level reads all that is below it again: without a bound, deep expressions would take quadratic time.
         if data.read.saturating_add(length) > MAX_READ_BYTES {
             return;
         }
