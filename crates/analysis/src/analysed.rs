@@ -103,6 +103,7 @@ impl AnalysedTarget {
                         }
                     }
                     EntityName::Anonymous(anonymous) => {
+                        // No kind of reference has this number.
                         p.0.push(u8::MAX);
                         p.id(anonymous.rule_map.id());
                         p.id(anonymous.node.id());
@@ -117,6 +118,7 @@ impl AnalysedTarget {
         pieces.0.push(u8::from(self.is_defined));
         let mut export = Encoder::new();
         Export::encode(self.export.as_ref(), &mut export);
+        // The last piece, so it needs no length in front.
         pieces.0.extend(export.finish());
         Id::of(pieces.0)
     }

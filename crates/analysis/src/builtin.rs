@@ -37,6 +37,8 @@ pub(crate) async fn evaluate(
 }
 
 async fn by_rule(mut scope: Scope<'_>, rule: Builtin) -> Result<AnalysedTarget, Fail> {
+    // It has no common fields: all that it has is literal, so its key for the cache is known before anything is
+    // evaluated.
     if rule == Builtin::Export {
         return export::export(scope).await;
     }

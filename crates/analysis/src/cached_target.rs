@@ -26,6 +26,7 @@ pub struct CachedTarget {
 pub fn artifacts_of(result: &TargetResult) -> Vec<Artifact> {
     let mut found = Found::default();
     let parts = [&result.artifacts, &result.runfiles, &result.provides];
+    // In reverse, since the last one is taken first.
     let mut pending: Vec<Value> = parts.into_iter().rev().cloned().map(Value::Map).collect();
     while let Some(value) = pending.pop() {
         match value {
@@ -194,12 +195,14 @@ pub fn entry_text(
     };
     writer.object(|w| {
         stage(w.key("artifacts"), &artifacts);
+        // Left out if there are none: part of the reference's format, as all of this.
         if !implied.is_empty() {
             w.key("implied export targets").strings(implied.iter().map(Hash::to_hex));
         }
         w.key("provides").object(|w| {
             w.key("entry").string(entry.to_hex());
             w.key("nodes").object(|w| {
+                // In the order of the ids, which is that of their digits, and so of the keys of the object.
                 for (id, piece) in &graph.pieces {
                     if let Some(piece) = piece {
                         piece.write(w.key(&id.to_hex()));
@@ -352,6 +355,7 @@ impl<'d> Values<'d> {
             (Kind::Object, Some(Listed::Result)) => {
                 let map = |name| self.map(json.get(name));
                 let (artifacts, runfiles) = (map("artifact_stage")?, map("runfiles")?);
+                // Checked, since all that uses a result relies on it, and the entry may be written by another tool.
                 if artifacts.values().chain(runfiles.values()).any(|value| value.as_artifact().is_none()) {
                     return Err(format!("{} stages something that is no artifact", shown(json)));
                 }
@@ -384,6 +388,7 @@ impl<'d> Values<'d> {
         let all_are = |fields: &Map, is: fn(&Value) -> bool| {
             fields.values().all(|list| list.as_list().is_some_and(|list| list.iter().all(is)))
         };
+        // `Node::new_abstract` relies on this, and the entry may be written by another tool.
         let are_right = all_are(&string_fields, |value| value.as_str().is_some())
             && all_are(&target_fields, |value| value.as_node().is_some())
             && string_fields.keys().all(|field| !target_fields.contains_key(field));
@@ -409,6 +414,7 @@ impl<'d> Values<'d> {
                 None => {
                     let value = self.value(id)?;
                     self.read.insert(id, value);
+                    // Only values that are being read can be part of a cycle; one that is complete may be shared.
                     open.remove(id);
                     path.pop();
                 }

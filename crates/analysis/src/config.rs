@@ -38,6 +38,7 @@ impl Config {
         if variables.is_empty() {
             return Config::empty();
         }
+        // The same object, whose id may be computed already.
         if variables.len() == self.0.len() && self.0.keys().eq(variables.iter()) {
             return self.clone();
         }
@@ -48,6 +49,7 @@ impl Config {
     /// Whether both have the same values for these variables; a variable that is not set is null.
     pub fn agrees_with(&self, other: &Config, variables: &StrSet) -> bool {
         let value = |config: &Config, variable: &Str| config.0.get(variable).cloned().unwrap_or_default();
+        // By address or id: where the configurations are equal, no variable is looked at.
         self.0 == other.0 || variables.iter().all(|variable| value(self, variable) == value(other, variable))
     }
 

@@ -205,6 +205,7 @@ impl CycleReport<'_> {
                             return Some(path);
                         }
                     }
+                    // In reverse, so that the stack yields them in the order in which they are written.
                     pending.extend(node.items().enumerate().rev().map(|(i, node)| (path.index(i), node)));
                 }
                 Kind::Object => pending.extend(

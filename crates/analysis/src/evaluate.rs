@@ -51,6 +51,7 @@ impl Rule for TargetRule {
 
     /// Tasks that may share a value: all configurations of a target.
     fn share_key(&self, target: &ConfiguredTarget) -> Option<u64> {
+        // A collision of these 64 bits costs time only: `serves` compares the names.
         target.name.id().0.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
@@ -86,6 +87,7 @@ impl TargetRule {
     ) -> Result<AnalysedTarget, Fail> {
         let workspace = &*self.0;
         let repository = workspace.repository(&named.repository)?;
+        // Before its files are looked for: that they are missing would be reported as the mistake.
         if repository.target_root.source.is_absent() {
             let reference = format!(
                 "Root for target {} is absent, but no serve endpoint was configured. Please provide \
@@ -140,6 +142,7 @@ async fn defined(
         })
     };
     let kind = entry.json().get("type").ok_or_else(missing)?;
+    // A single word always means the built-in rule; one of that name in a rules file is written with its module.
     if let Some(kind) = kind.as_str()
         && let Some(rule) = Builtin::from_name(kind)
     {

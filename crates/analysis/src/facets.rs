@@ -51,6 +51,7 @@ pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
             words.extend(word.as_bytes());
         }
     }
+    // Most facets of most targets are empty: these are not hashed.
     let stage = |stage: &Map| if stage.is_empty() { Hash::from(0) } else { Hash(stage.id().0) };
     let bytes = |bytes: &Vec<u8>| if bytes.is_empty() { Hash::from(0) } else { Hash(Id::of(bytes).0) };
     let own = [stage(&target.result.artifacts), stage(&target.result.runfiles), bytes(&words)];

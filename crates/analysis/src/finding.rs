@@ -42,6 +42,7 @@ pub fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
     }
     let labels: Vec<Arc<str>> = roots.labels().collect();
     problems.with_files_named(|file| {
+        // Of nested roots the first one counts; `located` leads back to the same file whichever it is.
         let below = |(number, root): (usize, &Arc<str>)| {
             let rest = file.strip_prefix(&**root)?;
             let path = rest.strip_prefix('/').or(rest.is_empty().then_some(""))?;

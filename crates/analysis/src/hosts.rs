@@ -61,6 +61,7 @@ impl Host for RuleHost<'_> {
 
     fn field(&mut self, name: &str) -> Option<Value> {
         let targets = |names: &Vec<EntityName>| Value::list(names.iter().cloned().map(Value::Name));
+        // No field is in both: `check_fields` has refused such a rule.
         self.strings.get(name).cloned().or_else(|| self.targets.get(name).map(targets))
     }
 

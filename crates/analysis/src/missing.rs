@@ -27,6 +27,7 @@ pub async fn missing_module(
     failure: Fail,
 ) -> Fail {
     let (module, name) = (named.module.as_str(), named.name.as_str());
+    // Read for the message only, so what cannot be listed is passed over.
     let listing = source::listing(workspace, cx, named, module).await.ok();
     let listing = listing.as_ref().map(|listing| &**listing.whole());
     let is_directory = matches!(listing, Some(Listing::Entries(_)));

@@ -103,6 +103,7 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     let (module, _) = place.path.rsplit_once('/')?;
     let (parent, name) = module.rsplit_once('/').unwrap_or(("", module));
     let parent_place = Place { root: place.root, path: parent.into() };
+    // A read like any other: if a directory appears there, the failure is invalidated, and its suggestion with it.
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
     if entries.iter().any(|listed| listed.name.as_str() == name) {
@@ -201,6 +202,7 @@ impl Part for EntryPart {
     }
 
     fn content_hash(&self, entry: &Option<ModuleEntry>) -> Hash {
+        // No entry has this hash: SHA-256 is never zero in practice.
         let Some(entry) = entry else { return Hash::from(0) };
         let canonical = defining_hash(entry.json());
         // Warnings define nothing, but have to be reported again when they change.
@@ -236,6 +238,7 @@ fn defining_hash(entry: Node<'_>) -> [u8; 32] {
     match documentation {
         None => entry.canonical_hash(),
         Some(documentation) => {
+            // Marks the form, so that it is not mistaken for the hash of another definition.
             let mut pieces = b"without documentation".to_vec();
             for (key, value) in entry.entries().filter(|(key, _)| !documentation.contains(key)) {
                 pieces.extend(Id::of(key).0);

@@ -125,6 +125,7 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
         _ => return Err(syntax(String::new())),
     };
     let text = |at: usize| words.get(at).and_then(Value::as_str).map(|word| word.as_str());
+    // Before the markers: two words are module and name, even if the module is called `FILE` or `@`.
     if words.len() == 2
         && let (Some(module), Some(name)) = (text(0), text(1))
     {

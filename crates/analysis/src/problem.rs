@@ -43,6 +43,7 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
     match fail.downcast_ref::<Problem>() {
         Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
             let settled = Problem(diagnostics.settle(change));
+            // What does not follow from the reads of a task stays unrecorded.
             if fail.is_deterministic() { Fail::task(settled) } else { Fail::transient(settled) }
         }
         _ => fail,
@@ -120,6 +121,7 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
     if let Some(other) = fails.iter().find(|fail| fail.downcast_ref::<Problem>().is_none()) {
         return Err(other.clone());
     }
+    // Several fields may name one dependency that failed.
     if fails.len() == 1 || fails.iter().all(|fail| fail.same(&fails[0])) {
         return Err(fails.swap_remove(0));
     }

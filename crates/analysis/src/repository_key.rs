@@ -41,6 +41,7 @@ impl RepositoryKeyRule {
     }
 
     fn key(&self, repository: &RepositoryName) -> Option<ContentHash> {
+        // Once for all repositories, and only if a key is needed: a null build compares the identity.
         let fixed = self.fixed.get_or_init(|| ContentFixed::of(&self.workspace.repositories));
         fixed.key(&repository.0, self.workspace.hash_function)
     }

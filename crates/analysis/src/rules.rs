@@ -110,6 +110,7 @@ async fn entry(
     if let Some(entry) = found {
         return Ok(entry);
     }
+    // Only the failure depends on all names of the file.
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
     Err(fail(missing::definition(kind, name, &module, others.names())))
 }
@@ -271,6 +272,7 @@ fn closure(entry: &ModuleEntry, keys: &[&str], imports: &Imports) -> Id {
             pieces.extend(json.canonical_hash());
         }
     }
+    // By their closures, so that a change anywhere below changes this hash.
     for (alias, function) in imports {
         pieces.extend((alias.len() as u64).to_le_bytes());
         pieces.extend(alias.as_bytes());
@@ -367,10 +369,12 @@ impl RuleRule {
             transitions,
             tainted: string_list(&entry, "rule", "tainted")?,
             expression: Expr::compile_at(expression, entry.path().key("expression")),
+            // After the rule's own fields, so that errors in these are reported first.
             imports: imports(workspace, &cx, name, &entry, missing::DefinitionKind::Rule).await?,
             entry: entry.clone(),
             warnings: Diagnostics::none(),
         };
+        // Warnings come last: a rule that is refused has none.
         check_fields(&rule)?;
         let rule = UserRule { warnings: warnings(&rule), ..rule };
         Ok(Arc::new(rule))
@@ -445,6 +449,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     let unexpected = Value::list(unexpected).to_json();
     let mut is_first = true;
     for (key, _) in entry.json().entries().filter(|(key, _)| !RULE.contains(key)) {
+        // If the rule has the known key, too, the unknown one is hardly a misspelling of it.
         if let Some(meant) =
             did_you_mean(key, RULE.iter().copied()).filter(|meant| entry.json().get(meant).is_none())
         {
@@ -478,6 +483,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
 /// Checks that each field has one kind and no reserved name.
 fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let mut count: BTreeMap<&Str, usize> = BTreeMap::new();
+    // A name that occurs twice in one list is one field.
     let mut kinds: Vec<BTreeSet<&Str>> = [&rule.string_fields, &rule.target_fields, &rule.config_fields]
         .map(|list| list.iter().collect())
         .into();

@@ -94,6 +94,7 @@ impl<'s> Scope<'s> {
         };
         let (kind, name) = (&self.written.kind, self.target.name.to_json());
         let reference = format!("{} {name} has unexpected parameters {list}", kind.of_target());
+        // One warning about all of them, as in the reference.
         let mut warning = Diagnostic::warning(message).reference(reference);
         if let RuleKind::Builtin(rule) = kind {
             let target = self.target.in_reference(self.workspace.log_limit);
@@ -117,6 +118,7 @@ impl<'s> Scope<'s> {
 
     /// Reads `arguments_config` and `tainted`.
     pub(crate) fn read_common(&mut self) -> Result<(), Fail> {
+        // First: `tainted` is evaluated with these variables.
         let vars = self.literal_strings("arguments_config")?;
         self.own_vars = vars.iter().cloned().collect();
         self.env = environment(&self.target.config, vars.iter());
@@ -253,6 +255,7 @@ impl<'s> Scope<'s> {
 
     /// Finishes a target whose dependencies were all analysed in its own configuration.
     pub(crate) fn finish(self, result: TargetResult, deps: &[Dep]) -> Result<AnalysedTarget, Fail> {
+        // All variables of the dependencies, since they were asked for in this target's configuration.
         let vars = deps.iter().fold(self.own_vars.clone(), |vars, dep| vars.union(dep.vars()));
         self.finish_with(result, vars, deps.iter())
     }

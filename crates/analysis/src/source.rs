@@ -128,6 +128,7 @@ pub(crate) async fn explicit(
 pub fn notices_entry(source: &NamedTarget, name: &str, is_file: bool) -> bool {
     match source.reference {
         ReferenceType::Tree => true,
+        // A pattern matches files and links only.
         ReferenceType::Glob => is_file && fnmatch::matches(source.name.as_bytes(), name.as_bytes()),
         _ => source.name.trim_end_matches("/.").rsplit('/').next() == Some(name),
     }
@@ -230,6 +231,7 @@ async fn file(
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
     let entries = listing(workspace, cx, named, directory).await?;
+    // Only the facet that has this name is read: most other names may come and go in the directory.
     if let Some(listed) = entries.at(Listing::facet_of(base)).find(base).filter(|listed| is_source(listed)) {
         let stage = [(named.name.clone(), artifact(named, listed, &path))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
@@ -366,6 +368,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     }
     let top = normal_path(&join(&named.module, &named.name));
     let entries = listing(workspace, cx, named, &top).await?;
+    // In a git tree the id is known, so nothing below is read.
     if let Some(known) = entries.at(Listing::facet_of_itself()).itself() {
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
@@ -403,6 +406,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         }
         contents.push((stage, below));
     }
+    // From the last to the first, since a tree needs the ids of those in it.
     let mut trees: Vec<Option<Tree>> = vec![None; contents.len()];
     for (at, (mut stage, below)) in contents.into_iter().enumerate().rev() {
         stage.extend(below.into_iter().map(|(name, child)| {

@@ -69,11 +69,13 @@ impl Key for ConfiguredTarget {
                     }
                     out.push(named.reference as u8);
                 }
+                // The frequent case, for which no byte is added.
                 if self.config.map().is_empty() {
                     return;
                 }
                 let mut encoder = Encoder::new();
                 let whole = encoder.map(self.config.map());
+                // Whether the configuration follows, or only its id.
                 out.push(u8::from(whole));
                 match whole {
                     true => out.extend(encoder.finish()),

@@ -135,6 +135,8 @@ impl Rule for CacheEntryRule {
         match text.and_then(|text| read_entry(&text)) {
             Ok(target) => Ok(Some(Arc::new(CacheEntry { object, target }))),
             Err(why) => {
+                // As if there were none. The hash is that of an absent entry, so later builds look again until it is
+                // replaced.
                 self.0.is_damaged(key, &why);
                 Ok(None)
             }
@@ -146,6 +148,7 @@ impl Rule for CacheEntryRule {
     }
 
     fn agrees(&self, key: &CacheKey, _: &[u8], hash: Hash) -> Agreement {
+        // One small file is read for this, and not the result.
         if hash_of(self.0.entry(key).as_ref()) == hash { Agreement::Yes } else { Agreement::No }
     }
 }

@@ -69,8 +69,10 @@ pub(crate) async fn evaluate(
 async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedTarget, Fail> {
     scope.read_common()?;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
+    // Targets need not repeat the words of their rule.
     scope.tainted = scope.tainted.union(&tainted);
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
+    // Before all dependencies and without them, since transitions are computed from these fields.
     for field in &rule.config_fields {
         strings.insert(field.clone(), strings_value(scope.strings(field, None)?));
     }
@@ -216,6 +218,7 @@ async fn of_node(mut evaluation: Evaluation<'_>) -> Result<AnalysedTarget, Fail>
     let rule = evaluation.rule;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     evaluation.check_taint(&tainted, None)?;
+    // It has no definition whose fields could read variables of their own.
     evaluation.finish(StrSet::empty(), tainted, rule.warnings.clone())
 }
 
@@ -405,6 +408,7 @@ impl<'e> Evaluation<'e> {
             for transition in self.transitions(&field)? {
                 let config: Config = self.target.config.update(&transition);
                 for name in &names {
+                    // In the order of fields, transitions and names, on which `reach_declared` relies.
                     keys.push(ConfiguredTarget { name: name.clone(), config: config.clone() });
                     places.push((field.clone(), transition.clone(), name.clone()));
                 }
@@ -466,6 +470,7 @@ impl<'e> Evaluation<'e> {
             .map(|(field, names)| (field.clone(), names.iter().cloned().map(EntityName::Named).collect()))
             .collect();
         self.targets.extend(implicit.iter().cloned());
+        // `reach` returns the keys of all fields in one list: so many of them are of declared fields.
         let split: usize = {
             let mut count = 0;
             for (field, names) in &declared {
@@ -539,6 +544,7 @@ impl<'e> Evaluation<'e> {
                     EntityName::Anonymous(AnonymousTarget { rule_map: anonymous.rule_map.clone(), node })
                 }));
             }
+            // Also of fields without nodes: `FIELD` has an empty list for them.
             self.targets.insert(field.clone(), names.clone());
             fields.push((field.clone(), names));
         }
@@ -604,7 +610,9 @@ impl<'e> Evaluation<'e> {
             let diagnostic = if value.as_map().is_some() { diagnostic.help(help) } else { diagnostic };
             return Err(fail(self.attributed(diagnostic)));
         };
+        // All that the expression may read: which of them it did read is not recorded.
         let rule_vars: StrSet = self.rule.config_vars.iter().cloned().collect();
+        // Variables that a transition sets have the same values whatever this target's configuration is.
         let vars = (self.reached.iter()).fold(own.union(&rule_vars), |vars, reached| {
             vars.union(&reached.dep.vars().without(&reached.transition))
         });

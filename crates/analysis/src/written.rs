@@ -255,6 +255,7 @@ impl<'s> Written<'s> {
                     spellings.push(text(&named.name));
                 }
                 spellings.push(Value::list([text(&named.module), text(&named.name)]));
+                // The usual ways to write a relative name, not all: this only finds a place for a message.
                 let below = named.module.strip_prefix(self.named.module.as_str());
                 let below = below.map(|below| below.trim_start_matches('/')).unwrap_or_default();
                 spellings.push(Value::list([text("./"), text(below), text(&named.name)]));

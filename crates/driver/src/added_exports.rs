@@ -69,6 +69,7 @@ impl Session {
             let mut is_there = |key: &Hash| *are_there.entry(*key).or_insert_with(|| self.exports.has(key));
             Rc::make_mut(&mut addition.implied).retain(|key| *key == own || is_there(key));
             let result = self.add(&addition);
+            // An entry that could not be added must not be implied by those that come after it.
             are_there.insert(own, result.is_ok());
             match result {
                 Ok(()) => self.new_entries.lock().unwrap_or_else(PoisonError::into_inner).push(addition.key),
@@ -87,11 +88,13 @@ impl Session {
                 (!built.failed).then_some(built.info)
             }
         };
+        // All artifacts were wanted by the request, so nothing is built for this.
         let text = entry_text(&analysed.result, implied, &known);
         let text = text.ok_or_else(|| "an artifact of it is not built".to_owned())?;
         let EntityName::Named(named) = &name.name else { return Err("it has no name".to_owned()) };
         let repository = RepositoryName(named.repository.clone());
         let repository = self.build.get::<RepositoryKeyRule>(repository).ok().flatten();
+        // The text is not kept with the key. It is made again, and has to lead to the same key.
         let key_text = repository.and_then(|repository| key_text(&repository, named, &name.config));
         let function = self.execution.store.hash_function();
         let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
@@ -107,6 +110,7 @@ impl Session {
         }
         let exports = analysed.exports.list().into_iter();
         let uncached = exports.filter(|(_, export)| matches!(export, Export::Uncached(_)));
+        // A stack of its own: chains of targets are as long as a description makes them.
         let mut steps: Vec<Step> = uncached.map(|(target, _)| Step::Open(target)).collect();
         steps.reverse();
         let nothing: Rc<BTreeSet<Hash>> = Rc::default();
@@ -120,6 +124,7 @@ impl Session {
                 Step::Open(target) => {
                     // All are settled by now.
                     let Ok(analysed) = self.build.get::<TargetRule>(target.clone()) else { continue };
+                    // Marks it as visited. What it implies is set when it is closed, before those above it are.
                     implied.insert(target.clone(), nothing.clone());
                     let below: Vec<Step> = analysed.dependencies.iter().cloned().map(Step::Open).collect();
                     steps.push(Step::Close(target, analysed));
@@ -131,6 +136,7 @@ impl Session {
                     match &analysed.export {
                         Some(Export::Uncached(key)) => {
                             Rc::make_mut(&mut all).insert(key.0.hash);
+                            // Several configurations that agree on the flexible variables have one key.
                             if keys.insert(*key) {
                                 let config = target.config.prune(&analysed.vars);
                                 let name = ConfiguredTarget { name: target.name.clone(), config };
@@ -139,6 +145,7 @@ impl Session {
                             }
                         }
                         Some(Export::Cached(key, _)) => {
+                            // Nothing below it was analysed: its entry has what it implies.
                             if let Ok(Some(entry)) = self.build.get::<CacheEntryRule>(*key) {
                                 all = Rc::new(entry.target.implied.clone());
                             }

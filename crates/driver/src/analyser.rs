@@ -34,6 +34,7 @@ impl Analyser {
     ) -> Analyser {
         let workspace = workspace(request, options);
         let builder = taut_analysis::register(Engine::builder(), &workspace, exports.lookups());
+        // There are no rules of execution: this engine runs no action, whatever is asked of it.
         let builder = builder.interned::<Definition>();
         let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
         let engine = traces.open(builder);

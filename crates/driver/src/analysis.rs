@@ -151,6 +151,7 @@ impl Rule for AnalysisRule {
     const NAME: &'static str = "analysis";
 
     fn policy(&self, _: &RequestKey) -> Policy {
+        // By leaves only: counts and warnings depend on all targets below, not only on what the requested ones offer.
         Policy::deep(4).only_by_leaves()
     }
 
@@ -159,6 +160,7 @@ impl Rule for AnalysisRule {
         let answers = cx.all::<TargetRule>(targets.clone()).await;
         let mut reached = Vec::with_capacity(targets.len());
         for (target, answer) in targets.iter().zip(answers) {
+            // The first failure only; `analyse_request` collects those of the other targets.
             reached.push(Reached { target: target.clone(), analysed: answer? });
         }
         let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
@@ -181,6 +183,7 @@ impl Rule for AnalysisRule {
         for answer in cx.all::<TargetRule>(uncached.map(|(target, _)| target).collect()).await {
             targets_to_cache.push(answer?);
         }
+        // Wanted as a whole, whatever the request needs of them: an entry of the cache has all artifacts.
         let exported = exported(targets_to_cache.iter().map(|analysed| &**analysed));
         let (counts, warnings) = (Counts { targets, ..counts }, in_order(&findings));
         let AnalysedTarget { result, vars, tainted, .. } = &*whole;
@@ -189,6 +192,7 @@ impl Rule for AnalysisRule {
     }
 
     fn content_hash(&self, _: &RequestKey, analysed: &Arc<Analysed>) -> Option<Hash> {
+        // Without an encoding there is no hash: then the value counts as new whenever this was executed.
         analysed.encode().map(|bytes| Hash(Id::of(bytes).0))
     }
 

@@ -52,6 +52,7 @@ impl BuildFailure {
             let of_action = fail.downcast_ref::<ActionFailure>().is_some();
             let (cause, action) = match fail.downcast_ref::<ExecutionFailure>() {
                 Some(ExecutionFailure { cause, action }) => (cause.clone(), action.as_ref()),
+                // A failed action has an event of its own, and what was cancelled is no cause.
                 None if of_action || matches!(fail, Fail::Cancelled) => continue,
                 None => (Cause::Fault(fail.to_string()), None),
             };
@@ -99,6 +100,7 @@ impl BuildFailure {
             return Some(Retry::Lost);
         }
         let lost = || self.is_lost().then_some(Retry::Lost);
+        // If both hold, the change counts: the try after it also analyses every target (`Run::run`).
         self.is_undefined().then_some(Retry::Changed).or_else(lost)
     }
 }

@@ -12,6 +12,7 @@ pub(crate) struct CacheWarning(Arc<Mutex<Option<String>>>);
 
 impl CacheWarning {
     fn note(&self, text: impl FnOnce() -> String) {
+        // Later ones mostly follow from the first.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(text);
     }
 

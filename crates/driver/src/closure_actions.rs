@@ -26,8 +26,11 @@ impl ClosureActions {
                 let printed = contents.map(|printed| (*printed).clone()).collect();
                 ClosureActions { actions: actions.into_iter().map(|ActionKey(id)| id).collect(), printed }
             }
+            // The reads of some task are not known, as when cached build state is damaged: definitions lead to the
+            // same actions.
             None => ClosureActions::one_by_one(build, wanted),
         };
+        // The two ways above find them in different orders.
         found.printed.sort_by_key(|printed| printed.action);
         found
     }

@@ -42,6 +42,7 @@ impl RootComputer {
         config: &RepoConfig,
         roots: &[Arc<UnresolvedRoot>],
     ) -> Result<(RepoConfig, Option<String>), RootsFailed> {
+        // The engine would find a cycle, too, but not the places in the configuration.
         if let Some(cycle) = config.cycle_of_computed_roots(roots) {
             let places = config.all_computed_roots();
             return Err(RootsFailed::cycle(&cycle, &places).showing(config.clone()));
@@ -58,6 +59,7 @@ impl RootComputer {
         let options = Options { jobs: at_once, keep_going: true, ..Options::default() };
         let build = engine.begin().commit(options);
         let answers = build.all::<RootRule>(roots.iter().cloned().map(RootKey));
+        // Otherwise there is nothing to record: a null build writes no file.
         if work.is_changed.load(Relaxed) {
             traces.commit(&engine);
         }
@@ -184,6 +186,7 @@ impl Rule for RootRule {
     const NAME: &'static str = "root";
 
     fn policy(&self, _: &RootKey) -> Policy {
+        // In each call: it notes its tree for the configuration. What it asks for is recorded.
         Policy::always()
     }
 
@@ -203,6 +206,7 @@ impl Rule for RootRule {
             }
             Err(failure) => {
                 lock(&work.failures).insert(unresolved.root.clone(), failure);
+                // The reason is noted above, once; dependents fail with this and report nothing of their own.
                 Err(Fail::transient(BelowFailed))
             }
         }

@@ -57,6 +57,7 @@ impl TreeKey {
         let named = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
         let configuration = configuration_of(configuration);
         let mut e = Encoder::new();
+        // Each piece has its length or a fixed one, so different keys have different bytes.
         e.bytes(key.as_bytes());
         e.text(&named.module);
         e.text(&named.name);
@@ -114,6 +115,7 @@ impl Rule for ComputedTreeRule {
     async fn value(&self, key: &TreeKey, _: Cx) -> Result<Hash, Fail> {
         let (work, key) = (self.0.clone(), key.clone());
         // The build is a session with threads of its own: a thread of this engine must not wait for it.
+        // Failures are transient: the result of a build that failed does not follow from the key.
         on_thread(move || compute(&work, &key)).await.map_err(Fail::transient)
     }
 
@@ -133,6 +135,7 @@ impl Rule for ComputedTreeRule {
 
 fn compute(work: &Work, key: &TreeKey) -> Result<Hash, RootFailure> {
     let Asked { root, request } = &*key.asked;
+    // A tree that is known is a recorded run, for which this is not called.
     if !work.computer.computes {
         return Err(RootFailure::not_known());
     }
@@ -150,6 +153,7 @@ fn compute(work: &Work, key: &TreeKey) -> Result<Hash, RootFailure> {
             RootFailure::of(problem.reference(RootFailure::see(&log)))
         }
     })?;
+    // Only imports exclude each other; builds of targets run at the same time.
     let _importing = lock(&work.importing);
     let writer = work.writer().map_err(|error| RootFailure::of(Diagnostic::error(error.to_string())))?;
     let tree = root_tree::import(&work.computer.store, writer, &built.results.artifacts)
@@ -164,6 +168,7 @@ fn check_target(request: &Request) -> Result<(), RootFailure> {
     let target = request.targets.first();
     let repositories = &request.repositories;
     let repository = &repositories.repositories[&target.repository];
+    // As the reference does: the file is looked at before any build, and errors in it have messages of their own.
     let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
     let label = place.label(&repositories.roots);
     let content = place.read(&repositories.roots);

@@ -62,6 +62,7 @@ fn shape(request: &Request) -> Vec<u8> {
 /// same version must not replay the runs of the other one.
 fn program() -> Option<Vec<u8>> {
     let mut signature = Vec::new();
+    // The file that runs, even if another one has taken its path meanwhile.
     Named::stat(Path::new("/proc/self/exe")).ok()?.signature.encode(&mut signature);
     let mut e = Encoder::new();
     e.bytes(env!("CARGO_PKG_VERSION").as_bytes());

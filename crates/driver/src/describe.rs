@@ -139,6 +139,7 @@ impl Rule for DescribeRule {
     const VERSION: u32 = 1;
 
     fn policy(&self, _: &DescribeKey) -> Policy {
+        // By leaves only: the hashes of entries in between leave out the documentation that is shown.
         Policy::deep(1).only_by_leaves()
     }
 

@@ -44,6 +44,7 @@ fn result_is_too_long(result: &TargetResult) -> bool {
 impl Analysis {
     /// Why dumps cannot be written, if they cannot.
     pub fn too_long_to_dump(&self) -> Option<String> {
+        // One for all targets, so that what they share is measured once.
         let mut sizes = JsonSize::default();
         let mut all = self.reached.iter();
         let is_too_long = |reached: &&Reached| {
@@ -118,6 +119,7 @@ impl Analysis {
     /// What is to be built: artifacts and, below them, runfiles; sorted by path.
     pub fn artifacts_to_build(&self) -> BTreeMap<Str, Artifact> {
         let result = &self.analysed.result;
+        // Of equal paths the later entry counts: the artifact.
         let staged = result.runfiles.iter().chain(result.artifacts.iter());
         staged.filter_map(|(path, value)| Some((path.clone(), value.as_artifact()?.clone()))).collect()
     }
@@ -125,6 +127,7 @@ impl Analysis {
     /// `--dump-artifacts-to-build`
     pub fn dump_artifacts_to_build(&self) -> String {
         let artifacts = self.artifacts_to_build();
+        // The reference writes null here, and not an empty object.
         if artifacts.is_empty() {
             return "null\n".to_owned();
         }

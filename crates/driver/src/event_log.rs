@@ -298,6 +298,7 @@ impl State {
             Event::BuildFinished(built) => {
                 self.built = Some(*built);
                 let built = *built;
+                // Whatever the limit: how the call ended is read from this line.
                 self.bounded_line(u64::MAX, "build_finished", |line| {
                     line.seconds("at", at).bool("complete", built.is_complete);
                     line.number("processed", built.processed as u64).number("ran", built.ran as u64);
@@ -311,8 +312,10 @@ impl State {
     fn begin(&mut self, call: &Call<'_>) {
         let workspace = Id::of(call.repositories.identity());
         let digits = workspace.to_hex();
+        // As text, since names of logs have it; 64 bits are enough to distinguish the checkouts of one machine.
         self.workspace.copy_from_slice(&digits.as_bytes()[..16]);
         self.uses_state = call.uses_state;
+        // A call whose steps are repeated has one first line; only its workspace may be another one now.
         if self.has_begun {
             return;
         }
@@ -370,6 +373,7 @@ impl State {
         self.has_executed = true;
         let since = self.running.remove(&failure.id);
         let origin = self.origin(&failure.id);
+        // No failure of the action: `explain` reports it as stopped, not as failed.
         if failed.was_ended {
             return self.bounded_line(MAX_EXTRA_BYTES, "action", |line| {
                 fields::action(line, at, &failure.id, origin.as_deref()).shown("end", "unfinished");
@@ -394,6 +398,7 @@ impl State {
         let at = self.at();
         self.write_new_targets();
         let mut running: Vec<(Id, Duration)> = self.running.drain().collect();
+        // The order of the hash table would differ from call to call.
         running.sort_unstable_by_key(|(_, since)| *since);
         for (id, since) in running {
             let origin = self.origin(&id);
@@ -402,6 +407,7 @@ impl State {
                 line.seconds("wall", at.saturating_sub(since));
             });
         }
+        // Releases the engine that it refers to.
         self.origins = None;
         let left_out = self.left_out;
         if left_out > 0 {
@@ -449,6 +455,7 @@ impl State {
             let open = || {
                 let directory = LogDirectory::of(store)?;
                 let (micros, process) = (micros(self.since), self.process);
+                // A log of a call that is killed keeps this kind, so `explain` does not take it for a complete one.
                 let name = Name { micros, process, workspace: self.workspace, kind: Kind::Other };
                 let (name, file) = directory.create(name)?;
                 Ok((directory, name, file))

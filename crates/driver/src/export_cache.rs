@@ -127,6 +127,7 @@ impl TargetCache for Stored {
             Ok(Lookup::Entry(value)) => return Some(value),
             Ok(Lookup::Absent) => {}
             Ok(Lookup::Damaged(why)) => self.note(key, why),
+            // Reported, and the build goes on as if there were no entry.
             Err(error) => self.note(key, error),
         }
         None

@@ -50,6 +50,7 @@ pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, 
             let analysed = analysed.map_err(as_diagnostics)?;
             pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
             let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
+            // Configurations that agree on these variables are one target here.
             reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
         }
     }
@@ -228,6 +229,7 @@ pub const MIN_ID_DIGITS: usize = 6;
 /// # Errors
 /// There are several.
 fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result<Option<Id>, NoAction> {
+    // Looked up as a whole id, then, and not found, as in the reference.
     if digits.len() < MIN_ID_DIGITS {
         return Ok(None);
     }
@@ -256,6 +258,7 @@ fn parts_of(action: &ActionDescription) -> Map {
     parts.insert("env", action.env.clone());
     parts.insert("output", texts(&action.outs));
     parts.insert("output_dirs", texts(&action.out_dirs));
+    // Default values are left out, as in dumps.
     if !action.cwd.is_empty() {
         parts.insert("cwd", Value::String(action.cwd.clone()));
     }

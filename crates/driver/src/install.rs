@@ -93,6 +93,7 @@ pub fn install<'o>(
             if installer.install(info, path)? {
                 written.insert(path);
             }
+            // Perhaps replaced: the evidence is gathered again below.
             leaves.iter().flatten().for_each(|(place, _)| {
                 evidence.remove(place);
             });
@@ -100,6 +101,7 @@ pub fn install<'o>(
     }
     done.written = written.len();
     for (place, info) in &wanted {
+        // A record has texts only: other names are compared each time, and never removed.
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
             Some(known) => Some(*known),
@@ -119,6 +121,7 @@ pub fn install<'o>(
         leaf.owners.insert(owner.clone());
     }
     if prune {
+        // The rest comes after installation: an interrupted call leaves too much rather than too little.
         pruning.prune(&mut after, &mut done, |_| true)?;
         done.removed.sort();
     }
@@ -228,6 +231,7 @@ fn remove(
         done.kept.push(path.to_owned());
         return Ok(());
     }
+    // A change since the comparison is lost: there is no system call that removes a file by content.
     place.remove_file()?;
     done.removed.push(path.to_owned());
     for above in Path::new(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
@@ -263,6 +267,7 @@ impl Record {
         let bytes = self.file().read().unwrap_or_default();
         let body = || {
             let (sealed, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<32>()?;
+            // What is removed goes by the record, so a damaged one counts as none.
             (Id::of(body).0 == *sealed).then_some(body)
         };
         body().and_then(decode).unwrap_or_default()

@@ -169,6 +169,7 @@ impl Leaves {
 
     /// Whether anything below a directory is read.
     pub fn any_below(&self, directory: &Path) -> bool {
+        // In the order of paths, what is below a directory follows it directly: the first path suffices.
         let from = (Bound::Included(directory), Bound::Unbounded);
         let below = |path: Option<&PathBuf>| path.is_some_and(|path| path.starts_with(directory));
         below(self.files.range::<Path, _>(from).next().map(|(path, _)| path))
@@ -183,6 +184,7 @@ impl Leaves {
         since: SystemTime,
         known: impl Fn(&Path) -> bool,
     ) -> bool {
+        // Too early rather than too late: that only costs a build in which nothing has changed.
         let since = since.checked_sub(MAX_CLOCK_LAG).unwrap_or(since);
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128;
         let inside = |path: &&PathBuf| path.parent().is_some_and(|above| directories.contains(above));

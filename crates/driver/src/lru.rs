@@ -15,6 +15,7 @@ const TOUCH_INTERVAL: Duration = Duration::from_secs(3600);
 /// Records that an entry is used. If that fails, it is evicted sooner.
 pub(crate) fn touch(at: At<'_>) {
     let used = at.lstat().ok().map(|stat| stat.modified());
+    // A time in the future is replaced, too: until then the entry would count as the latest.
     let is_noted = |used: SystemTime| used.elapsed().is_ok_and(|age| age < TOUCH_INTERVAL);
     if used.is_some_and(|used| !is_noted(used)) {
         let _ = at.set_mtime_now();

@@ -23,6 +23,8 @@ impl<T> Future for Finished<T> {
             Some(Ok(result)) => Poll::Ready(result),
             Some(Err(panic)) => std::panic::resume_unwind(panic),
             None => {
+                // Under the lock under which the result is set: either this poll sees it, or the thread finds the
+                // waker.
                 state.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -37,6 +39,7 @@ pub(crate) fn on_thread<T: Send + 'static>(
     let state = Arc::new(Mutex::new(State { result: None, waker: None }));
     let finished = Finished(state.clone());
     std::thread::spawn(move || {
+        // Caught, since a thread that ends without a result would leave the task waiting for ever.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.result = Some(result);

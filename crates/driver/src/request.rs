@@ -151,6 +151,8 @@ impl Request {
             [] => first_target(&repositories, &module)?,
             [name] => {
                 let typed = Some(name).filter(|_| words.has_typed_names).and_then(|name| typed_name(name));
+                // What the module has under the whole word wins, so a word that `just` accepts has the same meaning
+                // here.
                 match typed.filter(|_| !is_in_module(&repositories, &module, name)) {
                     Some(typed) => typed.target(&repositories)?,
                     None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
@@ -176,6 +178,7 @@ impl Request {
         let repositories = &self.repositories;
         let main = repositories.repositories.get(&repositories.main);
         let mut e = Encoder::new();
+        // Without the configuration: what is installed in another one replaces this.
         self.targets.encode(&mut e);
         e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
         Id::of(e.finish()).to_hex()
@@ -321,6 +324,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             let inline = Some((label.clone(), text.as_str().into()));
             SetupError { inline, ..SetupError::from(*problem) }
         })?;
+        // Of a variable that both have, the later value counts as a whole: values are not merged.
         all = all.union(&defined);
     }
     Ok(all)

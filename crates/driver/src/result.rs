@@ -37,6 +37,7 @@ impl Results {
         for all in [&self.artifacts, &self.runfiles] {
             e.number(all.len() as u64);
             for (path, built) in all {
+                // Nothing is kept then: a failure, though it is allowed, is never taken for known.
                 if built.failed {
                     return None;
                 }
@@ -88,6 +89,7 @@ impl Rule for ResultRule {
     const NAME: &'static str = "result";
 
     fn policy(&self, _: &RequestKey) -> Policy {
+        // By leaves only: the actions counted and the outputs printed depend on all tasks below.
         Policy::deep(4).only_by_leaves()
     }
 
@@ -112,6 +114,7 @@ impl Rule for ResultRule {
             let (stdout, stderr) = (outcome.ran.stdout, outcome.ran.stderr);
             sound.push(Printed { stdout, stderr, ..printed });
         }
+        // Collected in the order of requests; by id, the value and its hash do not depend on that.
         sound.sort_by_key(|printed| printed.action);
         let mut paths = wanted.iter().map(|(path, _)| path.clone()).zip(built);
         let artifacts = paths.by_ref().take(wanted.artifacts.len()).collect();

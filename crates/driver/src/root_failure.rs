@@ -198,6 +198,7 @@ impl Dependents {
     fn of(config: &RepoConfig, roots: &[Arc<UnresolvedRoot>]) -> Dependents {
         let mut places: HashMap<_, _> = roots.iter().map(|root| (root.root.clone(), root.clone())).collect();
         let mut above = HashMap::new();
+        // Breadth first, so that the way that is shown is a shortest one.
         let mut open: VecDeque<ComputedRoot> = roots.iter().map(|root| root.root.clone()).collect();
         while let Some(root) = open.pop_front() {
             for below in config.computed_roots(&root.repository) {

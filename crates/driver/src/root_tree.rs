@@ -28,6 +28,8 @@ pub(crate) fn import(store: &Store, writer: &Writer, artifacts: &[(Str, Built)])
         let normal = normal_path(path);
         let is_whole = normal == "." && entry.object_type == ObjectType::Tree && artifacts.len() == 1;
         let components: Vec<&str> = normal.split('/').collect();
+        // The first component suffices: after normalising, `..` is only at the beginning, and "" only of absolute
+        // paths.
         if matches!(components[0], "" | "." | "..") && !is_whole {
             return Err(format!("The artifact at {} would be outside of the root", quoted(path)));
         }
@@ -44,6 +46,7 @@ pub(crate) fn import(store: &Store, writer: &Writer, artifacts: &[(Str, Built)])
         None => tree.write(&mut batch).map_err(failed)?,
     };
     batch.finish().map_err(failed)?;
+    // Last: a tag never names a tree that is not complete.
     writer.keep_as_commit(&tree, MESSAGE).map_err(failed)?;
     Ok(tree)
 }
@@ -60,6 +63,7 @@ impl Import<'_> {
     fn object(&mut self, entry: TreeEntry) -> Result<Option<TreeEntry>, String> {
         let failed = |error: taut_store::Error| error.to_string();
         if entry.object_type != ObjectType::Tree {
+            // Another root may have brought it: then it is not even read from the store.
             if !self.batch.has(&entry.hash).map_err(|error| error.to_string())? {
                 let content = self.store.read(&entry.hash, entry.object_type).map_err(failed)?;
                 let content = content.ok_or_else(|| lost(&entry))?;

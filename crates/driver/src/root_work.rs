@@ -148,11 +148,13 @@ impl Work {
             return Ok(writer);
         }
         let writer = Writer::open(&self.computer.repository)?;
+        // Callers hold `importing`, so no second one was opened meanwhile.
         Ok(self.writer.get_or_init(|| writer))
     }
 
     /// Whether the git repository has a tree.
     pub(crate) fn has_tree(&self, tree: &Hash) -> bool {
+        // If that cannot be found out, the tree counts as missing and is made again.
         matches!(self.repository.header(tree), Ok(Some(header)) if header.kind == Kind::Tree)
     }
 
@@ -163,12 +165,14 @@ impl Work {
             free = self.permits.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
+        // Released before the build begins: the lock guards the number only.
         drop(free);
         let running = {
             let mut running = lock(&self.running);
             *running += 1;
             *running
         };
+        // As of now: a build that began alone keeps its share when others begin.
         let share = self.computer.jobs.div_ceil(running.min(self.at_once)).max(1);
         let result = build(share);
         *lock(&self.running) -= 1;

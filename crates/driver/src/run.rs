@@ -150,6 +150,7 @@ impl Run<'_> {
         loop {
             tries += 1;
             let request = client.request()?;
+            // In each try, since repositories of another shape have another file.
             let traces = match (self.is_cached, self.is_of_root) {
                 (false, _) => Traces::none(),
                 (true, false) => Traces::of(self.store, &request),
@@ -166,6 +167,7 @@ impl Run<'_> {
             if let Some(text) = session.cache_warning() {
                 client.warn_of_cache(text);
             }
+            // Whatever the outcome: no action of this session runs any more.
             session.close();
             match done {
                 Ok(done) => {
@@ -233,15 +235,19 @@ impl BuildPass<'_> {
             Some(wanted) => session.build(wanted).map(Arc::new),
             None => session.result(request, &wanted),
         };
+        // After execution: actions that were executed have sent their events by then, and are left out here.
         if reports_all_actions {
             session.report_all_actions(&wanted);
         }
         session.report_end(built.as_deref());
         client.executed(session, request, &analysed, built.is_ok());
+        // Only now it is known which tasks this build executed.
         analysis.report_tasks(request);
+        // Not returned at once: what was executed is committed even if the call is interrupted.
         let may_continue = client.may_continue(session);
         let built = may_continue.map_err(Failed::Stopped).and_then(|()| {
             built.map_err(|mut failure| {
+                // Only where another try may help: the failure of an action says nothing about entries of the cache.
                 failure.has_lost_entries =
                     failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
                 match failure.retry_reason() {

@@ -178,6 +178,7 @@ impl Session {
             events,
             executor: Arc::new(executor),
             properties: options.properties.clone(),
+            // Part of the identity of actions, as in the reference, also where no limit is enforced.
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
             stop,
@@ -265,6 +266,7 @@ impl Session {
     pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
         let mut built = Vec::with_capacity(wanted.len());
         let mut failed = Vec::new();
+        // The engine goes on after failures (`begin`), so each artifact has an answer of its own.
         let answers = self.build.all::<ArtifactRule>(wanted.keys());
         for ((path, artifact), answer) in wanted.iter().zip(answers) {
             match answer {
@@ -273,6 +275,7 @@ impl Session {
             }
         }
         let ClosureActions { actions, printed } = ClosureActions::of(&self.engine, &self.build, wanted);
+        // Also if something failed: what an action printed may be the reason.
         self.replay_printed(&printed);
         if !failed.is_empty() {
             let failed = failed.iter().map(|(path, artifact, fail)| match artifact {
@@ -291,6 +294,7 @@ impl Session {
             failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
             return Err(failure);
         }
+        // The rest was built for the target-level cache only.
         built.truncate(wanted.artifacts.len() + wanted.runfiles.len());
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
@@ -380,6 +384,7 @@ impl Session {
 
     /// Removes what was made for running actions, none of which runs any more.
     pub fn close(&self) {
+        // The engine owns the sinks, which look trees up in it: without this, each keeps the other in memory.
         self.trees.set(None);
         self.execution.executor.close();
     }

@@ -117,6 +117,7 @@ fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map
     for reached in requested {
         for (path, value) in stage(&reached.analysed.result).iter() {
             let (known, other) = all.entry(path).or_insert((value, reached));
+            // By definition: whether the contents are equal is known only when both are built.
             if *known != value {
                 let message = format!(
                     "Targets {} and {} have different artifacts at {}, so they cannot be asked for together",

@@ -107,6 +107,7 @@ impl Traces {
             let name = program_key()?.to_hex()[..32].to_owned();
             let file = StoredTraces::new(directory.clone(), name);
             if file.file().lstat().is_err() {
+                // A file of the older generation is used again, and does not go with it.
                 directory.move_up(file.name()).map_err(|error| warning.unreadable(error)).ok();
                 lru::drop_old(file.dir(), MAX_PROGRAMS, MAX_TOTAL_BYTES);
             } else {
@@ -160,6 +161,7 @@ fn copy_from_other_checkout(
     request: &Request,
     file: &StoredTraces,
 ) -> Option<()> {
+    // A dash and 32 digits: names of locks and temporary files are longer.
     let is_of_shape = |name: &str| name.strip_prefix(shape).is_some_and(|rest| rest.len() == 33);
     let mut found = Vec::new();
     for (generation, open) in [
@@ -175,6 +177,7 @@ fn copy_from_other_checkout(
             }
         }
     }
+    // The latest first: it is the most likely one to have the present contents.
     found.sort_by_key(|(when, _)| std::cmp::Reverse(*when));
     let mut candidates = found.into_iter().take(MAX_CANDIDATES).map(|(_, candidate)| candidate);
     let known: StoredTraces = candidates.find(|candidate| has_same_target_files(candidate, request))?;

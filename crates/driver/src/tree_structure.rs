@@ -106,6 +106,7 @@ impl Work {
         };
         structure.batch.blob(b"").map_err(failed)?;
         let tree = structure.of(key.tree, "")?;
+        // Only now, since the reference's message has the id. The batch is not finished, so nothing of it appears.
         if let Some(link) = structure.link {
             let message = format!("{} is a symbolic link: a tree with links has no structure", quoted(&link));
             let hex = tree.to_hex();

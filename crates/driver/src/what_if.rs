@@ -58,6 +58,7 @@ impl<'p> Change<'p> {
         let is_directory = Named::stat(path).is_ok_and(|stat| stat.is_dir());
         let mut listings = Vec::new();
         let mut below = path;
+        // By `lstat`: a link that leads nowhere is there, and its directory lists it.
         while let (Err(_), Some(above)) = (Named::lstat(below), below.parent()) {
             let name = below.file_name().unwrap_or_default().to_string_lossy().into_owned();
             listings.push((above.to_owned(), name));
@@ -114,6 +115,7 @@ pub fn what_if(
         let Some(analysed) = kept.or_else(|| build.get::<TargetRule>(target.clone()).ok()) else { continue };
         let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), ..target };
         let order = Order::of(&target);
+        // Source files are not counted as targets.
         if analysed.is_defined && known.contains(&order) {
             targets.insert(order, (configured_as_typed(&target.name, target.config.map()), analysed));
         }
@@ -124,6 +126,7 @@ pub fn what_if(
     let needed = needed(&graph, &analysis);
     let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
     let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !is_known(id)).collect();
+    // Followed apart, to distinguish what runs without any change from what the change causes.
     let in_any_case = actions(&graph, &request.repositories, unknown.clone(), &[], &mut []);
     begin.extend(unknown);
     let reached = actions(&graph, &request.repositories, begin, &changes, &mut read);

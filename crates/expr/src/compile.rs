@@ -50,6 +50,7 @@ fn entry(name: &str, index: usize, second: u32) -> At {
 }
 
 fn shown(json: Json<'_>) -> String {
+    // The caller's limit is not known yet; this is the default of `Host::log_limit`.
     abbreviate(&json_to_value(json), 320)
 }
 
@@ -169,6 +170,8 @@ impl Compiler {
                     None => (None, None),
                     Some(cases) => {
                         let (pairs, broken) = self.pairs("\"case\" of \"case*\"", "case", cases, index);
+                        // What is no list fails before `expr` is evaluated, a malformed pair only after it and the
+                        // cases in front.
                         ((cases.kind() == Kind::List).then_some(pairs), broken)
                     }
                 };
@@ -230,6 +233,7 @@ impl Compiler {
         }
         let mut names = vars.iter().map(|(name, default)| Self::literal(json, name, default));
         let vars = [names.next(), names.next()];
+        // A name that is no string is left out here: evaluation fails when the first item is bound to it.
         let bound = vars.iter().flatten().flatten().cloned().collect::<Vec<_>>();
         let body = self.body(json, "body", index, bound);
         Op::Bind { construct, args, vars, body }
@@ -291,6 +295,7 @@ impl Compiler {
         let mut pairs = Vec::new();
         for (i, pair) in items.enumerate() {
             let (2, Some(first), Some(second)) = (pair.len(), pair.item(0), pair.item(1)) else {
+                // The pairs before it are kept: one of them may decide, and then this is no error.
                 return (pairs.into(), Some(format!("{problem} contains {}", shown(pair))));
             };
             let first = self.node(first, index, entry(name, i, 0));
@@ -310,6 +315,7 @@ impl Compiler {
             Some(list) => {
                 for (i, pair) in list.items().enumerate() {
                     let (2, Some(name), Some(value)) = (pair.len(), pair.item(0), pair.item(1)) else {
+                        // The bindings before it are evaluated first, so their errors come first.
                         broken = Some(format!("{problem} contains {}", shown(pair)));
                         break;
                     };
@@ -364,6 +370,7 @@ impl Compiler {
                     Op::Broken(message, Some("to insert one value, use \",\""))
                 }
                 _ => {
+                    // In a template an object is data: no other `type` has a meaning.
                     let entries = json.entries();
                     let entries = entries
                         .map(|(key, value)| (Str::from(key), self.template(value, index, field(key), false)));

@@ -78,6 +78,8 @@ impl Evaluator<'_> {
                 for item in items {
                     let value = self.eval(f, *item).map_err(|mut error| {
                         if error.traced {
+                            // A step only: `trace` would make the list the place of the error, which is that of the
+                            // item.
                             self.add_step(f, node, op, self.locals.len(), &mut error);
                         }
                         error
@@ -234,6 +236,7 @@ impl Evaluator<'_> {
                     return Err(self.malformed(f, node, "bindings", message));
                 }
                 if *body == NONE {
+                    // The reference evaluates `{}` in place of a missing body; these are the messages about that.
                     let error = EvalError::plain(missing("body", "let*"))
                         .reference("Object without keyword 'type': {}");
                     let step = || "* {}\n  environment \n".to_owned();
@@ -334,6 +337,7 @@ impl Evaluator<'_> {
             Construct::Foreach => {
                 let range = self.or(f, args[0], empty_list)?;
                 for item in self.list(f, argument(0), &range)?.iter() {
+                    // The name is checked here, so a malformed one is no error where the range is empty.
                     self.locals.push((name(0)?.clone(), item.clone()));
                     results.push(self.or(f, body, empty_list)?);
                     self.locals.truncate(outer);
@@ -351,6 +355,7 @@ impl Evaluator<'_> {
             Construct::ZipWith => {
                 let first = self.or(f, args[0], empty_list)?;
                 let first = self.list(f, argument(0), &first)?;
+                // The result is known: the second range is not evaluated, so its errors do not come up.
                 if first.is_empty() {
                     return Ok(empty_list());
                 }
@@ -396,6 +401,8 @@ impl Evaluator<'_> {
         }
         let locals = self.locals.len();
         match self.eval(f, node) {
+            // The limit is for values that taut quotes; this is a text for users, so it is shown even where the limit
+            // is small.
             Ok(message) => abbreviate_json(&message, self.limit.max(4096)),
             Err(_) => {
                 self.locals.truncate(locals);
@@ -472,6 +479,7 @@ impl Evaluator<'_> {
             imports: &function.imports,
             base: self.locals.len(),
         };
+        // This ends: imports have no cycles, since loading them would have failed.
         deep(|| self.eval(inner, body.root)).map_err(|mut error| {
             // The way within the expression becomes one step, below the call.
             if error.kind == ErrorKind::Language {

@@ -152,6 +152,7 @@ impl Expr {
         let nodes = &self.program.nodes;
         let mut found: Vec<MisspeltVariable> = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
+            // A default shows that the variable may be unset on purpose.
             let Op::Var { variable: Ok(Variable::Global(name)), default: NONE } = &node.op else { continue };
             if declared.contains(name) || found.iter().any(|other| other.name == *name) {
                 continue;
@@ -197,6 +198,7 @@ impl Program {
             return value.clone();
         }
         let text = &self.text[*start as usize..*end as usize];
+        // Parsed once already, as a part of its document: this cannot fail.
         Document::parse("", text).map_or(Value::Null, |document| json_to_value(document.root()))
     }
 }

@@ -23,6 +23,7 @@ pub fn normalise(stage: &Map) -> Result<Map, Str> {
             return Err(path);
         }
     }
+    // A map is sorted, so the order of the hash table does not matter.
     Ok(Map::from_entries(seen.into_iter().map(|(path, artifact)| (path, artifact.clone())).collect()))
 }
 
@@ -31,6 +32,7 @@ pub fn normalise_first(stage: &Map) -> Map {
     if stage.keys().all(|path| is_normal(path)) {
         return stage.clone();
     }
+    // In reverse, since of equal keys in a new map the last one counts.
     stage.iter().rev().map(|(path, artifact)| (normal_path(path), artifact.clone())).collect()
 }
 
@@ -97,6 +99,7 @@ fn elements(path: &str) -> impl Iterator<Item = &str> {
 /// A rolling hash of each prefix of the path that ends with an element, and where it ends; the last one is that of the
 /// whole path, including a trailing slash.
 fn prefix_hashes(path: &str, out: &mut Vec<(u64, usize)>) {
+    // FNV-1a: each prefix continues the hash of the one before. Equal hashes are compared as paths by the caller.
     const PRIME: u64 = 0x0100_0000_01b3;
     out.clear();
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -120,6 +123,7 @@ pub fn needs_directory(stage: &Map, cwd: &str) -> bool {
     if matches!(cwd, "" | ".") {
         return false;
     }
+    // Two paths that agree in all elements of the shorter one are equal, or one is above the other.
     let cwd: Vec<&str> = elements(cwd).collect();
     !stage
         .keys()

@@ -132,6 +132,7 @@ impl Interned for Definition {
     /// The kind as a number, then the encoding of [`Encoder`]; of a blob, its hash as bytes and the text.
     fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new();
+        // The kind is in the key, too, but `decode` gets the bytes only.
         e.number(self.name().0.0[0].into());
         let is_whole = match self {
             Definition::Action(action) => e.action(action),
@@ -162,6 +163,7 @@ impl Interned for Definition {
             Kind::Overlay => Definition::Overlay(d.overlay()?),
             Kind::Blob => Definition::Blob(Digest::from_bytes(d.bytes()?)?, d.text()?),
         };
+        // Left-over bytes mean damage: then the definition counts as missing.
         d.is_done().then_some(definition)
     }
 }

@@ -92,6 +92,7 @@ impl ActionGraph {
     /// Sorts the origins of each action.
     pub fn sort_origins(&mut self) {
         for action in self.actions.values_mut().filter(|action| action.origins.len() > 1) {
+            // Cached, since the order of one origin takes the hash of a configuration.
             action.origins.sort_by_cached_key(Origin::order);
         }
     }

@@ -161,6 +161,7 @@ fn parts<'d>(kind: Kind, node: Node<'d>) -> Vec<Node<'d>> {
         Kind::Overlay => (node.get("trees"), None),
     };
     let listed = listed.into_iter().flat_map(|list| list.items().collect::<Vec<_>>());
+    // Anything else is reported by `define`, which has the words for it.
     let staged = staged.filter(|stage| stage.kind() == JsonKind::Object);
     listed.chain(staged.into_iter().flat_map(|stage| stage.entries().map(|(_, node)| node))).collect()
 }
@@ -170,6 +171,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
     let root = object(document.root(), "an action graph")?;
     let mut definitions: BTreeMap<(usize, &str), (Kind, Node<'_>)> = BTreeMap::new();
     let sections = [(Kind::Action, "actions"), (Kind::Tree, "trees"), (Kind::Overlay, "tree_overlays")];
+    // By section and key, so that of several errors the same one is reported whatever the order in the file is.
     for (order, (kind, section)) in sections.into_iter().enumerate() {
         let Some(node) = root.get(section) else { continue };
         for (key, definition) in object(node, section)?.entries() {
@@ -184,6 +186,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
     let mut names = Names::default();
     // The definitions that are being resolved, each needed by the one before it.
     let mut open: Vec<(Kind, &str)> = Vec::new();
+    // Nothing is removed from it: what has a name already is not open any more.
     let mut is_open: std::collections::HashSet<(Kind, &str)> = std::collections::HashSet::new();
     for ((_, key), (kind, _)) in &definitions {
         open.push((*kind, key));
@@ -202,6 +205,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
                     if is_open.contains(&(kind, key)) && !names.0.contains_key(&(kind, key.to_owned())) {
                         return Err(wrong(node, &format!("{} {} needs itself", kind.word(), quoted(&key))));
                     }
+                    // An unknown one is reported by `define`, at its place.
                     if by_name.contains_key(&(kind, key)) && !names.0.contains_key(&(kind, key.to_owned())) {
                         open.push((kind, key));
                         has_pending = true;
@@ -249,6 +253,8 @@ fn define(graph: &mut ActionGraph, names: &Names, kind: Kind, node: Node<'_>) ->
 }
 
 fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
+    // Checked as in analysis: a graph may come from anywhere, and actions must write nothing outside of their
+    // directory.
     let inside = |field: &str| -> Result<Vec<Str>> {
         let paths = texts(node.get(field), &format!("{}", quoted(&field)))?;
         if let Some(at) = paths.iter().position(|path| !is_non_upwards(path)) {
@@ -308,6 +314,7 @@ fn origins(node: Node<'_>) -> Result<Vec<Origin>> {
     let Some(origins) = node.get("origins").and_then(Node::as_list) else { return Ok(Vec::new()) };
     origins
         .map(|origin| {
+            // Origins are for messages only, so all but the name have defaults, and nothing is checked.
             let config = origin.get("config").map(taut_expr::json_to_value);
             let config = config.as_ref().and_then(Value::as_map).cloned().unwrap_or_default();
             let subtask = origin.get("subtask").and_then(Node::as_number).unwrap_or(0.0) as u64;

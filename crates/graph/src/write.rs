@@ -24,6 +24,7 @@ impl ActionGraph {
                 }
             });
             w.key("blobs").strings(&self.blobs);
+            // The only section that is left out when it is empty, as in the reference.
             if !self.overlays.is_empty() {
                 w.key("tree_overlays").object(|w| {
                     for (id, overlay) in &self.overlays {

@@ -41,6 +41,7 @@ impl ActionDescription {
 
     /// How long it may run where `limit` is the configured time limit.
     pub fn time_limit(&self, limit: Duration) -> Duration {
+        // `mul_f64` panics for negative factors and on overflow, and a description may compute any number.
         limit.mul_f64(self.timeout_scale.clamp(0.0, 1e9))
     }
 
@@ -80,6 +81,8 @@ impl ActionDescription {
     /// called to add that key, which sorts between `no_cache` and `output`.
     pub fn write_fields(&self, w: &mut JsonWriter, origins: impl FnOnce(&mut JsonWriter)) {
         use crate::JsonMode::All;
+        // Fields with default values are left out, as the reference does; a graph is compared with its output byte for
+        // byte.
         w.key("command").strings(&self.command);
         if !self.cwd.is_empty() {
             w.key("cwd").string(&self.cwd);

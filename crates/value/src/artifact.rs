@@ -43,6 +43,7 @@ impl Artifact {
     /// Writes the JSON object that describes the artifact in dumps and graph files.
     pub fn write_json<'w>(&self, writer: &'w mut JsonWriter) -> &'w mut JsonWriter {
         writer.object(|w| {
+            // All keys here are in byte order, since the text is hashed.
             w.key("data").object(|w| match self {
                 Artifact::Local { path, repository } => {
                     w.key("path").string(path).key("repository").string(repository);
@@ -108,6 +109,7 @@ impl Deref for SharedArtifact {
 
 impl PartialEq for SharedArtifact {
     fn eq(&self, other: &Self) -> bool {
+        // Definitions are short: to compare them is cheaper than to hash two texts, and gives the same answer.
         Arc::ptr_eq(&self.0, &other.0) || **self == **other
     }
 }

@@ -122,7 +122,10 @@ const STEP: i32 = 8;
 fn power_for(exponent: i32) -> (Float, i32) {
     let bits = -60 - exponent - 1;
     // log10(2) in 18 bits.
+    // Rounded up: the division does so for negative numbers only.
     let decimal = bits * 78913 / (1 << 18) + i32::from(bits > 0);
+    // The next power in the table. Eight decimal digits are 26.6 bits, so one is always within the range of 28
+    // exponents.
     let index = (decimal - FIRST + STEP - 1) / STEP;
     let (significand, exponent) = POWERS[index as usize];
     (Float { significand, exponent }, FIRST + index * STEP)
@@ -162,6 +165,7 @@ fn generate(value: u64, low: u64, high: u64, shift: i32, mut decimal: i32) -> (S
     let (mut delta, mut distance) = (high - low, high - value);
     let one = 1_u64 << shift;
     let (mut whole, mut part) = (high >> shift, high & (one - 1));
+    // No double needs more digits to be read back.
     let mut digits = Vec::with_capacity(17);
     let mut unit = 1_u64;
     while unit * 10 <= whole {

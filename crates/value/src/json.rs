@@ -191,6 +191,7 @@ impl JsonWriter {
             Value::Null => self.null(),
             Value::Bool(b) => self.bool(*b),
             Value::Number(n) => self.number(*n),
+            // Cut at or above the limit, so that with its quotation marks it is too long for `is_full`.
             Value::String(s) if s.len() > self.limit => self.string(&s[..s.ceil_char_boundary(self.limit)]),
             Value::String(s) => self.string(s),
             _ if mode == JsonMode::PlainOnly && !matches!(value, Value::List(_) | Value::Map(_)) => {
@@ -229,6 +230,7 @@ impl JsonWriter {
     /// Writes a result as an object of its three parts.
     pub fn result(&mut self, result: &TargetResult) -> &mut Self {
         self.object(|w| {
+            // In byte order of the keys, as the reference's library writes any object: this text is hashed.
             w.key("artifact_stage").map(&result.artifacts);
             w.key("provides").map(&result.provides);
             w.key("runfiles").map(&result.runfiles);
@@ -242,6 +244,7 @@ impl JsonWriter {
                 w.key("result").result(result).key("type").string("VALUE_NODE");
             }
             Node::Abstract(node) => {
+                // In byte order, too, for the same reason.
                 w.key("node_type").string(&node.node_type);
                 w.key("string_fields").map(&node.string_fields);
                 w.key("target_fields").map(&node.target_fields);
@@ -274,6 +277,7 @@ pub fn escape_into(text: &str, out: &mut String) {
     out.push('"');
     // The part without escapes, which is nearly everything, is copied in one piece.
     let mut rest = text;
+    // Bytes suffice: those of characters beyond ASCII are 0x80 or above. DEL and `/` stay, as in the reference.
     while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         out.push_str(&rest[..at]);
         match rest.as_bytes()[at] {

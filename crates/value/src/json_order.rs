@@ -35,6 +35,8 @@ fn differing(a: &Value, after_a: u8, b: &Value, after_b: u8) -> Ordering {
             let after = |at: usize, length: usize| if at + 1 < length { b',' } else { b'}' };
             for (at, ((k, x), (l, y))) in a.iter().zip(b.iter()).enumerate() {
                 if k != l {
+                    // As escaped: a line feed is before all letters, but the backslash of its escape is behind the
+                    // capital ones.
                     return text(k).cmp(&text(l));
                 }
                 let (after_x, after_y) = (after(at, a.len()), after(at, b.len()));

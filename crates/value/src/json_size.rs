@@ -25,6 +25,7 @@ impl JsonSize {
     }
 
     fn value(&mut self, value: &Value, mode: JsonMode) -> u64 {
+        // A part is measured for each mode: a node in it is its whole text in one, its id in the other.
         let is_all = mode == JsonMode::All;
         match value {
             Value::List(list) => self.once((list.id(), is_all), |sizes| {
@@ -40,6 +41,7 @@ impl JsonSize {
             Value::String(text) => text_size(text),
             Value::Result(result) => self.result(result),
             Value::Node(node) if is_all => self.node(node),
+            // These have short texts: atoms, artifacts, names, and nodes as ids.
             other => other.to_json_mode(mode).len() as u64,
         }
     }

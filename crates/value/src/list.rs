@@ -59,6 +59,7 @@ impl From<Vec<Value>> for List {
         if items.is_empty() {
             return List(None);
         }
+        // From the flags of the items, once: a check never walks down.
         let name_free = items.iter().all(Value::is_name_free);
         List(Some(Arc::new(ListData { items, name_free, id: OnceLock::new() })))
     }
@@ -72,12 +73,14 @@ impl FromIterator<Value> for List {
 
 impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
+        // The length first, since an id that was not needed yet is expensive.
         self.address() == other.address() || (self.len() == other.len() && self.id() == other.id())
     }
 }
 
 impl Drop for ListData {
     fn drop(&mut self) {
+        // Most lists have only atoms, for which the stack need not be checked.
         if self.items.iter().any(nests) {
             let items = std::mem::take(&mut self.items);
             deep(|| drop(items));

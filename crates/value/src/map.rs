@@ -51,6 +51,7 @@ impl Map {
         if entries.is_empty() {
             return Map(None);
         }
+        // From the flags of the values, once: a check never walks down.
         let name_free = entries.iter().all(|(_, value)| value.is_name_free());
         Map(Some(Arc::new(MapData { entries, name_free, id: OnceLock::new() })))
     }
@@ -95,6 +96,7 @@ impl Map {
     /// The union; at equal keys `later` wins. Linear in both sizes; returns one of the two itself if it equals the
     /// union.
     pub fn union(&self, later: &Map) -> Map {
+        // By address, not by id: to hash two values costs more than the new map that their equality could save.
         match self.merge(later, |_, a, b| Ok::<_, std::convert::Infallible>(is_same_object(a, b))) {
             Ok(map) => map,
             Err(never) => match never {},
@@ -157,14 +159,17 @@ impl Map {
             }
         }
         nothing_new &= j == b.len();
+        // The same object: its id may be computed already, and encoders write a shared object once.
         if nothing_new {
             return Ok(self.clone());
         }
         entries.extend_from_slice(&a[i..]);
         entries.extend_from_slice(&b[j..]);
+        // All keys are in `later`, and at each of them its value counts.
         if entries.len() == b.len() {
             return Ok(later.clone());
         }
+        // The capacity was for maps without a common key; maps are kept for the whole build.
         entries.shrink_to_fit();
         Ok(Map::from_sorted(entries))
     }
@@ -228,6 +233,7 @@ impl fmt::Debug for Map {
 
 impl Drop for MapData {
     fn drop(&mut self) {
+        // Most maps have only atoms, for which the stack need not be checked.
         if self.entries.iter().any(|(_, value)| nests(value)) {
             let entries = std::mem::take(&mut self.entries);
             deep(|| drop(entries));

@@ -80,6 +80,7 @@ impl NamedTarget {
         module: impl Into<Str> + AsRef<str>,
         name: impl Into<Str>,
     ) -> NamedTarget {
+        // The usual case, in which no new text is made.
         let normal = is_normal_module_name(module.as_ref());
         let module = if normal { module.into() } else { normal_module_name(module.as_ref()).into() };
         NamedTarget::from_parts(repository.into(), module, name.into(), ReferenceType::Target)
@@ -91,6 +92,7 @@ impl NamedTarget {
         name: Str,
         reference: ReferenceType,
     ) -> NamedTarget {
+        // For tables in memory only; it is no part of an identity, and is not written.
         let mut hasher = FxHasher::default();
         (&repository, &module, &name, reference).hash(&mut hasher);
         let hash = hasher.finish();
@@ -116,6 +118,7 @@ impl Deref for NamedTarget {
 
 impl PartialEq for NamedTarget {
     fn eq(&self, other: &Self) -> bool {
+        // Mostly decided by the address or the hash, without comparing texts.
         Arc::ptr_eq(&self.0, &other.0) || (self.hash == other.hash && self.0 == other.0)
     }
 }

@@ -50,6 +50,7 @@ impl Node {
     pub fn is_name_free(&self) -> bool {
         match self {
             Node::Value(result) => result.is_name_free(),
+            // The string fields are lists of strings.
             Node::Abstract(node) => node.target_fields.is_name_free(),
         }
     }

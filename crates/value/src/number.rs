@@ -10,6 +10,7 @@ pub fn format_number(number: f64, out: &mut String) {
         out.push_str("null");
         return;
     }
+    // Before the test for zero: the text of -0.0, and so its id, differs from that of 0.0.
     if number.is_sign_negative() {
         out.push('-');
     }

@@ -25,6 +25,7 @@ pub fn normal_path(path: &str) -> String {
                 Some(_) => {
                     kept.pop();
                 }
+                // As in a file system, `/..` is `/`.
                 None if absolute => {}
                 None => kept.push(".."),
             },
@@ -134,6 +135,7 @@ pub fn relative(path: &str, base: &str) -> Option<String> {
             _ => 1,
         })
         .sum();
+    // More steps up than down are left of `base`: the names that lead back are not in the text.
     if up < 0 {
         return None;
     }

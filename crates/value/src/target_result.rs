@@ -45,6 +45,8 @@ impl TargetResult {
         const MAX_TEXT_BYTES: u64 = 1 << 30;
         *self.0.id.get_or_init(|| {
             deep(|| {
+                // Written without measuring first: nearly all texts are short, and measuring needs the id of each
+                // part.
                 let mut writer = JsonWriter::limited(DIRECT_TEXT_BYTES);
                 writer.result(self);
                 if !writer.is_full() {
@@ -53,6 +55,8 @@ impl TargetResult {
                 if JsonSize::default().result(self) <= MAX_TEXT_BYTES {
                     return Id::of(format!("={}", self.to_json()));
                 }
+                // JSON of a result begins with a brace, so `==` never begins the other form, and the two cannot
+                // collide.
                 let parts = [&self.artifacts, &self.provides, &self.runfiles];
                 Id::of(["==".as_bytes(), parts.map(|part| part.id().0).as_flattened()].concat())
             })

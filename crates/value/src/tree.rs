@@ -21,6 +21,7 @@ impl Tree {
 
     /// SHA-256 of `TREE:` and the stage's JSON text.
     pub fn id(&self) -> Id {
+        // The whole text, and no hashes of parts: the recipe is the reference's.
         let text = || format!("TREE:{}", crate::Value::Map(self.stage().clone()).to_json());
         *self.0.1.get_or_init(|| Id::of(text()))
     }

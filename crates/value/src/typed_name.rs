@@ -48,6 +48,7 @@ pub fn names_as_typed(text: &str) -> Cow<'_, str> {
                 at = begin + len;
                 done = at;
             }
+            // No name, but one may begin within these brackets.
             None => at = begin + 1,
         }
     }
@@ -140,6 +141,8 @@ fn string(text: &str) -> Option<(String, usize)> {
                 'b' => out.push('\u{8}'),
                 'f' => out.push('\u{c}'),
                 'u' => {
+                    // One code unit is enough: only control characters are escaped in this way, so there are no
+                    // surrogate pairs.
                     let digits: String = (0..4).map_while(|_| chars.next()).map(|(_, digit)| digit).collect();
                     out.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
                 }

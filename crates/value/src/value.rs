@@ -37,6 +37,7 @@ fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
     let bytes = text.as_bytes();
     let string_end = |begin: usize| {
         let mut at = begin + 1;
+        // An escaped quotation mark does not end the string.
         while at < bytes.len() && bytes[at] != b'"' {
             at += if bytes[at] == b'\\' { 2 } else { 1 };
         }
@@ -62,6 +63,7 @@ fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
                         out.push_str(&text[at..end]);
                         out.push(':');
                         let (value, length) = upper_levels_of_text(
+                            // The text may be cut anywhere, so the colon is possibly not there.
                             &text[(end + 1).min(text.len())..],
                             levels.saturating_sub(1),
                         );
@@ -71,6 +73,7 @@ fn upper_levels_of_text(text: &str, levels: usize) -> (String, usize) {
                     _ => {
                         let (value, length) = upper_levels_of_text(&text[at..], levels.saturating_sub(1));
                         out.push_str(&value);
+                        // At least one byte, so that this ends for any text.
                         at += length.max(1);
                     }
                 }

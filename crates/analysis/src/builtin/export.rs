@@ -59,6 +59,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
         let shared = scope.cx.get::<TargetRule>(key).await?;
         return Ok((*shared).clone());
     }
+    // Before the exported target is asked for: after a hit, nothing that it depends on is read.
     let cached = cache_key(&scope).await?;
     if let Some(key) = cached
         && let Some(entry) = scope.cx.get::<CacheEntryRule>(key).await?
@@ -76,6 +77,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
         ));
     }
     let result = dep.result().clone();
+    // A value that contains a name cannot be cached. It is refused even where the cache is not used.
     if !Value::Map(result.provides.clone()).is_name_free() {
         return Err(scope.written.wrong("target", "Only targets that provide no names can be exported."));
     }
@@ -142,6 +144,7 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
     let key = ConfiguredTarget { name: EntityName::Named(configured), config };
     scope.dependencies.declared.push(key.clone());
     let deps = scope.analyse("target", vec![key]).await?;
+    // Variables that are set here have the same values whatever this target's configuration is.
     let vars = scope.own_vars.union(&deps[0].vars().without(&changes));
     let result = deps[0].result().clone();
     scope.finish_with(result, vars, deps.iter())

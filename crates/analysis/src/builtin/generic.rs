@@ -66,17 +66,20 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 
     let runfiles = deps.iter().map(Dep::runfiles);
     let artifacts = deps.iter().map(Dep::artifacts);
+    // Later ones win: an artifact of any dependency counts before a runfile of any.
     let mut inputs = union(runfiles.chain(artifacts));
     if let Some(path) = tree_conflict(&inputs) {
         let message = format!("Input artifacts have staging conflict on {}", quoted(&path));
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
     if needs_directory(&inputs, &cwd) {
+        // An input that makes the directory: otherwise the command could not start there.
         let empty = scope.defined.tree(scope.cx, Tree::new(Map::default()));
         inputs = inputs.union(&[(cwd.clone(), Value::artifact(empty))].into_iter().collect());
     }
     let all: Vec<Str> = outs.iter().chain(&out_dirs).cloned().collect();
     let mut action = ActionDescription::default();
+    // From sets, so sorted and unique, which the definition of an action requires.
     action.outs.extend(outs);
     action.out_dirs.extend(out_dirs);
     action.command = command;

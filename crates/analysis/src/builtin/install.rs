@@ -83,6 +83,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     scope.warnings.extend(idle);
     let artifacts = all_of_one(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
+        // An error even if both are the same artifact.
         if let Some((_, other)) = stage.0.get(path) {
             let message = format!("Staging conflict for path {}", quoted(&path));
             let at = Location::key(
@@ -114,6 +115,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         }
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
+    // After all roles, since a path and one below it may come from different ones.
     if let Some(path) = tree_conflict(&stage) {
         let conflict = scope.written.subtree_conflict(
             format!("TREE conflict on subtree {}", quoted(&path)),

@@ -19,6 +19,7 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let mut stage = Map::default();
     for dep in &deps {
         let more = dep.artifacts_over_runfiles();
+        // Artifacts that are defined alike may share a path (docs/equality.md).
         if let Some((path, _)) =
             more.iter().find(|(path, value)| stage.get(path).is_some_and(|other| other != *value))
         {

@@ -112,6 +112,7 @@ pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<Ob
 fn file(store: &Store, at: At<'_>) -> Result<ObjectInfo, AddError> {
     let file = at.open()?;
     let executable = file.stat()?.is_executable();
+    // Never as a link into the store: the file is the user's, and may be written to later.
     let digest = store.put_open_file(file, at, executable, Take::Copy)?;
     let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
     Ok(ObjectInfo { digest, object_type })
@@ -124,6 +125,7 @@ fn link(store: &Store, target: PathBuf) -> Result<ObjectInfo, AddError> {
 
 fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let resolves = !matches!(special, SpecialEntries::KeepNonUpwards | SpecialEntries::Ignore);
+    // Without links in it, since paths are compared with it component by component.
     let real_root = if resolves { Some(canonical(root)?) } else { None };
     // An explicit stack, since users decide how deep directories are.
     let mut stack = vec![open(Vec::new(), Dir::of_user(root)?, real_root.clone())?];
@@ -162,6 +164,7 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                     SpecialEntries::ResolveUpwards if harmless => link(store, target)?,
                     _ => {
                         let real = if_exists(canonical(&path))?;
+                        // A link that leads nowhere has nothing to be replaced by.
                         let real = real.ok_or_else(|| AddError::Unsupported(path.clone()))?;
                         let inside = real_root.as_ref().is_some_and(|root| real.starts_with(root));
                         if special != SpecialEntries::ResolveAll && !inside {
@@ -170,6 +173,8 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                         match Named::lstat(&real)?.kind {
                             FileKind::File => file(store, Named::of_user(&real)?.at())?,
                             FileKind::Directory => {
+                                // Only the directories around this one count: what two links lead to is simply added
+                                // twice.
                                 if stack.iter().any(|open| open.real.as_ref() == Some(&real)) {
                                     return Err(AddError::Endless(path));
                                 }

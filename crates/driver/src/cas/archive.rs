@@ -53,11 +53,13 @@ pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io
         out.write_all(&content)?;
         pad(out, content.len())?;
     }
+    // Two blocks of zeros end an archive.
     out.write_all(&[0; 2 * BLOCK_BYTES])?;
     Ok(Ok(()))
 }
 
 fn object(hash: Hash, object_type: ObjectType) -> ObjectInfo {
+    // The size is not known here; the store finds objects by their hashes.
     ObjectInfo { digest: taut_digest::Digest { hash, size: 0 }, object_type }
 }
 
@@ -75,6 +77,7 @@ fn header(out: &mut dyn Write, name: &[u8], mode: u32, size: usize, kind: u8, li
     if link.len() > 100 {
         records.extend(pax_record("linkpath", link));
     }
+    // What eleven octal digits cannot hold: 8 GiB and more.
     if size > 0o77_777_777_777 {
         records.extend(pax_record("size", size.to_string().as_bytes()));
     }
@@ -103,6 +106,7 @@ fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
 fn pax_record(key: &str, value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + rest.to_string().len();
+    // The digits that were added may have carried the length to one digit more.
     if length.to_string().len() + rest != length {
         length += 1;
     }

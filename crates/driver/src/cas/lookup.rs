@@ -53,6 +53,7 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Err
         let Some(entry) = entries.get(name.as_os_str().as_encoded_bytes()) else {
             return ends(format!("Entry {} not found at path '{}'", name.display(), way.display()));
         };
+        // Entries of trees have no sizes.
         let digest = Digest { hash: entry.hash, size: 0 };
         here = ObjectInfo { digest, object_type: entry.object_type };
         way.push(name);

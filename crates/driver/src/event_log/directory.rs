@@ -54,6 +54,7 @@ impl std::fmt::Display for Name {
             Kind::Work => "work",
             Kind::Other => "other",
         };
+        // Padded, so that a sorted listing is in the order of time.
         write!(f, "{:016}-{:07}-{workspace}-{kind}.jsonl", self.micros, self.process)
     }
 }
@@ -69,6 +70,7 @@ impl Name {
             "other" => Kind::Other,
             _ => return None,
         };
+        // Other spellings of the same numbers are no names of logs: files are opened and removed by this one.
         let parsed = Name { micros, process, workspace, kind };
         (parts.next().is_none() && parsed.to_string() == name).then_some(parsed)
     }
@@ -129,6 +131,7 @@ impl LogDirectory {
 
     /// Removes a log, if it is still there.
     pub(crate) fn remove(&self, name: &Name) {
+        // Another process may have removed it; what cannot be removed now is an excess for the next call, too.
         let _ = self.0.dir().at(&name.to_string()).remove_file();
     }
 
@@ -168,6 +171,7 @@ fn excess_logs(logs: &[(Name, u64)]) -> Vec<Name> {
     let (first, more): (Vec<_>, Vec<_>) = work.into_iter().partition(|(name, _)| seen.insert(name.workspace));
     let work = first.into_iter().chain(more).enumerate().map(|(at, log)| (at < MAX_WORK_LOGS, log));
     let other = other.into_iter().enumerate().map(|(at, log)| (at < MAX_OTHER_LOGS, log));
+    // It stays however large it is: it is the one that was just added, or that of a call which still runs.
     let newest = logs.first().map(|(name, _)| *name);
     let (mut sum, mut removed) = (0, Vec::new());
     for (is_within, (name, size)) in work.chain(other) {

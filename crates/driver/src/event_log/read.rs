@@ -60,6 +60,7 @@ impl EventLogs {
     /// The last call with work to do, if there is one whose log can be read.
     pub(crate) fn read(&self) -> Option<Record> {
         let mut names = self.work();
+        // The latest that can be read: a damaged log does not hide the one before it.
         let mut record = names.find_map(|name| parse(&self.directory.read(&name, MAX_READ_BYTES)?))?.0;
         let before = names.find_map(|name| self.call(&name)).map(|call| call.configuration);
         record.before = before.filter(|before| *before != record.configuration);
@@ -89,6 +90,7 @@ impl EventLogs {
     /// The last call since then that started an action and has not ended: it was killed, or still runs.
     pub(crate) fn unfinished(&self) -> Option<Call> {
         let names = self.directory.names().into_iter().filter(|name| name.workspace == self.workspace);
+        // Only those after the latest call with work, which is the one that `explain` is about.
         let mut later = names.take_while(|name| name.kind == Kind::Other);
         later.find_map(|name| {
             let bytes = self.directory.read(&name, MAX_READ_BYTES)?;
@@ -212,6 +214,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let mut have_reasons: HashSet<Id> = HashSet::new();
     let mut in_order = Vec::new();
     for line in lines {
+        // A damaged line costs what it has, and no more.
         let Ok(document) = Document::parse("log", line.to_vec()) else { continue };
         let line = document.root();
         if line.kind() != JsonKind::Object {
@@ -255,6 +258,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     record.done.push(Done { subject, why });
                 }
             }
+            // Repeated steps have several of these lines: an incomplete build before a complete one does not count.
             Some("build_finished") if line.get("complete").is_some_and(|is| is.source() == "true") => {
                 record.ended = Ended::Well;
             }

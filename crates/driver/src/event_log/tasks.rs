@@ -15,6 +15,7 @@ const MAX_SHARED_TARGETS: usize = 256;
 
 impl State {
     pub(super) fn task(&mut self, subject: &Subject, why: &Why) {
+        // Other settings alone may lead to nothing but cache hits, which is no work that needs an explanation.
         self.has_executed |= *why != Why::Settings;
         if let Subject::Target { name, config } = subject {
             self.analysed += 1;

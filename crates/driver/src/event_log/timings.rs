@@ -71,11 +71,13 @@ impl Timings {
         let id = line.get("action").and_then(id_of)?;
         if line.get("end")?.as_str()? == "ran" {
             let wall = Duration::try_from_secs_f64(line.get("wall")?.as_number()?).ok()?;
+            // Logs are read latest first, so the first time that is found is the latest.
             self.wall.entry(id).or_insert(wall);
             if let Some(origin) = line.get("origin").and_then(Node::as_str) {
                 self.by_origin.entry(origin.into()).or_insert(wall);
             }
         }
+        // Also of actions that did not run: what they need is the same.
         for needed in line.get("needs")?.as_list()?.filter_map(id_of) {
             let dependents = self.needed_by.entry(needed).or_default();
             if !dependents.contains(&id) {

@@ -88,10 +88,12 @@ pub fn explain(
     };
     let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how), exports.lookups());
+    // Nothing is committed: a question changes no cached state.
     let engine = traces.open(builder.interned::<taut_graph::Definition>());
     // What is wrong with the description is for a build to report.
     let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
     if analysis.is_none() {
+        // Analysis would have their names; without it, only earlier logs do.
         logs.name_up_to_date(&mut record);
     }
     let mut explainer = Explainer::new(&record, &engine, analysis.as_ref(), repositories, cwd);
@@ -131,6 +133,7 @@ impl<'r> Explainer<'r> {
     ) -> Explainer<'r> {
         let mut done = HashMap::new();
         for known in &record.done {
+            // If steps were repeated, the first reason is the one for which the work began.
             done.entry(&known.subject).or_insert(&known.why);
         }
         let mut defined = HashMap::new();

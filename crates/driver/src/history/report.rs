@@ -78,6 +78,7 @@ pub(crate) fn report(
                     | "repository key"
             )
     });
+    // Files were looked at again, and nothing else was done: no work to explain.
     if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
         return;
     }
@@ -142,6 +143,7 @@ impl Definitions {
                 continue;
             };
             let mut kept = engine.kept::<TargetRule>(target).into_iter().map(|kept| kept.value);
+            // Latest first: the run of this build, then the one before.
             let Some(now) = kept.next().flatten() else { continue };
             let before = kept.next().flatten();
             let definition = |id: &Id| {

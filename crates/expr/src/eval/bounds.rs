@@ -41,6 +41,7 @@ pub(super) fn json(what: &str, value: &Value) -> Result<(), EvalError> {
 
 /// Checks that a node is not too large to be identified.
 pub(super) fn node(node: Node) -> Result<Node, EvalError> {
+    // When the node is made, not when its id is needed: here the error has a place.
     let length = JsonSize::default().node(&node);
     if length <= MAX_NODE_BYTES {
         return Ok(node);

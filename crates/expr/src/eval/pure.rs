@@ -74,6 +74,7 @@ impl Evaluator<'_> {
                 let key = self.string(f, argument(0), &key)?;
                 let map = self.map(f, argument(1), &map)?;
                 match map.get(key) {
+                    // A null counts as absent here, so the default applies.
                     Some(value) if !matches!(value, Value::Null) => value.clone(),
                     _ => return self.or(f, args[2], || Value::Null),
                 }
@@ -127,6 +128,7 @@ impl Evaluator<'_> {
             C::JoinCmd => {
                 let list = self.or(f, args[0], empty_list)?;
                 let words = self.strings(f, argument(0), &list)?;
+                // A lower bound by the lengths alone; the exact check below reads all words.
                 bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + 3))?;
                 // A quotation mark becomes four characters.
                 let quoted = |word: &Str| word.len() + 3 * word.matches('\'').count() + 3;
@@ -136,6 +138,7 @@ impl Evaluator<'_> {
             C::JsonEncode => {
                 let value = self.or(f, args[0], empty_list)?;
                 const MIN_CHECKED_BYTES: usize = 1 << 16;
+                // Nearly all texts are short, and are written without measuring them first.
                 match value.to_json_mode_within(JsonMode::PlainOnly, MIN_CHECKED_BYTES) {
                     Some(text) => Value::string(text),
                     None => {
@@ -291,6 +294,7 @@ impl Evaluator<'_> {
             C::Enumerate => {
                 let items = list()?;
                 let entries = items.iter().enumerate();
+                // Ten digits: the byte order of the keys is that of the numbers, for as many items as a list can have.
                 Value::Map(entries.map(|(i, item)| (format!("{i:010}"), item.clone())).collect())
             }
             C::Set => {
@@ -333,6 +337,7 @@ impl Evaluator<'_> {
             NONE => "[non evaluating term] {}".into(),
             node => self.message(f, node),
         };
+        // The steps so far become part of this text, so they are removed below.
         let reference = format!("In Context {message}\n{}", error.in_reference());
         let data = error.data();
         data.reference = Some(reference);
@@ -488,6 +493,7 @@ fn unite(entries: Vec<(Str, Value)>) -> (Option<Str>, Map) {
     let mut conflict = None;
     for (key, value) in &entries {
         if let Some(other) = seen.insert(key, value)
+            // Values that contain names are never equal, so they conflict even with themselves.
             && !(value.is_name_free() && other == value)
         {
             conflict = Some(key.clone());

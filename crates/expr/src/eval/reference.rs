@@ -238,11 +238,13 @@ impl Evaluator<'_> {
         let source = &f.program.nodes[node as usize];
         let length = (source.end - source.start) as usize;
         let data = error.data();
+        // Each level reads all that is below it again: without a bound, deep expressions would take quadratic time.
         if data.read.saturating_add(length) > MAX_READ_BYTES {
             return;
         }
         data.read += length;
         let source = f.program.literal(node);
+        // Only for the innermost expression: the error is about a part of it, not about those around it.
         if data.reference.is_none() && data.steps.is_empty() {
             data.reference = malformed(op, &source);
         }

@@ -233,6 +233,8 @@ impl Evaluator<'_> {
         let artifacts = self.or(f, args[0], empty_map)?;
         let runfiles = self.or(f, args[1], empty_map)?;
         let provides = self.or(f, args[2], empty_map)?;
+        // All parts are evaluated before the first one is checked, so an error of evaluation is reported before a
+        // conflict.
         let artifacts = self.stage(f, argument(0), &artifacts)?;
         let runfiles = self.stage(f, argument(1), &runfiles)?;
         let provides = self.map(f, argument(2), &provides)?;
@@ -328,6 +330,7 @@ impl Evaluator<'_> {
             let value = Value::String(cwd);
             return Err(self.unfit(f, argument(4), "a non-upwards relative path", &value).help(OUTSIDE_HELP));
         }
+        // After the check, so the directory is inside.
         let inputs = self.with_directory(inputs, &cwd);
         let env = self.or(f, env, empty_map)?;
         let is_string = |value: &Value| value.as_str().is_some();

@@ -29,6 +29,7 @@ pub(super) fn range(argument: &Value) -> Evaluated {
     };
     if !(0..=MAX_ITEMS as i64).contains(&length) {
         let error = EvalError::plain(format!("range cannot have {length} entries"));
+        // The reference reports the exception of the C++ library.
         return Err(error.reference_as("vector::reserve"));
     }
     Ok((0..length).map(|i| Value::string(i.to_string())).collect::<List>().into())
@@ -56,6 +57,7 @@ pub(super) fn join_quoted(words: &[Str]) -> String {
 /// The text with `prefix` before each of its characters that occur in `chars`.
 pub(super) fn escape(text: &str, chars: &str, prefix: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // By characters; the reference goes by bytes (docs/differences.md).
     for c in text.chars() {
         if chars.contains(c) {
             out.push_str(prefix);

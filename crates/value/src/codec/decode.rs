@@ -86,6 +86,7 @@ impl<'b> Decoder<'b> {
 
     /// The id behind a tag of [`crate::Encoder::tagged_id`].
     fn id_by(&mut self, is_known: bool) -> Option<Id> {
+        // Ids are numbered from 0: the tag has already shown whether an id or a number follows.
         if is_known {
             let number = self.number()?;
             return self.ids.get(usize::try_from(number).ok()?).copied();
@@ -108,6 +109,7 @@ impl<'b> Decoder<'b> {
 
     /// A text.
     pub fn text(&mut self) -> Option<Str> {
+        // 0: the text follows. Otherwise the number of an earlier one, from 1; the same for containers.
         if let Some(known) = self.number()?.checked_sub(1) {
             return self.texts.get(known as usize).cloned();
         }
@@ -173,6 +175,8 @@ impl<'b> Decoder<'b> {
         let count = self.count()?;
         let entry = |_| Some((self.text()?, self.value()?));
         let entries = deep(|| (0..count).map(entry).collect::<Option<Vec<_>>>())?;
+        // Written in order. It is checked again, since lookups in a map rely on it and damaged bytes may have any
+        // order.
         let map = Map::from_entries(entries);
         self.maps.push(map.clone());
         Some(map)
@@ -215,7 +219,9 @@ impl<'b> Decoder<'b> {
             4 => ReferenceType::Symlink,
             _ => return None,
         };
+        // Written with their number, which is always three.
         let [repository, module, name] = self.texts()?.try_into().ok()?;
+        // The module was normalised before it was written.
         Some(NamedTarget::from_parts(repository, module, name, reference))
     }
 
@@ -243,6 +249,7 @@ impl<'b> Decoder<'b> {
 
     /// An action.
     pub fn action(&mut self) -> Option<ActionDescription> {
+        // Other bits are not written: they mean damage.
         let flags = self.byte().filter(|flags| *flags < 16)?;
         let has = |place: u8| flags & 1 << place != 0;
         let is_known = self.bool()?;
@@ -258,6 +265,7 @@ impl<'b> Decoder<'b> {
         action.env = self.map()?;
         action.execution_properties = self.map()?;
         action.inputs = self.map()?;
+        // Not compared with the fields: that would cost the hashes that keeping the id saves.
         Some(action.with_id(id))
     }
 

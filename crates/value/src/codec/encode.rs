@@ -84,6 +84,7 @@ impl Encoder {
     }
 
     /// An id with its tag; or, if it was written before, the next tag and its number.
+    // The tag itself has the bit, so a new id does not need the mark that new texts and containers have.
     fn tagged_id(&mut self, tag: u8, id: &Id) {
         if let Some(number) = self.ids.get(id).copied() {
             self.out.push(tag + 1);
@@ -99,6 +100,7 @@ impl Encoder {
         let ObjectInfo { digest, object_type } = info;
         self.out.push(object_type.letter() as u8);
         let hash = digest.hash.as_bytes();
+        // 20 or 32, by the hash function.
         self.out.push(hash.len() as u8);
         self.out.extend(hash);
         self.number(digest.size);
@@ -135,6 +137,7 @@ impl Encoder {
     }
 
     fn value_at(&mut self, value: &Value, depth: u32) -> bool {
+        // Before each value only: a single long text may exceed the limit.
         if self.out.len() > self.max_bytes {
             return false;
         }
@@ -230,6 +233,7 @@ impl Encoder {
     }
 
     fn result_at(&mut self, result: &TargetResult, depth: u32) -> bool {
+        // The maps are inside the shared allocation, so the address of the first one identifies it.
         let address = std::ptr::from_ref(&result.artifacts) as usize;
         let shared = self.results.get(&address).map(|(number, _)| *number);
         if self.known(shared) {
@@ -329,6 +333,7 @@ impl Encoder {
         let has_scale = action.timeout_scale.to_bits() != 1.0_f64.to_bits();
         let flags = [action.no_cache, has_scale, action.may_fail.is_some(), !action.cwd.is_empty()];
         self.out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+        // It follows from the other fields, but to compute it again would take the ids of all inputs.
         self.tagged_id(0, &action.id());
         self.texts(&action.outs);
         self.texts(&action.out_dirs);

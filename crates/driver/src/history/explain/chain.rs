@@ -16,6 +16,7 @@ impl Explainer<'_> {
     fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<Why>)> {
         let (mut links, mut seen) = (Vec::new(), HashSet::new());
         let mut next = Some(subject.clone());
+        // A log may be damaged, or of a build whose steps were repeated: its links can form a cycle.
         while let Some(subject) = next.take().filter(|subject| seen.insert(subject.clone())) {
             next = self.next(&subject);
             let why = self.why(&of_action(&subject));
@@ -79,6 +80,7 @@ impl Explainer<'_> {
             }
         }
         let left_out = lines.len().saturating_sub(MAX_SHOWN_LINKS);
+        // A line that says so takes one line itself.
         if left_out > 1 {
             let half = MAX_SHOWN_LINKS / 2;
             lines.splice(half..half + left_out, [format!("… {left_out} more reasons of that kind …")]);
