@@ -37,15 +37,17 @@ pub(crate) fn fail_unrecorded(diagnostic: Diagnostic) -> Fail {
     Fail::transient(Problem(diagnostic.into()))
 }
 
+/// The failure with these diagnostics in place of its own. What does not follow from the reads of a task stays unrecorded.
+fn with(fail: &Fail, diagnostics: Diagnostics) -> Fail {
+    let problem = Problem(diagnostics);
+    if fail.is_deterministic() { Fail::task(problem) } else { Fail::transient(problem) }
+}
+
 /// The failure with a change to those of its diagnostics that are not attributed to a target yet: those of dependencies
 /// are complete.
 pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> Fail {
     match fail.downcast_ref::<Problem>() {
-        Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
-            let settled = Problem(diagnostics.settle(change));
-            // What does not follow from the reads of a task stays unrecorded.
-            if fail.is_deterministic() { Fail::task(settled) } else { Fail::transient(settled) }
-        }
+        Some(Problem(diagnostics)) if diagnostics.is_unsettled() => with(&fail, diagnostics.settle(change)),
         _ => fail,
     }
 }
@@ -53,7 +55,7 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
 /// The failure with one more line above the reference's texts: the step of analysis that failed.
 pub(crate) fn below(fail: Fail, line: impl FnOnce() -> String) -> Fail {
     match fail.downcast_ref::<Problem>() {
-        Some(Problem(diagnostics)) => Fail::task(Problem(diagnostics.below(&line()))),
+        Some(Problem(diagnostics)) => with(&fail, diagnostics.below(&line())),
         None => fail,
     }
 }
@@ -63,7 +65,7 @@ pub(crate) fn once(fail: Fail, name: impl FnOnce() -> String) -> Fail {
     match fail.downcast_ref::<Problem>() {
         Some(Problem(diagnostics)) if diagnostics.is_unsettled() => {
             let name = name();
-            Fail::task(Problem(diagnostics.settle(|diagnostic| diagnostic.once(&name))))
+            with(&fail, diagnostics.settle(|diagnostic| diagnostic.once(&name)))
         }
         _ => fail,
     }
@@ -129,4 +131,19 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
     let merged = Problem(Diagnostics::merge(problems.map(|problem| &problem.0)));
     let is_recorded = fails.iter().all(Fail::is_deterministic);
     Err(if is_recorded { Fail::task(merged) } else { Fail::transient(merged) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_recorded_stays_unrecorded_whatever_is_added() {
+        let added = |fail: Fail| {
+            let fail = once(below(fail, || "While processing:".into()), || "name".into());
+            all::<()>([Err(settle(fail, |diagnostic| diagnostic.note("a note")))]).unwrap_err()
+        };
+        assert!(!added(fail_unrecorded(Diagnostic::error("absent"))).is_deterministic());
+        assert!(added(fail(Diagnostic::error("wrong"))).is_deterministic());
+    }
 }

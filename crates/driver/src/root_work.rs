@@ -130,6 +130,17 @@ impl Work {
     }
 }
 
+/// A running build of a root; that it is over is noted in any case, since others wait for it.
+struct Permit<'w>(&'w Work);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.running) -= 1;
+        *lock(&self.0.permits.free) += 1;
+        self.0.permits.freed.notify_one();
+    }
+}
+
 /// How many targets may be built at once.
 struct Permits {
     free: Mutex<usize>,
@@ -174,11 +185,8 @@ impl Work {
         };
         // As of now: a build that began alone keeps its share when others begin.
         let share = self.computer.jobs.div_ceil(running.min(self.at_once)).max(1);
-        let result = build(share);
-        *lock(&self.running) -= 1;
-        *lock(&self.permits.free) += 1;
-        self.permits.freed.notify_one();
-        result
+        let _permit = Permit(self);
+        build(share)
     }
 
     /// Notes that a target was built.

@@ -69,7 +69,7 @@ impl Evaluator<'_> {
             Op::Var { variable: Ok(variable), default } => {
                 let value = self.variable(f, variable);
                 match value {
-                    Value::Null if *default != NONE => self.eval(f, *default),
+                    Value::Null if *default != NONE => deep(|| self.eval(f, *default)),
                     value => Ok(value),
                 }
             }

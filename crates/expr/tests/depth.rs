@@ -25,6 +25,8 @@ fn deep_lists_evaluate_and_print() {
 fn deep_constructs_evaluate() {
     let text = nested(r#"{"type":"let*","bindings":[["x",1]],"body":"#, r#"{"type":"var","name":"x"}"#, "}");
     assert_eq!(evaluated(text), Ok(Value::Number(1.0)));
+    let text = nested(r#"{"type":"var","name":"x","default":"#, "7", "}");
+    assert_eq!(evaluated(text), Ok(Value::Number(7.0)));
     let text = nested(r#"{"type":"if","cond":true,"then":"#, "7", "}");
     assert_eq!(evaluated(text), Ok(Value::Number(7.0)));
     let text = nested(r#"{"type":"++","$1":[["#, "0", "]]}");

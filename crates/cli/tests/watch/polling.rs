@@ -62,7 +62,12 @@ fn inotify_instances_that_are_free_again_are_used() {
     }
     workspace.file("m/u.txt", "at last\n");
     watching.until("Watching 2 directories.");
-    has(&watching.round("m/u.txt changed."), "2 actions of 3 run");
+    // The last of the earlier changes may be reported once more, after the round that saw it already.
+    let mut round = watching.round("m/u.txt changed.");
+    if round.contains("0 actions of 3 run") {
+        round = watching.round("m/u.txt changed.");
+    }
+    has(&round, "2 actions of 3 run");
     assert_eq!(watching.interrupt(), 130);
 }
 
