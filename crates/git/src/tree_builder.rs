@@ -81,6 +81,7 @@ impl TreeBuilder {
         let Some((last, above)) = path.split_last() else { return Ok(None) };
         let directory = self.make(path, above)?;
         let name = checked(path, last)?;
+        // Archives repeat the entries of directories; such an entry must not drop what is in the directory already.
         match self.directories[directory].get(name) {
             Some(Entry::Directory(_)) => Ok(None),
             found => {
@@ -146,6 +147,8 @@ impl TreeBuilder {
             }
         }
         let mut trees: Vec<Option<Hash>> = vec![None; self.directories.len()];
+        // Backwards: an entry always has a higher index than its directory, so what a tree names is written before
+        // it.
         for (index, directory) in self.directories.iter().enumerate().rev() {
             if !is_used[index] {
                 continue;
@@ -170,6 +173,7 @@ impl TreeBuilder {
         let Some((last, above)) = path.split_last() else { return Err(refused(path, PathFault::Empty)) };
         let directory = self.make(path, above)?;
         let name = checked(path, last)?;
+        // A directory that is replaced is not removed from the vector, since that would change the indices of others.
         let replaced = self.directories[directory].insert(name.to_owned(), entry);
         Ok(replaced.map(Entry::node))
     }
