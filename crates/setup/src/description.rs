@@ -192,6 +192,7 @@ impl Description {
 
     /// The object that describes the source of a repository, and the name of the repository that has it.
     pub(crate) fn resolve(&self, name: &str) -> Result<(String, Node<'_>), Problem> {
+        // A loop and not recursion: the chain is as long as the description makes it.
         let mut seen = BTreeSet::from([name]);
         let mut at = name;
         loop {
@@ -233,6 +234,7 @@ impl Description {
                 let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
                 return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
             }
+            // Here rather than in the next step, where the place that names it is no longer at hand.
             if self.repositories()?.get(next).is_none() {
                 let mut problem = self.unknown(next);
                 problem.location = Some(place(source));

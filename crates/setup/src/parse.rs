@@ -31,6 +31,7 @@ impl Description {
     /// It is described wrongly.
     pub fn source(&self, name: &str) -> Result<SourceOf<'_>, Problem> {
         let (defining, node) = self.resolve(name)?;
+        // By the name of the repository that has the source, not of one that takes it over.
         let is_absent = self.absent().map(|absent| absent.contains(&defining));
         let mut source = source(self, name, node)?;
         if let Some(is_absent) = is_absent {
@@ -149,6 +150,7 @@ impl<'d> Fields<'d> {
     /// An id of git, 40 hexadecimal digits.
     fn id(&self, key: &str, what: &str) -> Result<Hash, Problem> {
         let written = self.string(key)?;
+        // Digits of either case; the length excludes ids of SHA-256.
         let hash = Hash::from_hex(&written.to_ascii_lowercase()).ok();
         hash.filter(|hash| hash.as_bytes().len() == 20).ok_or_else(|| {
             let at = self.value(key).unwrap_or(self.node);
@@ -225,6 +227,7 @@ impl<'d> Fields<'d> {
     fn content(&self) -> Result<Content, Problem> {
         let id = self.id("content", "a git blob")?;
         let fetch = self.string("fetch")?.to_owned();
+        // The same default as in the reference, so that one directory of archives serves both.
         let distfile = self.optional_string("distfile").unwrap_or_else(|| basename(&fetch)).to_owned();
         Ok(Content {
             id,
@@ -348,6 +351,7 @@ fn foreign_file(fields: &Fields<'_>) -> Result<Source, Problem> {
             format!("Field \"name\" has to be a file name, given as string, but found {}", text(name));
         return Err(fields.wrong(name, "\"name\" is the name of a file, a string", reference));
     };
+    // It becomes an entry of a tree.
     if written.is_empty() || matches!(written, "." | "..") || written.contains(['/', '\0']) {
         let reference = format!("Field \"name\" has to be valid a file name, but found {}", text(name));
         return Err(fields.wrong(name, format!("{} is no name of a file", quoted(written)), reference));

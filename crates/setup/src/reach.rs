@@ -71,6 +71,7 @@ impl Reached {
             if let Some(bindings) = entry.get("bindings") {
                 queue.extend(bindings.entries().filter_map(|(_, bound)| bound.as_str()).map(str::to_owned));
             }
+            // A layer is a root only: it is needed, but is no repository of the configuration.
             for layer in LAYERS.iter().filter_map(|layer| entry.get(layer)?.as_str()) {
                 reached.set_up.insert(layer.to_owned());
                 queue.extend(referenced(description, layer));
@@ -94,6 +95,7 @@ impl Description {
 
 /// The repository that determines the root of another one. What is described wrongly is reported when it is set up.
 fn referenced(description: &Description, name: &str) -> Option<String> {
+    // By the type first, so that sources of other types are not parsed twice.
     description.type_of(name).ok().flatten().filter(|of| matches!(*of, "computed" | "tree structure"))?;
     let source = description.source(name).ok()?.source;
     source.referenced().map(str::to_owned)

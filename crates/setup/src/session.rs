@@ -89,6 +89,7 @@ impl<'s> Session<'s> {
         own: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Programs {
         let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
+        // Everything else is left out, so that results do not depend on variables that the description does not name.
         let always = ["PATH", "HOME"].into_iter();
         let named = inherited.iter().chain(&self.options.locations.inherit_env).map(String::as_str);
         for name in always.chain(named) {
@@ -103,6 +104,7 @@ impl<'s> Session<'s> {
             processes: self.processes().clone(),
             git: self.options.git.clone(),
             environment,
+            // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
         }
     }
@@ -122,6 +124,8 @@ impl<'s> Session<'s> {
     pub(crate) fn alone_with<T>(&self, content: &Hash, task: impl FnOnce() -> T) -> T {
         let lock = {
             let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            // The lock of the map is released before the task's is waited for, so that other contents are not held
+            // up.
             busy.entry(*content).or_default().clone()
         };
         let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);

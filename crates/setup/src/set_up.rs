@@ -87,6 +87,7 @@ impl Session<'_> {
             roots: &roots,
         };
         let configuration = configuration(&parts).map_err(one)?;
+        // In the store as in the reference: the build gets the path of the configuration, not its text.
         let stored = self.store.put_blob(configuration.as_bytes(), false).map_err(|error| {
             one(Diagnostic::error(format!("the configuration cannot be stored: {error}")).into())
         })?;
@@ -103,6 +104,7 @@ impl Session<'_> {
         let given = request.main.map_or_else(|| description.main(), |main| Ok(Some(main)))?;
         let names = description.names()?;
         let main = given.or(names.first().copied()).map(str::to_owned);
+        // Distinguished since only a main repository that was given is written into the configuration.
         let given = given.map(str::to_owned);
         match &main {
             Some(main) if !request.all => {
@@ -122,6 +124,7 @@ impl Session<'_> {
     ) -> Result<(BTreeMap<String, Root>, usize), Diagnostics> {
         let mut roots = BTreeMap::new();
         let mut missing = Vec::new();
+        // All look-ups first, in one thread: usually nothing is missing, and no thread is started.
         for task in tasks {
             match self.at_hand(&task).map_err(one)? {
                 Some(root) => drop(roots.insert(task.name, root)),
@@ -154,6 +157,7 @@ impl Session<'_> {
             match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
                 Some(Outcome::Failed(problem)) => failed.push(*problem),
+                // Only if a thread panicked; `scope` then panics, too, so this is never reported.
                 None => failed.push(*broken(&wanted(&task), "it was not tried".to_owned())),
             }
         }
@@ -273,8 +277,10 @@ impl Session<'_> {
                 return Err(broken(wanted, "its root needs no set-up".to_owned()));
             }
         };
+        // An absent root is not noted: its tree need not be here, and each call has the warning.
         if self.is_absent(source) {
             self.warn_of_absence(task, &found.tree);
+        // Only for trees in the build root: those of other repositories are in the maps `Checkout` and `Directory`.
         } else if found.repository == self.cache.git()
             && task.checkout.is_none()
             && let Some(identity) = source.identity()

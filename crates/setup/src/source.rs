@@ -286,6 +286,7 @@ impl Source {
         let mut e = Encoder::new();
         e.bytes(self.type_name().as_bytes());
         match self {
+            // A directory may change at any time, and the others depend on what other repositories come to.
             Source::File(_) | Source::Computed(_) | Source::TreeStructure(_) => return None,
             Source::Git(git) => {
                 e.bytes(git.commit.as_bytes());
@@ -303,6 +304,7 @@ impl Source {
                 e.bool(file.executable);
             }
             Source::Distdir(distdir) => {
+                // The count makes the encoding of a list unambiguous.
                 e.number(distdir.contents.len() as u64);
                 for (name, content) in &distdir.contents {
                     e.bytes(name.as_bytes());

@@ -89,6 +89,7 @@ impl Session<'_> {
         for task in tasks(self, description, &reached, None)? {
             let source = &task.of.source;
             let presence = match source {
+                // First, as a set-up would not make it either.
                 _ if source.is_absent() && !self.options.fetch_absent => Presence::Absent,
                 Source::File(directory) if !is_directory(&directory.path) => Presence::Missing,
                 Source::File(_) => Presence::Present,
@@ -119,6 +120,7 @@ impl Session<'_> {
     /// Whether a root can be made from what is on this machine.
     fn is_offline(&self, source: &Source, description: &Description) -> bool {
         let has = |content: &Content| {
+            // A status is no place for errors of the store: the set-up reports them.
             let is_stored = self.store.contains(&content.id, ObjectType::File).unwrap_or(false);
             let mut candidates = self.options.distdirs.iter().map(|dir| dir.join(&content.distfile));
             is_stored
