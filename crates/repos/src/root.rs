@@ -281,6 +281,8 @@ impl Roots {
             let origin = root.source.object_origin();
             if origin.is_some() && self.with_objects.iter().all(|at| self.all[*at].object_origin() != origin)
             {
+                // One root for each repository: an object is looked for by its hash, and each would look into the
+                // same database.
                 self.with_objects.push(next);
             }
             self.all.push(root.source.clone());
@@ -325,6 +327,7 @@ impl Roots {
 
     /// What is wrong with roots themselves, at their places in the configuration. Empty if all are there.
     pub fn check(&self) -> Diagnostics {
+        // All of them, so that one call reports every root that is missing.
         self.all.iter().filter_map(|root| root.check().err()).map(|problem| *problem).collect()
     }
 
