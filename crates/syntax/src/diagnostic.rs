@@ -265,6 +265,7 @@ impl Diagnostic {
         let texts = self.reference_text().split(NEXT_MESSAGE).filter(|text| !text.is_empty());
         let message = |text: &str| {
             let is_warning = text.starts_with(AS_WARNING);
+            // The mark may be there several times, if warnings were put before warnings.
             let mut rest = text.trim_start_matches(AS_WARNING);
             let (mut text, mut once) = (String::new(), Vec::new());
             let [begin, end] = ONCE;

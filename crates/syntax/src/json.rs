@@ -185,6 +185,7 @@ impl<'d> Node<'d> {
 
     /// Its key; only meaningful for values of an object.
     fn key_node(self) -> Node<'d> {
+        // The parser puts a key on the tape directly before its value.
         self.at(self.index - 1)
     }
 

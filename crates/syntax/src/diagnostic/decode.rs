@@ -10,6 +10,7 @@ impl Diagnostics {
     pub fn decode(bytes: &[u8]) -> Option<Diagnostics> {
         let mut reader = Reader(bytes);
         let all = reader.list(Reader::diagnostic)?;
+        // Bytes that are left over were written in another encoding.
         reader.0.is_empty().then(|| all.into_iter().collect())
     }
 }

@@ -72,6 +72,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
     let mut parser = Parser {
         text: &text,
         at: 0,
+        // Estimates from usual descriptions, which save most reallocations.
         tape: Vec::with_capacity(text.len() / 16 + 1),
         children: Vec::with_capacity(text.len() / 24 + 1),
         pending: Vec::new(),
@@ -143,6 +144,7 @@ impl Parser<'_> {
                     if kind == Kind::Object {
                         self.key("a key or }", &open)?;
                     }
+                    // Before the value is read: its slot is the next one, whatever it contains.
                     self.pending.push(self.tape.len() as u32);
                     continue;
                 }
@@ -157,6 +159,7 @@ impl Parser<'_> {
                 };
                 let list = self.tape[innermost.index as usize].kind == Kind::List;
                 match self.peek() {
+                    // Not directly after an opening bracket, where a comma would be an empty entry.
                     Some(b',') if self.pending.len() > innermost.pending => {
                         self.at += 1;
                         if !list {
@@ -257,6 +260,7 @@ impl Parser<'_> {
             Some(_) => {
                 let rest = &self.text[start..];
                 let words = [("null", Kind::Null, 0), ("true", Kind::Bool, 1), ("false", Kind::Bool, 0)];
+                // What follows the word is judged as the next token: `nullx` fails there.
                 let Some((word, kind, payload)) = words.into_iter().find(|(word, ..)| rest.starts_with(word))
                 else {
                     return self.unexpected("a value", open);
@@ -321,6 +325,7 @@ impl Parser<'_> {
             let span = Span { start: start as u32, end: end as u32 };
             return Err(Wrong::new("a number cannot begin with 0 and another digit", span));
         }
+        // As in the reference, all numbers are doubles; Rust rounds to the nearest one.
         let mut number: f64 = text.parse().expect("the grammar of numbers is a part of Rust's");
         if number.is_infinite() {
             return Err(Wrong::new(format!("the number {text} is too large"), span));
@@ -344,6 +349,8 @@ impl Parser<'_> {
         loop {
             match bytes.get(at) {
                 None => {
+                    // Marked up to the end of the line: the missing quote is usually there, and the rest may be the
+                    // whole file.
                     let end = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
                     return Err(Wrong::new("this string does not end", span(start, end)));
                 }

@@ -136,6 +136,7 @@ impl Lexer<'_> {
     fn string(&mut self) -> Token {
         self.restart();
         loop {
+            // The ranges of RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
             let trail: &[(u8, u8)] = match self.get() {
                 None => return self.invalid("invalid string: missing closing quote"),
                 Some(b'"') => return Token::String,
@@ -311,6 +312,7 @@ impl Lexer<'_> {
                 }
                 Token::Number => {
                     let text = self.shown();
+                    // That library checks the range after the token, so this error has no position.
                     if text.parse::<f64>().is_ok_and(f64::is_infinite) {
                         let text = format!("number overflow parsing '{text}'");
                         return Err(format!("[json.exception.out_of_range.406] {text}"));
