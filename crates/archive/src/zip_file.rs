@@ -32,7 +32,7 @@ pub(crate) fn read(
     let mut layout = Layout::new(limits);
     let mut archive =
         ZipIterable::try_new(BufReader::new(source), Config::default()).map_err(|error| match error {
-            // At this point only the end of the directory was looked for, which has the magic number of the format.
+            // So far the library has only looked for the central directory and its end.
             ZipError::InvalidArchive(_) => Error::new(Fault::UnknownFormat),
             error => fault(error),
         })?;

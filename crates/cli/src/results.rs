@@ -140,6 +140,7 @@ pub(crate) fn put(
     let shown = std::env::current_dir().map_or_else(|_| normal.clone(), |here| here.join(&normal));
     let directory = std::path::absolute(&normal).map_err(|error| failed(error.to_string()))?;
     let directory = Dir::made_of_user(&directory).map_err(|error| failed(error.to_string()))?;
+    // Later entries replace earlier ones of the same path, which is how artifacts win.
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
     let Installed { written, removed, kept } = install(store, objects, &directory, owner, prune)

@@ -115,6 +115,7 @@ impl ResolveRoots for Roots<'_> {
             log.say(Level::Error, text);
             self.over(Exit::Environment)
         };
+        // Only now, as a call without computed roots may need no build root at all.
         let root = build_root(name, stores).map_err(environment)?;
         if !self.computes && !build_root_exists(&root) {
             return Err(environment(format!(
@@ -155,12 +156,14 @@ impl ResolveRoots for Roots<'_> {
             targets: targets.clone(),
         };
         let computed = computer.compute(&repositories, &roots);
+        // Before errors are reported, so that no line of progress comes after them.
         drop(targets.ticker.lock().unwrap_or_else(PoisonError::into_inner).take());
         let new = std::mem::take(&mut *targets.new.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(reporting) = self.reporting {
             new.into_iter().for_each(|root| reporting.computed(root));
         }
         if let Some(interruption) = self.interruption {
+            // Before the check: a signal from now on concerns the call itself.
             interruption.forget_roots();
             interruption.check().map_err(|exit| self.over(exit))?;
         }

@@ -92,6 +92,7 @@ pub(crate) fn sort(
         subcommand = Some(found);
         match found.kind {
             SubcommandKind::Forwarded => {
+                // Not looked at: what is an option is up to the build tool.
                 while let Some(word) = rest.pop_front() {
                     if word == "--" {
                         break;
@@ -195,6 +196,7 @@ impl Sorter {
             }
             return Ok(());
         };
+        // The next word is the value whatever it looks like, also if it begins with a dash.
         let value = value.map(OsString::from_vec).or_else(|| rest.pop_front());
         let Some(value) = value else {
             return Err(NotSorted::Wrong(format!("{}: 1 required {what} missing", shown(&spec))));

@@ -207,6 +207,7 @@ fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<State>, log: &Log) {
 impl State {
     /// The line of the reference.
     fn reference_line(&self) -> String {
+        // Events of several threads: the counts need not fit to each other at each moment.
         let found = self.involved - self.missing.min(self.involved);
         let percent = match self.missing {
             0 => 100,

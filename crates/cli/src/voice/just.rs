@@ -283,6 +283,7 @@ impl Messages {
     }
 
     fn show(&self, output: &Output) {
+        // Compared by content: after a retry the same action may have printed something else.
         if self.shown.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
             return;
         }

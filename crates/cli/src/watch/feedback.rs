@@ -78,6 +78,7 @@ impl Feedback {
 
     /// Records the state of the directories that an installation may change.
     pub(super) fn before_install(&mut self) {
+        // Their times change with entries of others, too, which must not count as changes by this installation.
         for (path, seen) in &mut self.signatures {
             if seen.is_some_and(|seen| seen.is_directory()) {
                 *seen = signature(path);
@@ -92,6 +93,7 @@ impl Feedback {
         if !self.is_possible() {
             return;
         }
+        // Built anew: paths that are no longer installed are sources like any other.
         let before = std::mem::take(&mut self.signatures);
         let mut pending: Vec<PathBuf> = Vec::new();
         for path in objects.keys() {
@@ -168,6 +170,7 @@ impl Feedback {
                 (now.is_some_and(is_same), Made::Left)
             }
             Some(then) => (now == *then, Made::Left),
+            // Files are installed under temporary names first, which are gone when the change is looked at.
             None => (how.came && now.is_none() && place.starts_with(&self.output), Made::Passing),
         };
         is_made.then_some(made)
@@ -232,6 +235,7 @@ impl Feedback {
         here: &Path,
     ) -> Option<String> {
         let mut read = Vec::new();
+        // A path that changes with each round but is not read by the target does no harm.
         for artifact in std::mem::take(&mut self.repeated) {
             let place = self.output.join(normal_path(&artifact));
             let as_read = |(root, real): &(PathBuf, PathBuf)| Some(root.join(place.strip_prefix(real).ok()?));
