@@ -74,6 +74,7 @@ impl Description {
             let step = format!("Parsing config file {shown} failed with error:");
             Diagnostic::from(error).reference(reference_error(&content)).below(&step)
         })?;
+        // Checked here: look-ups by key in another value find nothing, and would be reported as something else.
         if document.root().kind() != Kind::Object {
             let message = "a repository description is a JSON object";
             let reference = format!("Config file {shown} does not contain a JSON object.");

@@ -258,6 +258,7 @@ fn directory(description: &Description, fields: &Fields<'_>) -> Result<Source, P
     let special = fields.special();
     // A directory of the system has its links as they are: to resolve them needs a tree.
     let is_resolved = special.is_some_and(|special| special != Special::Ignore);
+    // Ignored links need no tree: they are left out whenever the directory is read.
     let to_git = is_resolved || fields.is_set("to_git");
     Ok(Source::File(Directory { path, special, to_git, absent: fields.is_absent() }))
 }
@@ -298,6 +299,7 @@ fn git_tree(fields: &Fields<'_>) -> Result<Source, Problem> {
         return Err(fields.wrong(wrong, "\"cmd\" is a list of strings", reference));
     }
     let mut env = BTreeMap::new();
+    // A value that is no map has no entries, and is no error.
     for (key, value) in fields.get("env").iter().flat_map(|env| env.entries()) {
         let Some(value) = value.as_str() else {
             let reference = format!(
@@ -390,6 +392,7 @@ fn distdir(description: &Description, fields: &Fields<'_>) -> Result<Source, Pro
         // A distdir that names itself, or another one, has nothing of it: only archives count.
         let is_archive = description.type_of(name)?.is_some_and(|of| matches!(of, "archive" | "zip"));
         if is_archive && let Source::Archive(archive) = description.source(name)?.source {
+            // By the name in the directory: of two archives with one name the later one counts.
             contents.insert(archive.content.distfile.clone(), archive.content);
         }
     }

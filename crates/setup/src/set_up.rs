@@ -77,6 +77,7 @@ impl Session<'_> {
         let (main, given_main, reached) = self.reach(description, request).map_err(one)?;
         self.observer.event(Event::Involved(reached.set_up.len()));
         let without_root = main.as_deref().filter(|_| request.without_root);
+        // Everything is parsed before anything is fetched: an error in the description costs no download.
         let tasks = tasks(self, description, &reached, without_root)?;
         let (roots, found) = self.run(description, tasks)?;
         let parts = Parts {
@@ -136,6 +137,7 @@ impl Session<'_> {
             return Ok((roots, found));
         }
         self.observer.event(Event::Missing { missing: missing.len(), involved: found + missing.len() });
+        // One for each task, in their order: messages do not depend on which thread ended first.
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
         let next = AtomicUsize::new(0);
         let threads = self.options.jobs.clamp(1, missing.len());
@@ -171,6 +173,7 @@ impl Session<'_> {
     fn at_hand(&self, task: &Task<'_>) -> Result<Option<Root>, Problem> {
         let source = &task.of.source;
         match source {
+            // Whether the directory exists is not checked: the build reports that, with the file that it needed.
             Source::File(Directory { path, special, to_git: false, .. }) => {
                 let ignore_special = *special == Some(Special::Ignore);
                 return Ok(Some(Root::Directory { path: path.clone(), ignore_special }));
@@ -231,6 +234,7 @@ impl Session<'_> {
     /// Makes the root of a task.
     fn make(&self, description: &Description, task: &Task<'_>) -> Outcome {
         let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
+        // Checked for each task; those that run notice it in their transfers.
         if self.observer.is_cancelled() {
             return Outcome::Failed(broken(&wanted(task), "the set-up was cancelled".to_owned()));
         }

@@ -254,6 +254,7 @@ impl Source {
     /// Whether only the id of the tree is needed.
     pub fn is_absent(&self) -> bool {
         match self {
+            // A directory that is used as it is has no id by which it could be needed.
             Source::File(Directory { absent, to_git, .. }) => *absent && *to_git,
             Source::Git(Commit { absent, .. })
             | Source::GitTree(MadeTree { absent, .. })
@@ -294,6 +295,7 @@ impl Source {
             }
             Source::GitTree(tree) => e.bytes(tree.id.as_bytes()),
             Source::Archive(archive) => {
+                // Not the kind by itself: the type is at the beginning of the encoding.
                 e.bytes(archive.content.id.as_bytes());
                 e.bytes(archive.subdir.as_bytes());
                 e.bytes(archive.special.map_or("", Special::word).as_bytes());

@@ -93,6 +93,7 @@ impl Session<'_> {
                 _ if source.is_absent() && !self.options.fetch_absent => Presence::Absent,
                 Source::File(directory) if !is_directory(&directory.path) => Presence::Missing,
                 Source::File(_) => Presence::Present,
+                // The look-up of the set-up itself, so that both agree.
                 _ if at_hand_of(self, &task).map_err(one)? => Presence::Present,
                 _ if self.is_offline(source, description) => Presence::Offline,
                 _ => Presence::Missing,
@@ -151,6 +152,7 @@ impl Session<'_> {
     }
 
     fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
+        // `git` runs in an empty directory, so no configuration of a repository around it applies.
         let Ok(directory) = self.store.temporary_directory("update") else {
             return Newest::Unknown("there is no place for temporary files".to_owned());
         };
