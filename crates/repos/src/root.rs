@@ -288,6 +288,7 @@ impl Roots {
             self.all.push(root.source.clone());
             u16::try_from(next).expect("a configuration has fewer roots")
         });
+        // Shared from now on: what one use of the root has read or opened serves the others.
         root.source = self.all[usize::from(number)].clone();
         root.name.number = number;
     }
@@ -316,6 +317,7 @@ impl Roots {
 
     /// The text of a file below a root that is no directory, by its path in messages.
     pub fn text(&self, label: &str) -> Option<Arc<str>> {
+        // Files of directories are read by their paths; only these roots are no files of the system.
         let mut without_directory = self.all.iter().filter(|root| root.directory().is_none());
         let content = without_directory.find_map(|root| {
             let root_label = root.shown("");
