@@ -222,6 +222,7 @@ impl Diagnostic {
         const MAX_REFERENCE_BYTES: usize = 1 << 16;
         let text = self.reference_text();
         if !self.is_own() && text.len() < MAX_REFERENCE_BYTES {
+            // Each of the messages was given below this step, so each gets the line.
             let below: Vec<String> = text
                 .split(NEXT_MESSAGE)
                 .map(|text| match text.strip_prefix(AS_WARNING) {

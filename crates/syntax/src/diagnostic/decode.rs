@@ -53,6 +53,7 @@ impl Reader<'_> {
     }
 
     fn diagnostic(&mut self) -> Option<Diagnostic> {
+        // Unknown bits would be lost, and the bytes not be those of the encoding any more.
         let flags = self.byte().filter(|flags| *flags < 4)?;
         Some(Diagnostic {
             severity: if flags & 1 == 0 { Severity::Error } else { Severity::Warning },

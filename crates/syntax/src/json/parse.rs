@@ -412,6 +412,7 @@ impl Parser<'_> {
                         .help("characters above U+FFFF are written as two escapes, or directly"))
                 };
                 return match first {
+                    // Only a pair of surrogates is a character; `char::from_u32` refuses each half.
                     0xd800..=0xdbff if bytes[at + 6..].starts_with(b"\\u") => match self.code_unit(at + 6)? {
                         second @ 0xdc00..=0xdfff => {
                             let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
@@ -453,6 +454,7 @@ impl Parser<'_> {
         let rest = &self.text[self.at..];
         let innermost = open.last().map(|open| self.tape[open.index as usize].span.start as usize);
         let bracket = innermost.map(|at| &self.text[at..at + 1]).unwrap_or_default();
+        // At the end of the file the bracket that is open is the better place for the error.
         let Some(first) = rest.chars().next() else {
             let end = span(self.at, self.at);
             return Err(match innermost {
@@ -490,6 +492,7 @@ impl Parser<'_> {
         }
         let here = span(self.at, self.at + length);
         let before = self.text[..self.at].trim_end();
+        // The comma is marked, not the bracket: it is what has to go.
         if matches!(first, ']' | '}') && before.ends_with(',') {
             let comma = span(before.len() - 1, before.len());
             return Err(Wrong::new(format!("a comma before the closing {first}"), comma)

@@ -79,6 +79,7 @@ impl Lexer<'_> {
         self.is_again = true;
         self.read -= 1;
         match self.column {
+            // The column before the line feed is lost, as in the library.
             0 => self.lines = self.lines.saturating_sub(1),
             _ => self.column -= 1,
         }
@@ -320,6 +321,7 @@ impl Lexer<'_> {
                 }
                 Token::Literal(_) | Token::String => {}
                 Token::Invalid => return Err(self.wrong(token, "value", "")),
+                // The first read was already the end: this text has a message of its own.
                 Token::End if self.read == 1 => {
                     let help = "check that your input string or stream contains the expected JSON";
                     return Err(self.at_position(&format!("attempting to parse an empty input; {help}")));
