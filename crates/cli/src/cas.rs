@@ -233,6 +233,7 @@ fn why_not_added(error: &AddError, location: &Path) -> String {
 
 /// `gc`: removes what was not used recently.
 pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
+    // Of both options the one that removes less counts.
     let mode = match (options.no_rotate, options.all) {
         (true, _) => GcMode::NoRotate,
         (_, true) => GcMode::All,

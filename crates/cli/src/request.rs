@@ -215,6 +215,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
         return fail(Exit::Environment, format!("Adding platform property {} failed.", quoted(&bad)));
     }
+    // After the values: a wrong value is wrong also once the option is supported.
     if let Some(text) = not_supported(stores) {
         return fail(Exit::Environment, text);
     }

@@ -93,6 +93,7 @@ pub(crate) fn deliver(
             (Some(directory), written, built)
         }
     };
+    // Runfiles are installed in any case; the option is only about what is listed.
     let omitted = if o.show_runfiles { 0 } else { results.runfiles.len() };
     let all = results.artifacts.iter().chain(&results.runfiles);
     let paths = all.map(|(path, _)| path).collect::<HashSet<_>>().len();

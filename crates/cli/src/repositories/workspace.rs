@@ -71,9 +71,11 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
         // What is wrong with it is reported when it is read as a configuration.
         return Ok(Configured { file: named.or(Some(place.path)), ..Configured::default() });
     };
+    // By its content and not by its name: a ready configuration may be named in the same way.
     if !Description::is_description(&document) {
         let is_configuration =
             document.root().get("repositories").is_some_and(|all| all.kind() == Kind::Object);
+        // A file that was only found may be something else; one that was named has to be right.
         if named.is_none() && !is_configuration {
             let shown = place.path.display();
             log.say(Level::Warn, format!("{shown} describes no repositories; it is not used."));

@@ -97,6 +97,8 @@ impl Feedback {
         let before = std::mem::take(&mut self.signatures);
         let mut pending: Vec<PathBuf> = Vec::new();
         for path in objects.keys() {
+            // Directories between a root and an installed file are changed by the installation, too, as entries are
+            // added to them.
             let place = self.output.join(normal_path(path));
             let above = place.ancestors().skip(1);
             pending.extend(above.take_while(|above| self.is_below_root(above)).map(Path::to_owned));
@@ -166,6 +168,8 @@ impl Feedback {
         let (is_made, made) = match self.signatures.get(&place) {
             // Changes of what is in a directory are noticed for the names there.
             Some(Some(then)) if then.is_directory() => {
+                // The times of a directory change with each of its entries; the inode shows that it is still the same
+                // one.
                 let is_same = |now: StatSignature| (now.device, now.inode) == (then.device, then.inode);
                 (now.is_some_and(is_same), Made::Left)
             }
@@ -244,6 +248,7 @@ impl Feedback {
             read.extend(found.map(|path| (artifact, path)));
         }
         let (first, path) = read.first()?.clone();
+        // Also for a result that was reported before: the warning is given once, the loop is ended each time.
         self.is_stopped = true;
         let mut is_new = false;
         for (artifact, _) in read {

@@ -146,6 +146,7 @@ impl Pass for Round<'_> {
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        // Errors of analysis only follow from roots that are not there.
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems } else { &of_roots };
         // Compared one by one: equal errors that were found in parallel need not be merged in the same way.
@@ -229,6 +230,7 @@ impl Pass for Round<'_> {
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
             let (text, log) = (causes.take(MAX_SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
+            // Not reported yet: a new session makes the object again, unless that has failed several times.
             return Stop::EndSession(SessionEnd::Lost(Box::new(move || {
                 log.say(Level::Error, text);
                 Exit::BuildFailure
