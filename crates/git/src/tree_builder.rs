@@ -121,6 +121,8 @@ impl TreeBuilder {
         let Some(mut index) = trees.iter().position(|tree| *tree == Some(*id)) else { return Ok(None) };
         let mut path = Vec::new();
         while index > 0 {
+            // A directory comes after the one above it, so only earlier ones are searched. Links upwards would not
+            // pay: this is done for one path, if at all.
             let above = self.directories[..index].iter().enumerate().find_map(|(above, directory)| {
                 let is_it = |entry: &Entry| matches!(entry, Entry::Directory(below) if *below == index);
                 let name = directory.iter().find(|(_, entry)| is_it(entry))?.0;
@@ -142,6 +144,7 @@ impl TreeBuilder {
         for (index, directory) in self.directories.iter().enumerate() {
             for entry in directory.values() {
                 if let Entry::Directory(below) = entry {
+                    // Forwards: whether a directory is used is decided before those in it are looked at.
                     is_used[*below] = is_used[index];
                 }
             }
