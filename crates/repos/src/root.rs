@@ -286,6 +286,7 @@ impl Roots {
                 self.with_objects.push(next);
             }
             self.all.push(root.source.clone());
+            // Two bytes in keys (`leaf.rs`), of which a file of build state has many.
             u16::try_from(next).expect("a configuration has fewer roots")
         });
         // Shared from now on: what one use of the root has read or opened serves the others.
