@@ -221,6 +221,7 @@ impl<'s> Renderer<'s> {
 
     fn find(&mut self, location: &Location) -> Option<(&File, Span)> {
         let sources = self.sources;
+        // A file that cannot be read is noted as well, and not tried again for each location.
         let file = self.files.entry(location.file.clone()).or_insert_with(|| {
             let text = sources.text(&location.file)?;
             Some(File::new(&location.file, &text))

@@ -85,6 +85,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
             // Documents are kept as long as their modules are analysed.
             tape.shrink_to_fit();
             children.shrink_to_fit();
+            // Inner objects end before outer ones, so they were not found in the order of the file.
             duplicates.sort_by_key(|duplicate| duplicate.ignored);
             Ok(Document { label, text: text.clone(), tape, children, unescaped, duplicates })
         }
@@ -181,6 +182,7 @@ impl Parser<'_> {
     fn close(&mut self, open: &mut Vec<Open>) {
         let Open { index, pending } = open.pop().expect("a container is open");
         self.at += 1;
+        // Those of inner containers were moved before, so the children of each are contiguous.
         let start = self.children.len();
         let mut children = self.pending.split_off(pending);
         if self.tape[index as usize].kind == Kind::Object {
