@@ -131,6 +131,7 @@ impl Cache {
     pub(crate) fn put(&self, map: TreeMap, key: &str, tree: &Hash) -> taut_sys::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = self.root.make_all(&format!("{}/{}", generation(0), map.directory()))?;
+        // As a whole: a process that reads at the same time gets the old entry or the new one.
         directory.at(key).replace(tree.to_hex().as_bytes())
     }
 }

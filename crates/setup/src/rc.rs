@@ -436,6 +436,7 @@ impl<'d> Reader<'_, 'd> {
             let words = |found| {
                 format!("Configuration-file provided {} has to be a number, but found {found}", quoted(key))
             };
+            // `as` saturates: a negative number is zero, one that is too large the largest.
             Ok::<_, Problem>(self.number(key, words)?.map(|number| number.round() as u32))
         };
         rc.max_attempts = retry("max attempts")?;

@@ -93,6 +93,7 @@ impl<'s> Session<'s> {
         let always = ["PATH", "HOME"].into_iter();
         let named = inherited.iter().chain(&self.options.locations.inherit_env).map(String::as_str);
         for name in always.chain(named) {
+            // What a repository sets itself has precedence over what it inherits.
             let is_given = environment.iter().any(|(given, _)| given == name);
             if let Some(found) = self.options.environment.iter().find(|(key, _)| key == name)
                 && !is_given

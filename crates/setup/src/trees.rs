@@ -132,6 +132,7 @@ impl Session<'_> {
                     .note(format!("it is the archive of repository {of}")),
             );
         }
+        // The message of just-mr: it is part of the id of the commit, which both tools then have only once.
         let message = format!("Content of {} {id}", kind.word());
         writer.keep_as_commit(&unpacked.tree, &message).map_err(of_git)?;
         Ok(unpacked.tree)
