@@ -209,6 +209,7 @@ impl Pass for RunningCall<'_> {
     ) -> Result<Option<Wanted>, Exit> {
         let Call { o, log, .. } = *self.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
+        // Only where it is needed: a null build does not load the analysis of all targets.
         let mut whole = if asks_for_input || o.graph.any() {
             Some(
                 session

@@ -132,6 +132,7 @@ impl Log {
             begin: Instant::now(),
             is_nested: true,
             limit: self.limit,
+            // Everything that log files of the call get is recorded, whatever standard error shows.
             console_limit: self.limit,
             color: false,
             live: false,

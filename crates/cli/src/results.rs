@@ -96,6 +96,7 @@ pub(crate) fn deliver(
     // Runfiles are installed in any case; the option is only about what is listed.
     let omitted = if o.show_runfiles { 0 } else { results.runfiles.len() };
     let all = results.artifacts.iter().chain(&results.runfiles);
+    // A path may be among both.
     let paths = all.map(|(path, _)| path).collect::<HashSet<_>>().len();
     messages.delivered(&Delivered {
         directory: directory.as_deref(),

@@ -220,6 +220,7 @@ impl RootTargets for RootBuilds {
             build_root_option: self.build_root_option.clone(),
             build_root: self.build_root.clone(),
             shows_cached_output: false,
+            // The words of the call do not name the target of a root, so no form of them runs one of its actions.
             again: Reproduction::none(),
             is_rebuild: false,
             time_limit: self.time_limit,
@@ -266,6 +267,8 @@ impl RootTargets for RootBuilds {
             Err(Stop::Interrupted) => Err(NotBuilt::Stopped),
             Err(Stop::Failed) => Err(NotBuilt::Failed { log: kept }),
             Err(Stop::Analysis(problems)) => {
+                // The log of the root has them as text; for programs they are collected here, as the nested log
+                // collects nothing.
                 if as_reference {
                     diagnostics::only_collect(&problems, &None, &self.log);
                 } else {
