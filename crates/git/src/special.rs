@@ -264,8 +264,7 @@ impl Resolver<'_, '_, '_> {
                 }
                 Lookup::Found(object) => return Ok(Some(object)),
                 Lookup::Through => {
-                    // One component less each time, down to the link itself, whose replacement is a directory or
-                    // nothing.
+                    // One component less each time, down to the link itself.
                     let above = path[..path.len() - 1].to_vec();
                     (Frame::Inside { path: path.clone() }, above)
                 }

@@ -67,7 +67,7 @@ impl Writer {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&self, kind: Kind, id: &Hash) -> Result<()> {
-        // A second tag would be the same: what was kept before costs one `lstat`, and no write.
+        // A second tag would be the same: what was kept before costs a look-up, and no write.
         if self.is_kept(id)? {
             return Ok(());
         }
