@@ -83,7 +83,7 @@ impl LeafRead<'_> {
         let Observation { witness, is_steady } =
             root.observe(path, symlinks, &mut || content = Some(read()))?;
         if let Some(witness) = witness {
-            // Evidence of before the read: a change after it makes the next build read again.
+            // The evidence belongs to what was read: a later change makes the next build read again.
             cx.witness(witness);
         }
         Ok((content.unwrap_or_else(read), is_steady))
