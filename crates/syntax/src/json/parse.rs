@@ -160,7 +160,6 @@ impl Parser<'_> {
                 };
                 let list = self.tape[innermost.index as usize].kind == Kind::List;
                 match self.peek() {
-                    // Not directly after an opening bracket, where a comma would be an empty entry.
                     Some(b',') if self.pending.len() > innermost.pending => {
                         self.at += 1;
                         if !list {
@@ -327,7 +326,7 @@ impl Parser<'_> {
             let span = Span { start: start as u32, end: end as u32 };
             return Err(Wrong::new("a number cannot begin with 0 and another digit", span));
         }
-        // As in the reference, all numbers are doubles; Rust rounds to the nearest one.
+        // Numbers of the description language are doubles; Rust rounds to the nearest one.
         let mut number: f64 = text.parse().expect("the grammar of numbers is a part of Rust's");
         if number.is_infinite() {
             return Err(Wrong::new(format!("the number {text} is too large"), span));
