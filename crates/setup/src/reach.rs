@@ -74,7 +74,7 @@ impl Reached {
             if let Some(bindings) = entry.get("bindings") {
                 queue.extend(bindings.entries().filter_map(|(_, bound)| bound.as_str()).map(str::to_owned));
             }
-            // A layer is a root only: it is needed, but is no repository of the configuration.
+            // Only its root is needed: that alone makes a layer no repository of the configuration.
             for layer in LAYERS.iter().filter_map(|layer| entry.get(layer)?.as_str()) {
                 reached.set_up.insert(layer.to_owned());
                 queue.extend(referenced(description, layer));

@@ -89,7 +89,7 @@ impl<'s> Session<'s> {
         own: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Programs {
         let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
-        // Everything else is left out, so that results do not depend on variables that the description does not name.
+        // Everything else is left out: results depend only on variables that the description or the site names.
         let always = ["PATH", "HOME"].into_iter();
         let named = inherited.iter().chain(&self.options.locations.inherit_env).map(String::as_str);
         for name in always.chain(named) {

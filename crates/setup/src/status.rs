@@ -152,7 +152,7 @@ impl Session<'_> {
     }
 
     fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
-        // `git` runs in an empty directory, so no configuration of a repository around it applies.
+        // `git` runs in an empty directory, which is no repository with a configuration of its own.
         let Ok(directory) = self.store.temporary_directory("update") else {
             return Newest::Unknown("there is no place for temporary files".to_owned());
         };
