@@ -261,6 +261,7 @@ fn without_stage(line: &str) -> String {
 
 /// The first path below the directory `would` that is not the same below `is`, in the order of names.
 fn first_difference(would: &Dir, is: &Dir) -> Option<PathBuf> {
+    // Only what the call without state installs is compared: the directory may well have other files.
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
         let below = if path.as_os_str().is_empty() { would.try_clone() } else { would.at(&path).open_dir() };

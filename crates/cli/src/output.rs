@@ -107,6 +107,7 @@ impl Stream {
         if at <= 2 * MAX_END_BYTES && lines < shown + MIN_LINES_LEFT_OUT {
             return None;
         }
+        // Lines may be longer than what is shown at all; then bytes bound it.
         let begin = begin.unwrap_or(at).min(MAX_END_BYTES);
         let end = first_of_end.copied().unwrap_or(0).max(at.saturating_sub(MAX_END_BYTES));
         // Where bytes bound what is shown, lines are shown in part, and their number says little.

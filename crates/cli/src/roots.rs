@@ -125,6 +125,7 @@ impl ResolveRoots for Roots<'_> {
             )));
         }
         let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
+        // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options =
             build_options(common, execution, &results, false, log).map_err(|exit| self.over(exit))?;

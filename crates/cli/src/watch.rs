@@ -325,6 +325,7 @@ impl Watcher<'_> {
         warn_of_cache(state.session.cache_warning(), self.log);
         self.report_watched(state);
         loop {
+            // Open directories would keep file systems from being unmounted while it waits.
             state.session.close_directories();
             // Without its lock, a `gc` need not wait for this process, which may run for days.
             state.store.pause().map_err(|error| self.lost(&error))?;
@@ -339,6 +340,8 @@ impl Watcher<'_> {
             if !self.renew(state, interruption)? && !change.matters {
                 continue;
             }
+            // Leaves of the rule `file` are what descriptions are read from; sources of actions are leaves of another
+            // rule.
             let is_description = |leaf: &KeyRef| leaf.rule() == "file";
             if matches!(&change.touched.again, Recheck::Only(leaves) if leaves.iter().any(is_description)) {
                 state.history.feedback.forget_unstable();

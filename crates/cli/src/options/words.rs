@@ -21,6 +21,7 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
     // The name of the tool and the subcommand.
     let mut meant: Vec<OsString> = words.iter().take(2).cloned().collect();
     let name = words.get(1).and_then(|word| word.to_str());
+    // A subcommand that is missing or unknown is reported by clap.
     let Some(command) = name.and_then(|name| command.find_subcommand(name)) else {
         return Ok(words.to_vec());
     };

@@ -508,6 +508,7 @@ impl Messages {
 
     fn action_failed(&self, failed: &Failed<'_>) {
         let failure = failed.failure;
+        // It did not fail by itself, so it is counted and not shown.
         if failed.was_ended {
             self.state().interrupted += 1;
             return;
@@ -579,6 +580,7 @@ impl Sink for Messages {
                 (state.total, state.origins) = (*actions, Some((*origins).clone()));
             }
             Event::ActionStarted(action) if self.log.wants(Level::Debug) => {
+                // Not cut, as this level is for the analysis of a problem.
                 let command = command::in_one_line(action.description, usize::MAX);
                 let (target, id) = (self.target_of(action.id), short(action.id));
                 self.log.say(Level::Debug, format!("[{id}] {target}: {command}"));

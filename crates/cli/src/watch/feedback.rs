@@ -84,6 +84,7 @@ impl Feedback {
                 *seen = signature(path);
             }
         }
+        // Read before the installation, so that names it adds are distinguished from those of others.
         let above = std::mem::take(&mut self.names).into_keys();
         self.names = above.map(|path| (path.clone(), names(&path))).collect();
     }
@@ -118,6 +119,7 @@ impl Feedback {
             before.get(*path) != Some(*seen) && !self.has_others(path)
         };
         self.changed = self.signatures.iter().filter(is_changed).map(|(path, _)| path.clone()).collect();
+        // For the next `before_install`, which reads what these directories hold.
         above.into_iter().for_each(|path| {
             self.names.entry(path).or_default();
         });
@@ -125,6 +127,7 @@ impl Feedback {
         for path in
             objects.iter().filter(|(path, info)| installed.get(*path) != Some(info)).map(|(path, _)| path)
         {
+            // Installed anew a second time without another change in between.
             if !self.chain.insert(path.clone()) || self.unstable.contains(path) {
                 self.repeated.push(path.clone());
             }
