@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use liblzma::stream::Stream;
 
 /// How much memory a decoder may need, in bytes. `xz -9` needs 65 MiB; the largest dictionary of lzip is 512 MiB.
+// An archive that needs more is refused by the decoder before it allocates.
 const MAX_MEMORY: u64 = 1 << 30;
 
 /// The base-2 logarithm of the largest window of zstd in bytes: that of `zstd --ultra -22`, and the library's default.
@@ -32,7 +33,10 @@ impl Compression {
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Compression::Bzip2,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
             [b'L', b'Z', b'I', b'P', ..] => Compression::Lzip,
+            // The second form is a skippable frame of zstd (RFC 8878, 3.1.2), which tools for parallel compression
+            // write first.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+            // Last, since it is a guess: the other formats have magic numbers.
             _ if is_lzma(start) => Compression::Lzma,
             _ => return None,
         })
@@ -92,6 +96,7 @@ impl<R: Read> Decompressed<R> {
         // The beginning of a part may be cut off by the end of the buffer: only then it is longer than what is there.
         let start = source.fill_buf()?;
         let is_part = Compression::of(start) == Some(self.compression) || is_begun(self.compression, start);
+        // The format .lzma has no magic number, so a further part could not be distinguished from garbage.
         if is_part && self.compression != Compression::Lzma {
             self.part = open(self.compression, source)?;
             return Ok(true);
@@ -137,6 +142,7 @@ fn open<R: BufRead>(compression: Compression, source: R) -> io::Result<Part<R>> 
         Compression::Lzip => lzma(Stream::new_lzip_decoder(MAX_MEMORY, 0), source),
         Compression::Lzma => lzma(Stream::new_lzma_decoder(MAX_MEMORY), source),
         Compression::Zstd => {
+            // One frame at a time as for the others, so that garbage behind the last one is ignored and no error.
             let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?.single_frame();
             decoder.window_log_max(MAX_ZSTD_WINDOW)?;
             Ok(Part::Zstd(decoder))
@@ -157,6 +163,7 @@ impl<R: Read> Read for Decompressed<R> {
                 Part::Zstd(decoder) => decoder.read(buffer)?,
                 Part::End => return Ok(0),
             };
+            // A part may be empty: then the next one is tried, as zero bytes would mean the end to the caller.
             if read > 0 || !self.next_part()? {
                 return Ok(read);
             }

@@ -21,6 +21,7 @@ impl Layout {
     /// A file or link with this content.
     pub(crate) fn object(&mut self, name: &[u8], hash: Hash, object_type: ObjectType) -> Result<()> {
         let path = self.components(name)?;
+        // A name such as `.` or `./`: a directory may have it, a file would replace the whole tree.
         if path.is_empty() {
             return Err(Error::at(name, Fault::BadName));
         }
@@ -42,6 +43,7 @@ impl Layout {
     /// A hard link to an entry before.
     pub(crate) fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
         let missing = || Error::at(name, Fault::HardLink(text(target)));
+        // The target is a name in the archive, not relative to the link, so it is looked up among the entries so far.
         let path = components(target, self.max_depth).map_err(|_| missing())?;
         let Some(Node::Object(there)) = self.tree.get(&path) else { return Err(missing()) };
         if path == self.components(name)? {
@@ -62,6 +64,7 @@ impl Layout {
                 self.warnings.push(Warning::Duplicate { name: text(&path.join(&b'/')) });
                 Ok(())
             }
+            // The message names the entry that is no directory; the error has only the whole path.
             Err(taut_git::Error::Path { fault: PathFault::Below(_) | PathFault::BelowSubmodule, .. }) => {
                 let above = (1..path.len()).find(|&length| {
                     matches!(self.tree.get(&path[..length]), Some(Node::Object(_) | Node::Submodule(_)))
@@ -90,6 +93,7 @@ fn components(name: &[u8], max_depth: usize) -> std::result::Result<Vec<&[u8]>, 
     for component in name.split(|&byte| byte == b'/') {
         match component {
             b"" | b"." => {}
+            // Even where it would lead back into the archive: tools differ in what they make of such names.
             b".." => return Err(Fault::Upwards),
             _ => path.push(component),
         }

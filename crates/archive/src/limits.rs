@@ -43,6 +43,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// Nothing is used yet of what an archive of a size in bytes may contain.
     pub(crate) fn new(limits: &Limits, archive: u64) -> Budget {
+        // Both limits become one number here, so reading compares once per call.
         let by_ratio = archive.saturating_mul(limits.ratio).max(limits.ratio_from);
         Budget { limits: *limits, entries: 0, maximum: by_ratio.min(limits.bytes), bytes: Rc::default() }
     }
@@ -62,6 +63,7 @@ impl Budget {
     }
 
     /// Counts bytes that a content has without being read through [`Budget::count`].
+    // A sparse file costs nothing in the archive: without this, zeros of any amount would be hashed.
     pub(crate) fn claim(&self, size: u64) -> Result<()> {
         self.bytes.set(self.bytes.get().saturating_add(size));
         self.check()
@@ -93,6 +95,7 @@ impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes.set(self.bytes.get().saturating_add(read as u64));
+        // After the read, so up to one buffer more than the limit is decompressed.
         if self.bytes.get() > self.maximum {
             return Err(io::Error::other("too many bytes"));
         }

@@ -41,6 +41,7 @@ pub(crate) fn read(
     source.rewind().map_err(|error| corrupt(&error))?;
     let mut budget = Budget::new(limits, size);
     let mut layout = Layout::new(limits);
+    // No password: encrypted contents then fail with an error that says so.
     let opened = ArchiveReader::new_with_memory_limit(BufReader::new(source), Password::empty(), MAX_MEMORY);
     let mut archive = opened.map_err(|error| fault(&error))?;
     // Errors of entries pass through the library as text only.
@@ -48,6 +49,7 @@ pub(crate) fn read(
     let read = archive.for_each_entries(|item, content| {
         let done = budget.entry().and_then(|()| entry(item, content, &budget, &mut layout, sink));
         done.map(|()| true).map_err(|error| {
+            // A reader that was stopped by the limit looks like a damaged archive; the limit is the cause to report.
             let error = budget.check().err().unwrap_or(error);
             let text = error.to_string();
             failed = Some(error);
@@ -82,14 +84,18 @@ fn entry(
     // Bit 15: the upper half of the attributes is the mode that Unix has.
     let has_mode = item.has_windows_attributes && item.windows_attributes & 0x8000 != 0;
     let mode = if has_mode { item.windows_attributes >> 16 } else { 0 };
+    // It belongs to an update of a directory that exists, and an archive becomes a new tree.
     if item.is_anti_item {
         return Err(Error::at(name, Fault::SpecialFile("an instruction to delete a file")));
     }
     match mode & 0o170000 {
+        // First: archives from Windows have no mode.
         _ if item.is_directory => layout.directory(name),
         0o040000 => layout.directory(name),
         0o120000 => {
             let mut target = Vec::new();
+            // One byte more than allowed, which distinguishes a target that is too long from one of the largest
+            // length.
             let read = budget.count(content).take(MAX_TARGET + 1).read_to_end(&mut target);
             read.map_err(|error| corrupt(&error).of(name))?;
             if target.is_empty() || target.contains(&0) || target.len() as u64 > MAX_TARGET {
@@ -103,6 +109,7 @@ fn entry(
         0o060000 => Err(Error::at(name, Fault::SpecialFile("a block device"))),
         0o140000 => Err(Error::at(name, Fault::SpecialFile("a socket"))),
         _ => {
+            // An empty file has no stream, so there is nothing to read for it.
             let size = if item.has_stream { item.size } else { 0 };
             let hash = sink.blob_from(size, &mut budget.count(content));
             let hash = hash.map_err(|error| store(name, error))?;

@@ -34,6 +34,8 @@ impl<R: Read> Sparse<R> {
 impl<R: Read> Read for Sparse<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(segment) =
+            // Cannot overflow: `new` has checked each sum. Empty segments, which writers put at the end, are passed
+            // over.
             self.segment.filter(|segment| segment.offset + segment.length <= self.position)
         {
             debug_assert!(segment.offset <= self.position);
@@ -48,6 +50,7 @@ impl<R: Read> Read for Sparse<R> {
         let read = if is_data {
             let read = self.source.read(&mut buffer[..length])?;
             if read == 0 && length > 0 {
+                // Zero bytes would be taken for the end of the whole content.
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a sparse file ends early"));
             }
             read

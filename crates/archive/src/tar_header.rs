@@ -15,6 +15,7 @@ impl Header {
     pub(crate) fn parse(block: &[u8; BLOCK]) -> Option<Header> {
         let mut header = tar::Header::new_old();
         header.as_mut_bytes().copy_from_slice(block);
+        // A checksum that is no number is a wrong one: the block is no header.
         let written = header.cksum().ok()?;
         // The checksum counts its own field as blanks. Old implementations summed signed bytes.
         let bytes = || block[..148].iter().chain(b"        ").chain(&block[156..]);
@@ -63,6 +64,7 @@ pub(crate) struct Segment {
     pub(crate) length: u64,
 }
 
+// Unused slots are filled with zeros.
 fn segments(headers: &[tar::GnuSparseHeader]) -> Option<Vec<Segment>> {
     let used = headers.iter().filter(|header| !header.is_empty());
     used.map(|header| Some(Segment { offset: header.offset().ok()?, length: header.length().ok()? }))
@@ -127,12 +129,17 @@ impl Extended {
             b"size" => self.size = Some(number(value)?),
             b"GNU.sparse.name" => self.sparse.name = text(),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.sparse.real_size = Some(number(value)?),
+            // Format 0.0 repeats the two records for each segment in turn, so their order in the header is that of
+            // the numbers.
             b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.numbers.push(number(value)?),
+            // Format 0.1: one record with all numbers, which replaces those of 0.0 that a writer may have put before
+            // it.
             b"GNU.sparse.map" => {
                 let numbers = value.split(|&byte| byte == b',').map(number);
                 self.sparse.numbers = numbers.collect::<Option<_>>()?;
             }
             b"GNU.sparse.major" => self.sparse.is_in_content = number(value)? == 1,
+            // Owners, times and vendors' records: none of them is in a git tree.
             _ => {}
         }
         Some(())
@@ -142,5 +149,6 @@ impl Extended {
 /// A decimal number.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(digits).ok()?;
+    // `parse` would also accept a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

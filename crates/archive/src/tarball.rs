@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// The largest name, link target or pax header in bytes.
+// These are held in memory before anything is known about the entry; paths that a system takes have 4 KiB at most.
 const MAX_EXTENDED: u64 = 1 << 20;
 
 /// The largest number of segments of a sparse file.
@@ -36,6 +37,8 @@ pub(crate) fn read(
     source.by_ref().take(BLOCK as u64).read_to_end(&mut start).map_err(corrupt)?;
     source.rewind().map_err(corrupt)?;
     let budget = Budget::new(limits, size);
+    // A tar archive may begin with a name that looks like a magic number; a checksum that agrees is the stronger
+    // sign.
     let is_tar = start.first_chunk().is_some_and(|block| Header::parse(block).is_some());
     let decompressed: Box<dyn Read + '_> = match Compression::of(&start) {
         Some(compression) if !is_tar => Box::new(Decompressed::new(compression, source).map_err(corrupt)?),
@@ -81,6 +84,7 @@ impl Archive<'_> {
                     Ok(())
                 };
             };
+            // Two of them end an archive; one is enough here, as no header consists of zeros.
             if block == [0; BLOCK] {
                 return self.drain();
             }
@@ -97,6 +101,7 @@ impl Archive<'_> {
             self.budget.entry()?;
             let size = header.size().ok_or_else(|| malformed("the size of an entry is no number"))?;
             match header.kind() {
+                // `X` is what Solaris wrote before the type was standardized.
                 b'x' | b'X' => extended.add_pax(&self.extended(size)?)?,
                 b'g' => {
                     let mut global = Extended::default();
@@ -110,6 +115,7 @@ impl Archive<'_> {
                 }
                 b'L' => extended.name = Some(until_null(self.extended(size)?)),
                 b'K' => extended.link = Some(until_null(self.extended(size)?)),
+                // Records are about the next entry only.
                 _ => self.entry(&header, size, std::mem::take(&mut extended))?,
             }
         }
@@ -118,12 +124,14 @@ impl Archive<'_> {
     /// Reads one entry.
     fn entry(&mut self, header: &Header, size: u64, extended: Extended) -> Result<()> {
         let is_pax = extended.is_pax;
+        // The field of the header has 11 octal digits, so contents of 8 GiB and more have their size in a record.
         let size = extended.size.unwrap_or(size);
         let name = extended.sparse.name.clone().or(extended.name.clone()).unwrap_or_else(|| header.name());
         let link = || extended.link.clone().unwrap_or_else(|| header.link());
         let at = |error: Error| error.of(&name);
         match header.kind() {
             b'V' | b'A' => self.skip(size).map_err(at),
+            // `D` is a directory of GNU's incremental backups, whose content is a list of names.
             b'5' | b'D' => {
                 self.layout.directory(&name)?;
                 self.skip(size).map_err(at)
@@ -162,6 +170,7 @@ impl Archive<'_> {
         } else if real_size.is_some() && !extended.sparse.is_in_content {
             map = Some(in_pairs(&extended.sparse.numbers).ok_or_else(|| at(bad_map()))?);
         }
+        // The sink cannot read past the entry, whatever a map of segments says.
         let mut content = (&mut self.stream).take(size);
         if real_size.is_some() && map.is_none() {
             map = Some(segments_in_content(&mut content).map_err(at)?);
@@ -175,6 +184,7 @@ impl Archive<'_> {
             _ => self.sink.blob_from(size, &mut content),
         };
         let hash = hash.map_err(|error| store(name, error))?;
+        // What the map does not use is skipped: the next header follows the size that the header says.
         let left = content.limit();
         self.skip_exactly(left).map_err(at)?;
         self.pad(size).map_err(at)?;
@@ -189,6 +199,7 @@ impl Archive<'_> {
             let (more, goes_on) = more_gnu_segments(&block).ok_or_else(bad_map)?;
             segments.extend(more);
             has_more = goes_on;
+            // Checked in the loop: blocks that announce another one could go on without end.
             if segments.len() > MAX_SEGMENTS {
                 return Err(bad_map());
             }
@@ -230,6 +241,7 @@ impl Archive<'_> {
 
     /// Skips what fills the last block of a content.
     fn pad(&mut self, size: u64) -> Result<()> {
+        // Modulo a power of two, so the wrapped negation is the distance to the next multiple.
         self.skip_exactly(size.wrapping_neg() % BLOCK as u64)
     }
 
@@ -283,6 +295,7 @@ fn segments_in_content(content: &mut impl Read) -> Result<Vec<Segment>> {
             position += 1;
             match byte {
                 b'\n' => return number(&line).ok_or_else(bad_map),
+                // As many digits as the largest number of 64 bits has.
                 _ if line.len() == 20 => return Err(bad_map()),
                 byte => line.push(byte),
             }

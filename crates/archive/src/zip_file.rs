@@ -32,6 +32,7 @@ pub(crate) fn read(
     let mut layout = Layout::new(limits);
     let mut archive =
         ZipIterable::try_new(BufReader::new(source), Config::default()).map_err(|error| match error {
+            // So far the library has only looked for the central directory and its end.
             ZipError::InvalidArchive(_) => Error::new(Fault::UnknownFormat),
             error => fault(error),
         })?;
@@ -49,6 +50,7 @@ pub(crate) fn read(
         let stored = file
             .map_err(|error| fault(error).of(&name))
             .and_then(|mut file| store_entry(&name, &mut file, &budget, &mut layout, sink));
+        // The limit ends a reader with an error that the library reports as damage.
         stored.map_err(|error| budget.check().err().unwrap_or(error))?;
     }
     layout.finish(sink)
@@ -76,6 +78,7 @@ fn unix_mode<R: Read>(file: &ZipFile<'_, R>) -> u32 {
 /// The name as it is meant: some tools on Windows write backslashes, whatever the format says.
 fn name(raw: &[u8]) -> Vec<u8> {
     let mut name = raw.to_vec();
+    // A name with slashes follows the format, so a backslash in it is a character of the name.
     if !name.contains(&b'/') {
         name.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
     }
@@ -94,10 +97,12 @@ fn store_entry<R: Read>(
     }
     let (mode, size) = (unix_mode(file), file.size());
     let is_stored = file.compression() == CompressionMethod::Stored;
+    // Readers that go by the one size and those that go by the other would see different contents.
     if is_stored && size != file.compressed_size() {
         return Err(Error::at(name, Fault::Corrupt("it has two sizes".to_owned())));
     }
     match mode & 0o170000 {
+        // The only sign that archives without modes have.
         _ if name.ends_with(b"/") => layout.directory(name),
         0o040000 => layout.directory(name),
         0o120000 => {

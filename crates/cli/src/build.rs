@@ -209,6 +209,7 @@ impl Pass for RunningCall<'_> {
     ) -> Result<Option<Wanted>, Exit> {
         let Call { o, log, .. } = *self.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
+        // Only where it is needed: a null build does not load the analysis of all targets.
         let mut whole = if asks_for_input || o.graph.any() {
             Some(
                 session
@@ -244,6 +245,7 @@ impl Pass for RunningCall<'_> {
     }
 
     fn executed(&mut self, session: &Session, request: &Request, _: &Analysed, _: bool) {
+        // Ends the display before anything is printed, as results may go to the terminal, too.
         self.display = None;
         self.messages.executed(&session.origins(request));
     }
@@ -282,6 +284,7 @@ impl Pass for RunningCall<'_> {
         }
         let compared = comparison.map(Comparison::figures);
         self.messages.processed(results.actions, session.cache_hits(results.actions), compared.as_ref());
+        // The inputs were built as the results of the request (`turn_to_input`).
         if let Some(action) = &self.rerun {
             let limit = time_limit(&o.execution);
             return Ok(rerun::run(action, self.store, results, limit, log)?);
@@ -302,6 +305,7 @@ impl RunningCall<'_> {
         let (store, repositories) = (self.store.clone(), request.repositories.clone());
         let read = move || {
             let logs = EventLogs::of(&store, &repositories);
+            // Without logs there is no estimate of the time left, and nothing else is lost.
             logs.map(|logs| logs.timings()).unwrap_or_default()
         };
         self.is_timed.then(|| Box::new(read) as ReadTimings)
@@ -310,6 +314,7 @@ impl RunningCall<'_> {
 
 impl Client for RunningCall<'_> {
     fn request(&mut self) -> Result<Request, Exit> {
+        // Read again for each further try, since the description may have changed meanwhile.
         let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;
         self.call.reporting.requested(&request);
         let name = voice::of(self.call.log).name_of_request(&request, self.call.log);

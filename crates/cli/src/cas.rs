@@ -45,6 +45,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     };
     // As in the reference, what is not in the store may be in the git repository of the build root.
     let root = build_root(name, &options.stores).unwrap_or_default();
+    // An error of the store counts as present here, and is reported by the read that follows.
     if !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true)
         && let Err(error) = taut_setup::take_from_git(&root, &store, &whole.digest.hash, whole.object_type)
     {
@@ -232,6 +233,7 @@ fn why_not_added(error: &AddError, location: &Path) -> String {
 
 /// `gc`: removes what was not used recently.
 pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
+    // Of both options the one that removes less counts.
     let mode = match (options.no_rotate, options.all) {
         (true, _) => GcMode::NoRotate,
         (_, true) => GcMode::All,
@@ -257,6 +259,7 @@ pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
     };
     // Counting walks through the whole build root.
     let counts = !log.is_as_reference() && log.wants(Level::Info);
+    // Without the lock: figures in a message need not be exact while other processes write.
     let before = if counts { taut_store::usage(&root).ok() } else { None };
     match taut_store::gc(&root, mode, busy) {
         Ok(()) => {

@@ -105,10 +105,12 @@ impl Check<'_> {
         // The answer is shown, whatever the check finds.
         eprint_text(&cached.stderr);
         print(&cached.stdout);
+        // See the header: the first call is then not comparable with the second one.
         if entries()? != before {
             cached = self.call("with entries", &[])?;
         }
         let elsewhere = self.scratch.path().join("installed");
+        // Installed elsewhere, since installing over the first result would hide differences.
         let mut more: Vec<OsString> = vec!["--no-trace".into()];
         if self.subject.output_dir.is_some() {
             more.extend(["--output-dir".into(), elsewhere.clone().into_os_string()]);
@@ -151,6 +153,7 @@ impl Check<'_> {
         if let Some(text) = fresh_lines.iter().find(|line| !cached_lines.contains(line)) {
             return self.wrong(format!("only the call without cached build state printed:\n{text}"));
         }
+        // A call that fails runs the failing actions again each time.
         if cached.code == 0 {
             let logs = logs();
             let before = logs.as_ref().map(EventLogs::now);
@@ -184,6 +187,7 @@ impl Check<'_> {
     /// Makes the call with more options.
     fn call(&self, name: &str, more: &[OsString]) -> Result<Answer, Exit> {
         let failed = |error: &dyn std::fmt::Display| failed(self.log, error);
+        // What follows `--` are names, so options go before it.
         let end = self.words.iter().position(|word| word == "--").unwrap_or(self.words.len());
         let mut args: Vec<OsString> =
             self.words[..end].iter().filter(|word| *word != WORD).cloned().collect();
@@ -194,7 +198,9 @@ impl Check<'_> {
         }
         args.extend_from_slice(&self.words[end..]);
         let (stdout, stderr) = (format!("{name}.out"), format!("{name}.err"));
+        // Into files rather than pipes: the output may be large, and nothing has to read it meanwhile.
         let (stdout, stderr) = (self.scratch.at(&stdout), self.scratch.at(&stderr));
+        // Not by the name of the call, which may lead to another version by now.
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         let command = Command { args, env: std::env::vars_os().collect(), ..Command::new(program) };
         let cwd = Dir::of_user(Path::new(".")).map_err(|error| failed(&error))?;
@@ -226,6 +232,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
+            // An unpark before this is not lost: the park returns at once then.
             Poll::Pending => std::thread::park(),
         }
     }
@@ -238,6 +245,7 @@ fn comparable_lines(stderr: &str) -> Vec<String> {
         |line: &&str| differs_each_time(line) || line.contains(LOST_OBJECTS) || is_cache_warning(line);
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();
+    // The order of messages about actions depends on which of them ends first.
     lines.sort_unstable();
     // A call that starts the build again repeats its messages.
     lines.dedup();
@@ -253,6 +261,7 @@ fn without_stage(line: &str) -> String {
 
 /// The first path below the directory `would` that is not the same below `is`, in the order of names.
 fn first_difference(would: &Dir, is: &Dir) -> Option<PathBuf> {
+    // Only what the call without state installs is compared: the directory may well have other files.
     let mut pending = vec![PathBuf::new()];
     while let Some(path) = pending.pop() {
         let below = if path.as_os_str().is_empty() { would.try_clone() } else { would.at(&path).open_dir() };

@@ -102,6 +102,7 @@ impl Comparison {
         };
         found.compared += 1;
         let differing = again.outputs.iter().filter_map(|(path, rebuilt)| {
+            // An output that only one of the two has cannot be compared.
             let cached = cached.outputs.get(path).filter(|cached| *cached != rebuilt)?;
             Some((path.clone(), Pair { rebuilt: *rebuilt, cached: *cached }))
         });
@@ -114,6 +115,7 @@ impl Comparison {
             differing.iter().map(|(path, pair)| (path.clone(), pair.rebuilt, pair.cached)).collect();
         found.flaky_and_tainted += usize::from(is_tainted);
         found.flaky.insert(*id, differing);
+        // The message may be slow to write, and other threads report their results meanwhile.
         drop(found);
         voice::of(&self.log).flaky(&Flaky { id, action, is_tainted, outputs }, &self.log);
     }

@@ -70,6 +70,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     for warning in &description.warnings {
         log.say(Level::Warn, warning);
     }
+    // What could be described is printed, also if something else failed.
     let printed = print(description.text.as_bytes());
     let here = std::env::current_dir().unwrap_or_default();
     let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));

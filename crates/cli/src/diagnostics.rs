@@ -32,6 +32,7 @@ pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log
 
 /// The rendered diagnostics, without colour.
 pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
+    // Without a working directory, paths are shown as they are.
     let here = std::env::current_dir().unwrap_or_default();
     let plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
     let mut plain = plain.with_names(as_under_taut);
@@ -56,6 +57,7 @@ fn text_of(file: &str) -> Option<std::sync::Arc<str>> {
 fn text_in(inline: &Inline, file: &str, log: &Log) -> Option<std::sync::Arc<str>> {
     match inline {
         Some((name, text)) if **name == *file => Some(text.clone()),
+        // Files of the system first: labels of other roots, such as `git tree …`, are hardly ever names of files.
         _ => text_of(file).or_else(|| log.root_text(file)),
     }
 }
@@ -74,6 +76,7 @@ pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Lev
     let text = |file: &str| text_in(inline, file, log);
     if log.is_as_reference() {
         let mut shown: HashSet<String> = HashSet::new();
+        // Each with the whole chain, and not in groups: that is how the reference prints them.
         for message in diagnostics.referenced().iter().flat_map(Diagnostic::reference_messages) {
             if message.once.iter().any(|name| shown.contains(name)) {
                 continue;
@@ -89,5 +92,6 @@ pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Lev
             log.say_of_files(level, colored.render_group(&group));
         }
     }
+    // One by one and without colour, however they were shown.
     only_collect(diagnostics, inline, log);
 }

@@ -15,6 +15,7 @@ pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String
         return std::path::absolute(path).map_err(|error| format!("Cannot use the build root: {error}"));
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+        // By the name of the call: under the name `just` it is the usual place of the reference's build root.
         Some(home) => std::path::absolute(Path::new(&home).join(".cache").join(name.word()))
             .map_err(|error| format!("Cannot use the home directory: {error}")),
         None => Err("Cannot determine the home directory; set HOME or give --local-build-root.".to_owned()),

@@ -42,6 +42,7 @@ impl Exit {
             Exit::Success => 0,
             Exit::BuildFailure => 1,
             Exit::FailedArtifacts => 2,
+            // This one and the next two are the reference's numbers; that of a signal is what a shell gives.
             Exit::AnalysisFailure => 8,
             Exit::Environment => 16,
             Exit::Syntax => 32,

@@ -58,6 +58,7 @@ fn unused(analysed: &Analysed, request: &Request, words: &options::Analysis) -> 
     let targets = request.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
     let targets = targets.collect::<Vec<_>>().join(", ");
     for text in &words.defines {
+        // It was parsed for the request, and so does not fail here.
         let Ok(document) = Document::parse(label.clone(), text.as_str()) else { continue };
         let is_unused = |name: &&str| !analysed.vars.contains(name);
         let unused = document.root().entries().map(|(name, _)| name).filter(is_unused);

@@ -29,6 +29,8 @@ pub(crate) struct Interruption(Arc<State>);
 
 struct State {
     signal: AtomicI32,
+    // Mutexes in place of atomics: signals arrive on a thread of their own (`on_termination`), not in a signal
+    // handler.
     running: Mutex<Option<Interrupter>>,
     /// The builds of targets that roots are computed from.
     roots: Mutex<Vec<Interrupter>>,
@@ -53,6 +55,7 @@ impl Interruption {
         }));
         let noticed = state.clone();
         let handle = move |signal| noticed.handle(signal);
+        // The call goes on: only its end by a signal is less orderly then.
         if let Err(error) = on_termination(handle) {
             log.say(Level::Warn, format!("Cannot handle signals: {error}"));
         }
@@ -68,19 +71,23 @@ impl Interruption {
             waiting.wake();
         }
         // A session that begins from now on finds the signal in `stop_on_signal`.
+        // Cloned, so that no lock is held while actions are ended, which takes time.
         let mut running = self.0.roots.lock().unwrap_or_else(PoisonError::into_inner).clone();
         running.extend(self.0.running.lock().unwrap_or_else(PoisonError::into_inner).clone());
         if let Some(grace) = running.iter().map(Interrupter::grace).max() {
             running.iter().for_each(Interrupter::interrupt);
+            // A second signal does not get here: it ends the process at once (`on_termination`).
             self.report_begin(grace);
             // The main thread ends the call when the build has ended with its actions. If it does not, it is in the
             // middle of an expression, which nothing stops, or it hangs: the helper is stopped, or a disk does not answer.
             std::thread::sleep(grace.saturating_add(MAX_WRAP_UP / 2));
+            // The main thread may end the process during either wait; then nothing below happens.
             running.iter().for_each(|running| running.kill(MAX_WRAP_UP / 4));
             std::thread::sleep(MAX_WRAP_UP / 4);
         }
         let log = self.0.log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(log) = log {
+            // Before the message, which may never get through: the log is what later calls read.
             log.finish_at_once(Status::Interrupted(signal));
         }
         // On a thread of its own, since the main thread may hold a lock that the message needs, or standard error be full.
@@ -91,6 +98,7 @@ impl Interruption {
             let _ = sender.send(());
         });
         let _ = written.recv_timeout(MAX_WRAP_UP / 4);
+        // Not by a return: the main thread may be blocked for good.
         std::process::exit(128 + signal);
     }
 
@@ -137,6 +145,7 @@ impl Interruption {
     pub(crate) fn report(&self) {
         let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(messages) = messages
+            // A swap, since the main thread and that of the signal may get here at the same time.
             && !self.0.is_reported.swap(true, SeqCst)
         {
             messages.interrupted();

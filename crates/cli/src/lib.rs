@@ -63,6 +63,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
     }
     let name = Name::of_call(words.first());
     name.set_current();
+    // Not left to the parser: under the other name there is no such option.
     if name == Name::Taut && words.len() == 2 && words[1] == "--version" {
         return print(version::line().as_bytes()).code();
     }
@@ -141,10 +142,12 @@ fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Ex
         Ok(log) => {
             let log = Arc::new(log);
             let exit = go(&log);
+            // Also after a failure, which is what the diagnostics are about.
             match log.write_collected() {
                 Ok(()) => exit,
                 Err(error) => {
                     log.say(log::Level::Error, error);
+                    // The first failure determines the exit code.
                     if exit == Exit::Success { Exit::Environment } else { exit }
                 }
             }

@@ -81,6 +81,8 @@ impl Log {
         let mut files = Vec::new();
         for path in &options.log_file {
             let named = Named::of_user(path);
+            // Created at the beginning: a path that cannot be written is an error of the call, not of a message hours
+            // later.
             let file = named.and_then(|named| Ok(named.write(options.log_append)?.into_std()));
             files.push(file.map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
         }
@@ -88,6 +90,7 @@ impl Log {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = terminal && !dumb && !options.plain_log && console_limit >= Level::Progress;
         let color = match (options.plain_log, options.color.as_deref()) {
+            // What the command line says comes before the environment and the kind of terminal.
             (true, _) | (_, Some("never")) => false,
             (_, Some("always")) => true,
             _ => wants_color(|name| std::env::var(name).ok(), terminal),
@@ -129,6 +132,7 @@ impl Log {
             begin: Instant::now(),
             is_nested: true,
             limit: self.limit,
+            // Everything that log files of the call get is recorded, whatever standard error shows.
             console_limit: self.limit,
             color: false,
             live: false,
@@ -178,6 +182,7 @@ impl Log {
             return;
         }
         let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Read under the lock of `shown`: a frame that is drawn late cannot come after the erasing one.
         let lines = if self.is_display_over.load(Relaxed) { &[] } else { lines };
         let Screen { columns, rows } = Screen::now();
         let mut text = back_to_top(&shown);
@@ -265,6 +270,7 @@ impl Log {
 
     /// Collects a message that is shown in another form.
     pub(crate) fn note(&self, level: Level, name: Option<&str>, text: &str) {
+        // Messages below are no diagnostics.
         if level <= Level::Warn && self.is_collecting() {
             let severity = if level == Level::Error { Severity::Error } else { Severity::Warning };
             self.collect(diagnostics_file::message_as_json(severity, name, text.trim_end_matches('\n')));
@@ -305,8 +311,10 @@ impl Log {
         }
         if level <= self.console_limit && !self.is_nested {
             let lines = self.layout.layout(level, name, &shown, self.color);
+            // Held while the message is written, so that no frame is drawn into its middle.
             let shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
+            // In one write: with several, another process on the same terminal could print between them.
             let lines = erasure(&shown) + &lines + &below;
             // If standard error is closed, there is no place for an error message.
             let _ = io::stderr().lock().write_all(lines.as_bytes());
@@ -381,6 +389,7 @@ fn back_to_top(shown: &[String]) -> String {
     }
     let Screen { columns, rows } = Screen::now();
     let taken: usize = shown.iter().map(|line| width(line).div_ceil(columns).max(1)).sum();
+    // Lines that have scrolled off the screen cannot be reached.
     format!("\x1b[{}F", taken.min(rows.saturating_sub(1).max(1)))
 }
 

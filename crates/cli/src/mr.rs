@@ -59,6 +59,7 @@ impl MrExit {
     pub(crate) fn code(self) -> i32 {
         match self {
             MrExit::Success => 0,
+            // The numbers of the reference, so they have gaps.
             MrExit::Exec => 64,
             MrExit::Generic => 65,
             MrExit::Arguments => 67,
@@ -116,6 +117,7 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
     let rc = match rc {
         Ok(rc) => rc,
         Err(problem) => {
+            // The rc files are of no use, so only the command line says where messages go.
             let log = open(&line.log)?;
             remarks.iter().for_each(|remark| report_remark(remark, &log));
             diagnostics::report(&(*problem).into(), Level::Error, &log);
@@ -144,6 +146,7 @@ fn read_rc(
         true => RcFiles::default(),
         false => RcFiles::read(line.options.rc.as_deref(), anchors, remarks)?,
     };
+    // Before the settings are read: it is of use especially when one of them is wrong.
     if let Some(path) = &line.options.dump_rc {
         let written =
             Named::of_user(path).and_then(|named| named.write(false)?.write_all(files.dump().as_bytes()));
@@ -347,6 +350,7 @@ impl Call {
         if let (Some(of), Some(Invocation { directory: Some(directory), .. })) = (logged, &invocation) {
             call.extend(launch::logged(of, directory, subcommand).map_err(wrong)?);
         }
+        // Last, so that what the user wrote overrides rc files and settings.
         call.extend(rest.iter().cloned());
         if let (Some(of), Some(invocation)) = (logged, &invocation) {
             let id = set_up.as_ref().map(|set_up| &set_up.id);
@@ -363,6 +367,7 @@ impl Call {
         if let Some((Err(error), ..)) = &kept {
             log.say(Level::Warn, error);
         }
+        // Returns only if it fails: the process is the build tool then, with its exit code and its signals.
         let error = taut_sys::process::exec(settings.just.as_os_str(), &call);
         drop(kept);
         log.say(Level::Error, format!("execvp failed with:\n{}", reason(&error)));

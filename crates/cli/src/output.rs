@@ -33,6 +33,7 @@ impl Stream {
     /// The output with this digest; `None` if there is none, or it is not in the store any more.
     pub(crate) fn open(store: &Store, digest: &Option<Digest>) -> Option<Stream> {
         let digest = (*digest)?;
+        // Opened at once: a `gc` in another process cannot take an open file away.
         let (file, size) = store.open_file(&digest.hash).ok()??;
         (size > 0).then_some(Stream { file, size, digest })
     }
@@ -49,6 +50,7 @@ impl Stream {
     /// out the middle of a long output, and the words of the command, up to the object's name, that shows all of it.
     pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
         let mut text = Indented { give, is_pending: false, is_begun: false };
+        // One pass finds the lines, a second one prints: the output may be larger than memory.
         let middle = to_see_all.and_then(|command| Some((command, self.middle()?)));
         if self.file.seek(SeekFrom::Start(0)).is_err() {
             return;
@@ -105,6 +107,7 @@ impl Stream {
         if at <= 2 * MAX_END_BYTES && lines < shown + MIN_LINES_LEFT_OUT {
             return None;
         }
+        // Lines may be longer than what is shown at all; then bytes bound it.
         let begin = begin.unwrap_or(at).min(MAX_END_BYTES);
         let end = first_of_end.copied().unwrap_or(0).max(at.saturating_sub(MAX_END_BYTES));
         // Where bytes bound what is shown, lines are shown in part, and their number says little.

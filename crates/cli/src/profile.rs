@@ -164,6 +164,7 @@ impl Sink for Profile {
             Event::BuildBegan { .. } => self.seen().build_start = Some(now()),
             Event::BuildFinished(_) => self.seen().build_stop = Some(now()),
             Event::ActionFinished(Finished { action, outcome, .. }) => {
+                // By id, so that an action whose event comes again after a retry is one entry.
                 self.note(action.id, outcome.cached, &outcome.ran);
             }
             Event::ActionFailed(Failed { failure, .. }) => self.note(&failure.id, false, &failure.ran),

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// When the live display appears, and how often it is drawn.
+// Most calls are over before: a display that appears and goes at once would only flicker.
 const FIRST_FRAME: Duration = Duration::from_millis(500);
 const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -47,6 +48,7 @@ struct State {
     run: usize,
     failed: usize,
     /// Actions that have begun and have no result yet, in the order in which they began.
+    // By a number of its own, as ids have no order that means anything.
     open: BTreeMap<u64, Open>,
     numbers: HashMap<Id, u64>,
     /// Actions that have a result.
@@ -93,6 +95,7 @@ impl State {
         }
         dependents.iter().for_each(|id| add(timings.of(id, None)));
         let left = self.open.len() + dependents.len();
+        // With fewer durations known, the estimate would jump whenever an unknown action ends.
         let is_known = left > 0 && known * MIN_KNOWN_PART.1 >= left * MIN_KNOWN_PART.0;
         let at_once = u32::try_from(self.max_running.max(1)).unwrap_or(u32::MAX);
         Estimate {
@@ -164,6 +167,7 @@ impl Sink for Progress {
                 let mut state = self.state();
                 state.close(&failed.failure.id);
                 state.run += 1;
+                // An action that was ended by an interruption has not failed.
                 state.failed += usize::from(!failed.was_ended);
             }
             _ => {}
@@ -183,6 +187,7 @@ pub(crate) struct Display {
 impl Display {
     pub(crate) fn start(progress: &Arc<Progress>, log: &Arc<Log>, timings: Option<ReadTimings>) -> Display {
         let end = Arc::new((Mutex::new(false), Condvar::new()));
+        // A thread of its own, so that lines come also while nothing happens.
         let thread = log.wants(Level::Progress).then(|| {
             let (end, progress, log) = (end.clone(), progress.clone(), log.clone());
             let thread = std::thread::Builder::new().name("progress".into());
@@ -216,6 +221,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
     while !*over {
         let wait = due.saturating_duration_since(Instant::now());
         over = end.1.wait_timeout(over, wait).unwrap_or_else(PoisonError::into_inner).0;
+        // Condition variables may wake without a reason.
         if *over || Instant::now() < due {
             continue;
         }
@@ -236,6 +242,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
         let snapshot = state.snapshot(begin, now, estimate, log);
         if live {
             let frame = voice::of(log).progress_frame(&snapshot);
+            // The lock of the state is released before writing: a slow terminal must not hold up the build's events.
             drop(state);
             log.show(&frame);
             due = now + FRAME_INTERVAL;

@@ -190,6 +190,7 @@ pub fn shortened(command: &str) -> Cow<'_, str> {
     if command.len() <= MAX_COMMAND {
         return Cow::Borrowed(command);
     }
+    // Most of what is shown is the beginning: the program and its options.
     let begin = command.floor_char_boundary(MAX_COMMAND / 4 * 3);
     let end = command.ceil_char_boundary(command.len() - MAX_COMMAND / 8);
     format!("{}[… {} bytes left out …]{}", &command[..begin], end - begin, &command[end..]).into()

@@ -71,6 +71,7 @@ impl Reporting {
     }
 
     fn report_roots(&self) {
+        // Taken, so that a request that is made again does not report them twice.
         let roots = std::mem::take(&mut *self.roots.lock().unwrap_or_else(PoisonError::into_inner));
         roots.iter().for_each(|root| self.event(&Event::RootComputed(root)));
     }
@@ -110,6 +111,7 @@ pub(crate) fn reported(
 ) -> Exit {
     let (log_of_events, roots) = Default::default();
     let reporting = Reporting { command, uses_state, log: log_of_events, profile, roots };
+    // Both arms are exit codes: errors were reported where they occurred.
     let exit = go(&reporting).unwrap_or_else(|exit| exit);
     reporting.finish(exit.status(), log);
     match reporting.profile.map(|profile| profile.write(exit, log)) {

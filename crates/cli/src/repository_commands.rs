@@ -136,6 +136,7 @@ fn with(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let set_up =
         SetUp { local_build_root: repositories.local_build_root.clone(), ..repositories.set_up.clone() };
+    // These subcommands have no `-w`: the workspace is found by the working directory.
     let workspace = Workspace::new(&set_up, repositories.jobs, None, &cwd);
     let rc = match workspace.rc(log) {
         Ok(rc) => rc,

@@ -50,6 +50,7 @@ impl Reproduction {
     /// For a call of `build`, `install`, `rebuild` or `watch`; `words` begin with the tool's name.
     pub(crate) fn of_call(words: impl IntoIterator<Item = String>) -> Reproduction {
         let mut words: Vec<String> = words.into_iter().collect();
+        // The subcommand is the first word of these; a target may have such a name, too.
         let of_others = words.iter().position(|word| word == "rebuild" || word == "watch");
         let known = words.iter().position(|word| word == "build" || word == "install");
         if let Some(subcommand) = of_others.filter(|of_others| known.is_none_or(|known| *of_others < known)) {
@@ -90,6 +91,7 @@ impl Reproduction {
 
 /// A word as a shell has to read it.
 pub(crate) fn quoted(word: &str) -> String {
+    // Without `~` and `#`, which shells treat specially at the beginning of a word.
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%^".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -88,6 +88,7 @@ pub(crate) fn quiet_request_or_any(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     match request_in(&cwd, common, analysis, target, roots) {
         Ok(request) => Ok((request, None)),
+        // An empty name is always well formed, so only the target was missing if this succeeds.
         Err(error) if target.is_empty() => {
             match request_in(&cwd, common, analysis, &[String::new()], roots) {
                 Ok(request) => Ok((request, Some(error))),
@@ -142,6 +143,7 @@ pub(crate) fn report_problems(
     log: &Log,
 ) -> Exit {
     let of_roots = request.problems_of_roots();
+    // Everything else follows from a root that is not there.
     if !of_roots.is_empty() {
         diagnostics::report(&of_roots, Level::Error, log);
         return Exit::BuildFailure;
@@ -213,6 +215,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
         return fail(Exit::Environment, format!("Adding platform property {} failed.", quoted(&bad)));
     }
+    // After the values: a wrong value is wrong also once the option is supported.
     if let Some(text) = not_supported(stores) {
         return fail(Exit::Environment, text);
     }

@@ -73,6 +73,7 @@ pub(crate) fn run(
     let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
     let exit = block_on(running).map_err(|error| failed(&error))?;
     let (path, code) = (path.display(), exit.status.code().unwrap_or(1));
+    // After a failure missing outputs are expected, and would hide the reason.
     let missing = if code == 0 { missing_outputs(action, &dir) } else { Vec::new() };
     let what = match limit {
         Some(limit) if exit.timed_out => format!("the action exceeded its {}", time_limit(limit, action)),
@@ -107,6 +108,7 @@ fn missing_outputs(action: &ActionDescription, dir: &Dir) -> Vec<MissingOutput> 
 fn new_directory() -> taut_sys::Result<(PathBuf, Dir)> {
     let above = std::env::var_os("TMPDIR").filter(|path| !path.is_empty()).unwrap_or_else(|| "/tmp".into());
     let above = Dir::of_user(Path::new(&above))?;
+    // Only a start for the search: what makes the directory this call's own is that it was created here.
     let mut number = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     loop {
         let name = format!("taut-rerun-{number:x}");

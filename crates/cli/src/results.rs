@@ -93,8 +93,10 @@ pub(crate) fn deliver(
             (Some(directory), written, built)
         }
     };
+    // Runfiles are installed in any case; the option is only about what is listed.
     let omitted = if o.show_runfiles { 0 } else { results.runfiles.len() };
     let all = results.artifacts.iter().chain(&results.runfiles);
+    // A path may be among both.
     let paths = all.map(|(path, _)| path).collect::<HashSet<_>>().len();
     messages.delivered(&Delivered {
         directory: directory.as_deref(),
@@ -140,6 +142,7 @@ pub(crate) fn put(
     let shown = std::env::current_dir().map_or_else(|_| normal.clone(), |here| here.join(&normal));
     let directory = std::path::absolute(&normal).map_err(|error| failed(error.to_string()))?;
     let directory = Dir::made_of_user(&directory).map_err(|error| failed(error.to_string()))?;
+    // Later entries replace earlier ones of the same path, which is how artifacts win.
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
     let Installed { written, removed, kept } = install(store, objects, &directory, owner, prune)

@@ -115,6 +115,7 @@ impl ResolveRoots for Roots<'_> {
             log.say(Level::Error, text);
             self.over(Exit::Environment)
         };
+        // Only now, as a call without computed roots may need no build root at all.
         let root = build_root(name, stores).map_err(environment)?;
         if !self.computes && !build_root_exists(&root) {
             return Err(environment(format!(
@@ -124,6 +125,7 @@ impl ResolveRoots for Roots<'_> {
             )));
         }
         let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
+        // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options =
             build_options(common, execution, &results, false, log).map_err(|exit| self.over(exit))?;
@@ -155,12 +157,14 @@ impl ResolveRoots for Roots<'_> {
             targets: targets.clone(),
         };
         let computed = computer.compute(&repositories, &roots);
+        // Before errors are reported, so that no line of progress comes after them.
         drop(targets.ticker.lock().unwrap_or_else(PoisonError::into_inner).take());
         let new = std::mem::take(&mut *targets.new.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(reporting) = self.reporting {
             new.into_iter().for_each(|root| reporting.computed(root));
         }
         if let Some(interruption) = self.interruption {
+            // Before the check: a signal from now on concerns the call itself.
             interruption.forget_roots();
             interruption.check().map_err(|exit| self.over(exit))?;
         }
@@ -217,6 +221,7 @@ impl RootTargets for RootBuilds {
             build_root_option: self.build_root_option.clone(),
             build_root: self.build_root.clone(),
             shows_cached_output: false,
+            // The words of the call do not name the target of a root, so no form of them runs one of its actions.
             again: Reproduction::none(),
             is_rebuild: false,
             time_limit: self.time_limit,
@@ -263,6 +268,8 @@ impl RootTargets for RootBuilds {
             Err(Stop::Interrupted) => Err(NotBuilt::Stopped),
             Err(Stop::Failed) => Err(NotBuilt::Failed { log: kept }),
             Err(Stop::Analysis(problems)) => {
+                // The log of the root has them as text; for programs they are collected here, as the nested log
+                // collects nothing.
                 if as_reference {
                     diagnostics::only_collect(&problems, &None, &self.log);
                 } else {

@@ -21,6 +21,7 @@ fn jobs(common: &options::Common) -> usize {
 
 /// How much of a value messages show, in bytes.
 pub(crate) fn log_limit(words: &options::Analysis) -> usize {
+    // The reference's default.
     words.expression_log_limit.unwrap_or(320)
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn build_options(
         })?,
     };
     Ok(BuildOptions {
+        // Zero means the same as no -J; `request` warns of it.
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
         timeout: time_limit(execution),

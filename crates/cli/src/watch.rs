@@ -174,6 +174,7 @@ impl Watcher<'_> {
     fn run(&self) -> Result<Exit, Exit> {
         let build = &self.o.build;
         request::check(&build.common, &build.stores, &build.execution, self.log)?;
+        // Before the first session, so that computing roots can be interrupted, too.
         let interruption = Interruption::watch(self.log);
         // How often in a row the first round found an object missing.
         let mut lost = 0;
@@ -191,6 +192,7 @@ impl Watcher<'_> {
             let over = interruption.stop_on_signal(&state.session).map_err(SessionEnd::Exit);
             let over = over.and_then(|()| self.rounds(&mut state, &interruption));
             state.session.close();
+            // Only tries that follow each other count: objects that are lost hours later are another incident.
             if state.is_settled || !matches!(over, Err(SessionEnd::Lost(_))) {
                 lost = 0;
             }
@@ -313,6 +315,7 @@ impl Watcher<'_> {
         self.round(state, interruption, None)?;
         self.settle(state, interruption)?;
         // The files that define the request are watched only now: they may have changed since the request was read.
+        // Until the request is what it was when the watches were set.
         while self.renew(state, interruption)? {
             state.session.begin_round(&Recheck::Everything);
             self.round(state, interruption, Some(None))?;
@@ -322,7 +325,9 @@ impl Watcher<'_> {
         warn_of_cache(state.session.cache_warning(), self.log);
         self.report_watched(state);
         loop {
+            // Open directories would keep file systems from being unmounted while it waits.
             state.session.close_directories();
+            // Without its lock, a `gc` need not wait for this process, which may run for days.
             state.store.pause().map_err(|error| self.lost(&error))?;
             let mut change = self.change(state, interruption)?;
             if change.may_move_roots {
@@ -335,6 +340,8 @@ impl Watcher<'_> {
             if !self.renew(state, interruption)? && !change.matters {
                 continue;
             }
+            // Leaves of the rule `file` are what descriptions are read from; sources of actions are leaves of another
+            // rule.
             let is_description = |leaf: &KeyRef| leaf.rule() == "file";
             if matches!(&change.touched.again, Recheck::Only(leaves) if leaves.iter().any(is_description)) {
                 state.history.feedback.forget_unstable();
@@ -346,6 +353,7 @@ impl Watcher<'_> {
             if change.is_at_once {
                 self.keep_pace(state, interruption, &paths)?;
             }
+            // After a collection, what the session has in memory about the store is void.
             if !state.store.resume().map_err(|error| self.lost(&error))? {
                 return Err(SessionEnd::Collected(paths));
             }
@@ -375,6 +383,7 @@ impl Watcher<'_> {
             Ok(request) => request,
             Err(error) => {
                 interruption.check()?;
+                // Each poll reads the request again: the same error is reported once.
                 if state.reported_request_error.as_ref() != Some(&error) {
                     roots.report(&error);
                 }
@@ -383,6 +392,7 @@ impl Watcher<'_> {
             }
         };
         state.reported_request_error = None;
+        // Keys of tasks have the numbers of roots, so a session cannot go on with other repositories.
         if request.repositories.identity() != state.request.repositories.identity() {
             return Err(SessionEnd::Repositories(Box::new(request)));
         }

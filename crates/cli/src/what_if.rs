@@ -69,6 +69,7 @@ fn go(
         reporting.keep_in(store);
         let logs = EventLogs::of(store, &request.repositories).ok();
         let latest = logs.and_then(|logs| logs.latest());
+        // Without --of the question is about what was built last here.
         if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
             no_target = None;
             request.targets = targets;

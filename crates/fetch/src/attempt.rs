@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// How often a transfer is resumed in one attempt, if more came each time.
+// It bounds a server that sends a few bytes each time; a transfer without any progress ends at once.
 const MAX_RESUMES: u32 = 50;
 
 /// A download from one URL, with what earlier attempts left.
@@ -63,11 +64,13 @@ impl<'r, 'd> Transfer<'r, 'd> {
                 Place::File(path) => self.copy(path, progress)?,
                 Place::Http => self.transfer_and_resume(progress)?,
             }
+            // Taken out, so that the next round of the loop and the next attempt begin with an empty file.
             let mut temporary = self.file.take().expect("a transfer makes it");
             let size = std::mem::take(&mut self.bytes);
             self.validator = None;
             match self.expected.verify(&mut temporary.file, size) {
                 Ok(blob) => return Ok(Download { temporary, size, blob, url: self.url.to_owned() }),
+                // Only once, as the flag is gone: a file that came in one piece with another hash is the server's.
                 Err(Cause::Mismatch { .. }) if std::mem::take(&mut self.was_resumed) => {}
                 Err(cause) => return Err(cause),
             }
@@ -81,6 +84,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
             let before = self.bytes;
             match self.transfer(progress) {
                 Err(Cause::Cut { .. })
+                    // Without a validator nothing shows that the rest belongs to what is there.
                     if self.bytes > before && self.validator.is_some() && resumes < MAX_RESUMES =>
                 {
                     resumes += 1;
@@ -92,6 +96,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
 
     /// One request, with what its answer brings.
     fn transfer(&mut self, progress: &dyn Progress) -> Result<(), Cause> {
+        // `If-Range`: if the file has changed, the server answers 200 with all of it in place of 206.
         let validator = self.validator.take().filter(|_| self.bytes > 0);
         let mut request = self.client.agent.get(self.url);
         if let Some(validator) = &validator {
@@ -100,6 +105,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
         let response = request.call().map_err(|error| no_answer(&error))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         match response.status().as_u16() {
+            // Whatever was asked for: the answer begins at the first byte, and `receive` cuts the file accordingly.
             200 => self.bytes = 0,
             206 if validator.is_some() => {
                 let first = header("content-range").and_then(first_byte);
@@ -114,10 +120,12 @@ impl<'r, 'd> Transfer<'r, 'd> {
             // The file on the server is shorter than what was received, so that was not its beginning.
             416 if validator.is_some() => {
                 self.bytes = 0;
+                // Ends after one step: without bytes no range is asked for, and 416 is then an error like any status.
                 return self.transfer(progress);
             }
             status => return Err(Cause::Status(status)),
         }
+        // A server that has just answered with a range does accept them, even if it does not say so.
         let accepts_ranges = self.bytes > 0 || header("accept-ranges") == Some("bytes");
         // A weak tag may be that of a content with other bytes.
         let tag = header("etag").filter(|tag| !tag.starts_with("W/"));
@@ -125,6 +133,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
             tag.or_else(|| header("last-modified")).filter(|_| accepts_ranges).map(str::to_owned);
         let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
         let total = length.map(|length| self.bytes.saturating_add(length));
+        // The library's own limit is for bodies that are held in memory; `receive` has that of the options.
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let received = self.receive(&mut body, total, progress);
         received.map_err(|error| match error {
@@ -167,11 +176,14 @@ impl<'r, 'd> Transfer<'r, 'd> {
         };
         let written =
             |error: io::Error| Failed::Other(Cause::File(format!("cannot write the download: {error}")));
+        // Removes what came beyond the bytes that count, such as the beginning of a file that the server has
+        // replaced.
         cut(&mut temporary.file, self.bytes).map_err(written)?;
         let update = |bytes| progress.update(Update { url: self.url, bytes, total });
         update(self.bytes);
         let mut buffer = vec![0; 1 << 16];
         loop {
+            // Checked for each piece; a server that sends nothing is ended by the time limit of reading.
             if progress.is_cancelled() {
                 return Err(Failed::Other(Cause::Cancelled));
             }
@@ -183,12 +195,14 @@ impl<'r, 'd> Transfer<'r, 'd> {
             };
             temporary.file.write_all(&buffer[..read]).map_err(written)?;
             self.bytes += read as u64;
+            // Checked again since the length may be missing, or wrong.
             if self.bytes > limit {
                 return Err(Failed::Other(Cause::TooLarge(limit)));
             }
             update(self.bytes);
         }
         match total {
+            // A body that ends early is a cut transfer, whether the library reports it or not.
             Some(total) if self.bytes < total => {
                 Err(Failed::Read(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")))
             }

@@ -25,6 +25,7 @@ impl Expected {
     /// Reads a file from its beginning, and compares its hashes. Returns its id as a git blob.
     pub(crate) fn verify(&self, file: &mut fs::File, size: u64) -> Result<Hash, Cause> {
         let failed = |error: std::io::Error| Cause::File(format!("cannot read the download: {error}"));
+        // After the transfer, not during it: in between, bytes may have been cut off and sent again.
         file.rewind().map_err(failed)?;
         let mut blob = HashFunction::GitSha1.blob_hasher(size);
         let mut sha256 = self.sha256.as_ref().map(|expected| (Sha256::new(), expected));
@@ -45,8 +46,10 @@ impl Expected {
                 hasher.update(&buffer[..read]);
             }
         }
+        // For the caller, which reads the open file: another process cannot replace that, unlike the name.
         file.rewind().map_err(failed)?;
         let blob = blob.finish();
+        // First: it is what the description pins the content by, the checksums are additional.
         if let Some(expected) = self.blob {
             compare("git blob id", &expected.to_hex(), blob.to_hex())?;
         }

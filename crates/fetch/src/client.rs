@@ -59,9 +59,11 @@ impl Client {
             .user_agent(concat!("taut/", env!("CARGO_PKG_VERSION")))
             // The bytes of an archive are wanted as they are, not compressed once more.
             .accept_encoding("identity")
+            // Statuses are judged in `attempt`: 206 and 416 belong to the protocol there.
             .http_status_as_error(false)
             .timeout_connect(Some(options.connect_timeout))
             .timeout_recv_response(Some(options.stall_timeout))
+            // No limit for a whole transfer: a large archive over a slow line is no fault as long as bytes come.
             .timeout_per_read(Some(options.stall_timeout))
             .build()
             .new_agent();
@@ -89,14 +91,18 @@ impl Client {
         }
         let rounds = self.options.attempts.max(1);
         let mut backoff = self.options.initial_backoff;
+        // All mirrors before any of them again: another server is more likely to answer than the same one after a
+        // pause.
         'rounds: for round in 1..=rounds {
             for attempts in &mut attempts {
+                // Put back only if another attempt makes sense; what it received stays with it, to be resumed.
                 let Some(mut transfer) = attempts.transfer.take() else { continue };
                 attempts.count += 1;
                 let cause = match transfer.attempt(progress) {
                     Ok(download) => return Ok(download),
                     Err(cause) => attempts.cause.insert(cause),
                 };
+                // No other URL would do better.
                 if cause.is_final() {
                     break 'rounds;
                 }
@@ -135,6 +141,7 @@ fn sleep(time: Duration, progress: &dyn Progress) -> bool {
         if left.is_zero() {
             return true;
         }
+        // In short steps, as a cancellation does not wake the thread.
         std::thread::sleep(left.min(Duration::from_millis(50)));
     }
     false

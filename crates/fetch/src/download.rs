@@ -54,6 +54,7 @@ impl<'d> TemporaryFile<'d> {
     /// An empty file, open for reading and writing.
     pub(crate) fn create(directory: &'d Dir) -> Result<TemporaryFile<'d>, Cause> {
         loop {
+            // Unique in this process by the counter; other processes that use the directory have another number.
             let name = format!("download-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
             let created = directory.at(&name).create_new_for_update(0o600).map(taut_sys::File::into_std);
             match created {

@@ -72,6 +72,7 @@ impl Cause {
             Cause::Connection(_) | Cause::Cut { .. } => true,
             // Request timeout, too many requests, and failures of servers or gateways.
             Cause::Status(status) => matches!(status, 408 | 429 | 500 | 502..=504),
+            // TLS, other statuses, hashes: the same request would have the same answer.
             _ => false,
         }
     }

@@ -45,6 +45,7 @@ fn percent_decoded(text: &str) -> OsString {
                 out.push((high << 4 | low) as u8);
                 index += 3;
             }
+            // A percent sign without two digits is taken literally, and no error.
             (byte, ..) => {
                 out.push(byte);
                 index += 1;
@@ -58,8 +59,10 @@ fn percent_decoded(text: &str) -> OsString {
 pub(crate) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // The last one before the path: passwords that were not encoded may have an @.
     let Some(at) = rest[..end].rfind('@') else { return url.to_owned() };
     let user = rest[..at].split_once(':').map_or(&rest[..at], |(user, _)| user);
+    // There is a user without a password, and nothing to hide.
     if user.len() == at {
         return url.to_owned();
     }

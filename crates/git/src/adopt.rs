@@ -10,6 +10,7 @@ use taut_sys::{Dir, if_exists};
 use crate::{Result, Writer};
 
 /// How long another process may hold the lock of the file `shallow`.
+// A lock left by a process that was killed never goes away: then the fetch fails with its path, as git does.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 impl Writer {
@@ -19,6 +20,8 @@ impl Writer {
     /// They cannot be moved.
     pub fn adopt_packs_of(&self, other: &Writer) -> Result<()> {
         let moved = self.adopt(other);
+        // Also after an error: some packs may have been moved, and an open database has read the list of packs
+        // before.
         self.repository().forget();
         moved.map_err(|error| self.unwritable(error))
     }
@@ -28,6 +31,8 @@ impl Writer {
         if let Some(shallow) = if_exists(other.directory().at("shallow").read())? {
             self.add_shallow(&shallow)?;
         }
+        // Moving one file after the other is enough: an interrupted call leaves packs without an index, which git
+        // ignores.
         let (from, to) = (other.packs(), self.packs());
         let names = from.list()?;
         let with_extension = |extension: &'static [u8]| {
@@ -40,6 +45,7 @@ impl Writer {
         let in_order = [&b".pack"[..], b".rev", b".idx"].map(with_extension);
         for name in in_order.into_iter().flatten() {
             let name: &OsStr = name;
+            // Packs are named by a hash of what they contain, so a file that is replaced had the same objects.
             from.at(name).rename(to.at(name))?;
         }
         Ok(())
@@ -74,7 +80,9 @@ impl Writer {
             }
         };
         let written = (|| {
+            // Read only under the lock, so lines that another process adds meanwhile are not lost.
             let present = if_exists(directory.at("shallow").read())?.unwrap_or_default();
+            // Sorted and without duplicates: a commit that is fetched again adds no line.
             let ids: BTreeSet<&[u8]> = [&present, lines]
                 .into_iter()
                 .flat_map(|lines| lines.split(|&byte| byte == b'\n'))
@@ -86,6 +94,7 @@ impl Writer {
             lock.rename(directory.at("shallow"))
         })();
         written.inspect_err(|_| {
+            // A lock that remained would block git and all later fetches.
             let _ = lock.remove_file();
         })
     }

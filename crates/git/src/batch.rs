@@ -21,6 +21,7 @@ use crate::{
 const MAX_IN_MEMORY: u64 = 4 << 20;
 
 /// Batches with so many objects at most are written as loose objects.
+// A pack costs two files and two syncs; every pack that is there costs each look-up a search in its index.
 const MAX_LOOSE: usize = 8;
 
 /// Writes objects that appear in the repository together.
@@ -76,6 +77,7 @@ impl<'w> Batch<'w> {
         if self.has(&id)? {
             return Ok(id);
         }
+        // Once there is a pack everything goes into it: one batch is visible by one rename.
         if self.pack.is_empty() && self.few.len() < MAX_LOOSE && (content.len() as u64) < MAX_IN_MEMORY {
             self.few.push((kind, content.to_vec(), id));
         } else {
@@ -95,6 +97,7 @@ impl<'w> Batch<'w> {
         let writer = self.writer;
         let done = if self.pack.is_empty() {
             let few = std::mem::take(&mut self.few);
+            // In the order in which they came, children first: killed in between, no tree is without what it names.
             few.iter().try_for_each(|(kind, content, id)| write_loose(writer.objects(), *kind, content, id))
         } else {
             self.pack.finish()
@@ -135,11 +138,13 @@ impl ObjectSink for Batch<'_> {
             hasher.update(piece);
             pack.piece(&mut open, piece).map_err(|error| writer.unwritable(error))
         });
+        // After an error the id is that of a part, and is not used.
         let id = hasher.finish();
         let is_new = match &read {
             Ok(()) => !self.has(&id)?,
             Err(_) => false,
         };
+        // Also after an error of the stream the pack is cut back, so that the batch can go on with other objects.
         let done = if is_new { self.pack.keep(open, id) } else { self.pack.take_back(open) };
         done.map_err(|error| self.unwritable(error))?;
         read?;

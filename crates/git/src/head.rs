@@ -22,6 +22,7 @@ pub fn enclosing(directory: &Path) -> Result<Option<PathBuf>> {
     for above in directory.ancestors() {
         let is_there = |name: &str| Named::lstat(&above.join(name)).is_ok();
         let is_bare = || is_there("HEAD") && is_there("objects") && is_there("refs");
+        // `lstat`: also a broken link `.git` ends the search, and is reported instead of a repository further up.
         if is_there(".git") || is_bare() {
             directories(above)?;
             return Ok(Some(above.to_owned()));
@@ -38,6 +39,7 @@ pub fn head(path: &Path) -> Result<Option<Hash>> {
     let directories = directories(path)?;
     let unreadable = |why: String| Error::NoRepository { path: path.to_owned(), why };
     let mut name = "HEAD".to_owned();
+    // The bound also ends cycles of references, which a damaged repository may have.
     for _ in 0..=MAX_SYMBOLIC {
         let Some(content) = reference(&directories, &name).map_err(unreadable)? else { return Ok(None) };
         match content.strip_prefix("ref:") {
@@ -53,6 +55,7 @@ pub fn head(path: &Path) -> Result<Option<Hash>> {
 
 /// The content of a reference: an id, or `ref: ` and the name of another one.
 fn reference(directories: &Directories, name: &str) -> std::result::Result<Option<String>, String> {
+    // The name comes from a file: with `..` it could lead to a file outside of the repository.
     let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     if !name.split('/').all(is_plain) {
         return Err(format!("{name} is no name of a reference"));
@@ -67,9 +70,11 @@ fn reference(directories: &Directories, name: &str) -> std::result::Result<Optio
             return Ok(Some(String::from_utf8_lossy(&content).into_owned()));
         }
     }
+    // Last, as in git: a loose reference overrides the packed one, which may be older.
     let packed = if_exists(Named::read(&directories.common.join("packed-refs")));
     let packed = packed.map_err(|error| error.to_string())?.unwrap_or_default();
     let packed = String::from_utf8_lossy(&packed);
+    // Lines that begin with `#` or `^` never have the name of a reference behind their first blank.
     let found = packed.lines().filter_map(|line| line.split_once(' ')).find(|(_, of)| *of == name);
     Ok(found.map(|(id, _)| id.to_owned()))
 }

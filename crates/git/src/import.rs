@@ -44,6 +44,8 @@ pub fn import(
         let directory = if path.is_empty() {
             top
         } else {
+            // A directory that was replaced by a link since it was listed is an error, not a way out of the top
+            // directory.
             opened = top.sub(&relative, Links::Refused).map_err(unreadable)?;
             &opened
         };
@@ -57,6 +59,7 @@ pub fn import(
             let at = directory.at(&name);
             match kind {
                 FileKind::Directory => {
+                    // Put before its entries are read, so that it is in the tree even if it has none.
                     tree.directory(&components(&name))?;
                     let mut below = path.clone();
                     below.push(name);
@@ -72,6 +75,7 @@ pub fn import(
                     let stat = file.stat().map_err(unreadable)?;
                     let executable = stat.is_executable();
                     let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
+                    // The size is that of the open file; if it shrinks while it is read, that is an error.
                     let hash = sink.blob_from(stat.size(), &mut OpenFile(&mut file))?;
                     tree.put(&components(&name), TreeEntry { hash, object_type })?;
                 }

@@ -21,6 +21,7 @@ pub(crate) fn commit(tree: &Hash, message: &str) -> Vec<u8> {
 /// A tag of this name.
 pub(crate) fn tag(name: &str, kind: Kind, id: &Hash) -> Vec<u8> {
     let (id, kind) = (id.to_hex(), kind.name());
+    // No newline at the end, unlike the tags of `git tag`: just-mr writes none, and it would change the id.
     format!("object {id}\ntype {kind}\ntag {name}\ntagger {IDENTITY}\n\nKeep referenced tree alive")
         .into_bytes()
 }

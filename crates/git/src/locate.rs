@@ -26,6 +26,7 @@ pub(crate) fn directories(path: &Path) -> Result<Directories> {
     let kind = |path: &Path| if_exists(Named::stat(path)).map_err(refused);
     let there = kind(path)?.ok_or_else(|| no_repository("it does not exist".to_owned()))?;
     let dot_git = path.join(".git");
+    // A file is what `.git` is in a linked worktree or a submodule; without `.git` the path itself may be bare.
     let git_directory = if there.is_file() {
         gitdir(path).map_err(no_repository)?
     } else {
@@ -40,6 +41,7 @@ pub(crate) fn directories(path: &Path) -> Result<Directories> {
         Some(content) => git_directory.join(written_path(&content)),
         None => git_directory.clone(),
     };
+    // git, too, takes no directory without `HEAD` for a git directory.
     if kind(&git_directory.join("HEAD"))?.is_none() {
         return Err(no_repository(format!("{} has no HEAD", git_directory.display())));
     }
@@ -61,6 +63,7 @@ fn gitdir(file: &Path) -> std::result::Result<PathBuf, String> {
     let target = content.strip_prefix(b"gitdir:").ok_or_else(|| {
         format!("the file {} does not lead to a git directory (\"gitdir: …\")", file.display())
     })?;
+    // Relative paths are relative to the file; `join` takes an absolute one as it is.
     Ok(file.parent().unwrap_or(Path::new("")).join(written_path(target)))
 }
 

@@ -49,6 +49,7 @@ impl<'d> PackWriter<'d> {
     /// An empty pack; nothing is written yet.
     pub(crate) fn new(directory: &'d Dir) -> PackWriter<'d> {
         let mut buffer = b"PACK\0\0\0\x02".to_vec();
+        // Room for the number of objects, which `finish` fills in.
         buffer.extend_from_slice(&[0; 4]);
         PackWriter { directory, buffer, file: None, in_file: 0, entries: Vec::new(), compress: compressor() }
     }
@@ -68,6 +69,7 @@ impl<'d> PackWriter<'d> {
 
     /// Begins an object of `size` bytes.
     pub(crate) fn begin(&mut self, kind: Kind, size: u64) -> Open {
+        // Type and size: four bits of the size in the first byte, then seven in each, the lowest first.
         let number: u8 = match kind {
             Kind::Commit => 1,
             Kind::Tree => 2,
@@ -81,6 +83,7 @@ impl<'d> PackWriter<'d> {
             header.push((rest & 127) as u8);
             rest >>= 7;
         }
+        // The index has the position of the header and a checksum that covers header and deflated content.
         let offset = self.in_file + self.buffer.len() as u64;
         let mut crc = Crc::new();
         crc.update(&header);
@@ -107,6 +110,7 @@ impl<'d> PackWriter<'d> {
         self.compress = compressor();
         match open.offset.checked_sub(self.in_file) {
             Some(in_buffer) => self.buffer.truncate(in_buffer as usize),
+            // A part of the object was spilled: everything in memory belongs to it, since it was begun last.
             None => {
                 self.buffer.clear();
                 self.in_file = open.offset;
@@ -134,6 +138,7 @@ impl<'d> PackWriter<'d> {
             input = &input[(self.compress.total_in() - before) as usize..];
             open.crc.update(&self.buffer[start..]);
             let is_done = match flush {
+                // The end of the input is not enough: the library may hold back output that had no room.
                 FlushCompress::Finish => status == flate2::Status::StreamEnd,
                 // Output room left over means that the library wants more input.
                 _ => input.is_empty() && self.buffer.len() < self.buffer.capacity(),
@@ -166,6 +171,7 @@ impl<'d> PackWriter<'d> {
     /// Completes the pack and gives pack and index their names. They are on the disk then: an index that was lost or cut
     /// by a power failure would make all its objects unreadable until it is removed by hand.
     pub(crate) fn finish(mut self) -> taut_sys::Result<()> {
+        // The format has 32 bits for the number of objects.
         let count = u32::try_from(self.entries.len()).map_err(|_| {
             taut_sys::Error::new(
                 "write",
@@ -177,6 +183,7 @@ impl<'d> PackWriter<'d> {
             self.buffer[8..12].copy_from_slice(&count.to_be_bytes());
             <[u8; 20]>::from(Sha1::digest(&self.buffer))
         } else {
+            // All bytes have to be in the file before the number is written and the hash is computed.
             self.spill()?;
             let (temporary, file) = self.file.as_mut().expect("checked above");
             hash_of_file(file, count).map_err(|error| temporary.error("write", error))?
@@ -184,6 +191,7 @@ impl<'d> PackWriter<'d> {
         self.buffer.extend_from_slice(&hash);
         self.spill()?;
         let (pack, file) = self.file.take().expect("something was spilled");
+        // Before the rename: otherwise the name may be on the disk and the content not.
         file.sync_all().map_err(|error| pack.error("write", error))?;
         let (index, mut index_file) = Temporary::create(self.directory, "tmp_idx_")?;
         let encoded = self.encode_index(&hash);
@@ -196,8 +204,10 @@ impl<'d> PackWriter<'d> {
     }
 
     fn encode_index(&mut self, pack_hash: &[u8; 20]) -> Vec<u8> {
+        // The tables of the index are sorted by id, and readers use binary search; ids are unique within a batch.
         self.entries.sort_unstable_by_key(|entry| entry.id);
         let mut out = b"\xfftOc\0\0\0\x02".to_vec();
+        // The fan-out table: for each first byte the number of objects up to there.
         let mut counts = [0_u32; 256];
         for entry in &self.entries {
             counts[entry.id.as_bytes()[0] as usize] += 1;
@@ -228,6 +238,7 @@ impl<'d> PackWriter<'d> {
         for offset in large {
             out.extend_from_slice(&offset.to_be_bytes());
         }
+        // The trailer: the hash of the pack binds the index to it, the second hash covers the index itself.
         out.extend_from_slice(pack_hash);
         let own_hash = Sha1::digest(&out);
         out.extend_from_slice(&own_hash);

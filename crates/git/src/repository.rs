@@ -16,6 +16,7 @@ use crate::{Error, Result, locate::objects_directory};
 pub const MAX_OBJECT_SIZE: usize = 1 << 30;
 
 /// How many bytes of bases of deltas each handle keeps.
+// Per handle and so per reading thread: it pays for trees of neighbouring commits, which share their bases.
 const MAX_DELTA_BASES: usize = 16 << 20;
 
 /// The kind of an object.
@@ -128,6 +129,7 @@ impl Repository {
             return Ok(is_empty_tree.then(|| Object { kind: Kind::Tree, content: Vec::new() }));
         };
         let kind = Kind::of(kind);
+        // The library verifies no hash on reading; a changed byte in a loose object or a pack would pass as content.
         if hash_of(kind, &content) != *id {
             return Err(self.damaged(id, "its content has another hash"));
         }
@@ -140,6 +142,7 @@ impl Repository {
     /// There is no repository.
     pub(crate) fn present(&self) -> Result<Present> {
         let mut handle = self.database()?.to_cache_arc();
+        // An absent object is the usual case for a writer; with refreshes each would list the packs again.
         handle.refresh_never();
         Ok(Present(handle))
     }
@@ -147,6 +150,8 @@ impl Repository {
     /// Closes the object database, so that the next read opens what lies at the path then.
     pub fn forget(&self) {
         *lock(&self.database) = None;
+        // They keep the old database open. One that another thread uses now is put back later, and dropped after its
+        // next error.
         lock(&self.idle).clear();
     }
 
@@ -162,6 +167,8 @@ impl Repository {
     ) -> Result<std::result::Result<T, E>> {
         match self.with_present_handle(&mut read)? {
             Ok(value) => Ok(Ok(value)),
+            // Whatever the error is: from outside, a removed pack looks the same as a damaged one, and a second look
+            // is cheap.
             Err(_) => {
                 self.forget();
                 self.with_present_handle(&mut read)
@@ -220,6 +227,7 @@ pub(crate) fn hash_of(kind: Kind, content: &[u8]) -> Hash {
     match kind {
         Kind::Blob => HashFunction::GitSha1.blob(content),
         Kind::Tree => HashFunction::GitSha1.tree(content),
+        // The digest crate has only what a CAS holds, blobs and trees; git's header is the same for all kinds.
         Kind::Commit | Kind::Tag => {
             let mut hasher = Sha1::new();
             hasher.update(format!("{} {}\0", kind.name(), content.len()));

@@ -32,6 +32,7 @@ impl Batch<'_> {
         let repository = self.writer().repository();
         let mut trees = Trees { repository, parsed: FxHashMap::default() };
         let with_links = trees.with_links(tree)?;
+        // The usual case: nothing is written, and the id is the one that was there before.
         if !with_links.contains(tree) {
             return Ok(*tree);
         }
@@ -95,6 +96,7 @@ impl Trees<'_> {
             Leave(Hash),
         }
         let mut with_links = FxHashSet::default();
+        // By id, not by path: a subtree that occurs at many places is looked at once.
         let mut seen = FxHashSet::default();
         let mut todo = vec![Step::Enter(*root)];
         while let Some(step) = todo.pop() {
@@ -103,6 +105,7 @@ impl Trees<'_> {
                     if !seen.insert(tree) {
                         continue;
                     }
+                    // Below the entries on the stack, so all of them have been decided when it is reached.
                     todo.push(Step::Leave(tree));
                     let below = self.get(&tree)?;
                     let below = below.iter().filter(|entry| entry.object_type == Some(ObjectType::Tree));
@@ -133,8 +136,10 @@ fn without_links(
 ) -> Result<Hash> {
     let mut done: FxHashMap<Hash, Hash> = FxHashMap::default();
     let mut todo = vec![*root];
+    // A tree stays on the stack until all below it are done; by id, since the result does not depend on the place.
     while let Some(tree) = todo.last().copied() {
         let entries = trees.get(&tree)?;
+        // The set has only trees, so blobs and submodules are never pushed.
         let is_to_do = |entry: &&Entry| with_links.contains(&entry.hash) && !done.contains_key(&entry.hash);
         let before = todo.len();
         todo.extend(entries.iter().filter(is_to_do).map(|entry| entry.hash));
@@ -233,10 +238,13 @@ impl Resolver<'_, '_, '_> {
         loop {
             match self.resolved.get(&path) {
                 Some(Some(object)) => return Ok(Some(*object)),
+                // It is being resolved in a frame below: the link leads to itself or to a directory around it, which
+                // would be infinite.
                 Some(None) => return Err(self.fault(stack, LinkFault::Cycle)),
                 None => {}
             }
             let (frame, next) = match self.lookup(&path)? {
+                // Trees without links below are taken over as they are, without being read.
                 Lookup::Found((hash, Some(ObjectType::Tree))) if self.with_links.contains(&hash) => {
                     let todo = self.trees.get(&hash)?;
                     self.resolved.insert(path.clone(), None);
@@ -256,6 +264,7 @@ impl Resolver<'_, '_, '_> {
                 }
                 Lookup::Found(object) => return Ok(Some(object)),
                 Lookup::Through => {
+                    // One component less each time, down to the link itself.
                     let above = path[..path.len() - 1].to_vec();
                     (Frame::Inside { path: path.clone() }, above)
                 }
@@ -337,6 +346,7 @@ fn followed(link: &Path, target: &[u8]) -> Option<(Path, bool)> {
             b"" | b"." => {}
             b".." => {
                 path.pop()?;
+                // `a/../..` leads upwards, `a/..` does not: only components of the target itself may be taken back.
                 is_upwards |= own == 0;
                 own = own.saturating_sub(1);
             }

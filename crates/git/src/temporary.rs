@@ -24,6 +24,7 @@ impl<'d> Temporary<'d> {
     /// Creates an empty file, open for reading and writing; it is read-only for all that open it later.
     pub(crate) fn create(directory: &'d Dir, prefix: &str) -> Result<(Temporary<'d>, fs::File)> {
         loop {
+            // Only uniqueness counts, so no ordering with other memory is needed.
             let number = NUMBER.fetch_add(1, Relaxed);
             let name = format!("{prefix}{}_{number}", std::process::id());
             let created = directory.at(&name).create_new_for_update(0o444).map(taut_sys::File::into_std);
@@ -50,6 +51,7 @@ impl<'d> Temporary<'d> {
     /// Gives it its name in another directory, in place of what is there.
     pub(crate) fn rename_to(mut self, directory: &Dir, name: &str) -> Result<()> {
         self.directory.at(&self.name).rename(directory.at(name))?;
+        // Only after success: a file whose rename failed is removed when this is dropped.
         self.is_renamed = true;
         Ok(())
     }

@@ -81,6 +81,7 @@ impl TreeBuilder {
         let Some((last, above)) = path.split_last() else { return Ok(None) };
         let directory = self.make(path, above)?;
         let name = checked(path, last)?;
+        // Archives repeat the entries of directories; such an entry must not drop what is in the directory already.
         match self.directories[directory].get(name) {
             Some(Entry::Directory(_)) => Ok(None),
             found => {
@@ -120,6 +121,8 @@ impl TreeBuilder {
         let Some(mut index) = trees.iter().position(|tree| *tree == Some(*id)) else { return Ok(None) };
         let mut path = Vec::new();
         while index > 0 {
+            // A directory comes after the one above it, so only earlier ones are searched. Links upwards would not
+            // pay: this is done for one path, if at all.
             let above = self.directories[..index].iter().enumerate().find_map(|(above, directory)| {
                 let is_it = |entry: &Entry| matches!(entry, Entry::Directory(below) if *below == index);
                 let name = directory.iter().find(|(_, entry)| is_it(entry))?.0;
@@ -141,11 +144,14 @@ impl TreeBuilder {
         for (index, directory) in self.directories.iter().enumerate() {
             for entry in directory.values() {
                 if let Entry::Directory(below) = entry {
+                    // Forwards: whether a directory is used is decided before those in it are looked at.
                     is_used[*below] = is_used[index];
                 }
             }
         }
         let mut trees: Vec<Option<Hash>> = vec![None; self.directories.len()];
+        // Backwards: an entry always has a higher index than its directory, so what a tree names is written before
+        // it.
         for (index, directory) in self.directories.iter().enumerate().rev() {
             if !is_used[index] {
                 continue;
@@ -170,6 +176,7 @@ impl TreeBuilder {
         let Some((last, above)) = path.split_last() else { return Err(refused(path, PathFault::Empty)) };
         let directory = self.make(path, above)?;
         let name = checked(path, last)?;
+        // A directory that is replaced is not removed from the vector, since that would change the indices of others.
         let replaced = self.directories[directory].insert(name.to_owned(), entry);
         Ok(replaced.map(Entry::node))
     }

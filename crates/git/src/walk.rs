@@ -108,6 +108,7 @@ impl Batch<'_> {
                     continue;
                 }
             };
+            // A tree that is there has all below it, as trees get there last; so the walk can end.
             if !seen.insert(tree) || self.has(&tree)? {
                 continue;
             }

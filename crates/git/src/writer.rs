@@ -67,6 +67,7 @@ impl Writer {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&self, kind: Kind, id: &Hash) -> Result<()> {
+        // A second tag would be the same: what was kept before costs a look-up, and no write.
         if self.is_kept(id)? {
             return Ok(());
         }
@@ -74,6 +75,7 @@ impl Writer {
         let mut batch = self.batch();
         let tag = batch.object(Kind::Tag, &tag(&name, kind, id))?;
         batch.finish()?;
+        // The object comes first: a reference without its object makes `git fsck` and `git gc` fail.
         let tags = self.directory.make_all("refs/tags").map_err(|error| self.unwritable(error))?;
         // Its temporary name is outside of the directories of references, since git takes any file there for one.
         let content = format!("{}\n", tag.to_hex());
@@ -86,6 +88,8 @@ impl Writer {
     /// The repository cannot be read.
     pub fn is_kept(&self, id: &Hash) -> Result<bool> {
         let name = format!("{KEEP}{}", id.to_hex());
+        // Loose first: while `git pack-refs` moves it, it is written to the packed file before the loose one is
+        // removed.
         let tag = if_exists(self.directory.at(&format!("refs/tags/{name}")).lstat());
         if tag.map_err(|error| self.unwritable(error))?.is_some() {
             return Ok(true);
@@ -123,6 +127,7 @@ fn make(directory: &Dir) -> taut_sys::Result<()> {
     for name in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
         directory.make_all(name)?;
     }
+    // The lines of `git init --bare` that have a meaning on Linux.
     let config = b"[core]\n\tbare = true\n\trepositoryformatversion = 0\n\tfilemode = true\n";
     write_file(directory, directory, "config", config)?;
     write_file(directory, directory, "HEAD", b"ref: refs/heads/master\n")

@@ -53,6 +53,7 @@ impl ComputedRoot {
     fn order(&self) -> (bool, [&str; 4], bool) {
         match &self.taken {
             Taken::Artifacts { module, target, configuration } => {
+                // Negated, since of two that are otherwise equal the absent one comes first.
                 (false, [&self.repository, module, target, configuration], !self.is_absent)
             }
             Taken::Structure => (true, [&self.repository, "", "", ""], !self.is_absent),

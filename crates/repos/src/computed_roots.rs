@@ -66,6 +66,7 @@ impl RepoConfig {
             self.repositories.get_key_value(repository).map(|(name, _)| name).into_iter().collect();
         while let Some(name) = open.pop() {
             if let Some(repository) = self.repositories.get(name)
+                // Bindings may form cycles, also of a repository with itself.
                 && reached.insert(name)
             {
                 open.extend(repository.bindings.values());
@@ -89,6 +90,7 @@ impl RepoConfig {
         let mut roots: BTreeMap<&ComputedRoot, &UnresolvedRoot> = BTreeMap::new();
         for root in names.into_iter().flat_map(|name| self.repositories[name].roots()) {
             if let Some(unresolved) = root.source.unresolved() {
+                // The first place in the order of the repositories is the one that messages show.
                 roots.entry(&unresolved.root).or_insert(unresolved);
             }
         }
@@ -110,6 +112,7 @@ impl RepoConfig {
                         let mut before: Vec<_> = path.into_iter().map(|(root, _)| root).collect();
                         return Some(RootCycle { roots: before.split_off(at), before });
                     }
+                    // On a stack of its own instead of recursion: the configuration decides how long such chains are.
                     let below = self.computed_roots(&root.repository).into_iter();
                     path.push((root, below));
                 }
@@ -141,6 +144,7 @@ impl RepoConfig {
                 *root = Root { source: Arc::new(resolved), name };
             }
         }
+        // Numbered anew: a computed root may come to a tree that another root names, and then both are one root.
         RepoConfig::numbered(self.main.clone(), repositories)
     }
 }

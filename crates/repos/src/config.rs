@@ -97,6 +97,7 @@ pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Erro
     let mut marked = |directory: &&Path| {
         ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| is_there(directory.join(marker)))
     };
+    // A worktree or submodule has a file `.git`, so any kind of entry counts.
     let found = from.ancestors().find(|directory| marked(directory)).map(Path::to_owned);
     found.ok_or(refused)
 }
@@ -203,6 +204,7 @@ impl RepoConfig {
             .or_else(|| described.keys().next().cloned())
             .unwrap_or_default();
         let mut repositories = BTreeMap::new();
+        // Values of `all` are nodes of a document, so the missing description needs one, too.
         let empty = Document::parse("", "{}").expect("an empty object");
         let mut all = described.clone();
         // The main repository may be defined by options alone.
@@ -216,6 +218,7 @@ impl RepoConfig {
         if overrides.has_rules {
             repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
+        // Before bindings are checked, as these may name the library of rules.
         let config = RepoConfig::numbered(main, repositories);
         config.check_bindings(&described)?;
         Ok(config)
@@ -288,6 +291,7 @@ fn repository(
         let message = format!("Repository config: description of {} is not an object", quoted(&name));
         return Err(ConfigError::at(description, message));
     }
+    // Roots of the command line never ignore special entries: there is no option for that.
     let from_line = |path: &Option<PathBuf>| path.as_ref().map(|path| directory(absolute(cwd, path), false));
     let configured =
         |key: &str| description.get(key).map(|root| parse_root(name, key, root, places)).transpose();
@@ -319,6 +323,7 @@ fn repository(
             None => configured(key)?.unwrap_or_else(|| default.clone()),
         })
     };
+    // Each layer has the one before it as its default, in this order.
     let target_root = or(&overrides.target_root, "target_root", &workspace_root)?;
     let rule_root = or(&overrides.rule_root, "rule_root", &target_root)?;
     let expression_root = or(&overrides.expression_root, "expression_root", &rule_root)?;
@@ -387,6 +392,7 @@ fn named(source: impl SourceRoot + 'static, ignore_special: bool) -> Root {
 
 fn absolute(cwd: &Path, path: &Path) -> Arc<Path> {
     let joined = cwd.join(path);
+    // Only `.` is removed: behind a link, `..` is not the directory above by the text.
     let clean: PathBuf = joined.components().filter(|part| *part != std::path::Component::CurDir).collect();
     clean.into()
 }
@@ -401,6 +407,7 @@ fn compact(json: Node<'_>) -> String {
     let text = json.source();
     let mut out = String::new();
     let (mut is_in_string, mut is_escaped) = (false, false);
+    // Control characters are white space here: within strings, JSON has them escaped.
     for c in text.chars().filter(|c| !c.is_control()) {
         let was_in_string = is_in_string;
         match c {

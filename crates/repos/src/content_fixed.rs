@@ -37,6 +37,7 @@ impl Base {
         let [workspace, target, rule, expression] = repository.roots().map(Root::fixed_content);
         let Repository { expression_file_name, rule_file_name, target_file_name, .. } = repository;
         Some(Base {
+            // In the order of the keys of the canonical description, not of `Repository::roots`.
             roots: [expression?, rule?, target?, workspace?],
             file_names: [expression_file_name, rule_file_name, target_file_name].map(Str::clone),
         })
@@ -74,6 +75,7 @@ impl ContentFixed {
             classes.insert(name, *numbers.entry(base).or_insert(next));
         }
         let mut count = numbers.len();
+        // Ends, since each round but the last has more classes, and there are at most as many as repositories.
         loop {
             let mut numbers: HashMap<Signature<'_>, usize> = HashMap::new();
             let mut finer: HashMap<&Str, usize> = HashMap::new();
@@ -111,6 +113,7 @@ impl ContentFixed {
         // The classes in the order of a depth-first search, and the number of each in it.
         let top = *self.classes.get(repository)?;
         let (mut order, mut numbers) = (vec![top], HashMap::from([(top, 0)]));
+        // The search keeps its own stack: bindings may form chains of any length.
         let mut path = vec![self.described[top].bindings.values()];
         while let Some(next) = path.last_mut() {
             let Some(class) = next.next() else {
@@ -123,6 +126,7 @@ impl ContentFixed {
                 path.push(self.described[*class].bindings.values());
             }
         }
+        // By the number as a text, as keys of JSON are sorted: "10" comes before "2".
         let all: BTreeMap<String, &Class> = order
             .iter()
             .enumerate()
@@ -178,6 +182,7 @@ impl Obstacle {
         const ROOTS: [&str; 4] = ["workspace_root", "target_root", "rule_root", "expression_root"];
         let (name, _) = config.repositories.get_key_value(repository)?;
         let mut seen: HashSet<&Str> = HashSet::from([name]);
+        // Breadth first, so that the way that is shown is a shortest one.
         let mut pending = VecDeque::from([(name, Vec::new())]);
         while let Some((name, bindings)) = pending.pop_front() {
             let repository = config.repositories.get(name)?;
@@ -216,6 +221,7 @@ fn bases(config: &RepoConfig) -> BTreeMap<&Str, Base> {
     // What can reach a repository that is not fixed is not fixed.
     while let Some(name) = open.pop_front() {
         let users = users.get(name).into_iter().flatten();
+        // Each repository is removed once, so this ends also for cycles of bindings.
         open.extend(users.filter(|user| fixed.remove(**user).is_some()));
     }
     fixed

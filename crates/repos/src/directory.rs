@@ -104,6 +104,7 @@ impl SourceRoot for DirectoryRoot {
     }
 
     fn is_file(&self, path: &Path) -> bool {
+        // Not by the directories held open, which have paths in UTF-8.
         Named::stat(&self.path.join(path)).is_ok_and(|stat| stat.is_file())
     }
 
@@ -169,6 +170,7 @@ impl SourceRoot for DirectoryRoot {
 
     fn holds(&self, path: &str, symlinks: Symlinks, witness: &[u8]) -> bool {
         let Some(then) = Evidence::decode(witness) else { return false };
+        // What cannot be looked at counts as changed: the task then runs, and reports the error.
         let Ok((directory, name)) = self.locate(path) else { return false };
         let at: Option<At<'_>> = directory.as_ref().map(|directory| directory.at(name));
         then.still_holds(at, symlinks == Symlinks::Follow)

@@ -47,6 +47,7 @@ impl SourceRoot for EmbeddedRoot {
             ObjectType::Tree => Listed::new(*name, Entry::Directory),
             _ => Listed { known: Some(Box::new(*object)), ..Listed::new(*name, Entry::File) },
         });
+        // As for a git tree: without special entries, the directory would be another object.
         Ok(Listing::of(entries.collect(), Some(node.object).filter(|_| !ignore_special)))
     }
 

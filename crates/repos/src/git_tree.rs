@@ -102,6 +102,7 @@ impl GitTreeRoot {
         if let Some(tree) = kept().all.get(id) {
             return Ok(tree.clone());
         }
+        // Read without the lock: at worst two threads read the same tree, and the later one replaces an equal value.
         let content = self.content(id, Kind::Tree)?;
         let parsed = parse_git_tree(&content, id.as_bytes().len()).map_err(|error| self.wrong(id, error))?;
         let entries = parsed.iter().map(|entry| (entry.name.to_vec(), (entry.hash, entry.object_type)));
@@ -120,6 +121,7 @@ impl GitTreeRoot {
     fn find(&self, path: &[u8]) -> Result<Option<(Hash, Option<ObjectType>)>> {
         let mut found = (self.tree, Some(ObjectType::Tree));
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            // Also for a link: the tree that a path names must not depend on where a link happens to lead.
             if found.1 != Some(ObjectType::Tree) {
                 return Ok(None);
             }
@@ -178,6 +180,8 @@ impl SourceRoot for GitTreeRoot {
                 }
                 Some(ObjectType::Symlink) if ignore_special => continue,
                 Some(ObjectType::Symlink) => {
+                    // Here and not where the link is used: as in a directory, a link that leads outwards makes the
+                    // whole listing unusable.
                     let target = self.content(id, Kind::Blob)?;
                     if !stays_inside(&target) {
                         return Ok(Listing::Unreadable(format!(
@@ -295,6 +299,7 @@ impl SourceRoot for GitTreeRoot {
         Ok(self.evidence())
     }
 
+    // The same tree has the same content wherever it is, so the path plays no part.
     fn holds(&self, _: &str, _: Symlinks, witness: &[u8]) -> bool {
         witness == self.evidence()
     }

@@ -76,6 +76,7 @@ impl Key for Place {
 }
 
 fn refused(error: RootError) -> Fail {
+    // Not recorded: the next build looks again, as the cause may be gone without a trace in the file.
     Fail::transient(error.to_string())
 }
 
@@ -140,6 +141,7 @@ impl Rule for FileRule {
         let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
         match leaf_read.read_with_witness(&cx, handover, read).map_err(refused)? {
             (Ok(content), true) => Ok(content.map(Arc::from)),
+            // Unlike a listing it cannot be used: a mixture of two contents may never have existed.
             (Ok(_), false) => {
                 let path = place.full(&self.0);
                 Err(Fail::transient(format!("{} keeps changing while it is read", path.display())))

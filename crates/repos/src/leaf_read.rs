@@ -83,6 +83,7 @@ impl LeafRead<'_> {
         let Observation { witness, is_steady } =
             root.observe(path, symlinks, &mut || content = Some(read()))?;
         if let Some(witness) = witness {
+            // The evidence belongs to what was read: a later change makes the next build read again.
             cx.witness(witness);
         }
         Ok((content.unwrap_or_else(read), is_steady))
@@ -99,6 +100,7 @@ impl LeafRead<'_> {
         is_same: impl FnOnce(&T) -> bool,
     ) -> Agreement {
         let mut content = None;
+        // A read that fails is no agreement: the task runs, reads again, and reports the error.
         let read = &mut || content = read().ok();
         match self.root.observe_unless(self.path, self.symlinks, witness, read) {
             Ok(None) => Agreement::Yes,
@@ -111,6 +113,7 @@ impl LeafRead<'_> {
                 Some(_) => Agreement::YesBy(now),
                 None => Agreement::No,
             },
+            // A path that changes while it is read, or cannot be looked at: the task decides.
             _ => Agreement::No,
         }
     }

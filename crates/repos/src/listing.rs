@@ -83,6 +83,7 @@ impl Listing {
     /// The entry with a name.
     pub fn find(&self, name: &str) -> Option<&Listed> {
         let Listing::Entries(entries) = self else { return None };
+        // Entries are sorted where the listing is made, by the bytes of their names in this form.
         let at = entries.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok()?;
         Some(&entries[at])
     }
@@ -149,6 +150,7 @@ impl Listing {
             Listing::Entries(entries) => {
                 facets[0].number(2);
                 for listed in entries.iter() {
+                    // Names that share a facet come in sorted order, so its hash does not depend on the file system.
                     listed.encode(&mut facets[Facets::shared(1, &listed.name)]);
                 }
                 if let Some(itself) = &entries.itself {

@@ -18,6 +18,7 @@ fn write(node: Node<'_>, out: &mut String) {
         Kind::Bool => out.push_str(if node.as_bool() == Some(true) { "true" } else { "false" }),
         Kind::Number => number(node, out),
         Kind::String => string(node.as_str().unwrap_or_default(), out),
+        // `deep` adds stack where needed: a configuration may be nested to any depth.
         Kind::List => deep(|| {
             out.push('[');
             for (at, item) in node.items().enumerate() {

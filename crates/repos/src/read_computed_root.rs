@@ -77,6 +77,7 @@ impl Parser<'_> {
 
     /// The list has so many items, and may have one more.
     fn check_length(&self, length: usize, arguments: &str) -> Result<(), ConfigError> {
+        // The one more is the object with "absent".
         if (length..=length + 1).contains(&self.root.len()) {
             return Ok(());
         }

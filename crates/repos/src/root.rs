@@ -281,11 +281,15 @@ impl Roots {
             let origin = root.source.object_origin();
             if origin.is_some() && self.with_objects.iter().all(|at| self.all[*at].object_origin() != origin)
             {
+                // One root for each repository: an object is looked for by its hash, and each would look into the
+                // same database.
                 self.with_objects.push(next);
             }
             self.all.push(root.source.clone());
+            // Two bytes in keys (`leaf.rs`), of which a file of build state has many.
             u16::try_from(next).expect("a configuration has fewer roots")
         });
+        // Shared from now on: what one use of the root has read or opened serves the others.
         root.source = self.all[usize::from(number)].clone();
         root.name.number = number;
     }
@@ -314,6 +318,7 @@ impl Roots {
 
     /// The text of a file below a root that is no directory, by its path in messages.
     pub fn text(&self, label: &str) -> Option<Arc<str>> {
+        // Files of directories are read by their paths; only these roots are no files of the system.
         let mut without_directory = self.all.iter().filter(|root| root.directory().is_none());
         let content = without_directory.find_map(|root| {
             let root_label = root.shown("");
@@ -325,6 +330,7 @@ impl Roots {
 
     /// What is wrong with roots themselves, at their places in the configuration. Empty if all are there.
     pub fn check(&self) -> Diagnostics {
+        // All of them, so that one call reports every root that is missing.
         self.all.iter().filter_map(|root| root.check().err()).map(|problem| *problem).collect()
     }
 

@@ -40,6 +40,7 @@ impl RepoConfig {
         let open = self.not_fixed();
         for (name, repository) in &mut self.repositories {
             if open.contains(name) {
+                // A binding that is written has precedence: descriptions that use the name mean their own repository.
                 repository.bindings.entry(taut_rules::NAME.into()).or_insert(taut_rules::NAME.into());
             }
         }

@@ -35,6 +35,7 @@ pub struct Place {
 impl Anchors {
     /// The place of a path below a directory.
     fn place(&self, root: &Path, path: &str, base: &str) -> Place {
+        // As the reference does: paths appear in the configuration, whose bytes have to be the same from everywhere.
         Place { path: weakly_canonical(&root.join(path)), base: weakly_canonical(&root.join(base)) }
     }
 
@@ -88,6 +89,7 @@ impl Anchors {
     /// Where a description of repositories is looked for, if no rc file says so.
     pub(crate) fn usual(&self, remarks: &mut Vec<Remark>) -> Vec<Place> {
         let mut places = Vec::new();
+        // The order of just-mrrc(5): the workspace, then the user, then the system.
         for path in ["repos.json", "etc/repos.json"] {
             match &self.workspace {
                 Some(workspace) => places.push(self.place(workspace, path, ".")),
@@ -115,6 +117,7 @@ fn not_string(node: Node<'_>) -> Problem {
 /// A path without links as far as it exists, and without `.` and `..`.
 pub fn weakly_canonical(path: &Path) -> PathBuf {
     let path = normal_absolute(path);
+    // The longest part that exists; the rest has no links, since nothing is there.
     for above in path.ancestors() {
         if let Ok(real) = canonical(above) {
             let below = path.strip_prefix(above).unwrap_or(Path::new(""));

@@ -77,6 +77,7 @@ impl Cache {
     pub fn open(build_root: &Path) -> taut_sys::Result<Cache> {
         let path = build_root.join("repositories");
         let root = Dir::made_of_user(&path)?;
+        // Before anything is looked up: what is found then stays as long as the lock is held.
         let lock = Lock::shared(root.at("gc.lock"))?;
         Ok(Cache { path, root, lock, writing: Mutex::default() })
     }
@@ -130,6 +131,7 @@ impl Cache {
     pub(crate) fn put(&self, map: TreeMap, key: &str, tree: &Hash) -> taut_sys::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = self.root.make_all(&format!("{}/{}", generation(0), map.directory()))?;
+        // As a whole: a process that reads at the same time gets the old entry or the new one.
         directory.at(key).replace(tree.to_hex().as_bytes())
     }
 }
@@ -143,9 +145,12 @@ pub fn collect(build_root: &Path, drop_only: bool, busy: impl FnOnce()) -> taut_
     let root = Dir::made_of_user(&build_root.join("repositories"))?;
     let name = format!("remove-me{}-0", std::process::id());
     {
+        // Set-ups and the builds that they become hold it shared, so no process uses a tree that moves.
         let _lock = Lock::exclusive(root.at("gc.lock"), busy)?;
         // It may be from a process that died and had the same number.
         if_exists(root.at(&name).remove_all())?;
+        // A rename takes no time however large the generation is, and a crash after it leaves only a directory to
+        // remove.
         let removed = root.at(&name).make_dir()?;
         if_exists(root.at(&generation(1)).rename(removed.at("generation-1")))?;
         if !drop_only {
@@ -158,6 +163,7 @@ pub fn collect(build_root: &Path, drop_only: bool, busy: impl FnOnce()) -> taut_
     for (left, _) in root.list()? {
         let left = left.to_string_lossy().into_owned();
         let of = left.strip_prefix("remove-me").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        // One that runs is still removing it. A number that was given to another process only delays the removal.
         if of.is_some_and(|process| !is_running(process)) {
             if_exists(root.at(&left).remove_all())?;
         }

@@ -63,6 +63,7 @@ impl Session<'_> {
         };
         let mut e = Encoder::new();
         e.bytes(&source.identity()?);
+        // With the path: another repository for the same URL may lack the commit.
         e.bytes(path.as_os_str().as_encoded_bytes());
         Some(Checkout { path, key: own_key(&e.finish()) })
     }
@@ -87,6 +88,7 @@ impl Session<'_> {
                 return Ok(Some(Found { tree, repository: path.clone() }));
             }
         }
+        // Several repositories may be directories of one commit: it is fetched once.
         let whole = self.alone_with(&id, || -> Result<_, Problem> {
             let key = id.to_hex();
             if let Some(tree) = self.mapped(TreeMap::Commit, &key, wanted)? {
@@ -117,6 +119,7 @@ impl Session<'_> {
         if self.cache.has_git() {
             let repository = Repository::new(self.cache.git());
             if let Ok(Some(tree)) = repository.tree_of_commit(&id)
+                // A commit can be there without all of its tree, for instance after a fetch that was interrupted.
                 && repository.is_complete(&tree).unwrap_or(false)
             {
                 return Ok(Some(tree));
@@ -130,6 +133,7 @@ impl Session<'_> {
                 return Ok(Some(tree));
             }
         }
+        // Only now: what is on this machine gives the id of the tree even for an absent root.
         if commit.absent && !self.options.fetch_absent {
             return Ok(None);
         }
@@ -142,6 +146,7 @@ impl Session<'_> {
         let scratch = self.store.temporary_directory("fetch").map_err(|error| failed(error.to_string()))?;
         let progress = TransferOf { observer: self.observer, repository: wanted.repository };
         let fetched = taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
+        // Before the errors: it is removed in either case.
         scratch.remove();
         let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
         let from = fetched.url.as_str();
@@ -163,6 +168,8 @@ impl Session<'_> {
             return Ok(());
         }
         let is_there = has_tree(writer.repository(), &id);
+        // Kept again in any case: it may be there only as a part of another tree, or since a call that was
+        // interrupted.
         if is_there && writer.repository().is_complete(&id).unwrap_or(false) {
             writer.keep(Kind::Tree, &id).map_err(|error| failed(error.to_string()))?;
             return Ok(());

@@ -56,6 +56,7 @@ impl Session<'_> {
     }
 
     fn ensure_alone(&self, content: &Content, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        // Also after waiting for the lock: another thread may have fetched the same content meanwhile.
         let other = match self.has_locally(content, wanted)? {
             Local::Found => return Ok(()),
             Local::Absent { other } => other,
@@ -75,6 +76,7 @@ impl Session<'_> {
             fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
                 // The store hashes it again: what it has is what its name says.
                 let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
+                // The temporary file has a name, by which another process could have changed it.
                 if digest.hash != content.id {
                     return Err(broken(wanted, "the download changed after it was verified".to_owned()));
                 }
@@ -106,6 +108,7 @@ impl Session<'_> {
         }
         for directory in &self.options.distdirs {
             let path = directory.join(&content.distfile);
+            // A directory of archives that does not exist or cannot be read is one without the file.
             let Ok(named) = Named::of_user(&path) else { continue };
             let at = named.at();
             match hash_of(at) {
@@ -123,6 +126,7 @@ impl Session<'_> {
             let stored = at
                 .open_followed()
                 .map_err(taut_store::Error::from)
+                // A copy: the file belongs to the user, and may be changed in place later.
                 .and_then(|file| self.store.put_open_file(file, at, false, Take::Copy));
             let digest = stored.map_err(|error| broken(wanted, error.to_string()))?;
             if digest.hash == content.id {

@@ -90,6 +90,7 @@ impl Description {
             let step = format!("Parsing config file {shown} failed with error:");
             Diagnostic::from(error).reference(reference_error(&content)).below(&step)
         })?;
+        // Checked here: look-ups by key in another value find nothing, and would be reported as something else.
         if document.root().kind() != Kind::Object {
             let message = "a repository description is a JSON object";
             let reference = format!("Config file {shown} does not contain a JSON object.");
@@ -208,6 +209,7 @@ impl Description {
 
     /// The object that describes the source of a repository, and the name of the repository that has it.
     pub(crate) fn resolve(&self, name: &str) -> Result<(String, Node<'_>), Problem> {
+        // A loop and not recursion: the chain is as long as the description makes it.
         let mut seen = BTreeSet::from([name]);
         let mut at = name;
         loop {
@@ -249,6 +251,7 @@ impl Description {
                 let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
                 return Err(Diagnostic::error(message).reference(reference).at(place(source)).into());
             }
+            // Here rather than in the next step, where the place that names it is no longer at hand.
             if self.repositories()?.get(next).is_none() {
                 let mut problem = self.unknown(next);
                 problem.location = Some(place(source));

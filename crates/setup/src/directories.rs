@@ -72,11 +72,14 @@ impl Session<'_> {
         let commit = head(top).map_err(of_git)?.ok_or_else(no_commit)?;
         let below = path.strip_prefix(top).unwrap_or(Path::new(""));
         let mut e = Encoder::new();
+        // Commit and directory alone determine the tree; with the path, the entry also proves that this repository
+        // has it.
         e.bytes(top.as_os_str().as_bytes());
         e.bytes(commit.as_bytes());
         e.bytes(below.as_os_str().as_bytes());
         let key = own_key(&e.finish());
         let repository = top.to_owned();
+        // An entry that cannot be read is as good as none.
         let known = self.cache.get(0, TreeMap::Directory, &key).ok().flatten();
         if let Some(tree) = known.filter(|_| !self.options.ignore_records) {
             return Ok(Found { tree, repository });
@@ -114,6 +117,7 @@ impl Session<'_> {
             let reference = format!("Failed to copy content from directory {shown}");
             Problem::from(problem.reference(reference).at(wanted.url.clone()))
         })?;
+        // Taken before and after the import: only if both agree is the tree certainly that of the state.
         let before = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
         if let Some(state) = &before
             && !self.options.ignore_records
@@ -183,6 +187,7 @@ fn state(top: &Dir) -> taut_sys::Result<Option<State>> {
             }
         };
         let mut entries: Vec<(OsString, FileKind)> = directory.list()?;
+        // The order of a listing is that of the file system, and may differ between calls.
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         e.number(entries.len() as u64);
         for (name, kind) in entries {

@@ -63,6 +63,7 @@ impl Session<'_> {
                     continue;
                 }
             };
+            // Its files are not needed here, so neither is what they are made from.
             if of.source.is_absent() && !self.options.fetch_absent {
                 continue;
             }
@@ -128,6 +129,7 @@ impl Session<'_> {
     }
 
     fn fetch_archive(&self, content: &Content, directory: &Path, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        // By way of the store: there the content is verified, and found by later calls.
         self.ensure(content, wanted)?;
         let name = &content.distfile;
         let failed = |why: String| {
@@ -141,6 +143,7 @@ impl Session<'_> {
                 format!("Failed to copy content {} from CAS to {}", content.id.to_hex(), path.display());
             Problem::from(Diagnostic::error(message).reference(reference).at(wanted.place.clone()))
         };
+        // The name comes from the description and must not lead out of the directory.
         if name.is_empty() || matches!(name.as_str(), "." | "..") || name.contains(['/', '\0']) {
             return Err(failed(format!("{} is no name of a file", quoted(name))));
         }

@@ -116,6 +116,7 @@ impl Locations {
             });
             position.unwrap_or(usize::MAX)
         });
+        // By the URL of the description, not by those of its mirrors.
         let local = self.local_mirrors.get(url).into_iter().flatten().cloned();
         local.chain(others.into_iter().map(str::to_owned)).collect()
     }
@@ -150,6 +151,7 @@ fn host(url: &str) -> Option<&str> {
     };
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if is_scp {
+        // A slash before the colon makes it a path for git.
         return (!host.contains('/')).then_some(host);
     }
     let host = match host.strip_prefix('[') {

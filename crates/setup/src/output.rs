@@ -56,6 +56,8 @@ fn repository(parts: &Parts<'_>, name: &str) -> Result<Value, Problem> {
             fields.push((key.into(), json_to_value(value)));
         }
     }
+    // Each layer that is not written is derived from the workspace root by the build, so all four are left out
+    // together.
     if parts.without_root != Some(name) {
         for key in LAYERS {
             let Some(value) = entry.get(key).filter(|value| !value.is_null()) else { continue };

@@ -31,6 +31,7 @@ impl Description {
     /// It is described wrongly.
     pub fn source(&self, name: &str) -> Result<SourceOf<'_>, Problem> {
         let (defining, node) = self.resolve(name)?;
+        // By the name of the repository that has the source, not of one that takes it over.
         let is_absent = self.absent().map(|absent| absent.contains(&defining));
         let mut source = source(self, name, node)?;
         if let Some(is_absent) = is_absent {
@@ -149,6 +150,7 @@ impl<'d> Fields<'d> {
     /// An id of git, 40 hexadecimal digits.
     fn id(&self, key: &str, what: &str) -> Result<Hash, Problem> {
         let written = self.string(key)?;
+        // Digits of either case; the length excludes ids of SHA-256.
         let hash = Hash::from_hex(&written.to_ascii_lowercase()).ok();
         hash.filter(|hash| hash.as_bytes().len() == 20).ok_or_else(|| {
             let at = self.value(key).unwrap_or(self.node);
@@ -225,6 +227,7 @@ impl<'d> Fields<'d> {
     fn content(&self) -> Result<Content, Problem> {
         let id = self.id("content", "a git blob")?;
         let fetch = self.string("fetch")?.to_owned();
+        // The same default as in the reference, so that one directory of archives serves both.
         let distfile = self.optional_string("distfile").unwrap_or_else(|| basename(&fetch)).to_owned();
         Ok(Content {
             id,
@@ -255,6 +258,7 @@ fn directory(description: &Description, fields: &Fields<'_>) -> Result<Source, P
     let special = fields.special();
     // A directory of the system has its links as they are: to resolve them needs a tree.
     let is_resolved = special.is_some_and(|special| special != Special::Ignore);
+    // Ignored links need no tree: they are left out whenever the directory is read.
     let to_git = is_resolved || fields.is_set("to_git");
     Ok(Source::File(Directory { path, special, to_git, absent: fields.is_absent() }))
 }
@@ -295,6 +299,7 @@ fn git_tree(fields: &Fields<'_>) -> Result<Source, Problem> {
         return Err(fields.wrong(wrong, "\"cmd\" is a list of strings", reference));
     }
     let mut env = BTreeMap::new();
+    // A value that is no map has no entries, and is no error.
     for (key, value) in fields.get("env").iter().flat_map(|env| env.entries()) {
         let Some(value) = value.as_str() else {
             let reference = format!(
@@ -348,6 +353,7 @@ fn foreign_file(fields: &Fields<'_>) -> Result<Source, Problem> {
             format!("Field \"name\" has to be a file name, given as string, but found {}", text(name));
         return Err(fields.wrong(name, "\"name\" is the name of a file, a string", reference));
     };
+    // It becomes an entry of a tree.
     if written.is_empty() || matches!(written, "." | "..") || written.contains(['/', '\0']) {
         let reference = format!("Field \"name\" has to be valid a file name, but found {}", text(name));
         return Err(fields.wrong(name, format!("{} is no name of a file", quoted(written)), reference));
@@ -386,6 +392,7 @@ fn distdir(description: &Description, fields: &Fields<'_>) -> Result<Source, Pro
         // A distdir that names itself, or another one, has nothing of it: only archives count.
         let is_archive = description.type_of(name)?.is_some_and(|of| matches!(of, "archive" | "zip"));
         if is_archive && let Source::Archive(archive) = description.source(name)?.source {
+            // By the name in the directory: of two archives with one name the later one counts.
             contents.insert(archive.content.distfile.clone(), archive.content);
         }
     }

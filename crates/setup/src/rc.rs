@@ -122,6 +122,7 @@ impl RcFiles {
                     .into());
             }
             Some(path) => path,
+            // Only a file that was given has to exist.
             None if is_file(&usual) => &usual,
             None => return Ok(RcFiles::default()),
         };
@@ -134,6 +135,7 @@ impl RcFiles {
                 return Err(wrong(files, "\"rc files\" is a list of locations", reference));
             };
             for location in locations {
+                // One level only: `rc files` in these files means nothing.
                 if let Some(found) = anchors.read(location, remarks)?.filter(|found| is_file(&found.path)) {
                     others.push(object(&found.path, "extra ")?);
                 }
@@ -153,11 +155,13 @@ impl RcFiles {
                 match key {
                     "distdirs" if node.kind() == Kind::List => {
                         let mut joined: Vec<Node<'_>> = node.items().collect();
+                        // Later files come first, since the first directory that has an archive is taken.
                         joined.append(&mut all.distdirs);
                         all.distdirs = joined;
                         all.entries.insert(key, node);
                     }
                     "just args" | "just files" | "invocation log" if node.kind() == Kind::Object => {
+                        // Whole values by key: lists of arguments are replaced, not joined.
                         all.maps.entry(key).or_default().extend(node.entries());
                         all.entries.insert(key, node);
                     }
@@ -406,6 +410,7 @@ impl<'d> Reader<'_, 'd> {
     }
 
     fn messages(&mut self, rc: &mut Rc) -> Result<(), Problem> {
+        // The range of the log levels.
         let limit = |number: f64| number.clamp(0.0, 6.0) as u64;
         let words =
             |found| format!("Configuration-file specified log-limit has to be a number, but found {found}");
@@ -431,6 +436,7 @@ impl<'d> Reader<'_, 'd> {
             let words = |found| {
                 format!("Configuration-file provided {} has to be a number, but found {found}", quoted(key))
             };
+            // `as` saturates: a negative number is zero, one that is too large the largest.
             Ok::<_, Problem>(self.number(key, words)?.map(|number| number.round() as u32))
         };
         rc.max_attempts = retry("max attempts")?;
@@ -496,6 +502,7 @@ impl<'d> Reader<'_, 'd> {
         let merged = self.merged;
         let all = merged.maps.get("invocation log");
         let get = |key: &str| all.and_then(|all| all.get(key).copied()).filter(|node| !node.is_null());
+        // Without a directory there is no log: the other keys may come from a shared file that a site has.
         let Some(directory) = get("directory") else { return Ok(None) };
         let Some(directory) = self.at(directory)? else { return Ok(None) };
         let string = |key: &str| get(key).and_then(Node::as_str).map(str::to_owned);

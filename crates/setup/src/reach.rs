@@ -47,6 +47,7 @@ impl Reached {
         let mut reached = Reached::default();
         let mut remarks = Vec::new();
         let is_absent = |entry: Option<Node<'_>>| description.is_written_absent(main, entry);
+        // An absent root is needed by its id only, which a changing directory does not have.
         let is_main_absent = is_absent(all.get(main));
         let mut queue = VecDeque::from([main.to_owned()]);
         while let Some(name) = queue.pop_front() {
@@ -54,6 +55,7 @@ impl Reached {
                 continue;
             }
             reached.set_up.insert(name.clone());
+            // A repository that is not described is reported with its place when it is set up (`at_reference`).
             let Some(entry) = all.get(&name).filter(|entry| !entry.is_null()) else { continue };
             remarks.extend(unknown_keys(&name, entry));
             if is_main_absent && is_changing(entry) {
@@ -67,11 +69,13 @@ impl Reached {
                 let finding = finding.reference(reference).at(crate::problem::place(entry));
                 remarks.push(Remark { finding, is_detail: false });
             }
+            // A root that is computed from a repository needs all that this one reaches, since it is built from it.
             queue.extend(referenced(description, &name));
             if let Some(bindings) = entry.get("bindings") {
                 let bound = bindings.entries().filter_map(|(_, bound)| bound.as_str());
                 queue.extend(bound.filter(|name| !description.is_provided(name)).map(str::to_owned));
             }
+            // Only its root is needed: that alone makes a layer no repository of the configuration.
             for layer in LAYERS.iter().filter_map(|layer| entry.get(layer)?.as_str()) {
                 reached.set_up.insert(layer.to_owned());
                 queue.extend(referenced(description, layer));
@@ -95,6 +99,7 @@ impl Description {
 
 /// The repository that determines the root of another one. What is described wrongly is reported when it is set up.
 fn referenced(description: &Description, name: &str) -> Option<String> {
+    // By the type first, so that sources of other types are not parsed twice.
     description.type_of(name).ok().flatten().filter(|of| matches!(*of, "computed" | "tree structure"))?;
     let source = description.source(name).ok()?.source;
     source.referenced().map(str::to_owned)

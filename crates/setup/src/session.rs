@@ -89,9 +89,11 @@ impl<'s> Session<'s> {
         own: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Programs {
         let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
+        // Everything else is left out: results depend only on variables that the description or the site names.
         let always = ["PATH", "HOME"].into_iter();
         let named = inherited.iter().chain(&self.options.locations.inherit_env).map(String::as_str);
         for name in always.chain(named) {
+            // What a repository sets itself has precedence over what it inherits.
             let is_given = environment.iter().any(|(given, _)| given == name);
             if let Some(found) = self.options.environment.iter().find(|(key, _)| key == name)
                 && !is_given
@@ -103,6 +105,7 @@ impl<'s> Session<'s> {
             processes: self.processes().clone(),
             git: self.options.git.clone(),
             environment,
+            // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
         }
     }
@@ -122,6 +125,8 @@ impl<'s> Session<'s> {
     pub(crate) fn alone_with<T>(&self, content: &Hash, task: impl FnOnce() -> T) -> T {
         let lock = {
             let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+            // The lock of the map is released before the task's is waited for, so that other contents are not held
+            // up.
             busy.entry(*content).or_default().clone()
         };
         let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);

@@ -77,6 +77,7 @@ impl Session<'_> {
         let (main, given_main, reached) = self.reach(description, request).map_err(one)?;
         self.observer.event(Event::Involved(reached.set_up.len()));
         let without_root = main.as_deref().filter(|_| request.without_root);
+        // Everything is parsed before anything is fetched: an error in the description costs no download.
         let tasks = tasks(self, description, &reached, without_root)?;
         let (roots, found) = self.run(description, tasks)?;
         let parts = Parts {
@@ -87,6 +88,7 @@ impl Session<'_> {
             roots: &roots,
         };
         let configuration = configuration(&parts).map_err(one)?;
+        // In the store as in the reference: the build gets the path of the configuration, not its text.
         let stored = self.store.put_blob(configuration.as_bytes(), false).map_err(|error| {
             one(Diagnostic::error(format!("the configuration cannot be stored: {error}")).into())
         })?;
@@ -103,6 +105,7 @@ impl Session<'_> {
         let given = request.main.map_or_else(|| description.main(), |main| Ok(Some(main)))?;
         let names = description.names()?;
         let main = given.or(names.first().copied()).map(str::to_owned);
+        // Distinguished since only a main repository that was given is written into the configuration.
         let given = given.map(str::to_owned);
         match &main {
             Some(main) if !request.all => {
@@ -122,6 +125,7 @@ impl Session<'_> {
     ) -> Result<(BTreeMap<String, Root>, usize), Diagnostics> {
         let mut roots = BTreeMap::new();
         let mut missing = Vec::new();
+        // All look-ups first, in one thread: usually nothing is missing, and no thread is started.
         for task in tasks {
             match self.at_hand(&task).map_err(one)? {
                 Some(root) => drop(roots.insert(task.name, root)),
@@ -133,6 +137,7 @@ impl Session<'_> {
             return Ok((roots, found));
         }
         self.observer.event(Event::Missing { missing: missing.len(), involved: found + missing.len() });
+        // One for each task, in their order: messages do not depend on which thread ended first.
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
         let next = AtomicUsize::new(0);
         let threads = self.options.jobs.clamp(1, missing.len());
@@ -154,6 +159,7 @@ impl Session<'_> {
             match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
                 Some(Outcome::Failed(problem)) => failed.push(*problem),
+                // Only if a thread panicked; `scope` then panics, too, so this is never reported.
                 None => failed.push(*broken(&wanted(&task), "it was not tried".to_owned())),
             }
         }
@@ -167,6 +173,7 @@ impl Session<'_> {
     fn at_hand(&self, task: &Task<'_>) -> Result<Option<Root>, Problem> {
         let source = &task.of.source;
         match source {
+            // Whether the directory exists is not checked: the build reports that, with the file that it needed.
             Source::File(Directory { path, special, to_git: false, .. }) => {
                 let ignore_special = *special == Some(Special::Ignore);
                 return Ok(Some(Root::Directory { path: path.clone(), ignore_special }));
@@ -227,6 +234,7 @@ impl Session<'_> {
     /// Makes the root of a task.
     fn make(&self, description: &Description, task: &Task<'_>) -> Outcome {
         let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
+        // Checked for each task; those that run notice it in their transfers.
         if self.observer.is_cancelled() {
             return Outcome::Failed(broken(&wanted(task), "the set-up was cancelled".to_owned()));
         }
@@ -273,8 +281,10 @@ impl Session<'_> {
                 return Err(broken(wanted, "its root needs no set-up".to_owned()));
             }
         };
+        // An absent root is not noted: its tree need not be here, and each call has the warning.
         if self.is_absent(source) {
             self.warn_of_absence(task, &found.tree);
+        // Only for trees in the build root: those of other repositories are in the maps `Checkout` and `Directory`.
         } else if found.repository == self.cache.git()
             && task.checkout.is_none()
             && let Some(identity) = source.identity()

@@ -254,6 +254,7 @@ impl Source {
     /// Whether only the id of the tree is needed.
     pub fn is_absent(&self) -> bool {
         match self {
+            // A directory that is used as it is has no id by which it could be needed.
             Source::File(Directory { absent, to_git, .. }) => *absent && *to_git,
             Source::Git(Commit { absent, .. })
             | Source::GitTree(MadeTree { absent, .. })
@@ -286,6 +287,7 @@ impl Source {
         let mut e = Encoder::new();
         e.bytes(self.type_name().as_bytes());
         match self {
+            // A directory may change at any time, and the others depend on what other repositories come to.
             Source::File(_) | Source::Computed(_) | Source::TreeStructure(_) => return None,
             Source::Git(git) => {
                 e.bytes(git.commit.as_bytes());
@@ -293,6 +295,7 @@ impl Source {
             }
             Source::GitTree(tree) => e.bytes(tree.id.as_bytes()),
             Source::Archive(archive) => {
+                // Not the kind by itself: the type is at the beginning of the encoding.
                 e.bytes(archive.content.id.as_bytes());
                 e.bytes(archive.subdir.as_bytes());
                 e.bytes(archive.special.map_or("", Special::word).as_bytes());
@@ -303,6 +306,7 @@ impl Source {
                 e.bool(file.executable);
             }
             Source::Distdir(distdir) => {
+                // The count makes the encoding of a list unambiguous.
                 e.number(distdir.contents.len() as u64);
                 for (name, content) in &distdir.contents {
                     e.bytes(name.as_bytes());

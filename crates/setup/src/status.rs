@@ -89,9 +89,11 @@ impl Session<'_> {
         for task in tasks(self, description, &reached, None)? {
             let source = &task.of.source;
             let presence = match source {
+                // First, as a set-up would not make it either.
                 _ if source.is_absent() && !self.options.fetch_absent => Presence::Absent,
                 Source::File(directory) if !is_directory(&directory.path) => Presence::Missing,
                 Source::File(_) => Presence::Present,
+                // The look-up of the set-up itself, so that both agree.
                 _ if at_hand_of(self, &task).map_err(one)? => Presence::Present,
                 _ if self.is_offline(source, description) => Presence::Offline,
                 _ => Presence::Missing,
@@ -119,6 +121,7 @@ impl Session<'_> {
     /// Whether a root can be made from what is on this machine.
     fn is_offline(&self, source: &Source, description: &Description) -> bool {
         let has = |content: &Content| {
+            // A status is no place for errors of the store: the set-up reports them.
             let is_stored = self.store.contains(&content.id, ObjectType::File).unwrap_or(false);
             let mut candidates = self.options.distdirs.iter().map(|dir| dir.join(&content.distfile));
             is_stored
@@ -149,6 +152,7 @@ impl Session<'_> {
     }
 
     fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
+        // `git` runs in an empty directory, which is no repository with a configuration of its own.
         let Ok(directory) = self.store.temporary_directory("update") else {
             return Newest::Unknown("there is no place for temporary files".to_owned());
         };

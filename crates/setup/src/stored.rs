@@ -25,6 +25,7 @@ pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Re
                 continue;
             }
         };
+        // With all below it, since trees are written last.
         if batch.has(&tree).map_err(|error| error.to_string())? {
             continue;
         }
@@ -38,6 +39,7 @@ pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Re
                 continue;
             }
             let content = store.read(&entry.hash, entry.object_type).map_err(|error| error.to_string())?;
+            // What was copied so far stays in the batch, which the caller drops.
             let Some(content) = content else { return Ok(false) };
             batch.blob(&content).map_err(|error| error.to_string())?;
         }
@@ -60,6 +62,7 @@ pub fn take_from_git(
     if Dir::of_user(&build_root.join("repositories")).is_err() {
         return Ok(false);
     }
+    // With its lock, so that a concurrent `gc` does not remove what is being read.
     let cache = Cache::open(build_root).map_err(|error| error.to_string())?;
     let youngest = cache.has_git().then(|| cache.git());
     for path in youngest.into_iter().chain(cache.older().map(|(_, path)| path)) {
@@ -87,6 +90,7 @@ fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectTy
                 continue;
             }
         };
+        // A tree gets into the store after its contents, so nothing below has to be visited.
         if store.contains(&id, object_type).map_err(failed)? {
             continue;
         }

@@ -61,6 +61,8 @@ impl Session<'_> {
     /// The tree of an archive's directory.
     pub(crate) fn archive(&self, archive: &Archive, wanted: &Wanted<'_>) -> Result<Option<Hash>, Problem> {
         let (id, map) = (archive.content.id, TreeMap::Archive(archive.kind));
+        // The whole archive is unpacked and noted, whatever directory is wanted: other repositories may want others
+        // of it.
         let whole = self.alone_with(&other_of(&id), || -> Result<_, Problem> {
             if let Some(tree) = self.mapped(map, &id.to_hex(), wanted)? {
                 return Ok(Some(tree));
@@ -118,6 +120,8 @@ impl Session<'_> {
                 .note(format!("its content has the id {id}")),
             )
         })?;
+        // First the objects, then the commit that keeps them, then the entry of the map: a crash leaves only unused
+        // objects.
         batch.finish().map_err(of_git)?;
         for warning in &unpacked.warnings {
             let of = quoted(wanted.repository);
@@ -128,6 +132,7 @@ impl Session<'_> {
                     .note(format!("it is the archive of repository {of}")),
             );
         }
+        // The message of just-mr: it is part of the id of the commit, which both tools then have only once.
         let message = format!("Content of {} {id}", kind.word());
         writer.keep_as_commit(&unpacked.tree, &message).map_err(of_git)?;
         Ok(unpacked.tree)
@@ -182,6 +187,7 @@ impl Session<'_> {
         let mut batch = writer.batch();
         let treated = batch.transform(tree, special).map_err(of_git)?;
         batch.finish().map_err(of_git)?;
+        // The original tree is kept by itself; this one has other trees, which nothing else refers to.
         writer.keep(Kind::Tree, &treated).map_err(of_git)?;
         self.note(map, &key, &treated, wanted)?;
         Ok(treated)
@@ -225,9 +231,11 @@ impl Session<'_> {
             tree.put(&[name.as_bytes()], entry).map_err(of_git)?;
         }
         if is_absent && !self.options.fetch_absent {
+            // The ids of the files are in the description, so that of the tree needs no content.
             return tree.write(&mut taut_git::HashOnly).map_err(of_git);
         }
         let (map, key) = (TreeMap::Distfiles, id_of_files(files));
+        // The map saves the look-up of each file; without it the tree would be made again from the store.
         if let Some(tree) = self.mapped(map, &key, wanted)? {
             return Ok(tree);
         }

@@ -19,9 +19,11 @@ impl Session<'_> {
     pub fn update(&self, description: &Description, names: &[String]) -> Result<String, Diagnostics> {
         let one = |problem: Problem| -> Diagnostics { (*problem).into() };
         let mut value = description.value();
+        // Without names the description is printed as it is, even if it has no repositories.
         if !names.is_empty() {
             description.repositories().map_err(one)?;
         }
+        // First all names are checked, then servers are asked: a wrong name costs no waiting.
         let mut branches = BTreeMap::new();
         for name in names {
             let source = description.source(name).map_err(one)?;

@@ -222,6 +222,7 @@ impl Diagnostic {
         const MAX_REFERENCE_BYTES: usize = 1 << 16;
         let text = self.reference_text();
         if !self.is_own() && text.len() < MAX_REFERENCE_BYTES {
+            // Each of the messages was given below this step, so each gets the line.
             let below: Vec<String> = text
                 .split(NEXT_MESSAGE)
                 .map(|text| match text.strip_prefix(AS_WARNING) {
@@ -265,6 +266,7 @@ impl Diagnostic {
         let texts = self.reference_text().split(NEXT_MESSAGE).filter(|text| !text.is_empty());
         let message = |text: &str| {
             let is_warning = text.starts_with(AS_WARNING);
+            // The mark may be there several times, if warnings were put before warnings.
             let mut rest = text.trim_start_matches(AS_WARNING);
             let (mut text, mut once) = (String::new(), Vec::new());
             let [begin, end] = ONCE;

@@ -185,6 +185,7 @@ impl<'d> Node<'d> {
 
     /// Its key; only meaningful for values of an object.
     fn key_node(self) -> Node<'d> {
+        // The parser puts a key on the tape directly before its value.
         self.at(self.index - 1)
     }
 
@@ -255,6 +256,7 @@ impl<'d> Node<'d> {
             return None;
         }
         let children = self.children();
+        // Sorted by the bytes of the keys as they are meant, with escapes resolved (`parse.rs`).
         let found = children.binary_search_by(|index| self.at(*index).key_node().text().cmp(key)).ok()?;
         Some(self.at(children[found]))
     }
@@ -280,6 +282,7 @@ impl<'d> Node<'d> {
     pub fn path(self) -> JsonPath {
         let mut steps = Vec::new();
         let mut node = self.document.root();
+        // Down from the root, since slots have no link to their containers: that would cost memory for each value.
         while node.index != self.index {
             let child = |child: &u32| {
                 let candidate = self.at(*child);

@@ -57,7 +57,10 @@ impl fmt::Display for Quoted<'_> {
                 '\n' => f.write_str("\\n")?,
                 '\r' => f.write_str("\\r")?,
                 '\t' => f.write_str("\\t")?,
+                // What Rust's debug output escapes is what cannot be seen, or changes the direction or shape of what
+                // follows.
                 c if c != '\'' && c.escape_debug().len() > 1 => {
+                    // In UTF-16, as JSON escapes characters above U+FFFF by two units.
                     let mut units = [0; 2];
                     c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))?;
                 }

@@ -35,6 +35,7 @@ impl Escapes {
                 continue;
             }
             self.open.push(c);
+            // Cursor moves, titles and links are dropped whole, not character by character.
             if is_complete(&self.open) {
                 let code = std::mem::take(&mut self.open);
                 if self.keeps_color && code.starts_with("\x1b[") && c == 'm' {
@@ -59,6 +60,7 @@ fn is_complete(code: &str) -> bool {
     let last = code.chars().last().unwrap_or_default();
     match code.as_bytes().get(1) {
         Some(b'[') => code.len() > 2 && ('\x40'..='\x7e').contains(&last),
+        // The bound is for text that never ends the code: it must not swallow the rest of the output.
         Some(b']') => last == '\x07' || code.ends_with("\x1b\\") || code.len() > MAX_CODE_BYTES,
         Some(b'(' | b')') => code.len() > 2,
         _ => true,

@@ -8,6 +8,7 @@ impl Log {
     /// Writes a message of several lines about something, which is produced piece by piece, without a line feed at the
     /// end. Nothing is produced if it would not be seen.
     pub(crate) fn say_in_pieces(&self, level: Level, name: &str, produce: impl FnOnce(&mut dyn FnMut(&str))) {
+        // The locks are taken in the order record, shown, files, and held to the end: other messages wait.
         let mut record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if record.is_none() && !self.wants(level) {
             return;
@@ -40,6 +41,7 @@ impl Log {
             if record.is_some() {
                 text.push_str(&plain);
             }
+            // A line feed is followed by the indentation of its message, also where a piece begins with it.
             write(&shown.replace('\n', line_feed), &plain.replace('\n', "\n   "));
         });
         let below: String = shown.iter().map(|line| format!("{line}\n")).collect();

@@ -300,6 +300,7 @@ fn truth(given: &Given) -> Result<bool, NoCall> {
 }
 
 fn number<N: std::str::FromStr>(given: &Given) -> Result<N, NoCall> {
+    // Rust accepts a plus sign, which the reference does not.
     let text = given.1.to_str().map(str::trim).filter(|text| !text.starts_with('+'));
     text.and_then(|text| text.parse().ok()).ok_or_else(|| not_converted(given))
 }

@@ -36,10 +36,12 @@ impl Invocation {
         let id = format!("{}-{}", utc(time), unique(since_epoch.as_nanos()));
         let above = log_of.directory.join(project);
         let directory = above.join(&id);
+        // The last directory must be new: two calls never share one.
         let made = Dir::made_of_user(&above).and_then(|above| above.at(&id).make_dir());
         if made.is_err() {
             let shown = taut_value::quoted(&directory.to_string_lossy());
             log.say(Level::Warn, format!("Failed to create directory {shown} for invocation logging"));
+            // Without a log the call goes on: the log is no part of what it is for.
             return Ok(Invocation { directory: None, time });
         }
         if let Some(message) = &log_of.message {
@@ -77,6 +79,7 @@ impl Invocation {
     fn metadata(&self, variables: &[String], words: &[OsString], configuration: Option<&Hash>) -> String {
         let mut names: Vec<&String> = variables.iter().collect();
         names.sort();
+        // JSON has each key once, and the reference sorts them.
         names.dedup();
         let mut json = JsonWriter::pretty(2);
         json.object(|json| {
@@ -139,6 +142,7 @@ fn unique(nanos: u128) -> String {
     let mut bytes = [0_u8; 16];
     bytes[..8].copy_from_slice(&part(0).to_le_bytes());
     bytes[8..].copy_from_slice(&part(1).to_le_bytes());
+    // Version and variant, as the format demands.
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

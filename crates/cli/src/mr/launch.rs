@@ -44,6 +44,7 @@ impl Takes {
             "describe" => Takes { launcher: false, properties: false, dispatch: false, ..analyses },
             "add-to-cas" | "install-cas" => Takes { build_root: true, remote: true, ..Takes::default() },
             "gc" => Takes { build_root: true, ..Takes::default() },
+            // Other subcommands get no options at all, since any of them may be refused.
             _ => Takes::default(),
         }
     }
@@ -79,6 +80,7 @@ pub(crate) fn words(
         add("--local-launcher", launcher.to_json().into());
     }
     if !settings.log.log_file.is_empty() {
+        // The files have the messages of the set-up already.
         words.push("--log-append".into());
         for file in &settings.log.log_file {
             words.push("-f".into());
@@ -107,6 +109,8 @@ pub(crate) fn words(
         if let Some(config) = &settings.config {
             add("-c", config.into());
         }
+        // One option in place of several: the build tool gets the definitions merged, and errors are reported before
+        // it starts.
         let defined = defined(&settings.defines)?;
         if !defined.is_empty() {
             add("-D", Value::Map(defined).to_json().into());

@@ -67,6 +67,7 @@ impl Settings {
         if distdirs.is_empty() {
             distdirs.push(anchors.home.join(".distfiles"));
         }
+        // Added behind those of rc files, not in place of them: the order is the reference's.
         distdirs.extend(o.distdirs);
         log.log_limit = log.log_limit.or(rc.log_limit);
         log.restrict_stderr_log_limit = log.restrict_stderr_log_limit.or(rc.restrict_stderr_log_limit);

@@ -72,6 +72,7 @@ pub(crate) fn sort(
     // Behind `--` there are names only, which no option takes.
     let mut only_names = false;
     while let Some(word) = rest.pop_front() {
+        // What follows is no option and no subcommand any more, and so unexpected.
         if word == "--" && !only_names {
             only_names = true;
             // Shown with what follows it.
@@ -92,6 +93,7 @@ pub(crate) fn sort(
         subcommand = Some(found);
         match found.kind {
             SubcommandKind::Forwarded => {
+                // Not looked at: what is an option is up to the build tool.
                 while let Some(word) = rest.pop_front() {
                     if word == "--" {
                         break;
@@ -164,6 +166,7 @@ impl Sorter {
         let (spec, value) = match bytes.strip_prefix(b"--") {
             Some(long) => {
                 let end = long.iter().position(|byte| *byte == b'=').unwrap_or(long.len());
+                // As in the reference, `--option=` has its value in the next word.
                 let value = long.get(end + 1..).filter(|value| !value.is_empty()).map(<[u8]>::to_vec);
                 (self.find(|spec| !spec.long.is_empty() && spec.long.as_bytes() == &long[..end]), value)
             }
@@ -195,6 +198,7 @@ impl Sorter {
             }
             return Ok(());
         };
+        // The next word is the value whatever it looks like, also if it begins with a dash.
         let value = value.map(OsString::from_vec).or_else(|| rest.pop_front());
         let Some(value) = value else {
             return Err(NotSorted::Wrong(format!("{}: 1 required {what} missing", shown(&spec))));

@@ -41,6 +41,7 @@ impl CommandLine {
         if name == "just" && words.get(1).is_some_and(|word| OWN.iter().any(|own| word == own)) {
             return Err(NoCommand::wrong("A subcommand is required"));
         }
+        // Once per call: the parser takes only names that live as long as the process.
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
             let command = as_called(command, name);
@@ -132,6 +133,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                 _ => arg,
             };
             let takes_value = arg.get_action().takes_values() && !arg.is_positional();
+            // As for the reference's parser, the word after an option is its value even if it begins with a dash.
             if takes_value { arg.allow_hyphen_values(true) } else { arg }
         })
     })

@@ -43,6 +43,7 @@ pub(super) fn is_refused(subcommand: &str, option: &str) -> bool {
 /// The error for an option that the subcommand has no use for.
 pub(super) fn refusal(matches: &ArgMatches) -> Option<String> {
     let (name, matches) = matches.subcommand()?;
+    // Defaults do not count as given.
     let given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
     REFUSED.iter().filter(|(refusing, ..)| *refusing == name).find_map(|(_, options, why)| {
         let option = options.iter().find(given)?.replace('_', "-");

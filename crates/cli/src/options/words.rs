@@ -18,8 +18,10 @@ use taut_syntax::quoted;
 ///
 /// The error for a word that cannot be normalized.
 pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
+    // The name of the tool and the subcommand.
     let mut meant: Vec<OsString> = words.iter().take(2).cloned().collect();
     let name = words.get(1).and_then(|word| word.to_str());
+    // A subcommand that is missing or unknown is reported by clap.
     let Some(command) = name.and_then(|name| command.find_subcommand(name)) else {
         return Ok(words.to_vec());
     };
@@ -51,6 +53,7 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
                             meant.push(flag);
                         } else {
                             let short = arg.get_short().map(|letter| OsString::from(format!("-{letter}")));
+                            // The last word about a flag counts: `--flag --flag=false` is off.
                             meant.retain(|word| *word != flag && Some(word) != short.as_ref());
                         }
                         continue;
@@ -67,6 +70,7 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
                 }
             }
             [b'-', letters @ ..] if !letters.is_empty() => {
+                // The first letter that takes a value ends the cluster: the rest of the word is that value.
                 let value = letters.iter().position(|letter| {
                     find(command, |arg| arg.get_short() == Some(char::from(*letter))).is_none_or(takes_value)
                 });
@@ -123,6 +127,7 @@ pub(super) fn number<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
         Some("0x") => (16, &plain[2..]),
         Some("0o") => (8, &plain[2..]),
         Some("0b") => (2, &plain[2..]),
+        // At least two characters, so a plain `0` is no octal number without digits.
         Some(octal) if octal.starts_with('0') => (8, &plain[1..]),
         _ if plain.is_empty() && text.is_empty() => (10, "0"),
         _ => (10, plain),

@@ -107,6 +107,7 @@ impl Fetch<'_> {
             return Some(directory.to_owned());
         }
         let is_there = |path: &&PathBuf| taut_sys::Named::stat(path).is_ok_and(|stat| stat.is_dir());
+        // Directories that do not exist are not made: which of them is meant is a guess then.
         self.options.distdirs.iter().find(is_there).map(|path| weakly_canonical(path))
     }
 

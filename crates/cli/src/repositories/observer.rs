@@ -182,6 +182,7 @@ fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<State>, log: &Log) {
     let mut due = Instant::now() + if live { FRAME_INTERVAL } else { FIRST_LINE };
     let mut over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
     while !*over {
+        // One wait for both: the time of the next line, and the end.
         let wait = due.saturating_duration_since(Instant::now());
         over = end.1.wait_timeout(over, wait).unwrap_or_else(PoisonError::into_inner).0;
         if *over || Instant::now() < due {
@@ -207,6 +208,7 @@ fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<State>, log: &Log) {
 impl State {
     /// The line of the reference.
     fn reference_line(&self) -> String {
+        // Events of several threads: the counts need not fit to each other at each moment.
         let found = self.involved - self.missing.min(self.involved);
         let percent = match self.missing {
             0 => 100,

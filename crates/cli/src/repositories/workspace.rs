@@ -48,6 +48,7 @@ static IN_USE: Mutex<Option<Cache>> = Mutex::new(None);
 /// The description is wrong, or something could not be had. Of several errors all but the last one have been reported.
 pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Configured, SetupError> {
     let named = common.repository_config.clone();
+    // Under the name `just` there is only the ready configuration.
     if !common.set_up.is_done {
         return Ok(Configured { file: named, ..Configured::default() });
     }
@@ -70,9 +71,11 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
         // What is wrong with it is reported when it is read as a configuration.
         return Ok(Configured { file: named.or(Some(place.path)), ..Configured::default() });
     };
+    // By its content and not by its name: a ready configuration may be named in the same way.
     if !Description::is_description(&document) {
         let is_configuration =
             document.root().get("repositories").is_some_and(|all| all.kind() == Kind::Object);
+        // A file that was only found may be something else; one that was named has to be right.
         if named.is_none() && !is_configuration {
             let shown = place.path.display();
             log.say(Level::Warn, format!("{shown} describes no repositories; it is not used."));
@@ -111,6 +114,7 @@ fn set_up(
         SetupError::from(last)
     })?;
     drop(session);
+    // For `watch`, which sets up again and again, the one before is released only after the new one is held.
     *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
     Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })
 }
@@ -125,6 +129,7 @@ pub(crate) fn files(common: &Common, cwd: &Path) -> Vec<PathBuf> {
     }
     let workspace = Workspace::of(common, cwd);
     let mut remarks = Vec::new();
+    // Errors and remarks were reported by the set-up itself; here only names of files are wanted.
     let rc = workspace.read_rc(&mut remarks).ok();
     rc.and_then(|rc| rc.description).map(|place| place.path).into_iter().collect()
 }

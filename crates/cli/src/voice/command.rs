@@ -10,6 +10,7 @@ use crate::reproduce::quoted;
 pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
     let words: Vec<&str> = action.command.iter().map(|word| word.as_str()).collect();
     let text = match words[..] {
+        // What is to be read is the script; the shell in front of it is nearly always the same.
         [shell, "-c", script] if shell.rsplit('/').next().is_some_and(|name| name.ends_with("sh")) => {
             if script.trim().is_empty() {
                 format!("{shell} -c ''")
@@ -22,6 +23,7 @@ pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
     };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let joined = lines.collect::<Vec<_>>().join(" ⏎ ");
+    // Control characters would act on the terminal.
     let clean: String = joined.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     without_middle(&clean, limit)
 }
@@ -33,6 +35,7 @@ fn without_middle(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     let limit = limit.max(8);
+    // More of the beginning than of the end: the program is there.
     let end = limit / 3;
     let begin: String = text.chars().take(limit - end - 1).collect();
     let rest: String = text.chars().skip(length - end).collect();

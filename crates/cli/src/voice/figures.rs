@@ -44,6 +44,7 @@ pub(crate) fn time_limit(limit: Duration, action: &ActionDescription) -> String 
 /// An exit code in words; if it represents a signal, with the signal.
 pub(crate) fn exit_code(code: i32) -> String {
     match code - SIGNALS {
+        // A program may also exit with such a code by itself; the code alone does not distinguish that.
         signal @ 1..=64 => match name_of_signal(signal) {
             Some(name) => format!("exit code {code}: signal {signal}, {name}"),
             None => format!("exit code {code}: signal {signal}"),

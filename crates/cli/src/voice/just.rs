@@ -26,6 +26,7 @@ use crate::{
 
 /// When the first plain line about progress is due; later ones at intervals that grow by this factor.
 const FIRST_LINE: Duration = Duration::from_secs(3);
+// Nearly the square root of two.
 const GROWTH: f64 = 99.0 / 70.0;
 
 /// How many running actions the live display shows.
@@ -283,6 +284,7 @@ impl Messages {
     }
 
     fn show(&self, output: &Output) {
+        // Compared by content: after a retry the same action may have printed something else.
         if self.shown.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
             return;
         }
@@ -401,6 +403,7 @@ impl BuildMessages for Messages {
     /// Failures before that are none, and what was shown once is not shown again.
     fn on_retry(&self, why: Retry) {
         self.failures().clear();
+        // Only now: within one try, equal outputs of two events are both shown.
         let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).extend(outputs);
         match why {

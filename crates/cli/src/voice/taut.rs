@@ -467,6 +467,7 @@ impl Messages {
 
     /// What an action printed, below its target and output.
     fn show_output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+        // Both are opened before the head is printed, so that there is no head without an output.
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         if streams.iter().all(Option::is_none) || !self.log.wants(Level::Info) {
             return;
@@ -491,6 +492,7 @@ impl Messages {
         }
         let has_output = ran.stdout.is_some() || ran.stderr.is_some();
         let has_failed = ran.exit_code != 0 && action.may_fail.is_some();
+        // Inserted in the same step as it is checked: events come from several threads.
         if !(has_output || has_failed) || !self.state().shown.insert(*id) {
             return;
         }
@@ -499,12 +501,14 @@ impl Messages {
         } else if is_new || self.shows_cached_output {
             self.show_or_defer(Deferred::Output(*id, action.clone(), ran.clone()));
         } else {
+            // Kept for the case that an action fails that took its outputs.
             self.state().replayed.push(Replayed { id: *id, action: action.clone(), ran: ran.clone() });
         }
     }
 
     fn action_failed(&self, failed: &Failed<'_>) {
         let failure = failed.failure;
+        // It did not fail by itself, so it is counted and not shown.
         if failed.was_ended {
             self.state().interrupted += 1;
             return;
@@ -576,6 +580,7 @@ impl Sink for Messages {
                 (state.total, state.origins) = (*actions, Some((*origins).clone()));
             }
             Event::ActionStarted(action) if self.log.wants(Level::Debug) => {
+                // Not cut, as this level is for the analysis of a problem.
                 let command = command::in_one_line(action.description, usize::MAX);
                 let (target, id) = (self.target_of(action.id), short(action.id));
                 self.log.say(Level::Debug, format!("[{id}] {target}: {command}"));
@@ -621,6 +626,7 @@ impl BuildMessages for Messages {
     fn on_retry(&self, why: Retry) {
         {
             let mut state = self.state();
+            // What was shown stays noted in `shown`; only the figures begin anew.
             state.failed.clear();
             (state.needed, state.replayed) = Default::default();
         }

@@ -78,11 +78,13 @@ impl Feedback {
 
     /// Records the state of the directories that an installation may change.
     pub(super) fn before_install(&mut self) {
+        // Their times change with entries of others, too, which must not count as changes by this installation.
         for (path, seen) in &mut self.signatures {
             if seen.is_some_and(|seen| seen.is_directory()) {
                 *seen = signature(path);
             }
         }
+        // Read before the installation, so that names it adds are distinguished from those of others.
         let above = std::mem::take(&mut self.names).into_keys();
         self.names = above.map(|path| (path.clone(), names(&path))).collect();
     }
@@ -92,9 +94,12 @@ impl Feedback {
         if !self.is_possible() {
             return;
         }
+        // Built anew: paths that are no longer installed are sources like any other.
         let before = std::mem::take(&mut self.signatures);
         let mut pending: Vec<PathBuf> = Vec::new();
         for path in objects.keys() {
+            // Directories between a root and an installed file are changed by the installation, too, as entries are
+            // added to them.
             let place = self.output.join(normal_path(path));
             let above = place.ancestors().skip(1);
             pending.extend(above.take_while(|above| self.is_below_root(above)).map(Path::to_owned));
@@ -114,6 +119,7 @@ impl Feedback {
             before.get(*path) != Some(*seen) && !self.has_others(path)
         };
         self.changed = self.signatures.iter().filter(is_changed).map(|(path, _)| path.clone()).collect();
+        // For the next `before_install`, which reads what these directories hold.
         above.into_iter().for_each(|path| {
             self.names.entry(path).or_default();
         });
@@ -121,6 +127,7 @@ impl Feedback {
         for path in
             objects.iter().filter(|(path, info)| installed.get(*path) != Some(info)).map(|(path, _)| path)
         {
+            // Installed anew a second time without another change in between.
             if !self.chain.insert(path.clone()) || self.unstable.contains(path) {
                 self.repeated.push(path.clone());
             }
@@ -164,10 +171,13 @@ impl Feedback {
         let (is_made, made) = match self.signatures.get(&place) {
             // Changes of what is in a directory are noticed for the names there.
             Some(Some(then)) if then.is_directory() => {
+                // The times of a directory change with each of its entries; the inode shows that it is still the same
+                // one.
                 let is_same = |now: StatSignature| (now.device, now.inode) == (then.device, then.inode);
                 (now.is_some_and(is_same), Made::Left)
             }
             Some(then) => (now == *then, Made::Left),
+            // Files are installed under temporary names first, which are gone when the change is looked at.
             None => (how.came && now.is_none() && place.starts_with(&self.output), Made::Passing),
         };
         is_made.then_some(made)
@@ -232,6 +242,7 @@ impl Feedback {
         here: &Path,
     ) -> Option<String> {
         let mut read = Vec::new();
+        // A path that changes with each round but is not read by the target does no harm.
         for artifact in std::mem::take(&mut self.repeated) {
             let place = self.output.join(normal_path(&artifact));
             let as_read = |(root, real): &(PathBuf, PathBuf)| Some(root.join(place.strip_prefix(real).ok()?));
@@ -240,6 +251,7 @@ impl Feedback {
             read.extend(found.map(|path| (artifact, path)));
         }
         let (first, path) = read.first()?.clone();
+        // Also for a result that was reported before: the warning is given once, the loop is ended each time.
         self.is_stopped = true;
         let mut is_new = false;
         for (artifact, _) in read {

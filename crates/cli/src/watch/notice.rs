@@ -23,6 +23,7 @@ use crate::{exit::Exit, interruption::Interruption, log::Level, repositories};
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often paths are resolved again that change while they are about to be watched.
+// The bound keeps a path that is replaced all the time from holding up the call.
 const MAX_RESOLUTIONS: usize = 20;
 
 /// The paths to roots and other directories, with all directories and links above them.
@@ -78,6 +79,7 @@ impl Watcher<'_> {
                     Exit::Environment
                 })?,
             };
+            // Before the reason of the wakeup is looked at, since a signal wakes the wait as well.
             interruption.check()?;
             match woken {
                 Woken::ByWaker => {}
@@ -116,6 +118,7 @@ impl Watcher<'_> {
             .map(|(path, _)| path.clone());
         let on_root_paths: Vec<PathBuf> = is_on_root_path.collect();
         let is_other = !of_request.is_empty() || !on_root_paths.is_empty();
+        // Looked up twice: here without what the installation made, to see whether there is another reason for a round.
         let others = state.leaves.touched(&noticed);
         if is_other || others.is_some() {
             noticed.merge(state.history.feedback.begin_anew());
@@ -134,6 +137,7 @@ impl Watcher<'_> {
             // The rest was changed by earlier rounds.
             touched.paths = others.paths;
         }
+        // If events were lost, anything may have happened, also above the roots.
         let may_move_roots = !on_root_paths.is_empty() || noticed.lost;
         if may_move_roots {
             touched.again = Recheck::Everything;
@@ -164,6 +168,7 @@ impl Watcher<'_> {
             self.watch_all(state);
         }
         let now = state.leaves.signatures();
+        // Signatures and not contents: what is only touched starts a round that finds nothing to do.
         let paths = state.seen.differing(&now);
         state.seen = now;
         state.next_poll = Instant::now() + POLL_INTERVAL;
@@ -193,6 +198,7 @@ impl Watcher<'_> {
         ends.extend(state.links.iter().cloned());
         state.watch.refresh();
         state.root_paths = RootPaths::to(&ends);
+        // A path may change between its resolution and its watch, so both are repeated until they agree.
         for _ in 0..MAX_RESOLUTIONS {
             let directories: BTreeSet<&Path> =
                 state.root_paths.entries.iter().filter_map(|entry| entry.parent()).collect();
@@ -215,6 +221,7 @@ impl Watcher<'_> {
         for root in state.leaves.roots() {
             match state.root_paths.missing(&self.here.join(root)) {
                 None => {
+                    // Only roots that were there are waited for: one that never was is an error of the description.
                     state.roots.insert(root.to_owned());
                 }
                 Some(missing) if state.roots.contains(root) => {
@@ -251,6 +258,7 @@ impl Watcher<'_> {
         // Directories first, in case there are not enough watches.
         let mut files = std::mem::take(&mut state.files);
         files.append(&mut state.leaves.new_files());
+        // Watches that the system removed, for instance of a file that was replaced.
         files.append(&mut state.watch.dropped());
         for file in files {
             if state.leaves.is_file(&file) && state.watch.add_file(&file) {
@@ -280,6 +288,7 @@ impl Watcher<'_> {
             if !is_noted || state.session.may_have_new_leaves() {
                 state.noted = noted.filter(|_| state.history.is_built);
                 if !state.leaves.note(&state.session, &state.request.repositories) {
+                    // Without its reads in the build state there is nothing to watch.
                     return Err(SessionEnd::Damaged);
                 }
             }
@@ -309,6 +318,7 @@ impl Watcher<'_> {
             }
             let feedback = &state.history.feedback;
             let known = |path: &Path| feedback.is_stopped() && feedback.left(path);
+            // Only what was not watched during the round can have changed unnoticed.
             let is_changed = !new.is_empty() && state.leaves.changed_since(&new, state.begin, known);
             if !is_changed && !has_links {
                 return Ok(());

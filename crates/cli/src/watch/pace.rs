@@ -34,9 +34,11 @@ impl Pace {
         if self.streak > 0 && common.is_empty() {
             self.rest();
         }
+        // Only paths that changed each time: edits of different files in quick succession end the streak.
         self.paths = if self.streak == 0 { now } else { common };
         self.streak += 1;
         let late = self.streak.checked_sub(MAX_IMMEDIATE_ROUNDS)?;
+        // The exponent is bounded before the shift, which would overflow after some dozens of rounds otherwise.
         let pause = Duration::from_secs(1 << late.min(10)).min(MAX_PAUSE);
         Some((pause, late == 0))
     }

@@ -50,6 +50,7 @@ impl Watcher<'_> {
         reporting.requested(&state.request);
         reporting.keep_in(&state.store);
         interruption.finish_log_on_signal(&reporting.log);
+        // Before anything is read: `settle` compares the times of new files with it.
         state.begin = SystemTime::now();
         // A round that checks everything is not counted.
         if changed != Some(None) {
@@ -84,6 +85,7 @@ impl Watcher<'_> {
         let done = match passed {
             Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
             Err(Failed::Stopped(Stop::EndSession(over))) => Err(over),
+            // Excluded by `is_last` above: the next change is the next try.
             Err(Failed::Retry(_)) => unreachable!("a round is not tried again"),
         };
         let status = match &done {
@@ -93,6 +95,7 @@ impl Watcher<'_> {
             _ => Status::BuildFailed,
         };
         reporting.finish(status, self.log);
+        // After the event log is complete, since these lines are the end of the round for a user.
         messages.into_iter().for_each(|text| self.log.say(Level::Info, text));
         done
     }
@@ -143,6 +146,7 @@ impl Pass for Round<'_> {
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        // Errors of analysis only follow from roots that are not there.
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems } else { &of_roots };
         // Compared one by one: equal errors that were found in parallel need not be merged in the same way.
@@ -226,6 +230,7 @@ impl Pass for Round<'_> {
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
             let (text, log) = (causes.take(MAX_SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
+            // Not reported yet: a new session makes the object again, unless that has failed several times.
             return Stop::EndSession(SessionEnd::Lost(Box::new(move || {
                 log.say(Level::Error, text);
                 Exit::BuildFailure
@@ -251,6 +256,7 @@ impl Pass for Round<'_> {
         let new: Vec<&(Str, Built)> = built.artifacts.iter().filter(is_new).collect();
         if let Some(directory) = output {
             history.feedback.before_install();
+            // Between the two calls of `feedback`, which have to see exactly what the installation changes.
             let put = results::put(self.store, built, directory, &request.owner(), o.prune, log);
             put.map_err(|undelivered| {
                 Stop::EndSession(match undelivered {

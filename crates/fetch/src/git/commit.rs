@@ -59,6 +59,7 @@ fn from_url(
     scratch: &Dir,
     progress: &dyn Progress,
 ) -> std::result::Result<Hash, Cause> {
+    // A repository of its own: what a server sends is in the build root's repository only after its ids were checked.
     let name = scratch_name();
     let temporary = Scratch::make(scratch.at(&name))?;
     let path = temporary.dir.real_path().map_err(|error| Cause::File(error.to_string()))?;
@@ -75,6 +76,7 @@ fn from_url(
         Err(Cause::Command(_)) => fetch(&[&["--no-tags", "--", url], &branches[..]].concat())?,
         Err(cause) => return Err(cause),
     }
+    // It was opened before the fetch, when there were no packs.
     repository.repository().forget();
     let tree = repository.repository().tree_of_commit(&request.commit).map_err(cause)?;
     let Some(tree) = tree else {
@@ -94,6 +96,7 @@ fn from_url(
         into.keep(Kind::Tree, &tree).map_err(cause)?;
     } else {
         into.adopt_packs_of(&repository).map_err(cause)?;
+        // Last, as a tag needs its object. Until then the objects are safe from `git gc` since they are young.
         into.keep(Kind::Commit, &request.commit).map_err(cause)?;
     }
     Ok(tree)
@@ -142,6 +145,7 @@ fn git_fetch(
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let mut command: Vec<OsString> = vec![programs.git.clone().into_os_string()];
+    // Progress is wanted though no terminal is there; the other options keep git from writing or fetching more.
     let fixed = ["fetch", "--progress", "--no-write-fetch-head", "--no-recurse-submodules"];
     command.extend(fixed.iter().chain(arguments).map(Into::into));
     let shown = without_password(url);
@@ -162,6 +166,7 @@ fn received_bytes(line: &str) -> Option<u64> {
     let mut words = amount.split_whitespace();
     let number: f64 = words.next()?.parse().ok()?;
     let unit: u64 = match words.next()?.trim_end_matches(',') {
+        // The units of `git` (`strbuf_humanise_bytes`); an unknown one only means that no progress is shown.
         "bytes" => 1,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,

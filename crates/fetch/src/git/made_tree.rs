@@ -51,6 +51,7 @@ fn make_and_store(
         }
         printed.push(line.trim_end().to_owned());
     };
+    // No limit for silence: a command of a description may compute for long without printing.
     let watch = Watch { progress, line: &line, stall: None };
     run_command(programs, request.command, &[], &temporary.dir, &watch)?;
     // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
@@ -74,7 +75,9 @@ fn make_and_store(
     };
     let directory = directory.map_err(|error| Cause::File(error.to_string()))?;
     let mut batch = into.batch();
+    // Read a second time: a process that the command left behind could have changed it since.
     let tree = import_all(&directory, &mut batch)?.write(&mut batch).map_err(Cause::Repository)?;
+    // Before `finish`, so nothing of a wrong tree is in the repository.
     if tree != request.tree {
         return Err(Cause::NotContained(format!("tree {} any more", request.tree.to_hex())));
     }

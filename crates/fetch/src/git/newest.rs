@@ -20,6 +20,7 @@ pub(super) fn newest(programs: &Programs, url: &str, branch: &str, cwd: &Dir) ->
         // `<id>\t<reference>`; what git says beside that has another form.
         let Some((id, name)) = line.trim_end().split_once('\t') else { return };
         let id = Hash::from_hex(id).ok().filter(|id| id.as_bytes().len() == 20);
+        // The pattern of `ls-remote` matches the end of names, so other references may be listed, too.
         if name == reference && id.is_some() {
             *found.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = id;
         }

@@ -86,12 +86,15 @@ pub(super) fn run(
     };
     let mut env = programs.environment.clone();
     for (variable, value) in extra_environment {
+        // A variable that occurs twice would be taken from the first place by some programs, from the last by others.
         env.retain(|(name, _)| name != variable);
         env.push((variable.into(), value.into()));
     }
     let mut process = Command::new(find_program(name, &env)?).args(arguments);
+    // The name as it was written, not the path: programs that are several in one file go by it.
     process.args[0] = name.clone();
     process.env = env;
+    // One pipe for both streams keeps the order of what is printed.
     let pipe = io::pipe().map_err(|error| Cause::Command(format!("cannot make a pipe: {error}")))?;
     let (mut reader, writer) = pipe;
     let printed = Mutex::new(Output::default());
@@ -104,6 +107,7 @@ pub(super) fn run(
         // The reader sees the end when the processes have closed their copies.
         drop(writer);
         let running = running.map_err(|error| Cause::Command(format!("cannot start it: {error}")))?;
+        // It runs beside the wait: a full pipe would block the command.
         scope.spawn(|| read_lines(&mut reader, &printed, watch.line, started));
         wait(running, || {
             if watch.progress.is_cancelled() {
@@ -172,6 +176,7 @@ fn read_lines(
     loop {
         let read = match reader.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // An error of the pipe loses output only; the exit status decides about success.
             Ok(0) | Err(_) => break,
             Ok(read) => read,
         };
@@ -189,6 +194,7 @@ fn read_lines(
                 }
                 byte => {
                     line.push(*byte);
+                    // A line without an end would otherwise grow without bound.
                     if line.len() >= MAX_KEPT {
                         keep(output, &mut line);
                     }
@@ -223,6 +229,7 @@ fn wait(
     let mut context = Context::from_waker(&waker);
     let mut running = pin!(running);
     loop {
+        // Before the reasons to end it: a process that has ended is not reported as stalled or cancelled.
         if let Poll::Ready(exit) = running.as_mut().poll(&mut context) {
             return exit.map_err(|error| Cause::Command(error.to_string()));
         }
@@ -230,6 +237,7 @@ fn wait(
             // The process is ended when the future is dropped.
             return Err(cause);
         }
+        // An unpark between the poll and here is not lost: it makes the next park return at once.
         std::thread::park_timeout(TICK);
     }
 }

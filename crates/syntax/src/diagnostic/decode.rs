@@ -10,6 +10,7 @@ impl Diagnostics {
     pub fn decode(bytes: &[u8]) -> Option<Diagnostics> {
         let mut reader = Reader(bytes);
         let all = reader.list(Reader::diagnostic)?;
+        // Bytes that are left over were written in another encoding.
         reader.0.is_empty().then(|| all.into_iter().collect())
     }
 }
@@ -52,6 +53,7 @@ impl Reader<'_> {
     }
 
     fn diagnostic(&mut self) -> Option<Diagnostic> {
+        // Unknown bits would be lost, and the bytes not be those of the encoding any more.
         let flags = self.byte().filter(|flags| *flags < 4)?;
         Some(Diagnostic {
             severity: if flags & 1 == 0 { Severity::Error } else { Severity::Warning },

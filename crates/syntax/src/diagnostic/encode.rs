@@ -42,6 +42,7 @@ impl Diagnostic {
 impl Diagnostics {
     /// The encoding of all diagnostics, in the order in which they were found: a list. Walks the whole set.
     pub fn encode(&self) -> Vec<u8> {
+        // Flat, without the shared parts: equal problems have equal bytes however their sets were merged.
         let all = self.referenced();
         let mut out = Vec::new();
         list(&mut out, &all, |out, diagnostic| diagnostic.encode(out));

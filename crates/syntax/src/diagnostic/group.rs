@@ -24,6 +24,7 @@ impl<'d> Group<'d> {
             let Diagnostic { severity, message, location, notes, .. } = diagnostic;
             let next = groups.len();
             let at = *known.entry((*severity, message, location, notes)).or_insert(next);
+            // Without a location, equal messages may be about different things.
             if at < next && location.is_some() {
                 groups[at].others.push(diagnostic);
             } else {

@@ -56,6 +56,7 @@ struct File {
 
 impl File {
     fn new(name: &Arc<str>, text: &Arc<str>) -> File {
+        // Spans are those of the text without the mark (`Document::text`).
         let text: Arc<str> = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Arc::from);
         // The present text may differ from the one that was analysed: paths are looked up as far as they exist.
         let document = Document::parse(name.clone(), text.as_bytes()).ok();
@@ -71,6 +72,7 @@ impl File {
 
     /// Line and column, from 1, of an offset.
     fn position(&self, offset: usize) -> (u32, u32) {
+        // The offset may be that of an earlier text, and lie within a character of this one.
         let offset = self.text.floor_char_boundary(offset);
         let line = self.line(offset);
         let column = self.text[self.lines[line]..offset].chars().count();
@@ -219,6 +221,7 @@ impl<'s> Renderer<'s> {
 
     fn find(&mut self, location: &Location) -> Option<(&File, Span)> {
         let sources = self.sources;
+        // A file that cannot be read is noted as well, and not tried again for each location.
         let file = self.files.entry(location.file.clone()).or_insert_with(|| {
             let text = sources.text(&location.file)?;
             Some(File::new(&location.file, &text))
@@ -249,6 +252,7 @@ impl<'s> Renderer<'s> {
         let end = text.ceil_char_boundary(span.end as usize).max(start);
         let line = file.line(start);
         let line_start = file.lines[line];
+        // Of an extent over several lines, only the part in the first one is shown.
         let line_end = file.lines.get(line + 1).map_or(text.len(), |next| next - 1);
         // The window of the line that is shown: up to half of the width before the marked part.
         let back = text[line_start..start].char_indices().rev().nth(columns / 2 - 1);
@@ -260,11 +264,13 @@ impl<'s> Renderer<'s> {
         };
         let to = text[from..line_end].char_indices().nth(columns).map_or(line_end, |(n, _)| from + n);
         let shown =
+            // One blank for each, also for a tab, so that the carets are below their characters.
             |piece: &str| -> String { piece.chars().map(|c| if c.is_control() { ' ' } else { c }).collect() };
         let left = if from > line_start { "…" } else { "" };
         let right = if to < line_end { "…" } else { "" };
         let excerpt = format!("{left}{}{right}", shown(text[from..to].trim_end()));
         let skipped = left.chars().count() + text[from..start].chars().count();
+        // At least one caret, also for an empty extent such as the end of the file.
         let marked = text[start..end.min(to).max(start)].trim_end().chars().count().max(1);
         let number = (line + 1).to_string();
         let gap = " ".repeat(number.len());

@@ -138,6 +138,7 @@ impl Diagnostics {
             return Diagnostics::merge(&parts);
         }
         let mut hasher = Sha256::new();
+        // The word keeps these ids apart from those of unions, which are hashes of ids only.
         hasher.update(b"below");
         hasher.update(line);
         hasher.update(node.id);
@@ -160,6 +161,8 @@ impl Diagnostics {
                 continue;
             }
             match &node.content {
+                // Reversed, as the last one pushed is visited first, and the order is that in which problems were
+                // found.
                 Content::Many(parts) if open(node) => pending.extend(parts.iter().rev()),
                 Content::Below(_, part) if open(node) => pending.push(part),
                 _ => visit(part),
@@ -229,6 +232,7 @@ impl Drop for Node {
         };
         let mut pending = parts(self);
         while let Some(Diagnostics(part)) = pending.pop() {
+            // If threads drop the last references at the same time, exactly one of them gets the node.
             if let Some(mut node) = part.and_then(Arc::into_inner) {
                 pending.append(&mut parts(&mut node));
             }

@@ -23,6 +23,7 @@ fn edits(letters: usize) -> usize {
 /// in a word of some length in which nothing else is wrong. A difference in case only is always near. Ties go to
 /// the candidate that comes first in byte order.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // The comparison is quadratic in the length, and what is longer is hardly a name that was typed.
     const LONGEST: usize = 128;
     let letters: Vec<char> = word.chars().take(LONGEST + 1).collect();
     if letters.is_empty() || letters.len() > LONGEST {
@@ -30,6 +31,7 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     }
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
+        // In bytes here: a character has four at most.
         if candidate == word || candidate.is_empty() || candidate.len() > 4 * LONGEST {
             continue;
         }
@@ -85,6 +87,8 @@ fn distance_within(a: &[char], b: &[char], limit: usize) -> Option<usize> {
                 row[j] = row[j].min(before[j - 2] + 1);
             }
         }
+        // No later row gets smaller. That holds with swaps, too: two rows back is at most one less than the row
+        // between.
         if row.iter().all(|d| *d > limit) {
             return None;
         }

@@ -26,6 +26,8 @@ impl Node<'_> {
                     Kind::Bool => hasher.update(if node.slot().payload != 0 { b"t" } else { b"f" }),
                     Kind::Number => {
                         hasher.update(b"0");
+                        // The bits of the double: 1, 1.0 and 1e0 are one number, and JSON has no NaN with its many
+                        // forms.
                         hasher.update(node.slot().payload.to_le_bytes());
                     }
                     Kind::String => text(&mut hasher, b's', node.text()),

@@ -72,6 +72,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
     let mut parser = Parser {
         text: &text,
         at: 0,
+        // Estimates from usual descriptions, which save most reallocations.
         tape: Vec::with_capacity(text.len() / 16 + 1),
         children: Vec::with_capacity(text.len() / 24 + 1),
         pending: Vec::new(),
@@ -84,6 +85,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
             // Documents are kept as long as their modules are analysed.
             tape.shrink_to_fit();
             children.shrink_to_fit();
+            // Inner objects end before outer ones, so they were not found in the order of the file.
             duplicates.sort_by_key(|duplicate| duplicate.ignored);
             Ok(Document { label, text: text.clone(), tape, children, unescaped, duplicates })
         }
@@ -143,6 +145,7 @@ impl Parser<'_> {
                     if kind == Kind::Object {
                         self.key("a key or }", &open)?;
                     }
+                    // Before the value is read: its slot is the next one, whatever it contains.
                     self.pending.push(self.tape.len() as u32);
                     continue;
                 }
@@ -178,6 +181,7 @@ impl Parser<'_> {
     fn close(&mut self, open: &mut Vec<Open>) {
         let Open { index, pending } = open.pop().expect("a container is open");
         self.at += 1;
+        // Those of inner containers were moved before, so the children of each are contiguous.
         let start = self.children.len();
         let mut children = self.pending.split_off(pending);
         if self.tape[index as usize].kind == Kind::Object {
@@ -257,6 +261,7 @@ impl Parser<'_> {
             Some(_) => {
                 let rest = &self.text[start..];
                 let words = [("null", Kind::Null, 0), ("true", Kind::Bool, 1), ("false", Kind::Bool, 0)];
+                // What follows the word is judged as the next token: `nullx` fails there.
                 let Some((word, kind, payload)) = words.into_iter().find(|(word, ..)| rest.starts_with(word))
                 else {
                     return self.unexpected("a value", open);
@@ -321,6 +326,7 @@ impl Parser<'_> {
             let span = Span { start: start as u32, end: end as u32 };
             return Err(Wrong::new("a number cannot begin with 0 and another digit", span));
         }
+        // Numbers of the description language are doubles; Rust rounds to the nearest one.
         let mut number: f64 = text.parse().expect("the grammar of numbers is a part of Rust's");
         if number.is_infinite() {
             return Err(Wrong::new(format!("the number {text} is too large"), span));
@@ -344,6 +350,8 @@ impl Parser<'_> {
         loop {
             match bytes.get(at) {
                 None => {
+                    // Marked up to the end of the line: the missing quote is usually there, and the rest may be the
+                    // whole file.
                     let end = self.text[start..].find('\n').map_or(self.text.len(), |n| start + n);
                     return Err(Wrong::new("this string does not end", span(start, end)));
                 }
@@ -405,6 +413,7 @@ impl Parser<'_> {
                         .help("characters above U+FFFF are written as two escapes, or directly"))
                 };
                 return match first {
+                    // Only a pair of surrogates is a character; `char::from_u32` refuses each half.
                     0xd800..=0xdbff if bytes[at + 6..].starts_with(b"\\u") => match self.code_unit(at + 6)? {
                         second @ 0xdc00..=0xdfff => {
                             let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
@@ -446,6 +455,7 @@ impl Parser<'_> {
         let rest = &self.text[self.at..];
         let innermost = open.last().map(|open| self.tape[open.index as usize].span.start as usize);
         let bracket = innermost.map(|at| &self.text[at..at + 1]).unwrap_or_default();
+        // At the end of the file the bracket that is open is the better place for the error.
         let Some(first) = rest.chars().next() else {
             let end = span(self.at, self.at);
             return Err(match innermost {
@@ -483,6 +493,7 @@ impl Parser<'_> {
         }
         let here = span(self.at, self.at + length);
         let before = self.text[..self.at].trim_end();
+        // The comma is marked, not the bracket: it is what has to go.
         if matches!(first, ']' | '}') && before.ends_with(',') {
             let comma = span(before.len() - 1, before.len());
             return Err(Wrong::new(format!("a comma before the closing {first}"), comma)

@@ -79,6 +79,7 @@ impl Lexer<'_> {
         self.is_again = true;
         self.read -= 1;
         match self.column {
+            // The column before the line feed is lost, as in the library.
             0 => self.lines = self.lines.saturating_sub(1),
             _ => self.column -= 1,
         }
@@ -136,6 +137,7 @@ impl Lexer<'_> {
     fn string(&mut self) -> Token {
         self.restart();
         loop {
+            // The ranges of RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
             let trail: &[(u8, u8)] = match self.get() {
                 None => return self.invalid("invalid string: missing closing quote"),
                 Some(b'"') => return Token::String,
@@ -311,6 +313,7 @@ impl Lexer<'_> {
                 }
                 Token::Number => {
                     let text = self.shown();
+                    // That library checks the range after the token, so this error has no position.
                     if text.parse::<f64>().is_ok_and(f64::is_infinite) {
                         let text = format!("number overflow parsing '{text}'");
                         return Err(format!("[json.exception.out_of_range.406] {text}"));
@@ -318,6 +321,7 @@ impl Lexer<'_> {
                 }
                 Token::Literal(_) | Token::String => {}
                 Token::Invalid => return Err(self.wrong(token, "value", "")),
+                // The first read was already the end: this text has a message of its own.
                 Token::End if self.read == 1 => {
                     let help = "check that your input string or stream contains the expected JSON";
                     return Err(self.at_position(&format!("attempting to parse an empty input; {help}")));

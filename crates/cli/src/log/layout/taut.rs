@@ -44,6 +44,7 @@ impl Layout for Taut {
             _ => "",
         };
         let mut lines = prefix(level, color).to_owned();
+        // Not in other messages, which may be data that was asked for, such as what an action printed.
         let text = if level <= Level::Warn { without_full_stop(text) } else { text };
         for (number, line) in text.split('\n').enumerate() {
             if number > 0 && !line.is_empty() {

@@ -111,6 +111,7 @@ fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<
     }
     let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
     let texts: Vec<String> = [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect();
+    // Any of the lines counts: a script goes on after one program that was not found, and may miss another one.
     let mut missing = texts.iter().flat_map(|text| text.lines()).filter_map(program_not_found).peekable();
     let helps = match missing.peek() {
         Some(_) => missing.any(|program| !program.contains('/')),
@@ -192,6 +193,7 @@ impl Messages {
         again: Option<String>,
     ) {
         let name = format!("action:{id}");
+        // The collected form has the whole command and no colours; the shown one is cut to the width of the terminal.
         self.log.note(
             level,
             Some(&name),

@@ -33,6 +33,7 @@ fn clock(time: Duration) -> String {
 /// `[12/40] 3 running, 2 from cache, 1 failed, 0:12, about 0:30 left`
 fn state(now: &Snapshot<'_>, running: usize) -> String {
     let done = now.run + now.cached;
+    // The estimate may be too small; what is done or has begun is certain.
     let all = now.to_do.unwrap_or(now.total).max(done + now.open.len());
     let mut text = format!("[{done}/{all}] {running} running");
     for (number, what) in [(now.cached, "from cache"), (now.failed, "failed")] {
@@ -59,6 +60,7 @@ pub(super) fn line(now: &Snapshot<'_>) -> String {
 pub(super) fn frame(now: &Snapshot<'_>) -> Vec<String> {
     let running = running(now);
     let mut lines = vec![state(now, running.len())];
+    // Three rows for the state, the line about more actions, and the cursor.
     let shown = MAX_RUNNING_SHOWN.min(now.rows.saturating_sub(3));
     for (time, open) in running.iter().take(shown) {
         lines.push(format!("{:6.1} s  {}", time.as_secs_f64(), name(open, now)));

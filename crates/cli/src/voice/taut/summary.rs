@@ -50,6 +50,7 @@ impl Messages {
             };
             format!("{name} {verb} up to date ({actions}{targets}, {time})")
         } else {
+            // After a retry, actions may have been counted in both tries.
             let rest = state.processed.saturating_sub(state.ran + state.cached);
             if rest > 0 {
                 figures.push(format!("{rest} up to date"));
@@ -67,6 +68,7 @@ impl Messages {
 
     /// What failed, and what is not built because of it.
     pub(super) fn say_failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
+        // Cloned: to find the targets of actions locks the state, too.
         let failed = self.state().failed.clone();
         let name = |(id, output): &(Id, String)| format!("{} ({output})", self.name_in_summary(id, defined));
         let not_built = self.not_built(failure, &failed, defined);
