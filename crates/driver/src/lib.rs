@@ -90,7 +90,9 @@ pub use taut_engine::KeyRef;
 pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
-pub use taut_repos::{ComputedRoot, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot, find_workspace_root};
+pub use taut_repos::{
+    ComputedRoot, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot, find_workspace_root,
+};
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Location,
     diagnostic::{Group, Renderer},

@@ -463,9 +463,12 @@ fn the_environment_is_that_of_the_call() {
     let cause = case.cause("x".to_owned(), commit, None);
     assert!(cause.to_string().contains("failed with exit code 3"), "{cause}");
     let env = fs::read_to_string(out).unwrap();
+    // Options of git are in its environment, too: there they hold for the programs that it starts.
+    assert!(env.lines().any(|line| line == "GIT_CONFIG_KEY_0=gc.auto"), "{env}");
     // The shell adds the last ones.
     let mut env: Vec<&str> = env
         .lines()
+        .filter(|line| !line.starts_with("GIT_CONFIG_"))
         .filter(|line| !line.starts_with("PWD=") && !line.starts_with("_=") && !line.starts_with("SHLVL="))
         .collect();
     env.sort_unstable();

@@ -35,9 +35,9 @@ pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
 pub use listing::{Entries, Entry, Listed, Listing};
 pub use plain_json::plain_json;
-/// The name of the library of rules in the binary.
-pub use taut_rules::NAME as RULES;
 pub use root::{
     Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,
     stays_inside,
 };
+/// The name of the library of rules in the binary.
+pub use taut_rules::NAME as RULES;
