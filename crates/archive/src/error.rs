@@ -63,6 +63,19 @@ impl Error {
     }
 }
 
+impl Fault {
+    /// The fault of an entry whose kind, by the bits of its Unix mode (`S_IFMT`, inode(7)), is not allowed.
+    pub(crate) fn of_special(kind: u32) -> Option<Fault> {
+        Some(Fault::SpecialFile(match kind {
+            0o010000 => "a fifo",
+            0o020000 => "a character device",
+            0o060000 => "a block device",
+            0o140000 => "a socket",
+            _ => return None,
+        }))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -104,11 +104,10 @@ fn entry(
             let hash = sink.blob(&target).map_err(|error| store(name, error))?;
             layout.object(name, hash, ObjectType::Symlink)
         }
-        0o010000 => Err(Error::at(name, Fault::SpecialFile("a fifo"))),
-        0o020000 => Err(Error::at(name, Fault::SpecialFile("a character device"))),
-        0o060000 => Err(Error::at(name, Fault::SpecialFile("a block device"))),
-        0o140000 => Err(Error::at(name, Fault::SpecialFile("a socket"))),
-        _ => {
+        kind => {
+            if let Some(special) = Fault::of_special(kind) {
+                return Err(Error::at(name, special));
+            }
             // An empty file has no stream, so there is nothing to read for it.
             let size = if item.has_stream { item.size } else { 0 };
             let hash = sink.blob_from(size, &mut budget.count(content));

@@ -118,11 +118,10 @@ fn store_entry<R: Read>(
             let hash = sink.blob(&target).map_err(|error| store(name, error))?;
             layout.object(name, hash, ObjectType::Symlink)
         }
-        0o010000 => Err(Error::at(name, Fault::SpecialFile("a fifo"))),
-        0o020000 => Err(Error::at(name, Fault::SpecialFile("a character device"))),
-        0o060000 => Err(Error::at(name, Fault::SpecialFile("a block device"))),
-        0o140000 => Err(Error::at(name, Fault::SpecialFile("a socket"))),
-        _ => {
+        kind => {
+            if let Some(special) = Fault::of_special(kind) {
+                return Err(Error::at(name, special));
+            }
             let mut content = budget.count(&mut file);
             let hash = sink.blob_from(size, &mut content).map_err(|error| store(name, error))?;
             // The end verifies the checksum.
