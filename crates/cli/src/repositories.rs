@@ -54,6 +54,5 @@ pub(crate) fn options(context: &Context) -> Options {
         fetch_absent: context.fetch_absent,
         transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
         environment: std::env::vars_os().collect(),
-        ignore_records: false,
     }
 }

@@ -81,7 +81,7 @@ impl Session<'_> {
         let repository = top.to_owned();
         // An entry that cannot be read is as good as none.
         let known = self.cache.get(0, TreeMap::Directory, &key).ok().flatten();
-        if let Some(tree) = known.filter(|_| !self.options.ignore_records) {
+        if let Some(tree) = known {
             return Ok(Found { tree, repository });
         }
         let git = Repository::new(top);
@@ -120,7 +120,6 @@ impl Session<'_> {
         // Taken before and after the import: only if both agree is the tree certainly that of the state.
         let before = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
         if let Some(state) = &before
-            && !self.options.ignore_records
             && let Some(tree) = self.mapped(TreeMap::Directory, &state.key, wanted)?
         {
             return Ok(tree);

@@ -35,8 +35,6 @@ pub struct Options {
     pub transfers: taut_fetch::Options,
     /// The environment of the call.
     pub environment: Vec<(OsString, OsString)>,
-    /// Whether taut's own maps of roots are not used: everything is looked for again.
-    pub ignore_records: bool,
 }
 
 /// A set-up in progress.

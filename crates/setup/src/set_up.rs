@@ -195,7 +195,7 @@ impl Session<'_> {
             }
             _ => {}
         }
-        let Some(identity) = source.identity().filter(|_| !self.options.ignore_records) else {
+        let Some(identity) = source.identity() else {
             return Ok(None);
         };
         // What is absent has a warning each time, and no root in this build root.
