@@ -17,14 +17,21 @@ const STEPS: &[Step] = &[
     ("tests", &["test", "--workspace", "--locked"]),
 ];
 
-/// Runs every check.
+/// Runs every check, or those that `wanted` names, with the options that a build machine uses.
 ///
 /// # Errors
 ///
-/// If one fails; the error names all that did.
-pub(crate) fn run() -> Result<()> {
+/// If a name is not that of a check; if a check fails: the error names all that did.
+pub(crate) fn run(wanted: &[String]) -> Result<()> {
+    let names: Vec<_> = ["tidy"].into_iter().chain(STEPS.iter().map(|(name, _)| *name)).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("unknown check {unknown}; there are {}", names.join(", "));
+    }
     let mut failed = Vec::new();
     let mut step = |name: &'static str, check: &mut dyn FnMut() -> Result<bool>| {
+        if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
+            return;
+        }
         println!("== {name}");
         let start = Instant::now();
         match check() {

@@ -29,7 +29,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
-  ci                   every check a change must pass
+  ci [CHECK…]          every check a change must pass, or some: tidy, format, clippy, documentation, tests
   diff --messages
   diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
                        random projects or expressions, taut and the reference side by side
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     };
     match command.as_str() {
         "demo" => demo::run(),
-        "ci" => ci::run(),
+        "ci" => ci::run(rest),
         "bench" => bench::run(rest),
         // Both are started by `bench` itself: one runs what is measured, the other is compared with it.
         "measure" => measure::run(rest),

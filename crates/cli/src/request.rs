@@ -103,7 +103,7 @@ pub(crate) fn quiet_request_or_any(
 ///
 /// # Errors
 ///
-/// What is wrong, for [`report_error`].
+/// What is wrong, for [`report_error`](crate::setup_error::report_error).
 pub(crate) fn request_in(
     cwd: &Path,
     common: &Common,

@@ -6,7 +6,7 @@
 //! workspaces of a build root share.
 //!
 //! The target of a root is a request like any other, made on a session of its own: the caller gives the function that
-//! makes it ([`RootTargets`]).
+//! makes it ([`RootTargets`](crate::RootTargets)).
 //!
 //! Rejected: the tasks of all roots and of the main request in one engine. The trees of roots are part of the identity of
 //! the workspace, by which the engine's file is found and records of another checkout are reused; and a root with the same
