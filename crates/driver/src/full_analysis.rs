@@ -35,7 +35,7 @@ pub struct Analysis {
 pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let as_diagnostics = |fail| diagnostics(fail, build, &request.repositories);
     let requested = analyse_targets(build, request)?;
-    let analysed = together(&requested)?;
+    let analysed = together(&requested);
 
     let mut reached = BTreeMap::new();
     // What changes inside a key are hashes that were not computed yet.

@@ -208,7 +208,7 @@ pub struct Question {
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct WhatIf {
     /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
-    /// was last built here, else the first target of the module
+    /// was last built here, else what a build without a target builds
     #[arg(long, value_name = "TARGET", help_heading = "Analysis")]
     pub of: Option<String>,
     #[command(flatten)]
