@@ -45,10 +45,14 @@ mod rounds;
 mod run;
 mod session;
 mod targets;
+mod test_pass;
+mod test_rule;
+mod tests;
 mod trace_file;
 mod traces;
 mod tree_structure;
 mod what_if;
+mod workspace_targets;
 
 pub use added_exports::Added;
 pub use analyser::Analyser;
@@ -64,7 +68,7 @@ pub use event_log::{EventLog, EventLogs, Timings};
 pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
 pub use exports::Exports;
 pub use find::{Located, find};
-pub use full_analysis::{Analysis, MIN_ID_DIGITS, NoAction};
+pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
 pub use history::{Explanation, Question, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
@@ -80,7 +84,7 @@ pub use root_definition::{as_configured as root_as_configured, shown as shown_ro
 pub use root_failure::RootsFailed;
 pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTargets};
 pub use rounds::{Done, Recheck};
-pub use run::{BuildPass, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
+pub use run::{BuildPass, Caller, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use targets::{Targets, joined};
 pub use taut_analysis::{
@@ -99,5 +103,8 @@ pub use taut_syntax::{
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
 pub use taut_value::path::{join, normal_path};
+pub use test_pass::TestClient;
+pub use test_rule::{TestOptions, TestPlan, TestReport, TestRun, Verdict};
+pub use tests::{Shard, Test, tests};
 pub use traces::Traces;
 pub use what_if::{Impact, what_if};
