@@ -197,6 +197,17 @@ pub struct Test {
     pub build: Build,
 }
 
+/// Options of `compile-commands`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct CompileCommands {
+    /// The file to write; - is standard output; default: compile_commands.json in the root of the workspace
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub build: Build,
+}
+
 /// Options of `watch`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]

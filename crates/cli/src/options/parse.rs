@@ -28,8 +28,9 @@ pub enum NoCommand {
 }
 
 /// Subcommands that the reference does not have.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "explain",
+    "compile-commands",
     "test",
     "watch",
     "what-if",
@@ -113,9 +114,8 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                     "A target, the beginning of an action's id after %, or the path of a source or result",
                 )
             }),
-            "test" | "watch" | "setup" | "setup-env" | "fetch" | "update" | "gc-repo" | "do" | "repos" => {
-                subcommand.hide(name == "just")
-            }
+            "test" | "compile-commands" | "watch" | "setup" | "setup-env" | "fetch" | "update"
+            | "gc-repo" | "do" | "repos" => subcommand.hide(name == "just"),
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("PATH")
                     .required(true)
