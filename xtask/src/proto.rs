@@ -10,13 +10,15 @@ use crate::{apt, cargo};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const PACKAGES: &[&str] = &["protobuf-compiler", "libprotobuf-dev", "python3-protobuf"];
 
-/// Eight calls of protoc, seven of the compiler, one of the linker; one action runs both programs.
-const ACTIONS: usize = 8 + 7 + 1 + 1;
+/// Eight calls of protoc, seven of the compiler, two archives, the linker, the zip archive; one action runs both programs;
+/// five look for tools (c++, ar, protoc, python3, pkg-config), and one asks pkg-config.
+const ACTIONS: usize = 8 + 7 + 2 + 1 + 1 + 1 + 5 + 1;
 
 /// The expected output of both programs for the data that either has written.
 const EXPECTED_OUTPUT: &str = "Mill Lane: 17.0 m\nCorn Market: 24.0 m2\n";
@@ -29,15 +31,14 @@ const EXPECTED_OUTPUT: &str = "Mill Lane: 17.0 m\nCorn Market: 24.0 m2\n";
 pub(crate) fn run() -> Result<()> {
     let taut = cargo::taut(false)?;
     let env = tools()?;
+    let configuration = Value::Object(configuration(&env)?).to_string();
     let scratch = tempfile::tempdir()?;
     let out = scratch.path().join("out");
     let build = || -> Result<(usize, usize)> {
         let output = Command::new(&taut)
             .args(["install", "--plain-log", "--local-build-root"])
             .arg(scratch.path().join("build-root"))
-            .arg("-D")
-            .arg(json!({ "ENV": env }).to_string())
-            .arg("-o")
+            .args(["-D", &configuration, "-o"])
             .arg(&out)
             .current_dir(cargo::root().join("examples/proto"))
             .output()?;
@@ -61,7 +62,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     let programs: [(&str, Vec<PathBuf>); 2] =
-        [("C++", vec![out.join("bin/town")]), ("Python", vec!["python3".into(), out.join("lib/town.py")])];
+        [("C++", vec![out.join("bin/town")]), ("Python", vec!["python3".into(), out.join("bin/town.pyz")])];
     for (writer, write) in &programs {
         for (reader, read) in &programs {
             let file = scratch.path().join("town");
@@ -129,6 +130,37 @@ pub(crate) fn tools() -> Result<Map<String, Value>> {
         bail!("the tools in {} do not work; a C++ compiler and Python are needed, too", root.display());
     }
     Ok(env)
+}
+
+/// The variables of the rules in the box for an environment that [`tools`] returns: where its tools are unpacked ones,
+/// `PATH` begins with scripts that call them with that environment, since the rules set none but `PATH` for actions.
+fn configuration(env: &Map<String, Value>) -> Result<Map<String, Value>> {
+    let Some(libraries) = env.get("LD_LIBRARY_PATH").and_then(Value::as_str) else {
+        return Ok(env.clone());
+    };
+    let place = cargo::root().join("target/proto-tools");
+    let scripts = place.join("bin");
+    fs::create_dir_all(&scripts)?;
+    let root = place.join("root/usr");
+    // Not those of the compiler: pkg-config leaves directories out that they name.
+    let variables: Vec<String> = ["LD_LIBRARY_PATH", "PKG_CONFIG_PATH", "PYTHONPATH"]
+        .iter()
+        .filter_map(|name| Some(format!("export {name}='{}'", env.get(*name)?.as_str()?)))
+        .collect();
+    let prefix = format!("--define-variable=prefix='{}'", root.display());
+    for (name, call) in [
+        ("protoc", format!("'{}'", root.join("bin/protoc").display())),
+        ("python3", "/usr/bin/python3".to_owned()),
+        ("pkg-config", format!("/usr/bin/pkg-config {prefix}")),
+    ] {
+        let script = scripts.join(name);
+        fs::write(&script, format!("#!/bin/sh\n{}\nexec {call} \"$@\"\n", variables.join("\n")))?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(environment(json!({
+        "PATH": format!("{}:/usr/bin:/bin", scripts.display()),
+        "LDFLAGS": [format!("-Wl,-rpath,{libraries}")],
+    })))
 }
 
 fn environment(value: Value) -> Map<String, Value> {

@@ -32,76 +32,78 @@ fn dump(option: &str, target: &[&str]) -> Value {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
-/// How often each command occurs in the graph; those of a shell are left out.
-fn commands(target: &[&str]) -> BTreeMap<String, usize> {
+/// How often each call of protoc, of the compiler and of the linker occurs in the graph, without the flags.
+fn calls(target: &[&str]) -> BTreeMap<String, usize> {
     let graph = dump("--dump-graph", target);
-    let mut commands = BTreeMap::new();
+    let mut calls = BTreeMap::new();
     for action in graph["actions"].as_object().unwrap().values() {
         let words: Vec<&str> =
             action["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
-        if words[0] != "sh" {
-            *commands.entry(words.join(" ")).or_default() += 1;
-        }
+        let call = match words[0] {
+            "protoc" => words.join(" "),
+            "c++" => match words.iter().position(|word| *word == "-c") {
+                Some(at) => format!("compile {}", words[at + 1]),
+                None => format!("link {}", words[words.iter().position(|word| *word == "-o").unwrap() + 1]),
+            },
+            _ => continue,
+        };
+        *calls.entry(call).or_default() += 1;
     }
-    commands
+    calls
 }
 
 fn protoc(flag: &str, names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("protoc {flag} geometry/{name}.proto")).collect()
 }
 
-fn compiler(sources: &[&str]) -> Vec<String> {
-    sources
-        .iter()
-        .map(|source| format!("c++ -std=c++17 -I. -c {source} -o {}.o", source.strip_suffix(".cc").unwrap()))
-        .collect()
+fn compile(sources: &[&str]) -> Vec<String> {
+    sources.iter().map(|source| format!("compile {source}")).collect()
 }
 
-fn once(commands: impl IntoIterator<Item = Vec<String>>) -> BTreeMap<String, usize> {
-    commands.into_iter().flatten().map(|command| (command, 1)).collect()
+fn once(calls: impl IntoIterator<Item = Vec<String>>) -> BTreeMap<String, usize> {
+    calls.into_iter().flatten().map(|call| (call, 1)).collect()
 }
 
 #[test]
 fn descriptions_depend_on_no_language() {
-    assert_eq!(commands(&["geometry", "town"]), BTreeMap::new());
+    assert_eq!(calls(&["geometry", "town"]), BTreeMap::new());
     let nodes = dump("--dump-nodes", &["geometry", "town"]);
     let types: Vec<&str> =
         nodes.as_object().unwrap().values().filter_map(|node| node["node_type"].as_str()).collect();
-    assert_eq!(types, ["proto"; 4]);
+    assert_eq!(types, ["proto library"; 4]);
 }
 
 #[test]
 fn a_library_gets_the_bindings_it_needs_and_those_below() {
     let needed = ["path", "point"];
     assert_eq!(
-        commands(&["cc", "length"]),
+        calls(&["cc", "length"]),
         once([
             protoc("--cpp_out=.", &needed),
-            compiler(&["cc/length.cc", "geometry/path.pb.cc", "geometry/point.pb.cc"]),
+            compile(&["length.cc", "geometry/path.pb.cc", "geometry/point.pb.cc"]),
         ])
     );
-    assert_eq!(commands(&["py", "length"]), once([protoc("--python_out=.", &needed)]));
+    assert_eq!(calls(&["py", "length"]), once([protoc("--python_out=.", &needed)]));
 }
 
 #[test]
 fn of_a_diamond_each_part_is_made_once_for_each_language() {
     let sources = [
-        "cc/length.cc",
-        "cc/surface.cc",
-        "cc/town.cc",
         "geometry/area.pb.cc",
         "geometry/path.pb.cc",
         "geometry/point.pb.cc",
         "geometry/town.pb.cc",
+        "length.cc",
+        "surface.cc",
+        "town.cc",
     ];
-    let objects: Vec<String> = sources.map(|source| source.replace(".cc", ".o")).into();
     assert_eq!(
-        commands(&[]),
+        calls(&[]),
         once([
             protoc("--cpp_out=.", &DESCRIPTIONS),
             protoc("--python_out=.", &DESCRIPTIONS),
-            compiler(&sources),
-            vec![format!("c++ -o town {} -lprotobuf", objects.join(" "))],
+            compile(&sources),
+            vec!["link town".to_owned()],
         ])
     );
 }
