@@ -28,8 +28,19 @@ pub enum NoCommand {
 }
 
 /// Subcommands that the reference does not have.
-const OWN: [&str; 10] =
-    ["explain", "watch", "what-if", "setup", "setup-env", "fetch", "update", "gc-repo", "do", "repos"];
+const OWN: [&str; 11] = [
+    "init",
+    "explain",
+    "watch",
+    "what-if",
+    "setup",
+    "setup-env",
+    "fetch",
+    "update",
+    "gc-repo",
+    "do",
+    "repos",
+];
 
 impl CommandLine {
     /// Reads the words of a call; the first is the name of the tool.
@@ -102,7 +113,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                     "A target, the beginning of an action's id after %, or the path of a source or result",
                 )
             }),
-            "watch" | "setup" | "setup-env" | "fetch" | "update" | "gc-repo" | "do" | "repos" => {
+            "init" | "watch" | "setup" | "setup-env" | "fetch" | "update" | "gc-repo" | "do" | "repos" => {
                 subcommand.hide(name == "just")
             }
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
