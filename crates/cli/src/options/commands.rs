@@ -9,6 +9,17 @@ use super::{
     words::number,
 };
 
+/// Options of `init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// What the project is written in
+    #[arg(long, value_name = "LANGUAGE", default_value = "c", value_parser = crate::init::NAMES)]
+    pub template: String,
+    /// Where to write it; default: the working directory
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
 /// Options of `describe`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
