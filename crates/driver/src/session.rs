@@ -21,8 +21,8 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{Artifact, Id};
 
 use crate::{
-    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, ExportCache, Request, Results,
-    Sink, Traces, Wanted, WriteStrategy,
+    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache, Request,
+    Results, Sink, Traces, Wanted, WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
     analysis_setup::{begin, workspace},
@@ -34,6 +34,7 @@ use crate::{
     origins::Origins,
     request_key::RequestKey,
     result::ResultRule,
+    test_rule::TestRule,
 };
 
 /// An engine that can build.
@@ -184,7 +185,7 @@ impl Session {
             stop,
             counters: Default::default(),
         });
-        let builder = builder.interned::<Definition>();
+        let builder = builder.interned::<Definition>().rule(TestRule(execution.clone()));
         let engine = traces.open(taut_exec::register(builder, &execution));
         // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
         // when both exist.
@@ -340,6 +341,19 @@ impl Session {
     /// Which targets define what, for messages.
     pub fn origins(&self, request: &Request) -> Origins {
         Origins::new(&self.engine, &self.build, request)
+    }
+
+    /// All configured targets below those of a request.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub fn closure(&self, request: &Request) -> Result<Closure, Diagnostics> {
+        Closure::of(&self.build, request)
+    }
+
+    /// Which targets define what, for messages, where the targets were analysed one by one ([`Session::closure`]).
+    pub fn origins_of_targets(&self, request: &Request) -> Origins {
+        Origins::of_targets(&self.engine, &self.build, request)
     }
 
     /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.

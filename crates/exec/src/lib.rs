@@ -10,6 +10,7 @@
 
 mod action;
 mod artifact;
+mod attempt;
 mod built;
 mod cause;
 mod collect;
@@ -36,6 +37,7 @@ mod trees;
 use std::{sync::Arc, time::Duration};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
+pub use attempt::{Attempt, AttemptKey, AttemptRule};
 pub use built::{ArtifactKey, ArtifactRule, Built};
 pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
@@ -101,6 +103,7 @@ pub fn register(builder: taut_engine::Builder, execution: &Arc<Execution>) -> ta
         .rule(ActionRule(execution.clone()))
         .rule(StageRule(execution.clone()))
         .rule(RunRule(execution.clone()))
+        .rule(AttemptRule(execution.clone()))
         .rule(ContextRule(execution.context.clone()))
         .rule(EachTimeRule)
         .interned::<Printed>()

@@ -146,7 +146,7 @@ impl LocalExecutor {
         // If this future is dropped before the process has ended, the stage stays lent, and the next action gets a new
         // directory.
         let lent = stage.lend();
-        let command = self.command(&key.action);
+        let command = self.command(&key.action, key.limit);
         let mut exit = self.run_process(&command, open).await?;
         let mut not_started = None;
         if let Status::NotStarted(errno) = exit.status {
@@ -228,7 +228,7 @@ impl LocalExecutor {
         Command { program: look_up(first, &own_path).unwrap_or_else(|| first.into()), args, ..command }
     }
 
-    fn command(&self, action: &ActionDescription) -> Command {
+    fn command(&self, action: &ActionDescription, limit: Option<Duration>) -> Command {
         let direct = if self.is_plain() { look_up_for(action) } else { None };
         let env = action.env.iter().map(|(name, value)| {
             (
@@ -236,7 +236,7 @@ impl LocalExecutor {
                 OsString::from(value.as_str().map(Str::as_str).unwrap_or_default()),
             )
         });
-        let timeout = self.setup.timeout.map(|limit| action.time_limit(limit));
+        let timeout = limit.or(self.setup.timeout).map(|limit| action.time_limit(limit));
         let command = Command {
             program: direct.clone().unwrap_or_default(),
             args: action.command.iter().map(|word| OsString::from(word.as_str())).collect(),

@@ -21,6 +21,9 @@ pub struct RunKey {
     pub id: Id,
     /// The inputs by path, large directories as trees; all of them are in the store.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
+    /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
+    /// a result is the same under every limit that it met.
+    pub limit: Option<Duration>,
 }
 
 impl PartialEq for RunKey {
@@ -190,7 +193,7 @@ impl Execution {
         Ok(Some(Ran { outputs, stdout, stderr, ..Ran::default() }))
     }
 
-    fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
+    pub(crate) fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
         let mut result = ActionResult { exit_code: ran.exit_code, ..ActionResult::default() };
         for (path, info) in &ran.outputs {
             let name = rebased(path, &action.cwd);

@@ -28,8 +28,20 @@ pub enum NoCommand {
 }
 
 /// Subcommands that the reference does not have.
-const OWN: [&str; 10] =
-    ["explain", "watch", "what-if", "setup", "setup-env", "fetch", "update", "gc-repo", "do", "repos"];
+const OWN: [&str; 12] = [
+    "explain",
+    "compile-commands",
+    "test",
+    "watch",
+    "what-if",
+    "setup",
+    "setup-env",
+    "fetch",
+    "update",
+    "gc-repo",
+    "do",
+    "repos",
+];
 
 impl CommandLine {
     /// Reads the words of a call; the first is the name of the tool.
@@ -102,9 +114,8 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                     "A target, the beginning of an action's id after %, or the path of a source or result",
                 )
             }),
-            "watch" | "setup" | "setup-env" | "fetch" | "update" | "gc-repo" | "do" | "repos" => {
-                subcommand.hide(name == "just")
-            }
+            "test" | "compile-commands" | "watch" | "setup" | "setup-env" | "fetch" | "update"
+            | "gc-repo" | "do" | "repos" => subcommand.hide(name == "just"),
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("PATH")
                     .required(true)
