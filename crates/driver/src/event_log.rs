@@ -553,6 +553,26 @@ mod tests {
     }
 
     #[test]
+    fn a_call_ended_as_the_last_of_its_builds_did() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let repositories = RepoConfig::default();
+        for (builds, ended) in [
+            ([false, true], crate::history::Ended::Well),
+            ([true, false], crate::history::Ended::InExecution),
+        ] {
+            let log = begun(&store, &repositories);
+            send(&log, "one");
+            for is_complete in builds {
+                log.event(&Event::BuildFinished(Built { is_complete, processed: 1, ran: 1 }));
+            }
+            log.event(&Event::CallFinished(Status::Success));
+            let record = EventLogs::of(&store, &repositories).unwrap().read().unwrap();
+            assert_eq!(record.ended, ended);
+        }
+    }
+
+    #[test]
     fn events_after_the_end_are_not_logged() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
