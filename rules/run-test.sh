@@ -4,6 +4,8 @@
 
 top=$(pwd -P)
 mkdir -p work scratch
+# Before the test, so that all outputs are there if it is ended from outside, as when it exceeds its time limit.
+echo FAIL > result
 # Files of a test belong here, and are dropped with the directory of the action.
 export HOME="$top/scratch" TMPDIR="$top/scratch" TEST_TMPDIR="$top/scratch"
 
@@ -13,7 +15,6 @@ if [ $code -eq 0 ]; then
   echo PASS > result
   exit 0
 fi
-echo FAIL > result
 cat stdout
 cat stderr >&2
 if [ $code -gt 128 ]; then

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analysed, BuildFailure, Client, Diagnostics, EventLogs, Pass, Request, Results, Retry, Run, Session,
+    Analysed, BuildFailure, Caller, Diagnostics, EventLogs, Pass, Request, Results, Retry, Run, Session,
     Sink, Undelivered, Wanted, joined,
 };
 use taut_store::Store;
@@ -312,7 +312,9 @@ impl RunningCall<'_> {
     }
 }
 
-impl Client for RunningCall<'_> {
+impl Caller for RunningCall<'_> {
+    type Stop = Exit;
+
     fn request(&mut self) -> Result<Request, Exit> {
         // Read again for each further try, since the description may have changed meanwhile.
         let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;

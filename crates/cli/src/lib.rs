@@ -8,6 +8,7 @@ mod build;
 mod cas;
 mod check_traces;
 mod compare;
+mod compile_commands;
 mod describe;
 mod diagnostics;
 mod diagnostics_file;
@@ -37,6 +38,7 @@ mod roots;
 mod settings;
 mod setup_error;
 mod standard_streams;
+mod testing;
 mod text_file;
 mod tool_name;
 mod traverse;
@@ -128,6 +130,10 @@ fn dispatch(name: Name, command: Command) -> Exit {
         // `do` says nothing that a call without it does not do.
         Command::Do(o) => call(name, &std::iter::once(name.word().into()).chain(o.words).collect::<Vec<_>>()),
         Command::Describe(o) => with_log(name, &o.log, |log| describe::run(name, &o, log)),
+        Command::CompileCommands(o) => {
+            with_log(name, &o.build.log, |log| compile_commands::run(name, &o, log))
+        }
+        Command::Test(o) => with_log(name, &o.build.log, |log| testing::run(name, &o, log)),
         Command::Watch(o) => with_log(name, &o.build.log, |log| watch::run(name, &o, log)),
         Command::WhatIf(o) => with_log(name, &o.question.log, |log| what_if::run(name, &o, log)),
         Command::Explain(o) => with_log(name, &o.log, |log| explain::run(name, &o, log)),

@@ -43,6 +43,10 @@ pub enum Command {
     Build(Build),
     /// Build a target and install its artifacts and runfiles
     Install(Install),
+    /// Run the tests among targets and what these depend on; without a target, all tests of the workspace
+    Test(Test),
+    /// Write how each C and C++ file is compiled, for editors; without a target, of the whole workspace
+    CompileCommands(CompileCommands),
     /// Build a target, and again whenever one of its inputs changes
     Watch(Watch),
     /// Run all actions of a target again and compare with the cache
@@ -96,6 +100,8 @@ impl Command {
             Command::Rebuild(o) => &o.build.log,
             Command::Explain(o) => &o.log,
             Command::Watch(o) => &o.build.log,
+            Command::Test(o) => &o.build.log,
+            Command::CompileCommands(o) => &o.build.log,
             Command::WhatIf(o) => &o.question.log,
             Command::InstallCas(o) => &o.log,
             Command::AddToCas(o) => &o.log,
@@ -125,6 +131,8 @@ impl Command {
             Command::Install(o) => &o.build.execution,
             Command::Rebuild(o) => &o.build.execution,
             Command::Watch(o) => &o.build.execution,
+            Command::Test(o) => &o.build.execution,
+            Command::CompileCommands(o) => &o.build.execution,
             Command::Traverse(o) => &o.execution,
             _ => return None,
         })
@@ -142,6 +150,8 @@ impl Command {
             Command::Rebuild(o) => &mut o.build.analysis,
             Command::Explain(o) => &mut o.analysis,
             Command::Watch(o) => &mut o.build.analysis,
+            Command::Test(o) => &mut o.build.analysis,
+            Command::CompileCommands(o) => &mut o.build.analysis,
             Command::WhatIf(o) => &mut o.question.analysis,
             _ => return None,
         })
@@ -157,6 +167,8 @@ impl Command {
             Command::Rebuild(o) => (&mut o.build.common, &o.build.stores),
             Command::Explain(o) => (&mut o.common, &o.stores),
             Command::Watch(o) => (&mut o.build.common, &o.build.stores),
+            Command::Test(o) => (&mut o.build.common, &o.build.stores),
+            Command::CompileCommands(o) => (&mut o.build.common, &o.build.stores),
             Command::WhatIf(o) => (&mut o.question.common, &o.question.stores),
             Command::Traverse(o) => (&mut o.common, &o.stores),
             _ => return None,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use taut_driver::{
-    Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Client, Diagnostics, NotBuilt, Pass,
+    Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Caller, Diagnostics, NotBuilt, Pass,
     RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome, RootTargets, Run, Session,
     SetupError, SetupFailure, Sink, Undelivered, UnresolvedRoot, Wanted, event::NewRoot,
 };
@@ -412,7 +412,9 @@ impl Pass for RootCall<'_> {
     }
 }
 
-impl Client for RootCall<'_> {
+impl Caller for RootCall<'_> {
+    type Stop = Stop;
+
     fn request(&mut self) -> Result<Request, Stop> {
         // How messages name its targets: as seen from the main repository of the call.
         let repositories = RepoConfig { main: self.builds.main.clone(), ..self.request.repositories.clone() };

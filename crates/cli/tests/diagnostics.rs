@@ -20,7 +20,8 @@
 //! docs/differences.md. The order of messages is not compared, since the reference analyses several targets at once.
 //! `TAUT_REFERENCE=JUST TAUT_RECORD=1 cargo test -p taut --test diagnostics reference` records them again.
 //!
-//! Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
+//! Lines about the state of a set-up are left out. A
+//! mark below a path of the test has three carets. Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
 //! `$BUILD` the build root, `$OUT` a directory beside them. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the
 //! present messages; then read them as the user of that call would.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
@@ -264,7 +265,7 @@ impl Case {
             true => without_ids(&output),
             false => output,
         };
-        let output = without_names_of_build_root(&output);
+        let output = without_names_of_build_root(&without_widths(&without_states(&output)));
         (code, without_sizes(&without_ages(&without_random_names(&without_times(&output)))))
     }
 
@@ -295,6 +296,28 @@ impl Case {
         let output = output.lock().unwrap();
         (code, String::from_utf8_lossy(&output).into_owned())
     }
+}
+
+/// A text without the lines that say how far a set-up is: which there are depends on the time that it takes.
+fn without_states(text: &str) -> String {
+    let is_state = |line: &&str| line.contains(" set up; fetching ");
+    text.split_inclusive('\n').filter(|line| !is_state(line)).collect()
+}
+
+/// A text with three carets below a path of the test in a line of a file: its length differs from machine to machine.
+fn without_widths(text: &str) -> String {
+    let mut has_path = false;
+    let mut out = String::new();
+    for line in text.split_inclusive('\n') {
+        let carets = line.trim_end().trim_start_matches([' ', '|']);
+        let is_mark = !carets.is_empty() && carets.chars().all(|c| c == '^');
+        match is_mark && has_path {
+            true => out += &line.replace(carets, "^^^"),
+            false => out += line,
+        }
+        has_path = ["$ROOT", "$OUT", "$BUILD"].iter().any(|path| line.contains(path));
+    }
+    out
 }
 
 /// A text with `N` in the names of temporary files, epochs and logs: hexadecimal numbers, joined by hyphens, of processes,

@@ -25,12 +25,13 @@ use std::{
 use taut_testkit::Workspace;
 
 /// A page, what begins its sections, and how many commands it has at least.
-const PAGES: [(&str, &str, usize); 5] = [
+const PAGES: [(&str, &str, usize); 6] = [
     ("again.md", "\n# ", 14),
     ("equality.md", "\n## ", 10),
     ("language.md", "\n#", 26),
     ("repositories.md", "\n# ", 30),
     ("rules.md", "\n## ", 30),
+    ("testing.md", "\n# ", 5),
 ];
 
 /// Whether the machine has what a section needs.

@@ -6,7 +6,7 @@ use taut_engine::{Build, Engine};
 use taut_syntax::Diagnostics;
 
 use crate::{
-    Analysed, Event, Request, Sink, Traces,
+    Analysed, Closure, Event, Request, Sink, Traces,
     analysis::{AnalysisRule, analyse_request},
     event,
     history::{self, ActionEnds},
@@ -49,6 +49,26 @@ impl AnalysisPass<'_> {
         sink.event(&Event::Warned(&analysed.warnings(&request.repositories.roots)));
         sink.event(&Event::AnalysisFinished(found));
         Ok(analysed)
+    }
+
+    /// Analyses the targets of a request one by one, with everything below them. The runs of a failed analysis are
+    /// committed, too.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub(crate) fn closure(&self, request: &Request) -> Result<Closure, Diagnostics> {
+        let AnalysisPass { engine, build, traces, sink, .. } = *self;
+        sink.event(&Event::AnalysisBegan);
+        let closure = Closure::of(build, request).inspect_err(|problems| {
+            traces.commit(engine);
+            self.report_tasks(request);
+            sink.event(&Event::AnalysisFailed(problems));
+        })?;
+        let is_known = build.ran().is_empty();
+        sink.event(&Event::Warned(&closure.warnings(&request.repositories.roots)));
+        let actions = closure.number_of_actions();
+        sink.event(&Event::AnalysisFinished(event::Analysed { is_known, actions, ..Default::default() }));
+        Ok(closure)
     }
 
     /// Sends an event for each task that was executed, with the reason; without cached build state there are no reasons.

@@ -355,7 +355,11 @@ impl State {
         // A cached action may have been looked up for other reasons than that there is work, as with other settings.
         self.has_executed |= !outcome.cached;
         self.running.remove(action.id);
-        let end = if outcome.cached { "cached" } else { "ran" };
+        let end = match outcome.cached {
+            true if outcome.ran.by_reads => "unread",
+            true => "cached",
+            false => "ran",
+        };
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
         let origin = self.origin(action.id);
         self.line("action", |line| {

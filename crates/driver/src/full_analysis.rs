@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule};
+use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, located};
 use taut_engine::{Build, Content};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
+use taut_repos::Roots;
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Artifact, Id, Map, MapBuilder, Str, TargetResult, Tree, Value};
 
@@ -32,35 +33,95 @@ pub struct Analysis {
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
 
-pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
-    let as_diagnostics = |fail| diagnostics(fail, build, &request.repositories);
-    let requested = analyse_targets(build, request)?;
-    let analysed = together(&requested)?;
+/// All configured targets below those of a request, with what they define. Unlike [`Analysis`] it says nothing of what the
+/// requested targets are together, so these may have different artifacts at one path.
+pub struct Closure {
+    /// The requested targets, in their configuration.
+    pub requested: Vec<Reached>,
+    /// All configured targets that were needed, each once, in a stable order: by name, then by the part
+    /// of the configuration that they depend on.
+    pub reached: Vec<Reached>,
+    /// What they define.
+    definitions: HashMap<DefinitionKey, Arc<Definition>>,
+}
 
-    let mut reached = BTreeMap::new();
-    // What changes inside a key are hashes that were not computed yet.
-    #[allow(clippy::mutable_key_type)]
-    let mut seen: HashSet<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
-    let mut pending: Vec<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
-    // All are settled by now. A layer at a time, since each call into the engine has a fixed cost.
-    while !pending.is_empty() {
-        let layer = std::mem::take(&mut pending);
-        let answers = build.all::<TargetRule>(layer.iter().cloned());
-        for (target, analysed) in layer.into_iter().zip(answers) {
-            let analysed = analysed.map_err(as_diagnostics)?;
-            pending.extend(analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned());
-            let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
-            // Configurations that agree on these variables are one target here.
-            reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
+impl Closure {
+    pub(crate) fn of(build: &Build, request: &Request) -> Result<Closure, Diagnostics> {
+        let as_diagnostics = |fail| diagnostics(fail, build, &request.repositories);
+        let requested = analyse_targets(build, request)?;
+        let mut reached = BTreeMap::new();
+        // What changes inside a key are hashes that were not computed yet.
+        #[allow(clippy::mutable_key_type)]
+        let mut seen: HashSet<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
+        let mut pending: Vec<ConfiguredTarget> = requested.iter().map(|of| of.target.clone()).collect();
+        // All are settled by now. A layer at a time, since each call into the engine has a fixed cost.
+        while !pending.is_empty() {
+            let layer = std::mem::take(&mut pending);
+            let answers = build.all::<TargetRule>(layer.iter().cloned());
+            for (target, analysed) in layer.into_iter().zip(answers) {
+                let analysed = analysed.map_err(as_diagnostics)?;
+                pending.extend(
+                    analysed.dependencies.iter().filter(|next| seen.insert((*next).clone())).cloned(),
+                );
+                let target =
+                    ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
+                // Configurations that agree on these variables are one target here.
+                reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
+            }
         }
+        let reached: Vec<Reached> = reached.into_values().collect();
+        let names: BTreeSet<DefinitionKey> =
+            reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
+        let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
+        let definitions = names
+            .into_iter()
+            .zip(contents)
+            .filter_map(|(name, content)| Some((name, content.ok()?)))
+            .collect();
+        Ok(Closure { requested, reached, definitions })
     }
+
+    /// What an action is defined as.
+    pub fn action(&self, id: &Id) -> Option<&Arc<ActionDescription>> {
+        self.definitions.get(&DefinitionKey::action(id))?.as_action()
+    }
+
+    /// How many actions the targets define.
+    pub fn number_of_actions(&self) -> usize {
+        self.definitions.values().filter(|definition| definition.as_action().is_some()).count()
+    }
+
+    /// What a definition is.
+    pub(crate) fn definition(&self, name: DefinitionKey) -> Option<&Arc<Definition>> {
+        self.definitions.get(&name)
+    }
+
+    /// All warnings, each once, with the places of files in these roots.
+    pub fn warnings(&self, roots: &Roots) -> Diagnostics {
+        located(&Diagnostics::merge(self.reached.iter().map(|reached| &reached.analysed.warnings)), roots)
+    }
+
+    /// The actions that some artifacts need, each once.
+    pub fn actions_of<'a>(&self, artifacts: impl IntoIterator<Item = &'a Artifact>) -> BTreeSet<Id> {
+        let mut actions = BTreeSet::new();
+        let mut seen: HashSet<DefinitionKey> = HashSet::new();
+        let mut pending: Vec<Artifact> = artifacts.into_iter().cloned().collect();
+        while let Some(artifact) = pending.pop() {
+            if let Artifact::Action { id, .. } = &artifact {
+                actions.insert(*id);
+            }
+            let name = DefinitionKey::of_artifact(&artifact).filter(|name| seen.insert(*name));
+            let definition = name.and_then(|name| self.definition(name));
+            pending.extend(definition.iter().flat_map(|definition| definition.parts()).cloned());
+        }
+        actions
+    }
+}
+
+pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
+    let Closure { requested, reached, definitions } = Closure::of(build, request)?;
+    let analysed = together(&requested);
     let requested = requested.into_iter().map(Reached::without_nulls).collect();
-    let reached: Vec<Reached> = reached.into_values().collect();
-    let names: BTreeSet<DefinitionKey> =
-        reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
-    let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
-    let definitions =
-        names.into_iter().zip(contents).filter_map(|(name, content)| Some((name, content.ok()?))).collect();
     Ok(Analysis { requested, analysed, reached, definitions })
 }
 

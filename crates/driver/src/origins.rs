@@ -11,7 +11,7 @@ use taut_engine::{Build, Engine, Mentions};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_value::{ActionDescription, EntityName, Id, Value};
 
-use crate::{Reached, Request, analysis::AnalysisRule, full_analysis::analyse_all, request_key::RequestKey};
+use crate::{Reached, Request, analysis::AnalysisRule, full_analysis::Closure, request_key::RequestKey};
 
 /// Which targets define what.
 #[derive(Clone)]
@@ -21,19 +21,37 @@ struct Inner {
     engine: Engine,
     build: Arc<Build>,
     request: Request,
+    /// Whether the targets were analysed one by one, and not as the task of the request.
+    is_by_target: bool,
     mentions: OnceLock<Option<Mentions<Definition, TargetRule>>>,
 }
 
 impl Origins {
     pub(crate) fn new(engine: &Engine, build: &Arc<Build>, request: &Request) -> Origins {
+        Origins::found_from(engine, build, request, false)
+    }
+
+    /// The same where the targets were analysed one by one ([`Closure`]).
+    pub(crate) fn of_targets(engine: &Engine, build: &Arc<Build>, request: &Request) -> Origins {
+        Origins::found_from(engine, build, request, true)
+    }
+
+    fn found_from(engine: &Engine, build: &Arc<Build>, request: &Request, is_by_target: bool) -> Origins {
         let (engine, build, request) = (engine.clone(), build.clone(), request.clone());
-        Origins(Arc::new(Inner { engine, build, request, mentions: OnceLock::new() }))
+        Origins(Arc::new(Inner { engine, build, request, is_by_target, mentions: OnceLock::new() }))
     }
 
     fn mentions(&self) -> Option<&Mentions<Definition, TargetRule>> {
-        let Inner { engine, build, request, mentions } = &*self.0;
-        let root = || engine.task::<AnalysisRule>(RequestKey::of(request));
-        let find = || build.mentions::<Definition, TargetRule>([root()]);
+        let Inner { engine, build, request, is_by_target, mentions } = &*self.0;
+        let targets = || {
+            let targets = request.targets.in_configuration(&request.configuration).into_iter();
+            targets.map(|target| engine.task::<TargetRule>(target)).collect()
+        };
+        let roots = || match is_by_target {
+            true => targets(),
+            false => vec![engine.task::<AnalysisRule>(RequestKey::of(request))],
+        };
+        let find = || build.mentions::<Definition, TargetRule>(roots());
         // One pass for all messages of a build, and none in a build without messages.
         mentions.get_or_init(find).as_ref()
     }
@@ -52,7 +70,7 @@ impl Origins {
             return found;
         }
         // The run that mentioned it may have been replaced meanwhile: then all targets are analysed.
-        let whole = analyse_all(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
+        let whole = Closure::of(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
         let defines = |of: &Reached| of.analysed.defined.names().any(|known| known == name);
         whole.filter(defines).map(|of| (of.target, of.analysed)).collect()
     }
@@ -98,7 +116,7 @@ impl Origins {
 
     /// A named target that an anonymous one was made for: one that depends on it, or on an anonymous target that does.
     pub fn named_dependent(&self, anonymous: &EntityName) -> Option<EntityName> {
-        let whole = analyse_all(&self.0.build, &self.0.request).ok()?;
+        let whole = Closure::of(&self.0.build, &self.0.request).ok()?;
         let (mut seen, mut pending) = (HashSet::new(), vec![anonymous.clone()]);
         while let Some(name) = pending.pop() {
             let depends =

@@ -10,8 +10,8 @@ use taut_store::Store;
 use taut_syntax::Diagnostics;
 
 use crate::{
-    Analysed, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Session, Sink, Traces,
-    Wanted,
+    Analysed, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Session, Sink,
+    TestClient, Traces, Wanted, test_pass::TestPass,
 };
 
 /// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
@@ -111,8 +111,11 @@ pub trait Pass {
     ) -> Result<Self::Done, Undelivered<Self::Stop>>;
 }
 
-/// The caller of [`Run::run`]: reads the request for each pass, and is notified when passes are repeated.
-pub trait Client: Pass {
+/// Reads the request for each pass, and is notified when passes are repeated.
+pub trait Caller {
+    /// Why the call is over before its end.
+    type Stop;
+
     /// Reads the request from the files as they are now.
     ///
     /// # Errors
@@ -125,6 +128,11 @@ pub trait Client: Pass {
     /// Cached build state could not be read or written.
     fn warn_of_cache(&mut self, text: String);
 }
+
+/// The caller of [`Run::run`].
+pub trait Client: Pass + Caller<Stop = <Self as Pass>::Stop> {}
+
+impl<C: Pass + Caller<Stop = <C as Pass>::Stop>> Client for C {}
 
 /// Why a pass has no result.
 pub enum Failed<S> {
@@ -145,7 +153,29 @@ impl Run<'_> {
     ///
     /// # Errors
     /// The client stopped it.
-    pub fn run<C: Client>(&self, client: &mut C) -> Result<C::Done, C::Stop> {
+    pub fn run<C: Client>(&self, client: &mut C) -> Result<C::Done, <C as Pass>::Stop> {
+        self.tries(client, |client, session, request, is_last| self.pass(client, session, request, is_last))
+    }
+
+    /// Runs tests, start to finish.
+    ///
+    /// # Errors
+    /// The client stopped it.
+    pub fn test<C: TestClient + Caller<Stop = <C as TestClient>::Stop>>(
+        &self,
+        client: &mut C,
+    ) -> Result<C::Done, <C as TestClient>::Stop> {
+        self.tries(client, |client, session, request, is_last| {
+            TestPass { session, is_cached: self.is_cached, is_last }.run(client, request)
+        })
+    }
+
+    /// Reads the request and makes a pass, until there is nothing to be tried again.
+    fn tries<C: Caller, D>(
+        &self,
+        client: &mut C,
+        pass: impl Fn(&mut C, &Session, &Request, bool) -> Result<D, Failed<C::Stop>>,
+    ) -> Result<D, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
             tries += 1;
@@ -163,7 +193,7 @@ impl Run<'_> {
                 // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
-            let done = self.pass(client, &session, &request, tries == MAX_TRIES);
+            let done = pass(client, &session, &request, tries == MAX_TRIES);
             if let Some(text) = session.cache_warning() {
                 client.warn_of_cache(text);
             }

@@ -21,8 +21,8 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{Artifact, Id};
 
 use crate::{
-    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Event, ExportCache, Request, Results,
-    Sink, Traces, Wanted, WriteStrategy,
+    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache, Request,
+    Results, Sink, Traces, Wanted, WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
     analysis_setup::{begin, workspace},
@@ -34,6 +34,7 @@ use crate::{
     origins::Origins,
     request_key::RequestKey,
     result::ResultRule,
+    test_rule::TestRule,
 };
 
 /// An engine that can build.
@@ -169,6 +170,7 @@ impl Session {
             timeout: options.timeout,
             grace: options.grace,
             jobs: options.jobs,
+            depfiles: options.depfiles,
             stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
@@ -181,10 +183,11 @@ impl Session {
             // Part of the identity of actions, as in the reference, also where no limit is enforced.
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
+            depfiles: options.depfiles,
             stop,
             counters: Default::default(),
         });
-        let builder = builder.interned::<Definition>();
+        let builder = builder.interned::<Definition>().rule(TestRule(execution.clone()));
         let engine = traces.open(taut_exec::register(builder, &execution));
         // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
         // when both exist.
@@ -340,6 +343,19 @@ impl Session {
     /// Which targets define what, for messages.
     pub fn origins(&self, request: &Request) -> Origins {
         Origins::new(&self.engine, &self.build, request)
+    }
+
+    /// All configured targets below those of a request.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the description; at least one diagnostic.
+    pub fn closure(&self, request: &Request) -> Result<Closure, Diagnostics> {
+        Closure::of(&self.build, request)
+    }
+
+    /// Which targets define what, for messages, where the targets were analysed one by one ([`Session::closure`]).
+    pub fn origins_of_targets(&self, request: &Request) -> Origins {
+        Origins::of_targets(&self.engine, &self.build, request)
     }
 
     /// Appends the new runs to the engine's file. If that fails, there is a warning, and later builds repeat the work.

@@ -65,16 +65,16 @@ impl ActionRule {
         // The tree is not stored: only its digest is needed locally, and storing it would cost writes for each action.
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
-        let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone() };
+        let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone(), limit: None };
         // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
         // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed
         // later.
-        let ran = cx.call::<RunRule>(key).await?;
+        let ran = cx.call::<RunRule>(key.clone()).await?;
         execution.counters.processed_one(id);
         if execution.compare {
             let cached =
-                execution.cached(action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
+                execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?;
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
         // `may_fail` covers the command's own exit code, not the end that an interruption causes.

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_digest::{Digest, ObjectInfo};
+use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
 use taut_store::{Store, Take, TemporaryDir};
 use taut_sys::{
@@ -49,6 +49,8 @@ pub struct LocalSetup {
     pub grace: Duration,
     /// How many actions run at once.
     pub jobs: usize,
+    /// Whether an action may leave out its depfile, which is then empty; otherwise that is a missing output.
+    pub depfiles: bool,
     /// Whether anything new may begin.
     pub stop: Arc<Stop>,
 }
@@ -146,7 +148,7 @@ impl LocalExecutor {
         // If this future is dropped before the process has ended, the stage stays lent, and the next action gets a new
         // directory.
         let lent = stage.lend();
-        let command = self.command(&key.action);
+        let command = self.command(&key.action, key.limit);
         let mut exit = self.run_process(&command, open).await?;
         let mut not_started = None;
         if let Status::NotStarted(errno) = exit.status {
@@ -228,7 +230,7 @@ impl LocalExecutor {
         Command { program: look_up(first, &own_path).unwrap_or_else(|| first.into()), args, ..command }
     }
 
-    fn command(&self, action: &ActionDescription) -> Command {
+    fn command(&self, action: &ActionDescription, limit: Option<Duration>) -> Command {
         let direct = if self.is_plain() { look_up_for(action) } else { None };
         let env = action.env.iter().map(|(name, value)| {
             (
@@ -236,7 +238,7 @@ impl LocalExecutor {
                 OsString::from(value.as_str().map(Str::as_str).unwrap_or_default()),
             )
         });
-        let timeout = self.setup.timeout.map(|limit| action.time_limit(limit));
+        let timeout = limit.or(self.setup.timeout).map(|limit| action.time_limit(limit));
         let command = Command {
             program: direct.clone().unwrap_or_default(),
             args: action.command.iter().map(|word| OsString::from(word.as_str())).collect(),
@@ -278,6 +280,17 @@ impl LocalExecutor {
             match found {
                 Found::Object(info) => {
                     if ran.is_complete() {
+                        ran.outputs.insert((*path).clone(), info);
+                    }
+                }
+                // A compiler that writes none: what the action read is not known, and nothing else is wrong.
+                Found::Missing(_)
+                    if self.setup.depfiles
+                        && matches!(&action.depfile, Some(Ok(depfile)) if depfile == *path) =>
+                {
+                    let digest = self.setup.store.put_blob(b"", false)?;
+                    if ran.is_complete() {
+                        let info = ObjectInfo { digest, object_type: ObjectType::File };
                         ran.outputs.insert((*path).clone(), info);
                     }
                 }

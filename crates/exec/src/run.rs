@@ -21,6 +21,9 @@ pub struct RunKey {
     pub id: Id,
     /// The inputs by path, large directories as trees; all of them are in the store.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
+    /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
+    /// a result is the same under every limit that it met.
+    pub limit: Option<Duration>,
 }
 
 impl PartialEq for RunKey {
@@ -73,6 +76,8 @@ pub struct Ran {
     pub timed_out: bool,
     /// The id of the definition by which it was run; `None` if nothing had to run.
     pub run_as: Option<Id>,
+    /// Whether it is the result of a run with other inputs that read the same of them.
+    pub by_reads: bool,
     /// How long it ran.
     pub duration: Duration,
     /// User and system time of its processes, as far as they were waited for.
@@ -124,20 +129,22 @@ impl Rule for RunRule {
         // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
         if cacheable
-            && let Some(ran) = execution
-                .cached(&key.action, &key.digest)
-                .map_err(|error| Phase::Lookup.failed_in_store(error))?
+            && let Some(ran) =
+                execution.known_result(key).map_err(|error| Phase::Lookup.failed_in_store(error))?
         {
             return Ok(Arc::new(ran));
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
-        let ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
+        let mut ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
         execution.counters.run_one();
+        let recording = |error| Phase::Recording.failed_in_store(error);
+        if ran.is_success() {
+            ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
+        }
         if cacheable && ran.is_success() {
-            execution
-                .store
-                .cache_action(&key.digest, &execution.as_message(&key.action, &ran))
-                .map_err(|error| Phase::Recording.failed_in_store(error))?;
+            let result = execution.as_message(&key.action, &ran);
+            execution.store.cache_action(&key.digest, &result).map_err(recording)?;
+            execution.record_reads(key, &ran, &result).map_err(recording)?;
         }
         Ok(Arc::new(ran))
     }
@@ -145,6 +152,14 @@ impl Rule for RunRule {
 
 /// Conversion between results and the messages of the action cache.
 impl Execution {
+    /// The cached result of a run with these contents, or with these as far as they were read.
+    pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
+        match self.cached(&key.action, &key.digest)? {
+            Some(ran) => Ok(Some(ran)),
+            None => self.cached_by_reads(key),
+        }
+    }
+
     /// The cached result in terms of the definition; `None` if there is none with all outputs.
     pub(crate) fn cached(
         &self,
@@ -190,7 +205,7 @@ impl Execution {
         Ok(Some(Ran { outputs, stdout, stderr, ..Ran::default() }))
     }
 
-    fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
+    pub(crate) fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
         let mut result = ActionResult { exit_code: ran.exit_code, ..ActionResult::default() };
         for (path, info) in &ran.outputs {
             let name = rebased(path, &action.cwd);

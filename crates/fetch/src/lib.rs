@@ -28,3 +28,4 @@ pub use download::Download;
 pub use error::{Cause, Error, Result, Tried};
 pub use options::Options;
 pub use progress::{Progress, Silent, Update};
+pub use url::without_password;

@@ -56,7 +56,7 @@ fn percent_decoded(text: &str) -> OsString {
 }
 
 /// The URL with `***` in place of a password, for messages.
-pub(crate) fn without_password(url: &str) -> String {
+pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     // The last one before the path: passwords that were not encoded may have an @.

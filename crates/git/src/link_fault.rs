@@ -9,8 +9,9 @@ pub enum LinkFault {
     Outside(String),
     /// There is nothing where it leads; its target.
     Dangling(String),
-    /// It leads to itself, to a directory in which it is, or to a link that does.
-    Cycle,
+    /// It leads to itself or to a directory in which it is; the links on the way there, in the order in which they are
+    /// followed, itself last.
+    Cycle(Vec<String>),
 }
 
 impl fmt::Display for LinkFault {
@@ -18,8 +19,17 @@ impl fmt::Display for LinkFault {
         match self {
             LinkFault::Outside(target) => write!(f, "leads out of it: {target:?}"),
             LinkFault::Dangling(target) => write!(f, "leads to nothing: {target:?}"),
-            LinkFault::Cycle => {
-                f.write_str("leads to itself or to a directory above it, perhaps through other links")
+            LinkFault::Cycle(links) => {
+                f.write_str("leads to itself or to a directory above it")?;
+                // A single one is the link that the message is about.
+                if links.len() > 1 {
+                    f.write_str(", by the links ")?;
+                    for (at, link) in links.iter().enumerate() {
+                        let separator = if at == 0 { "" } else { ", " };
+                        write!(f, "{separator}{link:?}")?;
+                    }
+                }
+                Ok(())
             }
         }
     }

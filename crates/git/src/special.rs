@@ -240,7 +240,7 @@ impl Resolver<'_, '_, '_> {
                 Some(Some(object)) => return Ok(Some(*object)),
                 // It is being resolved in a frame below: the link leads to itself or to a directory around it, which
                 // would be infinite.
-                Some(None) => return Err(self.fault(stack, LinkFault::Cycle)),
+                Some(None) => return Err(self.fault(stack, LinkFault::Cycle(cycle(stack, &path)))),
                 None => {}
             }
             let (frame, next) = match self.lookup(&path)? {
@@ -329,6 +329,13 @@ enum Lookup {
     /// The path leads through a link.
     Through,
     Nothing,
+}
+
+/// The links that lead from what is being resolved at a path back to it.
+fn cycle(stack: &[Frame], path: &Path) -> Vec<String> {
+    let begin = stack.iter().position(|frame| frame.path() == path).unwrap_or_default();
+    let links = stack[begin..].iter().filter(|frame| matches!(frame, Frame::Link { .. }));
+    links.map(|link| text(&link.path().join(&b'/'))).collect()
 }
 
 /// Where a link at a path leads, by the text of its target, and whether that leads upwards; `None` if it leads out of the

@@ -6,7 +6,10 @@ use std::{
 };
 
 use taut_digest::{Hash, HashFunction, ObjectType};
-use taut_fetch::git::{CommitRequest, TreeCommand};
+use taut_fetch::{
+    git::{CommitRequest, TreeCommand},
+    without_password,
+};
 use taut_git::{Kind, Repository};
 use taut_syntax::{Diagnostic, quoted};
 use taut_sys::normal;
@@ -149,7 +152,7 @@ impl Session<'_> {
         // Before the errors: it is removed in either case.
         scratch.remove();
         let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
-        let from = fetched.url.as_str();
+        let from = &*without_password(&fetched.url);
         self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes: None });
         Ok(Some(fetched.tree))
     }
@@ -196,8 +199,11 @@ impl Session<'_> {
         done.map_err(|error| {
             let of = quoted(wanted.repository);
             let shown = taut_syntax::quoted_list(&made.command);
+            // The error begins with the command, which has a note of its own.
+            let causes = error.tried.iter().map(|tried| tried.cause.to_string());
+            let cause = causes.collect::<Vec<_>>().join("; ");
             Problem::from(
-                Diagnostic::error(format!("the command of repository {of} did not make its tree: {error}"))
+                Diagnostic::error(format!("the command of repository {of} did not make its tree: {cause}"))
                     .reference(format!("While ensuring git-tree {} is in Git cache:\n{error}", id.to_hex()))
                     .at(wanted.url.clone())
                     .note(format!("the command is {shown}"))

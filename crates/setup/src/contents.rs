@@ -6,7 +6,7 @@
 use std::io::Read as _;
 
 use taut_digest::{Hash, HashFunction, ObjectType};
-use taut_fetch::{Expected, Request};
+use taut_fetch::{Expected, Request, without_password};
 use taut_git::{Kind, Repository};
 use taut_store::Take;
 use taut_syntax::{Diagnostic, Location, quoted};
@@ -80,7 +80,7 @@ impl Session<'_> {
                 if digest.hash != content.id {
                     return Err(broken(wanted, "the download changed after it was verified".to_owned()));
                 }
-                let (from, bytes) = (download.url.as_str(), Some(download.size));
+                let (from, bytes) = (&*without_password(&download.url), Some(download.size));
                 self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
                 Ok(())
             });

@@ -29,7 +29,7 @@ pub enum Event<'e> {
     Transfer {
         /// The repository.
         repository: &'e str,
-        /// The URL.
+        /// The URL, without a password.
         url: &'e str,
         /// How many bytes have come.
         bytes: u64,
@@ -40,7 +40,7 @@ pub enum Event<'e> {
     Retry {
         /// The repository.
         repository: &'e str,
-        /// The URL.
+        /// The URL, without a password.
         url: &'e str,
         /// Why it failed.
         cause: &'e str,
@@ -49,7 +49,7 @@ pub enum Event<'e> {
     Fetched {
         /// The repository.
         repository: &'e str,
-        /// Where from: a URL, the path of an archive in a directory of archives, or the words of a command.
+        /// Where from: a URL without a password, the path of an archive in a directory of archives, or the words of a command.
         from: &'e str,
         /// Its size in bytes, if that is known.
         bytes: Option<u64>,
@@ -85,11 +85,12 @@ pub(crate) struct TransferOf<'o> {
 impl taut_fetch::Progress for TransferOf<'_> {
     fn update(&self, update: taut_fetch::Update<'_>) {
         let taut_fetch::Update { url, bytes, total } = update;
+        let url = &taut_fetch::without_password(url);
         self.observer.event(Event::Transfer { repository: self.repository, url, bytes, total });
     }
 
     fn retry(&self, url: &str, cause: &taut_fetch::Cause) {
-        let cause = cause.to_string();
+        let (url, cause) = (&taut_fetch::without_password(url), cause.to_string());
         self.observer.event(Event::Retry { repository: self.repository, url, cause: &cause });
     }
 

@@ -126,12 +126,12 @@ impl Locations {
 fn strings(node: Node<'_>, what: &str, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
     let Some(items) = node.as_list() else {
         let reference = format!("{what}: found non-list value {}", text(node));
-        remarks.push(ignored(node, "this is a list of strings".to_owned(), reference));
+        remarks.push(ignored(node, "a list of strings was expected here".to_owned(), reference));
         return None;
     };
     if let Some(wrong) = items.clone().find(|item| item.as_str().is_none()) {
         let reference = format!("{what}: found non-string list entry {}", text(wrong));
-        remarks.push(ignored(wrong, "this is a list of strings".to_owned(), reference));
+        remarks.push(ignored(wrong, "a string was expected here".to_owned(), reference));
         return None;
     }
     Some(items.filter_map(|item| item.as_str().map(str::to_owned)).collect())

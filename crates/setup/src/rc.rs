@@ -271,14 +271,15 @@ impl<'d> Reader<'_, 'd> {
         Ok(None)
     }
 
-    /// A list of strings; `no_list` and `no_string` are the reference's words for what is not.
+    /// A list of strings, the value of `key`; `no_list` and `no_string` are the reference's words for what is not.
     fn strings(
         &self,
+        key: &str,
         node: Node<'_>,
         no_list: impl FnOnce(String) -> String,
         no_string: impl FnOnce(Node<'_>) -> String,
     ) -> Result<Vec<String>, Problem> {
-        let message = "this is a list of strings";
+        let message = &format!("{} is a list of strings", quoted(key));
         let Some(items) = node.as_list() else { return Err(wrong(node, message, no_list(text(node)))) };
         match items.clone().find(|item| item.as_str().is_none()) {
             Some(found) => Err(wrong(found, message, no_string(found))),
@@ -364,6 +365,7 @@ impl<'d> Reader<'_, 'd> {
             let each = merged.maps.get("just args");
             for (command, list) in each.iter().flat_map(|all| all.iter()) {
                 let words = self.strings(
+                    command,
                     *list,
                     |found| {
                         format!(
@@ -386,6 +388,7 @@ impl<'d> Reader<'_, 'd> {
             let list_of =
                 "Configuration-file provided remote-execution properties have to be a list of strings";
             rc.properties = self.strings(
+                "remote-execution properties",
                 properties,
                 |found| format!("{list_of}, but found {found}"),
                 |found| format!("{list_of}, but found entry {}", text(found)),
@@ -393,6 +396,7 @@ impl<'d> Reader<'_, 'd> {
         }
         if let Some(launcher) = self.get("local launcher") {
             let words = self.strings(
+                "local launcher",
                 launcher,
                 |found| {
                     format!(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taut_digest::ObjectType;
+use taut_fetch::without_password;
 use taut_syntax::Diagnostics;
 
 use crate::{
@@ -24,7 +25,7 @@ pub struct Status {
     pub type_name: &'static str,
     /// What fixes its content: a commit, the id of an archive, file or tree; nothing for a directory.
     pub pinned: Option<String>,
-    /// Where its content comes from: a URL, a path, a command, other repositories.
+    /// Where its content comes from: a URL without a password, a path, a command, other repositories.
     pub from: String,
     /// The repositories that use it, by a binding or as a layer or root.
     pub used_by: BTreeSet<String>,
@@ -203,10 +204,10 @@ fn pinned(source: &Source) -> Option<String> {
 fn from(source: &Source) -> String {
     match source {
         Source::File(directory) => directory.path.display().to_string(),
-        Source::Git(git) => format!("{} ({})", git.repository, git.branch),
+        Source::Git(git) => format!("{} ({})", without_password(&git.repository), git.branch),
         Source::GitTree(tree) => tree.command.join(" "),
-        Source::Archive(archive) => archive.content.fetch.clone(),
-        Source::ForeignFile(file) => file.content.fetch.clone(),
+        Source::Archive(archive) => without_password(&archive.content.fetch),
+        Source::ForeignFile(file) => without_password(&file.content.fetch),
         Source::Distdir(distdir) => distdir.contents.keys().cloned().collect::<Vec<_>>().join(", "),
         Source::Computed(computed) => {
             format!("target {} of module {} of {}", computed.name, computed.module, computed.repository)

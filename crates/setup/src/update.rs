@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use taut_fetch::without_password;
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_sys::Dir;
 use taut_value::{Map, Str, Value};
@@ -57,7 +58,11 @@ impl Session<'_> {
                     );
                     let problem = Diagnostic::error(message).at(source.field("repository"));
                     let reference = format!("While updating commit from remote:\n{cause}");
-                    problems.push(problem.reference(reference).note(format!("it was asked for at {url}")));
+                    problems.push(
+                        problem
+                            .reference(reference)
+                            .note(format!("it was asked for at {}", without_password(&url))),
+                    );
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use super::{
     groups::{Analysis, Common, Execution, Graph, Log, Results, SetUp, Stores},
@@ -181,6 +181,44 @@ pub struct Rebuild {
     pub build: Build,
 }
 
+/// Options of `test`.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Tests")]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct Test {
+    /// Only tests whose names contain this text, or match it as a whole if it has * or ? (accumulates)
+    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
+    pub filter: Vec<String>,
+    /// Run each test so often, without the cache; it passes if all runs do
+    #[arg(long, value_name = "NUM", value_parser = number::<u64>, conflicts_with = "flaky_attempts")]
+    pub runs: Option<u64>,
+    /// Run tests again and again, until one fails or --runs is reached
+    #[arg(long, conflicts_with = "flaky_attempts")]
+    pub until_fail: bool,
+    /// Run a test that fails so often at most; if it passes then, it is flaky, which is no failure
+    #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
+    pub flaky_attempts: Option<u64>,
+    /// How long an action of a test may run (default: no limit but --action-timeout)
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
+    pub timeout: Option<u64>,
+    /// Write the results to a file as JUnit has them, in XML; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub build: Build,
+}
+
+/// Options of `compile-commands`.
+#[derive(Args, Debug)]
+#[allow(missing_docs, reason = "groups; their types say what they are")]
+pub struct CompileCommands {
+    /// The file to write; - is standard output; default: compile_commands.json in the root of the workspace
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub build: Build,
+}
+
 /// Options of `watch`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
@@ -219,7 +257,7 @@ pub struct Question {
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct WhatIf {
     /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
-    /// was last built here, else the first target of the module
+    /// was last built here, else what a build without a target builds
     #[arg(long, value_name = "TARGET", help_heading = "Analysis")]
     pub of: Option<String>,
     #[command(flatten)]

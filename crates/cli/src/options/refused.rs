@@ -6,7 +6,7 @@
 use clap::{ArgMatches, parser::ValueSource};
 
 /// Subcommands, what they refuse, and why.
-pub(super) const REFUSED: [(&str, &[&str], &str); 6] = [
+pub(super) const REFUSED: [(&str, &[&str], &str); 8] = [
     (
         "watch",
         &[
@@ -23,6 +23,42 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 6] = [
             "rerun",
         ],
         "it does not end; use `build` or `install`",
+    ),
+    (
+        "test",
+        &[
+            "check_traces",
+            "request_action_input",
+            "dump_graph",
+            "dump_plain_graph",
+            "dump_artifacts_to_build",
+            "dump_artifacts",
+            "show_runfiles",
+            "print_to_stdout",
+            "print_unique_artifact",
+            "rerun",
+            "keep_going",
+            "target_cache_write_strategy",
+        ],
+        "it runs tests, all of them, and delivers nothing else; use `build` or `install`",
+    ),
+    (
+        "compile-commands",
+        &[
+            "check_traces",
+            "request_action_input",
+            "dump_graph",
+            "dump_plain_graph",
+            "dump_artifacts_to_build",
+            "dump_artifacts",
+            "show_runfiles",
+            "print_to_stdout",
+            "print_unique_artifact",
+            "rerun",
+            "keep_going",
+            "target_cache_write_strategy",
+        ],
+        "it builds only what sources include; use `build` or `install`",
     ),
     (
         "explain",

@@ -227,6 +227,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                 let how = match end {
                     Some("ran") => How::Ran,
                     Some("cached") => How::Cached,
+                    Some("unread") => How::Unread,
                     Some("failed") => How::Failed,
                     Some("unfinished") => How::Unfinished,
                     _ => continue,

@@ -1,0 +1,232 @@
+//! `taut test`: which tests are found, when they run again, and how often.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::fs;
+
+use taut_testkit::{Ran, Tool, Workspace};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+fn run(workspace: &Workspace, words: &[&str]) -> Ran {
+    workspace.run(&taut(), [&["test"], words].concat())
+}
+
+/// A test by a shell script, which adds a line to a file beside the workspace whenever it runs.
+fn counted(workspace: &Workspace, module: &str, name: &str, script: &str) -> String {
+    let runs = workspace.beside(&format!("runs-{name}")).display().to_string();
+    let path = if module.is_empty() { format!("{name}.sh") } else { format!("{module}/{name}.sh") };
+    workspace.file(&path, format!("echo run >> {runs}\nruns=$(wc -l < {runs})\n{script}\n"));
+    format!(
+        r#""{name}": {{"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["{name}"], "src": ["{name}.sh"], "data": ["data"]}}"#
+    )
+}
+
+fn runs(workspace: &Workspace, name: &str) -> usize {
+    fs::read_to_string(workspace.beside(&format!("runs-{name}"))).map_or(0, |text| text.lines().count())
+}
+
+/// A workspace with these scripts as tests of the root module.
+fn project(scripts: &[(&str, &str)]) -> Workspace {
+    let workspace = Workspace::new();
+    let tests: Vec<String> =
+        scripts.iter().map(|(name, script)| counted(&workspace, "", name, script)).collect();
+    workspace.file("TARGETS", format!("{{{}}}", tests.join(",\n"))).file("data", "1");
+    workspace
+}
+
+#[test]
+fn a_test_runs_again_only_if_something_changed_that_it_depends_on() {
+    let workspace = project(&[("a", "true"), ("b", "test $(cat data) = 1")]);
+    assert!(run(&workspace, &[]).exits(0).stderr.contains("2 tests: 2 passed in "));
+    assert!(run(&workspace, &[]).exits(0).stderr.contains("2 tests: 2 passed (cached) in "));
+    assert_eq!((runs(&workspace, "a"), runs(&workspace, "b")), (1, 1));
+    // The other call finds it, too, and the other way round.
+    workspace.run(&taut(), ["build", "a"]).exits(0);
+    assert_eq!(runs(&workspace, "a"), 1);
+    workspace.file("data", "2");
+    workspace.run(&taut(), ["build", "a"]).exits(0);
+    let failed = run(&workspace, &[]).exits(1);
+    assert!(failed.stderr.contains(":a passed (cached)\n"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("error: :b failed in "), "{}", failed.stderr);
+    // A failure is not cached.
+    run(&workspace, &[]).exits(1);
+    assert_eq!((runs(&workspace, "a"), runs(&workspace, "b")), (2, 3));
+    workspace.file("data", "1");
+    run(&workspace, &["--no-trace"]).exits(0);
+    assert_eq!((runs(&workspace, "a"), runs(&workspace, "b")), (2, 3));
+}
+
+#[test]
+fn tests_of_all_modules_are_found_but_not_those_of_other_workspaces() {
+    let workspace = project(&[("a", "true")]);
+    for module in ["deep/er", ".hidden", "other"] {
+        let test = counted(&workspace, module, module.rsplit('/').next().unwrap(), "true");
+        workspace.file(&format!("{module}/TARGETS"), format!("{{{test}}}"));
+        workspace.file(&format!("{module}/data"), "");
+    }
+    workspace.file("other/ROOT", "");
+    let ran = run(&workspace, &["-J", "1"]).exits(0);
+    assert!(
+        ran.stderr.contains("deep/er:er passed in ") && ran.stderr.contains("2 tests: "),
+        "{}",
+        ran.stderr
+    );
+    // From within a module as well.
+    let tool = taut();
+    let root = workspace.build_root();
+    let there = tool.run(
+        &workspace.root().join("deep"),
+        ["test".as_ref(), "--local-build-root".as_ref(), root.as_os_str()],
+    );
+    assert!(there.exits(0).stderr.contains("2 tests: 2 passed (cached)"));
+    workspace.file("deep/er/TARGETS", "{");
+    let wrong = run(&workspace, &[]);
+    assert_ne!(wrong.code, 0);
+    assert!(wrong.stderr.contains("deep/er/TARGETS:1"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_flaky_test_is_tried_again_and_not_cached() {
+    let workspace = project(&[("a", "echo try $runs; test $((runs % 3)) = 0")]);
+    let flaky = run(&workspace, &["--flaky-attempts", "5"]).exits(0);
+    assert!(
+        flaky.stderr.contains("warning: :a is flaky: it passed in run 3, after 2 failures"),
+        "{}",
+        flaky.stderr
+    );
+    assert!(flaky.stderr.contains("  run 2:\n  try 2\n"), "{}", flaky.stderr);
+    assert_eq!(runs(&workspace, "a"), 3);
+    let failed = run(&workspace, &["--flaky-attempts", "2"]).exits(1);
+    assert!(failed.stderr.contains("in 2 of 2 runs"), "{}", failed.stderr);
+    assert_eq!(runs(&workspace, "a"), 5);
+}
+
+#[test]
+fn tests_can_be_repeated() {
+    let workspace = project(&[("a", "true"), ("b", "test $runs != 7")]);
+    run(&workspace, &[]).exits(0);
+    run(&workspace, &["--runs", "4", "--filter", "*:a"]).exits(0);
+    assert_eq!((runs(&workspace, "a"), runs(&workspace, "b")), (5, 1));
+    let failed = run(&workspace, &["--until-fail", "--filter", "b"]).exits(1);
+    assert!(failed.stderr.contains("error: :b failed in "), "{}", failed.stderr);
+    assert_eq!(runs(&workspace, "b"), 7);
+    // A failure of one test ends the repetition of others.
+    let workspace = project(&[("a", "true"), ("b", "test $runs != 3")]);
+    run(&workspace, &["--until-fail"]).exits(1);
+    run(&workspace, &["--until-fail", "--runs", "2"]).exits(0);
+    assert_eq!(runs(&workspace, "b"), 5);
+}
+
+#[test]
+fn a_time_limit_concerns_tests_only() {
+    let workspace = Workspace::new();
+    workspace.file("t.sh", "echo begun; sleep 60").file(
+        "TARGETS",
+        r#"{"t": {"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["t"], "src": ["t.sh"], "data": ["made"]},
+           "made": {"type": "generic", "outs": ["made"], "cmds": ["sleep 1.5; echo > made"]}}"#,
+    );
+    let slow = run(&workspace, &["--timeout", "1"]).exits(1);
+    assert!(slow.stderr.contains("error: :t exceeded its time limit of 1 s\n  begun\n"), "{}", slow.stderr);
+    assert!(
+        slow.stderr.ends_with(" s\n") && slow.stderr.contains("1 test: 1 timed out in "),
+        "{}",
+        slow.stderr
+    );
+    let built = workspace.run(&taut(), ["build", "made"]).exits(0);
+    assert!(
+        built.stderr.contains("up to date") || built.stderr.contains("1 action from cache"),
+        "{}",
+        built.stderr
+    );
+}
+
+#[test]
+fn shards_are_cached_one_by_one() {
+    let workspace = Workspace::new();
+    let runs_file = workspace.beside("runs").display().to_string();
+    workspace
+        .file("t.sh", format!("echo $TEST_SHARD_INDEX >> {runs_file}; test ! -e {runs_file}-$TEST_SHARD_INDEX"))
+        .file(
+            "TARGETS",
+            r#"{"t": {"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["t"], "src": ["t.sh"], "shards": ["12"]}}"#,
+        );
+    fs::write(workspace.beside("runs-10"), "").unwrap();
+    let failed = run(&workspace, &[]).exits(1);
+    assert!(failed.stderr.contains("1 of 12 shards\n  shard-10 of 12:\n"), "{}", failed.stderr);
+    fs::remove_file(workspace.beside("runs-10")).unwrap();
+    run(&workspace, &[]).exits(0);
+    let mut ran: Vec<usize> =
+        fs::read_to_string(runs_file).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    ran.sort_unstable();
+    assert_eq!(ran, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11]);
+    let out = workspace.beside("out").display().to_string();
+    workspace.run(&taut(), ["install", "t", "-o", &out]).exits(0);
+    assert_eq!(fs::read_to_string(workspace.beside("out/shard-11/result")).unwrap(), "PASS\n");
+}
+
+#[test]
+fn results_are_written_as_xml() {
+    let workspace = project(&[("a", "true"), ("b", "printf '<&\\033\\n' >&2; exit 2")]);
+    let file = workspace.beside("junit.xml");
+    run(&workspace, &["--junit", &file.display().to_string()]).exits(1);
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"taut test\" tests=\"2\" failures=\"1\" errors=\"0\""), "{text}");
+    assert!(text.contains("<testcase classname=\".\" name=\"a\" time=\""), "{text}");
+    assert!(
+        text.contains(">&lt;&amp;\u{fffd}&#10;The test ended with exit code 2.&#10;</failure>"),
+        "{text}"
+    );
+    assert!(text.ends_with("</testsuite>\n</testsuites>\n"), "{text}");
+    // What cannot be written is an error, after all tests.
+    let failed = run(&workspace, &["--junit", "/proc/none/x"]).exits(16);
+    assert!(failed.stderr.contains("Cannot write /proc/none/x"), "{}", failed.stderr);
+}
+
+#[test]
+fn what_cannot_be_built_concerns_only_the_tests_that_need_it() {
+    let workspace = project(&[("a", "true")]);
+    let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
+    let more = r#""b": {"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["b"], "src": ["a.sh"], "data": ["made"]},
+        "made": {"type": "generic", "outs": ["made"], "cmds": ["exit 1"]}, "#;
+    workspace.file("TARGETS", targets.replacen('{', &format!("{{{more}"), 1));
+    let ran = run(&workspace, &[]).exits(1);
+    assert!(ran.stderr.contains(":a passed in "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 tests: 1 passed, 1 not run in "), "{}", ran.stderr);
+}
+
+#[test]
+fn repositories_and_configurations_are_those_of_builds() {
+    let workspace = Workspace::new();
+    let root = workspace.root().display().to_string();
+    workspace.file("lib/t.sh", "test \"$WANTED\" = yes").file(
+        "lib/TARGETS",
+        r#"{"t": {"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["t"], "src": ["t.sh"], "env": ["WANTED=yes"]},
+            "both": {"type": "install", "tainted": ["test"], "dirs": [["t", "x"], ["other", "y"]]},
+            "other": {"type": "configure", "tainted": ["test"], "target": "t",
+                "config": {"type": "'", "$1": {"TIMEOUT_SCALE": 2}}}}"#,
+    );
+    workspace.file(
+        "repos.json",
+        format!(
+            r#"{{"main": "app", "repositories": {{
+            "app": {{"workspace_root": ["file", "{root}/app"], "bindings": {{"lib": "lib"}}}},
+            "lib": {{"workspace_root": ["file", "{root}/lib"]}}}}}}"#
+        ),
+    );
+    workspace.file(
+        "app/TARGETS",
+        r#"{"all": {"type": "install", "tainted": ["test"], "dirs": [[["@", "lib", "", "t"], "x"]]}}"#,
+    );
+    let ran = run(&workspace, &["-C", "repos.json"]).exits(0);
+    assert!(ran.stderr.contains("@lib//:t passed in "), "{}", ran.stderr);
+    // One test in two configurations is two tests.
+    let both = run(&workspace, &["-C", "repos.json", "--main", "lib", "both"]);
+    assert!(
+        both.stderr.contains(":t {\"TIMEOUT_SCALE\":2.0} passed")
+            || both.stderr.contains(":t {\"TIMEOUT_SCALE\":2} passed"),
+        "{}",
+        both.stderr
+    );
+}

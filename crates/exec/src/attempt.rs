@@ -1,0 +1,120 @@
+//! Single runs of actions whose failure is a result: those of tests.
+//!
+//! A test that fails is no failure of the build, and a test may be run again although nothing changed. So a run of a test
+//! is a task of its own beside [`crate::ActionRule`]: it builds the inputs, takes the result from the action cache if it
+//! may, and otherwise runs the action. The engine keeps nothing of it. Both rules use the same digest, so a test that
+//! passed in a build is cached here, and the other way round.
+
+use std::{sync::Arc, time::Duration};
+
+use taut_digest::ObjectInfo;
+use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_graph::{Definition, DefinitionKey};
+use taut_value::{Id, Str};
+
+use crate::{
+    ActionOutcome, Cause, Execution, Phase, Ran, RunKey, Undefined,
+    inputs::{self, Inputs},
+    message::action_digest,
+    trees::{self, TreeError},
+};
+
+/// Identifies one run of an action.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct AttemptKey {
+    /// The action.
+    pub action: Id,
+    /// Which run it is, counted from 0.
+    pub number: u64,
+    /// Whether the result may be taken from the action cache, and is added to it if the action succeeds.
+    pub is_cached: bool,
+    /// The time limit before scaling, if it is not that of the call.
+    pub limit: Option<Duration>,
+}
+
+impl Key for AttemptKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.action.0);
+        out.extend(self.number.to_le_bytes());
+        out.push(u8::from(self.is_cached));
+        out.extend(self.limit.map_or(0, |limit| limit.as_millis() as u64).to_le_bytes());
+    }
+
+    // Nothing of a run is kept by the engine, so no key is ever read.
+    fn decode(_: &[u8]) -> Option<AttemptKey> {
+        None
+    }
+}
+
+/// How a run of an action ended.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The result, whether the action succeeded or not.
+    pub ran: Arc<Ran>,
+    /// Whether it was taken from the action cache.
+    pub was_cached: bool,
+}
+
+/// Runs actions once.
+pub struct AttemptRule(pub Arc<Execution>);
+
+impl Rule for AttemptRule {
+    type Key = AttemptKey;
+    type Value = Attempt;
+    const NAME: &'static str = "attempt";
+
+    fn policy(&self, _: &AttemptKey) -> Policy {
+        Policy::always()
+    }
+
+    async fn value(&self, key: &AttemptKey, cx: Cx) -> Result<Attempt, Fail> {
+        let (execution, id) = (&*self.0, &key.action);
+        let definition = execution.definition(&cx, DefinitionKey::action(id)).await;
+        let Some(action) = definition.as_deref().and_then(Definition::as_action) else {
+            return Err(Cause::Undefined(Undefined::Action(*id)).fail());
+        };
+        let Inputs { objects, failed } = inputs::build(&cx, &action.inputs).await?;
+        let tree = trees::digest_of_stage(&execution.store, &objects).map_err(|error| match error {
+            TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
+            other => Phase::Inputs.failed(other),
+        })?;
+        let digest = action_digest(execution, action, &tree);
+        if execution.stop.is_stopped() {
+            return Err(Fail::Cancelled);
+        }
+        let is_cached = key.is_cached && !action.no_cache;
+        if is_cached {
+            let cached = execution.cached(action, &digest);
+            if let Some(ran) = cached.map_err(|error| Phase::Lookup.failed_in_store(error))? {
+                execution.counters.processed_one(id);
+                return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
+            }
+        }
+        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
+        let run = RunKey { digest, action: action.clone(), id: *id, inputs: objects, limit: key.limit };
+        // An action has events once, however often it is run: sinks identify it by its id.
+        let has_events = key.number == 0;
+        if has_events {
+            execution.events.begun(id, action);
+        }
+        let ran = Arc::new(Ran { run_as: Some(*id), ..execution.executor.run(&run).await? });
+        if execution.stop.is_interrupted() {
+            // It did not end by itself.
+            return Err(Fail::Cancelled);
+        }
+        execution.counters.run_one();
+        execution.counters.processed_one(id);
+        if is_cached && ran.is_success() && !failed {
+            execution
+                .store
+                .cache_action(&digest, &execution.as_message(action, &ran))
+                .map_err(|error| Phase::Recording.failed_in_store(error))?;
+        }
+        if has_events {
+            let outcome =
+                ActionOutcome { ran: ran.clone(), cached: false, failed: failed || !ran.is_success() };
+            execution.events.finished(id, action, &digest, &outcome);
+        }
+        Ok(Attempt { ran, was_cached: false })
+    }
+}
