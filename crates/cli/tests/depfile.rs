@@ -84,6 +84,7 @@ fn a_depfile_that_says_nothing_means_that_all_was_read() {
         "cp a o/out; echo 'o/out: a $(shell ls)' > o/out.d",
         "cp a o/out; echo hello > o/out.d",
         "cp a o/out; : > o/out.d",
+        "cp a o/out; printf 'o/out: a' > o/out.d",
         "cp a o/out",
     ] {
         let workspace = scripted(script, "\"o/out.d\"", "");
@@ -159,6 +160,25 @@ fn describe(workspace: &Workspace, sources: &str) {
     let targets = r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": [SOURCES],
       "private hdrs": [HEADERS], "include dirs": ["early", "late"]}}"#;
     workspace.file("TARGETS", targets.replace("SOURCES", sources).replace("HEADERS", &headers.join(", ")));
+}
+
+/// What the assembler reads is in no depfile.
+#[test]
+fn a_source_that_the_assembler_may_read_files_for_depends_on_all() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "main.c",
+        "#include <stdio.h>\n#include \"data.h\"\nint main(void) { fputs(data, stdout); return 0; }\n",
+    );
+    workspace.file("data.h", "extern const char data[];\n__asm__(\".pushsection .rodata\\n.globl data\\ndata: .incbin \\\"data.txt\\\"\\n.byte 0\\n.popsection\\n\");\n");
+    workspace.file("data.txt", "one");
+    workspace.file(
+        "TARGETS",
+        r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"], "private hdrs": ["data.h", "data.txt"]}}"#,
+    );
+    assert_eq!(built(&workspace).1, "one");
+    workspace.file("data.txt", "two");
+    assert_eq!(built(&workspace).1, "two");
 }
 
 fn project() -> Workspace {

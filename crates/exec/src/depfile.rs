@@ -31,9 +31,13 @@ impl fmt::Display for Malformed {
 /// Source: the manual of GNU make, "Rule Syntax", "Using Wildcard Characters"; `mkdeps.cc` of GCC.
 ///
 /// # Errors
-/// The text has something else: variables, comments, recipes, order-only or double-colon rules, or no rule at all.
+/// The text is cut off, or has something else: variables, comments, recipes, order-only or double-colon rules, or no rule at all.
 pub fn prerequisites(text: &[u8]) -> Result<Vec<String>, Malformed> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
+    if !text.ends_with(b"\n") {
+        // Compilers end the last line: the text may be cut off, and what is missing may name more.
+        return Err(lexer.malformed("the last line has no end"));
+    }
     let mut names = Vec::new();
     let mut has_rule = false;
     while lexer.at < text.len() {

@@ -27,6 +27,9 @@ use crate::{
 /// are included.
 const LISTS: usize = 4;
 
+/// Directives of the assembler that read a file, also from a C source.
+const ASSEMBLER_READS: [&[u8]; 2] = [b".incbin", b".include"];
+
 /// The inputs of an action with a depfile, one by one, and the first key.
 struct Names<'k> {
     action: &'k ActionDescription,
@@ -198,9 +201,30 @@ impl Execution {
         };
         let inputs = names.objects.iter().map(|(path, info)| (path.as_str(), info.object_type)).collect();
         Ok(match prerequisites(&text) {
-            Ok(paths) => reported(&paths, &normal_path(&names.action.cwd), &inputs),
+            Ok(paths) => match reported(&paths, &normal_path(&names.action.cwd), &inputs) {
+                Reported::Read(read) if self.may_read_more(names, &read)? => Reported::Unclear,
+                reported => reported,
+            },
             Err(_) => Reported::Unclear,
         })
+    }
+
+    /// Whether the assembler may have read files, which no compiler reports: a file that was read has such a directive.
+    fn may_read_more(&self, names: &Names<'_>, read: &BTreeSet<Str>) -> taut_store::Result<bool> {
+        for (path, info) in &names.objects {
+            let is_read = read.contains(path) || always_counts(names.action, path, info);
+            if !is_read || info.object_type != ObjectType::File {
+                continue;
+            }
+            // A file that is lost by now says nothing.
+            let Some(content) = self.store.read(&info.digest.hash, ObjectType::File)? else {
+                return Ok(true);
+            };
+            if ASSEMBLER_READS.iter().any(|directive| memchr::memmem::find(&content, directive).is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
