@@ -107,6 +107,7 @@ pub(crate) fn together(requested: &[Reached]) -> Result<Arc<AnalysedTarget>, Dia
         },
         warnings: Diagnostics::merge(each().map(|analysed| &analysed.warnings)),
         is_defined: each().any(|analysed| analysed.is_defined),
+        provides_null: false,
         export: None,
     }))
 }
