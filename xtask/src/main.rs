@@ -10,6 +10,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod circles;
+mod clangd;
 mod demo;
 mod diff;
 mod fuzz;
@@ -30,6 +31,7 @@ cargo xtask COMMAND
 
   demo                 build taut, then an example with it; install and run the result
   ci [CHECK…]          every check a change must pass, or some: tidy, format, clippy, documentation, tests
+  clangd               clangd opens the files of the examples by what compile-commands writes
   diff --messages
   diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
                        random projects or expressions, taut and the reference side by side
@@ -70,6 +72,7 @@ fn main() -> Result<()> {
         // Both are started by `bench` itself: one runs what is measured, the other is compared with it.
         "measure" => measure::run(rest),
         "statx-loop" => measure::statx_loop::run(rest),
+        "clangd" => clangd::run(),
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "diff" => diff::run(rest),

@@ -17,6 +17,7 @@ mod environment;
 pub mod exit;
 mod explain;
 mod findings;
+mod init;
 mod interruption;
 pub mod log;
 mod mr;
@@ -114,6 +115,7 @@ fn checked(command: &Command) -> Option<(check_traces::Subject<'_>, &options::Lo
 fn dispatch(name: Name, command: Command) -> Exit {
     match command {
         Command::Version => print(version::text(name).as_bytes()),
+        Command::Init(options) => init::run(&options),
         Command::InstallCas(options) => with_log(name, &options.log, |log| cas::install(name, &options, log)),
         Command::AddToCas(options) => with_log(name, &options.log, |log| cas::add(name, &options, log)),
         Command::Gc(options) => with_log(name, &options.log, |log| cas::collect_garbage(name, &options, log)),

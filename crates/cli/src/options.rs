@@ -37,6 +37,8 @@ pub struct CommandLine {
 /// What to do, with its options.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Write a small project that builds, tests and installs
+    Init(Init),
     /// Build a target
     Build(Build),
     /// Build a target and install its artifacts and runfiles
@@ -110,7 +112,13 @@ impl Command {
             Command::Update(o) => &o.log,
             Command::Repos(o) => &o.log,
             Command::GcRepo(o) => &o.log,
-            Command::Version | Command::Execute(_) | Command::Serve(_) | Command::Do(_) => return None,
+            Command::Init(_)
+            | Command::Version
+            | Command::Execute(_)
+            | Command::Serve(_)
+            | Command::Do(_) => {
+                return None;
+            }
         })
     }
 }

@@ -153,35 +153,19 @@ pub(crate) fn report_problems(
         diagnostics::report(problems, Level::Error, log);
         return Exit::AnalysisFailure;
     }
-    let help = two_words(request, words);
     let on_command_line = |problem: &Diagnostic| {
         let mut problem = problem.clone();
         if !is_asked_for(&problem) {
             return problem;
         }
-        if let Some(help) = help.as_ref().filter(|_| problem.message.starts_with(NO_MODULE)) {
-            problem = problem.help(&**help);
+        if words.len() == 2 && problem.message.starts_with(NO_MODULE) {
+            problem =
+                problem.help("two words are a module and a target in it, or two targets of the module here");
         }
         typed_target::as_typed(problem, request, words)
     };
     diagnostics::report(&problems.iter().map(on_command_line).collect(), Level::Error, log);
     Exit::AnalysisFailure
-}
-
-/// What two words of the command line mean, if there are two.
-fn two_words(request: &Request, words: &[String]) -> Option<String> {
-    if words.len() != 2 {
-        return None;
-    }
-    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    Some(match request.targets_here(words, &cwd)[..] {
-        [one, other] => format!(
-            "two words are a module and a target in it; {one} and {other} are targets of the module here: a call takes \
-             one of them"
-        ),
-        [one] => format!("two words are a module and a target in it; {one} is a target of the module here"),
-        _ => "two words are a module and a target in it".to_owned(),
-    })
 }
 
 /// Checks the options about services and execution; reports those that are malformed or not supported.

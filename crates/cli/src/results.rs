@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_digest::ObjectType;
-use taut_driver::{Installed, Located, Results, Undelivered, cas::Found, find, install, normal_path};
+use taut_driver::{
+    Installed, Located, Results, Undelivered, ambiguous, cas::Found, find, install, normal_path,
+};
 use taut_store::Store;
 use taut_sys::Dir;
 
@@ -136,6 +138,14 @@ pub(crate) fn put(
         log.say(Level::Error, format!("Cannot install: {text}"));
         Exit::BuildFailure
     };
+    let paths = results.artifacts.iter().chain(&results.runfiles).map(|(path, _)| path.as_str());
+    if let [one, others @ ..] = &ambiguous(paths)[..] {
+        let more = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
+        return Err(Undelivered::Stopped(failed(format!(
+            "several targets have different things at one path: {one}{more}\nhelp: install them one by one, into \
+             directories of their own"
+        ))));
+    }
     // What is made and shown is the normal path; from it the working directory itself keeps its name, ".".
     let normal = directory.to_str().map(|path| PathBuf::from(normal_path(path)));
     let normal = normal.unwrap_or_else(|| directory.to_owned());

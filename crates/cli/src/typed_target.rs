@@ -12,7 +12,7 @@ const MAX_LISTED: usize = 12;
 
 /// A problem with the requested target, in names as they are typed.
 pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String]) -> Diagnostic {
-    let target = request.targets.first();
+    let target = meant(&problem, request);
     let mut problem = problem;
     if let Some(meant) = problem.suggestion.take() {
         let (module, name) = module_and_name(&meant).unwrap_or_else(|| (target.module.to_string(), meant));
@@ -28,6 +28,16 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
     } else {
         problem
     }
+}
+
+/// The target of the request that a problem is about: of several, the one whose name the message begins with.
+fn meant<'r>(problem: &Diagnostic, request: &'r Request) -> &'r NamedTarget {
+    let is_named = |target: &&NamedTarget| {
+        let name = target.name.as_str();
+        problem.message.starts_with(&format!("{NO_SOURCE}{}: ", quoted(&name)))
+            || problem.message == format!("{OUTSIDE}{name}")
+    };
+    request.targets.iter().find(is_named).unwrap_or_else(|| request.targets.first())
 }
 
 fn typed(request: &Request, module: &str, name: &str) -> String {

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use taut_analysis::{AnalysedTarget, Export, Finding, Problem, StrSet, TargetRule, located, relative};
+use taut_analysis::{AnalysedTarget, Export, Finding, StrSet, TargetRule, located, relative};
 use taut_engine::{Build, Content, Cx, Fail, Failure, Hash, Policy, Rule};
 use taut_graph::{Definition, DefinitionKey, Kind};
 use taut_repos::Roots;
@@ -163,7 +163,7 @@ impl Rule for AnalysisRule {
             // The first failure only; `analyse_request` collects those of the other targets.
             reached.push(Reached { target: target.clone(), analysed: answer? });
         }
-        let whole = together(&reached).map_err(|problems| Fail::task(Problem(problems)))?;
+        let whole = together(&reached);
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
         let below =
             cx.collect_two_and_count::<Content<Definition>, Content<Finding>, TargetRule>(roots).await;

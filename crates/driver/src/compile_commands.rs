@@ -70,17 +70,25 @@ impl CompileCommands {
 }
 
 /// Where in a command a compiler and its source are.
-struct Compile<'a> {
+struct Compile {
     /// The words from the compiler on.
-    words: &'a [Str],
+    words: Vec<Str>,
     /// The place of the source among these.
     source: usize,
 }
 
-impl<'a> Compile<'a> {
-    fn of(action: &'a ActionDescription) -> Option<Compile<'a>> {
-        let begin = action.command.iter().position(|word| is_compiler(word))?;
-        let words = &action.command[begin..];
+impl Compile {
+    fn of(action: &ActionDescription) -> Option<Compile> {
+        let command = match &action.command[..] {
+            [shell, option, script]
+                if is_shell(shell) && option.starts_with('-') && option.ends_with('c') =>
+            {
+                simple_command(script)?
+            }
+            command => command.to_vec(),
+        };
+        let begin = command.iter().position(|word| is_compiler(word))?;
+        let words = command[begin..].to_vec();
         if !words.iter().any(|word| word.as_str() == "-c") {
             return None;
         }
@@ -97,6 +105,17 @@ impl<'a> Compile<'a> {
         }
         source.map(|source| Compile { words, source })
     }
+}
+
+fn is_shell(word: &str) -> bool {
+    matches!(word.rsplit('/').next(), Some("sh" | "bash" | "dash"))
+}
+
+/// The words of a script that is one command and has nothing that a shell treats in a special way.
+fn simple_command(script: &str) -> Option<Vec<Str>> {
+    let is_plain = |c: char| c.is_alphanumeric() || " \t-_./+=,:@%".contains(c);
+    let script = script.trim();
+    script.chars().all(is_plain).then(|| script.split_whitespace().map(Str::from).collect())
 }
 
 /// Whether a word names a compiler of C or C++: `cc`, `c++`, `gcc`, `g++`, `clang`, `clang++`, in a directory or not, with
@@ -240,9 +259,9 @@ impl Mapped<'_> {
         directories
     }
 
-    fn add(&self, compile: &Compile<'_>, found: &mut CompileCommands) {
+    fn add(&self, compile: &Compile, found: &mut CompileCommands) {
         let mut view = View::default();
-        let words = compile.words;
+        let words = &compile.words;
         let Some(file) = self.file(&words[compile.source], &mut view) else { return };
         let mut arguments = vec![words[0].to_string()];
         // A source finds generated files beside it without an option.
@@ -356,5 +375,8 @@ mod tests {
         assert_eq!(source(&["cc", "a.c", "-o", "a"]), None);
         assert_eq!(source(&["cc", "-c", "a.s"]), None);
         assert_eq!(source(&["sh", "-c", "a.c"]), None);
+        assert_eq!(source(&["sh", "-c", "cc -O1 -c d/a.c -o a.o\n"]).as_deref(), Some("d/a.c"));
+        assert_eq!(source(&["sh", "-c", "cc -c \"$1\" -o a.o a.c"]), None);
+        assert_eq!(source(&["sh", "-c", "cd d && cc -c a.c"]), None);
     }
 }

@@ -355,7 +355,11 @@ impl State {
         // A cached action may have been looked up for other reasons than that there is work, as with other settings.
         self.has_executed |= !outcome.cached;
         self.running.remove(action.id);
-        let end = if outcome.cached { "cached" } else { "ran" };
+        let end = match outcome.cached {
+            true if outcome.ran.by_reads => "unread",
+            true => "cached",
+            false => "ran",
+        };
         *(if outcome.cached { &mut self.cached } else { &mut self.ran }) += 1;
         let origin = self.origin(action.id);
         self.line("action", |line| {
@@ -546,6 +550,26 @@ mod tests {
         finish(&log);
         let logs = EventLogs::of(&store, &repositories).unwrap();
         assert_eq!(logs.read().map(|record| (record.left_out, record.actions.len())), Some((0, 1)));
+    }
+
+    #[test]
+    fn a_call_ended_as_the_last_of_its_builds_did() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let repositories = RepoConfig::default();
+        for (builds, ended) in [
+            ([false, true], crate::history::Ended::Well),
+            ([true, false], crate::history::Ended::InExecution),
+        ] {
+            let log = begun(&store, &repositories);
+            send(&log, "one");
+            for is_complete in builds {
+                log.event(&Event::BuildFinished(Built { is_complete, processed: 1, ran: 1 }));
+            }
+            log.event(&Event::CallFinished(Status::Success));
+            let record = EventLogs::of(&store, &repositories).unwrap().read().unwrap();
+            assert_eq!(record.ended, ended);
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Closure {
 
 pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let Closure { requested, reached, definitions } = Closure::of(build, request)?;
-    let analysed = together(&requested)?;
+    let analysed = together(&requested);
     let requested = requested.into_iter().map(Reached::without_nulls).collect();
     Ok(Analysis { requested, analysed, reached, definitions })
 }

@@ -45,6 +45,9 @@ mod root_work;
 mod rounds;
 mod run;
 mod session;
+mod setup_error;
+mod target_patterns;
+mod target_words;
 mod targets;
 mod test_pass;
 mod test_rule;
@@ -78,9 +81,7 @@ pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
 pub use reached::Reached;
-pub use request::{
-    NoComputedRoots, Request, ResolveRoots, RootTexts, SetupError, SetupFailure, Words, root_texts,
-};
+pub use request::{NoComputedRoots, Request, ResolveRoots, RootTexts, Words, root_texts};
 pub use result::Results;
 pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
 pub use root_failure::RootsFailed;
@@ -88,7 +89,8 @@ pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTarget
 pub use rounds::{Done, Recheck};
 pub use run::{BuildPass, Caller, Client, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
-pub use targets::{Targets, joined};
+pub use setup_error::{SetupError, SetupFailure};
+pub use targets::{Targets, ambiguous, joined};
 pub use taut_analysis::{
     AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
 };

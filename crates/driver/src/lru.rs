@@ -46,6 +46,7 @@ pub(crate) fn drop_old(directory: &Dir, max_groups: usize, bytes: u64) {
     groups.sort_by_key(|group| std::cmp::Reverse(group.used));
     let mut sum = 0;
     for (at, group) in groups.iter().enumerate() {
+        // Removed ones count, too, so no group is kept that was used before a removed one.
         sum += group.bytes;
         if at > 0 && (at >= max_groups || sum > bytes) {
             // Errors are ignored: another process may have removed them, and the next call tries again.

@@ -3,17 +3,21 @@
 //! Everything here is answered before analysis starts. Errors of this stage are the user's set-up, not
 //! the description's; the reference ends with exit code 1 for them, so they have a type of their own.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taut_analysis::{NO_TARGETS_FILE, NameContext, parse_name};
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, Node, reference_error};
-use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, Note, quoted};
-use taut_value::{Encoder, Id, JsonWriter, Map, NamedTarget, Str, Value};
+use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
+use taut_value::{Encoder, Id, JsonWriter, Map, Str, Value};
 
-use crate::{Targets, configured_text::configured_text, joined};
+use crate::{
+    SetupError, Targets,
+    configured_text::configured_text,
+    joined,
+    target_words::{self, targets_file},
+};
 
 /// The words that say what a call is about.
 #[derive(Clone, Debug, Default)]
@@ -43,31 +47,6 @@ pub struct Request {
     pub configuration: Map,
 }
 
-/// Why a call cannot even start.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SetupError {
-    /// What is wrong, and where.
-    pub problem: Box<Diagnostic>,
-    /// A text that the problem is about and that is in no file, by the name that the problem has for
-    /// it.
-    pub inline: Option<(Arc<str>, Arc<str>)>,
-    /// More that is wrong.
-    pub others: Vec<Diagnostic>,
-    /// What failed.
-    pub failure: SetupFailure,
-}
-
-/// What keeps a call from starting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SetupFailure {
-    /// The request cannot be understood.
-    Request,
-    /// Roots cannot be computed.
-    Roots,
-    /// The call was to end, or roots could not even be tried to compute; this was reported.
-    Reported,
-}
-
 /// Computes roots that are computed from others. Gives the configuration with them.
 pub trait ResolveRoots {
     /// Computes the roots that a repository needs, by its global name.
@@ -85,46 +64,6 @@ impl ResolveRoots for NoComputedRoots {
         Ok(repositories)
     }
 }
-
-impl SetupError {
-    fn new(message: impl Into<String>) -> SetupError {
-        Diagnostic::error(message).into()
-    }
-
-    /// That the call is over, for a reason that was reported.
-    pub fn reported() -> SetupError {
-        SetupError { failure: SetupFailure::Reported, ..SetupError::new("") }
-    }
-
-    /// All that is wrong.
-    pub fn problems(&self) -> Diagnostics {
-        std::iter::once(&*self.problem).chain(&self.others).cloned().collect()
-    }
-
-    /// What is wrong; may have several lines.
-    pub fn message(&self) -> &str {
-        &self.problem.message
-    }
-}
-
-impl From<Diagnostic> for SetupError {
-    fn from(problem: Diagnostic) -> SetupError {
-        SetupError {
-            problem: Box::new(problem),
-            inline: None,
-            others: Vec::new(),
-            failure: SetupFailure::Request,
-        }
-    }
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
-    }
-}
-
-impl std::error::Error for SetupError {}
 
 /// The text of a file by its path in messages; `None` if there is none.
 pub type RootTexts = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
@@ -146,27 +85,15 @@ impl Request {
             repositories.bind_rules();
         }
         let configuration = configuration(words, cwd)?;
-        let module = current_module(&repositories, cwd);
-        let target = match &unbracketed(&words.target)[..] {
-            [] => first_target(&repositories, &module)?,
-            [name] => {
-                let typed = Some(name).filter(|_| words.has_typed_names).and_then(|name| typed_name(name));
-                // What the module has under the whole word wins, so a word that `just` accepts has the same meaning
-                // here.
-                match typed.filter(|_| !is_in_module(&repositories, &module, name)) {
-                    Some(typed) => typed.target(&repositories)?,
-                    None => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
-                }
+        let targets = target_words::targets(&repositories, &words.target, words.has_typed_names, cwd)?;
+        let others: BTreeSet<Str> = targets.iter().map(|target| target.repository.clone()).collect();
+        for repository in others {
+            if !repositories.computed_roots(&repository).is_empty() {
+                // The main repository does not reach that of the target.
+                repositories = roots.resolve(repositories, &repository)?;
             }
-            // On the command line a module may be written as a path from the root.
-            [module, name] => NamedTarget::new(repositories.main.clone(), module, name.as_str()),
-            others => named(&repositories, &module, others, words.has_typed_names)?,
-        };
-        if !repositories.computed_roots(&target.repository).is_empty() {
-            // The main repository does not reach that of the target.
-            repositories = roots.resolve(repositories, &target.repository)?;
         }
-        Ok(Request { repositories, targets: target.into(), configuration })
+        Ok(Request { repositories, targets, configuration })
     }
 
     /// Identifies the owner of installed results: the targets, in whatever configuration, and the main repository by its
@@ -182,14 +109,6 @@ impl Request {
         self.targets.encode(&mut e);
         e.bytes(&main.map(|main| main.workspace_root.source.identity()).unwrap_or_default());
         Id::of(e.finish()).to_hex()
-    }
-
-    /// Those of some words that are targets of the module which `cwd`, an absolute path, lies in.
-    pub fn targets_here<'w>(&self, words: &'w [String], cwd: &Path) -> Vec<&'w str> {
-        let repositories = &self.repositories;
-        let module = current_module(repositories, cwd);
-        let document = targets_file(repositories, &repositories.main, &module);
-        words.iter().map(String::as_str).filter(|word| has_target(document.as_ref(), word)).collect()
     }
 
     /// The names of the targets that a module of the targets' repository defines, if it has a file of targets.
@@ -264,18 +183,6 @@ pub fn root_texts(repositories: &RepoConfig) -> RootTexts {
     Arc::new(move |file| roots.text(file))
 }
 
-/// The targets file of a module, if there is one that can be read.
-fn targets_file(repositories: &RepoConfig, repository: &str, module: &str) -> Option<Document> {
-    let repository = repositories.repositories.get(repository)?;
-    let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
-    Document::parse("", file.read(&repositories.roots).ok()??).ok()
-}
-
-fn has_target(file: Option<&Document>, name: &str) -> bool {
-    let root = file.map(Document::root);
-    root.is_some_and(|root| root.kind() == Kind::Object && root.get(name).is_some())
-}
-
 fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
     let mut all = Map::default();
     if let Some(file) = &words.config {
@@ -340,195 +247,11 @@ fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
     }
 }
 
-/// The module that a directory lies in: the nearest directory upwards, within the main workspace, that
-/// has a target file; the root module if there is none.
-fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
-    let main = &repositories.repositories[&repositories.main];
-    let Some(workspace) = main.workspace_root.directory() else { return Str::default() };
-    // Both without links: the working directory may have been entered through one.
-    let workspace = taut_sys::canonical(workspace).unwrap_or_else(|_| workspace.to_owned());
-    let here = taut_sys::canonical(cwd).unwrap_or_else(|_| cwd.to_owned());
-    let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };
-    let has_targets =
-        |module: &Path| main.target_root.source.is_file(&module.join(main.target_file_name.as_str()));
-    let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
-    module.to_string_lossy().as_ref().into()
-}
-
-/// A name in one word: `module:target`, with `//` in front or not, or `@repository//module:target`. The module is a path
-/// from the root, as it is in two words.
-struct TypedName {
-    repository: Option<String>,
-    module: String,
-    name: String,
-}
-
-impl TypedName {
-    fn target(&self, repositories: &RepoConfig) -> Result<NamedTarget, SetupError> {
-        let TypedName { repository, module, name } = self;
-        let own = |repository: &Str| NamedTarget::new(repository.clone(), module.as_str(), name.as_str());
-        match repository {
-            None => Ok(own(&repositories.main)),
-            Some(repository) if repositories.repositories.contains_key(repository.as_str()) => {
-                Ok(own(&repository.as_str().into()))
-            }
-            // As a target file of the main repository would name it.
-            Some(repository) => {
-                let words = ["@", repository, module, name].map(str::to_owned);
-                named(repositories, &Str::default(), &words, true)
-            }
-        }
-    }
-}
-
-fn typed_name(word: &str) -> Option<TypedName> {
-    let (repository, rest) = match word.strip_prefix('@') {
-        Some(rest) => {
-            let (repository, rest) = rest.split_once("//")?;
-            (Some(unquoted(repository)?), rest)
-        }
-        None => (None, word.strip_prefix("//").unwrap_or(word)),
-    };
-    // A colon within quotes is none.
-    let quoted_end = rest.strip_prefix('"').and_then(|rest| rest.find("\":")).map_or(0, |end| end + 2);
-    let colon = quoted_end + rest[quoted_end..].find(':')?;
-    let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);
-    Some(TypedName { repository, module, name })
-}
-
-/// A part of a name, which may be in quotes as JSON has them.
-fn unquoted(part: &str) -> Option<String> {
-    if !part.starts_with('"') {
-        return Some(part.to_owned());
-    }
-    Document::parse("", part.as_bytes().to_vec()).ok()?.root().as_str().map(str::to_owned)
-}
-
-/// Whether a module has a target of this name, or a file. Asked only for names that could be read in another way.
-fn is_in_module(repositories: &RepoConfig, module: &Str, name: &str) -> bool {
-    let main = &repositories.repositories[&repositories.main];
-    has_target(targets_file(repositories, &repositories.main, module).as_ref(), name)
-        || main.workspace_root.source.is_file(&Path::new(module.as_str()).join(name))
-}
-
-/// The target that is meant if none is named: the first one, by the bytes of their names.
-fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, SetupError> {
-    let main = &repositories.repositories[&repositories.main];
-    if main.target_root.source.is_absent() {
-        // What its first target is cannot be seen. The reference asks a service for this one.
-        return Ok(NamedTarget::new(repositories.main.clone(), "", ""));
-    }
-    let directory = if module.is_empty() { "." } else { module.as_str() };
-    let name = format!("{directory}/{}", main.target_file_name);
-    let place = taut_analysis::module_file(&main.target_root, module, &main.target_file_name);
-    let file = place.full(&repositories.roots);
-    let content = (place.read(&repositories.roots))
-        .map_err(|error| SetupError::new(error.to_string()))?
-        .ok_or_else(|| {
-            let note = Note::at("looked for", Location::file(&*file.to_string_lossy()));
-            let problem = Diagnostic::error(NO_TARGETS_FILE).note(note);
-            SetupError::from(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
-        })?;
-    let label: Arc<str> = file.to_string_lossy().into();
-    let document = Document::parse(label.clone(), content.clone()).map_err(|error| {
-        let step = format!("While searching for the default target in {name}:");
-        let reference = format!("Failed to parse json with error {}", reference_error(&content));
-        SetupError::from(Diagnostic::from(error).reference(reference).below(&step))
-    })?;
-    if document.root().kind() != Kind::Object {
-        let problem = Diagnostic::error("A targets file is a JSON object");
-        let problem = problem.reference(format!("Invalid content in target file {name}."));
-        let problem = problem.at(Location::value(label, JsonPath::root()));
-        return Err(problem.help(A_TARGETS_FILE).into());
-    }
-    match document.root().entries().next() {
-        Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module.clone(), first)),
-        None => {
-            let problem =
-                Diagnostic::error(format!("{} defines no targets", place.path)).help(A_TARGETS_FILE);
-            Err(problem.reference(format!("Missing target descriptions in file {name}.")).into())
-        }
-    }
-}
-
-const A_TARGETS_FILE: &str = "a file maps names to definitions: {\"name\": {\"type\": …}}";
-
-/// The reference's command line takes a word in brackets for several words, with commas in between.
-fn unbracketed(words: &[String]) -> Vec<String> {
-    let split = |word: &String| {
-        let mut inner = word.trim();
-        while let Some(within) = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
-            inner = within.trim();
-        }
-        if inner.len() == word.trim().len() {
-            return vec![word.clone()];
-        }
-        inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-    };
-    words.iter().flat_map(split).collect()
-}
-
-/// How a target can be named in one word, where that is possible.
-const TYPED_FORMS: &str = "on the command line a target is named in one of these ways:
-MODULE:TARGET, or :TARGET in the root module
-@REPOSITORY//MODULE:TARGET
-";
-
-/// How a target can be named on the command line.
-const FORMS: &str = "on the command line a target is named in one of these ways:
-TARGET (of the module that the working directory is in)
-MODULE TARGET
-./ RELATIVE-MODULE TARGET
-@ REPOSITORY MODULE TARGET
-FILE . NAME, also with TREE, GLOB or SYMLINK";
-
-/// A name of several words: the items of a target name in a target file of the current module.
-fn named(
-    repositories: &RepoConfig,
-    module: &Str,
-    words: &[String],
-    has_typed_names: bool,
-) -> Result<NamedTarget, SetupError> {
-    let given = words.join(" ");
-    let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
-    let context = NameContext { repositories, repository: &repositories.main, module };
-    parse_name(&words, context).map_err(|why| {
-        let step = format!("Parsing target name {} failed with:", words.to_json());
-        let has_no_form = why.has_no_form();
-        let mut problem = why.into_diagnostic(&words).below(&step);
-        if has_no_form {
-            problem.message = format!("{} names no target", quoted(&given));
-            let heading = FORMS.lines().next().unwrap_or_default();
-            problem.help = vec![match has_typed_names {
-                true => TYPED_FORMS.to_owned() + FORMS[heading.len()..].trim_start(),
-                false => FORMS.to_owned(),
-            }];
-        }
-        SetupError::from(problem)
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
     use super::*;
     use std::fs;
-
-    #[test]
-    fn a_word_in_brackets_is_several() {
-        let words = |word: &str| unbracketed(&[word.to_owned()]);
-        for (word, several) in [
-            ("[m, t]", &["m", "t"][..]),
-            ("[[m,t,]]", &["m", "t"]),
-            ("[,t]", &["t"]),
-            ("[]", &[]),
-            ("[m,t", &["[m,t"]),
-            ("m,t", &["m,t"]),
-            ("", &[""]),
-        ] {
-            assert_eq!(words(word), several, "{word}");
-        }
-    }
 
     struct Fixture(tempfile::TempDir);
 
@@ -544,8 +267,18 @@ mod tests {
         }
 
         fn ask(&self, cwd: &str, target: &[&str], defines: &[&str]) -> Result<String, String> {
+            self.ask_as(true, cwd, target, defines)
+        }
+
+        fn ask_as(
+            &self,
+            is_taut: bool,
+            cwd: &str,
+            target: &[&str],
+            defines: &[&str],
+        ) -> Result<String, String> {
             let words = Words {
-                has_typed_names: true,
+                has_typed_names: is_taut,
                 target: target.iter().map(|word| (*word).to_owned()).collect(),
                 defines: defines.iter().map(|word| (*word).to_owned()).collect(),
                 ..Default::default()
@@ -556,8 +289,22 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_the_first_target_is_meant() {
-        assert_eq!(Fixture::new().ask("", &[], &[]).as_deref(), Ok(r#"[["@","","","Z"],{}]"#));
+    fn without_a_name_the_default_target_or_all_are_meant() {
+        let fixture = Fixture::new();
+        let all = [r#"[["@","","","Z"],{}]"#, r#"[["@","","","a"],{}]"#, r#"[["@","","","b"],{}]"#];
+        let all = [&all[..], &[r#"[["@","","","m:b"],{}]"#]].concat().join(", ");
+        // The nearest module has no target of this name.
+        assert_eq!(fixture.ask("m", &[], &[]), Ok(all.clone()));
+        assert_eq!(fixture.ask("", &[], &[]), Ok(all));
+        fs::write(fixture.0.path().join("m/TARGETS"), r#"{"a": 1, "default": 1}"#).unwrap();
+        assert_eq!(fixture.ask("m/sub", &[], &[]).as_deref(), Ok(r#"[["@","","m","default"],{}]"#));
+    }
+
+    #[test]
+    fn without_a_name_the_first_target_is_meant_as_in_the_reference() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.ask_as(false, "", &[], &[]).as_deref(), Ok(r#"[["@","","","Z"],{}]"#));
+        assert_eq!(fixture.ask_as(false, "m", &[], &[]).unwrap_err(), "m/TARGETS defines no targets");
     }
 
     #[test]
@@ -601,7 +348,6 @@ mod tests {
             let error = fixture.ask("m", words, &[]).unwrap_err();
             assert!(error.contains(reason), "{words:?}: {error}");
         }
-        assert_eq!(fixture.ask("m", &[], &[]).unwrap_err(), "m/TARGETS defines no targets");
     }
 
     #[test]

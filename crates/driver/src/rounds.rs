@@ -105,7 +105,7 @@ impl Session {
                 done.analysed += usize::from(analysed.is_ok_and(|analysed| analysed.is_defined));
             } else if let Some(ActionKey(id)) = ran.key.downcast::<ActionKey>() {
                 match self.ends.of(id) {
-                    Some(How::Cached) => done.cached += 1,
+                    Some(How::Cached | How::Unread) => done.cached += 1,
                     Some(how) => {
                         done.ran.push(*id);
                         if how == How::Failed {

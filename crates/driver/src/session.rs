@@ -170,6 +170,7 @@ impl Session {
             timeout: options.timeout,
             grace: options.grace,
             jobs: options.jobs,
+            depfiles: options.depfiles,
             stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
@@ -182,6 +183,7 @@ impl Session {
             // Part of the identity of actions, as in the reference, also where no limit is enforced.
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
+            depfiles: options.depfiles,
             stop,
             counters: Default::default(),
         });

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Defined, Dependencies, StrSet};
 use taut_expr::stage::tree_conflict;
-use taut_syntax::{Diagnostic, Diagnostics, quoted};
-use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value};
+use taut_syntax::Diagnostics;
+use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value, as_typed};
 
 use crate::Reached;
 
@@ -74,23 +74,21 @@ pub fn joined(texts: impl IntoIterator<Item = String>) -> String {
 }
 
 /// What targets are together: one is what it is; several offer what each of them offers, but for what they provide to
-/// rules.
-///
-/// # Errors
-/// Two of them have different things at one path, or one has something below what another has.
-pub(crate) fn together(requested: &[Reached]) -> Result<Arc<AnalysedTarget>, Diagnostics> {
+/// rules. Where two of them have different things at one path, or one has something below what another has, each of the
+/// things is at the path `//TARGET/PATH` instead ([`ambiguous`]).
+pub(crate) fn together(requested: &[Reached]) -> Arc<AnalysedTarget> {
     if let [one] = requested {
-        return Ok(one.analysed.clone());
+        return one.analysed.clone();
     }
     let of = |stage: fn(&TargetResult) -> &Map| merged(requested, stage);
-    let artifacts = of(|result| &result.artifacts)?;
-    let runfiles = of(|result| &result.runfiles)?;
+    let artifacts = of(|result| &result.artifacts);
+    let runfiles = of(|result| &result.runfiles);
     let each = || requested.iter().map(|reached| &*reached.analysed);
     let words = |set: fn(&AnalysedTarget) -> &StrSet| -> StrSet { each().flat_map(set).cloned().collect() };
     let targets = |list: fn(&Dependencies) -> &Vec<ConfiguredTarget>| {
         each().flat_map(|analysed| list(&analysed.dependencies)).cloned().collect()
     };
-    Ok(Arc::new(AnalysedTarget {
+    Arc::new(AnalysedTarget {
         result: TargetResult::new(artifacts, runfiles, Map::default()),
         defined: Defined {
             actions: each().flat_map(|analysed| &analysed.defined.actions).copied().collect(),
@@ -109,34 +107,49 @@ pub(crate) fn together(requested: &[Reached]) -> Result<Arc<AnalysedTarget>, Dia
         is_defined: each().any(|analysed| analysed.is_defined),
         provides_null: false,
         export: None,
-    }))
+    })
 }
 
 /// What all targets have, by path.
-fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Result<Map, Diagnostics> {
-    let mut all: BTreeMap<&Str, (&Value, &Reached)> = BTreeMap::new();
+fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Map {
+    let mut all: BTreeMap<&Str, Vec<(&Value, &Reached)>> = BTreeMap::new();
     for reached in requested {
         for (path, value) in stage(&reached.analysed.result).iter() {
-            let (known, other) = all.entry(path).or_insert((value, reached));
-            // By definition: whether the contents are equal is known only when both are built.
-            if *known != value {
-                let message = format!(
-                    "Targets {} and {} have different artifacts at {}, so they cannot be asked for together",
-                    other.target,
-                    reached.target,
-                    quoted(&path)
-                );
-                return Err(Diagnostic::error(message).into());
+            all.entry(path).or_default().push((value, reached));
+        }
+    }
+    let mut merged: BTreeMap<Str, Value> = BTreeMap::new();
+    let mut below_targets: BTreeMap<Str, Value> = BTreeMap::new();
+    let mut separate = |path: &Str, values: &[(&Value, &Reached)]| {
+        for (value, reached) in values {
+            let target = as_typed(&reached.target.name);
+            below_targets.insert(format!("{AMBIGUOUS}{target}/{path}").into(), (*value).clone());
+        }
+    };
+    for (path, values) in &all {
+        // By definition: whether the contents are equal is known only when both are built.
+        match values.iter().all(|(value, _)| *value == values[0].0) {
+            true => {
+                merged.insert((*path).clone(), values[0].0.clone());
             }
+            false => separate(path, values),
         }
     }
-    let merged: Map = all.into_iter().map(|(path, (value, _))| (path.clone(), value.clone())).collect();
-    match tree_conflict(&merged) {
-        None => Ok(merged),
-        Some(path) => {
-            let message =
-                format!("{} would be an artifact of one target and a directory of another", quoted(&path));
-            Err(Diagnostic::error(message).into())
-        }
+    // Each round removes an entry, which has something of another target below it.
+    while let Some(path) =
+        tree_conflict(&merged.iter().map(|(path, value)| (path.clone(), value.clone())).collect())
+    {
+        merged.remove(&path);
+        separate(&path, &all[&path]);
     }
+    merged.into_iter().chain(below_targets).collect()
+}
+
+/// What a path begins with if it is one target's alone. No path of an artifact begins so, since they are relative.
+const AMBIGUOUS: &str = "//";
+
+/// Those of some paths of a result at which several targets have different things, as the path that each of them has for
+/// it: `//src:lua/bin/lua`. There is nothing like it in a directory, so they cannot be installed.
+pub fn ambiguous<'p>(paths: impl IntoIterator<Item = &'p str>) -> Vec<&'p str> {
+    paths.into_iter().filter(|path| path.starts_with(AMBIGUOUS)).collect()
 }

@@ -70,11 +70,11 @@ impl ActionRule {
         execution.events.begun(id, action);
         // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed
         // later.
-        let ran = cx.call::<RunRule>(key).await?;
+        let ran = cx.call::<RunRule>(key.clone()).await?;
         execution.counters.processed_one(id);
         if execution.compare {
             let cached =
-                execution.cached(action, &digest).map_err(|error| Phase::Lookup.failed_in_store(error))?;
+                execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?;
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
         // `may_fail` covers the command's own exit code, not the end that an interruption causes.

@@ -15,6 +15,7 @@ mod built;
 mod cause;
 mod collect;
 mod context;
+mod depfile;
 mod each_time;
 mod events;
 mod failure;
@@ -25,6 +26,7 @@ mod missing_output;
 mod not_started;
 mod path_conflict;
 mod printed;
+mod reads;
 mod run;
 mod slots;
 mod source;
@@ -41,6 +43,7 @@ pub use attempt::{Attempt, AttemptKey, AttemptRule};
 pub use built::{ArtifactKey, ArtifactRule, Built};
 pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
+pub use depfile::{Malformed, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents};
 pub use failure::{ActionError, ActionFailure, Phase};
@@ -90,6 +93,8 @@ pub struct Execution {
     pub timeout: Duration,
     /// Whether everything runs, to be compared with cached results; nothing is cached then.
     pub compare: bool,
+    /// Whether results are looked up by what actions with a depfile read.
+    pub depfiles: bool,
     /// Whether anything new may begin; shared with the executor.
     pub stop: Arc<Stop>,
     /// What happened so far.

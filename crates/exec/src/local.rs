@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_digest::{Digest, ObjectInfo};
+use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
 use taut_store::{Store, Take, TemporaryDir};
 use taut_sys::{
@@ -49,6 +49,8 @@ pub struct LocalSetup {
     pub grace: Duration,
     /// How many actions run at once.
     pub jobs: usize,
+    /// Whether an action may leave out its depfile, which is then empty; otherwise that is a missing output.
+    pub depfiles: bool,
     /// Whether anything new may begin.
     pub stop: Arc<Stop>,
 }
@@ -278,6 +280,17 @@ impl LocalExecutor {
             match found {
                 Found::Object(info) => {
                     if ran.is_complete() {
+                        ran.outputs.insert((*path).clone(), info);
+                    }
+                }
+                // A compiler that writes none: what the action read is not known, and nothing else is wrong.
+                Found::Missing(_)
+                    if self.setup.depfiles
+                        && matches!(&action.depfile, Some(Ok(depfile)) if depfile == *path) =>
+                {
+                    let digest = self.setup.store.put_blob(b"", false)?;
+                    if ran.is_complete() {
+                        let info = ObjectInfo { digest, object_type: ObjectType::File };
                         ran.outputs.insert((*path).clone(), info);
                     }
                 }

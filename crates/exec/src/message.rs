@@ -33,6 +33,16 @@ fn platform(execution: &Execution, action: &ActionDescription) -> Platform {
 
 /// The digest of the action's message.
 pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, inputs: &Digest) -> Hash {
+    salted_digest(execution, action, inputs, Vec::new())
+}
+
+/// The digest of the action's message with a salt, which makes it that of no action: the keys of [`crate::reads`].
+pub(crate) fn salted_digest(
+    execution: &Execution,
+    action: &ActionDescription,
+    inputs: &Digest,
+    salt: Vec<u8>,
+) -> Hash {
     let function = execution.store.hash_function();
     let paths = |paths: &[Str]| paths.iter().map(|path| rebased(path, &action.cwd)).collect();
     let command = Command {
@@ -59,6 +69,7 @@ pub(crate) fn action_digest(execution: &Execution, action: &ActionDescription, i
         input_root_digest: Some(execution.store.to_wire(inputs, true)),
         timeout: Some(Duration { seconds: timeout.as_secs() as i64, nanos: timeout.subsec_nanos() as i32 }),
         do_not_cache: action.no_cache,
+        salt,
         platform: Some(platform(execution, action)),
     }
     .encode_to_vec();

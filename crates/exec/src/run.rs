@@ -76,6 +76,8 @@ pub struct Ran {
     pub timed_out: bool,
     /// The id of the definition by which it was run; `None` if nothing had to run.
     pub run_as: Option<Id>,
+    /// Whether it is the result of a run with other inputs that read the same of them.
+    pub by_reads: bool,
     /// How long it ran.
     pub duration: Duration,
     /// User and system time of its processes, as far as they were waited for.
@@ -127,20 +129,22 @@ impl Rule for RunRule {
         // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
         if cacheable
-            && let Some(ran) = execution
-                .cached(&key.action, &key.digest)
-                .map_err(|error| Phase::Lookup.failed_in_store(error))?
+            && let Some(ran) =
+                execution.known_result(key).map_err(|error| Phase::Lookup.failed_in_store(error))?
         {
             return Ok(Arc::new(ran));
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
-        let ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
+        let mut ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
         execution.counters.run_one();
+        let recording = |error| Phase::Recording.failed_in_store(error);
+        if ran.is_success() {
+            ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
+        }
         if cacheable && ran.is_success() {
-            execution
-                .store
-                .cache_action(&key.digest, &execution.as_message(&key.action, &ran))
-                .map_err(|error| Phase::Recording.failed_in_store(error))?;
+            let result = execution.as_message(&key.action, &ran);
+            execution.store.cache_action(&key.digest, &result).map_err(recording)?;
+            execution.record_reads(key, &ran, &result).map_err(recording)?;
         }
         Ok(Arc::new(ran))
     }
@@ -148,6 +152,14 @@ impl Rule for RunRule {
 
 /// Conversion between results and the messages of the action cache.
 impl Execution {
+    /// The cached result of a run with these contents, or with these as far as they were read.
+    pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
+        match self.cached(&key.action, &key.digest)? {
+            Some(ran) => Ok(Some(ran)),
+            None => self.cached_by_reads(key),
+        }
+    }
+
     /// The cached result in terms of the definition; `None` if there is none with all outputs.
     pub(crate) fn cached(
         &self,

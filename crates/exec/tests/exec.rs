@@ -84,6 +84,7 @@ impl World {
             timeout: self.timeout,
             grace: GRACE,
             jobs: self.jobs,
+            depfiles: true,
             stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
@@ -95,6 +96,7 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
+            depfiles: true,
             stop,
             counters: Default::default(),
         });

@@ -141,6 +141,7 @@ impl<K: Kind> World<K> {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
+            depfiles: true,
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });

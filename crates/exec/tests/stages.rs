@@ -147,6 +147,7 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
+            depfiles: true,
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });

@@ -116,7 +116,7 @@ constructs! {
     ValueNode "VALUE_NODE" ["$1"] Rule,
     AbstractNode "ABSTRACT_NODE" ["node_type" "string_fields" "target_fields"] Rule,
     Result "RESULT" ["artifacts" "runfiles" "provides"] Rule,
-    Action "ACTION" ["inputs" "outs" "out_dirs" "cmd" "cwd" "env" "fail_message" "timeout scaling" "execution properties"] Rule,
+    Action "ACTION" ["inputs" "outs" "out_dirs" "cmd" "cwd" "env" "fail_message" "timeout scaling" "execution properties" "depfile"] Rule,
     CallExpression "CALL_EXPRESSION" [] Rule | Transition,
 }
 

@@ -51,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     text("graph", 2000, text::graph),
     text("cache_entry", 1000, text::cache_entry),
     text("event_log", 2000, text::event_log),
+    text("depfile", 3000, text::depfile),
     text("repositories", 500, project::repositories),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),

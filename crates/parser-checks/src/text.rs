@@ -209,3 +209,30 @@ pub(crate) fn split<'b>(bytes: &'b [u8], separator: &[u8]) -> (&'b [u8], &'b [u8
         None => (bytes, b""),
     }
 }
+
+/// A depfile: names are not empty, and are read again when they are written as compilers do.
+pub(crate) fn depfile(bytes: &[u8]) {
+    let Ok(names) = taut_exec::prerequisites(bytes) else { return };
+    let mut text = "a.o:".to_owned();
+    for name in &names {
+        assert!(!name.is_empty() && !name.contains(['\n', '\0']), "{name:?}");
+        text.push_str(" \\\n ");
+        let mut backslashes = 0;
+        for character in name.chars() {
+            match character {
+                ' ' | '\t' => text.push_str(&"\\".repeat(backslashes + 1)),
+                '#' | ':' if backslashes == 0 => text.push('\\'),
+                // Written in no way that is read.
+                '#' | ':' => return,
+                '$' => text.push('$'),
+                _ => {}
+            }
+            text.push(character);
+            backslashes = if character == '\\' { backslashes + 1 } else { 0 };
+        }
+        text.push_str(&"\\".repeat(backslashes));
+    }
+    // A separator behind the last name, since it may end with a backslash.
+    text.push_str(" \n");
+    assert_eq!(taut_exec::prerequisites(text.as_bytes()).as_ref(), Ok(&names), "{text}");
+}

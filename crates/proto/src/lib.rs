@@ -103,6 +103,9 @@ pub struct Action {
     /// Whether the result must not be cached.
     #[prost(bool, tag = "7")]
     pub do_not_cache: bool,
+    /// Makes digests different of actions that are otherwise equal; since 2.1.
+    #[prost(bytes = "vec", tag = "9")]
+    pub salt: Vec<u8>,
     /// Requirements on the platform that runs the action; since 2.2 here as well as in the command.
     #[prost(message, optional, tag = "10")]
     pub platform: Option<Platform>,

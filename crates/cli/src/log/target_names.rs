@@ -8,6 +8,9 @@ use taut_value::{EntityName, Map, NamedTarget, Str, Value};
 /// How many bytes of a configuration messages show.
 const MAX_CONFIGURATION: usize = 160;
 
+/// How many targets of a request messages name, if there are more.
+const MAX_TARGETS: usize = 3;
+
 /// How messages name targets: the main repository's without the repository.
 #[derive(Default)]
 pub(crate) struct Names(Mutex<Str>);
@@ -45,10 +48,15 @@ impl Names {
         }
     }
 
-    /// The targets of a request.
+    /// The targets of a request: all of a few, else the first ones and how many more there are.
     pub(crate) fn request(&self, request: &Request) -> String {
         let typed = |target: &NamedTarget| self.typed(&target.clone().into(), &request.configuration);
-        taut_driver::joined(request.targets.iter().map(typed))
+        let targets = &request.targets;
+        let more = targets.iter().len().saturating_sub(MAX_TARGETS);
+        // One more takes no more space than the words about it.
+        let shown = if more > 1 { MAX_TARGETS } else { MAX_TARGETS + 1 };
+        let names = taut_driver::joined(targets.iter().take(shown).map(typed));
+        if more > 1 { format!("{names} and {more} more targets") } else { names }
     }
 
     /// The same, without the configuration if that is a part of `known`.

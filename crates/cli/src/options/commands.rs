@@ -9,6 +9,17 @@ use super::{
     words::number,
 };
 
+/// Options of `init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// What the project is written in
+    #[arg(long, value_name = "LANGUAGE", default_value = "c", value_parser = crate::init::NAMES)]
+    pub template: String,
+    /// Where to write it; default: the working directory
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
 /// Options of `describe`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
@@ -246,7 +257,7 @@ pub struct Question {
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct WhatIf {
     /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
-    /// was last built here, else the first target of the module
+    /// was last built here, else what a build without a target builds
     #[arg(long, value_name = "TARGET", help_heading = "Analysis")]
     pub of: Option<String>,
     #[command(flatten)]

@@ -161,8 +161,10 @@ pub struct Analysis {
     /// File for the errors of a target-serving service (none are served yet)
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
-    /// MODULE:TARGET, :TARGET (root module), TARGET (of the module here), @REPOSITORY//MODULE:TARGET, or the parts of any
-    /// target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE . NAME; default: the first target of the module here
+    /// Targets, each as MODULE:TARGET, :TARGET (root module), TARGET (of the module here), @REPOSITORY//MODULE:TARGET, the
+    /// path of a source, or a pattern: ... (all), MODULE/... (all below), ./... (all below here); or the parts of any one
+    /// target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE . NAME; default: the target "default" of the module
+    /// here, else all of the workspace
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
     pub target: Vec<String>,
     /// Whether a target may be named by one word like `module:target`.

@@ -28,7 +28,8 @@ pub enum NoCommand {
 }
 
 /// Subcommands that the reference does not have.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
+    "init",
     "explain",
     "compile-commands",
     "test",
@@ -114,7 +115,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                     "A target, the beginning of an action's id after %, or the path of a source or result",
                 )
             }),
-            "test" | "compile-commands" | "watch" | "setup" | "setup-env" | "fetch" | "update"
+            "init" | "test" | "compile-commands" | "watch" | "setup" | "setup-env" | "fetch" | "update"
             | "gc-repo" | "do" | "repos" => subcommand.hide(name == "just"),
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("PATH")

@@ -227,6 +227,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                 let how = match end {
                     Some("ran") => How::Ran,
                     Some("cached") => How::Cached,
+                    Some("unread") => How::Unread,
                     Some("failed") => How::Failed,
                     Some("unfinished") => How::Unfinished,
                     _ => continue,
@@ -258,9 +259,10 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     record.done.push(Done { subject, why });
                 }
             }
-            // Repeated steps have several of these lines: an incomplete build before a complete one does not count.
-            Some("build_finished") if line.get("complete").is_some_and(|is| is.source() == "true") => {
-                record.ended = Ended::Well;
+            // Repeated steps have several of these lines: the call ended as the last of them did.
+            Some("build_finished") => {
+                let is_complete = line.get("complete").is_some_and(|is| is.source() == "true");
+                record.ended = if is_complete { Ended::Well } else { Ended::InExecution };
             }
             Some("analysis_failed") => record.ended = Ended::InAnalysis,
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),

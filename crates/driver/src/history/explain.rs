@@ -167,7 +167,7 @@ impl<'r> Explainer<'r> {
         };
         let (ago, target) = (ago(record.when), request.target_text());
         self.say(format!("Last build with work to do: {} {target}, {ago}; {ended}.", record.command));
-        let cached = record.count(How::Cached);
+        let cached = record.count(How::Cached) + record.count(How::Unread);
         let (failed, stopped) = (record.count(How::Failed), record.count(How::Unfinished));
         let of_these: Vec<String> = [(failed, "failed"), (stopped, "stopped by the interruption")]
             .iter()
@@ -377,6 +377,12 @@ impl<'r> Explainer<'r> {
                     self.say(format!(
                         "{words} did not run: the action cache has a result of the same command on the same inputs. \
                          It was looked up{looked}"
+                    ));
+                }
+                (Some(How::Unread), _) => {
+                    self.say(format!(
+                        "{words} did not run: none of the inputs that it read has changed, as its depfile says. It was \
+                         looked up again"
                     ));
                 }
                 (Some(How::Failed), _) => self.say(format!("{words} ran, and failed:")),

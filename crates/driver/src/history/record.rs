@@ -66,6 +66,8 @@ pub(crate) enum How {
     Ran,
     /// Another run of the same command on the same contents was known.
     Cached,
+    /// A run of the same command was known that read the same of other inputs.
+    Unread,
     /// Its command was run, and failed.
     Failed,
     /// Its command ran when the call was interrupted.

@@ -38,7 +38,12 @@ impl Sink for ActionEnds {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::ActionFinished(Finished { action, outcome, .. }) => {
-                self.note(action.id, if outcome.cached { How::Cached } else { How::Ran });
+                let how = match outcome.cached {
+                    true if outcome.ran.by_reads => How::Unread,
+                    true => How::Cached,
+                    false => How::Ran,
+                };
+                self.note(action.id, how);
             }
             Event::ActionFailed(failed) => {
                 let how = if failed.was_ended { How::Unfinished } else { How::Failed };
@@ -63,7 +68,7 @@ pub(crate) fn report(
     log.retain(|ran| {
         let is_known = ran.key.downcast::<ActionKey>().is_some_and(|ActionKey(id)| {
             let is_of_context = matches!(&ran.reason, Reason::Read { dep, .. } if dep.rule() == "context");
-            is_of_context && ends.of(id) == Some(How::Cached)
+            is_of_context && matches!(ends.of(id), Some(How::Cached | How::Unread))
         });
         !is_known
             && !matches!(

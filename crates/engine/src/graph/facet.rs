@@ -21,6 +21,7 @@ impl Facets {
     pub const NONE: Facets = Facets(0);
 
     /// The value as a whole, whatever its facets are.
+    // Bit 15 is of no facet, so the whole differs from all facets together: those need not cover the value.
     pub const WHOLE: Facets = Facets(u16::MAX);
 
     /// The facet of this number. Panics if there can be no such facet.

@@ -283,8 +283,9 @@ impl Evaluator<'_> {
         may_fail: &Words,
         no_cache: &Words,
     ) -> Evaluated {
-        let &[inputs, outs, out_dirs, cmd, cwd, env, fail_message, scaling, properties] = args else {
-            unreachable!("ACTION has nine evaluated arguments")
+        let &[inputs, outs, out_dirs, cmd, cwd, env, fail_message, scaling, properties, depfile] = args
+        else {
+            unreachable!("ACTION has ten evaluated arguments")
         };
         let inputs = self.or(f, inputs, empty_map)?;
         let argument = |position: usize| Argument::of(Construct::Action, args, position);
@@ -352,7 +353,19 @@ impl Evaluator<'_> {
             Value::Null => Map::default(),
             map => self.map_of(f, argument(8), "a map of strings", &map, is_string)?.clone(),
         };
+        let depfile = match self.or(f, depfile, || Value::Null) {
+            Ok(Value::Null) => None,
+            Ok(Value::String(text)) if normal_outs.binary_search(&path::normal(&text)).is_ok() => {
+                Some(Ok(path::normal(&text)))
+            }
+            Ok(other) => {
+                Some(Err(Str::from(format!("it is {}, which is no output file", self.shown(&other)))))
+            }
+            // An error of analysis would be one that the reference does not have.
+            Err(error) => Some(Err(Str::from(error.message.to_string()))),
+        };
         let mut action = ActionDescription::default();
+        action.depfile = depfile;
         action.outs = normal_outs;
         action.out_dirs = normal_dirs;
         action.command = command;

@@ -160,7 +160,8 @@ impl Parser<'_> {
                 };
                 let list = self.tape[innermost.index as usize].kind == Kind::List;
                 match self.peek() {
-                    Some(b',') if self.pending.len() > innermost.pending => {
+                    // A value came before: an empty container gets here only with its closing bracket next.
+                    Some(b',') => {
                         self.at += 1;
                         if !list {
                             self.key("a key", &open)?;

@@ -135,7 +135,7 @@ impl Explainer<'_> {
             match &done.subject {
                 Subject::Target { .. } => targets.push(self.words(&done.subject)),
                 Subject::Action(id) => {
-                    let known = self.record.actions.get(id) == Some(&How::Cached);
+                    let known = matches!(self.record.actions.get(id), Some(How::Cached | How::Unread));
                     let known = if known { ", from cache" } else { "" };
                     actions.push(format!("{}{known}", self.action_words(id)));
                 }

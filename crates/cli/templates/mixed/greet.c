@@ -1,0 +1,5 @@
+#include <greet.h>
+#include <stdio.h>
+#include "words.h"
+
+void greet(char *text, size_t size, const char *name) { snprintf(text, size, HELLO ", %s!", name); }

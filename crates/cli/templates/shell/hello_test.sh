@@ -1,0 +1,2 @@
+text=$(./hello test)
+test "$text" = "Hello, test!" || { echo "got: $text"; exit 1; }

@@ -1,0 +1,298 @@
+//! Actions with a depfile: what runs again after an edit, what is an error, and that results are those of builds from
+//! nothing.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{collections::BTreeMap, fs, process::Command};
+
+use taut_testkit::{Ran, Rng, Tool, Workspace, processed};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+fn just() -> Tool {
+    taut().called("just")
+}
+
+/// How many actions a successful build ran.
+#[track_caller]
+fn ran(built: Ran) -> usize {
+    let (actions, not_run) = processed(&built.exits(0).stderr).expect("a line with counts");
+    actions - not_run
+}
+
+/// A rule with one action on all files of `deps`: a script, its depfile, and what its working directory is.
+fn scripted(script: &str, depfile: &str, cwd: &str) -> Workspace {
+    let workspace = Workspace::new();
+    let rules = r#"{"made": {"target_fields": ["deps"], "string_fields": ["n"], "expression": {"type": "RESULT", "artifacts":
+      {"type": "ACTION", "outs": ["o/out", "o/out.d"], "depfile": DEPFILE, "cwd": "CWD", "cmd": ["sh", "-c", "SCRIPT"],
+       "inputs": {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"}, "body":
+         {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}"#;
+    let rules = rules.replace("DEPFILE", depfile).replace("CWD", cwd).replace("SCRIPT", script);
+    workspace.file("RULES", rules);
+    workspace.file(
+        "TARGETS",
+        r#"{"t": {"type": "made", "deps": [["GLOB", null, "*"], ["TREE", null, "tree"], "sub/s"]}}"#,
+    );
+    workspace.file("tree/x", "x").file("sub/s", "s").file("sub/TARGETS", "{}").file("a", "a").file("b", "b");
+    workspace
+}
+
+const READS_A: &str = "cat a > o/out; echo 'o/out: a' > o/out.d";
+
+#[test]
+fn what_was_not_read_may_change() {
+    let workspace = scripted(READS_A, "\"o/out.d\"", "");
+    let build = |workspace: &Workspace| ran(workspace.run(&taut(), ["build", "t"]));
+    assert_eq!(build(&workspace), 1);
+    workspace.file("b", "other");
+    assert_eq!(build(&workspace), 0);
+    workspace.file("sub/s", "other");
+    assert_eq!(build(&workspace), 0);
+    let shown = workspace.run(&taut(), ["explain"]).exits(0).stdout;
+    assert!(shown.contains("none of the inputs that it read has changed"), "{shown}");
+    workspace.file("a", "other");
+    assert_eq!(build(&workspace), 1);
+    // A name more and one less, another kind.
+    workspace.file("c", "");
+    assert_eq!(build(&workspace), 1);
+    workspace.executable("b", "other");
+    assert_eq!(build(&workspace), 1);
+    workspace.remove("c");
+    assert_eq!(build(&workspace), 1);
+    // The content of a program and of a tree counts.
+    workspace.executable("b", "third");
+    assert_eq!(build(&workspace), 1);
+    workspace.file("tree/x", "y");
+    assert_eq!(build(&workspace), 1);
+    // Back to what was there: an earlier run.
+    workspace.file("tree/x", "x");
+    assert_eq!(build(&workspace), 0);
+}
+
+#[test]
+fn what_the_command_names_always_counts() {
+    let workspace = scripted("cat a b > o/out; echo 'o/out: a' > o/out.d", "\"o/out.d\"", "");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    workspace.file("b", "other");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+}
+
+#[test]
+fn a_depfile_that_says_nothing_means_that_all_was_read() {
+    for script in [
+        "cp a o/out; echo 'o/out: a $(shell ls)' > o/out.d",
+        "cp a o/out; echo hello > o/out.d",
+        "cp a o/out; : > o/out.d",
+        "cp a o/out",
+    ] {
+        let workspace = scripted(script, "\"o/out.d\"", "");
+        assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1, "{script}");
+        workspace.file("sub/s", "other");
+        assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1, "{script}");
+        assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 0, "{script}");
+    }
+}
+
+#[test]
+fn what_is_no_input_is_an_error_and_the_tool_chain_is_none() {
+    let workspace =
+        scripted("cp a o/out; echo 'o/out: a /usr/include/stdio.h o/gone.h' > o/out.d", "\"o/out.d\"", "");
+    for _ in 0..2 {
+        let failed = workspace.run(&taut(), ["build", "t"]).exits(1).stderr;
+        for part in [":t", "o/out", "\"o/out.d\" names \"o/gone.h\", which is no input of the action"] {
+            assert!(failed.contains(part), "{part}: {failed}");
+        }
+    }
+    // The reference ignores the key.
+    workspace.run(&just(), ["build", "t"]).exits(0);
+    let workspace = scripted("cp a o/out; echo 'o/out: a /usr/include/stdio.h' > o/out.d", "\"o/out.d\"", "");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+}
+
+#[test]
+fn a_depfile_that_is_no_output_is_an_error() {
+    for depfile in ["\"x.d\"", "7", r#"{"type": "fail", "msg": "no depfile"}"#] {
+        let workspace = scripted(READS_A, depfile, "");
+        let failed = workspace.run(&taut(), ["build", "t"]).exits(1).stderr;
+        assert!(failed.contains("\"depfile\"") && failed.contains(":t"), "{failed}");
+        workspace.run(&just(), ["build", "t"]).exits(0);
+    }
+}
+
+#[test]
+fn names_are_relative_to_the_working_directory() {
+    let script = "cat ../a s > o/out; printf 'o/out: ../a \\\\\\\\\\\\n s\\\\n' > o/out.d";
+    let workspace = scripted(script, "\"sub/o/out.d\"", "sub");
+    let rules = fs::read_to_string(workspace.root().join("RULES")).unwrap();
+    workspace.file("RULES", rules.replace("\"o/out\", \"o/out.d\"", "\"sub/o/out\", \"sub/o/out.d\""));
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    workspace.file("b", "other");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 0);
+    workspace.file("sub/s", "other");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+}
+
+#[test]
+fn the_key_changes_no_identity() {
+    let dump = |depfile: &str, tool: &Tool| {
+        let workspace = scripted(READS_A, depfile, "");
+        workspace.run(tool, ["analyse", "t", "--dump-graph", "graph.json"]).exits(0);
+        fs::read_to_string(workspace.root().join("graph.json")).unwrap()
+    };
+    let without = dump("null", &taut());
+    assert!(without.contains("o/out.d"));
+    assert_eq!(dump("\"o/out.d\"", &taut()), without);
+    assert_eq!(dump("\"o/out.d\"", &just()), without);
+}
+
+/// Describes the program, with all headers that there are.
+fn describe(workspace: &Workspace, sources: &str) {
+    let mut headers = vec![r#"["GLOB", null, "*.h"]"#.to_owned()];
+    for directory in ["early", "late"] {
+        let mut names: Vec<String> = fs::read_dir(workspace.root().join(directory))
+            .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        names.sort();
+        headers.extend(names.iter().map(|name| format!("\"{directory}/{name}\"")));
+    }
+    let targets = r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": [SOURCES],
+      "private hdrs": [HEADERS], "include dirs": ["early", "late"]}}"#;
+    workspace.file("TARGETS", targets.replace("SOURCES", sources).replace("HEADERS", &headers.join(", ")));
+}
+
+fn project() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("main.c", "#include <stdio.h>\n#include \"a.h\"\nint more(void);\nint main(void) { printf(\"%d %d\\n\", A, more()); return 0; }\n");
+    workspace.file("more.cpp", "#include <vector>\n#include <v.h>\n#if __has_include(\"may be.h\")\n#include \"may be.h\"\n#else\n#define MAY 0\n#endif\n#define NAME \"c$#.h\"\n#include NAME\nextern \"C\" int more() { return std::vector<int>(V).size() + MAY + C; }\n");
+    workspace.file("a.h", "#define A 1\n").file("late/v.h", "#define V 1\n").file("c$#.h", "#define C 0\n");
+    workspace.file("unused.h", "").file("early/unused.h", "");
+    describe(&workspace, r#""main.c", "more.cpp""#);
+    workspace
+}
+
+/// What the program prints after a build, and how many actions ran.
+#[track_caller]
+fn built(workspace: &Workspace) -> (usize, String) {
+    let out = workspace.beside("out").display().to_string();
+    let count = ran(workspace.run(&taut(), ["install", "p", "-o", &out]));
+    let output = Command::new(workspace.beside("out/p")).output().unwrap();
+    (count, String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn only_what_read_a_header_is_compiled_again() {
+    let workspace = project();
+    let after = |workspace: &Workspace| {
+        describe(workspace, r#""main.c", "more.cpp""#);
+        built(workspace)
+    };
+    let is = |count: usize, text: &str| (count, format!("{text}\n"));
+    // Two tools, two sources, a link.
+    assert_eq!(after(&workspace), is(5, "1 1"));
+    workspace.file("a.h", "#define A 2\n");
+    assert_eq!(after(&workspace), is(2, "2 1"));
+    workspace.file("unused.h", "#error\n");
+    assert_eq!(after(&workspace), is(0, "2 1"));
+    workspace.file("c$#.h", "#define C 10\n");
+    assert_eq!(after(&workspace), is(2, "2 11"));
+    // A header that shadows another one, one that comes into being, one that goes. Names are seen by both sources.
+    workspace.file("early/v.h", "#define V 5\n");
+    assert_eq!(after(&workspace), is(3, "2 15"));
+    workspace.file("may be.h", "#define MAY 100\n");
+    assert_eq!(after(&workspace), is(3, "2 115"));
+    workspace.file("may be.h", "#define MAY 200\n");
+    assert_eq!(after(&workspace), is(2, "2 215"));
+    workspace.file("early/a.h", "#define A 3\n");
+    assert_eq!(after(&workspace).1, "2 215\n");
+    workspace.remove("a.h");
+    assert_eq!(after(&workspace).1, "3 215\n");
+    workspace.remove("early/v.h");
+    assert_eq!(after(&workspace).1, "3 211\n");
+    workspace.remove("early/a.h");
+    describe(&workspace, r#""main.c", "more.cpp""#);
+    let out = workspace.beside("out").display().to_string();
+    let failed = workspace.run(&taut(), ["install", "p", "-o", &out]).exits(1).stderr;
+    assert!(failed.contains("a.h"), "{failed}");
+}
+
+#[test]
+fn check_outs_that_share_a_build_root_share_what_was_read() {
+    let (one, two) = (project(), project());
+    let root = one.beside("shared").display().to_string();
+    let build = |workspace: &Workspace| {
+        ran(taut().run(&workspace.root(), ["build", "--local-build-root", &root, "p"]))
+    };
+    assert_eq!(build(&one), 5);
+    two.file("unused.h", "int other;\n");
+    assert_eq!(build(&two), 0);
+    two.file("a.h", "#define A 7\n");
+    assert_eq!(build(&two), 2);
+    one.file("a.h", "#define A 7\n").file("early/unused.h", "int third;\n");
+    assert_eq!(build(&one), 0);
+}
+
+/// Edits at random of sources and headers, each compared with a build from nothing.
+#[test]
+fn results_are_those_of_builds_from_nothing() {
+    let edits = std::env::var("TAUT_DEPFILE_EDITS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
+    let mut random = Rng::new(7);
+    let workspace = project();
+    let names = ["a.h", "b.h", "early/a.h", "early/b.h", "late/a.h", "late/b.h", "late/v.h"];
+    let mut files: BTreeMap<&str, String> = BTreeMap::new();
+    for name in names {
+        files.insert(name, String::new());
+    }
+    let (mut ran_here, mut ran_fresh) = (0, 0);
+    for edit in 0..edits {
+        let fresh = Workspace::new();
+        let name = names[random.below(names.len())];
+        // Guards would hide an inclusion that goes round in circles: a header includes only later ones, by computed names.
+        let text = match random.below(5) {
+            0 => None,
+            1 => Some(format!("enum {{ E_{}_{edit} = {edit} }};\n", name.replace(['/', '.'], "_"))),
+            2 if name.ends_with("a.h") => {
+                Some("#define H <b.h>\n#if __has_include(H)\n#include H\n#endif\n".to_owned())
+            }
+            3 => Some("#if __has_include(\"v.h\")\n#define SEEN 1\n#endif\n".to_owned()),
+            _ => Some(format!("#ifndef N\n#define N {}\n#endif\n", random.below(4))),
+        };
+        match text {
+            Some(text) => drop(files.insert(name, text)),
+            None => drop(files.remove(name)),
+        }
+        for name in names {
+            for place in [&workspace, &fresh] {
+                match files.get(name) {
+                    Some(text) => drop(place.file(name, text)),
+                    None if place.root().join(name).exists() => drop(place.remove(name)),
+                    None => {}
+                }
+            }
+        }
+        let source = |number: usize| {
+            let include = ["a", "b", "v"][number % 3];
+            format!(
+                "#if __has_include(<{include}.h>)\n#include <{include}.h>\n#endif\n#ifndef N\n#define N 9\n#endif\n#ifndef SEEN\n#define SEEN 0\n#endif\n#ifdef __cplusplus\nextern \"C\"\n#endif\nint f{number}(void) {{ return N * 10 + SEEN; }}\n"
+            )
+        };
+        for place in [&workspace, &fresh] {
+            place.file("main.c", "#include <stdio.h>\nint f0(void); int f1(void); int f2(void);\nint main(void) { printf(\"%d %d %d\\n\", f0(), f1(), f2()); return 0; }\n");
+            for number in 0..3 {
+                place.file(if number == 2 { "s2.cpp" } else { ["s0.c", "s1.c"][number] }, source(number));
+            }
+        }
+        for header in ["c$#.h", "unused.h", "early/unused.h"] {
+            fresh.file(header, fs::read(workspace.root().join(header)).unwrap());
+        }
+        for place in [&workspace, &fresh] {
+            describe(place, r#""main.c", "s0.c", "s1.c", "s2.cpp""#);
+        }
+        let ((count, text), (all, wanted)) = (built(&workspace), built(&fresh));
+        (ran_here, ran_fresh) = (ran_here + count, ran_fresh + all);
+        assert_eq!(text, wanted, "after edit {edit} of {name}: {files:?}");
+        let program = |place: &Workspace| fs::read(place.beside("out/p")).unwrap();
+        assert!(program(&workspace) == program(&fresh), "after edit {edit} of {name}: {files:?}");
+    }
+    assert!(ran_here * 2 < ran_fresh, "{ran_here} of {ran_fresh} actions");
+}

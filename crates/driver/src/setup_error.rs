@@ -1,0 +1,70 @@
+//! Why a call cannot even start: the user's set-up is wrong, not the description.
+
+use std::{fmt, sync::Arc};
+
+use taut_syntax::{Diagnostic, Diagnostics};
+
+/// Why a call cannot even start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetupError {
+    /// What is wrong, and where.
+    pub problem: Box<Diagnostic>,
+    /// A text that the problem is about and that is in no file, by the name that the problem has for
+    /// it.
+    pub inline: Option<(Arc<str>, Arc<str>)>,
+    /// More that is wrong.
+    pub others: Vec<Diagnostic>,
+    /// What failed.
+    pub failure: SetupFailure,
+}
+
+/// What keeps a call from starting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetupFailure {
+    /// The request cannot be understood.
+    Request,
+    /// Roots cannot be computed.
+    Roots,
+    /// The call was to end, or roots could not even be tried to compute; this was reported.
+    Reported,
+}
+
+impl SetupError {
+    pub(crate) fn new(message: impl Into<String>) -> SetupError {
+        Diagnostic::error(message).into()
+    }
+
+    /// That the call is over, for a reason that was reported.
+    pub fn reported() -> SetupError {
+        SetupError { failure: SetupFailure::Reported, ..SetupError::new("") }
+    }
+
+    /// All that is wrong.
+    pub fn problems(&self) -> Diagnostics {
+        std::iter::once(&*self.problem).chain(&self.others).cloned().collect()
+    }
+
+    /// What is wrong; may have several lines.
+    pub fn message(&self) -> &str {
+        &self.problem.message
+    }
+}
+
+impl From<Diagnostic> for SetupError {
+    fn from(problem: Diagnostic) -> SetupError {
+        SetupError {
+            problem: Box::new(problem),
+            inline: None,
+            others: Vec::new(),
+            failure: SetupFailure::Request,
+        }
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for SetupError {}

@@ -1,0 +1,258 @@
+//! Dependency files in make syntax, as compilers write them.
+//!
+//! Only what compilers write is read: rules of targets and prerequisites. Anything else is refused, since a file that is
+//! read wrongly would leave out something that an action depends on. A file that is refused means that the action may have
+//! read all of its inputs.
+
+use std::fmt;
+
+/// Why a text is no dependency file, with the line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Malformed {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub why: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.why)
+    }
+}
+
+/// The names on the right-hand sides of all rules, in the order in which they are written.
+///
+/// - Names are separated by spaces and tabs; a backslash before the end of a line (LF or CRLF) continues it.
+/// - 2n+1 backslashes before a space or tab are n backslashes and that character; 2n are n, at the end of a name.
+/// - `\#` is `#`, `\:` is `:`, `$$` is `$`. Any other backslash is itself.
+/// - A colon before a space, a tab, or the end of a line ends the targets; any other one is part of a name.
+///
+/// Source: the manual of GNU make, "Rule Syntax", "Using Wildcard Characters"; `mkdeps.cc` of GCC.
+///
+/// # Errors
+/// The text has something else: variables, comments, recipes, order-only or double-colon rules, or no rule at all.
+pub fn prerequisites(text: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut lexer = Lexer { text, at: 0, line: 1 };
+    let mut names = Vec::new();
+    let mut has_rule = false;
+    while lexer.at < text.len() {
+        if lexer.text[lexer.at] == b'\t' {
+            return Err(lexer.malformed("a recipe"));
+        }
+        has_rule |= lexer.rule(&mut names)?;
+    }
+    if !has_rule {
+        return Err(lexer.malformed("there is no rule"));
+    }
+    Ok(names)
+}
+
+/// What a lexer finds next.
+enum Token {
+    Name(Vec<u8>),
+    /// The colon behind the targets.
+    Colon,
+    EndOfLine,
+}
+
+struct Lexer<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: usize,
+}
+
+impl Lexer<'_> {
+    fn malformed(&self, why: &'static str) -> Malformed {
+        Malformed { line: self.line, why }
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.text.get(self.at + ahead).copied()
+    }
+
+    /// How long the end of a line is that begins so far ahead; 0 if there is none. The end of the text is none.
+    fn end_of_line(&self, ahead: usize) -> usize {
+        match (self.peek(ahead), self.peek(ahead + 1)) {
+            (Some(b'\n'), _) => 1,
+            (Some(b'\r'), Some(b'\n')) => 2,
+            _ => 0,
+        }
+    }
+
+    /// Reads a logical line. Whether it is a rule; otherwise it is empty.
+    fn rule(&mut self, names: &mut Vec<String>) -> Result<bool, Malformed> {
+        let (mut targets, mut is_behind) = (0, false);
+        loop {
+            match self.token(!is_behind)? {
+                Token::Name(name) if is_behind => {
+                    let name = String::from_utf8(name).map_err(|_| self.malformed("a name is not UTF-8"))?;
+                    names.push(name);
+                }
+                Token::Name(_) => targets += 1,
+                Token::Colon if targets == 0 => return Err(self.malformed("a rule without a target")),
+                Token::Colon => is_behind = true,
+                Token::EndOfLine if targets > 0 && !is_behind => {
+                    return Err(self.malformed("names without a colon"));
+                }
+                Token::EndOfLine => return Ok(is_behind),
+            }
+        }
+    }
+
+    fn token(&mut self, in_targets: bool) -> Result<Token, Malformed> {
+        // Between names.
+        loop {
+            let end = self.end_of_line(0);
+            match self.peek(0) {
+                None => return Ok(Token::EndOfLine),
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'\\') if self.end_of_line(1) > 0 => {
+                    self.at += 1 + self.end_of_line(1);
+                    self.line += 1;
+                }
+                Some(_) if end > 0 => {
+                    self.at += end;
+                    self.line += 1;
+                    return Ok(Token::EndOfLine);
+                }
+                Some(_) => break,
+            }
+        }
+        if in_targets && self.peek(0) == Some(b':') && self.is_boundary(1) {
+            self.at += 1;
+            return Ok(Token::Colon);
+        }
+        let mut name = Vec::new();
+        while let Some(byte) = self.peek(0) {
+            match byte {
+                b' ' | b'\t' => break,
+                _ if self.end_of_line(0) > 0 => break,
+                b':' if self.is_boundary(1) => {
+                    if in_targets {
+                        // The colon is the next token.
+                        break;
+                    }
+                    return Err(self.malformed("a second colon"));
+                }
+                b'\\' => {
+                    let count = self.text[self.at..].iter().take_while(|byte| **byte == b'\\').count();
+                    match self.peek(count) {
+                        None => return Err(self.malformed("a backslash at the end")),
+                        Some(next @ (b' ' | b'\t')) => {
+                            name.extend(std::iter::repeat_n(b'\\', count / 2));
+                            self.at += count;
+                            if count % 2 == 0 {
+                                break;
+                            }
+                            name.push(next);
+                            self.at += 1;
+                        }
+                        Some(next @ (b'#' | b':')) => {
+                            // Compilers differ in what more than one means.
+                            if count > 1 {
+                                return Err(self.malformed("backslashes that have several meanings"));
+                            }
+                            name.push(next);
+                            self.at += 2;
+                        }
+                        Some(_) if self.end_of_line(count) > 0 => {
+                            if count > 1 {
+                                return Err(self.malformed("backslashes that have several meanings"));
+                            }
+                            break;
+                        }
+                        Some(_) => {
+                            name.extend(std::iter::repeat_n(b'\\', count));
+                            self.at += count;
+                        }
+                    }
+                }
+                b'$' if self.peek(1) == Some(b'$') => {
+                    name.push(b'$');
+                    self.at += 2;
+                }
+                b'$' => return Err(self.malformed("a variable")),
+                b'#' => return Err(self.malformed("a comment")),
+                0 | b'\r' => return Err(self.malformed("a control character")),
+                _ => {
+                    name.push(byte);
+                    self.at += 1;
+                }
+            }
+        }
+        // `::`, `|` and assignments are make's own, and no compiler writes them.
+        match name.as_slice() {
+            b"|" | b";" | b"=" | b":=" | b":" => Err(self.malformed("something of make that is no name")),
+            _ if in_targets && name.ends_with(b":") => Err(self.malformed("a double colon")),
+            _ => Ok(Token::Name(name)),
+        }
+    }
+
+    /// Whether a name ends there at the latest.
+    fn is_boundary(&self, ahead: usize) -> bool {
+        match self.peek(ahead) {
+            None | Some(b' ' | b'\t') => true,
+            Some(b'\\') => self.end_of_line(ahead + 1) > 0,
+            Some(_) => self.end_of_line(ahead) > 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn reads(text: &str, names: &[&str]) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(prerequisites(text.as_bytes()), Ok(names));
+    }
+
+    #[track_caller]
+    fn refused(text: &[u8], line: usize, why: &str) {
+        let error = prerequisites(text).unwrap_err();
+        assert_eq!((error.line, error.why), (line, why));
+    }
+
+    #[test]
+    fn what_compilers_write_is_read() {
+        reads("a.o: a.c a.h\n", &["a.c", "a.h"]);
+        reads("a.o: a.c \\\n a.h \\\r\n  b.h\r\n", &["a.c", "a.h", "b.h"]);
+        reads("a.o a.d: a.c", &["a.c"]);
+        reads("a.o:\\\n a.c\n\na.h:\n\nb.h:\n", &["a.c"]);
+        reads("a.o : a.c\n", &["a.c"]);
+        reads("a.o: a.c\nb.o: b.c a.c\n", &["a.c", "b.c", "a.c"]);
+    }
+
+    #[test]
+    fn odd_names_are_read() {
+        reads("a.o: a\\ b.h a\\#.h a$$b.h a\\:b.h c:d.h\n", &["a b.h", "a#.h", "a$b.h", "a:b.h", "c:d.h"]);
+        reads(
+            "a.o: a\\b.h a\\\\b.h x\\\\ y a\\\\\\ b é;%*.h\n",
+            &["a\\b.h", "a\\\\b.h", "x\\", "y", "a\\ b", "é;%*.h"],
+        );
+        reads("a\\ b.o c:d.o: x\n", &["x"]);
+        reads("a.o: \\\tx\n", &["\tx"]);
+    }
+
+    #[test]
+    fn what_no_compiler_writes_is_refused() {
+        refused(b"", 1, "there is no rule");
+        refused(b"\n\n", 3, "there is no rule");
+        refused(b"hello\n", 2, "names without a colon");
+        refused(b"a: b $(c)\n", 1, "a variable");
+        refused(b"a: b # c\n", 1, "a comment");
+        refused(b"a: b\n\tcc b\n", 2, "a recipe");
+        refused(b"a:: b\n", 1, "a double colon");
+        refused(b"a: b | c\n", 1, "something of make that is no name");
+        refused(b"a: b: c\n", 1, "a second colon");
+        refused(b": b\n", 1, "a rule without a target");
+        refused(b"a: b\\", 1, "a backslash at the end");
+        refused(b"a: b\\\\\n", 1, "backslashes that have several meanings");
+        refused(b"a: b\\\\# c\n", 1, "backslashes that have several meanings");
+        refused(b"a: \xff\n", 1, "a name is not UTF-8");
+        refused(b"a: b\0c\n", 1, "a control character");
+        refused(b"a: b\rc\n", 1, "a control character");
+    }
+}

@@ -1,0 +1,330 @@
+//! Results of actions by what they read: two look-ups in the action cache, for actions with a depfile.
+//!
+//! The first key has the command and the *names* of the inputs, and leads to lists of what earlier runs read. The second
+//! key has, for one of these lists, the contents of what it names as well, and leads to the result. So an input that was
+//! not read may have another content, but an input more or less, which could shadow another one, makes a new key. Both
+//! keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages (docs/store.md).
+//!
+//! Of inputs whose reading a depfile does not tell, the content is part of both keys: links, trees, programs, and whatever
+//! is named by the command or its environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
+use taut_proto::{ActionResult, OutputFile};
+use taut_value::{ActionDescription, Str, path::normal_path, quoted};
+
+use crate::{
+    Execution, Ran,
+    depfile::prerequisites,
+    inputs,
+    message::{rebased, salted_digest},
+    run::RunKey,
+    trees,
+};
+
+/// How many lists are kept for a command with names of inputs. Another list arises where a header decides which others
+/// are included.
+const LISTS: usize = 4;
+
+/// The inputs of an action with a depfile, one by one, and the first key.
+struct Names<'k> {
+    action: &'k ActionDescription,
+    depfile: &'k Str,
+    objects: Vec<(Str, ObjectInfo)>,
+    key: Hash,
+}
+
+/// What a depfile says.
+enum Reported {
+    /// The inputs that it names.
+    Read(BTreeSet<Str>),
+    /// What was read is not known.
+    Unclear,
+    /// It names this, which is in the action's directory, and no input.
+    Stranger(String),
+}
+
+/// Whether the content of an input counts however the depfile looks.
+fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> bool {
+    // A depfile names neither the program nor what is passed by other options than those for headers.
+    info.object_type != ObjectType::File || {
+        let relative = rebased(path, &action.cwd);
+        let names = |text: &str| text.contains(path) || text.contains(&relative);
+        action.command.iter().any(|word| names(word))
+            || action.env.values().any(|value| value.as_str().is_some_and(|text| names(text)))
+    }
+}
+
+impl Execution {
+    /// `None` where results are not looked up by what was read.
+    fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
+        let action = &*key.action;
+        let Some(Ok(depfile)) = action.depfile.as_ref().filter(|_| self.depfiles) else { return Ok(None) };
+        let objects = inputs::one_by_one(&self.store, &action.inputs, &key.inputs)?;
+        // Fewer if a tree is lost.
+        if objects.len() != action.inputs.len() {
+            return Ok(None);
+        }
+        let salt = format!("taut depfile names 1\0{depfile}").into_bytes();
+        let key = self.masked(action, &objects, &BTreeSet::new(), salt)?;
+        Ok(key.map(|key| Names { action, depfile, objects, key }))
+    }
+
+    /// The digest of the action in which the files are empty that neither are in the set nor always count.
+    fn masked(
+        &self,
+        action: &ActionDescription,
+        objects: &[(Str, ObjectInfo)],
+        read: &BTreeSet<Str>,
+        salt: Vec<u8>,
+    ) -> taut_store::Result<Option<Hash>> {
+        let empty = Digest { hash: self.store.hash_function().blob(b""), size: 0 };
+        let masked: Vec<(Str, ObjectInfo)> = objects
+            .iter()
+            .map(|(path, info)| {
+                let counts = read.contains(path) || always_counts(action, path, info);
+                (path.clone(), if counts { *info } else { ObjectInfo { digest: empty, ..*info } })
+            })
+            .collect();
+        match trees::digest_of_stage(&self.store, &masked) {
+            Ok(tree) => Ok(Some(salted_digest(self, action, &tree, salt))),
+            Err(trees::TreeError::Store(error)) => Err(error),
+            // The ordinary way has the same error, with its message.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The second key for a list that is stored under a hash.
+    fn key_of_list(
+        &self,
+        names: &Names<'_>,
+        list: &Hash,
+        read: &BTreeSet<Str>,
+    ) -> taut_store::Result<Option<Hash>> {
+        // With the list, since a file that is empty and one that does not count look the same in the tree.
+        let salt = format!("taut depfile contents 1\0{}\0{list}", names.depfile).into_bytes();
+        self.masked(names.action, &names.objects, read, salt)
+    }
+
+    /// The lists of what earlier runs read, the latest first, with their hashes.
+    fn lists(&self, names: &Names<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
+        let Some(result) = self.store.cached_action(&names.key)? else { return Ok(Vec::new()) };
+        let mut lists = Vec::new();
+        for file in result.output_files.iter().take(LISTS) {
+            let Some(digest) = file.digest.as_ref().and_then(|digest| self.store.from_wire(digest)) else {
+                continue;
+            };
+            let text = self
+                .store
+                .read(&digest.hash, ObjectType::File)?
+                .and_then(|text| String::from_utf8(text).ok());
+            // A list that is damaged or lost is none.
+            let Some(text) = text else { continue };
+            lists.push((digest, text.split_terminator('\0').map(Str::from).collect()));
+        }
+        Ok(lists)
+    }
+
+    /// The result of an earlier run that read the same contents; `None` if there is none.
+    pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
+        let Some(names) = self.names(key)? else { return Ok(None) };
+        for (list, read) in self.lists(&names)? {
+            let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
+            if let Some(ran) = self.cached(names.action, &second)? {
+                return Ok(Some(Ran { by_reads: true, ..ran }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Records what a successful run read. The result is stored under both keys if its depfile says what that is.
+    pub(crate) fn record_reads(
+        &self,
+        key: &RunKey,
+        ran: &Ran,
+        result: &ActionResult,
+    ) -> taut_store::Result<()> {
+        let Some(names) = self.names(key)? else { return Ok(()) };
+        let Reported::Read(read) = self.reported(&names, ran)? else { return Ok(()) };
+        let text: String = read.iter().flat_map(|path| [path.as_str(), "\0"]).collect();
+        let list = self.store.put_blob(text.as_bytes(), false)?;
+        let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { return Ok(()) };
+        self.store.cache_action(&second, result)?;
+        // The list comes last, and leads to a result that is there.
+        let older = self.lists(&names)?.into_iter().map(|(digest, _)| digest);
+        let lists = std::iter::once(list).chain(older.filter(|older| *older != list)).take(LISTS);
+        let output_files = lists
+            .enumerate()
+            .map(|(number, digest)| OutputFile {
+                path: format!("read-{number}"),
+                digest: Some(self.store.to_wire(&digest, false)),
+                is_executable: false,
+            })
+            .collect();
+        self.store.cache_action(&names.key, &ActionResult { output_files, ..ActionResult::default() })
+    }
+
+    /// What is wrong with the depfile of an action that succeeded: what its rule gives is none, or it names what is no
+    /// input.
+    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &Ran) -> taut_store::Result<Option<String>> {
+        if !self.depfiles {
+            return Ok(None);
+        }
+        if let Some(Err(why)) = &key.action.depfile {
+            return Ok(Some(format!("the \"depfile\" of the action is invalid: {why}")));
+        }
+        let Some(names) = self.names(key)? else { return Ok(None) };
+        Ok(match self.reported(&names, ran)? {
+            Reported::Stranger(path) => Some(format!(
+                "the depfile {} names {}, which is no input of the action",
+                quoted(names.depfile),
+                quoted(&path)
+            )),
+            Reported::Read(_) | Reported::Unclear => None,
+        })
+    }
+
+    fn reported(&self, names: &Names<'_>, ran: &Ran) -> taut_store::Result<Reported> {
+        let Some(info) = ran
+            .outputs
+            .get(names.depfile)
+            .filter(|info| matches!(info.object_type, ObjectType::File | ObjectType::Executable))
+        else {
+            return Ok(Reported::Unclear);
+        };
+        let Some(text) = self.store.read(&info.digest.hash, info.object_type)? else {
+            return Ok(Reported::Unclear);
+        };
+        let inputs = names.objects.iter().map(|(path, info)| (path.as_str(), info.object_type)).collect();
+        Ok(match prerequisites(&text) {
+            Ok(paths) => reported(&paths, &normal_path(&names.action.cwd), &inputs),
+            Err(_) => Reported::Unclear,
+        })
+    }
+}
+
+/// Where a name leads.
+enum Place {
+    Input(Str),
+    /// Into an input that is a tree, which always counts.
+    InTree,
+    /// To a link or through one, so which inputs are read is not clear.
+    Link,
+    /// To a directory that has inputs.
+    Directory,
+    /// To nothing that the action has as an input.
+    Nowhere,
+    /// Out of the action's directory.
+    Outside,
+}
+
+/// Follows a name from a directory of the action, component by component, since `..` behind a link is not what it seems.
+fn place<'n>(
+    cwd: &'n str,
+    name: impl Iterator<Item = &'n str>,
+    inputs: &BTreeMap<&str, ObjectType>,
+) -> Place {
+    if inputs.contains_key(".") {
+        return Place::InTree;
+    }
+    let mut at: Vec<&str> = Vec::new();
+    let mut found = Place::Nowhere;
+    for component in cwd.split('/').chain(name) {
+        match component {
+            "" | "." => continue,
+            ".." if at.is_empty() => return Place::Outside,
+            ".." => drop(at.pop()),
+            component => at.push(component),
+        }
+        let here = at.join("/");
+        found = match inputs.get(here.as_str()) {
+            Some(ObjectType::Symlink) => return Place::Link,
+            Some(ObjectType::Tree) => return Place::InTree,
+            Some(_) => Place::Input(Str::from(here)),
+            None => Place::Nowhere,
+        };
+    }
+    let below = at.iter().flat_map(|name| [*name, "/"]).collect::<String>();
+    let is_directory =
+        inputs.range(below.as_str()..).next().is_some_and(|(path, _)| path.starts_with(&below));
+    if is_directory { Place::Directory } else { found }
+}
+
+/// What names of a depfile say about inputs. `cwd`: the working directory, normalised.
+fn reported(names: &[String], cwd: &str, inputs: &BTreeMap<&str, ObjectType>) -> Reported {
+    let (mut read, mut is_unclear) = (BTreeSet::new(), false);
+    for name in names {
+        let mut is_outside = name.starts_with('/');
+        if !is_outside {
+            match place(cwd, name.split('/'), inputs) {
+                Place::Input(path) => drop(read.insert(path)),
+                Place::InTree => {}
+                Place::Link | Place::Directory => is_unclear = true,
+                // An error even if something else is unclear: it must not depend on that.
+                Place::Nowhere => return Reported::Stranger(name.clone()),
+                Place::Outside => is_outside = true,
+            }
+        }
+        if is_outside {
+            // Most likely a header of the tool chain. But it may be an input by its whole path, and where the action ran is
+            // not recorded: so each input counts whose path is the end of the name.
+            let components: Vec<&str> = name.split('/').collect();
+            for start in 0..components.len() {
+                for from in ["", cwd] {
+                    match place(from, components[start..].iter().copied(), inputs) {
+                        Place::Input(path) => drop(read.insert(path)),
+                        Place::Link => is_unclear = true,
+                        // A directory of the tool chain's headers may have the name of a file elsewhere. What is read
+                        // of a directory are names, and these are in the keys.
+                        Place::Directory | Place::InTree | Place::Nowhere | Place::Outside => {}
+                    }
+                }
+            }
+        }
+    }
+    if is_unclear { Reported::Unclear } else { Reported::Read(read) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The inputs that names lead to; "?" if that is unclear, "!" before a name that is no input.
+    fn read(cwd: &str, names: &[&str]) -> Vec<String> {
+        let inputs = [
+            ("a.h", ObjectType::File),
+            ("dir/b.h", ObjectType::File),
+            ("link", ObjectType::Symlink),
+            ("sub/c.h", ObjectType::File),
+            ("tree", ObjectType::Tree),
+            ("vector/d.h", ObjectType::File),
+        ];
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        match reported(&names, cwd, &inputs.into_iter().collect()) {
+            Reported::Read(read) => read.iter().map(ToString::to_string).collect(),
+            Reported::Unclear => vec!["?".to_owned()],
+            Reported::Stranger(name) => vec![format!("!{name}")],
+        }
+    }
+
+    #[test]
+    fn names_lead_to_inputs() {
+        assert_eq!(read(".", &["a.h", "./dir/../dir//b.h", "a.h"]), ["a.h", "dir/b.h"]);
+        assert_eq!(read("sub", &["c.h", "../a.h"]), ["a.h", "sub/c.h"]);
+        assert_eq!(read(".", &["tree/x.h", "tree"]), [""; 0]);
+        assert_eq!(read(".", &["link", "a.h"]), ["?"]);
+        assert_eq!(read(".", &["link/../a.h"]), ["?"]);
+        assert_eq!(read(".", &["dir"]), ["?"]);
+        assert_eq!(read(".", &["a.h", "dir", "b.h"]), ["!b.h"]);
+        assert_eq!(read("sub", &["a.h"]), ["!a.h"]);
+    }
+
+    #[test]
+    fn names_outside_are_of_the_tool_chain_or_end_as_inputs_do() {
+        assert_eq!(read(".", &["/usr/include/stdio.h", "/usr/include/c++/14/vector", "../x"]), [""; 0]);
+        assert_eq!(read(".", &["/build/7/dir/b.h", "/proc/self/cwd/a.h"]), ["a.h", "dir/b.h"]);
+        assert_eq!(read("sub", &["/proc/self/cwd/c.h"]), ["sub/c.h"]);
+        assert_eq!(read(".", &["/build/link/x.h"]), ["?"]);
+    }
+}
