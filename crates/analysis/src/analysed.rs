@@ -27,6 +27,9 @@ pub struct AnalysedTarget {
     pub warnings: Diagnostics,
     /// Whether it is defined by a description, not a source file.
     pub is_defined: bool,
+    /// Whether what it provides is `null` in the reference, where it is an empty map here: that of a source tree, however
+    /// often configured or exported. It is written so to entries of the target-level cache.
+    pub provides_null: bool,
     /// What the target-level cache has of it, if it is an export target.
     pub export: Option<Export>,
 }
@@ -77,7 +80,15 @@ impl Pieces {
     }
 }
 
+// The bits of the number with which a target is written (docs/store.md, Targets).
+const IS_DEFINED: u8 = 1;
+const PROVIDES_NULL: u8 = 2;
+
 impl AnalysedTarget {
+    fn flags(&self) -> u8 {
+        u8::from(self.is_defined) * IS_DEFINED + u8::from(self.provides_null) * PROVIDES_NULL
+    }
+
     /// The hash of all of it, without the locations of roots: it is the same in every checkout.
     pub(crate) fn id(&self, roots: &Roots) -> Id {
         let mut pieces = Pieces(Vec::with_capacity(1024));
@@ -115,7 +126,7 @@ impl AnalysedTarget {
         if !self.warnings.is_empty() {
             pieces.bytes(&relative(&self.warnings, roots).encode());
         }
-        pieces.0.push(u8::from(self.is_defined));
+        pieces.0.push(self.flags());
         let mut export = Encoder::new();
         Export::encode(self.export.as_ref(), &mut export);
         // The last piece, so it needs no length in front.
@@ -144,7 +155,7 @@ impl AnalysedTarget {
             e.number(targets.len() as u64);
             good &= targets.iter().all(|target| e.name(&target.name) && e.map(target.config.map()));
         }
-        e.bool(self.is_defined);
+        e.number(self.flags().into());
         Export::encode(self.export.as_ref(), &mut e);
         e.bytes(&relative(&self.warnings, roots).encode());
         good.then(|| e.finish())
@@ -165,7 +176,10 @@ impl AnalysedTarget {
             (0..count).map(target).collect()
         };
         let dependencies = Dependencies { declared: targets()?, implicit: targets()?, anonymous: targets()? };
-        let (is_defined, export) = (d.bool()?, Export::decode(&mut d)?);
+        let flags = d.number().filter(|flags| *flags <= (IS_DEFINED | PROVIDES_NULL).into())?;
+        let is = |flag: u8| flags & u64::from(flag) != 0;
+        let (is_defined, provides_null) = (is(IS_DEFINED), is(PROVIDES_NULL));
+        let export = Export::decode(&mut d)?;
         let warnings = located(&Diagnostics::decode(d.bytes()?)?, roots);
         d.is_done().then_some(AnalysedTarget {
             result,
@@ -175,6 +189,7 @@ impl AnalysedTarget {
             dependencies,
             warnings,
             is_defined,
+            provides_null,
             export,
         })
     }
@@ -206,6 +221,7 @@ mod tests {
             dependencies: Dependencies { declared: vec![below.clone()], ..Default::default() },
             warnings,
             is_defined: true,
+            provides_null: false,
             export: None,
         };
         let hex = |warnings| target(warnings).id(&Roots::default()).to_hex();

@@ -18,6 +18,8 @@ use taut_value::{Artifact, Id, JsonMode, JsonWriter, Map, Node, Str, TargetResul
 pub struct CachedTarget {
     /// The result; all artifacts in it are known.
     pub result: TargetResult,
+    /// Whether the entry has `null` in place of the map of what it provides ([`crate::AnalysedTarget::provides_null`]).
+    pub provides_null: bool,
     /// The keys of the entries that belong to it: of the export targets below it, and its own.
     pub implied: BTreeSet<Hash>,
 }
@@ -166,9 +168,10 @@ impl Piece {
     }
 }
 
-/// The text of an entry. `known` returns the object that an artifact was built as. `None` if it does not know one.
+/// The text of an entry. With `provides_null`, `null` takes the place of what the target provides. `known` returns the object that an artifact was built as. `None` if it does not know one.
 pub fn entry_text(
     result: &TargetResult,
+    provides_null: bool,
     implied: &BTreeSet<Hash>,
     known: &dyn Fn(&Artifact) -> Option<ObjectInfo>,
 ) -> Option<String> {
@@ -184,7 +187,10 @@ pub fn entry_text(
         results: result_ids,
         known,
     };
-    let entry = graph.add(&Value::Map(result.provides.clone()))?;
+    let entry = match provides_null {
+        true => graph.add(&Value::Null)?,
+        false => graph.add(&Value::Map(result.provides.clone()))?,
+    };
     let mut writer = JsonWriter::pretty(2);
     let stage = |w: &mut JsonWriter, objects: &[(Str, ObjectInfo)]| {
         w.object(|w| {
@@ -446,14 +452,14 @@ pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     let mut values = Values { nodes: field(provides, "nodes")?, listed, read: HashMap::new() };
     let entry = field(provides, "entry")?;
     let entry = entry.as_str().ok_or_else(|| format!("{} is no id", shown(entry)))?;
-    let provides = match values.read(entry)? {
-        Value::Map(provides) => provides,
+    let (provides, provides_null) = match values.read(entry)? {
+        Value::Map(provides) => (provides, false),
         // What just 1.6.5 writes for a directory that is exported as a tree.
-        Value::Null => Map::default(),
+        Value::Null => (Map::default(), true),
         other => return Err(format!("it provides a {}, not a map", other.type_name())),
     };
     let result = TargetResult::new(artifacts, runfiles, provides);
-    Ok(CachedTarget { result, implied: implied(root)? })
+    Ok(CachedTarget { result, provides_null, implied: implied(root)? })
 }
 
 #[cfg(test)]
@@ -477,8 +483,12 @@ mod tests {
                 Artifact::Known(info) => Some(*info),
                 _ => None,
             };
-            let written = entry_text(&read.result, &read.implied, &known).unwrap();
+            let written = entry_text(&read.result, read.provides_null, &read.implied, &known).unwrap();
             let again = read_entry(written.as_bytes()).unwrap();
+            assert_eq!(again.provides_null, text == RECORDED[3]);
+            if read.provides_null {
+                assert_eq!(written, text.trim_end());
+            }
             assert_eq!((&again.result, &again.implied), (&read.result, &read.implied));
             let mut objects = entry_references(text.as_bytes()).unwrap().0;
             objects.sort();
@@ -503,7 +513,7 @@ mod tests {
         }
         let provides: Map = [("node", Value::list([Value::Node(node)]))].into_iter().collect();
         let result = TargetResult::new(Map::default(), Map::default(), provides);
-        let text = entry_text(&result, &BTreeSet::new(), &|_| None).unwrap();
+        let text = entry_text(&result, false, &BTreeSet::new(), &|_| None).unwrap();
         assert!(text.len() < 2_000_000, "{}", text.len());
         assert_eq!(read_entry(text.as_bytes()).unwrap().result, result);
     }

@@ -36,6 +36,11 @@ impl Dep {
     pub(crate) fn result(&self) -> &TargetResult {
         &self.target.at(facets::RESULT).result
     }
+
+    /// Whether what it provides is `null` in the reference.
+    pub(crate) fn provides_null(&self) -> bool {
+        self.target.at(facets::RESULT).provides_null
+    }
 }
 
 impl Offer for Dep {

@@ -42,6 +42,10 @@ pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
         facet.extend(name.as_bytes());
         facet.extend(value.id().0);
     }
+    if target.provides_null {
+        // Shorter than any provider, so nothing else has this hash.
+        shared[0].push(0);
+    }
     let mut words = Vec::new();
     for set in [&target.vars, &target.tainted].into_iter().filter(|set| !set.is_empty()) {
         // Marks which of the two sets it is.

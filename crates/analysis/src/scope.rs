@@ -290,6 +290,7 @@ impl<'s> Scope<'s> {
             dependencies: self.dependencies,
             warnings,
             is_defined: true,
+            provides_null: false,
             export: None,
         }
     }

@@ -25,6 +25,7 @@ fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
         dependencies: Dependencies::default(),
         warnings: Default::default(),
         is_defined: false,
+        provides_null: false,
         export: None,
     }
 }
@@ -371,7 +372,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     // In a git tree the id is known, so nothing below is read.
     if let Some(known) = entries.at(Listing::facet_of_itself()).itself() {
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
-        return Ok(analysed(stage, Defined::default()));
+        return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, Defined::default()) });
     }
     // All directories, each after the one that contains it; then trees are made from the last to the first.
     let mut directories = vec![top.clone()];
@@ -420,5 +421,5 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     let trees = trees.into_iter().flatten().rev().map(|tree| defined.tree(cx, tree));
     let top = trees.last().expect("at least the top");
     let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();
-    Ok(AnalysedTarget { warnings, ..analysed(stage, defined) })
+    Ok(AnalysedTarget { warnings, provides_null: true, ..analysed(stage, defined) })
 }

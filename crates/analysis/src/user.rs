@@ -136,6 +136,7 @@ pub(crate) async fn anonymous(
                 dependencies: Dependencies::default(),
                 warnings: Diagnostics::none(),
                 is_defined: false,
+                provides_null: false,
                 export: None,
             });
         }
@@ -624,6 +625,7 @@ impl<'e> Evaluation<'e> {
             dependencies: self.deps,
             warnings,
             is_defined: true,
+            provides_null: false,
             export: None,
         })
     }

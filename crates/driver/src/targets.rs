@@ -105,6 +105,7 @@ pub(crate) fn together(requested: &[Reached]) -> Arc<AnalysedTarget> {
         },
         warnings: Diagnostics::merge(each().map(|analysed| &analysed.warnings)),
         is_defined: each().any(|analysed| analysed.is_defined),
+        provides_null: false,
         export: None,
     })
 }

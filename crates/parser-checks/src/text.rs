@@ -194,11 +194,12 @@ pub(crate) fn cache_entry(bytes: &[u8]) {
     };
     let artifacts = artifacts_of(&entry.result);
     assert!(artifacts.iter().all(|artifact| known(artifact).is_some_and(|info| objects.contains(&info))));
-    let text = entry_text(&entry.result, &entry.implied, &known).expect("all artifacts are known");
+    let text = entry_text(&entry.result, entry.provides_null, &entry.implied, &known)
+        .expect("all artifacts are known");
     let again = read_entry(text.as_bytes()).expect("an entry");
     assert_eq!(again.result, entry.result);
     assert_eq!(again.implied, entry.implied);
-    assert_eq!(entry_text(&again.result, &again.implied, &known), Some(text));
+    assert_eq!(entry_text(&again.result, again.provides_null, &again.implied, &known), Some(text));
 }
 
 /// The parts before and after a separator.

@@ -82,6 +82,7 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
         return Err(scope.written.wrong("target", "Only targets that provide no names can be exported."));
     }
     let mut analysed = scope.finish_unchecked(result, vars);
+    analysed.provides_null = dep.provides_null();
     analysed.export = Some(cached.map_or(Export::NotEligible, Export::Uncached));
     Ok(analysed)
 }
@@ -106,6 +107,7 @@ fn taken(entry: &CacheEntry, key: CacheKey, vars: StrSet) -> AnalysedTarget {
         dependencies: Dependencies::default(),
         warnings: Diagnostics::none(),
         is_defined: true,
+        provides_null: entry.target.provides_null,
         export: Some(Export::Cached(key, entry.object)),
     }
 }
@@ -147,5 +149,6 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
     // Variables that are set here have the same values whatever this target's configuration is.
     let vars = scope.own_vars.union(&deps[0].vars().without(&changes));
     let result = deps[0].result().clone();
-    scope.finish_with(result, vars, deps.iter())
+    let analysed = scope.finish_with(result, vars, deps.iter())?;
+    Ok(AnalysedTarget { provides_null: deps[0].provides_null(), ..analysed })
 }

@@ -180,6 +180,61 @@ fn keys_entries_and_messages_are_those_of_the_reference() {
     assert_eq!(ours, theirs);
 }
 
+/// What just 1.6.5 writes for a source tree: `null` in place of what it provides, which `configure` and `export` pass on, and
+/// a rule does not.
+#[test]
+fn entries_of_source_trees_provide_null_as_those_of_the_reference() {
+    const TREES: &[(&str, &str)] = &[
+        (
+            "TARGETS",
+            r#"
+{ "direct": {"type": "export", "target": ["TREE", null, "d"]}
+, "c": {"type": "configure", "target": ["TREE", null, "d"]}
+, "configured": {"type": "export", "target": "c"}
+, "again": {"type": "export", "target": "direct", "flexible_config": ["B"]}
+, "i": {"type": "install", "deps": [["TREE", null, "d"]]}
+, "installed": {"type": "export", "target": "i"}
+}"#,
+        ),
+        ("d/x", "x\n"),
+    ];
+    let provided = |project: &Project| {
+        let text = contents(project);
+        let (mut names, mut found) = (Vec::new(), BTreeMap::new());
+        for line in text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix("\"target_name\": ") {
+                names.push(name.to_owned());
+            }
+            if let (Some(id), Some(name)) = (line.strip_prefix("\"entry\": "), names.last()) {
+                found.insert(name.clone(), id.trim_matches(['"', ',']).to_owned());
+            }
+        }
+        found
+    };
+    // SHA-256 of `null` and of the empty map, as just 1.6.5 has them.
+    let null = "74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b";
+    let empty = "021fb596db81e6d02bf3d2586ee3981fe519f275c0ac9ca76bbcf2ebb4097d96";
+    let expected = [("again", null), ("configured", null), ("direct", null), ("installed", empty)];
+    let expected: BTreeMap<String, String> =
+        expected.map(|(name, id)| (format!(r#""[\"\",\"{name}\"]""#), id.to_owned())).into_iter().collect();
+    let tools = Tool::reference().into_iter().chain([taut(), taut().called("just")]);
+    for tool in tools {
+        let project = Project::new();
+        let tree = project.tree(TREES);
+        project.configure(&[("lib", json!({"workspace_root": project.root(&tree)}))]);
+        let all = r#"{"all": {"type": "install", "dirs": [
+            [["@", "lib", "", "configured"], "c"], [["@", "lib", "", "again"], "a"],
+            [["@", "lib", "", "installed"], "i"]]}}"#;
+        let direct = r#"{"all": {"type": "install", "deps": [["@", "lib", "", "direct"]]}}"#;
+        // First only the inner one, so that the outer one is made from an entry that was read.
+        for targets in [direct, all] {
+            project.workspace.file("TARGETS", targets);
+            project.run(&tool, &["build", "all"]).exits(0);
+        }
+        assert_eq!(provided(&project), expected);
+    }
+}
+
 /// A build root that one tool filled is used by the other. Needs the reference (`TAUT_REFERENCE`).
 #[test]
 fn an_entry_that_one_tool_wrote_is_a_hit_for_the_other() {
