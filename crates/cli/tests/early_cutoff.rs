@@ -261,17 +261,17 @@ fn a_new_targets_file_makes_its_directory_a_module() {
         build(0, "target");
         workspace.remove("sub/TARGETS");
     }
-    // Without a target on the command line, the working directory decides which module is meant.
-    let first = |text: &str| {
+    // The working directory decides which module has the target that a word names.
+    let inner = |text: &str| {
         let mut command = taut.command(&workspace.root().join("sub"));
-        command.args(["analyse", "--local-build-root"]).arg(workspace.build_root());
+        command.args(["analyse", "inner", "--local-build-root"]).arg(workspace.build_root());
         let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
         assert!(stderr.contains(text), "{stderr}");
     };
-    // The target of the root module is meant, and cannot be analysed.
-    first(":all, ../TARGETS:1:2\n");
+    // The root module is meant, which has no such target.
+    inner("No target or file \"inner\" in the root module");
     workspace.file("sub/TARGETS", r#"{"inner": {"type": "install"}}"#);
-    first("Result of target sub:inner: {");
+    inner("Result of target sub:inner: {");
 }
 
 #[test]

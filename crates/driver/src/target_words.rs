@@ -30,21 +30,22 @@ pub(crate) fn targets(
     has_typed_names: bool,
     cwd: &Path,
 ) -> Result<Targets, SetupError> {
-    let here = Here { repositories, cwd, module: current_module(repositories, cwd) };
+    let (module, is_at_module) = current_module(repositories, cwd);
+    let here = Here { repositories, cwd, module, is_at_module };
     let words = unbracketed(words);
     if !has_typed_names {
         return here.as_reference(&words, false).map(Targets::from);
     }
     match &words[..] {
         [] => here.without_words(),
+        // Nothing is read for it: a build that does nothing opens no description.
+        [word] if here.is_plain(word) => Ok(here.in_module(word).into()),
         [word] => Ok(match here.one(word)? {
             Some(targets) => targets,
             None => here.in_module(word).into(),
         }),
         [first, ..] if MARKS.contains(&first.as_str()) => here.as_reference(&words, true).map(Targets::from),
-        [module, _] if targets_file(repositories, &repositories.main, module).is_some() => {
-            here.as_reference(&words, true).map(Targets::from)
-        }
+        [module, _] if here.is_module(module) => here.as_reference(&words, true).map(Targets::from),
         several => here.several(several),
     }
 }
@@ -54,9 +55,26 @@ struct Here<'w> {
     repositories: &'w RepoConfig,
     cwd: &'w Path,
     module: Str,
+    /// Whether the working directory is that of the module, and not one below it.
+    is_at_module: bool,
 }
 
 impl Here<'_> {
+    /// Whether a word can only be a name in the module: a target, or a file beside its targets file.
+    fn is_plain(&self, word: &str) -> bool {
+        self.is_at_module && !word.contains(['/', ':']) && !word.ends_with("...")
+    }
+
+    /// Whether a word is a module, by its path from the root: one with a targets file. The root module always is.
+    fn is_module(&self, module: &str) -> bool {
+        if matches!(module, "" | "." | "./") {
+            return true;
+        }
+        let main = &self.repositories.repositories[&self.repositories.main];
+        let file = join(&normal_path(module), &main.target_file_name);
+        main.target_root.source.is_file(Path::new(&normal_path(&file)))
+    }
+
     /// One target, by the forms that the reference has.
     fn as_reference(&self, words: &[String], has_typed_names: bool) -> Result<NamedTarget, SetupError> {
         match words {
@@ -194,18 +212,18 @@ fn pattern(word: &str, module: &str) -> Option<(Option<String>, String)> {
 }
 
 /// The module that a directory lies in: the nearest directory upwards, within the main workspace, that
-/// has a target file; the root module if there is none.
-fn current_module(repositories: &RepoConfig, cwd: &Path) -> Str {
+/// has a target file; the root module if there is none. And whether it is the directory itself.
+fn current_module(repositories: &RepoConfig, cwd: &Path) -> (Str, bool) {
     let main = &repositories.repositories[&repositories.main];
-    let Some(workspace) = main.workspace_root.directory() else { return Str::default() };
+    let Some(workspace) = main.workspace_root.directory() else { return (Str::default(), true) };
     // Both without links: the working directory may have been entered through one.
     let workspace = taut_sys::canonical(workspace).unwrap_or_else(|_| workspace.to_owned());
     let here = taut_sys::canonical(cwd).unwrap_or_else(|_| cwd.to_owned());
-    let Ok(below) = here.strip_prefix(&workspace) else { return Str::default() };
+    let Ok(below) = here.strip_prefix(&workspace) else { return (Str::default(), true) };
     let has_targets =
         |module: &Path| main.target_root.source.is_file(&module.join(main.target_file_name.as_str()));
     let module = below.ancestors().find(|module| has_targets(module)).unwrap_or(Path::new(""));
-    module.to_string_lossy().as_ref().into()
+    (module.to_string_lossy().as_ref().into(), module == below)
 }
 
 /// A name in one word: `module:target`, with `//` in front or not, or `@repository//module:target`. The module is a path

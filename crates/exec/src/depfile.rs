@@ -223,7 +223,7 @@ mod tests {
     fn what_compilers_write_is_read() {
         reads("a.o: a.c a.h\n", &["a.c", "a.h"]);
         reads("a.o: a.c \\\n a.h \\\r\n  b.h\r\n", &["a.c", "a.h", "b.h"]);
-        reads("a.o a.d: a.c", &["a.c"]);
+        reads("a.o a.d: a.c\n", &["a.c"]);
         reads("a.o:\\\n a.c\n\na.h:\n\nb.h:\n", &["a.c"]);
         reads("a.o : a.c\n", &["a.c"]);
         reads("a.o: a.c\nb.o: b.c a.c\n", &["a.c", "b.c", "a.c"]);
@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_no_compiler_writes_is_refused() {
-        refused(b"", 1, "there is no rule");
+        refused(b"", 1, "the last line has no end");
+        refused(b"a: b", 1, "the last line has no end");
         refused(b"\n\n", 3, "there is no rule");
         refused(b"hello\n", 2, "names without a colon");
         refused(b"a: b $(c)\n", 1, "a variable");
@@ -252,7 +253,6 @@ mod tests {
         refused(b"a: b | c\n", 1, "something of make that is no name");
         refused(b"a: b: c\n", 1, "a second colon");
         refused(b": b\n", 1, "a rule without a target");
-        refused(b"a: b\\", 1, "a backslash at the end");
         refused(b"a: b\\\\\n", 1, "backslashes that have several meanings");
         refused(b"a: b\\\\# c\n", 1, "backslashes that have several meanings");
         refused(b"a: \xff\n", 1, "a name is not UTF-8");
