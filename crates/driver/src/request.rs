@@ -218,16 +218,6 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
                     format!("{step}\n{}", problem.message)
                 }
             };
-            if let Some((variable, value)) = text.split_once('=')
-                && !text.trim_start().starts_with('{')
-            {
-                // Written as other tools take variables: advice about the syntax of JSON would not help.
-                problem.help.clear();
-                let value = Value::string(value).to_json();
-                *problem = problem
-                    .clone()
-                    .help(format!("variables are given as JSON: {{{}: {value}}}", quoted(&variable)));
-            }
             let inline = Some((label.clone(), text.as_str().into()));
             SetupError { inline, ..SetupError::from(*problem) }
         })?;

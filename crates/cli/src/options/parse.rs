@@ -8,10 +8,11 @@ use std::{
 
 use clap::{
     Args as _, CommandFactory as _, FromArgMatches as _,
-    builder::{OsStringValueParser, TypedValueParser as _},
+    builder::{OsStringValueParser, StringValueParser, TypedValueParser as _},
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use taut_syntax::with_and;
+use taut_value::Value;
 
 use super::{
     AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, SetUp, WhatIf,
@@ -105,6 +106,16 @@ fn alone(word: &OsStr) -> Option<clap::Command> {
     )
 }
 
+/// The JSON object for `NAME=VALUE`, whose value is a text; other words as they are.
+fn defined(word: String) -> String {
+    match word.split_once('=') {
+        Some((variable, value)) if !variable.is_empty() && !variable.starts_with(['{', '[', '"', ' ']) => {
+            format!("{{{}: {}}}", Value::string(variable).to_json(), Value::string(value).to_json())
+        }
+        _ => word,
+    }
+}
+
 /// The command line of the tool of this name.
 fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
     command.name(name).bin_name(name).mut_subcommands(|subcommand| {
@@ -133,6 +144,13 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             let is_target = name == "just" && arg.get_id() == "target";
             let arg = match is_target {
                 true => arg.help("TARGET, or MODULE TARGET, or the parts of any target name"),
+                false => arg,
+            };
+            let arg = match name != "just" && arg.get_id() == "defines" {
+                true => arg
+                    .value_parser(StringValueParser::new().map(defined))
+                    .value_name("NAME=VALUE|JSON")
+                    .help("Set a configuration variable to a text, or several by a JSON object, laid over what came before (accumulates)"),
                 false => arg,
             };
             let is_refused = refused::is_refused(&of, arg.get_id().as_str());
@@ -322,6 +340,16 @@ mod tests {
         assert_eq!(build.execution.build_jobs, Some(2));
         assert_eq!(build.analysis.defines, ["{}", "[]"]);
         assert_eq!(build.common.main.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_variable_may_be_set_without_json() {
+        let defines = |words: &[&str]| build(&[&["build"], words].concat()).analysis.defines;
+        assert_eq!(defines(&["-D", "CC=gcc -O2=x"]), [r#"{"CC": "gcc -O2=x"}"#]);
+        assert_eq!(defines(&["-DA=", "--defines=B=\"é\""]), [r#"{"A": ""}"#, r#"{"B": "\"é\""}"#]);
+        for json in [r#"{"A":"b=c"}"#, "[1]", "=x", "A", "\"a=b\"", r#" {"A":"b=c"}"#] {
+            assert_eq!(defines(&["-D", json]), [json]);
+        }
     }
 
     #[test]
