@@ -95,12 +95,12 @@ fn report(o: &Init, directory: &Path, files: &[(&str, &str)]) -> String {
         "rust" => ("out/bin/hello", RUSTC),
         _ => ("out/bin/hello", ""),
     };
-    text += &format!("  taut build tests{more}\n  taut install -o out{more}\n  {run}\n");
+    text += &format!("  taut test{more}\n  taut install -o out{more}\n  {run}\n");
     text
 }
 
 /// The compiler itself: the `rustc` of rustup needs an environment that actions do not have.
-const RUSTC: &str = r#" -D "{\"RUSTC\": \"$(rustup which rustc)\"}""#;
+const RUSTC: &str = r#" -D RUSTC="$(rustup which rustc)""#;
 
 /// A word for a shell.
 fn quoted(word: &str) -> String {

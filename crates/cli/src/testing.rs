@@ -1,13 +1,14 @@
 //! `test`: finds the tests among targets and what these depend on, runs them, and reports how each ended.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use taut_driver::{
-    BuildFailure, Caller, Closure, Diagnostics, Request, Retry, Run, Session, SetupError, Sink, Test,
-    TestClient, TestOptions, TestPlan, TestReport,
+    BuildFailure, Caller, Closure, Diagnostics, Request, Retry, Run, Session, Sink, Test, TestClient,
+    TestOptions, TestPlan, TestReport,
     event::{Event, Origin},
     tests,
 };
@@ -57,7 +58,7 @@ struct Call<'o> {
 /// The messages about what is built for tests. Those about the actions of tests are left out: tests have lines of their own.
 struct WithoutTests {
     messages: Arc<dyn BuildMessages>,
-    actions: Mutex<std::collections::HashSet<Id>>,
+    actions: Mutex<HashSet<Id>>,
 }
 
 impl Sink for WithoutTests {
@@ -191,14 +192,15 @@ impl Call<'_> {
     }
 }
 
+/// The pattern for all targets of the workspace, from any directory of it.
+const ALL: &str = "//...";
+
 /// A request for all targets of the workspace.
 ///
 /// # Errors
 /// The exit code; the errors have been reported.
 pub(crate) fn all_targets(o: &options::Build, roots: &Roots<'_>, log: &Log) -> Result<Request, Exit> {
-    // The empty name is well formed, and is replaced.
-    let any = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], roots, log)?;
-    let request = any.with_all_targets().map_err(|error: SetupError| roots.report(&error))?;
+    let request = request::quiet_request_for(&o.common, &o.analysis, &[ALL.to_owned()], roots, log)?;
     voice::of(log).requested(&request, log);
     Ok(request)
 }
@@ -306,9 +308,4 @@ fn name_of(test: &Test, configuration: &Map, log: &Log) -> String {
         config: test.target.config.map().clone(),
     };
     log.names().origin_within(&origin, configuration)
-}
-
-/// The time since a call began.
-fn since(begin: Instant) -> Duration {
-    begin.elapsed()
 }

@@ -33,14 +33,16 @@ fn goes_round(template: &str, definition: &str, edited: &str) {
     for path in ["new/project/ROOT", "new/project/TARGETS"] {
         assert!(written.stdout.contains(path), "{}", written.stdout);
     }
-    assert!(written.stdout.contains("cd new/project\n"), "{}", written.stdout);
+    for command in ["cd new/project\n", "taut test", "taut install -o out"] {
+        assert!(written.stdout.contains(command), "{}", written.stdout);
+    }
     let call = |words: &[&str]| {
         let root = top.path().join("build-root").display().to_string();
         let (command, rest) = words.split_first().unwrap();
         let all = [&[*command, "--local-build-root", &root, "-D", definition], rest].concat();
         taut().run(&project, all)
     };
-    call(&["build", "tests"]).exits(0);
+    call(&["test"]).exits(0);
     call(&["install", "-o", "out"]).exits(0);
     let program = project.join("out/bin/hello");
     let printed = match template {
@@ -50,7 +52,7 @@ fn goes_round(template: &str, definition: &str, edited: &str) {
     assert_eq!(printed, "Hello, you!\n");
     let source = fs::read_to_string(project.join(edited)).unwrap();
     fs::write(project.join(edited), source.replacen("Hello", "Goodbye", 1)).unwrap();
-    call(&["build", "tests"]).exits(1);
+    call(&["test"]).exits(1);
 }
 
 /// Whether the rules find Python where they look for it.

@@ -56,7 +56,6 @@ mod trace_file;
 mod traces;
 mod tree_structure;
 mod what_if;
-mod workspace_targets;
 
 pub use added_exports::Added;
 pub use analyser::Analyser;

@@ -6,7 +6,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use taut_repos::{Entry, Listing, RepoConfig, Repository};
+use taut_repos::{Entry, Listing, RepoConfig, Repository, WORKSPACE_MARKERS};
 use taut_syntax::{
     Diagnostic, JsonPath, Location,
     json::{Document, Kind},
@@ -14,9 +14,6 @@ use taut_syntax::{
 use taut_value::{NamedTarget, Str};
 
 use crate::SetupError;
-
-/// What the directory of a workspace has (see [`crate::find_workspace_root`]).
-const MARKERS: [&str; 3] = ["ROOT", "WORKSPACE", ".git"];
 
 /// All targets of a module and of those below it.
 pub(crate) struct Pattern {
@@ -72,7 +69,7 @@ fn modules(repository: &Repository, below: &str) -> Result<Vec<String>, SetupErr
         let Listing::Entries(entries) = listing else { continue };
         let has = |name: &str| entries.iter().any(|listed| listed.name.as_str() == name);
         // What is asked for by name is looked at, whatever it is.
-        if directory != below && MARKERS.iter().any(|marker| has(marker)) {
+        if directory != below && WORKSPACE_MARKERS.iter().any(|marker| has(marker)) {
             continue;
         }
         let path = |name: &str| match directory.is_empty() {

@@ -126,8 +126,14 @@ impl Here<'_> {
                     root.target(self.repositories)?.repository.clone()
                 }
             };
+            let is_all = below.is_empty() && repository == *main;
             let found = Pattern { repository, below }.targets(self.repositories)?;
-            let none = || SetupError::new(format!("No module has a target that matches {}", quoted(&word)));
+            let none = || {
+                SetupError::new(match is_all {
+                    true => "No module of the workspace defines a target".to_owned(),
+                    false => format!("No module has a target that matches {}", quoted(&word)),
+                })
+            };
             return Targets::new(found).ok_or_else(none).map(Some);
         }
         if let Some(typed) = typed_name(word) {

@@ -142,7 +142,6 @@ impl Lexer<'_> {
                 b'\\' => {
                     let count = self.text[self.at..].iter().take_while(|byte| **byte == b'\\').count();
                     match self.peek(count) {
-                        None => return Err(self.malformed("a backslash at the end")),
                         Some(next @ (b' ' | b'\t')) => {
                             name.extend(std::iter::repeat_n(b'\\', count / 2));
                             self.at += count;
@@ -166,7 +165,7 @@ impl Lexer<'_> {
                             }
                             break;
                         }
-                        Some(_) => {
+                        _ => {
                             name.extend(std::iter::repeat_n(b'\\', count));
                             self.at += count;
                         }

@@ -78,6 +78,9 @@ pub struct Overrides {
     pub has_rules: bool,
 }
 
+/// What marks the directory of a workspace, by name; entries of any kind count.
+pub const WORKSPACE_MARKERS: [&str; 3] = ["ROOT", "WORKSPACE", ".git"];
+
 /// The nearest directory at or above `from` that is marked as a workspace root by an entry named `ROOT`,
 /// `WORKSPACE` or `.git`.
 ///
@@ -94,9 +97,8 @@ pub fn find_workspace_root(from: &Path) -> Result<PathBuf, Option<taut_sys::Erro
             false
         }
     };
-    let mut marked = |directory: &&Path| {
-        ["ROOT", "WORKSPACE", ".git"].iter().any(|marker| is_there(directory.join(marker)))
-    };
+    let mut marked =
+        |directory: &&Path| WORKSPACE_MARKERS.iter().any(|marker| is_there(directory.join(marker)));
     // A worktree or submodule has a file `.git`, so any kind of entry counts.
     let found = from.ancestors().find(|directory| marked(directory)).map(Path::to_owned);
     found.ok_or(refused)

@@ -25,7 +25,7 @@ mod unresolved_root;
 
 pub use computed_root::{ComputedRoot, Taken, UnresolvedRoot};
 pub use computed_roots::{ComputedTrees, RootCycle};
-pub use config::{Overrides, RepoConfig, Repository, find_workspace_root};
+pub use config::{Overrides, RepoConfig, Repository, WORKSPACE_MARKERS, find_workspace_root};
 pub use config_error::ConfigError;
 pub use content_fixed::{ContentFixed, Obstacle};
 pub use directory::DirectoryRoot;

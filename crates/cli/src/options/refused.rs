@@ -5,6 +5,22 @@
 
 use clap::{ArgMatches, parser::ValueSource};
 
+/// Options about what a build delivers, and about where it ends, which commands that build for a purpose of their own decide.
+const ABOUT_RESULTS: [&str; 12] = [
+    "check_traces",
+    "request_action_input",
+    "dump_graph",
+    "dump_plain_graph",
+    "dump_artifacts_to_build",
+    "dump_artifacts",
+    "show_runfiles",
+    "print_to_stdout",
+    "print_unique_artifact",
+    "rerun",
+    "keep_going",
+    "target_cache_write_strategy",
+];
+
 /// Subcommands, what they refuse, and why.
 pub(super) const REFUSED: [(&str, &[&str], &str); 8] = [
     (
@@ -26,40 +42,10 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 8] = [
     ),
     (
         "test",
-        &[
-            "check_traces",
-            "request_action_input",
-            "dump_graph",
-            "dump_plain_graph",
-            "dump_artifacts_to_build",
-            "dump_artifacts",
-            "show_runfiles",
-            "print_to_stdout",
-            "print_unique_artifact",
-            "rerun",
-            "keep_going",
-            "target_cache_write_strategy",
-        ],
+        &ABOUT_RESULTS,
         "it runs tests, all of them, and delivers nothing else; use `build` or `install`",
     ),
-    (
-        "compile-commands",
-        &[
-            "check_traces",
-            "request_action_input",
-            "dump_graph",
-            "dump_plain_graph",
-            "dump_artifacts_to_build",
-            "dump_artifacts",
-            "show_runfiles",
-            "print_to_stdout",
-            "print_unique_artifact",
-            "rerun",
-            "keep_going",
-            "target_cache_write_strategy",
-        ],
-        "it builds only what sources include; use `build` or `install`",
-    ),
+    ("compile-commands", &ABOUT_RESULTS, "it builds only what sources include; use `build` or `install`"),
     (
         "explain",
         &["check_traces", "no_trace", "profile", "request_action_input"],

@@ -181,7 +181,7 @@ impl Lines {
             0 => String::new(),
             others => format!(", {others} left out"),
         };
-        let time = seconds(super::since(self.log.begin()));
+        let time = seconds(self.log.begin().elapsed());
         let tests = count(reports.len(), "test");
         self.log.say(Level::Info, format!("{tests}: {} in {time}{left_out}", parts.join(", ")));
     }
