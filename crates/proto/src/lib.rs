@@ -1,4 +1,4 @@
-//! The messages of the Remote Execution API that taut stores and hashes.
+//! The messages of the Remote Execution API that taut stores, hashes and exchanges with services.
 //!
 //! Tags are those of `build/bazel/remote/execution/v2/remote_execution.proto` (Remote Execution API 2.1)
 //! and of `google.protobuf`'s well-known types; comments there define the meaning. Only fields that taut reads or
@@ -8,6 +8,10 @@
 //! Encoding is canonical as long as the caller keeps the orders that the API demands (environment
 //! variables, properties, outputs sorted), since `prost` writes fields by tag.
 
+pub mod cache;
+mod directory;
+
+pub use directory::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeBytes};
 pub use prost::{DecodeError, Message};
 
 /// Seconds and nanoseconds.
@@ -123,9 +127,15 @@ pub struct ActionResult {
     /// The process's exit code.
     #[prost(int32, tag = "4")]
     pub exit_code: i32,
+    /// The standard output, where it is not a blob.
+    #[prost(bytes = "vec", tag = "5")]
+    pub stdout_raw: Vec<u8>,
     /// The standard output, as a blob.
     #[prost(message, optional, tag = "6")]
     pub stdout_digest: Option<Digest>,
+    /// The standard error, where it is not a blob.
+    #[prost(bytes = "vec", tag = "7")]
+    pub stderr_raw: Vec<u8>,
     /// The standard error, as a blob.
     #[prost(message, optional, tag = "8")]
     pub stderr_digest: Option<Digest>,

@@ -247,11 +247,22 @@ impl Store {
         object_type: ObjectType,
         to: &mut File<'_>,
     ) -> Result<Option<u64>> {
+        self.each_piece(hash, object_type, |piece| Ok(to.write_all(piece)?))
+    }
+
+    /// Passes on the content of a file piece by piece, and returns its size in bytes; `None` if there is none, or what was
+    /// passed on is damaged, and has been removed.
+    pub(crate) fn each_piece(
+        &self,
+        hash: &Hash,
+        object_type: ObjectType,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Option<u64>> {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
         if let Some(content) = self.memory_cache().get(hash) {
-            to.write_all(&content)?;
+            take(&content)?;
             return Ok(Some(content.len() as u64));
         }
         let kind = Kind::of(object_type, self.hash_function());
@@ -260,7 +271,7 @@ impl Store {
         let size = source.stat()?.size();
         let mut hasher = self.hash_function().blob_hasher(size);
         let mut buffer = vec![0; size.clamp(1, READ_AT_ONCE) as usize];
-        // Hashed while it is copied, so that the content is read once. `last` is the length of the last piece: if it is
+        // Hashed while it is passed on, so that the content is read once. `last` is the length of the last piece: if it is
         // all of the content, the buffer holds it and it can be cached.
         let (mut rest, mut last) = (size, 0);
         while rest > 0 {
@@ -268,7 +279,7 @@ impl Store {
                 0 => break,
                 n => {
                     hasher.update(&buffer[..n]);
-                    to.write_all(&buffer[..n])?;
+                    take(&buffer[..n])?;
                     (rest, last) = (rest.saturating_sub(n as u64), n);
                 }
             }

@@ -13,7 +13,20 @@ pub(crate) struct Temporary<'s> {
     is_moved: bool,
 }
 
+impl<'s> Temporary<'s> {
+    /// The temporary name that [`Temporary::keep`] returned.
+    pub(crate) fn of_name(store: &'s Store, name: String) -> Result<Temporary<'s>> {
+        Ok(Temporary { dir: store.ephemeral()?, name, is_moved: false })
+    }
+}
+
 impl Temporary<'_> {
+    /// Leaves the file there, for [`Temporary::of_name`].
+    pub(crate) fn keep(mut self) -> String {
+        self.is_moved = true;
+        std::mem::take(&mut self.name)
+    }
+
     pub(crate) fn at(&self) -> At<'_> {
         self.dir.at(&self.name)
     }

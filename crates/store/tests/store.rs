@@ -348,3 +348,15 @@ fn temporary_files_of_a_killed_installation_are_removed_by_the_next_one_and_by_g
     assert_eq!(names(), [".taut-tmp-other-1", "installed", "mine"]);
     assert_eq!(fs::read_dir(&notes).unwrap().count(), 0);
 }
+
+#[test]
+fn a_build_root_is_a_service_like_others() {
+    for function in [HashFunction::GitSha1, HashFunction::Sha256] {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), function).unwrap();
+        taut_service::cases::check(&store);
+        // Nothing half-written is left of what was refused.
+        let left = std::fs::read_dir(root.path().join("protocol-dependent/generation-0/ephemeral")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! Calls: deadlines, attempts, and what a failure means.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+use http::uri::PathAndQuery;
+use taut_proto::Message;
+use taut_service::{Error, Result};
+use tonic::{Code, Request, Status, client::Grpc, transport::Channel};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    Setup,
+    give_up::GiveUp,
+    network::{Patience, innermost},
+};
+
+/// The largest message that is taken: a batch of contents, or the result of an action with very many outputs.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// How many bytes a second a connection has to carry at least; else a batch exceeds its deadline.
+const MIN_BYTES_PER_SECOND: u64 = 128 << 10;
+
+/// A method of the protocol.
+pub(crate) struct Method {
+    /// As messages show it.
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    /// Whether it stores something. If a server takes nothing, it may be read all the same.
+    pub(crate) is_write: bool,
+}
+
+/// Why an attempt failed.
+pub(crate) enum Failure {
+    /// By the answer of the server, or for lack of one.
+    Status(Status),
+    /// What came is wrong; another attempt may be better.
+    Wrong(Error),
+    /// For a reason on this side.
+    Here(Error),
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Failure {
+        Failure::Status(status)
+    }
+}
+
+/// A connection and what is allowed on it.
+pub(crate) struct Link {
+    channel: Channel,
+    pub(crate) instance: String,
+    pub(crate) patience: Patience,
+    pub(crate) give_up: GiveUp,
+}
+
+impl Link {
+    pub(crate) fn new(setup: &Setup) -> Result<Link> {
+        let Setup { instance, patience, .. } = setup.clone();
+        let give_up = GiveUp::new(patience.max_slow);
+        Ok(Link { channel: setup.channel()?, instance, patience, give_up })
+    }
+
+    /// A client for one attempt, once the connection is there.
+    pub(crate) async fn grpc(&self) -> std::result::Result<Grpc<Channel>, Status> {
+        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        grpc.ready().await.map_err(|error| Status::unavailable(innermost(&error)))?;
+        Ok(grpc)
+    }
+
+    /// One question and one answer; `None` if the server answers that there is no such thing. `bytes`: how many contents
+    /// pass, which takes time.
+    pub(crate) async fn unary<Q, A>(&self, method: &Method, request: &Q, bytes: u64) -> Result<Option<A>>
+    where
+        Q: Message + Clone + 'static,
+        A: Message + Default + 'static,
+    {
+        let deadline = self.patience.deadline + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
+        let attempt = async || {
+            let call = async {
+                let mut request = Request::new(request.clone());
+                // The server gets the deadline, too, so that it does not go on when the answer is not wanted any more.
+                request.set_timeout(deadline);
+                let codec = ProstCodec::<Q, A>::default();
+                let answer =
+                    self.grpc().await?.unary(request, PathAndQuery::from_static(method.path), codec).await?;
+                Ok(answer.into_inner())
+            };
+            within(deadline, call).await
+        };
+        self.tried(method, attempt).await
+    }
+
+    /// Makes attempts until one succeeds, or enough have failed; `None` if there is no such thing. A failure for good of
+    /// what is needed to go on gives the service up.
+    pub(crate) async fn tried<T>(
+        &self,
+        method: &Method,
+        mut attempt: impl AsyncFnMut() -> std::result::Result<T, Failure>,
+    ) -> Result<Option<T>> {
+        let attempts = async {
+            for number in 1.. {
+                let failure = match attempt().await {
+                    Ok(done) => return Ok(Some(done)),
+                    Err(failure) => failure,
+                };
+                let is_last = number >= self.patience.attempts;
+                match failure {
+                    Failure::Here(error) => return Err(error),
+                    Failure::Wrong(error) if is_last => return Err(error),
+                    Failure::Wrong(_) => {}
+                    Failure::Status(status) if status.code() == Code::NotFound => return Ok(None),
+                    Failure::Status(status) if !is_transient(status.code()) => {
+                        if !method.is_write {
+                            self.give_up.give_up();
+                        }
+                        return Err(Error::Final { call: method.name, why: text(&status) });
+                    }
+                    Failure::Status(status) if is_last => {
+                        // A server that is full can still be read.
+                        if !(method.is_write && status.code() == Code::ResourceExhausted) {
+                            self.give_up.give_up();
+                        }
+                        return Err(Error::Transient {
+                            call: method.name,
+                            attempts: number,
+                            why: text(&status),
+                        });
+                    }
+                    Failure::Status(_) => {}
+                }
+                tokio::time::sleep(self.pause(number)).await;
+            }
+            unreachable!("the last attempt returns")
+        };
+        // Boxed: a future of this size for each of thousands of calls would be moved around.
+        self.give_up.or_off(Box::pin(attempts)).await
+    }
+
+    /// How long to wait after the attempt of this number.
+    fn pause(&self, number: u32) -> Duration {
+        let Patience { first_pause, max_pause, .. } = self.patience;
+        let pause = first_pause.saturating_mul(1 << (number - 1).min(16)).min(max_pause);
+        // Half of it is random, so that clients which failed at the same time do not come back at the same time.
+        let random = RandomState::new().build_hasher().finish() % 1024;
+        pause / 2 + pause.mul_f64(random as f64 / 2048.0)
+    }
+}
+
+/// An attempt that takes too long has failed.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = std::result::Result<T, Failure>>,
+) -> std::result::Result<T, Failure> {
+    tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| {
+        let text = format!("no answer within {} s", deadline.as_secs_f32());
+        Err(Failure::Status(Status::deadline_exceeded(text)))
+    })
+}
+
+/// Whether another attempt may succeed. Connections that are cut in the middle of an answer appear as internal errors.
+fn is_transient(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Cancelled
+            | Code::Internal
+            | Code::Unknown
+            | Code::DataLoss
+    )
+}
+
+fn text(status: &Status) -> String {
+    let reason = std::error::Error::source(status).map(innermost).filter(|reason| !reason.is_empty());
+    let text = reason.unwrap_or_else(|| status.message().to_owned());
+    if text.is_empty() { status.code().description().to_owned() } else { text }
+}

@@ -1,0 +1,156 @@
+//! A cache behind a network, as a `Cas` and an `ActionCache`.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use taut_digest::{Digest, HashFunction};
+use taut_proto::{
+    ActionResult,
+    cache::{GetActionResultRequest, SHA256, UpdateActionResultRequest},
+};
+use taut_service::{ActionCache, Answer, Cas, Content, Error, Receiver, Result};
+use tokio::sync::OnceCell;
+
+use crate::{
+    Setup,
+    call::{Link, Method},
+    capabilities::{self, Capabilities},
+    contents::Contents,
+    network::Network,
+    wire,
+};
+
+const LOOK_UP: Method = Method {
+    name: "GetActionResult",
+    path: "/build.bazel.remote.execution.v2.ActionCache/GetActionResult",
+    is_write: false,
+};
+
+const STORE: Method = Method {
+    name: "UpdateActionResult",
+    path: "/build.bazel.remote.execution.v2.ActionCache/UpdateActionResult",
+    is_write: true,
+};
+
+/// A cache behind a network.
+pub struct Client {
+    setup: Setup,
+    started: OnceLock<Result<Started>>,
+}
+
+struct Started {
+    network: Network,
+    server: Arc<Server>,
+}
+
+/// A server, as far as it is known.
+struct Server {
+    setup: Setup,
+    /// Asked for once; an error if the server cannot be used.
+    known: OnceCell<Result<Known>>,
+}
+
+/// What is known of a server that has answered.
+struct Known {
+    link: Arc<Link>,
+    can: Capabilities,
+    contents: Contents,
+}
+
+impl Server {
+    async fn known(&self) -> Result<&Known> {
+        let ask = || async {
+            let link = Arc::new(Link::new(&self.setup)?);
+            let can = capabilities::ask(&link).await?;
+            let contents = Contents::new(&link, &can);
+            Ok(Known { link, can, contents })
+        };
+        self.known.get_or_init(ask).await.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Client {
+    /// Nothing is connected, and no thread started, before something is asked.
+    pub fn new(setup: Setup) -> Client {
+        Client { setup, started: OnceLock::new() }
+    }
+
+    fn started(&self) -> Result<&Started> {
+        let start = || {
+            let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
+            let (network, setup) = (Network::start().map_err(failed)?, self.setup.clone());
+            Ok(Started { network, server: Arc::new(Server { setup, known: OnceCell::new() }) })
+        };
+        self.started.get_or_init(start).as_ref().map_err(Clone::clone)
+    }
+
+    /// Runs a question in the thread of the network.
+    fn ask<T: Send + 'static, F: Future<Output = Result<T>> + 'static>(
+        &self,
+        question: impl FnOnce(Arc<Server>) -> F + Send + 'static,
+    ) -> Answer<'static, T> {
+        match self.started() {
+            Ok(Started { network, server }) => {
+                let server = server.clone();
+                Box::pin(network.run(move || question(server)))
+            }
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+impl Cas for Client {
+    fn hash_function(&self) -> HashFunction {
+        HashFunction::Sha256
+    }
+
+    fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
+        self.ask(|server| async move { server.known().await?.contents.missing(digests).await })
+    }
+
+    fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>> {
+        self.ask(|server| async move { Ok(server.known().await?.contents.get(wanted).await) })
+    }
+
+    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
+        self.ask(|server| async move { Ok(server.known().await?.contents.put(contents).await) })
+    }
+}
+
+impl ActionCache for Client {
+    fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>> {
+        self.ask(move |server| async move {
+            let begin = Instant::now();
+            let Known { link, .. } = server.known().await?;
+            let request = GetActionResultRequest {
+                instance_name: link.instance.clone(),
+                action_digest: Some(wire::digest(&action)),
+                digest_function: SHA256,
+            };
+            let found = link.unary(&LOOK_UP, &request, 0).await;
+            link.give_up.count_look_up(begin, Instant::now())?;
+            found
+        })
+    }
+
+    fn store(&self, action: Digest, result: ActionResult) -> Answer<'_, ()> {
+        self.ask(move |server| async move {
+            let Known { link, can, .. } = server.known().await?;
+            if !can.takes_results {
+                let why = "the server takes no results".to_owned();
+                return Err(Error::Final { call: STORE.name, why });
+            }
+            let request = UpdateActionResultRequest {
+                instance_name: link.instance.clone(),
+                action_digest: Some(wire::digest(&action)),
+                action_result: Some(result),
+                digest_function: SHA256,
+            };
+            let stored: Option<ActionResult> = link.unary(&STORE, &request, 0).await?;
+            let why = "the server has no such method or instance".to_owned();
+            stored.map(drop).ok_or(Error::Final { call: STORE.name, why })
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! Contents in batches: which are missing, small ones read and put together. What a batch does not answer well goes by a
+//! stream of its own, which has its attempts and its checks.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use taut_digest::{Digest, HashFunction};
+use taut_proto::cache::{
+    BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
+    FindMissingBlobsRequest, FindMissingBlobsResponse, SHA256, UpdateBlob, ZSTD,
+};
+use taut_service::{Content, Error, Receiver, Result};
+use tokio::sync::oneshot;
+use tonic::Code;
+
+use crate::{
+    batches::{Asked, Batches},
+    call::{Link, Method},
+    capabilities::Capabilities,
+    compression::{packed, unpacked},
+    read_stream, wire, write_stream,
+};
+
+const FIND_MISSING: Method = Method {
+    name: "FindMissingBlobs",
+    path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingBlobs",
+    is_write: false,
+};
+
+const READ: Method = Method {
+    name: "BatchReadBlobs",
+    path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/BatchReadBlobs",
+    is_write: false,
+};
+
+const UPDATE: Method = Method {
+    name: "BatchUpdateBlobs",
+    path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/BatchUpdateBlobs",
+    is_write: true,
+};
+
+/// How many digests are in one question.
+const MAX_DIGESTS: u64 = 10_000;
+
+/// What a content counts in a batch beside its bytes.
+const OVERHEAD_BYTES: u64 = 128;
+
+/// The bytes of a small content, or why there are none.
+type Bytes = Result<Vec<u8>>;
+
+/// The contents of a server.
+pub(crate) struct Contents {
+    link: Arc<Link>,
+    can: Capabilities,
+    missing: Batches<Digest, Result<bool>>,
+    reads: Batches<Digest, Bytes>,
+    writes: Batches<Content, Result<()>>,
+}
+
+impl Contents {
+    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities) -> Contents {
+        let limit = can.max_batch_bytes;
+        let with = || (link.clone(), can.clone());
+        let ((a, _), (b, of_b), (c, of_c)) = (with(), with(), with());
+        Contents {
+            link: link.clone(),
+            can: can.clone(),
+            missing: Batches::start(MAX_DIGESTS, |_| 1, move |batch| find_missing(a.clone(), batch)),
+            reads: Batches::start(
+                limit,
+                |digest: &Digest| digest.size + OVERHEAD_BYTES,
+                move |batch| read(b.clone(), of_b.clone(), batch),
+            ),
+            writes: Batches::start(
+                limit,
+                |content: &Content| content.digest.size + OVERHEAD_BYTES,
+                move |batch| update(c.clone(), of_c.clone(), batch),
+            ),
+        }
+    }
+
+    fn is_small(&self, digest: &Digest) -> bool {
+        digest.size.saturating_add(OVERHEAD_BYTES) <= self.can.max_batch_bytes
+    }
+
+    /// Those that are missing, each once.
+    pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
+        let mut seen = HashSet::new();
+        let asked: Vec<_> = (digests.into_iter().filter(|digest| seen.insert(*digest)))
+            .map(|digest| (digest, self.missing.ask(digest)))
+            .collect();
+        let mut missing = Vec::new();
+        for (digest, answer) in asked {
+            if answered(answer).await? {
+                missing.push(digest);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Asks for all small ones together, then for the others one by one.
+    pub(crate) async fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Vec<Result<()>> {
+        let asked = wanted.iter().map(|(digest, _)| self.is_small(digest).then(|| self.reads.ask(*digest)));
+        let asked: Vec<_> = asked.collect();
+        let mut answers = Vec::with_capacity(wanted.len());
+        for ((digest, receiver), answer) in wanted.iter().zip(asked) {
+            let bytes = match answer {
+                Some(answer) => answered(answer).await,
+                None => {
+                    answers.push(read_stream::read(&self.link, &self.can, digest, &**receiver).await);
+                    continue;
+                }
+            };
+            answers.push(match bytes {
+                Ok(bytes) => (receiver.begin().and_then(|()| receiver.piece(&bytes)))
+                    .map_err(|error| Error::Local(error.to_string())),
+                // It may be there all the same, and right.
+                Err(Error::Corrupt(_)) => read_stream::read(&self.link, &self.can, digest, &**receiver).await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    /// The same for putting.
+    pub(crate) async fn put(&self, contents: Vec<Content>) -> Vec<Result<()>> {
+        let is_small = |content: &&Content| self.is_small(&content.digest);
+        let asked: Vec<_> = contents
+            .iter()
+            .map(|content| is_small(&content).then(|| self.writes.ask(content.clone())))
+            .collect();
+        let mut answers = Vec::with_capacity(contents.len());
+        for (content, answer) in contents.iter().zip(asked) {
+            answers.push(match answer {
+                Some(answer) => answered(answer).await,
+                None => write_stream::write(&self.link, &self.can, content).await,
+            });
+        }
+        answers
+    }
+}
+
+/// An answer that never comes means that the network was shut down.
+async fn answered<T>(answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+    answer.await.unwrap_or(Err(Error::Off))
+}
+
+/// What an answer is for a batch that has none.
+fn no_such_call(method: &Method) -> Error {
+    Error::Final { call: method.name, why: "the server has no such method or instance".to_owned() }
+}
+
+/// Answers; a caller that does not wait any more is passed over.
+fn answer<I, T>(asked: Asked<I, Result<T>>, with: Result<T>) {
+    let _ = asked.1.send(with);
+}
+
+async fn find_missing(link: Arc<Link>, batch: Vec<Asked<Digest, Result<bool>>>) {
+    let digests: HashSet<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
+    let request = FindMissingBlobsRequest {
+        instance_name: link.instance.clone(),
+        blob_digests: digests.iter().map(wire::digest).collect(),
+        digest_function: SHA256,
+    };
+    let found: Result<Option<FindMissingBlobsResponse>> = link.unary(&FIND_MISSING, &request, 0).await;
+    let missing = found.and_then(|found| found.ok_or_else(|| no_such_call(&FIND_MISSING)));
+    let missing: Result<HashSet<Digest>> =
+        missing.map(|found| found.missing_blob_digests.iter().filter_map(wire::parse).collect());
+    for asked in batch {
+        let is_missing = missing.as_ref().map(|missing| missing.contains(&asked.0)).map_err(Clone::clone);
+        answer(asked, is_missing);
+    }
+}
+
+async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Digest, Bytes>>) {
+    let mut wanted: BTreeMap<Digest, Bytes> =
+        batch.iter().map(|(digest, _)| (*digest, Err(Error::Corrupt(*digest)))).collect();
+    // A content that is empty need not be asked for, and some servers do not have it.
+    let empty = Digest { hash: HashFunction::Sha256.blob(b""), size: 0 };
+    wanted.entry(empty).and_modify(|bytes| *bytes = Ok(Vec::new()));
+    let open: Vec<Digest> =
+        wanted.iter().filter(|(_, bytes)| bytes.is_err()).map(|(digest, _)| *digest).collect();
+    if !open.is_empty() {
+        let request = BatchReadBlobsRequest {
+            instance_name: link.instance.clone(),
+            digests: open.iter().map(wire::digest).collect(),
+            acceptable_compressors: can.has_zstd.then_some(ZSTD).into_iter().collect(),
+            digest_function: SHA256,
+        };
+        let size = open.iter().map(|digest| digest.size).sum();
+        let found: Result<Option<BatchReadBlobsResponse>> = link.unary(&READ, &request, size).await;
+        match found.and_then(|found| found.ok_or_else(|| no_such_call(&READ))) {
+            Ok(found) => {
+                for blob in found.responses {
+                    let digest = blob.digest.as_ref().and_then(wire::parse);
+                    let Some((digest, bytes)) =
+                        digest.and_then(|digest| Some((digest, wanted.get_mut(&digest)?)))
+                    else {
+                        continue;
+                    };
+                    *bytes = match blob.status.map_or(0, |status| status.code) {
+                        0 if blob.compressor == ZSTD => {
+                            checked(&digest, unpacked(&blob.data, digest.size).unwrap_or_default())
+                        }
+                        0 => checked(&digest, blob.data),
+                        code if code == Code::NotFound as i32 => Err(Error::NotFound(digest)),
+                        _ => Err(Error::Corrupt(digest)),
+                    };
+                }
+            }
+            Err(error) => open.iter().for_each(|digest| drop(wanted.insert(*digest, Err(error.clone())))),
+        }
+    }
+    for asked in batch {
+        let bytes = wanted[&asked.0].clone();
+        answer(asked, bytes);
+    }
+}
+
+/// The bytes, if they are those of the digest.
+fn checked(digest: &Digest, bytes: Vec<u8>) -> Bytes {
+    let is_right = bytes.len() as u64 == digest.size && HashFunction::Sha256.blob(&bytes) == digest.hash;
+    if is_right { Ok(bytes) } else { Err(Error::Corrupt(*digest)) }
+}
+
+async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Content, Result<()>>>) {
+    // Read only now, so that what waits for its turn takes no memory.
+    let mut answers: HashMap<Digest, Result<()>> = HashMap::new();
+    let mut requests = Vec::new();
+    let mut size = 0;
+    for (content, _) in &batch {
+        if answers.contains_key(&content.digest) {
+            continue;
+        }
+        // What the server does not answer counts as refused.
+        let refused =
+            Err(Error::Final { call: UPDATE.name, why: "the server did not take a content".to_owned() });
+        let read = content.read().map_err(|error| Error::Local(error.to_string()));
+        match read.and_then(|bytes| checked(&content.digest, bytes)) {
+            Ok(bytes) => {
+                answers.insert(content.digest, refused);
+                let packed = if can.takes_zstd { packed(&bytes) } else { None };
+                let compressor = if packed.is_some() { ZSTD } else { 0 };
+                let data = packed.unwrap_or(bytes);
+                size += data.len() as u64;
+                requests.push(UpdateBlob { digest: Some(wire::digest(&content.digest)), data, compressor });
+            }
+            Err(error) => drop(answers.insert(content.digest, Err(error))),
+        }
+    }
+    if !requests.is_empty() {
+        let asked: Vec<Digest> =
+            requests.iter().filter_map(|blob| wire::parse(blob.digest.as_ref()?)).collect();
+        let request = BatchUpdateBlobsRequest {
+            instance_name: link.instance.clone(),
+            requests,
+            digest_function: SHA256,
+        };
+        let done: Result<Option<BatchUpdateBlobsResponse>> = link.unary(&UPDATE, &request, size).await;
+        match done.and_then(|done| done.ok_or_else(|| no_such_call(&UPDATE))) {
+            Ok(done) => {
+                for blob in done.responses {
+                    let Some(digest) = blob.digest.as_ref().and_then(wire::parse) else { continue };
+                    let status = blob.status.unwrap_or_default();
+                    if status.code == 0 {
+                        answers.insert(digest, Ok(()));
+                    } else {
+                        answers.insert(digest, Err(Error::Final { call: UPDATE.name, why: status.message }));
+                    }
+                }
+            }
+            Err(error) => asked.iter().for_each(|digest| drop(answers.insert(*digest, Err(error.clone())))),
+        }
+        // One by one, where a single content was refused in a batch: with attempts of its own.
+        for (content, _) in &batch {
+            if let Some(answer @ Err(Error::Final { .. })) = answers.get_mut(&content.digest) {
+                *answer = write_stream::write(&link, &can, content).await;
+            }
+        }
+    }
+    for asked in batch {
+        let done = answers.get(&asked.0.digest).cloned().unwrap_or(Err(Error::Off));
+        answer(asked, done);
+    }
+}

@@ -1,0 +1,85 @@
+//! Giving a service up: once, for all that wait and all that come later.
+//!
+//! A build that asks a service which is gone would wait for each of its actions. So the first call that fails for good
+//! ends all of them. A service that answers, but slowly, is given up when the time that look-ups took beyond what is
+//! bearable adds up: those of one moment count once, since the build waits for them at the same time.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use taut_service::{Error, Result};
+use tokio::sync::watch;
+
+/// How long a look-up may take before it counts as slow.
+const BEARABLE: Duration = Duration::from_secs(1);
+
+pub(crate) struct GiveUp {
+    given_up: watch::Sender<bool>,
+    /// How long the build has waited for slow look-ups, and up to when that is counted.
+    slow: Mutex<(Duration, Option<Instant>)>,
+    max_slow: Duration,
+}
+
+impl GiveUp {
+    pub(crate) fn new(max_slow: Duration) -> GiveUp {
+        GiveUp { given_up: watch::Sender::new(false), slow: Mutex::default(), max_slow }
+    }
+
+    pub(crate) fn give_up(&self) {
+        self.given_up.send_replace(true);
+    }
+
+    /// Runs a call, unless the service is given up, before or meanwhile.
+    pub(crate) async fn or_off<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut given_up = self.given_up.subscribe();
+        tokio::select! {
+            biased;
+            _ = given_up.wait_for(|given_up| *given_up) => Err(Error::Off),
+            answer = call => answer,
+        }
+    }
+
+    /// Counts a look-up that began at some time and ended now.
+    ///
+    /// # Errors
+    /// It was one too many.
+    pub(crate) fn count_look_up(&self, begin: Instant, now: Instant) -> Result<()> {
+        if now.duration_since(begin) <= BEARABLE {
+            return Ok(());
+        }
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        let (total, until) = &mut *slow;
+        let from = until.map_or(begin, |until| begin.max(until));
+        *total += now.saturating_duration_since(from);
+        *until = Some(until.map_or(now, |until| now.max(until)));
+        if *total <= self.max_slow {
+            return Ok(());
+        }
+        self.give_up();
+        let why =
+            format!("look-ups take longer than {} s each, {} s by now", BEARABLE.as_secs(), total.as_secs());
+        Err(Error::Final { call: "GetActionResult", why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_look_ups_of_one_moment_count_once() {
+        let give_up = GiveUp::new(Duration::from_secs(9));
+        let zero = Instant::now();
+        let at = |seconds| zero + Duration::from_secs(seconds);
+        for _ in 0..100 {
+            assert_eq!(give_up.count_look_up(at(0), at(4)), Ok(()));
+            assert_eq!(give_up.count_look_up(at(0), at(1)), Ok(()));
+        }
+        assert_eq!(give_up.count_look_up(at(2), at(6)), Ok(()));
+        assert_eq!(give_up.count_look_up(at(20), at(23)), Ok(()));
+        assert!(give_up.count_look_up(at(40), at(42)).is_err());
+        assert!(*give_up.given_up.borrow());
+    }
+}

@@ -1,0 +1,32 @@
+//! Caches behind a network, over the Remote Execution API.
+//!
+//! [`Client`] is a [`Cas`](taut_service::Cas) and an [`ActionCache`](taut_service::ActionCache). The network lives in a
+//! thread of its own, which begins with the first question: a build that asks nothing opens no connection. The caller
+//! gets a future that any executor can wait for.
+//!
+//! Every call has a deadline and a bounded number of attempts. When one fails for good, all that wait and all that come
+//! later are answered at once ([`Error::Off`](taut_service::Error::Off)): a cache that is gone or slow costs its delay
+//! once. Every byte that arrives is hashed before the caller has its answer.
+//!
+//! What this crate does not know: files, actions, and what a result is good for.
+
+#![deny(missing_docs)]
+
+mod address;
+mod batches;
+mod call;
+mod capabilities;
+mod client;
+mod compression;
+mod contents;
+mod give_up;
+mod network;
+mod read_stream;
+#[cfg(feature = "server")]
+pub mod server;
+mod wire;
+mod write_stream;
+
+pub use address::Address;
+pub use client::Client;
+pub use network::{Patience, Setup, Tls};

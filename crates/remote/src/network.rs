@@ -1,0 +1,148 @@
+//! How a service is reached, and the thread that the network lives in.
+
+use std::{fmt, time::Duration};
+
+use taut_service::{Error, Result};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+    task::{LocalSet, spawn_local},
+};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::Address;
+
+/// How to reach a service.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where it listens.
+    pub address: Address,
+    /// Which of several caches there; mostly empty.
+    pub instance: String,
+    /// How to encrypt, if at all.
+    pub tls: Option<Tls>,
+    /// How long to wait for it.
+    pub patience: Patience,
+}
+
+/// How connections are encrypted.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Certificates of authorities to trust, as PEM, in the place of those of the system.
+    pub authorities: Option<Vec<u8>>,
+    /// The certificate of this client and its key, as PEM.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl fmt::Debug for Tls {
+    // Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+/// How long a service is waited for.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// How often a call is tried, at least once.
+    pub attempts: u32,
+    /// How long to wait before the second attempt; twice as long before each further one.
+    pub first_pause: Duration,
+    /// How long to wait at most.
+    pub max_pause: Duration,
+    /// How long one attempt may take; of a stream, until the next piece.
+    pub deadline: Duration,
+    /// How long a build waits for look-ups that are slow but answered.
+    pub max_slow: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            attempts: 3,
+            first_pause: Duration::from_millis(200),
+            max_pause: Duration::from_secs(5),
+            deadline: Duration::from_secs(10),
+            max_slow: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Setup {
+    /// The channel. Nothing is connected before the first call.
+    pub(crate) fn channel(&self) -> Result<Channel> {
+        let refused = |why: tonic::transport::Error| Error::Final { call: "connect", why: innermost(&why) };
+        let uri = self.address.uri(self.tls.is_some());
+        let mut endpoint = Endpoint::from_shared(uri)
+            .map_err(refused)?
+            .connect_timeout(self.patience.deadline.min(Duration::from_secs(5)))
+            .tcp_nodelay(true)
+            // More than a round trip's worth of a fast network, so that large contents are not held up by windows.
+            .initial_stream_window_size(4 << 20)
+            .initial_connection_window_size(16 << 20);
+        if let Some(tls) = &self.tls {
+            let mut config = ClientTlsConfig::new();
+            config = match &tls.authorities {
+                Some(authorities) => config.ca_certificate(Certificate::from_pem(authorities)),
+                None => config.with_native_roots(),
+            };
+            if let Some((certificate, key)) = &tls.identity {
+                config = config.identity(Identity::from_pem(certificate, key));
+            }
+            endpoint = endpoint.tls_config(config).map_err(refused)?;
+        }
+        Ok(endpoint.connect_lazy())
+    }
+}
+
+/// The reason at the bottom: the layers above say only that something did not work.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+/// Something to begin in the thread of the network.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A thread that drives the network until this is dropped. All that goes on there is of one thread, so nothing of it is
+/// locked, and futures need not be passed between threads.
+pub(crate) struct Network(mpsc::UnboundedSender<Job>);
+
+impl Network {
+    /// Starts the thread.
+    pub(crate) fn start() -> std::io::Result<Network> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (jobs, mut begin) = mpsc::unbounded_channel::<Job>();
+        std::thread::Builder::new().name("network".to_owned()).spawn(move || {
+            let local = LocalSet::new();
+            local.block_on(&runtime, async {
+                while let Some(job) = begin.recv().await {
+                    job();
+                }
+            });
+            // What is under way is dropped, which answers those that wait for it.
+            drop(local);
+            runtime.shutdown_background();
+        })?;
+        Ok(Network(jobs))
+    }
+
+    /// Runs something in the thread; the answer can be waited for anywhere.
+    pub(crate) fn run<T: Send + 'static, F: Future<Output = Result<T>> + 'static>(
+        &self,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send + 'static {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            let work = work();
+            // A caller that does not wait any more is passed over.
+            spawn_local(async move { drop(sender.send(work.await)) });
+        });
+        // If the thread is gone, so is the sender of the answer.
+        let _ = self.0.send(job);
+        async { receiver.await.unwrap_or(Err(Error::Off)) }
+    }
+}

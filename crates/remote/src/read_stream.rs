@@ -1,0 +1,160 @@
+//! A large content, read as a stream. After a cut it goes on where it was cut; a content that turns out wrong is read
+//! again from the beginning.
+
+use std::io::Write as _;
+
+use taut_digest::{ContentHasher, Digest, HashFunction};
+use taut_proto::cache::{ReadRequest, ReadResponse};
+use taut_service::{Error, Receiver, Result};
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    call::{Failure, Link, Method, within},
+    capabilities::Capabilities,
+    wire::{Form, read_name},
+};
+
+const READ: Method =
+    Method { name: "ByteStream.Read", path: "/google.bytestream.ByteStream/Read", is_write: false };
+
+/// Contents below this size are not worth a compressed stream.
+const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
+
+/// How far a transfer has come.
+struct Progress<'r> {
+    digest: &'r Digest,
+    receiver: &'r dyn Receiver,
+    hasher: ContentHasher,
+    /// How many bytes the receiver has.
+    at: u64,
+}
+
+impl Progress<'_> {
+    fn begin(&mut self) -> std::result::Result<(), Failure> {
+        self.receiver.begin().map_err(here)?;
+        self.hasher = HashFunction::Sha256.blob_hasher(self.digest.size);
+        self.at = 0;
+        Ok(())
+    }
+
+    /// Begins anew with the next attempt.
+    fn wrong(&mut self) -> Failure {
+        match self.begin() {
+            Ok(()) => Failure::Wrong(Error::Corrupt(*self.digest)),
+            Err(failure) => failure,
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> std::result::Result<(), Failure> {
+        if bytes.len() as u64 > self.digest.size - self.at {
+            return Err(self.wrong());
+        }
+        self.receiver.piece(bytes).map_err(here)?;
+        self.hasher.update(bytes);
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn here(error: std::io::Error) -> Failure {
+    Failure::Here(Error::Local(error.to_string()))
+}
+
+/// Reads a content.
+pub(crate) async fn read(
+    link: &Link,
+    can: &Capabilities,
+    digest: &Digest,
+    receiver: &dyn Receiver,
+) -> Result<()> {
+    let form = match can.has_zstd && digest.size >= MIN_COMPRESSED_BYTES {
+        true => Form::Zstd,
+        false => Form::Plain,
+    };
+    let hasher = HashFunction::Sha256.blob_hasher(digest.size);
+    let mut progress = Progress { digest, receiver, hasher, at: 0 };
+    receiver.begin().map_err(|error| Error::Local(error.to_string()))?;
+    // A stream that goes on after each cut may have as many attempts as it has pieces.
+    let mut is_over = false;
+    while !is_over {
+        let before = progress.at;
+        let done = link.tried(&READ, async || attempt(link, form, &mut progress).await).await?;
+        match done {
+            None => return Err(Error::NotFound(*digest)),
+            Some(()) => is_over = progress.at == digest.size || progress.at == before,
+        }
+    }
+    Ok(())
+}
+
+/// One attempt: from where the transfer has come to, to the end; or to a cut after which there was some progress.
+async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<(), Failure> {
+    let before = progress.at;
+    match pieces(link, form, progress).await {
+        // Not counted as a failed attempt.
+        Err(Failure::Status(_)) if progress.at >= before.saturating_add(MIN_PROGRESS_BYTES) => return Ok(()),
+        other => other?,
+    }
+    if progress.at < progress.digest.size {
+        return Err(Failure::Status(Status::unavailable("the stream ended early")));
+    }
+    let hasher = std::mem::replace(&mut progress.hasher, HashFunction::Sha256.blob_hasher(0));
+    if hasher.finish() == progress.digest.hash { Ok(()) } else { Err(progress.wrong()) }
+}
+
+/// So many bytes are progress: a server that sends single bytes and cuts is not waited for for ever.
+const MIN_PROGRESS_BYTES: u64 = 256 << 10;
+
+async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<(), Failure> {
+    let deadline = link.patience.deadline;
+    let request = ReadRequest {
+        resource_name: read_name(&link.instance, progress.digest, form),
+        // Of the content itself, also where the stream is compressed.
+        read_offset: progress.at as i64,
+        read_limit: 0,
+    };
+    let opened = within(deadline, async {
+        let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
+        let path = http::uri::PathAndQuery::from_static(READ.path);
+        Ok(link.grpc().await?.server_streaming(Request::new(request), path, codec).await?.into_inner())
+    });
+    let mut stream = opened.await?;
+    let mut decoder = match form {
+        Form::Plain => None,
+        Form::Zstd => Some(zstd::stream::write::Decoder::new(Unpacked::default()).map_err(here)?),
+    };
+    while let Some(piece) = within(deadline, async { Ok(stream.message().await?) }).await? {
+        let Some(decoder) = &mut decoder else {
+            progress.take(&piece.data)?;
+            continue;
+        };
+        for part in piece.data.chunks(PACKED_BYTES) {
+            // What is no zstd is wrong, whatever was right before.
+            let written = decoder.write_all(part).and_then(|()| decoder.flush());
+            let unpacked = std::mem::take(&mut decoder.get_mut().0);
+            progress.take(&unpacked)?;
+            if written.is_err() {
+                return Err(progress.wrong());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many packed bytes are unpacked at once: zstd may make 2,000 times as many of them.
+const PACKED_BYTES: usize = 16 << 10;
+
+#[derive(Default)]
+struct Unpacked(Vec<u8>);
+
+impl std::io::Write for Unpacked {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

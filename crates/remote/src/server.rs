@@ -1,0 +1,161 @@
+//! A cache that answers from memory, for tests: the whole protocol as far as the client speaks it, in the same process,
+//! with faults on demand.
+
+mod connection;
+mod faults;
+mod handler;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use faults::{Fault, Faults};
+use taut_digest::HashFunction;
+use taut_service::Memory;
+use tokio::{runtime::Builder, sync::oneshot};
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+use connection::{Connections, Cuts};
+use handler::Handler;
+
+/// What a server offers.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The most bytes of a batch; 0 for no answer to that.
+    pub max_batch_bytes: i64,
+    /// Whether contents may be compressed.
+    pub has_zstd: bool,
+    /// Whether results may be stored.
+    pub takes_results: bool,
+    /// How contents are named, as numbers of the protocol.
+    pub digest_functions: Vec<i32>,
+    /// The name that a client has to use.
+    pub instance: String,
+    /// Faults.
+    pub faults: Faults,
+    /// Encryption.
+    pub tls: Option<Encryption>,
+}
+
+/// How connections are encrypted; all of it as PEM.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    /// The certificate of the server.
+    pub certificate: Vec<u8>,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// The authority that clients need a certificate of.
+    pub authority: Vec<u8>,
+}
+
+impl Default for Offer {
+    fn default() -> Offer {
+        Offer {
+            max_batch_bytes: 0,
+            has_zstd: true,
+            takes_results: true,
+            digest_functions: vec![taut_proto::cache::SHA256],
+            instance: String::new(),
+            faults: Faults::default(),
+            tls: None,
+        }
+    }
+}
+
+/// What happened at a server, by method.
+pub(crate) type Calls = Mutex<BTreeMap<&'static str, u64>>;
+
+/// A running server; it ends when this is dropped.
+pub struct Server {
+    address: SocketAddr,
+    memory: Arc<Memory>,
+    calls: Arc<Calls>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on this machine, which remembers nothing yet.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(offer: Offer) -> io::Result<Server> {
+        Server::with(offer, Arc::new(Memory::new(HashFunction::Sha256)), 0)
+    }
+
+    /// Starts a server that remembers what another one has learnt, on a port, or any if that is 0.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn with(offer: Offer, memory: Arc<Memory>, port: u16) -> io::Result<Server> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (calls, cuts, (end, ended)) =
+            (Arc::<Calls>::default(), Arc::<Cuts>::default(), oneshot::channel());
+        let handler = Handler::new(offer.clone(), memory.clone(), calls.clone(), cuts.clone());
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let thread = std::thread::spawn(move || {
+            let serve = async {
+                let connections = Connections::new(listener, cuts)?;
+                let mut server = tonic::transport::Server::builder();
+                if let Some(Encryption { certificate, key, authority }) = &offer.tls {
+                    let tls = ServerTlsConfig::new()
+                        .identity(Identity::from_pem(certificate, key))
+                        .client_ca_root(Certificate::from_pem(authority));
+                    server = server.tls_config(tls).map_err(io::Error::other)?;
+                }
+                let serving = server.serve_with_incoming(handler, connections);
+                tokio::select! {
+                    served = serving => served.map_err(io::Error::other),
+                    _ = ended => Ok(()),
+                }
+            };
+            let served: io::Result<()> = runtime.block_on(serve);
+            // Connections are dropped, as when a process ends.
+            runtime.shutdown_background();
+            if let Err(error) = served {
+                panic!("the server ended: {error}");
+            }
+        });
+        Ok(Server { address, memory, calls, end: Some(end), thread: Some(thread) })
+    }
+
+    /// Its address, as an option has it.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What it remembers.
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// How often each method was called.
+    pub fn calls(&self) -> BTreeMap<&'static str, u64> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many calls there were in all.
+    pub fn total(&self) -> u64 {
+        self.calls().values().sum()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, the test has failed already.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Faults of a server, chosen by a seed: the same seed and the same calls have the same faults.
+
+/// What goes wrong in a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The call fails, and may succeed later.
+    Unavailable,
+    /// The server is too busy, or full.
+    Exhausted,
+    /// The call fails for no given reason.
+    Internal,
+    /// There is never an answer.
+    Hang,
+    /// The answer takes a while.
+    Slow,
+    /// The connection is cut in the middle of what is sent next.
+    Cut,
+    /// Bytes are missing at the end of contents.
+    Truncated,
+    /// A byte of contents is another one.
+    Flipped,
+    /// More bytes come than there are.
+    Longer,
+    /// Parts of an answer are in another order, and some come twice.
+    Shuffled,
+    /// A content is gone.
+    Evicted,
+    /// A result refers to contents that do not exist, or with another size.
+    Mistaken,
+}
+
+/// All kinds of faults.
+pub(crate) const ALL: [Fault; 12] = [
+    Fault::Unavailable,
+    Fault::Exhausted,
+    Fault::Internal,
+    Fault::Hang,
+    Fault::Slow,
+    Fault::Cut,
+    Fault::Truncated,
+    Fault::Flipped,
+    Fault::Longer,
+    Fault::Shuffled,
+    Fault::Evicted,
+    Fault::Mistaken,
+];
+
+/// Which calls have faults.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Determines everything.
+    pub seed: u64,
+    /// How many calls of a hundred have a fault.
+    pub percent: u64,
+    /// Which faults there are; all if it is empty.
+    pub kinds: Vec<Fault>,
+}
+
+impl Faults {
+    /// None but one kind, in each call.
+    pub fn always(fault: Fault) -> Faults {
+        Faults { seed: 0, percent: 100, kinds: vec![fault] }
+    }
+
+    /// The fault of a call, and a random number for its details.
+    pub(crate) fn of_call(&self, number: u64) -> (Option<Fault>, u64) {
+        let random = mixed(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
+        if random % 100 >= self.percent {
+            return (None, random);
+        }
+        let kinds = if self.kinds.is_empty() { &ALL[..] } else { &self.kinds };
+        (Some(kinds[(random >> 8) as usize % kinds.len()]), mixed(random))
+    }
+}
+
+/// splitmix64.
+pub(crate) fn mixed(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

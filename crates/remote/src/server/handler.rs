@@ -1,0 +1,408 @@
+//! The methods of the server.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use taut_digest::{Digest, HashFunction};
+use taut_proto::{self as proto, ActionResult, Message, cache::*};
+use taut_service::Memory;
+use tokio_stream::StreamExt as _;
+use tonic::{Code, Request, Response, Status as Failed, Streaming, body::Body, server::Grpc};
+use tonic_prost::ProstCodec;
+use tower_service::Service;
+
+use super::{
+    Calls, Offer,
+    connection::Cuts,
+    faults::{Fault, mixed},
+};
+use crate::{
+    compression::{packed, unpacked},
+    wire,
+};
+
+type Answer<T> = Result<T, Failed>;
+
+#[derive(Clone)]
+pub(crate) struct Handler(Arc<State>);
+
+struct State {
+    offer: Offer,
+    memory: Arc<Memory>,
+    calls: Arc<Calls>,
+    cuts: Arc<Cuts>,
+    /// The number of the next call.
+    number: AtomicU64,
+    /// Streams that were cut while they were written, by name.
+    partial: Mutex<HashMap<String, Vec<u8>>>,
+}
+
+impl Handler {
+    pub(crate) fn new(offer: Offer, memory: Arc<Memory>, calls: Arc<Calls>, cuts: Arc<Cuts>) -> Handler {
+        let (number, partial) = Default::default();
+        Handler(Arc::new(State { offer, memory, calls, cuts, number, partial }))
+    }
+}
+
+/// A function as a service.
+struct Method<F>(F);
+
+impl<Q, A, F, R> Service<Request<Q>> for Method<F>
+where
+    F: FnMut(Q) -> R,
+    R: Future<Output = Answer<A>> + Send + 'static,
+{
+    type Response = Response<A>;
+    type Error = Failed;
+    type Future = Pin<Box<dyn Future<Output = Answer<Response<A>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Answer<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let answer = (self.0)(request.into_inner());
+        Box::pin(async { answer.await.map(Response::new) })
+    }
+}
+
+type Answered = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+
+/// Answers a call with one question and one answer.
+fn unary<Q, A, R>(request: http::Request<Body>, method: impl FnMut(Q) -> R + Send + 'static) -> Answered
+where
+    Q: Message + Default + 'static,
+    A: Message + 'static,
+    R: Future<Output = Answer<A>> + Send + 'static,
+{
+    let codec = ProstCodec::<A, Q>::default();
+    Box::pin(async move { Ok(Grpc::new(codec).unary(Method(method), request).await) })
+}
+
+impl Service<http::Request<Body>> for Handler {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answered;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Answered {
+        let state = self.0.clone();
+        match request.uri().path().rsplit('/').next().unwrap_or_default() {
+            "GetCapabilities" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("GetCapabilities").await.and_then(|_| state.capabilities(&q)) }
+            }),
+            "GetActionResult" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("GetActionResult").await.and_then(|call| state.look_up(&q, call)) }
+            }),
+            "UpdateActionResult" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("UpdateActionResult").await.and_then(|_| state.store(q)) }
+            }),
+            "FindMissingBlobs" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("FindMissingBlobs").await.and_then(|call| state.find_missing(&q, call)) }
+            }),
+            "BatchReadBlobs" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("BatchReadBlobs").await.and_then(|call| state.batch_read(&q, call)) }
+            }),
+            "BatchUpdateBlobs" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("BatchUpdateBlobs").await.and_then(|call| state.batch_update(&q, call)) }
+            }),
+            "QueryWriteStatus" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("QueryWriteStatus").await.and_then(|_| state.written(&q)) }
+            }),
+            "Read" => {
+                let read = move |q: ReadRequest| {
+                    let state = state.clone();
+                    async move { state.begin("Read").await.and_then(|call| state.read(&q, call)) }
+                };
+                let codec = ProstCodec::<ReadResponse, ReadRequest>::default();
+                Box::pin(async move { Ok(Grpc::new(codec).server_streaming(Method(read), request).await) })
+            }
+            "Write" => {
+                let write = move |q: Streaming<WriteRequest>| {
+                    let state = state.clone();
+                    async move {
+                        let call = state.begin("Write").await?;
+                        state.write(q, call).await
+                    }
+                };
+                let codec = ProstCodec::<WriteResponse, WriteRequest>::default();
+                Box::pin(async move { Ok(Grpc::new(codec).client_streaming(Method(write), request).await) })
+            }
+            _ => Box::pin(async { Ok(Failed::unimplemented("no such method").into_http()) }),
+        }
+    }
+}
+
+/// What goes wrong in a call.
+#[derive(Clone, Copy)]
+struct Call {
+    fault: Option<Fault>,
+    random: u64,
+}
+
+impl Call {
+    fn has(self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+}
+
+impl State {
+    /// Counts a call, and lets it fail if it has to.
+    async fn begin(&self, name: &'static str) -> Answer<Call> {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+        let (fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
+        match fault {
+            Some(Fault::Unavailable) => return Err(Failed::unavailable("busy")),
+            Some(Fault::Exhausted) => return Err(Failed::resource_exhausted("full")),
+            Some(Fault::Internal) => return Err(Failed::internal("broken")),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20 + random % 30)).await,
+            Some(Fault::Cut) => self.cuts.cut_after(random % 2000),
+            Some(Fault::Evicted) => {
+                let contents = self.memory.contents();
+                if !contents.is_empty() {
+                    self.memory.remove(&contents[random as usize % contents.len()]);
+                }
+            }
+            _ => {}
+        }
+        Ok(Call { fault, random })
+    }
+
+    fn check_instance(&self, name: &str) -> Answer<()> {
+        if name == self.offer.instance { Ok(()) } else { Err(Failed::not_found("no such instance")) }
+    }
+
+    fn capabilities(&self, q: &GetCapabilitiesRequest) -> Answer<ServerCapabilities> {
+        self.check_instance(&q.instance_name)?;
+        let zstd: Vec<i32> = self.offer.has_zstd.then_some(ZSTD).into_iter().collect();
+        let version = |minor| Some(SemVer { major: 2, minor });
+        let cache = CacheCapabilities {
+            digest_functions: self.offer.digest_functions.clone(),
+            action_cache_update_capabilities: Some(ActionCacheUpdateCapabilities {
+                update_enabled: self.offer.takes_results,
+            }),
+            max_batch_total_size_bytes: self.offer.max_batch_bytes,
+            supported_compressors: zstd.clone(),
+            supported_batch_update_compressors: zstd,
+        };
+        Ok(ServerCapabilities {
+            cache_capabilities: Some(cache),
+            low_api_version: version(0),
+            high_api_version: version(3),
+        })
+    }
+
+    fn look_up(&self, q: &GetActionResultRequest, call: Call) -> Answer<ActionResult> {
+        self.check_instance(&q.instance_name)?;
+        let action = parse(&q.action_digest)?;
+        let mut result =
+            self.memory.result(&action.hash).ok_or_else(|| Failed::not_found("no such result"))?;
+        if call.has(Fault::Mistaken) {
+            let files = result.output_files.iter_mut().map(|file| &mut file.digest);
+            let trees = result.output_directories.iter_mut().map(|tree| &mut tree.tree_digest);
+            let streams = [&mut result.stdout_digest, &mut result.stderr_digest];
+            for (at, digest) in files.chain(trees).chain(streams).flatten().enumerate() {
+                match (call.random >> at) % 3 {
+                    0 => digest.size_bytes += 1,
+                    1 => digest.hash = HashFunction::Sha256.blob(digest.hash.as_bytes()).to_hex(),
+                    _ => digest.size_bytes = i64::MAX,
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    fn store(&self, q: UpdateActionResultRequest) -> Answer<ActionResult> {
+        self.check_instance(&q.instance_name)?;
+        if !self.offer.takes_results {
+            return Err(Failed::permission_denied("results are not taken"));
+        }
+        let result = q.action_result.unwrap_or_default();
+        self.memory.add_result(parse(&q.action_digest)?.hash, result.clone());
+        Ok(result)
+    }
+
+    fn find_missing(&self, q: &FindMissingBlobsRequest, call: Call) -> Answer<FindMissingBlobsResponse> {
+        self.check_instance(&q.instance_name)?;
+        let is_missing = |digest: &&proto::Digest| {
+            wire::parse(digest).is_none_or(|digest| self.memory.content(&digest.hash).is_none())
+        };
+        let mut missing: Vec<_> = q.blob_digests.iter().filter(is_missing).cloned().collect();
+        shuffle(&mut missing, call);
+        Ok(FindMissingBlobsResponse { missing_blob_digests: missing })
+    }
+
+    fn batch_read(&self, q: &BatchReadBlobsRequest, call: Call) -> Answer<BatchReadBlobsResponse> {
+        self.check_instance(&q.instance_name)?;
+        let one = |digest: &proto::Digest| {
+            let parsed = wire::parse(digest);
+            let content = parsed.and_then(|digest| self.content(&digest));
+            let Some(content) = content else {
+                let status = Some(Status { code: Code::NotFound as i32, message: String::new() });
+                return ReadBlob { digest: Some(digest.clone()), status, ..ReadBlob::default() };
+            };
+            let packed = match q.acceptable_compressors.contains(&ZSTD) && self.offer.has_zstd {
+                true => packed(&content),
+                false => None,
+            };
+            let compressor = if packed.is_some() { ZSTD } else { 0 };
+            let data = damaged(packed.unwrap_or_else(|| content.to_vec()), call);
+            ReadBlob { digest: Some(digest.clone()), data, status: Some(Status::default()), compressor }
+        };
+        let mut responses: Vec<_> = q.digests.iter().map(one).collect();
+        shuffle(&mut responses, call);
+        Ok(BatchReadBlobsResponse { responses })
+    }
+
+    fn content(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+        self.memory.content(&digest.hash).filter(|content| content.len() as u64 == digest.size)
+    }
+
+    fn batch_update(&self, q: &BatchUpdateBlobsRequest, call: Call) -> Answer<BatchUpdateBlobsResponse> {
+        self.check_instance(&q.instance_name)?;
+        let one = |blob: &UpdateBlob| {
+            let digest = blob.digest.as_ref().and_then(wire::parse);
+            let bytes = digest.and_then(|digest| match blob.compressor {
+                ZSTD => unpacked(&blob.data, digest.size),
+                _ => Some(blob.data.clone()),
+            });
+            let code = match digest.zip(bytes) {
+                Some((digest, bytes)) if HashFunction::Sha256.blob(&bytes) == digest.hash => {
+                    self.memory.add(bytes);
+                    Code::Ok
+                }
+                _ => Code::InvalidArgument,
+            };
+            let status = Some(Status { code: code as i32, message: "wrong digest".to_owned() });
+            UpdatedBlob { digest: blob.digest.clone(), status }
+        };
+        let mut responses: Vec<_> = q.requests.iter().map(one).collect();
+        shuffle(&mut responses, call);
+        Ok(BatchUpdateBlobsResponse { responses })
+    }
+
+    /// The name of a stream without the instance.
+    fn without_instance<'n>(&self, name: &'n str) -> Answer<&'n str> {
+        let rest = match self.offer.instance.as_str() {
+            "" => Some(name),
+            instance => name.strip_prefix(instance).and_then(|rest| rest.strip_prefix('/')),
+        };
+        rest.ok_or_else(|| Failed::not_found("no such instance"))
+    }
+
+    fn read(&self, q: &ReadRequest, call: Call) -> Answer<Pieces> {
+        let name = self.without_instance(&q.resource_name)?;
+        let (is_packed, digest) =
+            stream_name(name).ok_or_else(|| Failed::invalid_argument("no such name"))?;
+        let content = self.content(&digest).ok_or_else(|| Failed::not_found("no such content"))?;
+        let from = usize::try_from(q.read_offset).unwrap_or(usize::MAX);
+        let rest = content.get(from..).ok_or_else(|| Failed::out_of_range("there is no such offset"))?;
+        let rest = match is_packed {
+            true => zstd::stream::encode_all(rest, 1).map_err(|_| Failed::internal("cannot pack"))?,
+            false => rest.to_vec(),
+        };
+        let pieces: Vec<_> = damaged(rest, call)
+            .chunks(64 << 10)
+            .map(|data| Ok(ReadResponse { data: data.to_vec() }))
+            .collect();
+        Ok(tokio_stream::iter(pieces))
+    }
+
+    async fn write(&self, mut pieces: Streaming<WriteRequest>, call: Call) -> Answer<WriteResponse> {
+        let (mut name, mut bytes, mut is_over) = (String::new(), Vec::new(), false);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            if name.is_empty() {
+                name = self.without_instance(&piece.resource_name)?.to_owned();
+                bytes = self.partial().remove(&name).unwrap_or_default();
+            }
+            if piece.write_offset != bytes.len() as i64 {
+                return Err(Failed::invalid_argument("a stream goes on where it ended"));
+            }
+            bytes.extend(&piece.data);
+            is_over = piece.finish_write;
+            if call.has(Fault::Truncated) && bytes.len() as u64 > call.random % (1 << 22) {
+                self.partial().insert(name, bytes);
+                return Err(Failed::unavailable("interrupted"));
+            }
+        }
+        let rest = name.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
+        let named = rest.and_then(|(_, rest)| stream_name(rest));
+        let (is_packed, digest) = named.ok_or_else(|| Failed::invalid_argument("no such name"))?;
+        let taken = bytes.len() as i64;
+        if !is_over {
+            return Err(Failed::invalid_argument("the stream is not complete"));
+        }
+        let content = if is_packed { unpacked(&bytes, digest.size) } else { Some(bytes) };
+        let content = content.filter(|content| HashFunction::Sha256.blob(content) == digest.hash);
+        self.memory.add(content.ok_or_else(|| Failed::invalid_argument("wrong digest"))?);
+        Ok(WriteResponse { committed_size: taken })
+    }
+
+    fn partial(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self, q: &QueryWriteStatusRequest) -> Answer<QueryWriteStatusResponse> {
+        let name = self.without_instance(&q.resource_name)?;
+        let committed_size = self.partial().get(name).map_or(0, |bytes| bytes.len() as i64);
+        Ok(QueryWriteStatusResponse { committed_size, complete: false })
+    }
+}
+
+type Pieces = tokio_stream::Iter<std::vec::IntoIter<Answer<ReadResponse>>>;
+
+fn parse(digest: &Option<proto::Digest>) -> Answer<Digest> {
+    digest.as_ref().and_then(wire::parse).ok_or_else(|| Failed::invalid_argument("no digest"))
+}
+
+/// Whether a stream is compressed, and of which content it is.
+fn stream_name(name: &str) -> Option<(bool, Digest)> {
+    let (is_packed, rest) = match name.strip_prefix("compressed-blobs/zstd/") {
+        Some(rest) => (true, rest),
+        None => (false, name.strip_prefix("blobs/")?),
+    };
+    let (hash, size) = rest.split_once('/')?;
+    Some((is_packed, wire::parse(&proto::Digest { hash: hash.to_owned(), size_bytes: size.parse().ok()? })?))
+}
+
+fn damaged(mut bytes: Vec<u8>, call: Call) -> Vec<u8> {
+    let at = call.random as usize % bytes.len().max(1);
+    match call.fault {
+        Some(Fault::Truncated) => bytes.truncate(at),
+        Some(Fault::Flipped) if !bytes.is_empty() => bytes[at] ^= 1 << (call.random >> 61),
+        Some(Fault::Longer) => bytes.extend(mixed(call.random).to_le_bytes()),
+        _ => {}
+    }
+    bytes
+}
+
+/// Reorders parts of an answer, and repeats one.
+fn shuffle<T: Clone>(parts: &mut Vec<T>, call: Call) {
+    if call.has(Fault::Shuffled) && !parts.is_empty() {
+        let at = call.random as usize % parts.len();
+        parts.rotate_left(at);
+        parts.push(parts[at].clone());
+    }
+}

@@ -1,0 +1,239 @@
+//! A large content, written as a stream. After a cut the server says how much it has, and the stream goes on there.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    io::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use taut_proto::cache::{QueryWriteStatusRequest, QueryWriteStatusResponse, WriteRequest, WriteResponse};
+use taut_service::{Content, Error, Result};
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    call::{Failure, Link, Method, within},
+    capabilities::Capabilities,
+    compression::LEVEL,
+    wire::{Form, write_name},
+};
+
+const WRITE: Method =
+    Method { name: "ByteStream.Write", path: "/google.bytestream.ByteStream/Write", is_write: true };
+
+const QUERY_PATH: &str = "/google.bytestream.ByteStream/QueryWriteStatus";
+
+/// The bytes of one message.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Contents below this size are not worth a compressed stream.
+const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
+
+/// Writes a content.
+pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) -> Result<()> {
+    let form = match can.has_zstd && content.digest.size >= MIN_COMPRESSED_BYTES {
+        true => Form::Zstd,
+        false => Form::Plain,
+    };
+    let mut transfer = transfer_name();
+    let mut is_first = true;
+    let attempt = async || {
+        let mut from = 0;
+        if !std::mem::take(&mut is_first) {
+            match form {
+                Form::Plain => from = committed(link, content, &transfer).await,
+                // The position in a compressed stream says nothing about another one.
+                Form::Zstd => transfer = transfer_name(),
+            }
+            if from == 0 {
+                transfer = transfer_name();
+            }
+        }
+        attempt(link, form, content, &transfer, from).await
+    };
+    match link.tried(&WRITE, attempt).await? {
+        Some(()) => Ok(()),
+        None => Err(Error::Final {
+            call: WRITE.name,
+            why: "the server has no such method or instance".to_owned(),
+        }),
+    }
+}
+
+/// A name that no other transfer has, in the form of a UUID.
+fn transfer_name() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    let hex = format!("{:016x}{:016x}", random(), random());
+    format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+/// How many bytes of an earlier attempt the server has; 0 if it does not say.
+async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
+    let resource_name = write_name(&link.instance, &content.digest, Form::Plain, transfer);
+    let asked = within(link.patience.deadline, async {
+        let codec = ProstCodec::<QueryWriteStatusRequest, QueryWriteStatusResponse>::default();
+        let path = http::uri::PathAndQuery::from_static(QUERY_PATH);
+        let request = Request::new(QueryWriteStatusRequest { resource_name });
+        Ok(link.grpc().await?.unary(request, path, codec).await?.into_inner())
+    });
+    let answer = asked.await.unwrap_or_default();
+    u64::try_from(answer.committed_size).ok().filter(|size| *size < content.digest.size).unwrap_or(0)
+}
+
+/// One attempt, from an offset on.
+async fn attempt(
+    link: &Link,
+    form: Form,
+    content: &Content,
+    transfer: &str,
+    from: u64,
+) -> std::result::Result<(), Failure> {
+    let broken = Arc::new(Mutex::new(None));
+    let name = write_name(&link.instance, &content.digest, form, transfer);
+    let beat = Beat::default();
+    let pieces = Pieces::new(form, content.clone(), name, from, broken.clone(), beat.clone())?;
+    let call = async {
+        let codec = ProstCodec::<WriteRequest, WriteResponse>::default();
+        let path = http::uri::PathAndQuery::from_static(WRITE.path);
+        let request = Request::new(tokio_stream::iter(pieces));
+        Ok(link.grpc().await?.client_streaming(request, path, codec).await?.into_inner())
+    };
+    let answer: std::result::Result<WriteResponse, Failure> =
+        beat.while_it_goes(link.patience.deadline, call).await;
+    // The stream of pieces ends when the content cannot be read, and the server complains of that.
+    if let Some(why) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(Failure::Here(Error::Local(why)));
+    }
+    let committed = answer?.committed_size;
+    if form == Form::Zstd || committed == content.digest.size as i64 {
+        return Ok(());
+    }
+    let text = format!("{committed} bytes of {} were taken", content.digest.size);
+    Err(Failure::Status(Status::aborted(text)))
+}
+
+/// Counts pieces that were sent, so that a stream as a whole needs no deadline: it has failed when none was sent for a
+/// while.
+#[derive(Clone, Default)]
+struct Beat(Arc<std::sync::atomic::AtomicU64>);
+
+impl Beat {
+    fn count(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    async fn while_it_goes<T>(
+        &self,
+        deadline: std::time::Duration,
+        call: impl Future<Output = std::result::Result<T, Failure>>,
+    ) -> std::result::Result<T, Failure> {
+        let mut call = std::pin::pin!(call);
+        loop {
+            let before = self.count();
+            match tokio::time::timeout(deadline, call.as_mut()).await {
+                Ok(answer) => return answer,
+                Err(_) if self.count() != before => {}
+                Err(_) => {
+                    let text = format!("nothing was taken for {} s", deadline.as_secs_f32());
+                    return Err(Failure::Status(Status::deadline_exceeded(text)));
+                }
+            }
+        }
+    }
+}
+
+/// The messages of a stream, made as they are sent.
+struct Pieces {
+    content: Content,
+    name: String,
+    /// Where the next bytes of the content are.
+    at: u64,
+    /// Where the next bytes of the stream belong.
+    offset: u64,
+    encoder: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
+    is_over: bool,
+    broken: Arc<Mutex<Option<String>>>,
+    beat: Beat,
+}
+
+impl Pieces {
+    fn new(
+        form: Form,
+        content: Content,
+        name: String,
+        from: u64,
+        broken: Arc<Mutex<Option<String>>>,
+        beat: Beat,
+    ) -> std::result::Result<Pieces, Failure> {
+        let here = |error: std::io::Error| Failure::Here(Error::Local(error.to_string()));
+        let encoder = match form {
+            Form::Plain => None,
+            Form::Zstd => Some(zstd::stream::write::Encoder::new(Vec::new(), LEVEL).map_err(here)?),
+        };
+        Ok(Pieces { content, name, at: from, offset: from, encoder, is_over: false, broken, beat })
+    }
+
+    /// The next bytes of the content; empty at the end.
+    fn bytes(&mut self) -> std::io::Result<Vec<u8>> {
+        let left = self.content.digest.size - self.at;
+        let mut bytes = vec![0; left.min(PIECE_BYTES as u64) as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.content.source.read_at(self.at, &mut bytes[filled..])? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                count => {
+                    filled += count;
+                    self.at += count as u64;
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn piece(&mut self) -> std::io::Result<Vec<u8>> {
+        let Some(mut encoder) = self.encoder.take() else {
+            let bytes = self.bytes()?;
+            self.is_over = self.at == self.content.digest.size;
+            return Ok(bytes);
+        };
+        loop {
+            let bytes = self.bytes()?;
+            encoder.write_all(&bytes)?;
+            if self.at == self.content.digest.size {
+                self.is_over = true;
+                return encoder.finish();
+            }
+            // Each piece has some bytes: the encoder keeps back what it has not finished.
+            if !encoder.get_ref().is_empty() {
+                let packed = std::mem::take(encoder.get_mut());
+                self.encoder = Some(encoder);
+                return Ok(packed);
+            }
+        }
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = WriteRequest;
+
+    fn next(&mut self) -> Option<WriteRequest> {
+        if self.is_over {
+            return None;
+        }
+        self.beat.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        match self.piece() {
+            Ok(data) => {
+                let write_offset = self.offset as i64;
+                self.offset += data.len() as u64;
+                let (resource_name, finish_write) = (self.name.clone(), self.is_over);
+                Some(WriteRequest { resource_name, write_offset, finish_write, data })
+            }
+            Err(error) => {
+                self.is_over = true;
+                *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The client against a server in the same process: all cases in each form that a server can have, many callers at once,
+//! and what becomes of faults.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{sync::Arc, time::Duration};
+
+use taut_digest::{Digest, HashFunction};
+use taut_proto::ActionResult;
+use taut_remote::{
+    Address, Client, Patience, Setup, Tls,
+    server::{Encryption, Fault, Faults, Offer, Server},
+};
+use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, cases, wait};
+
+/// Tests do not wait long for what will not come.
+fn patience() -> Patience {
+    Patience {
+        first_pause: Duration::from_millis(1),
+        max_pause: Duration::from_millis(4),
+        deadline: Duration::from_millis(300),
+        ..Patience::default()
+    }
+}
+
+fn setup(server: &Server) -> Setup {
+    let address = Address::parse(&server.address()).unwrap();
+    Setup { address, instance: String::new(), tls: None, patience: patience() }
+}
+
+fn client(offer: Offer) -> (Server, Client) {
+    let server = Server::start(offer).unwrap();
+    let client = Client::new(setup(&server));
+    (server, client)
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest { hash: HashFunction::Sha256.blob(bytes), size: bytes.len() as u64 }
+}
+
+fn content(bytes: Vec<u8>) -> Content {
+    Content { digest: digest(&bytes), source: Arc::new(bytes) }
+}
+
+fn get(client: &Client, digests: &[Digest]) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {
+    let buffers: Vec<Arc<Buffer>> = digests.iter().map(|_| Arc::default()).collect();
+    let receivers = buffers.iter().map(|buffer| buffer.clone() as Arc<dyn Receiver>);
+    let answers = wait(client.get(digests.iter().copied().zip(receivers).collect()))?;
+    Ok(answers.into_iter().zip(&buffers).map(|(answer, buffer)| answer.map(|()| buffer.take())).collect())
+}
+
+#[test]
+fn passes_the_cases() {
+    for (has_zstd, max_batch_bytes, instance) in [(false, 0, ""), (true, 1000, "main/cache")] {
+        let instance = instance.to_owned();
+        let server = Server::start(Offer {
+            has_zstd,
+            max_batch_bytes,
+            instance: instance.clone(),
+            ..Offer::default()
+        });
+        let server = server.unwrap();
+        let client = Client::new(Setup { instance, patience: Patience::default(), ..setup(&server) });
+        cases::check(&client);
+    }
+}
+
+#[test]
+fn nothing_is_connected_before_something_is_asked() {
+    let (server, client) = client(Offer::default());
+    drop(client);
+    assert_eq!(server.total(), 0);
+}
+
+#[test]
+fn callers_at_the_same_time_share_calls() {
+    const CALLERS: usize = 400;
+    let (server, client) = client(Offer::default());
+    let contents: Vec<Content> =
+        (0..CALLERS).map(|number| content(number.to_string().into_bytes())).collect();
+    let puts: Vec<_> = contents.iter().map(|content| client.put(vec![content.clone()])).collect();
+    for put in puts {
+        assert_eq!(wait(put), Ok(vec![Ok(())]));
+    }
+    let missing: Vec<_> = contents.iter().map(|content| client.missing(vec![content.digest])).collect();
+    for missing in missing {
+        assert_eq!(wait(missing), Ok(vec![]));
+    }
+    let buffers: Vec<Arc<Buffer>> = contents.iter().map(|_| Arc::default()).collect();
+    let wanted = contents.iter().zip(&buffers);
+    let gets: Vec<_> = wanted
+        .map(|(content, buffer)| client.get(vec![(content.digest, buffer.clone() as Arc<dyn Receiver>)]))
+        .collect();
+    for get in gets {
+        assert_eq!(wait(get), Ok(vec![Ok(())]));
+    }
+    for (number, buffer) in buffers.iter().enumerate() {
+        assert_eq!(buffer.take(), number.to_string().into_bytes());
+    }
+    let calls = server.calls();
+    for method in ["BatchUpdateBlobs", "FindMissingBlobs", "BatchReadBlobs"] {
+        assert!(calls[method] < CALLERS as u64 / 4, "{calls:?}");
+    }
+    assert_eq!(calls["GetCapabilities"], 1);
+}
+
+#[test]
+fn a_service_that_is_gone_is_given_up_once_for_all() {
+    let (server, client) = client(Offer::default());
+    let gone = setup(&server);
+    drop((server, client));
+    let client = Client::new(gone);
+    let action = digest(b"action");
+    let Err(Error::Transient { attempts, .. }) = wait(client.look_up(action)) else {
+        panic!("nothing is there")
+    };
+    assert_eq!(attempts, patience().attempts);
+    assert!(wait(client.look_up(action)).is_err() && wait(client.missing(vec![action])).is_err());
+}
+
+#[test]
+fn a_service_that_is_lost_meanwhile_is_given_up() {
+    let (server, client) = client(Offer::default());
+    let action = digest(b"action");
+    assert_eq!(wait(client.look_up(action)), Ok(None));
+    drop(server);
+    assert!(matches!(wait(client.look_up(action)), Err(Error::Transient { .. })));
+    assert_eq!(wait(client.look_up(action)), Err(Error::Off));
+    assert_eq!(wait(client.missing(vec![action])), Err(Error::Off));
+}
+
+#[test]
+fn a_service_that_is_back_soon_is_not_noticed() {
+    let (server, client) = client(Offer::default());
+    let put = content(b"kept".to_vec());
+    assert_eq!(wait(client.put(vec![put.clone()])), Ok(vec![Ok(())]));
+    let (memory, port) = (server.memory().clone(), server.port());
+    drop(server);
+    let _server = Server::with(Offer::default(), memory, port).unwrap();
+    assert_eq!(get(&client, &[put.digest]), Ok(vec![Ok(b"kept".to_vec())]));
+}
+
+#[test]
+fn a_server_that_is_no_cache_for_taut_is_refused_with_the_reason() {
+    let why = |offer| match wait(client(offer).1.look_up(digest(b"action"))) {
+        Err(Error::Final { why, .. }) => why,
+        other => panic!("{other:?}"),
+    };
+    let offer = Offer { digest_functions: vec![2], ..Offer::default() };
+    assert_eq!(why(offer), "the server does not name contents by SHA-256");
+    let offer = Offer { instance: "other".to_owned(), ..Offer::default() };
+    assert_eq!(why(offer), "the server knows no cache without an instance name");
+}
+
+#[test]
+fn a_server_that_takes_no_results_can_be_read() {
+    let (server, client) = client(Offer { takes_results: false, ..Offer::default() });
+    let action = digest(b"action");
+    let result = ActionResult { exit_code: 0, stdout_raw: b"out".to_vec(), ..ActionResult::default() };
+    server.memory().add_result(action.hash, result.clone());
+    assert!(matches!(wait(client.store(action, result.clone())), Err(Error::Final { .. })));
+    assert_eq!(wait(client.look_up(action)), Ok(Some(result)));
+}
+
+#[test]
+fn each_kind_of_fault_has_its_consequence() {
+    let small = b"a small content".repeat(100);
+    let large: Vec<u8> = (0..400_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for has_zstd in [false, true] {
+        for fault in [Fault::Flipped, Fault::Longer, Fault::Truncated] {
+            let (server, client) = client(Offer {
+                has_zstd,
+                max_batch_bytes: 100_000,
+                faults: Faults::always(fault),
+                ..Offer::default()
+            });
+            let wanted = [server.memory().add(small.clone()), server.memory().add(large.clone())];
+            // Wrong in each attempt: an error, and not the wrong bytes. A large content goes on after each cut.
+            for answer in get(&client, &wanted).unwrap_or_default() {
+                assert!(answer.is_err() || fault == Fault::Truncated, "{fault:?}");
+            }
+        }
+        for fault in [Fault::Shuffled, Fault::Slow] {
+            let (server, client) = client(Offer {
+                has_zstd,
+                max_batch_bytes: 100_000,
+                faults: Faults::always(fault),
+                ..Offer::default()
+            });
+            let wanted = [server.memory().add(small.clone()), server.memory().add(large.clone())];
+            let got = get(&client, &wanted);
+            assert!(got == Ok(vec![Ok(small.clone()), Ok(large.clone())]), "{fault:?}");
+        }
+    }
+    for fault in [Fault::Unavailable, Fault::Internal, Fault::Exhausted, Fault::Hang] {
+        let (_server, client) = client(Offer { faults: Faults::always(fault), ..Offer::default() });
+        let answer = wait(client.look_up(digest(b"action")));
+        assert!(matches!(answer, Err(Error::Transient { attempts: 3, .. })), "{fault:?}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
+    let bytes: Vec<u8> = (0..2_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    // Half of the streams are interrupted somewhere.
+    for seed in 0..4 {
+        let faults = Faults { seed, percent: 50, kinds: vec![Fault::Truncated] };
+        let server =
+            Server::start(Offer { has_zstd: false, max_batch_bytes: 100_000, faults, ..Offer::default() })
+                .unwrap();
+        let patience = Patience { attempts: 30, deadline: Duration::from_secs(10), ..patience() };
+        let client = Client::new(Setup { patience, ..setup(&server) });
+        assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())]));
+        assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())]));
+    }
+}
+
+/// Whatever goes wrong: each answer is right or an error, and there is an answer.
+#[test]
+fn answers_are_right_or_errors_whatever_goes_wrong() {
+    let seeds = std::env::var("TAUT_SOAK").map_or(40, |_| 1_000);
+    let large: Vec<u8> = (0..300_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let texts = [b"".to_vec(), b"one".to_vec(), b"two".repeat(3_000), large];
+    let mut successes = 0;
+    for seed in 0..seeds {
+        let faults = Faults { seed, percent: 25, kinds: Vec::new() };
+        let offer = Offer { faults, max_batch_bytes: 100_000, has_zstd: seed % 2 == 0, ..Offer::default() };
+        let server = Server::start(offer).unwrap();
+        let patience = Patience { deadline: Duration::from_millis(120), ..patience() };
+        let client = Client::new(Setup { patience, ..setup(&server) });
+        for text in &texts {
+            drop(wait(client.put(vec![content(text.clone())])));
+            let digests: Vec<Digest> = texts.iter().map(|text| digest(text)).collect();
+            for (text, answer) in texts.iter().zip(get(&client, &digests).unwrap_or_default()) {
+                if let Ok(bytes) = answer {
+                    assert!(bytes == *text, "seed {seed}");
+                    successes += 1;
+                }
+            }
+        }
+    }
+    assert!(successes > seeds, "{successes}");
+}
+
+fn tls(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn connections_are_encrypted_and_both_sides_identified() {
+    let identity = |name: &str| (tls(&format!("{name}.pem")), tls(&format!("{name}.key")));
+    let (certificate, key) = identity("server");
+    let offer =
+        Offer { tls: Some(Encryption { certificate, key, authority: tls("ca.pem") }), ..Offer::default() };
+    let server = Server::start(offer).unwrap();
+    let ask = |tls| {
+        let client = Client::new(Setup { tls, ..setup(&server) });
+        wait(client.look_up(digest(b"action")))
+    };
+    let authorities = || Some(tls("ca.pem"));
+    assert_eq!(ask(Some(Tls { authorities: authorities(), identity: Some(identity("client")) })), Ok(None));
+    // Without a certificate of the client, with authorities that did not sign that of the server, or in plain text.
+    assert!(ask(Some(Tls { authorities: authorities(), identity: None })).is_err());
+    assert!(ask(Some(Tls { authorities: None, identity: Some(identity("client")) })).is_err());
+    assert!(ask(Some(Tls { authorities: Some(b"none".to_vec()), identity: None })).is_err());
+    assert!(ask(None).is_err());
+    assert_eq!(server.calls().get("GetActionResult"), Some(&1));
+}

@@ -1,0 +1,160 @@
+//! The cases that every implementation has to pass: memory, a build root, a service behind a network.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use taut_digest::Digest;
+use taut_proto::{ActionResult, OutputSymlink};
+
+use crate::{ActionCache, Buffer, Cas, Content, Error, Receiver, Source, wait};
+
+/// More than any service takes in one batch.
+const LARGE_BYTES: usize = 4 << 20;
+
+/// Checks an implementation that holds nothing of these cases yet.
+///
+/// # Panics
+/// It does not pass.
+pub fn check<S: Cas + ActionCache>(service: &S) {
+    contents_that_were_put_can_be_got(service);
+    what_is_missing_is_listed_once_and_in_order(service);
+    an_absent_content_is_no_failure_of_the_others(service);
+    a_large_content_passes_in_pieces(service);
+    a_content_under_a_wrong_name_is_refused(service);
+    a_source_that_fails_is_an_error_of_this_side(service);
+    the_last_result_of_an_action_is_found(service);
+    many_ask_at_once(service);
+}
+
+fn content(service: &impl Cas, bytes: impl Into<Vec<u8>>) -> Content {
+    let bytes = bytes.into();
+    let digest = Digest { hash: service.hash_function().blob(&bytes), size: bytes.len() as u64 };
+    Content { digest, source: Arc::new(bytes) }
+}
+
+fn put(service: &impl Cas, contents: Vec<Content>) {
+    for answer in wait(service.put(contents)).expect("they can be put") {
+        answer.expect("each can be put");
+    }
+}
+
+fn get(service: &impl Cas, digest: Digest) -> Result<Vec<u8>, Error> {
+    let buffer = Arc::new(Buffer::default());
+    let receiver: Arc<dyn Receiver> = buffer.clone();
+    let answers = wait(service.get(vec![(digest, receiver)]))?;
+    answers.into_iter().next().expect("one answer for each")?;
+    Ok(buffer.take())
+}
+
+fn contents_that_were_put_can_be_got(service: &impl Cas) {
+    let texts = ["", "a", "another one", "with \0 and \u{ff}"];
+    put(service, texts.iter().map(|text| content(service, *text)).collect());
+    for text in texts {
+        assert_eq!(get(service, content(service, text).digest).as_deref(), Ok(text.as_bytes()));
+    }
+    // Again, which changes nothing.
+    put(service, vec![content(service, "a"), content(service, "a")]);
+    assert_eq!(get(service, content(service, "a").digest), Ok(b"a".to_vec()));
+}
+
+fn what_is_missing_is_listed_once_and_in_order(service: &impl Cas) {
+    put(service, vec![content(service, "there")]);
+    let digest = |text: &str| content(service, text).digest;
+    let (there, no, none) = (digest("there"), digest("no"), digest("none"));
+    let missing = wait(service.missing(vec![none, there, no, none]));
+    assert_eq!(missing, Ok(vec![none, no]));
+    assert_eq!(wait(service.missing(vec![there])), Ok(vec![]));
+    assert_eq!(wait(service.missing(vec![])), Ok(vec![]));
+}
+
+fn an_absent_content_is_no_failure_of_the_others(service: &impl Cas) {
+    put(service, vec![content(service, "present")]);
+    let (present, absent) = (content(service, "present").digest, content(service, "absent").digest);
+    let buffers = [Arc::new(Buffer::default()), Arc::new(Buffer::default())];
+    let wanted = [absent, present].into_iter().zip(&buffers);
+    let wanted = wanted.map(|(digest, buffer)| (digest, buffer.clone() as Arc<dyn Receiver>)).collect();
+    assert_eq!(wait(service.get(wanted)), Ok(vec![Err(Error::NotFound(absent)), Ok(())]));
+    assert_eq!(buffers[1].take(), b"present");
+}
+
+/// Bytes that are cheap to make and do not repeat.
+struct Made(AtomicU64);
+
+impl Source for Made {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.fetch_add(1, Relaxed);
+        let count = buffer.len().min(LARGE_BYTES.saturating_sub(offset as usize));
+        for (at, byte) in buffer[..count].iter_mut().enumerate() {
+            let position = offset + at as u64;
+            *byte = (position.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+        }
+        Ok(count)
+    }
+}
+
+fn a_large_content_passes_in_pieces(service: &impl Cas) {
+    let mut bytes = vec![0; LARGE_BYTES];
+    let source = Made(AtomicU64::new(0));
+    source.read_at(0, &mut bytes).expect("it is made");
+    let digest = content(service, bytes.clone()).digest;
+    put(service, vec![Content { digest, source: Arc::new(source) }, content(service, "beside it")]);
+    assert!(get(service, digest) == Ok(bytes));
+    assert_eq!(wait(service.missing(vec![digest])), Ok(vec![]));
+}
+
+fn a_content_under_a_wrong_name_is_refused(service: &impl Cas) {
+    let digest = content(service, "what it should be").digest;
+    let wrong = Content { digest, source: Arc::new(b"what it is really".to_vec()) };
+    let answers = wait(service.put(vec![wrong, content(service, "right")])).expect("the call is answered");
+    assert!(answers[0].is_err() && answers[1].is_ok(), "{answers:?}");
+    assert_eq!(get(service, digest), Err(Error::NotFound(digest)));
+}
+
+struct Broken;
+
+impl Source for Broken {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("gone"))
+    }
+}
+
+fn a_source_that_fails_is_an_error_of_this_side(service: &impl Cas) {
+    for size in [4, LARGE_BYTES as u64] {
+        let digest = Digest { hash: service.hash_function().blob(b"gone"), size };
+        let broken = Content { digest, source: Arc::new(Broken) };
+        let answers = wait(service.put(vec![broken])).expect("the call is answered");
+        assert!(matches!(&answers[..], [Err(Error::Local(_))]), "{answers:?}");
+    }
+}
+
+fn the_last_result_of_an_action_is_found(service: &(impl Cas + ActionCache)) {
+    let action = content(service, "an action").digest;
+    assert_eq!(wait(service.look_up(action)), Ok(None));
+    for target in ["first", "second"] {
+        let link = OutputSymlink { path: "link".to_owned(), target: target.to_owned() };
+        let result = ActionResult { output_symlinks: vec![link], ..ActionResult::default() };
+        assert_eq!(wait(service.store(action, result.clone())), Ok(()));
+        assert_eq!(wait(service.look_up(action)), Ok(Some(result)));
+    }
+}
+
+fn many_ask_at_once(service: &impl Cas) {
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            scope.spawn(move || {
+                for number in 0..20 {
+                    // Half of them are the same in all threads.
+                    let text =
+                        if number % 2 == 0 { format!("{number}") } else { format!("{thread} {number}") };
+                    put(service, vec![content(service, text.clone())]);
+                    assert_eq!(get(service, content(service, text.clone()).digest), Ok(text.into_bytes()));
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,97 @@
+//! Contents on their way: read piece by piece where they come from, written piece by piece where they go. Neither side
+//! has to hold a large content in memory, and a transfer that was cut goes on at the byte where it was cut.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use taut_digest::Digest;
+
+/// Where bytes of a content come from.
+pub trait Source: Send + Sync {
+    /// Reads bytes from an offset on; 0 at the end. Called in order of offsets, as a rule, but also again from any
+    /// offset before.
+    ///
+    /// # Errors
+    /// The content cannot be read any more.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl Source for Vec<u8> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+/// A content to be stored.
+#[derive(Clone)]
+pub struct Content {
+    /// Its name.
+    pub digest: Digest,
+    /// Its bytes.
+    pub source: Arc<dyn Source>,
+}
+
+impl Content {
+    /// Reads all of it. Only for contents that are known to be small.
+    ///
+    /// # Errors
+    /// It cannot be read, or has another size by now.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let size = usize::try_from(self.digest.size).map_err(io::Error::other)?;
+        let (mut bytes, mut at) = (vec![0; size], 0);
+        while at < size {
+            match self.source.read_at(at as u64, &mut bytes[at..])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => at += count,
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// Where bytes of a content go. One transfer calls it from one thread at a time.
+pub trait Receiver: Send + Sync {
+    /// A transfer begins; also when it begins anew, and what came before is void.
+    ///
+    /// # Errors
+    /// Nothing can be written.
+    fn begin(&self) -> io::Result<()>;
+
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn piece(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Takes a content in memory.
+#[derive(Default)]
+pub struct Buffer(Mutex<Vec<u8>>);
+
+impl Buffer {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came.
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes())
+    }
+}
+
+impl Receiver for Buffer {
+    fn begin(&self) -> io::Result<()> {
+        self.bytes().clear();
+        Ok(())
+    }
+
+    fn piece(&self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes().extend_from_slice(bytes);
+        Ok(())
+    }
+}

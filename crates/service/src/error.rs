@@ -1,0 +1,53 @@
+//! Why there is no answer, so that the caller can tell what to do from the kind alone.
+
+use std::fmt;
+
+use taut_digest::Digest;
+
+/// The result of asking.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why there is no answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The content is not there.
+    NotFound(Digest),
+    /// It may work later; it was tried more than once.
+    Transient {
+        /// What was asked, in the words of the protocol.
+        call: &'static str,
+        /// How often.
+        attempts: u32,
+        /// How the last attempt failed.
+        why: String,
+    },
+    /// It will not work.
+    Final {
+        /// What was asked, in the words of the protocol.
+        call: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// What came is not the content of this digest.
+    Corrupt(Digest),
+    /// The content could not be read or written on this side.
+    Local(String),
+    /// Nothing is asked any more, since an earlier call failed for good.
+    Off,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotFound(digest) => write!(f, "content {} is not there", digest.hash),
+            Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
+            Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
+            Error::Final { call, why } => write!(f, "{call}: {why}"),
+            Error::Corrupt(digest) => write!(f, "what came for {} is not that content", digest.hash),
+            Error::Local(why) => f.write_str(why),
+            Error::Off => f.write_str("not asked any more"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,56 @@
+//! What holds contents and results of actions, wherever it is: in memory, in a build root, behind a network.
+//!
+//! Two traits, each in batches, since a round trip costs as much for a thousand contents as for one. Answers are futures
+//! that any executor can wait for: an implementation that needs a runtime brings it along, and none is seen here. The
+//! crate is apart from `store` so that what speaks a protocol does not depend on how contents lie on disk, and from
+//! `exec` so that a store does not depend on how actions run.
+//!
+//! Contents that arrive have been compared with their digest by the implementation: what a [`Cas`] gives is right, or an
+//! error. Results have nothing to be compared with: to use them is to
+//! trust all that may store them.
+
+#![deny(missing_docs)]
+
+#[cfg(feature = "cases")]
+pub mod cases;
+mod content;
+mod error;
+mod memory;
+mod wait;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+pub use content::{Buffer, Content, Receiver, Source};
+pub use error::{Error, Result};
+pub use memory::Memory;
+use taut_digest::{Digest, HashFunction};
+use taut_proto::ActionResult;
+pub use wait::wait;
+
+/// What will come, in some other thread or at once.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Contents by digest.
+pub trait Cas: Send + Sync {
+    /// How contents are named here.
+    fn hash_function(&self) -> HashFunction;
+
+    /// Which of these contents are not here, in their order, each once.
+    fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>>;
+
+    /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is no error has got
+    /// all bytes, and they match the digest.
+    fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>>;
+
+    /// Takes contents; one answer for each, in order.
+    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>>;
+}
+
+/// Results of actions, by the digest of the `Action` message.
+pub trait ActionCache: Send + Sync {
+    /// The result of an action, if there is one.
+    fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>>;
+
+    /// Stores the result of an action, in the place of an earlier one. All that it refers to must be there.
+    fn store(&self, action: Digest, result: ActionResult) -> Answer<'_, ()>;
+}

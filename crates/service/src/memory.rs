@@ -1,0 +1,139 @@
+//! Contents and results in memory: what the others are compared with, and what a server for tests answers from.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use taut_digest::{Digest, Hash, HashFunction};
+use taut_proto::ActionResult;
+
+use crate::{ActionCache, Answer, Cas, Content, Error, Receiver, Result};
+
+/// Contents and results in memory.
+pub struct Memory {
+    function: HashFunction,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    contents: HashMap<Hash, Arc<[u8]>>,
+    results: HashMap<Hash, ActionResult>,
+}
+
+impl Memory {
+    /// An empty one, in which contents are named by `function`.
+    pub fn new(function: HashFunction) -> Memory {
+        Memory { function, held: Mutex::default() }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A content.
+    pub fn content(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        self.held().contents.get(hash).cloned()
+    }
+
+    /// Adds a content under the name that it has.
+    pub fn add(&self, bytes: Vec<u8>) -> Digest {
+        let digest = Digest { hash: self.function.blob(&bytes), size: bytes.len() as u64 };
+        self.held().contents.insert(digest.hash, bytes.into());
+        digest
+    }
+
+    /// A result.
+    pub fn result(&self, action: &Hash) -> Option<ActionResult> {
+        self.held().results.get(action).cloned()
+    }
+
+    /// Adds a result.
+    pub fn add_result(&self, action: Hash, result: ActionResult) {
+        self.held().results.insert(action, result);
+    }
+
+    /// Removes a content.
+    pub fn remove(&self, hash: &Hash) {
+        self.held().contents.remove(hash);
+    }
+
+    /// The names of all contents, sorted.
+    pub fn contents(&self) -> Vec<Hash> {
+        let mut all: Vec<Hash> = self.held().contents.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// All results, sorted by action.
+    pub fn results(&self) -> Vec<(Hash, ActionResult)> {
+        let mut all: Vec<_> =
+            self.held().results.iter().map(|(action, result)| (*action, result.clone())).collect();
+        all.sort_unstable_by_key(|(action, _)| *action);
+        all
+    }
+
+    fn get_one(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
+        let content = self.content(&digest.hash).filter(|content| content.len() as u64 == digest.size);
+        let content = content.ok_or(Error::NotFound(*digest))?;
+        let taken = receiver.begin().and_then(|()| receiver.piece(&content));
+        taken.map_err(|error| Error::Local(error.to_string()))
+    }
+
+    fn put_one(&self, content: &Content) -> Result<()> {
+        let bytes = content.read().map_err(|error| Error::Local(error.to_string()))?;
+        if self.function.blob(&bytes) != content.digest.hash {
+            return Err(Error::Corrupt(content.digest));
+        }
+        self.add(bytes);
+        Ok(())
+    }
+}
+
+impl Cas for Memory {
+    fn hash_function(&self) -> HashFunction {
+        self.function
+    }
+
+    fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
+        let (held, mut seen) = (self.held(), HashSet::new());
+        let is_missing = |digest: &Digest| !held.contents.contains_key(&digest.hash) && seen.insert(*digest);
+        let missing = digests.into_iter().filter(is_missing).collect();
+        drop(held);
+        Box::pin(std::future::ready(Ok(missing)))
+    }
+
+    fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<Result<()>>> {
+        let got = wanted.iter().map(|(digest, receiver)| self.get_one(digest, &**receiver)).collect();
+        Box::pin(std::future::ready(Ok(got)))
+    }
+
+    fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
+        let put = contents.iter().map(|content| self.put_one(content)).collect();
+        Box::pin(std::future::ready(Ok(put)))
+    }
+}
+
+impl ActionCache for Memory {
+    fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>> {
+        Box::pin(std::future::ready(Ok(self.result(&action.hash))))
+    }
+
+    fn store(&self, action: Digest, result: ActionResult) -> Answer<'_, ()> {
+        self.add_result(action.hash, result);
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_the_cases() {
+        for function in [HashFunction::GitSha1, HashFunction::Sha256] {
+            crate::cases::check(&Memory::new(function));
+        }
+    }
+}
