@@ -120,7 +120,8 @@ impl Call<'_> {
         all.extend(self.reporting.sinks());
         all.extend(self.again.as_ref().map(|again| again.comparison.clone() as Arc<dyn Sink>));
         let sink: Arc<dyn Sink> = Arc::new(all);
-        let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
+        let options =
+            build_options(&o.common, (&o.execution, &o.stores), &o.results, self.again.is_some(), log)?;
         let run = Run {
             store: &store,
             analysis: analysis_options(&o.common, &o.analysis),

@@ -85,7 +85,7 @@ fn go(
     let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages];
     all.extend(reporting.sinks());
     let sink: Arc<dyn Sink> = Arc::new(all);
-    let mut how = build_options(&o.common, &o.execution, &o.results, false, log)?;
+    let mut how = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
     how.keep_going = true;
     let traces = if reporting.uses_state { Traces::of(&store, &request) } else { Traces::none() };
     let analysis = analysis_options(&o.common, &o.analysis);

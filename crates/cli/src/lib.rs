@@ -25,6 +25,7 @@ pub mod options;
 mod output;
 mod profile;
 mod progress;
+mod remote_cache;
 pub mod report;
 mod reporting;
 mod repositories;

@@ -197,8 +197,15 @@ impl Command {
 impl Command {
     /// A word of this call that the reference does not have, if there is one.
     fn own(&self) -> Option<&'static str> {
-        if self.execution().is_some_and(|execution| execution.termination_grace.is_some()) {
-            return Some("--termination-grace");
+        if let Some(execution) = self.execution() {
+            let own = [
+                (execution.termination_grace.is_some(), "--termination-grace"),
+                (execution.remote_cache.is_some(), "--remote-cache"),
+                (execution.remote_cache_write, "--remote-cache-write"),
+            ];
+            if let Some((_, word)) = own.into_iter().find(|(is_given, _)| *is_given) {
+                return Some(word);
+            }
         }
         let analysis = match self {
             Command::Install(o) if o.prune => return Some("--prune"),

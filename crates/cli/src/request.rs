@@ -9,6 +9,7 @@ use crate::environment::not_supported;
 use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
+use crate::remote_cache::remote_cache;
 use crate::repositories;
 use crate::roots::Roots;
 use crate::settings::launcher;
@@ -198,6 +199,9 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
         return fail(Exit::Environment, format!("Adding platform property {} failed.", quoted(&bad)));
+    }
+    if let Err(text) = remote_cache(execution, stores) {
+        return fail(Exit::Environment, text);
     }
     // After the values: a wrong value is wrong also once the option is supported.
     if let Some(text) = not_supported(stores) {

@@ -127,8 +127,8 @@ impl ResolveRoots for Roots<'_> {
         let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
-        let options =
-            build_options(common, execution, &results, false, log).map_err(|exit| self.over(exit))?;
+        let options = build_options(common, (execution, stores), &results, false, log)
+            .map_err(|exit| self.over(exit))?;
         let how = analysis_options(common, analysis);
         let main = repositories.main.clone();
         let targets = Arc::new(RootBuilds {

@@ -9,6 +9,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options,
+    remote_cache::remote_cache,
 };
 
 /// How many jobs to run.
@@ -57,7 +58,7 @@ pub(crate) fn write_strategy(results: &options::Results) -> WriteStrategy {
 /// The exit code; the errors have been reported.
 pub(crate) fn build_options(
     common: &options::Common,
-    execution: &options::Execution,
+    (execution, stores): (&options::Execution, &options::Stores),
     results: &options::Results,
     compare: bool,
     log: &Log,
@@ -81,6 +82,10 @@ pub(crate) fn build_options(
         // The reference ignores the key `depfile`.
         depfiles: !log.is_as_reference(),
         write_strategy: write_strategy(results),
+        remote_cache: remote_cache(execution, stores).map_err(|why| {
+            log.say(Level::Error, why);
+            Exit::Environment
+        })?,
     })
 }
 

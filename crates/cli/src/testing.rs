@@ -119,7 +119,7 @@ impl Call<'_> {
         let mut all: Vec<Arc<dyn Sink>> = vec![messages.clone(), progress.clone()];
         all.extend(reporting.sinks());
         let sink: Arc<dyn Sink> = Arc::new(all);
-        let mut options = build_options(&o.common, &o.execution, &o.results, false, log)?;
+        let mut options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
         // What one test needs is no matter of the others.
         options.keep_going = true;
         let run = Run {

@@ -124,7 +124,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
     all.extend(reporting.sinks());
     let events: Arc<dyn Sink> = Arc::new(all);
-    let options = build_options(&o.common, &o.execution, &o.results, false, log)?;
+    let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
     interruption.stop_on_signal(&session)?;

@@ -23,7 +23,7 @@ use taut_value::{ActionDescription, EntityName, Id, Str, Value};
 use crate::{log::Log, report::Built, reproduce::Reproduction, tool_name::Name};
 
 mod command;
-mod figures;
+pub(crate) mod figures;
 mod just;
 mod roots_progress;
 mod snapshot;

@@ -270,7 +270,8 @@ impl Watcher<'_> {
         let reporting = Arc::new(Reporting::of_round(!build.analysis.no_trace));
         let present = Arc::new(Present(Mutex::new((messages, reporting))));
         let events: Arc<dyn Sink> = present.clone();
-        let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
+        let options =
+            build_options(&build.common, (&build.execution, &build.stores), &build.results, false, self.log)?;
         let traces = if uses_state { Traces::of(&store, &request) } else { Traces::none() };
         let how = analysis_options(&build.common, &build.analysis);
         let session = Session::of_request(&request, how, &store, &traces, &options, &events);

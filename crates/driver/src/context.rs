@@ -90,6 +90,7 @@ mod tests {
             compare: false,
             depfiles: true,
             write_strategy: crate::WriteStrategy::Disable,
+            remote_cache: None,
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stop};
+use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stop, Traffic};
 pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
@@ -83,6 +83,8 @@ pub enum Event<'e> {
     ActionFailed(&'e Failed<'e>),
     /// Something is not built, and no action of it failed: a cause, and what it affects.
     Unbuilt(&'e Unbuilt),
+    /// Something went wrong with the remote cache, and this is why the build did not use it, or did not store all.
+    RemoteCacheFailed(&'e str),
     /// Execution is over.
     BuildFinished(Built),
     /// A task of the engine was executed in this call: sent when the build is over, or analysis has failed.
@@ -236,6 +238,8 @@ pub struct Built {
     pub processed: usize,
     /// How many of them were run.
     pub ran: usize,
+    /// What passed between this build and the remote cache, if there is one.
+    pub traffic: Option<Traffic>,
 }
 
 /// How a call ended.

@@ -302,8 +302,14 @@ impl State {
                 self.bounded_line(u64::MAX, "build_finished", |line| {
                     line.seconds("at", at).bool("complete", built.is_complete);
                     line.number("processed", built.processed as u64).number("ran", built.ran as u64);
+                    if let Some(traffic) = &built.traffic {
+                        fields::traffic(line, traffic);
+                    }
                 });
             }
+            Event::RemoteCacheFailed(why) => self.line("remote_cache_failed", |line| {
+                line.seconds("at", at).text("error", why);
+            }),
             Event::TaskRan { subject, why } => self.task(subject, why),
             Event::CallFinished(status) => self.finish(*status),
         }
@@ -366,6 +372,9 @@ impl State {
             fields::action(line, at, action.id, origin.as_deref()).shown("end", end);
             fields::inputs(line, finished.inputs, &finished.needs());
             fields::outcome(line, &outcome.ran, outcome.cached);
+            if outcome.cached && outcome.ran.run_as.is_none() {
+                fields::taken_from(line, &outcome.ran);
+            }
             if outcome.failed {
                 line.bool("tainted", true);
             }
@@ -521,7 +530,7 @@ mod tests {
     }
 
     fn finish(log: &EventLog) {
-        let built = Built { is_complete: true, processed: 2, ran: 2 };
+        let built = Built { is_complete: true, processed: 2, ran: 2, traffic: None };
         log.event(&Event::BuildFinished(built));
         log.event(&Event::CallFinished(Status::Success));
         assert_eq!(log.take_warning(), None);
@@ -564,7 +573,7 @@ mod tests {
             let log = begun(&store, &repositories);
             send(&log, "one");
             for is_complete in builds {
-                log.event(&Event::BuildFinished(Built { is_complete, processed: 1, ran: 1 }));
+                log.event(&Event::BuildFinished(Built { is_complete, processed: 1, ran: 1, traffic: None }));
             }
             log.event(&Event::CallFinished(Status::Success));
             let record = EventLogs::of(&store, &repositories).unwrap().read().unwrap();

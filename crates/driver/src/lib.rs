@@ -94,7 +94,10 @@ pub use taut_analysis::{
     AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
 };
 pub use taut_engine::KeyRef;
-pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran};
+pub use taut_exec::{
+    ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran, SharedService, TakenFrom,
+    Traffic,
+};
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{

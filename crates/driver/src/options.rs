@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taut_exec::ArtifactKey;
+use taut_exec::{ArtifactKey, SharedService};
 use taut_value::{Artifact, Map, Str, TargetResult};
 
 use crate::WriteStrategy;
@@ -28,6 +28,8 @@ pub struct BuildOptions {
     pub depfiles: bool,
     /// How results of export targets are added to the target-level cache.
     pub write_strategy: WriteStrategy,
+    /// The cache that other builds use, too, if there is one.
+    pub remote_cache: Option<SharedService>,
 }
 
 /// What is to be built, by path; sorted, and no path twice.

@@ -38,6 +38,7 @@ impl Outcomes {
             compare: false,
             depfiles: true,
             write_strategy: WriteStrategy::Disable,
+            remote_cache: None,
         };
         let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());
         Outcomes(Some(Session::of_request(request, how, store, traces, &options, &sink)))

@@ -11,7 +11,8 @@ use taut_analysis::CacheKey;
 use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, Sources, Stop,
+    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, SharedCache, Sources,
+    Stop, Traffic,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
@@ -173,6 +174,9 @@ impl Session {
             depfiles: options.depfiles,
             stop: stop.clone(),
         });
+        // A comparison with cached results neither uses nor changes them.
+        let shared = options.remote_cache.clone().filter(|_| !options.compare);
+        let shared = shared.map(|service| SharedCache::new(service, store, &options.launcher, &stop));
         let execution = Arc::new(Execution {
             store: store.clone(),
             context: execution_context(options, traces.generation()),
@@ -184,6 +188,7 @@ impl Session {
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
             depfiles: options.depfiles,
+            shared,
             stop,
             counters: Default::default(),
         });
@@ -387,6 +392,17 @@ impl Session {
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
     }
 
+    /// Waits until the results of this build are in the remote cache, and reports what went wrong with it. Returns what
+    /// passed; `None` if there is no remote cache.
+    fn finish_sharing(&self) -> Option<Traffic> {
+        let shared = self.execution.shared.as_ref()?;
+        shared.finish();
+        if let Some(problem) = shared.take_problem() {
+            self.sink.event(&Event::RemoteCacheFailed(&problem));
+        }
+        Some(shared.take_traffic())
+    }
+
     /// Sends the event that execution has ended.
     pub fn report_end(&self, built: Result<&Results, &BuildFailure>) {
         let counters = &self.execution.counters;
@@ -394,12 +410,15 @@ impl Session {
             Ok(results) => results.actions,
             Err(failure) => failure.done.unwrap_or_else(|| counters.processed()),
         };
-        let built = event::Built { is_complete: built.is_ok(), processed, ran: counters.ran() };
+        let (is_complete, ran) = (built.is_ok(), counters.ran());
+        let built = event::Built { is_complete, processed, ran, traffic: self.finish_sharing() };
         self.sink.event(&Event::BuildFinished(built));
     }
 
     /// Removes what was made for running actions, none of which runs any more.
     pub fn close(&self) {
+        // Some callers report no end.
+        self.finish_sharing();
         // The engine owns the sinks, which look trees up in it: without this, each keeps the other in memory.
         self.trees.set(None);
         self.execution.executor.close();

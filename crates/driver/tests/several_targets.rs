@@ -68,6 +68,7 @@ fn options() -> BuildOptions {
         compare: false,
         depfiles: true,
         write_strategy: taut_driver::WriteStrategy::Write,
+        remote_cache: None,
     }
 }
 

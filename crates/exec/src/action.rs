@@ -16,7 +16,8 @@ use crate::{
     Undefined,
     inputs::{self, Inputs},
     message::action_digest,
-    run::{RunKey, RunRule},
+    ran::RunKey,
+    run::RunRule,
     trees::{self, TreeError},
 };
 

@@ -83,15 +83,17 @@ impl Rule for AttemptRule {
             return Err(Fail::Cancelled);
         }
         let is_cached = key.is_cached && !action.no_cache;
+        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
+        let run = RunKey { digest, action: action.clone(), id: *id, inputs: objects, limit: key.limit };
+        let mut described = None;
         if is_cached {
-            let cached = execution.cached(action, &digest);
-            if let Some(ran) = cached.map_err(|error| Phase::Lookup.failed_in_store(error))? {
+            let found;
+            (found, described) = execution.look_up(&run, false).await?;
+            if let Some(ran) = found {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
             }
         }
-        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
-        let run = RunKey { digest, action: action.clone(), id: *id, inputs: objects, limit: key.limit };
         // An action has events once, however often it is run: sinks identify it by its id.
         let has_events = key.number == 0;
         if has_events {
@@ -105,10 +107,8 @@ impl Rule for AttemptRule {
         execution.counters.run_one();
         execution.counters.processed_one(id);
         if is_cached && ran.is_success() && !failed {
-            execution
-                .store
-                .cache_action(&digest, &execution.as_message(action, &ran))
-                .map_err(|error| Phase::Recording.failed_in_store(error))?;
+            let recorded = execution.record(&run, &ran, described, false);
+            recorded.map_err(|error| Phase::Recording.failed_in_store(error))?;
         }
         if has_events {
             let outcome =

@@ -26,8 +26,10 @@ mod missing_output;
 mod not_started;
 mod path_conflict;
 mod printed;
+mod ran;
 mod reads;
 mod run;
+mod shared;
 mod slots;
 mod source;
 mod split;
@@ -51,7 +53,9 @@ pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
 pub use missing_output::{Instead, MissingOutput};
 pub use printed::Printed;
-pub use run::{Executor, Ran, RunKey, RunRule};
+pub use ran::{Ran, RunKey, TakenFrom};
+pub use run::{Executor, RunRule};
+pub use shared::{SharedCache, SharedService, Traffic};
 use source::TakenSources;
 pub use stage_key::StageKey;
 pub use stop::Stop;
@@ -95,6 +99,8 @@ pub struct Execution {
     pub compare: bool,
     /// Whether results are looked up by what actions with a depfile read.
     pub depfiles: bool,
+    /// A cache that others use, too, if there is one.
+    pub shared: Option<SharedCache>,
     /// Whether anything new may begin; shared with the executor.
     pub stop: Arc<Stop>,
     /// What happened so far.

@@ -43,9 +43,17 @@ pub(crate) fn salted_digest(
     inputs: &Digest,
     salt: Vec<u8>,
 ) -> Hash {
-    let function = execution.store.hash_function();
+    let (function, store) = (execution.store.hash_function(), &execution.store);
+    let command = command(execution, action).encode_to_vec();
+    let command = Digest { hash: function.blob(&command), size: command.len() as u64 };
+    let (command, inputs) = (store.to_wire(&command, false), store.to_wire(inputs, true));
+    function.blob(&message(execution, action, command, inputs, salt).encode_to_vec())
+}
+
+/// The command of an action.
+pub(crate) fn command(execution: &Execution, action: &ActionDescription) -> Command {
     let paths = |paths: &[Str]| paths.iter().map(|path| rebased(path, &action.cwd)).collect();
-    let command = Command {
+    Command {
         arguments: action.command.iter().map(Str::to_string).collect(),
         environment_variables: (action.env.iter())
             .map(|(name, value)| EnvironmentVariable {
@@ -60,18 +68,24 @@ pub(crate) fn salted_digest(
         // Not used by the reference; a value would change every digest.
         output_paths: Vec::new(),
     }
-    .encode_to_vec();
-    let command_digest = Digest { hash: function.blob(&command), size: command.len() as u64 };
+}
+
+/// An action with its command and its inputs by digest.
+pub(crate) fn message(
+    execution: &Execution,
+    action: &ActionDescription,
+    command: taut_proto::Digest,
+    inputs: taut_proto::Digest,
+    salt: Vec<u8>,
+) -> Action {
     // The configured limit, not the enforced one: the digest must not depend on whether limits are enforced.
     let timeout = action.time_limit(execution.timeout);
-    let message = Action {
-        command_digest: Some(execution.store.to_wire(&command_digest, false)),
-        input_root_digest: Some(execution.store.to_wire(inputs, true)),
+    Action {
+        command_digest: Some(command),
+        input_root_digest: Some(inputs),
         timeout: Some(Duration { seconds: timeout.as_secs() as i64, nanos: timeout.subsec_nanos() as i32 }),
         do_not_cache: action.no_cache,
         salt,
         platform: Some(platform(execution, action)),
     }
-    .encode_to_vec();
-    function.blob(&message)
 }

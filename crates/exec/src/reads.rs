@@ -19,23 +19,75 @@ use crate::{
     depfile::prerequisites,
     inputs,
     message::{rebased, salted_digest},
-    run::RunKey,
+    ran::RunKey,
     trees,
 };
 
 /// How many lists are kept for a command with names of inputs. Another list arises where a header decides which others
 /// are included.
-const LISTS: usize = 4;
+pub(crate) const LISTS: usize = 4;
 
 /// Directives of the assembler that read a file, also from a C source.
 const ASSEMBLER_READS: [&[u8]; 2] = [b".incbin", b".include"];
 
-/// The inputs of an action with a depfile, one by one, and the first key.
-struct Names<'k> {
-    action: &'k ActionDescription,
+/// An action with a depfile, and its inputs one by one.
+pub(crate) struct Names<'k> {
+    pub(crate) action: &'k ActionDescription,
     depfile: &'k Str,
     objects: Vec<(Str, ObjectInfo)>,
-    key: Hash,
+}
+
+/// An action that ran, and which of its inputs it read.
+pub(crate) struct Recorded<'k> {
+    pub(crate) names: Names<'k>,
+    pub(crate) read: BTreeSet<Str>,
+}
+
+impl Names<'_> {
+    /// The inputs, of which the files are `empty` that neither are in the set nor always count.
+    pub(crate) fn masked(&self, read: &BTreeSet<Str>, empty: Digest) -> Vec<(Str, ObjectInfo)> {
+        let mask = |(path, info): &(Str, ObjectInfo)| {
+            let counts = read.contains(path) || always_counts(self.action, path, info);
+            (path.clone(), if counts { *info } else { ObjectInfo { digest: empty, ..*info } })
+        };
+        self.objects.iter().map(mask).collect()
+    }
+
+    /// What makes the first key that of no action.
+    pub(crate) fn salt(&self) -> Vec<u8> {
+        format!("taut depfile names 1\0{}", self.depfile).into_bytes()
+    }
+
+    /// The same for the second key, of a list that has this hash.
+    pub(crate) fn salt_of_list(&self, list: &Hash) -> Vec<u8> {
+        // With the list, since a file that is empty and one that does not count look the same in the tree.
+        format!("taut depfile contents 1\0{}\0{list}", self.depfile).into_bytes()
+    }
+}
+
+/// A list of what was read, as bytes.
+pub(crate) fn list_text(read: &BTreeSet<Str>) -> String {
+    read.iter().flat_map(|path| [path.as_str(), "\0"]).collect()
+}
+
+/// Reads such bytes; `None` if they are not text.
+pub(crate) fn parse_list(bytes: Vec<u8>) -> Option<BTreeSet<Str>> {
+    let text = String::from_utf8(bytes).ok()?;
+    Some(text.split_terminator('\0').map(Str::from).collect())
+}
+
+/// The result under the first key: lists by their digests.
+pub(crate) fn result_of_lists(lists: impl Iterator<Item = taut_proto::Digest>) -> ActionResult {
+    let output_files = lists
+        .take(LISTS)
+        .enumerate()
+        .map(|(number, digest)| OutputFile {
+            path: format!("read-{number}"),
+            digest: Some(digest),
+            is_executable: false,
+        })
+        .collect();
+    ActionResult { output_files, ..ActionResult::default() }
 }
 
 /// What a depfile says.
@@ -61,7 +113,7 @@ fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> b
 
 impl Execution {
     /// `None` where results are not looked up by what was read.
-    fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
+    pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
         let action = &*key.action;
         let Some(Ok(depfile)) = action.depfile.as_ref().filter(|_| self.depfiles) else { return Ok(None) };
         let objects = inputs::one_by_one(&self.store, &action.inputs, &key.inputs)?;
@@ -69,29 +121,24 @@ impl Execution {
         if objects.len() != action.inputs.len() {
             return Ok(None);
         }
-        let salt = format!("taut depfile names 1\0{depfile}").into_bytes();
-        let key = self.masked(action, &objects, &BTreeSet::new(), salt)?;
-        Ok(key.map(|key| Names { action, depfile, objects, key }))
+        Ok(Some(Names { action, depfile, objects }))
+    }
+
+    /// The first key.
+    fn key_of_names(&self, names: &Names<'_>) -> taut_store::Result<Option<Hash>> {
+        self.masked(names, &BTreeSet::new(), names.salt())
     }
 
     /// The digest of the action in which the files are empty that neither are in the set nor always count.
     fn masked(
         &self,
-        action: &ActionDescription,
-        objects: &[(Str, ObjectInfo)],
+        names: &Names<'_>,
         read: &BTreeSet<Str>,
         salt: Vec<u8>,
     ) -> taut_store::Result<Option<Hash>> {
         let empty = Digest { hash: self.store.hash_function().blob(b""), size: 0 };
-        let masked: Vec<(Str, ObjectInfo)> = objects
-            .iter()
-            .map(|(path, info)| {
-                let counts = read.contains(path) || always_counts(action, path, info);
-                (path.clone(), if counts { *info } else { ObjectInfo { digest: empty, ..*info } })
-            })
-            .collect();
-        match trees::digest_of_stage(&self.store, &masked) {
-            Ok(tree) => Ok(Some(salted_digest(self, action, &tree, salt))),
+        match trees::digest_of_stage(&self.store, &names.masked(read, empty)) {
+            Ok(tree) => Ok(Some(salted_digest(self, names.action, &tree, salt))),
             Err(trees::TreeError::Store(error)) => Err(error),
             // The ordinary way has the same error, with its message.
             Err(_) => Ok(None),
@@ -105,26 +152,21 @@ impl Execution {
         list: &Hash,
         read: &BTreeSet<Str>,
     ) -> taut_store::Result<Option<Hash>> {
-        // With the list, since a file that is empty and one that does not count look the same in the tree.
-        let salt = format!("taut depfile contents 1\0{}\0{list}", names.depfile).into_bytes();
-        self.masked(names.action, &names.objects, read, salt)
+        self.masked(names, read, names.salt_of_list(list))
     }
 
     /// The lists of what earlier runs read, the latest first, with their hashes.
     fn lists(&self, names: &Names<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
-        let Some(result) = self.store.cached_action(&names.key)? else { return Ok(Vec::new()) };
+        let Some(key) = self.key_of_names(names)? else { return Ok(Vec::new()) };
+        let Some(result) = self.store.cached_action(&key)? else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
         for file in result.output_files.iter().take(LISTS) {
             let Some(digest) = file.digest.as_ref().and_then(|digest| self.store.from_wire(digest)) else {
                 continue;
             };
-            let text = self
-                .store
-                .read(&digest.hash, ObjectType::File)?
-                .and_then(|text| String::from_utf8(text).ok());
+            let list = self.store.read(&digest.hash, ObjectType::File)?.and_then(parse_list);
             // A list that is damaged or lost is none.
-            let Some(text) = text else { continue };
-            lists.push((digest, text.split_terminator('\0').map(Str::from).collect()));
+            lists.extend(list.map(|list| (digest, list)));
         }
         Ok(lists)
     }
@@ -142,30 +184,24 @@ impl Execution {
     }
 
     /// Records what a successful run read. The result is stored under both keys if its depfile says what that is.
-    pub(crate) fn record_reads(
+    pub(crate) fn record_reads<'k>(
         &self,
-        key: &RunKey,
+        key: &'k RunKey,
         ran: &Ran,
         result: &ActionResult,
-    ) -> taut_store::Result<()> {
-        let Some(names) = self.names(key)? else { return Ok(()) };
-        let Reported::Read(read) = self.reported(&names, ran)? else { return Ok(()) };
-        let text: String = read.iter().flat_map(|path| [path.as_str(), "\0"]).collect();
-        let list = self.store.put_blob(text.as_bytes(), false)?;
-        let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { return Ok(()) };
+    ) -> taut_store::Result<Option<Recorded<'k>>> {
+        let Some(names) = self.names(key)? else { return Ok(None) };
+        let Reported::Read(read) = self.reported(&names, ran)? else { return Ok(None) };
+        let list = self.store.put_blob(list_text(&read).as_bytes(), false)?;
+        let (first, second) = (self.key_of_names(&names)?, self.key_of_list(&names, &list.hash, &read)?);
+        let Some((first, second)) = first.zip(second) else { return Ok(None) };
         self.store.cache_action(&second, result)?;
         // The list comes last, and leads to a result that is there.
         let older = self.lists(&names)?.into_iter().map(|(digest, _)| digest);
-        let lists = std::iter::once(list).chain(older.filter(|older| *older != list)).take(LISTS);
-        let output_files = lists
-            .enumerate()
-            .map(|(number, digest)| OutputFile {
-                path: format!("read-{number}"),
-                digest: Some(self.store.to_wire(&digest, false)),
-                is_executable: false,
-            })
-            .collect();
-        self.store.cache_action(&names.key, &ActionResult { output_files, ..ActionResult::default() })
+        let lists = std::iter::once(list).chain(older.filter(|older| *older != list));
+        let lists = result_of_lists(lists.map(|list| self.store.to_wire(&list, false)));
+        self.store.cache_action(&first, &lists)?;
+        Ok(Some(Recorded { names, read }))
     }
 
     /// What is wrong with the depfile of an action that succeeded: what its rule gives is none, or it names what is no

@@ -1,100 +1,13 @@
 //! Runs of actions, identified extensionally: by the digest of command and input contents.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
-use taut_engine::{Cx, Fail, Key, Policy, Rule};
+use taut_engine::{Cx, Fail, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
-use taut_value::{ActionDescription, Id, Str};
+use taut_value::ActionDescription;
 
-use crate::{Execution, MissingOutput, Phase, message::rebased};
-
-/// Identifies a run by the digest of its `Action` message. The other fields are those of one of the definitions with
-/// that digest; they do not count for equality.
-#[derive(Clone, Debug)]
-pub struct RunKey {
-    /// The digest.
-    pub digest: Hash,
-    /// A definition.
-    pub action: Arc<ActionDescription>,
-    /// The definition's id.
-    pub id: Id,
-    /// The inputs by path, large directories as trees; all of them are in the store.
-    pub inputs: Arc<[(Str, ObjectInfo)]>,
-    /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
-    /// a result is the same under every limit that it met.
-    pub limit: Option<Duration>,
-}
-
-impl PartialEq for RunKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-}
-
-impl Eq for RunKey {}
-
-impl std::hash::Hash for RunKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.digest.hash(state);
-    }
-}
-
-impl Key for RunKey {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(self.digest.as_bytes());
-    }
-
-    // A key needs the definition, which its bytes do not contain. Runs are not recorded by the engine: the action cache
-    // has them.
-    fn decode(_: &[u8]) -> Option<RunKey> {
-        None
-    }
-}
-
-/// The result of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Ran {
-    /// By path, as in the definition; of a run that failed, those before the first one that is missing.
-    pub outputs: BTreeMap<Str, ObjectInfo>,
-    /// As a shell gives it: 128 + n for signal n.
-    pub exit_code: i32,
-    /// Standard output, unless empty.
-    pub stdout: Option<Digest>,
-    /// Standard error, unless empty.
-    pub stderr: Option<Digest>,
-    /// Declared outputs that were not produced, and what is there instead.
-    pub missing: Vec<MissingOutput>,
-    /// The first output that could not be collected, also of a command that failed: its path and what is there, in the
-    /// words of the reference, and whether it is a directory.
-    pub not_collected: Option<(Str, &'static str, bool)>,
-    /// What is wrong with outputs that were.
-    pub invalid: Vec<String>,
-    /// Why the command was not started, if it was not; the exit code is made up then.
-    pub not_started: Option<String>,
-    /// Whether the process was killed because its time limit was exceeded.
-    pub timed_out: bool,
-    /// The id of the definition by which it was run; `None` if nothing had to run.
-    pub run_as: Option<Id>,
-    /// Whether it is the result of a run with other inputs that read the same of them.
-    pub by_reads: bool,
-    /// How long it ran.
-    pub duration: Duration,
-    /// User and system time of its processes, as far as they were waited for.
-    pub cpu: Duration,
-}
-
-impl Ran {
-    /// Whether the command succeeded with all its outputs.
-    pub fn is_success(&self) -> bool {
-        self.exit_code == 0 && self.is_complete()
-    }
-
-    /// Whether all outputs are there, and nothing is wrong with them.
-    pub fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.invalid.is_empty()
-    }
-}
+use crate::{Execution, Phase, Ran, RunKey, message::rebased, shared::Described};
 
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
@@ -128,11 +41,13 @@ impl Rule for RunRule {
         }
         // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
-        if cacheable
-            && let Some(ran) =
-                execution.known_result(key).map_err(|error| Phase::Lookup.failed_in_store(error))?
-        {
-            return Ok(Arc::new(ran));
+        let mut described = None;
+        if cacheable {
+            let found;
+            (found, described) = execution.look_up(key, true).await?;
+            if let Some(ran) = found {
+                return Ok(Arc::new(ran));
+            }
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
         let mut ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
@@ -142,16 +57,56 @@ impl Rule for RunRule {
             ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
         }
         if cacheable && ran.is_success() {
-            let result = execution.as_message(&key.action, &ran);
-            execution.store.cache_action(&key.digest, &result).map_err(recording)?;
-            execution.record_reads(key, &ran, &result).map_err(recording)?;
+            execution.record(key, &ran, described, true).map_err(recording)?;
         }
         Ok(Arc::new(ran))
     }
 }
 
-/// Conversion between results and the messages of the action cache.
+/// Look-ups, first in the build root, then elsewhere; and conversion between results and messages of the action cache.
 impl Execution {
+    /// Looks the result of a run up. `by_reads`: also among those of runs that read the same. If there is none, returns how
+    /// the action is described in the remote cache, if there is one.
+    pub(crate) async fn look_up(
+        &self,
+        key: &RunKey,
+        by_reads: bool,
+    ) -> Result<(Option<Ran>, Option<Described>), Fail> {
+        let local = match by_reads {
+            true => self.known_result(key),
+            false => self.cached(&key.action, &key.digest),
+        };
+        let local = local.map_err(|error| Phase::Lookup.failed_in_store(error))?;
+        if local.is_some() {
+            return Ok((local, None));
+        }
+        let Some(shared) = &self.shared else { return Ok((None, None)) };
+        let found = shared.look_up(self, key, by_reads).await;
+        let (found, described) = found.map_err(|error| Phase::Lookup.failed_in_store(error))?;
+        let Some(ran) = found else { return Ok((None, described)) };
+        // From now on it is like one of this machine; the other side has it already.
+        let recorded = self.record(key, &ran, None, by_reads);
+        recorded.map_err(|error| Phase::Recording.failed_in_store(error))?;
+        Ok((Some(ran), None))
+    }
+
+    /// Records the result of a successful run, also elsewhere if it is described for that.
+    pub(crate) fn record(
+        &self,
+        key: &RunKey,
+        ran: &Ran,
+        described: Option<Described>,
+        by_reads: bool,
+    ) -> taut_store::Result<()> {
+        let result = self.as_message(&key.action, ran);
+        self.store.cache_action(&key.digest, &result)?;
+        let recorded = if by_reads { self.record_reads(key, ran, &result)? } else { None };
+        match (&self.shared, described) {
+            (Some(shared), Some(described)) => shared.store(self, key, described, ran, recorded),
+            _ => Ok(()),
+        }
+    }
+
     /// The cached result of a run with these contents, or with these as far as they were read.
     pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
         match self.cached(&key.action, &key.digest)? {

@@ -67,31 +67,49 @@ pub(crate) fn normalised_stage(
 
 /// Adds the tree with the given objects at their paths.
 pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    build_tree(stage, |entries| store.put_tree(entries))
+    git_tree(stage, |entries| Ok(store.put_tree(entries)?))
 }
 
 /// The digest of that tree, without adding it.
 pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    build_tree(stage, |entries| Ok(store.tree_digest(entries)))
+    git_tree(stage, |entries| Ok(store.tree_digest(entries)))
 }
 
-fn build_tree(
+fn git_tree(
     stage: &[(Str, ObjectInfo)],
-    make: impl Fn(&BTreeMap<&str, TreeEntry>) -> taut_store::Result<Digest>,
+    make: impl Fn(&BTreeMap<&str, TreeEntry>) -> Result<Digest, TreeError>,
 ) -> Result<Digest, TreeError> {
     let stage = normalised_stage(stage)?;
-    if let [(path, info)] = stage.as_slice()
-        && path == "."
-    {
+    if let Some(info) = whole(&stage) {
         return Ok(info.digest);
     }
+    let entry = |info: &ObjectInfo| TreeEntry { hash: info.digest.hash, object_type: info.object_type };
+    let above = |tree: &Digest| TreeEntry { hash: tree.hash, object_type: ObjectType::Tree };
+    let stage: Vec<(&str, TreeEntry)> = stage.iter().map(|(path, info)| (&**path, entry(info))).collect();
+    build_tree(&stage, make, above)
+}
+
+/// The tree that is all of a stage, if one is.
+pub(crate) fn whole(stage: &[(Cow<'_, str>, ObjectInfo)]) -> Option<ObjectInfo> {
+    match stage {
+        [(path, info)] if path == "." => Some(*info),
+        _ => None,
+    }
+}
+
+/// Makes the directories of a stage, each after those in it, in whatever form. `make`: from entries by name. `entry`: what
+/// a directory is in the one above.
+pub(crate) fn build_tree<E: Clone, T>(
+    stage: &[(&str, E)],
+    make: impl Fn(&BTreeMap<&str, E>) -> Result<T, TreeError>,
+    entry: impl Fn(&T) -> E,
+) -> Result<T, TreeError> {
     // All directories by path; each gets its entries, and then becomes an entry of the one above.
-    let mut directories: BTreeMap<&str, BTreeMap<&str, TreeEntry>> = BTreeMap::from([("", BTreeMap::new())]);
-    for (path, info) in &stage {
+    let mut directories: BTreeMap<&str, BTreeMap<&str, E>> = BTreeMap::from([("", BTreeMap::new())]);
+    for (path, staged) in stage {
         let (mut above, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let entry = TreeEntry { hash: info.digest.hash, object_type: info.object_type };
-        if directories.entry(above).or_default().insert(name, entry).is_some() {
-            return Err(TreeError::NoDirectory(path.clone().into_owned()));
+        if directories.entry(above).or_default().insert(name, staged.clone()).is_some() {
+            return Err(TreeError::NoDirectory((*path).to_owned()));
         }
         while let Some((next, _)) = above.rsplit_once('/') {
             // Those above a known directory were added with it.
@@ -104,19 +122,18 @@ fn build_tree(
     }
     // In reverse order of paths, a directory comes before the one that contains it.
     while let Some((path, entries)) = directories.pop_last() {
-        let digest = make(&entries)?;
+        let made = make(&entries)?;
         if path.is_empty() {
-            return Ok(digest);
+            return Ok(made);
         }
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
         let above = directories.get_mut(above).expect("directories above were added");
         // A file or tree was staged at the path of this directory itself.
-        if above.insert(name, entry).is_some() {
+        if above.insert(name, entry(&made)).is_some() {
             return Err(TreeError::NoDirectory(path.to_owned()));
         }
     }
-    Ok(make(&BTreeMap::new())?)
+    make(&BTreeMap::new())
 }
 
 /// Merges trees, later ones over earlier ones.

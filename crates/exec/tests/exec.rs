@@ -97,6 +97,7 @@ impl World {
             timeout: Duration::from_secs(300),
             compare: false,
             depfiles: true,
+            shared: None,
             stop,
             counters: Default::default(),
         });

@@ -142,6 +142,7 @@ impl<K: Kind> World<K> {
             timeout: Duration::from_secs(300),
             compare: false,
             depfiles: true,
+            shared: None,
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });

@@ -148,6 +148,7 @@ impl World {
             timeout: Duration::from_secs(300),
             compare: false,
             depfiles: true,
+            shared: None,
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });

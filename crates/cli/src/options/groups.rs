@@ -206,7 +206,7 @@ pub struct Stores {
     /// Address of a remote-execution service (not supported yet)
     #[arg(short = 'r', long, value_name = "HOST:PORT")]
     pub remote_execution_address: Option<String>,
-    /// Instance name at the remote-execution service
+    /// Instance name at the remote-execution service or remote cache
     #[arg(long, value_name = "NAME")]
     pub remote_instance_name: Option<String>,
     /// Address of a target-serving service (not supported yet)
@@ -254,6 +254,12 @@ pub struct Execution {
     /// Property of the executing platform (accumulates)
     #[arg(long, value_name = "KEY:VAL", action = ArgAction::Append)]
     pub remote_execution_property: Vec<String>,
+    /// Cache that other builds use, too: grpc://HOST:PORT, grpcs://HOST:PORT (encrypted) or HOST:PORT; actions run here
+    #[arg(long, value_name = "ADDRESS")]
+    pub remote_cache: Option<String>,
+    /// Store results of actions in the remote cache, too
+    #[arg(long, requires = "remote_cache")]
+    pub remote_cache_write: bool,
     /// File that assigns services to properties (not supported yet)
     #[arg(long, value_name = "PATH")]
     pub endpoint_configuration: Option<PathBuf>,

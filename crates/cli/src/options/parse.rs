@@ -137,9 +137,15 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
         };
         let of = subcommand.get_name().to_owned();
         subcommand.mut_args(|arg| {
-            let is_own = ["diagnostics", "check_traces", "prune", "termination_grace"]
-                .iter()
-                .any(|own| arg.get_id() == own);
+            let own = [
+                "diagnostics",
+                "check_traces",
+                "prune",
+                "termination_grace",
+                "remote_cache",
+                "remote_cache_write",
+            ];
+            let is_own = own.iter().any(|own| arg.get_id() == own);
             let arg = if name == "just" { without_own(arg) } else { arg };
             let is_target = name == "just" && arg.get_id() == "target";
             let arg = match is_target {

@@ -22,7 +22,9 @@ const ABOUT_RESULTS: [&str; 12] = [
 ];
 
 /// Subcommands, what they refuse, and why.
-pub(super) const REFUSED: [(&str, &[&str], &str); 8] = [
+pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
+    ("analyse", &["remote_cache", "remote_cache_write"], "it runs nothing"),
+    ("rebuild", &["remote_cache", "remote_cache_write"], "it compares with what is cached here"),
     (
         "watch",
         &[

@@ -13,7 +13,7 @@ use taut_syntax::quoted;
 use crate::{
     diagnostics,
     log::{Level, Log},
-    voice::count,
+    voice::figures::size,
 };
 
 /// How long after the begin the first line about progress comes; the live display comes earlier.
@@ -149,21 +149,6 @@ impl Observer for Messages<'_> {
 /// A number of repositories in words.
 pub(crate) fn repositories(number: usize) -> String {
     format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
-}
-
-/// A number of bytes as people read it.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return count(bytes as usize, "byte");
-    }
-    let mut amount = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < units.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    format!("{amount:.1} {}", units[unit])
 }
 
 /// Ends the display when it is dropped.

@@ -13,7 +13,7 @@ use std::{
 
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
-    RepoConfig, Request, Results, Retry, RootOutcome, Sink, Unbuilt, UnresolvedRoot,
+    RepoConfig, Request, Results, Retry, RootOutcome, Sink, TakenFrom, Traffic, Unbuilt, UnresolvedRoot,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
@@ -383,6 +383,10 @@ struct State {
     ran: usize,
     /// How many were known to the action cache.
     cached: usize,
+    /// How many of them to the remote cache only.
+    remote: usize,
+    /// What passed between the build and the remote cache, if there is one.
+    traffic: Option<Traffic>,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
     /// The actions that failed, each with an output that it did not create.
@@ -485,10 +489,13 @@ impl Messages {
     fn action_finished(&self, finished: &Finished<'_>) {
         let Finished { action, outcome, is_replayed, .. } = finished;
         let (id, action, ran) = (action.id, action.description, &outcome.ran);
-        let is_new = !is_replayed && !outcome.cached;
+        let is_remote = outcome.cached && ran.taken_from == TakenFrom::RemoteCache;
+        // What was printed on another machine has not been shown here yet.
+        let is_new = !is_replayed && (!outcome.cached || is_remote);
         if !is_replayed {
             let mut state = self.state();
             *(if outcome.cached { &mut state.cached } else { &mut state.ran }) += 1;
+            state.remote += usize::from(is_remote);
         }
         let has_output = ran.stdout.is_some() || ran.stderr.is_some();
         let has_failed = ran.exit_code != 0 && action.may_fail.is_some();
@@ -587,7 +594,14 @@ impl Sink for Messages {
             }
             Event::ActionFinished(finished) => self.action_finished(finished),
             Event::ActionFailed(failed) => self.action_failed(failed),
-            Event::BuildFinished(built) if !built.is_complete => self.state().processed = built.processed,
+            Event::RemoteCacheFailed(why) => self.log.say(Level::Warn, *why),
+            Event::BuildFinished(built) => {
+                let mut state = self.state();
+                state.traffic = built.traffic;
+                if !built.is_complete {
+                    state.processed = built.processed;
+                }
+            }
             _ => {}
         }
     }

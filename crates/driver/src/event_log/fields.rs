@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::Ran;
+use taut_exec::{Ran, TakenFrom, Traffic};
 use taut_syntax::{Diagnostic, Severity, diagnostic::Place};
 use taut_value::{Id, Str};
 
@@ -60,6 +60,27 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
     }
     if ran.exit_code != 0 {
         line.number("exit_code", u64::try_from(ran.exit_code).unwrap_or_default());
+    }
+}
+
+/// Where a result comes from that was not made in this call.
+pub(crate) fn taken_from(line: &mut Line<'_>, ran: &Ran) {
+    match ran.taken_from {
+        TakenFrom::LocalCache => line.shown("from", "local"),
+        TakenFrom::RemoteCache => line.shown("from", "remote").number("fetched", ran.fetched_bytes),
+    };
+}
+
+/// What passed between a call and the remote cache.
+pub(crate) fn traffic(line: &mut Line<'_>, traffic: &Traffic) {
+    let mut remote = line.object("remote_cache");
+    for (key, number) in [
+        ("hits", traffic.hits),
+        ("stored", traffic.stored),
+        ("fetched", traffic.fetched_bytes),
+        ("sent", traffic.sent_bytes),
+    ] {
+        remote.number(key, number);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     log::Level,
     voice::{
         Compared, Defined, Delivered, count,
-        figures::{some_of, some_of_so_many},
+        figures::{size, some_of, some_of_so_many},
         seconds,
     },
 };
@@ -182,9 +182,18 @@ impl Messages {
         if state.ran > 0 {
             figures.push(format!("{} run", count(state.ran, "action")));
         }
-        if state.cached > 0 {
-            let what = if state.ran > 0 { state.cached.to_string() } else { count(state.cached, "action") };
-            figures.push(format!("{what} from cache"));
+        for (number, cache) in [(state.cached - state.remote, "cache"), (state.remote, "the remote cache")] {
+            if number > 0 {
+                let what = if figures.is_empty() { count(number, "action") } else { number.to_string() };
+                figures.push(format!("{what} from {cache}"));
+            }
+        }
+        // By content: how much the network carried depends on what was compressed.
+        let traffic = state.traffic.unwrap_or_default();
+        for (bytes, verb) in [(traffic.fetched_bytes, "fetched"), (traffic.sent_bytes, "sent")] {
+            if bytes > 0 && !figures.is_empty() {
+                figures.push(format!("{} {verb}", size(bytes)));
+            }
         }
         figures
     }

@@ -1,0 +1,110 @@
+//! A run and its result, as data: what identifies it, and what came out.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use taut_digest::{Digest, Hash, ObjectInfo};
+use taut_engine::Key;
+use taut_value::{ActionDescription, Id, Str};
+
+use crate::MissingOutput;
+
+/// Identifies a run by the digest of its `Action` message. The other fields are those of one of the definitions with
+/// that digest; they do not count for equality.
+#[derive(Clone, Debug)]
+pub struct RunKey {
+    /// The digest.
+    pub digest: Hash,
+    /// A definition.
+    pub action: Arc<ActionDescription>,
+    /// The definition's id.
+    pub id: Id,
+    /// The inputs by path, large directories as trees; all of them are in the store.
+    pub inputs: Arc<[(Str, ObjectInfo)]>,
+    /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
+    /// a result is the same under every limit that it met.
+    pub limit: Option<Duration>,
+}
+
+impl PartialEq for RunKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for RunKey {}
+
+impl std::hash::Hash for RunKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+impl Key for RunKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.digest.as_bytes());
+    }
+
+    // A key needs the definition, which its bytes do not contain. Runs are not recorded by the engine: the action cache
+    // has them.
+    fn decode(_: &[u8]) -> Option<RunKey> {
+        None
+    }
+}
+
+/// Where a result comes from that was not made in this build.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TakenFrom {
+    /// The action cache of the build root.
+    #[default]
+    LocalCache,
+    /// A cache that others use, too.
+    RemoteCache,
+}
+
+/// The result of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Ran {
+    /// By path, as in the definition; of a run that failed, those before the first one that is missing.
+    pub outputs: BTreeMap<Str, ObjectInfo>,
+    /// As a shell gives it: 128 + n for signal n.
+    pub exit_code: i32,
+    /// Standard output, unless empty.
+    pub stdout: Option<Digest>,
+    /// Standard error, unless empty.
+    pub stderr: Option<Digest>,
+    /// Declared outputs that were not produced, and what is there instead.
+    pub missing: Vec<MissingOutput>,
+    /// The first output that could not be collected, also of a command that failed: its path and what is there, in the
+    /// words of the reference, and whether it is a directory.
+    pub not_collected: Option<(Str, &'static str, bool)>,
+    /// What is wrong with outputs that were.
+    pub invalid: Vec<String>,
+    /// Why the command was not started, if it was not; the exit code is made up then.
+    pub not_started: Option<String>,
+    /// Whether the process was killed because its time limit was exceeded.
+    pub timed_out: bool,
+    /// The id of the definition by which it was run; `None` if nothing had to run.
+    pub run_as: Option<Id>,
+    /// Whether it is the result of a run with other inputs that read the same of them.
+    pub by_reads: bool,
+    /// Where it comes from, if nothing had to run.
+    pub taken_from: TakenFrom,
+    /// How many bytes of contents came with it from a remote cache.
+    pub fetched_bytes: u64,
+    /// How long it ran.
+    pub duration: Duration,
+    /// User and system time of its processes, as far as they were waited for.
+    pub cpu: Duration,
+}
+
+impl Ran {
+    /// Whether the command succeeded with all its outputs.
+    pub fn is_success(&self) -> bool {
+        self.exit_code == 0 && self.is_complete()
+    }
+
+    /// Whether all outputs are there, and nothing is wrong with them.
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty() && self.invalid.is_empty()
+    }
+}

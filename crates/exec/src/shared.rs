@@ -1,0 +1,234 @@
+//! A cache that builds on several machines share: results of actions that run here are looked up there, and stored.
+//!
+//! An action is described once more in the standard form (`standard`), and the digest of that is the key. A result that is
+//! found is checked as what a local action leaves behind, and all of it is fetched before it counts (`fetch`): from then on
+//! it is like any other, in the store and in the local action cache. Results of actions that ran here are stored in a
+//! thread of its own (`upload`), so nothing waits for that but the end of the build.
+//!
+//! Whatever is wrong with the cache is no error of a build: the action runs. What went wrong is kept for one warning.
+
+mod fetch;
+mod message;
+mod packed;
+mod reads;
+mod received_tree;
+mod standard;
+mod upload;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use taut_digest::Digest;
+use taut_service::{ActionCache, Cas, Error};
+use taut_store::Store;
+
+pub(crate) use message::Described;
+use standard::Standard;
+use upload::Uploads;
+
+use crate::{Execution, Ran, RunKey, Stop, reads::Recorded};
+
+/// How to reach a shared cache.
+#[derive(Clone)]
+pub struct SharedService {
+    /// How messages name it.
+    pub name: String,
+    /// Contents.
+    pub cas: Arc<dyn Cas>,
+    /// Results.
+    pub results: Arc<dyn ActionCache>,
+    /// Whether results are stored there, or only looked up.
+    pub may_write: bool,
+}
+
+impl fmt::Debug for SharedService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedService")
+            .field("name", &self.name)
+            .field("may_write", &self.may_write)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What passed between a build and a shared cache.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// How many runs were saved by it.
+    pub hits: u64,
+    /// How many results were stored there.
+    pub stored: u64,
+    /// How many bytes of contents were fetched.
+    pub fetched_bytes: u64,
+    /// How many bytes of contents were sent.
+    pub sent_bytes: u64,
+}
+
+/// A shared cache during a build.
+pub struct SharedCache {
+    shared: Arc<Shared>,
+    uploads: Uploads,
+}
+
+/// What the threads of a build and the one that stores results have in common.
+struct Shared {
+    service: SharedService,
+    store: Store,
+    /// Distinguishes results that depend on more than the standard message of an action says.
+    salt: Vec<u8>,
+    /// Opened for the first action, since it reads a file; `None` if that failed.
+    standard: OnceLock<Option<Standard>>,
+    /// Whether nothing is stored any more.
+    refuses: AtomicBool,
+    hits: AtomicU64,
+    stored: AtomicU64,
+    fetched: AtomicU64,
+    sent: AtomicU64,
+    problems: Mutex<Problems>,
+}
+
+#[derive(Default)]
+struct Problems {
+    /// The first reason why something was not done, and what that is.
+    first: Option<String>,
+    /// How many contents came that were not what they should be.
+    wrong: u64,
+}
+
+impl Shared {
+    fn standard(&self) -> Option<&Standard> {
+        let open = || match Standard::open(&self.store) {
+            Ok(standard) => Some(standard),
+            Err(error) => {
+                self.note(error.to_string());
+                None
+            }
+        };
+        self.standard.get_or_init(open).as_ref()
+    }
+
+    fn note(&self, problem: String) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.first.get_or_insert(problem);
+    }
+
+    /// Keeps in mind why something was not answered. `what` is not done because of that.
+    fn trouble(&self, error: &Error, what: &str) {
+        match error {
+            // Results outlive contents in some caches: an ordinary miss.
+            Error::NotFound(_) => {}
+            // The reason was noted when that began.
+            Error::Off => {}
+            Error::Corrupt(_) => {
+                self.problems.lock().unwrap_or_else(PoisonError::into_inner).wrong += 1;
+            }
+            error => self.note(format!("{error}; {what}")),
+        }
+    }
+}
+
+impl SharedCache {
+    /// Nothing is read, started or asked before the first action needs it. `launcher`: the words in front of each command.
+    pub fn new(service: SharedService, store: &Store, launcher: &[String], stop: &Arc<Stop>) -> SharedCache {
+        let shared = Arc::new(Shared {
+            service,
+            store: store.clone(),
+            salt: message::salt(launcher),
+            standard: OnceLock::new(),
+            refuses: AtomicBool::new(false),
+            hits: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            problems: Mutex::default(),
+        });
+        SharedCache { uploads: Uploads::new(&shared, stop), shared }
+    }
+
+    /// Looks the result of a run up, by all its inputs or by those that it reads. Returns also how the action is described
+    /// there; `None` if it has no standard form.
+    pub(crate) async fn look_up(
+        &self,
+        execution: &Execution,
+        key: &RunKey,
+        by_reads: bool,
+    ) -> taut_store::Result<(Option<Ran>, Option<Described>)> {
+        let shared = &*self.shared;
+        let Some(standard) = shared.standard() else { return Ok((None, None)) };
+        let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
+        let described = message::describe(execution, &key.action, &inputs, &shared.salt);
+        let mut found = shared.result(&key.action, &described.action).await?;
+        if found.is_none() && by_reads {
+            found = shared.by_reads(execution, key).await?;
+        }
+        if found.is_some() {
+            shared.hits.fetch_add(1, Relaxed);
+        }
+        Ok((found, Some(described)))
+    }
+
+    /// Stores the result of a successful run, some time until [`SharedCache::finish`] returns.
+    pub(crate) fn store(
+        &self,
+        execution: &Execution,
+        key: &RunKey,
+        described: Described,
+        ran: &Ran,
+        recorded: Option<Recorded<'_>>,
+    ) -> taut_store::Result<()> {
+        if !self.shared.service.may_write || self.shared.refuses.load(Relaxed) {
+            return Ok(());
+        }
+        let reads = match recorded {
+            Some(recorded) => self.shared.reads(execution, &recorded)?,
+            None => None,
+        };
+        self.uploads.add(&key.action, described, ran, reads);
+        Ok(())
+    }
+
+    /// Waits until everything is stored, or the build is interrupted.
+    pub fn finish(&self) {
+        self.uploads.finish();
+        if let Some(Some(standard)) = self.shared.standard.get()
+            && let Err(error) = standard.names.save()
+        {
+            // Names that are not kept are computed again.
+            self.shared.note(error.to_string());
+        }
+    }
+
+    /// What passed since this was called before.
+    pub fn take_traffic(&self) -> Traffic {
+        let Shared { hits, stored, fetched, sent, .. } = &*self.shared;
+        Traffic {
+            hits: hits.swap(0, Relaxed),
+            stored: stored.swap(0, Relaxed),
+            fetched_bytes: fetched.swap(0, Relaxed),
+            sent_bytes: sent.swap(0, Relaxed),
+        }
+    }
+
+    /// What went wrong, in one line; returned once.
+    pub fn take_problem(&self) -> Option<String> {
+        let mut problems = self.shared.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let Problems { first, wrong } = std::mem::take(&mut *problems);
+        let wrong = (wrong > 0).then(|| match wrong {
+            1 => "a content came that does not match its digest; it was not used".to_owned(),
+            _ => format!("{wrong} contents came that do not match their digests; they were not used"),
+        });
+        first.or(wrong).map(|problem| format!("remote cache {}: {problem}", self.shared.service.name))
+    }
+}
+
+/// What is not done if the cache cannot be asked.
+const NOT_ASKED: &str = "the build goes on without it";
+
+/// The bytes of some contents.
+fn total(digests: impl Iterator<Item = Digest>) -> u64 {
+    digests.map(|digest| digest.size).fold(0, u64::saturating_add)
+}

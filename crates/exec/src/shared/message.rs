@@ -1,0 +1,61 @@
+//! An action as standard messages describe it.
+
+use taut_digest::Digest;
+use taut_proto::Message;
+use taut_value::ActionDescription;
+
+use super::standard::{digest_of, to_wire};
+use crate::{Execution, message};
+
+/// An action in the standard form.
+pub(crate) struct Described {
+    /// The digest of its `Action` message: the key of its result.
+    pub(crate) action: Digest,
+    /// The messages themselves, `Action` and `Command`, which are stored beside the result for people and tools that look
+    /// for the difference between two actions.
+    pub(crate) messages: [Vec<u8>; 2],
+}
+
+/// What results of local actions depend on that no standard message says, as part of the key: the kind of machine, and the
+/// words in front of each command unless they are the usual ones.
+pub(super) fn salt(launcher: &[String]) -> Vec<u8> {
+    let mut salt = format!("taut 1\0{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    if !launcher.iter().map(String::as_str).eq(["env", "--"]) {
+        launcher.iter().for_each(|word| salt.extend(["\0", word]));
+    }
+    salt.into_bytes()
+}
+
+/// Describes an action with these inputs. `salt`: sets actions apart that are otherwise equal.
+pub(super) fn describe(
+    execution: &Execution,
+    action: &ActionDescription,
+    inputs: &Digest,
+    salt: &[u8],
+) -> Described {
+    let mut command = message::command(execution, action);
+    // Newer servers look at these only, older ones at the others only.
+    command.output_paths = command.output_files.iter().chain(&command.output_directories).cloned().collect();
+    command.output_paths.sort_unstable();
+    let command = command.encode_to_vec();
+    let digest = to_wire(&digest_of(&command));
+    let action = message::message(execution, action, digest, to_wire(inputs), salt.to_vec()).encode_to_vec();
+    Described { action: digest_of(&action), messages: [action, command] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_salt_has_the_machine_and_an_unusual_launcher() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let usual = salt(&words(&["env", "--"]));
+        assert_eq!(
+            usual,
+            format!("taut 1\0{}-{}", std::env::consts::OS, std::env::consts::ARCH).into_bytes()
+        );
+        assert_ne!(salt(&[]), usual);
+        assert_ne!(salt(&words(&["a", "b"])), salt(&words(&["a b"])));
+    }
+}

@@ -1,0 +1,186 @@
+//! A `Tree` message from elsewhere: checked as the directories that an action leaves behind are, before any of it is
+//! fetched or stored.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use taut_digest::{Digest, Hash, validate_entry_name};
+use taut_proto::{self as proto, Directory, Message, TreeBytes};
+use taut_value::path::is_non_upwards;
+
+use super::standard::{Node, digest_of, from_wire};
+
+/// How many bytes a path below an output directory may have, as for the outputs of local actions.
+const PATH_MAX: usize = 4096;
+
+/// A directory with all that is below it.
+#[derive(Debug)]
+pub(crate) struct ReceivedTree {
+    /// Each directory once, and after those in it: its name, and its entries.
+    pub(crate) directories: Vec<(Hash, BTreeMap<String, Node>)>,
+}
+
+impl ReceivedTree {
+    /// Reads a message; `None` if it is malformed, incomplete, or something that no action may produce.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<ReceivedTree> {
+        let TreeBytes { root, children } = TreeBytes::decode(bytes).ok()?;
+        // By the hash of the bytes as they came: a directory is what its name says, or it is not found.
+        let children: HashMap<Hash, Vec<u8>> =
+            children.into_iter().map(|child| (digest_of(&child).hash, child)).collect();
+        let mut directories: Vec<(Hash, BTreeMap<String, Node>)> = Vec::new();
+        // How long the longest path below a directory is; also marks it as done.
+        let mut longest: HashMap<Hash, usize> = HashMap::new();
+        let mut opened = HashSet::new();
+        let top = digest_of(&root).hash;
+        let mut steps: Vec<(Hash, Option<BTreeMap<String, Node>>)> = vec![(top, None)];
+        while let Some((hash, entries)) = steps.pop() {
+            let Some(entries) = entries else {
+                if !opened.insert(hash) {
+                    continue;
+                }
+                let bytes = if hash == top { &root } else { children.get(&hash)? };
+                let entries = entries_of(Directory::decode(&bytes[..]).ok()?)?;
+                let below = entries.values().filter_map(|node| match node {
+                    Node::Directory(digest) => Some((digest.hash, None)),
+                    _ => None,
+                });
+                let below: Vec<_> = below.collect();
+                // Pushed before the ones in it, so popped after them.
+                steps.push((hash, Some(entries)));
+                steps.extend(below);
+                continue;
+            };
+            let length = |(name, node): (&String, &Node)| {
+                let below = match node {
+                    Node::Directory(digest) => longest.get(&digest.hash).copied()?,
+                    _ => 0,
+                };
+                Some(1 + name.len() + below)
+            };
+            let longest_here = entries.iter().map(length).try_fold(0, |most, one| Some(most.max(one?)))?;
+            if longest_here >= PATH_MAX {
+                return None;
+            }
+            longest.insert(hash, longest_here);
+            directories.push((hash, entries));
+        }
+        Some(ReceivedTree { directories })
+    }
+
+    /// The files in it.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (Digest, bool)> {
+        self.directories.iter().flat_map(|(_, entries)| entries.values()).filter_map(|node| match node {
+            Node::File { digest, executable } => Some((*digest, *executable)),
+            _ => None,
+        })
+    }
+}
+
+fn entries_of(directory: Directory) -> Option<BTreeMap<String, Node>> {
+    let mut entries = BTreeMap::new();
+    let digest = |digest: Option<proto::Digest>| from_wire(&digest?);
+    let mut add = |name: String, node: Node| {
+        let is_good = validate_entry_name(name.as_bytes());
+        (is_good && entries.insert(name, node).is_none()).then_some(())
+    };
+    for file in directory.files {
+        let node = Node::File { digest: digest(file.digest)?, executable: file.is_executable };
+        add(file.name, node)?;
+    }
+    for below in directory.directories {
+        add(below.name, Node::Directory(digest(below.digest)?))?;
+    }
+    for link in directory.symlinks {
+        if !is_non_upwards(&link.target) {
+            return None;
+        }
+        add(link.name, Node::Link(link.target))?;
+    }
+    Some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_proto::{DirectoryNode, FileNode, SymlinkNode};
+
+    use super::*;
+    use crate::shared::standard::to_wire;
+
+    fn file(name: &str) -> FileNode {
+        FileNode {
+            name: name.to_owned(),
+            digest: Some(to_wire(&digest_of(b"content"))),
+            is_executable: false,
+        }
+    }
+
+    fn link(name: &str, target: &str) -> SymlinkNode {
+        SymlinkNode { name: name.to_owned(), target: target.to_owned() }
+    }
+
+    fn below(name: &str, directory: &Directory) -> DirectoryNode {
+        let digest = digest_of(&directory.encode_to_vec());
+        DirectoryNode { name: name.to_owned(), digest: Some(to_wire(&digest)) }
+    }
+
+    fn parse(root: &Directory, children: &[&Directory]) -> Option<ReceivedTree> {
+        let children = children.iter().map(|child| child.encode_to_vec()).collect();
+        ReceivedTree::parse(&TreeBytes { root: root.encode_to_vec(), children }.encode_to_vec())
+    }
+
+    #[test]
+    fn a_tree_has_each_directory_once_and_after_those_in_it() {
+        let leaf = Directory { files: vec![file("a")], ..Directory::default() };
+        let middle =
+            Directory { directories: vec![below("x", &leaf), below("y", &leaf)], ..Directory::default() };
+        let root = Directory {
+            directories: vec![below("l", &leaf), below("m", &middle)],
+            symlinks: vec![link("s", "l/a")],
+            ..Directory::default()
+        };
+        let tree = parse(&root, &[&middle, &leaf]).unwrap();
+        let all: Vec<Vec<&str>> = (tree.directories.iter())
+            .map(|(_, entries)| entries.keys().map(String::as_str).collect())
+            .collect();
+        assert_eq!(all, [vec!["a"], vec!["x", "y"], vec!["l", "m", "s"]]);
+        assert_eq!(tree.files().count(), 1);
+        assert_eq!(parse(&Directory::default(), &[]).unwrap().directories.len(), 1);
+    }
+
+    #[test]
+    fn what_no_action_may_produce_is_refused() {
+        for name in ["", ".", "..", "a/b", "/", "a\0"] {
+            assert!(
+                parse(&Directory { files: vec![file(name)], ..Directory::default() }, &[]).is_none(),
+                "{name:?}"
+            );
+        }
+        for target in ["/etc/passwd", "../out", "a/../../out"] {
+            let root = Directory { symlinks: vec![link("a", target)], ..Directory::default() };
+            assert!(parse(&root, &[]).is_none(), "{target}");
+        }
+        let twice =
+            Directory { files: vec![file("a")], symlinks: vec![link("a", "b")], ..Directory::default() };
+        assert!(parse(&twice, &[]).is_none());
+        let absent = Directory { directories: vec![below("d", &twice)], ..Directory::default() };
+        assert!(parse(&absent, &[]).is_none());
+        let none = FileNode { digest: None, ..file("a") };
+        assert!(parse(&Directory { files: vec![none], ..Directory::default() }, &[]).is_none());
+        assert!(ReceivedTree::parse(b"\xff").is_none());
+    }
+
+    #[test]
+    fn paths_are_not_longer_than_those_of_local_outputs() {
+        let chain = |depth: usize| {
+            let mut all = vec![Directory { files: vec![file("f")], ..Directory::default() }];
+            for _ in 0..depth {
+                let last = all.last().unwrap();
+                all.push(Directory { directories: vec![below("d", last)], ..Directory::default() });
+            }
+            let (root, children) = all.split_last().unwrap();
+            parse(root, &children.iter().collect::<Vec<_>>()).is_some()
+        };
+        assert!(chain(2040));
+        assert!(!chain(2060));
+        assert!(!chain(20_000));
+    }
+}

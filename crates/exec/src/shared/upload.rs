@@ -1,0 +1,227 @@
+//! Storing results, in a thread of its own: what gathered while it was busy goes in one batch.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
+
+use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
+use taut_service::{Content, Error, wait};
+use taut_value::ActionDescription;
+
+use super::{
+    Described, Shared,
+    packed::Packed,
+    reads::Reads,
+    standard::{Standard, to_wire},
+};
+use crate::{Ran, Stop, message::rebased};
+
+/// How many results go in one batch.
+const MAX_BATCH: usize = 256;
+
+/// How often it is checked whether the build was interrupted.
+const CHECK: Duration = Duration::from_millis(50);
+
+/// A result to be stored.
+struct Upload {
+    action: Arc<ActionDescription>,
+    described: Described,
+    ran: Ran,
+    reads: Option<Reads>,
+}
+
+pub(super) struct Uploads {
+    shared: Arc<Shared>,
+    stop: Arc<Stop>,
+    /// Where the thread takes results from; started with the first of them.
+    queue: Mutex<Option<Sender<Upload>>>,
+    open: Arc<Open>,
+}
+
+/// How many results were added and not yet dealt with.
+#[derive(Default)]
+struct Open {
+    count: Mutex<usize>,
+    is_zero: Condvar,
+}
+
+impl Open {
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Uploads {
+    pub(super) fn new(shared: &Arc<Shared>, stop: &Arc<Stop>) -> Uploads {
+        Uploads { shared: shared.clone(), stop: stop.clone(), queue: Mutex::default(), open: Arc::default() }
+    }
+
+    pub(super) fn add(
+        &self,
+        action: &Arc<ActionDescription>,
+        described: Described,
+        ran: &Ran,
+        reads: Option<Reads>,
+    ) {
+        let upload = Upload { action: action.clone(), described, ran: ran.clone(), reads };
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = match &*queue {
+            Some(sender) => sender,
+            None => {
+                let (sender, receiver) = channel();
+                let (shared, open, stop) = (self.shared.clone(), self.open.clone(), self.stop.clone());
+                let thread = std::thread::Builder::new().name("shared cache".to_owned());
+                if let Err(error) = thread.spawn(move || upload_all(&shared, &open, &stop, &receiver)) {
+                    self.shared.note(error.to_string());
+                    self.shared.refuses.store(true, Relaxed);
+                    return;
+                }
+                queue.insert(sender)
+            }
+        };
+        *self.open.count() += 1;
+        if sender.send(upload).is_err() {
+            // The thread has ended, which it does only by a panic.
+            *self.open.count() -= 1;
+        }
+    }
+
+    /// Waits until all are stored, or the build is interrupted.
+    pub(super) fn finish(&self) {
+        let mut count = self.open.count();
+        while *count > 0 && !self.stop.is_interrupted() {
+            let waited = self.open.is_zero.wait_timeout(count, CHECK);
+            count = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload>) {
+    // Contents that are there, for this build: they are neither asked for nor sent again.
+    let mut present: HashSet<Digest> = HashSet::new();
+    while let Ok(first) = queue.recv() {
+        let mut batch = vec![first];
+        batch.extend(queue.try_iter().take(MAX_BATCH - 1));
+        let count = batch.len();
+        if !shared.refuses.load(Relaxed)
+            && !stop.is_interrupted()
+            && let Err(error) = upload(shared, &mut present, batch)
+        {
+            shared.trouble(&error, "no more results are stored there");
+            shared.refuses.store(true, Relaxed);
+        }
+        *open.count() -= count;
+        open.is_zero.notify_all();
+    }
+}
+
+/// Stores some results. An error concerns all results to come; a single one that cannot be stored is passed over.
+fn upload(shared: &Shared, present: &mut HashSet<Digest>, batch: Vec<Upload>) -> Result<(), Error> {
+    let Some(standard) = shared.standard() else { return Ok(()) };
+    let local = |error: taut_store::Error| Error::Local(error.to_string());
+    let mut packed = Vec::new();
+    for upload in batch {
+        packed.extend(pack(shared, standard, upload).map_err(local)?);
+    }
+    let contents: HashMap<Digest, Content> = (packed.iter().flat_map(|packed| &packed.contents))
+        .filter(|content| !present.contains(&content.digest))
+        .map(|content| (content.digest, content.clone()))
+        .collect();
+    if !contents.is_empty() {
+        let missing = wait(shared.service.cas.missing(contents.keys().copied().collect()))?;
+        let put = missing.iter().filter_map(|digest| contents.get(digest)).cloned().collect::<Vec<_>>();
+        let asked: Vec<Digest> = put.iter().map(|content| content.digest).collect();
+        let answers = if put.is_empty() { Vec::new() } else { wait(shared.service.cas.put(put))? };
+        let mut refused: HashSet<Digest> = HashSet::new();
+        for (digest, answer) in asked.iter().zip(answers) {
+            match answer {
+                Ok(()) => drop(shared.sent.fetch_add(digest.size, Relaxed)),
+                // An object of this side that was lost meanwhile: only what refers to it cannot be stored.
+                Err(Error::Local(_)) => drop(refused.insert(*digest)),
+                Err(error) => return Err(error),
+            }
+        }
+        present.extend(contents.into_keys().filter(|digest| !refused.contains(digest)));
+    }
+    // All at once; each waits for its answer only then.
+    let stored: Vec<_> = (packed.into_iter())
+        .filter(|packed| packed.contents.iter().all(|content| present.contains(&content.digest)))
+        .map(|packed| {
+            let results = packed.results.into_iter();
+            results.map(|(key, result)| shared.service.results.store(key, result)).collect::<Vec<_>>()
+        })
+        .collect();
+    for results in stored {
+        for answer in results {
+            wait(answer)?;
+        }
+        shared.stored.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}
+
+/// A result in the standard form; `None` if it has none, or something of it is lost by now.
+fn pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store::Result<Option<Packed>> {
+    match try_pack(shared, standard, upload) {
+        Err(taut_store::Error::Missing(_)) => Ok(None),
+        other => other,
+    }
+}
+
+fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store::Result<Option<Packed>> {
+    let Upload { action, described, ran, reads } = upload;
+    let mut packed = Packed::default();
+    let mut result = ActionResult::default();
+    for (path, object) in &ran.outputs {
+        let path = rebased(path, &action.cwd);
+        match object.object_type {
+            ObjectType::Tree => {
+                let Some(tree) = standard.whole_tree(&object.digest.hash)? else { return Ok(None) };
+                let files = tree.files.iter().map(|(file, digest)| content(shared, file, *digest));
+                packed.contents.extend(files);
+                tree.directories.into_iter().for_each(|directory| _ = packed.add(directory));
+                let tree_digest = Some(to_wire(&packed.add(tree.message)));
+                result.output_directories.push(OutputDirectory { path, tree_digest });
+            }
+            ObjectType::Symlink => {
+                let missing = taut_store::Error::Missing(*object);
+                let target = shared.store.read(&object.digest.hash, ObjectType::Symlink)?.ok_or(missing)?;
+                let Ok(target) = String::from_utf8(target) else { return Ok(None) };
+                result.output_symlinks.push(OutputSymlink { path, target });
+            }
+            object_type => {
+                let missing = taut_store::Error::Missing(*object);
+                let digest = standard.names.of_blob(object)?.ok_or(missing)?;
+                packed.contents.push(content(shared, object, digest));
+                let (digest, is_executable) = (Some(to_wire(&digest)), object_type == ObjectType::Executable);
+                result.output_files.push(OutputFile { path, digest, is_executable });
+            }
+        }
+    }
+    for (stream, to) in [(&ran.stdout, &mut result.stdout_digest), (&ran.stderr, &mut result.stderr_digest)] {
+        if let Some(digest) = stream {
+            let object = ObjectInfo { digest: *digest, object_type: ObjectType::File };
+            let digest = standard.names.of_blob(&object)?.ok_or(taut_store::Error::Missing(object))?;
+            packed.contents.push(content(shared, &object, digest));
+            *to = Some(to_wire(&digest));
+        }
+    }
+    described.messages.into_iter().for_each(|message| _ = packed.add(message));
+    if let Some(reads) = reads {
+        reads.pack(shared, &result, &mut packed);
+    }
+    // Last: by the time it is found, all that it refers to is there.
+    packed.results.push((described.action, result));
+    Ok(Some(packed))
+}
+
+fn content(shared: &Shared, object: &ObjectInfo, digest: Digest) -> Content {
+    Content { digest, source: shared.store.source(object) }
+}
