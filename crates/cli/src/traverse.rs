@@ -133,6 +133,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let display = Display::start(&progress, log, None);
     let built = session.build(&wanted);
     drop(display);
+    session.close();
     messages.executed(&*graph);
     interruption.check().inspect_err(|_| interruption.report())?;
     let built = match built {

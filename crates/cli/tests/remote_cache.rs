@@ -393,6 +393,21 @@ fn a_server_that_is_lost_in_the_middle_is_done_without() {
     assert_eq!(event(&workspace, "remote_cache_failed").len(), 1);
 }
 
+/// The server never answers, and a day of attempts is allowed.
+#[test]
+fn an_interrupted_build_does_not_wait_for_the_cache() {
+    let server = Server::start(Offer { faults: Faults::always(Fault::Hang), ..Offer::default() }).unwrap();
+    let workspace = workspace();
+    let words = ["build", "--remote-cache", &server.address(), "--max-attempts", "10000", "all"];
+    let mut build = workspace.start(&taut(), words);
+    while server.total() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = rustix::process::Pid::from_child(&build);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(build.wait().unwrap().code(), Some(130));
+}
+
 #[test]
 fn options_that_fit_nothing_are_refused() {
     let workspace = workspace();

@@ -11,8 +11,8 @@ use taut_analysis::CacheKey;
 use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, SharedCache, Sources,
-    Stop, Traffic,
+    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, SharedCache,
+    SharedService, Sources, Stop, Traffic,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
@@ -46,6 +46,7 @@ pub struct Session {
     pub(crate) execution: Arc<Execution>,
     processes: Processes,
     grace: Duration,
+    remote_cache: Option<SharedService>,
     /// Where events go.
     pub(crate) sink: Arc<dyn Sink>,
     /// Where the trees among inputs are looked up for events.
@@ -68,6 +69,7 @@ pub struct Interrupter {
     stop: Arc<Stop>,
     processes: Processes,
     grace: Duration,
+    remote_cache: Option<SharedService>,
 }
 
 impl Interrupter {
@@ -76,6 +78,9 @@ impl Interrupter {
     pub fn interrupt(&self) {
         // First the flag: an action that started after `end_all` would not be ended.
         self.stop.interrupt();
+        if let Some(service) = &self.remote_cache {
+            service.cas.give_up();
+        }
         self.processes.end_all();
     }
 
@@ -209,6 +214,7 @@ impl Session {
             execution,
             processes,
             grace,
+            remote_cache: options.remote_cache.clone(),
             sink,
             trees,
             ends,
@@ -223,7 +229,8 @@ impl Session {
     /// What ends the build from another thread.
     pub fn interrupter(&self) -> Interrupter {
         let stop = self.execution.stop.clone();
-        Interrupter { stop, processes: self.processes.clone(), grace: self.grace }
+        let remote_cache = self.remote_cache.clone();
+        Interrupter { stop, processes: self.processes.clone(), grace: self.grace, remote_cache }
     }
 
     /// Analyses the targets of a request.

@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
     time::Duration,
 };
 
@@ -53,13 +54,12 @@ pub(crate) struct Link {
     channel: Channel,
     pub(crate) instance: String,
     pub(crate) patience: Patience,
-    pub(crate) give_up: GiveUp,
+    pub(crate) give_up: Arc<GiveUp>,
 }
 
 impl Link {
-    pub(crate) fn new(setup: &Setup) -> Result<Link> {
+    pub(crate) fn new(setup: &Setup, give_up: Arc<GiveUp>) -> Result<Link> {
         let Setup { instance, patience, .. } = setup.clone();
-        let give_up = GiveUp::new(patience.max_slow);
         Ok(Link { channel: setup.channel()?, instance, patience, give_up })
     }
 

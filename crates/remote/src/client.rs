@@ -18,6 +18,7 @@ use crate::{
     call::{Link, Method},
     capabilities::{self, Capabilities},
     contents::Contents,
+    give_up::GiveUp,
     network::Network,
     wire,
 };
@@ -37,6 +38,7 @@ const STORE: Method = Method {
 /// A cache behind a network.
 pub struct Client {
     setup: Setup,
+    give_up: Arc<GiveUp>,
     started: OnceLock<Result<Started>>,
 }
 
@@ -48,6 +50,7 @@ struct Started {
 /// A server, as far as it is known.
 struct Server {
     setup: Setup,
+    give_up: Arc<GiveUp>,
     /// Asked for once; an error if the server cannot be used.
     known: OnceCell<Result<Known>>,
 }
@@ -62,7 +65,7 @@ struct Known {
 impl Server {
     async fn known(&self) -> Result<&Known> {
         let ask = || async {
-            let link = Arc::new(Link::new(&self.setup)?);
+            let link = Arc::new(Link::new(&self.setup, self.give_up.clone())?);
             let can = capabilities::ask(&link).await?;
             let contents = Contents::new(&link, &can);
             Ok(Known { link, can, contents })
@@ -74,14 +77,16 @@ impl Server {
 impl Client {
     /// Nothing is connected, and no thread started, before something is asked.
     pub fn new(setup: Setup) -> Client {
-        Client { setup, started: OnceLock::new() }
+        let give_up = Arc::new(GiveUp::new(setup.patience.max_slow));
+        Client { setup, give_up, started: OnceLock::new() }
     }
 
     fn started(&self) -> Result<&Started> {
         let start = || {
             let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
-            let (network, setup) = (Network::start().map_err(failed)?, self.setup.clone());
-            Ok(Started { network, server: Arc::new(Server { setup, known: OnceCell::new() }) })
+            let network = Network::start().map_err(failed)?;
+            let (setup, give_up) = (self.setup.clone(), self.give_up.clone());
+            Ok(Started { network, server: Arc::new(Server { setup, give_up, known: OnceCell::new() }) })
         };
         self.started.get_or_init(start).as_ref().map_err(Clone::clone)
     }
@@ -116,6 +121,10 @@ impl Cas for Client {
 
     fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>> {
         self.ask(|server| async move { Ok(server.known().await?.contents.put(contents).await) })
+    }
+
+    fn give_up(&self) {
+        self.give_up.give_up();
     }
 }
 

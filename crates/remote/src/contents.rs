@@ -44,6 +44,9 @@ const UPDATE: Method = Method {
 /// How many digests are in one question.
 const MAX_DIGESTS: u64 = 10_000;
 
+/// How many bytes of small contents one caller has in memory at most.
+const MAX_HELD_BYTES: u64 = 32 << 20;
+
 /// What a content counts in a batch beside its bytes.
 const OVERHEAD_BYTES: u64 = 128;
 
@@ -100,8 +103,26 @@ impl Contents {
         Ok(missing)
     }
 
-    /// Asks for all small ones together, then for the others one by one.
+    /// Asks for contents, so many at the same time that their bytes fit into memory.
     pub(crate) async fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Vec<Result<()>> {
+        let mut answers = Vec::with_capacity(wanted.len());
+        let mut rest = &wanted[..];
+        while !rest.is_empty() {
+            let mut total = 0;
+            let fits = |(digest, _): &&(Digest, Arc<dyn Receiver>)| {
+                total += if self.is_small(digest) { digest.size } else { 0 };
+                total <= MAX_HELD_BYTES
+            };
+            // None is larger than a batch, so there is at least one.
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            answers.extend(self.get_together(now).await);
+            rest = later;
+        }
+        answers
+    }
+
+    /// Asks for all small ones together, then for the others one by one.
+    async fn get_together(&self, wanted: &[(Digest, Arc<dyn Receiver>)]) -> Vec<Result<()>> {
         let asked = wanted.iter().map(|(digest, _)| self.is_small(digest).then(|| self.reads.ask(*digest)));
         let asked: Vec<_> = asked.collect();
         let mut answers = Vec::with_capacity(wanted.len());

@@ -44,6 +44,10 @@ pub trait Cas: Send + Sync {
 
     /// Takes contents; one answer for each, in order.
     fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>>;
+
+    /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is
+    /// waited for.
+    fn give_up(&self) {}
 }
 
 /// Results of actions, by the digest of the `Action` message.

@@ -21,6 +21,7 @@ pub(crate) struct Described {
 pub(super) fn salt(launcher: &[String]) -> Vec<u8> {
     let mut salt = format!("taut 1\0{}-{}", std::env::consts::OS, std::env::consts::ARCH);
     if !launcher.iter().map(String::as_str).eq(["env", "--"]) {
+        salt.push_str("\0launcher");
         launcher.iter().for_each(|word| salt.extend(["\0", word]));
     }
     salt.into_bytes()

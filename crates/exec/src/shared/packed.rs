@@ -13,6 +13,8 @@ use super::standard::digest_of;
 pub(super) struct Packed {
     pub(super) results: Vec<(Digest, ActionResult)>,
     pub(super) contents: Vec<Content>,
+    /// A list of what was read, and the key under which it belongs.
+    pub(super) list: Option<(Digest, Digest)>,
 }
 
 impl Packed {

@@ -95,13 +95,28 @@ impl Shared {
 }
 
 impl Reads {
-    /// Adds what is to be stored: the list, the result under the second key, and under the first one the lists that are
-    /// there with this one in front.
-    pub(super) fn pack(self, shared: &Shared, result: &ActionResult, packed: &mut Packed) {
+    /// Adds what is to be stored: the list, and the result under the second key. What is under the first key depends on
+    /// what is there ([`add_lists`]).
+    pub(super) fn pack(self, result: &ActionResult, packed: &mut Packed) {
         let Reads { first, second, list } = self;
-        let list = to_wire(&packed.add(list));
+        let list = packed.add(list);
         packed.results.push((second, result.clone()));
-        let there = wait(shared.service.results.look_up(first)).ok().flatten().unwrap_or_default();
+        packed.list = Some((first, list));
+    }
+}
+
+/// Adds the results under first keys: the lists that are there, with the new one in front. All are asked for at the same
+/// time.
+pub(super) fn add_lists(shared: &Shared, all: &mut [Packed]) {
+    let asked: Vec<_> = all
+        .iter_mut()
+        .filter_map(|packed| {
+            let (first, list) = packed.list.take()?;
+            Some((shared.service.results.look_up(first), first, to_wire(&list), packed))
+        })
+        .collect();
+    for (there, first, list, packed) in asked {
+        let there = wait(there).ok().flatten().unwrap_or_default();
         let older = there.output_files.into_iter().filter_map(|file| file.digest);
         let lists = std::iter::once(list.clone()).chain(older.filter(|older| *older != list));
         packed.results.push((first, result_of_lists(lists)));

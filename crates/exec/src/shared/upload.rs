@@ -18,7 +18,7 @@ use taut_value::ActionDescription;
 use super::{
     Described, Shared,
     packed::Packed,
-    reads::Reads,
+    reads::{Reads, add_lists},
     standard::{Standard, to_wire},
 };
 use crate::{Ran, Stop, message::rebased};
@@ -89,7 +89,7 @@ impl Uploads {
         *self.open.count() += 1;
         if sender.send(upload).is_err() {
             // The thread has ended, which it does only by a panic.
-            *self.open.count() -= 1;
+            *self.open.count() = 0;
         }
     }
 
@@ -103,7 +103,18 @@ impl Uploads {
     }
 }
 
+/// Releases those that wait for the thread, however it ends.
+struct Ending<'o>(&'o Open);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        *self.0.count() = 0;
+        self.0.is_zero.notify_all();
+    }
+}
+
 fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload>) {
+    let _ending = Ending(open);
     // Contents that are there, for this build: they are neither asked for nor sent again.
     let mut present: HashSet<Digest> = HashSet::new();
     while let Ok(first) = queue.recv() {
@@ -117,7 +128,9 @@ fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload
             shared.trouble(&error, "no more results are stored there");
             shared.refuses.store(true, Relaxed);
         }
-        *open.count() -= count;
+        let mut left = open.count();
+        *left = left.saturating_sub(count);
+        drop(left);
         open.is_zero.notify_all();
     }
 }
@@ -130,6 +143,7 @@ fn upload(shared: &Shared, present: &mut HashSet<Digest>, batch: Vec<Upload>) ->
     for upload in batch {
         packed.extend(pack(shared, standard, upload).map_err(local)?);
     }
+    add_lists(shared, &mut packed);
     let contents: HashMap<Digest, Content> = (packed.iter().flat_map(|packed| &packed.contents))
         .filter(|content| !present.contains(&content.digest))
         .map(|content| (content.digest, content.clone()))
@@ -215,7 +229,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
     }
     described.messages.into_iter().for_each(|message| _ = packed.add(message));
     if let Some(reads) = reads {
-        reads.pack(shared, &result, &mut packed);
+        reads.pack(&result, &mut packed);
     }
     // Last: by the time it is found, all that it refers to is there.
     packed.results.push((described.action, result));
