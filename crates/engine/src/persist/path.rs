@@ -52,6 +52,7 @@ fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// `O_NOFOLLOW` and `O_NONBLOCK`, which the standard library does not name.
 #[cfg(target_os = "linux")]
 const OPEN_FLAGS: i32 = {
+    // The numbers are those of the kernel's `fcntl.h`, which differ between architectures.
     let is_other = cfg!(any(
         target_arch = "arm",
         target_arch = "aarch64",

@@ -129,6 +129,7 @@ impl Inner {
             numbers,
             settles,
             unsettled: Vec::new(),
+            // In the lock order of `schedule/inner.rs`: the walk (in `numbers`), then these two.
             unkept: lock(&self.unkept),
             by_leaves: lock(&self.by_leaves),
             seen: Bits::new(self.engine.count()),

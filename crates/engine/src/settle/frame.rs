@@ -139,12 +139,15 @@ impl Frame {
 
     /// Whether this is the first time it is suspended.
     pub(crate) fn is_first_suspension(&self) -> bool {
+        // Relaxed: only the thread that polls the frame comes here.
         !self.known.swap(true, Ordering::Relaxed)
     }
 
     /// After a poll that did not finish; false if it is to be polled again at once.
     fn suspend(&self) -> bool {
         // Counted before the state changes: a waker may take it out of `FOREIGN` at once, and counts down.
+        // An answer that arrives right now makes it look foreign: then its waker is about to run, and counts down
+        // again.
         let foreign = self.waits.load(Ordering::Acquire) == 0;
         if foreign {
             self.build.queue.foreign.fetch_add(1, Ordering::AcqRel);
