@@ -285,6 +285,7 @@ impl<'d> At<'d> {
 
     /// As [`At::append`], whatever names the file has: for locks, to which nothing is written.
     pub(crate) fn open_or_create(self) -> Result<File<'d>> {
+        // Without `O_EXCL` or `O_TRUNC`: a file that is there is opened as it is.
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |dir: BorrowedFd<'_>, name: &OsStr| {

@@ -145,6 +145,7 @@ impl StartedHelper {
 
 /// Kills helpers that were stopped, since a stopped helper ends nothing; its death is noticed by the pool.
 pub(super) fn kill_stopped() {
+    // Lock order, here and in `wait`: the list, then the child of one helper.
     for helper in &*lock(&HELPERS) {
         let mut child = lock(&helper.child);
         if matches!(child.try_wait(), Ok(None)) && raw::has_stopped(helper.pid) {
