@@ -169,6 +169,7 @@ impl TraceWrite for Locked<'_> {
             fs::rename(&temporary, path)
         };
         if let Err(error) = put(&mut file) {
+            // The first error is the one to report.
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }

@@ -293,6 +293,7 @@ impl<V: Visit> Below<'_, V> {
         let core = &self.inner.engine;
         match self.inner.seq(edge.dep) {
             Some(now) if now != edge.seq => {
+                // Versions that cannot be loaded have no facets, and so are equal to none.
                 let _ = core.load_versions(edge.dep);
                 lock(&core.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
             }

@@ -62,6 +62,7 @@ impl Frame {
         self.state = AtomicU8::new(RUNNING);
         self.known = AtomicBool::new(false);
         self.is_hash = AtomicBool::new(false);
+        // Relaxed: nothing else refers to the frame, so no other thread counts here.
         self.waits.load(Ordering::Relaxed) == 0 && lock(&self.computation).is_none()
     }
 
@@ -115,6 +116,7 @@ impl Frame {
                 }
             }
         };
+        // It refers to the frame, which can be used again only if nothing else does (`recycle`).
         drop(waker);
         // A future's locals may panic when they are dropped; the outcome is valid nevertheless.
         let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
