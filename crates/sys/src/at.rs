@@ -220,6 +220,7 @@ impl<'d> At<'d> {
         match self.open_followed() {
             Ok(mut file) => Ok(Some(file.read_all()?)),
             Err(error) if error.is_absent() || error.is_other_kind() => Ok(None),
+            // open(2): `ENXIO` for a socket.
             Err(error) if error.has_errno(&[Errno::NXIO, Errno::ISDIR]) => Ok(None),
             Err(error) => Err(error),
         }

@@ -138,6 +138,8 @@ impl StartedHelper {
             self.ends_within(patience);
         }
         let mut helpers = lock(&HELPERS);
+        // A helper that even SIGKILL has not ended by now waits in the kernel, perhaps for ever: it is not waited
+        // for.
         let _ = lock(&self.child).try_wait();
         helpers.retain(|helper| helper.pid != self.pid);
     }
