@@ -199,6 +199,7 @@ impl Log {
 
     /// Erases the lines below all messages. From now on, there are none.
     pub(crate) fn end_display(&self) {
+        // Relaxed: the lock that `show` takes next orders this for all other threads that draw.
         self.is_display_over.store(true, Relaxed);
         self.show(&[]);
     }
@@ -474,6 +475,7 @@ fn file_lines(level: Level, name: Option<&str>, text: &str, seconds: u64, nanos:
 /// The Gregorian date of a day since 1970-01-01.
 fn civil_date(days: u64) -> (u64, u64, u64) {
     // Years are counted from March, so that the leap day is the last of its year.
+    // 719 468 days from 0000-03-01 to 1970-01-01; an era is 400 years, after which the calendar repeats.
     let day = days + 719_468;
     let era = day / 146_097;
     let day_of_era = day % 146_097;

@@ -70,6 +70,7 @@ impl Sink for WithoutTests {
         };
         let actions = self.actions.lock().unwrap_or_else(PoisonError::into_inner);
         if id.is_none_or(|id| !actions.contains(id)) {
+            // Released first, as messages may have to wait for the terminal.
             drop(actions);
             self.messages.event(event);
         }
