@@ -84,6 +84,7 @@ impl Reader<'_> {
 const NO_TIMEOUT: u64 = u64::MAX;
 
 fn milliseconds(time: Duration) -> u64 {
+    // A time that does not fit is longer than 500 million years.
     u64::try_from(time.as_millis()).unwrap_or(NO_TIMEOUT)
 }
 
