@@ -53,7 +53,8 @@ impl Names<'_> {
         self.objects.iter().map(mask).collect()
     }
 
-    /// What makes the first key that of no action.
+    /// What makes the first key that of no action. The number, here and below, is raised when a key gets another meaning:
+    /// nothing is found under the old ones then.
     pub(crate) fn salt(&self) -> Vec<u8> {
         format!("taut depfile names 1\0{}", self.depfile).into_bytes()
     }
