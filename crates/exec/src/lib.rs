@@ -55,7 +55,7 @@ pub use missing_output::{Instead, MissingOutput};
 pub use printed::Printed;
 pub use ran::{Ran, RunKey, TakenFrom};
 pub use run::{Executor, RunRule};
-pub use shared::{SharedCache, SharedService, Traffic};
+pub use shared::{ReceivedTree, SharedCache, SharedService, Traffic};
 use source::TakenSources;
 pub use stage_key::StageKey;
 pub use stop::Stop;

@@ -28,6 +28,7 @@ use taut_service::{ActionCache, Cas, Error};
 use taut_store::Store;
 
 pub(crate) use message::Described;
+pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;
 

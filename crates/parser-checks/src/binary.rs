@@ -10,8 +10,13 @@ use taut_digest::{
     validate_entry_name,
 };
 use taut_engine::{Key, Rule};
-use taut_proto::{Action, ActionResult, Command, Digest, EnvironmentVariable, Message, OutputFile, Property};
+use taut_exec::ReceivedTree;
+use taut_proto::{
+    Action, ActionResult, Command, Digest, Directory, DirectoryNode, EnvironmentVariable, FileNode, Message,
+    OutputFile, Property, SymlinkNode, TreeBytes,
+};
 use taut_repos::{Overrides, RepoConfig};
+use taut_value::path::is_non_upwards;
 use taut_value::{
     AnonymousTarget, Artifact, Decoder, Encoder, EntityName, Map, NamedTarget, Node, TargetResult, Value,
 };
@@ -74,6 +79,27 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
     };
     let action = Action { command_digest: Some(digest), do_not_cache: true, ..Action::default() };
     vec![result.encode_to_vec(), command.encode_to_vec(), action.encode_to_vec()]
+}
+
+/// `Tree` messages from a remote cache: what passes has only names and links that an action could have left.
+pub(crate) fn received_tree(bytes: &[u8]) {
+    for (name, target) in ReceivedTree::parse(bytes).iter().flat_map(ReceivedTree::names_and_links) {
+        assert!(validate_entry_name(name.as_bytes()), "{name:?}");
+        assert!(target.is_none_or(is_non_upwards), "{target:?}");
+    }
+}
+
+pub(crate) fn received_trees() -> Vec<Vec<u8>> {
+    let digest = |bytes: &[u8]| {
+        Some(Digest { hash: HashFunction::Sha256.blob(bytes).to_hex(), size_bytes: bytes.len() as i64 })
+    };
+    let file = |name: &str| FileNode { name: name.into(), digest: digest(b"x"), is_executable: true };
+    let link = SymlinkNode { name: "l".into(), target: "d/f".into() };
+    let below = Directory { files: vec![file("f"), file("g")], ..Directory::default() }.encode_to_vec();
+    let directory = DirectoryNode { name: "d".into(), digest: digest(&below) };
+    let root = Directory { files: vec![file("f")], directories: vec![directory], symlinks: vec![link] };
+    let whole = TreeBytes { root: root.encode_to_vec(), children: vec![below] };
+    vec![whole.encode_to_vec(), TreeBytes::default().encode_to_vec()]
 }
 
 /// Stored values and stored targets: as for trees.

@@ -56,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),
+    binary("received_tree", binary::received_tree, binary::received_trees),
     binary("value", binary::value, binary::values),
     Target { name: "archive", run: archives::archive, seeds: archives::archives, share: 1000 },
     Target { name: "runs", run: runs::runs, seeds: runs::run_files, share: 200 },

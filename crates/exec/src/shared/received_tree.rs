@@ -14,14 +14,14 @@ const PATH_MAX: usize = 4096;
 
 /// A directory with all that is below it.
 #[derive(Debug)]
-pub(crate) struct ReceivedTree {
+pub struct ReceivedTree {
     /// Each directory once, and after those in it: its name, and its entries.
     pub(crate) directories: Vec<(Hash, BTreeMap<String, Node>)>,
 }
 
 impl ReceivedTree {
     /// Reads a message; `None` if it is malformed, incomplete, or something that no action may produce.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<ReceivedTree> {
+    pub fn parse(bytes: &[u8]) -> Option<ReceivedTree> {
         let TreeBytes { root, children } = TreeBytes::decode(bytes).ok()?;
         // By the hash of the bytes as they came: a directory is what its name says, or it is not found.
         let children: HashMap<Hash, Vec<u8>> =
@@ -64,6 +64,14 @@ impl ReceivedTree {
             directories.push((hash, entries));
         }
         Some(ReceivedTree { directories })
+    }
+
+    /// The names in its directories, and what links lead to, for those that check the parser.
+    pub fn names_and_links(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.directories.iter().flat_map(|(_, entries)| entries).map(|(name, node)| match node {
+            Node::Link(target) => (name.as_str(), Some(target.as_str())),
+            _ => (name.as_str(), None),
+        })
     }
 
     /// The files in it.
