@@ -123,6 +123,21 @@ fn what_one_build_has_run_the_next_one_takes() {
 }
 
 #[test]
+fn builds_in_native_and_in_compatible_mode_share_results() {
+    for modes in [[false, true], [true, false], [true, true]] {
+        let server = Server::start(Offer::default()).unwrap();
+        for (is_compatible, runs) in modes.into_iter().zip([ACTIONS as u64, 0]) {
+            let workspace = workspace();
+            let mut words = writing(&server).to_vec();
+            words.extend(is_compatible.then(|| "--compatible".to_owned()));
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            assert_eq!(install(&workspace, &words).installed, without_cache(), "{modes:?}");
+            assert_eq!(ran(&workspace), runs, "{modes:?}");
+        }
+    }
+}
+
+#[test]
 fn a_build_with_nothing_to_do_asks_nothing() {
     let server = Server::start(Offer::default()).unwrap();
     let workspace = workspace();

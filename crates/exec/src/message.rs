@@ -4,7 +4,7 @@
 //! relative to the working directory, the time limit is part of the identity even where nothing enforces it, and the
 //! platform is always present. Source: `build.bazel.remote.execution.v2`, messages `Action` and `Command`.
 
-use taut_digest::{Digest, Hash};
+use taut_digest::{Digest, Hash, HashFunction};
 use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
 use taut_value::path::relative;
 use taut_value::{ActionDescription, Str, Value};
@@ -44,15 +44,23 @@ pub(crate) fn salted_digest(
     salt: Vec<u8>,
 ) -> Hash {
     let (function, store) = (execution.store.hash_function(), &execution.store);
-    let command = command(execution, action).encode_to_vec();
+    // In compatible mode outputs are named in the form of version 2.1, too; in native mode they never were, and a value would
+    // change every digest.
+    let command = command(execution, action, function == HashFunction::Sha256).encode_to_vec();
     let command = Digest { hash: function.blob(&command), size: command.len() as u64 };
     let (command, inputs) = (store.to_wire(&command, false), store.to_wire(inputs, true));
     function.blob(&message(execution, action, command, inputs, salt).encode_to_vec())
 }
 
-/// The command of an action.
-pub(crate) fn command(execution: &Execution, action: &ActionDescription) -> Command {
-    let paths = |paths: &[Str]| paths.iter().map(|path| rebased(path, &action.cwd)).collect();
+/// The command of an action. `has_output_paths`: whether outputs are named in the form of version 2.1, too.
+pub(crate) fn command(execution: &Execution, action: &ActionDescription, has_output_paths: bool) -> Command {
+    let paths =
+        |paths: &[Str]| -> Vec<String> { paths.iter().map(|path| rebased(path, &action.cwd)).collect() };
+    let mut output_paths = Vec::new();
+    if has_output_paths {
+        output_paths = [paths(&action.outs), paths(&action.out_dirs)].concat();
+        output_paths.sort_unstable();
+    }
     Command {
         arguments: action.command.iter().map(Str::to_string).collect(),
         environment_variables: (action.env.iter())
@@ -65,8 +73,7 @@ pub(crate) fn command(execution: &Execution, action: &ActionDescription) -> Comm
         output_directories: paths(&action.out_dirs),
         platform: Some(platform(execution, action)),
         working_directory: action.cwd.to_string(),
-        // Not used by the reference; a value would change every digest.
-        output_paths: Vec::new(),
+        output_paths,
     }
 }
 

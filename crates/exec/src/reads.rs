@@ -25,7 +25,7 @@ use crate::{
 
 /// How many lists are kept for a command with names of inputs. Another list arises where a header decides which others
 /// are included.
-pub(crate) const LISTS: usize = 4;
+pub(crate) const MAX_LISTS: usize = 4;
 
 /// Directives of the assembler that read a file, also from a C source.
 const ASSEMBLER_READS: [&[u8]; 2] = [b".incbin", b".include"];
@@ -80,7 +80,7 @@ pub(crate) fn parse_list(bytes: Vec<u8>) -> Option<BTreeSet<Str>> {
 /// The result under the first key: lists by their digests.
 pub(crate) fn result_of_lists(lists: impl Iterator<Item = taut_proto::Digest>) -> ActionResult {
     let output_files = lists
-        .take(LISTS)
+        .take(MAX_LISTS)
         .enumerate()
         .map(|(number, digest)| OutputFile {
             path: format!("read-{number}"),
@@ -161,7 +161,7 @@ impl Execution {
         let Some(key) = self.key_of_names(names)? else { return Ok(Vec::new()) };
         let Some(result) = self.store.cached_action(&key)? else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
-        for file in result.output_files.iter().take(LISTS) {
+        for file in result.output_files.iter().take(MAX_LISTS) {
             let Some(digest) = file.digest.as_ref().and_then(|digest| self.store.from_wire(digest)) else {
                 continue;
             };

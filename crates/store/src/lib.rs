@@ -28,6 +28,7 @@ mod standard_names;
 mod store;
 mod target_cache;
 mod temporary;
+mod trees;
 mod uplink;
 mod usage;
 

@@ -53,7 +53,7 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };
         Ok(taut_sys::if_exists(object.at().open())?.map(taut_sys::File::into_std))
     }

@@ -1,4 +1,5 @@
-//! The names that objects have in the standard protocol, which is SHA-256, where the store has git's.
+//! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in compatible
+//! mode has these names itself: there they are computed, and nothing is written.
 //!
 //! A file of the youngest epoch, so that it is collected with the objects: what is used of the older epoch is written
 //! again into the younger. It is a sequence of records of [`RECORD_BYTES`] bytes, which are only ever appended:
@@ -132,6 +133,9 @@ impl StandardNames {
         let dir = store.epoch_directory(DIRECTORY)?;
         let mut state = State::default();
         let read = |at: At<'_>| if_exists(at.read());
+        if store.hash_function() != HashFunction::GitSha1 {
+            return Ok(StandardNames { store: store.clone(), dir, state: Mutex::new(state) });
+        }
         if let Some(older) = dir.older() {
             state.read(&read(older.at(FILE))?.unwrap_or_default(), false);
         }
@@ -208,6 +212,9 @@ impl StandardNames {
             return temporary.rename(at);
         }
         let new = std::mem::take(&mut state.new);
+        if self.store.hash_function() != HashFunction::GitSha1 {
+            return Ok(());
+        }
         // In one piece, so that records of several processes do not mix.
         if new.is_empty() { Ok(()) } else { Ok(at.append()?.write_all(&new)?) }
     }

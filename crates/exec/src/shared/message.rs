@@ -34,10 +34,8 @@ pub(super) fn describe(
     inputs: &Digest,
     salt: &[u8],
 ) -> Described {
-    let mut command = message::command(execution, action);
-    // Newer servers look at these only, older ones at the others only.
-    command.output_paths = command.output_files.iter().chain(&command.output_directories).cloned().collect();
-    command.output_paths.sort_unstable();
+    // Newer servers look at the common list of outputs only, older ones at the others only.
+    let command = message::command(execution, action, true);
     let command = command.encode_to_vec();
     let digest = to_wire(&digest_of(&command));
     let action = message::message(execution, action, digest, to_wire(inputs), salt.to_vec()).encode_to_vec();

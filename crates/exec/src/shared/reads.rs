@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Execution, Ran, RunKey,
-    reads::{LISTS, Names, Recorded, list_text, parse_list, result_of_lists},
+    reads::{MAX_LISTS, Names, Recorded, list_text, parse_list, result_of_lists},
 };
 
 /// No list of inputs is longer, in bytes.
@@ -74,7 +74,7 @@ impl Shared {
             }
         };
         let digests = result.output_files.iter().filter_map(|file| from_wire(file.digest.as_ref()?));
-        let digests = digests.filter(|digest| digest.size <= MAX_LIST_BYTES).take(LISTS);
+        let digests = digests.filter(|digest| digest.size <= MAX_LIST_BYTES).take(MAX_LISTS);
         let buffers: Vec<(Digest, Arc<Buffer>)> = digests.map(|digest| (digest, Arc::default())).collect();
         let wanted = buffers.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));
         if self.get(wanted.collect()).await.is_none() {
