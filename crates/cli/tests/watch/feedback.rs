@@ -45,7 +45,7 @@ fn edits_end(workspace: &Workspace, out: &Path, mut watching: Watching, is_polli
     let output = watching.until("Interrupt to end.");
     has(&output, "The output directory dist is part of what the target is made from");
     has(&output, "dist/copy is installed by each round");
-    has(&output, r#"(by ["@","","TREE","","."])"#);
+    has(&output, "(by tree .)");
     assert!(runs(&watching) <= 3, "{output}");
     for number in 0..4 {
         let (before, text) = (runs(&watching), format!("edit {number}"));
