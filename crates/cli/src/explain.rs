@@ -57,7 +57,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let exports = ExportCache::of(&store, &properties(&o.execution));
     let how = analysis_options(&o.common, &o.analysis);
     let explanation = explain(&question, &logs, &request.repositories, how, (&traces, &exports), &cwd);
-    match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
+    match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),

@@ -71,6 +71,7 @@ pub(crate) fn quiet_request_for(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let request = request_in(&cwd, common, analysis, target, roots).map_err(|error| roots.report(&error))?;
     log.shows_texts_of(&request);
+    log.names().set_main(&request.repositories.main);
     Ok(request)
 }
 
@@ -221,12 +222,11 @@ fn without_effect(common: &Common, execution: &Execution, log: &Log) {
     if execution.build_jobs == Some(0) {
         log.say(Level::Warn, "-J 0 is ignored: as many actions run at once as --jobs says");
     }
-    if let Some(name) = common.main.as_ref().filter(|_| common.repository_config.is_none()) {
-        let name = quoted(name);
-        log.say(
-            Level::Warn,
-            format!("--main chooses nothing without -C: the workspace is repository {name}"),
-        );
+    let cwd = std::env::current_dir().unwrap_or_default();
+    if let Some(name) = common.main.as_ref().filter(|_| repositories::files(common, &cwd).is_empty()) {
+        let text =
+            "--main chooses nothing without a description of repositories: the workspace is repository";
+        log.say(Level::Warn, format!("{text} {}", quoted(name)));
     }
 }
 

@@ -362,10 +362,7 @@ fn a_workspace_can_have_a_tool_chain_of_its_own() {
 fn wrong_fields_are_errors_that_say_what_is_meant() {
     let workspace = project();
     for (definition, expected) in [
-        (
-            r#"{"type": ["@", "std", "cc", "binary"], "srcs": ["main.c"]}"#,
-            "The field \"name\" is missing.",
-        ),
+        (r#"{"type": ["@", "std", "cc", "binary"], "srcs": ["main.c"]}"#, "The field \"name\" is missing."),
         (
             r#"{"type": ["@", "std", "cc", "binary"], "name": ["a", "b"], "srcs": ["main.c"]}"#,
             "The field \"name\" has more than one string: a, b",

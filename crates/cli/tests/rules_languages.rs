@@ -211,7 +211,11 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
     // programs that are looked for.
     assert_eq!(processed(&built.stderr), Some((15, 0)));
     let failed = install(&workspace, "wrong", &["-D", &define]).exits(8);
-    assert!(failed.stderr.contains("belong targets of the rule `library` of std/proto, not"), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("belong targets of the rule `library` of std/proto, not"),
+        "{}",
+        failed.stderr
+    );
     let failed = install(&workspace, "app", &["-D", r#"{"PROTOC": "no-such-protoc"}"#]).exits(1);
     assert!(failed.stderr.contains("There is no no-such-protoc in "), "{}", failed.stderr);
     let Some(python) = python() else { return };

@@ -23,7 +23,7 @@ use super::{Context, Messages, options, report_remark};
 use crate::{
     diagnostics,
     environment::build_root,
-    log::{Level, Log},
+    log::{Described, Level, Log},
     options::{Common, SetUp, Stores},
     tool_name::Name,
 };
@@ -114,6 +114,10 @@ fn set_up(
         SetupError::from(last)
     })?;
     drop(session);
+    log.shows_description(Described {
+        configuration: done.path.display().to_string().into(),
+        description: description.document().label().clone(),
+    });
     // For `watch`, which sets up again and again, the one before is released only after the new one is held.
     *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
     Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })
