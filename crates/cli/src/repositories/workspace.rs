@@ -77,7 +77,7 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
             document.root().get("repositories").is_some_and(|all| all.kind() == Kind::Object);
         // A file that was only found may be something else; one that was named has to be right.
         if named.is_none() && !is_configuration {
-            let shown = place.path.display();
+            let shown = taut_syntax::seen_from(&place.path.to_string_lossy(), &cwd.to_string_lossy());
             log.say(Level::Warn, format!("{shown} describes no repositories; it is not used."));
             return Ok(Configured::default());
         }
