@@ -14,7 +14,7 @@ use std::{
 };
 
 use taut_digest::ObjectInfo;
-use taut_driver::{Analysis, Leaves, Request, normal_path, roots};
+use taut_driver::{Analysis, Leaves, RepoConfig, normal_path, roots};
 use taut_sys::{
     Dir, Named, StatSignature, canonical, normal,
     watch::{How, Noticed},
@@ -62,12 +62,12 @@ enum Made {
 }
 
 impl Feedback {
-    /// For a request whose results are installed into a directory.
-    pub(super) fn new(request: &Request, output: &Path) -> Feedback {
+    /// For results that are installed into a directory.
+    pub(super) fn new(repositories: &RepoConfig, output: &Path) -> Feedback {
         let output = real(output);
         let overlapping =
             |(_, real): &(PathBuf, PathBuf)| output.starts_with(real) || real.starts_with(&output);
-        let roots = roots(&request.repositories);
+        let roots = roots(repositories);
         let roots = roots.into_iter().map(|root| (root.clone(), real(&root))).filter(overlapping).collect();
         Feedback { output, roots, ..Feedback::default() }
     }
@@ -238,7 +238,7 @@ impl Feedback {
         &mut self,
         leaves: &Leaves,
         analysis: impl FnOnce() -> Option<Analysis>,
-        request: &Request,
+        repositories: &RepoConfig,
         watcher: &Watcher<'_>,
     ) -> Option<String> {
         let mut read = Vec::new();
@@ -259,7 +259,7 @@ impl Feedback {
         }
         let here = &watcher.here;
         let readers: Vec<String> = match analysis() {
-            Some(analysis) => readers(&analysis, request, &path)
+            Some(analysis) => readers(&analysis, repositories, &path)
                 .map(|name| watcher.log.names().typed(name, &Map::default()))
                 .take(MAX_SHOWN_READERS)
                 .collect(),
@@ -285,12 +285,12 @@ impl Feedback {
 /// The names of the source targets that contain a path.
 fn readers<'a>(
     analysis: &'a Analysis,
-    request: &'a Request,
+    repositories: &'a RepoConfig,
     path: &'a Path,
 ) -> impl Iterator<Item = &'a EntityName> {
     analysis.reached.iter().filter_map(move |reached| {
         let EntityName::Named(named) = &reached.target.name else { return None };
-        let repository = request.repositories.repositories.get(&named.repository)?;
+        let repository = repositories.repositories.get(&named.repository)?;
         let root = repository.workspace_root.directory()?;
         let name = normal(&root.join(named.module.as_str()).join(named.name.as_str()));
         let reads = match named.reference {
