@@ -40,7 +40,7 @@ struct State {
     missing: usize,
     /// Of how many these are missing.
     all: usize,
-    /// Whether a message said so.
+    /// Whether a message has named these numbers.
     is_announced: bool,
     ended: usize,
     /// Transfers by repository: URL, bytes, and how many there will be.
