@@ -22,7 +22,7 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// What each means, for those who read of it. That of a signal is not a single number.
+/// What each means, for manual pages. That of a signal is not a single number.
 pub(crate) const MEANINGS: [(Exit, &str); 6] = [
     (Exit::Success, "Everything requested is there."),
     (Exit::BuildFailure, "The build or a test failed, or a repository could not be set up."),

@@ -21,16 +21,6 @@ pub(crate) fn print(bytes: &[u8]) -> Exit {
     }
 }
 
-/// How many columns a line on standard output may have, to be read with ease.
-pub(crate) fn columns() -> usize {
-    /// Where there is no terminal, and where it is wider.
-    const WIDTH: usize = 110;
-    match rustix::termios::tcgetwinsize(std::io::stdout()) {
-        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(40, WIDTH),
-        _ => WIDTH,
-    }
-}
-
 /// Writes an error that no log takes to standard error.
 pub(crate) fn eprint_error(text: &str) {
     eprint_text(&layout::of(Name::current()).layout(Level::Error, None, text, false));

@@ -7,8 +7,23 @@ use super::page::{Entry, Page};
 /// Where explanations begin at most.
 const MAX_INDENT: usize = 34;
 
+/// The text of a page, as wide as standard output is.
+pub(super) fn text(page: &Page) -> String {
+    in_columns(page, columns())
+}
+
+/// How many columns a line on standard output may have, to be read with ease.
+fn columns() -> usize {
+    /// Where there is no terminal, and where it is wider.
+    const WIDTH: usize = 110;
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(40, WIDTH),
+        _ => WIDTH,
+    }
+}
+
 /// The text of a page; no line is longer than `columns`, if words allow it.
-pub(super) fn text(page: &Page, columns: usize) -> String {
+fn in_columns(page: &Page, columns: usize) -> String {
     let mut text = format!("{}\n\nUsage: {}\n", wrapped(&page.about, 0, columns), page.usage);
     let entries = || page.sections.iter().flat_map(|section| &section.entries);
     let fits = |length: &usize| length + 4 <= MAX_INDENT;

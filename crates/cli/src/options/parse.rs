@@ -303,7 +303,7 @@ impl NoCommand {
         let extent = if is_all { Extent::All } else { Extent::Own };
         let subcommand = words.get(1).and_then(|word| word.to_str());
         let page = subcommand.and_then(|name| page::of_subcommand(&tool, name, extent));
-        help::text(&page.unwrap_or_else(|| page::of_tool(&tool)), crate::standard_streams::columns())
+        help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
     }
 
     /// An option that the subcommand does not have, with the subcommands that have it.

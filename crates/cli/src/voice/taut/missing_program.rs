@@ -19,7 +19,8 @@ const WITHOUT_PATH: &str =
 
 /// What helps if an action did not find a program that is looked up in `PATH`.
 pub(super) fn hint(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<String> {
-    let path = action.env.iter().find(|(name, _)| name.as_str() == "PATH").and_then(|(_, path)| path.as_str());
+    let path =
+        action.env.iter().find(|(name, _)| name.as_str() == "PATH").and_then(|(_, path)| path.as_str());
     let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
     let texts: Vec<String> = [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect();
     let lines = || texts.iter().flat_map(|text| text.lines());
@@ -73,12 +74,13 @@ fn named_in(line: &str) -> Option<&str> {
         }
     }
     // `sh: 1: frob: not found`, `bash: line 1: frob: command not found`, `bash: frob: command not found`.
-    let (front, is_of_bash) = match (line.strip_suffix(": command not found"), line.strip_suffix(": not found")) {
-        (Some(front), _) => (front, true),
-        (None, Some(front)) => (front, false),
-        // `/bin/frob: cannot execute: required file not found`
-        (None, None) => (line.split_once(": cannot execute: ")?.0, true),
-    };
+    let (front, is_of_bash) =
+        match (line.strip_suffix(": command not found"), line.strip_suffix(": not found")) {
+            (Some(front), _) => (front, true),
+            (None, Some(front)) => (front, false),
+            // `/bin/frob: cannot execute: required file not found`
+            (None, None) => (line.split_once(": cannot execute: ")?.0, true),
+        };
     let (before, program) = front.rsplit_once(": ").unwrap_or(("", front));
     // Other programs say of other things that they were not found.
     let counts = before.rsplit(' ').next().is_some_and(|number| number.parse::<u32>().is_ok());
