@@ -5,8 +5,11 @@
 //! answered without the store and the engine. An error is no answer: then nothing is offered.
 
 mod bash;
+mod repositories;
 mod targets;
 mod words;
+
+pub use bash::answer as complete_line;
 
 use std::{ffi::OsString, path::Path};
 

@@ -53,6 +53,7 @@ mod what_if;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+pub use completion::complete_line;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};

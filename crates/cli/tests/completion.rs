@@ -90,6 +90,19 @@ fn options_that_say_where_targets_are_count() {
 }
 
 #[test]
+fn repositories_are_those_of_the_description() {
+    let workspace = workspace();
+    workspace.file(
+        "repos.json",
+        r#"{"repositories": {"main": {"repository": {"type": "file", "path": "."}}, "zlib": {"repository": "main"}}}"#,
+    );
+    let root = workspace.root();
+    assert_eq!(offered(&root, &["build", "--main", ""]), ["main", "zlib"]);
+    assert_eq!(offered(&root.join("src"), &["setup", "z"]), ["zlib"]);
+    assert_eq!(offered(&root, &["update", "-C", "src/TARGETS", ""]), [""; 0]);
+}
+
+#[test]
 fn where_nothing_can_be_offered_nothing_is_printed() {
     let outside = tempfile::tempdir().expect("a directory");
     let workspace = workspace();

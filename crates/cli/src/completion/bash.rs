@@ -9,7 +9,7 @@ use super::{
 
 /// The answer for a line up to the cursor: the options of `compopt`, then candidates, one a line. `breaks`: the value of
 /// `COMP_WORDBREAKS`.
-pub(super) fn answer(line: &str, breaks: &str, cwd: &Path) -> String {
+pub fn answer(line: &str, breaks: &str, cwd: &Path) -> String {
     let Some((current, before)) =
         split(line).split_last().map(|(last, before)| (last.clone(), before.to_vec()))
     else {
@@ -97,6 +97,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use taut_testkit::Rng;
+
     use super::*;
 
     fn meant(line: &str) -> Vec<String> {
@@ -111,6 +113,17 @@ mod tests {
         assert_eq!(split("taut 'a b").last().and_then(|word| word.quote), Some('\''));
         assert_eq!(meant(""), [""]);
         assert_eq!(meant("taut \\"), ["taut", ""]);
+    }
+
+    #[test]
+    fn what_is_escaped_is_read_as_it_was() {
+        let mut rng = Rng::new(1);
+        for _ in 0..2000 {
+            let word: String =
+                (0..rng.below(9)).map(|_| *rng.pick(&['a', ' ', '\'', '"', '\\', '$', 'é', ':'])).collect();
+            let Some(last) = split(&format!("taut {}", escaped(&word))).pop() else { panic!("no word") };
+            assert_eq!((last.meant, last.quote), (word, None));
+        }
     }
 
     #[test]

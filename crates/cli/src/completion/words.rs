@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use clap::{Arg, Command};
 
-use super::{Candidate, targets};
+use super::{Candidate, repositories, targets};
 use crate::options::definition;
 
 /// What may stand at the cursor.
@@ -69,23 +69,23 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
     };
     let Some(command) = tool.find_subcommand(name) else { return Offer::by_shell(Otherwise::Nothing) };
     let given = Given::of(before, command);
-    let place = || targets::Place::of(cwd, &given.values);
+    let value = |arg, lead: &str, begun: &str| value(arg, lead, begun, cwd, &given.values);
     if let Some(arg) = given.unfinished {
-        return value(arg, "", current, place);
+        return value(arg, "", current);
     }
     if !given.has_only_names && current.starts_with('-') {
         return match current.split_once('=') {
             None => Offer::of(options(command, current), current),
             Some((option, begun)) => {
                 match option.strip_prefix("--").and_then(|long| by_long(command, long)) {
-                    Some(arg) => value(arg, &format!("{option}="), begun, place),
+                    Some(arg) => value(arg, &format!("{option}="), begun),
                     None => Offer::by_shell(Otherwise::Nothing),
                 }
             }
         };
     }
     match command.get_positionals().find(|arg| !arg.is_hide_set()) {
-        Some(arg) => value(arg, "", current, place),
+        Some(arg) => value(arg, "", current),
         None => Offer::by_shell(Otherwise::Nothing),
     }
 }
@@ -175,24 +175,29 @@ fn options(command: &Command, current: &str) -> Vec<Candidate> {
         .collect()
 }
 
-/// The values of an option or argument, of which `begun` is there, behind `lead` in the same word.
-fn value(arg: &Arg, lead: &str, begun: &str, place: impl Fn() -> Option<targets::Place>) -> Offer {
-    let possible: Vec<_> = match takes_value(arg) {
-        true => arg.get_possible_values(),
-        false => return Offer::by_shell(Otherwise::Nothing),
+/// The values of an option or argument, of which `begun` is there, behind `lead` in the same word. `given`: the values of
+/// other options.
+fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, String>) -> Offer {
+    if !takes_value(arg) {
+        return Offer::by_shell(Otherwise::Nothing);
+    }
+    let of = |values: Vec<Candidate>| {
+        let led = |value: Candidate| Candidate { text: format!("{lead}{}", value.text), ..value };
+        Offer::of(values.into_iter().map(led), &format!("{lead}{begun}"))
     };
+    let possible = arg.get_possible_values();
     if !possible.is_empty() {
-        let values = possible.iter().map(|value| Candidate::new(format!("{lead}{}", value.get_name()), ""));
-        return Offer::of(values, &format!("{lead}{begun}"));
+        return of(possible.iter().map(|value| Candidate::new(value.get_name(), "")).collect());
     }
     let id = arg.get_id().as_str();
     let names = arg.get_value_names().unwrap_or_default();
     let is = |kind: &str| names.iter().any(|name| name.split('|').any(|name| name == kind));
     if is("TARGET") {
-        let found = place().map(|place| place.candidates(begun)).unwrap_or_default();
-        let found =
-            found.into_iter().map(|found| Candidate { text: format!("{lead}{}", found.text), ..found });
-        return Offer::of(found, &format!("{lead}{begun}"));
+        let place = targets::Place::of(cwd, given);
+        return of(place.map(|place| place.candidates(begun)).unwrap_or_default());
+    }
+    if is("MAIN") || is("REPOSITORY") || id == "main" {
+        return of(repositories::candidates(cwd, given));
     }
     Offer::by_shell(match () {
         () if IN_RESULTS.contains(&id) => Otherwise::Nothing,

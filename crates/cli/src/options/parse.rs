@@ -60,6 +60,13 @@ impl CommandLine {
         if name == "just" && words.get(1).is_some_and(|word| OWN.iter().any(|own| word == own)) {
             return Err(NoCommand::wrong("A subcommand is required"));
         }
+        // `taut help build` is `taut build --help`.
+        if name != "just"
+            && let [tool, help, subcommand @ ..] = words
+            && help == "help"
+        {
+            return Err(NoCommand::Help(NoCommand::help(&[std::slice::from_ref(tool), subcommand].concat())));
+        }
         // Once per call: the parser takes only names that live as long as the process.
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
@@ -519,6 +526,8 @@ mod tests {
             (&["build", "--help"][..], "Usage: taut build "),
             (&["--help"], "Usage: taut COMMAND "),
             (&["build", "-h", "--help-all"], "Usage: taut build "),
+            (&["help", "build"], "Usage: taut build "),
+            (&["help"], "Usage: taut COMMAND "),
         ] {
             assert!(matches!(parse(words), Err(NoCommand::Help(text)) if text.contains(usage)), "{words:?}");
         }
