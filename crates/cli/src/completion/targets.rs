@@ -42,52 +42,59 @@ impl Place {
         })
     }
 
-    /// What begins like a word, and some that does not.
+    /// What a word may become, and some that does not begin like it.
     pub(super) fn candidates(&self, word: &str) -> Vec<Candidate> {
         if let Some((module, _)) = word.split_once(':') {
             let path = module.strip_prefix("//").unwrap_or(module);
             let named = |(name, help)| Candidate::new(format!("{module}:{name}"), help);
             return self.targets(path).into_iter().map(named).collect();
         }
-        let mut found = Vec::new();
-        let from_root = word.strip_prefix("//");
-        let (above, begun) = match from_root.unwrap_or(word).rsplit_once('/') {
-            Some((above, begun)) => (format!("{above}/"), begun),
-            None => (String::new(), from_root.unwrap_or(word)),
+        let (lead, path) = match word.strip_prefix("//") {
+            Some(path) => ("//", path),
+            None => ("", word),
         };
-        let lead = if from_root.is_some() { "//" } else { "" };
-        if above.is_empty() && from_root.is_none() {
+        let (above, begun) = path.split_at(path.rfind('/').map_or(0, |at| at + 1));
+        let mut found = self.modules(lead, above, begun);
+        if !above.is_empty() || begun.starts_with('.') {
+            found.push(Candidate::new(format!("{lead}{above}..."), "all targets below"));
+        }
+        if lead.is_empty() {
+            found.extend(self.files(above, begun));
+        }
+        if word == begun {
             let here = self.targets(&self.module()).into_iter();
             found.extend(here.map(|(name, help)| Candidate::new(name, help)));
         }
-        // Modules have their paths from the root, files from the working directory.
-        let is_from_here = above.starts_with("./") || above.starts_with("../");
-        for (name, kind) in if is_from_here { Vec::new() } else { self.list(&above) } {
-            let is_directory =
-                kind == FileKind::Directory && (begun.starts_with('.') || !name.starts_with('.'));
-            if is_directory && name.starts_with(begun) {
+        found
+    }
+
+    /// Modules, and directories that may have some, by their path from the root.
+    fn modules(&self, lead: &str, above: &str, begun: &str) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        if above.starts_with("./") || above.starts_with("../") {
+            return found;
+        }
+        for (name, kind) in self.list(above, begun) {
+            if kind == FileKind::Directory {
                 if self.has_targets(&format!("{above}{name}")) {
                     found.push(Candidate::new(format!("{lead}{above}{name}:"), "module"));
                 }
                 found.push(Candidate::new(format!("{lead}{above}{name}/"), ""));
             }
         }
-        if !above.is_empty() || begun.starts_with('.') {
-            found.push(Candidate::new(format!("{lead}{above}..."), "all targets below"));
-        }
-        if from_root.is_none() {
-            for (name, kind) in self.list(&join(&self.cwd, &above)) {
-                if name.starts_with('.') && !begun.starts_with('.') {
-                    continue;
-                }
-                match kind {
-                    FileKind::Directory => found.push(Candidate::new(format!("{above}{name}/"), "")),
-                    _ if name != self.file => found.push(Candidate::new(format!("{above}{name}"), "file")),
-                    _ => {}
-                }
-            }
-        }
         found
+    }
+
+    /// Files and directories, by their path from the working directory.
+    fn files(&self, above: &str, begun: &str) -> Vec<Candidate> {
+        let listed = self.list(&join(&self.cwd, above), begun).into_iter();
+        listed
+            .filter(|(name, _)| *name != self.file)
+            .map(|(name, kind)| match kind {
+                FileKind::Directory => Candidate::new(format!("{above}{name}/"), ""),
+                _ => Candidate::new(format!("{above}{name}"), "file"),
+            })
+            .collect()
     }
 
     /// The module that the working directory is in.
@@ -104,13 +111,16 @@ impl Place {
         stat(&Path::new(module).join(&self.file)).is_ok_and(|stat| stat.is_file())
     }
 
-    /// What a directory has, by its path from the root.
-    fn list(&self, path: &str) -> Vec<(String, FileKind)> {
+    /// What in a directory begins in a way, by the path of the directory from the root. Hidden names have to be begun.
+    fn list(&self, path: &str, begun: &str) -> Vec<(String, FileKind)> {
         let path = normal_path(path);
-        // Names that lead out of the workspace are those of files elsewhere.
+        // A path that leads out of the workspace is one of files elsewhere.
         let listed = Dir::of_user(&self.root.path().join(&*path)).and_then(|directory| directory.list());
         let listed = listed.unwrap_or_default().into_iter();
-        listed.filter_map(|(name, kind)| Some((name.into_string().ok()?, kind))).collect()
+        let named = listed.filter_map(|(name, kind)| Some((name.into_string().ok()?, kind)));
+        named
+            .filter(|(name, _)| name.starts_with(begun) && (begun.starts_with('.') || !name.starts_with('.')))
+            .collect()
     }
 
     /// The targets of a module, each with its type.
