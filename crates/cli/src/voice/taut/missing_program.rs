@@ -13,9 +13,9 @@ use crate::output::Stream;
 /// How much of an output is searched for why a program was not found.
 const MAX_SEARCHED: usize = 64 << 10;
 
-/// What helps if an action has no `PATH`.
+/// What helps if an action has no `PATH`, and it is not known which program it misses.
 const WITHOUT_PATH: &str =
-    "actions see only the environment that their target gives; set PATH in the field \"env\"";
+    "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
 /// What helps if an action did not find a program that is looked up in `PATH`.
 pub(super) fn hint(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<String> {
@@ -35,15 +35,17 @@ pub(super) fn hint(action: &ActionDescription, ran: &Ran, store: &Store) -> Opti
     let missing = missing.filter(|program| !program.contains('/'));
     match (missing, path) {
         (Some(program), None) => {
-            Some(format!("help: {program} was not found, since the action has no PATH: {WITHOUT_PATH}"))
+            let why = format!("{program} was not found, since the action has no PATH");
+            Some(format!("help: {why}: set it in the field \"env\""))
         }
-        (Some(program), Some(path)) => Some(format!(
-            "help: {program} was not found; PATH of the action is {path}. Install it, or change PATH: in the field \
-             \"env\", or for the rules in the box by -D PATH=DIRECTORIES"
-        )),
+        (Some(program), Some(path)) => {
+            let why = format!("{program} was not found; the action has PATH={path}");
+            let where_to = "the field \"env\" (for the rules in the box: -D PATH=DIRECTORIES)";
+            Some(format!("help: {why}: install it, or change PATH in {where_to}"))
+        }
         // Its outputs may be in a file. Where there is a PATH, more is known of the program that is missing.
         (None, None) if named.is_empty() && ran.exit_code == 127 && !first.contains('/') => {
-            Some(format!("help: {WITHOUT_PATH}"))
+            Some(WITHOUT_PATH.to_owned())
         }
         (None, _) => None,
     }
