@@ -37,7 +37,7 @@ pub(crate) struct Entry {
 }
 
 /// What is accepted, as the reference does, and does nothing yet but cause an error: it is on no page.
-const NOT_SUPPORTED: [&str; 14] = [
+const NOT_SUPPORTED: [&str; 13] = [
     "execute",
     "serve",
     "remote_execution_address",
@@ -48,7 +48,6 @@ const NOT_SUPPORTED: [&str; 14] = [
     "tls_ca_cert",
     "tls_client_cert",
     "tls_client_key",
-    "compatible",
     "max_attempts",
     "initial_backoff_seconds",
     "max_backoff_seconds",
