@@ -104,7 +104,7 @@ macro_rules! targets {
 }
 
 targets! {
-    json expression name object_id command_line graph cache_entry event_log depfile repositories project git_tree message received_tree value archive runs sealed_runs
+    json expression name object_id command_line completion graph cache_entry event_log depfile repositories project git_tree message received_tree value archive runs sealed_runs
 }
 
 #[test]

@@ -221,7 +221,7 @@ pub struct Stores {
     /// Key of this client
     #[arg(long, value_name = "PATH")]
     pub tls_client_key: Option<PathBuf>,
-    /// Identify contents by SHA-256, as remote-execution services do (not supported yet)
+    /// Identify contents by SHA-256, as remote-execution services do
     #[arg(long)]
     pub compatible: bool,
     /// How often to try again a failed call of a service
