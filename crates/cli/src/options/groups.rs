@@ -206,7 +206,7 @@ pub struct Stores {
     /// Address of a remote-execution service (not supported yet)
     #[arg(short = 'r', long, value_name = "HOST:PORT")]
     pub remote_execution_address: Option<String>,
-    /// Instance name at the remote-execution service or remote cache
+    /// Instance name at the remote cache
     #[arg(long, value_name = "NAME")]
     pub remote_instance_name: Option<String>,
     /// Address of a target-serving service (not supported yet)

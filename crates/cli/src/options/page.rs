@@ -37,20 +37,13 @@ pub(crate) struct Entry {
 }
 
 /// What is accepted, as the reference does, and does nothing yet but cause an error: it is on no page.
-const NOT_SUPPORTED: [&str; 13] = [
+const NOT_SUPPORTED: [&str; 6] = [
     "execute",
     "serve",
     "remote_execution_address",
-    "remote_instance_name",
     "remote_serve_address",
     "serve_errors_log",
     "endpoint_configuration",
-    "tls_ca_cert",
-    "tls_client_cert",
-    "tls_client_key",
-    "max_attempts",
-    "initial_backoff_seconds",
-    "max_backoff_seconds",
 ];
 
 /// Headings of options that belong to a command itself, beside those without a heading.
