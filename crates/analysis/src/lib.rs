@@ -82,7 +82,7 @@ pub fn register(
     builder
         .rule(taut_repos::DirRule(roots.clone()))
         .rule(taut_repos::FileRule(roots.clone()))
-        .rule(ModuleRule(roots.clone()))
+        .rule(ModuleRule(workspace.clone()))
         .part::<EntryPart>()
         .interned::<Finding>()
         .rule(LogLimitRule(workspace.log_limit))

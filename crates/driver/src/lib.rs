@@ -101,7 +101,7 @@ pub use taut_repos::{
     ComputedRoot, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot, find_workspace_root,
 };
 pub use taut_syntax::{
-    Diagnostic, Diagnostics, Location,
+    Diagnostic, Diagnostics, Dialect, Location,
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, Node, reference_error};
-use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, Dialect, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, Str, Value};
 
 use crate::{
@@ -192,7 +192,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
             .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
         let label: Arc<str> = cwd.join(file).to_string_lossy().into();
-        all = object(label, content).map_err(|mut problem| {
+        all = object(words.overrides.dialect, label, content).map_err(|mut problem| {
             problem.message = match problem.message.is_empty() {
                 true => format!("Config file {name} does not contain a map."),
                 false => {
@@ -209,18 +209,19 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         shown.string(text);
         let shown = shown.finish();
         let label: Arc<str> = "-D".into();
-        let defined = object(label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
-            problem.message = match problem.message.is_empty() {
-                true => format!("Defines entry {shown} does not contain a map."),
-                false => {
-                    let step = format!("Parsing defines entry {shown} failed with error:");
-                    *problem = problem.clone().below(&step);
-                    format!("{step}\n{}", problem.message)
-                }
-            };
-            let inline = Some((label.clone(), text.as_str().into()));
-            SetupError { inline, ..SetupError::from(*problem) }
-        })?;
+        let defined =
+            object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
+                problem.message = match problem.message.is_empty() {
+                    true => format!("Defines entry {shown} does not contain a map."),
+                    false => {
+                        let step = format!("Parsing defines entry {shown} failed with error:");
+                        *problem = problem.clone().below(&step);
+                        format!("{step}\n{}", problem.message)
+                    }
+                };
+                let inline = Some((label.clone(), text.as_str().into()));
+                SetupError { inline, ..SetupError::from(*problem) }
+            })?;
         // Of a variable that both have, the later value counts as a whole: values are not merged.
         all = all.union(&defined);
     }
@@ -228,8 +229,8 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
 }
 
 /// Reads a JSON object. The error has no message if it is JSON, but no object.
-fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
-    let document = Document::parse(label.clone(), text.clone())
+fn object(dialect: Dialect, label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
+    let document = Document::parse_as(dialect, label.clone(), text.clone())
         .map_err(|error| Box::new(Diagnostic::from(error).reference(reference_error(&text))))?;
     match taut_expr::json_to_value(document.root()) {
         Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),

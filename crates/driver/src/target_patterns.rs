@@ -43,7 +43,8 @@ impl Pattern {
             let content =
                 place.read(&repositories.roots).map_err(|error| SetupError::new(error.to_string()))?;
             let Some(content) = content else { continue };
-            let document = Document::parse(file.clone(), content).map_err(Diagnostic::from)?;
+            let document =
+                Document::parse_as(repositories.dialect, file.clone(), content).map_err(Diagnostic::from)?;
             if document.root().kind() != Kind::Object {
                 let problem = Diagnostic::error("A targets file is a JSON object");
                 return Err(problem.at(Location::value(file, JsonPath::root())).into());

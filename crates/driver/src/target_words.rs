@@ -307,11 +307,12 @@ fn first_target(repositories: &RepoConfig, module: &Str) -> Result<NamedTarget, 
             SetupError::from(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
         })?;
     let label: Arc<str> = file.to_string_lossy().into();
-    let document = Document::parse(label.clone(), content.clone()).map_err(|error| {
-        let step = format!("While searching for the default target in {name}:");
-        let reference = format!("Failed to parse json with error {}", reference_error(&content));
-        SetupError::from(Diagnostic::from(error).reference(reference).below(&step))
-    })?;
+    let document =
+        Document::parse_as(repositories.dialect, label.clone(), content.clone()).map_err(|error| {
+            let step = format!("While searching for the default target in {name}:");
+            let reference = format!("Failed to parse json with error {}", reference_error(&content));
+            SetupError::from(Diagnostic::from(error).reference(reference).below(&step))
+        })?;
     if document.root().kind() != Kind::Object {
         let problem = Diagnostic::error("A targets file is a JSON object");
         let problem = problem.reference(format!("Invalid content in target file {name}."));
@@ -387,9 +388,10 @@ fn named(
 
 /// The targets file of a module, if there is one that can be read.
 pub(crate) fn targets_file(repositories: &RepoConfig, repository: &str, module: &str) -> Option<Document> {
+    let dialect = repositories.dialect;
     let repository = repositories.repositories.get(repository)?;
     let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
-    Document::parse("", file.read(&repositories.roots).ok()??).ok()
+    Document::parse_as(dialect, "", file.read(&repositories.roots).ok()??).ok()
 }
 
 fn has_target(file: Option<&Document>, name: &str) -> bool {

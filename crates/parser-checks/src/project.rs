@@ -8,7 +8,7 @@ use taut_driver::{
     Analyser, AnalysisOptions, DescribeOptions, ExportCache, NoComputedRoots, Request, Sink, Traces, Words,
 };
 use taut_repos::{Overrides, RepoConfig};
-use taut_syntax::diagnostic::Renderer;
+use taut_syntax::{Dialect, diagnostic::Renderer};
 
 use crate::text::{shown, split};
 
@@ -18,12 +18,17 @@ fn directory() -> tempfile::TempDir {
     directory
 }
 
+/// The options of a call under the name `taut`, where all that is accepted is read.
+fn overrides() -> Overrides {
+    Overrides { dialect: Dialect::Extended, ..Overrides::default() }
+}
+
 /// Repository configurations.
 pub(crate) fn repositories(bytes: &[u8]) {
     let directory = directory();
     fs::write(directory.path().join("repos.json"), bytes).expect("written");
     let file = Path::new("repos.json");
-    match RepoConfig::read(Some(file), &Overrides::default(), directory.path()) {
+    match RepoConfig::read(Some(file), &overrides(), directory.path()) {
         Ok(config) => assert!(config.repositories.contains_key(&config.main)),
         Err(error) => shown(&error.problem, bytes),
     }
@@ -50,7 +55,7 @@ fn analysed(bytes: &[u8]) -> bool {
         fs::write(directory.path().join(file), content).expect("written");
     }
     fs::write(directory.path().join("src.txt"), "source").expect("written");
-    let words = Words { target: vec!["t".to_owned()], ..Words::default() };
+    let words = Words { target: vec!["t".to_owned()], overrides: overrides(), ..Words::default() };
     let request = match Request::new(&words, directory.path(), &NoComputedRoots) {
         Ok(request) => request,
         Err(error) => {
