@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use taut_digest::HashFunction;
-use taut_driver::{EventLogs, ExportCache, Question, Request, Traces, explain};
+use taut_driver::{EventLogs, ExportCache, Question, Request, Traces, explain, is_one_name};
 use taut_store::Store;
 
 use crate::{
@@ -33,7 +33,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         execution: &o.execution,
     };
     let roots = Roots::only_known(of, log);
-    let (request, question) = question(o, &cwd, &roots, log)?;
+    let (request, questions) = questions(o, &cwd, &roots, log)?;
     let root = build_root(name, &o.stores).map_err(|text| {
         log.say(Level::Error, text);
         Exit::Environment
@@ -56,7 +56,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
     let exports = ExportCache::of(&store, &properties(&o.execution));
     let how = analysis_options(&o.common, &o.analysis);
-    let explanation = explain(&question, &logs, &request.repositories, how, (&traces, &exports), &cwd);
+    let explanation = explain(&questions, &logs, &request.repositories, how, (&traces, &exports), &cwd);
     match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
@@ -64,35 +64,55 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
 }
 
-/// The question that the words of the command line are.
-fn question(
+/// The questions that the words of the command line are, each about something else.
+fn questions(
     o: &options::Question,
     cwd: &Path,
     roots: &Roots<'_>,
     log: &Log,
-) -> Result<(Request, Question), Exit> {
-    let mut words = o.analysis.target.clone();
+) -> Result<(Request, Vec<Question>), Exit> {
+    let is_action = |word: &&String| word.starts_with('%');
+    let all = &o.analysis.target;
+    let words: Vec<String> = all.iter().filter(|word| !is_action(word)).cloned().collect();
+    let action = |word: &String| word.strip_prefix('%').map(|prefix| Question::Action(prefix.to_owned()));
+    let actions = all.iter().filter_map(action);
     if words.is_empty() {
-        // The event log has the targets; the description may be broken now.
+        // Any target name serves: only the repositories matter. The event log has the targets of the call; the description
+        // may be broken now.
         let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], roots, log)?;
-        return Ok((request, Question::Call));
+        let questions = if all.is_empty() { vec![Question::Call] } else { actions.collect() };
+        return Ok((request, questions));
     }
-    let action = match words.as_slice() {
-        [word] => word.strip_prefix('%').map(str::to_owned),
-        _ => None,
+    let request = request::request_in(cwd, &o.common, &o.analysis, &words, roots);
+    let (request, is_one_name) = match request {
+        Ok(request) => {
+            let is_one_name = words.len() > 1 && request.targets.iter().len() == 1;
+            (request, is_one_name)
+        }
+        // One of several words may be no target, but the path of a result.
+        Err(_) if words.len() > 1 && !is_one_name(&words) => {
+            (request::quiet_request_for(&o.common, &o.analysis, &words[..1], roots, log)?, false)
+        }
+        Err(error) => return Err(roots.report(&error)),
     };
-    if action.is_some() {
-        // Any target name serves: only the repositories matter.
-        words = vec![String::new()];
+    log.shows_texts_of(&request);
+    if is_one_name {
+        let named = Question::Named { target: request.targets.first().clone(), path: None };
+        let questions = actions.chain([named]).collect();
+        return Ok((request, questions));
     }
-    let path = match words.as_slice() {
-        [word] => Some((word.clone(), taut_sys::normal(&cwd.join(word)))),
-        _ => None,
-    };
-    let request = request::quiet_request_for(&o.common, &o.analysis, &words, roots, log)?;
-    let question = match action {
-        Some(prefix) => Question::Action(prefix),
-        None => Question::Named { target: request.targets.first().clone(), path },
-    };
-    Ok((request, question))
+    let mut questions = Vec::new();
+    for word in all {
+        if let Some(action) = action(word) {
+            questions.push(action);
+            continue;
+        }
+        let targets = request.targets_named(word, cwd).map_err(|error| roots.report(&error))?;
+        // A word that names several targets is a pattern, and no path.
+        let path = (targets.iter().len() == 1).then(|| (word.clone(), taut_sys::normal(&cwd.join(word))));
+        questions.extend(
+            targets.iter().map(|target| Question::Named { target: target.clone(), path: path.clone() }),
+        );
+    }
+    Ok((request, questions))
 }

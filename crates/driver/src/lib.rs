@@ -80,7 +80,7 @@ pub use options::{BuildOptions, Wanted};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
 pub use reached::Reached;
-pub use request::{NoComputedRoots, Request, ResolveRoots, RootTexts, Words, root_texts};
+pub use request::{NoComputedRoots, Request, ResolveRoots, RootTexts, Words, is_one_name, root_texts};
 pub use result::Results;
 pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
 pub use root_failure::RootsFailed;

@@ -16,7 +16,7 @@ use crate::{
     SetupError, Targets,
     configured_text::configured_text,
     joined,
-    target_words::{self, targets_file},
+    target_words::{self, MARKS, targets_file},
 };
 
 /// The words that say what a call is about.
@@ -65,6 +65,11 @@ impl ResolveRoots for NoComputedRoots {
     }
 }
 
+/// Whether words can only be one name of several words, as `FILE . x` is.
+pub fn is_one_name(words: &[String]) -> bool {
+    words.first().is_some_and(|first| MARKS.contains(&first.as_str()))
+}
+
 /// The text of a file by its path in messages; `None` if there is none.
 pub type RootTexts = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 
@@ -94,6 +99,14 @@ impl Request {
             }
         }
         Ok(Request { repositories, targets, configuration })
+    }
+
+    /// The targets that one more word names, in the same repositories.
+    ///
+    /// # Errors
+    /// It is a pattern that matches nothing, or names a repository that there is not.
+    pub fn targets_named(&self, word: &str, cwd: &Path) -> Result<Targets, SetupError> {
+        target_words::targets(&self.repositories, &[word.to_owned()], true, cwd)
     }
 
     /// Identifies the owner of installed results: the targets, in whatever configuration, and the main repository by its

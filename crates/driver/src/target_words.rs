@@ -18,7 +18,7 @@ use crate::{SetupError, Targets, target_patterns::Pattern};
 const DEFAULT: &str = "default";
 
 /// The words that begin a target name of several words.
-const MARKS: [&str; 6] = ["@", "./", "FILE", "TREE", "GLOB", "SYMLINK"];
+pub(crate) const MARKS: [&str; 6] = ["@", "./", "FILE", "TREE", "GLOB", "SYMLINK"];
 
 /// The targets that words name in `cwd`, an absolute path.
 ///

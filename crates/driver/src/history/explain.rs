@@ -46,17 +46,17 @@ pub enum Question {
 pub struct Explanation {
     /// Lines of text.
     pub text: String,
-    /// Whether the subject of the question is known.
+    /// Whether the subjects of all questions are known.
     pub is_known: bool,
 }
 
 /// How many of a kind are shown at most.
 const MAX_SHOWN: usize = 12;
 
-/// Answers a question about the last build with these repositories that executed something. `cwd`: what
-/// paths are shown relative to.
+/// Answers questions about the last build with these repositories that executed something, one after the other. `cwd`:
+/// what paths are shown relative to.
 pub fn explain(
-    question: &Question,
+    questions: &[Question],
     logs: &EventLogs,
     repositories: &RepoConfig,
     how: AnalysisOptions,
@@ -98,7 +98,13 @@ pub fn explain(
     }
     let mut explainer = Explainer::new(&record, &engine, analysis.as_ref(), repositories, cwd);
     explainer.heading(&request, unfinished);
-    let is_known = explainer.answer(question);
+    let mut is_known = true;
+    for (at, question) in questions.iter().enumerate() {
+        if at > 0 {
+            explainer.say("");
+        }
+        is_known &= explainer.answer(question);
+    }
     Explanation { text: explainer.text, is_known }
 }
 
@@ -206,7 +212,10 @@ impl<'r> Explainer<'r> {
     fn answer(&mut self, question: &Question) -> bool {
         match question {
             Question::Call => {
-                for target in self.record.targets.iter() {
+                for (at, target) in self.record.targets.iter().enumerate() {
+                    if at > 0 {
+                        self.say("");
+                    }
                     self.target(target);
                 }
                 true
