@@ -79,7 +79,7 @@ pub fn register(
     cache: std::sync::Arc<dyn TargetCache>,
 ) -> taut_engine::Builder {
     let roots = &workspace.repositories.roots;
-    builder
+    taut_graph::register(builder)
         .rule(taut_repos::DirRule(roots.clone()))
         .rule(taut_repos::FileRule(roots.clone()))
         .rule(ModuleRule(workspace.clone()))

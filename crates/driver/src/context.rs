@@ -88,7 +88,6 @@ mod tests {
             properties: vec![("os".to_owned(), "linux".to_owned())],
             keep_going: false,
             compare: false,
-            depfiles: true,
             write_strategy: crate::WriteStrategy::Disable,
         }
     }

@@ -17,6 +17,7 @@ mod computed_tree;
 mod configured_text;
 mod context;
 mod defined_at;
+mod depfiles;
 mod describe;
 mod dump;
 mod eligibility;

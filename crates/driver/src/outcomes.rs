@@ -36,7 +36,6 @@ impl Outcomes {
             properties: properties.to_vec(),
             keep_going: false,
             compare: false,
-            depfiles: true,
             write_strategy: WriteStrategy::Disable,
         };
         let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());

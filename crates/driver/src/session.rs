@@ -28,6 +28,7 @@ use crate::{
     analysis_setup::{begin, workspace},
     closure_actions::ClosureActions,
     context::execution_context,
+    depfiles::RequestDepfiles,
     event::{self, EngineTrees, ExecutionEvents},
     full_analysis::analyse_all,
     history::{self, ActionEnds},
@@ -49,6 +50,8 @@ pub struct Session {
     pub(crate) sink: Arc<dyn Sink>,
     /// Where the trees among inputs are looked up for events.
     trees: Arc<EngineTrees>,
+    /// Where depfiles of actions are looked up.
+    pub(crate) depfiles: Arc<RequestDepfiles>,
     pub(crate) ends: Arc<ActionEnds>,
     traces: Traces,
     /// Where files are taken from.
@@ -118,7 +121,8 @@ impl Session {
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
         let roots = Roots(request.repositories.clone());
-        let session = Session::new(builder, how.jobs, roots, store, traces, options, sink);
+        let depfiles = RequestDepfiles::of_request(request);
+        let session = Session::new(builder, how.jobs, (roots, depfiles), store, traces, options, sink);
         Session { exports, ..session }
     }
 
@@ -138,8 +142,9 @@ impl Session {
             store.put_blob(blob.as_bytes(), false)?;
         }
         let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
-        let (builder, traces) = (Engine::builder().rule(rule), Traces::none());
-        let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
+        let (builder, traces) = (taut_graph::register(Engine::builder()).rule(rule), Traces::none());
+        let described = (Roots(repositories), RequestDepfiles::none());
+        let session = Session::new(builder, options.jobs, described, store, &traces, options, sink);
         // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
         let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
@@ -148,13 +153,14 @@ impl Session {
     fn new(
         builder: Builder,
         jobs: usize,
-        roots: Roots,
+        (roots, depfiles): (Roots, RequestDepfiles),
         store: &Store,
         traces: &Traces,
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let open_roots = roots.0.roots.clone();
+        let depfiles = Arc::new(depfiles);
         let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
@@ -170,7 +176,6 @@ impl Session {
             timeout: options.timeout,
             grace: options.grace,
             jobs: options.jobs,
-            depfiles: options.depfiles,
             stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
@@ -183,16 +188,17 @@ impl Session {
             // Part of the identity of actions, as in the reference, also where no limit is enforced.
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
-            depfiles: options.depfiles,
+            depfiles: depfiles.clone(),
             stop,
             counters: Default::default(),
         });
-        let builder = builder.interned::<Definition>().rule(TestRule(execution.clone()));
+        let builder = builder.rule(TestRule(execution.clone()));
         let engine = traces.open(taut_exec::register(builder, &execution));
         // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
         // when both exist.
         trees.set(Some(engine.clone()));
         let build = Arc::new(begin(engine.begin(), jobs));
+        depfiles.begin(&engine, &build);
         let (traces, grace) = (traces.clone(), options.grace);
         let roots = open_roots;
         let (exports, new_entries) = Default::default();
@@ -206,6 +212,7 @@ impl Session {
             grace,
             sink,
             trees,
+            depfiles,
             ends,
             traces,
             roots,
@@ -400,8 +407,9 @@ impl Session {
 
     /// Removes what was made for running actions, none of which runs any more.
     pub fn close(&self) {
-        // The engine owns the sinks, which look trees up in it: without this, each keeps the other in memory.
+        // The engine owns the sinks and rules, which look things up in it: without this, each keeps the other in memory.
         self.trees.set(None);
+        self.depfiles.end();
         self.execution.executor.close();
     }
 

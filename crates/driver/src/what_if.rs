@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, notices_entry};
 use taut_engine::{Engine, KeyRef};
-use taut_graph::{ActionGraph, Definition};
+use taut_graph::ActionGraph;
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
@@ -100,7 +100,7 @@ pub fn what_if(
     outcomes: &Outcomes,
 ) -> Result<Impact, Diagnostics> {
     let builder = taut_analysis::register(Engine::builder(), &workspace(request, how), outcomes.exports());
-    let engine = traces.open(builder.interned::<Definition>());
+    let engine = traces.open(builder);
     let build = begin(engine.begin(), how.jobs);
     let analysis = analyse_all(&build, request)?;
     let named: Vec<PathBuf> = paths.iter().map(|path| below_roots(&request.repositories, path)).collect();

@@ -60,11 +60,19 @@ fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> b
 }
 
 impl Execution {
-    /// `None` where results are not looked up by what was read.
+    /// `None` for an action without a depfile.
     fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
-        let action = &*key.action;
-        let Some(Ok(depfile)) = action.depfile.as_ref().filter(|_| self.depfiles) else { return Ok(None) };
-        let objects = inputs::one_by_one(&self.store, &action.inputs, &key.inputs)?;
+        let Some(depfile) = &key.depfile else { return Ok(None) };
+        let objects = inputs::one_by_one(&self.store, &key.action.inputs, &key.inputs)?;
+        self.names_of(&key.action, depfile, objects)
+    }
+
+    fn names_of<'k>(
+        &self,
+        action: &'k ActionDescription,
+        depfile: &'k Str,
+        objects: Vec<(Str, ObjectInfo)>,
+    ) -> taut_store::Result<Option<Names<'k>>> {
         // Fewer if a tree is lost.
         if objects.len() != action.inputs.len() {
             return Ok(None);
@@ -168,15 +176,8 @@ impl Execution {
         self.store.cache_action(&names.key, &ActionResult { output_files, ..ActionResult::default() })
     }
 
-    /// What is wrong with the depfile of an action that succeeded: what its rule gives is none, or it names what is no
-    /// input.
+    /// What is wrong with the depfile of an action that succeeded: it names what is no input.
     pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &Ran) -> taut_store::Result<Option<String>> {
-        if !self.depfiles {
-            return Ok(None);
-        }
-        if let Some(Err(why)) = &key.action.depfile {
-            return Ok(Some(format!("the \"depfile\" of the action is invalid: {why}")));
-        }
         let Some(names) = self.names(key)? else { return Ok(None) };
         Ok(match self.reported(&names, ran)? {
             Reported::Stranger(path) => Some(format!(

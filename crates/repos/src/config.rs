@@ -53,7 +53,8 @@ pub struct RepoConfig {
     pub repositories: BTreeMap<Str, Repository>,
     /// The roots of all repositories.
     pub roots: Arc<Roots>,
-    /// How descriptions are written: those of targets, rules and expressions in all repositories.
+    /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended dialect, what
+    /// taut adds to the reference's language is read, too.
     pub dialect: Dialect,
 }
 

@@ -89,7 +89,7 @@ pub fn explain(
     let request = request(&record.targets, &record.configuration);
     let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how), exports.lookups());
     // Nothing is committed: a question changes no cached state.
-    let engine = traces.open(builder.interned::<taut_graph::Definition>());
+    let engine = traces.open(builder);
     // What is wrong with the description is for a build to report.
     let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
     if analysis.is_none() {
