@@ -165,6 +165,38 @@ fn adding_or_removing_the_key_takes_effect_at_once() {
 }
 
 #[test]
+fn what_if_knows_what_was_not_read() {
+    let workspace = scripted(READS_A, "\"o/out.d\"", "");
+    let would = |paths: &[&str]| {
+        let answer = workspace.run(&taut(), [&["what-if", "--of", "t"], paths].concat()).exits(0).stdout;
+        let (_, run) = answer.split_once("\nrun at most ").expect("a line with the actions that run");
+        (run[..1].parse::<usize>().unwrap(), run.contains("did not read"))
+    };
+    // Nothing is known before the first build.
+    assert_eq!(would(&["b"]), (1, false));
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    assert_eq!(would(&["b"]), (0, true));
+    assert_eq!(would(&["a"]), (1, false));
+    assert_eq!(would(&["a", "b"]), (1, false));
+    // The content of a tree counts, a new file is a new name, and what is in a directory may go.
+    assert_eq!(would(&["tree/x"]), (1, false));
+    assert_eq!(would(&["c"]), (1, false));
+    assert_eq!(would(&["sub"]), (1, false));
+    assert_eq!(would(&["sub/s"]), (0, true));
+    workspace.executable("b", "program");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    assert_eq!(would(&["b"]), (1, false));
+    // The answer is what happens.
+    workspace.file("sub/s", "other");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 0);
+    let answer = workspace.run(&taut(), ["what-if", "sub/s", "--of", "t"]).stdout;
+    assert!(
+        answer.contains("1 action has sub/s among its inputs and did not read it, as its depfile says."),
+        "{answer}"
+    );
+}
+
+#[test]
 fn a_test_does_not_run_again_for_what_it_did_not_read() {
     let workspace = Workspace::new();
     workspace.file(

@@ -149,6 +149,28 @@ impl Execution {
         Ok(None)
     }
 
+    /// The inputs without whose content no earlier result of an action would be used, by what its run read; `None` if there
+    /// is no such result, so that all inputs count. `objects`: all inputs, one by one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn counting_inputs(
+        &self,
+        action: &ActionDescription,
+        depfile: &Str,
+        objects: Vec<(Str, ObjectInfo)>,
+    ) -> taut_store::Result<Option<BTreeSet<Str>>> {
+        let Some(names) = self.names_of(action, depfile, objects)? else { return Ok(None) };
+        for (list, read) in self.lists(&names)? {
+            let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
+            if self.cached(action, &second)?.is_some() {
+                let always = names.objects.iter().filter(|(path, info)| always_counts(action, path, info));
+                return Ok(Some(read.into_iter().chain(always.map(|(path, _)| path.clone())).collect()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Records what a successful run read. The result is stored under both keys if its depfile says what that is.
     pub(crate) fn record_reads(
         &self,
