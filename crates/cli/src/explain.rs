@@ -3,8 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use taut_digest::HashFunction;
-use taut_driver::{EventLogs, ExportCache, Question, Request, Traces, explain, is_one_name};
+use taut_driver::{
+    Analyser, EventLogs, ExportCache, Question, SetupError, Traces, UnresolvedRequest, explain,
+};
 use taut_store::Store;
+use taut_value::NamedTarget;
 
 use crate::{
     environment::build_root,
@@ -33,7 +36,14 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         execution: &o.execution,
     };
     let roots = Roots::only_known(of, log);
-    let (request, questions) = questions(o, &cwd, &roots, log)?;
+    let mut words: Vec<String> =
+        o.analysis.target.iter().filter(|word| action(word).is_none()).cloned().collect();
+    if words.is_empty() {
+        // Any target name serves: only the repositories matter. The event log has the targets of the call; the description
+        // may be broken now.
+        words.push(String::new());
+    }
+    let unresolved = request::quiet_request_for(&o.common, &o.analysis, &words, &roots, log)?;
     let root = build_root(name, &o.stores).map_err(|text| {
         log.say(Level::Error, text);
         Exit::Environment
@@ -51,12 +61,15 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
     let store = Store::open(&root, HashFunction::GitSha1)
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
-    let logs = EventLogs::of(&store, &request.repositories)
+    let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
-    let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
+    let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };
     let exports = ExportCache::of(&store, &properties(&o.execution));
     let how = analysis_options(&o.common, &o.analysis);
-    let explanation = explain(&questions, &logs, &request.repositories, how, (&traces, &exports), &cwd);
+    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let questions =
+        questions(&o.analysis.target, &unresolved, &analyser, &cwd).map_err(|error| roots.report(&error))?;
+    let explanation = explain(&questions, &logs, &analyser, &cwd);
     match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
@@ -64,55 +77,58 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
 }
 
-/// The questions that the words of the command line are, each about something else.
+/// The beginning of an action's id, if a word is one.
+fn action(word: &str) -> Option<&str> {
+    word.strip_prefix('%')
+}
+
+/// The questions that the words of the command line are, each about something else. `unresolved`: what the words name that are
+/// no actions.
 fn questions(
-    o: &options::Question,
+    words: &[String],
+    unresolved: &UnresolvedRequest,
+    analyser: &Analyser,
     cwd: &Path,
-    roots: &Roots<'_>,
-    log: &Log,
-) -> Result<(Request, Vec<Question>), Exit> {
-    let is_action = |word: &&String| word.starts_with('%');
-    let all = &o.analysis.target;
-    let words: Vec<String> = all.iter().filter(|word| !is_action(word)).cloned().collect();
-    let action = |word: &String| word.strip_prefix('%').map(|prefix| Question::Action(prefix.to_owned()));
-    let actions = all.iter().filter_map(action);
+) -> Result<Vec<Question>, SetupError> {
     if words.is_empty() {
-        // Any target name serves: only the repositories matter. The event log has the targets of the call; the description
-        // may be broken now.
-        let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], roots, log)?;
-        let questions = if all.is_empty() { vec![Question::Call] } else { actions.collect() };
-        return Ok((request, questions));
+        return Ok(vec![Question::Call]);
     }
-    let request = request::request_in(cwd, &o.common, &o.analysis, &words, roots);
-    let (request, is_one_name) = match request {
-        Ok(request) => {
-            let is_one_name = words.len() > 1 && request.targets.iter().len() == 1;
-            (request, is_one_name)
-        }
+    let as_action = |word: &String| action(word).map(|prefix| Question::Action(prefix.to_owned()));
+    let actions = words.iter().filter_map(as_action);
+    if actions.clone().count() == words.len() {
+        return Ok(actions.collect());
+    }
+    let mut alone = unresolved.word_by_word().into_iter();
+    // A word in brackets is several.
+    if alone.len() != 1 {
         // One of several words may be no target, but the path of a result.
-        Err(_) if words.len() > 1 && !is_one_name(&words) => {
-            (request::quiet_request_for(&o.common, &o.analysis, &words[..1], roots, log)?, false)
+        let is_one_name = match analyser.request(unresolved) {
+            Ok(request) if request.targets.iter().len() == 1 => Some(request),
+            Err(error) if alone.len() == 0 => return Err(error),
+            _ => None,
+        };
+        if let Some(request) = is_one_name {
+            let named = Question::Named { target: request.targets.first().clone(), path: None };
+            return Ok(actions.chain([named]).collect());
         }
-        Err(error) => return Err(roots.report(&error)),
-    };
-    log.shows_texts_of(&request);
-    if is_one_name {
-        let named = Question::Named { target: request.targets.first().clone(), path: None };
-        let questions = actions.chain([named]).collect();
-        return Ok((request, questions));
     }
-    let mut questions = Vec::new();
-    for word in all {
-        if let Some(action) = action(word) {
-            questions.push(action);
-            continue;
-        }
-        let targets = request.targets_named(word, cwd).map_err(|error| roots.report(&error))?;
+    let named = |(word, unresolved): (String, UnresolvedRequest)| -> Result<Vec<Question>, SetupError> {
+        let targets = analyser.request(&unresolved)?.targets;
+        let full = taut_sys::normal(&cwd.join(&word));
         // A word that names several targets is a pattern, and no path.
-        let path = (targets.iter().len() == 1).then(|| (word.clone(), taut_sys::normal(&cwd.join(word))));
-        questions.extend(
-            targets.iter().map(|target| Question::Named { target: target.clone(), path: path.clone() }),
-        );
+        let path = (targets.iter().len() == 1).then_some((word, full));
+        let named = |target: &NamedTarget| Question::Named { target: target.clone(), path: path.clone() };
+        Ok(targets.iter().map(named).collect())
+    };
+    let mut questions = Vec::new();
+    for word in words {
+        match as_action(word) {
+            Some(action) => questions.push(action),
+            None => questions.extend(alone.next().map(named).transpose()?.into_iter().flatten()),
+        }
     }
-    Ok((request, questions))
+    for rest in alone {
+        questions.extend(named(rest)?);
+    }
+    Ok(questions)
 }

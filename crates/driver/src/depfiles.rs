@@ -17,37 +17,25 @@ use taut_value::{ActionDescription, Id, Str};
 
 use crate::{Request, analysis::AnalysisRule, request_key::RequestKey};
 
-/// The depfiles of a request.
-pub(crate) struct RequestDepfiles {
-    /// The request; `None` if no action has a depfile.
-    key: Option<RequestKey>,
-    /// Those of the present build; `None` before the first one.
-    present: Mutex<Option<Arc<Present>>>,
-}
+/// The depfiles of the present request.
+#[derive(Default)]
+pub(crate) struct RequestDepfiles(Mutex<Option<Arc<Present>>>);
 
 struct Present {
     engine: Engine,
     build: Arc<Build>,
+    request: RequestKey,
+    /// Those that targets mention; `None` if it is not known which runs of the targets are good.
     found: OnceLock<Option<HashSet<Hash>>>,
 }
 
 impl RequestDepfiles {
-    /// Those of the targets of a request.
-    pub(crate) fn of_request(request: &Request) -> RequestDepfiles {
+    /// Looks in what the targets of a request mention in a build from now on.
+    pub(crate) fn look_in(&self, engine: &Engine, build: &Arc<Build>, request: &Request) {
         // In the reference's language there are none, so nothing is looked for.
         let has_any = request.repositories.dialect.is_extended();
-        RequestDepfiles { key: has_any.then(|| RequestKey::of(request)), present: Mutex::default() }
-    }
-
-    /// None: graphs in files say nothing of them.
-    pub(crate) fn none() -> RequestDepfiles {
-        RequestDepfiles { key: None, present: Mutex::default() }
-    }
-
-    /// Forgets the build before, since its targets may have been others.
-    pub(crate) fn begin(&self, engine: &Engine, build: &Arc<Build>) {
-        let (engine, build) = (engine.clone(), build.clone());
-        self.set(Some(Arc::new(Present { engine, build, found: OnceLock::new() })));
+        let (engine, build, request) = (engine.clone(), build.clone(), RequestKey::of(request));
+        self.set(has_any.then(|| Arc::new(Present { engine, build, request, found: OnceLock::new() })));
     }
 
     /// Lets go of the engine, whose rules hold this.
@@ -56,16 +44,18 @@ impl RequestDepfiles {
     }
 
     fn set(&self, present: Option<Arc<Present>>) {
-        *self.present.lock().unwrap_or_else(PoisonError::into_inner) = present;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = present;
     }
+}
 
-    /// The depfiles that targets mention in a build; `None` if it is not known which runs of the targets are good.
-    fn found(key: &RequestKey, Present { engine, build, .. }: &Present) -> Option<HashSet<Hash>> {
+impl Present {
+    fn found(&self) -> Option<HashSet<Hash>> {
+        let Present { engine, build, request, .. } = self;
         let below = |roots: Vec<TaskId>| build.collect::<Content<Depfile>>(roots);
-        let of_request = || below(vec![engine.task::<AnalysisRule>(key.clone())]);
+        let of_request = || below(vec![engine.task::<AnalysisRule>(request.clone())]);
         // `test` analyses the targets one by one.
         let targets = || {
-            let targets = key.targets.in_configuration(&key.configuration).into_iter();
+            let targets = request.targets.in_configuration(&request.configuration).into_iter();
             below(targets.map(|target| engine.task::<TargetRule>(target)).collect())
         };
         let names = of_request().or_else(targets)?;
@@ -75,9 +65,8 @@ impl RequestDepfiles {
 
 impl Depfiles for RequestDepfiles {
     fn of(&self, id: &Id, action: &ActionDescription) -> Option<Str> {
-        let key = self.key.as_ref()?;
-        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let found = present.found.get_or_init(|| RequestDepfiles::found(key, &present));
+        let present = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let found = present.found.get_or_init(|| present.found());
         let is_mentioned = |out: &&Str| {
             let name = Depfile::name(id, out);
             match found {

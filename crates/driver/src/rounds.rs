@@ -78,7 +78,6 @@ impl Session {
             }
         }
         self.build = Arc::new(begin(next, self.jobs));
-        self.depfiles.begin(&self.engine, &self.build);
         // After the engine's build has begun, before any task of it runs: tasks begin when they are requested.
         self.execution.stop.reset();
         self.execution.counters.reset();

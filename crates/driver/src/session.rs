@@ -22,10 +22,10 @@ use taut_value::{Artifact, Id};
 
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache, Request,
-    Results, Sink, Traces, Wanted, WriteStrategy,
+    Results, SetupError, Sink, Traces, UnresolvedRequest, Wanted, WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
-    analysis_setup::{begin, workspace},
+    analysis_setup::{begin, register, workspace},
     closure_actions::ClosureActions,
     context::execution_context,
     depfiles::RequestDepfiles,
@@ -51,7 +51,7 @@ pub struct Session {
     /// Where the trees among inputs are looked up for events.
     trees: Arc<EngineTrees>,
     /// Where depfiles of actions are looked up.
-    pub(crate) depfiles: Arc<RequestDepfiles>,
+    depfiles: Arc<RequestDepfiles>,
     pub(crate) ends: Arc<ActionEnds>,
     traces: Traces,
     /// Where files are taken from.
@@ -106,23 +106,22 @@ impl Sources for Roots {
 }
 
 impl Session {
-    /// A session that can analyse a request and build it in `store`; nothing is read yet.
-    pub fn of_request(
-        request: &Request,
+    /// A session that can analyse targets of some repositories and build them in `store`; nothing is read yet.
+    pub fn of(
+        repositories: &RepoConfig,
         how: AnalysisOptions,
         store: &Store,
         traces: &Traces,
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> Session {
-        let workspace = workspace(request, how);
+        let workspace = workspace(repositories, how);
         let exports = ExportCache::of(store, &options.properties);
-        let builder = taut_analysis::register(Engine::builder(), &workspace, exports.lookups())
+        let builder = register(Engine::builder(), &workspace, exports.lookups())
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
-        let roots = Roots(request.repositories.clone());
-        let depfiles = RequestDepfiles::of_request(request);
-        let session = Session::new(builder, how.jobs, (roots, depfiles), store, traces, options, sink);
+        let roots = Roots(repositories.clone());
+        let session = Session::new(builder, how.jobs, roots, store, traces, options, sink);
         Session { exports, ..session }
     }
 
@@ -143,8 +142,7 @@ impl Session {
         }
         let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
         let (builder, traces) = (taut_graph::register(Engine::builder()).rule(rule), Traces::none());
-        let described = (Roots(repositories), RequestDepfiles::none());
-        let session = Session::new(builder, options.jobs, described, store, &traces, options, sink);
+        let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
         // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
         let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
@@ -153,17 +151,17 @@ impl Session {
     fn new(
         builder: Builder,
         jobs: usize,
-        (roots, depfiles): (Roots, RequestDepfiles),
+        roots: Roots,
         store: &Store,
         traces: &Traces,
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let open_roots = roots.0.roots.clone();
-        let depfiles = Arc::new(depfiles);
         let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
+        let depfiles: Arc<RequestDepfiles> = Arc::default();
         let stop = Arc::new(Stop::new(options.keep_going));
         let events =
             Arc::new(ExecutionEvents { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
@@ -198,7 +196,6 @@ impl Session {
         // when both exist.
         trees.set(Some(engine.clone()));
         let build = Arc::new(begin(engine.begin(), jobs));
-        depfiles.begin(&engine, &build);
         let (traces, grace) = (traces.clone(), options.grace);
         let roots = open_roots;
         let (exports, new_entries) = Default::default();
@@ -226,6 +223,14 @@ impl Session {
     pub fn interrupter(&self) -> Interrupter {
         let stop = self.execution.stop.clone();
         Interrupter { stop, processes: self.processes.clone(), grace: self.grace }
+    }
+
+    /// The request that a call asks for.
+    ///
+    /// # Errors
+    /// Its words name no target.
+    pub fn request(&self, unresolved: &UnresolvedRequest) -> Result<Request, SetupError> {
+        unresolved.resolve(&self.build)
     }
 
     /// Analyses the targets of a request.
@@ -357,6 +362,7 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn closure(&self, request: &Request) -> Result<Closure, Diagnostics> {
+        self.use_depfiles_of(request);
         Closure::of(&self.build, request)
     }
 
@@ -387,8 +393,15 @@ impl Session {
         AnalysisPass { engine, build, traces, ends, sink: &**sink, is_cached }
     }
 
+    /// Looks for the depfiles of actions in what the targets of a request mention. To be called before anything is executed for
+    /// it, in each build.
+    pub(crate) fn use_depfiles_of(&self, request: &Request) {
+        self.depfiles.look_in(&self.engine, &self.build, request);
+    }
+
     /// Sends the event that execution begins. `actions`: how many there are.
     pub(crate) fn report_build_begin(&self, request: &Request, actions: usize) {
+        self.use_depfiles_of(request);
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
