@@ -149,7 +149,7 @@ fn adding_or_removing_the_key_takes_effect_at_once() {
         assert_eq!(build(), 1);
         edit("b");
         assert_eq!(build(), 0);
-        // From here on every input counts, whatever earlier runs have told.
+        // From here on every input counts, whatever earlier runs have reported.
         workspace.file("RULES", &without_key);
         assert_eq!(build(), 0);
         edit("b");

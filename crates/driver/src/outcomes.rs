@@ -43,7 +43,7 @@ impl Outcomes {
         Outcomes(Some(Session::of(repositories, how, store, traces, &options, &sink)))
     }
 
-    /// The inputs of an action whose content makes it run, if an earlier run has said what it reads; `None`: all of them.
+    /// The inputs of an action whose content makes it run, if an earlier run has reported what it reads; `None`: all of them.
     pub(crate) fn counting_inputs(&self, action: &ActionDescription, depfile: &Str) -> Option<BTreeSet<Str>> {
         let session = self.0.as_ref()?;
         let object = |artifact: &Artifact| {

@@ -308,7 +308,7 @@ impl Known<'_> {
         all
     }
 
-    /// Whether an earlier run of an action said that it reads none of the inputs that are this artifact.
+    /// Whether an earlier run of an action reported that it reads none of the inputs that are this artifact.
     fn does_not_read(&self, id: &Id, artifact: &Artifact) -> bool {
         let action = &self.graph.actions[id].description;
         let is_depfile = |out: &&Str| self.depfiles.contains(&Depfile::name(id, out));

@@ -53,7 +53,7 @@ fn assert_same(one: &Document, other: &Document) {
     assert_eq!(one.root().canonical_hash(), other.root().canonical_hash());
 }
 
-/// The text with blanks in place of comments, and of each comma that stands between the end of a value and a closing bracket.
+/// The text with blanks in place of comments, and of each comma that is between the end of a value and a closing bracket.
 fn blanked(text: &[u8]) -> Vec<u8> {
     let mut out = text.to_vec();
     let mut at = 0;
