@@ -124,7 +124,7 @@ impl Call<'_> {
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
         let run = Run {
             store: &store,
-            analysis: analysis_options(&o.common, &o.analysis),
+            analysis: analysis_options(&o.common, &o.analysis, &o.stores),
             options: &options,
             sink: &sink,
             is_cached: self.reporting.uses_state,

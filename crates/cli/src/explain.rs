@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, EventLogs, ExportCache, Question, SetupError, Traces, UnresolvedRequest, explain,
 };
@@ -10,7 +9,7 @@ use taut_store::Store;
 use taut_value::NamedTarget;
 
 use crate::{
-    environment::build_root,
+    environment::{build_root, hash_function},
     exit::Exit,
     log::{Level, Log},
     options, request,
@@ -59,13 +58,13 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
             root.display()
         )));
     }
-    let store = Store::open(&root, HashFunction::GitSha1)
+    let store = Store::open(&root, hash_function(&o.stores))
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };
     let exports = ExportCache::of(&store, &properties(&o.execution));
-    let how = analysis_options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let questions =
         questions(&o.analysis.target, &unresolved, &analyser, &cwd).map_err(|error| roots.report(&error))?;
