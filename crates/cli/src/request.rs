@@ -101,6 +101,7 @@ pub(crate) fn request_in(
             expression_file_name: analysis.expression_file_name.clone(),
             // The library of rules is taut's alone.
             has_rules: analysis.has_typed_names,
+            dialect: analysis.dialect(),
         },
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),

@@ -83,8 +83,6 @@ pub(crate) fn build_options(
         properties: properties(execution),
         keep_going: results.keep_going,
         compare,
-        // The reference ignores the key `depfile`.
-        depfiles: !log.is_as_reference(),
         write_strategy: write_strategy(results),
     })
 }

@@ -39,6 +39,7 @@ use crate::{
     voice::{self, BuildContext, BuildMessages, count, seconds},
 };
 
+mod database;
 mod feedback;
 mod notice;
 mod pace;

@@ -10,7 +10,7 @@
 //! that a test does not depend on.
 //!
 //! `TAUT_CASES_TOOL=/path/to/just` runs the reference instead; it agrees on all pages except where taut's own messages are
-//! shown.
+//! shown, or something that only taut has.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{

@@ -17,6 +17,7 @@ mod computed_tree;
 mod configured_text;
 mod context;
 mod defined_at;
+mod depfiles;
 mod describe;
 mod dump;
 mod eligibility;
@@ -103,7 +104,7 @@ pub use taut_repos::{
     ComputedRoot, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot, find_workspace_root,
 };
 pub use taut_syntax::{
-    Diagnostic, Diagnostics, Location,
+    Diagnostic, Diagnostics, Dialect, Location,
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};

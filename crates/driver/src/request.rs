@@ -44,7 +44,8 @@ impl Request {
     fn targets_file(&self, module: &str) -> Option<Document> {
         let repository = self.repositories.repositories.get(&self.targets.first().repository)?;
         let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
-        Document::parse("", file.read(&self.repositories.roots).ok()??).ok()
+        let dialect = self.repositories.dialect;
+        Document::parse_as(dialect, "", file.read(&self.repositories.roots).ok()??).ok()
     }
 
     /// The names of the targets that a module of the targets' repository defines, if it has a file of targets.

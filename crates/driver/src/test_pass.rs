@@ -82,6 +82,7 @@ impl TestPass<'_> {
         let origins = session.origins_of_targets(request);
         let origins: event::Origins = Arc::new(move |id: &taut_value::Id| origins.first(id));
         session.sink.event(&Event::BuildBegan { actions: actions + tests, origins: &origins });
+        session.use_depfiles_of(request);
         let built = session.build(&wanted);
         let failure = built.as_ref().err();
         analysis.report_tasks(request);

@@ -10,12 +10,12 @@ use taut_analysis::Problem;
 use taut_engine::Build;
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, reference_error};
-use taut_syntax::{Diagnostic, JsonPath, Location};
+use taut_syntax::{Diagnostic, Dialect, JsonPath, Location};
 use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{
     Request, SetupError, Targets,
-    target_words::{named_by, unbracketed},
+    target_words::{is_one_name, named_by, unbracketed},
     words::{WordsKey, WordsRule},
 };
 
@@ -109,6 +109,19 @@ impl UnresolvedRequest {
         self.targets == other.targets && self.configuration == other.configuration
     }
 
+    /// Each word as a question of its own; none if there are no words, or if all of them can only be one name.
+    pub fn word_by_word(&self) -> Vec<(String, UnresolvedRequest)> {
+        let Named::ByWords(key) = &self.targets else { return Vec::new() };
+        if is_one_name(&key.words()) {
+            return Vec::new();
+        }
+        let alone = |word: &Str| {
+            let targets = Named::ByWords(WordsKey { words: vec![word.clone()], ..key.clone() });
+            (word.to_string(), UnresolvedRequest { targets, ..self.clone() })
+        };
+        key.words.iter().map(alone).collect()
+    }
+
     /// About other targets.
     #[must_use]
     pub fn about(self, targets: Targets, configuration: Map) -> Request {
@@ -188,7 +201,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
             .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
         let label: Arc<str> = cwd.join(file).to_string_lossy().into();
-        all = object(label, content).map_err(|mut problem| {
+        all = object(words.overrides.dialect, label, content).map_err(|mut problem| {
             problem.message = match problem.message.is_empty() {
                 true => format!("Config file {name} does not contain a map."),
                 false => {
@@ -205,18 +218,19 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         shown.string(text);
         let shown = shown.finish();
         let label: Arc<str> = "-D".into();
-        let defined = object(label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
-            problem.message = match problem.message.is_empty() {
-                true => format!("Defines entry {shown} does not contain a map."),
-                false => {
-                    let step = format!("Parsing defines entry {shown} failed with error:");
-                    *problem = problem.clone().below(&step);
-                    format!("{step}\n{}", problem.message)
-                }
-            };
-            let inline = Some((label.clone(), text.as_str().into()));
-            SetupError { inline, ..SetupError::from(*problem) }
-        })?;
+        let defined =
+            object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
+                problem.message = match problem.message.is_empty() {
+                    true => format!("Defines entry {shown} does not contain a map."),
+                    false => {
+                        let step = format!("Parsing defines entry {shown} failed with error:");
+                        *problem = problem.clone().below(&step);
+                        format!("{step}\n{}", problem.message)
+                    }
+                };
+                let inline = Some((label.clone(), text.as_str().into()));
+                SetupError { inline, ..SetupError::from(*problem) }
+            })?;
         // Of a variable that both have, the later value counts as a whole: values are not merged.
         all = all.union(&defined);
     }
@@ -224,8 +238,8 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
 }
 
 /// Reads a JSON object. The error has no message if it is JSON, but no object.
-fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
-    let document = Document::parse(label.clone(), text.clone())
+fn object(dialect: Dialect, label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
+    let document = Document::parse_as(dialect, label.clone(), text.clone())
         .map_err(|error| Box::new(Diagnostic::from(error).reference(reference_error(&text))))?;
     match taut_expr::json_to_value(document.root()) {
         Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),

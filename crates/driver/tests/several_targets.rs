@@ -67,7 +67,6 @@ fn options() -> BuildOptions {
         properties: Vec::new(),
         keep_going: false,
         compare: false,
-        depfiles: true,
         write_strategy: taut_driver::WriteStrategy::Write,
     }
 }

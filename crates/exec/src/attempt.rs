@@ -82,34 +82,39 @@ impl Rule for AttemptRule {
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        let (inputs, limit): (Arc<[(Str, ObjectInfo)]>, _) = (objects.into(), key.limit);
+        let run = RunKey { digest, action: action.clone(), id: *id, inputs, limit, depfile: None };
         let is_cached = key.is_cached && !action.no_cache;
         if is_cached {
-            let cached = execution.cached(action, &digest);
-            if let Some(ran) = cached.map_err(|error| Phase::Lookup.failed_in_store(error))? {
+            let known = execution.known_result(&run);
+            if let Some(ran) = known.map_err(|error| Phase::Lookup.failed_in_store(error))? {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
             }
         }
-        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
-        let run = RunKey { digest, action: action.clone(), id: *id, inputs: objects, limit: key.limit };
+        let run = execution.with_depfile(&run);
         // An action has events once, however often it is run: sinks identify it by its id.
         let has_events = key.number == 0;
         if has_events {
             execution.events.begun(id, action);
         }
-        let ran = Arc::new(Ran { run_as: Some(*id), ..execution.executor.run(&run).await? });
+        let mut ran = Ran { run_as: Some(*id), ..execution.executor.run(&run).await? };
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);
         }
         execution.counters.run_one();
         execution.counters.processed_one(id);
-        if is_cached && ran.is_success() && !failed {
-            execution
-                .store
-                .cache_action(&digest, &execution.as_message(action, &ran))
-                .map_err(|error| Phase::Recording.failed_in_store(error))?;
+        let recording = |error| Phase::Recording.failed_in_store(error);
+        if ran.is_success() {
+            ran.invalid.extend(execution.wrong_depfile(&run, &ran).map_err(recording)?);
         }
+        if is_cached && ran.is_success() && !failed {
+            let result = execution.as_message(action, &ran);
+            execution.store.cache_action(&digest, &result).map_err(recording)?;
+            execution.record_reads(&run, &ran, &result).map_err(recording)?;
+        }
+        let ran = Arc::new(ran);
         if has_events {
             let outcome =
                 ActionOutcome { ran: ran.clone(), cached: false, failed: failed || !ran.is_success() };

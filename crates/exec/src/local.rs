@@ -49,8 +49,6 @@ pub struct LocalSetup {
     pub grace: Duration,
     /// How many actions run at once.
     pub jobs: usize,
-    /// Whether an action may leave out its depfile, which is then empty; otherwise that is a missing output.
-    pub depfiles: bool,
     /// Whether anything new may begin.
     pub stop: Arc<Stop>,
 }
@@ -180,7 +178,7 @@ impl LocalExecutor {
         }
         // No process of the action is left, so nothing can write to its outputs any more: they become objects as they
         // are.
-        self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
+        self.collect(key, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // A command that failed may have stopped before it wrote its outputs, so their absence is no second
             // failure.
@@ -258,13 +256,8 @@ impl LocalExecutor {
     }
 
     /// Stores the outputs. After the first missing or invalid one, only the messages about further ones matter.
-    fn collect(
-        &self,
-        action: &ActionDescription,
-        root: &Dir,
-        take: Take,
-        ran: &mut Ran,
-    ) -> taut_store::Result<()> {
+    fn collect(&self, key: &RunKey, root: &Dir, take: Take, ran: &mut Ran) -> taut_store::Result<()> {
+        let action = &key.action;
         let files = action.outs.iter().map(|path| (path, normal_path(path), false));
         let directories = action.out_dirs.iter().map(|path| (path, normal_path(path), true));
         let all: Vec<(&Str, String, bool)> = files.chain(directories).collect();
@@ -284,10 +277,7 @@ impl LocalExecutor {
                     }
                 }
                 // A compiler that writes none: what the action read is not known, and nothing else is wrong.
-                Found::Missing(_)
-                    if self.setup.depfiles
-                        && matches!(&action.depfile, Some(Ok(depfile)) if depfile == *path) =>
-                {
+                Found::Missing(_) if key.depfile.as_ref() == Some(*path) => {
                     let digest = self.setup.store.put_blob(b"", false)?;
                     if ran.is_complete() {
                         let info = ObjectInfo { digest, object_type: ObjectType::File };

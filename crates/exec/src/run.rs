@@ -24,6 +24,9 @@ pub struct RunKey {
     /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
     /// a result is the same under every limit that it met.
     pub limit: Option<Duration>,
+    /// The output that says what the action reads, which may be left out; known only where the action cache has no
+    /// result.
+    pub depfile: Option<Str>,
 }
 
 impl PartialEq for RunKey {
@@ -128,10 +131,12 @@ impl Rule for RunRule {
         }
         // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
-        if cacheable
-            && let Some(ran) =
-                execution.known_result(key).map_err(|error| Phase::Lookup.failed_in_store(error))?
-        {
+        let lookup = |error| Phase::Lookup.failed_in_store(error);
+        if cacheable && let Some(ran) = execution.cached(&key.action, &key.digest).map_err(lookup)? {
+            return Ok(Arc::new(ran));
+        }
+        let key = &execution.with_depfile(key);
+        if cacheable && let Some(ran) = execution.cached_by_reads(key).map_err(lookup)? {
             return Ok(Arc::new(ran));
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
@@ -156,8 +161,13 @@ impl Execution {
     pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
         match self.cached(&key.action, &key.digest)? {
             Some(ran) => Ok(Some(ran)),
-            None => self.cached_by_reads(key),
+            None => self.cached_by_reads(&self.with_depfile(key)),
         }
+    }
+
+    /// The same run with its depfile.
+    pub(crate) fn with_depfile(&self, key: &RunKey) -> RunKey {
+        RunKey { depfile: self.depfiles.of(&key.id, &key.action), ..key.clone() }
     }
 
     /// The cached result in terms of the definition; `None` if there is none with all outputs.

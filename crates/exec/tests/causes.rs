@@ -137,7 +137,7 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            depfiles: true,
+            depfiles: Arc::new(taut_exec::NoDepfiles),
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
         });

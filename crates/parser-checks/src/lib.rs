@@ -11,6 +11,7 @@
 
 mod archives;
 mod binary;
+mod dialect;
 mod project;
 mod runs;
 mod text;
@@ -43,6 +44,7 @@ const fn binary(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>)
 /// All targets.
 pub const TARGETS: &[Target] = &[
     text("json", 3000, text::json),
+    text("dialect", 5000, dialect::dialect),
     text("expression", 3000, text::expression),
     text("name", 2000, text::name),
     text("object_id", 2000, text::object_id),

@@ -44,7 +44,7 @@ fn parsed(bytes: &[u8]) -> Option<Document> {
 }
 
 /// Visits every value without recursion.
-fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
+pub(crate) fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
     let mut open = vec![root];
     while let Some(node) = open.pop() {
         each(node);

@@ -12,7 +12,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, did_you_mean, json::reference_error, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
@@ -53,6 +53,9 @@ pub struct RepoConfig {
     pub repositories: BTreeMap<Str, Repository>,
     /// The roots of all repositories.
     pub roots: Arc<Roots>,
+    /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended dialect, what
+    /// taut adds to the reference's language is read, too.
+    pub dialect: Dialect,
 }
 
 /// The options of the command line for the main repository; roots are always directories.
@@ -76,6 +79,8 @@ pub struct Overrides {
     pub expression_file_name: Option<String>,
     /// Whether the library of rules in the binary is a repository (`std`), unless another one has the name.
     pub has_rules: bool,
+    /// How descriptions are written, the configuration included.
+    pub dialect: Dialect,
 }
 
 /// What marks the directory of a workspace, by name; entries of any kind count.
@@ -119,8 +124,9 @@ impl RepoConfig {
     /// The configuration without the locations of its roots, as bytes in the encoding of [`Encoder`]: the name of the
     /// main repository; the number of repositories, and of each its name, four roots (of the workspace, of targets,
     /// rules, expressions), three file names (of targets, rules, expressions), the number of bindings and of each the
-    /// local and the global name. A root is its number among all and whether special entries are ignored. The engine's
-    /// file is named by a hash of it (docs/store.md, SHAPE).
+    /// local and the global name; whether comments and trailing commas are read in descriptions. A root is its number
+    /// among all and whether special entries are ignored. The engine's file is named by a hash of it (docs/store.md,
+    /// SHAPE).
     pub fn shape(&self) -> Vec<u8> {
         self.encode().finish()
     }
@@ -152,6 +158,8 @@ impl RepoConfig {
                 e.text(global);
             }
         }
+        // Descriptions that are accepted in one dialect may be errors in the other.
+        e.bool(self.dialect.is_extended());
         e
     }
 
@@ -172,7 +180,8 @@ impl RepoConfig {
                     // The reference reads nothing then, which is no JSON.
                     problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
                 })?;
-                Document::parse(cwd.join(file).to_string_lossy(), content.clone()).map_err(|error| {
+                let label = cwd.join(file).to_string_lossy().into_owned();
+                Document::parse_as(overrides.dialect, label, content.clone()).map_err(|error| {
                     let reference = reference_error(&content);
                     Diagnostic::from(error).reference(reference).below(&parsing(file))
                 })
@@ -221,20 +230,24 @@ impl RepoConfig {
             repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
         // Before bindings are checked, as these may name the library of rules.
-        let config = RepoConfig::numbered(main, repositories);
+        let config = RepoConfig::numbered(main, repositories, overrides.dialect);
         config.check_bindings(&described)?;
         Ok(config)
     }
 
     /// A configuration whose roots are numbered in the order in which the repositories name them.
-    pub(crate) fn numbered(main: Str, mut repositories: BTreeMap<Str, Repository>) -> RepoConfig {
+    pub(crate) fn numbered(
+        main: Str,
+        mut repositories: BTreeMap<Str, Repository>,
+        dialect: Dialect,
+    ) -> RepoConfig {
         // Repositories come in the order of their names, so roots have the same numbers in each call and in each
         // checkout.
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
-        RepoConfig { main, repositories, roots: Arc::new(roots) }
+        RepoConfig { main, repositories, roots: Arc::new(roots), dialect }
     }
 
     fn check_bindings(&self, described: &BTreeMap<Str, Node<'_>>) -> Result<(), ConfigError> {
@@ -527,12 +540,22 @@ mod tests {
         let config = config(top.path(), b"/a\xff");
         assert_eq!(
             Id::of(config.shape()).to_hex(),
-            "d5d2487666bf6d0f7b6396826879b62e9ff44a235bc7d9851f598aeb4dbd472d"
+            "82bc1ec70a66b9b227c0312e3183c3a35caabff349c6fa989ed921090b14f5ee"
         );
         assert_eq!(
             Id::of(config.identity()).to_hex(),
-            "a5f9e45765765873f9894f520c2d5211d5d56ee47368964d92e59c458ab8c811"
+            "c0437555449837c1889643159e52b0d049d9c4a276c938d640ca9c0bc438051a"
         );
+    }
+
+    #[test]
+    fn shape_and_identity_depend_on_how_descriptions_are_written() {
+        let top = tempfile::tempdir().unwrap();
+        let strict = config(top.path(), b"/a");
+        let extended = RepoConfig { dialect: Dialect::Extended, ..strict.clone() };
+        assert_ne!(strict.shape(), extended.shape());
+        assert_ne!(strict.identity(), extended.identity());
+        assert_eq!(extended.part("other").dialect, Dialect::Extended);
     }
 
     #[test]

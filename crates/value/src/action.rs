@@ -28,9 +28,6 @@ pub struct ActionDescription {
     pub execution_properties: Map,
     /// Path to artifact.
     pub inputs: Map,
-    /// The output that names what the command read, in make syntax; or why what the rule gives is none. The reference
-    /// ignores it, so it is no part of the identity, and what is wrong with it is an error where it is used.
-    pub depfile: Option<Result<Str, Str>>,
     id: OnceLock<Id>,
 }
 

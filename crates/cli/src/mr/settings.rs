@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use taut_setup::{Anchors, InvocationLog, Locations, Place, Rc, Remark, weakly_canonical};
+use taut_syntax::Dialect;
 
 use super::command_line::{CommandLine, Options};
 use crate::options::Log;
@@ -114,7 +115,7 @@ impl Settings {
     /// The file cannot be read.
     pub(crate) fn locations(&self, remarks: &mut Vec<Remark>) -> Result<Locations, taut_setup::Problem> {
         match &self.checkout_locations {
-            Some(path) => Locations::read(path, remarks),
+            Some(path) => Locations::read(Dialect::Strict, path, remarks),
             None => Ok(Locations::default()),
         }
     }

@@ -245,6 +245,9 @@ pub struct Watch {
     /// Remove from that directory what is no longer part of the result
     #[arg(long, requires = "output_dir")]
     pub prune: bool,
+    /// Keep this compilation database current: how each C and C++ file is compiled, for editors (compile_commands.json)
+    #[arg(long, value_name = "FILE")]
+    pub compile_commands: Option<PathBuf>,
     /// Look at all files every two seconds instead of waiting for the system to report changes
     #[arg(long, alias = "look")]
     pub poll: bool,

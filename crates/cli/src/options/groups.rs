@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use taut_syntax::Dialect;
 
 use super::words::number;
 
@@ -170,6 +171,14 @@ pub struct Analysis {
     /// Whether a target may be named by one word like `module:target`.
     #[arg(skip)]
     pub has_typed_names: bool,
+}
+
+impl Analysis {
+    /// How descriptions are written: the reference reads strict JSON.
+    pub(crate) fn dialect(&self) -> Dialect {
+        // Both are what the name `taut` has.
+        if self.has_typed_names { Dialect::Extended } else { Dialect::Strict }
+    }
 }
 
 /// Writing the action graph.

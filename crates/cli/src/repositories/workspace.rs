@@ -16,7 +16,7 @@ use taut_setup::{
     weakly_canonical,
 };
 use taut_store::Store;
-use taut_syntax::{Document, Kind};
+use taut_syntax::{Dialect, Document, Kind};
 use taut_sys::Named;
 
 use super::{Context, Messages, options, report_remark};
@@ -38,6 +38,9 @@ pub(crate) struct Configured {
     /// Keeps the file from being collected before it is read.
     _store: Option<Store>,
 }
+
+/// How the files of a set-up are written: it is a part of calls under the name `taut` only.
+const DIALECT: Dialect = Dialect::Extended;
 
 /// What was set up last, which must not be collected while this process uses it.
 static IN_USE: Mutex<Option<Cache>> = Mutex::new(None);
@@ -86,7 +89,7 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
     let rc = rc.map_or_else(|| workspace.rc(log), Ok)?;
     let absent = common.set_up.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
     let description =
-        Description::of(document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
+        Description::of(DIALECT, document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
     let description = description.with_provided(RULES);
     let request = Request { main: common.main.as_deref(), ..Request::default() };
     set_up(&workspace, &rc, &description, &request, log)
@@ -139,7 +142,7 @@ pub(crate) fn files(common: &Common, cwd: &Path) -> Vec<PathBuf> {
 }
 
 fn document(path: &Path) -> Option<Arc<Document>> {
-    Description::parse(path, Named::read(path).ok()?).ok()
+    Description::parse(DIALECT, path, Named::read(path).ok()?).ok()
 }
 
 #[allow(clippy::boxed_local, reason = "errors are boxed")]
@@ -180,7 +183,7 @@ impl<'w> Workspace<'w> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
         let files = match self.options.norc {
             true => RcFiles::default(),
-            false => RcFiles::read(path.as_deref(), &self.anchors, remarks)?,
+            false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks)?,
         };
         files.settings(&self.anchors, remarks)
     }
@@ -202,8 +205,8 @@ impl<'w> Workspace<'w> {
         let locations =
             locations.or(rc.checkout_locations.clone()).or_else(|| is_there().then(|| usual.clone()));
         let mut remarks = Vec::new();
-        let locations =
-            locations.map_or_else(|| Ok(Locations::default()), |path| Locations::read(&path, &mut remarks));
+        let locations = locations
+            .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
         remarks.iter().for_each(|remark| report_remark(remark, log));
         let mut distdirs = rc.distdirs.clone();
         if distdirs.is_empty() {
@@ -249,7 +252,8 @@ impl<'w> Workspace<'w> {
             ));
         };
         let absent = self.options.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
-        let description = Description::read(&place.path, &place.base, absent.as_deref()).map_err(error)?;
+        let description =
+            Description::read(DIALECT, &place.path, &place.base, absent.as_deref()).map_err(error)?;
         let description = description.with_provided(RULES);
         let is_ready = !Description::is_description(description.document())
             && description.names().is_ok_and(|names| !names.is_empty());

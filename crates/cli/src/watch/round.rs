@@ -13,7 +13,9 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::Str;
 
-use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, feedback::Feedback, paths::what_changed};
+use super::{
+    MAX_SHOWN, SessionEnd, WatchState, Watcher, database::Commands, feedback::Feedback, paths::what_changed,
+};
 use crate::{
     exit::Exit,
     findings,
@@ -92,13 +94,17 @@ impl Watcher<'_> {
             is_only: false,
         };
         let passed = pass.run(&mut round, request);
-        let messages = std::mem::take(&mut round.messages);
+        let mut messages = std::mem::take(&mut round.messages);
         let done = match passed {
             Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
             Err(Failed::Stopped(Stop::EndSession(over))) => Err(over),
             // Excluded by `is_last` above: the next change is the next try.
             Err(Failed::Retry(_)) => unreachable!("a round is not tried again"),
         };
+        let done = done.and_then(|()| {
+            messages.extend(self.keep_database(state)?);
+            Ok(interruption.check()?)
+        });
         let status = match &done {
             Err(SessionEnd::Exit(exit)) => exit.status(),
             Ok(()) if state.history.is_built => Status::Success,
@@ -147,6 +153,8 @@ pub(super) struct RoundHistory {
     pub(super) results: HashMap<Str, ObjectInfo>,
     /// What installing changes among the watched files.
     pub(super) feedback: Feedback,
+    /// The commands of the compilation database.
+    pub(super) commands: Option<Commands>,
 }
 
 /// A round while it runs.

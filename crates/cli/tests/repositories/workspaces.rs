@@ -401,3 +401,36 @@ fn the_rules_in_the_binary_need_no_description() {
     project.file("repos.json", description(r#", "std": {"repository": {"type": "file", "path": "own"}}"#));
     assert_ne!(project.taut(["build", "x"]).code, 0);
 }
+
+#[test]
+fn comments_are_read_in_all_files_of_a_set_up_and_by_just_mr_in_none() {
+    let project = Project::new();
+    project.file("TARGETS", r#"{"t": {"type": "install", "deps": [["@", "lib", "", "f"]]}}"#);
+    project.file("lib/TARGETS", "{}");
+    project.file("lib/f", "f\n");
+    let files = [
+        (
+            "repos.json",
+            r#"{"main": "m", "repositories": {"m": {"repository": {"type": "file", "path": "."}, "bindings": {"lib": "lib"}},
+                "lib": {"repository": {"type": "file", "path": "lib"}}}}"#,
+        ),
+        ("rc.json", r#"{"checkout locations": {"root": "workspace", "path": "locations.json"}}"#),
+        ("locations.json", r#"{"checkouts": {}}"#),
+        ("absent.json", r#"["nothing"]"#),
+    ];
+    let options = ["--rc", "rc.json", "--absent", "absent.json"];
+    let just_mr = || project.call("just-mr", &project.work(), [&options[..], &["setup"]].concat());
+    let with_comments = |text: &str| format!("// {{\n{}", text.replace(':', "/* is */:").replace(']', ",]"));
+    files.iter().for_each(|(name, text)| project.file(name, text));
+    just_mr().success();
+    for (name, text) in files {
+        project.file(name, with_comments(text));
+        assert!(just_mr().says(&[name, "parse error at line 1, column 1"]).code > 0);
+        project.file(name, text);
+    }
+    files.iter().for_each(|(name, text)| project.file(name, with_comments(text)));
+    project.taut([&["build"], &options[..], &["t"]].concat()).success();
+    let of_home = project.path("home/.just-mrrc");
+    fs::write(of_home, with_comments(r#"{"rc files": [{"root": "workspace", "path": "rc.json"}]}"#)).unwrap();
+    project.taut(["build", "t"]).success();
+}

@@ -45,16 +45,16 @@ pub enum Question {
 pub struct Explanation {
     /// Lines of text.
     pub text: String,
-    /// Whether the subject of the question is known.
+    /// Whether the subjects of all questions are known.
     pub is_known: bool,
 }
 
 /// How many of a kind are shown at most.
 const MAX_SHOWN: usize = 12;
 
-/// Answers a question about the last build with the repositories of an analyser that executed something. `cwd`: what
-/// paths are shown relative to.
-pub fn explain(question: &Question, logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
+/// Answers questions about the last build with the repositories of an analyser that executed something, one after the
+/// other. `cwd`: what paths are shown relative to.
+pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
     let Analyser { engine, build, workspace, .. } = analyser;
     let repositories = &workspace.repositories;
     let request = |targets: &Targets, configuration: &Map| Request {
@@ -89,7 +89,13 @@ pub fn explain(question: &Question, logs: &EventLogs, analyser: &Analyser, cwd: 
     }
     let mut explainer = Explainer::new(&record, engine, analysis.as_ref(), repositories, cwd);
     explainer.heading(&request, unfinished);
-    let is_known = explainer.answer(question);
+    let mut is_known = true;
+    for (at, question) in questions.iter().enumerate() {
+        if at > 0 {
+            explainer.say("");
+        }
+        is_known &= explainer.answer(question);
+    }
     Explanation { text: explainer.text, is_known }
 }
 
@@ -197,7 +203,10 @@ impl<'r> Explainer<'r> {
     fn answer(&mut self, question: &Question) -> bool {
         match question {
             Question::Call => {
-                for target in self.record.targets.iter() {
+                for (at, target) in self.record.targets.iter().enumerate() {
+                    if at > 0 {
+                        self.say("");
+                    }
                     self.target(target);
                 }
                 true
