@@ -25,9 +25,10 @@ use std::{
 use taut_testkit::Workspace;
 
 /// A page, what begins its sections, and how many commands it has at least.
-const PAGES: [(&str, &str, usize); 6] = [
+const PAGES: [(&str, &str, usize); 7] = [
     ("again.md", "\n# ", 14),
     ("equality.md", "\n## ", 10),
+    ("init.md", "\n# ", 5),
     ("language.md", "\n#", 26),
     ("repositories.md", "\n# ", 30),
     ("rules.md", "\n## ", 30),
