@@ -232,3 +232,16 @@ fn a_program_in_rust_may_have_the_name_of_the_directory_of_its_sources() {
     let printed = Command::new(workspace.beside("out/app")).output().unwrap().stdout;
     assert_eq!(String::from_utf8(printed).unwrap(), "app/src/main.rs\n");
 }
+
+#[test]
+fn a_missing_pytest_is_one_message_that_says_what_to_do() {
+    let workspace = Workspace::new();
+    let targets = r#"{"t": {"type": ["@", "std", "python", "test"], "tainted": ["test"], "name": ["t"], "srcs": ["test_t.py"],
+        "framework": ["pytest"]}}"#;
+    workspace.file("TARGETS", targets).file("test_t.py", "def test_t(): pass\n");
+    workspace.executable("python", "#!/bin/sh\nexit 1\n");
+    let python = workspace.root().join("python").display().to_string();
+    let ran = workspace.run(&taut(), ["test", "t", "-D", &format!("PYTHON={python}")]).exits(1);
+    let install = format!("{python} -m pip install pytest");
+    assert!(ran.stderr.contains(&install) && ran.stderr.contains("the variable PYTHON"), "{}", ran.stderr);
+}
