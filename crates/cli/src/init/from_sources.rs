@@ -105,7 +105,7 @@ fn list(summaries: &[Summary]) -> String {
     let mut more: Vec<(&str, usize)> = Vec::new();
     for kind in ["program", "library", "script", "test"] {
         let of_kind: Vec<&Summary> = summaries.iter().filter(|summary| summary.kind == kind).collect();
-        // A line that stands for one more would not be shorter.
+        // A line that represents one more would not be shorter.
         let count = if of_kind.len() <= MAX_OF_KIND + 1 { of_kind.len() } else { MAX_OF_KIND };
         shown.extend(&of_kind[..count]);
         more.push((kind, of_kind.len() - count));

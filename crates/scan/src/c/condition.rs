@@ -86,7 +86,7 @@ impl Macros<'_> {
         }
     }
 
-    /// The number that a name stands for; nothing if that is unknown.
+    /// The number that a name has as its value; nothing if that is unknown.
     fn number_of(&self, name: &str) -> Option<i64> {
         match (name, self.is_defined(name)) {
             ("true", _) => Some(1),

@@ -279,7 +279,7 @@ fn merge_circles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec
         }
     }
     let circle_of = circles(&needs);
-    // The first of a circle, in the order of paths, stands for it.
+    // The first of a circle, in the order of paths, gives it its name.
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|library| {
         let directory = &all.libraries[*library].directory;
@@ -348,7 +348,7 @@ fn reaches(edges: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
 }
 
 impl Libraries {
-    /// Whether a library has the source of a header: then who includes the header needs the library.
+    /// Whether a library has the source of a header: then what includes the header needs the library.
     fn has_source_of(&self, tree: &Tree, library: usize, header: usize) -> bool {
         let stem = paths::stem(tree.path(header));
         let mut sources = self.libraries[library].sources.iter();
