@@ -2,7 +2,7 @@
 //!
 //! A file in `from_sources/` begins with the files of a tree, each as its path in backticks and a block. What is below the
 //! line `# Proposed` is written by the test (with `UPDATE_EXPECT=1`): the report, the targets file, how the build and the
-//! tests end, and what the installed programs print.
+//! tests end, and what the installed programs print. Random projects follow, which have to build, too.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
     process::Command,
 };
 
-use taut_testkit::{Ran, Tool, listing};
+use taut_testkit::{Ran, Rng, Tool, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -134,6 +134,85 @@ fn what_is_proposed_for_a_tree_builds() {
         if has_python() || !document.contains(".py`") {
             expect_test::expect_file![file].assert_eq(&with_proposal(&document));
         }
+    }
+}
+
+/// Directories of random projects.
+const DIRECTORIES: [&str; 8] = ["", "src", "include/p", "lib/a", "lib/b", "lib/b/include", "app", "a b/c"];
+
+/// How a source in one directory may include a header: by a relative path, by the path from the top, or by the end of it,
+/// as a build with many `-I` would allow.
+fn spelled(rng: &mut Rng, from: &str, header: &str) -> String {
+    let parts: Vec<&str> = header.split('/').collect();
+    match rng.below(3) {
+        0 => {
+            let up = from.split('/').filter(|part| !part.is_empty()).count();
+            format!("\"{}{header}\"", "../".repeat(up))
+        }
+        1 => format!("\"{header}\""),
+        _ => format!("<{}>", parts[rng.below(parts.len())..].join("/")),
+    }
+}
+
+/// Writes modules with headers that include each other, circles among them, and programs that use some of them.
+fn write_random(project: &Project, rng: &mut Rng) -> usize {
+    let path = |directory: &str, name: &str| match directory {
+        "" => name.to_owned(),
+        _ => format!("{directory}/{name}"),
+    };
+    let count = 2 + rng.below(6);
+    let headers: Vec<(&str, String)> = (0..count)
+        .map(|number| {
+            let directory = *rng.pick(&DIRECTORIES);
+            (directory, path(directory, &format!("m{number}.h")))
+        })
+        .collect();
+    let some_headers = |rng: &mut Rng, from: &str| {
+        let chosen: Vec<usize> = (0..count).filter(|_| rng.below(3) == 0).collect();
+        let lines: Vec<String> = chosen
+            .iter()
+            .map(|number| format!("#include {}\n", spelled(rng, from, &headers[*number].1)))
+            .collect();
+        (chosen, lines.concat())
+    };
+    for (number, (directory, header)) in headers.iter().enumerate() {
+        let (_, lines) = some_headers(rng, directory);
+        project.write(header, &format!("#pragma once\n{lines}int f{number}(int);\n"));
+        // Some sources lie elsewhere than their header.
+        let place = if rng.below(3) == 0 { *rng.pick(&DIRECTORIES) } else { directory };
+        let (chosen, lines) = some_headers(rng, place);
+        let calls: Vec<String> = chosen.iter().map(|number| format!(" + f{number}(n / 2)")).collect();
+        let own = spelled(rng, place, header);
+        let text = format!(
+            "#include {own}\n{lines}int f{number}(int n) {{ return n ? 1{} : 0; }}\n",
+            calls.concat()
+        );
+        project.write(&path(place, &format!("m{number}.c")), &text);
+    }
+    let programs = 1 + rng.below(3);
+    for number in 0..programs {
+        let directory = *rng.pick(&DIRECTORIES);
+        let (chosen, lines) = some_headers(rng, directory);
+        let calls: Vec<String> = chosen.iter().map(|number| format!(" + f{number}(1)")).collect();
+        let text = format!("{lines}int main(void) {{ return (0{}) < 0; }}\n", calls.concat());
+        project.write(&path(directory, &format!("p{number}.c")), &text);
+    }
+    programs
+}
+
+#[test]
+fn random_projects_build_with_what_is_proposed() {
+    let factor: u64 = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    for seed in 0..6 * factor {
+        let project = Project::new();
+        let programs = write_random(&project, &mut Rng::new(seed));
+        let report = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+        let targets = fs::read_to_string(project.path().join("TARGETS")).unwrap();
+        let built = project.build(&["build", "..."]);
+        assert_eq!(built.code, 0, "seed {seed}\n{report}{targets}{}", built.stderr);
+        project.build(&["install", "-o", "out"]).exits(0);
+        let installed = fs::read_dir(project.path().join("out/bin")).map_or(0, Iterator::count);
+        assert_eq!(installed, programs, "seed {seed}\n{report}{targets}");
     }
 }
 

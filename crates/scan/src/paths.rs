@@ -32,7 +32,7 @@ pub(crate) fn join(directory: &str, relative: &str) -> Option<String> {
     if relative.starts_with('/') || relative.ends_with('/') {
         return None;
     }
-    let mut all: Vec<&str> = directory.split('/').filter(|part| !part.is_empty()).collect();
+    let mut all: Vec<&str> = directory.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     for part in relative.split('/') {
         match part {
             "" | "." => {}
@@ -82,6 +82,7 @@ mod tests {
         for (directory, relative, joined) in [
             ("", "a.h", Some("a.h")),
             ("src", "../include/./a.h", Some("include/a.h")),
+            (".", "a.h", Some("a.h")),
             ("src", "../../a.h", None),
             ("src", "/usr/include/a.h", None),
             ("src", "..", None),

@@ -61,8 +61,7 @@ fn of_file(tree: &Tree, from: usize, facts: &Facts) -> Includes {
             resolved.insert(include.line);
         }
         match (in_tree, origin) {
-            (Some(link), _) if link.file != from => all.files.push(link),
-            (Some(_), _) => {}
+            (Some(link), _) => all.files.push(link),
             (None, Some(origin)) => all.system.push((origin, include.is_compiled)),
             (None, None) if include.is_compiled == Truth::Yes => all.missing.push(include.clone()),
             (None, None) => {}

@@ -1,7 +1,7 @@
 //! Which files belong together: a library for each directory with sources, programs for sources with `main`.
 //!
-//! A header belongs to the sources in its directory; in a directory without sources, to the source of the same name
-//! (`include/net.h` and `src/net.c`), or with the other headers of its directory. Directories that need each other become one
+//! A header belongs to the source of its name that includes it, wherever that is (`api/net.h` and `impl/net.c`); else to the
+//! sources in its directory; in a directory without sources, to a source of its name nearby, or with the other headers there. Directories that need each other become one
 //! library, since libraries depend on each other in one direction only. A directory needs another one if it includes a
 //! header whose source is there. Where it includes only others, as one that defines macros, and would be needed itself, it
 //! gets these headers, and does not depend on the library.
@@ -174,6 +174,7 @@ impl Division<'_> {
                 includers[link.file].push(file);
             }
         }
+        self.add_implemented(includes);
         let mut by_directory: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (file, from) in includers.iter().enumerate() {
             let path = self.tree.path(file);
@@ -213,6 +214,33 @@ impl Division<'_> {
             let top = paths::above(directory).take_while(has_headers).last().unwrap_or(directory).to_owned();
             let library = self.library_of(&top);
             left.into_iter().for_each(|file| self.give(file, library));
+        }
+    }
+
+    /// Gives headers to the library of the source that has their name and includes them, wherever that is, if it is the
+    /// only one.
+    fn add_implemented(&mut self, includes: &[Includes]) {
+        let mut by: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (number, library) in self.libraries.iter().enumerate() {
+            for &source in &library.sources {
+                let path = self.tree.path(source);
+                let of_name = includes[source].files.iter().map(|link| link.file).filter(|file| {
+                    let header = self.tree.path(*file);
+                    kind(header) == Some(Kind::Header) && paths::stem(header) == paths::stem(path)
+                });
+                // One beside the source comes first: another one of this name may be that of another source.
+                let is_beside = |file: &usize| paths::parent(self.tree.path(*file)) == paths::parent(path);
+                let of_name: Vec<usize> = of_name.collect();
+                let own: Vec<usize> = of_name.iter().copied().filter(is_beside).collect();
+                for header in if own.is_empty() { of_name } else { own } {
+                    by.entry(header).or_default().insert(number);
+                }
+            }
+        }
+        for (header, libraries) in by {
+            if let (1, Some(&library)) = (libraries.len(), libraries.first()) {
+                self.give(header, library);
+            }
         }
     }
 
