@@ -8,7 +8,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -274,6 +274,19 @@ fn links_are_not_followed() {
         "{}",
         written.stdout
     );
+}
+
+#[test]
+fn names_that_are_no_text_are_left_out() {
+    let project = Project::new();
+    project.write("main.c", "int main(void) { return 0; }\n");
+    project.write("a\u{1b}[2J\n.c", "int main(void) { return 0; }\n");
+    let name = std::ffi::OsStr::from_bytes(b"b\xff.c");
+    fs::write(project.path().join(name), "").unwrap();
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    assert_eq!(written.matches("its name is no text, so it is left out.").count(), 2, "{written}");
+    assert!(!written.contains('\u{1b}'), "{written}");
+    project.build(&["build", "..."]).exits(0);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use taut_scan::SourceFile;
+use taut_syntax::quoted;
 use taut_sys::{Dir, FileKind, if_exists};
 
 /// What was found.
@@ -46,8 +47,9 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (name, kind) in entries {
             let path = below.join(&name);
-            let Some(text) = path.to_str() else {
-                all.notes.push(format!("{}: its name is no UTF-8.", path.display()));
+            let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) else {
+                let shown = path.to_string_lossy();
+                all.notes.push(format!("{}: its name is no text, so it is left out.", quoted(&shown)));
                 continue;
             };
             let is_hidden = name.to_string_lossy().starts_with('.');
