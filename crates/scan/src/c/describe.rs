@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     condition::Truth,
     includes::Includes,
-    libraries::{Libraries, Program},
+    libraries::{Libraries, Program, is_test},
     staging::{Staging, Unit},
     system::Origin,
 };
@@ -208,14 +208,12 @@ impl Writer<'_> {
         let name = self.libraries[number].clone();
         let system = self.system(unit);
         let has_sources = !unit.sources.is_empty();
+        // Of libz.a the name is z.
+        let short = name.strip_prefix("lib").filter(|rest| rest.starts_with(|c: char| c.is_alphanumeric()));
+        let file_name = short.unwrap_or(&name);
         // What users of a package need comes with the library that includes its headers.
         let target = Target::new(&name, Rule::InTheBox("cc", "library"))
-            .texts(
-                "name",
-                has_sources
-                    .then(|| name.strip_prefix("lib").unwrap_or(&name))
-                    .filter(|name| !name.is_empty()),
-            )
+            .texts("name", has_sources.then_some(file_name))
             .texts("srcs", self.paths(unit.sources.iter().copied()))
             .texts("hdrs", self.paths(unit.headers.iter().copied()))
             .texts("private hdrs", self.paths(unit.private_headers.iter().copied()))
@@ -246,7 +244,11 @@ impl Writer<'_> {
             .flatten()
             .collect();
         let from = format!("{}: {}", shown(&library.directory), counts.join(", "));
-        let builds = if self.doubtful.contains(&number) { Builds::Perhaps } else { Builds::Surely };
+        // What is for tests or examples only is built with these.
+        let is_for_others =
+            is_test(&format!("{}/x", library.directory)) || is_aside(&format!("{}/x", library.directory));
+        let builds =
+            if is_for_others || self.doubtful.contains(&number) { Builds::Perhaps } else { Builds::Surely };
         self.proposal.add("library", target, from, builds);
     }
 

@@ -112,24 +112,33 @@ fn program(tree: &Tree, file: usize, facts: &[Facts], includes: &[Includes]) -> 
 
 /// Whether a path is that of a test: by its name, or by that of a directory.
 pub(crate) fn is_test(path: &str) -> bool {
+    let is_word = |word: &str| matches!(word, "test" | "tests" | "unittest" | "unittests");
+    let is_named_so = |part: &str| part.split(['_', '-', '.']).any(is_word);
     let stem = paths::stem(path);
-    let is_named_so = |part: &str| matches!(part, "test" | "tests" | "unittest" | "unittests");
-    stem.split(['_', '-', '.']).any(is_named_so)
+    is_named_so(stem)
         || stem.ends_with("Test")
         || stem.ends_with("Tests")
         || paths::parent(path).split('/').any(|part| is_named_so(part) || part == "t")
 }
 
 /// Sources that others of their directory include: these are not compiled by themselves. A test may include the source that it
-/// tests.
+/// tests, and a source with a header of its own is one also where a part of it is included elsewhere.
 fn included_sources(tree: &Tree, includes: &[Includes], tests: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     for file in (0..tree.len()).filter(|file| !tests.contains(file)) {
         let is_near = |of: &usize| paths::parent(tree.path(*of)) == paths::parent(tree.path(file));
         let files = includes[file].files.iter().map(|link| link.file);
-        all.extend(files.filter(|of| is_source(tree, *of) && is_near(of)));
+        all.extend(
+            files.filter(|of| is_source(tree, *of) && is_near(of) && !has_own_header(tree, includes, *of)),
+        );
     }
     all
+}
+
+/// Whether a source includes a header of its name.
+fn has_own_header(tree: &Tree, includes: &[Includes], file: usize) -> bool {
+    let mut files = includes[file].files.iter().map(|link| tree.path(link.file));
+    files.any(|path| kind(path) == Some(Kind::Header) && paths::stem(path) == paths::stem(tree.path(file)))
 }
 
 /// Whether a source includes those of another directory: it is another way to compile these, all at once.
@@ -192,7 +201,7 @@ impl Division<'_> {
             let matched: Vec<Option<usize>> = headers.iter().map(|file| self.source_of(*file)).collect();
             let rest = self
                 .of_most(&matched)
-                .or_else(|| self.beside(directory))
+                .or_else(|| self.beside(directory, headers, includes))
                 .or_else(|| self.only_user(directory, headers, &includers));
             let mut left = Vec::new();
             for (&file, matched) in headers.iter().zip(matched) {
@@ -271,14 +280,25 @@ impl Division<'_> {
         if all.len() == 1 { all.first().copied() } else { None }
     }
 
-    /// For a directory of headers like `p/include` the one library with sources below `p`.
-    fn beside(&self, directory: &str) -> Option<usize> {
+    /// For a directory of headers like `p/include` the one library with sources below `p`, apart from tests; of several
+    /// the one whose sources include the headers.
+    fn beside(&self, directory: &str, headers: &[usize], includes: &[Includes]) -> Option<usize> {
         let project = project(directory)?;
-        let has_sources = |of: &&usize| !self.libraries[**of].sources.is_empty();
-        let below = self.of.iter().filter(|(at, _)| paths::is_within(at, project)).map(|(_, of)| of);
-        let mut below = below.filter(has_sources);
-        let first = below.next()?;
-        below.next().is_none().then_some(*first)
+        let is_of_project = |library: &Library| {
+            let at = &library.directory;
+            !library.sources.is_empty() && paths::is_within(at, project) && !is_test(&format!("{at}/x"))
+        };
+        let all: Vec<usize> =
+            (0..self.libraries.len()).filter(|of| is_of_project(&self.libraries[*of])).collect();
+        let includes_some = |of: &usize| {
+            let mut links = self.libraries[*of].sources.iter().flat_map(|source| &includes[*source].files);
+            links.any(|link| headers.contains(&link.file))
+        };
+        let users: Vec<usize> = all.iter().copied().filter(includes_some).collect();
+        match (all.as_slice(), users.as_slice()) {
+            ([one], _) | (_, [one]) => Some(*one),
+            _ => None,
+        }
     }
 
     /// The library of a directory above, if nothing else uses these headers.
@@ -450,7 +470,16 @@ mod tests {
 
     #[test]
     fn tests_are_known_by_their_paths() {
-        for path in ["a_test.c", "test-a.c", "test.c", "tests/a.c", "a.test.cc", "FooTest.cc", "t/a.c"] {
+        for path in [
+            "a_test.c",
+            "test-a.c",
+            "test.c",
+            "tests/a.c",
+            "a.test.cc",
+            "FooTest.cc",
+            "t/a.c",
+            "test_lib/a.c",
+        ] {
             assert!(is_test(path), "{path}");
         }
         for path in ["latest.c", "testing.c", "attest/a.c", "contest.cc"] {

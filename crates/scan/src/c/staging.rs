@@ -163,7 +163,8 @@ impl Staging<'_> {
 
     /// The includes by which a compiler would find nothing, or another file; each with the place of the file that has it.
     fn missed(&self, unit: &Unit, public: &BTreeMap<String, usize>) -> Vec<(String, &Link)> {
-        let own = unit.sources.iter().chain(&unit.headers).chain(&unit.private_headers);
+        // The action of a source does not have the other sources, unless these are among the headers, too.
+        let own = unit.headers.iter().chain(&unit.private_headers);
         let mut places: BTreeMap<&str, usize> = own.map(|file| (self.tree.path(*file), *file)).collect();
         places.extend(public.iter().map(|(place, file)| (place.as_str(), *file)));
         let roots: Vec<&str> =
@@ -194,9 +195,7 @@ impl Staging<'_> {
 impl Unit {
     /// Makes a file one of the target, so that this `#include` in another one finds it. False if that was so before.
     fn add(&mut self, link: &Link) -> bool {
-        let is_new = !self.sources.contains(&link.file)
-            && !self.headers.contains(&link.file)
-            && self.private_headers.insert(link.file);
+        let is_new = !self.headers.contains(&link.file) && self.private_headers.insert(link.file);
         let directory = match link.root.as_deref() {
             // The directory of the module is searched for names in quotes.
             Some("") if link.is_quoted => None,
