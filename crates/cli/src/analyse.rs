@@ -74,7 +74,10 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
-        target = format!("input of action {action} of target {target}");
+        target = match log.is_as_reference() {
+            true => format!("input of action {action} of target {target}"),
+            false => format!("{target}, inputs of action {action}"),
+        };
         result = analysis.analysed.result.clone();
     }
     let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };

@@ -58,8 +58,10 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {
                 format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
-            } else {
+            } else if log.is_as_reference() {
                 format!("Failed to set cache endpoint address {}", quoted(address))
+            } else {
+                format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address))
             };
             log.say(Level::Error, what);
             return Err(Exit::Environment);

@@ -70,14 +70,17 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     for warning in &description.warnings {
-        log.say(Level::Warn, warning);
+        log.say(Level::Warn, log.names().in_text(warning));
     }
     // What could be described is printed, also if something else failed.
     let printed = print(description.text.as_bytes());
     let here = std::env::current_dir().unwrap_or_default();
     let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
     if !more.is_empty() {
-        log.say(Level::Info, more.trim_end());
+        // Behind the first line are values of fields, which stay as they are written.
+        let (first, rest) = more.trim_end().split_once('\n').unwrap_or((more.trim_end(), ""));
+        let (first, feed) = (log.names().in_text(first), if rest.is_empty() { "" } else { "\n" });
+        log.say(Level::Info, format!("{first}{feed}{rest}"));
     }
     if let Err(problems) = outcome {
         let exit = request::report_problems(&problems, &request, &o.analysis.target, log);

@@ -68,7 +68,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         }
     };
     let explanation = explain(&question, &logs, &analyser, &cwd);
-    match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
+    match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),

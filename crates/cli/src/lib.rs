@@ -17,6 +17,7 @@ mod environment;
 pub mod exit;
 mod explain;
 mod findings;
+mod freed;
 mod init;
 mod interruption;
 pub mod log;

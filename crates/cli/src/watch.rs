@@ -210,7 +210,7 @@ impl Watcher<'_> {
                 Err(SessionEnd::Exit(exit)) => return Err(exit),
                 Err(SessionEnd::Repositories(new)) => {
                     state.asked = *new;
-                    self.log.say(Level::Info, "The repositories are described differently now.");
+                    self.log.say(Level::Info, "The description of the repositories changed.");
                 }
                 Ok(()) => {}
                 Err(SessionEnd::Damaged) => {
@@ -219,7 +219,7 @@ impl Watcher<'_> {
                 }
                 Err(SessionEnd::Collected(paths)) => {
                     self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
-                    let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
+                    let text = "Garbage was collected in the build root meanwhile; checking everything.";
                     self.log.say(Level::Info, text);
                 }
             }

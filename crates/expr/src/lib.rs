@@ -14,6 +14,7 @@ mod eval;
 mod host;
 mod program;
 pub mod stage;
+mod user_message;
 
 pub use abbreviate::{abbreviate, kind_of};
 pub use construct::vocabulary;
