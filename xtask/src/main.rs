@@ -13,6 +13,7 @@ mod circles;
 mod clangd;
 mod demo;
 mod diff;
+mod edits;
 mod fuzz;
 mod licences;
 mod measure;
@@ -36,6 +37,8 @@ cargo xtask COMMAND
   diff --messages
   diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
                        random projects or expressions, taut and the reference side by side
+  edits [lua | redis] [--edits N] [--batch N] [--seconds S] [--seed S]
+                       random edits of a real project; after each batch a build from nothing has to give the same
   fuzz TARGET [SECONDS]
                        a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
@@ -79,6 +82,7 @@ fn main() -> Result<()> {
         "realworld" => realworld::run(),
         "recording" => recording::run(),
         "diff" => diff::run(rest),
+        "edits" => edits::run(rest),
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),

@@ -25,10 +25,11 @@ use std::{
 use taut_testkit::Workspace;
 
 /// A page, what begins its sections, and how many commands it has at least.
-const PAGES: [(&str, &str, usize); 7] = [
+const PAGES: [(&str, &str, usize); 8] = [
     ("../README.md", "\n## ", 10),
     ("again.md", "\n# ", 14),
     ("equality.md", "\n## ", 10),
+    ("init.md", "\n# ", 5),
     ("language.md", "\n#", 26),
     ("repositories.md", "\n# ", 30),
     ("rules.md", "\n## ", 30),

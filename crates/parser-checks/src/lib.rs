@@ -54,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     text("cache_entry", 1000, text::cache_entry),
     text("event_log", 2000, text::event_log),
     text("depfile", 3000, text::depfile),
+    text("c_source", 3000, text::c_source),
     text("repositories", 500, project::repositories),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),

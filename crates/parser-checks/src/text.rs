@@ -248,3 +248,8 @@ pub(crate) fn depfile(bytes: &[u8]) {
     text.push_str(" \n");
     assert_eq!(taut_exec::prerequisites(text.as_bytes()).as_ref(), Ok(&names), "{text}");
 }
+
+/// What is read from a source in C or C++: there are no more parts than bytes.
+pub(crate) fn c_source(bytes: &[u8]) {
+    assert!(taut_scan::read_c(bytes) <= bytes.len());
+}

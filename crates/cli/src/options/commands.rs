@@ -15,6 +15,9 @@ pub struct Init {
     /// What the project is written in
     #[arg(long, value_name = "LANGUAGE", default_value = "c", value_parser = crate::init::NAMES)]
     pub template: String,
+    /// Write no project, but propose targets for the sources that are in the directory
+    #[arg(long, conflicts_with = "template")]
+    pub from_sources: bool,
     /// Where to write it; default: the working directory
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
