@@ -114,6 +114,7 @@ pub(crate) fn request_in(
     let configured = repositories::configured(common, cwd, roots.log())?;
     let words = Words {
         repository_config: configured.file.clone(),
+        origin: configured.origin.clone(),
         overrides: Overrides {
             main: common.main.clone(),
             workspace_root: common.workspace_root.clone().or(configured.workspace.clone()),
@@ -221,7 +222,12 @@ fn without_effect(common: &Common, execution: &Execution, log: &Log) {
     if execution.build_jobs == Some(0) {
         log.say(Level::Warn, "-J 0 is ignored: as many actions run at once as --jobs says");
     }
-    if let Some(name) = common.main.as_ref().filter(|_| common.repository_config.is_none()) {
+    // A description that is found has repositories to choose from.
+    let has_description = || {
+        let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        !repositories::files(common, &cwd).is_empty()
+    };
+    if let Some(name) = common.main.as_ref().filter(|_| !has_description()) {
         let name = quoted(name);
         log.say(
             Level::Warn,

@@ -78,7 +78,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     // Only source files need a workspace; a graph may well have none.
     let configured =
         repositories::configured(&o.common, &cwd, log).map_err(|error| report_error(&error, log))?;
-    let repositories = match RepoConfig::read(configured.file.as_deref(), &overrides, &cwd) {
+    let repositories = match configured.read(&overrides, &cwd) {
         Ok(repositories) => {
             // As in the reference, whether the graph needs them or not.
             let analysis = options::Analysis::default();

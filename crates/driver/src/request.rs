@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taut_repos::{Overrides, RepoConfig};
+use taut_repos::{Origin, Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, Node, reference_error};
 use taut_syntax::{Diagnostic, Diagnostics, JsonPath, Location, quoted};
 use taut_value::{Encoder, Id, JsonWriter, Map, Str, Value};
@@ -24,6 +24,8 @@ use crate::{
 pub struct Words {
     /// The repository configuration, if one is given.
     pub repository_config: Option<PathBuf>,
+    /// Where that comes from, if it was generated.
+    pub origin: Option<Origin>,
     /// What the command line says about the main repository.
     pub overrides: Overrides,
     /// The file with the configuration, if one is given.
@@ -75,9 +77,12 @@ impl Request {
     ///
     /// [`SetupError`] for the first thing that is wrong: repositories, then configuration, then target.
     pub fn new(words: &Words, cwd: &Path, roots: &dyn ResolveRoots) -> Result<Request, SetupError> {
-        let config_file = words.repository_config.as_deref();
-        let repositories = RepoConfig::read(config_file, &words.overrides, cwd)
-            .map_err(|error| SetupError::from(*error.problem))?;
+        let (file, overrides) = (words.repository_config.as_deref(), &words.overrides);
+        let read = match (file, &words.origin) {
+            (Some(file), Some(origin)) => RepoConfig::read_generated(file, origin, overrides, cwd),
+            _ => RepoConfig::read(file, overrides, cwd),
+        };
+        let repositories = read.map_err(|error| SetupError::from(*error.problem))?;
         let main = repositories.main.clone();
         // Before the target is looked for, since this reads the roots.
         let mut repositories = roots.resolve(repositories, &main)?;

@@ -107,6 +107,7 @@ impl RootFailure {
         problem = problem.help(
             "roots of these repositories have to be git trees: [\"git tree\", \"id\", \"path of a git repository\"]",
         );
+        problem = problem.help("in repos.json a directory is one with \"pragma\": {\"to_git\": true}");
         RootFailure::of(problem)
     }
 

@@ -12,12 +12,12 @@ use std::{
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
 use crate::{
-    AbsentRoot, DirectoryRoot, GitTreeRoot, Root, RootName, Roots, SourceRoot,
+    AbsentRoot, DirectoryRoot, GitTreeRoot, Origin, Root, RootName, Roots, SourceRoot, UnresolvedRoot,
     config_error::{ConfigError, place},
     git_tree::Described,
     read_computed_root,
@@ -161,6 +161,29 @@ impl RepoConfig {
     /// # Errors
     /// The fault, with the name of the repository.
     pub fn read(file: Option<&Path>, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        RepoConfig::read_with(file, None, overrides, cwd)
+    }
+
+    /// Reads a configuration that was generated: places in messages are those of what it was generated from.
+    ///
+    /// # Errors
+    /// As for [`RepoConfig::read`].
+    pub fn read_generated(
+        file: &Path,
+        origin: &Origin,
+        overrides: &Overrides,
+        cwd: &Path,
+    ) -> Result<RepoConfig, ConfigError> {
+        let read = RepoConfig::read_with(Some(file), Some(origin), overrides, cwd);
+        read.map_err(|error| origin.problem(*error.problem).into())
+    }
+
+    fn read_with(
+        file: Option<&Path>,
+        origin: Option<&Origin>,
+        overrides: &Overrides,
+        cwd: &Path,
+    ) -> Result<RepoConfig, ConfigError> {
         let document = match file {
             None => Document::parse("", "{}").map_err(Diagnostic::from),
             Some(file) => {
@@ -211,7 +234,7 @@ impl RepoConfig {
         let mut all = described.clone();
         // The main repository may be defined by options alone.
         all.entry(main.clone()).or_insert(empty.root());
-        let places = Places { cwd, repositories: RefCell::default() };
+        let places = Places { cwd, origin, repositories: RefCell::default() };
         for (name, description) in &all {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
             repositories
@@ -267,6 +290,8 @@ impl RepoConfig {
 struct Places<'p> {
     /// What relative paths are relative to.
     cwd: &'p Path,
+    /// Where the configuration comes from, if it was generated.
+    origin: Option<&'p Origin>,
     /// The git repositories, by path, so that roots of one repository share what is open of it.
     repositories: RefCell<HashMap<Arc<Path>, Arc<GitRepository>>>,
 }
@@ -276,6 +301,12 @@ impl Places<'_> {
         let path = absolute(self.cwd, Path::new(path));
         let repository = || Arc::new(GitRepository::new(&*path));
         self.repositories.borrow_mut().entry(path.clone()).or_insert_with(repository).clone()
+    }
+
+    /// The place of a value, for messages of later.
+    fn written(&self, node: Node<'_>) -> Location {
+        let place = place(node);
+        self.origin.map_or_else(|| place.clone(), |origin| origin.place(&place))
     }
 }
 
@@ -453,8 +484,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 let problem = Diagnostic::error(message).at(place_of(1)).reference(reference);
                 return Err(problem.note(format!("it is the {what}")).into());
             };
+            let written_at = |at| places.written(root.item(at).unwrap_or(root));
             let described =
-                Described { id: place_of(1), repository: place_of(2), written: path.to_owned(), what };
+                Described { id: written_at(1), repository: written_at(2), written: path.to_owned(), what };
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
@@ -470,8 +502,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 .into())
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
+            let written = places.written(root);
             let root = read_computed_root::parse(scheme, root, key, repository)?;
-            Ok(named(root, false))
+            Ok(named(UnresolvedRoot { place: written, ..root }, false))
         }
         _ => {
             let message = format!(

@@ -17,6 +17,7 @@ mod leaf;
 mod leaf_read;
 mod listing;
 mod open_dirs;
+mod origin;
 mod plain_json;
 mod read_computed_root;
 mod root;
@@ -34,6 +35,7 @@ pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
 pub use listing::{Entries, Entry, Listed, Listing};
+pub use origin::Origin;
 pub use plain_json::plain_json;
 pub use root::{
     Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,

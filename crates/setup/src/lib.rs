@@ -21,6 +21,7 @@ mod directories;
 mod event;
 mod fetch;
 mod locations;
+mod origin;
 mod output;
 mod parse;
 mod problem;

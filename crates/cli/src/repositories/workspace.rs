@@ -10,7 +10,7 @@ use std::{
 };
 
 use taut_digest::HashFunction;
-use taut_driver::{Diagnostic, RULES, SetupError};
+use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
     Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
     weakly_canonical,
@@ -33,10 +33,25 @@ use crate::{
 pub(crate) struct Configured {
     /// Its file, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// The description that it was set up from, if it was.
+    pub(crate) origin: Option<Origin>,
     /// Without a file, the root of the workspace, if it was found: each directory is looked at once.
     pub(crate) workspace: Option<PathBuf>,
     /// Keeps the file from being collected before it is read.
     _store: Option<Store>,
+}
+
+impl Configured {
+    /// The repositories.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    pub(crate) fn read(&self, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        match (&self.file, &self.origin) {
+            (Some(file), Some(origin)) => RepoConfig::read_generated(file, origin, overrides, cwd),
+            (file, _) => RepoConfig::read(file.as_deref(), overrides, cwd),
+        }
+    }
 }
 
 /// What was set up last, which must not be collected while this process uses it.
@@ -87,7 +102,7 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
     let absent = common.set_up.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
     let description =
         Description::of(document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
-    let description = description.with_provided(RULES);
+    let description = Arc::new(description.with_provided(RULES));
     let request = Request { main: common.main.as_deref(), ..Request::default() };
     set_up(&workspace, &rc, &description, &request, log)
 }
@@ -95,7 +110,7 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
 fn set_up(
     workspace: &Workspace<'_>,
     rc: &Rc,
-    description: &Description,
+    description: &Arc<Description>,
     request: &Request<'_>,
     log: &Log,
 ) -> Result<Configured, SetupError> {
@@ -116,7 +131,9 @@ fn set_up(
     drop(session);
     // For `watch`, which sets up again and again, the one before is released only after the new one is held.
     *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
-    Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })
+    let description = description.clone();
+    let origin = Origin::new(move |path| description.written(path));
+    Ok(Configured { file: Some(done.path), origin: Some(origin), workspace: None, _store: Some(store) })
 }
 
 /// The files that a configuration of repositories is read from: the description, or what is in its place.
