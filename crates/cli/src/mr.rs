@@ -285,6 +285,7 @@ impl Call {
             launcher: settings.launcher.clone(),
             jobs: settings.jobs,
             fetch_absent: settings.fetch_absent,
+            is_strict: false,
             no_ssl_verify: settings.no_ssl_verify,
             ca_bundle: settings.ca_bundle.clone(),
         })

@@ -26,6 +26,8 @@ pub(crate) struct Context {
     /// How much is done at once; by default as much as there are processors.
     pub(crate) jobs: Option<usize>,
     pub(crate) fetch_absent: bool,
+    /// Whether values that just-mr passes over are errors.
+    pub(crate) is_strict: bool,
     pub(crate) no_ssl_verify: bool,
     pub(crate) ca_bundle: Option<PathBuf>,
 }
@@ -52,6 +54,7 @@ pub(crate) fn options(context: &Context) -> Options {
         launcher: context.launcher.clone(),
         jobs: context.jobs.unwrap_or_else(processors).max(1),
         fetch_absent: context.fetch_absent,
+        is_strict: context.is_strict,
         transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
         environment: std::env::vars_os().collect(),
     }

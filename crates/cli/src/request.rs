@@ -132,7 +132,12 @@ pub(crate) fn request_in(
         target: target.to_vec(),
         has_typed_names: analysis.has_typed_names,
     };
-    Request::new(&words, cwd, roots)
+    let request = Request::new(&words, cwd, roots)?;
+    // The reference passes over what they are about.
+    if analysis.has_typed_names {
+        diagnostics::report(&request.repositories.warnings, Level::Warn, roots.log());
+    }
+    Ok(request)
 }
 
 /// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about the

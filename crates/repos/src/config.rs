@@ -12,7 +12,9 @@ use std::{
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted,
+};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
@@ -20,7 +22,7 @@ use crate::{
     AbsentRoot, DirectoryRoot, GitTreeRoot, Origin, Root, RootName, Roots, SourceRoot, UnresolvedRoot,
     config_error::{ConfigError, place},
     git_tree::Described,
-    read_computed_root,
+    misspelt, read_computed_root,
 };
 
 /// One repository.
@@ -53,6 +55,8 @@ pub struct RepoConfig {
     pub repositories: BTreeMap<Str, Repository>,
     /// The roots of all repositories.
     pub roots: Arc<Roots>,
+    /// Warnings about keys of the file that look misspelt.
+    pub warnings: Diagnostics,
 }
 
 /// The options of the command line for the main repository; roots are always directories.
@@ -246,7 +250,9 @@ impl RepoConfig {
         // Before bindings are checked, as these may name the library of rules.
         let config = RepoConfig::numbered(main, repositories);
         config.check_bindings(&described)?;
-        Ok(config)
+        // Of a file that was generated, no person has written a key.
+        let warnings = if origin.is_none() { misspelt::warnings(root) } else { Diagnostics::default() };
+        Ok(RepoConfig { warnings, ..config })
     }
 
     /// A configuration whose roots are numbered in the order in which the repositories name them.
@@ -257,7 +263,7 @@ impl RepoConfig {
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
-        RepoConfig { main, repositories, roots: Arc::new(roots) }
+        RepoConfig { main, repositories, roots: Arc::new(roots), warnings: Diagnostics::default() }
     }
 
     fn check_bindings(&self, described: &BTreeMap<Str, Node<'_>>) -> Result<(), ConfigError> {
@@ -346,7 +352,11 @@ fn repository(
                 let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
                 let problem = Diagnostic::error(message).at(place(description));
                 let problem = problem.reference(format!("Unknown workspace root for repository {name}"));
-                return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
+                return Err(match misspelt::instead_of("workspace_root", description) {
+                    Some(key) => problem.at(key).suggest(Some("workspace_root")),
+                    None => problem.help("\"workspace_root\": [\"file\", \"directory\"]"),
+                }
+                .into());
             }
         },
     };

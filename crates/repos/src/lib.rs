@@ -16,6 +16,7 @@ mod git_tree;
 mod leaf;
 mod leaf_read;
 mod listing;
+mod misspelt;
 mod open_dirs;
 mod origin;
 mod plain_json;

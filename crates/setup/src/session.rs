@@ -29,6 +29,9 @@ pub struct Options {
     pub launcher: Vec<String>,
     /// How many repositories to set up at a time; at least one.
     pub jobs: usize,
+    /// Whether values that the reference passes over though they mean nothing are errors, and keys that look misspelt have
+    /// warnings.
+    pub is_strict: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
     /// How files are downloaded.

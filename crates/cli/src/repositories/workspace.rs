@@ -231,6 +231,7 @@ impl<'w> Workspace<'w> {
             launcher: rc.local_launcher.clone().unwrap_or_else(usual_launcher),
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
+            is_strict: true,
             no_ssl_verify: options.no_fetch_ssl_verify,
             ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
         })
