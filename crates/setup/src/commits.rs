@@ -18,7 +18,7 @@ use taut_value::{Encoder, path::normal_path};
 use crate::{
     anchors::is_directory,
     cache::TreeMap,
-    contents::{Wanted, broken},
+    contents::{Wanted, broken, note_of},
     event::{Event, TransferOf},
     locations::local_path,
     problem::Problem,
@@ -244,7 +244,7 @@ fn not_fetched(
         .at(wanted.url.clone());
     let (mut causes, mut remotes) = (String::new(), String::new());
     for tried in &error.tried {
-        problem = problem.note(format!("{}: {}", tried.url, tried.cause));
+        problem = problem.note(note_of(tried));
         causes.push_str(&format!("While attempting fetch from URL {}:\n{}\n", tried.url, tried.cause));
         remotes.push_str(&format!("\n> {}", tried.url));
     }

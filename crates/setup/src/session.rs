@@ -108,6 +108,7 @@ impl<'s> Session<'s> {
             environment,
             // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
+            retries: self.options.transfers.retries,
         }
     }
 
