@@ -13,6 +13,7 @@ use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
+use crate::retry::LOST_ROOTS;
 use crate::roots::{RootOptions, Roots};
 use crate::settings::{analysis_options, log_limit, properties};
 use crate::voice::{self, Found};
@@ -35,7 +36,25 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     };
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let request = request::request(&o.common, &o.analysis, &roots, log)?;
+    let call = || analyse(name, o, log, reporting, &interruption, &roots);
+    if let Some(exit) = call()? {
+        return Ok(exit);
+    }
+    log.say(Level::Warn, LOST_ROOTS);
+    roots.verify();
+    Ok(call()?.unwrap_or(Exit::AnalysisFailure))
+}
+
+/// Analyses the request once. `None`: something of its roots is lost that can be made again.
+fn analyse(
+    name: Name,
+    o: &Analyse,
+    log: &Arc<Log>,
+    reporting: &Reporting,
+    interruption: &Interruption,
+    roots: &Roots<'_>,
+) -> Result<Option<Exit>, Exit> {
+    let request = request::request(&o.common, &o.analysis, roots, log)?;
     interruption.finish_log_on_signal(&reporting.log);
     reporting.requested(&request);
     // Analysis needs no store; without one there are no records.
@@ -57,6 +76,9 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
         request::report_problems(problems, &request, &o.analysis.target, log)
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
+    if analysed.is_err() && roots.mends() && request.has_lost_roots() {
+        return Ok(None);
+    }
     let analysed = analysed.map_err(|problems| failed(&problems))?;
     let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
     let mut whole = match needs_all {
@@ -91,5 +113,5 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     analyser.forget();
-    Ok(Exit::Success)
+    Ok(Some(Exit::Success))
 }

@@ -91,6 +91,8 @@ struct RunningCall<'c> {
     rerun: Option<Arc<ActionDescription>>,
     /// Whether the times that actions took in earlier calls are read.
     is_timed: bool,
+    /// How the roots of the request are got.
+    roots: Roots<'c>,
 }
 
 struct Call<'o> {
@@ -109,7 +111,8 @@ impl Call<'_> {
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
-        let first = Some(self.request(&interruption)?);
+        let roots = self.roots(&interruption);
+        let first = Some(request::request(&o.common, &o.analysis, &roots, log)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let messages = voice::of(log).build(self.of(&store));
@@ -143,6 +146,7 @@ impl Call<'_> {
             interruption: interruption.clone(),
             rerun,
             is_timed,
+            roots,
         });
         if let Err(Exit::Signal(_)) = done {
             interruption.report();
@@ -166,7 +170,7 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self, interruption: &Interruption) -> Result<Request, Exit> {
+    fn roots<'c>(&'c self, interruption: &'c Interruption) -> Roots<'c> {
         let Call { name, o, log, .. } = *self;
         let of = RootOptions {
             name,
@@ -175,8 +179,7 @@ impl Call<'_> {
             analysis: &o.analysis,
             execution: &o.execution,
         };
-        let roots = Roots::new(of, Some(interruption), log).reported_to(self.reporting);
-        request::request(&o.common, &o.analysis, &roots, log)
+        Roots::new(of, Some(interruption), log).reported_to(self.reporting)
     }
 
     /// The requested targets, as the reference's messages name them.
@@ -194,6 +197,10 @@ impl Pass for RunningCall<'_> {
 
     fn may_continue(&mut self, session: &Session) -> Result<(), Exit> {
         self.interruption.stop_on_signal(session)
+    }
+
+    fn mends_roots(&self) -> bool {
+        self.roots.mends()
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
@@ -317,7 +324,9 @@ impl Caller for RunningCall<'_> {
 
     fn request(&mut self) -> Result<Request, Exit> {
         // Read again for each further try, since the description may have changed meanwhile.
-        let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;
+        let Call { o, log, .. } = *self.call;
+        let again = || request::request(&o.common, &o.analysis, &self.roots, log);
+        let request = self.first.take().map_or_else(again, Ok)?;
         self.call.reporting.requested(&request);
         let name = voice::of(self.call.log).name_of_request(&request, self.call.log);
         self.messages.requested(&request.repositories, name);
@@ -325,6 +334,9 @@ impl Caller for RunningCall<'_> {
     }
 
     fn on_retry(&mut self, why: Retry) {
+        if why == Retry::LostRoots {
+            self.roots.verify();
+        }
         self.messages.on_retry(why);
     }
 

@@ -286,6 +286,7 @@ impl Call {
             jobs: settings.jobs,
             fetch_absent: settings.fetch_absent,
             is_strict: false,
+            verifies: false,
             no_ssl_verify: settings.no_ssl_verify,
             ca_bundle: settings.ca_bundle.clone(),
         })

@@ -90,7 +90,8 @@ impl Request {
             repositories.bind_rules();
         }
         let configuration = configuration(words, cwd)?;
-        let targets = target_words::targets(&repositories, &words.target, words.has_typed_names, cwd)?;
+        let targets = target_words::targets(&repositories, &words.target, words.has_typed_names, cwd)
+            .map_err(|error| SetupError { has_lost_roots: repositories.roots.has_lost(), ..error })?;
         let others: BTreeSet<Str> = targets.iter().map(|target| target.repository.clone()).collect();
         for repository in others {
             if !repositories.computed_roots(&repository).is_empty() {
@@ -164,6 +165,11 @@ impl Request {
         let help = "name the git repository that has it: [\"git tree\", \"id\", \"path\"]";
         let problem = Diagnostic::error(message).reference(reference).help(help);
         Some(problem).filter(|_| repository.target_root.source.is_absent())
+    }
+
+    /// Whether something that belongs to a root was found to be missing or damaged.
+    pub fn has_lost_roots(&self) -> bool {
+        self.repositories.roots.has_lost()
     }
 
     /// What is wrong with roots themselves, if anything is: then nothing can be analysed that needs them.

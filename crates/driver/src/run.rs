@@ -42,6 +42,8 @@ pub enum Retry {
     Changed,
     /// An object that was recorded as stored is missing or damaged; it is made again.
     Lost,
+    /// Something of a root is missing or damaged; roots are set up and computed again.
+    LostRoots,
 }
 
 /// Why results were not delivered.
@@ -71,6 +73,11 @@ pub trait Pass {
     /// # Errors
     /// The pass is to stop.
     fn may_continue(&mut self, session: &Session) -> Result<(), Self::Stop>;
+
+    /// Whether the roots of the next request can be mended, if something of them is lost.
+    fn mends_roots(&self) -> bool {
+        false
+    }
 
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
@@ -193,7 +200,7 @@ impl Run<'_> {
                 // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
-            let done = pass(client, &session, &request, tries == MAX_TRIES);
+            let done = pass(client, &session, &request, tries >= MAX_TRIES);
             if let Some(text) = session.cache_warning() {
                 client.warn_of_cache(text);
             }
@@ -252,8 +259,12 @@ impl BuildPass<'_> {
         let BuildPass { session, is_cached, reports_all_actions, is_last, .. } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let analysed =
-            analysis.analyse(request).map_err(|problems| client.analysis_failed(request, &problems))?;
+        let analysed = analysis.analyse(request).map_err(|problems| {
+            match client.mends_roots() && session.has_lost_roots() {
+                true => Failed::Retry(Retry::LostRoots),
+                false => Failed::Stopped(client.analysis_failed(request, &problems)),
+            }
+        })?;
         client.may_continue(session)?;
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
@@ -281,6 +292,9 @@ impl BuildPass<'_> {
                 failure.has_lost_entries =
                     failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
                 match failure.retry_reason() {
+                    why if why != Some(Retry::Lost) && client.mends_roots() && session.has_lost_roots() => {
+                        Failed::Retry(Retry::LostRoots)
+                    }
                     Some(why) if !is_last => Failed::Retry(why),
                     _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
                 }

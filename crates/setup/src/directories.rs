@@ -81,7 +81,7 @@ impl Session<'_> {
         let repository = top.to_owned();
         // An entry that cannot be read is as good as none.
         let known = self.cache.get(0, TreeMap::Directory, &key).ok().flatten();
-        if let Some(tree) = known {
+        if let Some(tree) = known.filter(|tree| self.is_there(top, tree)) {
             return Ok(Found { tree, repository });
         }
         let git = Repository::new(top);

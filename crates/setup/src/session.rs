@@ -32,6 +32,8 @@ pub struct Options {
     /// Whether values that the reference passes over though they mean nothing are errors, and keys that look misspelt have
     /// warnings.
     pub is_strict: bool,
+    /// Whether trees count as there only if all that is below them is intact: something was found to be lost.
+    pub verifies: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
     /// How files are downloaded.
@@ -75,7 +77,8 @@ impl<'s> Session<'s> {
 
     /// The git repository of the youngest generation, which is made if need be.
     pub(crate) fn writer(&self) -> Result<&Writer, taut_git::Error> {
-        self.writer.get_or_init(|| Writer::open(&self.cache.git())).as_ref().map_err(Clone::clone)
+        let open = || Ok(Writer::open(&self.cache.git())?.rewriting(self.options.verifies));
+        self.writer.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn client(&self) -> Result<&Client, taut_fetch::Cause> {

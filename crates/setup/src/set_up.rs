@@ -238,16 +238,18 @@ impl Session<'_> {
         }
         let failed = |error: taut_sys::Error| broken(&wanted(task), error.to_string());
         let get = |map, key: &str| self.cache.get(0, map, key).map_err(failed);
-        if let Some(Checkout { path, key }) = &task.checkout {
-            // Whether the repository still has the tree is not checked: that would open it.
-            if let Some(tree) = get(TreeMap::Checkout, key)? {
-                return Ok(Some(self.root(source, Found { tree, repository: path.clone() })));
-            }
-            let tree = get(TreeMap::NotCheckout, key)?;
-            return Ok(tree.map(|tree| self.root(source, Found { tree, repository: self.cache.git() })));
-        }
-        let tree = get(TreeMap::Root, &own_key(&identity))?;
-        Ok(tree.map(|tree| self.root(source, Found { tree, repository: self.cache.git() })))
+        let git = self.cache.git();
+        let found = match &task.checkout {
+            // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
+            // map of what the repository on this machine was found to lack.
+            Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
+                Some(tree) => Some(Found { tree, repository: git }),
+                None => get(TreeMap::Checkout, key)?.map(|tree| Found { tree, repository: path.clone() }),
+            },
+            None => get(TreeMap::Root, &own_key(&identity))?.map(|tree| Found { tree, repository: git }),
+        };
+        let found = found.filter(|Found { tree, repository }| self.is_there(repository, tree));
+        Ok(found.map(|found| self.root(source, found)))
     }
 
     fn is_absent(&self, source: &Source) -> bool {

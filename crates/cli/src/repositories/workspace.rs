@@ -6,7 +6,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use taut_digest::HashFunction;
@@ -19,7 +19,7 @@ use taut_store::Store;
 use taut_syntax::{Document, Kind};
 use taut_sys::Named;
 
-use super::{Context, Messages, options, report_remark};
+use super::{Context, Messages, in_use::hold, options, report_remark};
 use crate::{
     diagnostics,
     environment::build_root,
@@ -54,14 +54,17 @@ impl Configured {
     }
 }
 
-/// What was set up last, which must not be collected while this process uses it.
-static IN_USE: Mutex<Option<Cache>> = Mutex::new(None);
-
-/// The configuration of the repositories of a call. If there is a description, it is set up.
+/// The configuration of the repositories of a call. If there is a description, it is set up. `verifies`: something of the
+/// roots was found to be lost, so what is there is looked at, too.
 ///
 /// # Errors
 /// The description is wrong, or something could not be had. Of several errors all but the last one have been reported.
-pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Configured, SetupError> {
+pub(crate) fn configured(
+    common: &Common,
+    verifies: bool,
+    cwd: &Path,
+    log: &Log,
+) -> Result<Configured, SetupError> {
     let named = common.repository_config.clone();
     // Under the name `just` there is only the ready configuration.
     if !common.set_up.is_done {
@@ -104,19 +107,19 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
         Description::of(document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
     let description = Arc::new(description.with_provided(RULES));
     let request = Request { main: common.main.as_deref(), ..Request::default() };
-    set_up(&workspace, &rc, &description, &request, log)
+    let context = Context { verifies, ..workspace.context(&rc, log)? };
+    set_up(&workspace, &context, &description, &request, log)
 }
 
 fn set_up(
     workspace: &Workspace<'_>,
-    rc: &Rc,
+    context: &Context,
     description: &Arc<Description>,
     request: &Request<'_>,
     log: &Log,
 ) -> Result<Configured, SetupError> {
-    let context = workspace.context(rc, log)?;
     let (store, cache) = workspace.open()?;
-    let options = options(&context);
+    let options = options(context);
     let messages = Messages::new(log, String::new());
     let session = Session::new(&options, &store, &cache, &messages);
     let done = messages.with_progress(|| session.set_up(description, request));
@@ -129,8 +132,7 @@ fn set_up(
         SetupError::from(last)
     })?;
     drop(session);
-    // For `watch`, which sets up again and again, the one before is released only after the new one is held.
-    *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
+    hold(cache);
     let description = description.clone();
     let origin = Origin::new(move |path| description.written(path));
     Ok(Configured { file: Some(done.path), origin: Some(origin), workspace: None, _store: Some(store) })
@@ -232,6 +234,7 @@ impl<'w> Workspace<'w> {
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
             is_strict: true,
+            verifies: false,
             no_ssl_verify: options.no_fetch_ssl_verify,
             ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
         })
