@@ -12,6 +12,7 @@
 
 mod archives;
 mod binary;
+mod descriptions;
 mod project;
 mod runs;
 mod text;
@@ -53,6 +54,8 @@ pub const TARGETS: &[Target] = &[
     text("event_log", 2000, text::event_log),
     text("depfile", 3000, text::depfile),
     text("repositories", 500, project::repositories),
+    text("description", 1000, descriptions::description),
+    text("rc", 1000, descriptions::rc),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),

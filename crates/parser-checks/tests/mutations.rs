@@ -105,7 +105,7 @@ macro_rules! targets {
 }
 
 targets! {
-    json expression name object_id command_line graph cache_entry event_log depfile repositories project git_tree message value archive runs sealed_runs
+    json expression name object_id command_line graph cache_entry event_log depfile repositories description rc project git_tree message value archive runs sealed_runs
 }
 
 #[test]

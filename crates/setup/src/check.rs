@@ -14,19 +14,28 @@ use crate::{
 };
 
 /// A check of repositories of a description.
-pub(crate) struct Check<'d> {
+struct Check<'d> {
     description: &'d Description,
     /// The repositories whose sources were looked at.
     seen: BTreeSet<String>,
     /// Values that mean nothing.
-    pub(crate) errors: Vec<Diagnostic>,
+    errors: Vec<Diagnostic>,
     /// Keys that look misspelt.
-    pub(crate) remarks: Vec<Remark>,
+    remarks: Vec<Remark>,
+}
+
+impl Description {
+    /// What is wrong with repositories that the reference passes over, and keys that look misspelt.
+    pub fn check(&self, names: &BTreeSet<String>) -> (Vec<Diagnostic>, Vec<Remark>) {
+        let mut check = Check::of(self);
+        names.iter().for_each(|name| check.repository(name));
+        (check.errors, check.remarks)
+    }
 }
 
 impl<'d> Check<'d> {
     /// Begins with what is about no repository.
-    pub(crate) fn of(description: &'d Description) -> Check<'d> {
+    fn of(description: &'d Description) -> Check<'d> {
         let document: &Document = description.document();
         let mut check = Check { description, seen: BTreeSet::new(), errors: vec![], remarks: vec![] };
         let twice = Diagnostic::of_duplicates(document, document.root().span());
@@ -36,7 +45,7 @@ impl<'d> Check<'d> {
     }
 
     /// Looks at a repository, and at what it is made from.
-    pub(crate) fn repository(&mut self, name: &str) {
+    fn repository(&mut self, name: &str) {
         // Errors of these two are those of the set-up itself.
         let Ok(entry) = self.description.entry(name) else { return };
         let of = format!("repository {}", quoted(name));

@@ -14,7 +14,6 @@ use taut_syntax::{Diagnostic, Diagnostics, Node, quoted};
 
 use crate::{
     cache::TreeMap,
-    check::Check,
     commits::{Checkout, Found},
     contents::{Wanted, broken},
     description::{Description, LAYERS},
@@ -140,15 +139,14 @@ impl Session<'_> {
         if !self.options.is_strict {
             return Vec::new();
         }
-        let mut check = Check::of(description);
-        reached.set_up.iter().for_each(|name| check.repository(name));
-        check.remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
+        let (errors, remarks) = description.check(&reached.set_up);
+        remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
         let named = references(description, &reached.included).into_iter();
         let unknown = named.filter_map(|(from, node)| {
             let name = node.as_str().filter(|name| unknown.contains(*name))?;
             Some(named_by(*description.unknown(name), from, node))
         });
-        unknown.chain(check.errors).collect()
+        unknown.chain(errors).collect()
     }
 
     /// The roots of all tasks, and how many of them were there already.
