@@ -91,6 +91,7 @@ impl Interned for Finding {
         let mut key = Vec::new();
         target.encode(&mut key);
         out.push(kind);
+        // With its length, since its bytes do not say where it ends.
         out.extend((key.len() as u32).to_le_bytes());
         out.extend(key);
         out.extend(rest);

@@ -10,6 +10,7 @@ use taut_git::ObjectSink;
 
 use crate::{Error, Fault, Limits, Result, Unpacked, error::store, layout::Layout, limits::Budget};
 
+// The signature in 7zFormat.txt of the LZMA SDK.
 const MAGIC: &[u8] = b"7z\xbc\xaf\x27\x1c";
 
 /// How much memory a decoder may need, in KiB.

@@ -16,6 +16,7 @@ use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::retry::LOST_ROOTS;
 use crate::roots::{RootOptions, Roots};
 use crate::settings::{analysis_options, log_limit, properties};
+use crate::setup_error::report_error;
 use crate::voice::{self, Found};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
@@ -54,9 +55,8 @@ fn analyse(
     interruption: &Interruption,
     roots: &Roots<'_>,
 ) -> Result<Option<Exit>, Exit> {
-    let request = request::request(&o.common, &o.analysis, roots, log)?;
+    let unresolved = request::request(&o.common, &o.analysis, roots, log)?;
     interruption.finish_log_on_signal(&reporting.log);
-    reporting.requested(&request);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -67,16 +67,25 @@ fn analyse(
         .as_ref()
         .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
-        Some(store) => Traces::of(&store, &request),
+        Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
     };
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces, &exports);
+    let how = analysis_options(&o.common, &o.analysis);
+    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let request = match analyser.request(&unresolved) {
+        Ok(request) => request,
+        Err(_) if is_lost() => return Ok(None),
+        Err(error) => return Err(report_error(&error, log)),
+    };
+    voice::of(log).requested(&request, log);
+    reporting.requested(&request);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
         request::report_problems(problems, &request, &o.analysis.target, log)
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
-    if analysed.is_err() && roots.mends() && request.has_lost_roots() {
+    if analysed.is_err() && is_lost() {
         return Ok(None);
     }
     let analysed = analysed.map_err(|problems| failed(&problems))?;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use taut_driver::{RepoConfig, Request, RootTexts, root_texts};
+use taut_driver::{RepoConfig, RootTexts, root_texts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 use taut_value::Str;
@@ -199,16 +199,12 @@ impl Log {
 
     /// Erases the lines below all messages. From now on, there are none.
     pub(crate) fn end_display(&self) {
+        // Relaxed: the lock that `show` takes next orders this for all other threads that draw.
         self.is_display_over.store(true, Relaxed);
         self.show(&[]);
     }
 
-    /// From now on, messages show the texts of files in the roots of a request.
-    pub(crate) fn shows_texts_of(&self, request: &Request) {
-        self.shows_texts_in(&request.repositories);
-    }
-
-    /// The same for roots of repositories.
+    /// From now on, messages show the texts of files in the roots of repositories.
     pub(crate) fn shows_texts_in(&self, repositories: &RepoConfig) {
         let texts = root_texts(repositories);
         *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);
@@ -474,6 +470,7 @@ fn file_lines(level: Level, name: Option<&str>, text: &str, seconds: u64, nanos:
 /// The Gregorian date of a day since 1970-01-01.
 fn civil_date(days: u64) -> (u64, u64, u64) {
     // Years are counted from March, so that the leap day is the last of its year.
+    // 719 468 days from 0000-03-01 to 1970-01-01; an era is 400 years, after which the calendar repeats.
     let day = days + 719_468;
     let era = day / 146_097;
     let day_of_era = day % 146_097;

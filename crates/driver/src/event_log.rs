@@ -425,6 +425,7 @@ impl State {
         }
         line.number("analysed", self.analysed).number("processed", built.processed as u64);
         line.number("ran", self.ran).number("cached", self.cached).number("failed", self.failed);
+        // Its end is written when it is dropped.
         drop(line);
         // A call whose steps were repeated may have failed in analysis in the end.
         let is_through = self.built.is_some() && status != Status::AnalysisFailed;

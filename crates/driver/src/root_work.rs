@@ -156,6 +156,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Work {
     /// The git repository, for writing.
     pub(crate) fn writer(&self) -> taut_git::Result<&Writer> {
+        // Relaxed: read when all answers are there, and the engine's locks order that.
         self.is_changed.store(true, Relaxed);
         if let Some(writer) = self.writer.get() {
             return Ok(writer);

@@ -84,6 +84,7 @@ impl TestPass<'_> {
         let wanted = needed(&plan);
         let actions = closure.actions_of(wanted.artifacts.iter().map(|(_, artifact)| artifact)).len();
         let tests: usize = plan.tests.iter().map(|test| test.shards.len()).sum();
+        // It has every target with its definitions: too much to keep in memory while tests run.
         drop(closure);
         let origins = session.origins_of_targets(request);
         let origins: event::Origins = Arc::new(move |id: &taut_value::Id| origins.first(id));
@@ -105,6 +106,7 @@ impl TestPass<'_> {
         client.built(session, request, failure, is_last);
         session.commit();
         client.may_continue(session)?;
+        // Committed before: what was built is kept, even if the tests are interrupted.
         let keys = (0..plan.tests.len()).map(|index| TestKey { index, plan: plan.clone() });
         let reports = session.build.all::<TestRule>(keys).into_iter().flatten().collect();
         session.report_end(built.as_ref());

@@ -233,6 +233,8 @@ impl Course<'_> {
                     Verdict::Flaky => passed = Verdict::Flaky,
                     verdict if verdict.is_success() => {}
                     verdict => {
+                        // `SeqCst` since it costs nothing: it is read once for each run of a test, and one run too
+                        // many does no harm.
                         self.plan.has_failed.store(true, SeqCst);
                         return verdict;
                     }

@@ -98,6 +98,7 @@ impl TraceWrite for Locked<'_> {
     }
 
     fn replace(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        // One name is enough: the lock keeps all other writers away.
         let name = format!("{}.new", self.file.name);
         let temporary = self.file.dir().at(&name);
         // A process that was killed may have left one.

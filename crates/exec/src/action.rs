@@ -145,6 +145,8 @@ impl Rule for ActionRule {
         if !ran.is_success() || outcome.failed {
             return None;
         }
+        // How many outputs there are; the path and the object of each; then for standard output and standard error
+        // whether there is one, and the object.
         let mut encoder = Encoder::new();
         encoder.number(ran.outputs.len() as u64);
         for (path, info) in &ran.outputs {

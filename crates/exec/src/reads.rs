@@ -69,6 +69,8 @@ impl Execution {
         if objects.len() != action.inputs.len() {
             return Ok(None);
         }
+        // The number, here and below, is raised when a key gets another meaning: nothing is found under the old ones
+        // then.
         let salt = format!("taut depfile names 1\0{depfile}").into_bytes();
         let key = self.masked(action, &objects, &BTreeSet::new(), salt)?;
         Ok(key.map(|key| Names { action, depfile, objects, key }))

@@ -30,6 +30,7 @@ pub(crate) struct Wanted {
 }
 
 /// The size of the largest file whose inode may be reused for another content, in bytes.
+// For a larger file the cost is in writing its content, not in making an inode.
 const MAX_REUSED_BYTES: u64 = 1 << 20;
 
 /// How many unused files are kept for their inodes.
@@ -116,6 +117,7 @@ impl Staged {
 pub(crate) struct Lent;
 
 /// How many names for its directory a stage tries.
+// A bound, since an action can create all the names that are tried.
 const MAX_ROOTS: usize = 100_000;
 
 /// The mode of all directories, whatever the umask of the caller.

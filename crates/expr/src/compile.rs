@@ -63,6 +63,7 @@ struct Compiler {
 
 impl Compiler {
     fn node(&mut self, json: Json<'_>, parent: u32, at: At) -> u32 {
+        // No more nodes than values in the text, whose length fits in 31 bits (`json/parse.rs` of `syntax`).
         let index = self.nodes.len() as u32;
         let span = json.span();
         let (start, end) = (span.start - self.offset, span.end - self.offset);

@@ -25,6 +25,7 @@ pub(crate) fn encode_tree(mut entries: Vec<Entry<'_>>) -> Vec<u8> {
         out.extend_from_slice(match object_type {
             Some(ObjectType::File) => b"100644",
             Some(ObjectType::Executable) => b"100755",
+            // git writes no leading zero; with one, each tree would have another id.
             Some(ObjectType::Tree) => b"40000",
             Some(ObjectType::Symlink) => b"120000",
             None => b"160000",

@@ -48,6 +48,7 @@ pub(crate) struct Open {
 impl<'d> PackWriter<'d> {
     /// An empty pack; nothing is written yet.
     pub(crate) fn new(directory: &'d Dir) -> PackWriter<'d> {
+        // The signature, and version 2.
         let mut buffer = b"PACK\0\0\0\x02".to_vec();
         // Room for the number of objects, which `finish` fills in.
         buffer.extend_from_slice(&[0; 4]);
@@ -206,6 +207,8 @@ impl<'d> PackWriter<'d> {
     fn encode_index(&mut self, pack_hash: &[u8; 20]) -> Vec<u8> {
         // The tables of the index are sorted by id, and readers use binary search; ids are unique within a batch.
         self.entries.sort_unstable_by_key(|entry| entry.id);
+        // No index of version 1 begins with this magic number: there the fan-out table comes first, and this would be
+        // a count of over four thousand million.
         let mut out = b"\xfftOc\0\0\0\x02".to_vec();
         // The fan-out table: for each first byte the number of objects up to there.
         let mut counts = [0_u32; 256];

@@ -202,6 +202,8 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
             if first_visit {
                 for part in parts(kind, node) {
                     let Reference::Defined { kind, key, node, .. } = reference(part)? else { continue };
+                    // Visited, and not resolved yet: so it is on the way to here. What was only pushed lies beside
+                    // that way.
                     if is_open.contains(&(kind, key)) && !names.0.contains_key(&(kind, key.to_owned())) {
                         return Err(wrong(node, &format!("{} {} needs itself", kind.word(), quoted(&key))));
                     }

@@ -274,8 +274,7 @@ impl Description {
             .into()
     }
 
-    /// The description as JSON, as the reference prints it, with a changed value at the key `commit` of the sources of
-    /// some repositories.
+    /// The whole description, as it is written.
     pub(crate) fn value(&self) -> taut_value::Value {
         json_to_value(self.document.root())
     }

@@ -74,6 +74,7 @@ impl Store {
     /// A digest as messages carry it.
     pub fn to_wire(&self, digest: &Digest, is_tree: bool) -> taut_proto::Digest {
         let tag = match self.hash_function() {
+            // In ASCII `t` for trees and `b` for blobs.
             HashFunction::GitSha1 if is_tree => "74",
             HashFunction::GitSha1 => "62",
             HashFunction::Sha256 => "",

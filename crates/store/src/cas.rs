@@ -384,5 +384,6 @@ pub(crate) fn kind_of_file(executable: bool) -> Kind {
 }
 
 pub(crate) fn mode_of(kind: Kind) -> u32 {
+    // Nothing may write: an object does not change once it has its name.
     if kind == Kind::Executable { 0o555 } else { 0o444 }
 }

@@ -221,6 +221,7 @@ impl Store {
                 self.link_new(hash, at)?;
                 Ok(at.lstat()?)
             }
+            // Without the right to write, so that an action does not change an input by mistake.
             ObjectType::Executable => self.write_new(hash, object_type, at, 0o555),
             _ => self.write_new(hash, object_type, at, 0o444),
         }

@@ -72,6 +72,7 @@ impl MersenneTwister {
     }
 
     fn twist(&mut self) {
+        // The upper 33 bits of a word; the other 31 come from the next one.
         const UPPER: u64 = !0 << 31;
         for i in 0..312 {
             let x = self.state[i] & UPPER | self.state[(i + 1) % 312] & !UPPER;

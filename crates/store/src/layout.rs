@@ -8,6 +8,7 @@ use taut_sys::{At, Dir};
 use crate::Result;
 
 /// How many generations there are; the youngest is number 0.
+// Fixed by the reference, as is all of the layout: both tools use and collect one build root.
 pub(crate) const GENERATIONS: usize = 2;
 
 /// A kind of stored thing, one directory each, sharded by the first two digits of the name.

@@ -16,6 +16,7 @@ use taut_digest::Hash;
 const MAX_CONTENT_BYTES: usize = 4096;
 
 /// The most bytes that a part holds, and the bytes that an entry counts beside its content.
+// There are 16 parts, so the whole takes 8 MiB at most.
 const MAX_PART_BYTES: usize = 512 * 1024;
 const ENTRY_OVERHEAD_BYTES: usize = 100;
 

@@ -36,6 +36,7 @@ struct Inner {
     /// Distinguishes temporary names from those of other processes, including dead ones with the same process number.
     nonce: String,
     counter: AtomicU64,
+    // Positive answers only: that an object is absent is asked again, since any process may add it.
     known: [Known; 16],
     memory_cache: MemoryCache,
     shards: Shards,
@@ -54,6 +55,7 @@ impl Store {
     /// The directory cannot be made, opened or locked.
     pub fn open(build_root: &Path, function: HashFunction) -> Result<Store> {
         let layout = Layout::open(build_root, function)?;
+        // After the directories are opened: a collection renames what is in them, never the directories themselves.
         let lock = Lock::shared(layout.gc_lock())?;
         Store::with_lock(layout, Some(lock), function)
     }

@@ -102,6 +102,8 @@ impl Store {
         kind: Kind,
         hash: &taut_digest::Hash,
     ) -> Result<()> {
+        // Not synced first (docs/store.md, "Power loss"): an object that a crash of the system truncates has another
+        // size or hash than its name says, and counts as absent.
         temporary.rename(self.object_to_make(kind, hash)?.at())?;
         self.set_known(kind, hash);
         Ok(())

@@ -220,6 +220,7 @@ impl<'d> At<'d> {
         match self.open_followed() {
             Ok(mut file) => Ok(Some(file.read_all()?)),
             Err(error) if error.is_absent() || error.is_other_kind() => Ok(None),
+            // open(2): `ENXIO` for a socket.
             Err(error) if error.has_errno(&[Errno::NXIO, Errno::ISDIR]) => Ok(None),
             Err(error) => Err(error),
         }
@@ -285,6 +286,7 @@ impl<'d> At<'d> {
 
     /// As [`At::append`], whatever names the file has: for locks, to which nothing is written.
     pub(crate) fn open_or_create(self) -> Result<File<'d>> {
+        // Without `O_EXCL` or `O_TRUNC`: a file that is there is opened as it is.
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
         let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |dir: BorrowedFd<'_>, name: &OsStr| {

@@ -51,6 +51,7 @@ pub(crate) fn open(
     if !has_openat2() {
         return step_by_step(dir, path, flags, mode, links, mounts);
     }
+    // Both: at present the first excludes the magic links of `/proc`, too, but openat2(2) says that this may change.
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     resolve.set(ResolveFlags::NO_SYMLINKS, links == Links::Refused);
     resolve.set(ResolveFlags::NO_XDEV, !mounts);

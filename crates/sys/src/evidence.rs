@@ -156,6 +156,7 @@ impl Evidence {
         let signature = if rest.is_empty() {
             None
         } else {
+            // In the order of `StatSignature::encode`.
             Some(StatSignature {
                 size: u64::from_le_bytes(take(&mut rest)?),
                 mtime: i128::from_le_bytes(take(&mut rest)?),

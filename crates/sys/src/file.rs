@@ -25,6 +25,7 @@ pub struct File<'d> {
     opened: Option<Stat>,
 }
 
+// The time of access stays: nothing compares it.
 const MTIME_EPOCH: Timestamps = Timestamps {
     last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
     last_modification: Timespec { tv_sec: 0, tv_nsec: 0 },

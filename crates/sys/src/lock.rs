@@ -96,6 +96,8 @@ impl Lock {
     /// # Errors
     /// The system refuses the call.
     pub fn keep_over_exec(&self) -> Result<()> {
+        // Without close-on-exec: the lock belongs to the open file, and lasts until the last descriptor of it is
+        // closed.
         rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())
             .map_err(|errno| Error::new("keep open", &self.path, errno))
     }

@@ -101,6 +101,7 @@ impl Named {
     /// It cannot be opened for writing.
     pub fn write(&self, append: bool) -> Result<File<'_>> {
         let how = if append { OFlags::APPEND } else { OFlags::TRUNC };
+        // Links are followed: a path of the user may well be one, such as `/dev/stdout`.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
         let open = || openat(&self.dir, &self.name, flags, Mode::from_raw_mode(0o666));
         Ok(File::new(call("create", || self.at().path(), open)?.into(), self.at()))

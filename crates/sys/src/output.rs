@@ -29,6 +29,7 @@ pub struct Output {
     file: Option<fs::File>,
 }
 
+// Not readable by other users: what actions print may be secret.
 const MODE: u32 = 0o600;
 
 impl Output {

@@ -333,6 +333,8 @@ impl Watch {
         }
         let is_file = |watched: &Watched| watched.interest == Interest::File && watched.number.is_some();
         self.files += usize::from(is_file(&watched));
+        // Added before the old entry is taken off, so that a file that is watched again never makes the count
+        // negative.
         let before = self.watched.insert(path.to_owned(), watched);
         self.files -= usize::from(before.is_some_and(|before| is_file(&before)));
     }

@@ -47,6 +47,7 @@ const MAX_SHORT_BYTES: usize = 128 - 9;
 /// SHA-256 of a short message. Most messages here are short, and the general interface, made for messages in pieces,
 /// costs more than their one or two blocks.
 fn short(message: &[u8]) -> Id {
+    // The initial hash value of SHA-256 (FIPS 180-4, section 5.3.3).
     let mut state = [
         0x6a09_e667,
         0xbb67_ae85,

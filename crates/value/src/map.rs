@@ -37,6 +37,7 @@ impl Map {
 
     /// A map from entries in any order; of entries with equal keys the last one counts.
     pub fn from_entries(mut entries: Vec<(Str, Value)>) -> Map {
+        // Strictly: entries in order that have equal keys have to lose some, too.
         if !entries.is_sorted_by(|(a, _), (b, _)| a < b) {
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
             // Keep the last of equal keys: the sort is stable, so it is the last of its run.
@@ -196,6 +197,7 @@ impl Map {
                 let mut ids = Vec::with_capacity(1 + 64 * self.len());
                 ids.push(b'{');
                 for (key, value) in self.iter() {
+                    // The key as a hash: with parts of one length, different maps never give the same bytes.
                     ids.extend_from_slice(&Id::of(key.as_str()).0);
                     ids.extend_from_slice(&value.id().0);
                 }
@@ -213,6 +215,7 @@ impl<K: Into<Str>> FromIterator<(K, Value)> for Map {
 
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
+        // The length first, since an id that was not needed yet is expensive.
         self.address() == other.address() || (self.len() == other.len() && self.id() == other.id())
     }
 }

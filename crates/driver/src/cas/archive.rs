@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use taut_digest::{Hash, ObjectInfo, ObjectType};
 use taut_store::{Error, Store};
 
+// A header is one block, and each content is filled up to whole ones.
 const BLOCK_BYTES: usize = 512;
 
 /// Writes a tree as an archive.

@@ -55,6 +55,8 @@ impl std::fmt::Display for Name {
             Kind::Other => "other",
         };
         // Padded, so that a sorted listing is in the order of time.
+        // Sixteen digits of microseconds last until the year 2286; the largest process number of Linux (2^22) has
+        // seven digits.
         write!(f, "{:016}-{:07}-{workspace}-{kind}.jsonl", self.micros, self.process)
     }
 }

@@ -48,6 +48,7 @@ impl Core {
     /// each request executes it; unless its value is set ([`crate::Begin::set`]), since then none does.
     pub(crate) fn request<R: Rule>(&self, key: R::Key, epoch: u64) -> NodeId {
         let id = self.intern::<R>(key);
+        // Relaxed: it is set before the node is in the interner, whose lock both threads took.
         if !self.has_unstored.load(Ordering::Relaxed) {
             return id;
         }

@@ -16,6 +16,8 @@ pub(crate) struct CleanState {
     /// The epoch in which it was settled last, and the version that it had then, in one word; 0: never.
     pub(crate) settled: AtomicU64,
     /// The latest epoch in which a change was declared of something in its closure.
+    // 32 bits, since `settled` has one word for epoch and version. A new epoch each second would last for over a
+    // century.
     pub(crate) invalidated: AtomicU32,
     /// The tasks that read it, and perhaps some that did earlier. [`CleanState::invalidated`] is raised under this lock: a
     /// task that is added sees the changes before that, and changes after that find it here.

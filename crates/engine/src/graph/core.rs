@@ -190,6 +190,7 @@ impl Core {
 
     /// Whether no second build exists, which could be asked about what it did.
     pub(crate) fn is_only_build(&self) -> bool {
+        // A build that begins right after this has used none of the runs that are replaced now.
         self.live_builds.load(Ordering::Acquire) <= 1
     }
 

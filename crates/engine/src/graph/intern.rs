@@ -17,6 +17,7 @@ const SHARDS: usize = 16;
 #[derive(Default)]
 pub(crate) struct Mix(u64);
 
+// The index of keys in a file is ordered by it (`persist/snapshot.rs`, `key_hash`), so it is a part of that format.
 impl Hasher for Mix {
     fn finish(&self) -> u64 {
         // The map takes its buckets from the low bits and its tags from the high ones: stir once more.

@@ -116,6 +116,7 @@ impl<const N: usize> Key for [u8; N] {
 impl<A: Key, B: Key> Key for (A, B) {
     fn encode(&self, out: &mut Vec<u8>) {
         frame(&self.0, out);
+        // The last part has no frame: whatever is left belongs to it.
         self.1.encode(out);
     }
 

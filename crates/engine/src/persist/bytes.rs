@@ -5,6 +5,7 @@ use crate::sync::Arc;
 
 /// Appends a number, seven bits a byte.
 pub(super) fn number(out: &mut Vec<u8>, mut number: u32) {
+    // Unsigned LEB128: versions and counts are mostly one byte.
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -73,6 +74,8 @@ pub(super) fn facet_hashes(reader: &mut Reader<'_>) -> Option<FacetHashes> {
     facet_hashes.collect::<Option<Vec<u128>>>().map(Arc::from)
 }
 
+// The first constant of MurmurHash3's 64-bit finalizer. It is odd, so a multiplication loses nothing. The whole of
+// `checksum` is part of the format: another function needs another `MAGIC`.
 const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
 
 /// The checksum of the file's parts. It detects accidental damage, not manipulation. Four sums side by side, so that a
@@ -80,8 +83,11 @@ const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let stir = |sum: u64, word: u64| {
         let sum = (sum ^ word).wrapping_mul(MULTIPLIER);
+        // A product carries bits upwards only; the shift brings the high ones down again.
         sum ^ (sum >> 32)
     };
+    // The length is in the sum, since the last block is filled up with zeros. Different seeds, so that exchanged
+    // words of a block are noticed.
     let mut sums = [0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64, 1, 2, 3];
     let (blocks, rest) = bytes.as_chunks::<32>();
     for block in blocks {

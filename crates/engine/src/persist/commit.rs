@@ -26,6 +26,8 @@ use crate::sync::{Arc, lock};
 use crate::{Facets, Fail, Hash, Rebuild, Trace};
 
 /// The file is written anew when its journal is more than one in this many of its bytes,
+// The whole journal is decoded whenever the file is opened, of the snapshot only the table: so the journal has to
+// stay a small part.
 const MAX_JOURNAL_DIVISOR: u64 = 4;
 
 /// and longer than this: a small file is not worth the work.
@@ -47,6 +49,8 @@ impl Core {
         let Some(persist) = core.persist() else { return Ok(Committed::default()) };
         // Taken out first, so that what another thread notes from here on is left for the next commit.
         let mut dirty = std::mem::take(&mut *lock(&persist.dirty));
+        // A task is noted each time its runs change. Ascending, so that tasks that were requested one after the other
+        // lie side by side in the file.
         dirty.sort_unstable();
         dirty.dedup();
         let wanted: Vec<NodeId> = std::mem::take(&mut *lock(&persist.wanted)).into_iter().collect();
@@ -180,6 +184,7 @@ impl Commit<'_> {
             let leaves = run.leaves().filter(|leaves| leaves.is_valid(&self.leaf_sets_invalidated)).cloned();
             runs.push(KeptRun { run, hash, facet_hashes, fail: None, value: None, leaves });
         }
+        // Not under the lock on the history: encoding is code of the rule.
         drop(hist);
         let rule = self.core.rule(entry);
         let constructive = entry.policy.trace == Trace::Constructive;
@@ -194,6 +199,7 @@ impl Commit<'_> {
                     kept.fail = failure.encode();
                     kept.fail.is_some()
                 }
+                // No other failure follows from the reads; `Inner::record` keeps none.
                 Some(_) => false,
             }
         });
@@ -593,6 +599,7 @@ impl JournalAppender<'_> {
         if places.is_empty() {
             return Some(());
         }
+        // A pass over all tasks: such declarations are too rare for an index from rules to leaf sets.
         for task in 0..self.stored.tasks() {
             if !self.stored.is_deep(task) {
                 continue;
@@ -640,6 +647,7 @@ fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Res
 
 /// Replaces the file by `image`, which has all that is known. All tasks get new numbers, so the generation changes.
 fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
+    // From the clock, the process and a counter: not secret, only unlike the number of every other file.
     let number =
         [crate::graph::core::nonce(), state.generation ^ crate::graph::core::nonce().rotate_left(32)];
     let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);

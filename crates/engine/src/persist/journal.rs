@@ -62,6 +62,8 @@ impl Batch {
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<8>()?;
     let (sum, rest) = rest.split_first_chunk::<8>()?;
+    // A wrong length, one beyond the end of the file, and a wrong checksum look alike: as a batch that was cut short.
+    // It and those behind it are lost, which costs executions.
     let (batch, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
     (checksum(batch) == u64::from_le_bytes(*sum)).then_some((batch, rest))
 }
@@ -111,6 +113,8 @@ impl Stored {
         if let Some(seq) = self.version_with(node, hash)? {
             return Some(seq);
         }
+        // All batches were read under the lock on the file (`State::catch_up`), so no other process has given this
+        // number.
         let next = self.versions(node);
         batch.0.push(HASH);
         number(&mut batch.0, node);

@@ -165,6 +165,7 @@ impl State {
             }
             other => other?,
         };
+        // Taken once: what another process appends from here on is read by the next call.
         let length = file.length()?;
         let head = file::bytes_at(&mut *file, 0, HEADER_SIZE)?;
         let header = head.first_chunk().and_then(Header::decode);
@@ -178,6 +179,7 @@ impl State {
         let is_read = !is_other && self.stored.is_some();
         let begins = match header.map(|header| header.end().filter(|end| *end <= length)) {
             _ if is_read => Some(self.read_to),
+            // `None` for a snapshot that is longer than the file: it was cut, and counts as corrupt below.
             Some(begins) => begins,
             // A file in another format counts as absent, and is not reported.
             None if snapshot::is_of_another_format(&head) => {
@@ -207,6 +209,8 @@ impl State {
             self.read_to = begins;
         }
         if !added.is_empty() {
+            // A copy, if a thread still reads the content; the snapshot in it is shared, only the changes of the
+            // journal are copied.
             let stored = Arc::make_mut(self.stored.as_mut().expect("just read"));
             match stored.read(&added) {
                 // Only whole batches: another process may be appending one at this moment.
@@ -289,6 +293,7 @@ impl Persist {
     pub(crate) fn find(&self, rule: &str, key: impl FnOnce() -> Vec<u8>) -> Option<Unloaded> {
         let mut state = lock(&self.state);
         let stored = state.stored(&*self.file);
+        // Before the key is encoded: a first build asks for every task that it makes.
         if stored.tasks() == 0 {
             return None;
         }

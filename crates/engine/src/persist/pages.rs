@@ -15,9 +15,11 @@ use crate::sync::{
 };
 
 /// Bytes of a block; the last one may be shorter.
+// A page of the system's file cache: reading less than that would save nothing.
 pub(super) const BLOCK_SIZE: usize = 4096;
 
 /// How many blocks are allocated together, and at most are read at once.
+// 64, since `Segment::known` has a bit for each.
 const BLOCKS_PER_SEGMENT: usize = 64;
 
 /// Where the bytes come from.
@@ -134,6 +136,7 @@ impl Pages {
         // `from` and `length` come from the file and may be anything: they are checked before memory is allocated.
         let end = from.checked_add(length as u64).filter(|end| *end <= self.length)?;
         // Held while blocks are read: two threads that need the same block read it once.
+        // Lock order: the blocks of a section, the blocks of the checksums, the file.
         let (mut at, mut blocks) = (from, lock(&self.blocks));
         while at < end {
             let (block, offset) = ((at / BLOCK_SIZE as u64) as usize, (at % BLOCK_SIZE as u64) as usize);

@@ -52,6 +52,7 @@ fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// `O_NOFOLLOW` and `O_NONBLOCK`, which the standard library does not name.
 #[cfg(target_os = "linux")]
 const OPEN_FLAGS: i32 = {
+    // The numbers are those of the kernel's `fcntl.h`, which differ between architectures.
     let is_other = cfg!(any(
         target_arch = "arm",
         target_arch = "aarch64",
@@ -168,6 +169,7 @@ impl TraceWrite for Locked<'_> {
             fs::rename(&temporary, path)
         };
         if let Err(error) = put(&mut file) {
+            // The first error is the one to report.
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }

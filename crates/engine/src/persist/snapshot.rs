@@ -29,6 +29,8 @@ use crate::sync::Arc;
 use tasks::Tasks;
 
 /// Marks the file, and its format.
+// The number is raised when bytes get another meaning. Files with another number are replaced, never converted: they
+// have nothing that cannot be computed again.
 pub(super) const MAGIC: &[u8; 16] = b"taut traces 0005";
 
 /// Whether a file that begins with this is a file of traces in another version of the format.
@@ -206,6 +208,7 @@ pub(crate) struct Snapshot {
 
 /// The place of a key in the index.
 pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
+    // Part of the format, as is `Mix`: other processes find keys by it.
     let mut mix = Mix::default();
     mix.write_u64(u64::from(rule) << 32 | key.len() as u64);
     mix.write(key);

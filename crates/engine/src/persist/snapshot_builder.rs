@@ -334,6 +334,8 @@ impl SnapshotBuilder {
         let (directory, entries) = self.index(buckets);
         self.key_hashes = Vec::new();
         // Sorted, since these sections are searched by bisection.
+        // Stable: of one share key, the task that executed last stays the last, and is tried first
+        // (`settle/siblings.rs`).
         self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
         self.unwanted.sort_unstable();

@@ -235,6 +235,7 @@ impl Walk {
                 self.verdicts.set(task, NOT_PLAIN);
             }
         }
+        // No task is clean since before the floor, so nothing refers to these any more.
         if self.floor != inner.inputs.floor {
             self.equal_in_facets.clear();
         }

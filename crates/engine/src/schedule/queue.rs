@@ -308,6 +308,7 @@ impl Queue {
             let jobs: Vec<_> = ready.stacks.iter_mut().map(|stack| std::mem::take(&mut stack.jobs)).collect();
             (jobs, std::mem::take(&mut ready.threads))
         };
+        // Without the lock: `shut` was set under it, so a thread that is not parked yet sees it before it parks.
         self.more.notify_all();
         for thread in threads {
             // If a rule drops the last handle of its own build, this is one of the threads: it must not join itself.

@@ -129,6 +129,7 @@ impl Inner {
             numbers,
             settles,
             unsettled: Vec::new(),
+            // In the lock order of `schedule/inner.rs`: the walk (in `numbers`), then these two.
             unkept: lock(&self.unkept),
             by_leaves: lock(&self.by_leaves),
             seen: Bits::new(self.engine.count()),
@@ -292,6 +293,7 @@ impl<V: Visit> Below<'_, V> {
         let core = &self.inner.engine;
         match self.inner.seq(edge.dep) {
             Some(now) if now != edge.seq => {
+                // Versions that cannot be loaded have no facets, and so are equal to none.
                 let _ = core.load_versions(edge.dep);
                 lock(&core.node(edge.dep).hist).are_equal_in_facets(edge.seq, now, edge.facets)
             }

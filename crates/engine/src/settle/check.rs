@@ -236,6 +236,7 @@ impl Inner {
         }
         let mut jobs = Vec::new();
         for dep in deps {
+            // Before the request: its answer may arrive at once.
             slot.pending.fetch_add(1, Ordering::AcqRel);
             let (answer, job) = self.ask(dep, part, Some(Waiter::Node(id)));
             if answer.is_some() {
@@ -245,6 +246,7 @@ impl Inner {
         }
         // This thread is about to take one of them itself.
         self.queue.push_all(self, jobs.into_iter(), 1);
+        // `AcqRel`, as where answers count down: whichever thread comes to zero sees all that the others wrote.
         if slot.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }

@@ -138,6 +138,8 @@ impl Inner {
             match waiter {
                 Waiter::Wait(wait) => wait.arrive(),
                 Waiter::Node(node) => {
+                    // Pairs with the counts of `wait_for`: the thread that comes to zero sees all answers, and alone
+                    // resumes the work.
                     if self.slots.at(node).pending.fetch_sub(1, Ordering::AcqRel) == 1 {
                         self.queue.push(self, Job::Resume(node));
                     }

@@ -62,6 +62,7 @@ impl Frame {
         self.state = AtomicU8::new(RUNNING);
         self.known = AtomicBool::new(false);
         self.is_hash = AtomicBool::new(false);
+        // Relaxed: nothing else refers to the frame, so no other thread counts here.
         self.waits.load(Ordering::Relaxed) == 0 && lock(&self.computation).is_none()
     }
 
@@ -115,6 +116,7 @@ impl Frame {
                 }
             }
         };
+        // It refers to the frame, which can be used again only if nothing else does (`recycle`).
         drop(waker);
         // A future's locals may panic when they are dropped; the outcome is valid nevertheless.
         let ended = catch_unwind(AssertUnwindSafe(|| computation.end()));
@@ -139,12 +141,15 @@ impl Frame {
 
     /// Whether this is the first time it is suspended.
     pub(crate) fn is_first_suspension(&self) -> bool {
+        // Relaxed: only the thread that polls the frame comes here.
         !self.known.swap(true, Ordering::Relaxed)
     }
 
     /// After a poll that did not finish; false if it is to be polled again at once.
     fn suspend(&self) -> bool {
         // Counted before the state changes: a waker may take it out of `FOREIGN` at once, and counts down.
+        // An answer that arrives right now makes it look foreign: then its waker is about to run, and counts down
+        // again.
         let foreign = self.waits.load(Ordering::Acquire) == 0;
         if foreign {
             self.build.queue.foreign.fetch_add(1, Ordering::AcqRel);

@@ -18,6 +18,7 @@ pub(super) fn leading_integer(text: &str) -> i64 {
         .bytes()
         .take_while(u8::is_ascii_digit)
         .fold(0_i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    // Cannot overflow: the digits saturate at `i64::MAX`.
     if negative { -value } else { value }
 }
 

@@ -17,6 +17,8 @@ use super::{prepare::callers_open_files, raw};
 #[allow(clippy::disallowed_methods, reason = "no process is started, this one becomes another")]
 pub fn exec(program: &OsStr, args: &[OsString]) -> io::Error {
     let limit = getrlimit(Resource::Nofile);
+    // What this process changed for itself is inherited by the program: limits, blocked and ignored signals. If
+    // something cannot be set back, the program runs all the same.
     if let Some(current) = callers_open_files() {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum });
     }

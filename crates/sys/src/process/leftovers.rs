@@ -122,6 +122,7 @@ pub(super) fn end_all(signals: impl AsFd, within: Duration) -> Left {
         }
         kill_children(|_| false);
         let mut ready = [PollFd::new(&signals, PollFlags::IN)];
+        // With an interval: a process whose parent has ended becomes a child of this one without a signal.
         let _ = poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 20_000_000 }));
         raw::drain_signals(&signals);
     }

@@ -195,6 +195,7 @@ impl Pool {
         let known = lock(&self.state).processes.remove(&id);
         if let Some(ProcessState::Running { runner, .. }) = known {
             let runner = lock(&self.state).runners.get(&runner).map(|slot| slot.runner.clone());
+            // With the number of the process: a runner that runs another one by now ignores it.
             self.send_end(runner, id);
         }
     }
@@ -270,6 +271,7 @@ impl Pool {
         };
         // A report is shorter than the socket's buffer and written by one call, and a runner sends the next one only
         // after another request: so one read gets all of it.
+        // A frame of a report has 37 bytes (`Report::encode`).
         let (mut buffer, mut incoming) = ([0; 64], Incoming::default());
         // 0 bytes, or an error: the runner is gone, which `decode` of nothing reports as lost.
         let n = rustix::io::read(&runner.socket, &mut buffer).unwrap_or(0);

@@ -138,6 +138,8 @@ impl StartedHelper {
             self.ends_within(patience);
         }
         let mut helpers = lock(&HELPERS);
+        // A helper that even SIGKILL has not ended by now waits in the kernel, perhaps for ever: it is not waited
+        // for.
         let _ = lock(&self.child).try_wait();
         helpers.retain(|helper| helper.pid != self.pid);
     }
@@ -145,6 +147,7 @@ impl StartedHelper {
 
 /// Kills helpers that were stopped, since a stopped helper ends nothing; its death is noticed by the pool.
 pub(super) fn kill_stopped() {
+    // Lock order, here and in `wait`: the list, then the child of one helper.
     for helper in &*lock(&HELPERS) {
         let mut child = lock(&helper.child);
         if matches!(child.try_wait(), Ok(None)) && raw::has_stopped(helper.pid) {

@@ -31,6 +31,7 @@ pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<(
     thread("signals").spawn(move || {
         let Ok(first) = raw::wait_for_signal(&signals) else { return };
         let since = Instant::now();
+        // If no thread can be started, nothing is wrapped up, and a later signal ends the process.
         let _ = thread("termination").spawn(move || handle(first));
         while let Ok(second) = raw::wait_for_signal(&signals) {
             if second == first && since.elapsed() < REPETITION_INTERVAL {

@@ -84,6 +84,7 @@ impl Reader<'_> {
 const NO_TIMEOUT: u64 = u64::MAX;
 
 fn milliseconds(time: Duration) -> u64 {
+    // A time that does not fit is longer than 500 million years.
     u64::try_from(time.as_millis()).unwrap_or(NO_TIMEOUT)
 }
 
@@ -189,6 +190,7 @@ impl Incoming {
     /// The payload of the next complete frame.
     pub(super) fn next_frame(&mut self) -> Option<&[u8]> {
         let (len, rest) = self.buffer[self.taken..].split_first_chunk::<4>()?;
+        // The length is trusted: at the other end of the socket is this very program.
         let len = u32::from_le_bytes(*len) as usize;
         let payload = rest.get(..len)?;
         self.taken += 4 + len;

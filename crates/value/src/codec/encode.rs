@@ -146,6 +146,7 @@ impl Encoder {
             Value::Bool(truth) => self.out.push(1 + u8::from(*truth)),
             Value::Number(number) => {
                 self.out.push(3);
+                // As bits: 0.0 and -0.0 are different values.
                 self.out.extend(number.to_bits().to_le_bytes());
             }
             Value::String(text) => {

@@ -33,6 +33,7 @@ pub(crate) mod run {
     /// [`SAME`], with a word for each version.
     pub(crate) const WIDE: u32 = 1 << 28;
     /// A word has the place of the leaf set, after those of [`FAIL`], [`VALUE`] and [`WITNESS`].
+    // Bits 30 and 31 are free.
     pub(crate) const LEAVES: u32 = 1 << 29;
 }
 

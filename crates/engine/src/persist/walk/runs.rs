@@ -84,6 +84,7 @@ impl<'s> AnyRuns<'s> {
                     // The iterator ends early at a run that cannot be decoded, which must not look like the last one.
                     return if views.is_over() { Ok(None) } else { Err(Damaged) };
                 };
+                // By place: failure, value, witness, leaves.
                 let witness = view.blobs[2].map_or(Witness::None, |at| Witness::Snapshot(snapshot, at));
                 Ok(Some(AnyRun {
                     seq: view.seq,
