@@ -286,7 +286,7 @@ impl RootTargets for RootBuilds {
         drop(progress);
         if built.is_err() && request.has_lost_roots() {
             *self.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            // It is built again from what is made anew, so this failure is none that anyone has to see.
+            // It is built again from what is made anew, so this failure need not be shown.
             if self.mends {
                 return Err(NotBuilt::Failed { log: String::new() });
             }

@@ -428,7 +428,7 @@ fn a_fetch_that_is_cut_is_tried_again() {
     assert!(noted[0].contains("early EOF") && noted[1].contains("503"), "{noted:?}");
 }
 
-fn what_may_pass_is_tried_at_each_mirror_and_the_error_tells_how_often() {
+fn what_may_pass_is_tried_at_each_mirror_and_the_error_says_how_often() {
     let case = Case::new();
     let upstream = upstream(&case.top, "up");
     // A port at which nothing listens, a server that knows no repository, one that has another one.
@@ -650,8 +650,8 @@ fn main() {
         ("packs_that_are_cut_or_forged_leave_nothing", packs_that_are_cut_or_forged_leave_nothing),
         ("a_fetch_that_is_cut_is_tried_again", a_fetch_that_is_cut_is_tried_again),
         (
-            "what_may_pass_is_tried_at_each_mirror_and_the_error_tells_how_often",
-            what_may_pass_is_tried_at_each_mirror_and_the_error_tells_how_often,
+            "what_may_pass_is_tried_at_each_mirror_and_the_error_says_how_often",
+            what_may_pass_is_tried_at_each_mirror_and_the_error_says_how_often,
         ),
         ("a_server_that_asks_for_a_password_is_given_up", a_server_that_asks_for_a_password_is_given_up),
         ("a_server_that_stalls_is_given_up", a_server_that_stalls_is_given_up),

@@ -27,7 +27,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// What a value of another form is told to be.
+    /// What a value of another form should be, in messages.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Form::Text | Form::Special => "a string",
