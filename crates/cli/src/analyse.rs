@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
 
-use crate::environment::build_root;
+use crate::environment::{build_root, hash_function};
 use crate::exit::Exit;
 use crate::interruption::Interruption;
 use crate::log::{Level, Log};
@@ -59,7 +58,7 @@ fn analyse(
     interruption.finish_log_on_signal(&reporting.log);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
-    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
@@ -70,7 +69,7 @@ fn analyse(
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
     };
-    let how = analysis_options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
     let request = match analyser.request(&unresolved) {

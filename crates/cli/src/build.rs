@@ -53,8 +53,8 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let asked = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
-    reported("rebuild", false, asked, log, |reporting| {
+    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
+    reported("rebuild", false, profile, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {
                 format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
@@ -116,7 +116,7 @@ impl Call<'_> {
         let first = Some(request::request(&o.common, &o.analysis, &roots, log)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
-        let messages = voice::of(log).build(self.of(&store));
+        let messages = voice::of(log).build(self.context(&store));
         interruption.report_by(&messages);
         let progress = Arc::new(Progress::default());
         let sink_of_messages: Arc<dyn Sink> = messages.clone();
@@ -127,7 +127,7 @@ impl Call<'_> {
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
         let run = Run {
             store: &store,
-            analysis: analysis_options(&o.common, &o.analysis),
+            analysis: analysis_options(&o.common, &o.analysis, &o.stores),
             options: &options,
             sink: &sink,
             is_cached: self.reporting.uses_state,
@@ -156,7 +156,7 @@ impl Call<'_> {
     }
 
     /// The context of the messages of this call.
-    fn of<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
+    fn context<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
         let Call { name, o, log, again, .. } = self;
         BuildContext {
             log,

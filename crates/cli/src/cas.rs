@@ -199,6 +199,11 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
     } else {
         Ok(location.clone())
     };
+    let is_directory = |location: &Path| Named::lstat(location).is_ok_and(|found| found.is_dir());
+    if options.stores.compatible && log.is_as_reference() && followed.as_deref().is_ok_and(is_directory) {
+        log.say(Level::Error, "Storing of trees only supported in native mode");
+        return Exit::Environment;
+    }
     match followed.and_then(|location| add_object(&store, &location, special)) {
         Ok(object) => print(format!("{}\n", object.digest.hash).as_bytes()),
         Err(error) if !log.is_as_reference() => {

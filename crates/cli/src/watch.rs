@@ -306,7 +306,7 @@ impl Watcher<'_> {
         let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
         let traces = if uses_state { Traces::of(&store, &asked) } else { Traces::none() };
-        let how = analysis_options(&build.common, &build.analysis);
+        let how = analysis_options(&build.common, &build.analysis, &build.stores);
         let session = Session::of(&asked.repositories, how, &store, &traces, &options, &events);
         let watch = if self.o.poll { Watch::polling() } else { Watch::new() };
         let watch = watch.map_err(|error| {

@@ -2,7 +2,6 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Traces,
     event::{Analysed, Event, Sink as _},
@@ -12,7 +11,7 @@ use taut_store::Store;
 use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
 
 use crate::{
-    environment::{build_root, build_root_exists},
+    environment::{build_root, build_root_exists, hash_function},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -56,8 +55,8 @@ fn go(
     let unresolved = request::quiet_request_for(&o.common, &o.analysis, of_target, &roots, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
-    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
-    let how = analysis_options(&o.common, &o.analysis);
+    let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
     let (mut exports, mut latest) = (ExportCache::none(), None);
     if let Some(store) = &store {

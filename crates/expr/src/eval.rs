@@ -18,6 +18,7 @@ use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 use self::argument::Argument;
+pub use self::bounds::MAX_STRING_BYTES;
 use crate::{
     abbreviate::abbreviate_json,
     compile::{missing, not_literal},

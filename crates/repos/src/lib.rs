@@ -21,6 +21,7 @@ mod open_dirs;
 mod origin;
 mod plain_json;
 mod read_computed_root;
+mod renamed;
 mod root;
 mod rules;
 mod unresolved_root;

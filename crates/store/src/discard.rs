@@ -36,7 +36,7 @@ impl Store {
                 Step::Open(hash, object_type) if !seen.insert((hash, object_type)) => {}
                 Step::Open(hash, ObjectType::Tree) => match self.read_tree(&hash)? {
                     None => {
-                        self.remove_damaged(Kind::of(ObjectType::Tree, self.hash_function()), &hash)?;
+                        self.remove_damaged(Kind::of(ObjectType::Tree), &hash)?;
                         unsound.insert(hash);
                     }
                     Some(entries) => {
@@ -47,13 +47,13 @@ impl Store {
                 },
                 Step::Open(hash, object_type) => {
                     if !self.is_sound(&hash, object_type)? {
-                        self.remove_damaged(Kind::of(object_type, self.hash_function()), &hash)?;
+                        self.remove_damaged(Kind::of(object_type), &hash)?;
                         unsound.insert(hash);
                     }
                 }
                 Step::Close(tree) => {
                     if children[&tree].iter().any(|child| unsound.contains(child)) {
-                        self.remove_damaged(Kind::of(ObjectType::Tree, self.hash_function()), &tree)?;
+                        self.remove_damaged(Kind::of(ObjectType::Tree), &tree)?;
                         unsound.insert(tree);
                     }
                 }
@@ -67,7 +67,7 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(false);
         }
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(false) };
         let Some(mut file) = if_exists(object.at().open())? else { return Ok(false) };
         Ok(self.hash_open(&mut file)? == Some(*hash))

@@ -134,7 +134,7 @@ pub struct Analysis {
     /// Write a profile of the call to a file, as JSON
     #[arg(long, value_name = "PATH")]
     pub profile: Option<PathBuf>,
-    /// How many characters of an expression to show in messages; default 320
+    /// How many bytes of a value to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
     /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID or NUMBER without mark
