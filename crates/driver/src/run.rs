@@ -314,7 +314,10 @@ impl BuildPass<'_> {
                 failure.has_lost_entries =
                     failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
                 match failure.retry_reason() {
-                    why if why != Some(Retry::Lost) && client.mends_roots() && session.has_lost_roots() => {
+                    why if failure.may_be_of_roots(why)
+                        && client.mends_roots()
+                        && session.has_lost_roots() =>
+                    {
                         Failed::Retry(Retry::LostRoots)
                     }
                     Some(why) if !is_last => Failed::Retry(why),

@@ -93,7 +93,10 @@ impl TestPass<'_> {
         let failure = built.as_ref().err();
         analysis.report_tasks(request);
         let why = failure.and_then(BuildFailure::retry_reason);
-        if failure.is_some() && why != Some(Retry::Lost) && client.mends_roots() && session.has_lost_roots() {
+        if failure.is_some_and(|failure| failure.may_be_of_roots(why))
+            && client.mends_roots()
+            && session.has_lost_roots()
+        {
             session.commit();
             return Err(Failed::Retry(Retry::LostRoots));
         }
