@@ -4,7 +4,6 @@
 //! which another program may read. Colour is a property of standard error alone. An error while a message is written never
 //! fails a build.
 
-mod described;
 mod escapes;
 pub(crate) mod layout;
 mod level;
@@ -19,14 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use taut_driver::{Diagnostic, Diagnostics, RepoConfig, RootTexts, root_texts};
+use taut_driver::{RepoConfig, RootTexts, root_texts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 use taut_value::Str;
 
 use crate::{diagnostics_file, options, tool_name::Name};
 
-pub(crate) use described::Described;
 pub(crate) use escapes::{Escapes, plain};
 pub(crate) use layout::Layout;
 pub use level::Level;
@@ -68,8 +66,6 @@ pub struct Log {
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
     /// The texts of files that are no files of the system, by their paths in messages.
     root_texts: Mutex<Option<RootTexts>>,
-    /// The description of repositories, if the configuration was made from one.
-    described: Mutex<Option<Described>>,
     /// The messages since [`Log::record`].
     record: Mutex<Option<Vec<Message>>>,
     /// Whether there was a warning that build state cannot be kept, or could not be used: one in a call is enough.
@@ -116,7 +112,6 @@ impl Log {
             is_display_over: AtomicBool::new(false),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             root_texts: Mutex::default(),
-            described: Mutex::default(),
             record: Mutex::default(),
             has_cache_warning: AtomicBool::new(false),
         })
@@ -148,7 +143,6 @@ impl Log {
             is_display_over: AtomicBool::new(false),
             collected: None,
             root_texts: Mutex::default(),
-            described: Mutex::default(),
             record: Mutex::new(Some(Vec::new())),
             has_cache_warning: AtomicBool::new(false),
         }
@@ -216,24 +210,6 @@ impl Log {
     pub(crate) fn shows_texts_in(&self, repositories: &RepoConfig) {
         let texts = root_texts(repositories);
         *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);
-    }
-
-    /// From now on, messages about a configuration that a set-up wrote point into the description that it was made from.
-    pub(crate) fn shows_description(&self, described: Described) {
-        *self.described.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(described);
-    }
-
-    /// Diagnostics with the locations that messages show.
-    pub(crate) fn as_described(&self, diagnostics: &Diagnostics) -> Diagnostics {
-        let described = self.described.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        match described {
-            None => diagnostics.clone(),
-            Some(described) => {
-                let located =
-                    |problem: &Diagnostic| problem.clone().relocated(|place| described.place(place));
-                diagnostics.iter().map(located).collect()
-            }
-        }
     }
 
     /// The text of a file in a root that is no directory, by its path in messages.

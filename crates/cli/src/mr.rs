@@ -288,6 +288,8 @@ impl Call {
             launcher: settings.launcher.clone(),
             jobs: settings.jobs,
             fetch_absent: settings.fetch_absent,
+            is_strict: false,
+            verifies: false,
             no_ssl_verify: settings.no_ssl_verify,
             ca_bundle: settings.ca_bundle.clone(),
         })

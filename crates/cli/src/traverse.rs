@@ -82,8 +82,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // Only source files need a workspace; a graph may well have none.
     let configured =
-        repositories::configured(&o.common, &cwd, log).map_err(|error| report_error(&error, log))?;
-    let repositories = match RepoConfig::read(configured.file.as_deref(), &overrides, &cwd) {
+        repositories::configured(&o.common, false, &cwd, log).map_err(|error| report_error(&error, log))?;
+    let repositories = match configured.read(&overrides, &cwd) {
         Ok(repositories) => {
             // As in the reference, whether the graph needs them or not.
             let analysis = options::Analysis::default();

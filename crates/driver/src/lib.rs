@@ -101,7 +101,8 @@ pub use taut_exec::{ActionFailure, ActionOutcome, Built, Cause, Instead, Missing
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{
-    ComputedRoot, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot, find_workspace_root,
+    ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot,
+    find_workspace_root,
 };
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Dialect, Location,

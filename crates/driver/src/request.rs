@@ -98,6 +98,11 @@ impl Request {
         Some(problem).filter(|_| repository.target_root.source.is_absent())
     }
 
+    /// Whether something that belongs to a root was found to be missing or damaged.
+    pub fn has_lost_roots(&self) -> bool {
+        self.repositories.roots.has_lost()
+    }
+
     /// What is wrong with roots themselves, if anything is: then nothing can be analysed that needs them.
     pub fn problems_of_roots(&self) -> Diagnostics {
         self.repositories.roots.check()

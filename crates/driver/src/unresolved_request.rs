@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use taut_analysis::Problem;
 use taut_engine::Build;
-use taut_repos::{Overrides, RepoConfig};
+use taut_repos::{Origin, Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, reference_error};
 use taut_syntax::{Diagnostic, Dialect, JsonPath, Location};
 use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
@@ -24,6 +24,8 @@ use crate::{
 pub struct Words {
     /// The repository configuration, if one is given.
     pub repository_config: Option<PathBuf>,
+    /// Where that comes from, if it was generated.
+    pub origin: Option<Origin>,
     /// What the command line says about the main repository.
     pub overrides: Overrides,
     /// The file with the configuration, if one is given.
@@ -84,9 +86,12 @@ impl UnresolvedRequest {
     /// # Errors
     /// [`SetupError`] for the first thing that is wrong: repositories, then configuration.
     pub fn new(words: &Words, cwd: &Path, roots: &dyn ResolveRoots) -> Result<UnresolvedRequest, SetupError> {
-        let config_file = words.repository_config.as_deref();
-        let repositories = RepoConfig::read(config_file, &words.overrides, cwd)
-            .map_err(|error| SetupError::from(*error.problem))?;
+        let (file, overrides) = (words.repository_config.as_deref(), &words.overrides);
+        let read = match (file, &words.origin) {
+            (Some(file), Some(origin)) => RepoConfig::read_generated(file, origin, overrides, cwd),
+            _ => RepoConfig::read(file, overrides, cwd),
+        };
+        let repositories = read.map_err(|error| SetupError::from(*error.problem))?;
         let main = repositories.main.clone();
         // Before words are understood, since that reads the roots.
         let mut repositories = roots.resolve(repositories, &main)?;

@@ -11,6 +11,7 @@
 
 mod archives;
 mod binary;
+mod descriptions;
 mod dialect;
 mod project;
 mod runs;
@@ -56,6 +57,8 @@ pub const TARGETS: &[Target] = &[
     text("depfile", 3000, text::depfile),
     text("c_source", 3000, text::c_source),
     text("repositories", 500, project::repositories),
+    text("description", 1000, descriptions::description),
+    text("rc", 1000, descriptions::rc),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),

@@ -109,7 +109,7 @@ macro_rules! targets {
 }
 
 targets! {
-    json dialect expression name object_id command_line completion graph cache_entry event_log depfile c_source repositories project git_tree message value archive runs sealed_runs
+    json dialect expression name object_id command_line completion graph cache_entry event_log depfile c_source repositories description rc project git_tree message value archive runs sealed_runs
 }
 
 #[test]

@@ -12,15 +12,18 @@ use std::{
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Dialect, Document, Kind, Location, Node, did_you_mean, json::reference_error,
+    quoted,
+};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
 use crate::{
-    AbsentRoot, DirectoryRoot, GitTreeRoot, Root, RootName, Roots, SourceRoot,
+    AbsentRoot, DirectoryRoot, GitTreeRoot, Origin, Root, RootName, Roots, SourceRoot, UnresolvedRoot,
     config_error::{ConfigError, place},
     git_tree::Described,
-    read_computed_root,
+    misspelt, read_computed_root,
 };
 
 /// One repository.
@@ -56,6 +59,8 @@ pub struct RepoConfig {
     /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended dialect, what
     /// taut adds to the reference's language is read, too.
     pub dialect: Dialect,
+    /// Warnings about keys of the file that look misspelt.
+    pub warnings: Diagnostics,
 }
 
 /// The options of the command line for the main repository; roots are always directories.
@@ -169,6 +174,29 @@ impl RepoConfig {
     /// # Errors
     /// The fault, with the name of the repository.
     pub fn read(file: Option<&Path>, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        RepoConfig::read_with(file, None, overrides, cwd)
+    }
+
+    /// Reads a configuration that was generated: places in messages are those of what it was generated from.
+    ///
+    /// # Errors
+    /// As for [`RepoConfig::read`].
+    pub fn read_generated(
+        file: &Path,
+        origin: &Origin,
+        overrides: &Overrides,
+        cwd: &Path,
+    ) -> Result<RepoConfig, ConfigError> {
+        let read = RepoConfig::read_with(Some(file), Some(origin), overrides, cwd);
+        read.map_err(|error| origin.problem(*error.problem).into())
+    }
+
+    fn read_with(
+        file: Option<&Path>,
+        origin: Option<&Origin>,
+        overrides: &Overrides,
+        cwd: &Path,
+    ) -> Result<RepoConfig, ConfigError> {
         let document = match file {
             None => Document::parse("", "{}").map_err(Diagnostic::from),
             Some(file) => {
@@ -220,7 +248,7 @@ impl RepoConfig {
         let mut all = described.clone();
         // The main repository may be defined by options alone.
         all.entry(main.clone()).or_insert(empty.root());
-        let places = Places { cwd, repositories: RefCell::default() };
+        let places = Places { cwd, origin, repositories: RefCell::default() };
         for (name, description) in &all {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
             repositories
@@ -232,7 +260,9 @@ impl RepoConfig {
         // Before bindings are checked, as these may name the library of rules.
         let config = RepoConfig::numbered(main, repositories, overrides.dialect);
         config.check_bindings(&described)?;
-        Ok(config)
+        // Of a file that was generated, no person has written a key.
+        let warnings = if origin.is_none() { misspelt::warnings(root) } else { Diagnostics::default() };
+        Ok(RepoConfig { warnings, ..config })
     }
 
     /// A configuration whose roots are numbered in the order in which the repositories name them.
@@ -247,7 +277,8 @@ impl RepoConfig {
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
-        RepoConfig { main, repositories, roots: Arc::new(roots), dialect }
+        let warnings = Diagnostics::default();
+        RepoConfig { main, repositories, roots: Arc::new(roots), dialect, warnings }
     }
 
     fn check_bindings(&self, described: &BTreeMap<Str, Node<'_>>) -> Result<(), ConfigError> {
@@ -280,6 +311,8 @@ impl RepoConfig {
 struct Places<'p> {
     /// What relative paths are relative to.
     cwd: &'p Path,
+    /// Where the configuration comes from, if it was generated.
+    origin: Option<&'p Origin>,
     /// The git repositories, by path, so that roots of one repository share what is open of it.
     repositories: RefCell<HashMap<Arc<Path>, Arc<GitRepository>>>,
 }
@@ -289,6 +322,12 @@ impl Places<'_> {
         let path = absolute(self.cwd, Path::new(path));
         let repository = || Arc::new(GitRepository::new(&*path));
         self.repositories.borrow_mut().entry(path.clone()).or_insert_with(repository).clone()
+    }
+
+    /// The place of a value, for messages of later.
+    fn written(&self, node: Node<'_>) -> Location {
+        let place = place(node);
+        self.origin.map_or_else(|| place.clone(), |origin| origin.place(&place))
     }
 }
 
@@ -328,7 +367,11 @@ fn repository(
                 let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
                 let problem = Diagnostic::error(message).at(place(description));
                 let problem = problem.reference(format!("Unknown workspace root for repository {name}"));
-                return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
+                return Err(match misspelt::instead_of("workspace_root", description) {
+                    Some(key) => problem.at(key).suggest(Some("workspace_root")),
+                    None => problem.help("\"workspace_root\": [\"file\", \"directory\"]"),
+                }
+                .into());
             }
         },
     };
@@ -466,8 +509,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 let problem = Diagnostic::error(message).at(place_of(1)).reference(reference);
                 return Err(problem.note(format!("it is the {what}")).into());
             };
+            let written_at = |at| places.written(root.item(at).unwrap_or(root));
             let described =
-                Described { id: place_of(1), repository: place_of(2), written: path.to_owned(), what };
+                Described { id: written_at(1), repository: written_at(2), written: path.to_owned(), what };
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
@@ -483,8 +527,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 .into())
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
+            let written = places.written(root);
             let root = read_computed_root::parse(scheme, root, key, repository)?;
-            Ok(named(root, false))
+            Ok(named(UnresolvedRoot { place: written, ..root }, false))
         }
         _ => {
             let message = format!(

@@ -13,7 +13,10 @@ use std::{
     error::Error,
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
@@ -176,6 +179,11 @@ pub trait SourceRoot: Send + Sync {
         Ok(())
     }
 
+    /// Whether something that belongs to it was found to be missing or damaged.
+    fn has_lost(&self) -> bool {
+        false
+    }
+
     /// Lets `read` read something of a path through this root as a consistent whole: again, and a few times, if the
     /// path changed meanwhile. The last read counts.
     ///
@@ -261,6 +269,8 @@ pub struct Roots {
     numbers: HashMap<Vec<u8>, u16>,
     /// The index of one root for each repository with objects.
     with_objects: Vec<usize>,
+    /// Whether an object that some root named was in none.
+    has_lost_object: AtomicBool,
     /// Contents that the leaves hand over.
     pub(crate) listings: Handover<Place, Listing>,
     pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
@@ -319,7 +329,13 @@ impl Roots {
                 Err(failed) => drop(error.get_or_insert(failed)),
             }
         }
+        self.has_lost_object.store(true, Relaxed);
         error.map_or(Ok(None), Err)
+    }
+
+    /// Whether something that belongs to a root was found to be missing or damaged since the roots were made.
+    pub fn has_lost(&self) -> bool {
+        self.has_lost_object.load(Relaxed) || self.all.iter().any(|root| root.has_lost())
     }
 
     /// The roots that know objects.

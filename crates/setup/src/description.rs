@@ -82,10 +82,14 @@ impl Description {
         self
     }
 
+    /// Whether there is something about a repository of this name.
+    pub(crate) fn describes(&self, name: &str) -> bool {
+        self.repositories().is_ok_and(|all| all.get(name).is_some())
+    }
+
     /// Whether a repository is there though it is not described.
     pub(crate) fn is_provided(&self, name: &str) -> bool {
-        let is_described = || self.repositories().is_ok_and(|all| all.get(name).is_some());
-        self.provided.contains(name) && !is_described()
+        self.provided.contains(name) && !self.describes(name)
     }
 
     /// Parses the text of a description.
@@ -197,7 +201,7 @@ impl Description {
     }
 
     /// The error for a repository that is not described.
-    fn unknown(&self, name: &str) -> Problem {
+    pub(crate) fn unknown(&self, name: &str) -> Problem {
         let known = self.document.root().get("repositories");
         let known = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
         Diagnostic::error(format!("there is no repository {} in the description", quoted(name)))

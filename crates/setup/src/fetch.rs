@@ -55,7 +55,8 @@ impl Session<'_> {
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
         let mut found = ToFetch { archives: BTreeMap::new(), trees: BTreeMap::new() };
         let mut problems: Vec<Diagnostic> = Vec::new();
-        for name in &reached.included {
+        let unknown = self.unknown(description, &reached);
+        for name in reached.included.iter().filter(|name| !unknown.contains(*name)) {
             let of = match description.source(name) {
                 Ok(of) => of,
                 Err(problem) => {
@@ -76,6 +77,7 @@ impl Session<'_> {
                 _ => {}
             }
         }
+        problems.extend(self.check(description, &reached, &unknown));
         match problems.is_empty() {
             true => Ok(found),
             false => Err(problems.into_iter().collect()),

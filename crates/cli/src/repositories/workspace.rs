@@ -6,11 +6,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use taut_digest::HashFunction;
-use taut_driver::{Diagnostic, RULES, SetupError};
+use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
     Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
     weakly_canonical,
@@ -19,11 +19,11 @@ use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
 use taut_sys::Named;
 
-use super::{Context, Messages, options, report_remark};
+use super::{Context, Messages, in_use::hold, options, report_remark};
 use crate::{
     diagnostics,
     environment::build_root,
-    log::{Described, Level, Log},
+    log::{Level, Log},
     options::{Common, SetUp, Stores},
     tool_name::Name,
 };
@@ -33,6 +33,8 @@ use crate::{
 pub(crate) struct Configured {
     /// Its file, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// The description that it was set up from, if it was.
+    pub(crate) origin: Option<Origin>,
     /// Without a file, the root of the workspace, if it was found: each directory is looked at once.
     pub(crate) workspace: Option<PathBuf>,
     /// Keeps the file from being collected before it is read.
@@ -42,14 +44,30 @@ pub(crate) struct Configured {
 /// How the files of a set-up are written: it is a part of calls under the name `taut` only.
 const DIALECT: Dialect = Dialect::Extended;
 
-/// What was set up last, which must not be collected while this process uses it.
-static IN_USE: Mutex<Option<Cache>> = Mutex::new(None);
+impl Configured {
+    /// The repositories.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    pub(crate) fn read(&self, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        match (&self.file, &self.origin) {
+            (Some(file), Some(origin)) => RepoConfig::read_generated(file, origin, overrides, cwd),
+            (file, _) => RepoConfig::read(file.as_deref(), overrides, cwd),
+        }
+    }
+}
 
-/// The configuration of the repositories of a call. If there is a description, it is set up.
+/// The configuration of the repositories of a call. If there is a description, it is set up. `verifies`: something of the
+/// roots was found to be lost, so what is there is looked at, too.
 ///
 /// # Errors
 /// The description is wrong, or something could not be had. Of several errors all but the last one have been reported.
-pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Configured, SetupError> {
+pub(crate) fn configured(
+    common: &Common,
+    verifies: bool,
+    cwd: &Path,
+    log: &Log,
+) -> Result<Configured, SetupError> {
     let named = common.repository_config.clone();
     // Under the name `just` there is only the ready configuration.
     if !common.set_up.is_done {
@@ -90,21 +108,21 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
     let absent = common.set_up.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
     let description =
         Description::of(DIALECT, document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
-    let description = description.with_provided(RULES);
+    let description = Arc::new(description.with_provided(RULES));
     let request = Request { main: common.main.as_deref(), ..Request::default() };
-    set_up(&workspace, &rc, &description, &request, log)
+    let context = Context { verifies, ..workspace.context(&rc, log)? };
+    set_up(&workspace, &context, &description, &request, log)
 }
 
 fn set_up(
     workspace: &Workspace<'_>,
-    rc: &Rc,
-    description: &Description,
+    context: &Context,
+    description: &Arc<Description>,
     request: &Request<'_>,
     log: &Log,
 ) -> Result<Configured, SetupError> {
-    let context = workspace.context(rc, log)?;
     let (store, cache) = workspace.open()?;
-    let options = options(&context);
+    let options = options(context);
     let messages = Messages::new(log, String::new());
     let session = Session::new(&options, &store, &cache, &messages);
     let done = messages.with_progress(|| session.set_up(description, request));
@@ -117,13 +135,10 @@ fn set_up(
         SetupError::from(last)
     })?;
     drop(session);
-    log.shows_description(Described {
-        configuration: done.path.display().to_string().into(),
-        description: description.document().label().clone(),
-    });
-    // For `watch`, which sets up again and again, the one before is released only after the new one is held.
-    *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
-    Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })
+    hold(cache);
+    let description = description.clone();
+    let origin = Origin::new(move |path| description.written(path));
+    Ok(Configured { file: Some(done.path), origin: Some(origin), workspace: None, _store: Some(store) })
 }
 
 /// The files that a configuration of repositories is read from: the description, or what is in its place.
@@ -221,6 +236,8 @@ impl<'w> Workspace<'w> {
             launcher: rc.local_launcher.clone().unwrap_or_else(usual_launcher),
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
+            is_strict: true,
+            verifies: false,
             no_ssl_verify: options.no_fetch_ssl_verify,
             ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
         })

@@ -80,6 +80,7 @@ impl Watcher<'_> {
             interruption,
             changed,
             begin: Instant::now(),
+            session: &state.session,
             store: &state.store,
             messages_of_build: state.present.messages(),
             history: &mut state.history,
@@ -127,6 +128,9 @@ impl Watcher<'_> {
         error: SetupError,
         is_first: bool,
     ) -> Result<(), SessionEnd> {
+        if self.mends_roots.get() && state.session.has_lost_roots() {
+            return Err(SessionEnd::LostRoots);
+        }
         if is_first && state.request.is_none() {
             return Err(report_error(&error, self.log).into());
         }
@@ -163,6 +167,7 @@ struct Round<'r> {
     interruption: &'r Interruption,
     changed: Option<Option<&'r [PathBuf]>>,
     begin: Instant,
+    session: &'r Session,
     store: &'r Store,
     messages_of_build: Arc<dyn BuildMessages>,
     history: &'r mut RoundHistory,
@@ -173,6 +178,11 @@ struct Round<'r> {
 }
 
 impl Round<'_> {
+    /// Whether something of the roots is lost that can be made again.
+    fn mends_roots(&self) -> bool {
+        self.watcher.mends_roots.get() && self.session.has_lost_roots()
+    }
+
     fn write_messages(&mut self) {
         self.messages.drain(..).for_each(|text| self.watcher.log.say(Level::Info, text));
     }
@@ -187,6 +197,9 @@ impl Pass for Round<'_> {
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        if self.mends_roots() {
+            return Stop::EndSession(SessionEnd::LostRoots);
+        }
         // Errors of analysis only follow from roots that are not there.
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems } else { &of_roots };
@@ -220,6 +233,10 @@ impl Pass for Round<'_> {
     /// Reports what was done, unless that was nothing, and nothing had changed either.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool) {
         self.history.is_built = is_complete;
+        if is_complete {
+            // What is lost from now on is another incident.
+            self.watcher.verifies.set(false);
+        }
         self.messages_of_build.executed(&session.origins(request));
         let done = session.done();
         let is_silent = self.changed == Some(None) && done.ran.is_empty() && done.analysed == 0;
@@ -269,6 +286,9 @@ impl Pass for Round<'_> {
     ) -> Stop {
         self.write_messages();
         let log = self.watcher.log;
+        if !failure.is_lost() && self.mends_roots() {
+            return Stop::EndSession(SessionEnd::LostRoots);
+        }
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
             let (text, log) = (causes.take(MAX_SHOWN).collect::<Vec<_>>().join("\n"), log.clone());

@@ -434,3 +434,24 @@ fn comments_are_read_in_all_files_of_a_set_up_and_by_just_mr_in_none() {
     fs::write(of_home, with_comments(r#"{"rc files": [{"root": "workspace", "path": "rc.json"}]}"#)).unwrap();
     project.taut(["build", "t"]).success();
 }
+
+#[test]
+fn edits_of_a_directory_that_is_a_git_tree_are_seen_however_fast_they_follow_each_other() {
+    let project = Project::new();
+    project.file("TARGETS", r#"{"x": {"type": "install", "deps": [["@", "lib", "", "d/f"]]}}"#);
+    project.file("lib/TARGETS", "{}");
+    project.file(
+        "repos.json",
+        r#"{"main": "main", "repositories":
+           { "main": {"repository": {"type": "file", "path": "."}, "bindings": {"lib": "lib"}}
+           , "lib": {"repository": {"type": "file", "path": "lib", "pragma": {"to_git": true}}}}}"#,
+    );
+    // Of one size, in place, with the time of the one before; two contents in turn, so that each was imported already.
+    for round in 0..12 {
+        let content = ["one\n", "two\n"][round % 2];
+        project.file("lib/d/f", content);
+        project.shell("touch -t 202001010000 lib/d/f");
+        let built = project.taut(["build", "x", "-P", "d/f"]).success();
+        assert_eq!(built.stdout, content, "round {round}");
+    }
+}

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use taut_analysis::{Config, ConfiguredTarget, TargetRule};
+use taut_analysis::{Config, ConfiguredTarget, Export, TargetRule};
 use taut_engine::Engine;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
@@ -22,7 +22,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::full_analysis::analyse_all;
 use crate::{Analyser, Analysis, EventLogs, Reached, Request, Targets};
-use words::{capital, many};
+use words::{capital, logged_action, many};
 
 /// A question about the last build with work to do.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cw
         // Analysis would have their names; without it, only earlier logs do.
         logs.name_up_to_date(&mut record);
     }
-    let mut explainer = Explainer::new(&record, engine, analysis.as_ref(), repositories, cwd);
+    let mut explainer = Explainer::new((&record, logs), engine, analysis.as_ref(), repositories, cwd);
     explainer.heading(&request, unfinished);
     let mut is_known = true;
     for (at, question) in questions.iter().enumerate() {
@@ -103,6 +103,8 @@ struct Explainer<'r> {
     record: &'r Record,
     /// Has the kept runs.
     engine: &'r Engine,
+    /// Has earlier calls.
+    logs: &'r EventLogs,
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
     cwd: &'r Path,
@@ -122,7 +124,7 @@ struct Defined<'a> {
 
 impl<'r> Explainer<'r> {
     fn new(
-        record: &'r Record,
+        (record, logs): (&'r Record, &'r EventLogs),
         engine: &'r Engine,
         analysis: Option<&'r Analysis>,
         repositories: &'r RepoConfig,
@@ -141,7 +143,7 @@ impl<'r> Explainer<'r> {
                 defined.entry(*id).or_insert(Defined { action, name, place });
             }
         }
-        Explainer { record, engine, analysis, repositories, cwd, done, defined, text: String::new() }
+        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, text: String::new() }
     }
 
     /// Why something was done, if it was.
@@ -218,10 +220,7 @@ impl<'r> Explainer<'r> {
                 ids.sort_unstable_by_key(|id| id.0);
                 ids.dedup();
                 self.actions(&ids, usize::MAX);
-                if ids.is_empty() {
-                    self.say(format!("No action has an id that begins with %{prefix}."));
-                }
-                !ids.is_empty()
+                !ids.is_empty() || self.unknown_action(&prefix)
             }
             Question::Named { target, path } => {
                 let path = path.as_ref();
@@ -234,6 +233,40 @@ impl<'r> Explainer<'r> {
                 known
             }
         }
+    }
+
+    /// Writes that the build has no action whose id begins like this; and what earlier builds know of one. Returns whether they
+    /// know one.
+    fn unknown_action(&mut self, prefix: &str) -> bool {
+        self.say(format!("No action has an id that begins with %{prefix}."));
+        self.cached_exports();
+        let Some(earlier) = self.logs.earlier_with_action(prefix) else { return false };
+        let mut ids: Vec<&Id> = earlier.named.keys().filter(|id| id.to_hex().starts_with(prefix)).collect();
+        ids.sort_unstable_by_key(|id| id.0);
+        let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
+        let (command, targets) = (&earlier.command, targets.collect::<Vec<_>>().join(", "));
+        self.say(format!("An earlier build had one: {command} {targets}, {}.", ago(earlier.when)));
+        for id in ids.into_iter().take(MAX_SHOWN) {
+            self.say(format!("  {}", logged_action(id, &earlier.named[id])));
+        }
+        true
+    }
+
+    /// Writes which targets were not looked below, since the target-level cache has them.
+    fn cached_exports(&mut self) {
+        let Some(analysis) = self.analysis else { return };
+        let cached = analysis.exports().list().into_iter();
+        let cached = cached.filter(|(_, export)| matches!(export, Export::Cached(..)));
+        let mut names: Vec<String> = cached.map(|(target, _)| target.name.to_json()).collect();
+        names.dedup();
+        let Some(first) = names.first() else { return };
+        let others = match names.len() {
+            1 => String::new(),
+            count => format!(", and of {}", many(count - 1, "other")),
+        };
+        self.say(format!(
+            "Nothing is known of what is below export target {first}{others}: the target-level cache has the result."
+        ));
     }
 
     /// Writes that nothing is known of a target, nor of what lies at a path.
@@ -252,6 +285,7 @@ impl<'r> Explainer<'r> {
             "The last build with work to do had no target {name}{or}.{}",
             meant.unwrap_or_default()
         ));
+        self.cached_exports();
     }
 
     /// What is named like a target, of all that the call had in its module, or made.
