@@ -30,9 +30,14 @@ pub(crate) fn analysis_options(common: &options::Common, words: &options::Analys
     AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function: HashFunction::GitSha1 }
 }
 
+/// A time that an option sets.
+pub(crate) fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
+}
+
 /// How long an action may run, before scaling.
 pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
-    execution.action_timeout.map(Duration::from_secs)
+    execution.action_timeout.map(seconds)
 }
 
 /// What actions require of the platform, `NAME:VALUE` each.
@@ -74,7 +79,7 @@ pub(crate) fn build_options(
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
         timeout: time_limit(execution),
-        grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
+        grace: execution.termination_grace.map_or(GRACE, seconds),
         properties: properties(execution),
         keep_going: results.keep_going,
         compare,

@@ -15,6 +15,7 @@ use crate::{
     log::{Escapes, Level, Log},
     options,
     output::Stream,
+    settings,
     voice::{count, exit_code, seconds},
 };
 
@@ -41,7 +42,7 @@ struct State {
 
 impl Lines {
     pub(super) fn new(log: Arc<Log>, store: Store, to_see_all: String, o: &options::Test) -> Lines {
-        let limit = o.timeout.map(Duration::from_secs);
+        let limit = o.timeout.map(settings::seconds);
         Lines { log, store, to_see_all, limit, state: Mutex::default() }
     }
 
