@@ -39,6 +39,16 @@ impl Kind {
         }
     }
 
+    /// Where the lists of chunks of split objects of this kind lie. Executables are never split: they are made from the
+    /// plain file.
+    pub(crate) fn in_chunks(self) -> Option<Kind> {
+        match self {
+            Kind::File => Some(Kind::LargeFile),
+            Kind::Tree => Some(Kind::LargeTree),
+            _ => None,
+        }
+    }
+
     /// Where objects of a type lie. In compatible mode a tree is a file like any other.
     pub(crate) fn of(object_type: ObjectType, function: HashFunction) -> Kind {
         match object_type {
