@@ -105,9 +105,9 @@ impl Rule for AttemptRule {
         execution.counters.run_one();
         execution.counters.processed_one(id);
         if is_cached && ran.is_success() && !failed {
-            execution
-                .store
-                .cache_action(&digest, &execution.as_message(action, &ran))
+            let result = execution.as_message(action, &ran);
+            result
+                .and_then(|result| execution.store.cache_action(&digest, &result))
                 .map_err(|error| Phase::Recording.failed_in_store(error))?;
         }
         if has_events {
