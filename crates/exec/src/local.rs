@@ -21,7 +21,7 @@ use taut_sys::{
     Dir, Output, is_program,
     process::{Command, Exit, Processes, Status, Streams},
 };
-use taut_value::path::normal_path;
+use taut_value::path::{normal, normal_path};
 use taut_value::{ActionDescription, Str};
 
 use crate::{
@@ -202,8 +202,9 @@ impl LocalExecutor {
     fn wanted(&self, key: &RunKey, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> taut_store::Result<Wanted> {
         let mut wanted = Wanted::new(&self.setup.store, inputs)?;
         let action = &*key.action;
-        action.outs.iter().for_each(|path| wanted.add_parents(path.as_bytes()));
-        action.out_dirs.iter().for_each(|path| wanted.add_directory(path));
+        // Analysis has normal paths; a graph from a file may have others.
+        action.outs.iter().for_each(|path| wanted.add_parents(normal(path).as_bytes()));
+        action.out_dirs.iter().for_each(|path| wanted.add_directory(&normal(path)));
         wanted.add_directory(&normal_path(&action.cwd));
         Ok(wanted)
     }
