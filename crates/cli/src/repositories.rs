@@ -4,6 +4,7 @@ mod fetch;
 mod list;
 mod observer;
 mod update;
+pub(crate) mod usual;
 mod workspace;
 
 use std::path::{Path, PathBuf};

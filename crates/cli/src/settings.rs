@@ -11,6 +11,9 @@ use crate::{
     options,
 };
 
+/// The words in front of commands that are executed, if there is no other launcher.
+pub(crate) const USUAL_LAUNCHER: [&str; 2] = ["env", "--"];
+
 /// How many jobs to run.
 fn jobs(common: &options::Common) -> usize {
     // Determined once, since the system reads a dozen files for it.
@@ -68,7 +71,7 @@ pub(crate) fn build_options(
     log: &Log,
 ) -> Result<BuildOptions, Exit> {
     let launcher = match &execution.local_launcher {
-        None => vec!["env".to_owned(), "--".to_owned()],
+        None => USUAL_LAUNCHER.map(str::to_owned).to_vec(),
         Some(text) => launcher(text).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Syntax
