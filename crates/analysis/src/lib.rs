@@ -50,7 +50,7 @@ pub use manual::{Manual, manual};
 pub use missing::{
     DefinitionKind, NO_MODULE, NO_TARGETS_FILE, definition, definition_file, missing_module, named_at,
 };
-pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule};
+pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule, NamesRule};
 pub use name::{NameContext, NameError, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
@@ -66,6 +66,7 @@ pub fn release(build: &taut_engine::Build) {
     build.release_values::<CacheEntryRule>();
     build.release_values::<ModuleRule>();
     build.release_part_values::<EntryPart>();
+    build.release_values::<NamesRule>();
     build.release_values::<rules::ExpressionRule>();
     build.release_values::<rules::RuleRule>();
     build.release_values::<taut_repos::DirRule>();
@@ -84,6 +85,7 @@ pub fn register(
         .rule(taut_repos::FileRule(roots.clone()))
         .rule(ModuleRule(roots.clone()))
         .part::<EntryPart>()
+        .rule(NamesRule)
         .interned::<Finding>()
         .rule(LogLimitRule(workspace.log_limit))
         .rule(RepositoryKeyRule::new(workspace.clone()))

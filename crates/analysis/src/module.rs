@@ -10,7 +10,7 @@ use taut_repos::{DirRule, Entry, FileRule, Listing, Place, Roots};
 use taut_syntax::{
     Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span, did_you_mean,
 };
-use taut_value::{Id, Str};
+use taut_value::{Decoder, Encoder, Id, Str};
 
 use crate::problem::{fail, once, settle};
 
@@ -208,6 +208,45 @@ impl Part for EntryPart {
         // Warnings define nothing, but have to be reported again when they change.
         hash_with_messages(canonical, entry.warnings().iter().map(|warning| warning.message.as_str()))
     }
+}
+
+/// The names of the entries of files, in byte order. Unlike a part of a file, they are kept: a task that asks for those of
+/// many files reads the files that changed.
+pub struct NamesRule;
+
+impl Rule for NamesRule {
+    type Key = ModuleKey;
+    type Value = Arc<[Str]>;
+    const NAME: &'static str = "names";
+
+    fn policy(&self, _: &Place) -> Policy {
+        KEEP_VALUES
+    }
+
+    async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<[Str]>, Fail> {
+        Ok(cx.get::<ModuleRule>(place.clone()).await?.names().map(Str::from).collect())
+    }
+
+    fn content_hash(&self, _: &Place, names: &Arc<[Str]>) -> Option<Hash> {
+        Some(Hash(Id::of(encoded(names)).0))
+    }
+
+    fn encode_value(&self, _: &Place, names: &Arc<[Str]>) -> Option<Vec<u8>> {
+        Some(encoded(names))
+    }
+
+    fn decode_value(&self, _: &Place, bytes: &[u8]) -> Option<Arc<[Str]>> {
+        let mut d = Decoder::new(bytes);
+        let names = d.texts()?;
+        d.is_done().then(|| names.into())
+    }
+}
+
+/// The names as [`Encoder::texts`] writes them.
+fn encoded(names: &[Str]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.texts(names.iter());
+    e.finish()
 }
 
 /// The hash of a definition with the messages of its warnings, each as the number of its bytes (eight, little endian)

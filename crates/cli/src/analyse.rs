@@ -15,6 +15,7 @@ use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::roots::{RootOptions, Roots};
 use crate::settings::{analysis_options, log_limit, properties};
+use crate::setup_error::report_error;
 use crate::voice::{self, Found};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
@@ -35,9 +36,8 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     };
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let request = request::request(&o.common, &o.analysis, &roots, log)?;
+    let unresolved = request::request(&o.common, &o.analysis, &roots, log)?;
     interruption.finish_log_on_signal(&reporting.log);
-    reporting.requested(&request);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -48,10 +48,14 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
         .as_ref()
         .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
-        Some(store) => Traces::of(&store, &request),
+        Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
     };
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces, &exports);
+    let how = analysis_options(&o.common, &o.analysis);
+    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let request = analyser.request(&unresolved).map_err(|error| report_error(&error, log))?;
+    voice::of(log).requested(&request, log);
+    reporting.requested(&request);
     let failed = |problems: &Diagnostics| {
         warn_of_cache(analyser.cache_warning(), log);
         request::report_problems(problems, &request, &o.analysis.target, log)

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use taut_driver::{
     Analysed, BuildFailure, Caller, Diagnostics, EventLogs, Pass, Request, Results, Retry, Run, Session,
-    Sink, Undelivered, Wanted, joined,
+    SetupError, Sink, Undelivered, UnresolvedRequest, Wanted, joined,
 };
 use taut_store::Store;
 use taut_syntax::quoted;
@@ -28,6 +28,7 @@ use crate::{
     results::{self, Delivery, Destination},
     roots::{RootOptions, Roots},
     settings::{analysis_options, build_options, log_limit, time_limit},
+    setup_error::report_error,
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, Found},
 };
@@ -78,8 +79,8 @@ struct RebuildOutput<'o> {
 /// A call while it runs.
 struct RunningCall<'c> {
     call: &'c Call<'c>,
-    /// The request, until it is run for the first time.
-    first: Option<Request>,
+    /// What it asks for, until it is run for the first time.
+    first: Option<UnresolvedRequest>,
     destination: &'c Destination<'c>,
     store: &'c Store,
     messages: Arc<dyn BuildMessages>,
@@ -166,7 +167,7 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self, interruption: &Interruption) -> Result<Request, Exit> {
+    fn request(&self, interruption: &Interruption) -> Result<UnresolvedRequest, Exit> {
         let Call { name, o, log, .. } = *self;
         let of = RootOptions {
             name,
@@ -315,13 +316,20 @@ impl RunningCall<'_> {
 impl Caller for RunningCall<'_> {
     type Stop = Exit;
 
-    fn request(&mut self) -> Result<Request, Exit> {
-        // Read again for each further try, since the description may have changed meanwhile.
-        let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;
-        self.call.reporting.requested(&request);
-        let name = voice::of(self.call.log).name_of_request(&request, self.call.log);
-        self.messages.requested(&request.repositories, name);
-        Ok(request)
+    fn request(&mut self) -> Result<UnresolvedRequest, Exit> {
+        // Read again for each further try, since the configuration may have changed meanwhile.
+        self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)
+    }
+
+    fn not_understood(&mut self, error: &SetupError) -> Exit {
+        report_error(error, self.call.log)
+    }
+
+    fn requested(&mut self, request: &Request) {
+        let log = self.call.log;
+        voice::of(log).requested(request, log);
+        self.call.reporting.requested(request);
+        self.messages.requested(&request.repositories, voice::of(log).name_of_request(request, log));
     }
 
     fn on_retry(&mut self, why: Retry) {

@@ -23,6 +23,7 @@ use crate::{
     request,
     roots::{RootOptions, Roots},
     settings::{analysis_options, build_options, time_limit},
+    setup_error::report_error,
     testing::all_targets,
     text_file,
     tool_name::Name,
@@ -61,13 +62,12 @@ fn go(
         execution: &o.execution,
     };
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let request = match o.analysis.target.is_empty() {
+    let unresolved = match o.analysis.target.is_empty() {
         true => all_targets(o, &roots, log)?,
         false => request::request(&o.common, &o.analysis, &roots, log)?,
     };
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     reporting.keep_in(&store);
-    reporting.requested(&request);
     let messages = voice::of(log).build(BuildContext {
         log,
         store: &store,
@@ -80,17 +80,20 @@ fn go(
         begin: log.begin(),
     });
     interruption.report_by(&messages);
-    messages.requested(&request.repositories, "the files that sources include".to_owned());
     let sink_of_messages: Arc<dyn Sink> = messages.clone();
     let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages];
     all.extend(reporting.sinks());
     let sink: Arc<dyn Sink> = Arc::new(all);
     let mut how = build_options(&o.common, &o.execution, &o.results, false, log)?;
     how.keep_going = true;
-    let traces = if reporting.uses_state { Traces::of(&store, &request) } else { Traces::none() };
+    let traces = if reporting.uses_state { Traces::of(&store, &unresolved) } else { Traces::none() };
     let analysis = analysis_options(&o.common, &o.analysis);
-    let session = Session::of_request(&request, analysis, &store, &traces, &how, &sink);
+    let session = Session::of(&unresolved.repositories, analysis, &store, &traces, &how, &sink);
     interruption.stop_on_signal(&session)?;
+    let request = session.request(&unresolved).map_err(|error| report_error(&error, log))?;
+    voice::of(log).requested(&request, log);
+    reporting.requested(&request);
+    messages.requested(&request.repositories, "the files that sources include".to_owned());
     let closure = session
         .closure(&request)
         .map_err(|problems| request::report_problems(&problems, &request, &o.analysis.target, log))?;

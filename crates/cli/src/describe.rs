@@ -22,6 +22,7 @@ use crate::{
     request,
     roots::{RootOptions, Roots},
     settings::analysis_options,
+    setup_error::report_error,
     standard_streams::print,
     tool_name::Name,
 };
@@ -45,12 +46,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let request = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
-    reporting.requested(&request);
-    if let Some(problem) = request.targets_are_absent().filter(|_| !o.rule) {
-        diagnostics::report(&problem.into(), Level::Error, log);
-        return Err(Exit::Environment);
-    }
+    let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
@@ -59,10 +55,17 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     }
     let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[]));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
-        Some(store) => Traces::of(&store, &request),
+        Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
     };
-    let analyser = Analyser::new(&request, analysis_options(&o.common, &o.analysis), &traces, &exports);
+    let how = analysis_options(&o.common, &o.analysis);
+    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let request = analyser.request(&unresolved).map_err(|error| report_error(&error, log))?;
+    reporting.requested(&request);
+    if let Some(problem) = request.targets_are_absent().filter(|_| !o.rule) {
+        diagnostics::report(&problem.into(), Level::Error, log);
+        return Err(Exit::Environment);
+    }
     let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
     let (description, outcome) = analyser.describe(&request, options);
     analyser.commit();

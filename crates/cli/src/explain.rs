@@ -1,9 +1,12 @@
 //! `explain`: why something ran in the last build with work to do, or why it did not.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use taut_digest::HashFunction;
-use taut_driver::{EventLogs, ExportCache, Question, Request, Traces, explain};
+use taut_driver::{Analyser, EventLogs, ExportCache, Question, Traces, UnresolvedRequest, explain};
 use taut_store::Store;
 
 use crate::{
@@ -33,7 +36,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         execution: &o.execution,
     };
     let roots = Roots::only_known(of, log);
-    let (request, question) = question(o, &cwd, &roots, log)?;
+    let (unresolved, kind) = question(o, &cwd, &roots, log)?;
     let root = build_root(name, &o.stores).map_err(|text| {
         log.say(Level::Error, text);
         Exit::Environment
@@ -51,17 +54,34 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
     let store = Store::open(&root, HashFunction::GitSha1)
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
-    let logs = EventLogs::of(&store, &request.repositories)
+    let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
-    let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &request) };
+    let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };
     let exports = ExportCache::of(&store, &properties(&o.execution));
     let how = analysis_options(&o.common, &o.analysis);
-    let explanation = explain(&question, &logs, &request.repositories, how, (&traces, &exports), &cwd);
+    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let question = match kind {
+        Kind::Call => Question::Call,
+        Kind::Action(prefix) => Question::Action(prefix),
+        Kind::Named(path) => {
+            let request = analyser.request(&unresolved).map_err(|error| roots.report(&error))?;
+            Question::Named { target: request.targets.first().clone(), path }
+        }
+    };
+    let explanation = explain(&question, &logs, &analyser, &cwd);
     match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),
     }
+}
+
+/// What the words of the command line ask about.
+enum Kind {
+    Call,
+    Action(String),
+    /// A target; or the word as a path, as it was typed and absolute.
+    Named(Option<(String, PathBuf)>),
 }
 
 /// The question that the words of the command line are.
@@ -70,12 +90,12 @@ fn question(
     cwd: &Path,
     roots: &Roots<'_>,
     log: &Log,
-) -> Result<(Request, Question), Exit> {
+) -> Result<(UnresolvedRequest, Kind), Exit> {
     let mut words = o.analysis.target.clone();
     if words.is_empty() {
         // The event log has the targets; the description may be broken now.
         let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], roots, log)?;
-        return Ok((request, Question::Call));
+        return Ok((request, Kind::Call));
     }
     let action = match words.as_slice() {
         [word] => word.strip_prefix('%').map(str::to_owned),
@@ -90,9 +110,5 @@ fn question(
         _ => None,
     };
     let request = request::quiet_request_for(&o.common, &o.analysis, &words, roots, log)?;
-    let question = match action {
-        Some(prefix) => Question::Action(prefix),
-        None => Question::Named { target: request.targets.first().clone(), path },
-    };
-    Ok((request, question))
+    Ok((request, action.map_or(Kind::Named(path), Kind::Action)))
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use taut_driver::{RepoConfig, Request, RootTexts, root_texts};
+use taut_driver::{RepoConfig, RootTexts, root_texts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 use taut_value::Str;
@@ -204,12 +204,7 @@ impl Log {
         self.show(&[]);
     }
 
-    /// From now on, messages show the texts of files in the roots of a request.
-    pub(crate) fn shows_texts_of(&self, request: &Request) {
-        self.shows_texts_in(&request.repositories);
-    }
-
-    /// The same for roots of repositories.
+    /// From now on, messages show the texts of files in the roots of repositories.
     pub(crate) fn shows_texts_in(&self, repositories: &RepoConfig) {
         let texts = root_texts(repositories);
         *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);

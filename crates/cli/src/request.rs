@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use taut_driver::{Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, Words};
+use taut_driver::{
+    Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, UnresolvedRequest, Words,
+};
 
 use crate::diagnostics;
 use crate::environment::not_supported;
@@ -14,10 +16,9 @@ use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
 use crate::typed_target;
-use crate::voice;
 use taut_syntax::quoted;
 
-/// Makes the request, or reports why there is none.
+/// What the call asks for, or reports why that is wrong.
 ///
 /// # Errors
 ///
@@ -27,13 +28,12 @@ pub(crate) fn request(
     analysis: &Analysis,
     roots: &Roots<'_>,
     log: &Log,
-) -> Result<Request, Exit> {
+) -> Result<UnresolvedRequest, Exit> {
     // It may have been removed, or not be accessible to this user. Absolute paths do not need it.
     if let Err(error) = std::env::current_dir() {
         log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
     }
     let request = quiet_request(common, analysis, roots, log)?;
-    voice::of(log).requested(&request, log);
     if let Some(path) = &analysis.serve_errors_log {
         // No target is served by another machine, so there are no errors of that.
         text_file::write(path, "[]\n", log)?;
@@ -51,11 +51,11 @@ pub(crate) fn quiet_request(
     analysis: &Analysis,
     roots: &Roots<'_>,
     log: &Log,
-) -> Result<Request, Exit> {
+) -> Result<UnresolvedRequest, Exit> {
     quiet_request_for(common, analysis, &analysis.target, roots, log)
 }
 
-/// The same about another target than the one that the options name.
+/// The same about other targets than those that the options name.
 ///
 /// # Errors
 ///
@@ -66,37 +66,12 @@ pub(crate) fn quiet_request_for(
     target: &[String],
     roots: &Roots<'_>,
     log: &Log,
-) -> Result<Request, Exit> {
+) -> Result<UnresolvedRequest, Exit> {
     // A deleted working directory matters only if something is relative to it.
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let request = request_in(&cwd, common, analysis, target, roots).map_err(|error| roots.report(&error))?;
-    log.shows_texts_of(&request);
+    log.shows_texts_in(&request.repositories);
     Ok(request)
-}
-
-/// The same; where no target can be determined, about any, and why none can.
-///
-/// # Errors
-///
-/// The exit code; the error has been reported.
-pub(crate) fn quiet_request_or_any(
-    common: &Common,
-    analysis: &Analysis,
-    target: &[String],
-    roots: &Roots<'_>,
-) -> Result<(Request, Option<SetupError>), Exit> {
-    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    match request_in(&cwd, common, analysis, target, roots) {
-        Ok(request) => Ok((request, None)),
-        // An empty name is always well formed, so only the target was missing if this succeeds.
-        Err(error) if target.is_empty() => {
-            match request_in(&cwd, common, analysis, &[String::new()], roots) {
-                Ok(request) => Ok((request, Some(error))),
-                Err(_) => Err(roots.report(&error)),
-            }
-        }
-        Err(error) => Err(roots.report(&error)),
-    }
 }
 
 /// The same, with words that are relative to a given working directory.
@@ -110,7 +85,7 @@ pub(crate) fn request_in(
     analysis: &Analysis,
     target: &[String],
     roots: &Roots<'_>,
-) -> Result<Request, SetupError> {
+) -> Result<UnresolvedRequest, SetupError> {
     let configured = repositories::configured(common, cwd, roots.log())?;
     let words = Words {
         repository_config: configured.file.clone(),
@@ -131,7 +106,7 @@ pub(crate) fn request_in(
         target: target.to_vec(),
         has_typed_names: analysis.has_typed_names,
     };
-    Request::new(&words, cwd, roots)
+    UnresolvedRequest::new(&words, cwd, roots)
 }
 
 /// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about the

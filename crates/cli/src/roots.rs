@@ -16,7 +16,7 @@ use std::{
 use taut_driver::{
     Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Caller, Diagnostics, NotBuilt, Pass,
     RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome, RootTargets, Run, Session,
-    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRoot, Wanted, event::NewRoot,
+    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRequest, UnresolvedRoot, Wanted, event::NewRoot,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -273,7 +273,7 @@ impl RootTargets for RootBuilds {
                 if as_reference {
                     diagnostics::only_collect(&problems, &None, &self.log);
                 } else {
-                    self.log.shows_texts_of(request);
+                    self.log.shows_texts_in(&request.repositories);
                     diagnostics::report(&problems, Level::Error, &self.log);
                 }
                 Err(NotBuilt::Failed { log: kept })
@@ -346,7 +346,7 @@ impl Pass for RootCall<'_> {
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems.clone() } else { of_roots };
         if self.log.is_as_reference() {
-            self.log.shows_texts_of(request);
+            self.log.shows_texts_in(&request.repositories);
             diagnostics::report(&problems, Level::Error, self.log);
             let shown = request.first_target_text();
             self.log.say(Level::Warn, format!("Failed to analyse target {shown}"));
@@ -415,12 +415,19 @@ impl Pass for RootCall<'_> {
 impl Caller for RootCall<'_> {
     type Stop = Stop;
 
-    fn request(&mut self) -> Result<Request, Stop> {
+    fn request(&mut self) -> Result<UnresolvedRequest, Stop> {
+        Ok(self.request.clone().into())
+    }
+
+    fn not_understood(&mut self, error: &SetupError) -> Stop {
+        Stop::Analysis(error.problems())
+    }
+
+    fn requested(&mut self, request: &Request) {
         // How messages name its targets: as seen from the main repository of the call.
-        let repositories = RepoConfig { main: self.builds.main.clone(), ..self.request.repositories.clone() };
-        let name = voice::of(self.log).name_of_request(self.request, self.log);
+        let repositories = RepoConfig { main: self.builds.main.clone(), ..request.repositories.clone() };
+        let name = voice::of(self.log).name_of_request(request, self.log);
         self.messages.requested(&repositories, name);
-        Ok(self.request.clone())
     }
 
     fn on_retry(&mut self, why: Retry) {

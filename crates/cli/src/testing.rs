@@ -6,8 +6,8 @@ use std::{
 };
 
 use taut_driver::{
-    BuildFailure, Caller, Closure, Diagnostics, Request, Retry, Run, Session, Sink, Test, TestClient,
-    TestOptions, TestPlan, TestReport,
+    BuildFailure, Caller, Closure, Diagnostics, Request, Retry, Run, Session, SetupError, Sink, Test,
+    TestClient, TestOptions, TestPlan, TestReport, UnresolvedRequest,
     event::{Event, Origin},
     tests,
 };
@@ -28,6 +28,7 @@ use crate::{
     request,
     roots::{RootOptions, Roots},
     settings::{self, analysis_options, build_options, time_limit},
+    setup_error::report_error,
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, count},
 };
@@ -79,8 +80,8 @@ impl Sink for WithoutTests {
 /// A call while it runs.
 struct Running<'c> {
     call: &'c Call<'c>,
-    /// The request, until it is run for the first time.
-    first: Option<Request>,
+    /// What it asks for, until it is run for the first time.
+    first: Option<UnresolvedRequest>,
     store: &'c Store,
     messages: Arc<WithoutTests>,
     progress: Arc<Progress>,
@@ -166,7 +167,7 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self, interruption: &Interruption) -> Result<Request, Exit> {
+    fn request(&self, interruption: &Interruption) -> Result<UnresolvedRequest, Exit> {
         let o = &self.o.build;
         let of = RootOptions {
             name: self.name,
@@ -200,10 +201,12 @@ const ALL: &str = "//...";
 ///
 /// # Errors
 /// The exit code; the errors have been reported.
-pub(crate) fn all_targets(o: &options::Build, roots: &Roots<'_>, log: &Log) -> Result<Request, Exit> {
-    let request = request::quiet_request_for(&o.common, &o.analysis, &[ALL.to_owned()], roots, log)?;
-    voice::of(log).requested(&request, log);
-    Ok(request)
+pub(crate) fn all_targets(
+    o: &options::Build,
+    roots: &Roots<'_>,
+    log: &Log,
+) -> Result<UnresolvedRequest, Exit> {
+    request::quiet_request_for(&o.common, &o.analysis, &[ALL.to_owned()], roots, log)
 }
 
 impl Running<'_> {
@@ -285,11 +288,18 @@ impl TestClient for Running<'_> {
 impl Caller for Running<'_> {
     type Stop = Exit;
 
-    fn request(&mut self) -> Result<Request, Exit> {
-        let request = self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)?;
-        self.call.reporting.requested(&request);
+    fn request(&mut self) -> Result<UnresolvedRequest, Exit> {
+        self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)
+    }
+
+    fn not_understood(&mut self, error: &SetupError) -> Exit {
+        report_error(error, self.log())
+    }
+
+    fn requested(&mut self, request: &Request) {
+        voice::of(self.log()).requested(request, self.log());
+        self.call.reporting.requested(request);
         self.messages.messages.requested(&request.repositories, "the tests".to_owned());
-        Ok(request)
     }
 
     fn on_retry(&mut self, why: Retry) {

@@ -16,6 +16,7 @@ use std::{
 
 use taut_driver::{
     Analysed, KeyRef, Leaves, MAX_TRIES, Recheck, Request, Session, SetupError, Signatures, Traces,
+    UnresolvedRequest,
     event::{Event, Sink},
 };
 use taut_store::Store;
@@ -103,7 +104,10 @@ impl Sink for Present {
 
 /// The state of watching one request, as long as the repositories stay the same.
 struct WatchState {
-    request: Request,
+    /// What the call asks for, as last read.
+    asked: UnresolvedRequest,
+    /// What that meant in the last round, if it meant anything.
+    request: Option<Request>,
     store: Store,
     present: Arc<Present>,
     session: Session,
@@ -132,6 +136,8 @@ struct WatchState {
     pace: Pace,
     /// The error of the request, as last reported.
     reported_request_error: Option<SetupError>,
+    /// The error of the words of the command line, as last reported.
+    reported_words_error: Option<SetupError>,
     /// When the last round began.
     begin: SystemTime,
     /// Whether it has waited for changes.
@@ -154,7 +160,7 @@ impl WatchState {
 /// Why a session ends.
 enum SessionEnd {
     /// The repositories are described differently now.
-    Repositories(Box<Request>),
+    Repositories(Box<UnresolvedRequest>),
     /// Garbage was collected in the build root, before these paths changed.
     Collected(Vec<PathBuf>),
     /// Cached build state is damaged, so that it is not known what the build read.
@@ -180,14 +186,13 @@ impl Watcher<'_> {
         let mut lost = 0;
         let mut uses_state = !build.analysis.no_trace;
         let roots = self.roots(&interruption);
-        let mut request = self.request(&roots).map_err(|error| roots.report(&error))?;
+        let mut asked = self.asked(&roots).map_err(|error| roots.report(&error))?;
         if let Some(path) = &build.analysis.serve_errors_log {
             // There are no targets served by another machine, so none failed.
             text_file::write(path, "[]\n", self.log)?;
         }
         loop {
-            voice::of(self.log).requested(&request, self.log);
-            let mut state = self.open_session(request, uses_state)?;
+            let mut state = self.open_session(asked, uses_state)?;
             interruption.wake_on_signal(state.watch.waker());
             let over = interruption.stop_on_signal(&state.session).map_err(SessionEnd::Exit);
             let over = over.and_then(|()| self.rounds(&mut state, &interruption));
@@ -204,7 +209,7 @@ impl Watcher<'_> {
                 }
                 Err(SessionEnd::Exit(exit)) => return Err(exit),
                 Err(SessionEnd::Repositories(new)) => {
-                    state.request = *new;
+                    state.asked = *new;
                     self.log.say(Level::Info, "The repositories are described differently now.");
                 }
                 Ok(()) => {}
@@ -218,7 +223,7 @@ impl Watcher<'_> {
                     self.log.say(Level::Info, text);
                 }
             }
-            request = state.request;
+            asked = state.asked;
         }
     }
 
@@ -235,19 +240,19 @@ impl Watcher<'_> {
         Roots::new(of, Some(interruption), self.log)
     }
 
-    /// The request that the command line means now.
-    fn request(&self, roots: &Roots<'_>) -> Result<Request, SetupError> {
+    /// What the command line asks for now.
+    fn asked(&self, roots: &Roots<'_>) -> Result<UnresolvedRequest, SetupError> {
         let build = &self.o.build;
-        let request =
+        let asked =
             request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target, roots)?;
-        self.log.shows_texts_of(&request);
-        Ok(request)
+        self.log.shows_texts_in(&asked.repositories);
+        Ok(asked)
     }
 
     /// The messages of one round about its build.
-    fn messages(&self, store: &Store, request: &Request) -> Arc<dyn BuildMessages> {
+    fn messages(&self, store: &Store) -> Arc<dyn BuildMessages> {
         let build = &self.o.build;
-        let messages = voice::of(self.log).build(BuildContext {
+        voice::of(self.log).build(BuildContext {
             log: self.log,
             store,
             build_root_option: build_root_option(&build.stores),
@@ -257,36 +262,35 @@ impl Watcher<'_> {
             is_rebuild: false,
             time_limit: time_limit(&build.execution),
             begin: Instant::now(),
-        });
-        messages.requested(&request.repositories, voice::of(self.log).name_of_request(request, self.log));
-        messages
+        })
     }
 
-    /// Opens a session for a request, with watches and messages. `uses_state`: with cached build state.
-    fn open_session(&self, request: Request, uses_state: bool) -> Result<WatchState, Exit> {
+    /// Opens a session for what is asked for, with watches and messages. `uses_state`: with cached build state.
+    fn open_session(&self, asked: UnresolvedRequest, uses_state: bool) -> Result<WatchState, Exit> {
         let build = &self.o.build;
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
-        let messages = self.messages(&store, &request);
+        let messages = self.messages(&store);
         let reporting = Arc::new(Reporting::of_round(!build.analysis.no_trace));
         let present = Arc::new(Present(Mutex::new((messages, reporting))));
         let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
-        let traces = if uses_state { Traces::of(&store, &request) } else { Traces::none() };
+        let traces = if uses_state { Traces::of(&store, &asked) } else { Traces::none() };
         let how = analysis_options(&build.common, &build.analysis);
-        let session = Session::of_request(&request, how, &store, &traces, &options, &events);
+        let session = Session::of(&asked.repositories, how, &store, &traces, &options, &events);
         let watch = if self.o.poll { Watch::polling() } else { Watch::new() };
         let watch = watch.map_err(|error| {
             self.log.say(Level::Error, error.to_string());
             Exit::Environment
         })?;
         let feedback: Feedback =
-            self.output.as_ref().map(|output| Feedback::new(&request, output)).unwrap_or_default();
+            self.output.as_ref().map(|output| Feedback::new(&asked.repositories, output)).unwrap_or_default();
         let (leaves, seen, noted) = Default::default();
         let (root_paths, roots, waits, links, files, unwatched) = Default::default();
         let is_pending = false;
         let begin = SystemTime::now();
         Ok(WatchState {
-            request,
+            asked,
+            request: None,
             store,
             present,
             session,
@@ -304,6 +308,7 @@ impl Watcher<'_> {
             history: RoundHistory { feedback, ..RoundHistory::default() },
             pace: Pace::default(),
             reported_request_error: None,
+            reported_words_error: None,
             begin,
             is_settled: false,
             noted,
@@ -379,8 +384,8 @@ impl Watcher<'_> {
             return Ok(false);
         }
         let roots = self.roots(interruption);
-        let request = match self.request(&roots) {
-            Ok(request) => request,
+        let asked = match self.asked(&roots) {
+            Ok(asked) => asked,
             Err(error) => {
                 interruption.check()?;
                 // Each poll reads the request again: the same error is reported once.
@@ -393,11 +398,11 @@ impl Watcher<'_> {
         };
         state.reported_request_error = None;
         // Keys of tasks have the numbers of roots, so a session cannot go on with other repositories.
-        if request.repositories.identity() != state.request.repositories.identity() {
-            return Err(SessionEnd::Repositories(Box::new(request)));
+        if asked.repositories.identity() != state.asked.repositories.identity() {
+            return Err(SessionEnd::Repositories(Box::new(asked)));
         }
-        let is_other = request.target_text() != state.request.target_text();
-        state.request = request;
+        let is_other = !asked.is_same_question(&state.asked);
+        state.asked = asked;
         Ok(is_other)
     }
 }

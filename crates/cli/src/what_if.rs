@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    EventLogs, Impact, Outcomes, Request, Traces,
+    Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Traces,
     event::{Analysed, Event, Sink as _},
     joined, what_if,
 };
@@ -53,38 +53,39 @@ fn go(
         execution: &o.execution,
     };
     let roots = Roots::only_known(of_roots, log);
-    let (mut request, mut no_target) =
-        request::quiet_request_or_any(&o.common, &o.analysis, of_target, &roots)?;
+    let unresolved = request::quiet_request_for(&o.common, &o.analysis, of_target, &roots, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
     let how = analysis_options(&o.common, &o.analysis);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
+    let (mut exports, mut latest) = (ExportCache::none(), None);
     if let Some(store) = &store {
-        let kept = Traces::of(store, &request);
-        outcomes = Outcomes::of(store, &request, how, &kept, &properties(&o.execution));
+        let kept = Traces::of(store, &unresolved);
+        let properties = properties(&o.execution);
+        outcomes = Outcomes::of(store, &unresolved.repositories, how, &kept, &properties);
+        exports = ExportCache::of(store, &properties);
         if !o.analysis.no_trace {
             traces = kept;
         }
         reporting.keep_in(store);
-        let logs = EventLogs::of(store, &request.repositories).ok();
-        let latest = logs.and_then(|logs| logs.latest());
+        let logs = EventLogs::of(store, &unresolved.repositories).ok();
         // Without --of the question is about what was built last here.
-        if let Some((targets, configuration)) = latest.filter(|_| words.is_none()) {
-            no_target = None;
-            request.targets = targets;
-            if o.analysis.config.is_none() && o.analysis.defines.is_empty() {
-                request.configuration = configuration;
-            }
+        latest = logs.and_then(|logs| logs.latest()).filter(|_| words.is_none());
+    }
+    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let request = match latest {
+        Some((targets, configuration)) => {
+            let is_configured = o.analysis.config.is_some() || !o.analysis.defines.is_empty();
+            let configuration = if is_configured { unresolved.configuration.clone() } else { configuration };
+            unresolved.about(targets, configuration)
         }
-    }
-    if let Some(error) = no_target {
-        return Err(roots.report(&error));
-    }
+        None => analyser.request(&unresolved).map_err(|error| roots.report(&error))?,
+    };
     reporting.requested(&request);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
-    let reach = what_if(&paths, &request, how, &traces, &outcomes).map_err(|problems| {
+    let reach = what_if(&paths, &request, &analyser, &outcomes).map_err(|problems| {
         request::report_problems(&problems, &request, of_target, log);
         reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure

@@ -5,41 +5,52 @@ use std::sync::Arc;
 use taut_analysis::{Workspace, located};
 use taut_engine::{Build, Engine};
 use taut_graph::Definition;
-use taut_repos::Roots;
+use taut_repos::{RepoConfig, Roots};
 use taut_syntax::Diagnostics;
 
-use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, workspace};
+use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, register, workspace};
 use crate::describe::{DescribeKey, DescribeRule, Described};
 use crate::history::ActionEnds;
-use crate::{Analysed, Analysis, DescribeOptions, Description, ExportCache, Request, Sink, Traces};
+use crate::{
+    Analysed, Analysis, DescribeOptions, Description, ExportCache, Request, SetupError, Sink, Traces,
+    UnresolvedRequest,
+};
 use crate::{
     analysis::AnalysisRule, analysis_pass::AnalysisPass, full_analysis::analyse_all, request_key::RequestKey,
 };
 
 /// An engine that can analyse, and nothing more.
 pub struct Analyser {
-    engine: Engine,
+    pub(crate) engine: Engine,
     pub(crate) build: Build,
     pub(crate) workspace: Arc<Workspace>,
     traces: Traces,
 }
 
 impl Analyser {
-    /// For a request; nothing is read yet. Results of export targets are looked up in `exports`, and none is added.
+    /// For some repositories; nothing is read yet. Results of export targets are looked up in `exports`, and none is added.
     pub fn new(
-        request: &Request,
+        repositories: &RepoConfig,
         options: AnalysisOptions,
         traces: &Traces,
         exports: &ExportCache,
     ) -> Analyser {
-        let workspace = workspace(request, options);
-        let builder = taut_analysis::register(Engine::builder(), &workspace, exports.lookups());
+        let workspace = workspace(repositories, options);
+        let builder = register(Engine::builder(), &workspace, exports.lookups());
         // There are no rules of execution: this engine runs no action, whatever is asked of it.
         let builder = builder.interned::<Definition>();
         let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
         let engine = traces.open(builder);
         let build = begin(engine.begin(), options.jobs);
         Analyser { engine, build, workspace, traces: traces.clone() }
+    }
+
+    /// The request that a call asks for.
+    ///
+    /// # Errors
+    /// Its words name no target.
+    pub fn request(&self, unresolved: &UnresolvedRequest) -> Result<Request, SetupError> {
+        unresolved.resolve(&self.build)
     }
 
     /// What went wrong with cached build state, if anything; returned once.

@@ -1,15 +1,15 @@
-//! What sessions, `analyse`, `explain` and `what-if` share: the workspace of a request, how builds of the engine begin,
+//! What sessions and analysers share: the workspace of their rules, how builds of the engine begin,
 //! and how failures of targets become diagnostics.
 
 use std::sync::Arc;
 
-use taut_analysis::{ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetRule, Workspace};
+use taut_analysis::{ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetCache, TargetRule, Workspace};
 use taut_digest::HashFunction;
-use taut_engine::{Begin, Build, Fail, Options};
+use taut_engine::{Begin, Build, Builder, Fail, Options};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics, NEXT_MESSAGE};
 
-use crate::{Request, reached::Reached};
+use crate::{Request, reached::Reached, targets_below::BelowRule, words::WordsRule};
 
 /// How to analyse.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,21 @@ pub struct AnalysisOptions {
     pub hash_function: HashFunction,
 }
 
-/// What a request is about, for the rules of analysis.
-pub(crate) fn workspace(request: &Request, options: AnalysisOptions) -> Arc<Workspace> {
+/// What the rules of analysis share.
+pub(crate) fn workspace(repositories: &RepoConfig, options: AnalysisOptions) -> Arc<Workspace> {
     Arc::new(Workspace {
-        repositories: request.repositories.clone(),
+        repositories: repositories.clone(),
         hash_function: options.hash_function,
         log_limit: options.log_limit,
     })
+}
+
+/// Adds the rules of analysis to an engine, and those that find what words mean. Results of export targets are looked up in
+/// `cache`.
+pub(crate) fn register(builder: Builder, workspace: &Arc<Workspace>, cache: Arc<dyn TargetCache>) -> Builder {
+    taut_analysis::register(builder, workspace, cache)
+        .rule(WordsRule(workspace.clone()))
+        .rule(BelowRule(workspace.clone()))
 }
 
 /// Begins a build in which failures do not keep independent tasks from being done: in analysis all

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use taut_repos::RepoConfig;
 use taut_sys::Named;
 use taut_value::{Encoder, Id};
 
-use crate::{BuildOptions, Request};
+use crate::BuildOptions;
 
 /// What results of actions depend on besides their definitions and inputs: the launcher (number of words, bytes of each),
 /// whether there is a time limit and its seconds and nanoseconds, the properties (number, bytes of name and value of
@@ -41,8 +42,8 @@ impl BuildOptions {
 
 /// Names the traces of this program for repositories of this shape, wherever the roots lie: the hash of the program and
 /// the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
-pub(crate) fn shape_key(request: &Request) -> Option<Id> {
-    Some(Id::of([program()?, shape(request)].concat()))
+pub(crate) fn shape_key(repositories: &RepoConfig) -> Option<Id> {
+    Some(Id::of([program()?, shape(repositories)].concat()))
 }
 
 /// Names what is recorded by this program, for whatever repositories: the hash of the program. `None` if it cannot be
@@ -52,9 +53,9 @@ pub(crate) fn program_key() -> Option<Id> {
 }
 
 /// The bytes of the shape of the configuration.
-fn shape(request: &Request) -> Vec<u8> {
+fn shape(repositories: &RepoConfig) -> Vec<u8> {
     let mut e = Encoder::new();
-    e.bytes(&request.repositories.shape());
+    e.bytes(&repositories.shape());
     e.finish()
 }
 
@@ -74,10 +75,10 @@ fn program() -> Option<Vec<u8>> {
 mod tests {
     use std::time::Duration;
 
-    use taut_repos::RepoConfig;
     use taut_value::{Map, NamedTarget, Value};
 
     use super::*;
+    use crate::Request;
 
     fn options() -> BuildOptions {
         BuildOptions {
@@ -109,7 +110,7 @@ mod tests {
             b"\x02\x03env\x02--\x01\x01\x80\xca\xb5\xee\x01\x01\x02os\x05linux\x01g"
         );
         assert_eq!(
-            Id::of(shape(&request())).to_hex(),
+            Id::of(shape(&request().repositories)).to_hex(),
             "9d9f290527a6be626a8f5985b26e19b237b44872b03631811df4416fc1713178"
         );
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taut_analysis::TargetCache;
 use taut_exec::{ActionKey, ActionRule};
+use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_value::Id;
 
-use crate::{AnalysisOptions, BuildOptions, ExportCache, Request, Session, Sink, Traces, WriteStrategy};
+use crate::{AnalysisOptions, BuildOptions, Session, Sink, Traces, WriteStrategy};
 
 /// The recorded outcomes of actions.
 pub struct Outcomes(Option<Session>);
@@ -22,7 +22,7 @@ impl Outcomes {
     /// Those in a store. `properties`: what actions require of the platform, by which results of export targets are found.
     pub fn of(
         store: &Store,
-        request: &Request,
+        repositories: &RepoConfig,
         how: AnalysisOptions,
         traces: &Traces,
         properties: &[(String, String)],
@@ -40,12 +40,7 @@ impl Outcomes {
             write_strategy: WriteStrategy::Disable,
         };
         let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());
-        Outcomes(Some(Session::of_request(request, how, store, traces, &options, &sink)))
-    }
-
-    /// Where results of export targets are looked up.
-    pub(crate) fn exports(&self) -> Arc<dyn TargetCache> {
-        self.0.as_ref().map_or_else(|| ExportCache::none().lookups(), |session| session.exports.lookups())
+        Outcomes(Some(Session::of(repositories, how, store, traces, &options, &sink)))
     }
 
     /// Whether an action has one, all of which is in the store. The latest run counts: a failure, though allowed, is

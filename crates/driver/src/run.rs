@@ -10,8 +10,8 @@ use taut_store::Store;
 use taut_syntax::Diagnostics;
 
 use crate::{
-    Analysed, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Session, Sink,
-    TestClient, Traces, Wanted, test_pass::TestPass,
+    Analysed, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Session, SetupError,
+    Sink, TestClient, Traces, UnresolvedRequest, Wanted, test_pass::TestPass,
 };
 
 /// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
@@ -116,11 +116,17 @@ pub trait Caller {
     /// Why the call is over before its end.
     type Stop;
 
-    /// Reads the request from the files as they are now.
+    /// What the call asks for, given the configuration as it is now.
     ///
     /// # Errors
-    /// The request cannot be read; the call is over.
-    fn request(&mut self) -> Result<Request, Self::Stop>;
+    /// The configuration is wrong; the call is over.
+    fn request(&mut self) -> Result<UnresolvedRequest, Self::Stop>;
+
+    /// The words of the call name no target; the call is over.
+    fn not_understood(&mut self, error: &SetupError) -> Self::Stop;
+
+    /// The targets are known.
+    fn requested(&mut self, request: &Request);
 
     /// The steps are repeated.
     fn on_retry(&mut self, why: Retry);
@@ -179,15 +185,23 @@ impl Run<'_> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
             tries += 1;
-            let request = client.request()?;
+            let unresolved = client.request()?;
             // In each try, since repositories of another shape have another file.
             let traces = match (self.is_cached, self.is_of_root) {
                 (false, _) => Traces::none(),
-                (true, false) => Traces::of(self.store, &request),
-                (true, true) => Traces::of_root(self.store, &request),
+                (true, false) => Traces::of(self.store, &unresolved),
+                (true, true) => Traces::of_root(self.store, &unresolved),
             };
             let Run { store, analysis, options, sink, .. } = *self;
-            let session = Session::of_request(&request, analysis, store, &traces, options, sink);
+            let session = Session::of(&unresolved.repositories, analysis, store, &traces, options, sink);
+            let request = match session.request(&unresolved) {
+                Ok(request) => request,
+                Err(error) => {
+                    session.close();
+                    return Err(client.not_understood(&error));
+                }
+            };
+            client.requested(&request);
             if is_changed {
                 // The value of a target may be good while a definition that it mentions is no longer kept: analysing
                 // every target interns the definitions again.

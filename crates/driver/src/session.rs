@@ -22,10 +22,10 @@ use taut_value::{Artifact, Id};
 
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache, Request,
-    Results, Sink, Traces, Wanted, WriteStrategy,
+    Results, SetupError, Sink, Traces, UnresolvedRequest, Wanted, WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
-    analysis_setup::{begin, workspace},
+    analysis_setup::{begin, register, workspace},
     closure_actions::ClosureActions,
     context::execution_context,
     event::{self, EngineTrees, ExecutionEvents},
@@ -103,21 +103,21 @@ impl Sources for Roots {
 }
 
 impl Session {
-    /// A session that can analyse a request and build it in `store`; nothing is read yet.
-    pub fn of_request(
-        request: &Request,
+    /// A session that can analyse targets of some repositories and build them in `store`; nothing is read yet.
+    pub fn of(
+        repositories: &RepoConfig,
         how: AnalysisOptions,
         store: &Store,
         traces: &Traces,
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> Session {
-        let workspace = workspace(request, how);
+        let workspace = workspace(repositories, how);
         let exports = ExportCache::of(store, &options.properties);
-        let builder = taut_analysis::register(Engine::builder(), &workspace, exports.lookups())
+        let builder = register(Engine::builder(), &workspace, exports.lookups())
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
-        let roots = Roots(request.repositories.clone());
+        let roots = Roots(repositories.clone());
         let session = Session::new(builder, how.jobs, roots, store, traces, options, sink);
         Session { exports, ..session }
     }
@@ -219,6 +219,14 @@ impl Session {
     pub fn interrupter(&self) -> Interrupter {
         let stop = self.execution.stop.clone();
         Interrupter { stop, processes: self.processes.clone(), grace: self.grace }
+    }
+
+    /// The request that a call asks for.
+    ///
+    /// # Errors
+    /// Its words name no target.
+    pub fn request(&self, unresolved: &UnresolvedRequest) -> Result<Request, SetupError> {
+        unresolved.resolve(&self.build)
     }
 
     /// Analyses the targets of a request.

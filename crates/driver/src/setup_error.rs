@@ -68,3 +68,6 @@ impl fmt::Display for SetupError {
 }
 
 impl std::error::Error for SetupError {}
+
+/// That the words of a call name no target is the outcome of a task, too.
+impl taut_engine::Failure for SetupError {}

@@ -13,7 +13,7 @@ use taut_store::{EpochDir, Store};
 use taut_value::Id;
 
 use crate::{
-    Request,
+    UnresolvedRequest,
     cache_warning::CacheWarning,
     context::{program_key, shape_key},
     lru,
@@ -54,17 +54,17 @@ impl Traces {
     /// The file in a store. If there is none for the roots of the request, but one for other roots of the same shape with
     /// the same target files, it begins as a copy of that: every file is looked at, and what has the same content is
     /// unchanged.
-    pub fn of(store: &Store, request: &Request) -> Traces {
+    pub fn of(store: &Store, request: &UnresolvedRequest) -> Traces {
         Traces::of_kind(store, request, TraceKind::Requests)
     }
 
     /// The same for the request that a root is computed from. These files are kept apart, so that many roots do not
     /// displace what is built from them.
-    pub(crate) fn of_root(store: &Store, request: &Request) -> Traces {
+    pub(crate) fn of_root(store: &Store, request: &UnresolvedRequest) -> Traces {
         Traces::of_kind(store, request, TraceKind::Roots)
     }
 
-    fn of_kind(store: &Store, request: &Request, kind: TraceKind) -> Traces {
+    fn of_kind(store: &Store, request: &UnresolvedRequest, kind: TraceKind) -> Traces {
         let (name, max_files) = match kind {
             TraceKind::Requests => ("runs", MAX_FILES),
             TraceKind::Roots => ("root-runs", MAX_ROOT_FILES),
@@ -73,7 +73,7 @@ impl Traces {
         let directory = store.epoch_directory(name).map_err(|error| warning.unreadable(error));
         let file = || {
             let directory = Arc::new(directory.ok()?);
-            let shape = shape_key(request)?.to_hex();
+            let shape = shape_key(&request.repositories)?.to_hex();
             let here = Id::of(request.repositories.identity()).to_hex();
             // 128 bits of each hash are enough against accidental collisions.
             let name = format!("{}-{}", &shape[..32], &here[..32]);
@@ -158,7 +158,7 @@ const MAX_CANDIDATES: usize = 4;
 fn copy_from_other_checkout(
     directory: &Arc<EpochDir>,
     shape: &str,
-    request: &Request,
+    request: &UnresolvedRequest,
     file: &StoredTraces,
 ) -> Option<()> {
     // A dash and 32 digits: names of locks and temporary files are longer.
@@ -189,17 +189,17 @@ fn copy_from_other_checkout(
     file.file().replace(&content).ok()
 }
 
-/// Whether a file was recorded with the present content of the target files of a request.
-fn has_same_target_files(candidate: &StoredTraces, request: &Request) -> bool {
+/// Whether a file was recorded with the present content of a targets file that a request is likely to need.
+fn has_same_target_files(candidate: &StoredTraces, request: &UnresolvedRequest) -> bool {
     let repositories = &request.repositories;
     let engine = Engine::builder().rule(FileRule(repositories.roots.clone())).open_with(candidate.clone());
     // The engine reads its file when a build begins.
     let _build = engine.begin().commit(Options::default());
-    request.targets.iter().all(|target| {
-        let repository = repositories.repositories.get(&target.repository);
+    request.likely_modules().iter().any(|(repository, module)| {
+        let repository = repositories.repositories.get(repository);
         repository.is_some_and(|repository| {
             let name = &repository.target_file_name;
-            let place: Place = module_file(&repository.target_root, &target.module, name);
+            let place: Place = module_file(&repository.target_root, module, name);
             engine.confirms::<FileRule>(&place)
         })
     })

@@ -12,18 +12,17 @@ use std::sync::Arc;
 
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, notices_entry};
 use taut_engine::{Engine, KeyRef};
-use taut_graph::{ActionGraph, Definition};
+use taut_graph::ActionGraph;
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id, configured_as_typed};
 
-use crate::analysis_setup::{begin, workspace};
 use crate::full_analysis::analyse_all;
 use crate::history::{below_roots, source_file};
 use crate::outcomes::Outcomes;
 use crate::reached::Order;
-use crate::{Analysis, AnalysisOptions, Request, Traces};
+use crate::{Analyser, Analysis, Request};
 
 /// What at most would be done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -87,22 +86,19 @@ impl<'p> Change<'p> {
     }
 }
 
-/// What at most would be done for a request if these absolute paths changed. `traces`: what the answer may be taken from;
-/// `outcomes`: what a build would find of earlier ones.
+/// What at most would be done for a request if these absolute paths changed. `outcomes`: what a build would find of earlier
+/// ones.
 ///
 /// # Errors
 /// What is wrong with the description as it is.
 pub fn what_if(
     paths: &[PathBuf],
     request: &Request,
-    how: AnalysisOptions,
-    traces: &Traces,
+    analyser: &Analyser,
     outcomes: &Outcomes,
 ) -> Result<Impact, Diagnostics> {
-    let builder = taut_analysis::register(Engine::builder(), &workspace(request, how), outcomes.exports());
-    let engine = traces.open(builder.interned::<Definition>());
-    let build = begin(engine.begin(), how.jobs);
-    let analysis = analyse_all(&build, request)?;
+    let Analyser { engine, build, .. } = analyser;
+    let analysis = analyse_all(build, request)?;
     let named: Vec<PathBuf> = paths.iter().map(|path| below_roots(&request.repositories, path)).collect();
     let changes: Vec<Change<'_>> = named.iter().map(|path| Change::of(path)).collect();
     let mut read = vec![false; paths.len()];
@@ -110,7 +106,7 @@ pub fn what_if(
     // Runs may have been taken over from targets that this request does not need.
     let known: BTreeSet<Order> = analysis.reached.iter().map(|reached| Order::of(&reached.target)).collect();
     let mut targets: BTreeMap<Order, (String, Arc<AnalysedTarget>)> = BTreeMap::new();
-    for target in readers(&engine, request, &changes, &mut read) {
+    for target in readers(engine, request, &changes, &mut read) {
         let kept = engine.kept::<TargetRule>(&target).into_iter().next().and_then(|kept| kept.value);
         let Some(analysed) = kept.or_else(|| build.get::<TargetRule>(target.clone()).ok()) else { continue };
         let target = ConfiguredTarget { config: target.config.prune(&analysed.vars), ..target };

@@ -6,7 +6,7 @@ use std::{fs, sync::Arc, time::Duration};
 use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, AnalysisOptions, BuildOptions, Built, EventLog, EventLogs, ExportCache, NoComputedRoots,
-    Request, Session, Targets, Traces, Words, ambiguous,
+    Request, Session, Targets, Traces, UnresolvedRequest, Words, ambiguous,
     event::{Call, Event, Sink, Status},
 };
 use taut_store::Store;
@@ -43,15 +43,16 @@ impl World {
 
     fn request(&self, names: &[(&str, &str)]) -> Request {
         let words = Words { target: vec!["a".to_owned()], ..Words::default() };
-        let request = Request::new(&words, self.0.path(), &NoComputedRoots).unwrap();
+        let unresolved = UnresolvedRequest::new(&words, self.0.path(), &NoComputedRoots).unwrap();
         let named = names.iter().map(|(module, name)| NamedTarget::new("", *module, *name));
-        Request { targets: Targets::new(named).unwrap(), ..request }
+        let configuration = unresolved.configuration.clone();
+        unresolved.about(Targets::new(named).unwrap(), configuration)
     }
 
     fn analyse(&self, names: &[(&str, &str)]) -> Result<taut_driver::Analysis, Vec<String>> {
         let request = self.request(names);
-        let analysis =
-            Analyser::new(&request, HOW, &Traces::none(), &ExportCache::none()).whole_analysis(&request);
+        let analysis = Analyser::new(&request.repositories, HOW, &Traces::none(), &ExportCache::none())
+            .whole_analysis(&request);
         analysis.map_err(|wrong| wrong.iter().map(|diagnostic| diagnostic.message.clone()).collect())
     }
 
@@ -163,12 +164,12 @@ fn all_errors_are_reported_whichever_target_they_belong_to() {
 fn all_targets_are_built_and_recorded() {
     let world = World::new();
     let (store, request) = (world.store(), world.request(&[("", "b"), ("m", "c")]));
-    let traces = Traces::of(&store, &request);
+    let traces = Traces::of(&store, &request.clone().into());
     let log = Arc::new(EventLog::new());
     let events: Arc<dyn Sink> = log.clone();
     events.event(&Event::CallBegan(Call::of("taut", "build", &request, true)));
     log.keep_in(&store);
-    let session = Session::of_request(&request, HOW, &store, &traces, &options(), &events);
+    let session = Session::of(&request.repositories, HOW, &store, &traces, &options(), &events);
     let wanted = session.analysed(&request).unwrap().wanted();
     let results = session.result(&request, &wanted).unwrap_or_else(|failure| panic!("{failure:?}"));
     let built: Vec<(&str, Built)> =

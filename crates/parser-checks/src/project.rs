@@ -5,7 +5,8 @@ use std::path::Path;
 
 use taut_digest::HashFunction;
 use taut_driver::{
-    Analyser, AnalysisOptions, DescribeOptions, ExportCache, NoComputedRoots, Request, Sink, Traces, Words,
+    Analyser, AnalysisOptions, DescribeOptions, ExportCache, NoComputedRoots, Sink, Traces,
+    UnresolvedRequest, Words,
 };
 use taut_repos::{Overrides, RepoConfig};
 use taut_syntax::diagnostic::Renderer;
@@ -51,8 +52,8 @@ fn analysed(bytes: &[u8]) -> bool {
     }
     fs::write(directory.path().join("src.txt"), "source").expect("written");
     let words = Words { target: vec!["t".to_owned()], ..Words::default() };
-    let request = match Request::new(&words, directory.path(), &NoComputedRoots) {
-        Ok(request) => request,
+    let unresolved = match UnresolvedRequest::new(&words, directory.path(), &NoComputedRoots) {
+        Ok(unresolved) => unresolved,
         Err(error) => {
             shown(&error.problem, bytes);
             return false;
@@ -61,7 +62,8 @@ fn analysed(bytes: &[u8]) -> bool {
     let options = AnalysisOptions { jobs: 1, log_limit: 80, hash_function: HashFunction::GitSha1 };
     let sources = |label: &str| fs::read(label).ok();
     let sources = Files(&sources);
-    let analyser = Analyser::new(&request, options, &Traces::none(), &ExportCache::none());
+    let analyser = Analyser::new(&unresolved.repositories, options, &Traces::none(), &ExportCache::none());
+    let request = analyser.request(&unresolved).expect("a plain word names a target");
     let no_sinks: Vec<std::sync::Arc<dyn Sink>> = Vec::new();
     let analysis = analyser.analyse(&request, &no_sinks, false);
     match &analysis {

@@ -136,10 +136,19 @@ impl Rule for DirRule {
 /// The content of a file; `None` if there is none.
 pub struct FileRule(pub Arc<Roots>);
 
+impl FileRule {
+    /// Whether a hash is that of the absence of a file: so a task can find out whether there is one without its content.
+    pub fn is_absence(hash: Hash) -> bool {
+        hash == ABSENT
+    }
+}
+
+/// The hash of no file. No content has it: SHA-256 is never zero in practice.
+const ABSENT: Hash = Hash([0; 32]);
+
 fn content_hash(content: Option<&[u8]>) -> Option<Hash> {
     match content {
-        // No content has this hash: SHA-256 is never zero in practice.
-        None => Some(Hash::from(0)),
+        None => Some(ABSENT),
         Some(content) => Hash::from_slice(HashFunction::Sha256.blob(content).as_bytes()),
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use taut_digest::ObjectInfo;
-use taut_driver::{Analysis, Leaves, Request, normal_path, roots};
+use taut_driver::{Analysis, Leaves, RepoConfig, normal_path, roots};
 use taut_sys::{
     Dir, Named, StatSignature, canonical, normal,
     watch::{How, Noticed},
@@ -62,12 +62,12 @@ enum Made {
 }
 
 impl Feedback {
-    /// For a request whose results are installed into a directory.
-    pub(super) fn new(request: &Request, output: &Path) -> Feedback {
+    /// For results that are installed into a directory.
+    pub(super) fn new(repositories: &RepoConfig, output: &Path) -> Feedback {
         let output = real(output);
         let overlapping =
             |(_, real): &(PathBuf, PathBuf)| output.starts_with(real) || real.starts_with(&output);
-        let roots = roots(&request.repositories);
+        let roots = roots(repositories);
         let roots = roots.into_iter().map(|root| (root.clone(), real(&root))).filter(overlapping).collect();
         Feedback { output, roots, ..Feedback::default() }
     }
@@ -238,7 +238,7 @@ impl Feedback {
         &mut self,
         leaves: &Leaves,
         analysis: impl FnOnce() -> Option<Analysis>,
-        request: &Request,
+        repositories: &RepoConfig,
         here: &Path,
     ) -> Option<String> {
         let mut read = Vec::new();
@@ -257,7 +257,7 @@ impl Feedback {
         for (artifact, _) in read {
             is_new |= self.unstable.insert(artifact);
         }
-        let readers = analysis().map(|analysis| readers(&analysis, request, &path)).unwrap_or_default();
+        let readers = analysis().map(|analysis| readers(&analysis, repositories, &path)).unwrap_or_default();
         let readers = match readers.len() {
             0 => String::new(),
             _ => format!(" (by {})", readers.join(", ")),
@@ -276,11 +276,11 @@ impl Feedback {
 }
 
 /// The source targets that contain a path.
-fn readers(analysis: &Analysis, request: &Request, path: &Path) -> Vec<String> {
+fn readers(analysis: &Analysis, repositories: &RepoConfig, path: &Path) -> Vec<String> {
     let mut readers = Vec::new();
     for reached in &analysis.reached {
         let EntityName::Named(named) = &reached.target.name else { continue };
-        let Some(repository) = request.repositories.repositories.get(&named.repository) else { continue };
+        let Some(repository) = repositories.repositories.get(&named.repository) else { continue };
         let Some(root) = repository.workspace_root.directory() else { continue };
         let name = normal(&root.join(named.module.as_str()).join(named.name.as_str()));
         let reads = match named.reference {

@@ -191,7 +191,7 @@ impl Watcher<'_> {
     /// Watches the directories and links above the roots, the files that define the request, and the targets of links among
     /// sources.
     pub(super) fn watch_root_paths(&self, state: &mut WatchState) {
-        let mut ends = roots(&state.request.repositories);
+        let mut ends = roots(&state.asked.repositories);
         ends.iter_mut().for_each(|root| *root = self.here.join(&*root));
         ends.extend(self.request_files());
         ends.push(self.here.clone());
@@ -287,7 +287,7 @@ impl Watcher<'_> {
             };
             if !is_noted || state.session.may_have_new_leaves() {
                 state.noted = noted.filter(|_| state.history.is_built);
-                if !state.leaves.note(&state.session, &state.request.repositories) {
+                if !state.leaves.note(&state.session, &state.asked.repositories) {
                     // Without its reads in the build state there is nothing to watch.
                     return Err(SessionEnd::Damaged);
                 }
@@ -306,9 +306,10 @@ impl Watcher<'_> {
                 // What changed since the last poll is still to be noticed.
                 state.seen.add_new(state.leaves.signatures());
             }
-            let analysis = || state.session.whole_analysis(&state.request).ok();
+            let analysis = || state.session.whole_analysis(state.request.as_ref()?).ok();
+            let repositories = &state.asked.repositories;
             if let Some(text) =
-                state.history.feedback.check(&state.leaves, analysis, &state.request, &self.here)
+                state.history.feedback.check(&state.leaves, analysis, repositories, &self.here)
             {
                 self.log.say(Level::Warn, text);
             }

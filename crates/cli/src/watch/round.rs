@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use taut_digest::ObjectInfo;
 use taut_driver::{
     Analysed, BuildFailure, BuildPass, Built, Diagnostics, Failed, Pass, Request, Results, Session,
-    Undelivered, Wanted, event::Status,
+    SetupError, Undelivered, Wanted, event::Status,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -22,6 +22,7 @@ use crate::{
     log::Level,
     reporting::Reporting,
     results,
+    setup_error::report_error,
     voice::{self, BuildMessages, count, seconds},
 };
 
@@ -47,7 +48,6 @@ impl Watcher<'_> {
         changed: Option<Option<&[PathBuf]>>,
     ) -> Result<(), SessionEnd> {
         let reporting = Arc::new(Reporting::of_round(!self.o.build.analysis.no_trace));
-        reporting.requested(&state.request);
         reporting.keep_in(&state.store);
         interruption.finish_log_on_signal(&reporting.log);
         // Before anything is read: `settle` compares the times of new files with it.
@@ -57,11 +57,23 @@ impl Watcher<'_> {
             self.rounds.set(self.rounds.get() + 1);
         }
         *state.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            (self.messages(&state.store, &state.request), reporting.clone());
+            (self.messages(&state.store), reporting.clone());
         if let Some(Some(paths)) = changed {
             self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(paths)));
         }
         state.history.is_built = false;
+        let request = match state.session.request(&state.asked) {
+            Ok(request) => request,
+            Err(error) => return self.not_understood(state, error, changed.is_none()),
+        };
+        state.reported_words_error = None;
+        if state.request.is_none() {
+            voice::of(self.log).requested(&request, self.log);
+        }
+        reporting.requested(&request);
+        let name = voice::of(self.log).name_of_request(&request, self.log);
+        state.present.messages().requested(&request.repositories, name);
+        let request = &*state.request.insert(request);
         let mut round = Round {
             watcher: self,
             interruption,
@@ -80,7 +92,7 @@ impl Watcher<'_> {
             is_last: true,
             is_only: false,
         };
-        let passed = pass.run(&mut round, &state.request);
+        let passed = pass.run(&mut round, request);
         let messages = std::mem::take(&mut round.messages);
         let done = match passed {
             Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
@@ -98,6 +110,28 @@ impl Watcher<'_> {
         // After the event log is complete, since these lines are the end of the round for a user.
         messages.into_iter().for_each(|text| self.log.say(Level::Info, text));
         done
+    }
+}
+
+impl Watcher<'_> {
+    /// The words of the command line name no target any more, which a further change may mend. If they never did, the call
+    /// is over.
+    fn not_understood(
+        &self,
+        state: &mut WatchState,
+        error: SetupError,
+        is_first: bool,
+    ) -> Result<(), SessionEnd> {
+        if is_first && state.request.is_none() {
+            return Err(report_error(&error, self.log).into());
+        }
+        // Each poll makes a round: the same error is reported once.
+        if state.reported_words_error.as_ref() != Some(&error) {
+            report_error(&error, self.log);
+            self.log.say(Level::Info, "Nothing is built; waiting for a change.");
+        }
+        state.reported_words_error = Some(error);
+        Ok(())
     }
 }
 

@@ -247,6 +247,28 @@ fn new_and_removed_directories_are_followed() {
 }
 
 #[test]
+fn modules_that_are_added_and_removed_belong_to_a_pattern() {
+    let workspace = project();
+    let out = workspace.beside("out");
+    let mut watching =
+        Watching::elsewhere(&workspace, &workspace.root(), &["m/...", "-o", out.to_str().unwrap()]);
+    watching.until("Interrupt to end.");
+    let added = r#"{"new": {"type": "file_gen", "name": "new", "data": "added"}}"#;
+    workspace.file("m/deep/TARGETS", added);
+    becomes(&out.join("new"), "added");
+    workspace.file("m/deep/TARGETS", added.replace("added", "changed"));
+    becomes(&out.join("new"), "changed");
+    // Words that name nothing are reported, and may name something later.
+    fs::rename(workspace.root().join("m"), workspace.root().join("away")).unwrap();
+    watching.until("No module has a target that matches");
+    watching.until("Nothing is built; waiting for a change.");
+    fs::write(workspace.root().join("away/u.txt"), "back\n").unwrap();
+    fs::rename(workspace.root().join("away"), workspace.root().join("m")).unwrap();
+    becomes(&out.join("shout"), "BACK\n");
+    assert_eq!(watching.interrupt(), 130);
+}
+
+#[test]
 fn a_description_is_followed_through_links() {
     let workspace = project();
     let elsewhere = workspace.root().join("m/below");

@@ -20,9 +20,8 @@ use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{Ended, How, Record, Subject, Why, below_roots};
-use crate::analysis_setup::{begin, workspace};
 use crate::full_analysis::analyse_all;
-use crate::{Analysis, AnalysisOptions, EventLogs, ExportCache, Reached, Request, Targets, Traces};
+use crate::{Analyser, Analysis, EventLogs, Reached, Request, Targets};
 use words::{capital, many};
 
 /// A question about the last build with work to do.
@@ -53,16 +52,11 @@ pub struct Explanation {
 /// How many of a kind are shown at most.
 const MAX_SHOWN: usize = 12;
 
-/// Answers a question about the last build with these repositories that executed something. `cwd`: what
+/// Answers a question about the last build with the repositories of an analyser that executed something. `cwd`: what
 /// paths are shown relative to.
-pub fn explain(
-    question: &Question,
-    logs: &EventLogs,
-    repositories: &RepoConfig,
-    how: AnalysisOptions,
-    (traces, exports): (&Traces, &ExportCache),
-    cwd: &Path,
-) -> Explanation {
+pub fn explain(question: &Question, logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
+    let Analyser { engine, build, workspace, .. } = analyser;
+    let repositories = &workspace.repositories;
     let request = |targets: &Targets, configuration: &Map| Request {
         repositories: repositories.clone(),
         targets: targets.clone(),
@@ -87,16 +81,13 @@ pub fn explain(
         return Explanation { text, is_known: false };
     };
     let request = request(&record.targets, &record.configuration);
-    let builder = taut_analysis::register(Engine::builder(), &workspace(&request, how), exports.lookups());
-    // Nothing is committed: a question changes no cached state.
-    let engine = traces.open(builder.interned::<taut_graph::Definition>());
-    // What is wrong with the description is for a build to report.
-    let analysis = analyse_all(&begin(engine.begin(), how.jobs), &request).ok();
+    // What is wrong with the description is for a build to report. Nothing is committed: a question changes no cached state.
+    let analysis = analyse_all(build, &request).ok();
     if analysis.is_none() {
         // Analysis would have their names; without it, only earlier logs do.
         logs.name_up_to_date(&mut record);
     }
-    let mut explainer = Explainer::new(&record, &engine, analysis.as_ref(), repositories, cwd);
+    let mut explainer = Explainer::new(&record, engine, analysis.as_ref(), repositories, cwd);
     explainer.heading(&request, unfinished);
     let is_known = explainer.answer(question);
     Explanation { text: explainer.text, is_known }

@@ -15,6 +15,8 @@ use taut_syntax::quoted;
 use taut_sys::canonical;
 use taut_value::{Artifact, EntityName, ID_PREFIX_DIGITS, Id, Str};
 
+use crate::{targets_below::BelowKey, words::WordsKey};
+
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Subject {
@@ -134,6 +136,14 @@ impl Subject {
         }
         if let Some(RepositoryName(name)) = key.downcast::<RepositoryName>() {
             return Subject::Other(format!("content of repository {}", quoted(name)).into());
+        }
+        if let Some(words) = key.downcast::<WordsKey>() {
+            let words: Vec<&str> = words.words.iter().map(Str::as_str).collect();
+            return Subject::Other(format!("meaning of the words [{}]", words.join(" ")).into());
+        }
+        if let Some(below) = key.downcast::<BelowKey>() {
+            let (directory, repository) = (quoted(&below.directory), quoted(&below.repository));
+            return Subject::Other(format!("targets below {directory} of repository {repository}").into());
         }
         // Its whole key may be large, and no question names it.
         Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..ID_PREFIX_DIGITS]).into())
