@@ -35,6 +35,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut cases, mut seed, mut build, mut tries) = (100_u64, 0_u64, true, 400);
     let (mut out, mut rest, mut single) = (None::<PathBuf>, args, None::<u64>);
     let mut random: fn(&mut Rng) -> Case = random_case;
+    // Options of all calls.
+    let mut mode: &[&str] = &[];
     while let [option, value, tail @ ..] = rest {
         rest = tail;
         match option.as_str() {
@@ -43,6 +45,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--seed" => seed = value.parse()?,
             "--shrink" => tries = value.parse()?,
             "--only" if value == "analyse" => build = false,
+            "--mode" if value == "compatible" => mode = &["--compatible"],
             "--expressions" => single = Some(value.parse()?),
             "--out" => out = Some(PathBuf::from(value)),
             other => bail!("unknown option {other}"),
@@ -50,7 +53,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if !rest.is_empty() {
         bail!(
-            "options are --cases N, --repositories N, --expressions N, --seed S, --out DIR, --only analyse, --shrink N"
+            "options are --cases N, --repositories N, --expressions N, --seed S, --out DIR, --only analyse, --mode compatible, --shrink N"
         );
     }
     let reference = Tool::reference()
@@ -62,17 +65,17 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut different, mut good) = (0, 0);
     for seed in seed..seed + cases {
         let case = random(&mut Rng::new(seed));
-        let Some((found, exit)) = compare(&case, &taut, &reference, build) else { continue };
+        let Some((found, exit)) = compare(&case, &taut, &reference, (build, mode)) else { continue };
         good += u64::from(exit == 0);
         if found.is_none() {
             continue;
         }
         different += 1;
         let small = shrink(case.0, tries, |value| {
-            difference(&Case(value.clone()), &taut, &reference, build).is_some()
+            difference(&Case(value.clone()), &taut, &reference, (build, mode)).is_some()
         });
         let small = Case(small);
-        let found = difference(&small, &taut, &reference, build).unwrap_or_default();
+        let found = difference(&small, &taut, &reference, (build, mode)).unwrap_or_default();
         let text = format!("# seed {seed}\n\n{}\n\n{found}\n", serde_json::to_string_pretty(&small.0)?);
         println!("{text}");
         if let Some(out) = &out {
@@ -107,16 +110,25 @@ fn messages() -> Result<()> {
     Ok(())
 }
 
+/// Whether targets are built, and more options of all calls.
+type How<'h> = (bool, &'h [&'h str]);
+
 /// The difference as text; `None` if there is none, or the value is not a case.
-fn difference(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<String> {
-    compare(case, taut, reference, build)?.0
+fn difference(case: &Case, taut: &Tool, reference: &Tool, how: How<'_>) -> Option<String> {
+    compare(case, taut, reference, how)?.0
 }
 
 /// The difference, if any, and the exit code of the reference's analysis.
-fn compare(case: &Case, taut: &Tool, reference: &Tool, build: bool) -> Option<(Option<String>, i32)> {
+fn compare(
+    case: &Case,
+    taut: &Tool,
+    reference: &Tool,
+    (build, mode): How<'_>,
+) -> Option<(Option<String>, i32)> {
     let workspace = case.write()?;
     let (dir, scratch) = (workspace.root(), workspace.beside("answers"));
-    let (options, target) = (case.config(), case.target()?);
+    let (mut options, target) = (case.config(), case.target()?);
+    options.extend(mode.iter().map(|option| (*option).to_owned()));
     let question = Question {
         dir: &dir,
         scratch: &scratch,

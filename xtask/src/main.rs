@@ -18,6 +18,7 @@ mod licences;
 mod measure;
 mod proto;
 mod realworld;
+mod recording;
 mod rulesets;
 mod soak;
 mod stdrules;
@@ -39,6 +40,7 @@ cargo xtask COMMAND
                        a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
   proto                examples/proto built with the real protoc; its programs run
+  recording            the picture in the README, drawn from a real run on a terminal
   realworld            a C library from the registry built with taut; its tests run
   rulesets [--rules DIR] [--if-available]
                        small projects with justbuild's own rule sets, unchanged
@@ -75,6 +77,7 @@ fn main() -> Result<()> {
         "clangd" => clangd::run(),
         "proto" => proto::run(),
         "realworld" => realworld::run(),
+        "recording" => recording::run(),
         "diff" => diff::run(rest),
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_expr::json_to_value;
-use taut_syntax::{Document, Kind, json::Node as Json};
+use taut_syntax::{Document, Kind, json::Node as Json, quoted};
 use taut_value::{Artifact, Id, JsonMode, JsonWriter, Map, Node, Str, TargetResult, Value, deep};
 
 /// The result of an export target, and the keys of the export targets below it.
@@ -168,7 +168,8 @@ impl Piece {
     }
 }
 
-/// The text of an entry. With `provides_null`, `null` takes the place of what the target provides. `known` returns the object that an artifact was built as. `None` if it does not know one.
+/// The text of an entry. With `provides_null`, `null` takes the place of what the target provides. `known` returns the
+/// object that an artifact was built as. `None` if it does not know one.
 pub fn entry_text(
     result: &TargetResult,
     provides_null: bool,
@@ -179,12 +180,11 @@ pub fn entry_text(
         stage.iter().map(|(path, value)| Some((path.clone(), known(value.as_artifact()?)?))).collect()
     };
     let (artifacts, runfiles) = (objects(&result.artifacts)?, objects(&result.runfiles)?);
-    let (artifact_ids, node_ids, result_ids) = Default::default();
     let mut graph = Pieces {
         pieces: BTreeMap::new(),
-        artifacts: artifact_ids,
-        nodes: node_ids,
-        results: result_ids,
+        artifacts: Vec::new(),
+        nodes: Vec::new(),
+        results: Vec::new(),
         known,
     };
     let entry = match provides_null {
@@ -250,7 +250,7 @@ fn shown(json: Json<'_>) -> &str {
 }
 
 fn field<'d>(json: Json<'d>, name: &str) -> Result<Json<'d>, Wrong> {
-    json.get(name).ok_or_else(|| format!("it has no {name:?}", name = name))
+    json.get(name).ok_or_else(|| format!("it has no {}", quoted(name)))
 }
 
 fn stage(json: Json<'_>) -> Result<Map, Wrong> {

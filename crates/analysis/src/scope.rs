@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
-use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, named, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, named, quoted, with_and};
 use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
@@ -87,7 +87,9 @@ impl<'s> Scope<'s> {
             .collect();
         let Some(first) = unknown.first() else { return };
         let list = Value::list(unknown.iter().map(|field| Value::string(*field))).to_json();
-        let message = format!("target {} has unexpected parameters {list}", self.target.name.to_json());
+        let fields = with_and(&unknown.iter().map(|field| quoted(field).to_string()).collect::<Vec<_>>());
+        let what = if unknown.len() == 1 { "the unknown field" } else { "the unknown fields" };
+        let message = format!("target {} has {what} {fields}", self.target.name.to_json());
         let meant = |field| did_you_mean(field, known.clone());
         let key = |field: &str| {
             Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))

@@ -94,11 +94,11 @@ fn is_source(listed: &Listed) -> bool {
 }
 
 /// The artifact of an entry: the object if the root knows it, else the file at a path.
-fn artifact(named: &NamedTarget, listed: &Listed, path: &str) -> Value {
-    Value::artifact(match &listed.known {
-        Some(known) => Artifact::Known(**known),
+fn artifact(workspace: &Workspace, named: &NamedTarget, listed: &Listed, path: &str) -> Result<Value, Fail> {
+    Ok(Value::artifact(match &listed.known {
+        Some(known) => Artifact::Known(workspace.in_store(known)?),
         None => Artifact::Local { path: path.into(), repository: named.repository.clone() },
-    })
+    }))
 }
 
 /// `FILE`, `SYMLINK`, `TREE`, `GLOB`.
@@ -234,7 +234,7 @@ async fn file(
     let entries = listing(workspace, cx, named, directory).await?;
     // Only the facet that has this name is read: most other names may come and go in the directory.
     if let Some(listed) = entries.at(Listing::facet_of(base)).find(base).filter(|listed| is_source(listed)) {
-        let stage = [(named.name.clone(), artifact(named, listed, &path))].into_iter().collect();
+        let stage = [(named.name.clone(), artifact(workspace, named, listed, &path)?)].into_iter().collect();
         return Ok(analysed(stage, Defined::default()));
     }
     // From here on the message depends on the whole listing.
@@ -356,9 +356,11 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     }
     let matching = entries.iter().filter(|listed| is_source(listed) && matches(&listed.name));
     let stage = matching.map(|listed| {
-        (listed.name.clone(), artifact(named, listed, &normal_path(&join(&named.module, &listed.name))))
+        let path = normal_path(&join(&named.module, &listed.name));
+        Ok((listed.name.clone(), artifact(workspace, named, listed, &path)?))
     });
-    Ok(analysed(stage.collect(), Defined::default()))
+    let stage: Result<Vec<_>, Fail> = stage.collect();
+    Ok(analysed(Map::from_entries(stage?), Defined::default()))
 }
 
 /// A directory with everything below it: the object, if the root knows it; else each sub-directory is a tree of its own.
@@ -370,7 +372,9 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     let top = normal_path(&join(&named.module, &named.name));
     let entries = listing(workspace, cx, named, &top).await?;
     // In a git tree the id is known, so nothing below is read.
-    if let Some(known) = entries.at(Listing::facet_of_itself()).itself() {
+    if workspace.uses_ids_of_git()
+        && let Some(known) = entries.at(Listing::facet_of_itself()).itself()
+    {
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
         return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, Defined::default()) });
     }
@@ -393,7 +397,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                     }
                     Entry::NotUtf8 { .. } => return Err(fail(not_utf8(&path, name))),
                     Entry::File | Entry::Symlink => {
-                        stage.push((name.clone(), artifact(named, listed, &full)))
+                        stage.push((name.clone(), artifact(workspace, named, listed, &full)?))
                     }
                 }
             }

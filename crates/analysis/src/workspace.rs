@@ -1,12 +1,15 @@
 //! The state that all rules of analysis share.
 
-use taut_digest::HashFunction;
+use taut_digest::{HashFunction, ObjectInfo};
 use taut_engine::Fail;
 use taut_repos::{Place, RepoConfig, Repository, Root};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::NamedTarget;
 
-use crate::{NameContext, problem::fail};
+use crate::{
+    NameContext,
+    problem::{fail, fail_unrecorded},
+};
 
 /// The repositories, and the options of analysis.
 pub struct Workspace {
@@ -24,6 +27,21 @@ impl Workspace {
             .repositories
             .get(name)
             .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {}", quoted(&name)))))
+    }
+
+    /// Whether the store names contents as git does, so that what a git tree has by its id is known by that.
+    pub(crate) fn uses_ids_of_git(&self) -> bool {
+        self.hash_function == HashFunction::GitSha1
+    }
+
+    /// An object that a root knows by git's id, as the store names it; a file or link, unless that is by git's id, too.
+    pub(crate) fn in_store(&self, known: &ObjectInfo) -> Result<ObjectInfo, Fail> {
+        if self.uses_ids_of_git() {
+            return Ok(*known);
+        }
+        let renamed = self.repositories.roots.named_by(known, self.hash_function);
+        // Not recorded: the repository may be mended without a trace in what was read.
+        renamed.map_err(|error| fail_unrecorded(Diagnostic::error(error.to_string())))
     }
 
     pub(crate) fn names<'c>(&'c self, at: &'c NamedTarget) -> NameContext<'c> {

@@ -248,8 +248,7 @@ fn mutated_archives_neither_panic_nor_hang() {
         .collect();
     names.sort();
     let limits = Limits { bytes: 16 << 20, ..Limits::default() };
-    let factor: usize = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    let rounds = 1500 * factor;
+    let rounds = taut_testkit::times(1500);
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         let mut rng = Rng::new(20);

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use taut_digest::HashFunction;
 use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
 
-use crate::environment::build_root;
+use crate::environment::{build_root, hash_function};
 use crate::exit::Exit;
 use crate::interruption::Interruption;
 use crate::log::{Level, Log};
@@ -40,7 +39,7 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     interruption.finish_log_on_signal(&reporting.log);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
-    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
@@ -51,7 +50,7 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
     };
-    let how = analysis_options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let request = analyser.request(&unresolved).map_err(|error| report_error(&error, log))?;
     voice::of(log).requested(&request, log);
@@ -75,7 +74,10 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
-        target = format!("input of action {action} of target {target}");
+        target = match log.is_as_reference() {
+            true => format!("input of action {action} of target {target}"),
+            false => format!("{target}, inputs of action {action}"),
+        };
         result = analysis.analysed.result.clone();
     }
     let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };

@@ -53,13 +53,15 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let asked = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
-    reported("rebuild", false, asked, log, |reporting| {
+    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
+    reported("rebuild", false, profile, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {
                 format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
-            } else {
+            } else if log.is_as_reference() {
                 format!("Failed to set cache endpoint address {}", quoted(address))
+            } else {
+                format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address))
             };
             log.say(Level::Error, what);
             return Err(Exit::Environment);
@@ -113,7 +115,7 @@ impl Call<'_> {
         let first = Some(self.request(&interruption)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
-        let messages = voice::of(log).build(self.of(&store));
+        let messages = voice::of(log).build(self.context(&store));
         interruption.report_by(&messages);
         let progress = Arc::new(Progress::default());
         let sink_of_messages: Arc<dyn Sink> = messages.clone();
@@ -124,7 +126,7 @@ impl Call<'_> {
         let options = build_options(&o.common, &o.execution, &o.results, self.again.is_some(), log)?;
         let run = Run {
             store: &store,
-            analysis: analysis_options(&o.common, &o.analysis),
+            analysis: analysis_options(&o.common, &o.analysis, &o.stores),
             options: &options,
             sink: &sink,
             is_cached: self.reporting.uses_state,
@@ -152,7 +154,7 @@ impl Call<'_> {
     }
 
     /// The context of the messages of this call.
-    fn of<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
+    fn context<'c>(&'c self, store: &'c Store) -> BuildContext<'c> {
         let Call { name, o, log, again, .. } = self;
         BuildContext {
             log,

@@ -6,11 +6,12 @@ use taut_digest::{ObjectInfo, ObjectType};
 use taut_driver::cas::{
     AddError, SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive,
 };
-use taut_store::{Error, GcMode, Store, Usage};
+use taut_store::{Error, GcMode, Store};
 use taut_sys::{Named, canonical, if_exists};
 
 use crate::environment::{build_root, open_store};
 use crate::exit::Exit;
+use crate::freed::freed;
 use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
 use crate::standard_streams::print;
@@ -199,6 +200,11 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
     } else {
         Ok(location.clone())
     };
+    let is_directory = |location: &Path| Named::lstat(location).is_ok_and(|found| found.is_dir());
+    if options.stores.compatible && log.is_as_reference() && followed.as_deref().is_ok_and(is_directory) {
+        log.say(Level::Error, "Storing of trees only supported in native mode");
+        return Exit::Environment;
+    }
     match followed.and_then(|location| add_object(&store, &location, special)) {
         Ok(object) => print(format!("{}\n", object.digest.hash).as_bytes()),
         Err(error) if !log.is_as_reference() => {
@@ -264,7 +270,12 @@ pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
     match taut_store::gc(&root, mode, busy) {
         Ok(()) => {
             if let Some((before, left)) = before.zip(taut_store::usage(&root).ok()) {
-                log.say(Level::Info, collected(before.less(left), left, mode));
+                // Two collections in a row remove everything, which is surprising without this hint.
+                let next = match mode {
+                    GcMode::Rotate => "the next gc removes what no build has used by then",
+                    GcMode::All | GcMode::NoRotate => "",
+                };
+                log.say(Level::Info, freed(before, left, "the build root is empty", next));
             }
             Exit::Success
         }
@@ -272,72 +283,5 @@ pub(crate) fn collect_garbage(name: Name, options: &Gc, log: &Log) -> Exit {
             log.say(Level::Error, format!("Cannot clean up build root {}: {error}", root.display()));
             Exit::Environment
         }
-    }
-}
-
-/// What a collection freed, and what it left.
-fn collected(freed: Usage, left: Usage, mode: GcMode) -> String {
-    let freed = match freed {
-        Usage { files: 0, .. } => "Nothing was freed".to_owned(),
-        freed => format!("Freed {}", amount(freed)),
-    };
-    let left = match left {
-        Usage { bytes: 0, .. } => "the build root is empty".to_owned(),
-        left => format!("{} left", amount(left)),
-    };
-    // Two collections in a row remove everything, which is surprising without this hint.
-    let next = match mode {
-        GcMode::Rotate if !left.ends_with("empty") => "; the next gc removes what no build has used by then",
-        _ => "",
-    };
-    format!("{freed}; {left}{next}")
-}
-
-/// Sizes as people read them, with the number of files.
-fn amount(Usage { files, bytes }: Usage) -> String {
-    let many = if files == 1 { "file" } else { "files" };
-    format!("{} in {files} {many}", size(bytes))
-}
-
-fn size(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    let mut value = bytes as f64;
-    let mut unit = "bytes";
-    for next in units {
-        // As it would be shown.
-        if value < 999.95 {
-            break;
-        }
-        value /= 1000.0;
-        unit = next;
-    }
-    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{value:.1} {unit}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_the_unit_that_suits_them() {
-        for (bytes, shown) in [
-            (0, "0 bytes"),
-            (999, "999 bytes"),
-            (1000, "1.0 kB"),
-            (999_999, "1.0 MB"),
-            (3_400_000_000, "3.4 GB"),
-        ] {
-            assert_eq!(size(bytes), shown);
-        }
-    }
-
-    #[test]
-    fn the_message_of_a_collection_has_what_it_freed_and_what_is_left() {
-        let (some, none) = (Usage { files: 2, bytes: 1500 }, Usage::default());
-        assert_eq!(
-            collected(none, some, GcMode::Rotate),
-            "Nothing was freed; 1.5 kB in 2 files left; the next gc removes what no build has used by then"
-        );
-        assert_eq!(collected(some, none, GcMode::All), "Freed 1.5 kB in 2 files; the build root is empty");
     }
 }

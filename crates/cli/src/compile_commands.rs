@@ -87,7 +87,7 @@ fn go(
     let mut how = build_options(&o.common, &o.execution, &o.results, false, log)?;
     how.keep_going = true;
     let traces = if reporting.uses_state { Traces::of(&store, &unresolved) } else { Traces::none() };
-    let analysis = analysis_options(&o.common, &o.analysis);
+    let analysis = analysis_options(&o.common, &o.analysis, &o.stores);
     let session = Session::of(&unresolved.repositories, analysis, &store, &traces, &how, &sink);
     interruption.stop_on_signal(&session)?;
     let request = session.request(&unresolved).map_err(|error| report_error(&error, log))?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, DescribeOptions, ExportCache, Traces,
     event::{Analysed, Event, Sink as _},
@@ -12,7 +11,7 @@ use taut_syntax::seen_from;
 
 use crate::{
     diagnostics,
-    environment::{build_root, build_root_exists},
+    environment::{build_root, build_root_exists, hash_function},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -49,7 +48,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
-    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
+    let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
@@ -58,7 +57,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
     };
-    let how = analysis_options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let request = analyser.request(&unresolved).map_err(|error| report_error(&error, log))?;
     reporting.requested(&request);
@@ -71,14 +70,17 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     for warning in &description.warnings {
-        log.say(Level::Warn, warning);
+        log.say(Level::Warn, log.names().in_text(warning));
     }
     // What could be described is printed, also if something else failed.
     let printed = print(description.text.as_bytes());
     let here = std::env::current_dir().unwrap_or_default();
     let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
     if !more.is_empty() {
-        log.say(Level::Info, more.trim_end());
+        // Behind the first line are values of fields, which stay as they are written.
+        let (first, rest) = more.trim_end().split_once('\n').unwrap_or((more.trim_end(), ""));
+        let (first, feed) = (log.names().in_text(first), if rest.is_empty() { "" } else { "\n" });
+        log.say(Level::Info, format!("{first}{feed}{rest}"));
     }
     if let Err(problems) = outcome {
         let exit = request::report_problems(&problems, &request, &o.analysis.target, log);

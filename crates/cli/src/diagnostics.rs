@@ -23,7 +23,7 @@ pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log
     if log.is_collecting() {
         let text = |file: &str| text_in(inline, file, log);
         let mut plain = renderer(&text, false, log);
-        for diagnostic in diagnostics.iter() {
+        for diagnostic in log.as_described(diagnostics).iter() {
             log.collect(diagnostic_as_json(diagnostic, &mut plain));
         }
     }
@@ -35,13 +35,13 @@ pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
     // Without a working directory, paths are shown as they are.
     let here = std::env::current_dir().unwrap_or_default();
     let plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
-    let mut plain = plain.with_names(as_under_taut);
+    let mut plain = plain.with_names(|text| as_under_taut(text, ""));
     Group::all(diagnostics).iter().map(|group| plain.render_group(group)).collect()
 }
 
 /// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
-fn as_under_taut(text: &str) -> Cow<'_, str> {
-    match taut_value::names_as_typed(text) {
+fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
+    match taut_value::names_as_typed(text, main) {
         Cow::Borrowed(text) => layout::without_full_stop(text).into(),
         Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
     }
@@ -65,9 +65,10 @@ fn text_in(inline: &Inline, file: &str, log: &Log) -> Option<std::sync::Arc<str>
 fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
     let here = std::env::current_dir().unwrap_or_default();
     let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
+    let main = log.names().main();
     match log.is_as_reference() {
         true => renderer,
-        false => renderer.with_names(as_under_taut),
+        false => renderer.with_names(move |text| as_under_taut(text, &main)),
     }
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Lev
     } else {
         let columns = log.width().saturating_sub(layout::INDENT);
         let mut colored = renderer(&text, log.color(), log).for_columns(columns);
-        for group in Group::all(diagnostics) {
+        for group in Group::all(&log.as_described(diagnostics)) {
             log.say_of_files(level, colored.render_group(&group));
         }
     }

@@ -33,6 +33,11 @@ pub(crate) fn build_root_exists(build_root: &Path) -> bool {
     taut_sys::Dir::of_user(build_root).is_ok()
 }
 
+/// How contents are named.
+pub(crate) fn hash_function(options: &Stores) -> HashFunction {
+    if options.compatible { HashFunction::Sha256 } else { HashFunction::GitSha1 }
+}
+
 /// Opens the store that the options name; if it cannot be opened, reports the error.
 pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Store> {
     if let Some(text) = not_supported(options) {
@@ -40,7 +45,7 @@ pub(crate) fn open_store(name: Name, options: &Stores, log: &Log) -> Option<Stor
         return None;
     }
     let opened = build_root(name, options).and_then(|root| {
-        Store::open(&root, HashFunction::GitSha1)
+        Store::open(&root, hash_function(options))
             .map_err(|error| with_hint(format!("Cannot use the build root: {error}"), &root))
     });
     opened.map_err(|text| log.say(Level::Error, text)).ok()
@@ -73,7 +78,7 @@ pub(crate) fn not_supported(options: &Stores) -> Option<String> {
     if let Some(address) = &options.remote_serve_address {
         return Some(format!("Target-serving services (-R {address}) are not supported yet."));
     }
-    options.compatible.then(|| "Compatible mode (--compatible) is not supported yet.".to_owned())
+    None
 }
 
 /// Whether a text has the form `HOST:PORT`.

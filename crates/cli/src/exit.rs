@@ -22,6 +22,19 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// What each means, for manual pages. That of a signal is not a single number.
+pub(crate) const MEANINGS: [(Exit, &str); 6] = [
+    (Exit::Success, "Everything requested is there."),
+    (Exit::BuildFailure, "The build or a test failed, or a repository could not be set up."),
+    (Exit::FailedArtifacts, "There is a result, with artifacts that come from failed actions."),
+    (Exit::AnalysisFailure, "The description is wrong."),
+    (
+        Exit::Environment,
+        "The environment is wrong: the build root, the value of an option, a missing object.",
+    ),
+    (Exit::Syntax, "The command line is wrong."),
+];
+
 impl Exit {
     /// The same as events have it.
     pub(crate) fn status(self) -> Status {

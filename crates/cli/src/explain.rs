@@ -5,12 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use taut_digest::HashFunction;
 use taut_driver::{Analyser, EventLogs, ExportCache, Question, Traces, UnresolvedRequest, explain};
 use taut_store::Store;
 
 use crate::{
-    environment::build_root,
+    environment::{build_root, hash_function},
     exit::Exit,
     log::{Level, Log},
     options, request,
@@ -52,13 +51,13 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
             root.display()
         )));
     }
-    let store = Store::open(&root, HashFunction::GitSha1)
+    let store = Store::open(&root, hash_function(&o.stores))
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };
     let exports = ExportCache::of(&store, &properties(&o.execution));
-    let how = analysis_options(&o.common, &o.analysis);
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let question = match kind {
         Kind::Call => Question::Call,
@@ -69,7 +68,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         }
     };
     let explanation = explain(&question, &logs, &analyser, &cwd);
-    match print(taut_value::names_as_typed(&explanation.text).as_bytes()) {
+    match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
         exit => Ok(exit),

@@ -47,7 +47,7 @@ fn write(directory: &Path, files: &[(&str, &str)]) -> Result<(), String> {
         }
         if !present.is_empty() {
             return Err(format!(
-                "nothing is written, since these files exist: {}\nGive another directory: taut init DIR",
+                "nothing is written, since these files exist: {}\nhelp: give another directory: taut init DIR",
                 present.join(", ")
             ));
         }

@@ -9,6 +9,7 @@ mod cas;
 mod check_traces;
 mod compare;
 mod compile_commands;
+mod completion;
 mod describe;
 mod diagnostics;
 mod diagnostics_file;
@@ -17,9 +18,11 @@ mod environment;
 pub mod exit;
 mod explain;
 mod findings;
+mod freed;
 mod init;
 mod interruption;
 pub mod log;
+mod man;
 mod mr;
 pub mod options;
 mod output;
@@ -52,6 +55,7 @@ mod what_if;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+pub use completion::complete_line;
 use exit::Exit;
 use log::Log;
 use options::{Command, CommandLine, NoCommand};
@@ -70,6 +74,9 @@ pub fn run(words: Vec<OsString>) -> i32 {
     // Not left to the parser: under the other name there is no such option.
     if name == Name::Taut && words.len() == 2 && words[1] == "--version" {
         return print(version::line().as_bytes()).code();
+    }
+    if name == Name::Taut && words.get(1).is_some_and(|word| word == completion::COMMAND) {
+        return completion::complete(&words[2..]).code();
     }
     call(name, &words).code()
 }
@@ -117,6 +124,8 @@ fn dispatch(name: Name, command: Command) -> Exit {
     match command {
         Command::Version => print(version::text(name).as_bytes()),
         Command::Init(options) => init::run(&options),
+        Command::Completions(options) => completion::print_script(&options.shell),
+        Command::Man(options) => man::run(&options),
         Command::InstallCas(options) => with_log(name, &options.log, |log| cas::install(name, &options, log)),
         Command::AddToCas(options) => with_log(name, &options.log, |log| cas::add(name, &options, log)),
         Command::Gc(options) => with_log(name, &options.log, |log| cas::collect_garbage(name, &options, log)),

@@ -4,6 +4,7 @@
 //! which another program may read. Colour is a property of standard error alone. An error while a message is written never
 //! fails a build.
 
+mod described;
 mod escapes;
 pub(crate) mod layout;
 mod level;
@@ -18,13 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use taut_driver::{RepoConfig, RootTexts, root_texts};
+use taut_driver::{Diagnostic, Diagnostics, RepoConfig, RootTexts, root_texts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 use taut_value::Str;
 
 use crate::{diagnostics_file, options, tool_name::Name, utc::Utc};
 
+pub(crate) use described::Described;
 pub(crate) use escapes::{Escapes, plain};
 pub(crate) use layout::Layout;
 pub use level::Level;
@@ -39,6 +41,8 @@ pub struct Message {
     pub name: Option<String>,
     /// Its text.
     pub text: String,
+    /// Whether it came in pieces, which have the indentation of their lines in them.
+    pub in_pieces: bool,
 }
 
 /// Where messages go.
@@ -64,6 +68,8 @@ pub struct Log {
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
     /// The texts of files that are no files of the system, by their paths in messages.
     root_texts: Mutex<Option<RootTexts>>,
+    /// The description of repositories, if the configuration was made from one.
+    described: Mutex<Option<Described>>,
     /// The messages since [`Log::record`].
     record: Mutex<Option<Vec<Message>>>,
     /// Whether there was a warning that build state cannot be kept, or could not be used: one in a call is enough.
@@ -110,6 +116,7 @@ impl Log {
             is_display_over: AtomicBool::new(false),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             root_texts: Mutex::default(),
+            described: Mutex::default(),
             record: Mutex::default(),
             has_cache_warning: AtomicBool::new(false),
         })
@@ -141,6 +148,7 @@ impl Log {
             is_display_over: AtomicBool::new(false),
             collected: None,
             root_texts: Mutex::default(),
+            described: Mutex::default(),
             record: Mutex::new(Some(Vec::new())),
             has_cache_warning: AtomicBool::new(false),
         }
@@ -210,6 +218,24 @@ impl Log {
         *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);
     }
 
+    /// From now on, messages about a configuration that a set-up wrote point into the description that it was made from.
+    pub(crate) fn shows_description(&self, described: Described) {
+        *self.described.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(described);
+    }
+
+    /// Diagnostics with the locations that messages show.
+    pub(crate) fn as_described(&self, diagnostics: &Diagnostics) -> Diagnostics {
+        let described = self.described.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        match described {
+            None => diagnostics.clone(),
+            Some(described) => {
+                let located =
+                    |problem: &Diagnostic| problem.clone().relocated(|place| described.place(place));
+                diagnostics.iter().map(located).collect()
+            }
+        }
+    }
+
     /// The text of a file in a root that is no directory, by its path in messages.
     pub(crate) fn root_text(&self, file: &str) -> Option<Arc<str>> {
         let texts = self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -244,7 +270,10 @@ impl Log {
 
     /// Writes a message that was recorded.
     pub fn repeat(&self, message: &Message) {
-        self.write(message.level, message.name.as_deref(), &message.text);
+        match (&message.name, message.in_pieces) {
+            (Some(name), true) => self.say_in_pieces(message.level, name, |give| give(&message.text)),
+            (name, _) => self.write(message.level, name.as_deref(), &message.text),
+        }
     }
 
     /// Writes a message.
@@ -303,7 +332,12 @@ impl Log {
         let (shown, text) = self.filtered(text);
         let text = &*text;
         if let Some(record) = &mut *self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            record.push(Message { level, name: name.map(str::to_owned), text: text.to_owned() });
+            record.push(Message {
+                level,
+                name: name.map(str::to_owned),
+                text: text.to_owned(),
+                in_pieces: false,
+            });
         }
         if level <= self.console_limit && !self.is_nested {
             let lines = self.layout.layout(level, name, &shown, self.color);

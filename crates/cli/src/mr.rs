@@ -305,7 +305,7 @@ impl Call {
             tls_client_key: self.settings.tls_client_key.clone(),
             ..Stores::default()
         };
-        if let Some(text) = certificate_error(&certificates) {
+        if let Some(text) = certificate_error(&certificates, true) {
             self.log.say(Level::Error, text);
             return Err(MrExit::SetUp);
         }

@@ -6,6 +6,8 @@
 
 mod commands;
 mod groups;
+mod help;
+pub(crate) mod page;
 mod parse;
 mod refused;
 mod words;
@@ -17,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 pub use commands::*;
 pub use groups::*;
 pub use parse::NoCommand;
+pub(crate) use parse::definition;
 
 /// A whole command line.
 #[derive(Parser, Debug)]
@@ -43,11 +46,11 @@ pub enum Command {
     Build(Build),
     /// Build a target and install its artifacts and runfiles
     Install(Install),
-    /// Run the tests among targets and what these depend on; without a target, all tests of the workspace
+    /// Run the tests among targets and what these depend on; without targets, all tests
     Test(Test),
-    /// Write how each C and C++ file is compiled, for editors; without a target, of the whole workspace
+    /// Write how each C and C++ file is compiled, for editors
     CompileCommands(CompileCommands),
-    /// Build a target, and again whenever one of its inputs changes
+    /// Build targets, and again whenever one of their inputs changes
     Watch(Watch),
     /// Run all actions of a target again and compare with the cache
     Rebuild(Rebuild),
@@ -73,7 +76,7 @@ pub enum Command {
     Serve(Words),
     /// Set up the repositories of a description, and print the path of the configuration
     Setup(SetUpRepositories),
-    /// The same without the root of the main repository, which each call then finds by its working directory
+    /// The same, but the root of the main repository is found by the working directory of each call
     SetupEnv(SetUpRepositories),
     /// Fetch the archives of a description into a directory, for set-ups without a network
     Fetch(FetchRepositories),
@@ -85,6 +88,10 @@ pub enum Command {
     GcRepo(CollectRepositories),
     /// Set up the repositories, and call any subcommand
     Do(Words),
+    /// Print the script with which a shell completes commands, options and names of targets
+    Completions(Completions),
+    /// Write the manual pages to a directory
+    Man(Man),
     /// Print version information as JSON
     Version,
 }
@@ -113,6 +120,8 @@ impl Command {
             Command::Repos(o) => &o.log,
             Command::GcRepo(o) => &o.log,
             Command::Init(_)
+            | Command::Completions(_)
+            | Command::Man(_)
             | Command::Version
             | Command::Execute(_)
             | Command::Serve(_)

@@ -16,7 +16,7 @@ use taut_store::Store;
 const LINES_AT_EACH_END: usize = 20;
 const MAX_END_BYTES: u64 = 64 << 10;
 
-/// So many lines are not left out: they would save little.
+/// Fewer lines than these are not left out: that would save little.
 const MIN_LINES_LEFT_OUT: u64 = 5;
 
 /// How many bytes are read at once.

@@ -6,6 +6,7 @@ use taut_setup::{Rc, Request, Session, weakly_canonical};
 use crate::{
     environment::build_root,
     exit::Exit,
+    freed::freed,
     log::{Level, Log},
     options::{
         CollectRepositories, FetchRepositories, ListRepositories, Repositories, SetUp, SetUpRepositories,
@@ -105,9 +106,23 @@ pub(crate) fn collect(o: &CollectRepositories, log: &Log) -> Exit {
             return Exit::Environment;
         }
     };
-    let busy = || log.say(Level::Info, "Waiting for other processes that use these repositories.");
+    let busy = || {
+        let text = format!("Waiting for the processes that use the repositories in {}", root.display());
+        log.say(Level::Info, text);
+    };
+    // Without the lock: figures in a message need not be exact while other processes write.
+    let before = taut_setup::usage(&root).ok();
     match taut_setup::collect(&root, o.drop_only, busy) {
-        Ok(()) => Exit::Success,
+        Ok(()) => {
+            if let Some((before, left)) = before.zip(taut_setup::usage(&root).ok()) {
+                let next = match o.drop_only {
+                    true => "",
+                    false => "the next gc-repo removes what no call has used by then",
+                };
+                log.say(Level::Info, freed(before, left, "no repositories are left", next));
+            }
+            Exit::Success
+        }
         Err(error) => {
             log.say(Level::Error, error.to_string());
             Exit::Environment

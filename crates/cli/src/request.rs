@@ -71,6 +71,7 @@ pub(crate) fn quiet_request_for(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let request = request_in(&cwd, common, analysis, target, roots).map_err(|error| roots.report(&error))?;
     log.shows_texts_in(&request.repositories);
+    log.names().set_main(&request.repositories.main);
     Ok(request)
 }
 
@@ -168,11 +169,15 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Some(text) = zero_number(common, stores, execution, log.is_as_reference()) {
         return fail(Exit::Environment, text);
     }
-    if let Some(text) = certificate_error(stores) {
+    if let Some(text) = certificate_error(stores, log.is_as_reference()) {
         return fail(Exit::Environment, text);
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
-        return fail(Exit::Environment, format!("Adding platform property {} failed.", quoted(&bad)));
+        let text = match log.is_as_reference() {
+            true => format!("Adding platform property {} failed.", quoted(&bad)),
+            false => format!("--remote-execution-property: expected KEY:VALUE, not {}", quoted(&bad)),
+        };
+        return fail(Exit::Environment, text);
     }
     // After the values: a wrong value is wrong also once the option is supported.
     if let Some(text) = not_supported(stores) {
@@ -196,12 +201,11 @@ fn without_effect(common: &Common, execution: &Execution, log: &Log) {
     if execution.build_jobs == Some(0) {
         log.say(Level::Warn, "-J 0 is ignored: as many actions run at once as --jobs says");
     }
-    if let Some(name) = common.main.as_ref().filter(|_| common.repository_config.is_none()) {
-        let name = quoted(name);
-        log.say(
-            Level::Warn,
-            format!("--main chooses nothing without -C: the workspace is repository {name}"),
-        );
+    let cwd = std::env::current_dir().unwrap_or_default();
+    if let Some(name) = common.main.as_ref().filter(|_| repositories::files(common, &cwd).is_empty()) {
+        let text =
+            "--main chooses nothing without a description of repositories: the workspace is repository";
+        log.say(Level::Warn, format!("{text} {}", quoted(name)));
     }
 }
 
@@ -240,22 +244,28 @@ fn zero_number(
 
 /// The error for certificates that cannot be read or are incomplete. They are checked as the reference does, though no
 /// service is used yet.
-pub(crate) fn certificate_error(stores: &Stores) -> Option<String> {
+pub(crate) fn certificate_error(stores: &Stores, as_reference: bool) -> Option<String> {
     let files = [
-        (&stores.tls_ca_cert, "CA certificate"),
-        (&stores.tls_client_cert, "client certificate"),
-        (&stores.tls_client_key, "client key"),
+        (&stores.tls_ca_cert, "CA certificate", "--tls-ca-cert"),
+        (&stores.tls_client_cert, "client certificate", "--tls-client-cert"),
+        (&stores.tls_client_key, "client key", "--tls-client-key"),
     ];
-    for (path, what) in files {
-        if let Some(path) = path
-            && taut_sys::Named::read(path).is_err()
-        {
-            return Some(format!("Could not read '{}' {what}.", path.display()));
+    for (path, what, option) in files {
+        let Some(path) = path else { continue };
+        if let Err(error) = taut_sys::Named::read(path) {
+            return Some(match as_reference {
+                true => format!("Could not read '{}' {what}.", path.display()),
+                false => format!("{option}: {error}"),
+            });
         }
     }
-    match (&stores.tls_client_cert, &stores.tls_client_key) {
-        (Some(_), None) => Some("Please also provide tls-client-key".to_owned()),
-        (None, Some(_)) => Some("Please also provide tls-client-cert".to_owned()),
-        _ => None,
-    }
+    let missing = match (&stores.tls_client_cert, &stores.tls_client_key) {
+        (Some(_), None) => "tls-client-key",
+        (None, Some(_)) => "tls-client-cert",
+        _ => return None,
+    };
+    Some(match as_reference {
+        true => format!("Please also provide {missing}"),
+        false => format!("--tls-client-cert and --tls-client-key belong together: --{missing} is missing"),
+    })
 }

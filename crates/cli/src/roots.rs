@@ -129,7 +129,7 @@ impl ResolveRoots for Roots<'_> {
         let results = options::Results::default();
         let options =
             build_options(common, execution, &results, false, log).map_err(|exit| self.over(exit))?;
-        let how = analysis_options(common, analysis);
+        let how = analysis_options(common, analysis, stores);
         let main = repositories.main.clone();
         let targets = Arc::new(RootBuilds {
             log: log.clone(),

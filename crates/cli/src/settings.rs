@@ -2,10 +2,10 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use taut_digest::HashFunction;
 use taut_driver::{AnalysisOptions, BuildOptions, GRACE, WriteStrategy};
 
 use crate::{
+    environment::hash_function,
     exit::Exit,
     log::{Level, Log},
     options,
@@ -29,8 +29,13 @@ pub(crate) fn log_limit(words: &options::Analysis) -> usize {
 }
 
 /// How to analyse.
-pub(crate) fn analysis_options(common: &options::Common, words: &options::Analysis) -> AnalysisOptions {
-    AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function: HashFunction::GitSha1 }
+pub(crate) fn analysis_options(
+    common: &options::Common,
+    words: &options::Analysis,
+    stores: &options::Stores,
+) -> AnalysisOptions {
+    let hash_function = hash_function(stores);
+    AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function }
 }
 
 /// A time that an option sets.

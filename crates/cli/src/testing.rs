@@ -125,7 +125,7 @@ impl Call<'_> {
         options.keep_going = true;
         let run = Run {
             store: &store,
-            analysis: analysis_options(&o.common, &o.analysis),
+            analysis: analysis_options(&o.common, &o.analysis, &o.stores),
             options: &options,
             sink: &sink,
             is_cached: reporting.uses_state,

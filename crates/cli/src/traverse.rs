@@ -49,18 +49,22 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let wanted = o.artifacts.as_deref().unwrap_or("{}");
     if let Err(error) = Document::parse("--artifacts", wanted) {
         let (column, why) = (error.column, error.message);
-        return Err(fail(
-            Exit::Syntax,
-            format!("Command line parse error: --artifacts: column {column}: {why}"),
-        ));
+        let before = if log.is_as_reference() { "Command line parse error: " } else { "" };
+        return Err(fail(Exit::Syntax, format!("{before}--artifacts: column {column}: {why}")));
     }
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let label = o.graph_file.display().to_string();
-    let bytes = Named::read(&o.graph_file)
-        .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
-    let named = NamedGraph::read(&label, bytes)
-        .map_err(|error| fail(Exit::BuildFailure, format!("parsing graph from {label}\n{error}")))?;
+    let no_graph = |error: String| {
+        let text = match log.is_as_reference() {
+            true => format!("parsing graph from {label}\n{error}"),
+            // It names the file.
+            false => error,
+        };
+        fail(Exit::BuildFailure, text)
+    };
+    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(error.to_string()))?;
+    let named = NamedGraph::read(&label, bytes).map_err(|error| no_graph(error.to_string()))?;
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))

@@ -210,7 +210,7 @@ impl Watcher<'_> {
                 Err(SessionEnd::Exit(exit)) => return Err(exit),
                 Err(SessionEnd::Repositories(new)) => {
                     state.asked = *new;
-                    self.log.say(Level::Info, "The repositories are described differently now.");
+                    self.log.say(Level::Info, "The description of the repositories changed.");
                 }
                 Ok(()) => {}
                 Err(SessionEnd::Damaged) => {
@@ -219,7 +219,7 @@ impl Watcher<'_> {
                 }
                 Err(SessionEnd::Collected(paths)) => {
                     self.log.say(Level::Info, what_changed(&self.here, &state.of_interest(&paths)));
-                    let text = "Garbage was collected in the build root meanwhile: everything is looked at.";
+                    let text = "Garbage was collected in the build root meanwhile; checking everything.";
                     self.log.say(Level::Info, text);
                 }
             }
@@ -275,7 +275,7 @@ impl Watcher<'_> {
         let events: Arc<dyn Sink> = present.clone();
         let options = build_options(&build.common, &build.execution, &build.results, false, self.log)?;
         let traces = if uses_state { Traces::of(&store, &asked) } else { Traces::none() };
-        let how = analysis_options(&build.common, &build.analysis);
+        let how = analysis_options(&build.common, &build.analysis, &build.stores);
         let session = Session::of(&asked.repositories, how, &store, &traces, &options, &events);
         let watch = if self.o.poll { Watch::polling() } else { Watch::new() };
         let watch = watch.map_err(|error| {

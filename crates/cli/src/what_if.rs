@@ -1,21 +1,20 @@
 //! `what-if`: what at most would be analysed and run if some files changed.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
-use taut_digest::HashFunction;
 use taut_driver::{
     Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Traces,
     event::{Analysed, Event, Sink as _},
     joined, what_if,
 };
 use taut_store::Store;
-use taut_value::{ID_PREFIX_DIGITS, NamedTarget, configured_as_typed, names_as_typed};
+use taut_value::{ID_PREFIX_DIGITS, NamedTarget};
 
 use crate::{
-    environment::{build_root, build_root_exists},
+    environment::{build_root, build_root_exists, hash_function},
     exit::Exit,
     interruption::Interruption,
-    log::{Level, Log},
+    log::{Level, Log, Names},
     options::WhatIf,
     reporting::{Reporting, reported},
     request,
@@ -56,8 +55,8 @@ fn go(
     let unresolved = request::quiet_request_for(&o.common, &o.analysis, of_target, &roots, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
-    let store = root.and_then(|root| Store::open(&root, HashFunction::GitSha1).ok());
-    let how = analysis_options(&o.common, &o.analysis);
+    let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
+    let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
     let (mut exports, mut latest) = (ExportCache::none(), None);
     if let Some(store) = &store {
@@ -83,6 +82,7 @@ fn go(
         None => analyser.request(&unresolved).map_err(|error| roots.report(&error))?,
     };
     reporting.requested(&request);
+    log.names().set_main(&request.repositories.main);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
     let reach = what_if(&paths, &request, &analyser, &outcomes).map_err(|problems| {
@@ -92,7 +92,7 @@ fn go(
     })?;
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
     reporting.event(&Event::AnalysisFinished(found));
-    Ok(print(text(&reach, &request, &o.analysis.target, &paths).as_bytes()))
+    Ok(print(text(&reach, &request, &o.analysis.target, &paths, log.names()).as_bytes()))
 }
 
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.
@@ -109,17 +109,19 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
-fn text(reach: &Impact, request: &Request, words: &[String], paths: &[std::path::PathBuf]) -> String {
+fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], typed: &Names) -> String {
     let Impact { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
     let names = match words {
         [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
         _ => words.join(", "),
     };
-    let shown = |target: &NamedTarget| configured_as_typed(&target.clone().into(), &request.configuration);
+    let shown = |target: &NamedTarget| typed.typed(&target.clone().into(), &request.configuration);
     let target = joined(request.targets.iter().map(shown));
     let mut text = format!("If {names} changed, building {target} would\n");
     let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
-    targets.iter().for_each(|target| text.push_str(&format!("  {target}\n")));
+    for target in targets {
+        let _ = writeln!(text, "  {}", typed.typed(&target.name, target.config.map()));
+    }
     let _ = write!(text, "run at most {} of {all_actions} actions", actions.len());
     text += &match in_any_case.len() {
         0 => ".\n".to_owned(),
@@ -127,7 +129,7 @@ fn text(reach: &Impact, request: &Request, words: &[String], paths: &[std::path:
     };
     for (origin, outs, id) in actions {
         let anyway = if in_any_case.contains(id) { ", in any case" } else { "" };
-        let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], names_as_typed(origin));
+        let (id, origin) = (&id.to_hex()[..ID_PREFIX_DIGITS], typed.in_text(origin));
         let outs = outs.join(", ");
         let _ = writeln!(text, "  %{id} ({origin}: {outs}){anyway}");
     }

@@ -565,7 +565,7 @@ fn questions_compute_no_roots() {
     project.build("main", "out").exits(0);
     assert_eq!(project.ran(), 1);
     let explained = project.run(&taut(), &["explain", "-C", "repos.json"]).exits(0);
-    assert!(explained.stdout.contains("build @main//:out"), "{}", explained.stdout);
+    assert!(explained.stdout.contains("build :out"), "{}", explained.stdout);
     project.run(&taut(), &["what-if", "-C", "repos.json", "x"]).exits(0);
     project.configure(&derived(&generator(&project, "changed")));
     let asked = project.run(&taut(), &["explain", "-C", "repos.json"]).exits(8);

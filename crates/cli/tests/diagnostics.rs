@@ -9,9 +9,12 @@
 //!
 //! In `diagnostics`, errors and warnings are shown (`--log-limit 1`), after standard output if the call is one of
 //! `describe`, and all files of a case are there before its first call. In `messages`, all messages are shown, standard
-//! output below them after a line `stdout:`; a file that comes after a call is written after it; `` `$ just words…` `` is a
+//! output below them after a line `stdout:`; a file or link that comes after a call is written after it; `` `$ just words…` `` is a
 //! call under that name; `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
 //! it has printed that text, or the file of that name is there in `$OUT`, or at that path in `$BUILD`;
+//! `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next ones are made, followed by what it
+//! has printed; later `` It prints `TEXT`: `` is followed by what it prints up to the line with that text, and
+//! `` It is interrupted and exits with N: `` by the rest.
 //! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment; a line that is just
 //! `` `path` is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
 //!
@@ -30,10 +33,12 @@ use std::{
     fmt::Write as _,
     fs,
     io::Read as _,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
+    process::Child,
     sync::{Arc, Mutex},
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -64,6 +69,10 @@ enum Line<'l> {
     Link(&'l str, &'l str),
     Removal(&'l str),
     Call(Call<'l>),
+    /// The call that goes on prints this text.
+    Prints(&'l str),
+    /// The call that goes on is interrupted.
+    End,
     Text,
 }
 
@@ -74,6 +83,8 @@ struct Call<'l> {
     words: &'l str,
     /// A text that it prints, or a file that it makes, before it is interrupted.
     interrupted_after: Option<&'l str>,
+    /// The same, if it goes on then.
+    goes_on_after: Option<&'l str>,
     /// A variable of its environment, as `NAME=VALUE`.
     variable: Option<&'l str>,
 }
@@ -87,8 +98,9 @@ fn call<'l>(line: &'l str) -> Option<Call<'l>> {
         };
         let (variable, after) = quoted(rest, " with `");
         let (interrupted_after, after) = quoted(after.unwrap_or(rest), " interrupted after `");
-        if after.unwrap_or(rest).contains(" exits with ") {
-            return Some(Call { name, words, interrupted_after, variable });
+        let (goes_on_after, _) = quoted(after.unwrap_or(rest), " goes on after `");
+        if goes_on_after.is_some() || after.unwrap_or(rest).contains(" exits with ") {
+            return Some(Call { name, words, interrupted_after, goes_on_after, variable });
         }
     }
     None
@@ -100,6 +112,12 @@ fn meaning(line: &str) -> Line<'_> {
     }
     if let Some(path) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is removed")) {
         return Line::Removal(path);
+    }
+    if let Some(text) = line.strip_prefix("It prints `").and_then(|rest| rest.strip_suffix("`:")) {
+        return Line::Prints(text);
+    }
+    if line.starts_with("It is interrupted and exits with ") {
+        return Line::End;
     }
     let Some(inner) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
         return Line::Text;
@@ -189,7 +207,7 @@ impl Case {
                 Some(next)
             }
             Line::Link(path, target) => {
-                workspace.link(path, target);
+                workspace.link(&self.with_directories(path), target);
                 None
             }
             Line::Removal(path) => {
@@ -200,7 +218,7 @@ impl Case {
                 }
                 None
             }
-            Line::Call(_) | Line::Text => None,
+            Line::Call(_) | Line::Prints(_) | Line::End | Line::Text => None,
         }
     }
 
@@ -218,6 +236,31 @@ impl Case {
 
     /// The same of another tool.
     fn run_by(&self, tool: Tool, call: &Call<'_>) -> (i32, String) {
+        let (tool, words) = self.with_usual_options(tool, call);
+        let (code, output) = match call.interrupted_after {
+            Some(text) => {
+                let mut running = Running::start(self, &tool, &words, text);
+                let printed = running.printed(self, text);
+                let (code, rest) = running.interrupt();
+                (code, printed + &rest)
+            }
+            None => {
+                let ran = self.workspace.run(&tool, &words);
+                let output = match self.folder {
+                    Folder::Diagnostics if words[0] == "describe" => ran.stdout + &ran.stderr,
+                    Folder::Messages if !ran.stdout.is_empty() => {
+                        format!("{}stdout:\n{}", ran.stderr, ran.stdout)
+                    }
+                    _ => ran.stderr,
+                };
+                (ran.code, output)
+            }
+        };
+        (code, self.normal(&output))
+    }
+
+    /// A call with the options of its folder: the tool in its environment, and all words.
+    fn with_usual_options(&self, tool: Tool, call: &Call<'_>) -> (Tool, Vec<String>) {
         let workspace = &self.workspace;
         let out = workspace.beside("out").display().to_string();
         let mut words: Vec<String> =
@@ -240,23 +283,15 @@ impl Case {
             let (name, value) = variable.split_once('=').expect("NAME=VALUE");
             tool = tool.with_env(name.to_owned(), self.with_directories(value));
         }
-        let (code, output) = match call.interrupted_after {
-            Some(text) => self.interrupted(&tool, &words, text),
-            None => {
-                let ran = workspace.run(&tool, &words);
-                let output = match self.folder {
-                    Folder::Diagnostics if words[0] == "describe" => ran.stdout + &ran.stderr,
-                    Folder::Messages if !ran.stdout.is_empty() => {
-                        format!("{}stdout:\n{}", ran.stderr, ran.stdout)
-                    }
-                    _ => ran.stderr,
-                };
-                (ran.code, output)
-            }
-        };
+        (tool, words)
+    }
+
+    /// Output without what differs from run to run.
+    fn normal(&self, output: &str) -> String {
+        let workspace = &self.workspace;
         let output = output.replace(&*workspace.root().to_string_lossy(), "$ROOT");
-        let output =
-            output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD").replace(&out, "$OUT");
+        let output = output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD");
+        let output = output.replace(&*workspace.beside("out").to_string_lossy(), "$OUT");
         let output = output.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
         let made = workspace.beside("made");
         let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap_or_default();
@@ -266,16 +301,30 @@ impl Case {
             false => output,
         };
         let output = without_names_of_build_root(&without_widths(&without_states(&output)));
-        (code, without_sizes(&without_ages(&without_random_names(&without_times(&output)))))
+        without_sizes(&without_ages(&without_random_names(&without_times(&output))))
     }
+}
 
-    /// The messages of a call that gets SIGINT after it has printed a text or made a file.
-    fn interrupted(&self, tool: &Tool, words: &[String], text: &str) -> (i32, String) {
-        let made = self.workspace.beside("made").join(self.with_directories(text));
+/// How long a call is given to print a text; long, since a machine may be busy.
+const MAX_WAIT: Duration = Duration::from_secs(120);
+
+/// A call that has not ended.
+struct Running {
+    child: Child,
+    /// What it has printed on standard error.
+    output: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+    /// How many bytes of that were returned.
+    returned: usize,
+}
+
+impl Running {
+    /// Starts a call that is to print a text or make a file.
+    fn start(case: &Case, tool: &Tool, words: &[String], text: &str) -> Running {
         if !text.starts_with("$BUILD") {
-            let _ = fs::remove_file(&made);
+            let _ = fs::remove_file(case.workspace.beside("made").join(text));
         }
-        let mut child = self.workspace.start(tool, words);
+        let mut child = case.workspace.start(tool, words);
         let mut stderr = child.stderr.take().unwrap();
         let output: Arc<Mutex<Vec<u8>>> = Arc::default();
         let kept = output.clone();
@@ -285,16 +334,40 @@ impl Case {
                 kept.lock().unwrap().extend(&buffer[..read]);
             }
         });
-        let has_printed = || String::from_utf8_lossy(&output.lock().unwrap()).contains(text);
-        while !made.exists() && !has_printed() {
-            assert!(child.try_wait().unwrap().is_none(), "{words:?} did not come to {text:?}");
+        Running { child, output, reader, returned: 0 }
+    }
+
+    /// Waits until it has printed a text or made a file; returns what it has printed until then: up to the end of the line
+    /// with the text.
+    fn printed(&mut self, case: &Case, text: &str) -> String {
+        let made = case.workspace.beside("made").join(case.with_directories(text));
+        let begin = Instant::now();
+        loop {
+            let is_made = made.exists();
+            let output = String::from_utf8_lossy(&self.output.lock().unwrap()[self.returned..]).into_owned();
+            let end = output.find(text).and_then(|begin| Some(begin + output[begin..].find('\n')? + 1));
+            if is_made || end.is_some() {
+                let printed = &output[..end.unwrap_or(output.len())];
+                self.returned += printed.len();
+                return printed.to_owned();
+            }
+            let goes_on = self.child.try_wait().unwrap().is_none() && begin.elapsed() < MAX_WAIT;
+            if !goes_on {
+                let _ = self.child.kill();
+                panic!("it did not come to {text:?}: {output}");
+            }
             thread::sleep(Duration::from_millis(5));
         }
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        let code = child.wait().unwrap().code().unwrap_or(-1);
-        reader.join().unwrap();
-        let output = output.lock().unwrap();
-        (code, String::from_utf8_lossy(&output).into_owned())
+    }
+
+    /// The exit code after SIGINT, and the rest of what it printed.
+    fn interrupt(mut self) -> (i32, String) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        let status = self.child.wait().unwrap();
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+        self.reader.join().unwrap();
+        let output = self.output.lock().unwrap();
+        (code, String::from_utf8_lossy(&output[self.returned..]).into_owned())
     }
 }
 
@@ -357,11 +430,13 @@ fn without_random_names(text: &str) -> String {
 
 /// A text with `%ID` for the ids of actions: those whose commands name a directory of the test differ from run to run.
 fn without_ids(text: &str) -> String {
-    let mut parts = text.split("--rerun %");
+    let mut parts = text.split('%');
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        out += "--rerun %ID";
-        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        let is_id = part.len() - rest.len() >= 12;
+        out += if is_id { "%ID" } else { "%" };
+        out += if is_id { rest } else { part };
     }
     out
 }
@@ -415,6 +490,38 @@ fn without_times(text: &str) -> String {
     out + rest
 }
 
+/// The answer to a line that is followed by one: the line with the exit code, and the output.
+fn answer(case: &Case, line: &str, running: &mut Option<Running>) -> (String, String) {
+    let with_code = |code: i32| {
+        let begin = line.split_once(" exits with ").map_or(line, |(begin, _)| begin);
+        format!("{begin} exits with {code}:")
+    };
+    match meaning(line) {
+        Line::Call(Call { goes_on_after: Some(text), name, .. }) => {
+            assert!(running.is_none(), "{line}: another call goes on");
+            let call = call(line).unwrap();
+            let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(name);
+            let (tool, words) = case.with_usual_options(tool, &call);
+            let running = running.insert(Running::start(case, &tool, &words, text));
+            (line.to_owned(), case.normal(&running.printed(case, text)))
+        }
+        Line::Call(call) => {
+            let (code, output) = case.run(&call);
+            (with_code(code), output)
+        }
+        Line::Prints(text) => {
+            let running = running.as_mut().unwrap_or_else(|| panic!("{line}: no call goes on"));
+            (line.to_owned(), case.normal(&running.printed(case, text)))
+        }
+        Line::End => {
+            let running = running.take().unwrap_or_else(|| panic!("{line}: no call goes on"));
+            let (code, output) = running.interrupt();
+            (with_code(code), case.normal(&output))
+        }
+        _ => unreachable!("{line} has no answer"),
+    }
+}
+
 /// The document with the present messages; counts its cases.
 fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
@@ -427,18 +534,18 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
         let lines = &lines[pair[0]..pair[1]];
         let case = Case::new(folder, lines);
         let (mut at, mut calls) = (0, 0);
+        let mut running: Option<Running> = None;
         while at < lines.len() {
             let line = lines[at];
             at += 1;
             match meaning(line) {
-                Line::Call(call) => {
+                Line::Call(_) | Line::Prints(_) | Line::End => {
                     calls += 1;
-                    let (code, output) = case.run(&call);
-                    assert!(!output.contains("```"), "{}", call.words);
-                    let begin = line.split_once(" exits with ").map_or(line, |(begin, _)| begin);
+                    let (line, output) = answer(&case, line, &mut running);
+                    assert!(!output.contains("```"), "{line}");
                     // Output need not end with a line feed.
                     let feed = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
-                    let _ = write!(out, "{begin} exits with {code}:\n\n```\n{output}{feed}```\n");
+                    let _ = write!(out, "{line}\n\n```\n{output}{feed}```\n");
                     if let Some((_, next)) = block(lines, at) {
                         at = next;
                     }
@@ -458,10 +565,17 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
                     case.write(meaning(line), lines, at);
                     out.push_str(&format!("{line}\n"));
                 }
-                Line::Link(..) | Line::Text => out.push_str(&format!("{line}\n")),
+                Line::Link(..) => {
+                    if calls > 0 && folder == Folder::Messages {
+                        case.write(meaning(line), lines, at);
+                    }
+                    out.push_str(&format!("{line}\n"));
+                }
+                Line::Text => out.push_str(&format!("{line}\n")),
             }
         }
         assert!(calls > 0, "{} has a call", lines[0]);
+        assert!(running.is_none(), "the call in {} is not ended", lines[0]);
     }
     out
 }

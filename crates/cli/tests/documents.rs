@@ -1,4 +1,4 @@
-//! The commands in the pages of `docs/` have the output that the pages show, so that the pages stay true.
+//! The commands in the README and in the pages of `docs/` have the output that the pages show, so that the pages stay true.
 //!
 //! In a page that is listed here, a fenced block with `file=PATH` in its info string is a file of the
 //! section's project, and a block `console` is a dialogue: lines that begin with `$ ` are commands for a
@@ -25,7 +25,8 @@ use std::{
 use taut_testkit::Workspace;
 
 /// A page, what begins its sections, and how many commands it has at least.
-const PAGES: [(&str, &str, usize); 6] = [
+const PAGES: [(&str, &str, usize); 7] = [
+    ("../README.md", "\n## ", 10),
     ("again.md", "\n# ", 14),
     ("equality.md", "\n## ", 10),
     ("language.md", "\n#", 26),
@@ -38,6 +39,7 @@ const PAGES: [(&str, &str, usize); 6] = [
 fn can_run(page: &str, title: &str) -> bool {
     match (page, title) {
         ("repositories.md", _) => Command::new("git").arg("version").output().is_ok(),
+        ("../README.md", _) => are_installed(&["cc"]),
         ("rules.md", "Python") => are_installed(&["python3"]),
         ("rules.md", "Protocol buffers") => {
             let has = |program: &str, arguments: &[&str]| {

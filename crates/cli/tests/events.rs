@@ -334,6 +334,25 @@ fn other_failures_are_in_the_log_once_with_the_actions_that_needed_them() {
 }
 
 #[test]
+fn an_action_that_read_no_changed_input_is_unread() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "RULES",
+        r#"{"made": {"target_fields": ["deps"], "expression": {"type": "RESULT", "artifacts":
+          { "type": "ACTION", "outs": ["out", "out.d"], "depfile": "out.d"
+          , "cmd": ["sh", "-c", "cat read > out; echo 'out: read' > out.d"]
+          , "inputs": {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"}
+          , "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}"#,
+    );
+    workspace.file("TARGETS", r#"{"t": {"type": "made", "deps": ["read", "left"]}}"#);
+    workspace.file("read", "1").file("left", "1");
+    workspace.run(&taut(), ["build", "t"]).exits(0);
+    workspace.file("left", "2");
+    workspace.run(&taut(), ["build", "t"]).exits(0);
+    assert_eq!(action(&last(&workspace), "t")["end"], "unread");
+}
+
+#[test]
 fn every_subcommand_that_makes_a_request_leaves_a_log() {
     let workspace = project();
     let (out, graph) = (workspace.beside("out"), workspace.beside("graph"));

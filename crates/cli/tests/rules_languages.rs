@@ -142,7 +142,7 @@ fn crates_are_compiled_with_those_that_they_use() {
     assert_eq!(actions - not_run, 2);
     for (target, expected) in [
         ("rootless", "Which of the sources is the root of the crate?"),
-        ("wrong", "is not of the rule `library` of std/rust."),
+        ("wrong", "belong targets of the rule `library` of std/rust, not"),
     ] {
         let failed = install(&one, target, &with).exits(8);
         assert!(failed.stderr.contains(expected), "{}", failed.stderr);
@@ -211,7 +211,11 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
     // programs that are looked for.
     assert_eq!(processed(&built.stderr), Some((15, 0)));
     let failed = install(&workspace, "wrong", &["-D", &define]).exits(8);
-    assert!(failed.stderr.contains("is not of the rule `library` of std/proto."), "{}", failed.stderr);
+    assert!(
+        failed.stderr.contains("belong targets of the rule `library` of std/proto, not"),
+        "{}",
+        failed.stderr
+    );
     let failed = install(&workspace, "app", &["-D", r#"{"PROTOC": "no-such-protoc"}"#]).exits(1);
     assert!(failed.stderr.contains("There is no no-such-protoc in "), "{}", failed.stderr);
     let Some(python) = python() else { return };

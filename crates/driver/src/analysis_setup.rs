@@ -16,7 +16,7 @@ use crate::{Request, reached::Reached, targets_below::BelowRule, words::WordsRul
 pub struct AnalysisOptions {
     /// Threads to use; at least 1.
     pub jobs: usize,
-    /// How many characters of a value to show in messages.
+    /// How many bytes of a value to show in messages.
     pub log_limit: usize,
     /// How contents are named.
     pub hash_function: HashFunction,

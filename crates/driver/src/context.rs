@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use taut_digest::HashFunction;
 use taut_repos::RepoConfig;
 use taut_sys::Named;
 use taut_value::{Encoder, Id};
@@ -40,10 +41,10 @@ impl BuildOptions {
     }
 }
 
-/// Names the traces of this program for repositories of this shape, wherever the roots lie: the hash of the program and
-/// the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
-pub(crate) fn shape_key(repositories: &RepoConfig) -> Option<Id> {
-    Some(Id::of([program()?, shape(repositories)].concat()))
+/// Names the traces of this program for repositories of this shape, wherever the roots lie, and contents that are named by
+/// this function: the hash of the program and the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
+pub(crate) fn shape_key(repositories: &RepoConfig, function: HashFunction) -> Option<Id> {
+    Some(Id::of([program()?, shape(repositories, function)].concat()))
 }
 
 /// Names what is recorded by this program, for whatever repositories: the hash of the program. `None` if it cannot be
@@ -52,10 +53,13 @@ pub(crate) fn program_key() -> Option<Id> {
     Some(Id::of(program()?))
 }
 
-/// The bytes of the shape of the configuration.
-fn shape(repositories: &RepoConfig) -> Vec<u8> {
+/// The bytes of the shape of the configuration; in compatible mode, the bytes of the name of its directories.
+fn shape(repositories: &RepoConfig, function: HashFunction) -> Vec<u8> {
     let mut e = Encoder::new();
     e.bytes(&repositories.shape());
+    if function != HashFunction::GitSha1 {
+        e.bytes(function.layout_name().as_bytes());
+    }
     e.finish()
 }
 
@@ -110,7 +114,7 @@ mod tests {
             b"\x02\x03env\x02--\x01\x01\x80\xca\xb5\xee\x01\x01\x02os\x05linux\x01g"
         );
         assert_eq!(
-            Id::of(shape(&request().repositories)).to_hex(),
+            Id::of(shape(&request().repositories, HashFunction::GitSha1)).to_hex(),
             "9d9f290527a6be626a8f5985b26e19b237b44872b03631811df4416fc1713178"
         );
     }

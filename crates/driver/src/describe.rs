@@ -20,7 +20,6 @@ use taut_repos::{DirRule, Entry, Listing, Place, Repository, RootName, Roots};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
-    configured_as_typed, named_as_typed,
     path::{join, normal_path},
 };
 
@@ -227,7 +226,6 @@ impl Describer<'_> {
         out: &mut Description,
     ) -> Result<(), Fail> {
         let shown = configured_text(target, configuration);
-        let typed = configured_as_typed(&EntityName::Named(target.clone()), configuration);
         let kind = match target.reference {
             ReferenceType::Target => None,
             ReferenceType::File => Some("source file"),
@@ -239,7 +237,7 @@ impl Describer<'_> {
             out.is_reference = true;
             out.text = format!("{shown} is a {kind}.\n");
             if !self.as_reference {
-                out.more = format!("{typed} is a source, not a target of a rule.\n");
+                out.more = format!("{shown} is a source, not a target of a rule.\n");
             }
             return Ok(());
         }
@@ -255,19 +253,19 @@ impl Describer<'_> {
         let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
             out.text = format!("{shown} is implicitly a source file.\n");
             if !self.as_reference && !self.is_source(repository, target).await {
-                out.warnings.push(format!("{typed} is neither a target in {} nor a file", file.path));
+                out.warnings.push(format!("{shown} is neither a target in {} nor a file", file.path));
             }
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
-            let error = Diagnostic::error(format!("{typed} has no \"type\""))
+            let error = Diagnostic::error(format!("{shown} has no \"type\""))
                 .reference(format!("{shown} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
             self.builtin(name, &shown, &entry, out);
             if !self.as_reference && !self.json {
-                fields::builtin_target(name, &typed, &file, &entry, &mut out.more);
+                fields::builtin_target(name, &shown, &file, &entry, &mut out.more);
             }
             return Ok(());
         }
@@ -285,7 +283,7 @@ impl Describer<'_> {
         let name = EntityName::Named(rule.clone()).to_json();
         out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
         if !self.as_reference {
-            fields::target(&named_as_typed(&rule), &typed, &file, &entry, &mut out.more);
+            fields::target(&name, &shown, &file, &entry, &mut out.more);
         }
         self.rule(&rule, out).await.map_err(at_type)
     }

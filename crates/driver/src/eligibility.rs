@@ -7,7 +7,7 @@ use taut_repos::{Obstacle, RepoConfig};
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_value::{EntityName, Str};
 
-use crate::Analysed;
+use crate::{Analysed, root_failure::TO_GIT_HELP};
 
 impl Analysed {
     /// Warnings about repositories whose export targets are not eligible for caching although they are pinned, at least in
@@ -55,5 +55,5 @@ fn warning(config: &RepoConfig, name: &str) -> Option<Diagnostic> {
              \"ID\", \"PATH\"]"
         }
     };
-    Some(Diagnostic::warning(message).help(help))
+    Some(Diagnostic::warning(message).help(help).help(TO_GIT_HELP))
 }

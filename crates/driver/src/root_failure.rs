@@ -40,6 +40,10 @@ fn no_service(root: &ComputedRoot) -> String {
     format!("No serve end point is given to compute {root}")
 }
 
+/// How a directory becomes a git tree.
+pub(crate) const TO_GIT_HELP: &str =
+    "in a description of repositories, \"pragma\": {\"to_git\": true} makes one of a directory";
+
 const ABSENT_HELP: &str = "without \"absent\" it is computed here; services that have roots (--remote-serve-address) are not supported yet";
 
 impl RootFailure {
@@ -107,6 +111,7 @@ impl RootFailure {
         problem = problem.help(
             "roots of these repositories have to be git trees: [\"git tree\", \"id\", \"path of a git repository\"]",
         );
+        problem = problem.help(TO_GIT_HELP);
         RootFailure::of(problem)
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use taut_digest::{Hash, ObjectType, TreeEntry, encode_git_tree};
+use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, encode_git_tree};
 use taut_exec::Built;
 use taut_git::{Batch, ObjectSink as _, TreeBuilder, Writer};
 use taut_store::Store;
@@ -63,13 +63,16 @@ impl Import<'_> {
     fn object(&mut self, entry: TreeEntry) -> Result<Option<TreeEntry>, String> {
         let failed = |error: taut_store::Error| error.to_string();
         if entry.object_type != ObjectType::Tree {
-            // Another root may have brought it: then it is not even read from the store.
-            if !self.batch.has(&entry.hash).map_err(|error| error.to_string())? {
-                let content = self.store.read(&entry.hash, entry.object_type).map_err(failed)?;
-                let content = content.ok_or_else(|| lost(&entry))?;
-                self.batch.blob(&content).map_err(|error| error.to_string())?;
+            // Another root may have brought it: then it is not even read from the store. In compatible mode git has another
+            // name for it.
+            let is_id = self.store.hash_function() == HashFunction::GitSha1;
+            if is_id && self.batch.has(&entry.hash).map_err(|error| error.to_string())? {
+                return Ok(Some(entry));
             }
-            return Ok(Some(entry));
+            let content = self.store.read(&entry.hash, entry.object_type).map_err(failed)?;
+            let content = content.ok_or_else(|| lost(&entry))?;
+            let hash = self.batch.blob(&content).map_err(|error| error.to_string())?;
+            return Ok(Some(TreeEntry { hash, ..entry }));
         }
         let tree = match self.trees.get(&entry.hash) {
             Some(known) => *known,

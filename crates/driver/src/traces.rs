@@ -73,7 +73,7 @@ impl Traces {
         let directory = store.epoch_directory(name).map_err(|error| warning.unreadable(error));
         let file = || {
             let directory = Arc::new(directory.ok()?);
-            let shape = shape_key(&request.repositories)?.to_hex();
+            let shape = shape_key(&request.repositories, store.hash_function())?.to_hex();
             let here = Id::of(request.repositories.identity()).to_hex();
             // 128 bits of each hash are enough against accidental collisions.
             let name = format!("{}-{}", &shape[..32], &here[..32]);

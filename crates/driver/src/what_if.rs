@@ -16,7 +16,7 @@ use taut_graph::ActionGraph;
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
-use taut_value::{Artifact, EntityName, Id, configured_as_typed};
+use taut_value::{Artifact, EntityName, Id};
 
 use crate::full_analysis::analyse_all;
 use crate::history::{below_roots, source_file};
@@ -27,8 +27,8 @@ use crate::{Analyser, Analysis, Request};
 /// What at most would be done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Impact {
-    /// The configured targets that would be analysed again, as messages name them.
-    pub targets: Vec<String>,
+    /// The configured targets that would be analysed again.
+    pub targets: Vec<ConfiguredTarget>,
     /// How many configured targets there are.
     pub all_targets: usize,
     /// The actions that would run: the target that defines each, what it makes, its id.
@@ -105,7 +105,7 @@ pub fn what_if(
 
     // Runs may have been taken over from targets that this request does not need.
     let known: BTreeSet<Order> = analysis.reached.iter().map(|reached| Order::of(&reached.target)).collect();
-    let mut targets: BTreeMap<Order, (String, Arc<AnalysedTarget>)> = BTreeMap::new();
+    let mut targets: BTreeMap<Order, (ConfiguredTarget, Arc<AnalysedTarget>)> = BTreeMap::new();
     for target in readers(engine, request, &changes, &mut read) {
         let kept = engine.kept::<TargetRule>(&target).into_iter().next().and_then(|kept| kept.value);
         let Some(analysed) = kept.or_else(|| build.get::<TargetRule>(target.clone()).ok()) else { continue };
@@ -113,7 +113,7 @@ pub fn what_if(
         let order = Order::of(&target);
         // Source files are not counted as targets.
         if analysed.is_defined && known.contains(&order) {
-            targets.insert(order, (configured_as_typed(&target.name, target.config.map()), analysed));
+            targets.insert(order, (target, analysed));
         }
     }
     let mut begin: HashSet<Id> =
@@ -127,8 +127,6 @@ pub fn what_if(
     begin.extend(unknown);
     let reached = actions(&graph, &request.repositories, begin, &changes, &mut read);
 
-    let mut names: Vec<String> = targets.into_values().map(|(name, _)| name).collect();
-    names.sort();
     let mut actions: Vec<(String, Vec<String>, Id)> = (graph.actions.iter())
         .filter(|(id, _)| needed.contains(id) && reached.contains(id))
         .map(|(id, action)| {
@@ -140,7 +138,7 @@ pub fn what_if(
     let unread = paths.iter().zip(&read).filter(|(_, read)| !**read).map(|(path, _)| path.clone());
     let defined = analysis.reached.iter().filter(|reached| reached.analysed.is_defined);
     Ok(Impact {
-        targets: names,
+        targets: targets.into_values().map(|(target, _)| target).collect(),
         all_targets: defined.count(),
         actions,
         in_any_case: in_any_case.into_iter().filter(|id| needed.contains(id)).collect(),

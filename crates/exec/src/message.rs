@@ -4,7 +4,7 @@
 //! relative to the working directory, the time limit is part of the identity even where nothing enforces it, and the
 //! platform is always present. Source: `build.bazel.remote.execution.v2`, messages `Action` and `Command`.
 
-use taut_digest::{Digest, Hash};
+use taut_digest::{Digest, Hash, HashFunction};
 use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
 use taut_value::path::relative;
 use taut_value::{ActionDescription, Str, Value};
@@ -44,7 +44,18 @@ pub(crate) fn salted_digest(
     salt: Vec<u8>,
 ) -> Hash {
     let function = execution.store.hash_function();
-    let paths = |paths: &[Str]| paths.iter().map(|path| rebased(path, &action.cwd)).collect();
+    let paths =
+        |paths: &[Str]| -> Vec<String> { paths.iter().map(|path| rebased(path, &action.cwd)).collect() };
+    // In compatible mode outputs are named in the form of version 2.1, too; in native mode they never were, and a value would
+    // change every digest.
+    let output_paths = match function {
+        HashFunction::GitSha1 => Vec::new(),
+        HashFunction::Sha256 => {
+            let mut all = [paths(&action.outs), paths(&action.out_dirs)].concat();
+            all.sort_unstable();
+            all
+        }
+    };
     let command = Command {
         arguments: action.command.iter().map(Str::to_string).collect(),
         environment_variables: (action.env.iter())
@@ -57,8 +68,7 @@ pub(crate) fn salted_digest(
         output_directories: paths(&action.out_dirs),
         platform: Some(platform(execution, action)),
         working_directory: action.cwd.to_string(),
-        // Not used by the reference; a value would change every digest.
-        output_paths: Vec::new(),
+        output_paths,
     }
     .encode_to_vec();
     let command_digest = Digest { hash: function.blob(&command), size: command.len() as u64 };

@@ -25,7 +25,7 @@ use crate::{
 
 /// How many lists are kept for a command with names of inputs. Another list arises where a header decides which others
 /// are included.
-const LISTS: usize = 4;
+const MAX_LISTS: usize = 4;
 
 /// Directives of the assembler that read a file, also from a C source.
 const ASSEMBLER_READS: [&[u8]; 2] = [b".incbin", b".include"];
@@ -116,7 +116,7 @@ impl Execution {
     fn lists(&self, names: &Names<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
         let Some(result) = self.store.cached_action(&names.key)? else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
-        for file in result.output_files.iter().take(LISTS) {
+        for file in result.output_files.iter().take(MAX_LISTS) {
             let Some(digest) = file.digest.as_ref().and_then(|digest| self.store.from_wire(digest)) else {
                 continue;
             };
@@ -158,7 +158,7 @@ impl Execution {
         self.store.cache_action(&second, result)?;
         // The list comes last, and leads to a result that is there.
         let older = self.lists(&names)?.into_iter().map(|(digest, _)| digest);
-        let lists = std::iter::once(list).chain(older.filter(|older| *older != list)).take(LISTS);
+        let lists = std::iter::once(list).chain(older.filter(|older| *older != list)).take(MAX_LISTS);
         let output_files = lists
             .enumerate()
             .map(|(number, digest)| OutputFile {

@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, collections::BTreeMap, path::Path};
 
-use taut_digest::{Hash, ObjectInfo, ObjectType, TreeEntry, decode_git_tree};
+use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
 use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks, stays_inside};
 use taut_store::Take;
@@ -99,7 +99,10 @@ impl Execution {
     fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<Taken, Fail> {
         let info = match root.source(location.path).map_err(|error| location.unreadable(error))? {
             Source::Absent => return Err(location.fail(SourceProblem::Absent)),
-            Source::Known(info) => return Ok(Taken { info, is_known: true }),
+            Source::Known(info) if self.store.hash_function() == HashFunction::GitSha1 => {
+                return Ok(Taken { info, is_known: true });
+            }
+            Source::Known(info) => self.take_renamed(root, &info, location)?,
             Source::Link(target) => {
                 let digest = self.store.put_blob(&target, false).map_err(of_store)?;
                 ObjectInfo { digest, object_type: ObjectType::Symlink }
@@ -108,6 +111,25 @@ impl Execution {
             Source::Other => return Err(location.fail(SourceProblem::OtherKind)),
         };
         Ok(Taken { info, is_known: false })
+    }
+
+    /// Stores a file or link that a root knows by git's id, in compatible mode, where it has another name.
+    fn take_renamed(
+        &self,
+        root: &dyn SourceRoot,
+        known: &ObjectInfo,
+        location: &SourceLocation<'_>,
+    ) -> Result<ObjectInfo, Fail> {
+        let object_type = known.object_type;
+        if object_type == ObjectType::Tree {
+            return Err(location.fail(SourceProblem::OtherKind));
+        }
+        let content = root.object(&known.digest.hash, object_type);
+        let content = content.map_err(|error| location.unreadable(error))?;
+        let content = content.ok_or_else(|| location.fail(SourceProblem::Absent))?;
+        let digest =
+            self.store.put_blob(&content, object_type == ObjectType::Executable).map_err(of_store)?;
+        Ok(ObjectInfo { digest, object_type })
     }
 
     fn take_file(&self, source: &SourceFile<'_>, location: &SourceLocation<'_>) -> Result<ObjectInfo, Fail> {

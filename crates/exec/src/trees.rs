@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
+use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_store::Store;
 use taut_value::path::{is_normal, normal_path};
 use taut_value::{Str, deep, quoted};
@@ -70,9 +70,12 @@ pub(crate) fn from_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<D
     build_tree(stage, |entries| store.put_tree(entries))
 }
 
-/// The digest of that tree, without adding it.
+/// The digest of that tree, without adding it; in compatible mode it is added, since a directory has the sizes of those in it.
 pub(crate) fn digest_of_stage(store: &Store, stage: &[(Str, ObjectInfo)]) -> Result<Digest, TreeError> {
-    build_tree(stage, |entries| Ok(store.tree_digest(entries)))
+    if store.hash_function() == HashFunction::Sha256 {
+        return from_stage(store, stage);
+    }
+    build_tree(stage, |entries| store.tree_digest(entries))
 }
 
 fn build_tree(

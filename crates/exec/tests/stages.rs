@@ -300,7 +300,7 @@ fn naive(store: &Store, stage: &BTreeMap<String, ObjectInfo>) -> Digest {
         let hash = naive(store, &stage).hash;
         entries.insert(name, TreeEntry { hash, object_type: ObjectType::Tree });
     }
-    store.tree_digest(&entries)
+    store.tree_digest(&entries).unwrap()
 }
 
 /// The paths of all files in a stored tree.

@@ -3,6 +3,8 @@
 use taut_syntax::{Diagnostic, Frame, Location, Note};
 use taut_value::Value;
 
+use crate::user_message::UserMessage;
+
 /// The origin of an error message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorKind {
@@ -80,8 +82,14 @@ impl EvalError {
     }
 
     /// An error for the user of a rule.
-    pub(crate) fn user(message: impl AsRef<str>) -> EvalError {
-        EvalError::new(ErrorKind::User, format!("UserError: {}", message.as_ref()))
+    pub(crate) fn user(message: &UserMessage) -> EvalError {
+        EvalError::user_with(message, "", "")
+    }
+
+    /// An error for the user of a rule, whose message is followed by what is wrong: here, and in the reference.
+    pub(crate) fn user_with(message: &UserMessage, details: &str, of_reference: &str) -> EvalError {
+        EvalError::new(ErrorKind::User, format!("{}{details}", message.plain))
+            .reference_as(format!("UserError: {}{of_reference}", message.quoted))
     }
 
     /// The error with the reference's message.

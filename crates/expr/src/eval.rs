@@ -18,6 +18,7 @@ use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
 use self::argument::Argument;
+pub use self::bounds::MAX_STRING_BYTES;
 use crate::{
     abbreviate::abbreviate_json,
     compile::{missing, not_literal},
@@ -25,6 +26,7 @@ use crate::{
     error::{ErrorKind, EvalError},
     host::Host,
     program::{Expr, Imports, Literal, NONE, Op, Program, Variable},
+    user_message::UserMessage,
 };
 
 type Evaluated = Result<Value, EvalError>;
@@ -384,7 +386,7 @@ impl Evaluator<'_> {
                 let holds = self.need(f, construct, args, 1)?.is_true();
                 if !holds {
                     let message = self.message(f, args[2]);
-                    return Err(EvalError::user(message));
+                    return Err(EvalError::user(&message));
                 }
                 self.locals.truncate(outer);
                 return Ok(value);
@@ -395,18 +397,19 @@ impl Evaluator<'_> {
     }
 
     /// The text of an error message that a rule's author wrote; if that fails, a text without it.
-    fn message(&mut self, f: Frame<'_>, node: u32) -> String {
+    fn message(&mut self, f: Frame<'_>, node: u32) -> UserMessage {
+        // The limit is for values that taut quotes; this is a text for users, so it is shown even where the limit is
+        // small.
+        let limit = self.limit.max(4096);
         if node == NONE {
-            return "null".into();
+            return UserMessage::new(&Value::Null, limit);
         }
         let locals = self.locals.len();
         match self.eval(f, node) {
-            // The limit is for values that taut quotes; this is a text for users, so it is shown even where the limit
-            // is small.
-            Ok(message) => abbreviate_json(&message, self.limit.max(4096)),
+            Ok(message) => UserMessage::new(&message, limit),
             Err(_) => {
                 self.locals.truncate(locals);
-                format!("[non evaluating term] {}", abbreviate_json(&f.program.literal(node), self.limit))
+                UserMessage::not_evaluating(&abbreviate_json(&f.program.literal(node), self.limit))
             }
         }
     }

@@ -14,10 +14,11 @@ mod eval;
 mod host;
 mod program;
 pub mod stage;
+mod user_message;
 
 pub use abbreviate::{abbreviate, kind_of};
 pub use construct::vocabulary;
 pub use error::{ErrorKind, EvalError};
-pub use eval::evaluate;
+pub use eval::{MAX_STRING_BYTES, evaluate};
 pub use host::{Context, Host, NoName, Offer, Pure};
 pub use program::{Expr, Function, Imports, MisspeltVariable, json_to_value, literal_value};

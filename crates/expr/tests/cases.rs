@@ -127,12 +127,13 @@ fn expressions_have_the_values_of_the_reference() {
             let got = match evaluate(&Expr::compile(case), environment, &imports, &mut host) {
                 Ok(value) => value.to_json_mode(JsonMode::AllButNodes),
                 Err(error) => {
-                    let first = error.message.lines().next().unwrap_or_default();
-                    let user = first.starts_with("UserError: ") || first.starts_with("In Context ");
-                    let line = if user { format!("ERROR {first}") } else { "ERROR".into() };
-                    errors.push_str(&render(&error.into_diagnostic(), &sources, false));
+                    let diagnostic = error.into_diagnostic();
+                    errors.push_str(&render(&diagnostic, &sources, false));
                     errors.push_str("\n\n");
-                    line
+                    let text = diagnostic.reference.unwrap_or_default();
+                    let first = text.lines().find(|line| line.starts_with("UserError: "));
+                    let context = text.lines().find(|line| line.starts_with("In Context "));
+                    context.or(first).map_or_else(|| "ERROR".into(), |line| format!("ERROR {line}"))
                 }
             };
             let ours = DIFFERENT.iter().find(|(text, _)| *text == case.source());

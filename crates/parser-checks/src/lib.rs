@@ -7,7 +7,6 @@
 //!
 //! The corpus of texts is in `fuzz/corpus/TARGET`, where people can read it; that of binary formats is in code, for the
 //! same reason.
-//! code, for the same reason.
 #![allow(clippy::disallowed_methods, reason = "a test tool: files of its own, in temporary directories")]
 
 mod archives;
@@ -48,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     text("name", 2000, text::name),
     text("object_id", 2000, text::object_id),
     text("command_line", 100, text::command_line),
+    text("completion", 100, text::completion),
     text("graph", 2000, text::graph),
     text("cache_entry", 1000, text::cache_entry),
     text("event_log", 2000, text::event_log),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use taut::options::CommandLine;
@@ -168,6 +169,17 @@ pub(crate) fn command_line(bytes: &[u8]) {
     let words =
         std::iter::once(OsString::from("taut")).chain(words.map(|word| OsString::from_vec(word.to_vec())));
     let _ = CommandLine::parse_words("taut", &words.collect::<Vec<_>>());
+}
+
+/// Lines that are to be completed: an answer is lines, and what is before the cursor decides alone.
+pub(crate) fn completion(bytes: &[u8]) {
+    let Ok(line) = std::str::from_utf8(bytes) else { return };
+    let breaks = " \t\n\"'@><=;|&(:";
+    // Nothing is in this directory, so that the answer is the same on every machine.
+    let nowhere = Path::new("/nonexistent");
+    let answer = taut::complete_line(line, breaks, nowhere);
+    assert!(answer.is_empty() || answer.ends_with('\n'));
+    assert_eq!(taut::complete_line(line, breaks, nowhere), answer);
 }
 
 /// Graph files: a graph that is written and read again is equal. A second part is a stage of it.

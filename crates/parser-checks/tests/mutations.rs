@@ -91,8 +91,7 @@ fn check(name: &str) {
         assert!(run.is_ok(), "{name} fails on {:?}", String::from_utf8_lossy(bytes));
     };
     corpus.iter().for_each(|bytes| fails(bytes));
-    let factor: usize = std::env::var("TAUT_SOAK").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    for seed in 0..target.share * factor {
+    for seed in 0..taut_testkit::times(target.share) {
         fails(&mutated(&mut Rng::new(seed as u64), &corpus));
     }
 }
@@ -105,7 +104,7 @@ macro_rules! targets {
 }
 
 targets! {
-    json expression name object_id command_line graph cache_entry event_log depfile repositories project git_tree message value archive runs sealed_runs
+    json expression name object_id command_line completion graph cache_entry event_log depfile repositories project git_tree message value archive runs sealed_runs
 }
 
 #[test]

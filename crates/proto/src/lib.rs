@@ -8,6 +8,9 @@
 //! Encoding is canonical as long as the caller keeps the orders that the API demands (environment
 //! variables, properties, outputs sorted), since `prost` writes fields by tag.
 
+mod directory;
+
+pub use directory::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeBytes};
 pub use prost::{DecodeError, Message};
 
 /// Seconds and nanoseconds.

@@ -19,6 +19,7 @@ mod listing;
 mod open_dirs;
 mod plain_json;
 mod read_computed_root;
+mod renamed;
 mod root;
 mod rules;
 mod unresolved_root;

@@ -21,7 +21,7 @@ use taut_syntax::{Diagnostic, Diagnostics};
 use taut_sys::{At, Dir};
 use taut_value::Encoder;
 
-use crate::{Handover, Listing, Place, computed_root::UnresolvedRoot};
+use crate::{Handover, Listing, Place, computed_root::UnresolvedRoot, renamed::Renamed};
 
 /// Why a root cannot answer.
 #[derive(Debug)]
@@ -264,6 +264,8 @@ pub struct Roots {
     /// Contents that the leaves hand over.
     pub(crate) listings: Handover<Place, Listing>,
     pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
+    /// Objects that have another name in the store.
+    pub(crate) renamed: Renamed,
 }
 
 impl fmt::Debug for Roots {
@@ -303,6 +305,10 @@ impl Roots {
     /// # Errors
     /// No root has it, and at least one cannot be read.
     pub fn object(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
+        // No id of git: those of its repositories are SHA-1.
+        if hash.as_bytes().len() != 20 {
+            return self.content_named(hash);
+        }
         let mut error = None;
         for at in &self.with_objects {
             match self.all[*at].object(hash, object_type) {
@@ -313,6 +319,11 @@ impl Roots {
             }
         }
         error.map_or(Ok(None), Err)
+    }
+
+    /// The roots that know objects.
+    pub(crate) fn with_known_objects(&self) -> impl Iterator<Item = &dyn SourceRoot> {
+        self.all.iter().filter(|root| root.object_origin().is_some()).map(|root| &**root)
     }
 
     /// The text of a file below a root that is no directory, by its path in messages.

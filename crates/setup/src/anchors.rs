@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use taut_syntax::{Diagnostic, Kind, Node, quoted};
+use taut_expr::{json_to_value, kind_of};
+use taut_syntax::{Diagnostic, Node, quoted};
 use taut_sys::{Named, canonical, normal};
 
 use crate::{
@@ -106,11 +107,7 @@ impl Anchors {
 }
 
 fn not_string(node: Node<'_>) -> Problem {
-    let kind = match node.kind() {
-        Kind::List => "a list",
-        Kind::Object => "an object",
-        _ => "no string",
-    };
+    let kind = kind_of(&json_to_value(node));
     Diagnostic::error(format!("the base of a location is a path, not {kind}")).at(place(node)).into()
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use taut_digest::Hash;
+use taut_store::Usage;
 use taut_sys::{Dir, Links, Lock, if_exists};
 
 use crate::source::{ArchiveKind, Special};
@@ -134,6 +135,18 @@ impl Cache {
         // As a whole: a process that reads at the same time gets the old entry or the new one.
         directory.at(key).replace(tree.to_hex().as_bytes())
     }
+}
+
+/// Counts what the git repositories and maps of all generations hold. What other processes add or remove meanwhile may be
+/// counted or not.
+///
+/// # Errors
+/// The build root cannot be opened.
+pub fn usage(build_root: &Path) -> taut_sys::Result<Usage> {
+    let Some(root) = if_exists(Dir::of_user(&build_root.join("repositories")))? else {
+        return Ok(Usage::default());
+    };
+    Ok(Usage::below((0..GENERATIONS).filter_map(|number| root.at(&generation(number)).open_dir().ok())))
 }
 
 /// Makes the youngest generation the old one, and removes the one that was old; or, with `drop_only`, only the latter.

@@ -36,7 +36,7 @@ mod trees;
 mod update;
 
 pub use anchors::{Anchors, Place, weakly_canonical};
-pub use cache::{Cache, collect};
+pub use cache::{Cache, collect, usage};
 pub use description::Description;
 pub use event::{Event, Observer};
 pub use fetch::ToFetch;

@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use taut_digest::{
-    Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_git_tree, encode_git_tree,
-};
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
 use taut_sys::{At, File, Stat, if_exists};
 
 use crate::{
@@ -45,7 +43,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] if an entry is not stored; else the build root cannot be written to.
     pub fn put_tree<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
-        let encoded = encode_git_tree(entries);
+        let encoded = self.encode_tree(entries)?;
         let digest = Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 };
         // Known means present in the youngest generation, with all entries (docs/store.md, commit protocol).
         if self.is_known(Kind::Tree, &digest.hash) {
@@ -53,8 +51,7 @@ impl Store {
         }
         for entry in entries.values() {
             if !self.contains(&entry.hash, entry.object_type)? {
-                let digest = Digest { hash: entry.hash, size: 0 };
-                return Err(Error::Missing(ObjectInfo { digest, object_type: entry.object_type }));
+                return Err(missing(entry));
             }
         }
         self.put(Kind::Tree, &digest, &encoded)?;
@@ -62,9 +59,12 @@ impl Store {
     }
 
     /// The digest that a directory would have, without adding it.
-    pub fn tree_digest<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Digest {
-        let encoded = encode_git_tree(entries);
-        Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 }
+    ///
+    /// # Errors
+    /// In compatible mode, those of [`Store::put_tree`]: there a directory contains the sizes of its entries.
+    pub fn tree_digest<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
+        let encoded = self.encode_tree(entries)?;
+        Ok(Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 })
     }
 
     /// Adds the content of the regular file at a place.
@@ -192,7 +192,7 @@ impl Store {
 
     /// As [`Store::contains`]; an object that was split is put together.
     pub(crate) fn is_whole(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         Ok(self.present(kind, hash, None)? || self.copy_with_other_mode(kind, hash)?)
     }
 
@@ -205,7 +205,7 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         let Some(content) = self.read_small(0, kind, hash)? else { return Ok(None) };
         let actual = match kind {
             Kind::Tree => self.hash_function().tree(&content),
@@ -254,7 +254,7 @@ impl Store {
             to.write_all(&content)?;
             return Ok(Some(content.len() as u64));
         }
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };
         let Some(mut source) = if_exists(object.at().open())? else { return Ok(None) };
         let size = source.stat()?.size();
@@ -303,8 +303,7 @@ impl Store {
         let Some(encoded) = self.read(hash, ObjectType::Tree)? else { return Ok(None) };
         let digest = Digest { hash: *hash, size: encoded.len() as u64 };
         let tree = ObjectInfo { digest, object_type: ObjectType::Tree };
-        let entries = decode_git_tree(&encoded, hash.as_bytes().len());
-        entries.map(Some).map_err(|why| Error::Unusable { tree, why })
+        self.decode_tree(&encoded)?.map(Some).map_err(|why| Error::Unusable { tree, why })
     }
 
     /// The size in bytes of an object, if it is present.
@@ -318,7 +317,7 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);
         }
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };
         Ok(if_exists(object.at().lstat())?.map(|stat| stat.size()))
     }
@@ -352,7 +351,7 @@ impl Store {
     /// Makes an executable from a plain file of the same content, or the reverse.
     fn copy_with_other_mode(&self, kind: Kind, hash: &Hash) -> Result<bool> {
         let other = match kind {
-            Kind::File if self.hash_function() == HashFunction::GitSha1 => Kind::Executable,
+            Kind::File => Kind::Executable,
             Kind::Executable => Kind::File,
             _ => return Ok(false),
         };
@@ -373,6 +372,12 @@ impl Store {
         self.commit(temporary, kind, hash)?;
         Ok(true)
     }
+}
+
+/// The error that an entry of a tree is not stored.
+pub(crate) fn missing(entry: &TreeEntry) -> Error {
+    let digest = Digest { hash: entry.hash, size: 0 };
+    Error::Missing(ObjectInfo { digest, object_type: entry.object_type })
 }
 
 fn changed(at: At<'_>) -> Error {

@@ -47,7 +47,7 @@ impl Store {
                 },
                 Step::Open(hash, object_type) => {
                     if !self.is_sound(&hash, object_type)? {
-                        self.remove_damaged(Kind::of(object_type, self.hash_function()), &hash)?;
+                        self.remove_damaged(Kind::of(object_type), &hash)?;
                         unsound.insert(hash);
                     }
                 }
@@ -64,11 +64,8 @@ impl Store {
 
     /// Removes a tree, also in chunks: it would be put together again otherwise.
     fn remove_tree(&self, tree: &Hash) -> Result<()> {
-        let kind = Kind::of(ObjectType::Tree, self.hash_function());
-        for kind in kind.in_chunks().into_iter().chain([kind]) {
-            self.remove_damaged(kind, tree)?;
-        }
-        Ok(())
+        self.remove_damaged(Kind::LargeTree, tree)?;
+        self.remove_damaged(Kind::Tree, tree)
     }
 
     /// Whether a file or link is stored with the content that its name requires.
@@ -76,7 +73,7 @@ impl Store {
         if !self.is_whole(hash, object_type)? {
             return Ok(false);
         }
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(false) };
         let Some(mut file) = if_exists(object.at().open())? else { return Ok(false) };
         Ok(self.hash_open(&mut file)? == Some(*hash))

@@ -27,15 +27,16 @@ pub(crate) enum Kind {
 pub(crate) const KINDS: usize = 6;
 
 impl Kind {
-    // The names are those of the reference.
-    fn directory(self) -> &'static str {
-        match self {
-            Kind::File => "casf",
-            Kind::Executable => "casx",
-            Kind::Tree => "cast",
-            Kind::LargeFile => "cas-large-f",
-            Kind::LargeTree => "cas-large-t",
-            Kind::ActionCache => "ac",
+    // The names are those of the reference. In compatible mode a tree lies among the files, since its name is that of its
+    // bytes; it is a kind of its own here, too, since it is there only with all that is below it.
+    fn directory(self, function: HashFunction) -> &'static str {
+        match (self, function) {
+            (Kind::File, _) | (Kind::Tree, HashFunction::Sha256) => "casf",
+            (Kind::Executable, _) => "casx",
+            (Kind::Tree, HashFunction::GitSha1) => "cast",
+            (Kind::LargeFile, _) | (Kind::LargeTree, HashFunction::Sha256) => "cas-large-f",
+            (Kind::LargeTree, HashFunction::GitSha1) => "cas-large-t",
+            (Kind::ActionCache, _) => "ac",
         }
     }
 
@@ -49,12 +50,11 @@ impl Kind {
         }
     }
 
-    /// Where objects of a type lie. In compatible mode a tree is a file like any other.
-    pub(crate) fn of(object_type: ObjectType, function: HashFunction) -> Kind {
+    /// The kind of objects of a type.
+    pub(crate) fn of(object_type: ObjectType) -> Kind {
         match object_type {
             ObjectType::File | ObjectType::Symlink => Kind::File,
             ObjectType::Executable => Kind::Executable,
-            ObjectType::Tree if function == HashFunction::Sha256 => Kind::File,
             ObjectType::Tree => Kind::Tree,
         }
     }
@@ -116,7 +116,7 @@ impl Layout {
 
     /// The directory of one kind in one generation, below [`Layout::protocol`].
     pub(crate) fn store(&self, generation: usize, kind: Kind) -> String {
-        format!("generation-{generation}/{}/{}", self.function.layout_name(), kind.directory())
+        format!("generation-{generation}/{}/{}", self.function.layout_name(), kind.directory(self.function))
     }
 }
 

@@ -25,6 +25,7 @@ mod splice;
 mod store;
 mod target_cache;
 mod temporary;
+mod trees;
 mod uplink;
 mod usage;
 

@@ -58,7 +58,7 @@ impl Store {
     /// The size of a file that is stored only in chunks, if all of them are present; they are then in the youngest
     /// generation.
     pub(crate) fn size_in_pieces(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
-        let kind = Kind::of(object_type, self.hash_function());
+        let kind = Kind::of(object_type);
         // Trees are read as a whole before they are of use, so their size in chunks is not asked for.
         if !matches!(kind, Kind::File | Kind::Executable) || self.is_known(kind, hash) {
             return Ok(None);

@@ -4,7 +4,7 @@
 //! to gets one before it: children before trees, contents before cache entries. So an object of the youngest generation
 //! is complete whenever a process dies, and after each garbage collection.
 
-use taut_digest::{Hash, ObjectType, decode_git_tree};
+use taut_digest::{Hash, ObjectType};
 use taut_sys::if_exists;
 
 use crate::{
@@ -67,9 +67,7 @@ impl Store {
                     }
                     // Checked against its name, since its entries are about to be trusted.
                     let Some(encoded) = self.read_old_tree(&tree)? else { return Ok(false) };
-                    let Ok(entries) = decode_git_tree(&encoded, tree.as_bytes().len()) else {
-                        return Ok(false);
-                    };
+                    let Ok(entries) = self.decode_tree(&encoded)? else { return Ok(false) };
                     // Pushed before its entries, so popped after them.
                     steps.push(Step::Close(tree));
                     for entry in entries.values() {

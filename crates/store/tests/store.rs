@@ -14,7 +14,11 @@ fn root() -> TempDir {
 }
 
 fn open(root: &TempDir) -> Store {
-    Store::open(root.path(), HashFunction::GitSha1).unwrap()
+    open_with(root, HashFunction::GitSha1)
+}
+
+fn open_with(root: &TempDir, function: HashFunction) -> Store {
+    Store::open(root.path(), function).unwrap()
 }
 
 fn object(root: &TempDir, generation: usize, kind: &str, digest: &Digest) -> std::path::PathBuf {
@@ -122,9 +126,17 @@ fn moved_files_become_the_stored_object_and_copied_ones_stay() {
     }
 }
 
+/// With the children, since a tree of compatible mode is a file among others, but is there only with all that is below.
 #[test]
 fn used_objects_survive_two_collections_and_unused_ones_are_removed() {
+    for function in [HashFunction::GitSha1, HashFunction::Sha256] {
+        objects_survive_while_they_are_used(function);
+    }
+}
+
+fn objects_survive_while_they_are_used(function: HashFunction) {
     let root = root();
+    let open = |root| open_with(root, function);
     let store = open(&root);
     let (tree, unused) =
         (tree_of(&store, &[("a", "1"), ("b", "2")]), store.put_blob(b"unused", false).unwrap());
@@ -426,4 +438,60 @@ fn temporary_files_of_a_killed_installation_are_removed_by_the_next_one_and_by_g
     gc(root.path(), GcMode::Rotate, || {}).unwrap();
     assert_eq!(names(), [".taut-tmp-other-1", "installed", "mine"]);
     assert_eq!(fs::read_dir(&notes).unwrap().count(), 0);
+}
+
+/// The values are those of justbuild 1.6.5.
+#[test]
+fn in_compatible_mode_directories_are_messages() {
+    let root = root();
+    let store = open_with(&root, HashFunction::Sha256);
+    let entry = |hash, object_type| TreeEntry { hash, object_type };
+    let target = store.put_blob(b"a", false).unwrap();
+    let inner = store.put_blob(b"q\n", false).unwrap();
+    let below = store.put_tree(&BTreeMap::from([("q", entry(inner.hash, ObjectType::File))])).unwrap();
+    let entries = BTreeMap::from([
+        ("a", entry(below.hash, ObjectType::Tree)),
+        ("l", entry(target.hash, ObjectType::Symlink)),
+    ]);
+    let tree = store.put_tree(&entries).unwrap();
+    assert_eq!(
+        (tree.hash.to_hex().as_str(), tree.size),
+        ("3bb1cdf6be063fa45915052f272b9953f04228b0a32ae7c774a058891e596ac8", 83)
+    );
+    let read = store.read_tree(&tree.hash).unwrap().unwrap();
+    assert!(read.iter().map(|(name, entry)| (std::str::from_utf8(name).unwrap(), *entry)).eq(entries));
+    // A tree without something below it is not added.
+    let absent = entry(HashFunction::Sha256.blob(b"absent"), ObjectType::File);
+    assert!(matches!(store.put_tree(&BTreeMap::from([("f", absent)])), Err(Error::Missing(_))));
+}
+
+#[test]
+fn malformed_directories_are_refused() {
+    let root = root();
+    let store = open_with(&root, HashFunction::Sha256);
+    let inner = store.put_blob(b"content", false).unwrap();
+    let whole = BTreeMap::from([
+        ("f", TreeEntry { hash: inner.hash, object_type: ObjectType::File }),
+        ("x", TreeEntry { hash: inner.hash, object_type: ObjectType::Executable }),
+        ("l", TreeEntry { hash: inner.hash, object_type: ObjectType::Symlink }),
+    ]);
+    let whole = store.put_tree(&whole).unwrap();
+    let bytes = store.read(&whole.hash, ObjectType::File).unwrap().unwrap();
+    let (mut good, mut refused) = (0, 0);
+    for at in 0..bytes.len() {
+        for change in [0x01, 0x20, 0x80] {
+            let mut changed = bytes.clone();
+            changed[at] ^= change;
+            let hash = store.put_blob(&changed, false).unwrap().hash;
+            match store.read_tree(&hash) {
+                Ok(Some(entries)) => {
+                    good += 1;
+                    assert!(entries.keys().all(|name| taut_digest::validate_entry_name(name)));
+                }
+                Err(Error::Unusable { .. }) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(good > 0 && refused > 0, "{good} {refused}");
 }

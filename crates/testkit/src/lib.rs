@@ -1,5 +1,5 @@
-//! Test fixtures: a throw-away workspace, a build tool to run in it, random projects, and a shrinker for those that
-//! show a difference.
+//! Test fixtures: a throw-away workspace, a build tool to run in it, a terminal, random projects, and a shrinker
+//! for those that show a difference.
 //!
 //! The crate uses no other crate of the project. It sees a build tool as its users do: a binary, a command line, files,
 //! an exit code. So the same fixture runs taut and the reference, and the tests of every crate can use it.
@@ -16,6 +16,7 @@ mod rng;
 mod rules;
 mod shrink;
 mod soak;
+pub mod terminal;
 mod tool;
 mod workspace;
 

@@ -92,9 +92,13 @@ impl Workspace {
 
     fn args<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Vec<std::ffi::OsString> {
         let mut words: Vec<_> = args.into_iter().map(|s| s.as_ref().to_owned()).collect();
-        if words.first().is_some_and(|word| word != "version" && word != "--version") {
-            words.insert(1, self.build_root().into());
-            words.insert(1, "--local-build-root".into());
+        // `do` is followed by the subcommand.
+        let at = 1 + usize::from(words.first().is_some_and(|word| word == "do"));
+        let takes_build_root =
+            |word: &OsStr| !["init", "version", "--version"].iter().any(|other| word == *other);
+        if words.get(at - 1).is_some_and(|word| takes_build_root(word)) {
+            words.insert(at, self.build_root().into());
+            words.insert(at, "--local-build-root".into());
         }
         words
     }
@@ -171,5 +175,8 @@ mod tests {
         let expected = format!("build --local-build-root {} -J 1\n", ws.build_root().display());
         assert_eq!(ran.stdout, expected);
         assert_eq!(ws.run(&Tool::at("/bin/echo"), ["version"]).stdout, "version\n");
+        assert_eq!(ws.run(&Tool::at("/bin/echo"), ["init", "new"]).stdout, "init new\n");
+        let expected = format!("do build --local-build-root {} t\n", ws.build_root().display());
+        assert_eq!(ws.run(&Tool::at("/bin/echo"), ["do", "build", "t"]).stdout, expected);
     }
 }

@@ -34,14 +34,15 @@ pub fn configured_as_typed(name: &EntityName, configuration: &Map) -> String {
     if set.is_empty() { name } else { format!("{name} {}", set.to_label()) }
 }
 
-/// A text in which names of targets as JSON, configured or not, are replaced by what one types.
-pub fn names_as_typed(text: &str) -> Cow<'_, str> {
+/// A text in which names of targets as JSON, configured or not, are replaced by what one types, where `main` is the main
+/// repository.
+pub fn names_as_typed<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
     let mut out = String::new();
     let mut done = 0;
     let mut at = 0;
     while let Some(found) = text[at..].find('[') {
         let begin = at + found;
-        match configured(&text[begin..]).or_else(|| name(&text[begin..])) {
+        match configured(&text[begin..], main).or_else(|| name(&text[begin..], main)) {
             Some((shown, len)) => {
                 out.push_str(&text[done..begin]);
                 out.push_str(&shown);
@@ -155,13 +156,14 @@ fn string(text: &str) -> Option<(String, usize)> {
 }
 
 /// A name at the beginning of a text.
-fn name(text: &str) -> Option<(String, usize)> {
+fn name(text: &str, main: &str) -> Option<(String, usize)> {
     let (parts, len) = strings(text)?;
+    let outside = |repository| if repository == main { "" } else { repository };
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let shown = match parts[..] {
-        ["@", repository, module, name] => typed(repository, ReferenceType::Target, module, name),
+        ["@", repository, module, name] => typed(outside(repository), ReferenceType::Target, module, name),
         ["@", repository, marker, module, name] => {
-            typed(repository, ReferenceType::from_marker(marker)?, module, name)
+            typed(outside(repository), ReferenceType::from_marker(marker)?, module, name)
         }
         ["#", rules, node] if [rules, node].iter().all(|id| is_id(id)) => anonymous(node),
         _ => return None,
@@ -174,8 +176,8 @@ fn is_id(text: &str) -> bool {
 }
 
 /// A configured name at the beginning of a text: a list of a name and a map, which may be abbreviated.
-fn configured(text: &str) -> Option<(String, usize)> {
-    let (shown, len) = name(text.strip_prefix('[')?)?;
+fn configured(text: &str, main: &str) -> Option<(String, usize)> {
+    let (shown, len) = name(text.strip_prefix('[')?, main)?;
     let rest = text[1 + len..].strip_prefix(',')?;
     if rest.starts_with("*]") {
         return Some((format!("{shown} {{*}}"), text.len() - rest.len() + 2));
@@ -242,7 +244,7 @@ mod tests {
         ] {
             assert_eq!(named_as_typed(&name), expected);
             let json = EntityName::Named(name).to_json();
-            assert_eq!(names_as_typed(&format!("in {json}, too")), format!("in {expected}, too"));
+            assert_eq!(names_as_typed(&format!("in {json}, too"), ""), format!("in {expected}, too"));
         }
     }
 
@@ -258,15 +260,17 @@ mod tests {
             (r#"[["@","","src","lua"],{"A":*}] b"#, r#"src:lua {"A":*} b"#),
             (r#"[["@","","","a"],["@","","","b"]]"#, "[:a,:b]"),
         ] {
-            assert_eq!(names_as_typed(text), expected);
+            assert_eq!(names_as_typed(text, ""), expected);
         }
+        let names = r#"["@","main","","a"] and [["@","main","TREE","","b"],{}] and ["@","r","","c"]"#;
+        assert_eq!(names_as_typed(names, "main"), ":a and tree b and @r//:c");
     }
 
     #[test]
     fn anonymous_targets_have_a_short_id() {
         let (rules, node) = ("a".repeat(64), "0123456789abcdef".repeat(4));
         let text = format!(r##"see ["#","{rules}","{node}"]"##);
-        assert_eq!(names_as_typed(&text), "see anonymous target 0123456789ab");
+        assert_eq!(names_as_typed(&text, ""), "see anonymous target 0123456789ab");
     }
 
     #[test]
@@ -280,7 +284,7 @@ mod tests {
             r#"["@","","a","#,
             r##"["#","a","b"]"##,
         ] {
-            assert!(matches!(names_as_typed(text), Cow::Borrowed(same) if same == text), "{text}");
+            assert!(matches!(names_as_typed(text, ""), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
 }

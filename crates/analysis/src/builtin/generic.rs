@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use taut_engine::Fail;
 use taut_expr::{
-    Offer,
+    MAX_STRING_BYTES, Offer,
     stage::{needs_directory, tree_conflict},
 };
+use taut_syntax::{Diagnostic, quoted};
 use taut_value::{
     ActionDescription, Artifact, Map, Str, TargetResult, Tree, Value,
     path::{is_non_upwards, normal_path},
 };
 
 use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
-use taut_syntax::{Diagnostic, quoted};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -140,9 +140,6 @@ fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>
     scope.strings(field, Some(deps))?.into_iter().map(normal).collect()
 }
 
-/// The longest script, in bytes: the limit of any string of an expression.
-const MAX_SCRIPT: u64 = 256 << 20;
-
 fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     let cmds = scope.strings("cmds", Some(deps))?;
     let mut shell = match scope.field_with("sh -c", || Value::Null, deps)? {
@@ -155,9 +152,10 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
         shell = vec!["sh".into(), "-c".into()];
     }
     let length = cmds.iter().fold(0_u64, |sum, cmd| sum.saturating_add(cmd.len() as u64 + 1));
-    if length > MAX_SCRIPT {
+    // The script is no value of an expression, and is bounded as one all the same.
+    if length > MAX_STRING_BYTES {
         let message =
-            format!("\"cmds\" together would have {length} bytes; at most {MAX_SCRIPT} are possible");
+            format!("\"cmds\" together would have {length} bytes; at most {MAX_STRING_BYTES} are possible");
         return Err(fail(scope.written.problem("cmds", message)));
     }
     let mut script = String::new();

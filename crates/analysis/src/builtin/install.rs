@@ -55,9 +55,10 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     // A target in several roles is requested once.
     let mut wanted: Vec<NamedTarget> = Vec::new();
     let mut position: HashMap<NamedTarget, usize> = HashMap::new();
-    for name in
+    let roles = || {
         dep_names.iter().chain(files.iter().map(|(_, name)| name)).chain(dirs.iter().map(|(name, _)| name))
-    {
+    };
+    for name in roles() {
         position.entry(name.clone()).or_insert_with(|| {
             wanted.push(name.clone());
             wanted.len() - 1
@@ -65,10 +66,8 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     let deps = scope.deps("deps", wanted).await?;
     // The declared dependencies are recorded once for each role, as the reference does.
-    let asked = std::mem::take(&mut scope.dependencies.declared);
-    let roles =
-        dep_names.iter().chain(files.iter().map(|(_, name)| name)).chain(dirs.iter().map(|(name, _)| name));
-    scope.dependencies.declared = roles.map(|name| asked[position[name]].clone()).collect();
+    let requested = std::mem::take(&mut scope.dependencies.declared);
+    scope.dependencies.declared = roles().map(|name| requested[position[name]].clone()).collect();
     let dep = |name: &NamedTarget| &deps[position[name]];
 
     let mut stage = Stage::default();
@@ -165,12 +164,11 @@ fn without_runfiles(scope: &Scope<'_>, dep: &Dep) -> Diagnostic {
 fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail> {
     let from = if dep.artifacts().is_empty() { dep.runfiles() } else { dep.artifacts() };
     let name = dep.name.to_json();
-    let target = path;
     let wrong = |message: String, reference: &str| {
-        let path = scope.written.entry.path().key("files").key(path);
-        let at = taut_syntax::Location::value(scope.written.entry.label().clone(), path);
+        let in_file = scope.written.entry.path().key("files").key(path);
+        let at = Location::value(scope.written.entry.label().clone(), in_file);
         let help = "\"files\" takes single artifacts; \"deps\" and \"dirs\" take all of a target";
-        let reference = format!("{reference} for {name} to be staged to {target}");
+        let reference = format!("{reference} for {name} to be staged to {path}");
         fail(Diagnostic::error(message).reference(reference).at(at).help(help))
     };
     match from.len() {
@@ -179,7 +177,7 @@ fn only_artifact(scope: &Scope<'_>, path: &Str, dep: &Dep) -> Result<Value, Fail
         n => {
             const MAX_SHOWN_PATHS: usize = 5;
             let mut paths: Vec<String> =
-                from.keys().take(MAX_SHOWN_PATHS).map(|path| format!("{}", quoted(&path))).collect();
+                from.keys().take(MAX_SHOWN_PATHS).map(|path| quoted(path).to_string()).collect();
             paths.extend((n > MAX_SHOWN_PATHS).then(|| "…".to_owned()));
             let paths = paths.join(", ");
             let message = format!("Not precisely one entry for {name}, but {n}: {paths}");

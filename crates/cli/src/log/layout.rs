@@ -19,7 +19,7 @@ pub(crate) trait Layout: Send + Sync {
     /// The same for a message that comes in pieces: its prefix, and what a line feed in it becomes.
     fn layout_in_pieces(&self, level: Level, name: &str, color: bool) -> (String, &'static str);
 
-    /// Whether escape codes are removed where they are of no use: in files, and of them all but colour on a terminal.
+    /// Whether escape codes in a text are removed: in files all of them, on a terminal all but those for colour.
     fn filters_escapes(&self) -> bool;
 }
 

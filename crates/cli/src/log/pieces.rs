@@ -47,7 +47,7 @@ impl Log {
         let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
         write(&format!("{}\n{below}", for_terminal.end()), "\n");
         if let Some(record) = &mut *record {
-            record.push(Message { level, name: Some(name.to_owned()), text });
+            record.push(Message { level, name: Some(name.to_owned()), text, in_pieces: true });
         }
     }
 }

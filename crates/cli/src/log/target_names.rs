@@ -1,6 +1,9 @@
 //! How messages name targets.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    borrow::Cow,
+    sync::{Mutex, PoisonError},
+};
 
 use taut_driver::{Request, event::Origin};
 use taut_value::{EntityName, Map, NamedTarget, Str, Value};
@@ -21,9 +24,19 @@ impl Names {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = repository.clone();
     }
 
+    /// The main repository.
+    pub(crate) fn main(&self) -> Str {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A text in which names as JSON are replaced by what one types.
+    pub(crate) fn in_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        taut_value::names_as_typed(text, &self.main())
+    }
+
     /// A target as one types it.
     pub(crate) fn typed(&self, name: &EntityName, configuration: &Map) -> String {
-        let main = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let main = self.main();
         let name = match name {
             EntityName::Named(named) if named.repository == main => {
                 let local = NamedTarget::new(Str::default(), named.module.clone(), named.name.clone());
@@ -76,7 +89,7 @@ impl Names {
             Value::Name(name) => self.typed(name, &origin.config),
             other => match named(other) {
                 Some(named) => self.typed(&named.into(), &origin.config),
-                None => taut_value::names_as_typed(&other.to_json()).into_owned(),
+                None => self.in_text(&other.to_json()).into_owned(),
             },
         }
     }

@@ -20,6 +20,22 @@ pub struct Init {
     pub directory: Option<PathBuf>,
 }
 
+/// Options of `completions`.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", required = true, value_parser = crate::completion::SHELLS)]
+    pub shell: String,
+}
+
+/// Options of `man`.
+#[derive(Args, Debug)]
+pub struct Man {
+    /// The directory; the pages are written below man1 in it
+    #[arg(value_name = "DIR", required = true)]
+    pub directory: PathBuf,
+}
+
 /// Options of `describe`.
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
@@ -258,7 +274,7 @@ pub struct Question {
 pub struct WhatIf {
     /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
     /// was last built here, else what a build without a target builds
-    #[arg(long, value_name = "TARGET", help_heading = "Analysis")]
+    #[arg(long, value_name = "TARGET")]
     pub of: Option<String>,
     #[command(flatten)]
     pub question: Question,
@@ -360,7 +376,6 @@ pub struct Gc {
 
 /// Where a description of repositories is, and the build root that they are set up in.
 #[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Repositories")]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Repositories {
     /// The description of the repositories; default: repos.json or etc/repos.json of the workspace, and others

@@ -134,7 +134,7 @@ pub struct Analysis {
     /// Write a profile of the call to a file, as JSON
     #[arg(long, value_name = "PATH")]
     pub profile: Option<PathBuf>,
-    /// How many characters of an expression to show in messages; default 320
+    /// How many bytes of a value to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
     /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID or NUMBER without mark
@@ -221,7 +221,7 @@ pub struct Stores {
     /// Key of this client
     #[arg(long, value_name = "PATH")]
     pub tls_client_key: Option<PathBuf>,
-    /// Identify contents by SHA-256, as remote-execution services do (not supported yet)
+    /// Identify contents by SHA-256, as remote-execution services do
     #[arg(long)]
     pub compatible: bool,
     /// How often to try again a failed call of a service

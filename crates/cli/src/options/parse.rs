@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{
-    Args as _, CommandFactory as _, FromArgMatches as _,
+    ArgAction, Args as _, CommandFactory as _, FromArgMatches as _,
     builder::{OsStringValueParser, StringValueParser, TypedValueParser as _},
     error::{ContextKind, ContextValue, ErrorKind},
 };
@@ -16,7 +16,10 @@ use taut_value::Value;
 
 use super::{
     AddToCas, Analyse, Build, CommandLine, Describe, Install, InstallCas, Question, Rebuild, SetUp, WhatIf,
-    refused, words::normalized,
+    help,
+    page::{self, Extent},
+    refused,
+    words::normalized,
 };
 
 /// The error of a command line, or the help that it requests.
@@ -29,8 +32,10 @@ pub enum NoCommand {
 }
 
 /// Subcommands that the reference does not have.
-const OWN: [&str; 13] = [
+const OWN: [&str; 15] = [
     "init",
+    "completions",
+    "man",
     "explain",
     "compile-commands",
     "test",
@@ -55,19 +60,26 @@ impl CommandLine {
         if name == "just" && words.get(1).is_some_and(|word| OWN.iter().any(|own| word == own)) {
             return Err(NoCommand::wrong("A subcommand is required"));
         }
+        // `taut help build` is `taut build --help`.
+        if name != "just"
+            && let [tool, help, subcommand @ ..] = words
+            && help == "help"
+        {
+            return Err(NoCommand::Help(NoCommand::help(&[std::slice::from_ref(tool), subcommand].concat())));
+        }
         // Once per call: the parser takes only names that live as long as the process.
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
             let command = as_called(command, name);
-            let words =
+            let meant =
                 normalized(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
-            let first = words.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+            let first = meant.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
             let is_below = command.find_subcommand(&first).is_some();
             let wrong = |error: clap::Error| match name {
                 "just" => NoCommand::of_reference(error, is_below),
-                _ => NoCommand::with_owners(error, name),
+                _ => NoCommand::of_taut(error, words),
             };
-            let matches = command.try_get_matches_from(words).map_err(wrong)?;
+            let matches = command.try_get_matches_from(meant).map_err(wrong)?;
             Ok((CommandLine::from_arg_matches(&matches)?, matches))
         };
         // Errors and help come from the parser of all subcommands.
@@ -116,18 +128,54 @@ fn defined(word: String) -> String {
     }
 }
 
+/// How targets are named most of the time.
+const TARGET_FORMS: &str = "Targets: src:lua, :lua (in the root module), lua (in the module here), a pattern like src/... \
+     (all below), or the path of a source; default: the target \"default\" of the module here, else everything";
+
+/// The definition of the whole command line of the tool of this name.
+pub(crate) fn definition(name: &'static str) -> clap::Command {
+    let mut command = as_called(CommandLine::command(), name);
+    command.build();
+    command
+}
+
+/// Two options for help in place of one: the usual options, and all of them.
+fn with_help_options(command: clap::Command) -> clap::Command {
+    let help = |id: &'static str, text| {
+        let arg = clap::Arg::new(id).long(id.replace('_', "-")).action(ArgAction::Help);
+        arg.help(text).help_heading(page::COMMON)
+    };
+    command
+        .disable_help_flag(true)
+        .arg(help("help", "Print the usual options").short('h'))
+        .arg(help("help_all", "Print all options, also those that are seldom needed"))
+}
+
 /// The command line of the tool of this name.
 fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
+    let is_taut = name != "just";
+    let command = if is_taut { with_help_options(command) } else { command };
     command.name(name).bin_name(name).mut_subcommands(|subcommand| {
+        let subcommand = match is_taut {
+            true if page::is_supported(subcommand.get_name()) => with_help_options(subcommand),
+            true => subcommand.hide(true),
+            false => subcommand,
+        };
         // Subcommands that the reference does not have are hidden under its name.
         let subcommand = match subcommand.get_name() {
+            "build" if is_taut => subcommand.about("Build targets"),
+            "install" if is_taut => subcommand.about("Build targets and install their artifacts and runfiles"),
+            "rebuild" if is_taut => {
+                subcommand.about("Run all actions of targets again and compare with the cache")
+            }
+            "analyse" if is_taut => subcommand.about("Analyse targets: what would be built, and from what"),
             "explain" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("TARGET|%ACTION|PATH").help(
                     "A target, the beginning of an action's id after %, or the path of a source or result",
                 )
             }),
             "init" | "test" | "compile-commands" | "watch" | "setup" | "setup-env" | "fetch" | "update"
-            | "gc-repo" | "do" | "repos" => subcommand.hide(name == "just"),
+            | "gc-repo" | "do" | "repos" | "completions" | "man" => subcommand.hide(name == "just"),
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("PATH")
                     .required(true)
@@ -142,8 +190,15 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                 .any(|own| arg.get_id() == own);
             let arg = if name == "just" { without_own(arg) } else { arg };
             let is_target = name == "just" && arg.get_id() == "target";
+            let names_targets = |arg: &clap::Arg| {
+                matches!(arg.get_value_names(), Some([name]) if name == "TARGET") && arg.is_positional()
+            };
             let arg = match is_target {
                 true => arg.help("TARGET, or MODULE TARGET, or the parts of any target name"),
+                false if is_taut && names_targets(&arg) => {
+                    let all_forms = arg.get_help().cloned().unwrap_or_default();
+                    arg.help(TARGET_FORMS).long_help(all_forms)
+                }
                 false => arg,
             };
             let arg = match name != "just" && arg.get_id() == "defines" {
@@ -153,8 +208,9 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                     .help("Set a configuration variable to a text, or several by a JSON object, laid over what came before (accumulates)"),
                 false => arg,
             };
-            let is_refused = refused::is_refused(&of, arg.get_id().as_str());
-            let arg = if is_refused || (name == "just" && is_own) { arg.hide(true) } else { arg };
+            let id = arg.get_id().as_str();
+            let is_without_effect = refused::is_refused(&of, id) || (is_taut && !page::is_supported(id));
+            let arg = if is_without_effect || (name == "just" && is_own) { arg.hide(true) } else { arg };
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
             // An empty path means no configuration file, and the working directory for all other options.
             let arg = match (is_path, arg.get_id() == "config") {
@@ -232,13 +288,34 @@ impl NoCommand {
         NoCommand::wrong(&text)
     }
 
-    /// What is wrong; of an option that only other subcommands have, with these.
-    fn with_owners(error: clap::Error, name: &'static str) -> NoCommand {
-        let option = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-            (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => option.clone(),
-            _ => return NoCommand::from(error),
-        };
-        let all = as_called(CommandLine::command(), name);
+    /// The help that the words of a call request, or what is wrong in them.
+    fn of_taut(error: clap::Error, words: &[OsString]) -> NoCommand {
+        match (error.kind(), error.get(ContextKind::InvalidArg)) {
+            (ErrorKind::DisplayHelp, _) => NoCommand::Help(NoCommand::help(words)),
+            (ErrorKind::MissingSubcommand, _) => {
+                NoCommand::Wrong(format!("error: no command is given\n\n{}", NoCommand::help(&[])))
+            }
+            (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => {
+                let option = option.clone();
+                NoCommand::with_owners(error, &option)
+            }
+            _ => NoCommand::from(error),
+        }
+    }
+
+    /// The help that the words of a call request: of their subcommand, or of the tool.
+    fn help(words: &[OsString]) -> String {
+        let tool = definition("taut");
+        let is_all = words.iter().any(|word| word == "--help-all");
+        let extent = if is_all { Extent::All } else { Extent::Own };
+        let subcommand = words.get(1).and_then(|word| word.to_str());
+        let page = subcommand.and_then(|name| page::of_subcommand(&tool, name, extent));
+        help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
+    }
+
+    /// An option that the subcommand does not have, with the subcommands that have it.
+    fn with_owners(error: clap::Error, option: &str) -> NoCommand {
+        let all = definition("taut");
         let has_option = |command: &&clap::Command| {
             command.get_arguments().filter(|arg| !arg.is_hide_set()).any(|arg| {
                 let long = arg.get_long().map(|long| format!("--{long}"));
@@ -374,9 +451,7 @@ mod tests {
 
     #[test]
     fn wrong_words_cause_an_error_with_a_hint() {
-        for words in
-            [&["buld"][..], &[], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]]
-        {
+        for words in [&["buld"][..], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]] {
             let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
             assert!(text.ends_with("\nRun with --help for more information.\n"), "{text}");
         }
@@ -447,8 +522,16 @@ mod tests {
 
     #[test]
     fn help_is_no_error() {
-        assert!(
-            matches!(parse(&["build", "--help"]), Err(NoCommand::Help(text)) if text.contains("Analysis:"))
-        );
+        for (words, usage) in [
+            (&["build", "--help"][..], "Usage: taut build "),
+            (&["--help"], "Usage: taut COMMAND "),
+            (&["build", "-h", "--help-all"], "Usage: taut build "),
+            (&["help", "build"], "Usage: taut build "),
+            (&["help"], "Usage: taut COMMAND "),
+        ] {
+            assert!(matches!(parse(words), Err(NoCommand::Help(text)) if text.contains(usage)), "{words:?}");
+        }
+        let Err(NoCommand::Wrong(text)) = parse(&[]) else { panic!("no words are accepted") };
+        assert!(text.starts_with("error: no command is given\n") && text.contains("  build "), "{text}");
     }
 }

@@ -48,7 +48,7 @@ impl Fetch<'_> {
                     true => format!("No directory found to fetch to, considered {}", json.finish()),
                     false => format!(
                         "No directory to write archives to: -o DIR names one, otherwise it is the first of {} that exists.",
-                        json.finish()
+                        considered.join(", ")
                     ),
                 },
             );

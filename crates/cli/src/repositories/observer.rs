@@ -38,6 +38,10 @@ pub(crate) struct Messages<'l> {
 struct State {
     involved: usize,
     missing: usize,
+    /// Of how many these are missing.
+    all: usize,
+    /// Whether a message has named these numbers.
+    is_announced: bool,
     ended: usize,
     /// Transfers by repository: URL, bytes, and how many there will be.
     transfers: BTreeMap<String, (String, u64, Option<u64>)>,
@@ -111,14 +115,18 @@ impl Observer for Messages<'_> {
                 }
             }
             Event::Missing { missing, involved } => {
-                self.state().missing = missing;
-                if !log.is_as_reference() {
-                    let of = repositories(involved);
-                    log.say(Level::Info, format!("Setting up {missing} of {of}."));
-                }
+                let mut state = self.state();
+                (state.missing, state.all) = (missing, involved);
             }
             Event::Begun { repository, type_name } => {
-                self.state().running.insert(repository.to_owned(), type_name);
+                let mut state = self.state();
+                // A directory of files is compared in each call, which is as quick as finding that nothing is missing.
+                if !log.is_as_reference() && type_name != "file" && !state.is_announced {
+                    state.is_announced = true;
+                    let (missing, of) = (state.missing, repositories(state.all));
+                    log.say(Level::Info, format!("Setting up {missing} of {of}."));
+                }
+                state.running.insert(repository.to_owned(), type_name);
             }
             Event::Transfer { repository, url, bytes, total } => {
                 self.state().transfers.insert(repository.to_owned(), (url.to_owned(), bytes, total));

@@ -23,7 +23,7 @@ use super::{Context, Messages, options, report_remark, usual};
 use crate::{
     diagnostics,
     environment::build_root,
-    log::{Level, Log},
+    log::{Described, Level, Log},
     options::{Common, SetUp, Stores},
     tool_name::Name,
 };
@@ -77,7 +77,7 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
             document.root().get("repositories").is_some_and(|all| all.kind() == Kind::Object);
         // A file that was only found may be something else; one that was named has to be right.
         if named.is_none() && !is_configuration {
-            let shown = place.path.display();
+            let shown = taut_syntax::seen_from(&place.path.to_string_lossy(), &cwd.to_string_lossy());
             log.say(Level::Warn, format!("{shown} describes no repositories; it is not used."));
             return Ok(Configured::default());
         }
@@ -114,6 +114,10 @@ fn set_up(
         SetupError::from(last)
     })?;
     drop(session);
+    log.shows_description(Described {
+        configuration: done.path.display().to_string().into(),
+        description: description.document().label().clone(),
+    });
     // For `watch`, which sets up again and again, the one before is released only after the new one is held.
     *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
     Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })

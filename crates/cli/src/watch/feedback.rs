@@ -19,9 +19,9 @@ use taut_sys::{
     Dir, Named, StatSignature, canonical, normal,
     watch::{How, Noticed},
 };
-use taut_value::{EntityName, ReferenceType, Str};
+use taut_value::{EntityName, Map, ReferenceType, Str};
 
-use super::paths::shown;
+use super::{Watcher, paths::shown};
 
 /// How many readers of an installed path are named in the warning.
 const MAX_SHOWN_READERS: usize = 3;
@@ -239,7 +239,7 @@ impl Feedback {
         leaves: &Leaves,
         analysis: impl FnOnce() -> Option<Analysis>,
         repositories: &RepoConfig,
-        here: &Path,
+        watcher: &Watcher<'_>,
     ) -> Option<String> {
         let mut read = Vec::new();
         // A path that changes with each round but is not read by the target does no harm.
@@ -257,7 +257,14 @@ impl Feedback {
         for (artifact, _) in read {
             is_new |= self.unstable.insert(artifact);
         }
-        let readers = analysis().map(|analysis| readers(&analysis, repositories, &path)).unwrap_or_default();
+        let here = &watcher.here;
+        let readers: Vec<String> = match analysis() {
+            Some(analysis) => readers(&analysis, repositories, &path)
+                .map(|name| watcher.log.names().typed(name, &Map::default()))
+                .take(MAX_SHOWN_READERS)
+                .collect(),
+            None => Vec::new(),
+        };
         let readers = match readers.len() {
             0 => String::new(),
             _ => format!(" (by {})", readers.join(", ")),
@@ -267,7 +274,7 @@ impl Feedback {
                 "The output directory {output} is part of what the target is made from: {path} is installed by each \
                  round and read by the next{readers}, so that the result {first} does not become stable. Changes \
                  that only taut made there start no further round.\n\
-                 Choose an output directory outside of the sources, or leave it out of what the target reads.",
+                 help: choose an output directory outside of the sources, or leave it out of what the target reads",
                 output = shown(here, &self.output),
                 path = shown(here, &path),
             )
@@ -275,24 +282,24 @@ impl Feedback {
     }
 }
 
-/// The source targets that contain a path.
-fn readers(analysis: &Analysis, repositories: &RepoConfig, path: &Path) -> Vec<String> {
-    let mut readers = Vec::new();
-    for reached in &analysis.reached {
-        let EntityName::Named(named) = &reached.target.name else { continue };
-        let Some(repository) = repositories.repositories.get(&named.repository) else { continue };
-        let Some(root) = repository.workspace_root.directory() else { continue };
+/// The names of the source targets that contain a path.
+fn readers<'a>(
+    analysis: &'a Analysis,
+    repositories: &'a RepoConfig,
+    path: &'a Path,
+) -> impl Iterator<Item = &'a EntityName> {
+    analysis.reached.iter().filter_map(move |reached| {
+        let EntityName::Named(named) = &reached.target.name else { return None };
+        let repository = repositories.repositories.get(&named.repository)?;
+        let root = repository.workspace_root.directory()?;
         let name = normal(&root.join(named.module.as_str()).join(named.name.as_str()));
         let reads = match named.reference {
             ReferenceType::Tree => path.starts_with(&name),
             ReferenceType::Glob => path.parent() == name.parent(),
             _ => !reached.analysed.is_defined && path == name,
         };
-        if reads && readers.len() < MAX_SHOWN_READERS {
-            readers.push(reached.target.name.to_json());
-        }
-    }
-    readers
+        reads.then_some(&reached.target.name)
+    })
 }
 
 /// A path without symbolic links, as far as it exists.

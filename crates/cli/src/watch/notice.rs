@@ -308,9 +308,7 @@ impl Watcher<'_> {
             }
             let analysis = || state.session.whole_analysis(state.request.as_ref()?).ok();
             let repositories = &state.asked.repositories;
-            if let Some(text) =
-                state.history.feedback.check(&state.leaves, analysis, repositories, &self.here)
-            {
+            if let Some(text) = state.history.feedback.check(&state.leaves, analysis, repositories, self) {
                 self.log.say(Level::Warn, text);
             }
             if self.waits_for_root(state) {
@@ -366,19 +364,19 @@ impl Watcher<'_> {
         }
         let reasons: Vec<String> = why.iter().filter_map(reason).collect();
         if !reasons.is_empty() {
-            let text = "Changes are found by looking at everything every two seconds, as with --poll.";
+            let text = "Everything is checked every two seconds, as with --poll.";
             let text = format!("{}.\n{text}", reasons.join(";\n"));
             self.log.say(Level::Warn, text);
         }
-        let polling = match why.is_empty() {
-            true => "",
-            false => "; some cannot be, so everything is looked at every two seconds",
+        let polling = "checking everything every two seconds";
+        let how = match (state.watch.len(), why.is_empty()) {
+            (0, false) => format!("by {polling}"),
+            (1, true) => "1 directory".to_owned(),
+            (1, false) => format!("1 directory, and {polling}"),
+            (many, true) => format!("{many} directories"),
+            (many, false) => format!("{many} directories, and {polling}"),
         };
-        let directories = match state.watch.len() {
-            1 => "1 directory".to_owned(),
-            many => format!("{many} directories"),
-        };
-        self.log.say(Level::Info, format!("Watching {directories}{polling}. Interrupt to end."));
+        self.log.say(Level::Info, format!("Watching {how}. Interrupt to end."));
         state.unwatched = Some(why);
     }
 }

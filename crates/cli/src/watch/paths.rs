@@ -8,7 +8,7 @@ use super::MAX_SHOWN;
 pub(super) fn what_changed(here: &Path, paths: &[PathBuf]) -> String {
     let names: Vec<String> = paths.iter().take(MAX_SHOWN).map(|path| shown(here, path)).collect();
     match paths.len() {
-        0 => "Something changed: everything is looked at.".to_owned(),
+        0 => "Something changed; checking everything.".to_owned(),
         n if n > MAX_SHOWN => format!("{} and {} more changed.", names.join(", "), n - MAX_SHOWN),
         _ => format!("{} changed.", names.join(", ")),
     }

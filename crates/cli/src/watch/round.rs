@@ -15,13 +15,12 @@ use taut_value::Str;
 
 use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, feedback::Feedback, paths::what_changed};
 use crate::{
-    diagnostics,
     exit::Exit,
     findings,
     interruption::Interruption,
     log::Level,
     reporting::Reporting,
-    results,
+    request, results,
     setup_error::report_error,
     voice::{self, BuildMessages, count, seconds},
 };
@@ -186,7 +185,8 @@ impl Pass for Round<'_> {
         // Compared one by one: equal errors that were found in parallel need not be merged in the same way.
         let is_new = !problems.iter().eq(self.history.reported_errors.iter());
         if self.changed != Some(None) || is_new {
-            diagnostics::report(problems, Level::Error, self.watcher.log);
+            let words = &self.watcher.o.build.analysis.target;
+            request::report_problems(problems, request, words, self.watcher.log);
             self.watcher.log.say(Level::Info, "Analysis failed; waiting for a change.");
         }
         self.history.reported_errors = problems.clone();

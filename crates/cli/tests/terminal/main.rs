@@ -5,8 +5,7 @@
 //! light background.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-mod screen;
-mod themes;
+mod first_steps;
 
 use std::{
     fs,
@@ -17,13 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    process::{Pid, Signal, kill_process},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
+use rustix::process::{Pid, Signal, kill_process};
+use taut_testkit::{
+    Tool, Workspace,
+    terminal::{self, Screen, THEMES, assert_readable},
 };
-use screen::Screen;
-use taut_testkit::{Tool, Workspace};
 
 /// A call on a terminal.
 struct Recording {
@@ -57,7 +54,7 @@ impl Shown {
         screen.resize(columns.into());
         screen.feed(&self.raw[at..]);
         assert!(screen.unknown.is_empty(), "{:?}", screen.unknown);
-        themes::assert_readable(&screen);
+        assert_readable(&screen);
         screen
     }
 
@@ -95,13 +92,7 @@ impl Recording {
     }
 
     fn run(&self, workspace: &Workspace, words: &[&str]) -> Shown {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&terminal).unwrap();
-        unlockpt(&terminal).unwrap();
-        let size = |columns| Winsize { ws_row: self.rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&terminal, size(self.columns)).unwrap();
-        let name = ptsname(&terminal, Vec::new()).unwrap();
-        let end = fs::File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let (terminal, end) = terminal::open(self.columns, self.rows).unwrap();
         let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called("taut");
         let mut command = tool.command(&workspace.root());
         // Lines are wrapped where they are in every directory.
@@ -110,7 +101,6 @@ impl Recording {
         let mut child = command.stderr(end).spawn().unwrap();
         // The end that it inherited is the only one left, so that reading ends with it.
         drop(command);
-        let mut terminal = fs::File::from(terminal);
         let raw: Arc<Mutex<Vec<u8>>> = Arc::default();
         let reader = {
             let (mut terminal, raw) = (terminal.try_clone().unwrap(), raw.clone());
@@ -128,7 +118,7 @@ impl Recording {
             thread::sleep(settle);
             // Between two frames, or a few bytes later.
             let mut raw = raw.lock().unwrap();
-            tcsetwinsize(&mut terminal, size(columns)).unwrap();
+            terminal::resize(&terminal, columns, self.rows).unwrap();
             narrowed = Some((raw.len(), columns));
             raw.push(b'\r');
         }
@@ -154,9 +144,13 @@ impl Recording {
 
 /// A text without what differs from call to call.
 fn without_numbers(text: &str, workspace: &Workspace) -> String {
-    let text = text.replace(&*workspace.root().to_string_lossy(), "$ROOT");
+    without_times(&text.replace(&*workspace.root().to_string_lossy(), "$ROOT"))
+}
+
+/// A text with `N` for each time.
+fn without_times(text: &str) -> String {
     let mut out = String::new();
-    let mut rest = &*text;
+    let mut rest = text;
     while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
         out.push_str(&rest[..begin]);
         let number = &rest[begin..];
@@ -184,7 +178,7 @@ fn check_pictures(name: &str, calls: &[(&str, Shown)], workspace: &Workspace) {
     for (words, shown) in calls {
         screen.feed(&format!("$ {words}\r\n{}", without_numbers(&shown.raw, workspace)));
     }
-    for theme in &themes::THEMES[..2] {
+    for theme in &THEMES[..2] {
         check_file(&format!("{name}-{}.svg", theme.name), &theme.picture(&screen));
     }
 }

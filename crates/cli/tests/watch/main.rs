@@ -334,7 +334,7 @@ fn changes_of_the_files_that_define_the_request_are_followed() {
     workspace.file("OTHER", TARGETS.replace("cat *.txt", "cat *.txt *.txt"));
     workspace.file("m/OTHER", MODULE);
     workspace.file("repos.json", repositories("OTHER"));
-    watching.until("The repositories are described differently now.");
+    watching.until("The description of the repositories changed.");
     has(&watching.round(""), "1 action of 3 run");
     watching.until("Interrupt to end.");
     assert_eq!(watching.interrupt(), 130);
@@ -344,7 +344,7 @@ fn changes_of_the_files_that_define_the_request_are_followed() {
 fn with_poll_changes_are_found_by_polling() {
     let workspace = project();
     let mut watching = Watching::start(&workspace, &["--poll"]);
-    watching.until("everything is looked at every two seconds");
+    watching.until("checking everything every two seconds");
     // The first poll follows at once; a file that is written meanwhile would be read half written.
     thread::sleep(Duration::from_millis(500));
     workspace.file("m/u.txt", "seen\n");
@@ -368,7 +368,7 @@ fn garbage_is_collected_beside_an_idle_watch_and_the_next_round_is_right() {
         }
         workspace.file("m/u.txt", format!("round {number}\n"));
         watching.until("m/u.txt changed.");
-        watching.until("everything is looked at.");
+        watching.until("checking everything.");
         watching.until("  shout\n");
         watching.until("Interrupt to end.");
         becomes(&out.join("shout"), &format!("ROUND {number}\n"));

@@ -42,7 +42,7 @@ fn without_inotify_instances_watch_polls() {
     let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &[]) else { return };
     let output = watching.until("as with --poll.");
     has(&output, "fs.inotify.max_user_instances");
-    watching.until("everything is looked at every two seconds");
+    watching.until("checking everything every two seconds");
     follows(&workspace, &mut watching);
     assert_eq!(watching.interrupt(), 130);
 }
@@ -51,7 +51,7 @@ fn without_inotify_instances_watch_polls() {
 fn inotify_instances_that_are_free_again_are_used() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &[]) else { return };
-    watching.until("everything is looked at every two seconds");
+    watching.until("checking everything every two seconds");
     fs::write(workspace.beside("lifted"), "").unwrap();
     let end = Instant::now() + PATIENCE;
     while !watching.all().contains("Watching 2 directories. Interrupt to end.") {
@@ -75,7 +75,7 @@ fn inotify_instances_that_are_free_again_are_used() {
 fn polling_needs_no_inotify() {
     let workspace = project();
     let Some(mut watching) = with_limit(&workspace, "max_inotify_instances", &["--poll"]) else { return };
-    let output = watching.until("everything is looked at every two seconds");
+    let output = watching.until("checking everything every two seconds");
     assert!(!output.contains("inotify"), "{output}");
     follows(&workspace, &mut watching);
     assert_eq!(watching.interrupt(), 130);
@@ -87,7 +87,7 @@ fn without_inotify_watches_watch_polls() {
     let Some(mut watching) = with_limit(&workspace, "max_inotify_watches", &[]) else { return };
     let output = watching.until("as with --poll.");
     has(&output, "fs.inotify.max_user_watches");
-    watching.until("everything is looked at every two seconds");
+    watching.until("checking everything every two seconds");
     follows(&workspace, &mut watching);
     assert_eq!(watching.interrupt(), 130);
 }

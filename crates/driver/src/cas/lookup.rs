@@ -1,8 +1,9 @@
 //! Finding objects: by identifier, and by path below a tree.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
+use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
 use taut_store::{Error, Store};
 use taut_value::JsonWriter;
 use taut_value::path::normal_path;
@@ -61,17 +62,25 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Err
     Ok(Found { object: here, ends: None })
 }
 
-/// A tree to be read by users: JSON, name to identifier without size.
+/// A tree to be read by users: JSON, name to identifier; without sizes, which git's trees do not have, but in compatible mode.
 ///
 /// # Errors
 ///
 /// If the tree is missing, damaged or unreadable.
 pub fn listing(store: &Store, tree: ObjectInfo) -> Result<String, Error> {
     let entries = store.read_tree(&tree.digest.hash)?.ok_or(Error::Missing(tree))?;
+    let mut sizes = BTreeMap::new();
+    if store.hash_function() == HashFunction::Sha256 {
+        for (name, entry) in &entries {
+            let size = store.size(&entry.hash, entry.object_type)?;
+            sizes.extend(size.map(|size| (name, size)));
+        }
+    }
     let mut writer = JsonWriter::pretty(2);
     writer.object(|w| {
         for (name, entry) in &entries {
-            let id = format!("[{}::{}]", entry.hash, entry.object_type.letter());
+            let size = sizes.get(name).map(u64::to_string).unwrap_or_default();
+            let id = format!("[{}:{size}:{}]", entry.hash, entry.object_type.letter());
             w.key(&String::from_utf8_lossy(name)).string(id);
         }
     });

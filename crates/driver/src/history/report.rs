@@ -197,7 +197,9 @@ fn difference(was: &ActionDescription, is: &ActionDescription) -> Vec<Str> {
     };
     compare("command", texts(&was.command), texts(&is.command));
     compare("environment", was.env.to_label(), is.env.to_label());
-    compare("working directory", was.cwd.to_string(), is.cwd.to_string());
+    // The top of the action's directory is the empty path.
+    let directory = |cwd: &str| if cwd.is_empty() { ".".to_owned() } else { cwd.to_owned() };
+    compare("working directory", directory(&was.cwd), directory(&is.cwd));
     compare("outputs", texts(&was.outs), texts(&is.outs));
     compare("output directories", texts(&was.out_dirs), texts(&is.out_dirs));
     inputs(&was.inputs, &is.inputs, &mut lines);

@@ -56,10 +56,10 @@ impl<'b> Reader<'b> {
 pub(super) fn put_facet_hashes(out: &mut Vec<u8>, facet_hashes: &FacetHashes) {
     number(out, facet_hashes.len() as u32);
     // Most facets of most values are empty.
-    for look in &**facet_hashes {
-        let bytes = look.to_le_bytes();
-        out.push(u8::from(*look != 0));
-        out.extend(if *look == 0 { &[] } else { &bytes[..] });
+    for hash in &**facet_hashes {
+        let bytes = hash.to_le_bytes();
+        out.push(u8::from(*hash != 0));
+        out.extend(if *hash == 0 { &[] } else { &bytes[..] });
     }
 }
 

@@ -245,7 +245,7 @@ fn reading_all_chunks_notices_any_damage() {
 
 /// A leaf and a task that read it: the whole file, byte for byte.
 #[test]
-fn an_empty_file_reads_back() {
+fn a_small_file_has_the_bytes_that_are_specified() {
     let mut builder = SnapshotBuilder::default();
     let rule = builder.rule("r");
     let leaf = builder.task(rule, |key| key.push(b'a'));
@@ -285,12 +285,12 @@ fn an_empty_file_reads_back() {
     assert_eq!(of_tasks[20..30], [3, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
     // The leaf read nothing; the task read one, the leaf.
     assert_eq!(of_tasks[30..], [[0; 4], [1, 0, 0, 0], [0; 4]].concat());
-    let cold = &bytes[HEADER_SIZE + (table + tasks + sums) as usize..];
-    assert_eq!(all_sums[..8], checksum(&cold[..64]).to_le_bytes(), "the sum of the hashes");
-    assert_eq!(cold[..64], [Hash::from(0).0, Hash::from(1).0].concat());
-    assert_eq!(cold[64..78], *b"\0\0\0\0\x01\0\0\0\x02\0\0\0ab", "where the keys begin, and the keys");
-    assert_eq!(cold[78..86], [0, 0, 0, 0, 2, 0, 0, 0], "the bucket, with both");
-    assert_eq!((cold[86..90].to_vec(), cold[92..96].to_vec()), (vec![0; 4], vec![1, 0, 0, 0]));
+    let pages = &bytes[HEADER_SIZE + (table + tasks + sums) as usize..];
+    assert_eq!(all_sums[..8], checksum(&pages[..64]).to_le_bytes(), "the sum of the hashes");
+    assert_eq!(pages[..64], [Hash::from(0).0, Hash::from(1).0].concat());
+    assert_eq!(pages[64..78], *b"\0\0\0\0\x01\0\0\0\x02\0\0\0ab", "where the keys begin, and the keys");
+    assert_eq!(pages[78..86], [0, 0, 0, 0, 2, 0, 0, 0], "the bucket, with both");
+    assert_eq!((pages[86..90].to_vec(), pages[92..96].to_vec()), (vec![0; 4], vec![1, 0, 0, 0]));
 }
 
 /// Tasks 0 to 5, of which each but the first read the one before; 5 was wanted at 10, 2 at 40.

@@ -18,11 +18,10 @@ use std::collections::VecDeque;
 
 use crate::graph::ids::NodeId;
 use crate::schedule::slot::Step;
-use crate::schedule::wait::Suspended;
-use crate::schedule::wait::Wait;
+use crate::schedule::wait::{Suspended, Wait};
 use crate::sync::{
     Arc, Condvar, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicIsize, Ordering},
+    atomic::{AtomicIsize, Ordering},
     lock,
     thread::{self, JoinHandle},
 };
@@ -93,6 +92,8 @@ struct Ready {
     searched: bool,
     shut: bool,
     threads: Vec<JoinHandle<()>>,
+    /// All threads that the queue may start run, or no more can be started.
+    full: bool,
     /// How many groups of jobs were pushed.
     groups: u64,
 }
@@ -136,8 +137,6 @@ pub(crate) struct Queue {
     extra: usize,
     /// How many tasks await something foreign.
     pub(crate) foreign: AtomicIsize,
-    /// Whether all `extra` threads run, or no more can be started. Relaxed: it is accessed under the lock of `ready`.
-    full: AtomicBool,
     /// The waits of requests from outside.
     pub(crate) roots: Mutex<Vec<Arc<Wait>>>,
 }
@@ -146,11 +145,10 @@ impl Queue {
     pub(crate) fn new(jobs: usize) -> Queue {
         let extra = jobs.max(1) - 1;
         Queue {
-            ready: Mutex::default(),
+            ready: Mutex::new(Ready { full: extra == 0, ..Ready::default() }),
             more: Condvar::new(),
             extra,
             foreign: AtomicIsize::new(0),
-            full: AtomicBool::new(extra == 0),
             roots: Mutex::default(),
         }
     }
@@ -199,7 +197,7 @@ impl Queue {
         let wanted = added - own;
         if ready.parked > 0 {
             if wanted > 1 { self.more.notify_all() } else { self.more.notify_one() }
-        } else if !self.full.load(Ordering::Relaxed) {
+        } else if !ready.full {
             self.start_thread(build, &mut ready);
         }
         group
@@ -222,7 +220,7 @@ impl Queue {
     fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut Ready) {
         // One thread for each push: more work leads to more pushes, and a short build does not start all threads.
         if ready.threads.len() >= self.extra {
-            self.full.store(true, Ordering::Relaxed);
+            ready.full = true;
             return;
         }
         let build = build.clone();
@@ -232,7 +230,7 @@ impl Queue {
         match spawned {
             Ok(thread) => ready.threads.push(thread),
             // With fewer threads the build is slower, not wrong.
-            Err(_) => self.full.store(true, Ordering::Relaxed),
+            Err(_) => ready.full = true,
         }
     }
 

@@ -6,13 +6,16 @@ use taut_value::{JsonSize, Map, Node, Value};
 use crate::error::EvalError;
 
 /// The longest string, in bytes: much more than is ever written into a file or passed to a command.
-const MAX_STRING_BYTES: u64 = 256 << 20;
+pub const MAX_STRING_BYTES: u64 = 256 << 20;
 
 /// The most items of a list and entries of a map.
 pub(super) const MAX_ITEMS: usize = 100_000_000;
 
 /// The longest JSON text of a node, in bytes; the text identifies the node.
 const MAX_NODE_BYTES: u64 = 1 << 30;
+
+/// Advice where a value is too large.
+const GROWS: &str = "does something grow with each step, or each level?";
 
 /// Checks the size of a string made from pieces of these lengths.
 pub(super) fn string(what: &str, pieces: impl IntoIterator<Item = usize>) -> Result<(), EvalError> {
@@ -21,7 +24,7 @@ pub(super) fn string(what: &str, pieces: impl IntoIterator<Item = usize>) -> Res
         return Ok(());
     }
     let message = format!("{what} would have {length} bytes; at most {MAX_STRING_BYTES} are possible");
-    Err(EvalError::plain(message).help("does something grow with each step, or each level?"))
+    Err(EvalError::plain(message).help(GROWS))
 }
 
 /// Checks the size of a list or map made from others of these lengths.
@@ -31,7 +34,7 @@ pub(super) fn items(what: &str, lengths: impl IntoIterator<Item = usize>) -> Res
         return Ok(());
     }
     let message = format!("{what} would have {length} entries; at most {MAX_ITEMS} are possible");
-    Err(EvalError::plain(message).help("does something grow with each step, or each level?"))
+    Err(EvalError::plain(message).help(GROWS))
 }
 
 /// Checks that the JSON text of a value is not too long for a string.

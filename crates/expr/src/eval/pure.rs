@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     abbreviate,
-    abbreviate::abbreviate_json,
     construct::Construct,
     error::{ErrorKind, EvalError},
     program::NONE,
+    user_message::UserMessage,
 };
 
 impl Evaluator<'_> {
@@ -50,7 +50,7 @@ impl Evaluator<'_> {
                 let message = self.or(f, args[0], || Value::Null)?;
                 // Enough for any text that was written by a person, but not for one that grows without bound.
                 const MAX_MESSAGE_BYTES: usize = 1 << 16;
-                return Err(EvalError::user(abbreviate_json(&message, MAX_MESSAGE_BYTES)));
+                return Err(EvalError::user(&UserMessage::new(&message, MAX_MESSAGE_BYTES)));
             }
             C::Context => return self.context(f, args),
             C::AssertNonEmpty => {
@@ -60,10 +60,10 @@ impl Evaluator<'_> {
                     _ => {
                         let message = self.message(f, args[1]);
                         let found = abbreviate(&value, self.limit);
-                        let text = format!("{message}\nExpected non-empty value but found: {found}");
+                        let text = format!("\nit must not be empty, but is {found}");
                         let found = reference::shown(&value);
-                        let reference = format!("{message}\nExpected non-empty value but found: {found}");
-                        return Err(EvalError::user(text).reference_as(format!("UserError: {reference}")));
+                        let reference = format!("\nExpected non-empty value but found: {found}");
+                        return Err(EvalError::user_with(&message, &text, &reference));
                     }
                 }
             }
@@ -334,15 +334,15 @@ impl Evaluator<'_> {
         self.locals.truncate(locals);
         let message = match args[1] {
             // For this, the reference evaluates `{}`, which is no expression.
-            NONE => "[non evaluating term] {}".into(),
+            NONE => UserMessage::not_evaluating("{}"),
             node => self.message(f, node),
         };
         // The steps so far become part of this text, so they are removed below.
-        let reference = format!("In Context {message}\n{}", error.in_reference());
+        let reference = format!("In Context {}\n{}", message.quoted, error.in_reference());
         let data = error.data();
         data.reference = Some(reference);
         data.steps.clear();
-        data.message = format!("In Context {message}\n{}", data.message);
+        data.message = format!("{}\n{}", message.plain, data.message);
         data.kind = ErrorKind::User;
         data.traced = false;
         Err(error)
@@ -370,18 +370,14 @@ impl Evaluator<'_> {
         }
         let message = self.message(f, args[1]);
         let reference = format!(
-            "UserError: {message}\nUnderlying {}\nThe argument of the union was {}",
+            "\nUnderlying {}\nThe argument of the union was {}",
             error.in_reference(),
             argument.to_json_abbreviated(self.limit)
         );
-        let argument = abbreviate(&argument, self.limit);
-        let mut wrapped = EvalError::user(format!(
-            "{message}\nUnderlying EvaluationError: {}\nThe argument of the union was {argument}",
-            error.message
-        ));
+        let mut wrapped = EvalError::user_with(&message, &format!("\n{}", error.message), &reference);
         wrapped.data().involved = error.involved.clone();
         wrapped.data().annotated = error.annotated;
-        Err(wrapped.reference_as(reference))
+        Err(wrapped)
     }
 
     fn stage_to_subdir(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
@@ -423,26 +419,17 @@ impl Evaluator<'_> {
         }
         let message = self.message(f, args[3]);
         let involved = at_new_path(&key);
-        let mut error = EvalError::user(if flat {
-            format!(
-                "{message}\nReason: flat staging to subdir {subdir} conflicts on path {key}\n\
-                 Map to flatly stage was {argument}"
-            )
-        } else {
-            format!(
-                "{message}\nReason: staging to subdir {subdir} conflicts on new path {key}\n\
-                 Map to stage was {argument}"
-            )
-        });
-        error.data().involved = involved;
         let whole = reference::shown(&stage);
         let (way, new, word) =
             if flat { ("flat staging", "", "flatly stage") } else { ("staging", "new ", "stage") };
+        let details =
+            format!("\n{way} to subdir {subdir} conflicts on path {key}\nthe staged map is {argument}");
         let reference = format!(
-            "UserError: {message}\nReason: {way} to subdir {subdir} conflicts on {new}path {key}\nMap to {word} was \
-             {whole}\n"
+            "\nReason: {way} to subdir {subdir} conflicts on {new}path {key}\nMap to {word} was {whole}\n"
         );
-        Err(error.reference_as(reference))
+        let mut error = EvalError::user_with(&message, &details, &reference);
+        error.data().involved = involved;
+        Err(error)
     }
 }
 
@@ -525,7 +512,7 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
             }
             left.disjoint_union(&right).map_err(|(key, a, b)| {
                 let error = EvalError::plain(format!(
-                    "Map union not essentially disjoint as claimed, duplicate key {}; conflicting values:\n- {}\n- {}",
+                    "two maps of a disjoint union have different values for {}:\n- {}\n- {}",
                     Value::String(key.clone()).to_json(),
                     abbreviate(a, limit),
                     abbreviate(b, limit)

@@ -36,12 +36,15 @@ fn paint(color: bool, style: &str, text: &str) -> String {
 const MAX_EXCERPT: usize = 100;
 const MIN_EXCERPT: usize = 20;
 
+/// A text as it is shown.
+type ShownText<'s> = dyn Fn(&str) -> Cow<'_, str> + 's;
+
 /// Renders diagnostics, reading each file once.
 pub struct Renderer<'s> {
     sources: &'s dyn Sources,
     color: bool,
     base: String,
-    names: fn(&str) -> Cow<'_, str>,
+    names: Box<ShownText<'s>>,
     /// How many characters of a line an excerpt shows.
     excerpt: usize,
     files: HashMap<Arc<str>, Option<File>>,
@@ -99,7 +102,7 @@ impl<'s> Renderer<'s> {
     pub fn new(sources: &'s dyn Sources, color: bool) -> Self {
         let base = String::new();
         let excerpt = MAX_EXCERPT;
-        Renderer { sources, color, base, names: |text| text.into(), excerpt, files: HashMap::new() }
+        Renderer { sources, color, base, names: Box::new(|text| text.into()), excerpt, files: HashMap::new() }
     }
 
     /// The renderer whose excerpts fit into lines of so many columns, unless these are very short.
@@ -117,8 +120,8 @@ impl<'s> Renderer<'s> {
     }
 
     /// The renderer that shows texts with the names in them as the function has it.
-    pub fn with_names(mut self, shown: fn(&str) -> Cow<'_, str>) -> Self {
-        self.names = shown;
+    pub fn with_names(mut self, shown: impl Fn(&str) -> Cow<'_, str> + 's) -> Self {
+        self.names = Box::new(shown);
         self
     }
 

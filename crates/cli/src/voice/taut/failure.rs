@@ -3,26 +3,17 @@
 
 use std::{path::Path, time::Duration};
 
-use taut_digest::Digest;
 use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
-use taut_store::Store;
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{MAX_NAMED, Messages, output_of, shown_command};
+use super::{MAX_NAMED, Messages, missing_program, output_of, shown_command};
 use crate::{
     environment::with_hint,
     log::Level,
     output::Stream,
     voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
-
-/// How much of an output is searched for why a program was not found.
-const MAX_SEARCHED: usize = 64 << 10;
-
-/// What helps if a target gives its actions no `PATH`.
-const HELP_ABOUT_PATH: &str =
-    "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
 struct Ending {
@@ -97,29 +88,6 @@ fn why_not_started(ran: &Ran) -> Vec<String> {
     why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
 }
 
-/// What helps if a program was not found since the target gives no `PATH`.
-fn hint_of_path(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<&'static str> {
-    if ran.exit_code == 0 || action.env.iter().any(|(name, _)| name.as_str() == "PATH") {
-        return None;
-    }
-    let program = action.command.first().map_or("", Str::as_str);
-    let is_looked_up = !program.contains('/');
-    if let Some(why) = &ran.not_started {
-        // The missing program may be a launcher, which is not looked up with the PATH of the action.
-        let is_missing = why.contains(&format!("there is no program {program}"));
-        return (is_looked_up && is_missing).then_some(HELP_ABOUT_PATH);
-    }
-    let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
-    let texts: Vec<String> = [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect();
-    // Any of the lines counts: a script goes on after one program that was not found, and may miss another one.
-    let mut missing = texts.iter().flat_map(|text| text.lines()).filter_map(program_not_found).peekable();
-    let helps = match missing.peek() {
-        Some(_) => missing.any(|program| !program.contains('/')),
-        None => is_looked_up && ran.exit_code == 127,
-    };
-    helps.then_some(HELP_ABOUT_PATH)
-}
-
 /// What helps if a command had no room for what it writes, since actions write below the build root.
 fn hint_of_space(build_root: &Path) -> Option<String> {
     // A full disk may have a block or two left.
@@ -128,13 +96,6 @@ fn hint_of_space(build_root: &Path) -> Option<String> {
     let root = build_root.display();
     (free < FULL_BELOW)
         .then(|| format!("help: the disk with the build root {root} is full ({free} bytes left)"))
-}
-
-/// The program that a line says was not found, as shells say it.
-fn program_not_found(line: &str) -> Option<&str> {
-    const SIGNS: [&str; 3] = [": command not found", ": not found", ": cannot execute"];
-    let program = SIGNS.iter().find_map(|sign| line.split_once(sign))?.0;
-    Some(program.rsplit(": ").next().unwrap_or(program))
 }
 
 impl Messages {
@@ -208,7 +169,7 @@ impl Messages {
                 give("\n");
                 self.give_output(stream, give);
             }
-            if let Some(hint) = hint_of_path(action, ran, &self.store) {
+            if let Some(hint) = missing_program::hint(action, ran, &self.store) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(hint) = hint_of_space(&self.build_root) {
@@ -218,22 +179,5 @@ impl Messages {
                 give(&format!("\n  reproduce: {again}"));
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::program_not_found;
-
-    #[test]
-    fn what_shells_say_names_the_program() {
-        for (line, program) in [
-            ("sh: 1: frob: not found", Some("frob")),
-            ("bash: line 1: /bin/frob: cannot execute: required file not found", Some("/bin/frob")),
-            ("bash: frob: command not found", Some("frob")),
-            ("all is well", None),
-        ] {
-            assert_eq!(program_not_found(line), program, "{line}");
-        }
     }
 }

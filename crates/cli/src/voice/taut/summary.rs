@@ -145,6 +145,8 @@ impl Messages {
         let first_of = |unbuilt: &Unbuilt| unbuilt.actions.first().map(|(id, _)| *id);
         let mut seen: HashSet<Id> = failed.iter().map(|(id, _)| *id).collect();
         seen.extend(failure.unbuilt.iter().filter_map(first_of));
+        let failed: HashSet<String> =
+            failed.iter().map(|(id, _)| self.name_in_summary(id, defined)).collect();
         let (mut names, mut more): (Vec<String>, usize) = Default::default();
         for (path, maker) in failure.not_built.iter().zip(&failure.makers) {
             if maker.is_some_and(|id| !seen.insert(id)) {
@@ -159,7 +161,7 @@ impl Messages {
                 Some(id) => self.name_in_summary(id, defined),
                 None => path.to_string(),
             };
-            if !names.contains(&name) {
+            if !names.contains(&name) && !failed.contains(&name) {
                 names.push(name);
             }
         }

@@ -1,7 +1,7 @@
 //! A terminal of a given size, as far as taut uses one: text, colours, lines that are drawn over.
 
 /// What a terminal shows.
-pub(crate) struct Screen {
+pub struct Screen {
     columns: usize,
     rows: usize,
     /// All lines that were ever shown; the last `rows` of them are on the screen.
@@ -14,17 +14,20 @@ pub(crate) struct Screen {
     /// An escape code that is not complete.
     open: String,
     /// What was drawn that no terminal of today need understand.
-    pub(crate) unknown: Vec<String>,
+    pub unknown: Vec<String>,
 }
 
 impl Screen {
-    pub(crate) fn new(columns: usize, rows: usize) -> Screen {
+    /// An empty screen.
+    #[must_use]
+    pub fn new(columns: usize, rows: usize) -> Screen {
         let (style, open) = Default::default();
         let (lines, wrapped) = (vec![Vec::new()], vec![false]);
         Screen { columns, rows, lines, wrapped, row: 0, column: 0, style, open, unknown: Vec::new() }
     }
 
-    pub(crate) fn feed(&mut self, text: &str) {
+    /// Shows what a program writes.
+    pub fn feed(&mut self, text: &str) {
         for c in text.chars() {
             if !self.open.is_empty() {
                 self.open.push(c);
@@ -53,7 +56,7 @@ impl Screen {
     }
 
     /// Another width, as terminals have it that wrap long lines anew. The cursor is below all lines.
-    pub(crate) fn resize(&mut self, columns: usize) {
+    pub fn resize(&mut self, columns: usize) {
         let mut whole: Vec<Vec<(char, String)>> = Vec::new();
         for (line, wrapped) in self.lines.drain(..).zip(self.wrapped.drain(..)) {
             match whole.last_mut().filter(|_| wrapped) {
@@ -108,18 +111,21 @@ impl Screen {
     }
 
     /// How many rows of the screen are in use.
-    pub(crate) fn height(&self) -> usize {
+    #[must_use]
+    pub fn height(&self) -> usize {
         self.lines.len()
     }
 
     /// What was shown: lines of characters, each with its style.
-    pub(crate) fn lines(&self) -> &[Vec<(char, String)>] {
+    #[must_use]
+    pub fn lines(&self) -> &[Vec<(char, String)>] {
         let used = self.lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
         &self.lines[..used]
     }
 
     /// What was shown, with `<STYLE>` before text in a style and `<>` behind it.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut text = String::new();
         for line in &self.lines {
             let mut style = "";

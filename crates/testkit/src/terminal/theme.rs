@@ -1,13 +1,14 @@
 //! Colours as people see them: on a dark and on a light background. What is shown has to be readable on both, and the pages
 //! have pictures of both.
 
-use crate::screen::Screen;
+use super::Screen;
 
 /// The colours of a terminal, as red, green and blue.
-pub(crate) struct Theme {
-    pub(crate) name: &'static str,
-    background: u32,
-    text: u32,
+pub struct Theme {
+    /// What it is called.
+    pub name: &'static str,
+    pub(super) background: u32,
+    pub(super) text: u32,
     /// The eight colours of codes 30 to 37.
     colors: [u32; 8],
     /// Those that bold text has.
@@ -22,7 +23,8 @@ const XTERM_BOLD: [u32; 8] = [0x7f7f7f, 0xff0000, 0x00ff00, 0xffff00, 0x5c5cff, 
 const CODE_DARK: [u32; 8] = [0x000000, 0xcd3131, 0x0dbc79, 0xe5e510, 0x2472c8, 0xbc3fbc, 0x11a8cd, 0xe5e5e5];
 const CODE_LIGHT: [u32; 8] = [0x000000, 0xcd3131, 0x00bc00, 0x949800, 0x0451a5, 0xbc05bc, 0x0598bc, 0x555555];
 
-pub(crate) const THEMES: [Theme; 4] = [
+/// A dark and a light one as programmers have them, and those of xterm.
+pub const THEMES: [Theme; 4] = [
     Theme { name: "dark", background: 0x1e1e1e, text: 0xcccccc, colors: CODE_DARK, bold: CODE_DARK },
     Theme { name: "light", background: 0xffffff, text: 0x333333, colors: CODE_LIGHT, bold: CODE_LIGHT },
     Theme { name: "xterm-dark", background: 0x000000, text: 0xe5e5e5, colors: XTERM, bold: XTERM_BOLD },
@@ -48,59 +50,21 @@ fn contrast(a: u32, b: u32) -> f64 {
 
 impl Theme {
     /// The colour of text in a style, and whether it is bold.
-    fn color(&self, style: &str) -> (u32, bool) {
+    pub(super) fn color(&self, style: &str) -> (u32, bool) {
         let bold = style.split(';').any(|part| part == "1");
         let number = style.split(';').find_map(|part| part.strip_prefix('3')?.parse::<usize>().ok());
         let colors = if bold { &self.bold } else { &self.colors };
         (number.map_or(self.text, |number| colors[number]), bold)
     }
-
-    /// A picture of a terminal, as SVG.
-    pub(crate) fn picture(&self, screen: &Screen) -> String {
-        let (column_width, row_height, margin) = (8.43, 19.0, 14.0);
-        let lines = screen.lines();
-        let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-        let (width, height) = (
-            (columns as f64 * column_width + 2.0 * margin).ceil(),
-            lines.len() as f64 * row_height + 2.0 * margin,
-        );
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" font-family=\"ui-monospace, Menlo, Consolas, monospace\" font-size=\"14\">\n\
-             <rect width=\"100%\" height=\"100%\" rx=\"6\" fill=\"#{:06x}\"/>\n",
-            self.background
-        );
-        for (row, line) in lines.iter().enumerate() {
-            let y = margin + row as f64 * row_height + 14.0;
-            let mut column = 0;
-            for piece in line.chunk_by(|a, b| a.1 == b.1) {
-                let text: String = piece.iter().map(|(c, _)| escaped(*c)).collect();
-                let (color, bold) = self.color(&piece[0].1);
-                let weight = if bold { " font-weight=\"bold\"" } else { "" };
-                let (x, length) =
-                    (margin + f64::from(column) * column_width, piece.len() as f64 * column_width);
-                svg += &format!(
-                    "<text x=\"{x:.2}\" y=\"{y}\" textLength=\"{length:.2}\" fill=\"#{color:06x}\"{weight} \
-                     xml:space=\"preserve\">{text}</text>\n"
-                );
-                column += u16::try_from(piece.len()).unwrap();
-            }
-        }
-        svg + "</svg>\n"
-    }
-}
-
-fn escaped(c: char) -> String {
-    match c {
-        '<' => "&lt;".to_owned(),
-        '&' => "&amp;".to_owned(),
-        c => c.to_string(),
-    }
 }
 
 /// Everything on a screen can be read in every theme.
+///
+/// # Panics
+///
+/// Something cannot be read.
 #[track_caller]
-pub(crate) fn assert_readable(screen: &Screen) {
+pub fn assert_readable(screen: &Screen) {
     for theme in &THEMES {
         for (c, style) in screen.lines().iter().flatten() {
             let contrast = contrast(theme.color(style).0, theme.background);

@@ -1,0 +1,155 @@
+//! Names of targets and files, as they are typed.
+//!
+//! Only directories are listed, and the targets file of one module is read: the one that the word names, or that of the
+//! module that the working directory is in. So this takes the same short time in every workspace.
+
+use std::{collections::BTreeMap, path::Path};
+
+use taut_driver::find_workspace_root;
+use taut_syntax::json::{Document, Kind, Node};
+use taut_sys::{Dir, FileKind, Named};
+use taut_value::path::{join, normal_path};
+
+use super::Candidate;
+
+/// Where names are looked up.
+pub(super) struct Place {
+    /// The workspace root, open.
+    root: Dir,
+    /// The name of targets files.
+    file: String,
+    /// The working directory below the root.
+    cwd: String,
+}
+
+impl Place {
+    /// The place of a call in a directory, with the values of its options; `None` if there is no workspace.
+    pub(super) fn of(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<Place> {
+        let root = match values.get("workspace_root") {
+            Some(root) => cwd.join(root),
+            None => find_workspace_root(cwd).ok()?,
+        };
+        let targets = values.get("target_root").map_or(root.clone(), |root| cwd.join(root));
+        let below = |root: &Path| -> Option<String> {
+            let (cwd, root) = (taut_sys::canonical(cwd).ok()?, taut_sys::canonical(root).ok()?);
+            Some(cwd.strip_prefix(root).ok()?.to_str()?.to_owned())
+        };
+        Some(Place {
+            root: Dir::of_user(&targets).ok()?,
+            file: values.get("target_file_name").cloned().unwrap_or_else(|| "TARGETS".to_owned()),
+            // Outside of the workspace, names are those of the root module.
+            cwd: below(&root).unwrap_or_default(),
+        })
+    }
+
+    /// What a word may become, and some that does not begin like it.
+    pub(super) fn candidates(&self, word: &str) -> Vec<Candidate> {
+        if let Some((module, _)) = word.split_once(':') {
+            let path = module.strip_prefix("//").unwrap_or(module);
+            let named = |(name, help)| Candidate::new(format!("{module}:{name}"), help);
+            return self.targets(path).into_iter().map(named).collect();
+        }
+        let (lead, path) = match word.strip_prefix("//") {
+            Some(path) => ("//", path),
+            None => ("", word),
+        };
+        let (above, begun) = path.split_at(path.rfind('/').map_or(0, |at| at + 1));
+        let mut found = self.modules(lead, above, begun);
+        if !above.is_empty() || begun.starts_with('.') {
+            found.push(Candidate::new(format!("{lead}{above}..."), "all targets below"));
+        }
+        if lead.is_empty() {
+            found.extend(self.files(above, begun));
+        }
+        if word == begun {
+            let here = self.targets(&self.module()).into_iter();
+            found.extend(here.map(|(name, help)| Candidate::new(name, help)));
+        }
+        found
+    }
+
+    /// Modules, and directories that may have some, by their path from the root.
+    fn modules(&self, lead: &str, above: &str, begun: &str) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        if above.starts_with("./") || above.starts_with("../") {
+            return found;
+        }
+        for (name, kind) in self.list(above, begun) {
+            if kind == FileKind::Directory {
+                if self.has_targets(&format!("{above}{name}")) {
+                    found.push(Candidate::new(format!("{lead}{above}{name}:"), "module"));
+                }
+                found.push(Candidate::new(format!("{lead}{above}{name}/"), ""));
+            }
+        }
+        found
+    }
+
+    /// Files and directories, by their path from the working directory.
+    fn files(&self, above: &str, begun: &str) -> Vec<Candidate> {
+        let listed = self.list(&join(&self.cwd, above), begun).into_iter();
+        listed
+            .filter(|(name, _)| *name != self.file)
+            .map(|(name, kind)| match kind {
+                FileKind::Directory => Candidate::new(format!("{above}{name}/"), ""),
+                _ => Candidate::new(format!("{above}{name}"), "file"),
+            })
+            .collect()
+    }
+
+    /// The module that the working directory is in.
+    fn module(&self) -> String {
+        let mut module = self.cwd.as_str();
+        while !module.is_empty() && !self.has_targets(module) {
+            module = module.rsplit_once('/').map_or("", |(above, _)| above);
+        }
+        module.to_owned()
+    }
+
+    fn has_targets(&self, module: &str) -> bool {
+        let stat = |path: &Path| Named::stat(&self.root.path().join(path));
+        stat(&Path::new(module).join(&self.file)).is_ok_and(|stat| stat.is_file())
+    }
+
+    /// What in a directory begins in a way, by the path of the directory from the root. Hidden names have to be begun.
+    fn list(&self, path: &str, begun: &str) -> Vec<(String, FileKind)> {
+        let path = normal_path(path);
+        // A path that leads out of the workspace is one of files elsewhere.
+        let listed = Dir::of_user(&self.root.path().join(&*path)).and_then(|directory| directory.list());
+        let listed = listed.unwrap_or_default().into_iter();
+        let named = listed.filter_map(|(name, kind)| Some((name.into_string().ok()?, kind)));
+        named
+            .filter(|(name, _)| name.starts_with(begun) && (begun.starts_with('.') || !name.starts_with('.')))
+            .collect()
+    }
+
+    /// The targets of a module, each with its type.
+    fn targets(&self, module: &str) -> Vec<(String, String)> {
+        let path = self.root.path().join(module).join(&self.file);
+        let read = Named::read(&path).ok().and_then(|content| Document::parse("", content).ok());
+        let Some(document) = read.filter(|document| document.root().kind() == Kind::Object) else {
+            return Vec::new();
+        };
+        let named = document.root().entries().filter(|(name, _)| is_typed_plainly(name));
+        named.map(|(name, target)| (name.to_owned(), type_of(target).unwrap_or_default())).collect()
+    }
+}
+
+/// Whether a name can be typed behind a colon as it is.
+fn is_typed_plainly(name: &str) -> bool {
+    !name.is_empty() && !name.contains(':') && !name.starts_with('"')
+}
+
+/// The type of a target in a few words: `cc library` for `["@", "std", "cc", "library"]`.
+fn type_of(target: Node<'_>) -> Option<String> {
+    let rule = target.get("type")?;
+    if let Some(name) = rule.as_str() {
+        return Some(name.to_owned());
+    }
+    let words: Vec<&str> = rule.as_list()?.filter_map(Node::as_str).collect();
+    let words = match &words[..] {
+        ["@", _, rest @ ..] => rest,
+        all => all,
+    };
+    Some(words.join(" ").trim().to_owned())
+}

@@ -1,0 +1,4 @@
+//! See `completion` in `crates/parser-checks`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (taut_parser_checks::target("completion").run)(bytes));
