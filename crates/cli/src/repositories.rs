@@ -5,6 +5,7 @@ mod in_use;
 mod list;
 mod observer;
 mod update;
+pub(crate) mod usual;
 mod workspace;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use taut_driver::{
@@ -28,7 +27,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     roots::{RootOptions, Roots},
-    settings::{analysis_options, build_options, time_limit},
+    settings::{self, analysis_options, build_options, time_limit},
     setup_error::report_error,
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, count},
@@ -161,7 +160,8 @@ impl Call<'_> {
     /// Numbers that are zero would mean that nothing is tested.
     fn check_numbers(&self) -> Result<(), Exit> {
         let options::Test { runs, flaky_attempts, timeout, .. } = self.o;
-        let all = [("--runs", *runs), ("--flaky-attempts", *flaky_attempts), ("--timeout", *timeout)];
+        let all =
+            [("--runs", *runs), ("--flaky-attempts", *flaky_attempts), ("--timeout", timeout.map(u64::from))];
         match all.iter().find(|(_, number)| *number == Some(0)) {
             None => Ok(()),
             Some((option, _)) => {
@@ -197,7 +197,7 @@ impl Call<'_> {
             runs,
             until_fail,
             max_attempts: flaky_attempts.unwrap_or(1),
-            limit: timeout.map(Duration::from_secs),
+            limit: timeout.map(settings::seconds),
         }
     }
 }

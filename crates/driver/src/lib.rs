@@ -111,7 +111,7 @@ pub use taut_syntax::{
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
 pub use taut_value::path::{join, normal_path};
 pub use test_pass::TestClient;
-pub use test_rule::{TestOptions, TestPlan, TestReport, TestRun, Verdict};
+pub use test_rule::{FailedRun, TestOptions, TestPlan, TestReport, TestRuns, Verdict};
 pub use tests::{Shard, Test, tests};
 pub use traces::Traces;
 pub use unresolved_request::{NoComputedRoots, ResolveRoots, UnresolvedRequest, Words};

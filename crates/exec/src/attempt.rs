@@ -110,7 +110,7 @@ impl Rule for AttemptRule {
             ran.invalid.extend(execution.wrong_depfile(&run, &ran).map_err(recording)?);
         }
         if is_cached && ran.is_success() && !failed {
-            let result = execution.as_message(action, &ran);
+            let result = execution.as_message(action, &ran).map_err(recording)?;
             execution.store.cache_action(&digest, &result).map_err(recording)?;
             execution.record_reads(&run, &ran, &result).map_err(recording)?;
         }

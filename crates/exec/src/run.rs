@@ -147,7 +147,7 @@ impl Rule for RunRule {
             ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
         }
         if cacheable && ran.is_success() {
-            let result = execution.as_message(&key.action, &ran);
+            let result = execution.as_message(&key.action, &ran).map_err(recording)?;
             execution.store.cache_action(&key.digest, &result).map_err(recording)?;
             execution.record_reads(key, &ran, &result).map_err(recording)?;
         }
@@ -215,7 +215,15 @@ impl Execution {
         Ok(Some(Ran { outputs, stdout, stderr, ..Ran::default() }))
     }
 
-    pub(crate) fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
+    /// The message for a result.
+    ///
+    /// # Errors
+    /// The object of a link is lost, of which the message has the content, or the store cannot be read.
+    pub(crate) fn as_message(
+        &self,
+        action: &ActionDescription,
+        ran: &Ran,
+    ) -> taut_store::Result<ActionResult> {
         let mut result = ActionResult { exit_code: ran.exit_code, ..ActionResult::default() };
         for (path, info) in &ran.outputs {
             let name = rebased(path, &action.cwd);
@@ -225,8 +233,10 @@ impl Execution {
                     tree_digest: Some(self.store.to_wire(&info.digest, true)),
                 }),
                 ObjectType::Symlink => {
-                    let target = self.store.read(&info.digest.hash, ObjectType::Symlink).ok().flatten();
-                    let target = target.and_then(|target| String::from_utf8(target).ok()).unwrap_or_default();
+                    let target = self.store.read(&info.digest.hash, ObjectType::Symlink)?;
+                    // All links that are collected are text.
+                    let target = target.and_then(|target| String::from_utf8(target).ok());
+                    let target = target.ok_or(taut_store::Error::Missing(*info))?;
                     let link = OutputSymlink { path: name, target };
                     if action.out_dirs.contains(path) {
                         result.output_directory_symlinks.push(link);
@@ -245,6 +255,6 @@ impl Execution {
             |digest: &Option<Digest>| digest.as_ref().map(|digest| self.store.to_wire(digest, false));
         result.stdout_digest = stream(&ran.stdout);
         result.stderr_digest = stream(&ran.stderr);
-        result
+        Ok(result)
     }
 }

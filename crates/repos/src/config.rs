@@ -151,7 +151,7 @@ impl RepoConfig {
         for (name, repository) in &self.repositories {
             e.text(name);
             for root in repository.roots() {
-                e.number(root.name.number.into());
+                e.number(root.name.number as u64);
                 e.bool(root.name.ignore_special);
             }
             let Repository { target_file_name, rule_file_name, expression_file_name, bindings, .. } =
@@ -601,6 +601,22 @@ mod tests {
         assert_ne!(strict.shape(), extended.shape());
         assert_ne!(strict.identity(), extended.identity());
         assert_eq!(extended.part("other").dialect, Dialect::Extended);
+    }
+
+    #[test]
+    fn a_configuration_has_any_number_of_roots() {
+        let top = tempfile::tempdir().unwrap();
+        let file = top.path().join("repos.json");
+        let count = 70_000;
+        let root = |at: usize| format!(r#""{at:05}": {{"workspace_root": ["file", "/roots/{at}"]}}"#);
+        let all: Vec<String> = (0..count).map(root).collect();
+        fs::write(&file, format!(r#"{{"repositories": {{{}}}}}"#, all.join(","))).unwrap();
+        let config = RepoConfig::read(Some(&file), &Overrides::default(), Path::new("/")).unwrap();
+        for at in [0, 65_535, 65_536, count - 1] {
+            let name = config.repositories[&*format!("{at:05}")].workspace_root.name;
+            let directory = config.roots.get(name).unwrap().directory().unwrap().to_owned();
+            assert_eq!(directory, Path::new(&format!("/roots/{at}")));
+        }
     }
 
     #[test]

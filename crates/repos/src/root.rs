@@ -256,7 +256,7 @@ impl Root {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RootName {
     /// Its index in [`Roots`].
-    pub number: u16,
+    pub number: usize,
     /// Whether special entries (links, fifos, …) are ignored.
     pub ignore_special: bool,
 }
@@ -266,7 +266,7 @@ pub struct RootName {
 pub struct Roots {
     all: Vec<Arc<dyn SourceRoot>>,
     /// Their numbers, by identity.
-    numbers: HashMap<Vec<u8>, u16>,
+    numbers: HashMap<Vec<u8>, usize>,
     /// The index of one root for each repository with objects.
     with_objects: Vec<usize>,
     /// Whether an object that some root named was in none.
@@ -298,17 +298,16 @@ impl Roots {
                 self.with_objects.push(next);
             }
             self.all.push(root.source.clone());
-            // Two bytes in keys (`leaf.rs`), of which a file of build state has many.
-            u16::try_from(next).expect("a configuration has fewer roots")
+            next
         });
         // Shared from now on: what one use of the root has read or opened serves the others.
-        root.source = self.all[usize::from(number)].clone();
+        root.source = self.all[number].clone();
         root.name.number = number;
     }
 
     /// The root with a name; `None` for a name of another configuration.
     pub fn get(&self, root: RootName) -> Option<&dyn SourceRoot> {
-        self.all.get(usize::from(root.number)).map(|root| &**root)
+        self.all.get(root.number).map(|root| &**root)
     }
 
     /// The content of an object that some root returned as known; `None` if no root has it.

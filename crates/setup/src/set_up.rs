@@ -11,6 +11,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_syntax::{Diagnostic, Diagnostics, Node, quoted};
+use taut_sys::on_threads;
 
 use crate::{
     cache::TreeMap,
@@ -173,17 +174,13 @@ impl Session<'_> {
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
         let next = AtomicUsize::new(0);
         let threads = self.options.jobs.clamp(1, missing.len());
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    // Relaxed: it only numbers the tasks; `scope` orders everything else.
-                    while let Some(task) = missing.get(next.fetch_add(1, Relaxed)) {
-                        let index = missing.iter().position(|of| std::ptr::eq(of, task));
-                        let outcome = self.make(description, task);
-                        let slot = index.and_then(|index| outcomes.get(index)).expect("one for each task");
-                        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-                    }
-                });
+        on_threads(threads, || {
+            // Relaxed: it only numbers the tasks; the end of the threads orders everything else.
+            while let Some(task) = missing.get(next.fetch_add(1, Relaxed)) {
+                let index = missing.iter().position(|of| std::ptr::eq(of, task));
+                let outcome = self.make(description, task);
+                let slot = index.and_then(|index| outcomes.get(index)).expect("one for each task");
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
             }
         });
         let mut failed = Vec::new();
@@ -191,7 +188,7 @@ impl Session<'_> {
             match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
                 Some(Outcome::Failed(problem)) => failed.push(*problem),
-                // Only if a thread panicked; `scope` then panics, too, so this is never reported.
+                // Only if a thread panicked; this one then panics, too, so this is never reported.
                 None => failed.push(*broken(&wanted(&task), "it was not tried".to_owned())),
             }
         }

@@ -18,6 +18,7 @@ mod permission;
 pub mod process;
 mod removal;
 mod stat;
+mod thread;
 pub mod watch;
 mod writeback;
 
@@ -33,3 +34,4 @@ pub use named::{Named, canonical, is_program, normal};
 pub use output::Output;
 pub use permission::BELONGS_TO;
 pub use stat::{FileKind, Identity, Stat, StatSignature};
+pub use thread::{on_own_thread, on_threads};

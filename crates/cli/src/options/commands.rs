@@ -218,8 +218,8 @@ pub struct Test {
     #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
     pub flaky_attempts: Option<u64>,
     /// How long an action of a test may run (default: no limit but --action-timeout)
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
-    pub timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub timeout: Option<u32>,
     /// Write the results to a file as JUnit has them, in XML; - is standard output
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

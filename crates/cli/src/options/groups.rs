@@ -252,11 +252,11 @@ pub struct Execution {
     #[arg(short = 'J', long, value_name = "NUM", value_parser = number::<usize>)]
     pub build_jobs: Option<usize>,
     /// How long an action may run (default: no limit)
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
-    pub action_timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub action_timeout: Option<u32>,
     /// How long actions may take to end when they are to (Ctrl-C, --action-timeout) before they are killed; default 1
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
-    pub termination_grace: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub termination_grace: Option<u32>,
     /// Command that starts local actions, a JSON list; default ["env","--"]
     #[arg(short = 'L', long, value_name = "JSON")]
     pub local_launcher: Option<String>,

@@ -19,7 +19,7 @@ use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
 use taut_sys::Named;
 
-use super::{Context, Messages, in_use::hold, options, report_remark};
+use super::{Context, Messages, in_use::hold, options, report_remark, usual};
 use crate::{
     diagnostics,
     environment::build_root,
@@ -214,26 +214,19 @@ impl<'w> Workspace<'w> {
     /// How the set-up is done.
     pub(crate) fn context(&self, rc: &Rc, log: &Log) -> Result<Context, SetupError> {
         let (options, cwd) = (self.options, &self.anchors.cwd);
-        let usual = self.anchors.home.join(".just-local.json");
-        let is_there = || Named::stat(&usual).is_ok_and(|stat| stat.is_file());
         let locations = options.checkout_locations.as_ref().map(|path| cwd.join(path));
-        let locations =
-            locations.or(rc.checkout_locations.clone()).or_else(|| is_there().then(|| usual.clone()));
+        let locations = locations.or(rc.checkout_locations.clone());
+        let locations = locations.or_else(|| usual::checkout_locations(&self.anchors));
         let mut remarks = Vec::new();
         let locations = locations
             .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        let mut distdirs = rc.distdirs.clone();
-        if distdirs.is_empty() {
-            distdirs.push(self.anchors.home.join(".distfiles"));
-        }
-        distdirs.extend(options.distdir.iter().map(|path| cwd.join(path)));
-        let usual_launcher = || ["env", "--"].map(str::to_owned).to_vec();
+        let given = options.distdir.iter().map(|path| cwd.join(path));
         Ok(Context {
             locations: locations.map_err(error)?,
-            distdirs,
-            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(|| "git".into()),
-            launcher: rc.local_launcher.clone().unwrap_or_else(usual_launcher),
+            distdirs: usual::distdirs(rc.distdirs.clone(), given, &self.anchors),
+            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(usual::git),
+            launcher: rc.local_launcher.clone().unwrap_or_else(usual::launcher),
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
             is_strict: true,

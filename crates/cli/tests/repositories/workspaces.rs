@@ -174,6 +174,30 @@ fn archives_are_taken_from_directories_and_never_with_another_content() {
 }
 
 #[test]
+fn repositories_may_have_one_archive_under_the_longest_name() {
+    if !has_git() {
+        return;
+    }
+    let project = Project::new();
+    let name = "x".repeat(255);
+    project.shell(&format!("mkdir ../dist ../fetched; head -c 3000000 /dev/zero > ../dist/{name}"));
+    let content = project.shell(&format!("git hash-object --no-filters ../dist/{name}")).stdout;
+    let of = |number: usize| {
+        format!(
+            r#""{number}": {{"repository": {{"type": "foreign file", "content": "{}", "distfile": "{name}",
+                "fetch": "http://127.0.0.1:1/{name}", "name": "x"}}}}"#,
+            content.trim()
+        )
+    };
+    let all: Vec<String> = (0..16).map(of).collect();
+    project.file("repos.json", format!(r#"{{"main": "0", "repositories": {{{}}}}}"#, all.join(", ")));
+    let fetch = ["fetch", "-j", "16", "--all", "--distdir", "../dist", "-o", "../fetched"];
+    project.taut(fetch).success().says(&["16 archives in "]);
+    assert_eq!(project.shell("ls -A ../fetched").stdout.trim(), name);
+    project.shell(&format!("cmp ../fetched/{name} ../dist/{name}"));
+}
+
+#[test]
 fn repositories_are_listed_with_what_there_is_of_them() {
     if !has_git() {
         return;
