@@ -12,6 +12,7 @@ mod exports;
 mod graph;
 pub(crate) mod incremental;
 mod rival;
+mod setup;
 
 use crate::cargo;
 use crate::measure::{self, Cost};
@@ -48,6 +49,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     if let Some(("exports", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return exports::run(rest);
+    }
+    if let Some(("setup", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return setup::run(rest);
     }
     if let Some(("incremental", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return incremental::run(rest);

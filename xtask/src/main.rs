@@ -13,6 +13,7 @@ mod circles;
 mod clangd;
 mod demo;
 mod diff;
+mod edits;
 mod fuzz;
 mod licences;
 mod measure;
@@ -36,6 +37,8 @@ cargo xtask COMMAND
   diff --messages
   diff [--cases N | --expressions N] [--seed S] [--only analyse] [--shrink N] [--out DIR]
                        random projects or expressions, taut and the reference side by side
+  edits [lua | redis] [--edits N] [--batch N] [--seconds S] [--seed S]
+                       random edits of a real project; after each batch a build from nothing has to give the same
   fuzz TARGET [SECONDS]
                        a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
@@ -55,6 +58,8 @@ cargo xtask COMMAND
                        the engine beside salsa, Incremental, LMDB and bare loops, by its goals
   bench exports [--json FILE] [--quick] [--repositories N] [--rounds N]
                        cost of a build whose dependencies are all in the target-level cache, beside just
+  bench setup [--archives N] [--files N] [--json FILE] [--quick] [--rounds N]
+                       cost of setting up repositories beside just-mr
   bench incremental [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]
                     [--only PHASE,…] [--without TOOL,…] [--edits N] [--syscalls]
                        cost of cold builds and of building again, by what changed, beside just, ninja, n2
@@ -79,6 +84,7 @@ fn main() -> Result<()> {
         "realworld" => realworld::run(),
         "recording" => recording::run(),
         "diff" => diff::run(rest),
+        "edits" => edits::run(rest),
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),

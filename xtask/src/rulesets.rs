@@ -2,14 +2,15 @@
 //!
 //! The rule sets are no part of this repository. `--rules` names a directory that has them; otherwise they come from
 //! Debian's source package of justbuild. In `xtask/rulesets` there are the targets files with the tools for the rule
-//! sets, a project with a module for each rule set, and requests with their expected results. These are determined by
+//! sets, a project with a module for each rule set, and requests with their expected results; then `test` and
+//! `compile-commands` are called for the whole project. These results are determined by
 //! the projects, so they hold for any version of the rules and of the compilers. If the reference is available, all its
 //! results are compared, too.
 
 use crate::answers::{Answers, Question};
 use crate::{apt, cargo, proto};
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use taut_testkit::Tool;
@@ -119,6 +120,60 @@ fn check(rules: &Path) -> Result<()> {
     let compared =
         if reference.is_some() { "the same as the reference" } else { "no reference to compare with" };
     println!("{} requests as expected; {compared}", requests.len());
+    test_and_list(&project, &repositories, &env, scratch.path())
+}
+
+/// The tests of the project, with whether they pass.
+const TESTS: [(&str, bool); 5] = [
+    ("calc:bad", false),
+    ("calc:good", true),
+    ("scripts:bad", false),
+    ("scripts:flag", false),
+    ("scripts:good", true),
+];
+
+/// Runs the tests of the rule sets by `test`, and the commands that `compile-commands` finds in them.
+fn test_and_list(
+    project: &Path,
+    repositories: &Path,
+    env: &Map<String, Value>,
+    scratch: &Path,
+) -> Result<()> {
+    let taut = Tool::at(cargo::taut(false)?);
+    let config = json!({ "ENV": env }).to_string();
+    let root = scratch.join("build-root");
+    let call = |words: &[&str]| {
+        let (root, repositories) = (root.to_string_lossy(), repositories.to_string_lossy());
+        let common = ["--local-build-root", &root, "-C", &repositories, "-D", &config];
+        taut.run(project, [&words[..1], &common[..], &words[1..]].concat())
+    };
+    let tests = call(&["test", "..."]);
+    let text = format!("{}{}", tests.stdout, tests.stderr);
+    for (name, passes) in TESTS {
+        if !text.contains(&format!("{name} {}", if passes { "passed" } else { "failed" })) {
+            bail!("the test {name} should {}\n{text}", if passes { "pass" } else { "fail" });
+        }
+    }
+    let list = scratch.join("commands.json");
+    let listed = call(&["compile-commands", "-o", &list.to_string_lossy()]);
+    if listed.code != 0 {
+        bail!("compile-commands exits with {}\n{}", listed.code, listed.stderr);
+    }
+    let commands: Vec<Value> = serde_json::from_slice(&fs::read(&list)?)?;
+    for entry in &commands {
+        let words: Vec<String> = serde_json::from_value(entry["arguments"].clone())?;
+        let [program, rest @ ..] = words.as_slice() else { bail!("a command without words: {entry}") };
+        let mut command = std::process::Command::new(program);
+        command.args(rest).arg("-fsyntax-only").current_dir(entry["directory"].as_str().unwrap_or("."));
+        for (name, value) in env {
+            command.env(name, value.as_str().unwrap_or_default());
+        }
+        let output = command.output().with_context(|| format!("cannot start {program}"))?;
+        if !output.status.success() {
+            bail!("{entry}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    println!("{} tests and {} compile commands as expected", TESTS.len(), commands.len());
     Ok(())
 }
 

@@ -9,23 +9,23 @@ use crate::cargo;
 use crate::realworld::processed;
 use anyhow::{Context as _, Result, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A project.
-struct Project {
+pub(crate) struct Project {
     /// The name of its source package, and of the directory with its description.
     package: &'static str,
-    directory: &'static str,
+    pub(crate) directory: &'static str,
     /// The module of the target `all`.
-    module: &'static str,
+    pub(crate) module: &'static str,
     /// Words after `make`.
     make: &'static [&'static str],
     /// Files, what is appended to each, and how many actions that runs: at least one, and at most so many.
     edits: &'static [(&'static str, &'static str, usize)],
 }
 
-const LUA: Project = Project {
+pub(crate) const LUA: Project = Project {
     package: "lua5.4",
     directory: "lua",
     module: "src",
@@ -38,12 +38,18 @@ const LUA: Project = Project {
     ],
 };
 
-const REDIS: Project = Project {
+pub(crate) const REDIS: Project = Project {
     package: "redis",
     directory: "redis",
     module: "",
     make: &["MALLOC=libc", "OPTIMIZATION=-O2"],
-    edits: &[("src/t_hash.c", "\nint taut_was_here;\n", 2), ("deps/hiredis/net.h", "\n#define TAUT 1\n", 11)],
+    // One source and the program that it is in; also of the header that no other source includes. Then the sources of a
+    // library that include the header, the archive, and the three programs.
+    edits: &[
+        ("src/t_hash.c", "\nint taut_was_here;\n", 2),
+        ("src/geo.h", "\n#ifndef TAUT_WAS_HERE\n#define TAUT_WAS_HERE\nint taut_was_in_geo;\n#endif\n", 2),
+        ("deps/hiredis/net.h", "\n#define TAUT 1\n", 11),
+    ],
 };
 
 /// Builds and compares the projects, or those that are named.
@@ -64,15 +70,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 impl Project {
     fn run(&self, taut: &Path) -> Result<()> {
         let scratch = tempfile::tempdir()?;
-        let sources = apt::source(self.package, &scratch.path().join("apt"))?;
-        let [work, made] = ["work", "made"].map(|name| scratch.path().join(name));
-        for copy in [&work, &made] {
-            succeed(Command::new("cp").arg("-r").arg(&sources).arg(copy))?;
-        }
+        let work = self.workspace(scratch.path())?;
+        let made = scratch.path().join("made");
+        succeed(Command::new("cp").arg("-r").arg(scratch.path().join("sources")).arg(&made))?;
         succeed(Command::new("make").args(self.make).arg("-j2").current_dir(&made))?;
-        let description = cargo::root().join("xtask/stdrules").join(self.directory);
-        succeed(Command::new("cp").arg("-r").arg(description.join(".")).arg(&work))?;
-        fs::write(work.join("ROOT"), "")?;
         let out = scratch.path().join("out");
         let install = || -> Result<usize> {
             let mut command = Command::new(taut);
@@ -109,6 +110,17 @@ impl Project {
             println!("{}: an edit of {file} runs {ran}", self.directory);
         }
         Ok(())
+    }
+
+    /// Fetches the sources into `sources` below a directory; returns a copy of them with the description.
+    pub(crate) fn workspace(&self, scratch: &Path) -> Result<PathBuf> {
+        let [sources, work] = ["sources", "work"].map(|name| scratch.join(name));
+        fs::rename(apt::source(self.package, &scratch.join("apt"))?, &sources)?;
+        succeed(Command::new("cp").arg("-r").arg(&sources).arg(&work))?;
+        let description = cargo::root().join("xtask/stdrules").join(self.directory);
+        succeed(Command::new("cp").arg("-r").arg(description.join(".")).arg(&work))?;
+        fs::write(work.join("ROOT"), "")?;
+        Ok(work)
     }
 
     /// What the script prints with the programs in a directory.

@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use taut_digest::ObjectType;
 use taut_engine::Cx;
 use taut_expr::{Context, Host, Offer};
+use taut_graph::Depfile;
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
 use crate::{Workspace, defined::Defined};
@@ -77,9 +78,18 @@ impl Host for RuleHost<'_> {
         self.tainted.iter().any(|known| known.as_str() == word)
     }
 
-    fn define_action(&mut self, action: ActionDescription) -> Id {
+    fn has_depfiles(&self) -> bool {
+        // The key is an addition to the reference's language, as comments are.
+        self.workspace.repositories.dialect.is_extended()
+    }
+
+    fn define_action(&mut self, action: ActionDescription, depfile: Option<Str>) -> Id {
         self.makes_own_directory |= action.outs.iter().any(|path| path.as_str() == ".");
-        self.defined.action(self.cx, action)
+        let id = self.defined.action(self.cx, action);
+        if let Some(path) = depfile {
+            self.cx.mention(Depfile { action: id, path });
+        }
+        id
     }
 
     fn define_blob(&mut self, content: &Str) -> Artifact {

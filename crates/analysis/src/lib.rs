@@ -80,10 +80,10 @@ pub fn register(
     cache: std::sync::Arc<dyn TargetCache>,
 ) -> taut_engine::Builder {
     let roots = &workspace.repositories.roots;
-    builder
+    taut_graph::register(builder)
         .rule(taut_repos::DirRule(roots.clone()))
         .rule(taut_repos::FileRule(roots.clone()))
-        .rule(ModuleRule(roots.clone()))
+        .rule(ModuleRule(workspace.clone()))
         .part::<EntryPart>()
         .rule(NamesRule)
         .interned::<Finding>()

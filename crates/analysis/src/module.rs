@@ -6,13 +6,16 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
-use taut_repos::{DirRule, Entry, FileRule, Listing, Place, Roots};
+use taut_repos::{DirRule, Entry, FileRule, Listing, Place};
 use taut_syntax::{
     Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span, did_you_mean,
 };
 use taut_value::{Decoder, Encoder, Id, Str};
 
-use crate::problem::{fail, once, settle};
+use crate::{
+    Workspace,
+    problem::{fail, once, settle},
+};
 
 /// Identifies a file with entries.
 pub type ModuleKey = Place;
@@ -135,7 +138,7 @@ pub(crate) fn if_missing(
 }
 
 /// Parses files. A missing file is an error.
-pub struct ModuleRule(pub Arc<Roots>);
+pub struct ModuleRule(pub Arc<Workspace>);
 
 impl Rule for ModuleRule {
     type Key = ModuleKey;
@@ -149,29 +152,33 @@ impl Rule for ModuleRule {
     }
 
     async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
-        let label = || format!("file {}", place.label(&self.0));
+        let label = || format!("file {}", place.label(&self.0.repositories.roots));
         self.parsed(place, cx).await.map_err(|failure| once(failure, label))
     }
 }
 
 impl ModuleRule {
     async fn parsed(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
-        let label = place.label(&self.0);
+        let Workspace { repositories, .. } = &*self.0;
+        let label = place.label(&repositories.roots);
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
             let missing = Diagnostic::error(missing(place))
                 .reference(missing(place))
                 .note(Note::at("looked for", Location::file(label)));
             return Err(fail(missing.suggest(similar_module(place, &cx).await)));
         };
-        let document = Document::parse(label, content.to_vec()).map_err(|error| {
-            let reference = taut_syntax::json::reference_error(&content);
-            let diagnostic = Diagnostic::from(error).reference(reference);
-            fail(diagnostic.below(&format!("JSON file {} does not contain valid JSON:", place.path)))
-        })?;
+        let document =
+            Document::parse_as(repositories.dialect, label, content.to_vec()).map_err(|error| {
+                let reference = taut_syntax::json::reference_error(&content);
+                let diagnostic = Diagnostic::from(error).reference(reference);
+                fail(diagnostic.below(&format!("JSON file {} does not contain valid JSON:", place.path)))
+            })?;
         if document.root().kind() != Kind::Object {
             let problem = Diagnostic::error(format!("JSON in {} is not an object.", place.path))
                 .help("a file maps names to definitions: {\"name\": {\"type\": …}}");
-            return Err(fail(problem.at(Location::value(place.label(&self.0), JsonPath::root()))));
+            return Err(fail(
+                problem.at(Location::value(place.label(&repositories.roots), JsonPath::root())),
+            ));
         }
         Ok(Arc::new(Module { document }))
     }

@@ -12,6 +12,7 @@ use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::reporting::{Reporting, reported, warn_of_cache};
+use crate::retry::LOST_ROOTS;
 use crate::roots::{RootOptions, Roots};
 use crate::settings::{analysis_options, log_limit, properties};
 use crate::setup_error::report_error;
@@ -35,7 +36,25 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     };
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let unresolved = request::request(&o.common, &o.analysis, &roots, log)?;
+    let call = || analyse(name, o, log, reporting, &interruption, &roots);
+    if let Some(exit) = call()? {
+        return Ok(exit);
+    }
+    log.say(Level::Warn, LOST_ROOTS);
+    roots.verify();
+    Ok(call()?.unwrap_or(Exit::AnalysisFailure))
+}
+
+/// Analyses the request once. `None`: something of its roots is lost that can be made again.
+fn analyse(
+    name: Name,
+    o: &Analyse,
+    log: &Arc<Log>,
+    reporting: &Reporting,
+    interruption: &Interruption,
+    roots: &Roots<'_>,
+) -> Result<Option<Exit>, Exit> {
+    let unresolved = request::request(&o.common, &o.analysis, roots, log)?;
     interruption.finish_log_on_signal(&reporting.log);
     // Analysis needs no store; without one there are no records.
     let root = build_root(name, &o.stores).ok();
@@ -52,7 +71,12 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     };
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let request = analyser.request(&unresolved).map_err(|error| report_error(&error, log))?;
+    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let request = match analyser.request(&unresolved) {
+        Ok(request) => request,
+        Err(_) if is_lost() => return Ok(None),
+        Err(error) => return Err(report_error(&error, log)),
+    };
     voice::of(log).requested(&request, log);
     reporting.requested(&request);
     let failed = |problems: &Diagnostics| {
@@ -60,6 +84,9 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
         request::report_problems(problems, &request, &o.analysis.target, log)
     };
     let analysed = analyser.analyse(&request, reporting, reporting.uses_state);
+    if analysed.is_err() && is_lost() {
+        return Ok(None);
+    }
     let analysed = analysed.map_err(|problems| failed(&problems))?;
     let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
     let mut whole = match needs_all {
@@ -97,5 +124,5 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     analyser.forget();
-    Ok(Exit::Success)
+    Ok(Some(Exit::Success))
 }

@@ -94,6 +94,8 @@ struct RunningCall<'c> {
     rerun: Option<Arc<ActionDescription>>,
     /// Whether the times that actions took in earlier calls are read.
     is_timed: bool,
+    /// How the roots of the request are got.
+    roots: Roots<'c>,
 }
 
 struct Call<'o> {
@@ -112,7 +114,8 @@ impl Call<'_> {
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&self.reporting.log);
         // Errors of the command line are reported before the build root is created.
-        let first = Some(self.request(&interruption)?);
+        let roots = self.roots(&interruption);
+        let first = Some(request::request(&o.common, &o.analysis, &roots, log)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         self.reporting.keep_in(&store);
         let messages = voice::of(log).build(self.context(&store));
@@ -147,6 +150,7 @@ impl Call<'_> {
             interruption: interruption.clone(),
             rerun,
             is_timed,
+            roots,
         });
         if let Err(Exit::Signal(_)) = done {
             interruption.report();
@@ -170,7 +174,7 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self, interruption: &Interruption) -> Result<UnresolvedRequest, Exit> {
+    fn roots<'c>(&'c self, interruption: &'c Interruption) -> Roots<'c> {
         let Call { name, o, log, .. } = *self;
         let of = RootOptions {
             name,
@@ -179,8 +183,7 @@ impl Call<'_> {
             analysis: &o.analysis,
             execution: &o.execution,
         };
-        let roots = Roots::new(of, Some(interruption), log).reported_to(self.reporting);
-        request::request(&o.common, &o.analysis, &roots, log)
+        Roots::new(of, Some(interruption), log).reported_to(self.reporting)
     }
 
     /// The requested targets, as the reference's messages name them.
@@ -198,6 +201,10 @@ impl Pass for RunningCall<'_> {
 
     fn may_continue(&mut self, session: &Session) -> Result<(), Exit> {
         self.interruption.stop_on_signal(session)
+    }
+
+    fn mends_roots(&self) -> bool {
+        self.roots.mends()
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
@@ -321,7 +328,9 @@ impl Caller for RunningCall<'_> {
 
     fn request(&mut self) -> Result<UnresolvedRequest, Exit> {
         // Read again for each further try, since the configuration may have changed meanwhile.
-        self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)
+        let Call { o, log, .. } = *self.call;
+        let again = || request::request(&o.common, &o.analysis, &self.roots, log);
+        self.first.take().map_or_else(again, Ok)
     }
 
     fn not_understood(&mut self, error: &SetupError) -> Exit {
@@ -336,6 +345,9 @@ impl Caller for RunningCall<'_> {
     }
 
     fn on_retry(&mut self, why: Retry) {
+        if why == Retry::LostRoots {
+            self.roots.verify();
+        }
         self.messages.on_retry(why);
     }
 

@@ -29,7 +29,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, request,
-    retry::LOST_OBJECTS,
+    retry::{LOST_OBJECTS, LOST_ROOTS},
     roots::{RootOptions, Roots},
     standard_streams::{eprint_text, print},
     tool_name::Name,
@@ -241,8 +241,11 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 /// The lines of standard error that do not depend on cached build state, sorted. Left out are counts of what was replayed,
 /// progress, objects that were lost since, how to repeat the call, and the names of directories of actions.
 fn comparable_lines(stderr: &str) -> Vec<String> {
-    let differs =
-        |line: &&str| differs_each_time(line) || line.contains(LOST_OBJECTS) || is_cache_warning(line);
+    let differs = |line: &&str| {
+        differs_each_time(line)
+            || [LOST_OBJECTS, LOST_ROOTS].iter().any(|text| line.contains(text))
+            || is_cache_warning(line)
+    };
     let lines = stderr.lines().filter(|line| !differs(line));
     let mut lines: Vec<String> = lines.map(without_stage).collect();
     // The order of messages about actions depends on which of them ends first.

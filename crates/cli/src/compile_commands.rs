@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use taut_driver::{Built, Closure, CompileCommands, Request, Session, Sink, Traces, install};
+use taut_driver::{Built, CompileCommands, Request, Session, Sink, Traces, install};
 use taut_store::Store;
 use taut_sys::Dir;
 use taut_value::{JsonWriter, Str};
@@ -99,13 +99,16 @@ fn go(
         .map_err(|problems| request::report_problems(&problems, &request, &o.analysis.target, log))?;
     diagnostics::report(&closure.warnings(&request.repositories.roots), Level::Warn, log);
     let views = views(name, &o.stores)?;
+    let all = CompileCommands::of(&closure, &request.repositories, &views);
+    drop(closure);
     let made = Database { session: &session, request: &request, store: &store, views: &views, log }
-        .make(&closure, Some(&messages));
+        .make(&all, Some(&messages));
     session.commit();
     warn_of_cache(session.cache_warning(), log);
     session.close();
     interruption.stop_on_signal(&session)?;
-    let (text, number, is_complete) = made?;
+    let (text, is_complete) = made?;
+    let number = all.commands.len();
     let place = place(options.output.as_deref(), &request);
     text_file::write_or_print(&place, &text, log)?;
     if place.as_os_str() != "-" {
@@ -145,17 +148,16 @@ pub(crate) struct Database<'d> {
 }
 
 impl Database<'_> {
-    /// Builds what sources include, and makes the text. Gives it with the number of commands, and whether all is built.
+    /// Builds what sources include, and puts it in place. Gives the text, and whether all is built.
     ///
     /// # Errors
     /// The exit code; the error has been reported.
     pub(crate) fn make(
         &self,
-        closure: &Closure,
+        all: &CompileCommands,
         messages: Option<&Arc<dyn BuildMessages>>,
-    ) -> Result<(String, usize, bool), Exit> {
+    ) -> Result<(String, bool), Exit> {
         let Database { session, request, store, views, log } = self;
-        let all = CompileCommands::of(closure, &request.repositories, views);
         let wanted = all.wanted();
         let mut failure = None;
         // One by one: whatever fails, the rest is of use.
@@ -206,6 +208,6 @@ impl Database<'_> {
                 });
             }
         });
-        Ok((w.finish() + "\n", all.commands.len(), failure.is_none()))
+        Ok((w.finish() + "\n", failure.is_none()))
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log
     if log.is_collecting() {
         let text = |file: &str| text_in(inline, file, log);
         let mut plain = renderer(&text, false, log);
-        for diagnostic in log.as_described(diagnostics).iter() {
+        for diagnostic in diagnostics.iter() {
             log.collect(diagnostic_as_json(diagnostic, &mut plain));
         }
     }
@@ -89,7 +89,7 @@ pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Lev
     } else {
         let columns = log.width().saturating_sub(layout::INDENT);
         let mut colored = renderer(&text, log.color(), log).for_columns(columns);
-        for group in Group::all(&log.as_described(diagnostics)) {
+        for group in Group::all(diagnostics) {
             log.say_of_files(level, colored.render_group(&group));
         }
     }

@@ -1,12 +1,12 @@
 //! `explain`: why something ran in the last build with work to do, or why it did not.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
-use taut_driver::{Analyser, EventLogs, ExportCache, Question, Traces, UnresolvedRequest, explain};
+use taut_driver::{
+    Analyser, EventLogs, ExportCache, Question, SetupError, Traces, UnresolvedRequest, explain,
+};
 use taut_store::Store;
+use taut_value::NamedTarget;
 
 use crate::{
     environment::{build_root, hash_function},
@@ -35,7 +35,14 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         execution: &o.execution,
     };
     let roots = Roots::only_known(of, log);
-    let (unresolved, kind) = question(o, &cwd, &roots, log)?;
+    let mut words: Vec<String> =
+        o.analysis.target.iter().filter(|word| action(word).is_none()).cloned().collect();
+    if words.is_empty() {
+        // Any target name serves: only the repositories matter. The event log has the targets of the call; the description
+        // may be broken now.
+        words.push(String::new());
+    }
+    let unresolved = request::quiet_request_for(&o.common, &o.analysis, &words, &roots, log)?;
     let root = build_root(name, &o.stores).map_err(|text| {
         log.say(Level::Error, text);
         Exit::Environment
@@ -59,15 +66,9 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let exports = ExportCache::of(&store, &properties(&o.execution));
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let question = match kind {
-        Kind::Call => Question::Call,
-        Kind::Action(prefix) => Question::Action(prefix),
-        Kind::Named(path) => {
-            let request = analyser.request(&unresolved).map_err(|error| roots.report(&error))?;
-            Question::Named { target: request.targets.first().clone(), path }
-        }
-    };
-    let explanation = explain(&question, &logs, &analyser, &cwd);
+    let questions =
+        questions(&o.analysis.target, &unresolved, &analyser, &cwd).map_err(|error| roots.report(&error))?;
+    let explanation = explain(&questions, &logs, &analyser, &cwd);
     match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),
@@ -75,39 +76,58 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
 }
 
-/// What the words of the command line ask about.
-enum Kind {
-    Call,
-    Action(String),
-    /// A target; or the word as a path, as it was typed and absolute.
-    Named(Option<(String, PathBuf)>),
+/// The beginning of an action's id, if a word is one.
+fn action(word: &str) -> Option<&str> {
+    word.strip_prefix('%')
 }
 
-/// The question that the words of the command line are.
-fn question(
-    o: &options::Question,
+/// The questions that the words of the command line are, each about something else. `unresolved`: what the words name that are
+/// no actions.
+fn questions(
+    words: &[String],
+    unresolved: &UnresolvedRequest,
+    analyser: &Analyser,
     cwd: &Path,
-    roots: &Roots<'_>,
-    log: &Log,
-) -> Result<(UnresolvedRequest, Kind), Exit> {
-    let mut words = o.analysis.target.clone();
+) -> Result<Vec<Question>, SetupError> {
     if words.is_empty() {
-        // The event log has the targets; the description may be broken now.
-        let request = request::quiet_request_for(&o.common, &o.analysis, &[String::new()], roots, log)?;
-        return Ok((request, Kind::Call));
+        return Ok(vec![Question::Call]);
     }
-    let action = match words.as_slice() {
-        [word] => word.strip_prefix('%').map(str::to_owned),
-        _ => None,
-    };
-    if action.is_some() {
-        // Any target name serves: only the repositories matter.
-        words = vec![String::new()];
+    let as_action = |word: &String| action(word).map(|prefix| Question::Action(prefix.to_owned()));
+    let actions = words.iter().filter_map(as_action);
+    if actions.clone().count() == words.len() {
+        return Ok(actions.collect());
     }
-    let path = match words.as_slice() {
-        [word] => Some((word.clone(), taut_sys::normal(&cwd.join(word)))),
-        _ => None,
+    let mut alone = unresolved.word_by_word().into_iter();
+    // A word in brackets is several.
+    if alone.len() != 1 {
+        // One of several words may be no target, but the path of a result.
+        let is_one_name = match analyser.request(unresolved) {
+            Ok(request) if request.targets.iter().len() == 1 => Some(request),
+            Err(error) if alone.len() == 0 => return Err(error),
+            _ => None,
+        };
+        if let Some(request) = is_one_name {
+            let named = Question::Named { target: request.targets.first().clone(), path: None };
+            return Ok(actions.chain([named]).collect());
+        }
+    }
+    let named = |(word, unresolved): (String, UnresolvedRequest)| -> Result<Vec<Question>, SetupError> {
+        let targets = analyser.request(&unresolved)?.targets;
+        let full = taut_sys::normal(&cwd.join(&word));
+        // A word that names several targets is a pattern, and no path.
+        let path = (targets.iter().len() == 1).then_some((word, full));
+        let named = |target: &NamedTarget| Question::Named { target: target.clone(), path: path.clone() };
+        Ok(targets.iter().map(named).collect())
     };
-    let request = request::quiet_request_for(&o.common, &o.analysis, &words, roots, log)?;
-    Ok((request, action.map_or(Kind::Named(path), Kind::Action)))
+    let mut questions = Vec::new();
+    for word in words {
+        match as_action(word) {
+            Some(action) => questions.push(action),
+            None => questions.extend(alone.next().map(named).transpose()?.into_iter().flatten()),
+        }
+    }
+    for rest in alone {
+        questions.extend(named(rest)?);
+    }
+    Ok(questions)
 }

@@ -1,5 +1,7 @@
-//! `init`: writes a small project from a template.
+//! `init`: writes a small project from a template, or targets for sources that are there.
 
+mod from_sources;
+mod sources;
 mod templates;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,9 @@ pub(crate) use templates::NAMES;
 /// Runs `init`.
 pub(crate) fn run(o: &Init) -> Exit {
     let directory = o.directory.clone().unwrap_or_else(|| ".".into());
+    if o.from_sources {
+        return from_sources::run(&directory);
+    }
     // The parser takes no other name.
     let files = templates::files(&o.template);
     match write(&directory, files) {

@@ -93,7 +93,8 @@ impl Interruption {
         // On a thread of its own, since the main thread may hold a lock that the message needs, or standard error be full.
         let (sender, written) = mpsc::channel();
         let state = self.clone();
-        std::thread::spawn(move || {
+        // If no thread can be started, the sender is gone, and the call ends without the message.
+        let _ = std::thread::Builder::new().spawn(move || {
             state.report();
             let _ = sender.send(());
         });
@@ -137,7 +138,8 @@ impl Interruption {
     fn report_begin(&self, grace: Duration) {
         let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(messages) = messages {
-            std::thread::spawn(move || messages.interrupting(grace));
+            // If no thread can be started, the call ends without this.
+            let _ = std::thread::Builder::new().spawn(move || messages.interrupting(grace));
         }
     }
 

@@ -47,6 +47,7 @@ mod text_file;
 mod tool_name;
 mod traverse;
 mod typed_target;
+mod utc;
 mod version;
 mod voice;
 mod watch;

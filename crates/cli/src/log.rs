@@ -4,7 +4,6 @@
 //! which another program may read. Colour is a property of standard error alone. An error while a message is written never
 //! fails a build.
 
-mod described;
 mod escapes;
 pub(crate) mod layout;
 mod level;
@@ -19,14 +18,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use taut_driver::{Diagnostic, Diagnostics, RepoConfig, RootTexts, root_texts};
+use taut_driver::{RepoConfig, RootTexts, root_texts};
 use taut_syntax::Severity;
 use taut_sys::Named;
 use taut_value::Str;
 
-use crate::{diagnostics_file, options, tool_name::Name};
+use crate::{diagnostics_file, options, tool_name::Name, utc::Utc};
 
-pub(crate) use described::Described;
 pub(crate) use escapes::{Escapes, plain};
 pub(crate) use layout::Layout;
 pub use level::Level;
@@ -68,8 +66,6 @@ pub struct Log {
     collected: Option<(PathBuf, Mutex<Vec<String>>)>,
     /// The texts of files that are no files of the system, by their paths in messages.
     root_texts: Mutex<Option<RootTexts>>,
-    /// The description of repositories, if the configuration was made from one.
-    described: Mutex<Option<Described>>,
     /// The messages since [`Log::record`].
     record: Mutex<Option<Vec<Message>>>,
     /// Whether there was a warning that build state cannot be kept, or could not be used: one in a call is enough.
@@ -116,7 +112,6 @@ impl Log {
             is_display_over: AtomicBool::new(false),
             collected: options.diagnostics.clone().map(|path| (path, Mutex::default())),
             root_texts: Mutex::default(),
-            described: Mutex::default(),
             record: Mutex::default(),
             has_cache_warning: AtomicBool::new(false),
         })
@@ -148,7 +143,6 @@ impl Log {
             is_display_over: AtomicBool::new(false),
             collected: None,
             root_texts: Mutex::default(),
-            described: Mutex::default(),
             record: Mutex::new(Some(Vec::new())),
             has_cache_warning: AtomicBool::new(false),
         }
@@ -216,24 +210,6 @@ impl Log {
     pub(crate) fn shows_texts_in(&self, repositories: &RepoConfig) {
         let texts = root_texts(repositories);
         *self.root_texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(texts);
-    }
-
-    /// From now on, messages about a configuration that a set-up wrote point into the description that it was made from.
-    pub(crate) fn shows_description(&self, described: Described) {
-        *self.described.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(described);
-    }
-
-    /// Diagnostics with the locations that messages show.
-    pub(crate) fn as_described(&self, diagnostics: &Diagnostics) -> Diagnostics {
-        let described = self.described.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        match described {
-            None => diagnostics.clone(),
-            Some(described) => {
-                let located =
-                    |problem: &Diagnostic| problem.clone().relocated(|place| described.place(place));
-                diagnostics.iter().map(located).collect()
-            }
-        }
     }
 
     /// The text of a file in a root that is no directory, by its path in messages.
@@ -484,13 +460,14 @@ pub(crate) fn as_file(messages: &[Message], about: &str) -> String {
 
 /// The format of log files: thread, time, level, name; further lines indented.
 fn file_lines(level: Level, name: Option<&str>, text: &str, seconds: u64, nanos: u32) -> String {
-    let (year, month, day) = civil_date(seconds / 86400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let moment = Utc::at(seconds);
     let thread = format!("{:?}", std::thread::current().id());
     let thread = thread.trim_matches(|c: char| !c.is_ascii_digit());
     let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
     let mut lines = format!(
-        "thread:{thread}, [{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{nanos:09} UTC] {}{name}:",
+        "thread:{thread}, [{} {}.{nanos:09} UTC] {}{name}:",
+        moment.date(),
+        moment.time(),
         level.word()
     );
     for (number, line) in text.split('\n').enumerate() {
@@ -499,21 +476,6 @@ fn file_lines(level: Level, name: Option<&str>, text: &str, seconds: u64, nanos:
         lines.push('\n');
     }
     lines
-}
-
-/// The Gregorian date of a day since 1970-01-01.
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    // Years are counted from March, so that the leap day is the last of its year.
-    // 719 468 days from 0000-03-01 to 1970-01-01; an era is 400 years, after which the calendar repeats.
-    let day = days + 719_468;
-    let era = day / 146_097;
-    let day_of_era = day % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
 }
 
 #[cfg(test)]
@@ -547,14 +509,6 @@ mod tests {
         let (thread, rest) = lines.split_once(", ").unwrap();
         assert!(thread.starts_with("thread:"), "{thread}");
         assert_eq!(rest, "[2000-02-29 00:00:00.000000007 UTC] INFO: a\n   b\n");
-    }
-
-    #[test]
-    fn dates_are_right_around_leap_days() {
-        assert_eq!(civil_date(0), (1970, 1, 1));
-        assert_eq!(civil_date(11_016), (2000, 2, 29));
-        assert_eq!(civil_date(11_017), (2000, 3, 1));
-        assert_eq!(civil_date(20_777), (2026, 11, 20));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::{
 
 use taut_setup::{Anchors, Cache, Description, Problem, RcFiles, Remark, Request, Session, SetUp};
 use taut_store::Store;
+use taut_syntax::Dialect;
 use taut_sys::Named;
 
 use command_line::{CommandLine, NoCall, Subcommand};
@@ -144,7 +145,7 @@ fn read_rc(
 ) -> Result<taut_setup::Rc, Problem> {
     let files = match line.options.norc {
         true => RcFiles::default(),
-        false => RcFiles::read(line.options.rc.as_deref(), anchors, remarks)?,
+        false => RcFiles::read(Dialect::Strict, line.options.rc.as_deref(), anchors, remarks)?,
     };
     // Before the settings are read: it is of use especially when one of them is wrong.
     if let Some(path) = &line.options.dump_rc {
@@ -263,10 +264,12 @@ impl Call {
             self.log.say(Level::Error, "Cannot find repository configuration.");
             return Err(MrExit::Config);
         };
-        Description::read(&place.path, &place.base, self.settings.absent.as_deref()).map_err(|problem| {
-            diagnostics::report(&(*problem).into(), Level::Error, &self.log);
-            MrExit::Config
-        })
+        Description::read(Dialect::Strict, &place.path, &place.base, self.settings.absent.as_deref()).map_err(
+            |problem| {
+                diagnostics::report(&(*problem).into(), Level::Error, &self.log);
+                MrExit::Config
+            },
+        )
     }
 
     fn context(&self) -> Result<repositories::Context, MrExit> {
@@ -285,6 +288,8 @@ impl Call {
             launcher: settings.launcher.clone(),
             jobs: settings.jobs,
             fetch_absent: settings.fetch_absent,
+            is_strict: false,
+            verifies: false,
             no_ssl_verify: settings.no_ssl_verify,
             ca_bundle: settings.ca_bundle.clone(),
         })

@@ -40,7 +40,7 @@ pub struct CommandLine {
 /// What to do, with its options.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Write a small project that builds, tests and installs
+    /// Write a small project that builds, tests and installs, or targets for sources that are there
     Init(Init),
     /// Build a target
     Build(Build),

@@ -1,9 +1,11 @@
 //! Set-ups of repositories, as both names of the tool make them.
 
 mod fetch;
+mod in_use;
 mod list;
 mod observer;
 mod update;
+pub(crate) mod usual;
 mod workspace;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use taut_driver::find_workspace_root;
 use taut_setup::{Anchors, Locations, Options};
 
 pub(crate) use fetch::Fetch;
+pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
 pub(crate) use observer::{Messages, report_remark};
 pub(crate) use update::Update;
@@ -26,6 +29,10 @@ pub(crate) struct Context {
     /// How much is done at once; by default as much as there are processors.
     pub(crate) jobs: Option<usize>,
     pub(crate) fetch_absent: bool,
+    /// Whether values that just-mr passes over are errors.
+    pub(crate) is_strict: bool,
+    /// Whether trees count as there only if all that is below them is intact.
+    pub(crate) verifies: bool,
     pub(crate) no_ssl_verify: bool,
     pub(crate) ca_bundle: Option<PathBuf>,
 }
@@ -52,6 +59,8 @@ pub(crate) fn options(context: &Context) -> Options {
         launcher: context.launcher.clone(),
         jobs: context.jobs.unwrap_or_else(processors).max(1),
         fetch_absent: context.fetch_absent,
+        is_strict: context.is_strict,
+        verifies: context.verifies,
         transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
         environment: std::env::vars_os().collect(),
     }

@@ -13,6 +13,7 @@ use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::remote_cache::remote_cache;
 use crate::repositories;
+use crate::retry::LOST_ROOTS;
 use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
@@ -88,9 +89,31 @@ pub(crate) fn request_in(
     target: &[String],
     roots: &Roots<'_>,
 ) -> Result<UnresolvedRequest, SetupError> {
-    let configured = repositories::configured(common, cwd, roots.log())?;
+    match request_once(cwd, common, analysis, target, roots) {
+        // Found while the request was read; what a build finds later is its own affair.
+        Err(error) if error.has_lost_roots && roots.mends() => {
+            roots.log().say(Level::Warn, LOST_ROOTS);
+            roots.verify();
+            request_once(cwd, common, analysis, target, roots)
+        }
+        done => done,
+    }
+}
+
+fn request_once(
+    cwd: &Path,
+    common: &Common,
+    analysis: &Analysis,
+    target: &[String],
+    roots: &Roots<'_>,
+) -> Result<UnresolvedRequest, SetupError> {
+    let configured = repositories::configured(common, roots.verifies(), cwd, roots.log())?;
+    if configured.origin.is_some() {
+        roots.are_set_up();
+    }
     let words = Words {
         repository_config: configured.file.clone(),
+        origin: configured.origin.clone(),
         overrides: Overrides {
             main: common.main.clone(),
             workspace_root: common.workspace_root.clone().or(configured.workspace.clone()),
@@ -102,13 +125,19 @@ pub(crate) fn request_in(
             expression_file_name: analysis.expression_file_name.clone(),
             // The library of rules is taut's alone.
             has_rules: analysis.has_typed_names,
+            dialect: analysis.dialect(),
         },
         config: analysis.config.clone().filter(|path| !path.as_os_str().is_empty()),
         defines: analysis.defines.clone(),
         target: target.to_vec(),
         has_typed_names: analysis.has_typed_names,
     };
-    UnresolvedRequest::new(&words, cwd, roots)
+    let request = UnresolvedRequest::new(&words, cwd, roots)?;
+    // The reference passes over what they are about.
+    if analysis.has_typed_names {
+        diagnostics::report(&request.repositories.warnings, Level::Warn, roots.log());
+    }
+    Ok(request)
 }
 
 /// Reports why analysis failed, and returns the exit code. If roots are not there, that is the reason. In errors about the

@@ -21,6 +21,7 @@ use crate::{
     check_traces::block_on,
     exit::Exit,
     log::{Level, Log},
+    settings::USUAL_LAUNCHER,
     voice::{exit_code, time_limit},
 };
 
@@ -62,7 +63,7 @@ pub(crate) fn run(
         (OsString::from(name.as_str()), OsString::from(value.as_str().map(Str::as_str).unwrap_or_default()))
     });
     let command = Command {
-        args: ["env", "--"].into_iter().map(OsString::from).chain(words).collect(),
+        args: USUAL_LAUNCHER.into_iter().map(OsString::from).chain(words).collect(),
         env: env.collect(),
         timeout: limit.map(|limit| action.time_limit(limit)),
         ..Command::new(ENV)

@@ -30,6 +30,7 @@ use crate::{
     log::{Level, Log},
     options, report,
     reporting::{Reporting, warn_of_cache},
+    repositories,
     reproduce::Reproduction,
     settings::{analysis_options, build_options, log_limit, time_limit},
     setup_error::report_error,
@@ -61,6 +62,10 @@ pub(crate) struct Roots<'o> {
     computes: bool,
     /// Why the call is over, if that was reported.
     exit: Cell<Option<Exit>>,
+    /// Whether some root is set up or computed by this tool, so that it can be made again.
+    are_made: Cell<bool>,
+    /// Whether what is there is looked at as a whole, since something was found to be lost.
+    verifies: Cell<bool>,
 }
 
 impl<'o> Roots<'o> {
@@ -70,7 +75,8 @@ impl<'o> Roots<'o> {
         interruption: Option<&'o Interruption>,
         log: &'o Arc<Log>,
     ) -> Self {
-        Roots { of, log, interruption, reporting: None, computes: true, exit: Cell::new(None) }
+        let (exit, are_made, verifies) = Default::default();
+        Roots { of, log, interruption, reporting: None, computes: true, exit, are_made, verifies }
     }
 
     /// The same with events.
@@ -86,6 +92,25 @@ impl<'o> Roots<'o> {
     /// The log of the call.
     pub(crate) fn log(&self) -> &'o Log {
         self.log
+    }
+
+    /// From now on, what is there is looked at as a whole, and made again if something is lost.
+    pub(crate) fn verify(&self) {
+        self.verifies.set(true);
+    }
+
+    pub(crate) fn verifies(&self) -> bool {
+        self.verifies.get()
+    }
+
+    /// Notes that roots of the call were set up.
+    pub(crate) fn are_set_up(&self) {
+        self.are_made.set(true);
+    }
+
+    /// Whether a root that is lost may be made again: once, and not under the name of the reference, which reports it.
+    pub(crate) fn mends(&self) -> bool {
+        self.of.name == Name::Taut && self.computes && self.are_made.get() && !self.verifies.get()
     }
 
     /// Reports why there is no request.
@@ -110,6 +135,7 @@ impl ResolveRoots for Roots<'_> {
             return Ok(repositories);
         }
         let Roots { of: RootOptions { name, common, stores, analysis, execution }, log, .. } = *self;
+        self.are_made.set(true);
         voice::of(log).needs_roots(repository, roots.len(), log);
         let environment = |text: String| {
             log.say(Level::Error, text);
@@ -124,6 +150,9 @@ impl ResolveRoots for Roots<'_> {
                 taut_syntax::quoted(repository)
             )));
         }
+        // Before a tree is looked for: it is read as long as the call goes on.
+        repositories::hold_those_of(&root)
+            .map_err(|why| environment(format!("Cannot use build root {}: {why}", root.display())))?;
         let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
@@ -143,6 +172,8 @@ impl ResolveRoots for Roots<'_> {
             options: options.clone(),
             is_cached: !analysis.no_trace,
             interruption: self.interruption.cloned(),
+            mends: self.mends(),
+            has_lost_roots: Mutex::default(),
             progress: Arc::default(),
             ticker: Mutex::default(),
             new: Mutex::default(),
@@ -154,6 +185,7 @@ impl ResolveRoots for Roots<'_> {
             context: options.root_context(),
             is_cached: !analysis.no_trace,
             computes: self.computes,
+            verifies: self.verifies(),
             targets: targets.clone(),
         };
         let computed = computer.compute(&repositories, &roots);
@@ -175,7 +207,9 @@ impl ResolveRoots for Roots<'_> {
             }
             Err(failed) => {
                 log.shows_texts_in(&failed.repositories);
-                Err(failed.into())
+                let has_lost_roots = failed.repositories.roots.has_lost()
+                    || *targets.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner);
+                Err(SetupError { has_lost_roots, ..failed.into() })
             }
         }
     }
@@ -195,6 +229,10 @@ struct RootBuilds {
     options: BuildOptions,
     is_cached: bool,
     interruption: Option<Interruption>,
+    /// Whether roots that are lost are made again, so that this is no failure yet.
+    mends: bool,
+    /// Whether a build found that something of a root is lost.
+    has_lost_roots: Mutex<bool>,
     progress: Arc<Mutex<RootsProgress>>,
     /// Shows the progress, once something is built.
     ticker: Mutex<Option<Ticker>>,
@@ -246,6 +284,13 @@ impl RootTargets for RootBuilds {
         progress.open.retain(|open| open.root != root.root);
         progress.built += usize::from(built.is_ok());
         drop(progress);
+        if built.is_err() && request.has_lost_roots() {
+            *self.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            // It is built again from what is made anew, so this failure need not be shown.
+            if self.mends {
+                return Err(NotBuilt::Failed { log: String::new() });
+            }
+        }
         let as_reference = log.is_as_reference();
         let shown = request.first_target_text();
         let recorded = log.recorded();

@@ -12,6 +12,9 @@ use crate::{
     remote_cache::remote_cache,
 };
 
+/// The words in front of commands that are executed, if there is no other launcher.
+pub(crate) const USUAL_LAUNCHER: [&str; 2] = ["env", "--"];
+
 /// How many jobs to run.
 fn jobs(common: &options::Common) -> usize {
     // Determined once, since the system reads a dozen files for it.
@@ -36,9 +39,14 @@ pub(crate) fn analysis_options(
     AnalysisOptions { jobs: jobs(common), log_limit: log_limit(words), hash_function }
 }
 
+/// A time that an option sets.
+pub(crate) fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
+}
+
 /// How long an action may run, before scaling.
 pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
-    execution.action_timeout.map(Duration::from_secs)
+    execution.action_timeout.map(seconds)
 }
 
 /// What actions require of the platform, `NAME:VALUE` each.
@@ -69,7 +77,7 @@ pub(crate) fn build_options(
     log: &Log,
 ) -> Result<BuildOptions, Exit> {
     let launcher = match &execution.local_launcher {
-        None => vec!["env".to_owned(), "--".to_owned()],
+        None => USUAL_LAUNCHER.map(str::to_owned).to_vec(),
         Some(text) => launcher(text).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Syntax
@@ -80,12 +88,10 @@ pub(crate) fn build_options(
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
         timeout: time_limit(execution),
-        grace: execution.termination_grace.map_or(GRACE, Duration::from_secs),
+        grace: execution.termination_grace.map_or(GRACE, seconds),
         properties: properties(execution),
         keep_going: results.keep_going,
         compare,
-        // The reference ignores the key `depfile`.
-        depfiles: !log.is_as_reference(),
         write_strategy: write_strategy(results),
         remote_cache: remote_cache(execution, stores).map_err(|why| {
             log.say(Level::Error, why);

@@ -3,7 +3,6 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use taut_driver::{
@@ -28,7 +27,7 @@ use crate::{
     reproduce::Reproduction,
     request,
     roots::{RootOptions, Roots},
-    settings::{analysis_options, build_options, time_limit},
+    settings::{self, analysis_options, build_options, time_limit},
     setup_error::report_error,
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, count},
@@ -91,6 +90,8 @@ struct Running<'c> {
     lines: Arc<Lines>,
     /// Whether something that tests need could not be built.
     is_incomplete: bool,
+    /// How the roots of the request are got.
+    roots: Roots<'c>,
 }
 
 impl Call<'_> {
@@ -101,7 +102,8 @@ impl Call<'_> {
         self.check_numbers()?;
         let interruption = Interruption::watch(log);
         interruption.finish_log_on_signal(&reporting.log);
-        let first = Some(self.request(&interruption)?);
+        let roots = self.roots(&interruption);
+        let first = Some(self.request(&roots)?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         reporting.keep_in(&store);
         let messages = voice::of(log).build(BuildContext {
@@ -147,6 +149,7 @@ impl Call<'_> {
             interruption: interruption.clone(),
             lines,
             is_incomplete: false,
+            roots,
         });
         if let Err(Exit::Signal(_)) = done {
             interruption.report();
@@ -157,7 +160,8 @@ impl Call<'_> {
     /// Numbers that are zero would mean that nothing is tested.
     fn check_numbers(&self) -> Result<(), Exit> {
         let options::Test { runs, flaky_attempts, timeout, .. } = self.o;
-        let all = [("--runs", *runs), ("--flaky-attempts", *flaky_attempts), ("--timeout", *timeout)];
+        let all =
+            [("--runs", *runs), ("--flaky-attempts", *flaky_attempts), ("--timeout", timeout.map(u64::from))];
         match all.iter().find(|(_, number)| *number == Some(0)) {
             None => Ok(()),
             Some((option, _)) => {
@@ -167,7 +171,7 @@ impl Call<'_> {
         }
     }
 
-    fn request(&self, interruption: &Interruption) -> Result<UnresolvedRequest, Exit> {
+    fn roots<'c>(&'c self, interruption: &'c Interruption) -> Roots<'c> {
         let o = &self.o.build;
         let of = RootOptions {
             name: self.name,
@@ -176,11 +180,15 @@ impl Call<'_> {
             analysis: &o.analysis,
             execution: &o.execution,
         };
-        let roots = Roots::new(of, Some(interruption), self.log).reported_to(self.reporting);
+        Roots::new(of, Some(interruption), self.log).reported_to(self.reporting)
+    }
+
+    fn request(&self, roots: &Roots<'_>) -> Result<UnresolvedRequest, Exit> {
+        let o = &self.o.build;
         if !o.analysis.target.is_empty() {
-            return request::request(&o.common, &o.analysis, &roots, self.log);
+            return request::request(&o.common, &o.analysis, roots, self.log);
         }
-        all_targets(o, &roots, self.log)
+        all_targets(o, roots, self.log)
     }
 
     fn options(&self) -> TestOptions {
@@ -189,7 +197,7 @@ impl Call<'_> {
             runs,
             until_fail,
             max_attempts: flaky_attempts.unwrap_or(1),
-            limit: timeout.map(Duration::from_secs),
+            limit: timeout.map(settings::seconds),
         }
     }
 }
@@ -221,6 +229,10 @@ impl TestClient for Running<'_> {
 
     fn may_continue(&mut self, session: &Session) -> Result<(), Exit> {
         self.interruption.stop_on_signal(session)
+    }
+
+    fn mends_roots(&self) -> bool {
+        self.roots.mends()
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Exit {
@@ -289,7 +301,7 @@ impl Caller for Running<'_> {
     type Stop = Exit;
 
     fn request(&mut self) -> Result<UnresolvedRequest, Exit> {
-        self.first.take().map_or_else(|| self.call.request(&self.interruption), Ok)
+        self.first.take().map_or_else(|| self.call.request(&self.roots), Ok)
     }
 
     fn not_understood(&mut self, error: &SetupError) -> Exit {
@@ -303,6 +315,9 @@ impl Caller for Running<'_> {
     }
 
     fn on_retry(&mut self, why: Retry) {
+        if why == Retry::LostRoots {
+            self.roots.verify();
+        }
         self.messages.messages.on_retry(why);
     }
 

@@ -7,7 +7,7 @@ use taut_driver::{
     event::{Event, Origins, Sink},
     graph::NamedGraph,
 };
-use taut_syntax::json::Document;
+use taut_syntax::{Dialect, Document};
 use taut_sys::Named;
 
 use crate::{
@@ -76,13 +76,14 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         workspace_root: o.common.workspace_root.clone(),
         // A graph may have files of the library of rules, which the store may lack.
         has_rules: name == Name::Taut,
+        dialect: if name == Name::Taut { Dialect::Extended } else { Dialect::Strict },
         ..Overrides::default()
     };
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // Only source files need a workspace; a graph may well have none.
     let configured =
-        repositories::configured(&o.common, &cwd, log).map_err(|error| report_error(&error, log))?;
-    let repositories = match RepoConfig::read(configured.file.as_deref(), &overrides, &cwd) {
+        repositories::configured(&o.common, false, &cwd, log).map_err(|error| report_error(&error, log))?;
+    let repositories = match configured.read(&overrides, &cwd) {
         Ok(repositories) => {
             // As in the reference, whether the graph needs them or not.
             let analysis = options::Analysis::default();

@@ -29,9 +29,10 @@ use crate::{
     log::{Level, Log},
     options,
     reporting::{Reporting, warn_of_cache},
+    repositories,
     reproduce::Reproduction,
     request,
-    retry::LOST_OBJECTS,
+    retry::{LOST_OBJECTS, LOST_ROOTS},
     roots::{RootOptions, Roots},
     settings::{analysis_options, build_options, time_limit},
     text_file,
@@ -39,6 +40,7 @@ use crate::{
     voice::{self, BuildContext, BuildMessages, count, seconds},
 };
 
+mod database;
 mod feedback;
 mod notice;
 mod pace;
@@ -59,7 +61,16 @@ pub(crate) fn run(name: Name, o: &options::Watch, log: &Arc<Log>) -> Exit {
     // The request depends on this path, even if the directory is removed later.
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let output = o.output_dir.as_ref().map(|directory| taut_sys::normal(&here.join(directory)));
-    let watcher = Watcher { name, o, log, here, output, rounds: Cell::new(0) };
+    let watcher = Watcher {
+        name,
+        o,
+        log,
+        here,
+        output,
+        rounds: Cell::new(0),
+        mends_roots: Cell::new(false),
+        verifies: Cell::new(false),
+    };
     let begin = Instant::now();
     let exit = watcher.run().unwrap_or_else(|exit| exit);
     if matches!(exit, Exit::Signal(_)) {
@@ -79,6 +90,10 @@ struct Watcher<'o> {
     output: Option<PathBuf>,
     /// How many rounds there were.
     rounds: Cell<usize>,
+    /// Whether roots of the request can be made again, if something of them is lost.
+    mends_roots: Cell<bool>,
+    /// Whether what is there of roots is looked at as a whole, since something was lost.
+    verifies: Cell<bool>,
 }
 
 /// Events go to the messages and the event log of the present round.
@@ -165,6 +180,8 @@ enum SessionEnd {
     Collected(Vec<PathBuf>),
     /// Cached build state is damaged, so that it is not known what the build read.
     Damaged,
+    /// Something of a root is lost, which is set up or computed again for a new session.
+    LostRoots,
     /// An object is missing in the store; a new session makes it again. The function reports the error, for the last try.
     Lost(Box<dyn FnOnce() -> Exit>),
     Exit(Exit),
@@ -213,6 +230,16 @@ impl Watcher<'_> {
                     self.log.say(Level::Info, "The description of the repositories changed.");
                 }
                 Ok(()) => {}
+                Err(SessionEnd::LostRoots) => {
+                    self.log.say(Level::Warn, LOST_ROOTS);
+                    self.verifies.set(true);
+                    let roots = self.roots(&interruption);
+                    match self.asked(&roots) {
+                        Ok(asked) => state.asked = asked,
+                        // The next round reports what it lacks, and waits.
+                        Err(error) => drop(roots.report(&error)),
+                    }
+                }
                 Err(SessionEnd::Damaged) => {
                     uses_state = false;
                     self.log.say(Level::Warn, "Cached build state is damaged, and not used any more.");
@@ -237,7 +264,11 @@ impl Watcher<'_> {
             analysis: &build.analysis,
             execution: &build.execution,
         };
-        Roots::new(of, Some(interruption), self.log)
+        let roots = Roots::new(of, Some(interruption), self.log);
+        if self.verifies.get() {
+            roots.verify();
+        }
+        roots
     }
 
     /// What the command line asks for now.
@@ -246,6 +277,7 @@ impl Watcher<'_> {
         let asked =
             request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target, roots)?;
         self.log.shows_texts_in(&asked.repositories);
+        self.mends_roots.set(roots.mends());
         Ok(asked)
     }
 
@@ -335,6 +367,8 @@ impl Watcher<'_> {
             state.session.close_directories();
             // Without its lock, a `gc` need not wait for this process, which may run for days.
             state.store.pause().map_err(|error| self.lost(&error))?;
+            // Nor need a `gc-repo`. The request is read before the next round, and with it the roots are set up.
+            repositories::release();
             let mut change = self.change(state, interruption)?;
             if change.may_move_roots {
                 self.watch_root_paths(state);

@@ -110,7 +110,7 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], typed: &Names) -> String {
-    let Impact { targets, all_targets, actions, in_any_case, all_actions, unread } = reach;
+    let Impact { targets, all_targets, actions, in_any_case, not_reading, all_actions, unread } = reach;
     let names = match words {
         [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
         _ => words.join(", "),
@@ -133,6 +133,14 @@ fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], 
         let outs = outs.join(", ");
         let _ = writeln!(text, "  %{id} ({origin}: {outs}){anyway}");
     }
+    let it = if words.len() == 1 { "it" } else { "them" };
+    text += &match not_reading.len() {
+        0 => String::new(),
+        1 => format!("1 action has {names} among its inputs and did not read {it}, as its depfile says.\n"),
+        count => format!(
+            "{count} actions have {names} among their inputs and did not read {it}, as their depfiles say.\n"
+        ),
+    };
     for (word, path) in words.iter().zip(paths) {
         if unread.contains(path) {
             let _ = writeln!(text, "Nothing reads {word}.");

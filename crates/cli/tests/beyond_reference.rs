@@ -140,3 +140,37 @@ fn a_stored_tree_with_an_entry_that_leads_out_of_it_is_refused_with_the_reason()
         assert!(ran.stderr.contains(why), "{words:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn comments_are_read_under_the_name_taut_alone_also_where_both_share_a_build_root() {
+    let workspace = workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["echo o > o"]}}"#);
+    // With a repository `std` of its own, a configuration is the same for both.
+    workspace.file("std/TARGETS", "{}");
+    let root = workspace.root();
+    let config = format!(
+        r#"{{"repositories": {{"": {{"workspace_root": ["file", "{0}"]}}, "std": {{"workspace_root": ["file", "{0}/std"]}}}}}}"#,
+        root.display()
+    );
+    workspace.file("config.json", &config);
+    let just = taut().called("just");
+    let build = |tool: &Tool| workspace.run(tool, ["build", "-C", "config.json", "t"]);
+    build(&just).exits(0);
+    build(&taut()).exits(0);
+    let strict = fs::read_to_string(root.join("TARGETS")).unwrap();
+    workspace.file("TARGETS", strict.replace("{", "{ // a comment\n"));
+    build(&taut()).exits(0);
+    let refused = build(&just).exits(8);
+    assert!(refused.stderr.contains("parse error at line 1, column 3"), "{}", refused.stderr);
+    build(&taut()).exits(0);
+    build(&just).exits(8);
+    workspace.file("TARGETS", strict);
+    build(&just).exits(0);
+
+    workspace.file("config.json", config.replace("]}}", "],/* none */}}"));
+    build(&taut()).exits(0);
+    let refused = build(&just).exits(1);
+    assert!(
+        refused.stderr.contains("Parsing repository configuration file config.json failed"),
+        "{refused:?}"
+    );
+}

@@ -32,7 +32,7 @@ fn scripted(script: &str, depfile: &str, cwd: &str) -> Workspace {
     workspace.file("RULES", rules);
     workspace.file(
         "TARGETS",
-        r#"{"t": {"type": "made", "deps": [["GLOB", null, "*"], ["TREE", null, "tree"], "sub/s"]}}"#,
+        r#"{"t": {"type": "made", "deps": [["GLOB", null, "[a-z]"], ["TREE", null, "tree"], "sub/s"]}}"#,
     );
     workspace.file("tree/x", "x").file("sub/s", "s").file("sub/TARGETS", "{}").file("a", "a").file("b", "b");
     workspace
@@ -112,13 +112,140 @@ fn what_is_no_input_is_an_error_and_the_tool_chain_is_none() {
 }
 
 #[test]
-fn a_depfile_that_is_no_output_is_an_error() {
-    for depfile in ["\"x.d\"", "7", r#"{"type": "fail", "msg": "no depfile"}"#] {
+fn a_depfile_that_is_no_output_is_an_error_of_analysis_with_its_place() {
+    for (depfile, why) in [
+        ("\"x.d\"", "\"depfile\" of \"ACTION\" has to be one of the outs, but is \"x.d\""),
+        ("7", "\"depfile\" of \"ACTION\" has to be a string, but is a number: 7"),
+        (r#"{"type": "fail", "msg": "no depfile"}"#, "no depfile"),
+    ] {
         let workspace = scripted(READS_A, depfile, "");
-        let failed = workspace.run(&taut(), ["build", "t"]).exits(1).stderr;
-        assert!(failed.contains("\"depfile\"") && failed.contains(":t"), "{failed}");
+        let failed = workspace.run(&taut(), ["analyse", "t"]).exits(8).stderr;
+        for part in [why, "in target :t, TARGETS:1:2", "RULES:2:"] {
+            assert!(failed.contains(part), "{part}: {failed}");
+        }
         workspace.run(&just(), ["build", "t"]).exits(0);
     }
+}
+
+#[test]
+fn adding_or_removing_the_key_takes_effect_at_once() {
+    let workspace = scripted(READS_A, "null", "");
+    let build = || ran(workspace.run(&taut(), ["build", "t"]));
+    let rules = fs::read_to_string(workspace.root().join("RULES")).unwrap();
+    let with_key = rules.replace("\"depfile\": null, ", "\"depfile\": \"o/out.d\", ");
+    let without_key = rules.replace("\"depfile\": null, ", "");
+    assert!(with_key != rules && without_key != rules);
+    let mut contents = 0..;
+    let mut edit = |name: &str| workspace.file(name, contents.next().unwrap().to_string()).root();
+    workspace.file("RULES", &without_key);
+    assert_eq!(build(), 1);
+    edit("b");
+    assert_eq!(build(), 1);
+    for _ in 0..2 {
+        // The action is the same one, so nothing runs; the next run says what it read.
+        workspace.file("RULES", &with_key);
+        assert_eq!(build(), 0);
+        edit("a");
+        assert_eq!(build(), 1);
+        edit("b");
+        assert_eq!(build(), 0);
+        // From here on every input counts, whatever earlier runs have reported.
+        workspace.file("RULES", &without_key);
+        assert_eq!(build(), 0);
+        edit("b");
+        assert_eq!(build(), 1);
+    }
+    // Together with another edit.
+    workspace.file("RULES", &with_key);
+    edit("b");
+    assert_eq!(build(), 0);
+    workspace.file("RULES", &without_key);
+    edit("b");
+    assert_eq!(build(), 1);
+}
+
+#[test]
+fn what_if_knows_what_was_not_read() {
+    let workspace = scripted(READS_A, "\"o/out.d\"", "");
+    let would = |paths: &[&str]| {
+        let answer = workspace.run(&taut(), [&["what-if", "--of", "t"], paths].concat()).exits(0).stdout;
+        let (_, run) = answer.split_once("\nrun at most ").expect("a line with the actions that run");
+        (run[..1].parse::<usize>().unwrap(), run.contains("did not read"))
+    };
+    // Nothing is known before the first build.
+    assert_eq!(would(&["b"]), (1, false));
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    assert_eq!(would(&["b"]), (0, true));
+    assert_eq!(would(&["a"]), (1, false));
+    assert_eq!(would(&["a", "b"]), (1, false));
+    // The content of a tree counts, a new file is a new name, and what is in a directory may go.
+    assert_eq!(would(&["tree/x"]), (1, false));
+    assert_eq!(would(&["c"]), (1, false));
+    assert_eq!(would(&["sub"]), (1, false));
+    assert_eq!(would(&["sub/s"]), (0, true));
+    workspace.executable("b", "program");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    assert_eq!(would(&["b"]), (1, false));
+    // The answer is what happens.
+    workspace.file("sub/s", "other");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 0);
+    let answer = workspace.run(&taut(), ["what-if", "sub/s", "--of", "t"]).stdout;
+    assert!(
+        answer.contains("1 action has sub/s among its inputs and did not read it, as its depfile says."),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_test_does_not_run_again_for_what_it_did_not_read() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "RULES",
+        r#"{"test": {"target_fields": ["deps"], "tainted": ["test"], "expression": {"type": "RESULT", "artifacts":
+             {"type": "ACTION", "outs": ["result", "stdout", "read.d"], "depfile": "read.d",
+              "cmd": ["sh", "-c", "echo PASS > result; cat a > stdout; echo 'result: a' > read.d"],
+              "may_fail": ["test"], "inputs": {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"},
+                "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}"#,
+    );
+    workspace.file("TARGETS", r#"{"t": {"type": "test", "tainted": ["test"], "deps": ["a", "b"]}}"#);
+    workspace.file("a", "1").file("b", "1");
+    let is_cached = || {
+        let answer = workspace.run(&taut(), ["test", "t"]).exits(0).stderr;
+        assert!(answer.contains(":t passed"), "{answer}");
+        answer.contains(":t passed (cached)")
+    };
+    assert!(!is_cached());
+    workspace.file("b", "2");
+    assert!(is_cached());
+    workspace.file("a", "2");
+    assert!(!is_cached());
+    // Of builds as well, and the other way round.
+    workspace.file("b", "3");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 0);
+    workspace.file("a", "3");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    workspace.file("b", "4");
+    assert!(is_cached());
+}
+
+#[test]
+fn of_targets_that_define_the_same_action_one_with_a_depfile_is_enough() {
+    let workspace = scripted(READS_A, "\"o/out.d\"", "");
+    let rules = fs::read_to_string(workspace.root().join("RULES")).unwrap();
+    let other = rules.replace("\"made\"", "\"also made\"").replace("\"depfile\": \"o/out.d\", ", "");
+    workspace.file("RULES", format!("{},{}", &rules[..rules.len() - 1], &other[1..]));
+    let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
+    let other = targets.replace("\"t\"", "\"u\"").replace("\"made\"", "\"also made\"");
+    workspace.file("TARGETS", format!("{},{}", &targets[..targets.len() - 1], &other[1..]));
+    let build = |words: &[&str]| ran(workspace.run(&taut(), [&["build"], words].concat()));
+    assert_eq!(build(&["t", "u"]), 1);
+    workspace.file("b", "1");
+    assert_eq!(build(&["t", "u"]), 0);
+    workspace.file("b", "2");
+    // By itself, the other one reads everything.
+    assert_eq!(build(&["u"]), 1);
+    workspace.file("b", "3");
+    assert_eq!(build(&["t"]), 0);
 }
 
 #[test]

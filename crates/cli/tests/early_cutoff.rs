@@ -158,6 +158,20 @@ fn an_edit_without_effect_on_the_request_analyses_and_runs_nothing() {
 }
 
 #[test]
+fn comments_and_trailing_commas_invalidate_no_target() {
+    let project = Project::new();
+    for name in ["TARGETS", "sub/TARGETS", "RULES", "EXPRESSIONS"] {
+        let text = fs::read_to_string(project.path(name)).unwrap();
+        project.workspace.file(name, format!("// {name}\n{}", text.replace("]", "/* the last */,]")));
+        assert_eq!(project.build(), Nothing, "{name} has comments");
+        project.edit(name, "// ", "// another remark on ");
+        assert_eq!(project.build(), Nothing, "a comment in {name} changes");
+    }
+    project.edit("TARGETS", "\"cat *.txt > cat\"", "/* all */ \"cat *.txt > cat # all\"");
+    assert_eq!(project.build(), Work(2, 1), "a change beside a comment");
+}
+
+#[test]
 fn documentation_fields_invalidate_no_target() {
     let project = Project::new();
     for (name, from, to) in [

@@ -1,8 +1,9 @@
 //! The library of rules in the binary: which repositories have it, and its rules for files.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
+use taut_syntax::Document;
 use taut_testkit::{GitRepository, Ran, Tool, Workspace};
 
 fn taut() -> Tool {
@@ -190,4 +191,21 @@ fn python() -> Option<String> {
     let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| format!(r#"{{"PYTHON": "{}"}}"#, path.trim_end()))
+}
+
+#[test]
+fn the_rules_are_strict_json_so_that_other_tools_can_read_them() {
+    let mut pending = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules")];
+    let mut count = 0;
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if ["TARGETS", "RULES", "EXPRESSIONS"].iter().any(|name| path.ends_with(name)) {
+            count += 1;
+            let label = path.to_string_lossy().into_owned();
+            let parsed = Document::parse(label, fs::read(path).unwrap());
+            assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
+        }
+    }
+    assert!(count > 5, "{count} files");
 }

@@ -461,3 +461,14 @@ fn the_rules_make_the_same_as_files_of_a_repository_under_the_name_just() {
         }
     }
 }
+
+#[test]
+fn a_program_may_have_the_name_of_the_directory_of_its_sources() {
+    let workspace = Workspace::new();
+    let targets =
+        r#"{"app": {"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["app/main.c"]}}"#;
+    workspace.file("TARGETS", targets);
+    workspace.file("app/main.c", "#include <stdio.h>\nint main(void) { puts(__FILE__); return 0; }\n");
+    install(&workspace, "app", &[]).exits(0);
+    assert_eq!(output(&workspace, "app"), "app/main.c\n");
+}

@@ -223,3 +223,29 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
     let output = Command::new("python3").arg(workspace.beside("out/py")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "305\n", "{output:?}");
 }
+
+#[test]
+fn a_program_in_rust_may_have_the_name_of_the_directory_of_its_sources() {
+    let workspace = Workspace::new();
+    let targets =
+        r#"{"app": {"type": ["@", "std", "rust", "binary"], "name": ["app"], "srcs": ["app/src/main.rs"]}}"#;
+    workspace.file("TARGETS", targets);
+    workspace.file("app/src/main.rs", "fn main() { println!(\"{}\", file!()); }\n");
+    let out = workspace.beside("out").display().to_string();
+    workspace.run(&taut(), ["install", "app", "-o", &out, "-D", &rustc()]).exits(0);
+    let printed = Command::new(workspace.beside("out/app")).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(printed).unwrap(), "app/src/main.rs\n");
+}
+
+#[test]
+fn a_missing_pytest_is_one_message_that_says_what_to_do() {
+    let workspace = Workspace::new();
+    let targets = r#"{"t": {"type": ["@", "std", "python", "test"], "tainted": ["test"], "name": ["t"], "srcs": ["test_t.py"],
+        "framework": ["pytest"]}}"#;
+    workspace.file("TARGETS", targets).file("test_t.py", "def test_t(): pass\n");
+    workspace.executable("python", "#!/bin/sh\nexit 1\n");
+    let python = workspace.root().join("python").display().to_string();
+    let ran = workspace.run(&taut(), ["test", "t", "-D", &format!("PYTHON={python}")]).exits(1);
+    let install = format!("{python} -m pip install pytest");
+    assert!(ran.stderr.contains(&install) && ran.stderr.contains("the variable PYTHON"), "{}", ran.stderr);
+}

@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use taut_setup::Description;
 use taut_syntax::json::{Document, Kind, Node};
 
 /// Schemas by file name.
@@ -26,6 +27,7 @@ fn is_of_type(value: Node<'_>, name: &str) -> bool {
         "array" => value.kind() == Kind::List,
         "string" => value.as_str().is_some(),
         "null" => value.kind() == Kind::Null,
+        "boolean" => value.as_bool().is_some(),
         other => panic!("the schemas use no type {other}"),
     }
 }
@@ -89,6 +91,12 @@ impl Schemas {
             }
             "maxItems" => {
                 value.kind() != Kind::List || value.len() as f64 <= is.as_number().expect("a number")
+            }
+            "minLength" => {
+                value.as_str().is_none_or(|text| text.len() as f64 >= is.as_number().expect("a number"))
+            }
+            "maxLength" => {
+                value.as_str().is_none_or(|text| text.len() as f64 <= is.as_number().expect("a number"))
             }
             "allOf" => is.items().all(fits),
             "anyOf" => is.items().any(fits),
@@ -163,6 +171,13 @@ fn the_examples_and_the_manual_are_accepted() {
             }
         }
     }
+    for (path, text) in descriptions_in_the_manual() {
+        // Which of the two it is, as the tool decides it.
+        let document = parse(&path, text.clone());
+        let kind = if Description::is_description(&document) { "repos" } else { "repositories" };
+        assert!(schemas.accepts(kind, &text), "{path}: {text}");
+        checked += 1;
+    }
     let manual = fs::read_to_string(root().join("docs/language.md")).unwrap();
     for block in manual.split("```json file=").skip(1) {
         let (path, rest) = block.split_once('\n').expect("a block");
@@ -179,6 +194,29 @@ fn the_examples_and_the_manual_are_accepted() {
         }
     }
     assert!(checked > 80, "only {checked}");
+}
+
+/// The descriptions and configurations of repositories in the manual, by page. What a reader fills in is filled in.
+fn descriptions_in_the_manual() -> Vec<(String, String)> {
+    let id = "0123456789012345678901234567890123456789";
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found = Vec::new();
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        for block in fs::read_to_string(&page).unwrap().split("```json").skip(1) {
+            let (_, rest) = block.split_once('\n').expect("a block");
+            let mut text = rest.split("```").next().expect("its content").to_owned();
+            for name in ["CONTENT", "COMMIT", "TREE"] {
+                text = text.replace(&format!("\"{name}\""), &format!("\"{id}\""));
+            }
+            let is_of_repositories = Document::parse("", text.clone())
+                .is_ok_and(|it| it.root().get("repositories").is_some_and(|all| all.kind() == Kind::Object));
+            if is_of_repositories {
+                found.push((page.display().to_string(), text));
+            }
+        }
+    }
+    assert!(found.len() > 6, "only {}", found.len());
+    found
 }
 
 /// What an `if` of a schema asks of `type`, and the properties that its `then` names, sorted.
@@ -241,6 +279,37 @@ fn builtin_rules_fields_and_keys_are_those_that_analysis_knows() {
 }
 
 #[test]
+fn types_and_keys_of_repositories_are_those_that_the_set_up_knows() {
+    use taut_setup::{ENTRY, PRAGMA, SOURCES, TOP};
+
+    let schemas = Schemas::read();
+    let keys = |object: Node<'_>| -> Vec<String> {
+        object.get("properties").expect("keys").entries().map(|(key, _)| key.to_owned()).collect()
+    };
+    let known = |fields: taut_setup::Fields| words(&fields.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+    let description = schemas.0["repos.schema.json"].root();
+    assert_eq!(keys(description), known(TOP));
+    let all = description.get("properties").and_then(|of| of.get("repositories")).expect("repositories");
+    let entry = all.get("additionalProperties").expect("entries");
+    assert_eq!(keys(entry), known(ENTRY));
+    let source = entry.get("properties").and_then(|of| of.get("repository")?.get("anyOf")?.item(1));
+    let source = source.expect("an object");
+    assert_eq!(keys(source), ["pragma", "type"]);
+    let pragma = source.get("properties").and_then(|of| of.get("pragma")).expect("the pragma");
+    assert_eq!(keys(pragma), known(PRAGMA));
+    let types = source.get("properties").and_then(|of| of.get("type")?.get("enum")).expect("the list");
+    assert_eq!(sorted(types), words(&SOURCES.map(|(of, _)| of)));
+    let of_types: BTreeMap<String, Vec<String>> = (SOURCES.iter())
+        .map(|(of, fields)| {
+            // Those of all types are not repeated for each.
+            let own = known(fields).into_iter().filter(|key| !["pragma", "type"].contains(&&**key));
+            ((*of).to_owned(), own.collect())
+        })
+        .collect();
+    assert_eq!(cases(source), of_types);
+}
+
+#[test]
 fn mistakes_are_refused() {
     let schemas = Schemas::read();
     let right_and_wrong = [
@@ -297,6 +366,22 @@ fn mistakes_are_refused() {
         ("expression", r#"{"type": "'", "$1": {"a": 1}}"#, r#"{"a": 1}"#),
         ("expression", r#"{"type": "cond", "cond": [[1, 2]]}"#, r#"{"type": "cond", "cond": [[1]]}"#),
         ("expression", r#"{"type": "let*", "body": 1}"#, r#"{"type": "let*", "bindings": []}"#),
+        (
+            "repos",
+            r#"{"repositories": {"a": {"repository": "b", "note": 1}, "b": {"repository": {"type": "file", "path": "."}}}}"#,
+            r#"{"repositories": {"b": {"repository": {"type": "file"}}}}"#,
+        ),
+        (
+            "repos",
+            r#"{"repositories": {"a": {"repository": {"type": "file", "path": ".", "pragma": {"to_git": true}}}}}"#,
+            r#"{"repositories": {"a": {"repository": {"type": "file", "path": ".", "pragma": {"to_git": 1}}}}}"#,
+        ),
+        (
+            "repos",
+            r#"{"repositories": {"a": {"repository": {"type": "computed", "repo": "a", "target": ["", "t"]}}}}"#,
+            r#"{"repositories": {"a": {"repository": {"type": "computed", "repo": "a", "target": ["t"]}}}}"#,
+        ),
+        ("repos", r#"{"repositories": {}}"#, r#"{"main": "a"}"#),
         ("repositories", r#"{"main": "m"}"#, r#"{"main": 1}"#),
         (
             "repositories",

@@ -1,7 +1,7 @@
 //! `taut test`: which tests are found, when they run again, and how often.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
 
 use taut_testkit::{Ran, Tool, Workspace};
 
@@ -117,6 +117,41 @@ fn tests_can_be_repeated() {
     run(&workspace, &["--until-fail"]).exits(1);
     run(&workspace, &["--until-fail", "--runs", "2"]).exits(0);
     assert_eq!(runs(&workspace, "b"), 5);
+}
+
+#[test]
+fn a_test_may_be_repeated_any_number_of_times() {
+    let most = u64::MAX.to_string();
+    let workspace = project(&[("a", "test $runs -lt 3")]);
+    let failed = run(&workspace, &["--runs", &most, "--until-fail"]).exits(1);
+    assert!(failed.stderr.contains(", in 1 of 3 runs"), "{}", failed.stderr);
+    let failed = run(&workspace, &["--runs", "5"]).exits(1);
+    assert!(failed.stderr.contains(", in 5 of 5 runs"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("2 more failed runs"), "{}", failed.stderr);
+    assert_eq!(runs(&workspace, "a"), 8);
+    let mut child = workspace.start(&taut(), ["test", "--runs", &most]);
+    while runs(&workspace, "a") < 20 {
+        assert_eq!(child.try_wait().unwrap(), None, "it goes on");
+        thread::sleep(Duration::from_millis(2));
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_cached_result_that_is_damaged_is_not_taken_for_a_success() {
+    let workspace = project(&[("a", "true")]);
+    run(&workspace, &[]).exits(0);
+    let objects = workspace.build_root().join("protocol-dependent/generation-0/git-sha1/casf");
+    let files = fs::read_dir(objects).unwrap().flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
+    let of_result = |path: &std::path::PathBuf| fs::read(path).unwrap().trim_ascii() == b"PASS";
+    let result = files.map(|file| file.unwrap().path()).find(of_result).expect("a result");
+    fs::set_permissions(&result, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&result, "FAIL\n").unwrap();
+    let again = run(&workspace, &[]).exits(1);
+    assert!(again.stderr.contains(":a could not be run"), "{}", again.stderr);
+    assert!(run(&workspace, &[]).exits(0).stderr.contains(":a passed in "));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use taut_analysis::{Workspace, located};
 use taut_engine::{Build, Engine};
-use taut_graph::Definition;
 use taut_repos::{RepoConfig, Roots};
 use taut_syntax::Diagnostics;
 
@@ -38,7 +37,6 @@ impl Analyser {
         let workspace = workspace(repositories, options);
         let builder = register(Engine::builder(), &workspace, exports.lookups());
         // There are no rules of execution: this engine runs no action, whatever is asked of it.
-        let builder = builder.interned::<Definition>();
         let builder = builder.rule(AnalysisRule).rule(DescribeRule(workspace.clone()));
         let engine = traces.open(builder);
         let build = begin(engine.begin(), options.jobs);

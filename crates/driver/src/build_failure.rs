@@ -93,6 +93,12 @@ impl BuildFailure {
         self.has_lost_entries || self.unbuilt.iter().any(|unbuilt| unbuilt.cause.is_lost())
     }
 
+    /// Whether something that is lost of a root may be the cause: not of actions that failed themselves, nor of what the store
+    /// has lost. `why`: [`BuildFailure::retry_reason`].
+    pub(crate) fn may_be_of_roots(&self, why: Option<Retry>) -> bool {
+        !self.unbuilt.is_empty() && why != Some(Retry::Lost)
+    }
+
     /// Why the request is worth another try, if it is.
     pub fn retry_reason(&self) -> Option<Retry> {
         if self.has_lost_entries {

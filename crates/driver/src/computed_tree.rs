@@ -1,9 +1,9 @@
 //! The tree of the artifacts of an export target, as a task that is named by content.
 //!
 //! The key has everything that the tree follows from: the key of the repository (its canonical description, `repos`), the
-//! target, the configuration, and what results of actions depend on besides. So a recorded run is good wherever the same
-//! content is asked for, in whatever workspace; only the tree has to be in the git repository of the build root. A null
-//! build finds it there without looking at the target.
+//! target, the configuration, what results of actions depend on besides, and how descriptions are written. So a recorded
+//! run is good wherever the same content is asked for, in whatever workspace; only the tree has to be in the git repository
+//! of the build root. A null build finds it there without looking at the target.
 
 use std::{fmt, sync::Arc};
 
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct TreeKey {
     /// What it is named by, in the encoding of [`Encoder`]: the bytes of the repository key, module, name, the id of the
-    /// configuration, the bytes of the context.
+    /// configuration, the bytes of the context, whether comments and trailing commas are read in descriptions.
     pub(crate) bytes: Arc<[u8]>,
     /// How it is asked for now.
     asked: Arc<Asked>,
@@ -63,6 +63,8 @@ impl TreeKey {
         e.text(&named.name);
         e.id(&configuration.id());
         e.bytes(context);
+        // What one dialect accepts may be an error in the other, and the root is not there then.
+        e.bool(part.dialect.is_extended());
         let request = Request { repositories: part.clone(), targets: named.into(), configuration };
         let asked = Arc::new(Asked { root: unresolved.clone(), request });
         Ok(TreeKey { bytes: e.finish().into(), asked })
@@ -179,11 +181,12 @@ fn check_target(request: &Request) -> Result<(), RootFailure> {
         let missing = missing.reference(format!("JSON file {} does not exist.", place.path));
         RootFailure::of(missing.below(STEP))
     })?;
-    let document = Document::parse(label.clone(), content.clone()).map_err(|error| {
-        let problem = Diagnostic::from(error).reference(reference_error(&content));
-        let problem = problem.below(&format!("JSON file {} does not contain valid JSON:", place.path));
-        RootFailure::of(problem.below(STEP))
-    })?;
+    let document =
+        Document::parse_as(repositories.dialect, label.clone(), content.clone()).map_err(|error| {
+            let problem = Diagnostic::from(error).reference(reference_error(&content));
+            let problem = problem.below(&format!("JSON file {} does not contain valid JSON:", place.path));
+            RootFailure::of(problem.below(STEP))
+        })?;
     let targets = document.root();
     let typed = named_as_typed(target);
     if targets.kind() != Kind::Object {
@@ -261,7 +264,7 @@ mod tests {
         let id = configuration.id();
         assert_eq!(
             *key.bytes,
-            [&b"\x14"[..], repository.as_bytes(), b"\x00\x01d\x00\x01t", &id.0, b"\x01c"].concat()
+            [&b"\x14"[..], repository.as_bytes(), b"\x00\x01d\x00\x01t", &id.0, b"\x01c\x00"].concat()
         );
         let mut written = Vec::new();
         key.encode(&mut written);

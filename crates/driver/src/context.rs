@@ -93,7 +93,6 @@ mod tests {
             properties: vec![("os".to_owned(), "linux".to_owned())],
             keep_going: false,
             compare: false,
-            depfiles: true,
             write_strategy: crate::WriteStrategy::Disable,
             remote_cache: None,
         }
@@ -116,7 +115,7 @@ mod tests {
         );
         assert_eq!(
             Id::of(shape(&request().repositories, HashFunction::GitSha1)).to_hex(),
-            "9d9f290527a6be626a8f5985b26e19b237b44872b03631811df4416fc1713178"
+            "88420266dfd64d604627234a8a6c75cf6477c6fd5505df0d17c59959ae9ce234"
         );
     }
 

@@ -33,7 +33,7 @@ pub fn defined_at(repositories: &RepoConfig, target: &EntityName) -> Option<Defi
     };
     let place = taut_analysis::module_file(root, &name.module, file_name);
     let content = place.read(&repositories.roots).ok()??;
-    let document = Document::parse("", content).ok()?;
+    let document = Document::parse_as(repositories.dialect, "", content).ok()?;
     let span = document.root().key_span(&name.name)?;
     let (line, _) = line_and_column(document.text(), span.start as usize);
     Some(DefinedAt { file: place.full(&repositories.roots), line })

@@ -17,6 +17,7 @@ mod computed_tree;
 mod configured_text;
 mod context;
 mod defined_at;
+mod depfiles;
 mod describe;
 mod dump;
 mod eligibility;
@@ -103,16 +104,17 @@ pub use taut_exec::{
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{
-    ComputedRoot, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot, find_workspace_root,
+    ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot,
+    find_workspace_root,
 };
 pub use taut_syntax::{
-    Diagnostic, Diagnostics, Location,
+    Diagnostic, Diagnostics, Dialect, Location,
     diagnostic::{Group, Renderer},
 };
 pub use taut_sys::process::{GRACE, helper_main_if_requested, on_termination, raise_open_file_limit};
 pub use taut_value::path::{join, normal_path};
 pub use test_pass::TestClient;
-pub use test_rule::{TestOptions, TestPlan, TestReport, TestRun, Verdict};
+pub use test_rule::{FailedRun, TestOptions, TestPlan, TestReport, TestRuns, Verdict};
 pub use tests::{Shard, Test, tests};
 pub use traces::Traces;
 pub use unresolved_request::{NoComputedRoots, ResolveRoots, UnresolvedRequest, Words};

@@ -1,4 +1,4 @@
-//! Blocking work for a task: on a thread of its own, so that no thread of the engine waits for it.
+//! Blocking work for a task: on a thread of its own, so that no thread of the engine waits for it, if one can be had.
 
 use std::{
     future::Future,
@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
+
+use taut_sys::on_own_thread;
 
 struct State<T> {
     result: Option<std::thread::Result<T>>,
@@ -38,7 +40,7 @@ pub(crate) fn on_thread<T: Send + 'static>(
 ) -> impl Future<Output = T> + Send {
     let state = Arc::new(Mutex::new(State { result: None, waker: None }));
     let finished = Finished(state.clone());
-    std::thread::spawn(move || {
+    on_own_thread("task", move || {
         // Caught, since a thread that ends without a result would leave the task waiting for ever.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);

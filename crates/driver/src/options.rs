@@ -24,8 +24,6 @@ pub struct BuildOptions {
     pub keep_going: bool,
     /// Whether all actions are run, to be compared with what is cached.
     pub compare: bool,
-    /// Whether results are looked up by what actions with a depfile read.
-    pub depfiles: bool,
     /// How results of export targets are added to the target-level cache.
     pub write_strategy: WriteStrategy,
     /// The cache that other builds use, too, if there is one.

@@ -1,12 +1,13 @@
 //! Which actions have a recorded outcome that a build would replay, for `what-if`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taut_exec::{ActionKey, ActionRule};
+use taut_exec::{ActionKey, ActionRule, ArtifactKey, ArtifactRule};
 use taut_repos::RepoConfig;
 use taut_store::Store;
-use taut_value::Id;
+use taut_value::{ActionDescription, Artifact, Id, Str, Value};
 
 use crate::{AnalysisOptions, BuildOptions, Session, Sink, Traces, WriteStrategy};
 
@@ -36,12 +37,23 @@ impl Outcomes {
             properties: properties.to_vec(),
             keep_going: false,
             compare: false,
-            depfiles: true,
             write_strategy: WriteStrategy::Disable,
             remote_cache: None,
         };
         let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());
         Outcomes(Some(Session::of(repositories, how, store, traces, &options, &sink)))
+    }
+
+    /// The inputs of an action whose content makes it run, if an earlier run has reported what it reads; `None`: all of them.
+    pub(crate) fn counting_inputs(&self, action: &ActionDescription, depfile: &Str) -> Option<BTreeSet<Str>> {
+        let session = self.0.as_ref()?;
+        let object = |artifact: &Artifact| {
+            let kept = session.engine.kept::<ArtifactRule>(&ArtifactKey(artifact.clone()));
+            kept.into_iter().next()?.value.map(|built| built.info)
+        };
+        let input = |(path, value): (&Str, &Value)| Some((path.clone(), object(value.as_artifact()?)?));
+        let objects = action.inputs.iter().map(input).collect::<Option<_>>()?;
+        session.execution.counting_inputs(action, depfile, objects).ok()?
     }
 
     /// Whether an action has one, all of which is in the store. The latest run counts: a failure, though allowed, is

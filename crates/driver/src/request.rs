@@ -44,7 +44,8 @@ impl Request {
     fn targets_file(&self, module: &str) -> Option<Document> {
         let repository = self.repositories.repositories.get(&self.targets.first().repository)?;
         let file = taut_analysis::module_file(&repository.target_root, module, &repository.target_file_name);
-        Document::parse("", file.read(&self.repositories.roots).ok()??).ok()
+        let dialect = self.repositories.dialect;
+        Document::parse_as(dialect, "", file.read(&self.repositories.roots).ok()??).ok()
     }
 
     /// The names of the targets that a module of the targets' repository defines, if it has a file of targets.
@@ -95,6 +96,11 @@ impl Request {
         let help = "name the git repository that has it: [\"git tree\", \"id\", \"path\"]";
         let problem = Diagnostic::error(message).reference(reference).help(help);
         Some(problem).filter(|_| repository.target_root.source.is_absent())
+    }
+
+    /// Whether something that belongs to a root was found to be missing or damaged.
+    pub fn has_lost_roots(&self) -> bool {
+        self.repositories.roots.has_lost()
     }
 
     /// What is wrong with roots themselves, if anything is: then nothing can be analysed that needs them.

@@ -82,6 +82,8 @@ pub struct RootComputer {
     pub is_cached: bool,
     /// Whether what is not known is computed; else it is an error.
     pub computes: bool,
+    /// Whether trees count as known only if all that is below them is intact.
+    pub verifies: bool,
     /// Builds targets.
     pub targets: Arc<dyn RootTargets>,
 }
@@ -159,7 +161,7 @@ impl Work {
         if let Some(writer) = self.writer.get() {
             return Ok(writer);
         }
-        let writer = Writer::open(&self.computer.repository)?;
+        let writer = Writer::open(&self.computer.repository)?.rewriting(self.computer.verifies);
         // Callers hold `importing`, so no second one was opened meanwhile.
         Ok(self.writer.get_or_init(|| writer))
     }
@@ -167,6 +169,10 @@ impl Work {
     /// Whether the git repository has a tree.
     pub(crate) fn has_tree(&self, tree: &Hash) -> bool {
         // If that cannot be found out, the tree counts as missing and is made again.
+        if self.computer.verifies {
+            let _importing = lock(&self.importing);
+            return self.writer().and_then(|writer| writer.verify(tree)).unwrap_or(false);
+        }
         matches!(self.repository.header(tree), Ok(Some(header)) if header.kind == Kind::Tree)
     }
 

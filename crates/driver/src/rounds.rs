@@ -41,6 +41,11 @@ pub struct Done {
 }
 
 impl Session {
+    /// Whether something that belongs to a root was found to be missing or damaged.
+    pub fn has_lost_roots(&self) -> bool {
+        self.roots.has_lost()
+    }
+
     /// Closes the directories of roots until the next round: while they are open, they can neither be unmounted nor
     /// does their space come back when they are removed.
     pub fn close_directories(&self) {

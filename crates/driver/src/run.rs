@@ -42,6 +42,8 @@ pub enum Retry {
     Changed,
     /// An object that was recorded as stored is missing or damaged; it is made again.
     Lost,
+    /// Something of a root is missing or damaged; roots are set up and computed again.
+    LostRoots,
 }
 
 /// Why results were not delivered.
@@ -71,6 +73,11 @@ pub trait Pass {
     /// # Errors
     /// The pass is to stop.
     fn may_continue(&mut self, session: &Session) -> Result<(), Self::Stop>;
+
+    /// Whether the roots of the next request can be mended, if something of them is lost.
+    fn mends_roots(&self) -> bool {
+        false
+    }
 
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
@@ -160,7 +167,9 @@ impl Run<'_> {
     /// # Errors
     /// The client stopped it.
     pub fn run<C: Client>(&self, client: &mut C) -> Result<C::Done, <C as Pass>::Stop> {
-        self.tries(client, |client, session, request, is_last| self.pass(client, session, request, is_last))
+        self.tries(client, Pass::mends_roots, |client, session, request, is_last| {
+            self.pass(client, session, request, is_last)
+        })
     }
 
     /// Runs tests, start to finish.
@@ -171,7 +180,7 @@ impl Run<'_> {
         &self,
         client: &mut C,
     ) -> Result<C::Done, <C as TestClient>::Stop> {
-        self.tries(client, |client, session, request, is_last| {
+        self.tries(client, TestClient::mends_roots, |client, session, request, is_last| {
             TestPass { session, is_cached: self.is_cached, is_last }.run(client, request)
         })
     }
@@ -180,6 +189,7 @@ impl Run<'_> {
     fn tries<C: Caller, D>(
         &self,
         client: &mut C,
+        mends_roots: impl Fn(&C) -> bool,
         pass: impl Fn(&mut C, &Session, &Request, bool) -> Result<D, Failed<C::Stop>>,
     ) -> Result<D, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
@@ -197,7 +207,12 @@ impl Run<'_> {
             let request = match session.request(&unresolved) {
                 Ok(request) => request,
                 Err(error) => {
+                    let is_lost = mends_roots(client) && session.has_lost_roots();
                     session.close();
+                    if is_lost {
+                        client.on_retry(Retry::LostRoots);
+                        continue;
+                    }
                     return Err(client.not_understood(&error));
                 }
             };
@@ -207,7 +222,7 @@ impl Run<'_> {
                 // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
-            let done = pass(client, &session, &request, tries == MAX_TRIES);
+            let done = pass(client, &session, &request, tries >= MAX_TRIES);
             if let Some(text) = session.cache_warning() {
                 client.warn_of_cache(text);
             }
@@ -266,8 +281,12 @@ impl BuildPass<'_> {
         let BuildPass { session, is_cached, reports_all_actions, is_last, .. } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let analysed =
-            analysis.analyse(request).map_err(|problems| client.analysis_failed(request, &problems))?;
+        let analysed = analysis.analyse(request).map_err(|problems| {
+            match client.mends_roots() && session.has_lost_roots() {
+                true => Failed::Retry(Retry::LostRoots),
+                false => Failed::Stopped(client.analysis_failed(request, &problems)),
+            }
+        })?;
         client.may_continue(session)?;
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
@@ -295,6 +314,12 @@ impl BuildPass<'_> {
                 failure.has_lost_entries =
                     failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
                 match failure.retry_reason() {
+                    why if failure.may_be_of_roots(why)
+                        && client.mends_roots()
+                        && session.has_lost_roots() =>
+                    {
+                        Failed::Retry(Retry::LostRoots)
+                    }
                     Some(why) if !is_last => Failed::Retry(why),
                     _ => Failed::Stopped(client.build_failed(session, request, &failure, is_last)),
                 }

@@ -29,6 +29,7 @@ use crate::{
     analysis_setup::{begin, register, workspace},
     closure_actions::ClosureActions,
     context::execution_context,
+    depfiles::RequestDepfiles,
     event::{self, EngineTrees, ExecutionEvents},
     full_analysis::analyse_all,
     history::{self, ActionEnds},
@@ -51,6 +52,8 @@ pub struct Session {
     pub(crate) sink: Arc<dyn Sink>,
     /// Where the trees among inputs are looked up for events.
     trees: Arc<EngineTrees>,
+    /// Where depfiles of actions are looked up.
+    depfiles: Arc<RequestDepfiles>,
     pub(crate) ends: Arc<ActionEnds>,
     traces: Traces,
     /// Where files are taken from.
@@ -144,7 +147,7 @@ impl Session {
             store.put_blob(blob.as_bytes(), false)?;
         }
         let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
-        let (builder, traces) = (Engine::builder().rule(rule), Traces::none());
+        let (builder, traces) = (taut_graph::register(Engine::builder()).rule(rule), Traces::none());
         let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
         // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
         let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
@@ -164,6 +167,7 @@ impl Session {
         let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
+        let depfiles: Arc<RequestDepfiles> = Arc::default();
         let stop = Arc::new(Stop::new(options.keep_going));
         let events =
             Arc::new(ExecutionEvents { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
@@ -176,7 +180,6 @@ impl Session {
             timeout: options.timeout,
             grace: options.grace,
             jobs: options.jobs,
-            depfiles: options.depfiles,
             stop: stop.clone(),
         });
         // A comparison with cached results neither uses nor changes them.
@@ -192,12 +195,12 @@ impl Session {
             // Part of the identity of actions, as in the reference, also where no limit is enforced.
             timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
             compare: options.compare,
-            depfiles: options.depfiles,
+            depfiles: depfiles.clone(),
             shared,
             stop,
             counters: Default::default(),
         });
-        let builder = builder.interned::<Definition>().rule(TestRule(execution.clone()));
+        let builder = builder.rule(TestRule(execution.clone()));
         let engine = traces.open(taut_exec::register(builder, &execution));
         // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
         // when both exist.
@@ -217,6 +220,7 @@ impl Session {
             remote_cache: options.remote_cache.clone(),
             sink,
             trees,
+            depfiles,
             ends,
             traces,
             roots,
@@ -370,6 +374,7 @@ impl Session {
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
     pub fn closure(&self, request: &Request) -> Result<Closure, Diagnostics> {
+        self.use_depfiles_of(request);
         Closure::of(&self.build, request)
     }
 
@@ -400,8 +405,15 @@ impl Session {
         AnalysisPass { engine, build, traces, ends, sink: &**sink, is_cached }
     }
 
+    /// Looks for the depfiles of actions in what the targets of a request mention. To be called before anything is executed for
+    /// it, in each build.
+    pub(crate) fn use_depfiles_of(&self, request: &Request) {
+        self.depfiles.look_in(&self.engine, &self.build, request);
+    }
+
     /// Sends the event that execution begins. `actions`: how many there are.
     pub(crate) fn report_build_begin(&self, request: &Request, actions: usize) {
+        self.use_depfiles_of(request);
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
@@ -434,8 +446,9 @@ impl Session {
     pub fn close(&self) {
         // Some callers report no end.
         self.finish_sharing();
-        // The engine owns the sinks, which look trees up in it: without this, each keeps the other in memory.
+        // The engine owns the sinks and rules, which look things up in it: without this, each keeps the other in memory.
         self.trees.set(None);
+        self.depfiles.end();
         self.execution.executor.close();
     }
 

@@ -16,6 +16,8 @@ pub struct SetupError {
     pub others: Vec<Diagnostic>,
     /// What failed.
     pub failure: SetupFailure,
+    /// Whether something that belongs to a root was found to be missing or damaged.
+    pub has_lost_roots: bool,
 }
 
 /// What keeps a call from starting.
@@ -57,6 +59,7 @@ impl From<Diagnostic> for SetupError {
             inline: None,
             others: Vec::new(),
             failure: SetupFailure::Request,
+            has_lost_roots: false,
         }
     }
 }

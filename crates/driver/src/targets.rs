@@ -1,11 +1,14 @@
 //! The targets of a request: at least one, and what several are together.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Defined, Dependencies, StrSet};
-use taut_expr::stage::tree_conflict;
+use taut_expr::stage::files_above;
 use taut_syntax::Diagnostics;
-use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value, as_typed};
+use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value, as_typed, path::normal};
 
 use crate::Reached;
 
@@ -22,12 +25,9 @@ impl From<NamedTarget> for Targets {
 impl Targets {
     /// Some targets; `None` if there is none.
     pub fn new(named: impl IntoIterator<Item = NamedTarget>) -> Option<Targets> {
-        let mut targets: Vec<NamedTarget> = Vec::new();
-        for target in named {
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
-        }
+        let mut seen = HashSet::new();
+        let targets: Vec<NamedTarget> =
+            named.into_iter().filter(|target| seen.insert(target.clone())).collect();
         (!targets.is_empty()).then_some(Targets(targets))
     }
 
@@ -110,39 +110,39 @@ pub(crate) fn together(requested: &[Reached]) -> Arc<AnalysedTarget> {
     })
 }
 
-/// What all targets have, by path.
+/// What all targets have, by path: what several have at one path, however it is written, is there once.
 fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Map {
-    let mut all: BTreeMap<&Str, Vec<(&Value, &Reached)>> = BTreeMap::new();
-    for reached in requested {
-        for (path, value) in stage(&reached.analysed.result).iter() {
-            all.entry(path).or_default().push((value, reached));
+    let mut places: BTreeMap<Str, Vec<Entry<'_>>> = BTreeMap::new();
+    for of in requested {
+        for (path, value) in stage(&of.analysed.result).iter() {
+            places.entry(normal(path)).or_default().push(Entry { of, path, value });
         }
     }
-    let mut merged: BTreeMap<Str, Value> = BTreeMap::new();
-    let mut below_targets: BTreeMap<Str, Value> = BTreeMap::new();
-    let mut separate = |path: &Str, values: &[(&Value, &Reached)]| {
-        for (value, reached) in values {
-            let target = as_typed(&reached.target.name);
-            below_targets.insert(format!("{AMBIGUOUS}{target}/{path}").into(), (*value).clone());
-        }
-    };
-    for (path, values) in &all {
-        // By definition: whether the contents are equal is known only when both are built.
-        match values.iter().all(|(value, _)| *value == values[0].0) {
-            true => {
-                merged.insert((*path).clone(), values[0].0.clone());
-            }
-            false => separate(path, values),
-        }
+    // By definition: whether the contents are equal is known only when both are built.
+    let (mut shared, mut separate): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|(_, entries)| entries.iter().all(|one| one.value == entries[0].value));
+    let files: BTreeSet<Str> = files_above(shared.iter().map(|(path, _)| path)).cloned().collect();
+    // Everything is below the whole directory.
+    let is_alone = shared.len() == 1;
+    let is_file = |path: &Str| files.contains(path) || (path.as_str() == "." && !is_alone);
+    separate.extend(shared.extract_if(.., |(path, _)| is_file(path)));
+    let shared = shared.into_iter().map(|(path, entries)| (path, entries[0].value.clone()));
+    let separate = separate.into_iter().flat_map(|(_, entries)| entries);
+    shared.chain(separate.map(|entry| (entry.path_of_target().into(), entry.value.clone()))).collect()
+}
+
+/// What one of the targets has at a path.
+struct Entry<'r> {
+    of: &'r Reached,
+    path: &'r Str,
+    value: &'r Value,
+}
+
+impl Entry<'_> {
+    /// The path that no other target has.
+    fn path_of_target(&self) -> String {
+        format!("{AMBIGUOUS}{}/{}", as_typed(&self.of.target.name), self.path)
     }
-    // Each round removes an entry, which has something of another target below it.
-    while let Some(path) =
-        tree_conflict(&merged.iter().map(|(path, value)| (path.clone(), value.clone())).collect())
-    {
-        merged.remove(&path);
-        separate(&path, &all[&path]);
-    }
-    merged.into_iter().chain(below_targets).collect()
 }
 
 /// What a path begins with if it is one target's alone. No path of an artifact begins so, since they are relative.

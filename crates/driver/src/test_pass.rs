@@ -9,7 +9,7 @@ use taut_syntax::Diagnostics;
 use taut_value::Str;
 
 use crate::{
-    BuildFailure, Closure, Event, Failed, Request, Session, TestPlan, TestReport, Wanted, event,
+    BuildFailure, Closure, Event, Failed, Request, Retry, Session, TestPlan, TestReport, Wanted, event,
     test_rule::{TestKey, TestRule},
 };
 
@@ -25,6 +25,9 @@ pub trait TestClient {
     /// # Errors
     /// It is to stop.
     fn may_continue(&mut self, session: &Session) -> Result<(), Self::Stop>;
+
+    /// Whether the roots of the next request can be mended, if something of them is lost.
+    fn mends_roots(&self) -> bool;
 
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
@@ -66,8 +69,12 @@ impl TestPass<'_> {
         let TestPass { session, is_cached, is_last } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let closure =
-            analysis.closure(request).map_err(|problems| client.analysis_failed(request, &problems))?;
+        let closure = analysis.closure(request).map_err(|problems| {
+            match client.mends_roots() && session.has_lost_roots() {
+                true => Failed::Retry(Retry::LostRoots),
+                false => Failed::Stopped(client.analysis_failed(request, &problems)),
+            }
+        })?;
         client.may_continue(session)?;
         let plan = client.found(session, request, &closure);
         if plan.is_err() {
@@ -82,10 +89,19 @@ impl TestPass<'_> {
         let origins = session.origins_of_targets(request);
         let origins: event::Origins = Arc::new(move |id: &taut_value::Id| origins.first(id));
         session.sink.event(&Event::BuildBegan { actions: actions + tests, origins: &origins });
+        session.use_depfiles_of(request);
         let built = session.build(&wanted);
         let failure = built.as_ref().err();
         analysis.report_tasks(request);
-        if let Some(why) = failure.and_then(BuildFailure::retry_reason)
+        let why = failure.and_then(BuildFailure::retry_reason);
+        if failure.is_some_and(|failure| failure.may_be_of_roots(why))
+            && client.mends_roots()
+            && session.has_lost_roots()
+        {
+            session.commit();
+            return Err(Failed::Retry(Retry::LostRoots));
+        }
+        if let Some(why) = why
             && !is_last
         {
             session.commit();

@@ -4,6 +4,7 @@
 //! places of the executor, and an interruption ends them as it ends a build. The engine keeps nothing of these tasks.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc,
@@ -12,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use taut_digest::ObjectInfo;
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
 use taut_exec::{ActionError, Attempt, AttemptKey, AttemptRule, Execution, Ran};
 
@@ -63,19 +63,55 @@ impl Verdict {
     }
 }
 
-/// How one run of one action of a test ended.
+/// How one run of one action of a test failed.
 #[derive(Clone, Debug)]
-pub struct TestRun {
+pub struct FailedRun {
     /// Which action of the test it was.
     pub shard: usize,
     /// Which run of the test it was, counted from 0.
     pub number: u64,
     /// The result.
     pub ran: Arc<Ran>,
-    /// Whether it was taken from the action cache.
-    pub was_cached: bool,
-    /// What it means: `Passed`, `Flaky`, `Failed` or `TimedOut`.
-    pub verdict: Verdict,
+}
+
+/// How the runs of a test ended. Of many runs few are kept: how often a test is run may be any number.
+#[derive(Clone, Default, Debug)]
+pub struct TestRuns {
+    /// How often the test was run.
+    pub count: u64,
+    /// In how many of these something failed.
+    pub failed: u64,
+    /// How long it took: of shards the longest, of several runs all.
+    pub duration: Duration,
+    /// The first runs of its actions that failed, in the order of runs and shards.
+    pub failures: Vec<FailedRun>,
+    /// How many runs of its actions failed.
+    pub all_failures: u64,
+    /// The actions that failed in some run.
+    pub failed_shards: BTreeSet<usize>,
+}
+
+/// How many runs that failed are kept of a test.
+const MAX_FAILURES: usize = 100;
+
+impl TestRuns {
+    /// Adds a run of the test: its actions that ran, with what each came to.
+    fn add(&mut self, number: u64, shards: &[(usize, Arc<Ran>, Verdict)]) {
+        let Some(longest) = shards.iter().map(|(_, ran, _)| ran.duration).max() else { return };
+        let failures = || shards.iter().filter(|(_, _, verdict)| !verdict.is_success());
+        self.count += 1;
+        self.duration += longest;
+        self.failed += u64::from(failures().next().is_some());
+        self.all_failures += failures().count() as u64;
+        self.failed_shards.extend(failures().map(|(shard, ..)| *shard));
+        let left = MAX_FAILURES - self.failures.len();
+        let failed = |(shard, ran, _): &(usize, Arc<Ran>, Verdict)| FailedRun {
+            shard: *shard,
+            number,
+            ran: ran.clone(),
+        };
+        self.failures.extend(failures().take(left).map(failed));
+    }
 }
 
 /// How a test ended.
@@ -85,29 +121,10 @@ pub struct TestReport {
     pub test: Arc<Test>,
     /// What it came to.
     pub verdict: Verdict,
-    /// All runs of its actions, in the order of runs and shards.
-    pub runs: Vec<TestRun>,
-    /// How often the test was run, and how often it failed.
-    pub count: u64,
-    /// See [`TestReport::count`].
-    pub failed: u64,
-    /// How long it took: of shards the longest, of several runs all.
-    pub duration: Duration,
+    /// How its runs ended.
+    pub runs: TestRuns,
     /// Why it was not run, if that has no message elsewhere.
     pub why: Option<String>,
-}
-
-impl TestReport {
-    /// The runs that failed.
-    pub fn failures(&self) -> impl Iterator<Item = &TestRun> {
-        self.runs.iter().filter(|run| !run.verdict.is_success())
-    }
-
-    /// How many of the shards failed in some run.
-    pub fn failed_shards(&self) -> usize {
-        let shards: std::collections::BTreeSet<usize> = self.failures().map(|run| run.shard).collect();
-        shards.len()
-    }
 }
 
 /// Tests to be run.
@@ -193,16 +210,11 @@ impl Rule for TestRule {
 
     async fn value(&self, TestKey { index, plan }: &TestKey, cx: Cx) -> Result<Arc<TestReport>, Fail> {
         let test = plan.tests[*index].clone();
-        let mut course = Course { execution: &self.0, cx, plan, test: &test, runs: Vec::new(), why: None };
+        let runs = TestRuns::default();
+        let mut course = Course { execution: &self.0, cx, plan, test: &test, runs, why: None };
         let verdict = course.run().await;
         let Course { runs, why, .. } = course;
-        let numbers: std::collections::BTreeSet<u64> = runs.iter().map(|run| run.number).collect();
-        let of = |number: u64| runs.iter().filter(move |run| run.number == number);
-        let failed = numbers.iter().filter(|number| of(**number).any(|run| !run.verdict.is_success()));
-        let duration =
-            numbers.iter().filter_map(|number| of(*number).map(|run| run.ran.duration).max()).sum();
-        let (count, failed) = (numbers.len() as u64, failed.count() as u64);
-        let report = TestReport { test: test.clone(), verdict, count, failed, duration, runs, why };
+        let report = TestReport { test: test.clone(), verdict, runs, why };
         {
             // One at a time, so that the lines about a test stay together.
             let _held = plan.reporting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -212,13 +224,17 @@ impl Rule for TestRule {
     }
 }
 
+/// How many runs of actions of a test are asked for at a time, with `--runs`. There is room for fewer on most machines, so
+/// they are not kept waiting for the last one of each time.
+const MAX_AT_ONCE: u64 = 1_000;
+
 /// A test while it runs.
 struct Course<'c> {
     execution: &'c Execution,
     cx: Cx,
     plan: &'c TestPlan,
     test: &'c Test,
-    runs: Vec<TestRun>,
+    runs: TestRuns,
     why: Option<String>,
 }
 
@@ -243,13 +259,19 @@ impl Course<'_> {
                 if self.plan.has_failed.load(SeqCst) {
                     break;
                 }
-                // Only the last one is reported: of an endless repetition not all can be kept.
-                self.forget_passed();
             }
             return passed;
         }
         if let Some(runs) = runs {
-            return self.runs_of(0..runs, false).await;
+            let at_once = (MAX_AT_ONCE / self.test.shards.len().max(1) as u64).max(1);
+            let mut worst = Verdict::Cached;
+            let mut next = 0;
+            while next < runs && weight(worst) < weight(Verdict::NotBuilt) {
+                let end = next.saturating_add(at_once).min(runs);
+                worst = worse(worst, self.runs_of(next..end, false).await);
+                next = end;
+            }
+            return worst;
         }
         let mut verdict = self.runs_of(0..1, true).await;
         for number in 1..max_attempts {
@@ -274,55 +296,75 @@ impl Course<'_> {
             // The first run of a call that does not use the cache is another task than one that does.
             AttemptKey { action: shard.id, number: *number, is_cached, limit }
         };
-        let answers = self.cx.all::<AttemptRule>(each.iter().map(key).collect()).await;
+        let mut answers = each.iter().zip(self.cx.all::<AttemptRule>(each.iter().map(key).collect()).await);
         let mut worst = Verdict::Cached;
-        for ((number, place, shard), answer) in each.into_iter().zip(answers) {
-            let verdict = match answer {
-                Ok(Attempt { ran, was_cached }) => {
-                    let verdict = self.verdict(shard, &ran);
-                    self.runs.push(TestRun { shard: place, number, ran, was_cached, verdict });
-                    if was_cached && verdict == Verdict::Passed { Verdict::Cached } else { verdict }
-                }
-                Err(Fail::Cancelled) => Verdict::Interrupted,
-                Err(fail) => {
-                    // What inputs need has its own message; an error of the system about this action has none.
-                    if let Some(error) = fail.downcast_ref::<ActionError>() {
-                        self.why = Some(error.to_string());
-                    }
-                    Verdict::NotBuilt
-                }
-            };
-            worst = std::cmp::max_by_key(worst, verdict, |verdict| weight(*verdict));
+        for run in each.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let mut ran = Vec::with_capacity(run.len());
+            for ((_, place, shard), answer) in answers.by_ref().take(run.len()) {
+                worst = worse(worst, self.answer(*place, shard, answer, &mut ran));
+            }
+            self.runs.add(run[0].0, &ran);
         }
         worst
     }
 
-    fn forget_passed(&mut self) {
-        let last = self.runs.iter().map(|run| run.number).max();
-        // The results are dropped, which are what takes memory; how long they took is kept.
-        for run in self.runs.iter_mut().filter(|run| Some(run.number) != last) {
-            run.ran = Arc::new(Ran { duration: run.ran.duration, ..Ran::default() });
+    /// What a run of a shard came to; it is added to `ran` if it ran.
+    fn answer(
+        &mut self,
+        place: usize,
+        shard: &Shard,
+        answer: Result<Attempt, Fail>,
+        ran: &mut Vec<(usize, Arc<Ran>, Verdict)>,
+    ) -> Verdict {
+        match answer {
+            Ok(attempt) => match self.verdict(shard, &attempt.ran) {
+                Ok(verdict) => {
+                    ran.push((place, attempt.ran, verdict));
+                    let is_cached = attempt.was_cached && verdict == Verdict::Passed;
+                    if is_cached { Verdict::Cached } else { verdict }
+                }
+                Err(why) => {
+                    self.why = Some(why);
+                    Verdict::NotBuilt
+                }
+            },
+            Err(Fail::Cancelled) => Verdict::Interrupted,
+            Err(fail) => {
+                // What inputs need has its own message; an error of the system about this action has none.
+                if let Some(error) = fail.downcast_ref::<ActionError>() {
+                    self.why = Some(error.to_string());
+                }
+                Verdict::NotBuilt
+            }
         }
     }
 
     /// What the end of an action means. The content of the result decides where the action itself did not fail.
-    fn verdict(&self, shard: &Shard, ran: &Ran) -> Verdict {
+    ///
+    /// # Errors
+    /// Why the result cannot be read.
+    fn verdict(&self, shard: &Shard, ran: &Ran) -> Result<Verdict, String> {
         if ran.timed_out {
-            return Verdict::TimedOut;
+            return Ok(Verdict::TimedOut);
         }
         if !ran.is_success() {
-            return Verdict::Failed;
+            return Ok(Verdict::Failed);
         }
-        let read = |info: &ObjectInfo| {
-            self.execution.store.read(&info.digest.hash, info.object_type).ok().flatten().unwrap_or_default()
-        };
-        let content = ran.outputs.get(&shard.result).map(read).unwrap_or_default();
-        match content.trim_ascii() {
+        let Some(info) = ran.outputs.get(&shard.result) else { return Ok(Verdict::Passed) };
+        let content = self.execution.store.read(&info.digest.hash, info.object_type);
+        let lost = || format!("its result {info} was damaged or lost; the next call runs it again");
+        let content = content.map_err(|error| error.to_string())?.ok_or_else(lost)?;
+        Ok(match content.trim_ascii() {
             b"FAIL" => Verdict::Failed,
             b"FLAKY" => Verdict::Flaky,
             _ => Verdict::Passed,
-        }
+        })
     }
+}
+
+/// The verdict about two runs.
+fn worse(one: Verdict, other: Verdict) -> Verdict {
+    std::cmp::max_by_key(one, other, |verdict| weight(*verdict))
 }
 
 /// Of several runs the one counts that weighs most.

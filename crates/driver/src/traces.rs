@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use taut_analysis::module_file;
-use taut_engine::{Builder, Engine, FileProblem, Options};
+use taut_engine::{Builder, Engine, FileProblem, Options, renumber};
 use taut_repos::{FileRule, Place};
 use taut_store::{EpochDir, Store};
 use taut_value::Id;
@@ -183,7 +183,10 @@ fn copy_from_other_checkout(
     let known: StoredTraces = candidates.find(|candidate| has_same_target_files(candidate, request))?;
     // Without the lock on it: what another process appends meanwhile is cut short here at worst, and a batch that is
     // cut short does not count.
-    file.file().replace(&known.file().read().ok()?).ok()
+    let mut content = known.file().read().ok()?;
+    // A process may still know an earlier file of this name, which this one may be a copy of a copy of.
+    renumber(&mut content).then_some(())?;
+    file.file().replace(&content).ok()
 }
 
 /// Whether a file was recorded with the present content of a targets file that a request is likely to need.

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use taut_analysis::Problem;
 use taut_engine::Build;
-use taut_repos::{Overrides, RepoConfig};
+use taut_repos::{Origin, Overrides, RepoConfig};
 use taut_syntax::json::{Document, Kind, reference_error};
-use taut_syntax::{Diagnostic, JsonPath, Location};
+use taut_syntax::{Diagnostic, Dialect, JsonPath, Location};
 use taut_value::{JsonWriter, Map, NamedTarget, Str, Value};
 
 use crate::{
     Request, SetupError, Targets,
-    target_words::{named_by, unbracketed},
+    target_words::{is_one_name, named_by, unbracketed},
     words::{WordsKey, WordsRule},
 };
 
@@ -24,6 +24,8 @@ use crate::{
 pub struct Words {
     /// The repository configuration, if one is given.
     pub repository_config: Option<PathBuf>,
+    /// Where that comes from, if it was generated.
+    pub origin: Option<Origin>,
     /// What the command line says about the main repository.
     pub overrides: Overrides,
     /// The file with the configuration, if one is given.
@@ -84,9 +86,12 @@ impl UnresolvedRequest {
     /// # Errors
     /// [`SetupError`] for the first thing that is wrong: repositories, then configuration.
     pub fn new(words: &Words, cwd: &Path, roots: &dyn ResolveRoots) -> Result<UnresolvedRequest, SetupError> {
-        let config_file = words.repository_config.as_deref();
-        let repositories = RepoConfig::read(config_file, &words.overrides, cwd)
-            .map_err(|error| SetupError::from(*error.problem))?;
+        let (file, overrides) = (words.repository_config.as_deref(), &words.overrides);
+        let read = match (file, &words.origin) {
+            (Some(file), Some(origin)) => RepoConfig::read_generated(file, origin, overrides, cwd),
+            _ => RepoConfig::read(file, overrides, cwd),
+        };
+        let repositories = read.map_err(|error| SetupError::from(*error.problem))?;
         let main = repositories.main.clone();
         // Before words are understood, since that reads the roots.
         let mut repositories = roots.resolve(repositories, &main)?;
@@ -107,6 +112,19 @@ impl UnresolvedRequest {
     /// Whether another reading of the same command line asks for the same, in the same repositories.
     pub fn is_same_question(&self, other: &UnresolvedRequest) -> bool {
         self.targets == other.targets && self.configuration == other.configuration
+    }
+
+    /// Each word as a question of its own; none if there are no words, or if all of them can only be one name.
+    pub fn word_by_word(&self) -> Vec<(String, UnresolvedRequest)> {
+        let Named::ByWords(key) = &self.targets else { return Vec::new() };
+        if is_one_name(&key.words()) {
+            return Vec::new();
+        }
+        let alone = |word: &Str| {
+            let targets = Named::ByWords(WordsKey { words: vec![word.clone()], ..key.clone() });
+            (word.to_string(), UnresolvedRequest { targets, ..self.clone() })
+        };
+        key.words.iter().map(alone).collect()
     }
 
     /// About other targets.
@@ -188,7 +206,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
             .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
         let label: Arc<str> = cwd.join(file).to_string_lossy().into();
-        all = object(label, content).map_err(|mut problem| {
+        all = object(words.overrides.dialect, label, content).map_err(|mut problem| {
             problem.message = match problem.message.is_empty() {
                 true => format!("Config file {name} does not contain a map."),
                 false => {
@@ -205,18 +223,19 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         shown.string(text);
         let shown = shown.finish();
         let label: Arc<str> = "-D".into();
-        let defined = object(label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
-            problem.message = match problem.message.is_empty() {
-                true => format!("Defines entry {shown} does not contain a map."),
-                false => {
-                    let step = format!("Parsing defines entry {shown} failed with error:");
-                    *problem = problem.clone().below(&step);
-                    format!("{step}\n{}", problem.message)
-                }
-            };
-            let inline = Some((label.clone(), text.as_str().into()));
-            SetupError { inline, ..SetupError::from(*problem) }
-        })?;
+        let defined =
+            object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
+                problem.message = match problem.message.is_empty() {
+                    true => format!("Defines entry {shown} does not contain a map."),
+                    false => {
+                        let step = format!("Parsing defines entry {shown} failed with error:");
+                        *problem = problem.clone().below(&step);
+                        format!("{step}\n{}", problem.message)
+                    }
+                };
+                let inline = Some((label.clone(), text.as_str().into()));
+                SetupError { inline, ..SetupError::from(*problem) }
+            })?;
         // Of a variable that both have, the later value counts as a whole: values are not merged.
         all = all.union(&defined);
     }
@@ -224,8 +243,8 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
 }
 
 /// Reads a JSON object. The error has no message if it is JSON, but no object.
-fn object(label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
-    let document = Document::parse(label.clone(), text.clone())
+fn object(dialect: Dialect, label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
+    let document = Document::parse_as(dialect, label.clone(), text.clone())
         .map_err(|error| Box::new(Diagnostic::from(error).reference(reference_error(&text))))?;
     match taut_expr::json_to_value(document.root()) {
         Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),

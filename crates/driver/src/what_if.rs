@@ -3,20 +3,20 @@
 //! The description is analysed in memory, almost all of it by replaying kept runs. What the runs of analysis
 //! read is followed backwards from the leaves that look at the files; what actions consist of is followed from
 //! the source files, from the targets that were reached, and from the actions that every build runs: those that are not
-//! to be cached, and those without a kept outcome. That is at most what would be done: a result that comes out the same
-//! ends it sooner.
+//! to be cached, and those without a kept outcome. An action whose depfile says that it did not read a file is not followed
+//! from it. That is at most what would be done: a result that comes out the same ends it sooner.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, notices_entry};
-use taut_engine::{Engine, KeyRef};
-use taut_graph::ActionGraph;
+use taut_engine::{Content, Engine, Hash, KeyRef};
+use taut_graph::{ActionGraph, Depfile};
 use taut_repos::{Place, RepoConfig};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
-use taut_value::{Artifact, EntityName, Id};
+use taut_value::{Artifact, EntityName, Id, Str, Value};
 
 use crate::full_analysis::analyse_all;
 use crate::history::{below_roots, source_file};
@@ -36,6 +36,8 @@ pub struct Impact {
     /// Those of the actions that run whether or not the files change: no valid result of them is recorded, or they depend on
     /// such an action.
     pub in_any_case: BTreeSet<Id>,
+    /// Those that have a path among their inputs, and do not run because they did not read it.
+    pub not_reading: BTreeSet<Id>,
     /// How many actions the request needs.
     pub all_actions: usize,
     /// Those of the paths that nothing reads.
@@ -123,9 +125,15 @@ pub fn what_if(
     let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
     let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !is_known(id)).collect();
     // Followed apart, to distinguish what runs without any change from what the change causes.
-    let in_any_case = actions(&graph, &request.repositories, unknown.clone(), &[], &mut []);
+    let in_any_case = above(&parts(&graph), unknown.iter().copied().map(Node::Action).collect());
     begin.extend(unknown);
-    let reached = actions(&graph, &request.repositories, begin, &changes, &mut read);
+    let requested = request.targets.in_configuration(&request.configuration).into_iter();
+    let roots = requested.map(|target| engine.task::<TargetRule>(target));
+    let depfiles = build.collect::<Content<Depfile>>(roots).unwrap_or_default().into_iter().collect();
+    let known = Known { graph: &graph, depfiles, outcomes };
+    let changed = known.changed(&request.repositories, &changes, &mut read);
+    let from = begin.into_iter().map(Node::Action).chain(changed.reached).collect();
+    let reached = above(&parts(&graph), from);
 
     let mut actions: Vec<(String, Vec<String>, Id)> = (graph.actions.iter())
         .filter(|(id, _)| needed.contains(id) && reached.contains(id))
@@ -142,6 +150,9 @@ pub fn what_if(
         all_targets: defined.count(),
         actions,
         in_any_case: in_any_case.into_iter().filter(|id| needed.contains(id)).collect(),
+        not_reading: (changed.not_reading.into_iter())
+            .filter(|id| needed.contains(id) && !reached.contains(id))
+            .collect(),
         all_actions: needed.len(),
         unread: unread.collect(),
     })
@@ -252,32 +263,72 @@ fn needed(graph: &ActionGraph, analysis: &Analysis) -> HashSet<Id> {
     actions.collect()
 }
 
-/// The actions that a change of a source file reaches, with those to begin with, and what is above either.
-fn actions(
-    graph: &ActionGraph,
-    repositories: &RepoConfig,
-    begin: HashSet<Id>,
-    changes: &[Change<'_>],
-    read: &mut [bool],
-) -> HashSet<Id> {
-    let mut users: HashMap<Node, Vec<Node>> = HashMap::new();
-    let mut pending: Vec<Node> = begin.into_iter().map(Node::Action).collect();
-    for (node, parts) in parts(graph) {
-        for artifact in parts {
-            if let Some(part) = Node::of(artifact) {
-                users.entry(part).or_default().push(node);
-            }
-            let Artifact::Local { path, repository } = artifact else { continue };
-            let Some(file) = source_file(repositories, repository, path) else { continue };
-            for (change, read) in changes.iter().zip(&mut *read) {
-                if change.touches_file(&file) {
+/// What is known of actions.
+struct Known<'k> {
+    graph: &'k ActionGraph,
+    /// Those that targets mention.
+    depfiles: HashSet<Hash>,
+    outcomes: &'k Outcomes,
+}
+
+/// What source files that change are parts of.
+#[derive(Default)]
+struct Changed {
+    /// What another content of a file changes.
+    reached: HashSet<Node>,
+    /// The actions that have such a file as an input, and did not read it.
+    not_reading: HashSet<Id>,
+}
+
+impl Known<'_> {
+    /// The definitions that have changed files as parts. Notes which of the changes are read by any.
+    fn changed(&self, repositories: &RepoConfig, changes: &[Change<'_>], read: &mut [bool]) -> Changed {
+        let mut all = Changed::default();
+        for (node, parts) in parts(self.graph) {
+            for artifact in parts {
+                let Artifact::Local { path, repository } = artifact else { continue };
+                let Some(file) = source_file(repositories, repository, path) else { continue };
+                for (change, read) in changes.iter().zip(&mut *read) {
+                    if !change.touches_file(&file) {
+                        continue;
+                    }
                     *read = true;
-                    pending.push(node);
+                    match node {
+                        // A directory may change in any way: files may go, or become something else.
+                        Node::Action(id) if !change.is_directory && self.does_not_read(&id, artifact) => {
+                            all.not_reading.insert(id);
+                        }
+                        _ => drop(all.reached.insert(node)),
+                    }
                 }
             }
         }
+        all
     }
-    let mut seen: HashSet<Node> = pending.iter().copied().collect();
+
+    /// Whether an earlier run of an action reported that it reads none of the inputs that are this artifact.
+    fn does_not_read(&self, id: &Id, artifact: &Artifact) -> bool {
+        let action = &self.graph.actions[id].description;
+        let is_depfile = |out: &&Str| self.depfiles.contains(&Depfile::name(id, out));
+        let depfile = action.outs.iter().find(is_depfile);
+        let counting = depfile.and_then(|depfile| self.outcomes.counting_inputs(action, depfile));
+        let is_input = |value: &Value| value.as_artifact() == Some(artifact);
+        counting.is_some_and(|counting| {
+            !action.inputs.iter().any(|(path, value)| is_input(value) && counting.contains(path))
+        })
+    }
+}
+
+/// The actions among some definitions, and among those that consist of them.
+fn above(parts: &BTreeMap<Node, Vec<&Artifact>>, from: HashSet<Node>) -> HashSet<Id> {
+    let mut users: HashMap<Node, Vec<Node>> = HashMap::new();
+    for (node, parts) in parts {
+        for part in parts.iter().filter_map(|artifact| Node::of(artifact)) {
+            users.entry(part).or_default().push(*node);
+        }
+    }
+    let mut pending: Vec<Node> = from.iter().copied().collect();
+    let mut seen = from;
     while let Some(node) = pending.pop() {
         let above = users.get(&node).into_iter().flatten().copied();
         pending.extend(above.filter(|node| seen.insert(*node)));

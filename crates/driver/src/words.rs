@@ -364,11 +364,12 @@ impl Reader<'_> {
                 wrong(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
             })?;
         let label: Arc<str> = file.to_string_lossy().into();
-        let document = Document::parse(label.clone(), content.to_vec()).map_err(|error| {
-            let step = format!("While searching for the default target in {name}:");
-            let reference = format!("Failed to parse json with error {}", reference_error(&content));
-            wrong(Diagnostic::from(error).reference(reference).below(&step))
-        })?;
+        let document =
+            Document::parse_as(repositories.dialect, label.clone(), content.to_vec()).map_err(|error| {
+                let step = format!("While searching for the default target in {name}:");
+                let reference = format!("Failed to parse json with error {}", reference_error(&content));
+                wrong(Diagnostic::from(error).reference(reference).below(&step))
+            })?;
         if document.root().kind() != Kind::Object {
             let problem = Diagnostic::error("A targets file is a JSON object");
             let problem = problem.reference(format!("Invalid content in target file {name}."));

@@ -29,6 +29,9 @@ impl World {
             "b": {"type": "install", "files": {"b": "source"}, "deps": ["a"]},
             "other a": {"type": "file_gen", "name": "out/a", "data": "another A"},
             "above a": {"type": "file_gen", "name": "out", "data": "no directory"},
+            "long way": {"type": "install", "files": {"out//a": "a"}},
+            "below a": {"type": "install", "files": {"out/a/b": "source"}},
+            "here": {"type": "install", "files": {".": "a"}},
             "tainted": {"type": "file_gen", "name": "t", "data": "T", "tainted": ["test"]},
             "wrong": {"type": "none such"},
             "wrong, too": {"type": "none such either"}}"#;
@@ -67,7 +70,6 @@ fn options() -> BuildOptions {
         properties: Vec::new(),
         keep_going: false,
         compare: false,
-        depfiles: true,
         write_strategy: taut_driver::WriteStrategy::Write,
         remote_cache: None,
     }
@@ -125,6 +127,28 @@ fn what_differs_at_one_path_is_below_its_target() {
     assert_eq!(paths_of(&[("", "b"), ("", "a")]), ["b", "out/a"]);
     // What would have something below it is put aside; what is below stays.
     assert_eq!(paths_of(&[("", "a"), ("", "above a")]), ["//':above a'/out", "out/a"]);
+}
+
+#[test]
+fn a_path_is_one_path_however_it_is_written() {
+    let world = World::new();
+    let paths_of = |names: &[(&str, &str)]| {
+        let wanted = world.analyse(names).unwrap().wanted();
+        paths(&wanted.artifacts).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(paths_of(&[("", "long way")]), ["out//a"]);
+    assert_eq!(paths_of(&[("", "long way"), ("", "a")]), ["out/a"]);
+    assert_eq!(
+        paths_of(&[("", "long way"), ("", "other a")]),
+        ["//':long way'/out//a", "//':other a'/out/a"]
+    );
+    assert_eq!(paths_of(&[("", "long way"), ("", "below a")]), ["//':long way'/out//a", "out/a/b"]);
+    assert_eq!(
+        paths_of(&[("", "above a"), ("", "long way"), ("", "below a")]),
+        ["//':above a'/out", "//':long way'/out//a", "out/a/b"]
+    );
+    // The whole directory can be nothing that has others beside it.
+    assert_eq!(paths_of(&[("", "here"), ("", "a")]), ["//:here/.", "out/a"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
     let page = Arc::new(Mutex::new((1, "three little words".to_owned())));
     let served = page.clone();
-    std::thread::spawn(move || serve(&listener, &served));
+    std::thread::Builder::new().spawn(move || serve(&listener, &served))?;
 
     let engine = Engine::builder().rule(PageRule(address)).rule(Words).build();
     let count = |what: &str| -> Result<usize, Fail> {

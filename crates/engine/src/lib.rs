@@ -51,7 +51,7 @@ pub use log::entries::Executed;
 pub use log::reason::{Differs, Ran, Reason};
 #[doc(hidden)]
 pub use persist::reseal;
-pub use persist::{Committed, FileProblem, PathFile, TraceFile, TraceRead, TraceWrite};
+pub use persist::{Committed, FileProblem, PathFile, TraceFile, TraceRead, TraceWrite, renumber};
 pub use schedule::cancel::Cancel;
 
 /// The guide's examples, compiled and run.

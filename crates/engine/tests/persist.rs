@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use taut_engine::{Agreement, Committed, Cx, Engine, Fail, Hash, Options, Policy, Rule};
+use taut_engine::{Agreement, Committed, Cx, Engine, Fail, Hash, Options, Policy, Rule, renumber};
 
 type World = Arc<Mutex<Vec<u64>>>;
 
@@ -131,6 +131,42 @@ fn processes_that_have_the_file_open_together_add_to_it_one_after_the_other() {
     assert_eq!(get(&open(&world, &file), 9).1, Vec::<String>::new());
     world.lock().unwrap()[5] = 1;
     assert_eq!(get(&open(&world, &file), 39).1, ["leaf(5)"]);
+}
+
+#[test]
+fn a_copy_that_takes_the_place_of_a_file_is_another_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let [here, there] = ["here", "there"].map(|name| directory.path().join(name));
+    let copy = |from: &Path, to: &Path| {
+        let mut bytes = std::fs::read(from).unwrap();
+        assert!(renumber(&mut bytes));
+        std::fs::write(to, bytes).unwrap();
+    };
+    let world: World = Arc::new(Mutex::new(vec![0, 10, 10, 10]));
+    let engine = open(&world, &here);
+    get(&engine, 2);
+    engine.commit().unwrap();
+    copy(&here, &there);
+    // Different journals with batches of equal lengths.
+    world.lock().unwrap()[1] = 110;
+    get(&engine, 2);
+    engine.commit().unwrap();
+    let other_world: World = Arc::new(Mutex::new(vec![0, 120, 10, 10]));
+    let other = open(&other_world, &there);
+    get(&other, 2);
+    other.commit().unwrap();
+    assert_eq!(std::fs::metadata(&here).unwrap().len(), std::fs::metadata(&there).unwrap().len());
+    let value_there = get(&other, 3).0;
+    other.commit().unwrap();
+    // The process that has the file open for long meets the copy in its place.
+    copy(&there, &here);
+    let value = get(&engine, 3).0;
+    assert_eq!(value, get(&open(&world, &directory.path().join("none")), 3).0);
+    assert_ne!(value, value_there);
+    // What it adds to the copy is right in both worlds.
+    engine.commit().unwrap();
+    assert_eq!(get(&open(&world, &here), 3).0, value);
+    assert_eq!(get(&open(&other_world, &here), 3).0, value_there);
 }
 
 #[test]

@@ -66,7 +66,8 @@ impl ActionRule {
         // The tree is not stored: only its digest is needed locally, and storing it would cost writes for each action.
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
-        let key = RunKey { digest, action: action.clone(), id: *id, inputs: objects.clone(), limit: None };
+        let (action_of_key, inputs) = (action.clone(), objects.clone());
+        let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit: None, depfile: None };
         // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
         // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed

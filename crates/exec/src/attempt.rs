@@ -82,13 +82,20 @@ impl Rule for AttemptRule {
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        let (inputs, limit): (Arc<[(Str, ObjectInfo)]>, _) = (objects.into(), key.limit);
+        let run = RunKey { digest, action: action.clone(), id: *id, inputs, limit, depfile: None };
         let is_cached = key.is_cached && !action.no_cache;
-        let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
-        let run = RunKey { digest, action: action.clone(), id: *id, inputs: objects, limit: key.limit };
-        let mut described = None;
+        if is_cached {
+            let cached = execution.cached(action, &digest);
+            if let Some(ran) = cached.map_err(|error| Phase::Lookup.failed_in_store(error))? {
+                execution.counters.processed_one(id);
+                return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
+            }
+        }
+        let (run, mut described) = (execution.with_depfile(&run), None);
         if is_cached {
             let found;
-            (found, described) = execution.look_up(&run, false).await?;
+            (found, described) = execution.look_further(&run).await?;
             if let Some(ran) = found {
                 execution.counters.processed_one(id);
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
@@ -99,17 +106,21 @@ impl Rule for AttemptRule {
         if has_events {
             execution.events.begun(id, action);
         }
-        let ran = Arc::new(Ran { run_as: Some(*id), ..execution.executor.run(&run).await? });
+        let mut ran = Ran { run_as: Some(*id), ..execution.executor.run(&run).await? };
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);
         }
         execution.counters.run_one();
         execution.counters.processed_one(id);
-        if is_cached && ran.is_success() && !failed {
-            let recorded = execution.record(&run, &ran, described, false);
-            recorded.map_err(|error| Phase::Recording.failed_in_store(error))?;
+        let recording = |error| Phase::Recording.failed_in_store(error);
+        if ran.is_success() {
+            ran.invalid.extend(execution.wrong_depfile(&run, &ran).map_err(recording)?);
         }
+        if is_cached && ran.is_success() && !failed {
+            execution.record(&run, &ran, described).map_err(recording)?;
+        }
+        let ran = Arc::new(ran);
         if has_events {
             let outcome =
                 ActionOutcome { ran: ran.clone(), cached: false, failed: failed || !ran.is_success() };

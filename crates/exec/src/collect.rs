@@ -5,7 +5,7 @@
 //! their owner get them, since they belong to the action, which has ended.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::{OsStr, OsString},
     os::unix::ffi::OsStrExt,
     path::Path,
@@ -71,7 +71,12 @@ impl<'c> Collector<'c> {
         paths: impl Iterator<Item = &'c str>,
     ) -> Result<Collector<'c>> {
         let mut collector = Collector { store, root, take, parents: HashMap::new() };
-        for (above, _) in paths.map(split) {
+        let paths: Vec<&str> = paths.collect();
+        // A file that is in several outputs cannot be moved into the store for the first of them.
+        if overlap(&paths) {
+            collector.take = Take::Copy;
+        }
+        for (above, _) in paths.into_iter().map(split) {
             if collector.parents.contains_key(above) {
                 continue;
             }
@@ -94,6 +99,13 @@ impl<'c> Collector<'c> {
             None => Ok(missing(None, path)),
         }
     }
+}
+
+/// Whether one of some paths is another one, or below it.
+fn overlap(paths: &[&str]) -> bool {
+    let all: HashSet<&str> = paths.iter().copied().collect();
+    let is_below = |path: &str| path.match_indices('/').any(|(end, _)| all.contains(&path[..end]));
+    all.len() < paths.len() || (all.contains(".") && all.len() > 1) || all.iter().any(|path| is_below(path))
 }
 
 fn output(

@@ -64,6 +64,7 @@ use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
 use taut_store::Store;
+use taut_value::{ActionDescription, Id, Str};
 
 /// Access to source files.
 pub trait Sources: Send + Sync {
@@ -76,6 +77,22 @@ pub trait Sources: Send + Sync {
     /// It cannot be read.
     fn object(&self, _hash: &Hash, _object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+}
+
+/// Access to what the description says of actions besides their definitions.
+pub trait Depfiles: Send + Sync {
+    /// The output of an action that says what the action reads; `None` if it has none. Called only for actions whose
+    /// result is not in the action cache, from within their tasks.
+    fn of(&self, id: &Id, action: &ActionDescription) -> Option<Str>;
+}
+
+/// No action has a depfile.
+pub struct NoDepfiles;
+
+impl Depfiles for NoDepfiles {
+    fn of(&self, _: &Id, _: &ActionDescription) -> Option<Str> {
+        None
     }
 }
 
@@ -97,8 +114,8 @@ pub struct Execution {
     pub timeout: Duration,
     /// Whether everything runs, to be compared with cached results; nothing is cached then.
     pub compare: bool,
-    /// Whether results are looked up by what actions with a depfile read.
-    pub depfiles: bool,
+    /// Which actions have a depfile.
+    pub depfiles: Arc<dyn Depfiles>,
     /// A cache that others use, too, if there is one.
     pub shared: Option<SharedCache>,
     /// Whether anything new may begin; shared with the executor.

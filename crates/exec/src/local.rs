@@ -21,14 +21,14 @@ use taut_sys::{
     Dir, Output, is_program,
     process::{Command, Exit, Processes, Status, Streams},
 };
-use taut_value::path::normal_path;
+use taut_value::path::{normal, normal_path};
 use taut_value::{ActionDescription, Str};
 
 use crate::{
     Events, Executor, MissingOutput, Phase, Ran, RunKey, Stop,
     collect::{Collector, Found},
     lost, not_started, path_conflict,
-    slots::Slots,
+    slots::{Slot, Slots},
     stage::{Stage, Wanted},
     trees::normalised_stage,
 };
@@ -49,8 +49,6 @@ pub struct LocalSetup {
     pub grace: Duration,
     /// How many actions run at once.
     pub jobs: usize,
-    /// Whether an action may leave out its depfile, which is then empty; otherwise that is a missing output.
-    pub depfiles: bool,
     /// Whether anything new may begin.
     pub stop: Arc<Stop>,
 }
@@ -60,6 +58,15 @@ struct RunSlot {
     stage: Stage,
     stdout: Output,
     stderr: Output,
+}
+
+impl RunSlot {
+    fn new(exec_root: &TemporaryDir, number: usize, fine_times: bool) -> taut_store::Result<RunSlot> {
+        let directory = exec_root.at(&number.to_string()).make_dir()?;
+        let output = || Ok::<_, taut_sys::Error>(Output::new(directory.try_clone()?));
+        let (stdout, stderr) = (output()?, output()?);
+        Ok(RunSlot { stage: Stage::new(directory, fine_times)?, stdout, stderr })
+    }
 }
 
 /// Runs actions on this machine.
@@ -72,6 +79,7 @@ pub struct LocalExecutor {
 /// The directories in which actions run; removed when this is dropped.
 struct ExecRoot {
     directory: TemporaryDir,
+    fine_times: bool,
     slots: Slots<RunSlot>,
 }
 
@@ -80,16 +88,13 @@ impl ExecRoot {
         let exec_root = setup.store.temporary_directory("exec_root")?;
         // Found out once: all stages lie on one file system.
         let fine_times = exec_root.distinguishes_changes()? && exec_root.dates_all_writes();
-        let mut run_slots = Vec::new();
-        for job in 0..setup.jobs.max(1) {
-            let directory = exec_root.at(&job.to_string()).make_dir()?;
-            let output = || Ok::<_, taut_sys::Error>(Output::new(directory.try_clone()?));
-            let (stdout, stderr) = (output()?, output()?);
-            run_slots.push(RunSlot { stage: Stage::new(directory, fine_times)?, stdout, stderr });
-        }
-        // Slots are taken from the end: a build with one job uses directory 0.
-        run_slots.reverse();
-        Ok(ExecRoot { slots: Slots::new(run_slots), directory: exec_root })
+        let first = RunSlot::new(&exec_root, 0, fine_times)?;
+        Ok(ExecRoot { slots: Slots::new(first, setup.jobs.max(1)), directory: exec_root, fine_times })
+    }
+
+    /// Waits for a directory that no action runs in.
+    async fn slot(&self) -> Slot<RunSlot> {
+        self.slots.take(|number| RunSlot::new(&self.directory, number, self.fine_times).ok()).await
     }
 
     fn remove(&self) {
@@ -109,15 +114,15 @@ impl LocalExecutor {
         LocalExecutor { setup, exec_root: OnceLock::new() }
     }
 
-    fn slots(&self) -> Result<&Slots<RunSlot>, Fail> {
+    fn exec_root(&self) -> Result<&ExecRoot, Fail> {
         let exec_root =
             self.exec_root.get_or_init(|| ExecRoot::new(&self.setup).map_err(|error| error.to_string()));
-        exec_root.as_ref().map(|exec_root| &exec_root.slots).map_err(|error| Phase::Staging.failed(error))
+        exec_root.as_ref().map_err(|error| Phase::Staging.failed(error))
     }
 
     async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
         // Waiting here, not in a thread: a task that waits for a slot occupies no worker of the engine.
-        let mut run_slot = self.slots()?.take().await;
+        let mut run_slot = self.exec_root()?.slot().await;
         // The build may have been stopped while this waited for a slot.
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
@@ -180,7 +185,7 @@ impl LocalExecutor {
         }
         // No process of the action is left, so nothing can write to its outputs any more: they become objects as they
         // are.
-        self.collect(&key.action, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
+        self.collect(key, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // A command that failed may have stopped before it wrote its outputs, so their absence is no second
             // failure.
@@ -195,8 +200,9 @@ impl LocalExecutor {
     fn wanted(&self, key: &RunKey, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> taut_store::Result<Wanted> {
         let mut wanted = Wanted::new(&self.setup.store, inputs)?;
         let action = &*key.action;
-        action.outs.iter().for_each(|path| wanted.add_parents(path.as_bytes()));
-        action.out_dirs.iter().for_each(|path| wanted.add_directory(path));
+        // Analysis has normal paths; a graph from a file may have others.
+        action.outs.iter().for_each(|path| wanted.add_parents(normal(path).as_bytes()));
+        action.out_dirs.iter().for_each(|path| wanted.add_directory(&normal(path)));
         wanted.add_directory(&normal_path(&action.cwd));
         Ok(wanted)
     }
@@ -258,13 +264,8 @@ impl LocalExecutor {
     }
 
     /// Stores the outputs. After the first missing or invalid one, only the messages about further ones matter.
-    fn collect(
-        &self,
-        action: &ActionDescription,
-        root: &Dir,
-        take: Take,
-        ran: &mut Ran,
-    ) -> taut_store::Result<()> {
+    fn collect(&self, key: &RunKey, root: &Dir, take: Take, ran: &mut Ran) -> taut_store::Result<()> {
+        let action = &key.action;
         let files = action.outs.iter().map(|path| (path, normal_path(path), false));
         let directories = action.out_dirs.iter().map(|path| (path, normal_path(path), true));
         let all: Vec<(&Str, String, bool)> = files.chain(directories).collect();
@@ -284,10 +285,7 @@ impl LocalExecutor {
                     }
                 }
                 // A compiler that writes none: what the action read is not known, and nothing else is wrong.
-                Found::Missing(_)
-                    if self.setup.depfiles
-                        && matches!(&action.depfile, Some(Ok(depfile)) if depfile == *path) =>
-                {
+                Found::Missing(_) if key.depfile.as_ref() == Some(*path) => {
                     let digest = self.setup.store.put_blob(b"", false)?;
                     if ran.is_complete() {
                         let info = ObjectInfo { digest, object_type: ObjectType::File };

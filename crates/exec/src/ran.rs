@@ -23,6 +23,9 @@ pub struct RunKey {
     /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
     /// a result is the same under every limit that it met.
     pub limit: Option<Duration>,
+    /// The output that says what the action reads, which may be left out; known only where the action cache has no
+    /// result.
+    pub depfile: Option<Str>,
 }
 
 impl PartialEq for RunKey {

@@ -113,11 +113,19 @@ fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> b
 }
 
 impl Execution {
-    /// `None` where results are not looked up by what was read.
+    /// `None` for an action without a depfile.
     pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
-        let action = &*key.action;
-        let Some(Ok(depfile)) = action.depfile.as_ref().filter(|_| self.depfiles) else { return Ok(None) };
-        let objects = inputs::one_by_one(&self.store, &action.inputs, &key.inputs)?;
+        let Some(depfile) = &key.depfile else { return Ok(None) };
+        let objects = inputs::one_by_one(&self.store, &key.action.inputs, &key.inputs)?;
+        self.names_of(&key.action, depfile, objects)
+    }
+
+    fn names_of<'k>(
+        &self,
+        action: &'k ActionDescription,
+        depfile: &'k Str,
+        objects: Vec<(Str, ObjectInfo)>,
+    ) -> taut_store::Result<Option<Names<'k>>> {
         // Fewer if a tree is lost.
         if objects.len() != action.inputs.len() {
             return Ok(None);
@@ -184,6 +192,28 @@ impl Execution {
         Ok(None)
     }
 
+    /// The inputs without whose content no earlier result of an action would be used, by what its run read; `None` if there
+    /// is no such result, so that all inputs count. `objects`: all inputs, one by one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn counting_inputs(
+        &self,
+        action: &ActionDescription,
+        depfile: &Str,
+        objects: Vec<(Str, ObjectInfo)>,
+    ) -> taut_store::Result<Option<BTreeSet<Str>>> {
+        let Some(names) = self.names_of(action, depfile, objects)? else { return Ok(None) };
+        for (list, read) in self.lists(&names)? {
+            let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
+            if self.cached(action, &second)?.is_some() {
+                let always = names.objects.iter().filter(|(path, info)| always_counts(action, path, info));
+                return Ok(Some(read.into_iter().chain(always.map(|(path, _)| path.clone())).collect()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Records what a successful run read. The result is stored under both keys if its depfile says what that is.
     pub(crate) fn record_reads<'k>(
         &self,
@@ -205,15 +235,8 @@ impl Execution {
         Ok(Some(Recorded { names, read }))
     }
 
-    /// What is wrong with the depfile of an action that succeeded: what its rule gives is none, or it names what is no
-    /// input.
+    /// What is wrong with the depfile of an action that succeeded: it names what is no input.
     pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &Ran) -> taut_store::Result<Option<String>> {
-        if !self.depfiles {
-            return Ok(None);
-        }
-        if let Some(Err(why)) = &key.action.depfile {
-            return Ok(Some(format!("the \"depfile\" of the action is invalid: {why}")));
-        }
         let Some(names) = self.names(key)? else { return Ok(None) };
         Ok(match self.reported(&names, ran)? {
             Reported::Stranger(path) => Some(format!(

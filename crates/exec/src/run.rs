@@ -41,10 +41,14 @@ impl Rule for RunRule {
         }
         // `rebuild` compares with the cache, so it must neither use nor change it.
         let cacheable = !key.action.no_cache && !execution.compare;
-        let mut described = None;
+        let lookup = |error| Phase::Lookup.failed_in_store(error);
+        if cacheable && let Some(ran) = execution.cached(&key.action, &key.digest).map_err(lookup)? {
+            return Ok(Arc::new(ran));
+        }
+        let (key, mut described) = (&execution.with_depfile(key), None);
         if cacheable {
             let found;
-            (found, described) = execution.look_up(key, true).await?;
+            (found, described) = execution.look_further(key).await?;
             if let Some(ran) = found {
                 return Ok(Arc::new(ran));
             }
@@ -57,7 +61,7 @@ impl Rule for RunRule {
             ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
         }
         if cacheable && ran.is_success() {
-            execution.record(key, &ran, described, true).map_err(recording)?;
+            execution.record(key, &ran, described).map_err(recording)?;
         }
         Ok(Arc::new(ran))
     }
@@ -65,28 +69,16 @@ impl Rule for RunRule {
 
 /// Look-ups, first in the build root, then elsewhere; and conversion between results and messages of the action cache.
 impl Execution {
-    /// Looks the result of a run up. `by_reads`: also among those of runs that read the same. If there is none, returns how
-    /// the action is described in the remote cache, if there is one.
-    pub(crate) async fn look_up(
-        &self,
-        key: &RunKey,
-        by_reads: bool,
-    ) -> Result<(Option<Ran>, Option<Described>), Fail> {
-        let local = match by_reads {
-            true => self.known_result(key),
-            false => self.cached(&key.action, &key.digest),
-        };
-        let local = local.map_err(|error| Phase::Lookup.failed_in_store(error))?;
-        if local.is_some() {
-            return Ok((local, None));
-        }
-        let Some(shared) = &self.shared else { return Ok((None, None)) };
-        let found = shared.look_up(self, key, by_reads).await;
-        let (found, described) = found.map_err(|error| Phase::Lookup.failed_in_store(error))?;
+    /// Looks the result of a run up that is not cached here by its digest: by what was read, then in the remote cache. If
+    /// there is none, returns how the action is described there, if there is a remote cache. The run has its depfile.
+    pub(crate) async fn look_further(&self, key: &RunKey) -> Result<(Option<Ran>, Option<Described>), Fail> {
+        let lookup = |error| Phase::Lookup.failed_in_store(error);
+        let local = self.cached_by_reads(key).map_err(lookup)?;
+        let (None, Some(shared)) = (&local, &self.shared) else { return Ok((local, None)) };
+        let (found, described) = shared.look_up(self, key).await.map_err(lookup)?;
         let Some(ran) = found else { return Ok((None, described)) };
         // From now on it is like one of this machine; the other side has it already.
-        let recorded = self.record(key, &ran, None, by_reads);
-        recorded.map_err(|error| Phase::Recording.failed_in_store(error))?;
+        self.record(key, &ran, None).map_err(|error| Phase::Recording.failed_in_store(error))?;
         Ok((Some(ran), None))
     }
 
@@ -96,11 +88,10 @@ impl Execution {
         key: &RunKey,
         ran: &Ran,
         described: Option<Described>,
-        by_reads: bool,
     ) -> taut_store::Result<()> {
-        let result = self.as_message(&key.action, ran);
+        let result = self.as_message(&key.action, ran)?;
         self.store.cache_action(&key.digest, &result)?;
-        let recorded = if by_reads { self.record_reads(key, ran, &result)? } else { None };
+        let recorded = self.record_reads(key, ran, &result)?;
         match (&self.shared, described) {
             (Some(shared), Some(described)) => shared.store(self, key, described, ran, recorded),
             _ => Ok(()),
@@ -111,8 +102,13 @@ impl Execution {
     pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
         match self.cached(&key.action, &key.digest)? {
             Some(ran) => Ok(Some(ran)),
-            None => self.cached_by_reads(key),
+            None => self.cached_by_reads(&self.with_depfile(key)),
         }
+    }
+
+    /// The same run with its depfile.
+    pub(crate) fn with_depfile(&self, key: &RunKey) -> RunKey {
+        RunKey { depfile: self.depfiles.of(&key.id, &key.action), ..key.clone() }
     }
 
     /// The cached result in terms of the definition; `None` if there is none with all outputs.
@@ -160,7 +156,15 @@ impl Execution {
         Ok(Some(Ran { outputs, stdout, stderr, ..Ran::default() }))
     }
 
-    pub(crate) fn as_message(&self, action: &ActionDescription, ran: &Ran) -> ActionResult {
+    /// The message for a result.
+    ///
+    /// # Errors
+    /// The object of a link is lost, of which the message has the content, or the store cannot be read.
+    pub(crate) fn as_message(
+        &self,
+        action: &ActionDescription,
+        ran: &Ran,
+    ) -> taut_store::Result<ActionResult> {
         let mut result = ActionResult { exit_code: ran.exit_code, ..ActionResult::default() };
         for (path, info) in &ran.outputs {
             let name = rebased(path, &action.cwd);
@@ -170,8 +174,10 @@ impl Execution {
                     tree_digest: Some(self.store.to_wire(&info.digest, true)),
                 }),
                 ObjectType::Symlink => {
-                    let target = self.store.read(&info.digest.hash, ObjectType::Symlink).ok().flatten();
-                    let target = target.and_then(|target| String::from_utf8(target).ok()).unwrap_or_default();
+                    let target = self.store.read(&info.digest.hash, ObjectType::Symlink)?;
+                    // All links that are collected are text.
+                    let target = target.and_then(|target| String::from_utf8(target).ok());
+                    let target = target.ok_or(taut_store::Error::Missing(*info))?;
                     let link = OutputSymlink { path: name, target };
                     if action.out_dirs.contains(path) {
                         result.output_directory_symlinks.push(link);
@@ -190,6 +196,6 @@ impl Execution {
             |digest: &Option<Digest>| digest.as_ref().map(|digest| self.store.to_wire(digest, false));
         result.stdout_digest = stream(&ran.stdout);
         result.stderr_digest = stream(&ran.stderr);
-        result
+        Ok(result)
     }
 }

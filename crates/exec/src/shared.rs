@@ -156,14 +156,13 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
-        by_reads: bool,
     ) -> taut_store::Result<(Option<Ran>, Option<Described>)> {
         let shared = &*self.shared;
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
         let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
         let described = message::describe(execution, &key.action, &inputs, &shared.salt);
         let mut found = shared.result(&key.action, &described.action).await?;
-        if found.is_none() && by_reads {
+        if found.is_none() {
             found = shared.by_reads(execution, key).await?;
         }
         if found.is_some() {

@@ -8,11 +8,16 @@ use std::{
     task::{Poll, Waker},
 };
 
-/// A fixed number of values, lent out one at a time.
+/// A limited number of values, lent out one at a time. Each is made when it is wanted and no other is free, since the
+/// limit may be any number.
 pub(crate) struct Slots<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
     free: Vec<T>,
+    /// How many there are, lent or free; at least one.
+    made: usize,
+    /// How many there may be.
+    limit: usize,
     waiting: VecDeque<Waker>,
 }
 
@@ -28,24 +33,33 @@ fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
 }
 
 impl<T> Slots<T> {
-    pub(crate) fn new(free: Vec<T>) -> Slots<T> {
-        Slots(Arc::new(Mutex::new(State { free, waiting: VecDeque::new() })))
+    pub(crate) fn new(first: T, limit: usize) -> Slots<T> {
+        let state = State { free: vec![first], made: 1, limit, waiting: VecDeque::new() };
+        Slots(Arc::new(Mutex::new(state)))
     }
 
     /// Waits for a free value; the one given back last is taken first, since its files are most likely in the page
-    /// cache.
-    pub(crate) async fn take(&self) -> Slot<T> {
+    /// cache. Values are made by number; where one cannot be made, there is no further one.
+    pub(crate) async fn take(&self, make: impl Fn(usize) -> Option<T>) -> Slot<T> {
         let lent = poll_fn(|cx| {
             let mut state = lock(&self.0);
-            match state.free.pop() {
-                Some(lent) => Poll::Ready(lent),
-                None => {
-                    // Under the lock under which values are given back, so a value cannot become free unnoticed. A
-                    // waker may be in the queue twice if the future is polled again; waking it in vain is harmless.
-                    state.waiting.push_back(cx.waker().clone());
-                    Poll::Pending
+            if let Some(lent) = state.free.pop() {
+                return Poll::Ready(lent);
+            }
+            if state.made < state.limit {
+                match make(state.made) {
+                    Some(new) => {
+                        state.made += 1;
+                        return Poll::Ready(new);
+                    }
+                    // With fewer the build is slower, not wrong.
+                    None => state.limit = state.made,
                 }
             }
+            // Under the lock under which values are given back, so a value cannot become free unnoticed. A waker may be
+            // in the queue twice if the future is polled again; waking it in vain is harmless.
+            state.waiting.push_back(cx.waker().clone());
+            Poll::Pending
         })
         .await;
         Slot { lent: Some(lent), slots: self.0.clone() }
@@ -78,5 +92,52 @@ impl<T> Drop for Slot<T> {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::Future, pin::pin, task::Context};
+
+    use super::*;
+
+    /// What a future yields if it does not have to wait.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn values_are_made_when_they_are_wanted() {
+        let slots = Slots::new(0, usize::MAX);
+        let made = Cell::new(0);
+        let make = |number| {
+            made.set(made.get() + 1);
+            Some(number)
+        };
+        drop(now(slots.take(make)).unwrap());
+        let first = now(slots.take(make)).unwrap();
+        assert_eq!((*first, made.get()), (0, 0));
+        let second = now(slots.take(make)).unwrap();
+        assert_eq!((*second, made.get()), (1, 1));
+        drop(first);
+        assert_eq!(*now(slots.take(make)).unwrap(), 0);
+    }
+
+    #[test]
+    fn no_more_are_lent_than_the_limit_or_than_can_be_made() {
+        let slots = Slots::new(0, 2);
+        let lent = [now(slots.take(Some)).unwrap(), now(slots.take(Some)).unwrap()];
+        assert!(now(slots.take(Some)).is_none());
+        drop(lent);
+        assert!(now(slots.take(Some)).is_some());
+
+        let slots = Slots::new(0, 3);
+        let only = now(slots.take(|_| None)).unwrap();
+        assert!(now(slots.take(|_| None)).is_none());
+        drop(only);
+        assert!(now(slots.take(|_| None)).is_some());
     }
 }

@@ -147,8 +147,13 @@ pub(crate) fn overlay(store: &Store, trees: &[Hash], disjoint: bool) -> Result<D
     for tree in trees {
         merged = merge(store, merged, *tree, disjoint, "")?;
     }
-    let size = store.size(&merged, ObjectType::Tree)?.unwrap_or_default();
+    let size = store.size(&merged, ObjectType::Tree)?.ok_or_else(|| missing(merged))?;
     Ok(Digest { hash: merged, size })
+}
+
+fn missing(tree: Hash) -> taut_store::Error {
+    let digest = Digest { hash: tree, size: 0 };
+    taut_store::Error::Missing(ObjectInfo { digest, object_type: ObjectType::Tree })
 }
 
 fn merge(store: &Store, low: Hash, high: Hash, disjoint: bool, at: &str) -> Result<Hash, TreeError> {
@@ -157,11 +162,7 @@ fn merge(store: &Store, low: Hash, high: Hash, disjoint: bool, at: &str) -> Resu
         return Ok(low);
     }
     let read = |hash: &Hash| -> Result<BTreeMap<Vec<u8>, TreeEntry>, TreeError> {
-        let missing = || {
-            let digest = Digest { hash: *hash, size: 0 };
-            taut_store::Error::Missing(ObjectInfo { digest, object_type: ObjectType::Tree })
-        };
-        Ok(store.read_tree(hash)?.ok_or_else(missing)?)
+        Ok(store.read_tree(hash)?.ok_or_else(|| missing(*hash))?)
     };
     let mut entries = read(&low)?;
     for (name, entry) in read(&high)? {

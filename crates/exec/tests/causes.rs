@@ -21,7 +21,7 @@ use taut_exec::{
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
 use taut_store::Store;
-use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay, Value};
+use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, Value};
 use tempfile::TempDir;
 
 /// A directory in which the file `restless` changes whenever it is read.
@@ -86,10 +86,19 @@ impl Executor for Touch {
         Box::pin(async {
             let digest = self.0.put_blob(b"", false).unwrap();
             let empty = ObjectInfo { digest, object_type: ObjectType::File };
-            let outputs = key.action.outs.iter().map(|path| (path.clone(), empty)).collect();
+            let output = |path: &Str| (path.clone(), if *path == *LOST { lost_link() } else { empty });
+            let outputs = key.action.outs.iter().map(output).collect();
             Ok(Ran { outputs, ..Ran::default() })
         })
     }
+}
+
+/// An output that is a link whose object is lost when the action has ended.
+const LOST: &str = "lost";
+
+fn lost_link() -> ObjectInfo {
+    let digest = taut_digest::Digest { hash: HashFunction::GitSha1.blob(b"target"), size: 6 };
+    ObjectInfo { digest, object_type: ObjectType::Symlink }
 }
 
 struct World {
@@ -111,9 +120,13 @@ impl World {
     }
 
     fn action(&mut self, input: Artifact) -> Id {
+        self.action_for("out", input)
+    }
+
+    fn action_for(&mut self, output: &str, input: Artifact) -> Id {
         let mut action = ActionDescription::default();
         action.command = vec!["make".into()];
-        action.outs = vec!["out".into()];
+        action.outs = vec![output.into()];
         action.inputs = stage([("in", input)]);
         let id = action.id();
         let action = GraphAction { description: Arc::new(action), origins: Vec::new() };
@@ -137,7 +150,7 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            depfiles: true,
+            depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),
@@ -245,6 +258,16 @@ fn an_output_that_an_action_does_not_have_is_reported_with_the_action() {
     let met = world.failure(output(user, "out"));
     assert_eq!(met.cause, Cause::NoOutput { action: id, path: "other".into() });
     assert_eq!(met.action.unwrap().0, user);
+}
+
+#[test]
+fn a_result_with_a_link_that_cannot_be_read_is_not_recorded() {
+    let mut world = World::new();
+    fs::write(world.path("a"), "1").unwrap();
+    let id = world.action_for(LOST, source("a"));
+    let cause = world.failure(output(id, LOST)).cause;
+    assert_eq!(cause, Cause::Lost(lost_link()));
+    assert!(!world.path("../build/protocol-dependent/generation-0/git-sha1/ac").exists());
 }
 
 #[test]

@@ -84,7 +84,6 @@ impl World {
             timeout: self.timeout,
             grace: GRACE,
             jobs: self.jobs,
-            depfiles: true,
             stop: stop.clone(),
         });
         let execution = Arc::new(Execution {
@@ -96,7 +95,7 @@ impl World {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            depfiles: true,
+            depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
             stop,
             counters: Default::default(),

@@ -141,7 +141,7 @@ impl<K: Kind> World<K> {
             properties: Vec::new(),
             timeout: Duration::from_secs(300),
             compare: false,
-            depfiles: true,
+            depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
             stop: Arc::new(Stop::new(true)),
             counters: Default::default(),

@@ -83,7 +83,7 @@ fn append(value: &Value, limit: usize, as_json: bool, out: &mut String) {
 
 fn text(string: &str, limit: usize, out: &mut String) {
     // Cut at or above the limit, so that with its quotation marks a cut text is too long, and `cut` marks it.
-    taut_value::escape_into(&string[..string.ceil_char_boundary(limit + 1)], out);
+    taut_value::escape_into(&string[..string.ceil_char_boundary(limit.saturating_add(1))], out);
 }
 
 #[cfg(test)]
@@ -99,6 +99,7 @@ mod tests {
         assert_eq!(abbreviate(&value, 8), "[[[[[...");
         assert_eq!(abbreviate(&Value::string("äöü".repeat(9)), 9), "\"äö...");
         assert_eq!(abbreviate(&Value::list([Value::Null]), 320), "[null]");
+        assert_eq!(abbreviate(&Value::list([Value::string("text")]), usize::MAX), "[\"text\"]");
         // A character of four bytes, wherever it is in relation to the limit.
         for before in 0..12 {
             let text = format!("{}{}", "x".repeat(before), "\u{1f980}".repeat(9));

@@ -94,8 +94,14 @@ pub trait Host {
         false
     }
 
-    /// `ACTION`: takes a definition, returns its id. Called in the order of evaluation.
-    fn define_action(&mut self, action: ActionDescription) -> Id {
+    /// Whether an `ACTION` may have a depfile; otherwise the key is ignored, as in the reference.
+    fn has_depfiles(&self) -> bool {
+        false
+    }
+
+    /// `ACTION`: takes a definition and, if it has one, the output that is its depfile; returns the definition's id. Called
+    /// in the order of evaluation.
+    fn define_action(&mut self, action: ActionDescription, _depfile: Option<Str>) -> Id {
         action.id()
     }
 

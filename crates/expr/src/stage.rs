@@ -46,19 +46,24 @@ pub fn tree_conflict(stage: &Map) -> Option<Str> {
     }
 }
 
-/// As [`tree_conflict`], if all paths are normal. In byte order, the paths that begin with another path follow it
-/// without a gap, so the paths that are prefixes of the present one form a stack, of rarely more than one element.
+/// As [`tree_conflict`], if all paths are normal.
 fn normal_tree_conflict(stage: &Map) -> Option<Str> {
+    files_above(stage.keys()).next().cloned()
+}
+
+/// Those of some paths that others of them need as directories, each as often as one does. The paths are normalised and
+/// in byte order. Linear in their text.
+pub fn files_above<'p>(paths: impl IntoIterator<Item = &'p Str>) -> impl Iterator<Item = &'p Str> {
+    // In byte order, the paths that begin with another path follow it without a gap, so the paths that are prefixes of
+    // the present one form a stack, of rarely more than one element.
     let mut above: Vec<&Str> = Vec::new();
-    for path in stage.keys() {
+    paths.into_iter().flat_map(move |path| {
         while above.pop_if(|other| !path.starts_with(other.as_str())).is_some() {}
-        let directory = |other: &&&Str| path.as_bytes().get(other.len()) == Some(&b'/');
-        if let Some(file) = above.iter().rev().find(directory) {
-            return Some((*file).clone());
-        }
+        let directory = |other: &&Str| path.as_bytes().get(other.len()) == Some(&b'/');
+        let files: Vec<&Str> = above.iter().copied().rev().filter(directory).collect();
         above.push(path);
-    }
-    None
+        files
+    })
 }
 
 fn any_tree_conflict(stage: &Map) -> Option<Str> {

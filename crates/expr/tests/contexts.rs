@@ -26,7 +26,7 @@ impl Host for Recording {
             None => Err(NoName { message: "not a name".into(), reference: "no name".into() }),
         }
     }
-    fn define_action(&mut self, action: ActionDescription) -> Id {
+    fn define_action(&mut self, action: ActionDescription, _: Option<Str>) -> Id {
         self.1.push(format!("action {}", action.command[0]));
         action.id()
     }

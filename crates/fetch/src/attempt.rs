@@ -249,9 +249,13 @@ fn no_answer(error: &ureq::Error) -> Cause {
         Error::Io(inner) if inner.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
             Cause::Tls(text)
         }
+        Error::HostNotFound => Cause::UnknownHost(text),
+        // Of the resolver, which has no other number for it here. A server of names that does not answer is another case.
+        Error::Io(inner) if inner.to_string().contains("Name or service not known") => {
+            Cause::UnknownHost(text)
+        }
         Error::Io(_)
         | Error::Timeout(_)
-        | Error::HostNotFound
         | Error::ConnectionFailed
         | Error::BodyStalled
         | Error::ConnectProxyFailed(_) => Cause::Connection(text),

@@ -1,10 +1,6 @@
 //! Downloads of files, from one of several URLs.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc};
 
 use taut_sys::{Dir, Named};
 use ureq::{
@@ -12,10 +8,7 @@ use ureq::{
     tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem},
 };
 
-use crate::{
-    Cause, Download, Error, Expected, Options, Progress, Result, Tried, attempt::Transfer,
-    url::without_password,
-};
+use crate::{Cause, Download, Expected, Options, Progress, Result, attempt::Transfer};
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -81,70 +74,9 @@ impl Client {
         directory: &'d Dir,
         progress: &dyn Progress,
     ) -> Result<Download<'d>> {
-        let mut attempts: Vec<Attempts<'_, 'd>> = Vec::new();
-        for url in request.urls {
-            // A mirror that is listed twice is one.
-            if attempts.iter().all(|other| other.url != url) {
-                let transfer = Transfer::new(self, url, request.expected, directory);
-                attempts.push(Attempts { url, transfer: Some(transfer), count: 0, cause: None });
-            }
-        }
-        let rounds = self.options.attempts.max(1);
-        let mut backoff = self.options.initial_backoff;
-        // All mirrors before any of them again: another server is more likely to answer than the same one after a
-        // pause.
-        'rounds: for round in 1..=rounds {
-            for attempts in &mut attempts {
-                // Put back only if another attempt makes sense; what it received stays with it, to be resumed.
-                let Some(mut transfer) = attempts.transfer.take() else { continue };
-                attempts.count += 1;
-                let cause = match transfer.attempt(progress) {
-                    Ok(download) => return Ok(download),
-                    Err(cause) => attempts.cause.insert(cause),
-                };
-                // No other URL would do better.
-                if cause.is_final() {
-                    break 'rounds;
-                }
-                if cause.may_pass() && round < rounds {
-                    progress.retry(attempts.url, cause);
-                    attempts.transfer = Some(transfer);
-                }
-            }
-            if attempts.iter().all(|attempts| attempts.transfer.is_none()) || !sleep(backoff, progress) {
-                break;
-            }
-            backoff = (backoff * 2).min(self.options.max_backoff);
-        }
-        let tried = attempts.into_iter().filter_map(|attempts| {
-            let url = without_password(attempts.url);
-            Some(Tried { url, attempts: attempts.count, cause: attempts.cause? })
-        });
-        Err(Error { tried: tried.collect() })
+        let begin = |url| Transfer::new(self, url, request.expected, directory);
+        self.options.retries.run(request.urls, progress, begin, |_, transfer| transfer.attempt(progress))
     }
-}
-
-/// What has been done with a URL.
-struct Attempts<'r, 'd> {
-    url: &'r str,
-    /// Absent if another attempt would fail, too.
-    transfer: Option<Transfer<'r, 'd>>,
-    count: u32,
-    cause: Option<Cause>,
-}
-
-/// Waits; returns whether the fetch is still wanted.
-fn sleep(time: Duration, progress: &dyn Progress) -> bool {
-    let end = Instant::now() + time;
-    while !progress.is_cancelled() {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        // In short steps, as a cancellation does not wake the thread.
-        std::thread::sleep(left.min(Duration::from_millis(50)));
-    }
-    false
 }
 
 /// The certificates in a file in PEM format.

@@ -25,7 +25,9 @@ pub struct Tried {
 pub enum Cause {
     /// The URL is malformed, or of a scheme that is not supported.
     Url(String),
-    /// The server cannot be reached, or sends nothing; the library's words.
+    /// There is no server of that name; the library's words.
+    UnknownHost(String),
+    /// The server cannot be reached, sends nothing, or ends the connection; the words of the library or of `git`.
     Connection(String),
     /// The server has no certificate that is trusted, or does not speak TLS; the library's words.
     Tls(String),
@@ -70,9 +72,8 @@ impl Cause {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Cause::Connection(_) | Cause::Cut { .. } => true,
-            // Request timeout, too many requests, and failures of servers or gateways.
-            Cause::Status(status) => matches!(status, 408 | 429 | 500 | 502..=504),
-            // TLS, other statuses, hashes: the same request would have the same answer.
+            Cause::Status(status) => status_may_pass(*status),
+            // Unknown hosts, TLS, other statuses, hashes: the same request would have the same answer.
             _ => false,
         }
     }
@@ -87,6 +88,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Url(why)
+            | Cause::UnknownHost(why)
             | Cause::Connection(why)
             | Cause::Tls(why)
             | Cause::Protocol(why)
@@ -114,6 +116,12 @@ impl fmt::Display for Cause {
             Cause::Cancelled => f.write_str("cancelled"),
         }
     }
+}
+
+/// Whether a later request may have another answer: after a request timeout, too many requests, failures of servers or
+/// gateways.
+pub(crate) fn status_may_pass(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502..=504)
 }
 
 /// The words for statuses that users meet.

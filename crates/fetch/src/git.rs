@@ -1,6 +1,7 @@
 //! Commits and trees that programs make: `git`, and commands of the description.
 
 mod commit;
+mod failure;
 mod made_tree;
 mod newest;
 mod run;
@@ -11,7 +12,7 @@ use taut_digest::Hash;
 use taut_git::Writer;
 use taut_sys::{Dir, process::Processes};
 
-use crate::{Progress, Result};
+use crate::{Progress, Result, Retries};
 
 /// How `git` and other commands are run.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Programs {
     pub environment: Vec<(OsString, OsString)>,
     /// How long a transfer by `git` may print no progress.
     pub stall_timeout: Duration,
+    /// How often URLs are tried.
+    pub retries: Retries,
 }
 
 /// The commit to fetch.
@@ -50,7 +53,8 @@ pub struct Fetched {
 
 /// Fetches a commit with its tree, but without the commits before it if the server allows that, into a repository, and
 /// protects it there from `git gc`. `scratch` is a directory on the same file system, in which a temporary repository is
-/// made. What is fetched is moved from there only when it is complete and has the right ids.
+/// made. What is fetched is moved from there only when it is complete and has the right ids. Each URL is tried, then after a
+/// pause again those whose failure may pass.
 ///
 /// # Errors
 /// No URL has it.

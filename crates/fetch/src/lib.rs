@@ -20,6 +20,7 @@ mod error;
 pub mod git;
 mod options;
 mod progress;
+mod rounds;
 mod url;
 
 pub use checks::Expected;
@@ -28,4 +29,5 @@ pub use download::Download;
 pub use error::{Cause, Error, Result, Tried};
 pub use options::Options;
 pub use progress::{Progress, Silent, Update};
+pub use rounds::Retries;
 pub use url::without_password;

@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use crate::Retries;
+
 /// How transfers are made: certificates, time limits, retries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
@@ -9,12 +11,8 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// Whether the certificates of servers are verified (not so with `--no-fetch-ssl-verify`).
     pub verify_tls: bool,
-    /// How often a URL is tried in all, if its failures are of a kind that passes.
-    pub attempts: u32,
-    /// The time before the second attempt; it doubles with each further one.
-    pub initial_backoff: Duration,
-    /// The longest time between two attempts.
-    pub max_backoff: Duration,
+    /// How often URLs are tried.
+    pub retries: Retries,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
     /// How long a server may send nothing.
@@ -42,9 +40,7 @@ impl Default for Options {
         Options {
             ca_file: None,
             verify_tls: true,
-            attempts: 3,
-            initial_backoff: Duration::from_secs(1),
-            max_backoff: Duration::from_secs(60),
+            retries: Retries::default(),
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
             max_size: 16 << 30,

@@ -20,12 +20,15 @@ use taut_fetch::{Cause, Client, Download, Error, Expected, Options, Progress, Re
 use taut_sys::Dir;
 use tempfile::TempDir;
 
+fn retries(attempts: u32) -> taut_fetch::Retries {
+    let [initial_backoff, max_backoff] = [1, 5].map(Duration::from_millis);
+    taut_fetch::Retries { attempts, initial_backoff, max_backoff }
+}
+
 /// Short times, so that tests do not take long.
 fn options() -> Options {
     Options {
-        attempts: 3,
-        initial_backoff: Duration::from_millis(1),
-        max_backoff: Duration::from_millis(5),
+        retries: retries(3),
         connect_timeout: Duration::from_secs(20),
         stall_timeout: Duration::from_millis(400),
         ..Options::default()
@@ -272,7 +275,7 @@ fn a_server_that_stalls_is_given_up() {
         let _ = out.flush();
         std::thread::sleep(Duration::from_secs(20));
     });
-    let case = Case::new(Options { attempts: 1, ..options() });
+    let case = Case::new(Options { retries: retries(1), ..options() });
     match case.cause(server.url("/body"), &expected(&content())) {
         Cause::Cut { bytes: 70_000, total: Some(1_200_000), .. } => {}
         other => panic!("{other:?}"),

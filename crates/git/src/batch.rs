@@ -52,13 +52,16 @@ impl<'w> Batch<'w> {
         self.writer
     }
 
-    /// Whether an object is in this batch or in the repository.
+    /// Whether an object is in this batch or in the repository, where it need not be written again.
     ///
     /// # Errors
     /// The repository is damaged.
     pub fn has(&mut self, id: &Hash) -> Result<bool> {
         if self.written.contains(id) {
             return Ok(true);
+        }
+        if self.writer.rewrites() {
+            return Ok(false);
         }
         let present = match &self.present {
             Some(present) => present,

@@ -30,6 +30,7 @@ mod sink;
 mod special;
 mod temporary;
 mod tree_builder;
+mod verify;
 mod walk;
 mod writer;
 

@@ -65,6 +65,19 @@ impl Repository {
     /// # Errors
     /// A tree is damaged.
     pub fn is_complete(&self, tree: &Hash) -> Result<bool> {
+        self.has_all_below(tree, |blob| Ok(self.header(blob)?.map(|header| header.kind)))
+    }
+
+    /// The same, and all of it is read and has the right hash.
+    ///
+    /// # Errors
+    /// Something is damaged.
+    pub fn is_intact(&self, tree: &Hash) -> Result<bool> {
+        self.has_all_below(tree, |blob| Ok(self.read(blob)?.map(|object| object.kind)))
+    }
+
+    /// `kind_of`: the kind of an object, if it is there.
+    fn has_all_below(&self, tree: &Hash, kind_of: impl Fn(&Hash) -> Result<Option<Kind>>) -> Result<bool> {
         let mut seen = FxHashSet::from_iter([*tree]);
         let mut todo = vec![*tree];
         while let Some(tree) = todo.pop() {
@@ -76,7 +89,7 @@ impl Repository {
                 }
                 if object_type == ObjectType::Tree {
                     todo.push(entry.hash);
-                } else if self.header(&entry.hash)?.is_none_or(|header| header.kind != Kind::Blob) {
+                } else if kind_of(&entry.hash)? != Some(Kind::Blob) {
                     return Ok(false);
                 }
             }

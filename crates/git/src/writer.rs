@@ -17,6 +17,7 @@ pub struct Writer {
     directory: Dir,
     objects: Dir,
     packs: Dir,
+    rewrites: bool,
 }
 
 impl Writer {
@@ -31,7 +32,18 @@ impl Writer {
         make(&directory).map_err(unwritable)?;
         let objects = directory.sub("objects", Links::Beneath).map_err(unwritable)?;
         let packs = objects.at("pack").make_dir_if_absent().map_err(unwritable)?;
-        Ok(Writer { repository: Repository::new(path), directory, objects, packs })
+        Ok(Writer { repository: Repository::new(path), directory, objects, packs, rewrites: false })
+    }
+
+    /// The writer that, if `rewrites`, also writes what is there: parts of the repository are lost or damaged, so that a tree in
+    /// it says nothing of what is below.
+    #[must_use]
+    pub fn rewriting(self, rewrites: bool) -> Writer {
+        Writer { rewrites, ..self }
+    }
+
+    pub(crate) fn rewrites(&self) -> bool {
+        self.rewrites
     }
 
     /// Its path.

@@ -479,3 +479,47 @@ fn a_place_that_cannot_be_a_repository_is_an_error() {
     let error = Writer::open(&top.path().join("file/git")).map(drop).unwrap_err();
     assert!(matches!(error, Error::Unwritable { .. }), "{error}");
 }
+
+/// The file of a loose object.
+fn loose(top: &TempDir, id: &Hash) -> PathBuf {
+    let hex = id.to_hex();
+    writer(top).path().join("objects").join(&hex[..2]).join(&hex[2..])
+}
+
+#[test]
+fn what_is_lost_or_damaged_is_found_and_can_be_written_again() {
+    let top = TempDir::new().unwrap();
+    let write = |writer: &Writer| {
+        let mut batch = writer.batch();
+        let [lost, damaged] = ["lost", "damaged"].map(|content| batch.blob(content.as_bytes()).unwrap());
+        let mut tree = TreeBuilder::new();
+        for (path, hash) in [("a/lost", lost), ("a/damaged", damaged)] {
+            let components: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
+            tree.put(&components, TreeEntry { hash, object_type: ObjectType::File }).unwrap();
+        }
+        let tree = tree.write(&mut batch).unwrap();
+        batch.finish().unwrap();
+        [tree, lost, damaged]
+    };
+    let [tree, lost, damaged] = write(&writer(&top));
+    assert!(writer(&top).verify(&tree).unwrap());
+    fs::remove_file(loose(&top, &lost)).unwrap();
+    fs::remove_file(loose(&top, &damaged)).unwrap();
+    fs::write(loose(&top, &damaged), "no object").unwrap();
+    assert!(!writer(&top).verify(&tree).unwrap());
+    assert!(!loose(&top, &damaged).exists(), "it hides the one that is written again");
+    // The trees are there, so an ordinary writer takes all below them for written.
+    write(&writer(&top).rewriting(true));
+    assert!(writer(&top).verify(&tree).unwrap());
+    fsck(&writer(&top));
+    // A link in place of a directory of objects leads nowhere.
+    let outside = top.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let file = loose(&top, &damaged);
+    fs::rename(&file, outside.join(file.file_name().unwrap())).unwrap();
+    fs::write(outside.join(file.file_name().unwrap()), "no object").unwrap();
+    fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&outside, file.parent().unwrap()).unwrap();
+    assert!(!writer(&top).verify(&tree).unwrap_or(false));
+    assert_eq!(fs::read_to_string(outside.join(file.file_name().unwrap())).unwrap(), "no object");
+}

@@ -3,7 +3,7 @@
 //! Definitions are resolved in the order of their dependencies with an explicit stack, so the length of a chain of
 //! actions is not limited by the stack of the thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -187,7 +187,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
     // The definitions that are being resolved, each needed by the one before it.
     let mut open: Vec<(Kind, &str)> = Vec::new();
     // Nothing is removed from it: what has a name already is not open any more.
-    let mut is_open: std::collections::HashSet<(Kind, &str)> = std::collections::HashSet::new();
+    let mut is_open: HashSet<(Kind, &str)> = HashSet::new();
     for ((_, key), (kind, _)) in &definitions {
         open.push((*kind, key));
         while let Some(&(kind, key)) = open.last() {
@@ -269,11 +269,15 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
     };
     let mut outs = inside("output")?;
     let mut out_dirs = inside("output_dirs")?;
-    // The id is computed from sorted paths, so a file with another order means the same action.
-    for paths in [&mut outs, &mut out_dirs] {
-        paths.sort();
-        paths.dedup();
+    // As they are written, which is also how they are named: the reference knows the same output by two spellings.
+    let mut seen = HashSet::new();
+    if let Some(again) = outs.iter().chain(&out_dirs).find(|path| !seen.insert(*path)) {
+        let what = "\"output\" and \"output_dirs\" have to name each output once, but contain";
+        return Err(wrong(node, &format!("{what} {} twice", quoted(again))));
     }
+    // The id is computed from sorted paths, so a file with another order means the same action.
+    outs.sort();
+    out_dirs.sort();
     if outs.is_empty() && out_dirs.is_empty() {
         return Err(wrong(node, "an action needs an output"));
     }

@@ -60,6 +60,19 @@ fn errors_name_location_and_cause() {
 }
 
 #[test]
+fn an_output_is_named_once() {
+    for lists in [
+        r#""output": ["y", "x", "x"]"#,
+        r#""output_dirs": ["x", "x"]"#,
+        r#""output": ["x"], "output_dirs": ["y", "x"]"#,
+    ] {
+        let text = format!(r#"{{"actions": {{"a": {{"command": ["true"], {lists}}}}}}}"#);
+        let message = "graph:1:19: \"output\" and \"output_dirs\" have to name each output once, but contain \"x\" twice";
+        assert_eq!(error(&text), message);
+    }
+}
+
+#[test]
 fn a_long_chain_of_actions_does_not_overflow_the_stack() {
     let length = 20_000;
     let mut text = String::from(r#"{"actions":{"0":{"command":["c"],"output":["x"]}"#);

@@ -11,6 +11,8 @@
 
 mod archives;
 mod binary;
+mod descriptions;
+mod dialect;
 mod project;
 mod runs;
 mod text;
@@ -43,6 +45,7 @@ const fn binary(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>)
 /// All targets.
 pub const TARGETS: &[Target] = &[
     text("json", 3000, text::json),
+    text("dialect", 5000, dialect::dialect),
     text("expression", 3000, text::expression),
     text("name", 2000, text::name),
     text("object_id", 2000, text::object_id),
@@ -52,7 +55,10 @@ pub const TARGETS: &[Target] = &[
     text("cache_entry", 1000, text::cache_entry),
     text("event_log", 2000, text::event_log),
     text("depfile", 3000, text::depfile),
+    text("c_source", 3000, text::c_source),
     text("repositories", 500, project::repositories),
+    text("description", 1000, descriptions::description),
+    text("rc", 1000, descriptions::rc),
     text("project", 150, project::project),
     binary("git_tree", binary::git_tree, binary::git_trees),
     binary("message", binary::message, binary::messages),

@@ -9,7 +9,7 @@ use taut_driver::{
     UnresolvedRequest, Words,
 };
 use taut_repos::{Overrides, RepoConfig};
-use taut_syntax::diagnostic::Renderer;
+use taut_syntax::{Dialect, diagnostic::Renderer};
 
 use crate::text::{shown, split};
 
@@ -19,12 +19,17 @@ fn directory() -> tempfile::TempDir {
     directory
 }
 
+/// The options of a call under the name `taut`, where all that is accepted is read.
+fn overrides() -> Overrides {
+    Overrides { dialect: Dialect::Extended, ..Overrides::default() }
+}
+
 /// Repository configurations.
 pub(crate) fn repositories(bytes: &[u8]) {
     let directory = directory();
     fs::write(directory.path().join("repos.json"), bytes).expect("written");
     let file = Path::new("repos.json");
-    match RepoConfig::read(Some(file), &Overrides::default(), directory.path()) {
+    match RepoConfig::read(Some(file), &overrides(), directory.path()) {
         Ok(config) => assert!(config.repositories.contains_key(&config.main)),
         Err(error) => shown(&error.problem, bytes),
     }
@@ -51,7 +56,7 @@ fn analysed(bytes: &[u8]) -> bool {
         fs::write(directory.path().join(file), content).expect("written");
     }
     fs::write(directory.path().join("src.txt"), "source").expect("written");
-    let words = Words { target: vec!["t".to_owned()], ..Words::default() };
+    let words = Words { target: vec!["t".to_owned()], overrides: overrides(), ..Words::default() };
     let unresolved = match UnresolvedRequest::new(&words, directory.path(), &NoComputedRoots) {
         Ok(unresolved) => unresolved,
         Err(error) => {

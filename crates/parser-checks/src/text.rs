@@ -44,7 +44,7 @@ fn parsed(bytes: &[u8]) -> Option<Document> {
 }
 
 /// Visits every value without recursion.
-fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
+pub(crate) fn visit(root: Node<'_>, mut each: impl FnMut(Node<'_>)) {
     let mut open = vec![root];
     while let Some(node) = open.pop() {
         each(node);
@@ -247,4 +247,9 @@ pub(crate) fn depfile(bytes: &[u8]) {
     // A separator behind the last name, since it may end with a backslash.
     text.push_str(" \n");
     assert_eq!(taut_exec::prerequisites(text.as_bytes()).as_ref(), Ok(&names), "{text}");
+}
+
+/// What is read from a source in C or C++: there are no more parts than bytes.
+pub(crate) fn c_source(bytes: &[u8]) {
+    assert!(taut_scan::read_c(bytes) <= bytes.len());
 }

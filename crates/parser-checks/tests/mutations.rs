@@ -39,6 +39,11 @@ const TOKENS: &[&[u8]] = &[
     b"\"$1\"",
     b"..",
     b"/",
+    b"//",
+    b"/*",
+    b"*/",
+    b",]",
+    b",}",
     b".",
     b"\xef\xbb\xbf",
     b"40000 ",
@@ -104,7 +109,7 @@ macro_rules! targets {
 }
 
 targets! {
-    json expression name object_id command_line completion graph cache_entry event_log depfile repositories project git_tree message received_tree value archive runs sealed_runs
+    json dialect expression name object_id command_line completion graph cache_entry event_log depfile c_source repositories description rc project git_tree message received_tree value archive runs sealed_runs
 }
 
 #[test]

@@ -131,7 +131,7 @@ impl RepoConfig {
     pub fn part(&self, repository: &str) -> RepoConfig {
         let reached = self.reachable(repository).into_iter();
         let repositories = reached.map(|name| (name.clone(), self.repositories[name].clone())).collect();
-        RepoConfig::numbered(repository.into(), repositories)
+        RepoConfig::numbered(repository.into(), repositories, self.dialect)
     }
 
     /// The configuration with computed roots in place of the unresolved ones, as far as they are given.
@@ -145,7 +145,7 @@ impl RepoConfig {
             }
         }
         // Numbered anew: a computed root may come to a tree that another root names, and then both are one root.
-        RepoConfig::numbered(self.main.clone(), repositories)
+        RepoConfig::numbered(self.main.clone(), repositories, self.dialect)
     }
 }
 

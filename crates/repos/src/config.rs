@@ -12,15 +12,18 @@ use std::{
 
 use taut_digest::Hash;
 use taut_git::Repository as GitRepository;
-use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{
+    Diagnostic, Diagnostics, Dialect, Document, Kind, Location, Node, did_you_mean, json::reference_error,
+    quoted,
+};
 use taut_sys::Named;
 use taut_value::{Encoder, Str};
 
 use crate::{
-    AbsentRoot, DirectoryRoot, GitTreeRoot, Root, RootName, Roots, SourceRoot,
+    AbsentRoot, DirectoryRoot, GitTreeRoot, Origin, Root, RootName, Roots, SourceRoot, UnresolvedRoot,
     config_error::{ConfigError, place},
     git_tree::Described,
-    read_computed_root,
+    misspelt, read_computed_root,
 };
 
 /// One repository.
@@ -53,6 +56,11 @@ pub struct RepoConfig {
     pub repositories: BTreeMap<Str, Repository>,
     /// The roots of all repositories.
     pub roots: Arc<Roots>,
+    /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended dialect, what
+    /// taut adds to the reference's language is read, too.
+    pub dialect: Dialect,
+    /// Warnings about keys of the file that look misspelt.
+    pub warnings: Diagnostics,
 }
 
 /// The options of the command line for the main repository; roots are always directories.
@@ -76,6 +84,8 @@ pub struct Overrides {
     pub expression_file_name: Option<String>,
     /// Whether the library of rules in the binary is a repository (`std`), unless another one has the name.
     pub has_rules: bool,
+    /// How descriptions are written, the configuration included.
+    pub dialect: Dialect,
 }
 
 /// What marks the directory of a workspace, by name; entries of any kind count.
@@ -119,8 +129,9 @@ impl RepoConfig {
     /// The configuration without the locations of its roots, as bytes in the encoding of [`Encoder`]: the name of the
     /// main repository; the number of repositories, and of each its name, four roots (of the workspace, of targets,
     /// rules, expressions), three file names (of targets, rules, expressions), the number of bindings and of each the
-    /// local and the global name. A root is its number among all and whether special entries are ignored. The engine's
-    /// file is named by a hash of it (docs/store.md, SHAPE).
+    /// local and the global name; whether comments and trailing commas are read in descriptions. A root is its number
+    /// among all and whether special entries are ignored. The engine's file is named by a hash of it (docs/store.md,
+    /// SHAPE).
     pub fn shape(&self) -> Vec<u8> {
         self.encode().finish()
     }
@@ -140,7 +151,7 @@ impl RepoConfig {
         for (name, repository) in &self.repositories {
             e.text(name);
             for root in repository.roots() {
-                e.number(root.name.number.into());
+                e.number(root.name.number as u64);
                 e.bool(root.name.ignore_special);
             }
             let Repository { target_file_name, rule_file_name, expression_file_name, bindings, .. } =
@@ -152,6 +163,8 @@ impl RepoConfig {
                 e.text(global);
             }
         }
+        // Descriptions that are accepted in one dialect may be errors in the other.
+        e.bool(self.dialect.is_extended());
         e
     }
 
@@ -161,6 +174,29 @@ impl RepoConfig {
     /// # Errors
     /// The fault, with the name of the repository.
     pub fn read(file: Option<&Path>, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        RepoConfig::read_with(file, None, overrides, cwd)
+    }
+
+    /// Reads a configuration that was generated: places in messages are those of what it was generated from.
+    ///
+    /// # Errors
+    /// As for [`RepoConfig::read`].
+    pub fn read_generated(
+        file: &Path,
+        origin: &Origin,
+        overrides: &Overrides,
+        cwd: &Path,
+    ) -> Result<RepoConfig, ConfigError> {
+        let read = RepoConfig::read_with(Some(file), Some(origin), overrides, cwd);
+        read.map_err(|error| origin.problem(*error.problem).into())
+    }
+
+    fn read_with(
+        file: Option<&Path>,
+        origin: Option<&Origin>,
+        overrides: &Overrides,
+        cwd: &Path,
+    ) -> Result<RepoConfig, ConfigError> {
         let document = match file {
             None => Document::parse("", "{}").map_err(Diagnostic::from),
             Some(file) => {
@@ -172,7 +208,8 @@ impl RepoConfig {
                     // The reference reads nothing then, which is no JSON.
                     problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
                 })?;
-                Document::parse(cwd.join(file).to_string_lossy(), content.clone()).map_err(|error| {
+                let label = cwd.join(file).to_string_lossy().into_owned();
+                Document::parse_as(overrides.dialect, label, content.clone()).map_err(|error| {
                     let reference = reference_error(&content);
                     Diagnostic::from(error).reference(reference).below(&parsing(file))
                 })
@@ -211,7 +248,7 @@ impl RepoConfig {
         let mut all = described.clone();
         // The main repository may be defined by options alone.
         all.entry(main.clone()).or_insert(empty.root());
-        let places = Places { cwd, repositories: RefCell::default() };
+        let places = Places { cwd, origin, repositories: RefCell::default() };
         for (name, description) in &all {
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
             repositories
@@ -221,20 +258,27 @@ impl RepoConfig {
             repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
         // Before bindings are checked, as these may name the library of rules.
-        let config = RepoConfig::numbered(main, repositories);
+        let config = RepoConfig::numbered(main, repositories, overrides.dialect);
         config.check_bindings(&described)?;
-        Ok(config)
+        // Of a file that was generated, no person has written a key.
+        let warnings = if origin.is_none() { misspelt::warnings(root) } else { Diagnostics::default() };
+        Ok(RepoConfig { warnings, ..config })
     }
 
     /// A configuration whose roots are numbered in the order in which the repositories name them.
-    pub(crate) fn numbered(main: Str, mut repositories: BTreeMap<Str, Repository>) -> RepoConfig {
+    pub(crate) fn numbered(
+        main: Str,
+        mut repositories: BTreeMap<Str, Repository>,
+        dialect: Dialect,
+    ) -> RepoConfig {
         // Repositories come in the order of their names, so roots have the same numbers in each call and in each
         // checkout.
         let mut roots = Roots::default();
         for repository in repositories.values_mut() {
             repository.all_roots().into_iter().for_each(|root| roots.add(root));
         }
-        RepoConfig { main, repositories, roots: Arc::new(roots) }
+        let warnings = Diagnostics::default();
+        RepoConfig { main, repositories, roots: Arc::new(roots), dialect, warnings }
     }
 
     fn check_bindings(&self, described: &BTreeMap<Str, Node<'_>>) -> Result<(), ConfigError> {
@@ -267,6 +311,8 @@ impl RepoConfig {
 struct Places<'p> {
     /// What relative paths are relative to.
     cwd: &'p Path,
+    /// Where the configuration comes from, if it was generated.
+    origin: Option<&'p Origin>,
     /// The git repositories, by path, so that roots of one repository share what is open of it.
     repositories: RefCell<HashMap<Arc<Path>, Arc<GitRepository>>>,
 }
@@ -276,6 +322,12 @@ impl Places<'_> {
         let path = absolute(self.cwd, Path::new(path));
         let repository = || Arc::new(GitRepository::new(&*path));
         self.repositories.borrow_mut().entry(path.clone()).or_insert_with(repository).clone()
+    }
+
+    /// The place of a value, for messages of later.
+    fn written(&self, node: Node<'_>) -> Location {
+        let place = place(node);
+        self.origin.map_or_else(|| place.clone(), |origin| origin.place(&place))
     }
 }
 
@@ -315,7 +367,11 @@ fn repository(
                 let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
                 let problem = Diagnostic::error(message).at(place(description));
                 let problem = problem.reference(format!("Unknown workspace root for repository {name}"));
-                return Err(problem.help("\"workspace_root\": [\"file\", \"directory\"]").into());
+                return Err(match misspelt::instead_of("workspace_root", description) {
+                    Some(key) => problem.at(key).suggest(Some("workspace_root")),
+                    None => problem.help("\"workspace_root\": [\"file\", \"directory\"]"),
+                }
+                .into());
             }
         },
     };
@@ -453,8 +509,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 let problem = Diagnostic::error(message).at(place_of(1)).reference(reference);
                 return Err(problem.note(format!("it is the {what}")).into());
             };
+            let written_at = |at| places.written(root.item(at).unwrap_or(root));
             let described =
-                Described { id: place_of(1), repository: place_of(2), written: path.to_owned(), what };
+                Described { id: written_at(1), repository: written_at(2), written: path.to_owned(), what };
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
@@ -470,8 +527,9 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 .into())
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
+            let written = places.written(root);
             let root = read_computed_root::parse(scheme, root, key, repository)?;
-            Ok(named(root, false))
+            Ok(named(UnresolvedRoot { place: written, ..root }, false))
         }
         _ => {
             let message = format!(
@@ -527,12 +585,38 @@ mod tests {
         let config = config(top.path(), b"/a\xff");
         assert_eq!(
             Id::of(config.shape()).to_hex(),
-            "d5d2487666bf6d0f7b6396826879b62e9ff44a235bc7d9851f598aeb4dbd472d"
+            "82bc1ec70a66b9b227c0312e3183c3a35caabff349c6fa989ed921090b14f5ee"
         );
         assert_eq!(
             Id::of(config.identity()).to_hex(),
-            "a5f9e45765765873f9894f520c2d5211d5d56ee47368964d92e59c458ab8c811"
+            "c0437555449837c1889643159e52b0d049d9c4a276c938d640ca9c0bc438051a"
         );
+    }
+
+    #[test]
+    fn shape_and_identity_depend_on_how_descriptions_are_written() {
+        let top = tempfile::tempdir().unwrap();
+        let strict = config(top.path(), b"/a");
+        let extended = RepoConfig { dialect: Dialect::Extended, ..strict.clone() };
+        assert_ne!(strict.shape(), extended.shape());
+        assert_ne!(strict.identity(), extended.identity());
+        assert_eq!(extended.part("other").dialect, Dialect::Extended);
+    }
+
+    #[test]
+    fn a_configuration_has_any_number_of_roots() {
+        let top = tempfile::tempdir().unwrap();
+        let file = top.path().join("repos.json");
+        let count = 70_000;
+        let root = |at: usize| format!(r#""{at:05}": {{"workspace_root": ["file", "/roots/{at}"]}}"#);
+        let all: Vec<String> = (0..count).map(root).collect();
+        fs::write(&file, format!(r#"{{"repositories": {{{}}}}}"#, all.join(","))).unwrap();
+        let config = RepoConfig::read(Some(&file), &Overrides::default(), Path::new("/")).unwrap();
+        for at in [0, 65_535, 65_536, count - 1] {
+            let name = config.repositories[&*format!("{at:05}")].workspace_root.name;
+            let directory = config.roots.get(name).unwrap().directory().unwrap().to_owned();
+            assert_eq!(directory, Path::new(&format!("/roots/{at}")));
+        }
     }
 
     #[test]

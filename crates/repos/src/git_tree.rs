@@ -7,7 +7,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, parse_git_tree};
@@ -46,6 +49,8 @@ pub struct GitTreeRoot {
     tree: Hash,
     described: Described,
     trees: Mutex<Trees>,
+    /// Whether something was missing or damaged.
+    has_lost: AtomicBool,
 }
 
 /// Trees that were read, by id.
@@ -67,7 +72,8 @@ struct Tree {
 impl GitTreeRoot {
     /// A tree of a repository, neither of which need exist.
     pub(crate) fn new(repository: Arc<Repository>, tree: Hash, described: Described) -> GitTreeRoot {
-        GitTreeRoot { repository, tree, described, trees: Mutex::default() }
+        let (trees, has_lost) = (Mutex::default(), AtomicBool::new(false));
+        GitTreeRoot { repository, tree, described, trees, has_lost }
     }
 
     fn id_in_messages(&self) -> String {
@@ -75,11 +81,18 @@ impl GitTreeRoot {
     }
 
     fn missing(&self, id: &Hash) -> RootError {
+        self.has_lost.store(true, Relaxed);
         RootError::new(format!(
             "object {} is not in the git repository {}, which is incomplete",
             id.to_hex(),
             self.repository.path().display()
         ))
+    }
+
+    /// The repository is damaged, or is none.
+    fn unreadable(&self, error: taut_git::Error) -> RootError {
+        self.has_lost.store(true, Relaxed);
+        RootError::new(error)
     }
 
     fn wrong(&self, id: &Hash, why: impl std::fmt::Display) -> RootError {
@@ -89,7 +102,11 @@ impl GitTreeRoot {
 
     /// The content of an object that a tree of the root names.
     fn content(&self, id: &Hash, kind: Kind) -> Result<Vec<u8>> {
-        let object = self.repository.read(id).map_err(RootError::new)?.ok_or_else(|| self.missing(id))?;
+        let object = self
+            .repository
+            .read(id)
+            .map_err(|error| self.unreadable(error))?
+            .ok_or_else(|| self.missing(id))?;
         if object.kind != kind {
             let (is, named) = (object.kind.name(), kind.name());
             return Err(self.wrong(id, format_args!("it is a {is}, but named as a {named}")));
@@ -134,7 +151,11 @@ impl GitTreeRoot {
     }
 
     fn info(&self, id: &Hash, object_type: ObjectType) -> Result<ObjectInfo> {
-        let header = self.repository.header(id).map_err(RootError::new)?.ok_or_else(|| self.missing(id))?;
+        let header = self
+            .repository
+            .header(id)
+            .map_err(|error| self.unreadable(error))?
+            .ok_or_else(|| self.missing(id))?;
         let named = if object_type == ObjectType::Tree { Kind::Tree } else { Kind::Blob };
         if header.kind != named {
             let (is, named) = (header.kind.name(), named.name());
@@ -253,6 +274,10 @@ impl SourceRoot for GitTreeRoot {
 
     fn object_origin(&self) -> Option<&Path> {
         Some(self.repository.path())
+    }
+
+    fn has_lost(&self) -> bool {
+        self.has_lost.load(Relaxed)
     }
 
     fn check(&self) -> std::result::Result<(), Box<Diagnostic>> {

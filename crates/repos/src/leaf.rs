@@ -57,20 +57,37 @@ impl Place {
     }
 }
 
+/// In keys, in place of a number of a root that is this one or greater; eight bytes with the number follow.
+const WIDE: u16 = u16::MAX;
+
 /// The bytes are specified in docs/store.md (keys of `dir` and `file`).
 impl Key for Place {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.root.ignore_special));
         // Big endian: keys are ordered by root, then by path, so leaves of one directory are close together in the
         // engine's file.
-        out.extend(self.root.number.to_be_bytes());
+        // Two bytes as a rule, since a file of build state has many keys.
+        match u16::try_from(self.root.number) {
+            Ok(number) if number != WIDE => out.extend(number.to_be_bytes()),
+            _ => {
+                out.extend(WIDE.to_be_bytes());
+                out.extend((self.root.number as u64).to_be_bytes());
+            }
+        }
         out.extend(self.path.as_bytes());
     }
 
     fn decode(bytes: &[u8]) -> Option<Place> {
         let (special, rest) = bytes.split_first()?;
-        let (number, path) = rest.split_first_chunk::<2>()?;
-        let root = RootName { number: u16::from_be_bytes(*number), ignore_special: *special == 1 };
+        let (number, rest) = rest.split_first_chunk()?;
+        let (number, path) = match u16::from_be_bytes(*number) {
+            WIDE => {
+                let (number, path) = rest.split_first_chunk()?;
+                (usize::try_from(u64::from_be_bytes(*number)).ok()?, path)
+            }
+            number => (usize::from(number), rest),
+        };
+        let root = RootName { number, ignore_special: *special == 1 };
         Some(Place { root, path: std::str::from_utf8(path).ok()?.into() })
     }
 }
@@ -176,9 +193,19 @@ mod tests {
 
     #[test]
     fn keys_of_leaves_are_stable() {
-        let root = RootName { number: 258, ignore_special: true };
-        let mut key = Vec::new();
-        Place { root, path: "a/b".into() }.encode(&mut key);
-        assert_eq!(key, b"\x01\x01\x02a/b");
+        let wide = |number: u64| [b"\x01\xff\xff", &number.to_be_bytes()[..], b"a/b"].concat();
+        for (number, bytes) in [
+            (258, b"\x01\x01\x02a/b".to_vec()),
+            (65_534, b"\x01\xff\xfea/b".to_vec()),
+            (65_535, wide(65_535)),
+            (1_000_000, wide(1_000_000)),
+        ] {
+            let root = RootName { number, ignore_special: true };
+            let place = Place { root, path: "a/b".into() };
+            let mut key = Vec::new();
+            place.encode(&mut key);
+            assert_eq!(key, bytes);
+            assert_eq!(Place::decode(&key), Some(place));
+        }
     }
 }

@@ -16,7 +16,9 @@ mod git_tree;
 mod leaf;
 mod leaf_read;
 mod listing;
+mod misspelt;
 mod open_dirs;
+mod origin;
 mod plain_json;
 mod read_computed_root;
 mod renamed;
@@ -35,6 +37,7 @@ pub use git_tree::{AbsentRoot, GitTreeRoot};
 pub use leaf::{DirRule, FileRule, Place};
 pub use leaf_read::{Handover, LeafRead};
 pub use listing::{Entries, Entry, Listed, Listing};
+pub use origin::Origin;
 pub use plain_json::plain_json;
 pub use root::{
     Observation, Result, Root, RootError, RootName, Roots, Source, SourceFile, SourceRoot, Symlinks,

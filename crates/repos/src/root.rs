@@ -13,7 +13,10 @@ use std::{
     error::Error,
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use taut_digest::{Hash, ObjectInfo, ObjectType};
@@ -176,6 +179,11 @@ pub trait SourceRoot: Send + Sync {
         Ok(())
     }
 
+    /// Whether something that belongs to it was found to be missing or damaged.
+    fn has_lost(&self) -> bool {
+        false
+    }
+
     /// Lets `read` read something of a path through this root as a consistent whole: again, and a few times, if the
     /// path changed meanwhile. The last read counts.
     ///
@@ -248,7 +256,7 @@ impl Root {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RootName {
     /// Its index in [`Roots`].
-    pub number: u16,
+    pub number: usize,
     /// Whether special entries (links, fifos, …) are ignored.
     pub ignore_special: bool,
 }
@@ -258,9 +266,11 @@ pub struct RootName {
 pub struct Roots {
     all: Vec<Arc<dyn SourceRoot>>,
     /// Their numbers, by identity.
-    numbers: HashMap<Vec<u8>, u16>,
+    numbers: HashMap<Vec<u8>, usize>,
     /// The index of one root for each repository with objects.
     with_objects: Vec<usize>,
+    /// Whether an object that some root named was in none.
+    has_lost_object: AtomicBool,
     /// Contents that the leaves hand over.
     pub(crate) listings: Handover<Place, Listing>,
     pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
@@ -288,17 +298,16 @@ impl Roots {
                 self.with_objects.push(next);
             }
             self.all.push(root.source.clone());
-            // Two bytes in keys (`leaf.rs`), of which a file of build state has many.
-            u16::try_from(next).expect("a configuration has fewer roots")
+            next
         });
         // Shared from now on: what one use of the root has read or opened serves the others.
-        root.source = self.all[usize::from(number)].clone();
+        root.source = self.all[number].clone();
         root.name.number = number;
     }
 
     /// The root with a name; `None` for a name of another configuration.
     pub fn get(&self, root: RootName) -> Option<&dyn SourceRoot> {
-        self.all.get(usize::from(root.number)).map(|root| &**root)
+        self.all.get(root.number).map(|root| &**root)
     }
 
     /// The content of an object that some root returned as known; `None` if no root has it.
@@ -319,7 +328,13 @@ impl Roots {
                 Err(failed) => drop(error.get_or_insert(failed)),
             }
         }
+        self.has_lost_object.store(true, Relaxed);
         error.map_or(Ok(None), Err)
+    }
+
+    /// Whether something that belongs to a root was found to be missing or damaged since the roots were made.
+    pub fn has_lost(&self) -> bool {
+        self.has_lost_object.load(Relaxed) || self.all.iter().any(|root| root.has_lost())
     }
 
     /// The roots that know objects.

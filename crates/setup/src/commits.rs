@@ -18,7 +18,7 @@ use taut_value::{Encoder, path::normal_path};
 use crate::{
     anchors::is_directory,
     cache::TreeMap,
-    contents::{Wanted, broken},
+    contents::{Wanted, broken, note_of},
     event::{Event, TransferOf},
     locations::local_path,
     problem::Problem,
@@ -84,7 +84,9 @@ impl Session<'_> {
             let repository = Repository::new(path.clone());
             // If it does not have the commit, or is damaged, that may be elsewhere. If nothing has it, the error names this
             // repository, too.
-            if let Ok(Some(tree)) = repository.tree_of_commit(&id) {
+            if let Ok(Some(tree)) = repository.tree_of_commit(&id)
+                && self.is_there(path, &tree)
+            {
                 let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
                 let tree = subtree.ok_or_else(|| no_directory(&tree, &commit.subdir, wanted))?;
                 self.note(TreeMap::Checkout, key, &tree, wanted)?;
@@ -124,6 +126,7 @@ impl Session<'_> {
             if let Ok(Some(tree)) = repository.tree_of_commit(&id)
                 // A commit can be there without all of its tree, for instance after a fetch that was interrupted.
                 && repository.is_complete(&tree).unwrap_or(false)
+                && self.is_there(repository.path(), &tree)
             {
                 return Ok(Some(tree));
             }
@@ -173,7 +176,10 @@ impl Session<'_> {
         let is_there = has_tree(writer.repository(), &id);
         // Kept again in any case: it may be there only as a part of another tree, or since a call that was
         // interrupted.
-        if is_there && writer.repository().is_complete(&id).unwrap_or(false) {
+        if is_there
+            && writer.repository().is_complete(&id).unwrap_or(false)
+            && self.is_there(writer.path(), &id)
+        {
             writer.keep(Kind::Tree, &id).map_err(|error| failed(error.to_string()))?;
             return Ok(());
         }
@@ -244,7 +250,7 @@ fn not_fetched(
         .at(wanted.url.clone());
     let (mut causes, mut remotes) = (String::new(), String::new());
     for tried in &error.tried {
-        problem = problem.note(format!("{}: {}", tried.url, tried.cause));
+        problem = problem.note(note_of(tried));
         causes.push_str(&format!("While attempting fetch from URL {}:\n{}\n", tried.url, tried.cause));
         remotes.push_str(&format!("\n> {}", tried.url));
     }

@@ -174,6 +174,15 @@ pub(crate) fn broken(wanted: &Wanted<'_>, why: String) -> Problem {
     Diagnostic::error(message).reference(why).at(wanted.place.clone()).into()
 }
 
+/// What was tried at a URL, for a note.
+pub(crate) fn note_of(tried: &taut_fetch::Tried) -> String {
+    let times = match tried.attempts {
+        1 => String::new(),
+        times => format!(" (tried {times} times)"),
+    };
+    format!("{}: {}{times}", tried.url, tried.cause)
+}
+
 fn not_fetched(
     content: &Content,
     wanted: &Wanted<'_>,
@@ -189,11 +198,7 @@ fn not_fetched(
     .at(wanted.url.clone());
     let mut reference = format!("Failed to fetch a file with id {id} from provided remotes:");
     for tried in &error.tried {
-        let times = match tried.attempts {
-            1 => String::new(),
-            times => format!(" (tried {times} times)"),
-        };
-        problem = problem.note(format!("{}: {}{times}", tried.url, tried.cause));
+        problem = problem.note(note_of(tried));
         reference.push_str(&format!("\n> {}: {}", tried.url, tried.cause));
     }
     for other in other {

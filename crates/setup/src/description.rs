@@ -11,7 +11,9 @@ use std::{
 };
 
 use taut_expr::json_to_value;
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted};
+use taut_syntax::{
+    Diagnostic, Dialect, Document, Kind, Location, Node, did_you_mean, json::reference_error, quoted,
+};
 use taut_sys::Named;
 
 use crate::problem::{Problem, place, text};
@@ -35,12 +37,17 @@ pub(crate) const TAKEN_OVER: [&str; 4] =
     ["bindings", "target_file_name", "rule_file_name", "expression_file_name"];
 
 impl Description {
-    /// Reads a description. Relative directories in it are relative to `base`; `absent` is a file with a list of the
-    /// repositories that are absent, which then are these and no others.
+    /// Reads a description that is written in a dialect. Relative directories in it are relative to `base`; `absent` is a
+    /// file with a list of the repositories that are absent, which then are these and no others.
     ///
     /// # Errors
     /// A file cannot be read, is no JSON, or has another form.
-    pub fn read(path: &Path, base: &Path, absent: Option<&Path>) -> Result<Description, Problem> {
+    pub fn read(
+        dialect: Dialect,
+        path: &Path,
+        base: &Path,
+        absent: Option<&Path>,
+    ) -> Result<Description, Problem> {
         let shown = path.display();
         let content = Named::read(path).map_err(|error| {
             let message = match error.is_not_found() {
@@ -49,7 +56,7 @@ impl Description {
             };
             Diagnostic::error(message).reference(format!("Cannot read config file {shown}."))
         })?;
-        Description::of(Description::parse(path, content)?, path, base, absent)
+        Description::of(dialect, Description::parse(dialect, path, content)?, path, base, absent)
     }
 
     /// The same of a document that was read from the file.
@@ -57,12 +64,13 @@ impl Description {
     /// # Errors
     /// The list of absent repositories cannot be read, or has another form.
     pub fn of(
+        dialect: Dialect,
         document: Arc<Document>,
         path: &Path,
         base: &Path,
         absent: Option<&Path>,
     ) -> Result<Description, Problem> {
-        let absent = absent.map(read_absent).transpose()?;
+        let absent = absent.map(|path| read_absent(dialect, path)).transpose()?;
         let (path, base, provided) = (path.to_owned(), base.to_owned(), BTreeSet::new());
         Ok(Description { document, path, base, absent, provided })
     }
@@ -74,22 +82,27 @@ impl Description {
         self
     }
 
+    /// Whether there is something about a repository of this name.
+    pub(crate) fn describes(&self, name: &str) -> bool {
+        self.repositories().is_ok_and(|all| all.get(name).is_some())
+    }
+
     /// Whether a repository is there though it is not described.
     pub(crate) fn is_provided(&self, name: &str) -> bool {
-        let is_described = || self.repositories().is_ok_and(|all| all.get(name).is_some());
-        self.provided.contains(name) && !is_described()
+        self.provided.contains(name) && !self.describes(name)
     }
 
     /// Parses the text of a description.
     ///
     /// # Errors
     /// It is no JSON object.
-    pub fn parse(path: &Path, content: Vec<u8>) -> Result<Arc<Document>, Problem> {
+    pub fn parse(dialect: Dialect, path: &Path, content: Vec<u8>) -> Result<Arc<Document>, Problem> {
         let shown = path.display();
-        let document = Document::parse(path.to_string_lossy(), content.clone()).map_err(|error| {
-            let step = format!("Parsing config file {shown} failed with error:");
-            Diagnostic::from(error).reference(reference_error(&content)).below(&step)
-        })?;
+        let document =
+            Document::parse_as(dialect, path.to_string_lossy(), content.clone()).map_err(|error| {
+                let step = format!("Parsing config file {shown} failed with error:");
+                Diagnostic::from(error).reference(reference_error(&content)).below(&step)
+            })?;
         // Checked here: look-ups by key in another value find nothing, and would be reported as something else.
         if document.root().kind() != Kind::Object {
             let message = "a repository description is a JSON object";
@@ -188,7 +201,7 @@ impl Description {
     }
 
     /// The error for a repository that is not described.
-    fn unknown(&self, name: &str) -> Problem {
+    pub(crate) fn unknown(&self, name: &str) -> Problem {
         let known = self.document.root().get("repositories");
         let known = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
         Diagnostic::error(format!("there is no repository {} in the description", quoted(name)))
@@ -282,13 +295,13 @@ impl Description {
 }
 
 /// The names in a file of absent repositories.
-fn read_absent(path: &Path) -> Result<BTreeSet<String>, Problem> {
+fn read_absent(dialect: Dialect, path: &Path) -> Result<BTreeSet<String>, Problem> {
     let shown = path.display();
     let content = Named::read(path).map_err(|error| {
         Diagnostic::error(format!("the list of absent repositories cannot be read: {error}"))
             .reference(format!("Not file specifying the absent repositories: {shown}"))
     })?;
-    let document = Document::parse(path.to_string_lossy(), content.clone()).map_err(|error| {
+    let document = Document::parse_as(dialect, path.to_string_lossy(), content.clone()).map_err(|error| {
         let step = format!("Parsing absent-repos file {shown} failed with error:");
         Diagnostic::from(error).reference(reference_error(&content)).below(&step)
     })?;

@@ -8,13 +8,13 @@ use std::{
     ffi::OsString,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use taut_digest::Hash;
 use taut_git::{Repository, SpecialFiles, enclosing, head, import};
 use taut_syntax::{Diagnostic, quoted};
-use taut_sys::{Dir, FileKind, Links, canonical};
+use taut_sys::{Dir, FileKind, Links, canonical, settled_age};
 use taut_value::Encoder;
 
 use crate::{
@@ -26,10 +26,6 @@ use crate::{
     source::Directory,
     trees::own_key,
 };
-
-/// A change within this time before a directory was read may leave no trace: clocks of file systems are coarse, and those of
-/// other machines differ.
-const MARGIN: Duration = Duration::from_secs(300);
 
 impl Session<'_> {
     /// The tree of a directory, which is imported if need be.
@@ -44,7 +40,8 @@ impl Session<'_> {
         let Some(special) = directory.special else { return Ok(found) };
         // The tree of another repository is treated here.
         let is_treated = self.cache.get(0, TreeMap::Special(special), &found.tree.to_hex());
-        if found.repository != self.cache.git() && !matches!(is_treated, Ok(Some(_))) {
+        let is_treated = matches!(is_treated, Ok(Some(tree)) if self.is_there(&self.cache.git(), &tree));
+        if found.repository != self.cache.git() && !is_treated {
             self.take_over(&Repository::new(found.repository), &found.tree).map_err(of_git)?;
         }
         let tree = self.treated(&found.tree, special, wanted)?;
@@ -81,7 +78,7 @@ impl Session<'_> {
         let repository = top.to_owned();
         // An entry that cannot be read is as good as none.
         let known = self.cache.get(0, TreeMap::Directory, &key).ok().flatten();
-        if let Some(tree) = known {
+        if let Some(tree) = known.filter(|tree| self.is_there(top, tree)) {
             return Ok(Found { tree, repository });
         }
         let git = Repository::new(top);
@@ -172,7 +169,6 @@ fn state(top: &Dir) -> taut_sys::Result<Option<State>> {
         return Ok(None);
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let limit = now.saturating_sub(MARGIN).as_nanos() as i128;
     let mut is_conclusive = true;
     let mut e = Encoder::new();
     let mut todo: Vec<PathBuf> = vec![PathBuf::new()];
@@ -185,6 +181,8 @@ fn state(top: &Dir) -> taut_sys::Result<Option<State>> {
                 &opened
             }
         };
+        // A later change of a file that changed shortly before may leave no trace; then it is imported again the next time.
+        let limit = now.saturating_sub(settled_age(directory)).as_nanos() as i128;
         let mut entries: Vec<(OsString, FileKind)> = directory.list()?;
         // The order of a listing is that of the file system, and may differ between calls.
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
-use taut_sys::Dir;
+use taut_sys::{Dir, on_threads};
 
 use crate::{
     contents::{Wanted, broken},
@@ -55,7 +55,8 @@ impl Session<'_> {
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
         let mut found = ToFetch { archives: BTreeMap::new(), trees: BTreeMap::new() };
         let mut problems: Vec<Diagnostic> = Vec::new();
-        for name in &reached.included {
+        let unknown = self.unknown(description, &reached);
+        for name in reached.included.iter().filter(|name| !unknown.contains(*name)) {
             let of = match description.source(name) {
                 Ok(of) => of,
                 Err(problem) => {
@@ -76,6 +77,7 @@ impl Session<'_> {
                 _ => {}
             }
         }
+        problems.extend(self.check(description, &reached, &unknown));
         match problems.is_empty() {
             true => Ok(found),
             false => Err(problems.into_iter().collect()),
@@ -97,28 +99,24 @@ impl Session<'_> {
         self.observer.event(Event::Missing { missing: tasks.len(), involved: tasks.len() });
         let problems: Mutex<BTreeMap<String, Diagnostic>> = Mutex::default();
         let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..self.options.jobs.clamp(1, tasks.len().max(1)) {
-                scope.spawn(|| {
-                    // Relaxed: it only numbers the tasks.
-                    while let Some(task) = tasks.get(next.fetch_add(1, Relaxed)) {
-                        let (repository, of) = match task {
-                            Task::Archive(name, _, of) | Task::Tree(name, _, of) => (*name, *of),
-                        };
-                        let type_name = of.source.type_name();
-                        self.observer.event(Event::Begun { repository, type_name });
-                        let wanted = &wanted(repository, of);
-                        let done = match task {
-                            Task::Archive(_, content, _) => self.fetch_archive(content, directory, wanted),
-                            Task::Tree(_, tree, _) => self.made_tree(tree, wanted),
-                        };
-                        self.observer.event(Event::Ended { repository, is_there: done.is_ok() });
-                        if let Err(problem) = done {
-                            let mut problems = problems.lock().unwrap_or_else(PoisonError::into_inner);
-                            problems.insert(repository.to_owned(), *problem);
-                        }
-                    }
-                });
+        on_threads(self.options.jobs.min(tasks.len()), || {
+            // Relaxed: it only numbers the tasks.
+            while let Some(task) = tasks.get(next.fetch_add(1, Relaxed)) {
+                let (repository, of) = match task {
+                    Task::Archive(name, _, of) | Task::Tree(name, _, of) => (*name, *of),
+                };
+                let type_name = of.source.type_name();
+                self.observer.event(Event::Begun { repository, type_name });
+                let wanted = &wanted(repository, of);
+                let done = match task {
+                    Task::Archive(_, content, _) => self.fetch_archive(content, directory, wanted),
+                    Task::Tree(_, tree, _) => self.made_tree(tree, wanted),
+                };
+                self.observer.event(Event::Ended { repository, is_there: done.is_ok() });
+                if let Err(problem) = done {
+                    let mut problems = problems.lock().unwrap_or_else(PoisonError::into_inner);
+                    problems.insert(repository.to_owned(), *problem);
+                }
             }
         });
         let problems = problems.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -152,8 +150,11 @@ impl Session<'_> {
             return Err(failed("it was removed from the store".to_owned()));
         };
         let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
-        // Complete under another name first: a file that is cut is not taken for the archive.
-        let temporary = format!(".{name}.{}.tmp", std::process::id());
+        // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories with
+        // one archive, each writes its own. The name of the archive is no part of it, since that may be as long as a name
+        // can be.
+        static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+        let temporary = format!(".taut-{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Relaxed));
         let at = into.at(&temporary);
         let written = at.create_new(0o644).and_then(|target| {
             let mut target = target.into_std();

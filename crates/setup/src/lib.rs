@@ -14,13 +14,16 @@
 
 mod anchors;
 mod cache;
+mod check;
 mod commits;
 mod contents;
 mod description;
 mod directories;
 mod event;
 mod fetch;
+mod fields;
 mod locations;
+mod origin;
 mod output;
 mod parse;
 mod problem;
@@ -40,6 +43,7 @@ pub use cache::{Cache, collect, usage};
 pub use description::Description;
 pub use event::{Event, Observer};
 pub use fetch::ToFetch;
+pub use fields::{ENTRY, Fields, Form, PRAGMA, SOURCES, TOP};
 pub use locations::Locations;
 pub use problem::Problem;
 pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles};

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use taut_syntax::{Diagnostic, Document, Kind, Node, json::reference_error, quoted};
+use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, json::reference_error, quoted};
 use taut_sys::Named;
 
 use crate::{
@@ -27,11 +27,11 @@ pub struct Locations {
 }
 
 impl Locations {
-    /// Reads the file.
+    /// Reads the file, which is written in a dialect.
     ///
     /// # Errors
     /// It cannot be read, or has another form.
-    pub fn read(path: &Path, remarks: &mut Vec<Remark>) -> Result<Locations, Problem> {
+    pub fn read(dialect: Dialect, path: &Path, remarks: &mut Vec<Remark>) -> Result<Locations, Problem> {
         let shown = path.display();
         let step = format!("Parsing checkout locations file {shown} failed with error:");
         let content = Named::read(path).map_err(|error| {
@@ -39,7 +39,7 @@ impl Locations {
                 .reference(reference_error(b""))
                 .below(&step)
         })?;
-        let document = Document::parse(path.to_string_lossy(), content.clone())
+        let document = Document::parse_as(dialect, path.to_string_lossy(), content.clone())
             .map_err(|error| Diagnostic::from(error).reference(reference_error(&content)).below(&step))?;
         let root = document.root();
         let wrong = |node: Node<'_>, what: &str| -> Problem {

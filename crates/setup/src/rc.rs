@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_expr::json_to_value;
-use taut_syntax::{Diagnostic, Document, Kind, Node, json::reference_error, quoted};
+use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, json::reference_error, quoted};
 use taut_sys::Named;
 use taut_value::{Map, Str, Value};
 
@@ -109,6 +109,7 @@ impl RcFiles {
     /// # Errors
     /// One cannot be read, or is no JSON object.
     pub fn read(
+        dialect: Dialect,
         path: Option<&Path>,
         anchors: &Anchors,
         remarks: &mut Vec<Remark>,
@@ -126,7 +127,7 @@ impl RcFiles {
             None if is_file(&usual) => &usual,
             None => return Ok(RcFiles::default()),
         };
-        let first = object(path, "")?;
+        let first = object(dialect, path, "")?;
         let mut others = Vec::new();
         if let Some(files) = first.root().get("rc files").filter(|files| !files.is_null()) {
             let Some(locations) = files.as_list() else {
@@ -137,7 +138,7 @@ impl RcFiles {
             for location in locations {
                 // One level only: `rc files` in these files means nothing.
                 if let Some(found) = anchors.read(location, remarks)?.filter(|found| is_file(&found.path)) {
-                    others.push(object(&found.path, "extra ")?);
+                    others.push(object(dialect, &found.path, "extra ")?);
                 }
             }
         }
@@ -215,12 +216,12 @@ impl RcFiles {
 }
 
 /// A JSON object from a file; `what`: `extra ` for a file that another one names.
-fn object(path: &Path, what: &str) -> Result<Document, Problem> {
+fn object(dialect: Dialect, path: &Path, what: &str) -> Result<Document, Problem> {
     let shown = path.display();
     let step = format!("Parsing {what}RC file {shown} as JSON failed with error:");
     let content = Named::read(path)
         .map_err(|error| Diagnostic::error(format!("the rc file cannot be read: {error}")))?;
-    let document = Document::parse(path.to_string_lossy(), content.clone())
+    let document = Document::parse_as(dialect, path.to_string_lossy(), content.clone())
         .map_err(|error| Diagnostic::from(error).reference(reference_error(&content)).below(&step))?;
     let root = document.root();
     if root.kind() != Kind::Object {

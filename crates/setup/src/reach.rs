@@ -116,6 +116,11 @@ fn is_changing(entry: Node<'_>) -> bool {
         && !is_resolved
 }
 
+/// Whether a key is that of the root in a ready configuration.
+fn is_root(key: &str) -> bool {
+    key.replace(['-', ' '], "_") == "workspace_root"
+}
+
 /// Remarks about keys that mean nothing. Keys of notes that people keep there are details, as in the reference.
 fn unknown_keys(name: &str, entry: Node<'_>) -> Vec<Remark> {
     let known = || LAYERS.into_iter().chain(TAKEN_OVER).chain(["repository"]);
@@ -125,6 +130,10 @@ fn unknown_keys(name: &str, entry: Node<'_>) -> Vec<Remark> {
                 .reference(format!("Ignoring unknown field {key} in repository {name}"))
                 .at(Location::key(entry.document().label().clone(), entry.get(key).unwrap_or(entry).path()))
                 .suggest(did_you_mean(key, known()));
+        let finding = match is_root(key) {
+            true => finding.help("\"repository\" says what the root is made from"),
+            false => finding,
+        };
         let is_detail = ["bootstrap", "doc", "extra"].iter().any(|trunk| key.contains(trunk));
         Remark { finding, is_detail }
     };

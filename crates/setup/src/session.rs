@@ -29,6 +29,11 @@ pub struct Options {
     pub launcher: Vec<String>,
     /// How many repositories to set up at a time; at least one.
     pub jobs: usize,
+    /// Whether values that the reference passes over though they mean nothing are errors, and keys that look misspelt have
+    /// warnings.
+    pub is_strict: bool,
+    /// Whether trees count as there only if all that is below them is intact: something was found to be lost.
+    pub verifies: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
     /// How files are downloaded.
@@ -72,7 +77,8 @@ impl<'s> Session<'s> {
 
     /// The git repository of the youngest generation, which is made if need be.
     pub(crate) fn writer(&self) -> Result<&Writer, taut_git::Error> {
-        self.writer.get_or_init(|| Writer::open(&self.cache.git())).as_ref().map_err(Clone::clone)
+        let open = || Ok(Writer::open(&self.cache.git())?.rewriting(self.options.verifies));
+        self.writer.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
     pub(crate) fn client(&self) -> Result<&Client, taut_fetch::Cause> {
@@ -105,6 +111,7 @@ impl<'s> Session<'s> {
             environment,
             // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
+            retries: self.options.transfers.retries,
         }
     }
 

@@ -10,7 +10,8 @@ use std::{
 };
 
 use taut_digest::Hash;
-use taut_syntax::{Diagnostic, Diagnostics, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, Node, quoted};
+use taut_sys::on_threads;
 
 use crate::{
     cache::TreeMap,
@@ -117,6 +118,38 @@ impl Session<'_> {
         }
     }
 
+    /// The names by which repositories mean others that are not described; under the reference's name only a root that is
+    /// needed counts.
+    pub(crate) fn unknown(&self, description: &Description, reached: &Reached) -> BTreeSet<String> {
+        if !self.options.is_strict {
+            return BTreeSet::new();
+        }
+        let is_unknown = |name: &&str| !description.describes(name) && !description.is_provided(name);
+        let named = references(description, &reached.included).into_iter();
+        named.filter_map(|(_, node)| node.as_str()).filter(is_unknown).map(str::to_owned).collect()
+    }
+
+    /// What the reference passes over: each place that names a repository that is not described, and values that mean
+    /// nothing. Keys that look misspelt are remarks.
+    pub(crate) fn check(
+        &self,
+        description: &Description,
+        reached: &Reached,
+        unknown: &BTreeSet<String>,
+    ) -> Vec<Diagnostic> {
+        if !self.options.is_strict {
+            return Vec::new();
+        }
+        let (errors, remarks) = description.check(&reached.set_up);
+        remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
+        let named = references(description, &reached.included).into_iter();
+        let unknown = named.filter_map(|(from, node)| {
+            let name = node.as_str().filter(|name| unknown.contains(*name))?;
+            Some(named_by(*description.unknown(name), from, node))
+        });
+        unknown.chain(errors).collect()
+    }
+
     /// The roots of all tasks, and how many of them were there already.
     fn run(
         &self,
@@ -141,17 +174,13 @@ impl Session<'_> {
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
         let next = AtomicUsize::new(0);
         let threads = self.options.jobs.clamp(1, missing.len());
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    // Relaxed: it only numbers the tasks; `scope` orders everything else.
-                    while let Some(task) = missing.get(next.fetch_add(1, Relaxed)) {
-                        let index = missing.iter().position(|of| std::ptr::eq(of, task));
-                        let outcome = self.make(description, task);
-                        let slot = index.and_then(|index| outcomes.get(index)).expect("one for each task");
-                        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-                    }
-                });
+        on_threads(threads, || {
+            // Relaxed: it only numbers the tasks; the end of the threads orders everything else.
+            while let Some(task) = missing.get(next.fetch_add(1, Relaxed)) {
+                let index = missing.iter().position(|of| std::ptr::eq(of, task));
+                let outcome = self.make(description, task);
+                let slot = index.and_then(|index| outcomes.get(index)).expect("one for each task");
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
             }
         });
         let mut failed = Vec::new();
@@ -159,7 +188,7 @@ impl Session<'_> {
             match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
                 Some(Outcome::Failed(problem)) => failed.push(*problem),
-                // Only if a thread panicked; `scope` then panics, too, so this is never reported.
+                // Only if a thread panicked; this one then panics, too, so this is never reported.
                 None => failed.push(*broken(&wanted(&task), "it was not tried".to_owned())),
             }
         }
@@ -204,16 +233,18 @@ impl Session<'_> {
         }
         let failed = |error: taut_sys::Error| broken(&wanted(task), error.to_string());
         let get = |map, key: &str| self.cache.get(0, map, key).map_err(failed);
-        if let Some(Checkout { path, key }) = &task.checkout {
-            // Whether the repository still has the tree is not checked: that would open it.
-            if let Some(tree) = get(TreeMap::Checkout, key)? {
-                return Ok(Some(self.root(source, Found { tree, repository: path.clone() })));
-            }
-            let tree = get(TreeMap::NotCheckout, key)?;
-            return Ok(tree.map(|tree| self.root(source, Found { tree, repository: self.cache.git() })));
-        }
-        let tree = get(TreeMap::Root, &own_key(&identity))?;
-        Ok(tree.map(|tree| self.root(source, Found { tree, repository: self.cache.git() })))
+        let git = self.cache.git();
+        let found = match &task.checkout {
+            // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
+            // map of what the repository on this machine was found to lack.
+            Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
+                Some(tree) => Some(Found { tree, repository: git }),
+                None => get(TreeMap::Checkout, key)?.map(|tree| Found { tree, repository: path.clone() }),
+            },
+            None => get(TreeMap::Root, &own_key(&identity))?.map(|tree| Found { tree, repository: git }),
+        };
+        let found = found.filter(|Found { tree, repository }| self.is_there(repository, tree));
+        Ok(found.map(|found| self.root(source, found)))
     }
 
     fn is_absent(&self, source: &Source) -> bool {
@@ -369,7 +400,8 @@ pub(crate) fn tasks<'d>(
 ) -> Result<Vec<Task<'d>>, Diagnostics> {
     let mut tasks = Vec::new();
     let mut problems: Vec<Diagnostic> = Vec::new();
-    for name in reached.set_up.iter().filter(|name| without_root != Some(name)) {
+    let unknown = session.unknown(description, reached);
+    for name in reached.set_up.iter().filter(|name| without_root != Some(name) && !unknown.contains(*name)) {
         match description.source(name) {
             Ok(of) => {
                 let checkout = session.checkout(&of.source, description.base());
@@ -378,33 +410,45 @@ pub(crate) fn tasks<'d>(
             Err(problem) => problems.push(at_reference(description, &reached.included, name, *problem)),
         }
     }
+    problems.extend(session.check(description, reached, &unknown));
     match problems.is_empty() {
         true => Ok(tasks),
         false => Err(problems.into_iter().collect()),
     }
 }
 
-/// An error about a repository that is not described, at the place that names it.
+/// An error about a repository that is not described, at the first place that names it.
 fn at_reference(
     description: &Description,
     included: &BTreeSet<String>,
     name: &str,
-    mut problem: Diagnostic,
+    problem: Diagnostic,
 ) -> Diagnostic {
-    let Ok(all) = description.repositories() else { return problem };
-    if all.get(name).is_some() {
+    if description.describes(name) {
         return problem;
     }
+    match references(description, included).into_iter().find(|(_, node)| node.as_str() == Some(name)) {
+        Some((from, node)) => named_by(problem, from, node),
+        None => problem,
+    }
+}
+
+/// The values by which repositories name others, each with the repository that has it.
+fn references<'d>(description: &'d Description, included: &'d BTreeSet<String>) -> Vec<(&'d str, Node<'d>)> {
+    let mut found = Vec::new();
     for from in included {
-        let Some(entry) = all.get(from) else { continue };
+        let Ok(entry) = description.entry(from) else { continue };
         let bindings = entry.get("bindings");
         let bound = bindings.iter().flat_map(|bindings| bindings.entries()).map(|(_, node)| node);
         let layers = LAYERS.iter().filter_map(|layer| entry.get(layer));
         let named = entry.get("repository").and_then(|source| source.get("repo"));
-        if let Some(found) = bound.chain(layers).chain(named).find(|node| node.as_str() == Some(name)) {
-            problem.location = Some(place(found));
-            return problem.note(format!("it is named by repository {}", quoted(from)));
-        }
+        found.extend(bound.chain(layers).chain(named).map(|node| (from.as_str(), node)));
     }
-    problem
+    found
+}
+
+/// An error about a repository, at a place that names it.
+fn named_by(mut problem: Diagnostic, from: &str, node: Node<'_>) -> Diagnostic {
+    problem.location = Some(place(node));
+    problem.note(format!("it is named by repository {}", quoted(from)))
 }

@@ -62,6 +62,10 @@ pub enum Special {
 }
 
 impl Special {
+    /// All of them.
+    pub(crate) const ALL: [Special; 3] =
+        [Special::Ignore, Special::ResolvePartially, Special::ResolveCompletely];
+
     /// The word for it in descriptions, and for the directory of the map of resolved trees.
     pub fn word(self) -> &'static str {
         match self {
@@ -73,9 +77,7 @@ impl Special {
 
     /// What a word means; the reference ignores other words.
     pub fn of_word(word: &str) -> Option<Special> {
-        [Special::Ignore, Special::ResolvePartially, Special::ResolveCompletely]
-            .into_iter()
-            .find(|special| special.word() == word)
+        Special::ALL.into_iter().find(|special| special.word() == word)
     }
 }
 

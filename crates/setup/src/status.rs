@@ -85,9 +85,10 @@ impl Session<'_> {
     ) -> Result<Vec<Status>, Diagnostics> {
         let one = |problem: Problem| -> Diagnostics { (*problem).into() };
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
+        let tasks = tasks(self, description, &reached, None)?;
         let users = users(description, &reached.included).map_err(one)?;
         let mut all = Vec::new();
-        for task in tasks(self, description, &reached, None)? {
+        for task in tasks {
             let source = &task.of.source;
             let presence = match source {
                 // First, as a set-up would not make it either.

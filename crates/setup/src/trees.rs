@@ -1,5 +1,7 @@
 //! Trees of roots in the git repository of the build root: found, taken from an older generation, or made.
 
+use std::path::Path;
+
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
 use taut_git::{Kind, ObjectSink, Repository, TreeBuilder};
 use taut_syntax::{Diagnostic, quoted};
@@ -24,7 +26,10 @@ impl Session<'_> {
         key: &str,
         wanted: &Wanted<'_>,
     ) -> Result<Option<Hash>, Problem> {
-        if let Some(tree) = self.cache.get(0, map, key).map_err(|error| broken(wanted, error.to_string()))? {
+        let youngest = self.cache.get(0, map, key).map_err(|error| broken(wanted, error.to_string()))?;
+        if let Some(tree) = youngest
+            && self.is_there(&self.cache.git(), &tree)
+        {
             return Ok(Some(tree));
         }
         for (number, path) in self.cache.older() {
@@ -36,6 +41,18 @@ impl Session<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a repository has a tree that it should have; that is looked at only if something was found to be lost.
+    pub(crate) fn is_there(&self, repository: &Path, tree: &Hash) -> bool {
+        if !self.options.verifies {
+            return true;
+        }
+        // What cannot be read is as good as lost.
+        match self.writer() {
+            Ok(own) if own.path() == repository => own.verify(tree).unwrap_or(false),
+            _ => Repository::new(repository).is_intact(tree).unwrap_or(false),
+        }
     }
 
     /// Writes an entry of a map; its tree must be in the git repository, and kept.

@@ -4,6 +4,7 @@
 use std::{fs, path::Path};
 
 use taut_setup::{Anchors, Description, Locations, RcFiles, Reached, Source};
+use taut_syntax::Dialect;
 use taut_testkit::{Rng, mutated, times};
 
 const DESCRIPTION: &str = r#"{"main": "a", "repositories":
@@ -38,7 +39,7 @@ fn changed(rng: &mut Rng, text: &str) -> Vec<u8> {
 
 /// Asks for all that a description says.
 fn read_all(path: &Path) {
-    let Ok(description) = Description::read(path, Path::new("/base"), None) else { return };
+    let Ok(description) = Description::read(Dialect::Strict, path, Path::new("/base"), None) else { return };
     let _ = description.main();
     let Ok(names) = description.names() else { return };
     for name in names.iter().map(|name| (*name).to_owned()).chain(["nowhere".to_owned()]) {
@@ -67,7 +68,7 @@ fn changed_descriptions_yield_errors_with_places() {
     }
     fs::write(&path, DESCRIPTION).unwrap();
     read_all(&path);
-    let description = Description::read(&path, Path::new("/base"), None).unwrap();
+    let description = Description::read(Dialect::Strict, &path, Path::new("/base"), None).unwrap();
     for name in description.names().unwrap() {
         assert!(description.source(name).is_ok(), "{name}");
     }
@@ -90,13 +91,13 @@ fn changed_rc_files_and_locations_yield_errors() {
     for _ in 0..times(500) {
         fs::write(&path, changed(&mut rng, RC)).unwrap();
         let mut remarks = Vec::new();
-        if let Ok(files) = RcFiles::read(Some(&path), &anchors, &mut remarks) {
+        if let Ok(files) = RcFiles::read(Dialect::Strict, Some(&path), &anchors, &mut remarks) {
             let _ = files.settings(&anchors, &mut remarks);
             let dump: serde_json::Value = serde_json::from_str(&files.dump()).expect("JSON");
             assert!(dump.is_object());
         }
         fs::write(&path, changed(&mut rng, LOCATIONS)).unwrap();
-        let _ = Locations::read(&path, &mut remarks);
+        let _ = Locations::read(Dialect::Strict, &path, &mut remarks);
     }
 }
 
@@ -106,7 +107,7 @@ fn the_identities_of_sources_are_stable() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("repos.json");
     fs::write(&path, DESCRIPTION).unwrap();
-    let description = Description::read(&path, Path::new("/base"), None).unwrap();
+    let description = Description::read(Dialect::Strict, &path, Path::new("/base"), None).unwrap();
     let hex = |name: &str| {
         let identity = description.source(name).unwrap().source.identity();
         identity.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())

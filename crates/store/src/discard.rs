@@ -36,7 +36,7 @@ impl Store {
                 Step::Open(hash, object_type) if !seen.insert((hash, object_type)) => {}
                 Step::Open(hash, ObjectType::Tree) => match self.read_tree(&hash)? {
                     None => {
-                        self.remove_damaged(Kind::of(ObjectType::Tree), &hash)?;
+                        self.remove_tree(&hash)?;
                         unsound.insert(hash);
                     }
                     Some(entries) => {
@@ -53,13 +53,19 @@ impl Store {
                 }
                 Step::Close(tree) => {
                     if children[&tree].iter().any(|child| unsound.contains(child)) {
-                        self.remove_damaged(Kind::of(ObjectType::Tree), &tree)?;
+                        self.remove_tree(&tree)?;
                         unsound.insert(tree);
                     }
                 }
             }
         }
         Ok(!unsound.contains(&root))
+    }
+
+    /// Removes a tree, also in chunks: it would be put together again otherwise.
+    fn remove_tree(&self, tree: &Hash) -> Result<()> {
+        self.remove_damaged(Kind::LargeTree, tree)?;
+        self.remove_damaged(Kind::Tree, tree)
     }
 
     /// Whether a file or link is stored with the content that its name requires.

@@ -40,6 +40,16 @@ impl Kind {
         }
     }
 
+    /// Where the lists of chunks of split objects of this kind lie. Executables are never split: they are made from the
+    /// plain file.
+    pub(crate) fn in_chunks(self) -> Option<Kind> {
+        match self {
+            Kind::File => Some(Kind::LargeFile),
+            Kind::Tree => Some(Kind::LargeTree),
+            _ => None,
+        }
+    }
+
     /// The kind of objects of a type.
     pub(crate) fn of(object_type: ObjectType) -> Kind {
         match object_type {

@@ -12,23 +12,36 @@ use crate::{
     cas::mode_of,
     chunk,
     layout::{GENERATIONS, Kind},
+    temporary::Temporary,
 };
 
 impl Store {
-    /// Puts a split object together. Returns whether there was one, complete and undamaged.
+    /// Puts a split object together and adds it to the youngest generation, where all that is below it has to be.
+    /// Returns whether there was one, complete and undamaged.
     pub(crate) fn splice(&self, generation: usize, kind: Kind, hash: &Hash) -> Result<bool> {
-        // Executables are never split: they are made from the plain file.
-        let large = match kind {
-            Kind::File => Kind::LargeFile,
-            Kind::Tree => Kind::LargeTree,
-            _ => return Ok(false),
-        };
-        let Some(list) = self.object(generation, large, hash)? else { return Ok(false) };
-        let Some(chunks) = self.chunks(list.at())? else { return Ok(false) };
+        let Some(large) = kind.in_chunks() else { return Ok(false) };
+        let Some(temporary) = self.put_together(generation, kind, hash)? else { return Ok(false) };
+        self.commit(temporary, kind, hash)?;
+        // After the object: a list in the youngest generation refers to chunks that `chunks` brought there.
+        self.keep_list(generation, large, hash)?;
+        Ok(true)
+    }
+
+    /// The bytes of a split object in a temporary file, checked against its name; `None` if there is none, or it is
+    /// incomplete or damaged. The chunks are in the youngest generation then.
+    pub(crate) fn put_together(
+        &self,
+        generation: usize,
+        kind: Kind,
+        hash: &Hash,
+    ) -> Result<Option<Temporary<'_>>> {
+        let Some(large) = kind.in_chunks() else { return Ok(None) };
+        let Some(list) = self.object(generation, large, hash)? else { return Ok(None) };
+        let Some(chunks) = self.chunks(list.at())? else { return Ok(None) };
         let temporary = self.temporary()?;
         let mut target = temporary.create(mode_of(kind))?;
         for chunk in &chunks {
-            let Some(source) = self.object(0, Kind::File, &chunk.hash)? else { return Ok(false) };
+            let Some(source) = self.object(0, Kind::File, &chunk.hash)? else { return Ok(None) };
             target.copy_from(&mut source.at().open()?)?;
         }
         target.set_mtime_epoch()?;
@@ -37,12 +50,9 @@ impl Store {
         // is at fault or a chunk is damaged: without the list the object counts as absent.
         if self.hash_of(kind, &mut temporary.at().open()?)? != Some(*hash) {
             if_exists(list.at().remove_file())?;
-            return Ok(false);
+            return Ok(None);
         }
-        self.commit(temporary, kind, hash)?;
-        // After the object: a list in the youngest generation refers to chunks that `chunks` brought there.
-        self.keep_list(generation, large, hash)?;
-        Ok(true)
+        Ok(Some(temporary))
     }
 
     /// The size of a file that is stored only in chunks, if all of them are present; they are then in the youngest
@@ -114,7 +124,7 @@ impl Store {
 
     /// Splits an object of the youngest generation, and replaces it by its chunks and their list.
     pub(crate) fn split(&self, kind: Kind, hash: &Hash) -> Result<()> {
-        let large = if kind == Kind::Tree { Kind::LargeTree } else { Kind::LargeFile };
+        let Some(large) = kind.in_chunks() else { return Ok(()) };
         let Some(object) = self.object(0, kind, hash)? else { return Ok(()) };
         let chunks = self.put_chunks(object.at().open()?)?;
         if chunks.len() < 2 {

@@ -73,12 +73,13 @@ impl TargetCache {
     /// The build root cannot be read, or the entry cannot be linked into the youngest generation.
     pub fn lookup(&self, key: &Hash) -> Result<Lookup> {
         let mut found = Lookup::Absent;
-        for generation in 0..GENERATIONS {
+        match self.youngest(key)? {
+            Lookup::Absent => {}
+            Lookup::Entry(value) => return Ok(Lookup::Entry(value)),
+            Lookup::Damaged(why) => found = Lookup::Damaged(why),
+        }
+        for generation in 1..GENERATIONS {
             match self.entry_in(generation, key)? {
-                Lookup::Entry(value) if generation == 0 => match self.has(&value)? {
-                    true => return Ok(Lookup::Entry(value)),
-                    false => found = Lookup::Damaged("the file with its result is lost"),
-                },
                 Lookup::Entry(value) if self.uplink(key)? => return Ok(Lookup::Entry(value)),
                 Lookup::Damaged(why) => found = Lookup::Damaged(why),
                 Lookup::Entry(_) | Lookup::Absent => {}
@@ -187,6 +188,14 @@ impl TargetCache {
         Ok(value.filter(|value| value.object_type == ObjectType::File).map_or(NO_ENTRY, Lookup::Entry))
     }
 
+    /// What the youngest generation has. An entry there is complete, except that the file with its result may be lost.
+    fn youngest(&self, key: &Hash) -> Result<Lookup> {
+        Ok(match self.entry_in(0, key)? {
+            Lookup::Entry(value) if !self.has(&value)? => Lookup::Damaged("the file with its result is lost"),
+            other => other,
+        })
+    }
+
     fn references(&self, value: &ObjectInfo) -> Result<Option<References>> {
         Ok(self.text(value)?.and_then(|text| (self.read)(&text)))
     }
@@ -219,7 +228,7 @@ impl TargetCache {
                 // One that is open already is closed later: entries that imply each other are linked together.
                 Step::Open(key) if !seen.insert(key) => {}
                 Step::Open(key) => {
-                    if matches!(self.entry_in(0, &key)?, Lookup::Entry(_)) {
+                    if matches!(self.youngest(&key)?, Lookup::Entry(_)) {
                         continue;
                     }
                     let mut older = (1..GENERATIONS).map(|generation| self.entry_in(generation, &key));
@@ -250,7 +259,7 @@ impl TargetCache {
             let Some(older) = self.dir(generation)? else { continue };
             let (place, new) = (place(key), dir.at(&name));
             // What is there is no entry: a valid one is not linked again.
-            if new.exists()? && !matches!(self.entry_in(0, key)?, Lookup::Entry(_)) {
+            if new.exists()? && !matches!(self.youngest(key)?, Lookup::Entry(_)) {
                 new.remove_all()?;
             }
             if if_exists(at(older, &place).hard_link(new).or_else(ignore_exists))?.is_some() {

@@ -55,13 +55,14 @@ impl Store {
         while let Some(step) = steps.pop() {
             match step {
                 Step::Close(tree) => {
-                    if !self.uplink_alone(Kind::Tree, &tree, None)? {
+                    // Another process may have made it meanwhile, also where the older generation has it no more.
+                    if !self.is_in_youngest(&tree)? && !self.uplink_alone(Kind::Tree, &tree, None)? {
                         return Ok(false);
                     }
                 }
                 Step::Open(tree) => {
-                    // Known in the youngest generation means complete: all that is below was linked before it.
-                    if self.is_known(Kind::Tree, &tree) {
+                    // It is complete there: all that is below was linked before it.
+                    if self.is_in_youngest(&tree)? {
                         continue;
                     }
                     // Checked against its name, since its entries are about to be trusted.
@@ -83,18 +84,27 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether the youngest generation has a tree as a whole.
+    fn is_in_youngest(&self, tree: &Hash) -> Result<bool> {
+        if self.is_known(Kind::Tree, tree) {
+            return Ok(true);
+        }
+        let Some(object) = self.object(0, Kind::Tree, tree)? else { return Ok(false) };
+        let is_there = if_exists(object.at().lstat())?.is_some_and(|stat| stat.is_file());
+        if is_there {
+            self.set_known(Kind::Tree, tree);
+        }
+        Ok(is_there)
+    }
+
+    /// The bytes of a tree, wherever they are; it comes into the youngest generation later, after what is below it.
     fn read_old_tree(&self, tree: &Hash) -> Result<Option<Vec<u8>>> {
         for generation in 0..GENERATIONS {
             if let Some(encoded) = self.read_small(generation, Kind::Tree, tree)? {
                 return Ok((self.hash_function().tree(&encoded) == *tree).then_some(encoded));
             }
-            let large = self.object(generation, Kind::LargeTree, tree)?;
-            if large.is_some_and(|large| large.at().exists().is_ok_and(|there| there))
-                && self.splice(generation, Kind::Tree, tree)?
-            {
-                // A tree that was put together is in the youngest generation; its children are linked there by the
-                // caller.
-                return self.read_small(0, Kind::Tree, tree);
+            if let Some(whole) = self.put_together(generation, Kind::Tree, tree)? {
+                return Ok(Some(whole.at().read()?));
             }
         }
         Ok(None)

@@ -179,6 +179,25 @@ fn a_cached_action_is_a_hit_only_with_all_its_outputs_and_moves_up_with_them() {
 }
 
 #[test]
+fn a_good_entry_of_the_older_generation_replaces_a_damaged_one() {
+    let root = root();
+    let store = open(&root);
+    let action = HashFunction::GitSha1.blob(b"the action");
+    store.cache_action(&action, &ActionResult::default()).unwrap();
+    drop(store);
+    let entry = |generation| object(&root, generation, "ac", &Digest { hash: action, size: 0 });
+    let spoil: [&dyn Fn(); 2] =
+        [&|| fs::write(entry(0), "garbage").unwrap(), &|| fs::create_dir(entry(0)).unwrap()];
+    for spoil in spoil {
+        gc(root.path(), GcMode::Rotate, || {}).unwrap();
+        fs::create_dir_all(entry(0).parent().unwrap()).unwrap();
+        spoil();
+        assert_eq!(open(&root).cached_action(&action).unwrap(), Some(ActionResult::default()));
+        assert_eq!(fs::read(entry(0)).unwrap(), fs::read(entry(1)).unwrap());
+    }
+}
+
+#[test]
 fn large_objects_are_split_by_gc_and_put_together_on_demand() {
     let root = root();
     let content: Vec<u8> =
@@ -190,6 +209,66 @@ fn large_objects_are_split_by_gc_and_put_together_on_demand() {
     assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
     gc(root.path(), GcMode::Rotate, || {}).unwrap();
     assert_eq!(open(&root).read(&digest.hash, ObjectType::File).unwrap().as_deref(), Some(&content[..]));
+}
+
+/// A tree that is large enough to be split, with one file under all names and another one under the last.
+fn large_tree(store: &Store) -> (Digest, Digest) {
+    let [many, last] = ["many", "last"].map(|text| store.put_blob(text.as_bytes(), false).unwrap());
+    let name = |at: usize| format!("{at:0200}");
+    let entry = |digest: &Digest| TreeEntry { hash: digest.hash, object_type: ObjectType::File };
+    let entries: BTreeMap<String, TreeEntry> =
+        (0..16_000).map(|at| (name(at), entry(if at == 15_999 { &last } else { &many }))).collect();
+    (store.put_tree(&entries).unwrap(), last)
+}
+
+#[test]
+fn a_split_tree_comes_into_the_youngest_generation_only_with_all_that_is_below_it() {
+    let root = root();
+    let (tree, last) = large_tree(&open(&root));
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
+    assert!(object(&root, 1, "cas-large-t", &tree).exists());
+    assert!(!object(&root, 1, "cast", &tree).exists());
+    fs::remove_file(object(&root, 1, "casf", &last)).unwrap();
+    let store = open(&root);
+    for _ in 0..2 {
+        assert!(!store.contains(&tree.hash, ObjectType::Tree).unwrap());
+        assert!(!object(&root, 0, "cast", &tree).exists());
+    }
+    store.put_blob(b"last", false).unwrap();
+    assert!(store.contains(&tree.hash, ObjectType::Tree).unwrap());
+    assert!(object(&root, 0, "cast", &tree).exists());
+}
+
+#[test]
+fn a_split_tree_that_is_discarded_does_not_come_back() {
+    let root = root();
+    let (tree, last) = large_tree(&open(&root));
+    gc(root.path(), GcMode::NoRotate, || {}).unwrap();
+    let store = open(&root);
+    let info = ObjectInfo { digest: tree, object_type: ObjectType::Tree };
+    assert!(store.discard_unsound(&info).unwrap());
+    fs::remove_file(object(&root, 0, "casf", &last)).unwrap();
+    assert!(!open(&root).discard_unsound(&info).unwrap());
+    assert!(!open(&root).contains(&tree.hash, ObjectType::Tree).unwrap());
+    // Not even where all of it is there again: it is made anew then.
+    open(&root).put_blob(b"last", false).unwrap();
+    assert!(!open(&root).contains(&tree.hash, ObjectType::Tree).unwrap());
+}
+
+#[test]
+fn a_tree_is_found_whose_directories_are_in_different_generations() {
+    let root = root();
+    let store = open(&root);
+    let inner = tree_of(&store, &[("f", "content")]);
+    let entry = TreeEntry { hash: inner.hash, object_type: ObjectType::Tree };
+    let outer = store.put_tree(&BTreeMap::from([("d", entry)])).unwrap();
+    drop(store);
+    gc(root.path(), GcMode::Rotate, || {}).unwrap();
+    // The older one is lost; another process makes it anew.
+    fs::remove_file(object(&root, 1, "cast", &inner)).unwrap();
+    assert_eq!(tree_of(&open(&root), &[("f", "content")]), inner);
+    assert!(open(&root).contains(&outer.hash, ObjectType::Tree).unwrap());
+    assert!(object(&root, 0, "cast", &outer).exists());
 }
 
 fn install(store: &Store, object: &ObjectInfo, out: &Path, name: &str) {

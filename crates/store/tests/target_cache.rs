@@ -169,6 +169,30 @@ fn what_is_no_entry_is_damaged_until_it_is_replaced() {
 }
 
 #[test]
+fn an_older_entry_is_found_with_its_objects_where_the_result_of_the_youngest_is_lost() {
+    let root = Root::new();
+    let (store, cache) = (root.store(), root.cache());
+    let part = object(&store, "part");
+    cache.put("key", &format!("o {part}\n")).unwrap();
+    drop((store, cache));
+    root.collect();
+    let Lookup::Entry(value) = root.cache().put("key", "").map(Lookup::Entry).unwrap() else { panic!() };
+    let file = |generation: usize, object: &ObjectInfo| {
+        let hex = object.digest.hash.to_hex();
+        let files = format!("protocol-dependent/generation-{generation}/git-sha1/casf");
+        root.0.path().join(files).join(&hex[..2]).join(&hex[2..])
+    };
+    fs::remove_file(file(0, &value)).unwrap();
+    let Lookup::Entry(older) = root.lookup("key") else { panic!("the older one is complete") };
+    assert_ne!(older, value);
+    for object in [&part, &older] {
+        assert!(file(0, object).exists(), "{object}");
+    }
+    assert_eq!(fs::read(root.entry(0, "key")).unwrap(), fs::read(root.entry(1, "key")).unwrap());
+    assert_eq!(root.lookup("key"), Lookup::Entry(older));
+}
+
+#[test]
 fn incomplete_entries_are_removed_with_those_they_imply() {
     let root = Root::new();
     let (store, cache) = (root.store(), root.cache());

@@ -210,17 +210,6 @@ impl Diagnostic {
         self
     }
 
-    /// The diagnostic with other locations.
-    #[must_use]
-    pub fn relocated(mut self, to: impl Fn(Location) -> Location) -> Diagnostic {
-        let frames = self.chain.iter_mut().map(|frame| &mut frame.location);
-        let notes = self.notes.iter_mut().map(|note| &mut note.location);
-        for location in frames.chain(notes).chain([&mut self.location]) {
-            *location = location.take().map(&to);
-        }
-        self
-    }
-
     /// The text of the reference.
     pub fn reference_text(&self) -> &str {
         self.reference.as_deref().unwrap_or(&self.message)

@@ -1,4 +1,4 @@
-//! Strict JSON, kept with its source spans.
+//! JSON, kept with its source spans: strict, or with what people like to add (`dialect.rs`).
 //!
 //! A [`Document`] is a flat tape of 24 bytes per value beside the text itself, so that parsing, walking, hashing and
 //! dropping need no recursion, and nesting is limited by memory only. Strings without escapes are slices of the text.
@@ -8,6 +8,7 @@
 //! Rejected: a tree of enums (recursion, one allocation a value, no spans) and lazily parsed text
 //! (errors would surface at a time that depends on what is read).
 
+mod dialect;
 mod hash;
 mod parse;
 mod path;
@@ -16,6 +17,7 @@ mod unusual_chars;
 
 use std::sync::Arc;
 
+pub use dialect::Dialect;
 pub use parse::SyntaxError;
 pub use parse::line_and_column;
 pub use path::{JsonPath, Step};
@@ -80,14 +82,26 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses a whole file. `label` is its name in messages. A byte order mark is skipped and not part of
+    /// Parses a whole file of strict JSON. `label` is its name in messages. A byte order mark is skipped and not part of
     /// [`Document::text`].
     ///
     /// # Errors
     /// The first violation of JSON's grammar, invalid UTF-8, a lone surrogate, or a number that no
     /// double can hold.
     pub fn parse(label: impl Into<Arc<str>>, bytes: impl Into<Vec<u8>>) -> Result<Document, SyntaxError> {
-        parse::parse(label.into(), bytes.into())
+        Document::parse_as(Dialect::Strict, label, bytes)
+    }
+
+    /// The same of a file in a dialect.
+    ///
+    /// # Errors
+    /// As for [`Document::parse`], and a comment that does not end.
+    pub fn parse_as(
+        dialect: Dialect,
+        label: impl Into<Arc<str>>,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Result<Document, SyntaxError> {
+        parse::parse(dialect, label.into(), bytes.into())
     }
 
     /// The name of the file in messages.

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use taut_syntax::{Diagnostic, Document, JsonPath, Kind, Location, Node, diagnostic::render};
+use taut_syntax::{Diagnostic, Dialect, Document, JsonPath, Kind, Location, Node, diagnostic::render};
 
 fn to_other(node: Node<'_>) -> serde_json::Value {
     match node.kind() {
@@ -127,9 +127,13 @@ fn deep_nesting_is_parsed_without_recursion() {
 }
 
 fn syntax_error(text: impl AsRef<[u8]>, expected: Expect) {
+    syntax_error_in(Dialect::Strict, text, expected);
+}
+
+fn syntax_error_in(dialect: Dialect, text: impl AsRef<[u8]>, expected: Expect) {
     let bytes = text.as_ref().to_vec();
     let shown: std::sync::Arc<str> = String::from_utf8_lossy(&bytes).into();
-    let error = Document::parse("m/TARGETS", bytes).unwrap_err();
+    let error = Document::parse_as(dialect, "m/TARGETS", bytes).unwrap_err();
     let sources = move |_: &str| Some(shown.clone());
     expected.assert_eq(&render(&error.into(), &sources, false));
 }
@@ -273,6 +277,121 @@ fn syntax_errors_show_the_location() {
             1 | [-]
               |  ^"#]],
     );
+}
+
+#[test]
+fn syntax_errors_of_what_people_write_show_the_location() {
+    syntax_error_in(
+        Dialect::Extended,
+        "{ // the number\n  \"a\": /* one 1,\n  \"b\": 2\n}",
+        expect![[r#"
+            Invalid JSON in line 2: this comment does not end
+             --> m/TARGETS:2:8
+              |
+            2 |   "a": /* one 1,
+              |        ^^
+              help: close it with */"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "[1] # done",
+        expect![[r#"
+        Invalid JSON in line 1: expected the end of the file, found #
+         --> m/TARGETS:1:5
+          |
+        1 | [1] # done
+          |     ^
+          help: a comment begins with //, or is between /* and */"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "[1, // one\n / two\n 2]",
+        expect![[r#"
+        Invalid JSON in line 2: expected a value, found /
+         --> m/TARGETS:2:2
+          |
+        2 |  / two
+          |  ^
+          help: a comment begins with //, or is between /* and */"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "[1,, 2]",
+        expect![[r#"
+        Invalid JSON in line 1: expected a value, found ,
+         --> m/TARGETS:1:4
+          |
+        1 | [1,, 2]
+          |    ^"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "{/* none */,}",
+        expect![[r#"
+        Invalid JSON in line 1: expected a key or }, found ,
+         --> m/TARGETS:1:12
+          |
+        1 | {/* none */,}
+          |            ^"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "[1, // one\n}",
+        expect![[r#"
+            Invalid JSON in line 2: expected a value, found }
+             --> m/TARGETS:2:1
+              |
+            2 | }
+              | ^
+              note: this [ is open: m/TARGETS:1:1"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "[1, // one ]",
+        expect![[r#"
+        Invalid JSON in line 1: this [ is never closed
+         --> m/TARGETS:1:1
+          |
+        1 | [1, // one ]
+          | ^
+          note: the file ends here: m/TARGETS:1:13"#]],
+    );
+    syntax_error_in(
+        Dialect::Extended,
+        "// {}\n",
+        expect![[r#"
+        Invalid JSON in line 2: the file is empty
+         --> m/TARGETS:2:1
+          |
+        2 | 
+          | ^
+          help: a file without entries holds {}"#]],
+    );
+}
+
+#[test]
+fn places_behind_comments_are_those_in_the_file() {
+    let text = "/* é */ { // the number\n  \"a\" /* is */ : /*\n*/ 1, // one\n}";
+    let document = Document::parse_as(Dialect::Extended, "f", text).unwrap();
+    let number = document.root().get("a").unwrap();
+    let shown: std::sync::Arc<str> = text.into();
+    let sources = move |_: &str| Some(shown.clone());
+    let shown = |location| render(&Diagnostic::error("here").at(location), &sources, false);
+    expect![[r#"
+        here
+         --> f:3:4
+          |
+        3 | */ 1, // one
+          |    ^"#]]
+    .assert_eq(&shown(Location::value("f", number.path())));
+    expect![[r#"
+        here
+         --> f:2:3
+          |
+        2 |   "a" /* is */ : /*
+          |   ^^^"#]]
+    .assert_eq(&shown(Location::key("f", number.path())));
+    assert_eq!(document.root().source(), &text["/* é */ ".len()..]);
 }
 
 /// The message and the advice for a text that is no JSON.

@@ -13,7 +13,7 @@ use rustix::{
     time::{ClockId, clock_getres, clock_gettime},
 };
 
-use crate::{At, Result, Stat, StatSignature, if_exists, writeback};
+use crate::{At, Dir, Result, Stat, StatSignature, if_exists, writeback};
 
 /// How much older than the present a change time has to be for the evidence to be conclusive: clocks of file systems
 /// tick at up to two seconds (FAT), and a second change within one tick does not alter the change time.
@@ -27,6 +27,14 @@ const REMOTE_MARGIN_NANOS: i128 = 300 * 1_000_000_000;
 /// after half a minute (`vm.dirty_expire_centisecs`). A write through a mapping to a page that is dirty already does
 /// not date the file.
 const MAX_DIRTY_AGE_NANOS: i128 = 60 * 1_000_000_000;
+
+/// The age of its last change from which on what `stat` says of a file in a directory is conclusive, however it was read: the
+/// clock of the file system has ticked, and no page is dirty. Where pages are written back before a file is read, that
+/// is so earlier ([`Evidence::of_reading`]).
+pub fn settled_age(directory: &Dir) -> Duration {
+    let nanos = if directory.is_remote() { REMOTE_MARGIN_NANOS } else { MAX_DIRTY_AGE_NANOS };
+    Duration::from_nanos(nanos as u64)
+}
 
 /// How often a path is read that changes while it is read.
 const MAX_ATTEMPTS: usize = 5;

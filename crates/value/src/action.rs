@@ -28,9 +28,6 @@ pub struct ActionDescription {
     pub execution_properties: Map,
     /// Path to artifact.
     pub inputs: Map,
-    /// The output that names what the command read, in make syntax; or why what the rule gives is none. The reference
-    /// ignores it, so it is no part of the identity, and what is wrong with it is an error where it is used.
-    pub depfile: Option<Result<Str, Str>>,
     id: OnceLock<Id>,
 }
 
@@ -44,13 +41,14 @@ impl ActionDescription {
 
     /// How long it may run where `limit` is the configured time limit.
     pub fn time_limit(&self, limit: Duration) -> Duration {
-        // `mul_f64` panics for negative factors and on overflow, and a description may compute any number.
-        limit.mul_f64(self.timeout_scale.clamp(0.0, 1e9))
+        // A description may compute any number. Infinity times zero is none: it changes nothing.
+        let scale = if self.timeout_scale.is_nan() { 1.0 } else { self.timeout_scale.clamp(0.0, 1e9) };
+        Duration::try_from_secs_f64(limit.as_secs_f64() * scale).unwrap_or(Duration::MAX)
     }
 
     /// The action's id: SHA-256 over the parts in a fixed order. The recipe is that of the reference: `"ACTION:"`,
     /// outputs, output directories, command, `[cwd]`, the environment's id, the failure message if any, `N` for not
-    /// cached or `Y`, the time factor as C prints it with `%+24a`, the ids of the execution properties and of the
+    /// cached or `Y`, the time factor as C prints it with `%+24a`, but what is not finite at the left, the ids of the execution properties and of the
     /// inputs. A list of texts is hashed as the concatenation of the hashes of its items.
     pub fn id(&self) -> Id {
         *self.id.get_or_init(|| {
@@ -61,7 +59,11 @@ impl ActionDescription {
             // The usual factor, which is expensive to format.
             let scale = match self.timeout_scale {
                 1.0 => format!("{:>24}", "+0x1p+0"),
-                other => format!("{:>24}", hex_float(other)),
+                finite if finite.is_finite() => format!("{:>24}", hex_float(finite)),
+                infinite if infinite > 0.0 => format!("{:<24}", "+inf"),
+                infinite if infinite < 0.0 => format!("{:<24}", "-inf"),
+                // With the sign that infinity times zero has on most processors.
+                _ => format!("{:<24}", "-nan"),
             };
             let pieces = [
                 b"ACTION:".as_slice(),
@@ -118,7 +120,7 @@ impl ActionDescription {
     }
 }
 
-/// A double as C's `%+a` prints it: sign, `0x1.`, the mantissa without trailing zeros, binary exponent; but the
+/// A finite double as C's `%+a` prints it: sign, `0x1.`, the mantissa without trailing zeros, binary exponent; but the
 /// exponent of zero is that of the smallest numbers, as in the reference.
 fn hex_float(number: f64) -> String {
     let sign = if number.is_sign_negative() { '-' } else { '+' };
@@ -148,6 +150,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn time_limits_are_scaled_by_any_factor() {
+        let limit = |scale, seconds| {
+            let action = ActionDescription { timeout_scale: scale, ..ActionDescription::default() };
+            action.time_limit(Duration::from_secs(seconds))
+        };
+        assert_eq!(limit(2.5, 2), Duration::from_secs(5));
+        assert_eq!(limit(-1.0, 2), Duration::ZERO);
+        assert_eq!(limit(f64::INFINITY, 1), Duration::from_secs(1_000_000_000));
+        assert_eq!(limit(f64::NAN, 2), Duration::from_secs(2));
+        assert_eq!(limit(1.0, u64::MAX), Duration::MAX);
+        assert_eq!(limit(f64::INFINITY, u64::MAX), Duration::MAX);
+    }
+
     /// The second seed's example.
     #[test]
     fn ids_equal_those_of_the_reference() {
@@ -168,6 +184,16 @@ mod tests {
             upper("echo Hello World > out.txt"),
             "fe5038f3ef061ea10f1df79bbfb6268e21737984732e5aaaa2a5e567f6522ff3"
         );
+        let scaled = |timeout_scale| {
+            ActionDescription { timeout_scale, ..action("echo a > a", "a", Map::default()) }.id().to_hex()
+        };
+        for (scale, id) in [
+            (1e300, "f433713a9bf48b75452e3084cd1727f4da849be1784a47d9cb828fc41fbf0951"),
+            (f64::INFINITY, "17a876d142acdb13d61a21c3e6eac4c301f89b2283f133a9bf14ab082c396043"),
+            (f64::NAN, "685b0c5de9f7a699cab5f0f3f3dc06f20592650be3b90f8ca1756bc4b427d5d6"),
+        ] {
+            assert_eq!(scaled(scale), id, "{scale}");
+        }
         assert_eq!(
             upper("echo -n Hello > out.txt && echo ' World' >> out.txt"),
             "eb7ea768df011682a88945ccc291d47dfa87223a589a5bf47702307163942ca0"

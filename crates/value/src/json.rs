@@ -121,7 +121,7 @@ impl JsonWriter {
     /// Writes a key of an object; its value comes next.
     pub fn key(&mut self, key: &str) -> &mut Self {
         self.item();
-        escape_into(key, &mut self.out);
+        escape_into(self.cut(key), &mut self.out);
         self.out.push_str(if self.indent.is_some() { ": " } else { ":" });
         self.after_key = true;
         self
@@ -130,8 +130,14 @@ impl JsonWriter {
     /// Writes a string.
     pub fn string(&mut self, text: impl AsRef<str>) -> &mut Self {
         self.item();
-        escape_into(text.as_ref(), &mut self.out);
+        escape_into(self.cut(text.as_ref()), &mut self.out);
         self
+    }
+
+    /// A text, or so much of it that the limit is exceeded.
+    fn cut<'t>(&self, text: &'t str) -> &'t str {
+        // At or above the limit, so that with its quotation marks it is too long for `is_full`.
+        &text[..text.ceil_char_boundary(self.limit)]
     }
 
     /// Writes bytes as a string of lower-case hexadecimal digits.
@@ -191,8 +197,6 @@ impl JsonWriter {
             Value::Null => self.null(),
             Value::Bool(b) => self.bool(*b),
             Value::Number(n) => self.number(*n),
-            // Cut at or above the limit, so that with its quotation marks it is too long for `is_full`.
-            Value::String(s) if s.len() > self.limit => self.string(&s[..s.ceil_char_boundary(self.limit)]),
             Value::String(s) => self.string(s),
             _ if mode == JsonMode::PlainOnly && !matches!(value, Value::List(_) | Value::Map(_)) => {
                 self.null()

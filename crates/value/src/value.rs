@@ -385,6 +385,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_text_that_is_too_long_is_not_written_whole() {
+        let long = "x".repeat(1_000_000);
+        let map: Map = [(&*long, Value::Null)].into_iter().collect();
+        let name = crate::NamedTarget::new("", "", &*long);
+        let values = [
+            Value::string(&*long),
+            Value::Map(map),
+            Value::list([Value::string(&*long)]),
+            Value::artifact(Artifact::Local { path: (&*long).into(), repository: "".into() }),
+            Value::Name(crate::EntityName::Named(name)),
+        ];
+        for value in values {
+            let text = value.to_json_beyond(100);
+            assert!((101..300).contains(&text.len()), "{}", text.len());
+            assert_eq!(value.to_json_within(100), None);
+            assert!(value.to_json_within(2_000_000).is_some());
+        }
+    }
+
+    #[test]
     fn json_text_is_canonical() {
         let map: Map =
             [("b", Value::list([Value::Null, Value::Bool(true)])), ("a", Value::string("x\n\u{7f}"))]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use taut_driver::find_workspace_root;
-use taut_syntax::json::{Document, Kind, Node};
+use taut_syntax::json::{Dialect, Document, Kind, Node};
 use taut_sys::Named;
 
 use super::Candidate;
@@ -21,7 +21,7 @@ pub(super) fn candidates(cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Can
         None => root.iter().flat_map(|root| usual.clone().map(|path| root.join(path))).collect(),
     };
     let content = places.iter().find_map(|path| Named::read(path).ok());
-    let document = content.and_then(|content| Document::parse("", content).ok());
+    let document = content.and_then(|content| Document::parse_as(Dialect::Extended, "", content).ok());
     let repositories = document.as_ref().and_then(|document| document.root().get("repositories"));
     let repositories = repositories.filter(|repositories| repositories.kind() == Kind::Object);
     repositories.iter().flat_map(|repositories| repositories.entries()).map(named).collect()

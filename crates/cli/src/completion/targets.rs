@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use taut_driver::find_workspace_root;
-use taut_syntax::json::{Document, Kind, Node};
+use taut_syntax::json::{Dialect, Document, Kind, Node};
 use taut_sys::{Dir, FileKind, Named};
 use taut_value::path::{join, normal_path};
 
@@ -126,7 +126,9 @@ impl Place {
     /// The targets of a module, each with its type.
     fn targets(&self, module: &str) -> Vec<(String, String)> {
         let path = self.root.path().join(module).join(&self.file);
-        let read = Named::read(&path).ok().and_then(|content| Document::parse("", content).ok());
+        let read = Named::read(&path)
+            .ok()
+            .and_then(|content| Document::parse_as(Dialect::Extended, "", content).ok());
         let Some(document) = read.filter(|document| document.root().kind() == Kind::Object) else {
             return Vec::new();
         };

@@ -26,6 +26,10 @@ impl Escapes {
         }
         let mut out = String::with_capacity(piece.len());
         for c in piece.chars() {
+            // A line that is cut within a code must not swallow the next one.
+            if self.open.starts_with("\x1b[") && !(' '..='~').contains(&c) {
+                self.open.clear();
+            }
             if self.open.is_empty() {
                 match c {
                     '\x1b' => self.open.push(c),
@@ -54,17 +58,18 @@ impl Escapes {
 }
 
 /// Whether an escape code has come to its end: `ESC [` with parameters up to a letter or the like, `ESC ]` with text up to a
-/// bell or `ESC \`, `ESC` with one character otherwise. One that gets too long ends, too.
+/// bell or `ESC \`, `ESC` with one character otherwise. One that gets too long ends, too: it must not swallow the rest of
+/// the output, nor be held without end.
 fn is_complete(code: &str) -> bool {
     const MAX_CODE_BYTES: usize = 4096;
     let last = code.chars().last().unwrap_or_default();
-    match code.as_bytes().get(1) {
+    let is_at_end = match code.as_bytes().get(1) {
         Some(b'[') => code.len() > 2 && ('\x40'..='\x7e').contains(&last),
-        // The bound is for text that never ends the code: it must not swallow the rest of the output.
-        Some(b']') => last == '\x07' || code.ends_with("\x1b\\") || code.len() > MAX_CODE_BYTES,
+        Some(b']') => last == '\x07' || code.ends_with("\x1b\\"),
         Some(b'(' | b')') => code.len() > 2,
         _ => true,
-    }
+    };
+    is_at_end || code.len() > MAX_CODE_BYTES
 }
 
 /// A text without escape codes.
@@ -84,6 +89,16 @@ mod tests {
         assert_eq!(filter.pass(text), "a\x1b[1;31mredlink\x1b[0m\nb");
         assert_eq!(filter.end(), "");
         assert!(matches!(plain("a\n\tb"), Cow::Borrowed("a\n\tb")));
+    }
+
+    #[test]
+    fn a_code_that_does_not_end_is_dropped_and_swallows_nothing_else() {
+        assert_eq!(plain("a\x1b[31\nb\x1b[3ü\x1b[1\x1b[2mc"), "a\nbüc");
+        for begin in ["\x1b[", "\x1b]"] {
+            let mut filter = Escapes::new(true);
+            assert_eq!(filter.pass(&format!("{begin}{}", "0".repeat(10_000))).len(), 10_000 - 4095);
+            assert_eq!(filter.pass("text"), "text");
+        }
     }
 
     #[test]

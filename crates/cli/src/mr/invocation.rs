@@ -12,7 +12,10 @@ use taut_sys::{Dir, Named};
 use taut_value::JsonWriter;
 
 use super::launch::is_file_name;
-use crate::log::{Level, Log};
+use crate::{
+    log::{Level, Log},
+    utc::Utc,
+};
 
 /// The directory of a call, and when the call was made.
 pub(crate) struct Invocation {
@@ -111,26 +114,8 @@ fn write(path: &Path, text: &str) -> taut_sys::Result<()> {
 
 /// A time in seconds since the epoch as `2026-11-30-01:59:31`, in UTC.
 fn utc(time: u64) -> String {
-    let (days, seconds) = (time / 86_400, time % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}-{hour:02}:{minute:02}:{second:02}")
-}
-
-/// Year, month and day of a number of days since the epoch, in the Gregorian calendar: counted from a first of March, so
-/// that the day that leap years have more is the last one of a year.
-fn date(days: u64) -> (u64, u64, u64) {
-    const DAYS_OF_400_YEARS: u64 = 146_097;
-    // From 0000-03-01 to the epoch.
-    let days = days + 719_468;
-    let (cycle, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let month_of_year = if month < 10 { month + 3 } else { month - 9 };
-    let year = cycle * 400 + year + u64::from(month_of_year <= 2);
-    (year, month_of_year, day_of_month)
+    let moment = Utc::at(time);
+    format!("{}-{}", moment.date(), moment.time())
 }
 
 /// A number that no other call has, in the form of a UUID of version 4 (RFC 9562). Its bits are a hash of the time, of the

@@ -7,6 +7,7 @@ use taut_setup::InvocationLog;
 use taut_value::{JsonWriter, Map, Value};
 
 use super::settings::Settings;
+use crate::settings::USUAL_LAUNCHER;
 
 /// Which options a subcommand of the build tool takes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -49,9 +50,6 @@ impl Takes {
         }
     }
 }
-
-/// The launcher that is not passed on, since it is the one that the build tool has anyway.
-const USUAL_LAUNCHER: [&str; 2] = ["env", "--"];
 
 /// The words that come before those of rc files and of the user. `config`: the file with the configuration.
 ///

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use taut_setup::{Anchors, InvocationLog, Locations, Place, Rc, Remark, weakly_canonical};
+use taut_syntax::Dialect;
 
 use super::command_line::{CommandLine, Options};
-use crate::options::Log;
+use crate::{options::Log, repositories::usual};
 
 /// The settings of a call.
 #[derive(Default, Debug)]
@@ -60,31 +61,22 @@ impl Settings {
         let given_build_root = local_build_root.clone().or(rc.local_build_root);
         let build_root =
             given_build_root.clone().unwrap_or_else(|| weakly_canonical(&anchors.home.join(".cache/just")));
-        let usual_locations = weakly_canonical(&anchors.home.join(".just-local.json"));
-        let is_there = taut_sys::Named::stat(&usual_locations).is_ok_and(|stat| stat.is_file());
-        let usual_locations = Some(usual_locations).filter(|_| is_there);
-        let mut distdirs = rc.distdirs;
-        if distdirs.is_empty() {
-            distdirs.push(anchors.home.join(".distfiles"));
-        }
-        // Added behind those of rc files, not in place of them: the order is the reference's.
-        distdirs.extend(o.distdirs);
         log.log_limit = log.log_limit.or(rc.log_limit);
         log.restrict_stderr_log_limit = log.restrict_stderr_log_limit.or(rc.restrict_stderr_log_limit);
         log.log_file.extend(rc.log_files);
-        let usual_launcher = || ["env", "--"].map(str::to_owned).to_vec();
+        let locations = o.checkout_locations.or(rc.checkout_locations);
         Settings {
             description,
             absent: o.absent.or(rc.absent),
             build_root,
             given_build_root,
-            checkout_locations: o.checkout_locations.or(rc.checkout_locations).or(usual_locations),
-            launcher: o.local_launcher.or(rc.local_launcher).unwrap_or_else(usual_launcher),
-            distdirs,
+            checkout_locations: locations.or_else(|| usual::checkout_locations(anchors)),
+            launcher: o.local_launcher.or(rc.local_launcher).unwrap_or_else(usual::launcher),
+            distdirs: usual::distdirs(rc.distdirs, o.distdirs, anchors),
             no_ssl_verify: o.no_ssl_verify,
             ca_bundle: o.ca_bundle,
             just: o.just.or(rc.just).unwrap_or_else(|| "just".into()),
-            git: o.git.or(rc.git).unwrap_or_else(|| "git".into()),
+            git: o.git.or(rc.git).unwrap_or_else(usual::git),
             main: o.main,
             jobs: o.jobs,
             defines: o.defines,
@@ -114,7 +106,7 @@ impl Settings {
     /// The file cannot be read.
     pub(crate) fn locations(&self, remarks: &mut Vec<Remark>) -> Result<Locations, taut_setup::Problem> {
         match &self.checkout_locations {
-            Some(path) => Locations::read(path, remarks),
+            Some(path) => Locations::read(Dialect::Strict, path, remarks),
             None => Ok(Locations::default()),
         }
     }

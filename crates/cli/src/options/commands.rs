@@ -15,6 +15,9 @@ pub struct Init {
     /// What the project is written in
     #[arg(long, value_name = "LANGUAGE", default_value = "c", value_parser = crate::init::NAMES)]
     pub template: String,
+    /// Write no project, but propose targets for the sources that are in the directory
+    #[arg(long, conflicts_with = "template")]
+    pub from_sources: bool,
     /// Where to write it; default: the working directory
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
@@ -215,8 +218,8 @@ pub struct Test {
     #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
     pub flaky_attempts: Option<u64>,
     /// How long an action of a test may run (default: no limit but --action-timeout)
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
-    pub timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub timeout: Option<u32>,
     /// Write the results to a file as JUnit has them, in XML; - is standard output
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -245,6 +248,9 @@ pub struct Watch {
     /// Remove from that directory what is no longer part of the result
     #[arg(long, requires = "output_dir")]
     pub prune: bool,
+    /// Keep this compilation database current: how each C and C++ file is compiled, for editors (compile_commands.json)
+    #[arg(long, value_name = "FILE")]
+    pub compile_commands: Option<PathBuf>,
     /// Look at all files every two seconds instead of waiting for the system to report changes
     #[arg(long, alias = "look")]
     pub poll: bool,

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use taut_syntax::Dialect;
 
 use super::words::number;
 
@@ -172,6 +173,14 @@ pub struct Analysis {
     pub has_typed_names: bool,
 }
 
+impl Analysis {
+    /// How descriptions are written: the reference reads strict JSON.
+    pub(crate) fn dialect(&self) -> Dialect {
+        // Both are what the name `taut` has.
+        if self.has_typed_names { Dialect::Extended } else { Dialect::Strict }
+    }
+}
+
 /// Writing the action graph.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Action graph")]
@@ -243,11 +252,11 @@ pub struct Execution {
     #[arg(short = 'J', long, value_name = "NUM", value_parser = number::<usize>)]
     pub build_jobs: Option<usize>,
     /// How long an action may run (default: no limit)
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
-    pub action_timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub action_timeout: Option<u32>,
     /// How long actions may take to end when they are to (Ctrl-C, --action-timeout) before they are killed; default 1
-    #[arg(long, value_name = "SECONDS", value_parser = number::<u64>)]
-    pub termination_grace: Option<u64>,
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub termination_grace: Option<u32>,
     /// Command that starts local actions, a JSON list; default ["env","--"]
     #[arg(short = 'L', long, value_name = "JSON")]
     pub local_launcher: Option<String>,

@@ -60,7 +60,8 @@ impl<'l> Messages<'l> {
         }
         let end = (Mutex::new(false), Condvar::new());
         std::thread::scope(|scope| {
-            scope.spawn(|| show(&end, &self.state, self.log));
+            // If no thread can be started, it is done without a display.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, || show(&end, &self.state, self.log));
             // Also when the task panics: the scope waits for the thread.
             let _ending = Ending(&end);
             task()

@@ -6,24 +6,24 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use taut_digest::HashFunction;
-use taut_driver::{Diagnostic, RULES, SetupError};
+use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
     Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
     weakly_canonical,
 };
 use taut_store::Store;
-use taut_syntax::{Document, Kind};
+use taut_syntax::{Dialect, Document, Kind};
 use taut_sys::Named;
 
-use super::{Context, Messages, options, report_remark};
+use super::{Context, Messages, in_use::hold, options, report_remark, usual};
 use crate::{
     diagnostics,
     environment::build_root,
-    log::{Described, Level, Log},
+    log::{Level, Log},
     options::{Common, SetUp, Stores},
     tool_name::Name,
 };
@@ -33,20 +33,41 @@ use crate::{
 pub(crate) struct Configured {
     /// Its file, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// The description that it was set up from, if it was.
+    pub(crate) origin: Option<Origin>,
     /// Without a file, the root of the workspace, if it was found: each directory is looked at once.
     pub(crate) workspace: Option<PathBuf>,
     /// Keeps the file from being collected before it is read.
     _store: Option<Store>,
 }
 
-/// What was set up last, which must not be collected while this process uses it.
-static IN_USE: Mutex<Option<Cache>> = Mutex::new(None);
+/// How the files of a set-up are written: it is a part of calls under the name `taut` only.
+const DIALECT: Dialect = Dialect::Extended;
 
-/// The configuration of the repositories of a call. If there is a description, it is set up.
+impl Configured {
+    /// The repositories.
+    ///
+    /// # Errors
+    /// The configuration is wrong.
+    pub(crate) fn read(&self, overrides: &Overrides, cwd: &Path) -> Result<RepoConfig, ConfigError> {
+        match (&self.file, &self.origin) {
+            (Some(file), Some(origin)) => RepoConfig::read_generated(file, origin, overrides, cwd),
+            (file, _) => RepoConfig::read(file.as_deref(), overrides, cwd),
+        }
+    }
+}
+
+/// The configuration of the repositories of a call. If there is a description, it is set up. `verifies`: something of the
+/// roots was found to be lost, so what is there is looked at, too.
 ///
 /// # Errors
 /// The description is wrong, or something could not be had. Of several errors all but the last one have been reported.
-pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Configured, SetupError> {
+pub(crate) fn configured(
+    common: &Common,
+    verifies: bool,
+    cwd: &Path,
+    log: &Log,
+) -> Result<Configured, SetupError> {
     let named = common.repository_config.clone();
     // Under the name `just` there is only the ready configuration.
     if !common.set_up.is_done {
@@ -86,22 +107,22 @@ pub(crate) fn configured(common: &Common, cwd: &Path, log: &Log) -> Result<Confi
     let rc = rc.map_or_else(|| workspace.rc(log), Ok)?;
     let absent = common.set_up.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
     let description =
-        Description::of(document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
-    let description = description.with_provided(RULES);
+        Description::of(DIALECT, document, &place.path, &place.base, absent.as_deref()).map_err(error)?;
+    let description = Arc::new(description.with_provided(RULES));
     let request = Request { main: common.main.as_deref(), ..Request::default() };
-    set_up(&workspace, &rc, &description, &request, log)
+    let context = Context { verifies, ..workspace.context(&rc, log)? };
+    set_up(&workspace, &context, &description, &request, log)
 }
 
 fn set_up(
     workspace: &Workspace<'_>,
-    rc: &Rc,
-    description: &Description,
+    context: &Context,
+    description: &Arc<Description>,
     request: &Request<'_>,
     log: &Log,
 ) -> Result<Configured, SetupError> {
-    let context = workspace.context(rc, log)?;
     let (store, cache) = workspace.open()?;
-    let options = options(&context);
+    let options = options(context);
     let messages = Messages::new(log, String::new());
     let session = Session::new(&options, &store, &cache, &messages);
     let done = messages.with_progress(|| session.set_up(description, request));
@@ -114,13 +135,10 @@ fn set_up(
         SetupError::from(last)
     })?;
     drop(session);
-    log.shows_description(Described {
-        configuration: done.path.display().to_string().into(),
-        description: description.document().label().clone(),
-    });
-    // For `watch`, which sets up again and again, the one before is released only after the new one is held.
-    *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
-    Ok(Configured { file: Some(done.path), workspace: None, _store: Some(store) })
+    hold(cache);
+    let description = description.clone();
+    let origin = Origin::new(move |path| description.written(path));
+    Ok(Configured { file: Some(done.path), origin: Some(origin), workspace: None, _store: Some(store) })
 }
 
 /// The files that a configuration of repositories is read from: the description, or what is in its place.
@@ -139,7 +157,7 @@ pub(crate) fn files(common: &Common, cwd: &Path) -> Vec<PathBuf> {
 }
 
 fn document(path: &Path) -> Option<Arc<Document>> {
-    Description::parse(path, Named::read(path).ok()?).ok()
+    Description::parse(DIALECT, path, Named::read(path).ok()?).ok()
 }
 
 #[allow(clippy::boxed_local, reason = "errors are boxed")]
@@ -180,7 +198,7 @@ impl<'w> Workspace<'w> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
         let files = match self.options.norc {
             true => RcFiles::default(),
-            false => RcFiles::read(path.as_deref(), &self.anchors, remarks)?,
+            false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks)?,
         };
         files.settings(&self.anchors, remarks)
     }
@@ -196,28 +214,23 @@ impl<'w> Workspace<'w> {
     /// How the set-up is done.
     pub(crate) fn context(&self, rc: &Rc, log: &Log) -> Result<Context, SetupError> {
         let (options, cwd) = (self.options, &self.anchors.cwd);
-        let usual = self.anchors.home.join(".just-local.json");
-        let is_there = || Named::stat(&usual).is_ok_and(|stat| stat.is_file());
         let locations = options.checkout_locations.as_ref().map(|path| cwd.join(path));
-        let locations =
-            locations.or(rc.checkout_locations.clone()).or_else(|| is_there().then(|| usual.clone()));
+        let locations = locations.or(rc.checkout_locations.clone());
+        let locations = locations.or_else(|| usual::checkout_locations(&self.anchors));
         let mut remarks = Vec::new();
-        let locations =
-            locations.map_or_else(|| Ok(Locations::default()), |path| Locations::read(&path, &mut remarks));
+        let locations = locations
+            .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        let mut distdirs = rc.distdirs.clone();
-        if distdirs.is_empty() {
-            distdirs.push(self.anchors.home.join(".distfiles"));
-        }
-        distdirs.extend(options.distdir.iter().map(|path| cwd.join(path)));
-        let usual_launcher = || ["env", "--"].map(str::to_owned).to_vec();
+        let given = options.distdir.iter().map(|path| cwd.join(path));
         Ok(Context {
             locations: locations.map_err(error)?,
-            distdirs,
-            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(|| "git".into()),
-            launcher: rc.local_launcher.clone().unwrap_or_else(usual_launcher),
+            distdirs: usual::distdirs(rc.distdirs.clone(), given, &self.anchors),
+            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(usual::git),
+            launcher: rc.local_launcher.clone().unwrap_or_else(usual::launcher),
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
+            is_strict: true,
+            verifies: false,
             no_ssl_verify: options.no_fetch_ssl_verify,
             ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
         })
@@ -249,7 +262,8 @@ impl<'w> Workspace<'w> {
             ));
         };
         let absent = self.options.absent.as_ref().map(|path| cwd.join(path)).or(rc.absent.clone());
-        let description = Description::read(&place.path, &place.base, absent.as_deref()).map_err(error)?;
+        let description =
+            Description::read(DIALECT, &place.path, &place.base, absent.as_deref()).map_err(error)?;
         let description = description.with_provided(RULES);
         let is_ready = !Description::is_description(description.document())
             && description.names().is_ok_and(|names| !names.is_empty());

@@ -46,7 +46,7 @@ fn figures(reports: &[&TestReport]) -> String {
     let number = |is: fn(Verdict) -> bool| reports.iter().filter(|report| is(report.verdict)).count();
     let failures = number(|verdict| matches!(verdict, Verdict::Failed | Verdict::TimedOut));
     let errors = number(|verdict| matches!(verdict, Verdict::NotBuilt | Verdict::Interrupted));
-    let time: Duration = reports.iter().map(|report| report.duration).sum();
+    let time: Duration = reports.iter().map(|report| report.runs.duration).sum();
     format!(
         " tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"0\" time=\"{:.3}\"",
         reports.len(),
@@ -57,7 +57,7 @@ fn figures(reports: &[&TestReport]) -> String {
 fn case(report: &TestReport, suite: &str, lines: &Lines, store: &Store, text: &mut String) {
     let name = lines.name(&report.test);
     let short = name.rsplit_once(':').map_or(&*name, |(_, name)| name);
-    let time = report.duration.as_secs_f64();
+    let time = report.runs.duration.as_secs_f64();
     *text += &format!(
         "    <testcase classname=\"{}\" name=\"{}\" time=\"{time:.3}\"",
         escaped(suite),
@@ -89,7 +89,7 @@ fn case(report: &TestReport, suite: &str, lines: &Lines, store: &Store, text: &m
 /// What the failed runs printed, one after the other.
 fn log(report: &TestReport, store: &Store) -> String {
     let mut log = String::new();
-    for run in report.failures() {
+    for run in &report.runs.failures {
         let shard = &report.test.shards[run.shard];
         for digest in outputs(shard, run) {
             let left = MAX_OUTPUT.saturating_sub(log.len());

@@ -7,7 +7,7 @@ use std::{
 };
 
 use taut_digest::Digest;
-use taut_driver::{ConfiguredTarget, Shard, Test, TestReport, TestRun, Verdict};
+use taut_driver::{ConfiguredTarget, FailedRun, Shard, Test, TestReport, TestRuns, Verdict};
 use taut_store::Store;
 use taut_value::Str;
 
@@ -15,6 +15,7 @@ use crate::{
     log::{Escapes, Level, Log},
     options,
     output::Stream,
+    settings,
     voice::{count, exit_code, seconds},
 };
 
@@ -41,7 +42,7 @@ struct State {
 
 impl Lines {
     pub(super) fn new(log: Arc<Log>, store: Store, to_see_all: String, o: &options::Test) -> Lines {
-        let limit = o.timeout.map(Duration::from_secs);
+        let limit = o.timeout.map(settings::seconds);
         Lines { log, store, to_see_all, limit, state: Mutex::default() }
     }
 
@@ -59,11 +60,12 @@ impl Lines {
 
     /// How a test ended, in words behind its name.
     pub(super) fn words(&self, report: &TestReport) -> String {
-        let TestReport { test, verdict, count: runs, failed, .. } = report;
-        let time = seconds(report.duration);
+        let TestReport { test, verdict, runs: all_runs, .. } = report;
+        let TestRuns { count: runs, failed, .. } = all_runs;
+        let time = seconds(all_runs.duration);
         let shards = match test.shards.len() {
             1 => String::new(),
-            all => match report.failed_shards() {
+            all => match all_runs.failed_shards.len() {
                 0 => format!(", {}", count(all, "shard")),
                 failed => format!(", {failed} of {}", count(all, "shard")),
             },
@@ -84,7 +86,7 @@ impl Lines {
             }
             Verdict::Flaky => format!("is flaky, as its result says, in {time}{shards}"),
             Verdict::Failed => {
-                let code = report.failures().map(|run| run.ran.exit_code).find(|code| *code != 0);
+                let code = all_runs.failures.iter().map(|run| run.ran.exit_code).find(|code| *code != 0);
                 let code = code.filter(|_| *runs == 1).map(|code| format!(" ({})", exit_code(code)));
                 format!("failed in {time}{}{shards}{}", code.unwrap_or_default(), of_runs("in"))
             }
@@ -117,7 +119,7 @@ impl Lines {
     fn say_with_log(&self, level: Level, line: &str, report: &TestReport) {
         self.log.note(level, Some("test"), line);
         let to_see_all = Some(&*self.to_see_all).filter(|_| !self.log.wants(Level::Debug));
-        let failures: Vec<&TestRun> = report.failures().collect();
+        let TestRuns { count: runs, failures, all_failures, .. } = &report.runs;
         let shards = report.test.shards.len();
         // Opened before anything is printed: nothing waits for the store while the log is locked.
         let logs = failures.iter().take(MAX_LOGS).map(|run| {
@@ -132,7 +134,7 @@ impl Lines {
                 if shards > 1 {
                     head.push(format!("shard-{} of {shards}", run.shard));
                 }
-                if report.count > 1 {
+                if *runs > 1 {
                     head.push(format!("run {}", run.number + 1));
                 }
                 if !head.is_empty() {
@@ -146,8 +148,9 @@ impl Lines {
                     give(escapes.end());
                 }
             }
-            if failures.len() > MAX_LOGS {
-                give(&format!("\n  {}", count(failures.len() - MAX_LOGS, "more failed run")));
+            let more = (*all_failures as usize).saturating_sub(MAX_LOGS);
+            if more > 0 {
+                give(&format!("\n  {}", count(more, "more failed run")));
             }
         });
     }
@@ -188,7 +191,7 @@ impl Lines {
 }
 
 /// What a run printed: what its action printed, or if that is nothing the outputs that have it.
-pub(super) fn outputs(shard: &Shard, run: &TestRun) -> Vec<Option<Digest>> {
+pub(super) fn outputs(shard: &Shard, run: &FailedRun) -> Vec<Option<Digest>> {
     let printed = [run.ran.stdout, run.ran.stderr];
     if printed.iter().any(Option::is_some) {
         return printed.to_vec();

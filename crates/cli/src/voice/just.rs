@@ -412,6 +412,8 @@ impl BuildMessages for Messages {
                 self.log.say(Level::Info, text);
             }
             Retry::Lost => self.log.say(Level::Warn, format!("{LOST_OBJECTS}.")),
+            // The reference reports what it cannot read; so roots are not mended under its name.
+            Retry::LostRoots => {}
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
     log::{Escapes, Level, Log},
     output::Stream,
     reproduce::Reproduction,
-    retry::LOST_OBJECTS,
+    retry::{LOST_OBJECTS, LOST_ROOTS},
 };
 
 mod failure;
@@ -650,6 +650,7 @@ impl BuildMessages for Messages {
                 self.log.say(Level::Info, "the description changed during the build; starting again");
             }
             Retry::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
+            Retry::LostRoots => self.log.say(Level::Warn, LOST_ROOTS),
         }
     }
 

@@ -13,7 +13,9 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::Str;
 
-use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, feedback::Feedback, paths::what_changed};
+use super::{
+    MAX_SHOWN, SessionEnd, WatchState, Watcher, database::Commands, feedback::Feedback, paths::what_changed,
+};
 use crate::{
     exit::Exit,
     findings,
@@ -78,6 +80,7 @@ impl Watcher<'_> {
             interruption,
             changed,
             begin: Instant::now(),
+            session: &state.session,
             store: &state.store,
             messages_of_build: state.present.messages(),
             history: &mut state.history,
@@ -92,13 +95,17 @@ impl Watcher<'_> {
             is_only: false,
         };
         let passed = pass.run(&mut round, request);
-        let messages = std::mem::take(&mut round.messages);
+        let mut messages = std::mem::take(&mut round.messages);
         let done = match passed {
             Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
             Err(Failed::Stopped(Stop::EndSession(over))) => Err(over),
             // Excluded by `is_last` above: the next change is the next try.
             Err(Failed::Retry(_)) => unreachable!("a round is not tried again"),
         };
+        let done = done.and_then(|()| {
+            messages.extend(self.keep_database(state)?);
+            Ok(interruption.check()?)
+        });
         let status = match &done {
             Err(SessionEnd::Exit(exit)) => exit.status(),
             Ok(()) if state.history.is_built => Status::Success,
@@ -121,6 +128,9 @@ impl Watcher<'_> {
         error: SetupError,
         is_first: bool,
     ) -> Result<(), SessionEnd> {
+        if self.mends_roots.get() && state.session.has_lost_roots() {
+            return Err(SessionEnd::LostRoots);
+        }
         if is_first && state.request.is_none() {
             return Err(report_error(&error, self.log).into());
         }
@@ -147,6 +157,8 @@ pub(super) struct RoundHistory {
     pub(super) results: HashMap<Str, ObjectInfo>,
     /// What installing changes among the watched files.
     pub(super) feedback: Feedback,
+    /// The commands of the compilation database.
+    pub(super) commands: Option<Commands>,
 }
 
 /// A round while it runs.
@@ -155,6 +167,7 @@ struct Round<'r> {
     interruption: &'r Interruption,
     changed: Option<Option<&'r [PathBuf]>>,
     begin: Instant,
+    session: &'r Session,
     store: &'r Store,
     messages_of_build: Arc<dyn BuildMessages>,
     history: &'r mut RoundHistory,
@@ -165,6 +178,11 @@ struct Round<'r> {
 }
 
 impl Round<'_> {
+    /// Whether something of the roots is lost that can be made again.
+    fn mends_roots(&self) -> bool {
+        self.watcher.mends_roots.get() && self.session.has_lost_roots()
+    }
+
     fn write_messages(&mut self) {
         self.messages.drain(..).for_each(|text| self.watcher.log.say(Level::Info, text));
     }
@@ -179,6 +197,9 @@ impl Pass for Round<'_> {
     }
 
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+        if self.mends_roots() {
+            return Stop::EndSession(SessionEnd::LostRoots);
+        }
         // Errors of analysis only follow from roots that are not there.
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems } else { &of_roots };
@@ -212,6 +233,10 @@ impl Pass for Round<'_> {
     /// Reports what was done, unless that was nothing, and nothing had changed either.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool) {
         self.history.is_built = is_complete;
+        if is_complete {
+            // What is lost from now on is another incident.
+            self.watcher.verifies.set(false);
+        }
         self.messages_of_build.executed(&session.origins(request));
         let done = session.done();
         let is_silent = self.changed == Some(None) && done.ran.is_empty() && done.analysed == 0;
@@ -261,6 +286,9 @@ impl Pass for Round<'_> {
     ) -> Stop {
         self.write_messages();
         let log = self.watcher.log;
+        if !failure.is_lost() && self.mends_roots() {
+            return Stop::EndSession(SessionEnd::LostRoots);
+        }
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
             let (text, log) = (causes.take(MAX_SHOWN).collect::<Vec<_>>().join("\n"), log.clone());

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod eligibility;
+mod explained;
 mod histories;
 mod lifetime;
 mod null_build;

@@ -174,6 +174,30 @@ fn archives_are_taken_from_directories_and_never_with_another_content() {
 }
 
 #[test]
+fn repositories_may_have_one_archive_under_the_longest_name() {
+    if !has_git() {
+        return;
+    }
+    let project = Project::new();
+    let name = "x".repeat(255);
+    project.shell(&format!("mkdir ../dist ../fetched; head -c 3000000 /dev/zero > ../dist/{name}"));
+    let content = project.shell(&format!("git hash-object --no-filters ../dist/{name}")).stdout;
+    let of = |number: usize| {
+        format!(
+            r#""{number}": {{"repository": {{"type": "foreign file", "content": "{}", "distfile": "{name}",
+                "fetch": "http://127.0.0.1:1/{name}", "name": "x"}}}}"#,
+            content.trim()
+        )
+    };
+    let all: Vec<String> = (0..16).map(of).collect();
+    project.file("repos.json", format!(r#"{{"main": "0", "repositories": {{{}}}}}"#, all.join(", ")));
+    let fetch = ["fetch", "-j", "16", "--all", "--distdir", "../dist", "-o", "../fetched"];
+    project.taut(fetch).success().says(&["16 archives in "]);
+    assert_eq!(project.shell("ls -A ../fetched").stdout.trim(), name);
+    project.shell(&format!("cmp ../fetched/{name} ../dist/{name}"));
+}
+
+#[test]
 fn repositories_are_listed_with_what_there_is_of_them() {
     if !has_git() {
         return;
@@ -400,4 +424,58 @@ fn the_rules_in_the_binary_need_no_description() {
     project.file("own/RULES", "{}");
     project.file("repos.json", description(r#", "std": {"repository": {"type": "file", "path": "own"}}"#));
     assert_ne!(project.taut(["build", "x"]).code, 0);
+}
+
+#[test]
+fn comments_are_read_in_all_files_of_a_set_up_and_by_just_mr_in_none() {
+    let project = Project::new();
+    project.file("TARGETS", r#"{"t": {"type": "install", "deps": [["@", "lib", "", "f"]]}}"#);
+    project.file("lib/TARGETS", "{}");
+    project.file("lib/f", "f\n");
+    let files = [
+        (
+            "repos.json",
+            r#"{"main": "m", "repositories": {"m": {"repository": {"type": "file", "path": "."}, "bindings": {"lib": "lib"}},
+                "lib": {"repository": {"type": "file", "path": "lib"}}}}"#,
+        ),
+        ("rc.json", r#"{"checkout locations": {"root": "workspace", "path": "locations.json"}}"#),
+        ("locations.json", r#"{"checkouts": {}}"#),
+        ("absent.json", r#"["nothing"]"#),
+    ];
+    let options = ["--rc", "rc.json", "--absent", "absent.json"];
+    let just_mr = || project.call("just-mr", &project.work(), [&options[..], &["setup"]].concat());
+    let with_comments = |text: &str| format!("// {{\n{}", text.replace(':', "/* is */:").replace(']', ",]"));
+    files.iter().for_each(|(name, text)| project.file(name, text));
+    just_mr().success();
+    for (name, text) in files {
+        project.file(name, with_comments(text));
+        assert!(just_mr().says(&[name, "parse error at line 1, column 1"]).code > 0);
+        project.file(name, text);
+    }
+    files.iter().for_each(|(name, text)| project.file(name, with_comments(text)));
+    project.taut([&["build"], &options[..], &["t"]].concat()).success();
+    let of_home = project.path("home/.just-mrrc");
+    fs::write(of_home, with_comments(r#"{"rc files": [{"root": "workspace", "path": "rc.json"}]}"#)).unwrap();
+    project.taut(["build", "t"]).success();
+}
+
+#[test]
+fn edits_of_a_directory_that_is_a_git_tree_are_seen_however_fast_they_follow_each_other() {
+    let project = Project::new();
+    project.file("TARGETS", r#"{"x": {"type": "install", "deps": [["@", "lib", "", "d/f"]]}}"#);
+    project.file("lib/TARGETS", "{}");
+    project.file(
+        "repos.json",
+        r#"{"main": "main", "repositories":
+           { "main": {"repository": {"type": "file", "path": "."}, "bindings": {"lib": "lib"}}
+           , "lib": {"repository": {"type": "file", "path": "lib", "pragma": {"to_git": true}}}}}"#,
+    );
+    // Of one size, in place, with the time of the one before; two contents in turn, so that each was imported already.
+    for round in 0..12 {
+        let content = ["one\n", "two\n"][round % 2];
+        project.file("lib/d/f", content);
+        project.shell("touch -t 202001010000 lib/d/f");
+        let built = project.taut(["build", "x", "-P", "d/f"]).success();
+        assert_eq!(built.stdout, content, "round {round}");
+    }
 }

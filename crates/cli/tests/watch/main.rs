@@ -10,6 +10,7 @@ use std::{fs, thread};
 
 use taut_testkit::{Rng, Tool, Workspace, listing, processed, times};
 
+mod database;
 mod feedback;
 mod hard_links;
 mod polling;

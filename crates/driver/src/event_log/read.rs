@@ -80,6 +80,16 @@ impl EventLogs {
         }
     }
 
+    /// The latest call of those before the last one with work to do that has an action whose id begins like this.
+    pub(crate) fn earlier_with_action(&self, prefix: &str) -> Option<Record> {
+        // One log after the other: they are large, and the first few will do.
+        let mut earlier = self.work().skip(1).take(MAX_EARLIER_LOGS);
+        earlier.find_map(|name| {
+            let Parsed(record) = parse(&self.directory.read(&name, MAX_READ_BYTES)?)?;
+            record.named.keys().any(|id| id.to_hex().starts_with(prefix)).then_some(record)
+        })
+    }
+
     /// The call that a log is of.
     fn call(&self, name: &Name) -> Option<Call> {
         let head = self.directory.read(name, MAX_HEAD_BYTES)?;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use taut_analysis::{Config, ConfiguredTarget, TargetRule};
+use taut_analysis::{Config, ConfiguredTarget, Export, TargetRule};
 use taut_engine::Engine;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
@@ -22,7 +22,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::full_analysis::analyse_all;
 use crate::{Analyser, Analysis, EventLogs, Reached, Request, Targets};
-use words::{capital, many};
+use words::{capital, logged_action, many};
 
 /// A question about the last build with work to do.
 #[derive(Clone, Debug)]
@@ -45,16 +45,16 @@ pub enum Question {
 pub struct Explanation {
     /// Lines of text.
     pub text: String,
-    /// Whether the subject of the question is known.
+    /// Whether the subjects of all questions are known.
     pub is_known: bool,
 }
 
 /// How many of a kind are shown at most.
 const MAX_SHOWN: usize = 12;
 
-/// Answers a question about the last build with the repositories of an analyser that executed something. `cwd`: what
-/// paths are shown relative to.
-pub fn explain(question: &Question, logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
+/// Answers questions about the last build with the repositories of an analyser that executed something, one after the
+/// other. `cwd`: what paths are shown relative to.
+pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
     let Analyser { engine, build, workspace, .. } = analyser;
     let repositories = &workspace.repositories;
     let request = |targets: &Targets, configuration: &Map| Request {
@@ -87,9 +87,15 @@ pub fn explain(question: &Question, logs: &EventLogs, analyser: &Analyser, cwd: 
         // Analysis would have their names; without it, only earlier logs do.
         logs.name_up_to_date(&mut record);
     }
-    let mut explainer = Explainer::new(&record, engine, analysis.as_ref(), repositories, cwd);
+    let mut explainer = Explainer::new((&record, logs), engine, analysis.as_ref(), repositories, cwd);
     explainer.heading(&request, unfinished);
-    let is_known = explainer.answer(question);
+    let mut is_known = true;
+    for (at, question) in questions.iter().enumerate() {
+        if at > 0 {
+            explainer.say("");
+        }
+        is_known &= explainer.answer(question);
+    }
     Explanation { text: explainer.text, is_known }
 }
 
@@ -97,6 +103,8 @@ struct Explainer<'r> {
     record: &'r Record,
     /// Has the kept runs.
     engine: &'r Engine,
+    /// Has earlier calls.
+    logs: &'r EventLogs,
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
     cwd: &'r Path,
@@ -116,7 +124,7 @@ struct Defined<'a> {
 
 impl<'r> Explainer<'r> {
     fn new(
-        record: &'r Record,
+        (record, logs): (&'r Record, &'r EventLogs),
         engine: &'r Engine,
         analysis: Option<&'r Analysis>,
         repositories: &'r RepoConfig,
@@ -135,7 +143,7 @@ impl<'r> Explainer<'r> {
                 defined.entry(*id).or_insert(Defined { action, name, place });
             }
         }
-        Explainer { record, engine, analysis, repositories, cwd, done, defined, text: String::new() }
+        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, text: String::new() }
     }
 
     /// Why something was done, if it was.
@@ -197,7 +205,10 @@ impl<'r> Explainer<'r> {
     fn answer(&mut self, question: &Question) -> bool {
         match question {
             Question::Call => {
-                for target in self.record.targets.iter() {
+                for (at, target) in self.record.targets.iter().enumerate() {
+                    if at > 0 {
+                        self.say("");
+                    }
                     self.target(target);
                 }
                 true
@@ -209,10 +220,7 @@ impl<'r> Explainer<'r> {
                 ids.sort_unstable_by_key(|id| id.0);
                 ids.dedup();
                 self.actions(&ids, usize::MAX);
-                if ids.is_empty() {
-                    self.say(format!("No action has an id that begins with %{prefix}."));
-                }
-                !ids.is_empty()
+                !ids.is_empty() || self.unknown_action(&prefix)
             }
             Question::Named { target, path } => {
                 let path = path.as_ref();
@@ -225,6 +233,40 @@ impl<'r> Explainer<'r> {
                 known
             }
         }
+    }
+
+    /// Writes that the build has no action whose id begins like this; and what earlier builds know of one. Returns whether they
+    /// know one.
+    fn unknown_action(&mut self, prefix: &str) -> bool {
+        self.say(format!("No action has an id that begins with %{prefix}."));
+        self.cached_exports();
+        let Some(earlier) = self.logs.earlier_with_action(prefix) else { return false };
+        let mut ids: Vec<&Id> = earlier.named.keys().filter(|id| id.to_hex().starts_with(prefix)).collect();
+        ids.sort_unstable_by_key(|id| id.0);
+        let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
+        let (command, targets) = (&earlier.command, targets.collect::<Vec<_>>().join(", "));
+        self.say(format!("An earlier build had one: {command} {targets}, {}.", ago(earlier.when)));
+        for id in ids.into_iter().take(MAX_SHOWN) {
+            self.say(format!("  {}", logged_action(id, &earlier.named[id])));
+        }
+        true
+    }
+
+    /// Writes which targets were not looked below, since the target-level cache has them.
+    fn cached_exports(&mut self) {
+        let Some(analysis) = self.analysis else { return };
+        let cached = analysis.exports().list().into_iter();
+        let cached = cached.filter(|(_, export)| matches!(export, Export::Cached(..)));
+        let mut names: Vec<String> = cached.map(|(target, _)| target.name.to_json()).collect();
+        names.dedup();
+        let Some(first) = names.first() else { return };
+        let others = match names.len() {
+            1 => String::new(),
+            count => format!(", and of {}", many(count - 1, "other")),
+        };
+        self.say(format!(
+            "Nothing is known of what is below export target {first}{others}: the target-level cache has the result."
+        ));
     }
 
     /// Writes that nothing is known of a target, nor of what lies at a path.
@@ -243,6 +285,7 @@ impl<'r> Explainer<'r> {
             "The last build with work to do had no target {name}{or}.{}",
             meant.unwrap_or_default()
         ));
+        self.cached_exports();
     }
 
     /// What is named like a target, of all that the call had in its module, or made.

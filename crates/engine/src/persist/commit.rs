@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::SystemTime;
 
+use super::file_number::new_number;
 use super::journal::{Batch, Kept};
 use super::leaves::{LeafSet, Range};
 use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
@@ -647,10 +648,7 @@ fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Res
 
 /// Replaces the file by `image`, which has all that is known. All tasks get new numbers, so the generation changes.
 fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
-    // From the clock, the process and a counter: not secret, only unlike the number of every other file.
-    let number =
-        [crate::graph::core::nonce(), state.generation ^ crate::graph::core::nonce().rotate_left(32)];
-    let number: [u8; 16] = std::array::from_fn(|at| number[at / 8].to_le_bytes()[at % 8]);
+    let number = new_number();
     // Readers that have the old file open are not affected: it is replaced by name, not overwritten.
     let mut length = 0;
     file.replace(&mut |to| {

@@ -17,6 +17,7 @@ mod bytes;
 mod commit;
 mod compact;
 mod file;
+mod file_number;
 mod journal;
 pub(crate) mod leaves;
 mod pages;
@@ -32,6 +33,7 @@ mod walk;
 
 pub use commit::Committed;
 pub use file::{TraceFile, TraceRead, TraceWrite};
+pub use file_number::renumber;
 pub use path::PathFile;
 pub use reseal::reseal;
 pub(crate) use walk::{ByLeaves, Numbers, StoredLeaf};

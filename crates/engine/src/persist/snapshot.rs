@@ -48,7 +48,7 @@ pub(super) const HEADER_SIZE: usize = 56;
 /// The header of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Header {
-    /// A random number, which no other file has.
+    /// A random number, which no other file has ([`super::renumber`] gives a copy its own).
     pub(super) number: [u8; 16],
     /// The length of the table.
     pub(super) table: u64,

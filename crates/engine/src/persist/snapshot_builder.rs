@@ -90,6 +90,9 @@ fn put(out: &mut Vec<u8>, word: u32) {
     out.extend(word.to_le_bytes());
 }
 
+/// The highest number of a version of a task that has room beside the bits of a read.
+const MAX_VERSION: u32 = u32::MAX >> BITS;
+
 /// A snapshot, to be written.
 pub(super) struct Image {
     table: Vec<u8>,
@@ -368,8 +371,9 @@ impl SnapshotBuilder {
             facet_hashes: all_facet_hashes.len() as u64,
             buckets,
         };
-        // Places in the file are u32, and the highest number has a meaning of its own.
-        if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) {
+        // Places in the file are u32, and the highest number has a meaning of its own. Versions share a word with bits.
+        let most_versions = self.others_of.iter().max().copied().unwrap_or_default();
+        if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) || most_versions > MAX_VERSION {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
         }
         let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| {

@@ -353,19 +353,11 @@ impl Evaluator<'_> {
             Value::Null => Map::default(),
             map => self.map_of(f, argument(8), "a map of strings", &map, is_string)?.clone(),
         };
-        let depfile = match self.or(f, depfile, || Value::Null) {
-            Ok(Value::Null) => None,
-            Ok(Value::String(text)) if normal_outs.binary_search(&path::normal(&text)).is_ok() => {
-                Some(Ok(path::normal(&text)))
-            }
-            Ok(other) => {
-                Some(Err(Str::from(format!("it is {}, which is no output file", self.shown(&other)))))
-            }
-            // An error of analysis would be one that the reference does not have.
-            Err(error) => Some(Err(Str::from(error.message.to_string()))),
+        let depfile = match self.host.has_depfiles() {
+            true => self.depfile(f, argument(9), depfile, &normal_outs)?,
+            false => None,
         };
         let mut action = ActionDescription::default();
-        action.depfile = depfile;
         action.outs = normal_outs;
         action.out_dirs = normal_dirs;
         action.command = command;
@@ -376,13 +368,32 @@ impl Evaluator<'_> {
         action.timeout_scale = timeout_scale;
         action.execution_properties = execution_properties;
         action.inputs = inputs;
-        let id = self.host.define_action(action);
+        let id = self.host.define_action(action, depfile);
         // By the paths as written, in which a file's and a directory's are never equal.
         let output = |path: &Str| {
             let artifact = Artifact::Action { id, path: path::normal(path) };
             (path.clone(), Value::artifact(artifact))
         };
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
+    }
+
+    /// The output that is the depfile; `None` if it is null.
+    fn depfile(
+        &mut self,
+        f: Frame<'_>,
+        argument: Argument<'_>,
+        node: u32,
+        outs: &[Str],
+    ) -> Result<Option<Str>, EvalError> {
+        let value = self.or(f, node, || Value::Null)?;
+        if value == Value::Null {
+            return Ok(None);
+        }
+        let path = path::normal(self.string(f, argument, &value)?);
+        match outs.binary_search(&path) {
+            Ok(_) => Ok(Some(path)),
+            Err(_) => Err(self.unfit(f, argument, "one of the outs", &value)),
+        }
     }
 
     /// Whether there are words, and the rule is tainted with all of them.

@@ -11,10 +11,10 @@ use taut_git::{Kind, Writer};
 use taut_sys::Dir;
 
 use super::{
-    CommitRequest, Fetched, Programs,
+    CommitRequest, Fetched, Programs, failure,
     run::{Scratch, Watch, run, scratch_name},
 };
-use crate::{Cause, Error, Progress, Result, Tried, Update, url::without_password};
+use crate::{Cause, Progress, Result, Update, url::without_password};
 
 /// Variables of `git`, in addition to the environment of the call.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -34,20 +34,11 @@ pub(super) fn fetch(
     scratch: &Dir,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
-    let mut tried = Vec::new();
-    for url in request.urls {
-        match from_url(programs, request, url, into, scratch, progress) {
-            Ok(tree) => return Ok(Fetched { tree, url: url.clone() }),
-            Err(cause) => {
-                let is_final = cause.is_final();
-                tried.push(Tried { url: without_password(url), attempts: 1, cause });
-                if is_final {
-                    break;
-                }
-            }
-        }
-    }
-    Err(Error { tried })
+    // Nothing is kept from one attempt to the next: git cannot resume a pack.
+    programs.retries.run(request.urls, progress, drop, |url, ()| {
+        let tree = from_url(programs, request, url, into, scratch, progress)?;
+        Ok(Fetched { tree, url: url.to_owned() })
+    })
 }
 
 /// Fetches from one URL; returns the tree of the commit.
@@ -72,7 +63,7 @@ fn from_url(
     };
     match fetch(&["--depth=1", "--no-tags", "--", url, &commit]) {
         Ok(()) => {}
-        // Not if it printed nothing for too long: it would do so again.
+        // Not if the connection was cut or printed nothing for too long: that says nothing of what the server allows.
         Err(Cause::Command(_)) => fetch(&[&["--no-tags", "--", url], &branches[..]].concat())?,
         Err(cause) => return Err(cause),
     }
@@ -156,7 +147,10 @@ fn git_fetch(
         }
     };
     let watch = Watch { progress, line: &line, stall: Some(programs.stall_timeout) };
-    run(programs, &command, &environment, repository, &watch)
+    run(programs, &command, &environment, repository, &watch).map_err(|cause| match cause {
+        Cause::Command(text) => failure::cause(text),
+        other => other,
+    })
 }
 
 /// How many bytes have come, from a line that `git` prints during a transfer:

@@ -108,7 +108,10 @@ pub(super) fn run(
         drop(writer);
         let running = running.map_err(|error| Cause::Command(format!("cannot start it: {error}")))?;
         // It runs beside the wait: a full pipe would block the command.
-        scope.spawn(|| read_lines(&mut reader, &printed, watch.line, started));
+        let read = || read_lines(&mut reader, &printed, watch.line, started);
+        std::thread::Builder::new()
+            .spawn_scoped(scope, read)
+            .map_err(|error| Cause::Command(format!("cannot start a thread: {error}")))?;
         wait(running, || {
             if watch.progress.is_cancelled() {
                 return Some(Cause::Cancelled);

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
 
 use super::{Diagnostic, Group, Location, Place, Severity, suggested};
-use crate::json::{Document, Span};
+use crate::json::{Dialect, Document, Span};
 use crate::seen_from;
 
 /// Access to the text of files when diagnostics are shown.
@@ -61,8 +61,9 @@ impl File {
     fn new(name: &Arc<str>, text: &Arc<str>) -> File {
         // Spans are those of the text without the mark (`Document::text`).
         let text: Arc<str> = text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), Arc::from);
-        // The present text may differ from the one that was analysed: paths are looked up as far as they exist.
-        let document = Document::parse(name.clone(), text.as_bytes()).ok();
+        // The present text may differ from the one that was analysed: paths are looked up as far as they exist. Whatever
+        // dialect it was read in, the extended one gives the same places.
+        let document = Document::parse_as(Dialect::Extended, name.clone(), text.as_bytes()).ok();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         File { text, document, lines }

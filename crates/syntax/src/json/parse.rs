@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Document, Duplicate, Kind, Slot, Span,
+    Dialect, Document, Duplicate, Kind, Slot, Span,
     unusual_chars::{conflict_mark, unusual},
 };
 
@@ -42,7 +42,7 @@ pub fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
     (line as u32, before[start..].chars().count() as u32 + 1)
 }
 
-pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, SyntaxError> {
+pub(super) fn parse(dialect: Dialect, label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, SyntaxError> {
     // A byte order mark, which some editors on Windows write; parsers may ignore it (RFC 8259, section 8.1).
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3);
@@ -70,6 +70,7 @@ pub(super) fn parse(label: Arc<str>, mut bytes: Vec<u8>) -> Result<Document, Syn
         }
     };
     let mut parser = Parser {
+        dialect,
         text: &text,
         at: 0,
         // Estimates from usual descriptions, which save most reallocations.
@@ -115,6 +116,7 @@ impl Wrong {
 type Parsed<T> = Result<T, Wrong>;
 
 struct Parser<'t> {
+    dialect: Dialect,
     text: &'t str,
     at: usize,
     tape: Vec<Slot>,
@@ -140,8 +142,7 @@ impl Parser<'_> {
             if let Some(kind) = container {
                 let index = self.tape.len() as u32 - 1;
                 open.push(Open { index, pending: self.pending.len() });
-                let close = if kind == Kind::List { b']' } else { b'}' };
-                if self.peek() != Some(close) {
+                if self.peek() != Some(closing(kind)) {
                     if kind == Kind::Object {
                         self.key("a key or }", &open)?;
                     }
@@ -158,19 +159,23 @@ impl Parser<'_> {
                         Some(_) => self.unexpected("the end of the file", &open),
                     };
                 };
-                let list = self.tape[innermost.index as usize].kind == Kind::List;
+                let kind = self.tape[innermost.index as usize].kind;
+                let list = kind == Kind::List;
                 match self.peek() {
                     // A value came before: an empty container gets here only with its closing bracket next.
                     Some(b',') => {
                         self.at += 1;
+                        if self.dialect.is_extended() && self.peek() == Some(closing(kind)) {
+                            self.close(&mut open);
+                            continue;
+                        }
                         if !list {
                             self.key("a key", &open)?;
                         }
                         self.pending.push(self.tape.len() as u32);
                         break;
                     }
-                    Some(b']') if list => self.close(&mut open),
-                    Some(b'}') if !list => self.close(&mut open),
+                    Some(byte) if byte == closing(kind) => self.close(&mut open),
                     _ if list => return self.unexpected("a comma or ]", &open),
                     _ => return self.unexpected("a comma or }", &open),
                 }
@@ -229,14 +234,19 @@ impl Parser<'_> {
         }
     }
 
-    /// Skips white space; returns the next byte.
+    /// Skips white space and comments; returns the next byte. A comment that does not end is not skipped: nothing that
+    /// is expected begins with a slash, so it is reported as unexpected.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(byte) = bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(*byte);
-            }
-            self.at += 1;
+            self.at += match byte {
+                b' ' | b'\t' | b'\n' | b'\r' => 1,
+                b'/' => match self.dialect.comment(&self.text[self.at..]) {
+                    Some(length) => length,
+                    None => return Some(b'/'),
+                },
+                byte => return Some(*byte),
+            };
         }
         None
     }
@@ -476,6 +486,10 @@ impl Parser<'_> {
             return Err(Wrong::new(format!("expected {expected}, found the conflict mark {mark}"), here)
                 .help("a merge left its conflicts here: choose between the sides and remove the marks"));
         }
+        if self.dialect.is_extended() && rest.starts_with("/*") {
+            let here = span(self.at, self.at + 2);
+            return Err(Wrong::new("this comment does not end", here).help("close it with */"));
+        }
         if let Some((shown, help)) = unusual(first) {
             let here = span(self.at, self.at + first.len_utf8());
             return Err(Wrong::new(format!("expected {expected}, found {shown}"), here).help(help));
@@ -495,19 +509,23 @@ impl Parser<'_> {
         let here = span(self.at, self.at + length);
         let before = self.text[..self.at].trim_end();
         // The comma is marked, not the bracket: it is what has to go.
-        if matches!(first, ']' | '}') && before.ends_with(',') {
+        if matches!(first, ']' | '}') && before.ends_with(',') && !self.dialect.is_extended() {
             let comma = span(before.len() - 1, before.len());
             return Err(Wrong::new(format!("a comma before the closing {first}"), comma)
                 .help("JSON has no trailing commas; remove it"));
         }
         let wrong = Wrong::new(format!("expected {expected}, found {shown}"), here);
         let needs_comma = expected.starts_with("a comma");
+        let is_other_bracket = matches!((bracket, first), ("[", '}') | ("{", ']'));
         Err(match first {
+            '/' | '#' if self.dialect.is_extended() => {
+                wrong.help("a comment begins with //, or is between /* and */")
+            }
             '/' | '#' if length == 2 || first == '#' => {
                 wrong.help("JSON has no comments; where documentation is wanted there are fields for it")
             }
             '\'' => wrong.help("strings are written in double quotes"),
-            ']' | '}' | ':' if innermost.is_some() && needs_comma => Wrong {
+            ']' | '}' | ':' if innermost.is_some() && (needs_comma || is_other_bracket) => Wrong {
                 opened: innermost.map(|at| (format!("this {bracket} is open"), span(at, at + 1))),
                 ..wrong
             },
@@ -526,6 +544,10 @@ impl Parser<'_> {
             _ => wrong,
         })
     }
+}
+
+fn closing(kind: Kind) -> u8 {
+    if kind == Kind::List { b']' } else { b'}' }
 }
 
 fn span(start: usize, end: usize) -> Span {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::raw;
+use crate::on_own_thread;
 
 /// How long after the first signal the same one is taken for a repetition of it: `timeout(1)` sends its signal to the
 /// process and then to the process group, so that the process gets it twice.
@@ -27,12 +28,11 @@ pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<(
     }
     // Blocked in this thread and those that it starts, so that only the thread below, in `sigwait(3)`, gets them.
     raw::block_signals(&signals)?;
-    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    thread("signals").spawn(move || {
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(first) = raw::wait_for_signal(&signals) else { return };
         let since = Instant::now();
-        // If no thread can be started, nothing is wrapped up, and a later signal ends the process.
-        let _ = thread("termination").spawn(move || handle(first));
+        // If no thread can be started, a later signal waits until this has been handled.
+        on_own_thread("termination", move || handle(first));
         while let Ok(second) = raw::wait_for_signal(&signals) {
             if second == first && since.elapsed() < REPETITION_INTERVAL {
                 continue;

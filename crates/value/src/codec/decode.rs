@@ -250,7 +250,7 @@ impl<'b> Decoder<'b> {
     /// An action.
     pub fn action(&mut self) -> Option<ActionDescription> {
         // Other bits are not written: they mean damage.
-        let flags = self.byte().filter(|flags| *flags < 32)?;
+        let flags = self.byte().filter(|flags| *flags < 16)?;
         let has = |place: u8| flags & 1 << place != 0;
         let is_known = self.bool()?;
         let id = self.id_by(is_known)?;
@@ -262,13 +262,6 @@ impl<'b> Decoder<'b> {
         action.timeout_scale = if has(1) { f64::from_bits(u64::from_le_bytes(self.array()?)) } else { 1.0 };
         action.may_fail = if has(2) { Some(self.text()?) } else { None };
         action.cwd = if has(3) { self.text()? } else { Str::default() };
-        action.depfile = if has(4) {
-            let is_path = self.bool()?;
-            let text = self.text()?;
-            Some(if is_path { Ok(text) } else { Err(text) })
-        } else {
-            None
-        };
         action.env = self.map()?;
         action.execution_properties = self.map()?;
         action.inputs = self.map()?;

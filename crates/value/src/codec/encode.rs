@@ -332,13 +332,7 @@ impl Encoder {
         // Almost all actions have the default values of these fields: then they are only flags. Bits are compared, not
         // numbers, so that any number is read back exactly.
         let has_scale = action.timeout_scale.to_bits() != 1.0_f64.to_bits();
-        let flags = [
-            action.no_cache,
-            has_scale,
-            action.may_fail.is_some(),
-            !action.cwd.is_empty(),
-            action.depfile.is_some(),
-        ];
+        let flags = [action.no_cache, has_scale, action.may_fail.is_some(), !action.cwd.is_empty()];
         self.out.push(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
         // It follows from the other fields, but to compute it again would take the ids of all inputs.
         self.tagged_id(0, &action.id());
@@ -351,10 +345,6 @@ impl Encoder {
         action.may_fail.iter().for_each(|message| self.text(message));
         if !action.cwd.is_empty() {
             self.text(&action.cwd);
-        }
-        if let Some(depfile) = &action.depfile {
-            self.bool(depfile.is_ok());
-            self.text(depfile.as_ref().unwrap_or_else(|why| why));
         }
         self.map(&action.env) && self.map(&action.execution_properties) && self.map(&action.inputs)
     }

@@ -3,8 +3,14 @@
 use taut_value::{ID_PREFIX_DIGITS, Id, Str};
 
 use super::Explainer;
-use crate::history::Subject;
+use crate::history::{Logged, Subject};
 use taut_syntax::quoted;
+
+/// An action by what a log has of it.
+pub(super) fn logged_action(id: &Id, Logged { origin, outs, .. }: &Logged) -> String {
+    let of = origin.as_ref().map(|(target, place)| format!(" ({target}#{place}{})", made(outs.iter())));
+    format!("action %{}{}", &id.to_hex()[..ID_PREFIX_DIGITS], of.unwrap_or_default())
+}
 
 impl Explainer<'_> {
     pub(super) fn action_words(&self, id: &Id) -> String {
@@ -17,9 +23,7 @@ impl Explainer<'_> {
         let gone = if self.analysis.is_some() { ", which is no longer defined," } else { "" };
         let logged = self.record.named.get(id);
         match logged.and_then(|logged| Some((logged, logged.origin.as_ref()?))) {
-            Some((logged, (target, place))) => {
-                format!("action %{short} ({target}#{place}{}){gone}", made(logged.outs.iter()))
-            }
+            Some((logged, _)) => format!("{}{gone}", logged_action(id, logged)),
             None => format!("action %{short}{gone}"),
         }
     }

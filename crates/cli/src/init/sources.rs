@@ -1,0 +1,81 @@
+//! The files of a directory for `init --from-sources`.
+//!
+//! What is no source is left out: hidden files and directories, links, directories that tools made (those with a
+//! `CACHEDIR.TAG`, and some by name). A directory below with a targets file is described already.
+
+use std::path::{Path, PathBuf};
+
+use taut_scan::SourceFile;
+use taut_syntax::quoted;
+use taut_sys::{Dir, FileKind, if_exists};
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Sources {
+    pub(super) files: Vec<SourceFile>,
+    /// What is left out and might be missed, with the reason.
+    pub(super) notes: Vec<String>,
+}
+
+/// The name of a targets file.
+pub(super) const TARGETS: &str = "TARGETS";
+
+/// Directories that tools make.
+const MADE: [&str; 4] = ["node_modules", "__pycache__", "CVS", "_build"];
+
+/// So many bytes of a file decide; sources are not as long.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A tree with more files is no single project.
+const MAX_FILES: usize = 200_000;
+
+/// Reads all files below a directory.
+pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
+    let mut all = Sources::default();
+    let mut left = vec![PathBuf::new()];
+    while let Some(below) = left.pop() {
+        let is_top = below.as_os_str().is_empty();
+        let directory = if is_top { top.try_clone()? } else { top.sub(&below, taut_sys::Links::Refused)? };
+        if if_exists(directory.at("CACHEDIR.TAG").lstat())?.is_some() {
+            continue;
+        }
+        if !is_top && if_exists(directory.at(TARGETS).lstat())?.is_some() {
+            all.notes.push(format!("{}: it has a file {TARGETS}, and is left as it is.", below.display()));
+            continue;
+        }
+        let mut entries = directory.list()?;
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, kind) in entries {
+            let path = below.join(&name);
+            let Some(text) = path.to_str().filter(|text| !text.contains(char::is_control)) else {
+                let shown = path.to_string_lossy();
+                all.notes.push(format!("{}: its name is no text, so it is left out.", quoted(&shown)));
+                continue;
+            };
+            let is_hidden = name.to_string_lossy().starts_with('.');
+            match kind {
+                _ if is_hidden => {}
+                FileKind::Directory if MADE.iter().any(|made| name == *made) => {}
+                FileKind::Directory => left.push(path),
+                FileKind::File => all.files.push(file(&directory, Path::new(&name), text)?),
+                FileKind::Symlink if taut_scan::is_read(text) => {
+                    all.notes.push(format!("{text}: it is a symbolic link, which is not followed."));
+                }
+                FileKind::Symlink | FileKind::Special => {}
+            }
+            if all.files.len() > MAX_FILES {
+                all.notes
+                    .push(format!("There are more than {MAX_FILES} files: the others were not looked at."));
+                return Ok(all);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn file(directory: &Dir, name: &Path, path: &str) -> taut_sys::Result<SourceFile> {
+    let at = directory.at(name);
+    let is_executable = at.lstat()?.is_executable();
+    let content = if taut_scan::is_read(path) { at.open()?.read_up_to(MAX_BYTES)? } else { Vec::new() };
+    Ok(SourceFile { path: path.to_owned(), is_executable, content })
+}

@@ -1,0 +1,66 @@
+//! The compilation database that `watch --compile-commands` keeps current.
+//!
+//! Which commands there are follows from analysis; what sources include is put in place whenever a round did anything. The
+//! file is written only if it becomes another one, since editors read it again each time.
+
+use std::sync::Arc;
+
+use taut_driver::{Analysed, CompileCommands, Done};
+use taut_sys::Named;
+
+use super::{WatchState, Watcher};
+use crate::{
+    compile_commands::{Database, views},
+    exit::Exit,
+    text_file,
+    voice::count,
+};
+
+/// The commands of the last round whose analysis succeeded.
+pub(super) struct Commands {
+    of: Arc<Analysed>,
+    all: CompileCommands,
+}
+
+impl Watcher<'_> {
+    /// Brings the database up to date, if one is wanted, at the end of a round. Gives a message if the file is another one.
+    ///
+    /// # Errors
+    /// It cannot be written. What cannot be built was reported by the round.
+    pub(super) fn keep_database(&self, state: &mut WatchState) -> Result<Option<String>, Exit> {
+        let (Some(file), Some(request), Some(analysed)) =
+            (&self.o.compile_commands, &state.request, &state.history.last)
+        else {
+            return Ok(None);
+        };
+        if !state.history.reported_errors.is_empty() {
+            // The commands of the description as it was are better than none.
+            return Ok(None);
+        }
+        let kept = state.history.commands.take().filter(|kept| Arc::ptr_eq(&kept.of, analysed));
+        if kept.is_some() && state.session.done() == Done::default() {
+            state.history.commands = kept;
+            return Ok(None);
+        }
+        let views = views(self.name, &self.o.build.stores)?;
+        let all = match kept {
+            Some(kept) => kept.all,
+            None => {
+                // Its targets were analysed in this round, without an error.
+                let Ok(closure) = state.session.closure(request) else { return Ok(None) };
+                CompileCommands::of(&closure, &request.repositories, &views)
+            }
+        };
+        let (session, store, log) = (&state.session, &state.store, self.log);
+        let (text, _) = Database { session, request, store, views: &views, log }.make(&all, None)?;
+        session.commit();
+        let path = self.here.join(file);
+        let is_other = Named::read(&path).ok().as_deref() != Some(text.as_bytes());
+        if is_other {
+            text_file::write(&path, &text, log)?;
+        }
+        let message = format!("{}: {}", file.display(), count(all.commands.len(), "command"));
+        state.history.commands = Some(Commands { of: analysed.clone(), all });
+        Ok(is_other.then_some(message))
+    }
+}

@@ -1,0 +1,102 @@
+//! Why `git fetch` failed, from what it printed: whether another attempt may succeed.
+//!
+//! git has one exit code for everything, so its words decide, and those of curl and ssh, which it passes on; they are not
+//! translated, since the fetch runs in the locale `C`. What is not recognised is final, as a wrong guess would only repeat a
+//! failure that lasts.
+
+use crate::{Cause, error::status_may_pass};
+
+/// Words of failures that last, though some are followed by words of the others: a server ends the connection after it has
+/// refused something.
+const FINAL: [&str; 16] = [
+    "not our ref",
+    "unadvertised object",
+    "couldn't find remote ref",
+    "remote error:",
+    "Authentication failed",
+    "could not read Username",
+    "could not read Password",
+    "Permission denied",
+    "Host key verification failed",
+    "Could not resolve host",
+    "does not appear to be a git repository",
+    "certificate",
+    "pack is corrupted",
+    "bad line length",
+    "protocol error",
+    "inflate: data stream error",
+];
+
+/// Words of connections that were cut or not made, and of time-outs.
+const TRANSIENT: [&str; 18] = [
+    "early EOF",
+    "unexpected disconnect",
+    "hung up unexpectedly",
+    "Connection reset",
+    "Connection refused",
+    "Connection timed out",
+    "Connection closed by",
+    "Operation timed out",
+    "Operation too slow",
+    "Failed to connect",
+    "Could not connect",
+    "Empty reply from server",
+    "Recv failure",
+    "Send failure",
+    "transfer closed with",
+    "was not closed cleanly",
+    "Network is unreachable",
+    "No route to host",
+];
+
+/// The cause, by what the command printed.
+pub(super) fn cause(text: String) -> Cause {
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    let may_pass = match status(&text) {
+        Some(status) => status_may_pass(status),
+        None => !says(&FINAL) && says(&TRANSIENT),
+    };
+    if may_pass { Cause::Connection(text) } else { Cause::Command(text) }
+}
+
+/// The status of a server, in the words of curl: `The requested URL returned error: 503`.
+fn status(text: &str) -> Option<u16> {
+    let (_, after) = text.split_once("The requested URL returned error: ")?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_connections_may_pass_and_refusals_last() {
+        for text in [
+            "error: RPC failed; curl 18 transfer closed with outstanding read data remaining\nfatal: early EOF",
+            "fetch-pack: unexpected disconnect while reading sideband packet",
+            "fatal: unable to access 'http://h/r/': The requested URL returned error: 503",
+            "fatal: unable to access 'https://h/r/': Failed to connect to h port 443: Connection refused",
+            "ssh: connect to host h port 22: Connection timed out\nfatal: Could not read from remote repository.",
+            "kex_exchange_identification: Connection closed by remote host",
+            "fatal: unable to access 'https://h/': Operation too slow. Less than 1 bytes/sec transferred",
+        ] {
+            assert!(matches!(cause(text.to_owned()), Cause::Connection(_)), "{text}");
+        }
+        for text in [
+            "fatal: git upload-pack: not our ref 01\nfatal: the remote end hung up unexpectedly",
+            "fatal: couldn't find remote ref side",
+            "remote: Repository not found.\nfatal: Authentication failed for 'https://h/r/'",
+            "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+            "fatal: unable to access 'https://h/r/': Could not resolve host: h",
+            "ssh: Could not resolve hostname h: Name or service not known",
+            "fatal: unable to access 'http://h/r/': The requested URL returned error: 404",
+            "error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\nfatal: early EOF",
+            "fatal: unable to access 'https://h/': SSL certificate problem: self-signed certificate",
+            "something that no version of git prints",
+            "",
+        ] {
+            assert!(matches!(cause(text.to_owned()), Cause::Command(_)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Targets for C, C++ and assembler: a library for each directory with sources, a program or test for each source with
+//! a function `main`.
+//!
+//! What belongs together is decided by includes alone. First each `#include` is resolved in the tree (`includes.rs`);
+//! then files become libraries and programs (`libraries.rs`), libraries get public headers and the names of these
+//! (`publish.rs`), and each target gets the files that its sources include. The last step imitates what a compiler will
+//! find in the directory of the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
+
+mod condition;
+mod describe;
+mod facts;
+mod includes;
+mod lex;
+mod libraries;
+mod publish;
+mod staging;
+mod system;
+
+pub(crate) use libraries::is_test;
+
+use std::collections::BTreeSet;
+
+use crate::{names::Names, paths, proposal::Proposal, tree::Tree};
+
+/// What a file is, by its ending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    C,
+    Cxx,
+    Assembler,
+    Header,
+}
+
+/// What the file is; nothing if it is neither a source nor a header.
+pub(crate) fn kind(path: &str) -> Option<Kind> {
+    Some(match paths::ending(path) {
+        "c" => Kind::C,
+        "cc" | "cpp" | "cxx" | "c++" | "C" => Kind::Cxx,
+        "s" | "S" => Kind::Assembler,
+        "h" | "hh" | "hpp" | "hxx" | "h++" | "H" | "inl" | "ipp" | "tcc" | "tpp" => Kind::Header,
+        _ => return None,
+    })
+}
+
+pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
+    if !(0..tree.len()).any(|index| kind(tree.path(index)).is_some()) {
+        return;
+    }
+    for index in
+        (0..tree.len()).filter(|index| matches!(paths::ending(tree.path(*index)), "cppm" | "ixx" | "mpp"))
+    {
+        proposal
+            .note(format!("{}: C++20 modules are not supported by the rules in the box.", tree.path(index)));
+    }
+    let facts = facts::of_tree(tree);
+    let includes = includes::resolve(tree, &facts);
+    let mut libraries = libraries::divide(tree, &facts, &includes);
+    publish::publish(tree, &includes, &mut libraries);
+    describe::describe(tree, &includes, &libraries, names, proposal);
+}
+
+/// How many things are understood in a text: for the tests of the lexer.
+pub(crate) fn weight(text: &[u8]) -> usize {
+    let defined = BTreeSet::new();
+    let facts = facts::of_text(text, Kind::Cxx, &defined);
+    facts.includes.len() + facts.defined.len() + usize::from(facts.main.is_some())
+}

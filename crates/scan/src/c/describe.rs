@@ -1,0 +1,303 @@
+//! Targets of the rules in the box from libraries and programs, and notes about what is not known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    condition::Truth,
+    includes::Includes,
+    libraries::{Libraries, Program, is_test},
+    staging::{Staging, Unit},
+    system::Origin,
+};
+use crate::{
+    names::Names,
+    paths,
+    proposal::{Builds, Proposal},
+    target::{Rule, Target},
+    tree::Tree,
+};
+
+/// Adds the targets of all libraries and programs.
+pub(crate) fn describe(
+    tree: &Tree,
+    includes: &[Includes],
+    all: &Libraries,
+    names: &mut Names,
+    proposal: &mut Proposal,
+) {
+    let staging = Staging { tree, includes, all };
+    // Programs first: their names are typed.
+    let programs: Vec<String> = all.programs.iter().map(|program| name_of(tree, program, names)).collect();
+    let libraries: Vec<String> =
+        all.libraries.iter().map(|library| names.of_library(&library.directory)).collect();
+    let mut writer = Writer {
+        tree,
+        includes,
+        names,
+        libraries,
+        packages: BTreeMap::new(),
+        doubtful: BTreeSet::new(),
+        proposal,
+    };
+    let units: Vec<Unit> = (0..all.libraries.len()).map(|number| staging.library(number)).collect();
+    let of_programs: Vec<Unit> = all.programs.iter().map(|program| staging.program(program)).collect();
+    let reached: BTreeSet<usize> =
+        units.iter().chain(&of_programs).flat_map(|unit| unit.reached.iter().copied()).collect();
+    writer.doubt(&units);
+    for ((program, name), unit) in all.programs.iter().zip(&programs).zip(&of_programs) {
+        writer.program(program, name, unit);
+    }
+    for (number, unit) in units.iter().enumerate() {
+        writer.library(number, &all.libraries[number], unit);
+    }
+    writer.packages();
+    for file in &all.amalgamations {
+        proposal.note(format!(
+            "{}: it includes sources of other directories, and is in no target.",
+            tree.path(*file)
+        ));
+    }
+    note_missing(tree, includes, &reached, proposal);
+    for file in reached {
+        for (line, name) in &includes[file].unknown {
+            proposal.note(format!(
+                "{}:{line}: what is included here is the value of the macro {name}, which is not known. Define it in \
+                 \"private defines\" or \"defines\", and add the file to \"private hdrs\".",
+                tree.path(file)
+            ));
+        }
+    }
+}
+
+fn name_of(tree: &Tree, program: &Program, names: &mut Names) -> String {
+    let path = tree.path(program.source);
+    match paths::stem(path) {
+        "main" => {
+            let name = names.of_directory(paths::parent(path));
+            names.of_file(&name, path)
+        }
+        stem => names.of_file(stem, path),
+    }
+}
+
+/// Whether a path is that of an example or experiment, which not each build makes.
+fn is_aside(path: &str) -> bool {
+    let names = paths::parent(path).split('/').chain([paths::stem(path)]);
+    let is_word = |word: &str| {
+        let word = word.strip_suffix('s').unwrap_or(word);
+        matches!(
+            word,
+            "example" | "demo" | "sample" | "experiment" | "fuzz" | "fuzzer" | "fuzzing" | "contrib"
+        )
+    };
+    names.flat_map(|name| name.split(['-', '_', '.'])).any(is_word)
+}
+
+struct Writer<'a> {
+    tree: &'a Tree,
+    includes: &'a [Includes],
+    names: &'a mut Names,
+    /// The names of the libraries.
+    libraries: Vec<String>,
+    /// The target of each library of the system that pkg-config is asked for.
+    packages: BTreeMap<&'static str, String>,
+    /// Libraries that may not build.
+    doubtful: BTreeSet<usize>,
+    proposal: &'a mut Proposal,
+}
+
+/// What the files of a target need of the system.
+#[derive(Default)]
+struct System {
+    words: BTreeSet<&'static str>,
+    packages: BTreeSet<&'static str>,
+}
+
+impl Writer<'_> {
+    /// Finds the libraries that may not build: something that they include is missing, or they use such a library.
+    fn doubt(&mut self, units: &[Unit]) {
+        for (number, unit) in units.iter().enumerate() {
+            if self.lacks_something(unit) {
+                self.doubtful.insert(number);
+            }
+        }
+        loop {
+            let uses = |unit: &Unit| {
+                unit.deps.iter().chain(&unit.private_deps).any(|dep| self.doubtful.contains(dep))
+            };
+            let more: Vec<usize> = (0..units.len())
+                .filter(|number| !self.doubtful.contains(number) && uses(&units[*number]))
+                .collect();
+            if more.is_empty() {
+                return;
+            }
+            self.doubtful.extend(more);
+        }
+    }
+
+    fn lacks_something(&self, unit: &Unit) -> bool {
+        let lacks = |file: &usize| {
+            let includes = &self.includes[*file];
+            !includes.missing.is_empty() || !includes.unknown.is_empty()
+        };
+        !unit.ambiguous.is_empty() || unit.reached.iter().any(lacks)
+    }
+
+    fn system(&self, unit: &Unit) -> System {
+        let mut all = System::default();
+        for (origin, is_compiled) in unit.reached.iter().flat_map(|file| &self.includes[*file].system) {
+            match origin {
+                Origin::Standard(words) => all.words.extend(*words),
+                // On a condition that is not known, the library may not be needed, or not be there.
+                Origin::Package(package) if *is_compiled == Truth::Yes => drop(all.packages.insert(package)),
+                Origin::Package(_) => {}
+            }
+        }
+        all
+    }
+
+    fn paths(&self, files: impl IntoIterator<Item = usize>) -> Vec<String> {
+        files.into_iter().map(|file| self.tree.path(file).to_owned()).collect()
+    }
+
+    fn deps(&mut self, libraries: &BTreeSet<usize>, packages: &BTreeSet<&'static str>) -> Vec<String> {
+        let mut all: Vec<String> = libraries.iter().map(|library| self.libraries[*library].clone()).collect();
+        for package in packages {
+            let names = &mut self.names;
+            let name = self
+                .packages
+                .entry(package)
+                .or_insert_with(|| names.take(package, &[format!("{package}-system")]));
+            all.push(name.clone());
+        }
+        all
+    }
+
+    fn program(&mut self, program: &Program, name: &str, unit: &Unit) {
+        let path = self.tree.path(program.source).to_owned();
+        let mut system = self.system(unit);
+        if program.needs_main {
+            system.packages.insert("gtest_main");
+        }
+        let rule = Rule::InTheBox("cc", if program.is_test { "test" } else { "binary" });
+        let target = Target::new(name, rule)
+            .texts("name", [name])
+            .texts("srcs", [path.clone()])
+            .texts("private hdrs", self.paths(unit.private_headers.iter().copied()))
+            .texts("include dirs", unit.private_directories.iter().cloned())
+            .texts("deps", self.deps(&unit.deps, &system.packages))
+            .texts("libs", system.words);
+        self.note_ambiguous(name, unit);
+        if !program.is_certain {
+            self.proposal.note(format!(
+                "{path}: its main is compiled on a condition that could not be decided; it is a program here."
+            ));
+        }
+        let is_doubtful = self.lacks_something(unit)
+            || unit.deps.iter().any(|dep| self.doubtful.contains(dep))
+            || is_aside(&path);
+        let builds = if is_doubtful { Builds::Perhaps } else { Builds::Surely };
+        for dep in unit.deps.iter().filter(|_| builds == Builds::Surely && !program.is_test) {
+            self.proposal.uses(&self.libraries[*dep]);
+        }
+        let kind = if program.is_test { "test" } else { "program" };
+        self.proposal.add(kind, target, path, builds);
+    }
+
+    fn library(&mut self, number: usize, library: &super::libraries::Library, unit: &Unit) {
+        let name = self.libraries[number].clone();
+        let system = self.system(unit);
+        let has_sources = !unit.sources.is_empty();
+        // Of libz.a the name is z.
+        let short = name.strip_prefix("lib").filter(|rest| rest.starts_with(|c: char| c.is_alphanumeric()));
+        let file_name = short.unwrap_or(&name);
+        // What users of a package need comes with the library that includes its headers.
+        let target = Target::new(&name, Rule::InTheBox("cc", "library"))
+            .texts("name", has_sources.then_some(file_name))
+            .texts("srcs", self.paths(unit.sources.iter().copied()))
+            .texts("hdrs", self.paths(unit.headers.iter().copied()))
+            .texts("private hdrs", self.paths(unit.private_headers.iter().copied()))
+            .texts("include dirs", unit.base.clone())
+            .texts("private include dirs", unit.private_directories.iter().cloned())
+            .texts("deps", self.deps(&unit.deps, &system.packages))
+            .texts("private deps", self.deps(&unit.private_deps, &BTreeSet::new()))
+            .texts("libs", system.words);
+        self.note_ambiguous(&name, unit);
+        let shown =
+            |directory: &str| if directory.is_empty() { ".".to_owned() } else { directory.to_owned() };
+        if !library.merged.is_empty() {
+            let others: Vec<String> = library.merged.iter().map(|directory| shown(directory)).collect();
+            self.proposal.note(format!(
+                "{} and {} include each other's headers: they are one library, {name}.",
+                shown(&library.directory),
+                others.join(", ")
+            ));
+        }
+        for dep in unit.deps.iter().chain(&unit.private_deps) {
+            self.proposal.uses(&self.libraries[*dep]);
+        }
+        let of = |count: usize, what: &str| {
+            (count > 0).then(|| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+        };
+        let counts: Vec<String> = [of(unit.sources.len(), "source"), of(library.headers.len(), "header")]
+            .into_iter()
+            .flatten()
+            .collect();
+        let from = format!("{}: {}", shown(&library.directory), counts.join(", "));
+        // What is for tests or examples only is built with these.
+        let is_for_others =
+            is_test(&format!("{}/x", library.directory)) || is_aside(&format!("{}/x", library.directory));
+        let builds =
+            if is_for_others || self.doubtful.contains(&number) { Builds::Perhaps } else { Builds::Surely };
+        self.proposal.add("library", target, from, builds);
+    }
+
+    fn note_ambiguous(&mut self, name: &str, unit: &Unit) {
+        for spelled in &unit.ambiguous {
+            self.proposal.note(format!(
+                "{name}: several files fit the name {spelled} in its sources; say which by \"include dirs\"."
+            ));
+        }
+    }
+
+    /// Adds the libraries of the system that are in use.
+    fn packages(&mut self) {
+        for (package, name) in &self.packages {
+            let rule = Rule::InTheBox("cc", "system library");
+            self.proposal.add_part(Target::new(name, rule).texts("pkg-config", [*package]));
+        }
+        if !self.packages.is_empty() {
+            let all: Vec<&str> = self.packages.keys().copied().collect();
+            self.proposal
+                .note(format!("Libraries of the system that pkg-config has to find: {}.", all.join(", ")));
+        }
+    }
+}
+
+/// Notes each name that is included but not there, with the first place.
+fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, proposal: &mut Proposal) {
+    let mut places: BTreeMap<(&str, bool), Vec<(usize, u32)>> = BTreeMap::new();
+    for &file in reached {
+        for include in &includes[file].missing {
+            places.entry((&include.spelled, include.is_quoted)).or_default().push((file, include.line));
+        }
+    }
+    for ((spelled, is_quoted), places) in places {
+        let (file, line) = places[0];
+        let more = match places.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        let at = format!("{}:{line}{more}", tree.path(file));
+        proposal.note(match is_quoted {
+            true => format!(
+                "{at}: \"{spelled}\" is not there. If a command makes it, write a genrule, and add that to \"hdrs\" or \
+                 \"private hdrs\" of the target."
+            ),
+            false => format!(
+                "{at}: <{spelled}> is neither here nor known. If a library of the system has it, write a target of the \
+                 rule \"system library\", and add that to \"deps\"."
+            ),
+        });
+    }
+}

@@ -1,0 +1,326 @@
+//! What is read from the text of one file: its includes, the macros that it defines, and whether it has a `main`.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Kind,
+    condition::{Macros, Truth},
+    kind,
+    lex::{Token, tokens},
+};
+use crate::tree::Tree;
+
+/// What a file says.
+#[derive(Default, Debug)]
+pub(crate) struct Facts {
+    pub(crate) includes: Vec<Include>,
+    /// Lines whose `#include` names a macro, and the macro.
+    pub(crate) computed: Vec<(u32, String)>,
+    /// The macros that it defines, on whatever condition.
+    pub(crate) defined: BTreeSet<String>,
+    /// Those of them that name a file: what an `#include` of the macro would include.
+    pub(crate) named: Vec<(String, String)>,
+    /// Where the function `main` is defined, and whether that is compiled; not if it surely is not.
+    pub(crate) main: Option<(u32, Truth)>,
+}
+
+/// An `#include`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Include {
+    pub(crate) spelled: String,
+    /// In quotes; else in angle brackets.
+    pub(crate) is_quoted: bool,
+    pub(crate) line: u32,
+    pub(crate) is_compiled: Truth,
+}
+
+/// The facts of all files; of those that are no C, nothing.
+pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
+    let nothing = BTreeSet::new();
+    let read = |index: usize, defined: &BTreeSet<String>| {
+        let file = tree.file(index);
+        match kind(&file.path) {
+            Some(kind) => of_text(&file.content, kind, defined),
+            // Other files that are included: `.def`, `.inc`.
+            None if matches!(crate::paths::ending(&file.path), "def" | "inc") => {
+                of_text(&file.content, Kind::Header, defined)
+            }
+            None => Facts::default(),
+        }
+    };
+    let (mut defined, mut named) = (BTreeSet::new(), Vec::new());
+    for index in 0..tree.len() {
+        let facts = read(index, &nothing);
+        defined.extend(facts.defined);
+        named.extend(facts.named);
+    }
+    let mut all: Vec<Facts> = (0..tree.len()).map(|index| read(index, &defined)).collect();
+    for facts in &mut all {
+        facts.replace_macros(&named);
+    }
+    all
+}
+
+impl Facts {
+    /// Adds what an `#include` of a macro may include, by the definitions in the tree.
+    fn replace_macros(&mut self, named: &[(String, String)]) {
+        for (line, name) in &self.computed {
+            for (_, value) in named.iter().filter(|(of, _)| of == name) {
+                if let Some((spelled, is_quoted)) = file_name(value) {
+                    let is_compiled = Truth::Perhaps;
+                    self.includes.push(Include { spelled, is_quoted, line: *line, is_compiled });
+                }
+            }
+        }
+    }
+}
+
+/// The facts of a text, if these macros are defined somewhere in the tree.
+pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Facts {
+    let is_cxx = match kind {
+        Kind::C | Kind::Assembler => Some(false),
+        Kind::Cxx => Some(true),
+        Kind::Header => None,
+    };
+    let tokens = tokens(text);
+    let mut reader = Reader {
+        macros: Macros { defined, is_cxx },
+        facts: Facts::default(),
+        conditions: Vec::new(),
+        braces: Vec::new(),
+    };
+    for (index, (token, line)) in tokens.iter().enumerate() {
+        match token {
+            Token::Directive(text) => reader.directive(text, *line, &tokens[index + 1..]),
+            Token::Mark(b'{') => {
+                let before =
+                    [index.checked_sub(2), index.checked_sub(1)].map(|at| at.map(|at| &tokens[at].0));
+                let is_linkage =
+                    matches!(before, [Some(Token::Word(word)), Some(Token::Constant)] if word == "extern");
+                reader.braces.push(!is_linkage);
+            }
+            Token::Mark(b'}') => drop(reader.braces.pop()),
+            Token::Word(word) if word == "main" && !reader.braces.contains(&true) => {
+                let before = index.checked_sub(1).map(|at| &tokens[at].0);
+                let is_member = matches!(before, Some(Token::Mark(b'.' | b':' | b'>')));
+                if !is_member && is_definition(&tokens[index + 1..]) {
+                    reader.main(*line);
+                }
+            }
+            _ => {}
+        }
+    }
+    reader.facts
+}
+
+/// Whether what follows the name of a function is its definition: brackets, then a body.
+fn is_definition(rest: &[(Token, u32)]) -> bool {
+    let mut open = 0_usize;
+    let mut rest = rest.iter().map(|(token, _)| token).filter(|token| !matches!(token, Token::Directive(_)));
+    for token in rest.by_ref() {
+        match token {
+            Token::Mark(b'(') => open += 1,
+            Token::Mark(b')') => open = open.saturating_sub(1),
+            _ if open == 0 => return false,
+            _ => continue,
+        }
+        if open == 0 {
+            break;
+        }
+    }
+    // Between them may be the types of parameters, in the oldest style.
+    let mut between = rest.peekable();
+    match between.peek() {
+        Some(Token::Mark(b'{')) => true,
+        Some(Token::Word(_) | Token::Mark(b'-')) => {
+            between.take_while(|token| **token != Token::Mark(b'}')).any(|token| *token == Token::Mark(b'{'))
+        }
+        _ => false,
+    }
+}
+
+/// An `#if` that is open.
+struct Condition {
+    /// Whether this branch is compiled, apart from the conditions around it.
+    now: Truth,
+    /// Whether an earlier branch is.
+    before: Truth,
+    /// How many braces were open. Each branch begins with these.
+    braces: usize,
+}
+
+struct Reader<'m> {
+    macros: Macros<'m>,
+    facts: Facts,
+    conditions: Vec<Condition>,
+    /// The open braces, each with whether it is one of code, not of `extern "C"`.
+    braces: Vec<bool>,
+}
+
+impl Reader<'_> {
+    fn is_compiled(&self) -> Truth {
+        self.conditions.iter().fold(Truth::Yes, |all, condition| all.and(condition.now))
+    }
+
+    fn main(&mut self, line: u32) {
+        let is_compiled = self.is_compiled();
+        let better = self.facts.main.is_none_or(|(_, before)| before < is_compiled);
+        if is_compiled != Truth::No && better {
+            self.facts.main = Some((line, is_compiled));
+        }
+    }
+
+    fn directive(&mut self, text: &str, line: u32, rest: &[(Token, u32)]) {
+        let (word, rest_of_line) = split_word(text);
+        match word {
+            "if" => self.open(self.macros.value_of(rest_of_line)),
+            "ifdef" => self.open(self.macros.is_defined(split_word(rest_of_line).0)),
+            "ifndef" => {
+                let name = split_word(rest_of_line).0;
+                // The guard of a header, or a default: it holds at first.
+                let is_defined_here = matches!(rest.first(), Some((Token::Directive(next), _))
+                    if split_word(next).0 == "define" && split_word(split_word(next).1).0 == name);
+                self.open(if is_defined_here { Truth::Yes } else { self.macros.is_defined(name).not() });
+            }
+            "elif" => self.branch(self.macros.value_of(rest_of_line)),
+            "elifdef" => self.branch(self.macros.is_defined(split_word(rest_of_line).0)),
+            "elifndef" => self.branch(self.macros.is_defined(split_word(rest_of_line).0).not()),
+            "else" => self.branch(Truth::Yes),
+            "endif" => drop(self.conditions.pop()),
+            "define" => {
+                let name = split_word(rest_of_line).0;
+                if !name.is_empty() {
+                    self.facts.defined.insert(name.to_owned());
+                    let value = &rest_of_line[name.len()..];
+                    if file_name(value.trim()).is_some() {
+                        self.facts.named.push((name.to_owned(), value.trim().to_owned()));
+                    }
+                }
+            }
+            "include" | "import" => self.include(rest_of_line, line),
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, now: Truth) {
+        self.conditions.push(Condition { now, before: Truth::No, braces: self.braces.len() });
+    }
+
+    /// The next branch of the innermost `#if`.
+    fn branch(&mut self, holds: Truth) {
+        if let Some(condition) = self.conditions.last_mut() {
+            condition.before = condition.before.or(condition.now);
+            condition.now = condition.before.not().and(holds);
+            self.braces.truncate(condition.braces);
+        }
+    }
+
+    fn include(&mut self, text: &str, line: u32) {
+        let is_compiled = self.is_compiled();
+        match file_name(text) {
+            Some((spelled, is_quoted)) => {
+                self.facts.includes.push(Include { spelled, is_quoted, line, is_compiled })
+            }
+            None if is_compiled != Truth::No => {
+                self.facts.computed.push((line, split_word(text).0.to_owned()))
+            }
+            None => {}
+        }
+    }
+}
+
+/// What is between quotes or angle brackets, and whether these are quotes.
+fn file_name(text: &str) -> Option<(String, bool)> {
+    let (is_quoted, end) = match text.chars().next() {
+        Some('"') => (true, '"'),
+        Some('<') => (false, '>'),
+        _ => return None,
+    };
+    let spelled = text[1..].split_once(end)?.0.trim();
+    (!spelled.is_empty()).then(|| (spelled.to_owned(), is_quoted))
+}
+
+/// The first word, and what is behind it.
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    (&text[..end], text[end..].trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(text: &str) -> Facts {
+        of_text(text.as_bytes(), Kind::C, &BTreeSet::from(["HAVE_X".to_owned()]))
+    }
+
+    fn main_of(text: &str) -> Option<Truth> {
+        facts(text).main.map(|(_, truth)| truth)
+    }
+
+    #[test]
+    fn main_is_found_where_it_is_defined() {
+        for text in [
+            "int main(void) { return 0; }",
+            "int\nmain(int argc, char **argv)\n{",
+            "main(argc, argv) int argc; char **argv; {",
+            "extern \"C\" {\nint main() {}\n}",
+            "auto main() -> int { }",
+            "#if A\nint f(int a) {\n#else\nint f(void) {\n#endif\n}\nint main() {}",
+            "#ifdef _WIN32\nint wmain() {}\n#else\nint main() {}\n#endif",
+            "#if !defined(NO_MAIN)\nint main() {}\n#endif",
+        ] {
+            assert_eq!(main_of(text), Some(Truth::Yes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_main_is_none() {
+        for text in [
+            "// int main() {}",
+            "const char *s = \"int main() {}\";",
+            "int main(int, char **);\nint f(void) {}",
+            "void f(void) { main(); }",
+            "int A::main() {}",
+            "#if 0\nint main() {}\n#endif",
+            "#ifdef TEST_MAIN\nint main() {}\n#endif",
+            "#define MAIN int main() {}",
+            "int main_loop() {}",
+            "int x = main",
+            "",
+        ] {
+            assert_eq!(main_of(text), None, "{text}");
+        }
+        assert_eq!(main_of("#ifdef HAVE_X\nint main() {}\n#endif"), Some(Truth::Perhaps));
+    }
+
+    #[test]
+    fn names_of_files_that_macros_stand_for_are_known() {
+        let facts = facts("#define A \"a.h\"\n#define B <b.h> // c\n#define C 1\n#define D(x) \"d.h\"\n");
+        let named: Vec<_> = facts.named.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(named, [("A", "\"a.h\""), ("B", "<b.h>")]);
+    }
+
+    #[test]
+    fn includes_have_their_condition() {
+        let text = "#ifndef A_H\n#define A_H\n#include <a.h>\n#if HAVE_X\n# include \"b.h\"\n#elif 1\n#include \"c.h\"\n\
+                    #endif\n#ifdef _WIN32\n#include <windows.h>\n#endif\n#include MACRO\n#endif";
+        let facts = facts(text);
+        let all: Vec<_> = facts
+            .includes
+            .iter()
+            .map(|include| (include.spelled.as_str(), include.is_quoted, include.line, include.is_compiled))
+            .collect();
+        let expected = [
+            ("a.h", false, 3, Truth::Yes),
+            ("b.h", true, 5, Truth::Perhaps),
+            ("c.h", true, 7, Truth::Perhaps),
+            ("windows.h", false, 10, Truth::No),
+        ];
+        assert_eq!(
+            (all.as_slice(), facts.computed.as_slice()),
+            (&expected[..], &[(12, "MACRO".to_owned())][..])
+        );
+    }
+}

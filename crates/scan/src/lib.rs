@@ -1,0 +1,51 @@
+//! Targets for a tree of sources, proposed by what the sources say.
+//!
+//! The answer is a targets file for the top of the tree, with the rules in the box, and notes about what cannot be known
+//! from sources. Nothing here reads a file or runs a compiler: a tree is a list of paths and contents, and the same tree
+//! gives the same answer on every machine. So a header is known to be one of the system by its name only (`c/system.rs`).
+//!
+//! All targets are in one module, since a source may include files of any directory above it, and a path of a module does
+//! not lead out of it.
+
+mod c;
+mod names;
+mod paths;
+mod proposal;
+mod python;
+mod rust;
+mod shell;
+mod target;
+mod tree;
+
+pub use proposal::{Proposal, Summary};
+pub use tree::SourceFile;
+
+use names::Names;
+use tree::Tree;
+
+/// The endings of the names of files whose contents are needed.
+const READ: [&str; 6] = ["py", "rs", "sh", "toml", "def", "inc"];
+
+/// Whether the content of the file decides anything. Of other files the path is enough.
+pub fn is_read(path: &str) -> bool {
+    READ.contains(&paths::ending(path)) || c::kind(path).is_some()
+}
+
+/// Proposes targets for all files of a directory. `project` is the name of what is in it, e.g. that of the directory.
+pub fn propose(files: Vec<SourceFile>, project: &str) -> Proposal {
+    let tree = Tree::new(files);
+    let mut names = Names::new(&tree, project);
+    let mut proposal = Proposal::default();
+    c::propose(&tree, &mut names, &mut proposal);
+    python::propose(&tree, &mut names, &mut proposal);
+    rust::propose(&tree, &mut names, &mut proposal);
+    shell::propose(&tree, &mut names, &mut proposal);
+    proposal.add_groups();
+    proposal
+}
+
+/// The lexer of C and what is understood of its lines, for texts that need not be C.
+#[doc(hidden)]
+pub fn read_c(text: &[u8]) -> usize {
+    c::weight(text)
+}

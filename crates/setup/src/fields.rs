@@ -1,0 +1,135 @@
+//! The keys of a description, and what each of them holds: one table for the check (`check.rs`) and for the schema of the
+//! file, which a test compares with it.
+
+/// What a key holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// A string.
+    Text,
+    /// The name of another repository.
+    Name,
+    /// A map from names to names of repositories.
+    NameMap,
+    /// A list of strings.
+    Texts,
+    /// A map from names to strings.
+    TextMap,
+    /// True or false.
+    Flag,
+    /// An object.
+    Object,
+    /// One of the words for what is done with special entries.
+    Special,
+    /// The name of another repository, or an object.
+    Source,
+    /// A list of a module and the name of a target.
+    Target,
+}
+
+impl Form {
+    /// What a value of another form should be, in messages.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Form::Text | Form::Special => "a string",
+            Form::Name => "the name of a repository",
+            Form::NameMap => "a map from names to names of repositories",
+            Form::Texts => "a list of strings",
+            Form::TextMap => "a map from names to strings",
+            Form::Flag => "true or false",
+            Form::Object => "an object",
+            Form::Source => "an object, or the name of another repository",
+            Form::Target => "a list of a module and a target in it",
+        }
+    }
+}
+
+/// Keys, and what they hold.
+pub type Fields = &'static [(&'static str, Form)];
+
+/// The keys of a description.
+pub const TOP: Fields = &[("main", Form::Name), ("repositories", Form::Object)];
+
+/// The keys of a repository.
+pub const ENTRY: Fields = &[
+    ("repository", Form::Source),
+    ("bindings", Form::NameMap),
+    ("target_root", Form::Name),
+    ("rule_root", Form::Name),
+    ("expression_root", Form::Name),
+    ("target_file_name", Form::Text),
+    ("rule_file_name", Form::Text),
+    ("expression_file_name", Form::Text),
+];
+
+/// The keys of the object `pragma` of a source.
+pub const PRAGMA: Fields = &[("special", Form::Special), ("to_git", Form::Flag), ("absent", Form::Flag)];
+
+/// The keys of what a repository is made from, by type.
+pub const SOURCES: [(&str, Fields); 9] = [
+    ("file", &[TYPE, PRAGMAS, ("path", Form::Text)]),
+    (
+        "git",
+        &[
+            TYPE,
+            PRAGMAS,
+            ("repository", Form::Text),
+            ("commit", Form::Text),
+            ("branch", Form::Text),
+            ("mirrors", Form::Texts),
+            ("subdir", Form::Text),
+            ("inherit env", Form::Texts),
+        ],
+    ),
+    (
+        "git tree",
+        &[
+            TYPE,
+            PRAGMAS,
+            ("id", Form::Text),
+            ("cmd", Form::Texts),
+            ("env", Form::TextMap),
+            ("inherit env", Form::Texts),
+        ],
+    ),
+    ("archive", ARCHIVE),
+    ("zip", ARCHIVE),
+    (
+        "foreign file",
+        &[
+            TYPE,
+            PRAGMAS,
+            ("content", Form::Text),
+            ("fetch", Form::Text),
+            ("mirrors", Form::Texts),
+            ("distfile", Form::Text),
+            ("sha256", Form::Text),
+            ("sha512", Form::Text),
+            ("name", Form::Text),
+            ("executable", Form::Flag),
+        ],
+    ),
+    ("distdir", &[TYPE, PRAGMAS, ("repositories", Form::Texts)]),
+    ("computed", &[TYPE, PRAGMAS, ("repo", Form::Name), ("target", Form::Target), ("config", Form::Object)]),
+    ("tree structure", &[TYPE, PRAGMAS, ("repo", Form::Name)]),
+];
+
+const TYPE: (&str, Form) = ("type", Form::Text);
+
+const PRAGMAS: (&str, Form) = ("pragma", Form::Object);
+
+const ARCHIVE: Fields = &[
+    TYPE,
+    PRAGMAS,
+    ("content", Form::Text),
+    ("fetch", Form::Text),
+    ("mirrors", Form::Texts),
+    ("distfile", Form::Text),
+    ("sha256", Form::Text),
+    ("sha512", Form::Text),
+    ("subdir", Form::Text),
+];
+
+/// The keys of a type of source; none for an unknown one.
+pub(crate) fn of_type(name: &str) -> Fields {
+    SOURCES.iter().find(|(of, _)| *of == name).map_or(&[], |(_, fields)| fields)
+}
