@@ -1,5 +1,6 @@
 //! A cache that answers from memory, for tests: the whole protocol as far as the client speaks it, in the same process,
 //! with faults on demand.
+#![allow(clippy::disallowed_methods, reason = "a test tool")]
 
 mod connection;
 mod faults;

@@ -143,6 +143,7 @@ fn the_last_result_of_an_action_is_found(service: &(impl Cas + ActionCache)) {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test that gets no threads has to fail")]
 fn many_ask_at_once(service: &impl Cas) {
     std::thread::scope(|scope| {
         for thread in 0..8 {
