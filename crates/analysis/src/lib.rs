@@ -51,7 +51,7 @@ pub use missing::{
     DefinitionKind, NO_MODULE, NO_TARGETS_FILE, definition, definition_file, missing_module, named_at,
 };
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule, NamesRule};
-pub use name::{NameContext, NameError, parse_json_name, parse_name};
+pub use name::{NameContext, NameError, NameProblem, parse_json_name, parse_name};
 pub use problem::Problem;
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
 pub use source::{DEFINES, NO_SOURCE, OUTSIDE, notices_entry};

@@ -19,22 +19,89 @@ pub struct NameContext<'c> {
 /// Why a value is no name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NameError {
-    /// What is wrong; one line.
-    pub message: String,
-    /// The reference's message, if it is another one.
-    pub reference: Option<String>,
-    /// What was probably meant.
-    pub suggestion: Option<String>,
-    /// What can be done about it.
-    pub help: Option<String>,
+    /// What is wrong.
+    pub problem: NameProblem,
     /// The value, as JSON.
     pub shown: String,
+}
+
+/// What is wrong with a value that is no name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NameProblem {
+    /// It has none of the forms that names have.
+    NoForm,
+    /// A relative module is outside of the workspace.
+    Outside {
+        /// The module as it is written.
+        module: String,
+    },
+    /// A file is not one of the module at hand.
+    OtherModule {
+        /// The module, as JSON.
+        module: String,
+    },
+    /// The repository has no binding of this name.
+    Unbound {
+        /// The name.
+        local: String,
+        /// The name that was probably meant.
+        suggestion: Option<String>,
+        /// What can be done about it, if there is no suggestion.
+        help: Option<String>,
+    },
+    /// An anonymous target, which cannot be written.
+    Anonymous,
+    /// A file, in place of a definition.
+    File,
 }
 
 impl NameError {
     /// Whether the name has none of the forms that names have.
     pub fn has_no_form(&self) -> bool {
-        self.message == invalid(&self.shown)
+        self.problem == NameProblem::NoForm
+    }
+
+    /// What is wrong; one line.
+    pub fn message(&self) -> String {
+        match &self.problem {
+            NameProblem::NoForm => invalid(&self.shown),
+            NameProblem::Outside { module } => {
+                format!("Relative module name {} is outside of workspace", quoted(module))
+            }
+            NameProblem::OtherModule { module } => {
+                format!("Invalid module name {module} for file reference")
+            }
+            NameProblem::Unbound { local, .. } => format!("Cannot resolve repository name {local}"),
+            NameProblem::Anonymous => "Parsing anonymous target is not supported.".to_owned(),
+            NameProblem::File => format!("{} is a reference to a file, not to a definition", self.shown),
+        }
+    }
+
+    /// What the reference says before its last message, if anything.
+    fn cause_in_reference(&self) -> Option<String> {
+        match &self.problem {
+            NameProblem::NoForm => None,
+            NameProblem::Outside { module } => {
+                Some(format!("Relative module name {module} is outside of workspace"))
+            }
+            NameProblem::Anonymous => Some(format!(
+                "{} Identifiers of anonymous targets should be obtained as FIELD value of anonymous fields",
+                self.message()
+            )),
+            _ => Some(self.message()),
+        }
+    }
+
+    /// What can be done about it.
+    fn help(&self) -> Option<String> {
+        match &self.problem {
+            NameProblem::NoForm => Some(FORMS.to_owned()),
+            NameProblem::OtherModule { .. } => {
+                Some("a file is always one of the module at hand, for which null is written".to_owned())
+            }
+            NameProblem::Unbound { help, .. } => help.clone(),
+            _ => None,
+        }
     }
 
     /// The last message of the reference, about the value that is no name.
@@ -56,19 +123,17 @@ impl NameError {
     }
 
     fn with_last_message(self, invalid: String) -> Diagnostic {
-        let reference = match self.has_no_form() {
-            true => invalid,
-            false => {
-                let help =
-                    "Identifiers of anonymous targets should be obtained as FIELD value of anonymous fields";
-                let is_anonymous = self.message.starts_with("Parsing anonymous");
-                let help = if is_anonymous { format!(" {help}") } else { String::new() };
-                let why = self.reference.as_deref().unwrap_or(&self.message);
-                format!("{why}{help}{NEXT_MESSAGE}{invalid}")
-            }
+        let reference = match self.cause_in_reference() {
+            None => invalid,
+            Some(cause) => format!("{cause}{NEXT_MESSAGE}{invalid}"),
         };
-        let diagnostic = Diagnostic::error(self.message).reference(reference).suggest(self.suggestion);
-        self.help.into_iter().fold(diagnostic, Diagnostic::help)
+        let (message, help) = (self.message(), self.help());
+        let suggestion = match self.problem {
+            NameProblem::Unbound { suggestion, .. } => suggestion,
+            _ => None,
+        };
+        let diagnostic = Diagnostic::error(message).reference(reference).suggest(suggestion);
+        help.into_iter().fold(diagnostic, Diagnostic::help)
     }
 }
 
@@ -76,7 +141,7 @@ impl std::fmt::Display for NameError {
     /// The reason, then the value; each on a line.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !self.has_no_form() {
-            writeln!(f, "{}", self.message)?;
+            writeln!(f, "{}", self.message())?;
         }
         f.write_str(&invalid(&self.shown))
     }
@@ -108,99 +173,85 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 /// # Errors
 /// Why the value is no name.
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
-    let syntax = |why: String| {
-        let shown = taut_expr::abbreviate(value, 320);
-        if why.is_empty() {
-            let (message, help) = (invalid(&shown), Some(FORMS.to_owned()));
-            return NameError { message, reference: None, suggestion: None, help, shown };
-        }
-        NameError { message: why, reference: None, suggestion: None, help: None, shown }
+    let named = match value {
+        Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
+        Value::Name(EntityName::Named(named)) => Ok(named.clone()),
+        Value::List(words) => name_in_list(words, context),
+        _ => Err(NameProblem::NoForm),
     };
-    let words = match value {
-        Value::String(name) => {
-            return Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone()));
-        }
-        Value::Name(EntityName::Named(named)) => return Ok(named.clone()),
-        Value::List(words) => words,
-        _ => return Err(syntax(String::new())),
-    };
+    named.map_err(|problem| NameError { problem, shown: taut_expr::abbreviate(value, 320) })
+}
+
+fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget, NameProblem> {
+    let here = |module: &str, name: &str| NamedTarget::new(context.repository.clone(), module, name);
     let text = |at: usize| words.get(at).and_then(Value::as_str).map(|word| word.as_str());
     // Before the markers: two words are module and name, even if the module is called `FILE` or `@`.
     if words.len() == 2
         && let (Some(module), Some(name)) = (text(0), text(1))
     {
         // A repository's root has no parent: "/m" and "../m" are "m".
-        return Ok(NamedTarget::new(context.repository.clone(), module, name));
+        return Ok(here(module, name));
     }
-    match (text(0), words.len()) {
-        (Some("./"), 3) => {
-            let (Some(module), Some(name)) = (text(1), text(2)) else { return Err(syntax(String::new())) };
+    let marker = text(0).ok_or(NameProblem::NoForm)?;
+    match (marker, words.len(), ReferenceType::from_marker(marker)) {
+        ("./", 3, _) => {
+            let (Some(module), Some(name)) = (text(1), text(2)) else { return Err(NameProblem::NoForm) };
             let full = normal_path(&join(context.module, module));
             // As in the reference, one step outwards leads to the root.
             if full.starts_with("../") {
-                let mut error =
-                    syntax(format!("Relative module name {} is outside of workspace", quoted(&module)));
-                error.reference = Some(format!("Relative module name {module} is outside of workspace"));
-                return Err(error);
+                return Err(NameProblem::Outside { module: module.to_owned() });
             }
-            Ok(NamedTarget::new(context.repository.clone(), &full, name))
+            Ok(here(&full, name))
         }
-        (Some(marker), 3) if ReferenceType::from_marker(marker).is_some() => {
-            let here = match &words[1] {
+        (_, 3, Some(reference)) => {
+            let is_here = match &words[1] {
                 Value::Null => true,
                 Value::String(module) => module.as_str() == "." || module.as_str() == context.module,
                 _ => false,
             };
-            if !here {
-                let module = words[1].to_json();
-                let mut error = syntax(format!("Invalid module name {module} for file reference"));
-                error.help =
-                    Some("a file is always one of the module at hand, for which null is written".into());
-                return Err(error);
+            if !is_here {
+                return Err(NameProblem::OtherModule { module: words[1].to_json() });
             }
-            let Some(name) = text(2) else { return Err(syntax(String::new())) };
-            let named = NamedTarget::new(context.repository.clone(), context.module, name);
-            Ok(named.with_reference(ReferenceType::from_marker(marker).expect("just checked")))
+            let name = text(2).ok_or(NameProblem::NoForm)?;
+            Ok(here(context.module, name).with_reference(reference))
         }
-        (Some("@"), 4) => {
+        ("@", 4, _) => {
             let (Some(local), Some(module), Some(name)) = (text(1), text(2), text(3)) else {
-                return Err(syntax(String::new()));
+                return Err(NameProblem::NoForm);
             };
-            let bindings = context.repositories.repositories.get(context.repository).map(|r| &r.bindings);
-            let Some(global) = bindings.and_then(|bindings| bindings.get(local)) else {
-                let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
-                let meant = taut_syntax::did_you_mean(local, known);
-                let mut error = syntax(format!("Cannot resolve repository name {local}"));
-                error.suggestion = meant.map(|meant| quoted_list(&["@", meant, module, name]));
-                if meant.is_none() {
-                    let known = bindings.into_iter().flat_map(|b| b.keys()).map(|name| name.as_str());
-                    let known: Vec<&str> = known.collect();
-                    let repository = context.repository.as_str();
-                    error.help = Some(if context.repositories.repositories.contains_key(local) {
-                        let local = quoted(&local);
-                        format!(
-                            "there is a repository {local}, which {} is not bound to; in the repository \
-                             configuration: \"bindings\": {{{local}: {local}}}",
-                            quoted(&repository)
-                        )
-                    } else if known.is_empty() {
-                        format!(
-                            "repository {} has no bindings; they are set in the repository configuration",
-                            quoted(&repository)
-                        )
-                    } else {
-                        format!(
-                            "repository {} has the {}",
-                            quoted(&repository),
-                            taut_syntax::named("binding", &known)
-                        )
-                    });
-                }
-                return Err(error);
-            };
+            let repository = context.repositories.repositories.get(context.repository);
+            let global = repository.and_then(|repository| repository.bindings.get(local));
+            let global = global.ok_or_else(|| unbound(local, module, name, context))?;
             Ok(NamedTarget::new(global.clone(), module, name))
         }
-        (Some("#"), _) => Err(syntax("Parsing anonymous target is not supported.".into())),
-        _ => Err(syntax(String::new())),
+        ("#", ..) => Err(NameProblem::Anonymous),
+        _ => Err(NameProblem::NoForm),
     }
+}
+
+/// What to say about a name of a repository that is not bound: the name that was probably meant, or what there is.
+fn unbound(local: &str, module: &str, name: &str, context: NameContext<'_>) -> NameProblem {
+    let NameContext { repositories, repository, .. } = context;
+    let bindings = repositories.repositories.get(repository).map(|repository| &repository.bindings);
+    let known: Vec<&str> =
+        bindings.into_iter().flat_map(|bindings| bindings.keys()).map(|name| name.as_str()).collect();
+    let local_name = local.to_owned();
+    if let Some(meant) = taut_syntax::did_you_mean(local, known.iter().copied()) {
+        let suggestion = Some(quoted_list(&["@", meant, module, name]));
+        return NameProblem::Unbound { local: local_name, suggestion, help: None };
+    }
+    let shown = repository.as_str();
+    let shown = quoted(&shown);
+    let help = if repositories.repositories.contains_key(local) {
+        let local = quoted(&local);
+        format!(
+            "there is a repository {local}, which {shown} is not bound to; in the repository configuration: \
+             \"bindings\": {{{local}: {local}}}"
+        )
+    } else if known.is_empty() {
+        format!("repository {shown} has no bindings; they are set in the repository configuration")
+    } else {
+        format!("repository {shown} has the {}", taut_syntax::named("binding", &known))
+    };
+    NameProblem::Unbound { local: local_name, suggestion: None, help: Some(help) }
 }

@@ -13,7 +13,7 @@ use taut_syntax::{
 use taut_value::{Decoder, Encoder, EntityName, Id, Map, NamedTarget, ReferenceType, Str, Value};
 
 use crate::{
-    EntryPart, ModuleEntry, NameError, Workspace, missing, misspelt,
+    EntryPart, ModuleEntry, NameError, NameProblem, Workspace, missing, misspelt,
     module::KEEP_VALUES,
     problem::{all, below, fail, once, settle},
     strings::strings,
@@ -170,8 +170,7 @@ fn definition_name(workspace: &Workspace, at: &NamedTarget, name: &Value) -> Res
     let parsed = crate::parse_name(name, workspace.names(at))?;
     if parsed.reference != ReferenceType::Target {
         let shown = name.to_json();
-        let message = format!("{shown} is a reference to a file, not to a definition");
-        return Err(NameError { message, reference: None, suggestion: None, help: None, shown });
+        return Err(NameError { problem: NameProblem::File, shown });
     }
     Ok(parsed)
 }

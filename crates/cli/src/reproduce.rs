@@ -1,9 +1,7 @@
 //! The command that repeats a failed action, to be copied from the message about the failure.
 
+use taut_digest::ID_DIGITS;
 use taut_value::Id;
-
-/// How many digits of its id identify an action in a command line.
-const ID_DIGITS: usize = 12;
 
 /// What the command takes of the call.
 pub(crate) struct Reproduction {

@@ -19,3 +19,6 @@ pub use object::{Digest, ObjectInfo, ObjectType, ParseObjectInfoError};
 pub use tree::{
     RawTreeEntry, TreeEntry, TreeError, decode_git_tree, encode_git_tree, parse_git_tree, validate_entry_name,
 };
+
+/// How many hexadecimal digits of an id messages show, and identify an action in a command line.
+pub const ID_DIGITS: usize = 12;

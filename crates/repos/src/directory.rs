@@ -44,6 +44,8 @@ impl DirectoryRoot {
         let Some(directory) = directory else { return Ok(Listing::Absent) };
         let Some(found) = if_exists(directory.list())? else { return Ok(Listing::Absent) };
         let mut entries = Vec::with_capacity(found.len());
+        // From the root, since the reason is hashed: it is the same in another checkout.
+        let shown = |name: &Path| Path::new(path).join(name).display().to_string();
         for (name, kind) in found {
             let at = directory.at(&name);
             let Some(text) = name.to_str() else {
@@ -63,18 +65,15 @@ impl DirectoryRoot {
                     if !stays_inside(target.as_os_str().as_bytes()) {
                         return Ok(Listing::Unreadable(format!(
                             "{} is a symbolic link that leads outwards (to {})",
-                            at.path().display(),
+                            shown(name.as_ref()),
                             target.display()
                         )));
                     }
                     Entry::Symlink
                 }
                 FileKind::Special => {
-                    let shown = at.path();
-                    return Ok(Listing::Unreadable(format!(
-                        "{} is no file, link or directory",
-                        shown.display()
-                    )));
+                    let shown = shown(name.as_ref());
+                    return Ok(Listing::Unreadable(format!("{shown} is no file, link or directory")));
                 }
             };
             entries.push(Listed::new(text, entry));
@@ -178,5 +177,24 @@ impl SourceRoot for DirectoryRoot {
 
     fn forget(&self) {
         self.open.forget();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look from outside")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_why_a_directory_cannot_be_listed_is_the_same_in_another_checkout() {
+        let reason = || {
+            let checkout = tempfile::tempdir().unwrap();
+            std::fs::create_dir(checkout.path().join("m")).unwrap();
+            std::os::unix::fs::symlink("/elsewhere", checkout.path().join("m/link")).unwrap();
+            DirectoryRoot::new(checkout.path()).list("m", false).unwrap()
+        };
+        let text = "m/link is a symbolic link that leads outwards (to /elsewhere)";
+        assert_eq!(reason(), Listing::Unreadable(text.to_owned()));
+        assert_eq!(reason().hash(), reason().hash());
     }
 }

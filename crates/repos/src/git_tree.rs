@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, parse_git_tree};
+use taut_digest::{Digest, Hash, ID_DIGITS, ObjectInfo, ObjectType, parse_git_tree};
 use taut_git::{Kind, Repository};
 use taut_syntax::{Diagnostic, Location, quoted};
 
@@ -23,9 +23,6 @@ use crate::{
 
 /// The number of this kind of root in identities and evidence; a directory is 0.
 const KIND: u8 = 1;
-
-/// How many digits of an id are shown in messages.
-const ID_DIGITS: usize = 12;
 
 /// How many entries of trees are kept in memory.
 const MAX_KEPT_ENTRIES: usize = 1 << 18;

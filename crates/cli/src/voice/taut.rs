@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
     RepoConfig, Request, Results, Retry, RootOutcome, Sink, TakenFrom, Traffic, Unbuilt, UnresolvedRoot,
@@ -45,9 +46,6 @@ const MAX_ALIKE: usize = 10;
 
 /// The shortest time for running actions to clean up after an interruption that is worth a message.
 const MIN_REPORTED_GRACE: Duration = Duration::from_secs(5);
-
-/// How many digits of the id of an action are shown.
-const ID_DIGITS: usize = 12;
 
 pub(crate) struct Taut;
 
