@@ -5,6 +5,7 @@
 
 mod analyse;
 mod build;
+mod call;
 mod cas;
 mod check_traces;
 mod compare;
@@ -38,6 +39,7 @@ mod request;
 mod rerun;
 mod results;
 mod retry;
+mod root_options;
 mod roots;
 mod settings;
 mod setup_error;

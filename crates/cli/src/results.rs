@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taut_digest::ObjectType;
+use taut_digest::{ObjectInfo, ObjectType};
 use taut_driver::{
     Installed, Located, Results, Undelivered, ambiguous, cas::Found, find, install, normal_path,
 };
@@ -35,26 +35,32 @@ pub(crate) enum Destination<'o> {
 
 /// The reason why results are not delivered, for an error of the store. If an object is missing, the build can make it
 /// again.
-fn undelivered(
+pub(crate) fn undelivered<'b>(
     error: &taut_store::Error,
     text: String,
+    exit: Exit,
     store: &Store,
-    results: &Results,
+    built: impl IntoIterator<Item = &'b ObjectInfo>,
     log: &Arc<Log>,
 ) -> Undelivered<Exit> {
     if matches!(error, taut_store::Error::Missing(_)) {
-        for (_, built) in results.artifacts.iter().chain(&results.runfiles) {
+        for object in built {
             // An error here is ignored; the first error is the one to report.
-            let _ = store.discard_unsound(&built.info);
+            let _ = store.discard_unsound(object);
         }
         let log = log.clone();
         return Undelivered::Lost(Box::new(move || {
             log.say(Level::Error, text);
-            Exit::BuildFailure
+            exit
         }));
     }
     log.say(Level::Error, text);
-    Undelivered::Stopped(Exit::BuildFailure)
+    Undelivered::Stopped(exit)
+}
+
+/// All objects of a result.
+fn objects_of(results: &Results) -> impl Iterator<Item = &ObjectInfo> {
+    results.artifacts.iter().chain(&results.runfiles).map(|(_, built)| &built.info)
 }
 
 /// Reports why results were not delivered, and returns the exit code.
@@ -155,8 +161,11 @@ pub(crate) fn put(
     // Later entries replace earlier ones of the same path, which is how artifacts win.
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
-    let Installed { written, removed, kept } = install(store, objects, &directory, owner, prune)
-        .map_err(|error| undelivered(&error, format!("Cannot install: {error}"), store, results, log))?;
+    let Installed { written, removed, kept } =
+        install(store, objects, &directory, owner, prune).map_err(|error| {
+            let text = format!("Cannot install: {error}");
+            undelivered(&error, text, Exit::BuildFailure, store, objects_of(results), log)
+        })?;
     if !removed.is_empty() {
         voice::of(log).removed(&removed, log);
     }
@@ -211,7 +220,7 @@ fn print_requested(
             exit => Err(exit.into()),
         },
         Err(error @ taut_store::Error::Missing(_)) => {
-            Err(undelivered(&error, error.to_string(), store, results, log))
+            Err(undelivered(&error, error.to_string(), Exit::BuildFailure, store, objects_of(results), log))
         }
         Err(error) => {
             log.say(Level::Error, error.to_string());

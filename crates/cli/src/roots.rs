@@ -7,10 +7,9 @@
 
 use std::{
     cell::Cell,
-    path::PathBuf,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use taut_driver::{
@@ -23,7 +22,7 @@ use taut_value::Str;
 
 use crate::{
     diagnostics,
-    environment::{build_root, build_root_exists, build_root_option, open_store},
+    environment::{build_root, build_root_exists, open_store},
     exit::Exit,
     findings,
     interruption::Interruption,
@@ -32,7 +31,8 @@ use crate::{
     reporting::{Reporting, warn_of_cache},
     repositories,
     reproduce::Reproduction,
-    settings::{analysis_options, build_options, log_limit, time_limit},
+    root_options::RootOptions,
+    settings::{analysis_options, build_options, log_limit},
     setup_error::report_error,
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, Found, RootsProgress},
@@ -41,21 +41,11 @@ use crate::{
 /// The git repository for the trees of roots, below the build root; its place is the reference's.
 const GIT_REPOSITORY: &str = "repositories/generation-0/git";
 
-/// The options that decide how roots are computed.
-#[derive(Clone, Copy)]
-pub(crate) struct RootOptions<'o> {
-    pub(crate) name: Name,
-    pub(crate) common: &'o options::Common,
-    pub(crate) stores: &'o options::Stores,
-    pub(crate) analysis: &'o options::Analysis,
-    pub(crate) execution: &'o options::Execution,
-}
-
 /// Computes the roots that a call needs.
 pub(crate) struct Roots<'o> {
     of: RootOptions<'o>,
     log: &'o Arc<Log>,
-    interruption: Option<&'o Interruption>,
+    interruption: Option<Interruption>,
     /// Where the roots that are computed are reported.
     reporting: Option<&'o Reporting>,
     /// Whether roots that are not known are computed.
@@ -70,11 +60,8 @@ pub(crate) struct Roots<'o> {
 
 impl<'o> Roots<'o> {
     /// For a call that builds. `interruption`: what ends it.
-    pub(crate) fn new(
-        of: RootOptions<'o>,
-        interruption: Option<&'o Interruption>,
-        log: &'o Arc<Log>,
-    ) -> Self {
+    pub(crate) fn new(of: RootOptions<'o>, interruption: Option<&Interruption>, log: &'o Arc<Log>) -> Self {
+        let interruption = interruption.cloned();
         let (exit, are_made, verifies) = Default::default();
         Roots { of, log, interruption, reporting: None, computes: true, exit, are_made, verifies }
     }
@@ -164,14 +151,13 @@ impl ResolveRoots for Roots<'_> {
             log: log.clone(),
             main,
             store: store.clone(),
-            build_root: root.clone(),
-            build_root_option: build_root_option(stores),
+            // The words of the call do not name the target of a root, so no form of them runs one of its actions.
+            context: BuildContext::of_call(&self.of, &results, &store, Reproduction::none()),
             analysis: how,
             log_limit: log_limit(analysis),
-            time_limit: time_limit(execution),
             options: options.clone(),
             is_cached: !analysis.no_trace,
-            interruption: self.interruption.cloned(),
+            interruption: self.interruption.clone(),
             mends: self.mends(),
             has_lost_roots: Mutex::default(),
             progress: Arc::default(),
@@ -195,7 +181,7 @@ impl ResolveRoots for Roots<'_> {
         if let Some(reporting) = self.reporting {
             new.into_iter().for_each(|root| reporting.computed(root));
         }
-        if let Some(interruption) = self.interruption {
+        if let Some(interruption) = &self.interruption {
             // Before the check: a signal from now on concerns the call itself.
             interruption.forget_roots();
             interruption.check().map_err(|exit| self.over(exit))?;
@@ -221,11 +207,10 @@ struct RootBuilds {
     /// The main repository of the call.
     main: Str,
     store: Store,
-    build_root: PathBuf,
-    build_root_option: Option<String>,
+    /// What messages depend on.
+    context: BuildContext,
     analysis: AnalysisOptions,
     log_limit: usize,
-    time_limit: Option<Duration>,
     options: BuildOptions,
     is_cached: bool,
     interruption: Option<Interruption>,
@@ -253,18 +238,7 @@ impl RootTargets for RootBuilds {
         self.ticker.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(show);
         let begin = Instant::now();
         let log = Arc::new(self.log.nested(&self.main));
-        let messages = voice::of(&log).build(BuildContext {
-            log: &log,
-            store: &self.store,
-            build_root_option: self.build_root_option.clone(),
-            build_root: self.build_root.clone(),
-            shows_cached_output: false,
-            // The words of the call do not name the target of a root, so no form of them runs one of its actions.
-            again: Reproduction::none(),
-            is_rebuild: false,
-            time_limit: self.time_limit,
-            begin,
-        });
+        let messages = voice::of(&log).build(self.context.clone(), begin, &log);
         let sink: Arc<dyn Sink> = messages.clone();
         let options = BuildOptions { jobs, ..self.options.clone() };
         let run = Run {
@@ -279,7 +253,8 @@ impl RootTargets for RootBuilds {
         if log.is_as_reference() {
             voice::of(&log).requested(request, &log);
         }
-        let built = run.run(&mut RootCall { builds: self, request, log: &log, messages });
+        let mut caller = RootCaller { builds: self, request, log: &log, messages: messages.clone() };
+        let built = run.run(&mut caller, &mut RootPass { builds: self, log: &log, messages });
         let mut progress = self.progress();
         progress.open.retain(|open| open.root != root.root);
         progress.built += usize::from(built.is_ok());
@@ -368,15 +343,14 @@ enum Stop {
     Analysis(Diagnostics),
 }
 
-/// The build of the target of a root.
-struct RootCall<'c> {
+/// One build of the target of a root.
+struct RootPass<'c> {
     builds: &'c RootBuilds,
-    request: &'c Request,
     log: &'c Arc<Log>,
     messages: Arc<dyn BuildMessages>,
 }
 
-impl Pass for RootCall<'_> {
+impl Pass for RootPass<'_> {
     type Stop = Stop;
     type Done = Delivered;
 
@@ -457,11 +431,24 @@ impl Pass for RootCall<'_> {
     }
 }
 
-impl Caller for RootCall<'_> {
+/// Gives the request for the target of a root to each build of it.
+struct RootCaller<'c> {
+    builds: &'c RootBuilds,
+    request: &'c Request,
+    log: &'c Arc<Log>,
+    messages: Arc<dyn BuildMessages>,
+}
+
+impl Caller for RootCaller<'_> {
     type Stop = Stop;
 
     fn request(&mut self) -> Result<UnresolvedRequest, Stop> {
         Ok(self.request.clone().into())
+    }
+
+    fn mends_roots(&self) -> bool {
+        // The roots of the call, in which this one is a step.
+        false
     }
 
     fn not_understood(&mut self, error: &SetupError) -> Stop {

@@ -11,8 +11,9 @@ use taut_syntax::{Dialect, Document};
 use taut_sys::Named;
 
 use crate::{
+    call,
     diagnostics::report,
-    environment::{build_root, build_root_option, open_store},
+    environment::open_store,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -23,11 +24,12 @@ use crate::{
     reproduce::Reproduction,
     request,
     results::{self, Delivery, Destination},
-    roots::{RootOptions, Roots},
-    settings::{build_options, time_limit},
+    root_options::RootOptions,
+    roots::Roots,
+    settings::build_options,
     setup_error::report_error,
     tool_name::Name,
-    voice::{self, BuildContext, Defined},
+    voice::{BuildContext, Defined},
 };
 
 /// Runs `traverse`.
@@ -79,6 +81,14 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         dialect: if name == Name::Taut { Dialect::Extended } else { Dialect::Strict },
         ..Overrides::default()
     };
+    let analysis = options::Analysis::default();
+    let of = RootOptions {
+        name,
+        common: &o.common,
+        stores: &o.stores,
+        analysis: &analysis,
+        execution: &o.execution,
+    };
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // Only source files need a workspace; a graph may well have none.
     let configured =
@@ -86,14 +96,6 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let repositories = match configured.read(&overrides, &cwd) {
         Ok(repositories) => {
             // As in the reference, whether the graph needs them or not.
-            let analysis = options::Analysis::default();
-            let of = RootOptions {
-                name,
-                common: &o.common,
-                stores: &o.stores,
-                analysis: &analysis,
-                execution: &o.execution,
-            };
             let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
             let main = repositories.main.clone();
             roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
@@ -108,27 +110,14 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     reporting.requested_graph(&repositories);
     reporting.keep_in(&store);
-    let messages = voice::of(log).build(BuildContext {
-        log,
-        store: &store,
-        build_root_option: build_root_option(&o.stores),
-        build_root: build_root(name, &o.stores).unwrap_or_default(),
-        shows_cached_output: o.results.show_cached_output,
-        again: Reproduction::none(),
-        is_rebuild: false,
-        time_limit: time_limit(&o.execution),
-        begin: log.begin(),
-    });
-    interruption.report_by(&messages);
+    let context = BuildContext::of_call(&of, &o.results, &store, Reproduction::none());
+    let messages = call::messages(context, log, &interruption);
     messages.requested(&repositories, format!("graph {label}"));
     let progress = Arc::new(Progress::default());
     let graph = Arc::new(named.graph);
     let defined = graph.clone();
     let origins: Origins = Arc::new(move |id| defined.origin(id));
-    let sink_of_messages: Arc<dyn Sink> = messages.clone();
-    let mut all: Vec<Arc<dyn Sink>> = vec![sink_of_messages, progress.clone()];
-    all.extend(reporting.sinks());
-    let events: Arc<dyn Sink> = Arc::new(all);
+    let events = call::sinks([messages.clone() as Arc<dyn Sink>], &progress, reporting);
     let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;

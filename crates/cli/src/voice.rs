@@ -20,7 +20,16 @@ use taut_driver::{
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Str, Value};
 
-use crate::{log::Log, report::Built, reproduce::Reproduction, tool_name::Name};
+use crate::{
+    environment::{build_root, build_root_option},
+    log::Log,
+    options,
+    report::Built,
+    reproduce::Reproduction,
+    root_options::RootOptions,
+    settings,
+    tool_name::Name,
+};
 
 mod command;
 pub(crate) mod figures;
@@ -114,8 +123,8 @@ pub(crate) trait Voice: Send + Sync {
     /// The time to the first line about progress, and the factor by which the time to the next one grows.
     fn progress_pace(&self) -> (Duration, f64);
 
-    /// The messages of one build.
-    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages>;
+    /// The messages of one build, which began at `begin`.
+    fn build(&self, of: BuildContext, begin: Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages>;
 }
 
 /// An action with another result when it was run again.
@@ -141,10 +150,10 @@ pub(crate) struct Compared {
     pub(crate) misses: usize,
 }
 
-/// What the messages of a build depend on.
-pub(crate) struct BuildContext<'o> {
-    pub(crate) log: &'o Arc<Log>,
-    pub(crate) store: &'o Store,
+/// What the messages about the builds of a call depend on.
+#[derive(Clone)]
+pub(crate) struct BuildContext {
+    pub(crate) store: Store,
     /// The option with the build root, if it was given, as a word of a command line.
     pub(crate) build_root_option: Option<String>,
     pub(crate) build_root: PathBuf,
@@ -155,8 +164,26 @@ pub(crate) struct BuildContext<'o> {
     pub(crate) is_rebuild: bool,
     /// How long an action may run, before scaling.
     pub(crate) time_limit: Option<Duration>,
-    /// When it began.
-    pub(crate) begin: Instant,
+}
+
+impl BuildContext {
+    /// Of a call with these options that builds in `store`. `again`: what runs one of its actions alone.
+    pub(crate) fn of_call(
+        of: &RootOptions<'_>,
+        results: &options::Results,
+        store: &Store,
+        again: Reproduction,
+    ) -> BuildContext {
+        BuildContext {
+            store: store.clone(),
+            build_root_option: build_root_option(of.stores),
+            build_root: build_root(of.name, of.stores).unwrap_or_default(),
+            shows_cached_output: results.show_cached_output,
+            again,
+            is_rebuild: false,
+            time_limit: settings::time_limit(of.execution),
+        }
+    }
 }
 
 /// The messages of one build: about its events, and about the steps that are no events.

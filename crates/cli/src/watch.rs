@@ -23,7 +23,7 @@ use taut_store::Store;
 use taut_sys::watch::{Unwatched, Watch};
 
 use crate::{
-    environment::{build_root, build_root_option, open_store},
+    environment::open_store,
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log},
@@ -33,8 +33,9 @@ use crate::{
     reproduce::Reproduction,
     request,
     retry::{LOST_OBJECTS, LOST_ROOTS},
-    roots::{RootOptions, Roots},
-    settings::{analysis_options, build_options, time_limit},
+    root_options::RootOptions,
+    roots::Roots,
+    settings::{analysis_options, build_options},
     text_file,
     tool_name::Name,
     voice::{self, BuildContext, BuildMessages, count, seconds},
@@ -256,14 +257,7 @@ impl Watcher<'_> {
 
     /// What computes the roots of a request.
     fn roots<'w>(&'w self, interruption: &'w Interruption) -> Roots<'w> {
-        let build = &self.o.build;
-        let of = RootOptions {
-            name: self.name,
-            common: &build.common,
-            stores: &build.stores,
-            analysis: &build.analysis,
-            execution: &build.execution,
-        };
+        let of = RootOptions::of_build(self.name, &self.o.build);
         let roots = Roots::new(of, Some(interruption), self.log);
         if self.verifies.get() {
             roots.verify();
@@ -284,17 +278,10 @@ impl Watcher<'_> {
     /// The messages of one round about its build.
     fn messages(&self, store: &Store) -> Arc<dyn BuildMessages> {
         let build = &self.o.build;
-        voice::of(self.log).build(BuildContext {
-            log: self.log,
-            store,
-            build_root_option: build_root_option(&build.stores),
-            build_root: build_root(self.name, &build.stores).unwrap_or_default(),
-            shows_cached_output: build.results.show_cached_output,
-            again: Reproduction::of_call(std::env::args()),
-            is_rebuild: false,
-            time_limit: time_limit(&build.execution),
-            begin: Instant::now(),
-        })
+        let of = RootOptions::of_build(self.name, build);
+        let again = Reproduction::of_call(std::env::args());
+        let context = BuildContext::of_call(&of, &build.results, store, again);
+        voice::of(self.log).build(context, Instant::now(), self.log)
     }
 
     /// Opens a session for what is asked for, with watches and messages. `uses_state`: with cached build state.

@@ -1,7 +1,11 @@
 //! `taut compile-commands`: the commands have the paths of the workspace, and compile there.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 use taut_testkit::{Ran, Tool, Workspace};
@@ -95,10 +99,64 @@ fn a_generated_header_is_new_after_the_next_call() {
     let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
     workspace.file("TARGETS", targets.replace("#define SIZE 3", "#define SIZE wrong"));
     let text = run(&workspace, &["-o", "-"]).exits(0).stdout;
+    let is_change = |line: &Value| line["event"] == "cause" && line["why"] == "changed";
+    assert!(events(&workspace).iter().any(is_change), "what was done again has its cause");
     let found = commands(&text);
     let (_, app) = found.iter().find(|(file, _)| file.ends_with("/app.cc")).unwrap();
     let generated = app.iter().find_map(|word| fs::read_to_string(Path::new(word).join("table.h")).ok());
     assert_eq!(generated.as_deref(), Some("#define SIZE wrong\n"));
+}
+
+fn below(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// The event log of the last call.
+fn events(workspace: &Workspace) -> Vec<Value> {
+    let epochs = below(&workspace.build_root().join("taut"));
+    let last = epochs
+        .flat_map(|epoch| below(&epoch.join("events")))
+        .max_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    let text = fs::read_to_string(last.expect("a log")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_damaged_header_is_made_again_and_the_event_log_is_that_of_a_build() {
+    let workspace = project();
+    let text = run(&workspace, &["-o", "-"]).exits(0).stdout;
+    let of_kind =
+        |kind: &str| events(&workspace).into_iter().filter(|line| line["event"] == kind).collect::<Vec<_>>();
+    let [action] = &of_kind("action")[..] else { panic!("{:?}", events(&workspace)) };
+    let origin = action["origin"].as_str().unwrap().to_owned();
+    assert!(origin.contains("\"table\""), "{origin}");
+    assert_eq!(of_kind("summary")[0]["status"], "success");
+    for kind in ["call", "analysis_began", "analysis_finished", "build_began", "build_finished"] {
+        assert_eq!(of_kind(kind).len(), 1, "{kind}");
+    }
+    // "#define SIZE 3\n"; the view is removed, too, so that the object is needed.
+    let store = workspace.build_root().join("protocol-dependent/generation-0/git-sha1/casf");
+    let lost = below(&store)
+        .flat_map(|path| below(&path))
+        .find(|path| fs::read_to_string(path).is_ok_and(|text| text == "#define SIZE 3\n"));
+    // Of the same size: it is noticed only when the object is read.
+    let damaged = lost.expect("the header");
+    fs::remove_file(&damaged).unwrap();
+    fs::write(&damaged, "#define SIZE 4\n").unwrap();
+    fs::remove_dir_all(workspace.build_root().join("compile-commands")).unwrap();
+    let again = run(&workspace, &["-o", "-"]).exits(0);
+    assert_eq!(again.stdout, text);
+    let warning = "Objects in the build root were lost or damaged: they are made again";
+    assert_eq!(again.stderr.matches(warning).count(), 1, "{}", again.stderr);
+    assert_eq!(of_kind("begun_anew").len(), 1);
+    let [action] = &of_kind("action")[..] else { panic!("{:?}", events(&workspace)) };
+    assert_eq!((&action["origin"], &of_kind("summary")[0]["status"]), (&origin.into(), &"success".into()));
+    let found = commands(&text);
+    let words = found.iter().flat_map(|(_, arguments)| arguments);
+    let headers = words.filter_map(|word| fs::read_to_string(Path::new(word).join("table.h")).ok());
+    assert!(headers.into_iter().any(|header| header == "#define SIZE 3\n"));
+    // Again, nothing is lost.
+    assert!(!run(&workspace, &["-o", "-"]).exits(0).stderr.contains(warning));
 }
 
 #[test]

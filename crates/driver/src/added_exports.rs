@@ -18,7 +18,7 @@ use taut_digest::Hash;
 use taut_exec::{ArtifactKey, ArtifactRule};
 use taut_value::{Artifact, EntityName};
 
-use crate::{Analysed, EntryProblem, Session};
+use crate::{Analysed, EntryProblem, Exports, Session};
 
 /// What was added to the target-level cache.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -45,8 +45,8 @@ impl Session {
 
     /// Removes the entries of export targets of which objects are lost, so that these are analysed and built again.
     /// Returns whether there was any.
-    pub(crate) fn remove_incomplete_entries(&self, analysed: &Analysed) -> bool {
-        let cached = analysed.exports.list().into_iter().filter_map(|(_, export)| match export {
+    pub(crate) fn remove_incomplete_entries(&self, exports: &Exports) -> bool {
+        let cached = exports.list().into_iter().filter_map(|(_, export)| match export {
             Export::Cached(key, _) => Some(key),
             _ => None,
         });

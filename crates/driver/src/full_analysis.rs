@@ -20,6 +20,12 @@ use crate::reached::{Order, Reached};
 use crate::targets::together;
 use crate::{Exports, Request, Wanted};
 
+/// The export targets among some targets.
+fn exports(reached: &[Reached]) -> Exports {
+    let export = |reached: &Reached| Some((reached.target.clone(), reached.analysed.export?));
+    Exports::of(reached.iter().filter_map(export))
+}
+
 /// What analysis of a request yields.
 pub struct Analysis {
     /// The requested targets, in the configuration without variables that are null.
@@ -84,6 +90,11 @@ impl Closure {
     /// What an action is defined as.
     pub fn action(&self, id: &Id) -> Option<&Arc<ActionDescription>> {
         self.definitions.get(&DefinitionKey::action(id))?.as_action()
+    }
+
+    /// The export targets.
+    pub(crate) fn exports(&self) -> Exports {
+        exports(&self.reached)
     }
 
     /// How many actions the targets define.
@@ -211,8 +222,7 @@ impl Analysis {
 
     /// The export targets.
     pub(crate) fn exports(&self) -> Exports {
-        let export = |reached: &Reached| Some((reached.target.clone(), reached.analysed.export?));
-        Exports::of(self.reached.iter().filter_map(export))
+        exports(&self.reached)
     }
 
     /// The definitions of all targets that were needed.

@@ -10,8 +10,8 @@ use taut_store::Store;
 use taut_syntax::Diagnostics;
 
 use crate::{
-    Analysed, AnalysisOptions, BuildFailure, BuildOptions, Event, Request, Results, Session, SetupError,
-    Sink, TestClient, Traces, UnresolvedRequest, Wanted, test_pass::TestPass,
+    Analysed, AnalysisOptions, BuildFailure, BuildOptions, CommandsClient, Event, Request, Results, Session,
+    SetupError, Sink, TestClient, Traces, UnresolvedRequest, Wanted, closure_pass::ClosurePass,
 };
 
 /// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
@@ -74,11 +74,6 @@ pub trait Pass {
     /// The pass is to stop.
     fn may_continue(&mut self, session: &Session) -> Result<(), Self::Stop>;
 
-    /// Whether the roots of the next request can be mended, if something of them is lost.
-    fn mends_roots(&self) -> bool {
-        false
-    }
-
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
 
@@ -118,7 +113,7 @@ pub trait Pass {
     ) -> Result<Self::Done, Undelivered<Self::Stop>>;
 }
 
-/// Reads the request for each pass, and is notified when passes are repeated.
+/// Reads the request for each pass, whatever its steps are, and is notified when passes are repeated.
 pub trait Caller {
     /// Why the call is over before its end.
     type Stop;
@@ -128,6 +123,9 @@ pub trait Caller {
     /// # Errors
     /// The configuration is wrong; the call is over.
     fn request(&mut self) -> Result<UnresolvedRequest, Self::Stop>;
+
+    /// Whether the roots of the next request can be mended, if something of them is lost.
+    fn mends_roots(&self) -> bool;
 
     /// The words of the call name no target; the call is over.
     fn not_understood(&mut self, error: &SetupError) -> Self::Stop;
@@ -141,11 +139,6 @@ pub trait Caller {
     /// Cached build state could not be read or written.
     fn warn_of_cache(&mut self, text: String);
 }
-
-/// The caller of [`Run::run`].
-pub trait Client: Pass + Caller<Stop = <Self as Pass>::Stop> {}
-
-impl<C: Pass + Caller<Stop = <C as Pass>::Stop>> Client for C {}
 
 /// Why a pass has no result.
 pub enum Failed<S> {
@@ -161,41 +154,73 @@ impl<S> From<S> for Failed<S> {
     }
 }
 
+/// What one try may leave to the next.
+struct Try {
+    /// Whether the roots of the next request can be mended, if something of them is lost.
+    mends_roots: bool,
+    /// Whether there is no next try for any other reason.
+    is_last: bool,
+}
+
 impl Run<'_> {
     /// Runs a request, start to finish.
     ///
     /// # Errors
-    /// The client stopped it.
-    pub fn run<C: Client>(&self, client: &mut C) -> Result<C::Done, <C as Pass>::Stop> {
-        self.tries(client, Pass::mends_roots, |client, session, request, is_last| {
-            self.pass(client, session, request, is_last)
+    /// The caller or the client of its passes stopped it.
+    pub fn run<P: Pass>(
+        &self,
+        caller: &mut impl Caller<Stop = P::Stop>,
+        client: &mut P,
+    ) -> Result<P::Done, P::Stop> {
+        let Run { is_cached, reports_all_actions, .. } = *self;
+        self.tries(caller, |session, request, Try { mends_roots, is_last }| {
+            let is_only = true;
+            BuildPass { session, is_cached, reports_all_actions, mends_roots, is_last, is_only }
+                .run(client, request)
         })
     }
 
     /// Runs tests, start to finish.
     ///
     /// # Errors
-    /// The client stopped it.
-    pub fn test<C: TestClient + Caller<Stop = <C as TestClient>::Stop>>(
+    /// The caller or the client of its passes stopped it.
+    pub fn test<C: TestClient>(
         &self,
+        caller: &mut impl Caller<Stop = C::Stop>,
         client: &mut C,
-    ) -> Result<C::Done, <C as TestClient>::Stop> {
-        self.tries(client, TestClient::mends_roots, |client, session, request, is_last| {
-            TestPass { session, is_cached: self.is_cached, is_last }.run(client, request)
+    ) -> Result<C::Done, C::Stop> {
+        let is_cached = self.is_cached;
+        self.tries(caller, |session, request, Try { mends_roots, is_last }| {
+            ClosurePass { session, is_cached, mends_roots, is_last }.test(client, request)
+        })
+    }
+
+    /// Makes a compilation database, start to finish.
+    ///
+    /// # Errors
+    /// The caller or the client of its passes stopped it.
+    pub fn compile_commands<C: CommandsClient>(
+        &self,
+        caller: &mut impl Caller<Stop = C::Stop>,
+        client: &mut C,
+    ) -> Result<C::Done, C::Stop> {
+        let is_cached = self.is_cached;
+        self.tries(caller, |session, request, Try { mends_roots, is_last }| {
+            ClosurePass { session, is_cached, mends_roots, is_last }.compile_commands(client, request)
         })
     }
 
     /// Reads the request and makes a pass, until there is nothing to be tried again.
     fn tries<C: Caller, D>(
         &self,
-        client: &mut C,
-        mends_roots: impl Fn(&C) -> bool,
-        pass: impl Fn(&mut C, &Session, &Request, bool) -> Result<D, Failed<C::Stop>>,
+        caller: &mut C,
+        mut pass: impl FnMut(&Session, &Request, Try) -> Result<D, Failed<C::Stop>>,
     ) -> Result<D, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
             tries += 1;
-            let unresolved = client.request()?;
+            let unresolved = caller.request()?;
+            let mends_roots = caller.mends_roots();
             // In each try, since repositories of another shape have another file.
             let traces = match (self.is_cached, self.is_of_root) {
                 (false, _) => Traces::none(),
@@ -207,24 +232,24 @@ impl Run<'_> {
             let request = match session.request(&unresolved) {
                 Ok(request) => request,
                 Err(error) => {
-                    let is_lost = mends_roots(client) && session.has_lost_roots();
+                    let is_lost = mends_roots && session.has_lost_roots();
                     session.close();
                     if is_lost {
-                        client.on_retry(Retry::LostRoots);
+                        caller.on_retry(Retry::LostRoots);
                         continue;
                     }
-                    return Err(client.not_understood(&error));
+                    return Err(caller.not_understood(&error));
                 }
             };
-            client.requested(&request);
+            caller.requested(&request);
             if is_changed {
                 // The value of a target may be good while a definition that it mentions is no longer kept: analysing
                 // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
-            let done = pass(client, &session, &request, tries >= MAX_TRIES);
+            let done = pass(&session, &request, Try { mends_roots, is_last: tries >= MAX_TRIES });
             if let Some(text) = session.cache_warning() {
-                client.warn_of_cache(text);
+                caller.warn_of_cache(text);
             }
             // Whatever the outcome: no action of this session runs any more.
             session.close();
@@ -240,21 +265,10 @@ impl Run<'_> {
                 Err(Failed::Retry(why)) => {
                     is_changed = why == Retry::Changed;
                     sink.event(&Event::CallRestarted);
-                    client.on_retry(why);
+                    caller.on_retry(why);
                 }
             }
         }
-    }
-
-    fn pass<P: Pass>(
-        &self,
-        client: &mut P,
-        session: &Session,
-        request: &Request,
-        is_last: bool,
-    ) -> Result<P::Done, Failed<P::Stop>> {
-        let Run { is_cached, reports_all_actions, .. } = *self;
-        BuildPass { session, is_cached, reports_all_actions, is_last, is_only: true }.run(client, request)
     }
 }
 
@@ -266,6 +280,8 @@ pub struct BuildPass<'w> {
     pub is_cached: bool,
     /// Whether every action in the closure of the request has an event.
     pub reports_all_actions: bool,
+    /// Whether another pass mends the roots of the request, if something of them is lost.
+    pub mends_roots: bool,
     /// Whether what may be the description's change, or a lost object, counts as a failure.
     pub is_last: bool,
     /// Whether the session makes no other pass: what only analysis needs is dropped from memory before execution.
@@ -278,15 +294,14 @@ impl BuildPass<'_> {
     /// # Errors
     /// The client stopped it, or it is to be tried again.
     pub fn run<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let BuildPass { session, is_cached, reports_all_actions, is_last, .. } = *self;
+        let BuildPass { session, is_cached, reports_all_actions, mends_roots, is_last, .. } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let analysed = analysis.analyse(request).map_err(|problems| {
-            match client.mends_roots() && session.has_lost_roots() {
+        let analysed =
+            analysis.analyse(request).map_err(|problems| match mends_roots && session.has_lost_roots() {
                 true => Failed::Retry(Retry::LostRoots),
                 false => Failed::Stopped(client.analysis_failed(request, &problems)),
-            }
-        })?;
+            })?;
         client.may_continue(session)?;
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
@@ -312,12 +327,9 @@ impl BuildPass<'_> {
             built.map_err(|mut failure| {
                 // Only where another try may help: the failure of an action says nothing about entries of the cache.
                 failure.has_lost_entries =
-                    failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed);
+                    failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed.exports);
                 match failure.retry_reason() {
-                    why if failure.may_be_of_roots(why)
-                        && client.mends_roots()
-                        && session.has_lost_roots() =>
-                    {
+                    why if failure.may_be_of_roots(why) && mends_roots && session.has_lost_roots() => {
                         Failed::Retry(Retry::LostRoots)
                     }
                     Some(why) if !is_last => Failed::Retry(why),
@@ -332,7 +344,7 @@ impl BuildPass<'_> {
         client.deliver(session, request, &analysed, &results).map_err(|undelivered| match undelivered {
             Undelivered::Lost(stop) => {
                 // What was taken from the target-level cache is analysed and built in the next try.
-                session.remove_incomplete_entries(&analysed);
+                session.remove_incomplete_entries(&analysed.exports);
                 if is_last { Failed::Stopped(stop()) } else { Failed::Retry(Retry::Lost) }
             }
             Undelivered::Stopped(stop) => Failed::Stopped(stop),

@@ -200,10 +200,10 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
-    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
+    fn build(&self, of: BuildContext, _: std::time::Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages> {
         Arc::new(Messages {
-            log: of.log.clone(),
-            store: of.store.clone(),
+            log: log.clone(),
+            store: of.store,
             is_rebuild: of.is_rebuild,
             failures: Mutex::default(),
             outputs: Mutex::default(),

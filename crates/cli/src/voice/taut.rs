@@ -217,19 +217,19 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
-    fn build(&self, of: BuildContext<'_>) -> Arc<dyn BuildMessages> {
+    fn build(&self, of: BuildContext, begin: Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages> {
         let to_see_all =
             format!("{} install-cas{}", of.again.tool(), of.build_root_option.unwrap_or_default());
         Arc::new(Messages {
-            log: of.log.clone(),
-            store: of.store.clone(),
+            log: log.clone(),
+            store: of.store,
             to_see_all,
             build_root: of.build_root,
-            shows_cached_output: of.shows_cached_output || of.log.wants(Level::Debug),
+            shows_cached_output: of.shows_cached_output || log.wants(Level::Debug),
             again: of.again,
             is_rebuild: of.is_rebuild,
             time_limit: of.time_limit,
-            begin: of.begin,
+            begin,
             state: Mutex::default(),
         })
     }

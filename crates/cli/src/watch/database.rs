@@ -12,6 +12,7 @@ use super::{WatchState, Watcher};
 use crate::{
     compile_commands::{Database, views},
     exit::Exit,
+    results::give_up,
     text_file,
     voice::count,
 };
@@ -52,8 +53,10 @@ impl Watcher<'_> {
             }
         };
         let (session, store, log) = (&state.session, &state.store, self.log);
-        let (text, _) = Database { session, request, store, views: &views, log }.make(&all, None)?;
+        let database = Database { commands: &all, request, store, views: &views, log };
+        database.fill_views(&session.build_included(&all)).map_err(give_up)?;
         session.commit();
+        let text = database.text();
         let path = self.here.join(file);
         let is_other = Named::read(&path).ok().as_deref() != Some(text.as_bytes());
         if is_other {

@@ -91,6 +91,8 @@ impl Watcher<'_> {
             session: &state.session,
             is_cached: reporting.uses_state,
             reports_all_actions: false,
+            // A round finds lost roots itself: they end the session.
+            mends_roots: false,
             is_last: true,
             is_only: false,
         };

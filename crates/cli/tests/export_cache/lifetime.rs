@@ -1,7 +1,7 @@
 //! Entries appear, vanish, are damaged, and lose what they refer to: each build has the right result, and writes again what
 //! is missing.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde_json::{Value, json};
 use taut_testkit::{Ran, Rng, processed, times};
@@ -194,6 +194,39 @@ fn lost_objects_of_a_hit_are_made_again() {
         );
         assert_eq!(fs::read_to_string(out.join("high/o-high")).unwrap(), high);
         assert_eq!(artifacts(&project.build()).contains("o-high"), artifacts(&first).contains("o-high"));
+    }
+}
+
+#[test]
+fn lost_objects_of_a_hit_are_made_again_for_tests_and_compilation_databases() {
+    for (words, name) in [(&["test"][..], "low"), (&["compile-commands", "-o", "-"], "low.h")] {
+        let project = Project::new();
+        let lib = format!(
+            r#"{{"low": {{"type": "r", "name": ["{name}"], "deps": ["s"]}}, "e": {{"type": "export", "target": "low"}}}}"#
+        );
+        configure(&project, &[("TARGETS", &lib), ("s", "source\n")]);
+        project
+            .workspace
+            .file(
+                "TARGETS",
+                r#"{"all": {"type": "install", "deps": [["@", "lib", "", "e"]]},
+                    "t": {"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["t"], "src": ["t.sh"],
+                      "data": [["@", "lib", "", "e"]]},
+                    "c": {"type": ["@", "std", "cc", "library"], "name": ["c"], "srcs": ["c.c"], "hdrs": [["@", "lib", "", "e"]]}}"#,
+            )
+            .file("t.sh", "cat o-low\n")
+            .file("c.c", "int c;\n");
+        project.run(&taut(), &["build", "all"]).exits(0);
+        project.run(&taut(), words).exits(0);
+        let lost = format!("source\nnow {name}null\n");
+        let is_lost = |path: &&PathBuf| fs::read_to_string(path).is_ok_and(|text| text == lost);
+        let all = project.stored("casf");
+        fs::remove_file(all.values().find(is_lost).unwrap()).unwrap();
+        let _ = fs::remove_dir_all(project.workspace.build_root().join("compile-commands"));
+        // Only the entry says what the artifact is.
+        let words = [words, &["--no-trace"]].concat();
+        let again = project.run(&taut(), &words).exits(0);
+        assert!(again.stderr.contains("they are made again"), "{}", again.stderr);
     }
 }
 

@@ -1,0 +1,87 @@
+//! The steps of `compile-commands`: analysis, the build of what sources include, then the delivery of the commands. What
+//! cannot be built is left out, since the commands of the rest are of use.
+
+use std::collections::HashSet;
+
+use taut_value::Str;
+
+use crate::{
+    BuildFailure, Built, Closure, CompileCommands, Failed, Request, Results, Retry, Session, Undelivered,
+    Wanted,
+    closure_pass::{BuiltChoice, Chosen, ClosureClient, ClosurePass},
+};
+
+/// What the caller does at each step.
+pub trait CommandsClient: ClosureClient {
+    /// The result.
+    type Done;
+
+    /// The targets are known: finds the commands.
+    fn found(&mut self, request: &Request, all: &Closure) -> CompileCommands;
+
+    /// What the commands need is built, by its paths. `is_complete`: all of it.
+    ///
+    /// # Errors
+    /// The results are not where they belong.
+    fn deliver(
+        &mut self,
+        request: &Request,
+        commands: &CompileCommands,
+        built: &[(Str, Built)],
+        is_complete: bool,
+    ) -> Result<Self::Done, Undelivered<Self::Stop>>;
+}
+
+impl ClosurePass<'_> {
+    /// # Errors
+    /// The client stopped it, or it is to be tried again.
+    pub(crate) fn compile_commands<C: CommandsClient>(
+        &self,
+        client: &mut C,
+        request: &Request,
+    ) -> Result<C::Done, Failed<C::Stop>> {
+        let session = self.session;
+        let BuiltChoice { what: commands, wanted, exports, built } =
+            self.build(client, request, |client, closure| {
+                let commands = client.found(request, closure);
+                let wanted = commands.wanted();
+                Ok(Chosen { what: commands, wanted, later_actions: 0 })
+            })?;
+        session.report_end(built.as_ref());
+        let is_complete = built.is_ok();
+        let artifacts = possible(session, wanted, built);
+        client.deliver(request, &commands, &artifacts, is_complete).map_err(|undelivered| match undelivered {
+            Undelivered::Lost(stop) => {
+                // What was taken from the target-level cache is analysed and built in the next try.
+                session.remove_incomplete_entries(&exports);
+                if self.is_last { Failed::Stopped(stop()) } else { Failed::Retry(Retry::Lost) }
+            }
+            Undelivered::Stopped(stop) => Failed::Stopped(stop),
+        })
+    }
+}
+
+impl Session {
+    /// Builds what sources include, by its paths, and leaves out what cannot be built.
+    pub fn build_included(&self, commands: &CompileCommands) -> Vec<(Str, Built)> {
+        let wanted = commands.wanted();
+        let built = self.build(&wanted);
+        possible(self, wanted, built)
+    }
+}
+
+/// What there is of all that is wanted.
+fn possible(
+    session: &Session,
+    mut wanted: Wanted,
+    built: Result<Results, BuildFailure>,
+) -> Vec<(Str, Built)> {
+    let failure = match built {
+        Ok(results) => return results.artifacts,
+        Err(failure) => failure,
+    };
+    let not_built: HashSet<&Str> = failure.not_built.iter().collect();
+    wanted.artifacts.retain(|(path, _)| !not_built.contains(path));
+    // Everything is settled by now, so this runs nothing.
+    session.build(&wanted).map(|results| results.artifacts).unwrap_or_default()
+}
