@@ -189,12 +189,12 @@ impl Pass for RunningCall<'_> {
         failure: &BuildFailure,
         is_last: bool,
     ) -> Exit {
-        let BuildCall { o, log, .. } = self.open.call;
+        let log = self.open.call.log;
         if failure.is_undefined() && is_last {
             log.say(Level::Error, call::CHANGING);
         }
         let origins = session.origins(request);
-        self.open.messages.failed(failure, &origins, o.results.keep_going);
+        self.open.messages.failed(failure, &origins);
         Exit::BuildFailure
     }
 

@@ -123,7 +123,7 @@ impl OpenCall<'_> {
             if failure.is_undefined() && is_last {
                 self.call.log.say(Level::Error, CHANGING);
             }
-            self.messages.failed(failure, &origins, true);
+            self.messages.failed(failure, &origins);
         }
     }
 

@@ -97,58 +97,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// The options about messages, of the subcommands that have them.
-    fn log(&self) -> Option<&Log> {
-        Some(match self {
-            Command::Describe(o) => &o.log,
-            Command::Analyse(o) => &o.log,
-            Command::Build(o) => &o.log,
-            Command::Install(o) => &o.build.log,
-            Command::Rebuild(o) => &o.build.log,
-            Command::Explain(o) => &o.log,
-            Command::Watch(o) => &o.build.log,
-            Command::Test(o) => &o.build.log,
-            Command::CompileCommands(o) => &o.build.log,
-            Command::WhatIf(o) => &o.question.log,
-            Command::InstallCas(o) => &o.log,
-            Command::AddToCas(o) => &o.log,
-            Command::Traverse(o) => &o.log,
-            Command::Gc(o) => &o.log,
-            Command::Setup(o) | Command::SetupEnv(o) => &o.log,
-            Command::Fetch(o) => &o.log,
-            Command::Update(o) => &o.log,
-            Command::Repos(o) => &o.log,
-            Command::GcRepo(o) => &o.log,
-            Command::Init(_)
-            | Command::Completions(_)
-            | Command::Man(_)
-            | Command::Version
-            | Command::Execute(_)
-            | Command::Serve(_)
-            | Command::Do(_) => {
-                return None;
-            }
-        })
-    }
-}
-
-impl Command {
-    /// The options about running actions, of the subcommands that have them.
-    fn execution(&self) -> Option<&Execution> {
-        Some(match self {
-            Command::Build(o) => &o.execution,
-            Command::Install(o) => &o.build.execution,
-            Command::Rebuild(o) => &o.build.execution,
-            Command::Watch(o) => &o.build.execution,
-            Command::Test(o) => &o.build.execution,
-            Command::CompileCommands(o) => &o.build.execution,
-            Command::Traverse(o) => &o.execution,
-            _ => return None,
-        })
-    }
-}
-
-impl Command {
     /// The options about analysis, of the subcommands that have them.
     fn analysis_mut(&mut self) -> Option<&mut Analysis> {
         Some(match self {
@@ -200,35 +148,6 @@ impl Command {
             analysis.has_typed_names = is_taut;
             analysis.request_action_input = rerun.or(analysis.request_action_input.take());
         }
-    }
-}
-
-impl Command {
-    /// A word of this call that the reference does not have, if there is one.
-    fn own(&self) -> Option<&'static str> {
-        if let Some(execution) = self.execution() {
-            let own = [
-                (execution.termination_grace.is_some(), "--termination-grace"),
-                (execution.remote_cache.is_some(), "--remote-cache"),
-                (execution.remote_cache_write, "--remote-cache-write"),
-            ];
-            if let Some((_, word)) = own.into_iter().find(|(is_given, _)| *is_given) {
-                return Some(word);
-            }
-        }
-        let analysis = match self {
-            Command::Install(o) if o.prune => return Some("--prune"),
-            Command::Analyse(o) => Some(&o.analysis),
-            Command::Build(o) => Some(&o.analysis),
-            Command::Install(o) => Some(&o.build.analysis),
-            Command::Rebuild(o) => Some(&o.build.analysis),
-            Command::Describe(o) => Some(&o.analysis),
-            _ => None,
-        };
-        if analysis.is_some_and(|analysis| analysis.check_traces) {
-            return Some("--check-traces");
-        }
-        self.log().is_some_and(|log| log.diagnostics.is_some()).then_some("--diagnostics")
     }
 }
 

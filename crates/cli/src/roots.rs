@@ -397,7 +397,7 @@ impl Pass for RootPass<'_> {
         failure: &BuildFailure,
         _: bool,
     ) -> Stop {
-        self.messages.failed(failure, &session.origins(request), false);
+        self.messages.failed(failure, &session.origins(request));
         if self.log.is_as_reference() {
             let shown = request.first_target_text();
             self.log.say(Level::Warn, format!("Build for target {shown} failed"));

@@ -133,7 +133,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let built = match built {
         Ok(built) => built,
         Err(failure) => {
-            messages.failed(&failure, &*graph, o.results.keep_going);
+            messages.failed(&failure, &*graph);
             return Err(Exit::BuildFailure);
         }
     };

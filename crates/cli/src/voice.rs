@@ -208,7 +208,7 @@ pub(crate) trait BuildMessages: Sink {
     fn executed(&self, defined: &dyn Defined);
 
     /// The build failed.
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool);
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined);
 
     /// Everything is built, and neither installed nor shown yet. `hits`: how many of these actions did not run.
     fn processed(&self, actions: usize, hits: usize, compared: Option<&Compared>);

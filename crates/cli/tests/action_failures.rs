@@ -222,10 +222,11 @@ fn graph(sources: &[&str]) -> (Workspace, String) {
     (workspace, artifacts.join(", "))
 }
 
-fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str) -> Ran {
+fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str, more: &[&str]) -> Ran {
     let out = workspace.beside("out").display().to_string();
     let artifacts = format!("{{{artifacts}}}");
-    workspace.run(tool, ["traverse", "-g", "g", "-a", &artifacts, "-o", &out, "--keep-going"]).exits(1)
+    let words = ["traverse", "-g", "g", "-a", &artifacts, "-o", &out];
+    workspace.run(tool, [&words, more].concat()).exits(1)
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn a_source_that_cannot_be_used_is_reported_with_target_output_and_command() {
         let (workspace, artifacts) = graph(&[source]);
         let _socket = UnixListener::bind(workspace.root().join("socket")).unwrap();
         symlink("loop", workspace.root().join("loop")).unwrap();
-        let ran = traverse(&taut(), &workspace, &artifacts);
+        let ran = traverse(&taut(), &workspace, &artifacts, &["--keep-going"]);
         says(&ran, &["error: ", &why, "\n  needed by m:t0 to build o0\n  cp in o0\n"]);
     }
 }
@@ -248,7 +249,7 @@ fn a_cause_that_affects_many_actions_is_reported_once() {
     let (workspace, artifacts) = graph(&["none"; 12]);
     let more = r#"{"type": "LOCAL", "data": {"path": "none", "repository": ""}}"#;
     let artifacts = format!(r#"{artifacts}, "q": {more}, "r": {more}"#);
-    let ran = traverse(&taut(), &workspace, &artifacts);
+    let ran = traverse(&taut(), &workspace, &artifacts, &["--keep-going"]);
     says(&ran, &["needed by m:t0 to build o0, and by 11 more actions\n"]);
     says(
         &ran,
@@ -264,7 +265,7 @@ fn a_cause_that_affects_many_actions_is_reported_once() {
 fn of_many_causes_ten_are_reported() {
     let sources: Vec<String> = (0..14).map(|number| format!("none{number}")).collect();
     let (workspace, artifacts) = graph(&sources.iter().map(String::as_str).collect::<Vec<_>>());
-    let ran = traverse(&taut(), &workspace, &artifacts);
+    let ran = traverse(&taut(), &workspace, &artifacts, &["--keep-going"]);
     assert_eq!(ran.stderr.matches("no source file").count(), 10, "{}", ran.stderr);
     says(&ran, &["error: 4 more errors like these\n"]);
 }
@@ -273,8 +274,8 @@ fn of_many_causes_ten_are_reported() {
 fn under_the_name_of_the_reference_a_missing_source_is_reported_alone() {
     let (workspace, artifacts) = graph(&["none"]);
     symlink(env!("CARGO_BIN_EXE_taut"), workspace.beside("just")).unwrap();
-    let ran = traverse(&Tool::at(workspace.beside("just")), &workspace, &artifacts);
-    let lines = "ERROR: no source file \"none\" in repository \"\"\nERROR: 0 failed actions";
+    let ran = traverse(&Tool::at(workspace.beside("just")), &workspace, &artifacts, &[]);
+    let lines = "ERROR: no source file \"none\" in repository \"\"\nERROR: Build failed.";
     says(&ran, &[lines]);
 }
 
@@ -282,7 +283,7 @@ fn under_the_name_of_the_reference_a_missing_source_is_reported_alone() {
 fn an_undefined_object_is_reported_with_the_path_it_is_needed_for() {
     let (workspace, _) = graph(&[]);
     let object = r#"{"type": "KNOWN", "data": {"id": "f244228aff57ef96cb88087c0cec7c526bcc352d", "size": 6, "file_type": "f"}}"#;
-    let ran = traverse(&taut(), &workspace, &format!(r#""p": {object}"#));
+    let ran = traverse(&taut(), &workspace, &format!(r#""p": {object}"#), &["--keep-going"]);
     let why = "object [f244228aff57ef96cb88087c0cec7c526bcc352d:6:f] is neither defined nor in the store\n";
     says(&ran, &[why, "  needed for p of graph g\n"]);
 }

@@ -19,7 +19,7 @@ use super::{
     help,
     page::{self, Extent},
     refused,
-    words::normalized,
+    words::{normalized, unexpected},
 };
 
 /// The error of a command line, or the help that it requests.
@@ -30,6 +30,23 @@ pub enum NoCommand {
     /// The words make no command line: to be printed on standard error.
     Wrong(String),
 }
+
+/// Options that the reference does not have, by their ids, beside those of [`SetUp`].
+const OWN_OPTIONS: [&str; 13] = [
+    "check_traces",
+    "color",
+    "diagnostics",
+    "keep_going",
+    "no_trace",
+    "prune",
+    "quiet",
+    "remote_cache",
+    "remote_cache_write",
+    "rerun",
+    "show_cached_output",
+    "termination_grace",
+    "verbose",
+];
 
 /// Subcommands that the reference does not have.
 const OWN: [&str; 15] = [
@@ -74,9 +91,9 @@ impl CommandLine {
             let meant =
                 normalized(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
             let first = meant.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-            let is_below = command.find_subcommand(&first).is_some();
+            let unexpected = command.find_subcommand(&first).map(|below| unexpected(&meant, below));
             let wrong = |error: clap::Error| match name {
-                "just" => NoCommand::of_reference(error, is_below),
+                "just" => NoCommand::of_reference(error, unexpected.as_deref()),
                 _ => NoCommand::of_taut(error, words),
             };
             let matches = command.try_get_matches_from(meant).map_err(wrong)?;
@@ -86,9 +103,7 @@ impl CommandLine {
         let all = || read(CommandLine::command());
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
-        let unknown = line.subcommand.own().filter(|_| name == "just");
-        let unknown = unknown.map(|word| format!("The following argument was not expected: {word}"));
-        match unknown.or_else(|| refused::refusal(&matches)) {
+        match refused::refusal(&matches) {
             Some(text) => Err(NoCommand::wrong(&text)),
             None => {
                 line.subcommand.complete(name != "just");
@@ -185,15 +200,6 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
         };
         let of = subcommand.get_name().to_owned();
         subcommand.mut_args(|arg| {
-            let own = [
-                "diagnostics",
-                "check_traces",
-                "prune",
-                "termination_grace",
-                "remote_cache",
-                "remote_cache_write",
-            ];
-            let is_own = own.iter().any(|own| arg.get_id() == own);
             let arg = if name == "just" { without_own(arg) } else { arg };
             let is_target = name == "just" && arg.get_id() == "target";
             let names_targets = |arg: &clap::Arg| {
@@ -216,7 +222,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             };
             let id = arg.get_id().as_str();
             let is_without_effect = refused::is_refused(&of, id) || (is_taut && !page::is_supported(id));
-            let arg = if is_without_effect || (name == "just" && is_own) { arg.hide(true) } else { arg };
+            let arg = if is_without_effect { arg.hide(true) } else { arg };
             let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
             // An empty path means no configuration file, and the working directory for all other options.
             let arg = match (is_path, arg.get_id() == "config") {
@@ -231,22 +237,15 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
     })
 }
 
-/// An option that the reference does not have, and that its parser would take for something else, is unreachable under
-/// its name: it is renamed to a control character.
+/// An option that the reference does not have is unreachable under its name: it is renamed to what cannot be typed, so that
+/// the parser knows no such option.
 fn without_own(arg: clap::Arg) -> clap::Arg {
-    let unreachable = match arg.get_id().as_str() {
-        "verbose" => "\u{1}",
-        "quiet" => "\u{2}",
-        "show_cached_output" => "\u{3}",
-        "rerun" => "\u{4}",
-        id => match SetUp::OPTIONS.iter().position(|own| *own == id) {
-            // Any words that cannot be given.
-            Some(index) => {
-                ["\u{5}", "\u{6}", "\u{7}", "\u{e}", "\u{f}", "\u{10}", "\u{11}", "\u{12}", "\u{13}"][index]
-            }
-            None => return arg,
-        },
-    };
+    let id = arg.get_id().as_str();
+    if !OWN_OPTIONS.contains(&id) && !SetUp::OPTIONS.contains(&id) {
+        return arg;
+    }
+    // Once per option and call: the parser takes only names that live as long as the process.
+    let unreachable: &'static str = Box::leak(format!("\u{1}{id}").into_boxed_str());
     arg.long(unreachable).short(None).hide(true)
 }
 
@@ -255,8 +254,9 @@ fn or_here(path: OsString) -> PathBuf {
 }
 
 impl NoCommand {
-    /// What is wrong in the words of the reference; `is_below`: the first word is a subcommand.
-    fn of_reference(error: clap::Error, is_below: bool) -> NoCommand {
+    /// What is wrong in the words of the reference. `unexpected`: the words that the subcommand has no use for, if the first
+    /// word is a subcommand.
+    fn of_reference(error: clap::Error, unexpected: Option<&[String]>) -> NoCommand {
         let context = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.clone()),
             Some(ContextValue::Strings(texts)) => texts.first().cloned(),
@@ -273,8 +273,12 @@ impl NoCommand {
             ErrorKind::InvalidSubcommand
             | ErrorKind::MissingSubcommand
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "A subcommand is required".to_owned(),
-            ErrorKind::UnknownArgument if !is_below => "A subcommand is required".to_owned(),
-            ErrorKind::UnknownArgument => format!("The following argument was not expected: {option}"),
+            ErrorKind::UnknownArgument => match unexpected {
+                None => "A subcommand is required".to_owned(),
+                Some([]) => format!("The following argument was not expected: {option}"),
+                Some([one]) => format!("The following argument was not expected: {one}"),
+                Some(all) => format!("The following arguments were not expected: {}", all.join(" ")),
+            },
             ErrorKind::InvalidValue
                 if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
             {
@@ -509,6 +513,10 @@ mod tests {
             &["just", "build", "--termination-grace", "3"],
             &["just", "traverse", "-g", "g", "-o", "d", "--termination-grace", "3"],
             &["just", "build", "--diagnostics", "f"],
+            &["just", "build", "--color", "always"],
+            &["just", "analyse", "--no-trace"],
+            &["just", "install", "-o", "d", "--keep-going"],
+            &["just", "build", "--remote-cache", "grpc://localhost:1", "--remote-cache-write"],
         ] {
             let parse = |name| {
                 let words: Vec<OsString> = words.iter().map(Into::into).collect();
@@ -517,12 +525,24 @@ mod tests {
             assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_))), "{words:?}");
             let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
             let is_subcommand = OWN.contains(&words[1]);
-            let expected = if is_subcommand {
-                "A subcommand is required"
-            } else {
-                "The following argument was not expected: "
-            };
+            let expected = if is_subcommand { "A subcommand is required" } else { "The following argument" };
             assert!(text.starts_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn under_the_name_just_unexpected_words_are_listed_as_the_reference_does() {
+        for (words, expected) in [
+            (&["build", "--rerun=abc", "a"][..], "argument was not expected: --rerun=abc"),
+            (&["build", "--color", "always", "a"], "argument was not expected: --color"),
+            (&["build", "--foo", "1", "--bar", "a"], "arguments were not expected: --foo --bar"),
+            (&["build", "--main", "--foo", "-sx", "--bar"], "arguments were not expected: -x --bar"),
+            (&["gc", "x", "--foo"], "arguments were not expected: x --foo"),
+            (&["install-cas", "a", "b", "--foo", "c"], "arguments were not expected: b --foo c"),
+        ] {
+            let words: Vec<OsString> = std::iter::once(&"just").chain(words).map(Into::into).collect();
+            let text = format!("The following {expected}\nRun with --help for more information.\n");
+            assert_eq!(CommandLine::parse_words("just", &words).err(), Some(NoCommand::Wrong(text)));
         }
     }
 

@@ -98,6 +98,49 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
     Ok(meant)
 }
 
+/// The words of a call, in the form of [`normalized`], that the subcommand has no use for, as the reference finds them:
+/// options that it does not have, with their values if these are part of the word, and names beyond those that it takes.
+pub(super) fn unexpected(words: &[OsString], command: &Command) -> Vec<String> {
+    let mut unexpected = Vec::new();
+    // One for each argument without a dash, unless it is a list.
+    let is_single = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set);
+    let mut free = match command.get_positionals().all(is_single) {
+        true => command.get_positionals().count(),
+        false => usize::MAX,
+    };
+    let mut rest = words.get(2..).unwrap_or_default().iter();
+    while let Some(word) = rest.next() {
+        let text = word.to_string_lossy();
+        match word.as_bytes() {
+            b"--" => break,
+            [b'-', b'-', option @ ..] => {
+                let end = option.iter().position(|byte| *byte == b'=');
+                let name = &option[..end.unwrap_or(option.len())];
+                match find(command, |arg| arg.get_long().is_some_and(|long| long.as_bytes() == name)) {
+                    None => unexpected.push(text.into_owned()),
+                    Some(arg) if takes_value(arg) && end.is_none() => drop(rest.next()),
+                    Some(_) => {}
+                }
+            }
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                for (at, letter) in letters.iter().enumerate() {
+                    match find(command, |arg| arg.get_short() == Some(char::from(*letter))) {
+                        Some(arg) if !takes_value(arg) => continue,
+                        // The rest of the word is the value, or the next word.
+                        Some(_) if at + 1 == letters.len() => drop(rest.next()),
+                        Some(_) => {}
+                        None => unexpected.push(format!("-{}", String::from_utf8_lossy(&letters[at..]))),
+                    }
+                    break;
+                }
+            }
+            _ if free > 0 => free -= 1,
+            _ => unexpected.push(text.into_owned()),
+        }
+    }
+    unexpected
+}
+
 fn find(command: &Command, is_it: impl Fn(&Arg) -> bool) -> Option<&Arg> {
     command.get_arguments().find(|arg| !arg.is_positional() && is_it(arg))
 }

@@ -419,7 +419,7 @@ impl BuildMessages for Messages {
 
     fn executed(&self, _: &dyn Defined) {}
 
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, keep_going: bool) {
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
         self.say_failures(defined);
         let (of_store, others): (Vec<_>, Vec<_>) =
             failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
@@ -430,13 +430,6 @@ impl BuildMessages for Messages {
                 let text = format!("There are {} more errors like these.", all.len() - limit);
                 self.log.say(Level::Error, text);
             }
-        }
-        if keep_going && !failure.not_built.is_empty() {
-            let paths: Vec<String> = failure.not_built.iter().map(|path| format!("\n  {path}")).collect();
-            let (failed, other) = (self.failures().len(), failure.unbuilt.len());
-            let more = if other > 0 { format!(" and {other} other errors") } else { String::new() };
-            let text = format!("{failed} failed actions{more}; not built because of that:{}", paths.concat());
-            self.log.say(Level::Error, text);
         }
         self.log.say(Level::Error, "Build failed.");
     }

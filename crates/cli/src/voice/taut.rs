@@ -665,7 +665,7 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined, _: bool) {
+    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
         self.show_inputs_of_failed(defined);
         let (of_store, others): (Vec<_>, Vec<_>) =
             failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));

@@ -301,8 +301,7 @@ impl Pass for Round<'_> {
             })));
         }
         let origins = session.origins(request);
-        let keep_going = self.watcher.o.build.results.keep_going;
-        self.messages_of_build.failed(failure, &origins, keep_going);
+        self.messages_of_build.failed(failure, &origins);
         Stop::Reported
     }
 

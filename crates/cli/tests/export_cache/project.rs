@@ -170,6 +170,16 @@ impl Project {
         self.run(&taut().called("just"), &["build", "--log-limit", "4", "--plain-log", "all"]).exits(0)
     }
 
+    /// Does something without the cached build state, which is as it was afterwards.
+    pub(crate) fn without_state<T>(&self, act: impl FnOnce() -> T) -> T {
+        let (state, aside) = (self.workspace.build_root().join("taut"), self.workspace.beside("state"));
+        fs::rename(&state, &aside).unwrap();
+        let done = act();
+        fs::remove_dir_all(&state).unwrap();
+        fs::rename(&aside, &state).unwrap();
+        done
+    }
+
     /// A directory of the youngest generation, or another one.
     pub(crate) fn store(&self, generation: usize, kind: &str) -> PathBuf {
         let below = format!("protocol-dependent/generation-{generation}/git-sha1/{kind}");
