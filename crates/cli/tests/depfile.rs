@@ -306,6 +306,44 @@ fn a_source_that_the_assembler_may_read_files_for_depends_on_all() {
     assert_eq!(built(&workspace).1, "one");
     workspace.file("data.txt", "two");
     assert_eq!(built(&workspace).1, "two");
+    let shouted = "extern const char data[];\n__asm__(\".pushsection .rodata\\n.globl data\\ndata: .INC\" \"BIN \\\"data.txt\\\"\\n.byte 0\\n.popsection\\n\");\n";
+    workspace.file("data.h", shouted);
+    assert_eq!(built(&workspace).1, "two");
+    workspace.file("data.txt", "three");
+    assert_eq!(built(&workspace).1, "three");
+}
+
+/// GCC names neither a precompiled header nor the header that it was made from.
+#[test]
+fn a_precompiled_header_always_counts() {
+    let workspace = Workspace::new();
+    workspace.file("main.c", "#include \"pch.h\"\nint main(void) { printf(\"%d\", V); return 0; }\n");
+    workspace.file("pch.h", "#include <stdio.h>\n#define V 1\n");
+    workspace.file(
+        "TARGETS",
+        r#"{ "p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"], "private hdrs": ["pch.h", "gch"]}
+           , "gch": {"type": ["@", "std", "", "genrule"], "outs": ["pch.h.gch"], "srcs": ["pch.h"],
+               "cmds": ["gcc -g -O0 -o pch.h.gch pch.h"]}}"#,
+    );
+    assert_eq!(built(&workspace).1, "1");
+    workspace.file("pch.h", "#include <stdio.h>\n#define V 2\n");
+    assert_eq!(built(&workspace).1, "2");
+}
+
+#[test]
+fn a_source_that_is_read_past_the_inputs_is_an_error() {
+    let workspace = Workspace::new();
+    let header = workspace.root().join("secret.h").display().to_string();
+    workspace.file("secret.h", "#define V 1\n");
+    workspace.file("main.c", format!("#include \"{header}\"\nint main(void) {{ return V; }}\n"));
+    workspace.file(
+        "TARGETS",
+        r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"]}}"#,
+    );
+    let failed = workspace.run(&taut(), ["build", "p"]);
+    assert_eq!(failed.code, 1, "{}", failed.stderr);
+    assert!(failed.stderr.contains("which is no input of the action"), "{}", failed.stderr);
+    assert!(failed.stderr.contains(&header), "{}", failed.stderr);
 }
 
 fn project() -> Workspace {

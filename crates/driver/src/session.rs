@@ -3,6 +3,7 @@
 //! It owns what a build needs beside the engine: processes, sinks of events, open roots, the file of traces.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -108,6 +109,15 @@ impl Sources for Roots {
 
     fn object(&self, hash: &Hash, object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
         self.0.roots.object(hash, object_type)
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        // Build roots and tool chains in a home directory are mostly hidden, and no sources.
+        let is_hidden = |below: &Path| below.iter().any(|name| name.as_encoded_bytes().starts_with(b"."));
+        crate::roots(&self.0).iter().any(|root| {
+            // A root that is the whole system has the tool chain, too.
+            root.parent().is_some() && path.strip_prefix(root).is_ok_and(|below| !is_hidden(below))
+        })
     }
 }
 

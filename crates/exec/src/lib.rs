@@ -38,7 +38,7 @@ mod stage_key;
 mod stop;
 mod trees;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
 pub use attempt::{Attempt, AttemptKey, AttemptRule};
@@ -77,6 +77,11 @@ pub trait Sources: Send + Sync {
     /// It cannot be read.
     fn object(&self, _hash: &Hash, _object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+
+    /// Whether an absolute path leads into a directory that sources are taken from; not to what is hidden there.
+    fn has(&self, _path: &Path) -> bool {
+        false
     }
 }
 

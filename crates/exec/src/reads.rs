@@ -5,10 +5,13 @@
 //! not read may have another content, but an input more or less, which could shadow another one, makes a new key. Both
 //! keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages (docs/store.md).
 //!
-//! Of inputs whose reading a depfile does not tell, the content is part of both keys: links, trees, programs, and whatever
-//! is named by the command or its environment.
+//! Of inputs whose reading a depfile does not tell, the content is part of both keys: links, trees, programs, what is no
+//! source text by its name (precompiled headers, profiles), and whatever is named by the command or its environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_proto::{ActionResult, OutputFile};
@@ -27,8 +30,16 @@ use crate::{
 /// are included.
 pub(crate) const MAX_LISTS: usize = 4;
 
-/// Directives of the assembler that read a file, also from a C source.
+/// Directives of the assembler that read a file, also from a C source; the case of letters does not matter there.
 const ASSEMBLER_READS: [&[u8]; 2] = [b".incbin", b".include"];
+
+/// How the names of source texts end. Compilers report each one that they read, and nothing else reliably: GCC names neither
+/// a precompiled header (`x.h.gch`) nor the header that it was made from, and no profile (`x.gcda`).
+const SOURCE_ENDINGS: [&str; 44] = [
+    "c", "cc", "cpp", "cxx", "c++", "m", "mm", "h", "hh", "hpp", "hxx", "h++", "inc", "inl", "ipp", "tpp",
+    "txx", "tcc", "ixx", "def", "i", "ii", "s", "sx", "asm", "cu", "cuh", "cl", "f", "for", "f77", "f90",
+    "f95", "f03", "f08", "rs", "proto", "go", "d", "di", "swift", "zig", "pyx", "pxd",
+];
 
 /// An action with a depfile, and its inputs one by one.
 pub(crate) struct Names<'k> {
@@ -56,13 +67,13 @@ impl Names<'_> {
     /// What makes the first key that of no action. The number, here and below, is raised when a key gets another meaning:
     /// nothing is found under the old ones then.
     pub(crate) fn salt(&self) -> Vec<u8> {
-        format!("taut depfile names 1\0{}", self.depfile).into_bytes()
+        format!("taut depfile names 2\0{}", self.depfile).into_bytes()
     }
 
     /// The same for the second key, of a list that has this hash.
     pub(crate) fn salt_of_list(&self, list: &Hash) -> Vec<u8> {
         // With the list, since a file that is empty and one that does not count look the same in the tree.
-        format!("taut depfile contents 1\0{}\0{list}", self.depfile).into_bytes()
+        format!("taut depfile contents 2\0{}\0{list}", self.depfile).into_bytes()
     }
 }
 
@@ -101,10 +112,36 @@ enum Reported {
     Stranger(String),
 }
 
+/// Whether a file is a source text by its name: by its ending, or since it has none, like headers of C++.
+fn is_source_text(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let Some((_, ending)) = name.rsplit_once('.') else { return true };
+    SOURCE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Whether a text has a directive by which the assembler reads another file, be it written in several adjacent strings of C.
+fn reads_by_assembler(content: &[u8]) -> bool {
+    let mut joined = Vec::with_capacity(content.len());
+    let mut rest = content;
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        if *first == b'"' {
+            let blank = more.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            if more.get(blank) == Some(&b'"') {
+                // The end of one string and the begin of the next.
+                rest = &more[blank + 1..];
+                continue;
+            }
+        }
+        joined.push(first.to_ascii_lowercase());
+    }
+    ASSEMBLER_READS.iter().any(|directive| memchr::memmem::find(&joined, directive).is_some())
+}
+
 /// Whether the content of an input counts however the depfile looks.
 fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> bool {
     // A depfile names neither the program nor what is passed by other options than those for headers.
-    info.object_type != ObjectType::File || {
+    info.object_type != ObjectType::File || !is_source_text(path) || {
         let relative = rebased(path, &action.cwd);
         let names = |text: &str| text.contains(path) || text.contains(&relative);
         action.command.iter().any(|word| names(word))
@@ -261,7 +298,9 @@ impl Execution {
         };
         let inputs = names.objects.iter().map(|(path, info)| (path.as_str(), info.object_type)).collect();
         Ok(match prerequisites(&text) {
-            Ok(paths) => match reported(&paths, &normal_path(&names.action.cwd), &inputs) {
+            Ok(paths) => match reported(&paths, &normal_path(&names.action.cwd), &inputs, &|path| {
+                self.sources.has(Path::new(path))
+            }) {
                 Reported::Read(read) if self.may_read_more(names, &read)? => Reported::Unclear,
                 reported => reported,
             },
@@ -280,7 +319,7 @@ impl Execution {
             let Some(content) = self.store.read(&info.digest.hash, ObjectType::File)? else {
                 return Ok(true);
             };
-            if ASSEMBLER_READS.iter().any(|directive| memchr::memmem::find(&content, directive).is_some()) {
+            if reads_by_assembler(&content) {
                 return Ok(true);
             }
         }
@@ -335,8 +374,14 @@ fn place<'n>(
     if is_directory { Place::Directory } else { found }
 }
 
-/// What names of a depfile say about inputs. `cwd`: the working directory, normalised.
-fn reported(names: &[String], cwd: &str, inputs: &BTreeMap<&str, ObjectType>) -> Reported {
+/// What names of a depfile say about inputs. `cwd`: the working directory, normalised; `is_source`: whether an absolute path
+/// leads into the directories that sources are taken from.
+fn reported(
+    names: &[String],
+    cwd: &str,
+    inputs: &BTreeMap<&str, ObjectType>,
+    is_source: &dyn Fn(&str) -> bool,
+) -> Reported {
     let (mut read, mut is_unclear) = (BTreeSet::new(), false);
     for name in names {
         let mut is_outside = name.starts_with('/');
@@ -354,16 +399,25 @@ fn reported(names: &[String], cwd: &str, inputs: &BTreeMap<&str, ObjectType>) ->
             // Most likely a header of the tool chain. But it may be an input by its whole path, and where the action ran is
             // not recorded: so each input counts whose path is the end of the name.
             let components: Vec<&str> = name.split('/').collect();
+            let mut is_known = false;
             for start in 0..components.len() {
                 for from in ["", cwd] {
                     match place(from, components[start..].iter().copied(), inputs) {
-                        Place::Input(path) => drop(read.insert(path)),
-                        Place::Link => is_unclear = true,
+                        Place::Input(path) => {
+                            is_known = true;
+                            read.insert(path);
+                        }
+                        Place::Link => (is_known, is_unclear) = (true, true),
+                        Place::InTree => is_known = true,
                         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read
                         // of a directory are names, and these are in the keys.
-                        Place::Directory | Place::InTree | Place::Nowhere | Place::Outside => {}
+                        Place::Directory | Place::Nowhere | Place::Outside => {}
                     }
                 }
+            }
+            // A source that was read past the inputs: an edit of it would not be noticed.
+            if !is_known && is_source(name) {
+                return Reported::Stranger(name.clone());
             }
         }
     }
@@ -385,7 +439,8 @@ mod tests {
             ("vector/d.h", ObjectType::File),
         ];
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        match reported(&names, cwd, &inputs.into_iter().collect()) {
+        let is_source = |path: &str| path.starts_with("/workspace/");
+        match reported(&names, cwd, &inputs.into_iter().collect(), &is_source) {
             Reported::Read(read) => read.iter().map(ToString::to_string).collect(),
             Reported::Unclear => vec!["?".to_owned()],
             Reported::Stranger(name) => vec![format!("!{name}")],
@@ -410,5 +465,29 @@ mod tests {
         assert_eq!(read(".", &["/build/7/dir/b.h", "/proc/self/cwd/a.h"]), ["a.h", "dir/b.h"]);
         assert_eq!(read("sub", &["/proc/self/cwd/c.h"]), ["sub/c.h"]);
         assert_eq!(read(".", &["/build/link/x.h"]), ["?"]);
+        assert_eq!(read(".", &["/workspace/a.h"]), ["a.h"]);
+        assert_eq!(read(".", &["/workspace/other.h"]), ["!/workspace/other.h"]);
+    }
+
+    #[test]
+    fn only_source_texts_are_reported_reliably() {
+        for path in ["a.c", "dir.d/a.H", "vector", "x/a.hpp"] {
+            assert!(is_source_text(path), "{path}");
+        }
+        for path in ["a.h.gch", "m.c.gcda", "data.bin", "a.profdata", "x.c/a.pcm"] {
+            assert!(!is_source_text(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn directives_of_the_assembler_are_found_in_any_case_and_in_joined_strings() {
+        for text in
+            [".incbin \"f\"", "asm(\".INCBIN f\");", "asm(\".inc\" \n \"bin f\")", "asm(\"\" \".Include f\")"]
+        {
+            assert!(reads_by_assembler(text.as_bytes()), "{text}");
+        }
+        for text in ["#include \"f.h\"", "char *inc = \"bin\";", "\""] {
+            assert!(!reads_by_assembler(text.as_bytes()), "{text}");
+        }
     }
 }

@@ -94,15 +94,16 @@ impl<'s> Session<'s> {
     ) -> Programs {
         let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
         // Everything else is left out: results depend only on variables that the description or the site names.
-        let always = ["PATH", "HOME"].into_iter();
-        let named = inherited.iter().chain(&self.options.locations.inherit_env).map(String::as_str);
-        for name in always.chain(named) {
-            // What a repository sets itself has precedence over what it inherits.
-            let is_given = environment.iter().any(|(given, _)| given == name);
-            if let Some(found) = self.options.environment.iter().find(|(key, _)| key == name)
-                && !is_given
-            {
-                environment.push(found.clone());
+        let always = ["PATH", "HOME"].into_iter().map(|name| (name, false));
+        let named = inherited.iter().chain(&self.options.locations.inherit_env);
+        let named = named.map(|name| (name.as_str(), true));
+        for (name, is_named) in always.chain(named) {
+            let Some(found) = self.options.environment.iter().find(|(key, _)| key == name) else { continue };
+            // What is inherited by name has precedence over what the repository sets itself, as in the reference.
+            match environment.iter_mut().find(|(given, _)| given == name) {
+                Some(given) if is_named => given.1.clone_from(&found.1),
+                Some(_) => {}
+                None => environment.push(found.clone()),
             }
         }
         Programs {
