@@ -102,10 +102,7 @@ fn analyse(
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
-        target = match log.is_as_reference() {
-            true => format!("input of action {action} of target {target}"),
-            false => format!("{target}, inputs of action {action}"),
-        };
+        target = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
     let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };

@@ -66,7 +66,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
         diagnostics::report(&problem.into(), Level::Error, log);
         return Err(Exit::Environment);
     }
-    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
+    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: name == Name::Just };
     let (description, outcome) = analyser.describe(&request, options);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
