@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taut_driver::{Diagnostic, Diagnostics, Overrides, Request, SetupError, UnresolvedRequest, Words};
+use taut_driver::{Diagnostics, Overrides, Request, SetupError, UnresolvedRequest, Words};
 
 use crate::diagnostics;
 use crate::environment::not_supported;
@@ -152,12 +152,7 @@ pub(crate) fn report_problems(
         diagnostics::report(&of_roots, Level::Error, log);
         return Exit::BuildFailure;
     }
-    let shown = |problem: &Diagnostic| match &problem.location {
-        Some(_) => problem.clone(),
-        // It is about what is asked for.
-        None => voice::of(log).about_words(problem.clone(), request, words),
-    };
-    diagnostics::report(&problems.iter().map(shown).collect(), Level::Error, log);
+    diagnostics::report(&voice::of(log).about_words(problems, request, words), Level::Error, log);
     Exit::AnalysisFailure
 }
 

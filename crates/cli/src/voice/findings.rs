@@ -20,8 +20,14 @@ pub(crate) trait FindingTexts {
     /// A text of a diagnostic as it is shown, seen from the repository `main`.
     fn text_of_diagnostic<'t>(&self, text: &'t str, main: &str) -> Cow<'t, str>;
 
-    /// A diagnostic about the target that these words of the command line name.
-    fn about_words(&self, problem: Diagnostic, request: &Request, words: &[String]) -> Diagnostic;
+    /// Diagnostics of a request, where those about the targets themselves have their names as these words of the command line
+    /// have them.
+    fn about_words<'d>(
+        &self,
+        problems: &'d Diagnostics,
+        request: &Request,
+        words: &[String],
+    ) -> Cow<'d, Diagnostics>;
 
     /// Whether there are warnings that the reference does not have.
     fn has_own_warnings(&self) -> bool;
@@ -51,8 +57,8 @@ impl FindingTexts for Just {
         text.into()
     }
 
-    fn about_words(&self, problem: Diagnostic, _: &Request, _: &[String]) -> Diagnostic {
-        problem
+    fn about_words<'d>(&self, problems: &'d Diagnostics, _: &Request, _: &[String]) -> Cow<'d, Diagnostics> {
+        Cow::Borrowed(problems)
     }
 
     fn has_own_warnings(&self) -> bool {
@@ -81,8 +87,22 @@ impl FindingTexts for Taut {
         as_under_taut(text, main)
     }
 
-    fn about_words(&self, problem: Diagnostic, request: &Request, words: &[String]) -> Diagnostic {
-        typed_target::as_typed(problem, request, words)
+    fn about_words<'d>(
+        &self,
+        problems: &'d Diagnostics,
+        request: &Request,
+        words: &[String],
+    ) -> Cow<'d, Diagnostics> {
+        // What is asked for lies in no file.
+        let is_of_words = |problem: &Diagnostic| problem.location.is_none();
+        if !problems.iter().any(is_of_words) {
+            return Cow::Borrowed(problems);
+        }
+        let shown = |problem: &Diagnostic| match is_of_words(problem) {
+            true => typed_target::as_typed(problem.clone(), request, words),
+            false => problem.clone(),
+        };
+        Cow::Owned(problems.iter().map(shown).collect())
     }
 
     fn has_own_warnings(&self) -> bool {
