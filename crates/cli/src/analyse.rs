@@ -38,12 +38,12 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
     let call = || analyse(name, o, log, reporting, &interruption, &roots);
-    if let Some(exit) = call()? {
+    if let Some(exit) = interruption.reported(call())? {
         return Ok(exit);
     }
     log.say(Level::Warn, LOST_ROOTS);
     roots.verify();
-    Ok(call()?.unwrap_or(Exit::AnalysisFailure))
+    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
 }
 
 /// Analyses the request once. `None`: something of its roots is lost that can be made again.

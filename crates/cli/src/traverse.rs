@@ -89,7 +89,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
             // As in the reference, whether the graph needs them or not.
             let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
             let main = repositories.main.clone();
-            roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
+            let resolved = roots.resolve(repositories, &main).map_err(|error| roots.report(&error));
+            interruption.reported(resolved)?
         }
         Err(error) if configured.file.is_some() || o.common.workspace_root.is_some() => {
             report(&(*error.problem).into(), Level::Error, log);
@@ -120,7 +121,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     drop(display);
     session.close();
     messages.executed(&*graph);
-    interruption.check().inspect_err(|_| interruption.report())?;
+    interruption.reported(interruption.check())?;
     let built = match built {
         Ok(built) => built,
         Err(failure) => {

@@ -130,6 +130,9 @@ pub(crate) trait Voice:
     /// The time to the first line about progress, and the factor by which the time to the next one grows.
     fn progress_pace(&self) -> (Duration, f64);
 
+    /// A signal ended the call before anything was built.
+    fn interrupted_early(&self, log: &Log);
+
     /// Whether the line about what was built is the last one, so that warnings come before it.
     fn ends_with_result(&self) -> bool;
 

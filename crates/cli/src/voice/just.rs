@@ -171,6 +171,8 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
+    fn interrupted_early(&self, _: &Log) {}
+
     fn ends_with_result(&self) -> bool {
         false
     }

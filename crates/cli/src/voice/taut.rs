@@ -199,6 +199,12 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
+    fn interrupted_early(&self, log: &Log) {
+        log.end_display();
+        let time = super::seconds(log.begin().elapsed());
+        log.say(Level::Info, format!("Interrupted after {time}, before anything was built"));
+    }
+
     fn ends_with_result(&self) -> bool {
         true
     }
