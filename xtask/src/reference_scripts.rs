@@ -4,10 +4,10 @@
 //! script needs is in the targets files beside it: its kind, which tools are in `bin`, and the targets whose files it
 //! expects in its working directory. taut itself builds the latter, by the reference's rules. Scripts are started by the
 //! runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the
-//! reference's sources there, the maker of two archives; a script of five lines stands in for it.
+//! reference's sources there, the maker of two archives; a short script takes its place.
 //!
 //! A script that fails is run again with the reference, if that is here: where both fail it is the machine
-//! (no network, a missing program) that is in the way, and nothing is said about taut.
+//! (no network, a missing program) that is in the way, which proves nothing about taut.
 
 mod stage;
 
@@ -37,7 +37,7 @@ enum Kind {
 impl Kind {
     const ALL: [(&str, Self); 3] = [("plain", Self::Plain), ("remote", Self::Remote), ("serve", Self::Serve)];
 
-    /// The kind that the type of a target stands for.
+    /// The kind of script that a target of this type runs.
     fn of(rule: &Value) -> Option<Self> {
         match rule.as_array()?.last()?.as_str()? {
             "script" => Some(Self::Plain),
@@ -142,7 +142,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let reference = reference_pair();
     if reference.is_none() && options.kinds != [Kind::Plain] {
-        bail!("the scripts with a server need the reference: TAUT_REFERENCE names it, and just-mr is beside it");
+        bail!(
+            "the scripts with a server need the reference: TAUT_REFERENCE names it, and just-mr is beside it"
+        );
     }
     let taut = cargo::taut(false)?;
     let ours = Side { name: "taut", just: taut.clone(), just_mr: taut.clone() };
@@ -172,8 +174,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         outcomes.iter().filter(|pair| which(pair)).count()
     };
     let passed = count(&|(first, _)| *first == Outcome::Passed);
-    let elsewhere =
-        count(&|(_, second)| second.as_ref().is_some_and(|outcome| *outcome != Outcome::Passed));
+    let elsewhere = count(&|(_, second)| second.as_ref().is_some_and(|outcome| *outcome != Outcome::Passed));
     let wrong = outcomes.len() - passed - elsewhere;
     println!(
         "{passed} of {} passed; {elsewhere} fail with the reference, too; {wrong} fail with taut only; \
@@ -214,7 +215,14 @@ fn checkout(dir: &Path, scratch: &Path) -> Result<PathBuf> {
     let (archive, sources) = (scratch.join("sources.tar"), scratch.join("sources"));
     fs::create_dir(&sources)?;
     let steps = [
-        Command::new("git").arg("--git-dir").arg(dir).arg("archive").arg("-o").arg(&archive).arg("HEAD").status(),
+        Command::new("git")
+            .arg("--git-dir")
+            .arg(dir)
+            .arg("archive")
+            .arg("-o")
+            .arg(&archive)
+            .arg("HEAD")
+            .status(),
         Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&sources).status(),
     ];
     for step in steps {
@@ -230,7 +238,8 @@ fn found(dir: &Path) -> Result<Vec<Script>> {
     let (mut scripts, mut left) = (Vec::new(), vec![String::new()]);
     while let Some(module) = left.pop() {
         let here = dir.join(&module);
-        let within = |name: &str| if module.is_empty() { name.to_owned() } else { format!("{module}/{name}") };
+        let within =
+            |name: &str| if module.is_empty() { name.to_owned() } else { format!("{module}/{name}") };
         for entry in fs::read_dir(&here)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
