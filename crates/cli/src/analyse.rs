@@ -11,6 +11,7 @@ use crate::interruption::Interruption;
 use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
+use crate::remote_execution::backend;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::retry::LOST_ROOTS;
 use crate::root_options::RootOptions;
@@ -63,9 +64,13 @@ fn analyse(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
+    let at = backend(&o.execution, &o.stores, log.is_as_reference()).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
     let exports = store
         .as_ref()
-        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
+        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution), &at));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),

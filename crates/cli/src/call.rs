@@ -15,6 +15,7 @@ use crate::{
     log::{Level, Log},
     options,
     progress::Progress,
+    remote_execution::attach,
     reporting::{Reporting, warn_of_cache},
     reproduce::Reproduction,
     request,
@@ -92,7 +93,9 @@ impl OpenCall<'_> {
     /// The exit code; the errors have been reported.
     pub(crate) fn options(&self, compare: bool) -> Result<BuildOptions, Exit> {
         let BuildCall { o, log, .. } = self.call;
-        build_options(&o.common, (&o.execution, &o.stores), &o.results, compare, log)
+        let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, compare, log)?;
+        attach(&options, &self.store, log)?;
+        Ok(options)
     }
 
     /// What the request is run with.

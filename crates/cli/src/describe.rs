@@ -17,6 +17,7 @@ use crate::{
     log::{Level, Log},
     options::{Describe, Execution},
     profile::Profile,
+    remote_execution::backend,
     reporting::{Reporting, reported, warn_of_cache},
     request,
     root_options::RootOptions,
@@ -53,7 +54,11 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[]));
+    let at = backend(&execution, &o.stores, log.is_as_reference()).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
+    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[], &at));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),

@@ -27,7 +27,9 @@ use crate::{
     findings,
     interruption::Interruption,
     log::{Level, Log},
-    options, report,
+    options,
+    remote_execution::attach,
+    report,
     reporting::{Reporting, warn_of_cache},
     repositories,
     reproduce::Reproduction,
@@ -144,6 +146,7 @@ impl ResolveRoots for Roots<'_> {
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options = build_options(common, (execution, stores), &results, false, log)
+            .and_then(|options| attach(&options, &store, log).map(|()| options))
             .map_err(|exit| self.over(exit))?;
         let how = analysis_options(common, analysis, stores);
         let main = repositories.main.clone();

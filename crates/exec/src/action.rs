@@ -67,7 +67,8 @@ impl ActionRule {
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
         let (action_of_key, inputs) = (action.clone(), objects.clone());
-        let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit: None, depfile: None };
+        let (limit, is_fresh, depfile) = (None, execution.compare, None);
+        let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit, is_fresh, depfile };
         // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
         // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed

@@ -23,6 +23,8 @@ pub enum Phase {
     Staging,
     /// Starting its process, or waiting for it.
     Running,
+    /// Having it executed by a server.
+    Remote,
     /// Storing its outputs.
     Collecting,
     /// Writing its result to the action cache.
@@ -56,6 +58,7 @@ impl fmt::Display for Phase {
             Phase::Running => {
                 "action has no result: its process could not be started, or its end is not known"
             }
+            Phase::Remote => "action has no result: the server that was to execute it did not",
             Phase::Collecting => "action was run, but what it left cannot be collected",
             Phase::Recording => "action was run, but its result cannot be recorded",
         })

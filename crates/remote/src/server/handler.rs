@@ -208,6 +208,7 @@ impl State {
         };
         Ok(ServerCapabilities {
             cache_capabilities: Some(cache),
+            execution_capabilities: None,
             low_api_version: version(0),
             high_api_version: version(3),
         })
@@ -259,7 +260,7 @@ impl State {
             let parsed = wire::parse(digest);
             let content = parsed.and_then(|digest| self.content(&digest));
             let Some(content) = content else {
-                let status = Some(Status { code: Code::NotFound as i32, message: String::new() });
+                let status = Some(Status { code: Code::NotFound as i32, ..Status::default() });
                 return ReadBlob { digest: Some(digest.clone()), status, ..ReadBlob::default() };
             };
             let packed = match q.acceptable_compressors.contains(&ZSTD) && self.offer.has_zstd {
@@ -294,7 +295,8 @@ impl State {
                 }
                 _ => Code::InvalidArgument,
             };
-            let status = Some(Status { code: code as i32, message: "wrong digest".to_owned() });
+            let message = "wrong digest".to_owned();
+            let status = Some(Status { code: code as i32, message, ..Status::default() });
             UpdatedBlob { digest: blob.digest.clone(), status }
         };
         let mut responses: Vec<_> = q.requests.iter().map(one).collect();
