@@ -23,7 +23,7 @@ use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 

@@ -31,7 +31,7 @@ use crate::{
 
 /// Runs `build`.
 pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("build", &o.analysis, &o.execution);
+    let profile = Profile::from_options("build", &o.analysis, &o.execution, &o.stores);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o, log, reporting, product: None };
         go(call, &Destination::Nowhere, None)
@@ -40,7 +40,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 
 /// Runs `install`.
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Directory { path: &o.output_dir, prune: o.prune }, None)
@@ -49,7 +49,7 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("rebuild", false, profile, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {

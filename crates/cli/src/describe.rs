@@ -30,7 +30,7 @@ use crate::{
 
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Arc<Log>) -> Exit {
-    let asked = Profile::from_options("describe", &o.analysis, &Execution::default());
+    let asked = Profile::from_options("describe", &o.analysis, &Execution::default(), &o.stores);
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 

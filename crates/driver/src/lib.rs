@@ -102,7 +102,7 @@ pub use taut_analysis::{
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
-    ActionFailure, ActionOutcome, Built, Cause, Endpoint, Instead, MissingOutput, Ran, SharedService,
+    ActionFailure, ActionOutcome, Built, Cause, Endpoint, Instead, MissingOutput, Ran, SharedService, Stage,
     TakenFrom, Traffic,
 };
 pub use taut_expr::json_to_value;

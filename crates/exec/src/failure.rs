@@ -44,6 +44,7 @@ impl Phase {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
                 Cause::Lost(object).fail()
             }
+            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
             error => self.failed(error),
         }
     }
@@ -166,7 +167,7 @@ impl Execution {
     /// and a fault of its inputs is reported with it.
     pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
         if let Some(failure) = fail.downcast_ref::<ExecutionFailure>() {
-            if matches!(failure.cause, Cause::Store(_)) {
+            if matches!(failure.cause, Cause::Store(_) | Cause::Server(_)) {
                 // Other actions would fail for the same reason.
                 self.stop.note_failure();
             }

@@ -65,6 +65,7 @@ use taut_digest::{Hash, ObjectType};
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
+pub use taut_service::Stage;
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, Str};
 

@@ -101,6 +101,9 @@ pub struct RemoteExecutor {
     sent: AtomicU64,
 }
 
+/// The call that executes, in errors.
+const EXECUTE: &str = "Execute";
+
 /// How often an action is executed again because inputs or outputs turned out not to be at the server.
 const MAX_REPEATS: usize = 3;
 
@@ -114,10 +117,7 @@ struct Reports {
 
 impl Progress for Reports {
     fn stage(&self, stage: Stage) {
-        match stage {
-            Stage::Queued => self.events.queued(&self.id, &self.action, &self.at),
-            Stage::Running => self.events.started_at(&self.id, &self.action, &self.at),
-        }
+        self.events.remote(&self.id, &self.action, &self.at, Some(stage));
     }
 }
 
@@ -194,7 +194,9 @@ impl RemoteExecutor {
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
-            self.setup.events.queued(&key.id, &key.action, &endpoint.name);
+            if repeats == 0 {
+                self.setup.events.remote(&key.id, &key.action, &endpoint.name, None);
+            }
             let execute = Execute { action, skips_cache };
             repeats += 1;
             let executed = match endpoint.executor.execute(execute, progress.clone()).await {
@@ -224,7 +226,7 @@ impl RemoteExecutor {
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
                     let why = "outputs of the action are not there when it has ended";
-                    return Err(self.failed(number, Error::Final { call: "Execute", why: why.to_owned() }));
+                    return Err(self.failed(number, Error::Final { call: EXECUTE, why: why.to_owned() }));
                 }
             }
         }
@@ -232,13 +234,13 @@ impl RemoteExecutor {
 
     /// The failure of an action because a server did not answer as it should.
     fn failed(&self, number: usize, error: Error) -> Fail {
+        let why = format!("server {}: {error}", self.setup.endpoints[number].name);
         match error {
             // Another call failed before, and its error is reported.
             Error::Off => Fail::Cancelled,
-            error => {
-                self.setup.stop.note_failure();
-                Phase::Remote.failed(format_args!("{}: {error}", self.setup.endpoints[number].name))
-            }
+            // About this action, and not about others.
+            Error::Final { call: EXECUTE, .. } | Error::InputsMissing(_) => Phase::Remote.failed(why),
+            _ => Cause::Server(why).fail(),
         }
     }
 
@@ -250,6 +252,7 @@ impl RemoteExecutor {
             }
             // It names the server.
             taut_store::Error::Remote(_) if self.setup.stop.is_interrupted() => Fail::Cancelled,
+            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
             error => Phase::Remote.failed(error),
         }
     }

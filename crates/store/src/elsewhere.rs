@@ -462,5 +462,5 @@ fn of_entries(entries: &BTreeMap<Vec<u8>, TreeEntry>) -> impl Iterator<Item = Ob
 
 /// What a server says that cannot answer.
 pub(crate) fn unanswered(place: &Place, error: &taut_service::Error) -> Error {
-    Error::Remote(format!("{}: {error}", place.name))
+    Error::Remote(format!("server {}: {error}", place.name))
 }
