@@ -51,18 +51,16 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("rebuild", false, profile, log, |reporting| {
-        if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
-            let what = if is_address(address) {
-                format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
-            } else if log.is_as_reference() {
-                format!("Failed to set cache endpoint address {}", quoted(address))
-            } else {
-                format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address))
+        if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local" && !is_address(vs)) {
+            let what = match log.is_as_reference() {
+                true => format!("Failed to set cache endpoint address {}", quoted(address)),
+                false => format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address)),
             };
             log.say(Level::Error, what);
             return Err(Exit::Environment);
         }
-        let again = RebuildOutput { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
+        let (comparison, dump) = (Comparison::new(log), o.dump_flaky.as_deref());
+        let again = RebuildOutput { comparison, dump, vs: o.vs.as_deref() };
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Nowhere, Some(&again))
     })
@@ -72,6 +70,8 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
 struct RebuildOutput<'o> {
     comparison: Arc<Comparison>,
     dump: Option<&'o Path>,
+    /// Where the results are that those of now are compared with; `None`: where actions are executed.
+    vs: Option<&'o str>,
 }
 
 /// A call while it runs.
@@ -100,7 +100,7 @@ fn go(
     let comparison = again.map(|again| again.comparison.clone() as Arc<dyn Sink>);
     let own = [open.messages.clone() as Arc<dyn Sink>].into_iter().chain(comparison);
     let sink = call::sinks(own, &open.progress, reporting);
-    let options = open.options(again.is_some())?;
+    let options = open.options(again.map(|again| again.vs))?;
     let run = Run { reports_all_actions: reporting.profile.is_some(), ..open.run(&options, &sink) };
     let (display, rerun, is_timed) = (None, None, reporting.uses_state);
     let mut running = RunningCall { open: &open, destination, again, display, rerun, is_timed };
@@ -212,7 +212,7 @@ impl Pass for RunningCall<'_> {
             warn_of_cache(session.cache_warning(), log);
         }
         let comparison = again.map(|again| &*again.comparison);
-        if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
+        if let Some(RebuildOutput { comparison, dump: Some(path), .. }) = again {
             comparison.dump(path, log)?;
         }
         let compared = comparison.map(Comparison::figures);

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_driver::cas::{
-    AddError, SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive,
+use taut_driver::{
+    cas::{AddError, SpecialEntries, add as add_object, below, listing, parse_object_id, write_archive},
+    send,
 };
 use taut_store::{Error, GcMode, Store};
 use taut_sys::{Named, canonical, if_exists};
@@ -14,6 +15,7 @@ use crate::exit::Exit;
 use crate::freed::freed;
 use crate::log::{Level, Log};
 use crate::options::{AddToCas, Gc, InstallCas};
+use crate::remote_execution::server_of_objects;
 use crate::standard_streams::print;
 use crate::tool_name::Name;
 use taut_syntax::{quoted, seen_from};
@@ -44,6 +46,10 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         }
         return Exit::Environment;
     };
+    let server = match server_of_objects(&options.stores, &store, log) {
+        Ok(server) => server,
+        Err(exit) => return exit,
+    };
     // As in the reference, what is not in the store may be in the git repository of the build root.
     let root = build_root(name, &options.stores).unwrap_or_default();
     // An error of the store counts as present here, and is reported by the read that follows.
@@ -51,6 +57,10 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
         && let Err(error) = taut_setup::take_from_git(&root, &store, &whole.digest.hash, whole.object_type)
     {
         log.say(Level::Warn, error);
+    }
+    if server.is_some() && !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true) {
+        // It may be there. That is found out when it is read; and nothing of it is written down.
+        let _ = store.note_elsewhere(0, false, [whole]);
     }
     let object = match &options.sub_object_path {
         None => whole,
@@ -161,6 +171,7 @@ fn put(
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     let named = Named::made_of_user(&path)?;
+    store.bring(&[object])?;
     // `--raw-tree` applies to standard output only.
     if options.archive {
         let bytes = content(store, object, options)?;
@@ -206,7 +217,11 @@ pub(crate) fn add(name: Name, options: &AddToCas, log: &Log) -> Exit {
         return Exit::Environment;
     }
     match followed.and_then(|location| add_object(&store, &location, special)) {
-        Ok(object) => print(format!("{}\n", object.digest.hash).as_bytes()),
+        // Printed in any case: the object is here.
+        Ok(object) => match print(format!("{}\n", object.digest.hash).as_bytes()) {
+            Exit::Success => sent(&store, &object, options, log).err().unwrap_or(Exit::Success),
+            exit => exit,
+        },
         Err(error) if !log.is_as_reference() => {
             log.say(Level::Error, why_not_added(&error, &location));
             Exit::Environment
@@ -235,6 +250,22 @@ fn why_not_added(error: &AddError, location: &Path) -> String {
         AddError::Store(error) => error.to_string(),
     };
     format!("Cannot add {}: {why}", shown(location))
+}
+
+/// Sends an object to the server that the options name, if they name one.
+fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
+    let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
+    let sent = send(store, &server, object);
+    if let Err(error) = store.save_elsewhere() {
+        log.say(Level::Warn, error.to_string());
+    }
+    sent.map_err(|why| {
+        log.say(Level::Error, why);
+        if log.is_as_reference() {
+            log.say(Level::Error, "Failed to upload artifact to remote endpoint");
+        }
+        Exit::Environment
+    })
 }
 
 /// `gc`: removes what was not used recently.

@@ -51,7 +51,7 @@ fn go(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let (open, mut caller) = call.open(false)?;
     let sink = call::sinks([open.messages.clone() as Arc<dyn Sink>], &open.progress, call.reporting);
     // Whatever fails, the rest is of use.
-    let options = BuildOptions { keep_going: true, ..open.options(false)? };
+    let options = BuildOptions { keep_going: true, ..open.options(None)? };
     let views = views(call.name, &build.stores)?;
     let mut running = Running { o, open: &open, views };
     let done = open.run(&options, &sink).compile_commands(&mut caller, &mut running);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use taut_digest::HashFunction;
-use taut_driver::{Backend, BuildOptions, Endpoint, RemoteExecution};
+use taut_driver::{Backend, BuildOptions, Compared, Endpoint, RemoteExecution};
 use taut_remote::{Address, Client, Patience, Setup};
 use taut_store::Store;
 use taut_syntax::{Document, Kind, Node, quoted};
@@ -39,13 +39,14 @@ pub(crate) fn remote_execution(
         return Ok(None);
     }
     let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
-    let main = backend.address.as_deref().map(|address| servers.number(address)).transpose()?;
+    let main = backend.address.as_deref().map(|address| servers.number(address, true)).transpose()?;
     let mut dispatch = Vec::new();
     for (properties, address) in &backend.dispatch {
-        dispatch.push((properties.clone(), servers.number(address)?));
+        dispatch.push((properties.clone(), servers.number(address, true)?));
     }
     let jobs = execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or(JOBS);
-    Ok(Some(RemoteExecution { endpoints: servers.endpoints, main, dispatch, jobs, backend }))
+    let (endpoints, compared_with) = (servers.endpoints, None);
+    Ok(Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, backend }))
 }
 
 /// Where actions are executed.
@@ -141,8 +142,8 @@ struct Servers<'s> {
 }
 
 impl Servers<'_> {
-    fn number(&mut self, text: &str) -> Result<usize, String> {
-        let client = client(text, self.stores, true)?;
+    fn number(&mut self, text: &str, executes: bool) -> Result<usize, String> {
+        let client = client(text, self.stores, executes)?;
         let (id, name) = (id(text, self.stores), Arc::from(client.name.as_str()));
         if let Some(number) = self.numbers.get(&id) {
             return Ok(*number);
@@ -191,6 +192,57 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
     let (name, naming) = (address.to_string(), hash_function(stores));
     let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
     Ok(Named { client, name })
+}
+
+/// Sets what results of actions that run again are compared with: those of this build root, or of a server.
+///
+/// # Errors
+/// The exit code; the error has been reported.
+pub(crate) fn compare_with(
+    options: &mut BuildOptions,
+    vs: &str,
+    stores: &Stores,
+    log: &Log,
+) -> Result<(), Exit> {
+    if vs == "local" {
+        if let Some(remote) = &mut options.remote_execution {
+            remote.compared_with = Some(Compared::Local);
+        }
+        return Ok(());
+    }
+    let remote =
+        options.remote_execution.get_or_insert_with(|| RemoteExecution { jobs: JOBS, ..Default::default() });
+    let mut servers =
+        Servers { stores, endpoints: std::mem::take(&mut remote.endpoints), numbers: BTreeMap::new() };
+    for (number, endpoint) in servers.endpoints.iter().enumerate() {
+        servers.numbers.insert(endpoint.id.clone(), number);
+    }
+    let number = servers.number(vs, false);
+    remote.endpoints = servers.endpoints;
+    remote.compared_with = Some(Compared::Server(number.map_err(|why| {
+        log.say(Level::Error, format!("--vs {why}"));
+        Exit::Environment
+    })?));
+    Ok(())
+}
+
+/// A server of objects that the options name, with what it takes from and gives to a store, which it is attached to.
+///
+/// # Errors
+/// The exit code; the error has been reported.
+pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Result<Option<Endpoint>, Exit> {
+    let Some(address) = &stores.remote_execution_address else { return Ok(None) };
+    let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
+    let checked = check_address(address, log.is_as_reference()).and_then(|()| servers.number(address, false));
+    checked.map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
+    store.attach(servers.endpoints.iter().map(Endpoint::place).collect()).map_err(|error| {
+        log.say(Level::Error, format!("Cannot use the build root: {error}"));
+        Exit::Environment
+    })?;
+    Ok(servers.endpoints.pop())
 }
 
 /// Makes the servers of a call known to its store.

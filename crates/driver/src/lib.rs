@@ -102,8 +102,8 @@ pub use taut_analysis::{
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
-    ActionFailure, ActionOutcome, Built, Cause, Endpoint, Instead, MissingOutput, Ran, SharedService, Stage,
-    TakenFrom, Traffic,
+    ActionFailure, ActionOutcome, Built, Cause, Compared, Endpoint, Instead, MissingOutput, Ran,
+    SharedService, Stage, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;

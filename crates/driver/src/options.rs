@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use taut_exec::{ArtifactKey, Endpoint, SharedService};
+use taut_exec::{ArtifactKey, Compared, Endpoint, SharedService};
 use taut_store::Place;
 use taut_value::{Artifact, Map, Str, TargetResult};
 
@@ -42,6 +42,8 @@ pub struct RemoteExecution {
     pub main: Option<usize>,
     /// Properties, and the server for actions that have them all; the first that fits counts.
     pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
+    /// What results of actions that run again are compared with, if not with what is known where they are executed.
+    pub compared_with: Option<Compared>,
     /// How many actions are executed at once.
     pub jobs: usize,
     /// How the target-level cache identifies them, without the properties of the call.

@@ -211,7 +211,7 @@ impl Session {
         let timeout = options.timeout.unwrap_or(Duration::from_secs(300));
         let executor: Arc<dyn Executor> = match options.remote_execution.clone() {
             None => Arc::new(local),
-            Some(RemoteExecution { endpoints, main, dispatch, jobs, .. }) => {
+            Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, .. }) => {
                 let (store, properties) = (store.clone(), options.properties.clone());
                 let (events, stop) = (events.clone(), stop.clone());
                 Arc::new(RemoteExecutor::new(RemoteSetup {
@@ -219,6 +219,7 @@ impl Session {
                     endpoints,
                     main,
                     dispatch,
+                    compared_with,
                     local,
                     properties,
                     timeout,

@@ -27,17 +27,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use taut_digest::ObjectInfo;
 use taut_engine::Fail;
 use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
 use taut_store::{Place, Store};
 use taut_value::{ActionDescription, Id};
 
 use crate::{
-    Cause, Events, Executor, LocalExecutor, Phase, Ran, RunKey, Stop, TakenFrom, Traffic,
+    Cause, Events, Executor, Known, KnownFuture, LocalExecutor, Phase, Ran, RunKey, Stop, TakenFrom, Traffic,
     message::{Demands, properties},
     slots::Slots,
 };
 use claims::Claims;
+use inputs::Described;
 
 /// A server that executes actions.
 #[derive(Clone)]
@@ -67,6 +69,15 @@ impl Endpoint {
     }
 }
 
+/// What results of actions that run again are compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compared {
+    /// The action cache of the build root.
+    Local,
+    /// What a server knows, by number.
+    Server(usize),
+}
+
 /// The configuration of execution by servers.
 pub struct RemoteSetup {
     /// Where objects are looked up and noted; the servers are attached to it, in this order.
@@ -77,6 +88,9 @@ pub struct RemoteSetup {
     pub main: Option<usize>,
     /// Properties, and the server for actions that have them all; the first that fits counts.
     pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
+    /// The server whose results those of actions that run again are compared with, if there is one; else those of the place
+    /// where the action is executed.
+    pub compared_with: Option<Compared>,
     /// Runs what runs here.
     pub local: LocalExecutor,
     /// Properties that all actions require, sorted by name.
@@ -94,11 +108,62 @@ pub struct RemoteSetup {
 /// Has actions executed by servers.
 pub struct RemoteExecutor {
     setup: RemoteSetup,
+    transfers: Transfers,
     slots: Slots<()>,
+    hits: AtomicU64,
+}
+
+/// What passes between a store and servers.
+struct Transfers {
+    store: Store,
+    endpoints: Vec<Endpoint>,
+    stop: Arc<Stop>,
     /// What is being sent, by server.
     claims: Vec<Claims>,
-    hits: AtomicU64,
     sent: AtomicU64,
+}
+
+impl Transfers {
+    fn new(store: &Store, endpoints: &[Endpoint], stop: &Arc<Stop>) -> Transfers {
+        let claims = endpoints.iter().map(|_| Claims::default()).collect();
+        let (store, endpoints, stop) = (store.clone(), endpoints.to_vec(), stop.clone());
+        Transfers { store, endpoints, stop, claims, sent: AtomicU64::new(0) }
+    }
+
+    /// The failure of an action because a server did not answer as it should.
+    fn failed(&self, number: usize, error: Error) -> Fail {
+        let why = format!("server {}: {error}", self.endpoints[number].name);
+        match error {
+            // Another call failed before, and its error is reported.
+            Error::Off => Fail::Cancelled,
+            // About this action, and not about others.
+            Error::Final { call: EXECUTE, .. } | Error::InputsMissing(_) => Phase::Remote.failed(why),
+            _ => Cause::Server(why).fail(),
+        }
+    }
+
+    /// The failure of an action because of the store, or a server behind it.
+    fn failed_in_store(&self, error: taut_store::Error) -> Fail {
+        match error {
+            taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
+                Cause::Lost(object).fail()
+            }
+            // It names the server.
+            taut_store::Error::Remote(_) if self.stop.is_interrupted() => Fail::Cancelled,
+            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
+            error => Phase::Remote.failed(error),
+        }
+    }
+}
+
+/// Sends an object, with all that is below it, to the only server that is attached to the store.
+///
+/// # Errors
+/// What is wrong with the object or the server.
+pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
+    let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
+    let sent = taut_service::wait(transfers.provide(0, &Described::of_object(*object)));
+    sent.map_err(|fail| fail.to_string())
 }
 
 /// The call that executes, in errors.
@@ -124,9 +189,9 @@ impl Progress for Reports {
 impl RemoteExecutor {
     /// Asks nothing before there is an action to execute.
     pub fn new(setup: RemoteSetup) -> RemoteExecutor {
-        let claims = setup.endpoints.iter().map(|_| Claims::default()).collect();
+        let transfers = Transfers::new(&setup.store, &setup.endpoints, &setup.stop);
         let slots = Slots::new((), setup.jobs.max(1));
-        RemoteExecutor { setup, slots, claims, hits: AtomicU64::new(0), sent: AtomicU64::new(0) }
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0) }
     }
 
     fn demands(&self) -> Demands<'_> {
@@ -169,10 +234,14 @@ impl RemoteExecutor {
         let action = self.setup.store.name_at_servers(&described.action().digest, false);
         let mut skips_cache = key.is_fresh || key.action.no_cache;
         if !skips_cache {
-            let known = endpoint.results.look_up(action).await.map_err(|error| self.failed(number, error))?;
+            let known = endpoint
+                .results
+                .look_up(action)
+                .await
+                .map_err(|error| self.transfers.failed(number, error))?;
             if let Some(result) = known.filter(|result| result.exit_code == 0) {
                 let executed = Executed { result, was_cached: true, ..Executed::default() };
-                match self.taken(number, key, &executed).await? {
+                match self.transfers.taken(number, key, &executed).await? {
                     Some(ran) if ran.is_complete() => {
                         self.hits.fetch_add(1, Relaxed);
                         return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
@@ -190,7 +259,7 @@ impl RemoteExecutor {
         });
         let mut repeats = 0;
         loop {
-            self.provide(number, &described).await?;
+            self.transfers.provide(number, &described).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
@@ -203,14 +272,14 @@ impl RemoteExecutor {
                 Ok(executed) => executed,
                 // Servers have many ways to say that inputs are missing.
                 Err(Error::InputsMissing(_) | Error::Final { .. } | Error::Transient { .. })
-                    if repeats <= MAX_REPEATS && self.has_lost(number, &described).await? =>
+                    if repeats <= MAX_REPEATS && self.transfers.has_lost(number, &described).await? =>
                 {
                     continue;
                 }
-                Err(error) => return Err(self.failed(number, error)),
+                Err(error) => return Err(self.transfers.failed(number, error)),
             };
             let is_bad = executed.was_cached && executed.result.exit_code != 0;
-            let ran = if is_bad { None } else { self.taken(number, key, &executed).await? };
+            let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
             match ran {
                 Some(mut ran) => {
                     if executed.was_cached && !key.is_fresh {
@@ -226,34 +295,11 @@ impl RemoteExecutor {
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
                     let why = "outputs of the action are not there when it has ended";
-                    return Err(self.failed(number, Error::Final { call: EXECUTE, why: why.to_owned() }));
+                    return Err(self
+                        .transfers
+                        .failed(number, Error::Final { call: EXECUTE, why: why.to_owned() }));
                 }
             }
-        }
-    }
-
-    /// The failure of an action because a server did not answer as it should.
-    fn failed(&self, number: usize, error: Error) -> Fail {
-        let why = format!("server {}: {error}", self.setup.endpoints[number].name);
-        match error {
-            // Another call failed before, and its error is reported.
-            Error::Off => Fail::Cancelled,
-            // About this action, and not about others.
-            Error::Final { call: EXECUTE, .. } | Error::InputsMissing(_) => Phase::Remote.failed(why),
-            _ => Cause::Server(why).fail(),
-        }
-    }
-
-    /// The failure of an action because of the store, or a server behind it.
-    fn failed_in_store(&self, error: taut_store::Error) -> Fail {
-        match error {
-            taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
-                Cause::Lost(object).fail()
-            }
-            // It names the server.
-            taut_store::Error::Remote(_) if self.setup.stop.is_interrupted() => Fail::Cancelled,
-            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
-            error => Phase::Remote.failed(error),
         }
     }
 }
@@ -267,12 +313,31 @@ impl Executor for RemoteExecutor {
         self.endpoint_of(action).is_none()
     }
 
+    fn known<'e>(&'e self, key: &'e RunKey) -> KnownFuture<'e> {
+        let place = match self.setup.compared_with {
+            Some(Compared::Local) => None,
+            Some(Compared::Server(number)) => Some(number),
+            None => self.endpoint_of(&key.action),
+        };
+        Box::pin(async move {
+            let Some(number) = place else { return Ok(Known::Local) };
+            let described = inputs::describe(&self.setup.store, self.demands(), key)?;
+            let action = self.setup.store.name_at_servers(&described.action().digest, false);
+            let found = self.setup.endpoints[number].results.look_up(action).await;
+            let Some(result) = found.map_err(|error| self.transfers.failed(number, error))? else {
+                return Ok(Known::Elsewhere(None));
+            };
+            let executed = Executed { result, was_cached: true, ..Executed::default() };
+            Ok(Known::Elsewhere(self.transfers.taken(number, key, &executed).await?.filter(Ran::is_success)))
+        })
+    }
+
     fn take_traffic(&self) -> Option<Traffic> {
         Some(Traffic {
             hits: self.hits.swap(0, Relaxed),
             stored: 0,
             fetched_bytes: self.setup.store.take_fetched_bytes(),
-            sent_bytes: self.sent.swap(0, Relaxed),
+            sent_bytes: self.transfers.sent.swap(0, Relaxed),
         })
     }
 

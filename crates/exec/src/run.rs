@@ -9,6 +9,17 @@ use taut_value::ActionDescription;
 
 use crate::{Execution, Phase, Ran, RunKey, Traffic, message::rebased, shared::Described};
 
+/// What is known of a run.
+pub enum Known {
+    /// What the action cache of the build root has.
+    Local,
+    /// The result that a server has, if it has one.
+    Elsewhere(Option<Ran>),
+}
+
+/// What will be known of a run.
+pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<Known, Fail>> + Send + 'e>>;
+
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
     /// Runs the action and stores its outputs, or notes where they are. The future is woken when the action is done; it occupies no
@@ -22,6 +33,11 @@ pub trait Executor: Send + Sync {
     /// it is executed elsewhere, where results are kept.
     fn is_local(&self, _action: &ActionDescription) -> bool {
         true
+    }
+
+    /// What is known of a run that is repeated for comparison.
+    fn known<'e>(&'e self, _key: &'e RunKey) -> KnownFuture<'e> {
+        Box::pin(std::future::ready(Ok(Known::Local)))
     }
 
     /// What passed between this machine and others for it since this was called before; `None` if it is all local.

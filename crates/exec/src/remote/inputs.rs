@@ -26,7 +26,7 @@ pub(super) struct Made {
 /// An action with what it needs.
 pub(super) struct Described {
     /// The messages, the action first, and the directory of its inputs.
-    tops: [ObjectInfo; 3],
+    tops: Vec<ObjectInfo>,
     made: HashMap<Key, Made>,
 }
 
@@ -48,6 +48,11 @@ fn of_tree(digest: Digest) -> ObjectInfo {
 }
 
 impl Described {
+    /// Only an object.
+    pub(super) fn of_object(object: ObjectInfo) -> Described {
+        Described { tops: vec![object], made: HashMap::new() }
+    }
+
     pub(super) fn action(&self) -> &ObjectInfo {
         &self.tops[0]
     }
@@ -104,7 +109,7 @@ pub(super) fn describe(
         object
     };
     let [action, command] = messages(store, demands, &run.action, &inputs, Vec::new());
-    let tops = [add(action), add(command), of_tree(inputs)];
+    let tops = vec![add(action), add(command), of_tree(inputs)];
     Ok(Described { tops, made })
 }
 

@@ -13,7 +13,7 @@ use taut_service::{Buffer, Error, Executed, Receiver};
 use taut_store::Result;
 use taut_value::{Str, path::is_non_upwards};
 
-use super::RemoteExecutor;
+use super::Transfers;
 use crate::{
     Instead, MissingOutput, Ran, RunKey,
     message::rebased,
@@ -42,7 +42,7 @@ fn of_file(digest: Digest) -> ObjectInfo {
     ObjectInfo { digest, object_type: ObjectType::File }
 }
 
-impl RemoteExecutor {
+impl Transfers {
     /// The result as that of a run; `None` if something of it is not at the server, or it is malformed.
     pub(super) async fn taken(
         &self,
@@ -52,7 +52,7 @@ impl RemoteExecutor {
     ) -> std::result::Result<Option<Ran>, Fail> {
         let in_store = |error| self.failed_in_store(error);
         let result = &executed.result;
-        let store = &self.setup.store;
+        let store = &self.store;
         let Some(found) = self.found(result) else { return Ok(None) };
         let Some(trees) = self.trees(place, &found).await? else { return Ok(None) };
         let mut objects = found.objects;
@@ -95,7 +95,7 @@ impl RemoteExecutor {
 
     /// The outputs by path; `None` if a digest is none.
     fn found(&self, result: &ActionResult) -> Option<Found> {
-        let store = &self.setup.store;
+        let store = &self.store;
         let (mut outputs, mut objects) = (HashMap::new(), Vec::new());
         for file in &result.output_files {
             let object_type = if file.is_executable { ObjectType::Executable } else { ObjectType::File };
@@ -128,7 +128,7 @@ impl RemoteExecutor {
         found: &Found,
     ) -> std::result::Result<Option<HashMap<Digest, ReceivedTree>>, Fail> {
         let mut wanted: HashMap<Digest, Arc<Buffer>> = HashMap::new();
-        if self.setup.store.hash_function() == HashFunction::Sha256 {
+        if self.store.hash_function() == HashFunction::Sha256 {
             for output in found.outputs.values() {
                 if let Output::Directory(digest) = output {
                     if digest.size > MAX_TREE_BYTES {
@@ -142,7 +142,7 @@ impl RemoteExecutor {
             return Ok(Some(HashMap::new()));
         }
         let receivers = wanted.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));
-        let answers = self.setup.endpoints[place].cas.get(receivers.collect()).await;
+        let answers = self.endpoints[place].cas.get(receivers.collect()).await;
         for answer in answers.map_err(|error| self.failed(place, error))? {
             match answer {
                 Err(Error::NotFound(_) | Error::Corrupt(_)) => return Ok(None),
@@ -157,7 +157,7 @@ impl RemoteExecutor {
 
     /// Whether objects of a known result are still at the server.
     async fn are_there(&self, place: usize, objects: &[ObjectInfo]) -> std::result::Result<bool, Fail> {
-        let store = &self.setup.store;
+        let store = &self.store;
         let asked: HashSet<Digest> = (objects.iter())
             .filter(|object| !store.is_checked(place, object))
             .map(|object| store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree))
@@ -165,7 +165,7 @@ impl RemoteExecutor {
         if asked.is_empty() {
             return Ok(true);
         }
-        let missing = self.setup.endpoints[place].cas.missing(asked.into_iter().collect()).await;
+        let missing = self.endpoints[place].cas.missing(asked.into_iter().collect()).await;
         let missing: HashSet<Digest> =
             missing.map_err(|error| self.failed(place, error))?.into_iter().collect();
         let gone: Vec<ObjectInfo> = (objects.iter().copied())
@@ -203,7 +203,7 @@ impl RemoteExecutor {
                     continue;
                 }
                 (Some(Output::Link(target)), _) if is_non_upwards(target) => {
-                    let digest = self.setup.store.put_blob(target.as_bytes(), false)?;
+                    let digest = self.store.put_blob(target.as_bytes(), false)?;
                     self.add(path, ObjectInfo { digest, object_type: ObjectType::Symlink }, ran);
                     continue;
                 }
@@ -232,7 +232,7 @@ impl RemoteExecutor {
     fn directory(&self, digest: &Digest, trees: &HashMap<Digest, ReceivedTree>) -> Result<ObjectInfo> {
         let of_tree = |digest| ObjectInfo { digest, object_type: ObjectType::Tree };
         let Some(tree) = trees.get(digest) else { return Ok(of_tree(*digest)) };
-        let store = &self.setup.store;
+        let store = &self.store;
         let mut stored: HashMap<Hash, Digest> = HashMap::new();
         let mut last = None;
         for (name, nodes) in &tree.directories {
@@ -258,7 +258,7 @@ impl RemoteExecutor {
 
     /// How messages name what executed an action.
     fn worker(&self, place: usize, result: &ActionResult) -> Arc<str> {
-        let name = &self.setup.endpoints[place].name;
+        let name = &self.endpoints[place].name;
         match &result.execution_metadata {
             Some(of) if !of.worker.is_empty() => format!("{name} ({})", of.worker).into(),
             _ => name.clone(),

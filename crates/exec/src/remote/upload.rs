@@ -11,15 +11,15 @@ use taut_engine::Fail;
 use taut_service::{Content, Source};
 
 use super::{
-    RemoteExecutor,
+    Transfers,
     inputs::{Described, Part, key, parts},
 };
 
-impl RemoteExecutor {
+impl Transfers {
     /// Sees to it that a server has all that an action needs.
     pub(super) async fn provide(&self, place: usize, described: &Described) -> Result<(), Fail> {
         loop {
-            let wanted = parts(&self.setup.store, place, described, false);
+            let wanted = parts(&self.store, place, described, false);
             let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
             if wanted.is_empty() {
                 return Ok(());
@@ -31,7 +31,7 @@ impl RemoteExecutor {
 
     /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to send.
     async fn send(&self, place: usize, described: &Described, wanted: &[Part]) -> Result<(), Fail> {
-        let (store, cas) = (&self.setup.store, &self.setup.endpoints[place].cas);
+        let (store, cas) = (&self.store, &self.endpoints[place].cas);
         let claims = &self.claims[place];
         let mut claimed = claims.claim(wanted.iter().map(|part| key(&part.object)));
         // Another action may have been done with them just before they were claimed.
@@ -94,7 +94,7 @@ impl RemoteExecutor {
             return Ok(());
         }
         let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
-        let answers = self.setup.endpoints[place].cas.put(contents).await;
+        let answers = self.endpoints[place].cas.put(contents).await;
         for (answer, size) in answers.map_err(|error| self.failed(place, error))?.into_iter().zip(sizes) {
             answer.map_err(|error| self.failed(place, error))?;
             self.sent.fetch_add(size, Relaxed);
@@ -104,7 +104,7 @@ impl RemoteExecutor {
 
     /// Whether a server turns out to lack something that it was thought to have for an action.
     pub(super) async fn has_lost(&self, place: usize, described: &Described) -> Result<bool, Fail> {
-        let store = &self.setup.store;
+        let store = &self.store;
         let wanted = parts(store, place, described, true).map_err(|error| self.failed_in_store(error))?;
         let mut objects = Vec::new();
         for part in &wanted {
@@ -113,7 +113,7 @@ impl RemoteExecutor {
         let name = |object: &ObjectInfo| {
             store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
         };
-        let asked = self.setup.endpoints[place].cas.missing(objects.iter().map(name).collect()).await;
+        let asked = self.endpoints[place].cas.missing(objects.iter().map(name).collect()).await;
         // If that is not answered, either, the first error is the one to report.
         let Ok(missing) = asked else { return Ok(false) };
         let missing: HashSet<Digest> = missing.into_iter().collect();
@@ -128,7 +128,7 @@ impl RemoteExecutor {
 
     /// An object with its size, as far as that is known.
     fn measured(&self, described: &Described, object: &ObjectInfo) -> Result<ObjectInfo, Fail> {
-        let store = &self.setup.store;
+        let store = &self.store;
         let size = match described.made(&key(object)) {
             Some(made) => Some(made.bytes.len() as u64),
             None if object.digest.size > 0 => return Ok(*object),
@@ -149,7 +149,7 @@ impl RemoteExecutor {
         if let Some(made) = described.made(&key(object)) {
             return Ok(made.bytes.clone());
         }
-        let (store, hash) = (&self.setup.store, &object.digest.hash);
+        let (store, hash) = (&self.store, &object.digest.hash);
         let in_store = |error| self.failed_in_store(error);
         if store.is_here(hash, object.object_type).map_err(in_store)? {
             return Ok(store.source(object));
