@@ -60,7 +60,7 @@ pub(crate) fn install(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
     if server.is_some() && !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true) {
         // It may be there. That is found out when it is read; and nothing of it is written down.
-        let _ = store.note_elsewhere(0, false, [whole]);
+        store.note_elsewhere(0, false, [whole]);
     }
     let object = match &options.sub_object_path {
         None => whole,

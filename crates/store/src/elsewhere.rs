@@ -8,19 +8,14 @@
 //! A tree in the build root has everything below it there, too. So a tree with entries that only a server has is kept apart,
 //! as a file of its own; it counts as present as long as all its entries do.
 //!
-//! Everything is in a directory of the youngest epoch, so that it is collected with the objects:
-//!
-//! | file | what |
-//! |---|---|
-//! | `tree-HASH` | the bytes of a tree, compared with its name when it is read |
-//! | `held-PLACE` | what the server with this id has: a sequence of records, only ever appended |
-//!
-//! A record has one byte for the kind (`b` for a blob, `t` for a tree), the bytes of the hash, the size (8 bytes,
-//! little-endian; all ones if it is not known), and the first 8 bytes of the SHA-256 of all before. One whose check fails,
-//! and all behind it, count as absent; the file is then written anew.
+//! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so that they are collected with the objects:
+//! for each server the objects that were noted, with their hash and size (0 if it is not known); and for each tree that is kept
+//! apart the digest of the blob that has its bytes: a `Tree` message with nothing but the directory itself, as in compatible
+//! mode the bytes alone would be the tree. What is used of the older epoch is written into the younger.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsStr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -28,16 +23,18 @@ use std::{
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
+use taut_proto::{Message as _, TreeBytes};
 use taut_service::Cas;
-use taut_sys::if_exists;
 
-use crate::{EpochDir, Error, Result, Store};
+use crate::{
+    Error, Result, Store,
+    lists::{Key, Lists},
+};
 
-/// The kind of the epoch directory.
-const DIRECTORY: &str = "elsewhere";
-
-/// How many bytes of new records are kept in memory before they are written.
-const MAX_NEW_BYTES: usize = 1 << 20;
+/// In front of the id of a server and the name of the epoch; and of the latter alone, for trees. The numbers are raised when
+/// lists get another meaning.
+const HELD: &str = "taut held 1\0";
+const TREES: &str = "taut trees 1\0";
 
 /// A server that has objects.
 #[derive(Clone)]
@@ -56,9 +53,6 @@ impl std::fmt::Debug for Place {
     }
 }
 
-/// Whether it is a tree, and its hash.
-type Key = (bool, Hash);
-
 /// Places as bits.
 type Places = u64;
 
@@ -73,8 +67,15 @@ struct Held {
     at: Places,
     /// Where it was seen or put in this process.
     checked: Places,
-    /// Whose files of the youngest epoch have it.
+    /// In whose lists of the youngest epoch it is, or will be.
     written: Places,
+}
+
+/// The bytes of a tree that is kept apart.
+struct Kept {
+    blob: Digest,
+    /// Whether a list of the youngest epoch has it, or will have.
+    is_young: bool,
 }
 
 #[derive(Default)]
@@ -82,15 +83,21 @@ struct State {
     held: HashMap<Key, Held>,
     /// Trees of which everything was found present; emptied when something is forgotten.
     sound: HashSet<Hash>,
-    /// Records that are not written yet, by place.
-    new: Vec<Vec<u8>>,
-    /// Whose files have to be written anew.
+    trees: HashMap<Hash, Kept>,
+    /// What no list has yet, by place; and trees.
+    new: Vec<Vec<Key>>,
+    new_trees: Vec<Hash>,
+    /// Whose lists have something that was forgotten.
     stale: Places,
+    /// The lists of the older epoch, by place, if there is one.
+    older: Vec<Option<Lists>>,
+    /// The lists of the youngest epoch, by place; and of trees.
+    lists: Vec<Lists>,
+    lists_of_trees: Option<Lists>,
 }
 
 /// What servers have.
 pub(crate) struct Elsewhere {
-    dir: EpochDir,
     pub(crate) places: Vec<Place>,
     state: Mutex<State>,
     pub(crate) fetched_bytes: AtomicU64,
@@ -105,46 +112,22 @@ fn is_empty(function: HashFunction, (is_tree, hash): Key) -> bool {
     hash == if is_tree { function.tree(b"") } else { function.blob(b"") }
 }
 
-fn record((is_tree, hash): Key, size: Option<u64>) -> Vec<u8> {
-    let mut record = vec![if is_tree { b't' } else { b'b' }];
-    record.extend(hash.as_bytes());
-    record.extend(size.unwrap_or(u64::MAX).to_le_bytes());
-    record.extend(check(&record));
-    record
+fn salt(place: &Place, epoch: &OsStr) -> Vec<u8> {
+    [HELD.as_bytes(), place.id.as_bytes(), b"\0", epoch.as_encoded_bytes()].concat()
 }
 
-fn check(record: &[u8]) -> [u8; 8] {
-    let mut check = [0; 8];
-    check.copy_from_slice(&HashFunction::Sha256.blob(record).as_bytes()[..8]);
-    check
-}
-
-fn parse(record: &[u8]) -> Option<(Key, Option<u64>)> {
-    let (content, found) = record.split_at_checked(record.len().checked_sub(8)?)?;
-    let (rest, size) = content.split_at_checked(content.len().checked_sub(8)?)?;
-    let (kind, hash) = rest.split_first()?;
-    if found != check(content) || !matches!(kind, b'b' | b't') {
-        return None;
-    }
-    let size = u64::from_le_bytes(size.try_into().ok()?);
-    Some(((*kind == b't', Hash::from_bytes(hash)?), Some(size).filter(|size| *size != u64::MAX)))
+fn salt_of_trees(epoch: &OsStr) -> Vec<u8> {
+    [TREES.as_bytes(), epoch.as_encoded_bytes()].concat()
 }
 
 impl State {
-    fn read(&mut self, bytes: &[u8], record_bytes: usize, place: usize, is_young: bool) {
-        for record in bytes.chunks(record_bytes) {
-            let Some((key, size)) = parse(record) else {
-                if is_young {
-                    self.stale |= 1 << place;
-                }
-                return;
-            };
-            let held = self.held.entry(key).or_default();
-            held.size = held.size.or(size);
-            held.at |= 1 << place;
-            if is_young {
-                held.written |= 1 << place;
-            }
+    fn read(&mut self, function: HashFunction, key: Key, digest: Digest, place: usize, is_young: bool) {
+        let held = self.held.entry(key).or_default();
+        let size = Some(digest.size).filter(|size| *size > 0 || is_empty(function, key));
+        held.size = held.size.or(size);
+        held.at |= 1 << place;
+        if is_young {
+            held.written |= 1 << place;
         }
     }
 
@@ -156,10 +139,9 @@ impl State {
             return;
         }
         held.written |= unwritten;
-        let record = record(key, held.size);
         for (place, new) in self.new.iter_mut().enumerate() {
             if unwritten & (1 << place) != 0 {
-                new.extend_from_slice(&record);
+                new.push(key);
             }
         }
     }
@@ -167,19 +149,30 @@ impl State {
 
 impl Elsewhere {
     pub(crate) fn open(store: &Store, places: Vec<Place>) -> Result<Elsewhere> {
-        let dir = store.epoch_directory(DIRECTORY)?;
+        let (young, older) = store.epochs()?;
         let mut state = State { new: vec![Vec::new(); places.len()], ..State::default() };
-        let record_bytes = record((false, store.hash_function().blob(b"")), None).len();
+        let function = store.hash_function();
         for (number, place) in places.iter().enumerate().take(MAX_PLACES) {
-            let name = file_of(place);
-            if let Some(older) = dir.older() {
-                let bytes = if_exists(older.at(&name).read())?.unwrap_or_default();
-                state.read(&bytes, record_bytes, number, false);
-            }
-            let bytes = if_exists(dir.dir().at(&name).read())?.unwrap_or_default();
-            state.read(&bytes, record_bytes, number, true);
+            let mut read = |epoch: &OsStr, is_young| {
+                Lists::read(store, salt(place, epoch), |key, digest| {
+                    state.read(function, key, digest, number, is_young);
+                })
+            };
+            let older = older.as_ref().map(|older| read(older, false)).transpose()?;
+            let lists = read(&young, true)?;
+            state.older.push(older);
+            state.lists.push(lists);
         }
-        Ok(Elsewhere { dir, places, state: Mutex::new(state), fetched_bytes: AtomicU64::new(0) })
+        let mut read = |epoch: &OsStr, is_young| {
+            Lists::read(store, salt_of_trees(epoch), |(_, hash), blob| {
+                state.trees.insert(hash, Kept { blob, is_young });
+            })
+        };
+        if let Some(older) = &older {
+            read(older, false)?;
+        }
+        state.lists_of_trees = Some(read(&young, true)?);
+        Ok(Elsewhere { places, state: Mutex::new(state), fetched_bytes: AtomicU64::new(0) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -229,64 +222,71 @@ impl Elsewhere {
         state.stale |= 1 << place;
     }
 
-    fn save(&self, only_much: bool) -> Result<()> {
-        let mut state = self.state();
-        for (number, place) in self.places.iter().enumerate() {
-            let at = self.dir.dir();
-            let name = file_of(place);
-            if state.stale & (1 << number) != 0 && !only_much {
-                state.stale &= !(1 << number);
-                state.new[number].clear();
-                // With what only the older epoch had, whose file has what was forgotten, too.
-                let here = state.held.iter().filter(|(_, held)| held.at & (1 << number) != 0);
-                let all: Vec<u8> = here.flat_map(|(key, held)| record(*key, held.size)).collect();
-                at.at(&name).replace(&all)?;
-                if let Some(older) = self.dir.older() {
-                    if_exists(older.at(&name).remove_file())?;
+    fn save(&self, store: &Store) -> Result<()> {
+        let state = &mut *self.state();
+        for (number, lists) in state.lists.iter_mut().enumerate() {
+            let new = std::mem::take(&mut state.new[number]);
+            let known = |key: &Key| {
+                let size = state.held.get(key).and_then(|held| held.size).unwrap_or(0);
+                (*key, Digest { hash: key.1, size })
+            };
+            let is_here = |key: &Key| state.held.get(key).is_some_and(|held| held.at & (1 << number) != 0);
+            if state.stale & (1 << number) != 0 {
+                // With what only the older epoch had, whose lists have what was forgotten, too.
+                let all = state.held.keys().filter(|key| is_here(key)).map(known).collect();
+                lists.replace(store, &all)?;
+                if let Some(older) = &mut state.older[number] {
+                    older.replace(store, &HashMap::new())?;
                 }
-            } else if state.new[number].len() > if only_much { MAX_NEW_BYTES } else { 0 } {
-                let new = std::mem::take(&mut state.new[number]);
-                // In one piece, so that records of several processes do not mix.
-                at.at(&name).append()?.write_all(&new)?;
+            } else {
+                lists.add(store, new.iter().filter(|key| is_here(key)).map(known).collect())?;
             }
         }
-        Ok(())
+        state.stale = 0;
+        let new = std::mem::take(&mut state.new_trees);
+        let trees =
+            new.iter().filter_map(|hash| Some(((true, *hash), state.trees.get(hash)?.blob))).collect();
+        state.lists_of_trees.as_mut().map_or(Ok(()), |lists| lists.add(store, trees))
     }
 
     /// Keeps a tree of which something is elsewhere.
     pub(crate) fn keep_tree(&self, store: &Store, hash: &Hash, encoded: &[u8]) -> Result<()> {
-        match self.has_kept(hash)? {
-            true => Ok(()),
-            false => store.write_temporary(encoded, 0o644)?.rename(self.dir.dir().at(&file_of_tree(hash))),
+        if self.has_kept(store, hash)? {
+            return Ok(());
         }
+        let message = TreeBytes { root: encoded.to_vec(), children: Vec::new() };
+        let blob = store.put_blob(&message.encode_to_vec(), false)?;
+        let mut state = self.state();
+        state.trees.insert(*hash, Kept { blob, is_young: true });
+        state.new_trees.push(*hash);
+        Ok(())
+    }
+
+    /// Where the bytes of a tree that is kept here are.
+    fn blob_of_tree(&self, hash: &Hash) -> Option<Digest> {
+        let state = &mut *self.state();
+        let kept = state.trees.get_mut(hash)?;
+        if !std::mem::replace(&mut kept.is_young, true) {
+            state.new_trees.push(*hash);
+        }
+        Some(kept.blob)
     }
 
     /// Whether a tree is kept here.
-    pub(crate) fn has_kept(&self, hash: &Hash) -> Result<bool> {
-        let name = file_of_tree(hash);
-        Ok(self.dir.move_up(&name)? || self.dir.dir().at(&name).exists()?)
+    pub(crate) fn has_kept(&self, store: &Store, hash: &Hash) -> Result<bool> {
+        self.blob_of_tree(hash).map_or(Ok(false), |blob| store.is_here(&blob.hash, ObjectType::File))
     }
 
     /// The bytes of a tree that is kept here.
     fn kept_tree(&self, store: &Store, hash: &Hash) -> Result<Option<Vec<u8>>> {
-        let name = file_of_tree(hash);
-        self.dir.move_up(&name)?;
-        let at = self.dir.dir().at(&name);
-        let Some(bytes) = if_exists(at.read())? else { return Ok(None) };
-        if store.hash_function().tree(&bytes) != *hash {
-            at.remove_file()?;
+        let Some(blob) = self.blob_of_tree(hash) else { return Ok(None) };
+        if !store.is_here(&blob.hash, ObjectType::File)? {
             return Ok(None);
         }
-        Ok(Some(bytes))
+        let message = store.read(&blob.hash, ObjectType::File)?;
+        let tree = message.and_then(|bytes| TreeBytes::decode(&bytes[..]).ok()).map(|message| message.root);
+        Ok(tree.filter(|bytes| store.hash_function().tree(bytes) == *hash))
     }
-}
-
-fn file_of(place: &Place) -> String {
-    format!("held-{}", place.id)
-}
-
-fn file_of_tree(hash: &Hash) -> String {
-    format!("tree-{hash}")
 }
 
 impl Store {
@@ -300,18 +300,15 @@ impl Store {
 
     /// Notes objects of an attached server. `is_checked`: that they were seen there, or put there, in this process; of a tree
     /// with all that is below it.
-    ///
-    /// # Errors
-    /// The note cannot be written.
     pub fn note_elsewhere(
         &self,
         place: usize,
         is_checked: bool,
         objects: impl IntoIterator<Item = ObjectInfo>,
-    ) -> Result<()> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
-        elsewhere.note(self, place, is_checked, objects.into_iter());
-        elsewhere.save(true)
+    ) {
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.note(self, place, is_checked, objects.into_iter());
+        }
     }
 
     /// Forgets objects that a server turned out not to have.
@@ -326,7 +323,7 @@ impl Store {
     /// # Errors
     /// The build root cannot be written to.
     pub fn save_elsewhere(&self) -> Result<()> {
-        self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.save(false))
+        self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.save(self))
     }
 
     /// Whether an object was seen in this process at an attached server, or put there.

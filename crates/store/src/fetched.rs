@@ -219,7 +219,7 @@ impl Store {
         let mut buffers: Vec<(ObjectInfo, usize, Arc<Buffer>)> = Vec::new();
         for tree in trees {
             let hash = &tree.digest.hash;
-            if self.is_here(hash, ObjectType::Tree)? || elsewhere.has_kept(hash)? {
+            if self.is_here(hash, ObjectType::Tree)? || elsewhere.has_kept(self, hash)? {
                 continue;
             }
             let Some((place, size)) = elsewhere.find((true, *hash)) else { continue };
@@ -334,7 +334,7 @@ impl Store {
             let has_all = |object: &ObjectInfo| {
                 object.object_type != ObjectType::Tree || self.hash_function() == HashFunction::GitSha1
             };
-            self.note_elsewhere(number, true, there.into_iter().filter(has_all))?;
+            self.note_elsewhere(number, true, there.into_iter().filter(has_all));
             if !gone.is_empty() {
                 self.forget_elsewhere(number, gone);
             }

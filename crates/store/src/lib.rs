@@ -24,6 +24,7 @@ mod fetched;
 mod gc;
 mod incoming;
 mod layout;
+mod lists;
 mod memory_cache;
 mod pending;
 mod service;
