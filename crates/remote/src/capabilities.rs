@@ -34,7 +34,7 @@ pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Re
     let request = GetCapabilitiesRequest { instance_name: link.instance.clone() };
     let answer = link.unary(&GET, &request, 0).await?;
     let found = answer.ok_or_else(|| match link.instance.as_str() {
-        "" => "the server needs an instance name (--remote-instance-name)".to_owned(),
+        "" => "the server knows no cache without an instance name".to_owned(),
         instance => format!("the server knows no instance {instance:?}"),
     });
     found.and_then(|server| of(server, naming, executes)).map_err(|why| {

@@ -34,6 +34,9 @@ const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 /// How long a server may say nothing before it is asked for a sign of life.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// How long a stream has to last, so that its end is no failure in a row with those before.
+const STEADY: Duration = Duration::from_secs(5);
+
 /// How long is waited for the answer that an execution is ended.
 const CANCELLING: Duration = Duration::from_secs(1);
 
@@ -51,8 +54,8 @@ struct Execution<'e> {
     progress: &'e dyn Progress,
     /// The name of the operation, once the server has said it.
     operation: Option<String>,
-    /// Whether something was heard in this attempt.
-    is_alive: bool,
+    /// When something was heard last in this attempt, before the end of the action.
+    heard: Option<Instant>,
     /// Whether a stage was reported.
     stage: Option<Stage>,
 }
@@ -64,7 +67,7 @@ pub(crate) async fn execute(
     progress: &dyn Progress,
     dropped: oneshot::Receiver<()>,
 ) -> Result<Executed> {
-    let mut execution = Execution { link, action, progress, operation: None, is_alive: false, stage: None };
+    let mut execution = Execution { link, action, progress, operation: None, heard: None, stage: None };
     let ended = link.give_up.or_off(async {
         tokio::select! {
             biased;
@@ -93,7 +96,8 @@ impl Execution<'_> {
         // Failures in a row; and how often the server has forgotten the operation.
         let (mut failed, mut forgotten) = (0, 0);
         loop {
-            self.is_alive = false;
+            self.heard = None;
+            let begin = Instant::now();
             let why = match self.attempt().await {
                 Ok(Ended::Done(executed)) => return Ok(executed),
                 Ok(Ended::Forgotten) => {
@@ -111,8 +115,9 @@ impl Execution<'_> {
                 }
                 Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
             };
-            // What was heard in between shows that the server is there.
-            failed = if self.is_alive { 1 } else { failed + 1 };
+            // A server that was there for a while, and told so, is there again, as a rule.
+            let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
+            failed = if was_there { 1 } else { failed + 1 };
             let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;
             if failed >= self.link.patience.attempts || forgotten > self.link.patience.attempts {
                 if is_gone {
@@ -142,7 +147,9 @@ impl Execution<'_> {
             let Some(operation) = operation else {
                 return Err(Status::unavailable("the stream ended before the action did").into());
             };
-            self.is_alive = true;
+            if !operation.done {
+                self.heard = Some(Instant::now());
+            }
             if !operation.name.is_empty() {
                 self.operation = Some(operation.name.clone());
             }

@@ -16,6 +16,8 @@ pub mod cases;
 mod content;
 mod error;
 mod execution;
+#[cfg(feature = "cases")]
+pub mod executor_cases;
 mod memory;
 mod wait;
 
