@@ -167,7 +167,8 @@ fn the_event_log_says_where_an_action_was_executed() {
     for action in event(&workspace, "action") {
         assert_eq!(action["executed_by"].as_str(), Some(&*by));
     }
-    let stages: Vec<Value> = event(&workspace, "action_stage").iter().map(|line| line["stage"].clone()).collect();
+    let stages: Vec<Value> =
+        event(&workspace, "action_stage").iter().map(|line| line["stage"].clone()).collect();
     assert_eq!(stages.iter().filter(|stage| *stage == "queued").count() as u64, ACTIONS);
     assert_eq!(stages.iter().filter(|stage| *stage == "running").count() as u64, ACTIONS);
 }
@@ -268,7 +269,13 @@ fn a_server_that_cannot_be_used_is_one_error() {
 fn whatever_a_network_does_results_are_right_or_there_are_none() {
     let expected = here(&workspace());
     let kinds = [
-        Fault::Unavailable, Fault::Internal, Fault::Cut, Fault::Evicted, Fault::Flipped, Fault::Truncated, Fault::Shuffled,
+        Fault::Unavailable,
+        Fault::Internal,
+        Fault::Cut,
+        Fault::Evicted,
+        Fault::Flipped,
+        Fault::Truncated,
+        Fault::Shuffled,
     ];
     let mut complete = 0;
     for seed in 0..6 {
@@ -288,7 +295,11 @@ fn whatever_a_network_does_results_are_right_or_there_are_none() {
                 complete += 1;
                 assert_eq!(listing(&to).unwrap(), expected, "{seed} {naming:?}");
             } else {
-                assert!(ran.stderr.contains("server ") || ran.stderr.contains("lost"), "{seed} {naming:?}: {}", ran.stderr);
+                assert!(
+                    ran.stderr.contains("server ") || ran.stderr.contains("lost"),
+                    "{seed} {naming:?}: {}",
+                    ran.stderr
+                );
             }
         }
     }
@@ -337,10 +348,7 @@ fn objects_come_from_a_server_and_go_to_it() {
     let hash = here.run(&taut(), add).exits(0).stdout.trim().to_owned();
     let get = ["install-cas", &words[0], &words[1], &format!("{hash}::t"), "-o", "copy"];
     there.run(&taut(), get).exits(0);
-    assert_eq!(
-        listing(&there.root().join("copy")).unwrap(),
-        listing(&here.root().join("d")).unwrap()
-    );
+    assert_eq!(listing(&there.root().join("copy")).unwrap(), listing(&here.root().join("d")).unwrap());
     let absent = "0000000000000000000000000000000000000001";
     let text = there.run(&taut(), ["install-cas", &words[0], &words[1], absent]).exits(16).stderr;
     assert!(text.contains("There is no object"), "{text}");
@@ -351,7 +359,10 @@ fn a_rebuild_compares_with_what_a_server_knows() {
     let (server, workspace) = (start(BOTH[0], &[]), workspace());
     build(&workspace, &at(&server, BOTH[0])).exits(0);
     let rebuild = |words: &[&str]| {
-        workspace.run(&taut(), ["rebuild"].into_iter().chain(words.iter().copied()).chain(["all"])).exits(0).stderr
+        workspace
+            .run(&taut(), ["rebuild"].into_iter().chain(words.iter().copied()).chain(["all"]))
+            .exits(0)
+            .stderr
     };
     let address = server.address();
     for words in [vec!["-r", &address], vec!["--vs", &address]] {

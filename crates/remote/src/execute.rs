@@ -123,6 +123,10 @@ impl Execution<'_> {
                 if is_gone {
                     self.link.give_up.give_up();
                 }
+                if matches!(why.code(), Code::Internal | Code::Unknown) {
+                    // It may be about this action alone: some servers have no other word for what they cannot execute.
+                    return Err(Error::Final { call: EXECUTE, why: text(&why) });
+                }
                 return Err(Error::Transient { call: EXECUTE, attempts: failed, why: text(&why) });
             }
             tokio::time::sleep(self.link.pause(failed)).await;

@@ -17,12 +17,12 @@ use std::{
 
 pub use faults::{Fault, Faults};
 pub use operations::Ending;
-pub use worker::Worker;
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};
 use taut_service::Memory;
 use tokio::{runtime::Builder, sync::oneshot};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+pub use worker::Worker;
 
 use connection::{Connections, Cuts};
 use handler::Handler;

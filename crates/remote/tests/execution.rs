@@ -13,7 +13,8 @@ use taut_remote::{
     server::{Ending, Offer, Server, Worker},
 };
 use taut_service::{
-    Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases, wait,
+    Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
+    wait,
 };
 
 const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];

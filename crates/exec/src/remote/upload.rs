@@ -11,13 +11,15 @@ use taut_engine::Fail;
 use taut_service::{Content, Source};
 
 use super::{
-    Transfers,
+    MAX_REPEATS, Transfers,
     inputs::{Described, Part, key, parts},
 };
+use crate::{Cause, ExecutionFailure};
 
 impl Transfers {
     /// Sees to it that a server has all that an action needs.
     pub(super) async fn provide(&self, place: usize, described: &Described) -> Result<(), Fail> {
+        let mut repeats = 0;
         loop {
             let wanted = parts(&self.store, place, described, false);
             let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
@@ -25,7 +27,14 @@ impl Transfers {
                 return Ok(());
             }
             wanted.sort_unstable_by_key(|part| part.height);
-            self.send(place, described, &wanted).await?;
+            let Err(fail) = self.send(place, described, &wanted).await else { continue };
+            // A tree is refused if something in it is gone that was there before.
+            let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
+            repeats += 1;
+            let may_be_lost = matches!(failure, Some(Cause::Server(_))) && repeats <= MAX_REPEATS;
+            if !may_be_lost || !self.has_lost(place, described).await? {
+                return Err(fail);
+            }
         }
     }
 

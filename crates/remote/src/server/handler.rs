@@ -328,8 +328,7 @@ impl State {
         let has = |entry: &TreeEntry| {
             self.memory.content(&entry.hash.tagged(entry.object_type == ObjectType::Tree)).is_some()
         };
-        let has_entries =
-            || decode_git_tree(bytes, 20).is_ok_and(|entries| entries.values().all(has));
+        let has_entries = || decode_git_tree(bytes, 20).is_ok_and(|entries| entries.values().all(has));
         self.memory.is_name_of(&digest.hash, bytes) && (!is_tree || has_entries())
     }
 

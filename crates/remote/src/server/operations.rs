@@ -10,8 +10,8 @@ use taut_digest::Digest;
 use taut_proto::{
     cache::Status,
     execution::{
-        Any, EXECUTE_METADATA, EXECUTE_RESPONSE, EXECUTING, ExecuteOperationMetadata, ExecuteResponse, Operation,
-        PRECONDITION_FAILURE, PreconditionFailure, QUEUED, Violation,
+        Any, EXECUTE_METADATA, EXECUTE_RESPONSE, EXECUTING, ExecuteOperationMetadata, ExecuteResponse,
+        Operation, PRECONDITION_FAILURE, PreconditionFailure, QUEUED, Violation,
     },
 };
 use taut_service::{Error, Execute, Executed, Executor as _, Memory, NoProgress, wait};

@@ -205,7 +205,9 @@ impl Worker {
                     self.add(TreeBytes { root, children }.encode_to_vec(), false)
                 }
             };
-            result.output_directories.push(OutputDirectory { path, tree_digest: Some(wire::digest(&digest)) });
+            result
+                .output_directories
+                .push(OutputDirectory { path, tree_digest: Some(wire::digest(&digest)) });
         } else {
             let digest = Some(wire::digest(&self.add(fs::read(at)?, false)));
             let is_executable = found.permissions().mode() & 0o111 != 0;
