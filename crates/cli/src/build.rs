@@ -6,7 +6,6 @@ use taut_driver::{
     Analysed, BuildFailure, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink, Undelivered,
     Wanted, joined,
 };
-use taut_syntax::quoted;
 use taut_value::{ActionDescription, NamedTarget, Str};
 
 use crate::{
@@ -52,10 +51,7 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("rebuild", false, profile, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local" && !is_address(vs)) {
-            let what = match log.is_as_reference() {
-                true => format!("Failed to set cache endpoint address {}", quoted(address)),
-                false => format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address)),
-            };
+            let what = voice::of(log).bad_comparison(address);
             log.say(Level::Error, what);
             return Err(Exit::Environment);
         }
@@ -148,7 +144,8 @@ impl Pass for RunningCall<'_> {
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
         voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
-        let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
+        let shows_known =
+            voice::of(log).repeats_warnings() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
             findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
@@ -207,8 +204,7 @@ impl Pass for RunningCall<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let BuildCall { o, log, .. } = self.open.call;
         let again = self.again;
-        if !log.is_as_reference() {
-            // The line about what was built is the last one.
+        if voice::of(log).ends_with_result() {
             warn_of_cache(session.cache_warning(), log);
         }
         let comparison = again.map(|again| &*again.comparison);

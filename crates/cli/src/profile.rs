@@ -20,6 +20,7 @@ use crate::{
     options::{Analysis, Execution, Stores},
     remote_execution::backend,
     text_file,
+    tool_name::Name,
 };
 
 /// Collects what a call does.
@@ -82,7 +83,7 @@ impl Profile {
 
     /// Writes the profile of a call that ends like this.
     pub(crate) fn write(&self, exit: Exit, log: &Log) -> Result<(), Exit> {
-        text_file::write(&self.path, &(self.to_json(exit, log.is_as_reference()) + "\n"), log)
+        text_file::write(&self.path, &(self.to_json(exit, log.tool() == Name::Just) + "\n"), log)
     }
 
     /// `as_reference`: without what the reference's does not have.

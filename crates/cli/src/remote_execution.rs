@@ -14,6 +14,7 @@ use crate::{
     log::{Level, Log},
     options::{Execution, Stores},
     remote_cache::{patience, tls},
+    tool_name::Name,
 };
 
 /// How many actions are executed at once by servers, if the call does not say: they queue there.
@@ -168,7 +169,7 @@ pub(crate) fn id(address: &str, stores: &Stores) -> String {
 }
 
 /// A server, not yet connected, and its name in messages.
-pub(crate) struct Named {
+pub(crate) struct NamedClient {
     pub(crate) client: Arc<Client>,
     pub(crate) name: String,
 }
@@ -177,7 +178,7 @@ pub(crate) struct Named {
 ///
 /// # Errors
 /// What is wrong with the options.
-pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Named, String> {
+pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<NamedClient, String> {
     let address = Address::parse(text).map_err(|why| format!("{}: {why}", quoted(text)))?;
     let files = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
     let has_files = files.iter().any(|file| file.is_some());
@@ -191,7 +192,7 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
     let instance = stores.remote_instance_name.clone().unwrap_or_default();
     let (name, naming) = (address.to_string(), hash_function(stores));
     let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
-    Ok(Named { client, name })
+    Ok(NamedClient { client, name })
 }
 
 /// Sets what results of actions that run again are compared with: those of this build root, or of a server.
@@ -233,7 +234,8 @@ pub(crate) fn compare_with(
 pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Result<Option<Endpoint>, Exit> {
     let Some(address) = &stores.remote_execution_address else { return Ok(None) };
     let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
-    let checked = check_address(address, log.is_as_reference()).and_then(|()| servers.number(address, false));
+    let checked =
+        check_address(address, log.tool() == Name::Just).and_then(|()| servers.number(address, false));
     checked.map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment

@@ -11,6 +11,7 @@ use crate::{
     options,
     remote_cache::remote_cache,
     remote_execution::remote_execution,
+    tool_name::Name,
 };
 
 /// The words in front of commands that are executed, if there is no other launcher.
@@ -98,7 +99,7 @@ pub(crate) fn build_options(
             log.say(Level::Error, why);
             Exit::Environment
         })?,
-        remote_execution: remote_execution(execution, stores, log.is_as_reference()).map_err(|why| {
+        remote_execution: remote_execution(execution, stores, log.tool() == Name::Just).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?,
