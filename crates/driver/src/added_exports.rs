@@ -5,6 +5,7 @@
 //! build takes the target from the cache.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, HashMap},
     rc::Rc,
     sync::{Arc, PoisonError},
@@ -92,12 +93,17 @@ impl Session {
 
     fn add(&self, addition: &Addition) -> Result<(), String> {
         let Addition { key, name, analysed, implied } = addition;
-        let known = |artifact: &Artifact| match artifact {
-            Artifact::Known(info) => Some(*info),
-            other => {
-                let built = self.build.get::<ArtifactRule>(ArtifactKey(other.clone())).ok()?;
-                (!built.failed).then_some(built.info)
-            }
+        let all = RefCell::new(Vec::new());
+        let known = |artifact: &Artifact| {
+            let info = match artifact {
+                Artifact::Known(info) => *info,
+                other => {
+                    let built = self.build.get::<ArtifactRule>(ArtifactKey(other.clone())).ok()?;
+                    (!built.failed).then_some(built.info)?
+                }
+            };
+            all.borrow_mut().push(info);
+            Some(info)
         };
         // All artifacts were wanted by the request, so nothing is built for this.
         let text = entry_text(&analysed.result, analysed.provides_null, implied, &known);
@@ -110,6 +116,8 @@ impl Session {
         let function = self.execution.store.hash_function();
         let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
         let key_text = key_text.ok_or_else(|| "its key has changed meanwhile".to_owned())?;
+        // An entry refers to objects of the build root.
+        self.execution.store.bring(&all.into_inner()).map_err(|error| error.to_string())?;
         self.exports.add(&key_text, &text).map_err(|error| error.to_string())
     }
 
