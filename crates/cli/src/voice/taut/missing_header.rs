@@ -44,7 +44,7 @@ pub(super) fn hint(
     ))
 }
 
-/// The header that a line says was not found, as compilers say it; one that is below some directory.
+/// The header that a line names as one that was not found, as compilers print it; one that is below some directory.
 fn named_in(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("fatal error: ")?;
     let name = match rest.strip_suffix(": No such file or directory") {
@@ -52,7 +52,7 @@ fn named_in(line: &str) -> Option<&str> {
         None => rest.strip_suffix(" file not found")?.trim_matches(['\'', '"']),
     };
     let is_below = !name.is_empty() && !Path::new(name).is_absolute();
-    // Also of programs and of arguments it is said that there is no such file.
+    // Compilers print the same of programs and of arguments.
     (is_below && !name.contains(char::is_whitespace) && !name.contains(['\'', '‘', ':'])).then_some(name)
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::named_in;
 
     #[test]
-    fn what_compilers_say_names_the_header() {
+    fn what_compilers_print_names_the_header() {
         for (line, header) in [
             ("main.c:1:10: fatal error: a/b.h: No such file or directory", Some("a/b.h")),
             ("main.c:1:10: fatal error: 'a/b.h' file not found", Some("a/b.h")),

@@ -150,7 +150,8 @@ impl Explainer<'_> {
         let what = capital(&self.words(source));
         if targets.is_empty() && actions.is_empty() {
             if trees > 0 {
-                let trees = many(trees, "tree");
+                let was = if trees == 1 { "was" } else { "were" };
+                let trees = format!("{} {was}", many(trees, "tree"));
                 self.say(format!(
                     "{what} changed: {trees} assembled again; no target was analysed and no action ran because of that."
                 ));
