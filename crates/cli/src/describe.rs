@@ -46,7 +46,8 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
+    let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log);
+    let unresolved = interruption.reported(unresolved)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
@@ -66,7 +67,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
         diagnostics::report(&problem.into(), Level::Error, log);
         return Err(Exit::Environment);
     }
-    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
+    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: name == Name::Just };
     let (description, outcome) = analyser.describe(&request, options);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
