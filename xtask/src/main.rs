@@ -17,6 +17,7 @@ mod edits;
 mod fuzz;
 mod licences;
 mod measure;
+mod messages;
 mod proto;
 mod realworld;
 mod recording;

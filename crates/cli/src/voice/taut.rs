@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod failure;
+mod missing_header;
 mod missing_program;
 mod progress;
 mod summary;
