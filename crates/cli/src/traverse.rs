@@ -62,11 +62,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
-        .inspect_err(|_| {
-            if log.is_as_reference() {
-                log.say(Level::Error, "Build failed.");
-            }
-        })?;
+        .inspect_err(|_| voice::of(log).artifacts_not_in_graph(log))?;
     let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {

@@ -30,6 +30,9 @@ pub(crate) trait ArgumentTexts {
     /// An argument that is no JSON: where, and why.
     fn bad_artifacts(&self, column: u32, why: &str) -> String;
 
+    /// Artifacts that the graph does not have are wanted of it; the error follows.
+    fn artifacts_not_in_graph(&self, _: &Log) {}
+
     /// A graph that cannot be read from a file, and why; that names the file.
     fn bad_graph(&self, file: &str, why: String) -> String;
 
@@ -73,6 +76,10 @@ impl ArgumentTexts for Just {
 
     fn bad_artifacts(&self, column: u32, why: &str) -> String {
         format!("Command line parse error: --artifacts: column {column}: {why}")
+    }
+
+    fn artifacts_not_in_graph(&self, log: &Log) {
+        log.say(Level::Error, "Build failed.");
     }
 
     fn bad_graph(&self, file: &str, why: String) -> String {
