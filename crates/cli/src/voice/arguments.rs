@@ -1,4 +1,4 @@
-//! What is said of the values of options, and of files that the command line names, in both voices.
+//! The messages about values of options, and about files that the command line names, in both voices.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is said while roots are computed, in both voices.
+//! The messages while roots are computed, in both voices.
 
 use taut_driver::{Diagnostics, Request, Results, RootOutcome, UnresolvedRoot};
 

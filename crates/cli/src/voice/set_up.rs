@@ -1,4 +1,4 @@
-//! What is said while repositories are set up, fetched and updated, in both voices.
+//! The messages while repositories are set up, fetched and updated, in both voices.
 
 use std::path::{Path, PathBuf};
 
