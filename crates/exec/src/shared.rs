@@ -12,7 +12,7 @@ mod message;
 mod packed;
 mod reads;
 mod received_tree;
-mod standard;
+pub(crate) mod standard;
 mod upload;
 
 use std::{
@@ -67,6 +67,19 @@ pub struct Traffic {
     pub fetched_bytes: u64,
     /// How many bytes of contents were sent.
     pub sent_bytes: u64,
+}
+
+impl std::ops::Add for Traffic {
+    type Output = Traffic;
+
+    fn add(self, other: Traffic) -> Traffic {
+        Traffic {
+            hits: self.hits + other.hits,
+            stored: self.stored + other.stored,
+            fetched_bytes: self.fetched_bytes + other.fetched_bytes,
+            sent_bytes: self.sent_bytes + other.sent_bytes,
+        }
+    }
 }
 
 /// A shared cache during a build.
