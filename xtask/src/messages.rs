@@ -29,8 +29,17 @@ const MAX_INSERTED: usize = 1500;
 
 /// Macros and methods whose texts are for developers.
 const FOR_DEVELOPERS: &[&str] = &[
-    "assert", "assert_eq", "assert_ne", "debug_assert", "debug_assert_eq", "debug_assert_ne", "expect",
-    "expect_err", "panic", "todo", "unreachable",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "expect",
+    "expect_err",
+    "panic",
+    "todo",
+    "unreachable",
 ];
 
 /// A message of the sources.
@@ -71,7 +80,8 @@ fn uncovered(messages: &[Message], golden: &[String], uncaused: &Uncaused) -> Ve
         used.extend(is_listed.then_some(*text));
         match (is_covered(text, golden), is_listed) {
             (true, true) => {
-                found.push(format!("{LIST}: a golden document has \"{text}\", which is listed as not caused"));
+                found
+                    .push(format!("{LIST}: a golden document has \"{text}\", which is listed as not caused"));
             }
             (false, false) => {
                 found.push(format!("{}: no golden document has \"{text}\"", places.join(", ")));
@@ -251,7 +261,8 @@ fn is_sentence(text: &str) -> bool {
     text.split("{}").any(|piece| {
         let is_word = |word: &str| {
             let letters = word.trim_matches(|c: char| ",.:;()\"'".contains(c));
-            letters.chars().any(char::is_alphabetic) && letters.chars().all(|c| c.is_alphanumeric() || "-'_".contains(c))
+            letters.chars().any(char::is_alphabetic)
+                && letters.chars().all(|c| c.is_alphanumeric() || "-'_".contains(c))
         };
         let words: Vec<bool> = piece.split(' ').map(is_word).collect();
         words.windows(2).any(|pair| pair == [true, true])

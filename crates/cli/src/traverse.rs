@@ -63,7 +63,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
         .inspect_err(|_| {
-            if log.is_as_reference() {
+            if name == Name::Just {
                 log.say(Level::Error, "Build failed.");
             }
         })?;
