@@ -1,7 +1,6 @@
 //! Messages of a set-up, and how far it is.
 
 use std::{
-    collections::BTreeMap,
     sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,7 +11,7 @@ use taut_setup::{Event, Observer, Remark};
 use crate::{
     diagnostics,
     log::{Level, Log},
-    voice,
+    voice::{self, SetUpProgress},
 };
 
 /// How long after the begin the first line about progress comes; the live display comes earlier.
@@ -30,21 +29,6 @@ pub(crate) struct Messages<'l> {
     /// The reference's step above errors and warnings: `While performing just-mr setup:`.
     step: String,
     state: Mutex<SetUpProgress>,
-}
-
-/// How far a set-up is.
-#[derive(Default)]
-pub(crate) struct SetUpProgress {
-    pub(crate) involved: usize,
-    pub(crate) missing: usize,
-    /// Of how many these are missing.
-    all: usize,
-    /// Whether a message has named these numbers.
-    is_announced: bool,
-    pub(crate) ended: usize,
-    /// Transfers by repository: URL, bytes, and how many there will be.
-    pub(crate) transfers: BTreeMap<String, (String, u64, Option<u64>)>,
-    pub(crate) running: BTreeMap<String, &'static str>,
 }
 
 impl<'l> Messages<'l> {
@@ -145,11 +129,6 @@ impl Observer for Messages<'_> {
             }
         }
     }
-}
-
-/// A number of repositories in words.
-pub(crate) fn number_of_repositories(number: usize) -> String {
-    format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
 }
 
 /// Ends the display when it is dropped.

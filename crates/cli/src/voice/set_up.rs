@@ -1,14 +1,29 @@
-//! What is said while repositories are set up, fetched and updated, in both voices.
+//! The messages while repositories are set up, fetched and updated, in both voices.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use taut_syntax::quoted;
 
 use super::{figures::size, just::Just, taut::Taut};
-use crate::{
-    log::{Level, Log},
-    repositories::{SetUpProgress, number_of_repositories},
-};
+use crate::log::{Level, Log};
+
+/// How far a set-up is.
+#[derive(Default)]
+pub(crate) struct SetUpProgress {
+    pub(crate) involved: usize,
+    pub(crate) missing: usize,
+    /// Of how many these are missing.
+    pub(crate) all: usize,
+    /// Whether a message has named these numbers.
+    pub(crate) is_announced: bool,
+    pub(crate) ended: usize,
+    /// Transfers by repository: URL, bytes, and how many there will be.
+    pub(crate) transfers: BTreeMap<String, (String, u64, Option<u64>)>,
+    pub(crate) running: BTreeMap<String, &'static str>,
+}
 
 /// The texts about repositories that are set up, fetched or updated.
 pub(crate) trait SetUpTexts {
@@ -207,4 +222,9 @@ fn again(repository: &str, url: &str, cause: &str) -> String {
 fn transferred(repository: &str, from: &str, bytes: Option<u64>) -> String {
     let size = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
     format!("Fetched {} from {from}{size}.", quoted(repository))
+}
+
+/// A number of repositories in words.
+fn number_of_repositories(number: usize) -> String {
+    format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
 }
