@@ -197,7 +197,9 @@ async fn imports(
                 let named = named.map(|named| named.to_json()).unwrap_or_default();
                 let step = reading_expressions(kind, &shown);
                 let reference = format!("{step}\n{named} cannot name an expression");
-                return fail(Diagnostic::error(why.message()).reference(reference).at(import_of(entry, alias)));
+                return fail(
+                    Diagnostic::error(why.message()).reference(reference).at(import_of(entry, alias)),
+                );
             }
             let step = format!(
                 "Parsing entry {} in field imports of {word} {} failed with:",

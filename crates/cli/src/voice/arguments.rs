@@ -30,6 +30,9 @@ pub(crate) trait ArgumentTexts {
     /// An argument that is no JSON: where, and why.
     fn bad_artifacts(&self, column: u32, why: &str) -> String;
 
+    /// The message, if any, after the error of artifacts to build that are not in the graph.
+    fn no_artifacts_to_build(&self) -> Option<&'static str>;
+
     /// A graph that cannot be read from a file, and why; that names the file.
     fn bad_graph(&self, file: &str, why: String) -> String;
 
@@ -73,6 +76,10 @@ impl ArgumentTexts for Just {
 
     fn bad_artifacts(&self, column: u32, why: &str) -> String {
         format!("Command line parse error: --artifacts: column {column}: {why}")
+    }
+
+    fn no_artifacts_to_build(&self) -> Option<&'static str> {
+        Some("Build failed.")
     }
 
     fn bad_graph(&self, file: &str, why: String) -> String {
@@ -119,6 +126,10 @@ impl ArgumentTexts for Taut {
 
     fn bad_artifacts(&self, column: u32, why: &str) -> String {
         format!("--artifacts: column {column}: {why}")
+    }
+
+    fn no_artifacts_to_build(&self) -> Option<&'static str> {
+        None
     }
 
     fn bad_graph(&self, _: &str, why: String) -> String {
