@@ -32,6 +32,7 @@ mod output;
 mod profile;
 mod progress;
 mod remote_cache;
+mod remote_execution;
 pub mod report;
 mod reporting;
 mod repositories;
