@@ -45,8 +45,8 @@ pub(crate) trait ArgumentTexts {
     /// An argument that is no JSON: where, and why.
     fn bad_artifacts(&self, column: u32, why: &str) -> String;
 
-    /// Artifacts that the graph does not have are wanted of it; the error follows.
-    fn artifacts_not_in_graph(&self, _: &Log) {}
+    /// The message, if any, after the error of artifacts to build that are not in the graph.
+    fn no_artifacts_to_build(&self) -> Option<&'static str>;
 
     /// A graph that cannot be read from a file, and why; that names the file.
     fn bad_graph(&self, file: &str, why: String) -> String;
@@ -93,8 +93,8 @@ impl ArgumentTexts for Just {
         format!("Command line parse error: --artifacts: column {column}: {why}")
     }
 
-    fn artifacts_not_in_graph(&self, log: &Log) {
-        log.say(Level::Error, "Build failed.");
+    fn no_artifacts_to_build(&self) -> Option<&'static str> {
+        Some("Build failed.")
     }
 
     fn bad_graph(&self, file: &str, why: String) -> String {
@@ -141,6 +141,10 @@ impl ArgumentTexts for Taut {
 
     fn bad_artifacts(&self, column: u32, why: &str) -> String {
         format!("--artifacts: column {column}: {why}")
+    }
+
+    fn no_artifacts_to_build(&self) -> Option<&'static str> {
+        None
     }
 
     fn bad_graph(&self, _: &str, why: String) -> String {
