@@ -33,6 +33,7 @@ use crate::{
     retry::{LOST_OBJECTS, LOST_ROOTS},
 };
 
+mod cxx_modules;
 mod failure;
 mod missing_program;
 mod progress;

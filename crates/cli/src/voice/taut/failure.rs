@@ -7,7 +7,7 @@ use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{MAX_NAMED, Messages, missing_program, output_of, shown_command};
+use super::{MAX_NAMED, Messages, cxx_modules, missing_program, output_of, shown_command};
 use crate::{
     environment::with_hint,
     log::Level,
@@ -170,6 +170,9 @@ impl Messages {
                 self.give_output(stream, give);
             }
             if let Some(hint) = missing_program::hint(action, ran, &self.store) {
+                give(&format!("\n  {hint}"));
+            }
+            if let Some(hint) = cxx_modules::hint(ran, &self.store) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(hint) = hint_of_space(&self.build_root) {
