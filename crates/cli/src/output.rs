@@ -10,7 +10,6 @@ use std::{
 };
 
 use taut_digest::Digest;
-use taut_driver::Ran;
 use taut_store::Store;
 
 /// How many lines of each end of a long output are shown, and how many bytes at most.
@@ -22,15 +21,6 @@ const MIN_LINES_LEFT_OUT: u64 = 5;
 
 /// How many bytes are read at once.
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// How much of an output is searched for what may help.
-const MAX_SEARCHED: usize = 64 << 10;
-
-/// The beginnings of what an action printed: errors first.
-pub(crate) fn beginnings(ran: &Ran, store: &Store) -> Vec<String> {
-    let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
-    [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect()
-}
 
 /// One output of an action, open for reading.
 pub(crate) struct Stream {

@@ -1,14 +1,9 @@
 //! What to do about a source that exports or imports a C++20 module. Whether it does is known only when a compiler reads it;
 //! what compilers print then leads to options with which the rules in the box cannot work, either.
 
-use taut_driver::Ran;
-use taut_store::Store;
-
-use crate::output::beginnings;
-
 /// What helps if a compiler met a module.
-pub(super) fn hint(ran: &Ran, store: &Store) -> Option<&'static str> {
-    let is_met = beginnings(ran, store).iter().any(|text| text.lines().any(names_module));
+pub(super) fn hint(printed: &[String]) -> Option<&'static str> {
+    let is_met = printed.iter().any(|text| text.lines().any(names_module));
     is_met.then_some(
         "help: C++20 modules are not supported by the rules in the box (std): use headers, or rules that build the interfaces \
          of modules first",

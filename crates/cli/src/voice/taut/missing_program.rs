@@ -4,21 +4,17 @@
 //! missing in all of them. What compilers print then (`cannot execute 'cc1'`) does not mention that.
 
 use taut_driver::Ran;
-use taut_store::Store;
 use taut_value::{ActionDescription, Str};
-
-use crate::output::beginnings;
 
 /// What helps if an action has no `PATH`, and it is not known which program it misses.
 const WITHOUT_PATH: &str =
     "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
 /// What helps if an action did not find a program that is looked up in `PATH`.
-pub(super) fn hint(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<String> {
+pub(super) fn hint(action: &ActionDescription, ran: &Ran, printed: &[String]) -> Option<String> {
     let path =
         action.env.iter().find(|(name, _)| name.as_str() == "PATH").and_then(|(_, path)| path.as_str());
-    let texts = beginnings(ran, store);
-    let lines = || texts.iter().flat_map(|text| text.lines());
+    let lines = || printed.iter().flat_map(|text| text.lines());
     // Any of the lines counts: a script goes on after one program that was not found, and may miss another one.
     let named = lines().filter_map(named_in).collect::<Vec<_>>();
     let first = action.command.first().map_or("", Str::as_str);
