@@ -77,8 +77,16 @@ impl FindingTexts for Taut {
     fn diagnostics(&self, diagnostics: &Diagnostics, sources: &dyn Sources, level: Level, log: &Log) {
         let columns = log.width().saturating_sub(layout::INDENT);
         let mut colored = renderer(sources, log.color(), log).for_columns(columns);
-        for group in Group::all(diagnostics) {
+        let groups = Group::all(diagnostics);
+        let groups = match level == Level::Warn && !log.wants(Level::Debug) {
+            true => Group::without_alike(groups),
+            false => groups.into_iter().map(|group| (group, 0)).collect(),
+        };
+        for (group, others) in groups {
             log.say_of_files(level, colored.render_group(&group));
+            if others > 0 {
+                log.say(level, format!("{others} more like this one; -v shows all"));
+            }
         }
     }
 
