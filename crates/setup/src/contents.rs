@@ -80,7 +80,7 @@ impl Session<'_> {
                 if digest.hash != content.id {
                     return Err(broken(wanted, "the download changed after it was verified".to_owned()));
                 }
-                let (from, bytes) = (&*without_password(&download.url), Some(download.size));
+                let (from, bytes) = (&*without_password(&download.url), download.size);
                 self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
                 Ok(())
             });
@@ -131,7 +131,7 @@ impl Session<'_> {
             let digest = stored.map_err(|error| broken(wanted, error.to_string()))?;
             if digest.hash == content.id {
                 let from = path.to_string_lossy();
-                let bytes = Some(digest.size);
+                let bytes = digest.size;
                 self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes });
                 return Ok(Local::Found);
             }

@@ -49,10 +49,19 @@ pub enum Event<'e> {
     Fetched {
         /// The repository.
         repository: &'e str,
-        /// Where from: a URL without a password, the path of an archive in a directory of archives, or the words of a command.
+        /// Where from: a URL without a password, or the path of an archive in a directory of archives.
         from: &'e str,
-        /// Its size in bytes, if that is known.
-        bytes: Option<u64>,
+        /// Its size in bytes; of a commit, that of the objects that came.
+        bytes: u64,
+    },
+    /// A command made a tree.
+    Made {
+        /// The repository.
+        repository: &'e str,
+        /// The command in one line.
+        command: &'e str,
+        /// How many bytes the files of the tree have.
+        bytes: u64,
     },
     /// The root of a repository is there, or could not be made.
     Ended {

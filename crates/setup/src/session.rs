@@ -86,34 +86,46 @@ impl<'s> Session<'s> {
         client.as_ref().map_err(Clone::clone)
     }
 
-    /// How `git` and other commands are run, with the variables of the environment that they need.
-    pub(crate) fn programs(
+    /// How `git` is run. Beside what the description and the site name it has `PATH` and `HOME`: it starts other programs, and
+    /// its settings for servers are below the home directory. What it fetches has the id of the commit all the same.
+    pub(crate) fn git_programs(&self, inherited: &[String]) -> Programs {
+        let always = ["PATH", "HOME"].into_iter().filter_map(|name| self.of_call(name).cloned());
+        self.programs(inherited, always.collect())
+    }
+
+    /// How the command of a `git tree` repository is run: it sees `own` variables and those that the description and the site
+    /// name, and nothing else.
+    pub(crate) fn command_programs(
         &self,
         inherited: &[String],
         own: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Programs {
-        let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
-        // Everything else is left out: results depend only on variables that the description or the site names.
-        let always = ["PATH", "HOME"].into_iter().map(|name| (name, false));
-        let named = inherited.iter().chain(&self.options.locations.inherit_env);
-        let named = named.map(|name| (name.as_str(), true));
-        for (name, is_named) in always.chain(named) {
-            let Some(found) = self.options.environment.iter().find(|(key, _)| key == name) else { continue };
-            // What is inherited by name has precedence over what the repository sets itself, as in the reference.
-            match environment.iter_mut().find(|(given, _)| given == name) {
-                Some(given) if is_named => given.1.clone_from(&found.1),
-                Some(_) => {}
+        self.programs(inherited, own.into_iter().collect())
+    }
+
+    fn programs(&self, inherited: &[String], mut environment: Vec<(OsString, OsString)>) -> Programs {
+        for name in inherited.iter().chain(&self.options.locations.inherit_env) {
+            let Some(found) = self.of_call(name) else { continue };
+            // What is inherited has precedence over what the repository sets itself, as in the reference.
+            match environment.iter_mut().find(|(given, _)| given == name.as_str()) {
+                Some(given) => given.1.clone_from(&found.1),
                 None => environment.push(found.clone()),
             }
         }
         Programs {
             processes: self.processes().clone(),
             git: self.options.git.clone(),
+            search_path: self.of_call("PATH").map(|(_, path)| path.clone()),
             environment,
             // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
             retries: self.options.transfers.retries,
         }
+    }
+
+    /// A variable of the environment of the call.
+    fn of_call(&self, name: &str) -> Option<&(OsString, OsString)> {
+        self.options.environment.iter().find(|(key, _)| key == name)
     }
 
     fn processes(&self) -> &Processes {

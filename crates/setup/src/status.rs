@@ -158,7 +158,7 @@ impl Session<'_> {
         let Ok(directory) = self.store.temporary_directory("update") else {
             return Newest::Unknown("there is no place for temporary files".to_owned());
         };
-        let asked = taut_fetch::git::newest_commit(&self.programs(inherit, []), url, branch, &directory);
+        let asked = taut_fetch::git::newest_commit(&self.git_programs(inherit), url, branch, &directory);
         directory.remove();
         match asked {
             Ok(newest) if newest.to_hex() == commit => Newest::Same,
@@ -206,7 +206,7 @@ fn from(source: &Source) -> String {
     match source {
         Source::File(directory) => directory.path.display().to_string(),
         Source::Git(git) => format!("{} ({})", without_password(&git.repository), git.branch),
-        Source::GitTree(tree) => tree.command.join(" "),
+        Source::GitTree(tree) => tree.shown_command(),
         Source::Archive(archive) => without_password(&archive.content.fetch),
         Source::ForeignFile(file) => without_password(&file.content.fetch),
         Source::Distdir(distdir) => distdir.contents.keys().cloned().collect::<Vec<_>>().join(", "),

@@ -48,7 +48,7 @@ impl Session<'_> {
         let scratch: &Dir = &directory;
         for (name, (git, source)) in &branches {
             let url = absolute_url(&git.repository, description.base());
-            let programs = self.programs(&git.inherit_env, []);
+            let programs = self.git_programs(&git.inherit_env);
             match taut_fetch::git::newest_commit(&programs, &url, &git.branch, scratch) {
                 Ok(commit) => value = with_commit(&value, name, &commit.to_hex()),
                 Err(cause) => {

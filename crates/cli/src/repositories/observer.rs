@@ -138,8 +138,12 @@ impl Observer for Messages<'_> {
             }
             Event::Fetched { repository, from, bytes } => {
                 let level = if log.is_as_reference() { Level::Debug } else { Level::Info };
-                let size = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
-                log.say(level, format!("Fetched {} from {from}{size}.", quoted(repository)));
+                log.say(level, format!("Fetched {} from {from}, {}.", quoted(repository), size(bytes)));
+            }
+            Event::Made { repository, command, bytes } => {
+                let level = if log.is_as_reference() { Level::Debug } else { Level::Info };
+                let (of, command, size) = (quoted(repository), shortened(command), size(bytes));
+                log.say(level, format!("Made {of} by the command {command}, {size}."));
             }
             Event::Ended { repository, .. } => {
                 let mut state = self.state();
@@ -152,6 +156,15 @@ impl Observer for Messages<'_> {
                 diagnostics::report(&warning.into(), Level::Warn, log);
             }
         }
+    }
+}
+
+/// A command, cut if it is long.
+fn shortened(command: &str) -> String {
+    const MAX_SHOWN: usize = 100;
+    match command.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &command[..end]),
+        None => command.to_owned(),
     }
 }
 
