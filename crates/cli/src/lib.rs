@@ -39,6 +39,7 @@ mod request;
 mod rerun;
 mod results;
 mod retry;
+mod rc_words;
 mod root_options;
 mod roots;
 mod settings;
@@ -85,7 +86,24 @@ pub fn run(words: Vec<OsString>) -> i32 {
 }
 
 fn call(name: Name, words: &[OsString]) -> Exit {
-    match CommandLine::parse_words(name.word(), words) {
+    let parsed = CommandLine::parse_words(name.word(), words);
+    // Under the other name, just-mr passes on what the rc file says.
+    if name == Name::Taut
+        && let Ok(line) = &parsed
+    {
+        match rc_words::with_rc(words, &line.subcommand) {
+            Ok(None) => {}
+            Ok(Some(words)) => return call_with(name, &words, CommandLine::parse_words(name.word(), &words)),
+            Err(error) => {
+                return with_log(name, &options::Log::default(), |log| setup_error::report_error(&error, log));
+            }
+        }
+    }
+    call_with(name, words, parsed)
+}
+
+fn call_with(name: Name, words: &[OsString], parsed: Result<CommandLine, NoCommand>) -> Exit {
+    match parsed {
         Ok(line) => match checked(&line.subcommand) {
             Some((subject, options)) => {
                 with_log(name, options, |log| check_traces::run(name, words, &subject, log))

@@ -1,7 +1,7 @@
 //! What a set-up works with: a build root, the network, and an observer.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -36,6 +36,9 @@ pub struct Options {
     pub verifies: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
+    /// The call of the build tool that a set-up under the reference's name is for: with it, that a directory which is not
+    /// part of a git repository is imported gets a warning.
+    pub launches: Option<String>,
     /// How files are downloaded.
     pub transfers: taut_fetch::Options,
     /// The environment of the call.
@@ -51,6 +54,8 @@ pub struct Session<'s> {
     writer: OnceLock<Result<Writer, taut_git::Error>>,
     client: OnceLock<Result<Client, taut_fetch::Cause>>,
     processes: OnceLock<Processes>,
+    /// The directories whose import had a warning.
+    pub(crate) warned: Mutex<HashSet<PathBuf>>,
     /// The contents that a thread works on.
     busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,
 }
@@ -71,6 +76,7 @@ impl<'s> Session<'s> {
             writer: OnceLock::new(),
             client: OnceLock::new(),
             processes: OnceLock::new(),
+            warned: Mutex::default(),
             busy: Mutex::default(),
         }
     }

@@ -85,6 +85,7 @@ impl Session<'_> {
             description,
             given_main: given_main.as_deref(),
             without_root,
+            may_be_unknown: !self.options.is_strict,
             included: &reached.included,
             roots: &roots,
         };

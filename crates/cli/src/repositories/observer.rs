@@ -8,7 +8,7 @@ use std::{
 
 use taut_driver::{Diagnostic, Diagnostics};
 use taut_setup::{Event, Observer, Remark};
-use taut_syntax::quoted;
+use taut_syntax::{NEXT_MESSAGE, quoted};
 
 use crate::{
     diagnostics,
@@ -81,7 +81,8 @@ impl<'l> Messages<'l> {
             "Config: Value for key \"repositories\"",
             "Unsupported value ",
         ];
-        let text = problem.reference_text();
+        // The last one is the error itself.
+        let text = problem.reference_text().rsplit(NEXT_MESSAGE).next().unwrap_or_default();
         // Only set-ups are under way when they find that a description is wrong.
         let is_before = !self.step.contains(" setup") && text.starts_with("Config: ");
         match is_before || BEFORE.iter().any(|before| text.starts_with(before)) {

@@ -194,6 +194,11 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
+    /// Whether a call with these options has an rc file: one that it names, or the usual one.
+    pub(crate) fn has_rc(options: &SetUp) -> bool {
+        !options.norc && (options.rc.is_some() || RcFiles::usual_exists(&super::home()))
+    }
+
     fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
         let files = match self.options.norc {
@@ -201,6 +206,11 @@ impl<'w> Workspace<'w> {
             false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks)?,
         };
         files.settings(&self.anchors, remarks)
+    }
+
+    /// What rc files say, without remarks about it.
+    pub(crate) fn rc_in_silence(&self) -> Result<Rc, SetupError> {
+        self.read_rc(&mut Vec::new()).map_err(error)
     }
 
     /// What rc files say.
