@@ -24,6 +24,7 @@ use settings::Settings;
 
 use crate::{
     diagnostics,
+    interruption::Interruption,
     log::{Level, Log},
     options::Stores,
     repositories::{self, Messages, anchors, report_remark},
@@ -130,6 +131,8 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
     let settings = Settings::of(line, rc, &anchors);
     let log = Arc::new(open(&settings.log)?);
     remarks.iter().for_each(|remark| report_remark(remark, &log));
+    // What a call becomes in the end has no signals blocked.
+    let _ = Interruption::watch(&log);
     Ok(Call { settings, subcommand, log, workspace })
 }
 
@@ -318,7 +321,7 @@ impl Call {
         let what = if request.without_root { "setup-env" } else { "setup" };
         let messages = Messages::new(&self.log, format!("While performing just-mr {what}:"));
         let session = Session::new(&options, &root.store, &root.cache, &messages);
-        messages.with_progress(|| session.set_up(description, request)).map_err(|problems| {
+        messages.with_progress(&session, || session.set_up(description, request)).map_err(|problems| {
             messages.failed(&problems);
             MrExit::SetUp
         })

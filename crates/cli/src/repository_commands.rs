@@ -7,6 +7,7 @@ use crate::{
     environment::build_root,
     exit::Exit,
     freed::freed,
+    interruption::{Interruption, until_signal},
     log::{Level, Log},
     options::{
         CollectRepositories, FetchRepositories, ListRepositories, Repositories, SetUp, SetUpRepositories,
@@ -29,7 +30,7 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Ex
         let (store, cache) = call.workspace.open()?;
         let session = Session::new(&options, &store, &cache, &messages);
         let description = call.description()?;
-        let done = messages.with_progress(|| session.set_up(&description, &request));
+        let done = messages.with_progress(&session, || session.set_up(&description, &request));
         let done = match done {
             Ok(done) => done,
             Err(problems) => return Ok(reported(&messages, &problems)),
@@ -85,7 +86,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
         let messages = Messages::new(log, String::new());
         let session = Session::new(&options, &store, &cache, &messages);
         let request = Request { main, all: o.all, without_root: false };
-        match session.status(&description, &request, o.outdated) {
+        match until_signal(session.cancellation(), || session.status(&description, &request, o.outdated)) {
             Ok(status) => {
                 let list = List { status: &status, has_asked: o.outdated };
                 let text = if o.json { list.to_json() } else { list.to_text(log.width()) };
@@ -158,6 +159,7 @@ fn with(
         Err(error) => return report_error(&error, log),
     };
     let call = Call { workspace, rc, repositories };
+    let _ = Interruption::watch(log);
     run(&call).unwrap_or_else(|error| report_error(&error, log))
 }
 

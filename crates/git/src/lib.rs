@@ -23,6 +23,7 @@ mod keep;
 mod link_fault;
 mod locate;
 mod loose;
+mod mend;
 mod pack;
 mod path_fault;
 mod repository;

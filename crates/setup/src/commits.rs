@@ -20,7 +20,7 @@ use crate::{
     anchors::is_directory,
     cache::TreeMap,
     contents::{Wanted, broken, note_of},
-    event::{Event, TransferOf},
+    event::Event,
     locations::local_path,
     problem::Problem,
     session::Session,
@@ -150,11 +150,9 @@ impl Session<'_> {
         let urls: Vec<String> = order.iter().map(|url| absolute_url(url, base)).collect();
         let programs = self.git_programs(&commit.inherit_env);
         let request = CommitRequest { urls: &urls, commit: id, branch: Some(&commit.branch) };
-        let scratch = self.store.temporary_directory("fetch").map_err(|error| failed(error.to_string()))?;
-        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let scratch = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
+        let progress = self.progress_of(wanted.repository);
         let fetched = taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
-        // Before the errors: it is removed in either case.
-        scratch.remove();
         let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
         let (from, bytes) = (&*without_password(&fetched.url), fetched.bytes);
         self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
@@ -198,11 +196,10 @@ impl Session<'_> {
         let command: Vec<OsString> =
             self.options.launcher.iter().chain(&made.command).map(Into::into).collect();
         let scratch =
-            self.store.temporary_directory("git-tree").map_err(|error| failed(error.to_string()))?;
+            self.scratch("git-tree").map_err(|error| failed(error.to_string()))?;
         let request = TreeCommand { command: &command, tree: id };
-        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let progress = self.progress_of(wanted.repository);
         let done = taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);
-        scratch.remove();
         let bytes = done.map_err(|error| self.not_made(made, wanted, error))?;
         let command = &*made.shown_command();
         self.observer.event(Event::Made { repository: wanted.repository, command, bytes });

@@ -13,7 +13,7 @@ use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
 use crate::{
-    event::{Event, TransferOf},
+    event::Event,
     problem::Problem,
     session::Session,
     source::Content,
@@ -69,11 +69,10 @@ impl Session<'_> {
             sha256: content.sha256.clone(),
             sha512: content.sha512.clone(),
         };
-        let directory = self.store.temporary_directory("fetch").map_err(failed)?;
-        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let directory = self.scratch("fetch").map_err(failed)?;
+        let progress = self.progress_of(wanted.repository);
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
-        let stored =
-            fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
+        fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
                 // The store hashes it again: what it has is what its name says.
                 let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
                 // The temporary file has a name, by which another process could have changed it.
@@ -83,9 +82,7 @@ impl Session<'_> {
                 let (from, bytes) = (&*without_password(&download.url), download.size);
                 self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
                 Ok(())
-            });
-        directory.remove();
-        stored
+            })
     }
 
     /// A blob of the git repositories of the build root.

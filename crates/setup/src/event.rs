@@ -2,7 +2,7 @@
 
 use taut_syntax::Diagnostic;
 
-use crate::reach::Remark;
+use crate::{cancellation::Cancellation, reach::Remark};
 
 /// A step of a set-up.
 #[derive(Clone, Copy, Debug)]
@@ -78,16 +78,12 @@ pub enum Event<'e> {
 pub trait Observer: Sync {
     /// Something happened.
     fn event(&self, event: Event<'_>);
-
-    /// Whether the set-up is no longer wanted; then it fails.
-    fn is_cancelled(&self) -> bool {
-        false
-    }
 }
 
 /// Passes the progress of transfers for one repository on.
 pub(crate) struct TransferOf<'o> {
     pub(crate) observer: &'o dyn Observer,
+    pub(crate) cancellation: &'o Cancellation,
     pub(crate) repository: &'o str,
 }
 
@@ -104,6 +100,6 @@ impl taut_fetch::Progress for TransferOf<'_> {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.observer.is_cancelled()
+        self.cancellation.is_cancelled()
     }
 }

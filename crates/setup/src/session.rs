@@ -12,9 +12,13 @@ use taut_digest::Hash;
 use taut_fetch::{Client, git::Programs};
 use taut_git::Writer;
 use taut_store::Store;
-use taut_sys::process::{HelperStart, Processes};
 
-use crate::{cache::Cache, event::Observer, locations::Locations};
+use crate::{
+    cache::Cache,
+    cancellation::{Cancellation, Scratch},
+    event::{Observer, TransferOf},
+    locations::Locations,
+};
 
 /// How a set-up is done.
 #[derive(Clone, Default, Debug)]
@@ -51,9 +55,9 @@ pub struct Session<'s> {
     pub(crate) store: &'s Store,
     pub(crate) cache: &'s Cache,
     pub(crate) observer: &'s dyn Observer,
+    pub(crate) cancellation: Cancellation,
     writer: OnceLock<Result<Writer, taut_git::Error>>,
     client: OnceLock<Result<Client, taut_fetch::Cause>>,
-    processes: OnceLock<Processes>,
     /// The directories whose import had a warning.
     pub(crate) warned: Mutex<HashSet<PathBuf>>,
     /// The contents that a thread works on.
@@ -73,9 +77,9 @@ impl<'s> Session<'s> {
             store,
             cache,
             observer,
+            cancellation: Cancellation::default(),
             writer: OnceLock::new(),
             client: OnceLock::new(),
-            processes: OnceLock::new(),
             warned: Mutex::default(),
             busy: Mutex::default(),
         }
@@ -83,7 +87,13 @@ impl<'s> Session<'s> {
 
     /// The git repository of the youngest generation, which is made if need be.
     pub(crate) fn writer(&self) -> Result<&Writer, taut_git::Error> {
-        let open = || Ok(Writer::open(&self.cache.git())?.rewriting(self.options.verifies));
+        let open = || {
+            let writer = Writer::open(&self.cache.git())?.rewriting(self.options.verifies);
+            if self.options.verifies {
+                writer.remove_damaged_packs()?;
+            }
+            Ok(writer)
+        };
         self.writer.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
@@ -119,7 +129,7 @@ impl<'s> Session<'s> {
             }
         }
         Programs {
-            processes: self.processes().clone(),
+            processes: self.cancellation.processes(),
             git: self.options.git.clone(),
             search_path: self.of_call("PATH").map(|(_, path)| path.clone()),
             environment,
@@ -134,15 +144,19 @@ impl<'s> Session<'s> {
         self.options.environment.iter().find(|(key, _)| key == name)
     }
 
-    fn processes(&self) -> &Processes {
-        self.processes.get_or_init(|| Processes::new(HelperStart::this_program()))
+    /// Ends it, from another thread.
+    pub fn cancellation(&self) -> Cancellation {
+        self.cancellation.clone()
     }
 
-    /// Ends the processes that were started; transfers end since the observer says so.
-    pub fn cancel(&self) {
-        if let Some(processes) = self.processes.get() {
-            processes.end_all();
-        }
+    /// The progress of transfers for a repository.
+    pub(crate) fn progress_of<'p>(&'p self, repository: &'p str) -> TransferOf<'p> {
+        TransferOf { observer: self.observer, cancellation: &self.cancellation, repository }
+    }
+
+    /// A fresh directory for temporary files, which is removed in the end.
+    pub(crate) fn scratch(&self, kind: &str) -> taut_store::Result<Scratch> {
+        self.cancellation.scratch(self.store, kind)
     }
 
     /// Runs a task that no other thread has for the same content.

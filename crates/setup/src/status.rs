@@ -84,6 +84,7 @@ impl Session<'_> {
         asks: bool,
     ) -> Result<Vec<Status>, Diagnostics> {
         let one = |problem: Problem| -> Diagnostics { (*problem).into() };
+        let _running = self.cancellation.begin();
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
         let tasks = tasks(self, description, &reached, None)?;
         let users = users(description, &reached.included).map_err(one)?;
@@ -155,11 +156,10 @@ impl Session<'_> {
 
     fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
         // `git` runs in an empty directory, which is no repository with a configuration of its own.
-        let Ok(directory) = self.store.temporary_directory("update") else {
+        let Ok(directory) = self.scratch("update") else {
             return Newest::Unknown("there is no place for temporary files".to_owned());
         };
         let asked = taut_fetch::git::newest_commit(&self.git_programs(inherit), url, branch, &directory);
-        directory.remove();
         match asked {
             Ok(newest) if newest.to_hex() == commit => Newest::Same,
             Ok(newest) => Newest::Other(newest.to_hex()),

@@ -41,9 +41,9 @@ impl Session<'_> {
             branches.insert(name.clone(), (git.clone(), source));
         }
         let mut problems: Vec<Diagnostic> = Vec::new();
+        let _running = self.cancellation.begin();
         let directory = self
-            .store
-            .temporary_directory("update")
+            .scratch("update")
             .map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
         let scratch: &Dir = &directory;
         for (name, (git, source)) in &branches {
@@ -66,7 +66,6 @@ impl Session<'_> {
                 }
             }
         }
-        directory.remove();
         match problems.is_empty() {
             true => Ok(format!("{}\n", value.to_json_pretty(2))),
             false => Err(problems.into_iter().collect()),

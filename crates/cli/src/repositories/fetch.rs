@@ -90,7 +90,7 @@ impl Fetch<'_> {
             };
             log.say(Level::Info, text);
         }
-        messages.with_progress(|| session.fetch(&what, &directory)).map_err(failed)?;
+        messages.with_progress(&session, || session.fetch(&what, &directory)).map_err(failed)?;
         log.say(
             Level::Info,
             match (as_reference, parts.is_empty()) {

@@ -7,11 +7,12 @@ use std::{
 };
 
 use taut_driver::{Diagnostic, Diagnostics};
-use taut_setup::{Event, Observer, Remark};
+use taut_setup::{Event, Observer, Remark, Session};
 use taut_syntax::{NEXT_MESSAGE, quoted};
 
 use crate::{
     diagnostics,
+    interruption::until_signal,
     log::{Level, Log},
     voice::figures::size,
 };
@@ -53,8 +54,9 @@ impl<'l> Messages<'l> {
         Messages { log, step, state: Mutex::default() }
     }
 
-    /// Does something, and shows how far it is.
-    pub(crate) fn with_progress<T>(&self, task: impl FnOnce() -> T) -> T {
+    /// Does something with a session, and shows how far it is. A signal ends it, and removes what it began.
+    pub(crate) fn with_progress<T>(&self, session: &Session<'_>, task: impl FnOnce() -> T) -> T {
+        let task = || until_signal(session.cancellation(), task);
         if !self.log.wants(Level::Progress) {
             return task();
         }

@@ -4,7 +4,10 @@ use taut_setup::{Cache, Description, Options, Session};
 use taut_store::Store;
 
 use super::Messages;
-use crate::log::{Level, Log};
+use crate::{
+    interruption::until_signal,
+    log::{Level, Log},
+};
 
 /// What an update works with.
 pub(crate) struct Update<'u> {
@@ -26,7 +29,7 @@ impl Update<'_> {
         }
         let messages = Messages::new(log, format!("While performing {} update:", self.tool));
         let session = Session::new(self.options, self.store, self.cache, &messages);
-        let updated = session.update(self.description, names);
+        let updated = until_signal(session.cancellation(), || session.update(self.description, names));
         if as_reference && names.is_empty() {
             log.say(Level::Info, "No update needed");
         } else if as_reference && updated.is_ok() {

@@ -25,6 +25,7 @@ use crate::{
     environment::build_root,
     log::{Level, Log},
     options::{Common, SetUp, Stores},
+    rc_words::warn_of_services,
     tool_name::Name,
 };
 
@@ -125,7 +126,7 @@ fn set_up(
     let options = options(context);
     let messages = Messages::new(log, String::new());
     let session = Session::new(&options, &store, &cache, &messages);
-    let done = messages.with_progress(|| session.set_up(description, request));
+    let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
         let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
@@ -218,7 +219,9 @@ impl<'w> Workspace<'w> {
         let mut remarks = Vec::new();
         let rc = self.read_rc(&mut remarks);
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        rc.map_err(error)
+        let rc = rc.map_err(error)?;
+        warn_of_services(&rc, log);
+        Ok(rc)
     }
 
     /// How the set-up is done.
