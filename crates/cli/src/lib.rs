@@ -29,6 +29,7 @@ pub mod options;
 mod output;
 mod profile;
 mod progress;
+mod rc_words;
 mod remote_cache;
 pub mod report;
 mod reporting;
@@ -39,7 +40,6 @@ mod request;
 mod rerun;
 mod results;
 mod retry;
-mod rc_words;
 mod root_options;
 mod roots;
 mod settings;
@@ -88,14 +88,14 @@ pub fn run(words: Vec<OsString>) -> i32 {
 fn call(name: Name, words: &[OsString]) -> Exit {
     let parsed = CommandLine::parse_words(name.word(), words);
     // Under the other name, just-mr passes on what the rc file says.
-    if name == Name::Taut
-        && let Ok(line) = &parsed
-    {
-        match rc_words::with_rc(words, &line.subcommand) {
+    if name == Name::Taut && !matches!(parsed, Err(NoCommand::Help(_))) {
+        match rc_words::with_rc(words, parsed.as_ref().ok().map(|line| &line.subcommand)) {
             Ok(None) => {}
             Ok(Some(words)) => return call_with(name, &words, CommandLine::parse_words(name.word(), &words)),
             Err(error) => {
-                return with_log(name, &options::Log::default(), |log| setup_error::report_error(&error, log));
+                return with_log(name, &options::Log::default(), |log| {
+                    setup_error::report_error(&error, log)
+                });
             }
         }
     }

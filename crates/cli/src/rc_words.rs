@@ -15,28 +15,46 @@ use crate::{
     repositories::Workspace,
 };
 
-/// The words of a call with those of the rc file; `None` if there are none of it.
+/// The words of a call with those of the rc file; `None` if there are none of it. `command`: what the words alone are, if they are
+/// complete without.
 ///
 /// # Errors
 /// The rc file cannot be read, or is wrong.
-pub(crate) fn with_rc(words: &[OsString], command: &Command) -> Result<Option<Vec<OsString>>, SetupError> {
+pub(crate) fn with_rc(
+    words: &[OsString],
+    command: Option<&Command>,
+) -> Result<Option<Vec<OsString>>, SetupError> {
     let [tool, subcommand, given @ ..] = words else { return Ok(None) };
     let Some(name) = subcommand.to_str().filter(|name| *name != "do") else { return Ok(None) };
-    let none = SetUp::default();
-    let set_up = command.set_up().unwrap_or(&none);
+    let usual = SetUp::default();
+    let set_up = match command {
+        Some(command) => command.set_up().unwrap_or(&usual),
+        // An option that has to be there may come from the usual rc file; with another one the call is wrong as it stands.
+        None if given.iter().any(|word| is_about_rc(word)) => return Ok(None),
+        None => &usual,
+    };
     // First, as most users have none: the look at one name is all that it costs them.
     if !Workspace::has_rc(set_up) {
+        return Ok(None);
+    }
+    let options = Options::of(name);
+    // Subcommands that have nothing to do with a build root go without, even if the rc file is wrong.
+    if !options.has("local-build-root") {
         return Ok(None);
     }
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // What there is to remark, the set-up does.
     let rc = Workspace::new(set_up, None, None, &cwd).rc_in_silence()?;
-    let options = Options::of(name);
     let own = options.words(&rc);
     if own.is_empty() {
         return Ok(None);
     }
     Ok(Some([&[tool.clone(), subcommand.clone()], &own[..], given].concat()))
+}
+
+fn is_about_rc(word: &OsString) -> bool {
+    let word = word.to_string_lossy();
+    word == "--norc" || word == "--rc" || word.starts_with("--rc=")
 }
 
 /// Warns of what an rc file says of services, which taut does not use.

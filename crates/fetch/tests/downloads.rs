@@ -414,7 +414,10 @@ fn self_signed_certificates_are_accepted_or_the_error_says_which_would_be() {
         ("self-server.pem", "ca.pem", "--fetch-cacert FILE names a file with those to trust"),
     ] {
         let text = fetch(certificate, trusted).unwrap_err();
-        assert!(text.starts_with("the certificate of the server is not accepted: ") && text.contains(told), "{text}");
+        assert!(
+            text.starts_with("the certificate of the server is not accepted: ") && text.contains(told),
+            "{text}"
+        );
     }
 }
 

@@ -57,7 +57,9 @@ pub fn head(path: &Path) -> Result<Head> {
             Some(target) => name = target.trim().to_owned(),
             None => {
                 let id = Hash::from_hex(content.trim()).ok().filter(|id| id.as_bytes().len() == 20);
-                return id.map(Head::Commit).ok_or_else(|| unreadable(format!("its reference {name} is damaged")));
+                return id
+                    .map(Head::Commit)
+                    .ok_or_else(|| unreadable(format!("its reference {name} is damaged")));
             }
         }
     }

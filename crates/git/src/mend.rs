@@ -31,7 +31,9 @@ impl Writer {
             let index = self.read_pack_file(&name)?;
             let ids = index.as_deref().and_then(ids);
             // The index has the checksum of its pack before its own.
-            let expected = index.as_deref().and_then(|index| index.len().checked_sub(2 * ID).map(|at| &index[at..][..ID]));
+            let expected = index
+                .as_deref()
+                .and_then(|index| index.len().checked_sub(2 * ID).map(|at| &index[at..][..ID]));
             let own = self.checksum_of_pack(&of(b".pack"))?;
             if ids.is_some() && own.is_some() && own.as_ref().map(|own| &own[..]) == expected {
                 continue;

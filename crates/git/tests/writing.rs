@@ -532,7 +532,9 @@ fn damaged_packs_are_removed_and_their_intact_objects_kept() {
                 fs::rename(&path, packs.join(format!("pack-{}.{other}", "0".repeat(40)))).unwrap();
             }
         }
-        let path = packs.join(format!("pack-{}.{extension}", "0".repeat(40))).with_extension(path.extension().unwrap());
+        let path = packs
+            .join(format!("pack-{}.{extension}", "0".repeat(40)))
+            .with_extension(path.extension().unwrap());
         let mut content = fs::read(&path).unwrap();
         damage(&mut content);
         fs::remove_file(&path).unwrap();

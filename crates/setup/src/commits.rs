@@ -195,8 +195,7 @@ impl Session<'_> {
         let programs = self.command_programs(&made.inherit_env, own);
         let command: Vec<OsString> =
             self.options.launcher.iter().chain(&made.command).map(Into::into).collect();
-        let scratch =
-            self.scratch("git-tree").map_err(|error| failed(error.to_string()))?;
+        let scratch = self.scratch("git-tree").map_err(|error| failed(error.to_string()))?;
         let request = TreeCommand { command: &command, tree: id };
         let progress = self.progress_of(wanted.repository);
         let done = taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);

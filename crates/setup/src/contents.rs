@@ -12,12 +12,7 @@ use taut_store::Take;
 use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
-use crate::{
-    event::Event,
-    problem::Problem,
-    session::Session,
-    source::Content,
-};
+use crate::{event::Event, problem::Problem, session::Session, source::Content};
 
 /// The repository that a content is for, and where the description says so.
 #[derive(Clone, Debug)]
@@ -73,16 +68,16 @@ impl Session<'_> {
         let progress = self.progress_of(wanted.repository);
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
         fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
-                // The store hashes it again: what it has is what its name says.
-                let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
-                // The temporary file has a name, by which another process could have changed it.
-                if digest.hash != content.id {
-                    return Err(broken(wanted, "the download changed after it was verified".to_owned()));
-                }
-                let (from, bytes) = (&*without_password(&download.url), download.size);
-                self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
-                Ok(())
-            })
+            // The store hashes it again: what it has is what its name says.
+            let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
+            // The temporary file has a name, by which another process could have changed it.
+            if digest.hash != content.id {
+                return Err(broken(wanted, "the download changed after it was verified".to_owned()));
+            }
+            let (from, bytes) = (&*without_password(&download.url), download.size);
+            self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
+            Ok(())
+        })
     }
 
     /// A blob of the git repositories of the build root.

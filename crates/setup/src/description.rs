@@ -121,9 +121,9 @@ impl Description {
         let root = document.root();
         let is = |key: &str, word: &str| key == word || did_you_mean(key, [word]).is_some();
         let has_source = |entry: Node<'_>| entry.entries().any(|(key, _)| is(key, "repository"));
-        let all = root.get("repositories").or_else(|| {
-            root.entries().find(|(key, _)| is(key, "repositories")).map(|(_, all)| all)
-        });
+        let all = root
+            .get("repositories")
+            .or_else(|| root.entries().find(|(key, _)| is(key, "repositories")).map(|(_, all)| all));
         all.is_some_and(|all| all.entries().any(|(_, entry)| has_source(entry)))
     }
 

@@ -83,6 +83,7 @@ pub(crate) fn configured(
             match rc.description.clone() {
                 Some(place) => (place, Some(rc)),
                 None => {
+                    workspace.check_for_stray()?;
                     let found = workspace.root().map(Path::to_owned);
                     return Ok(Configured { workspace: found, ..Configured::default() });
                 }
@@ -195,6 +196,25 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
+    /// That no description lies here or above which is not used since nothing marks the root of a workspace.
+    fn check_for_stray(&self) -> Result<(), SetupError> {
+        if self.root().is_some() {
+            return Ok(());
+        }
+        let is_file = |path: &PathBuf| Named::stat(path).is_ok_and(|stat| stat.is_file());
+        let stray = self.anchors.cwd.ancestors().find(|above| is_file(&above.join("repos.json")));
+        let Some(directory) = stray else { return Ok(()) };
+        let shown = |name: &str| {
+            let path = directory.join(name);
+            taut_syntax::seen_from(&path.to_string_lossy(), &self.anchors.cwd.to_string_lossy())
+        };
+        let (file, marker) = (shown("repos.json"), shown("ROOT"));
+        let message = format!("{file} is not used: there is no ROOT, WORKSPACE or .git beside it or above");
+        Err(SetupError::from(Diagnostic::error(message).help(format!(
+            "create a file {marker}, which marks the root of the workspace; or pass -C {file}"
+        ))))
+    }
+
     /// Whether a call with these options has an rc file: one that it names, or the usual one.
     pub(crate) fn has_rc(options: &SetUp) -> bool {
         !options.norc && (options.rc.is_some() || RcFiles::usual_exists(&super::home()))
@@ -269,6 +289,7 @@ impl<'w> Workspace<'w> {
         let cwd = &self.anchors.cwd;
         let place = named.map(|path| Place { path: cwd.join(path), base: cwd.clone() });
         let Some(place) = place.or(rc.description.clone()) else {
+            self.check_for_stray()?;
             let problem = Diagnostic::error("there is no description of repositories here");
             return Err(SetupError::from(
                 problem.help("write one, repos.json in the root of the workspace, or name one with -C FILE"),
