@@ -60,13 +60,14 @@ impl EpochDir {
 }
 
 impl Store {
-    /// The directory for one kind of file whose lifetime is that of objects.
+    /// The names of the youngest epoch and of the one before, if there is any.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub fn epoch_directory(&self, kind: &str) -> Result<EpochDir> {
+    pub(crate) fn epochs(&self) -> Result<(OsString, Option<OsString>)> {
         let layout = self.layout();
-        let (own, mark) = (layout.taut_directory().make_dir_if_absent()?, epoch_link(0));
+        layout.taut_directory().make_dir_if_absent()?;
+        let mark = epoch_link(0);
         let mark = layout.protocol().at(&mark);
         let name = match if_exists(mark.read_link())? {
             Some(name) => name,
@@ -85,14 +86,25 @@ impl Store {
             }
         };
         // Only the last component of the link's target counts: a link that was tampered with cannot lead elsewhere.
-        let below = |name: &Path| Path::new(name.file_name().unwrap_or_default()).join(kind);
+        let last = |name: PathBuf| name.file_name().unwrap_or_default().to_owned();
         // The reference rotates by renaming the whole generation, and the link with it.
-        let older = match if_exists(layout.protocol().at(&epoch_link(1)).read_link())? {
+        let older = if_exists(layout.protocol().at(&epoch_link(1)).read_link())?;
+        Ok((last(name), older.map(last)))
+    }
+
+    /// The directory for one kind of file whose lifetime is that of objects.
+    ///
+    /// # Errors
+    /// The build root cannot be written to.
+    pub fn epoch_directory(&self, kind: &str) -> Result<EpochDir> {
+        let own = self.layout().taut_directory().make_dir_if_absent()?;
+        let (generation, older) = self.epochs()?;
+        let below = |name: &OsStr| Path::new(name).join(kind);
+        let older = match older {
             Some(name) => if_exists(own.at(&below(&name)).open_dir())?,
             None => None,
         };
-        let generation = name.file_name().unwrap_or_default().to_owned();
-        Ok(EpochDir { dir: own.make_all(&below(&name))?, older, generation })
+        Ok(EpochDir { dir: own.make_all(&below(&generation))?, older, generation })
     }
 
     /// A directory for files that outlive the objects, until `gc --all`.

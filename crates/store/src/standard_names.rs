@@ -1,43 +1,36 @@
 //! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in compatible
-//! mode has these names itself: there they are computed, and nothing is written.
+//! mode has these names itself: there they are computed, and nothing is kept.
 //!
-//! A file of the youngest epoch, so that it is collected with the objects: what is used of the older epoch is written
-//! again into the younger. It is a sequence of records of [`RECORD_BYTES`] bytes, which are only ever appended:
+//! They are kept as an entry of the action cache, under a key that no action has: the digest of an `Action` message that has
+//! nothing but a salt with the name of the epoch. The result under it has lists as its output files, the latest first. A list
+//! is a `Directory` message: under the name of an object (its id, with `62` in front for a blob and `74` for a tree, as in all
+//! messages) there is its standard digest, of a tree that of its own `Directory` message.
 //!
-//! | bytes | what |
-//! |---|---|
-//! | 1 | `b` for a blob, `t` for a tree |
-//! | 20 | its id in git |
-//! | 32 | SHA-256: of a blob of the content, of a tree of its `Directory` message |
-//! | 8 | the size of what that is the hash of, little-endian |
-//! | 8 | the first bytes of the SHA-256 of all before |
-//!
-//! Each record can be computed again from the object alone. One whose check fails, and all behind it, count as absent; the
-//! file is then written anew. Nothing is lost by that but time.
+//! So the hash of each list is checked when it is read, and what is damaged counts as absent. Nothing is lost by that but
+//! time: a name can be computed again from the object. A new list takes in those before it that are not much longer, so there
+//! are few. What is used of the older epoch is written into the younger; the rest is collected with its objects.
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
-use taut_sys::{At, if_exists};
+use taut_proto::{
+    self as proto, Action, ActionResult, Directory, DirectoryNode, FileNode, Message, OutputFile,
+};
 
-use crate::{EpochDir, Result, Store};
+use crate::{Result, Store};
 
-const RECORD_BYTES: usize = 69;
-
-/// The kind of the epoch directory, and the name of the file in it.
-const DIRECTORY: &str = "standard";
-const FILE: &str = "names";
-
-/// How many bytes of new records are kept in memory before they are written.
-const MAX_NEW_BYTES: usize = 1 << 20;
+/// In front of the name of the epoch. The number is raised when lists get another meaning.
+const SALT: &str = "taut standard names 1\0";
 
 /// The names of objects in the standard protocol. Not all are known; those that are need not be computed again.
 pub struct StandardNames {
     store: Store,
-    dir: EpochDir,
+    /// The key of the entry of the youngest epoch; `None` if nothing is kept.
+    key: Option<Hash>,
     state: Mutex<State>,
 }
 
@@ -46,10 +39,10 @@ struct State {
     names: HashMap<Key, Known>,
     /// Blobs by their standard name.
     blobs: HashMap<Digest, Hash>,
-    /// Records that are not written yet.
-    new: Vec<u8>,
-    /// Whether the file has to be written anew.
-    is_damaged: bool,
+    /// Those that no list of the youngest epoch has.
+    new: Vec<Key>,
+    /// The lists of the youngest epoch that could be read.
+    lists: Vec<Digest>,
 }
 
 /// Whether it is a tree, and its id.
@@ -57,7 +50,7 @@ type Key = (bool, Hash);
 
 struct Known {
     digest: Digest,
-    /// Whether the younger epoch has it.
+    /// Whether it is in a list of the youngest epoch, or will be.
     is_young: bool,
 }
 
@@ -69,59 +62,22 @@ impl State {
         self.names.insert((is_tree, hash), Known { digest, is_young });
     }
 
-    /// Reads records up to the first damaged one.
-    fn read(&mut self, bytes: &[u8], is_young: bool) {
-        for record in bytes.chunks(RECORD_BYTES) {
-            let Some((key, digest)) = parse(record) else {
-                self.is_damaged |= is_young;
-                return;
-            };
-            self.add(key, digest, is_young);
-        }
-    }
-
     fn note(&mut self, key: Key) {
         if let Some(known) = self.names.get_mut(&key).filter(|known| !known.is_young) {
             known.is_young = true;
-            let record = record(key, &known.digest);
-            self.new.extend(record);
+            self.new.push(key);
         }
     }
-}
-
-fn record((is_tree, hash): Key, digest: &Digest) -> Vec<u8> {
-    let mut record = Vec::with_capacity(RECORD_BYTES);
-    record.push(if is_tree { b't' } else { b'b' });
-    record.extend(hash.as_bytes());
-    record.extend(digest.hash.as_bytes());
-    record.extend(digest.size.to_le_bytes());
-    record.extend(check(&record));
-    record
-}
-
-fn check(record: &[u8]) -> [u8; 8] {
-    let mut check = [0; 8];
-    check.copy_from_slice(&HashFunction::Sha256.blob(record).as_bytes()[..8]);
-    check
-}
-
-fn parse(record: &[u8]) -> Option<(Key, Digest)> {
-    let (content, found) = record.split_at_checked(RECORD_BYTES - 8)?;
-    if found != check(content) {
-        return None;
-    }
-    let is_tree = match content[0] {
-        b't' => true,
-        b'b' => false,
-        _ => return None,
-    };
-    let hash = Hash::from_bytes(&content[1..21])?;
-    let size = u64::from_le_bytes(content[53..61].try_into().ok()?);
-    Some(((is_tree, hash), Digest { hash: Hash::from_bytes(&content[21..53])?, size }))
 }
 
 fn key(object: &ObjectInfo) -> Key {
     (object.object_type == ObjectType::Tree, object.digest.hash)
+}
+
+/// The key of the entry of an epoch.
+fn key_of_epoch(name: &OsStr) -> Hash {
+    let salt = [SALT.as_bytes(), name.as_encoded_bytes()].concat();
+    HashFunction::GitSha1.blob(&Action { salt, ..Action::default() }.encode_to_vec())
 }
 
 impl StandardNames {
@@ -130,17 +86,18 @@ impl StandardNames {
     /// # Errors
     /// The build root cannot be read.
     pub fn open(store: &Store) -> Result<StandardNames> {
-        let dir = store.epoch_directory(DIRECTORY)?;
         let mut state = State::default();
-        let read = |at: At<'_>| if_exists(at.read());
-        if store.hash_function() != HashFunction::GitSha1 {
-            return Ok(StandardNames { store: store.clone(), dir, state: Mutex::new(state) });
+        let mut key = None;
+        if store.hash_function() == HashFunction::GitSha1 {
+            let (young, older) = store.epochs()?;
+            if let Some(older) = older {
+                read_lists(store, &key_of_epoch(&older), &mut state, false)?;
+            }
+            let young = key_of_epoch(&young);
+            state.lists = read_lists(store, &young, &mut state, true)?;
+            key = Some(young);
         }
-        if let Some(older) = dir.older() {
-            state.read(&read(older.at(FILE))?.unwrap_or_default(), false);
-        }
-        state.read(&read(dir.dir().at(FILE))?.unwrap_or_default(), true);
-        Ok(StandardNames { store: store.clone(), dir, state: Mutex::new(state) })
+        Ok(StandardNames { store: store.clone(), key, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,7 +122,7 @@ impl StandardNames {
         let Some(digest) = self.store.sha256(&object.digest.hash, object.object_type)? else {
             return Ok(None);
         };
-        self.add(object, digest)?;
+        self.add(object, digest);
         Ok(Some(digest))
     }
 
@@ -184,14 +141,10 @@ impl StandardNames {
     }
 
     /// Adds the name of an object, which the caller has computed.
-    ///
-    /// # Errors
-    /// The build root cannot be written to.
-    pub fn add(&self, object: &ObjectInfo, digest: Digest) -> Result<()> {
+    pub fn add(&self, object: &ObjectInfo, digest: Digest) {
         let mut state = self.state();
         state.add(key(object), digest, false);
         state.note(key(object));
-        if state.new.len() >= MAX_NEW_BYTES { self.write(&mut state) } else { Ok(()) }
     }
 
     /// Writes what is new.
@@ -199,25 +152,88 @@ impl StandardNames {
     /// # Errors
     /// The build root cannot be written to.
     pub fn save(&self) -> Result<()> {
-        self.write(&mut self.state())
-    }
-
-    fn write(&self, state: &mut State) -> Result<()> {
-        let at = self.dir.dir().at(FILE);
-        if std::mem::take(&mut state.is_damaged) {
-            let young = state.names.iter().filter(|(_, known)| known.is_young);
-            let all: Vec<u8> = young.flat_map(|(key, known)| record(*key, &known.digest)).collect();
-            state.new.clear();
-            let temporary = self.store.write_temporary(&all, 0o644)?;
-            return temporary.rename(at);
-        }
+        let state = &mut *self.state();
         let new = std::mem::take(&mut state.new);
-        if self.store.hash_function() != HashFunction::GitSha1 {
-            return Ok(());
+        let Some(key) = self.key.filter(|_| !new.is_empty()) else { return Ok(()) };
+        let mut names: HashMap<Key, Digest> =
+            new.into_iter().map(|key| (key, state.names[&key].digest)).collect();
+        // Another process may have added lists. If the entry is damaged, what was read before is still good.
+        let lists = lists(&self.store, &key)?.unwrap_or_else(|| std::mem::take(&mut state.lists));
+        let mut kept = Vec::new();
+        for list in lists {
+            let taken_in = kept.is_empty().then(|| read_list(&self.store, &list)).transpose()?;
+            match taken_in {
+                None => kept.push(list),
+                // In the order from the latest on, they become longer.
+                Some(Some(older)) if older.len() > 2 * names.len() => kept.push(list),
+                Some(older) => names.extend(older.unwrap_or_default()),
+            }
         }
-        // In one piece, so that records of several processes do not mix.
-        if new.is_empty() { Ok(()) } else { Ok(at.append()?.write_all(&new)?) }
+        let list = self.store.put_blob(&encode(&names), false)?;
+        kept.insert(0, list);
+        let entry = |(number, list): (usize, &Digest)| OutputFile {
+            path: format!("names-{number}"),
+            digest: Some(self.store.to_wire(list, false)),
+            is_executable: false,
+        };
+        let output_files = kept.iter().enumerate().map(entry).collect();
+        state.lists = kept;
+        self.store.cache_action(&key, &ActionResult { output_files, ..ActionResult::default() })
     }
+}
+
+/// The lists of an epoch, the latest first; `None` if there is no entry.
+fn lists(store: &Store, key: &Hash) -> Result<Option<Vec<Digest>>> {
+    let Some(entry) = store.cached_action(key)? else { return Ok(None) };
+    let digests = entry.output_files.iter().filter_map(|file| store.from_wire(file.digest.as_ref()?));
+    Ok(Some(digests.collect()))
+}
+
+/// Adds the names in the lists of an epoch, and returns the lists that are whole.
+fn read_lists(store: &Store, key: &Hash, state: &mut State, is_young: bool) -> Result<Vec<Digest>> {
+    let mut whole = Vec::new();
+    for list in lists(store, key)?.unwrap_or_default() {
+        let Some(names) = read_list(store, &list)? else { continue };
+        names.into_iter().for_each(|(key, digest)| state.add(key, digest, is_young));
+        whole.push(list);
+    }
+    Ok(whole)
+}
+
+/// The names in a list; `None` if it is lost.
+fn read_list(store: &Store, list: &Digest) -> Result<Option<Vec<(Key, Digest)>>> {
+    let bytes = store.read(&list.hash, ObjectType::File)?;
+    Ok(bytes.and_then(|bytes| decode(store, &bytes)))
+}
+
+/// A list as bytes.
+fn encode(names: &HashMap<Key, Digest>) -> Vec<u8> {
+    let mut names: Vec<(&Key, &Digest)> = names.iter().collect();
+    names.sort_unstable_by_key(|(key, _)| **key);
+    let mut list = Directory::default();
+    for ((is_tree, hash), digest) in names {
+        let size_bytes = i64::try_from(digest.size).unwrap_or(i64::MAX);
+        let digest = Some(proto::Digest { hash: digest.hash.to_hex(), size_bytes });
+        let name = format!("{}{hash}", if *is_tree { "74" } else { "62" });
+        match is_tree {
+            true => list.directories.push(DirectoryNode { name, digest }),
+            false => list.files.push(FileNode { name, digest, is_executable: false }),
+        }
+    }
+    list.encode_to_vec()
+}
+
+fn decode(store: &Store, bytes: &[u8]) -> Option<Vec<(Key, Digest)>> {
+    let list = Directory::decode(bytes).ok()?;
+    let files = list.files.into_iter().map(|file| (false, file.name, file.digest));
+    let trees = list.directories.into_iter().map(|tree| (true, tree.name, tree.digest));
+    let one = |(is_tree, hash, digest): (bool, String, Option<proto::Digest>)| {
+        let object = store.from_wire(&proto::Digest { hash, size_bytes: 0 })?;
+        let digest = digest?;
+        let hash = Hash::from_hex(&digest.hash).ok().filter(|hash| hash.as_bytes().len() == 32)?;
+        Some(((is_tree, object.hash), Digest { hash, size: digest.size_bytes.try_into().ok()? }))
+    };
+    files.chain(trees).map(one).collect()
 }
 
 impl Store {
@@ -242,8 +258,8 @@ mod tests {
         ObjectInfo { digest: store.put_blob(content, false).unwrap(), object_type: ObjectType::File }
     }
 
-    fn file(store: &Store) -> std::path::PathBuf {
-        store.epoch_directory(DIRECTORY).unwrap().dir().path().join(FILE)
+    fn sha256(content: &[u8]) -> Digest {
+        Digest { hash: HashFunction::Sha256.blob(content), size: content.len() as u64 }
     }
 
     #[test]
@@ -253,56 +269,115 @@ mod tests {
         let object = blob(&store, b"content");
         let names = StandardNames::open(&store).unwrap();
         assert_eq!(names.known(&object), None);
-        let digest = Digest { hash: HashFunction::Sha256.blob(b"content"), size: 7 };
-        assert_eq!(names.of_blob(&object).unwrap(), Some(digest));
+        assert_eq!(names.of_blob(&object).unwrap(), Some(sha256(b"content")));
         names.save().unwrap();
         let names = StandardNames::open(&store).unwrap();
-        assert_eq!(names.known(&object), Some(digest));
-        assert_eq!(names.blob(&digest, false).unwrap(), Some(object));
-        names.save().unwrap();
-        assert_eq!(std::fs::read(file(&store)).unwrap().len(), RECORD_BYTES);
+        assert_eq!(names.known(&object), Some(sha256(b"content")));
+        assert_eq!(names.blob(&sha256(b"content"), false).unwrap(), Some(object));
         let lost =
             ObjectInfo { digest: Digest { hash: HashFunction::GitSha1.blob(b"no"), size: 2 }, ..object };
         assert_eq!(names.of_blob(&lost).unwrap(), None);
     }
 
     #[test]
-    fn a_record_has_a_golden_form() {
-        let hash = HashFunction::GitSha1.tree(b"");
-        let digest = Digest { hash: HashFunction::Sha256.blob(b""), size: 258 };
-        let record = record((true, hash), &digest);
-        assert_eq!(parse(&record), Some(((true, hash), digest)));
-        let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            hex[..122],
-            *"744b825dc642cb6eb9a060e54bf8d69288fbee4904\
-              e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8550201000000000000"
-        );
+    fn keys_and_lists_have_a_golden_form() {
+        let (blob, tree) = (HashFunction::GitSha1.blob(b""), HashFunction::GitSha1.tree(b""));
+        let list = encode(&[((true, tree), sha256(b"t")), ((false, blob), sha256(b"b"))].into());
+        let text = |tag: u8, name: &str| [&[tag, name.len() as u8], name.as_bytes()].concat();
+        let node = |tag: u8, name: String, content: &[u8]| {
+            let digest = [text(0x0a, &sha256(content).hash.to_hex()), vec![0x10, 1]].concat();
+            let node = [text(0x0a, &name), vec![0x12, digest.len() as u8], digest].concat();
+            [vec![tag, node.len() as u8], node].concat()
+        };
+        let expected = [
+            node(0x0a, "62e69de29bb2d1d6434b8b29ae775ad8c2e48c5391".to_owned(), b"b"),
+            node(0x12, "744b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned(), b"t"),
+        ]
+        .concat();
+        assert_eq!(list, expected);
+        let action = b"\x4a\x1dtaut standard names 1\0epoch-1".as_slice();
+        assert_eq!(key_of_epoch(OsStr::new("epoch-1")), HashFunction::GitSha1.blob(action));
     }
 
     #[test]
-    fn damaged_records_are_dropped_and_the_file_is_written_anew() {
+    fn there_are_few_lists_and_they_have_all_names() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let mut objects = Vec::new();
+        for number in 0..100 {
+            let store = open();
+            objects.push(blob(&store, format!("{number}").as_bytes()));
+            let names = StandardNames::open(&store).unwrap();
+            names.of_blob(&objects[number]).unwrap();
+            names.save().unwrap();
+            assert!(names.state().lists.len() <= 7, "{number}");
+        }
+        let names = StandardNames::open(&open()).unwrap();
+        assert!(objects.iter().all(|object| names.known(object).is_some()));
+        names.save().unwrap();
+    }
+
+    #[test]
+    fn two_processes_keep_what_both_found() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
-        let objects = ["a", "b", "c"].map(|text| blob(&store, text.as_bytes()));
-        let names = StandardNames::open(&store).unwrap();
-        objects.iter().for_each(|object| assert!(names.of_blob(object).unwrap().is_some()));
-        names.save().unwrap();
-        let good = std::fs::read(file(&store)).unwrap();
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 1;
-            std::fs::write(file(&store), &bad).unwrap();
-            let names = StandardNames::open(&store).unwrap();
-            let known = objects.iter().filter(|object| names.known(object).is_some()).count();
-            assert_eq!(known, at / RECORD_BYTES);
+        let objects = ["a", "b"].map(|text| blob(&store, text.as_bytes()));
+        let both = [(); 2].map(|()| StandardNames::open(&store).unwrap());
+        for (names, object) in both.iter().zip(&objects) {
+            names.of_blob(object).unwrap();
+            names.save().unwrap();
         }
-        std::fs::write(file(&store), &good[..good.len() - 1]).unwrap();
-        let names = StandardNames::open(&store).unwrap();
-        names.of_blob(&objects[2]).unwrap();
-        names.save().unwrap();
         let names = StandardNames::open(&store).unwrap();
         assert!(objects.iter().all(|object| names.known(object).is_some()));
+    }
+
+    /// Whichever byte of whichever file is another one, names are right or not known, and kept from then on.
+    #[test]
+    fn what_is_damaged_is_not_used_and_is_written_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let contents = ["a", "b", "c", "d"].map(str::as_bytes);
+        let objects = contents.map(|content| blob(&open(), content));
+        // Two lists.
+        for objects in [&objects[..3], &objects[3..]] {
+            let names = StandardNames::open(&open()).unwrap();
+            objects.iter().for_each(|object| _ = names.of_blob(object).unwrap());
+            names.save().unwrap();
+        }
+        let generation = root.path().join("protocol-dependent/generation-0/git-sha1");
+        let files = |kind: &str| {
+            let shards = std::fs::read_dir(generation.join(kind)).unwrap();
+            let files = shards.flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap());
+            files.map(|file| file.unwrap().path()).collect::<Vec<_>>()
+        };
+        let originals: Vec<_> = [files("ac"), files("casf")].concat();
+        let originals: Vec<(_, Vec<u8>)> =
+            originals.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect();
+        let restore = |path: &std::path::Path, bytes: &[u8]| {
+            let _ = std::fs::remove_file(path);
+            std::fs::write(path, bytes).unwrap();
+        };
+        let own = originals.iter().filter(|(_, bytes)| !contents.contains(&bytes.as_slice()));
+        let mut unknown = 0;
+        for (path, good) in own {
+            for at in (0..good.len()).step_by(7) {
+                let mut bad = good.clone();
+                bad[at] ^= 1;
+                restore(path, &bad);
+                let names = StandardNames::open(&open()).unwrap();
+                for (object, content) in objects.iter().zip(contents) {
+                    let known = names.known(object);
+                    unknown += usize::from(known.is_none());
+                    assert!(known.is_none_or(|known| known == sha256(content)), "{path:?} {at}");
+                    assert_eq!(names.of_blob(object).unwrap(), Some(sha256(content)));
+                }
+                names.save().unwrap();
+                let names = StandardNames::open(&open()).unwrap();
+                assert!(objects.iter().all(|object| names.known(object).is_some()), "{path:?} {at}");
+                originals.iter().for_each(|(path, bytes)| restore(path, bytes));
+            }
+        }
+        assert!(unknown > 0);
     }
 
     #[test]
@@ -323,5 +398,17 @@ mod tests {
             names.save().unwrap();
         }
         assert_eq!(StandardNames::open(&open()).unwrap().known(&unused), None);
+    }
+
+    #[test]
+    fn in_compatible_mode_nothing_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::Sha256).unwrap();
+        let object = blob(&store, b"content");
+        let names = StandardNames::open(&store).unwrap();
+        assert_eq!(names.of_blob(&object).unwrap(), Some(sha256(b"content")));
+        names.save().unwrap();
+        assert_eq!(StandardNames::open(&store).unwrap().known(&object), None);
+        assert!(!root.path().join("protocol-dependent/generation-0/compatible-sha256/ac").exists());
     }
 }

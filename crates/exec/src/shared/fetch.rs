@@ -126,7 +126,7 @@ impl Shared {
             let Some(object) = incoming.finish(None)? else { return Ok(None) };
             let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
             let object = ObjectInfo { digest: object, object_type };
-            standard.names.add(&object, digest)?;
+            standard.names.add(&object, digest);
             here.insert(key, object);
         }
         Ok(Some((here, bytes)))

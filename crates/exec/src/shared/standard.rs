@@ -124,8 +124,10 @@ impl Standard {
         if let Some(known) = self.names.known(&of_tree(root)) {
             return Ok(Some(known));
         }
-        let done = self
-            .each_directory(root, true, |tree, bytes, _| self.names.add(&of_tree(tree), digest_of(&bytes)))?;
+        let done = self.each_directory(root, true, |tree, bytes, _| {
+            self.names.add(&of_tree(tree), digest_of(&bytes));
+            Ok(())
+        })?;
         Ok(if done { self.names.known(&of_tree(root)) } else { None })
     }
 
