@@ -10,7 +10,6 @@ use taut_setup::Rc;
 use taut_value::Value;
 
 use crate::{
-    log::{Level, Log},
     options::{Command, SetUp, definition, is_refused},
     repositories::Workspace,
 };
@@ -29,8 +28,8 @@ pub(crate) fn with_rc(
     let usual = SetUp::default();
     let set_up = match command {
         Some(command) => command.set_up().unwrap_or(&usual),
-        // An option that has to be there may come from the usual rc file; with another one the call is wrong as it stands.
-        None if given.iter().any(|word| is_about_rc(word)) => return Ok(None),
+        // An option that has to be there may come from the usual rc file; with another one the call is wrong as it is.
+        None if given.iter().any(is_about_rc) => return Ok(None),
         None => &usual,
     };
     // First, as most users have none: the look at one name is all that it costs them.
@@ -55,18 +54,6 @@ pub(crate) fn with_rc(
 fn is_about_rc(word: &OsString) -> bool {
     let word = word.to_string_lossy();
     word == "--norc" || word == "--rc" || word.starts_with("--rc=")
-}
-
-/// Warns of what an rc file says of services, which taut does not use.
-pub(crate) fn warn_of_services(rc: &Rc, log: &Log) {
-    for (is_there, key, what) in [
-        (rc.remote_address.is_some(), "remote execution", "actions run here"),
-        (rc.serve_address.is_some(), "remote serve", "roots are made here"),
-    ] {
-        if is_there {
-            log.say(Level::Warn, format!("The address of \"{key}\" in the rc file is not used: {what}."));
-        }
-    }
 }
 
 /// The options of a subcommand.

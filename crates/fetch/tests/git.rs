@@ -555,7 +555,7 @@ fn the_environment_is_that_of_the_call() {
     // Without `PATH` in the call, as the system does.
     (case.programs.git, case.programs.search_path) = ("false".into(), None);
     let cause = case.cause("x".to_owned(), commit, None);
-    assert_eq!(cause.to_string(), "git failed with exit code 1");
+    assert_eq!(cause.to_string(), "false failed with exit code 1");
 }
 
 fn several_fetches_run_at_the_same_time() {
@@ -626,11 +626,11 @@ fn a_command_makes_a_tree() {
                 assert!(!is_good, "{script}: {error}");
                 assert_eq!(files(case.cache.path()), before);
                 let text = error.to_string();
-                let told = format!(
+                let expected_text = format!(
                     "the command succeeded; neither the directory that it ran in nor one below is the tree {}",
                     tree.to_hex()
                 );
-                assert!(text.ends_with(&told), "{text}");
+                assert!(text.ends_with(&expected_text), "{text}");
             }
         }
     }

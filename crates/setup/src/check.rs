@@ -13,18 +13,6 @@ use crate::{
     source::Special,
 };
 
-/// An error about a missing key: at the key that is probably meant to be it, if there is one, with the right word.
-pub(crate) fn missing(problem: Diagnostic, object: Node<'_>, key: &str) -> Diagnostic {
-    let is_meant = |(word, _): &(&str, Node<'_>)| did_you_mean(word, [key]).is_some();
-    match object.entries().find(is_meant) {
-        Some((_, value)) => {
-            let label = object.document().label().clone();
-            problem.at(Location::key(label, value.path())).suggest(Some(key))
-        }
-        None => problem.at(place(object)),
-    }
-}
-
 /// A check of repositories of a description.
 struct Check<'d> {
     description: &'d Description,

@@ -16,10 +16,7 @@ use taut_syntax::{
 };
 use taut_sys::Named;
 
-use crate::{
-    check::missing,
-    problem::{Problem, place, text},
-};
+use crate::problem::{Problem, missing, place, text};
 
 /// A description of repositories, with the places of everything in its file.
 #[derive(Debug)]

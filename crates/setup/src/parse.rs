@@ -11,9 +11,8 @@ use taut_value::{
 };
 
 use crate::{
-    check::missing,
     description::Description,
-    problem::{Problem, place, text},
+    problem::{Problem, missing, place, text},
     source::{
         Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
         SourceOf, Special, TreeStructure,

@@ -25,7 +25,6 @@ use crate::{
     environment::build_root,
     log::{Level, Log},
     options::{Common, SetUp, Stores},
-    rc_words::warn_of_services,
     tool_name::Name,
 };
 
@@ -165,6 +164,18 @@ fn document(path: &Path) -> Option<Arc<Document>> {
 #[allow(clippy::boxed_local, reason = "errors are boxed")]
 fn error(problem: Problem) -> SetupError {
     SetupError::from(*problem)
+}
+
+/// Warns of what an rc file says of services, which taut does not use.
+fn warn_of_services(rc: &Rc, log: &Log) {
+    for (is_there, key, what) in [
+        (rc.remote_address.is_some(), "remote execution", "actions run here"),
+        (rc.serve_address.is_some(), "remote serve", "roots are made here"),
+    ] {
+        if is_there {
+            log.say(Level::Warn, format!("The address of \"{key}\" in the rc file is not used: {what}."));
+        }
+    }
 }
 
 /// Where a call looks for a description, and how it sets it up.

@@ -633,7 +633,7 @@ fn options_of_the_rc_file_are_those_of_the_call() {
     assert!(project.path("own").is_dir());
     assert_eq!(project.taut(["build", "c", "-P", "c", "--norc"]).success().stdout, "none");
     assert!(project.path("home/.cache/taut").is_dir());
-    // What taut does not use is said, and what is wrong is an error.
+    // What taut does not use has a warning, and what is wrong is an error.
     project.file(
         "../home/.just-mrrc",
         r#"{"remote execution": {"address": "h:1"}, "remote serve": {"address": "h:2"}}"#,

@@ -149,10 +149,12 @@ fn git_fetch(
         }
     };
     let watch = Watch { progress, line: &line, stall: Some(programs.stall_timeout) };
-    run(programs, &command, &environment, repository, &watch)?.succeeded("git").map_err(|cause| match cause {
-        Cause::Command(text) => failure::cause(text),
-        other => other,
-    })
+    run(programs, &command, &environment, repository, &watch)?
+        .succeeded(&programs.git.to_string_lossy())
+        .map_err(|cause| match cause {
+            Cause::Command(text) => failure::cause(text),
+            other => other,
+        })
 }
 
 /// How many bytes have come, from a line that `git` prints during a transfer:
