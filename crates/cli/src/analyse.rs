@@ -38,12 +38,12 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
     let call = || analyse(name, o, log, reporting, &interruption, &roots);
-    if let Some(exit) = call()? {
+    if let Some(exit) = interruption.reported(call())? {
         return Ok(exit);
     }
     log.say(Level::Warn, LOST_ROOTS);
     roots.verify();
-    Ok(call()?.unwrap_or(Exit::AnalysisFailure))
+    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
 }
 
 /// Analyses the request once. `None`: something of its roots is lost that can be made again.
@@ -102,10 +102,7 @@ fn analyse(
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
-        target = match log.is_as_reference() {
-            true => format!("input of action {action} of target {target}"),
-            false => format!("{target}, inputs of action {action}"),
-        };
+        target = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
     let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };

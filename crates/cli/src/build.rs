@@ -6,7 +6,6 @@ use taut_driver::{
     Analysed, BuildFailure, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink, Undelivered,
     Wanted, joined,
 };
-use taut_syntax::quoted;
 use taut_value::{ActionDescription, NamedTarget, Str};
 
 use crate::{
@@ -54,10 +53,8 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
             let what = if is_address(address) {
                 format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
-            } else if log.is_as_reference() {
-                format!("Failed to set cache endpoint address {}", quoted(address))
             } else {
-                format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address))
+                voice::of(log).bad_comparison(address)
             };
             log.say(Level::Error, what);
             return Err(Exit::Environment);
@@ -148,7 +145,8 @@ impl Pass for RunningCall<'_> {
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
         voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
-        let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
+        let shows_known =
+            voice::of(log).repeats_warnings() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
             findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
@@ -207,8 +205,7 @@ impl Pass for RunningCall<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let BuildCall { o, log, .. } = self.open.call;
         let again = self.again;
-        if !log.is_as_reference() {
-            // The line about what was built is the last one.
+        if voice::of(log).ends_with_result() {
             warn_of_cache(session.cache_warning(), log);
         }
         let comparison = again.map(|again| &*again.comparison);

@@ -66,7 +66,7 @@ impl<'c> BuildCall<'c> {
         // Errors of the command line are reported before the build root is created.
         let of = RootOptions::of_build(name, o);
         let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-        let first = Some(self.request(&roots)?);
+        let first = Some(interruption.reported(self.request(&roots))?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         reporting.keep_in(&store);
         let again = Reproduction::of_call(std::env::args());
@@ -129,10 +129,7 @@ impl OpenCall<'_> {
 
     /// The call is over; if that is because of a signal, it is reported.
     pub(crate) fn ended(&self, done: Result<Exit, Exit>) -> Result<Exit, Exit> {
-        if let Err(Exit::Signal(_)) = done {
-            self.interruption.report();
-        }
-        done
+        self.interruption.reported(done)
     }
 }
 

@@ -48,12 +48,12 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     interruption.finish_log_on_signal(&reporting.log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
     let call = || describe(name, o, log, reporting, &roots);
-    if let Some(exit) = call()? {
+    if let Some(exit) = interruption.reported(call())? {
         return Ok(exit);
     }
     log.say(Level::Warn, LOST_ROOTS);
     roots.verify();
-    Ok(call()?.unwrap_or(Exit::AnalysisFailure))
+    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
 }
 
 /// Describes once. `None`: something of the roots is lost that can be made again.
@@ -89,7 +89,7 @@ fn describe(
         diagnostics::report(&problem.into(), Level::Error, log);
         return Err(Exit::Environment);
     }
-    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
+    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: name == Name::Just };
     let (description, outcome) = analyser.describe(&request, options);
     if outcome.is_err() && is_lost() {
         return Ok(None);

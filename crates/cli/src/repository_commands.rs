@@ -1,5 +1,7 @@
 //! The subcommands about repositories under the name `taut`.
 
+use std::sync::Arc;
+
 use taut_driver::{Diagnostics, SetupError};
 use taut_setup::{Rc, Request, Session, weakly_canonical};
 
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// Runs `setup`, or `setup-env` with `without_root`.
-pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Exit {
+pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let request = Request { main, all: o.all, without_root };
@@ -40,7 +42,7 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Ex
 }
 
 /// Runs `fetch`.
-pub(crate) fn fetch(o: &FetchRepositories, log: &Log) -> Exit {
+pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let context = call.workspace.context(&call.rc, log)?;
@@ -63,7 +65,7 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Log) -> Exit {
 }
 
 /// Runs `update`.
-pub(crate) fn update(o: &UpdateRepositories, log: &Log) -> Exit {
+pub(crate) fn update(o: &UpdateRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let context = call.workspace.context(&call.rc, log)?;
         let options = options(&context);
@@ -76,7 +78,7 @@ pub(crate) fn update(o: &UpdateRepositories, log: &Log) -> Exit {
 }
 
 /// Runs `repos`.
-pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
+pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let context = call.workspace.context(&call.rc, log)?;
@@ -98,7 +100,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
 }
 
 /// Runs `gc-repo`.
-pub(crate) fn collect(o: &CollectRepositories, log: &Log) -> Exit {
+pub(crate) fn collect(o: &CollectRepositories, log: &Arc<Log>) -> Exit {
     let stores = Stores { local_build_root: o.local_build_root.clone(), ..Stores::default() };
     let root = match build_root(Name::Taut, &stores) {
         Ok(root) => weakly_canonical(&root),
@@ -146,7 +148,7 @@ impl Call<'_> {
 
 fn with(
     repositories: &Repositories,
-    log: &Log,
+    log: &Arc<Log>,
     run: impl FnOnce(&Call<'_>) -> Result<Exit, SetupError>,
 ) -> Exit {
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
@@ -169,7 +171,7 @@ fn reported(messages: &Messages<'_>, problems: &Diagnostics) -> Exit {
 }
 
 /// The main repository that a call names; that of the subcommand wins.
-fn main<'m>(repositories: &'m Repositories, named: Option<&'m str>, log: &Log) -> Option<&'m str> {
+fn main<'m>(repositories: &'m Repositories, named: Option<&'m str>, log: &Arc<Log>) -> Option<&'m str> {
     let of_option = repositories.main.as_deref();
     if let (Some(one), Some(other)) = (of_option, named)
         && one != other

@@ -42,7 +42,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::{Tool, Workspace};
+use taut_testkit::{Tool, Workspace, without_ages};
 
 /// The words of a call.
 fn words(line: &str) -> Vec<String> {
@@ -441,19 +441,6 @@ fn without_ids(text: &str) -> String {
     out
 }
 
-/// A text with `just now` for each age of a call.
-fn without_ages(text: &str) -> String {
-    let mut parts = text.split(" ago;");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let begin = out.rfind(", ").unwrap_or(out.len());
-        out.truncate(begin);
-        out += ", just now;";
-        out += part;
-    }
-    out
-}
-
 /// A text with `N bytes` for the size of files: some of the build root hold times.
 fn without_sizes(text: &str) -> String {
     let mut words: Vec<&str> = text.split(' ').collect();
@@ -752,7 +739,6 @@ fn times_are_replaced() {
         ),
         "cannot create b/tmp-N, d0/0491fd7e5bb6fa28c517, 2026-11-30"
     );
-    assert_eq!(without_ages("a, b, 3 seconds ago; c, just now; d"), "a, b, just now; c, just now; d");
     assert_eq!(
         without_sizes("Freed 1.5 kB in 2 files; 3 bytes in all"),
         "Freed N bytes in 2 files; 3 bytes in all"

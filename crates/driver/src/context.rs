@@ -41,8 +41,9 @@ impl BuildOptions {
     }
 }
 
-/// Names the traces of this program for repositories of this shape, wherever the roots lie, and contents that are named by
-/// this function: the hash of the program and the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
+/// Names the traces of this program for repositories of this shape, wherever the roots lie, and contents that are named
+/// by this function: the hash of the program and the bytes of the shape. `None` if this program cannot be identified:
+/// another one may compute other values.
 pub(crate) fn shape_key(repositories: &RepoConfig, function: HashFunction) -> Option<Id> {
     Some(Id::of([program()?, shape(repositories, function)].concat()))
 }

@@ -138,7 +138,8 @@ pub struct Analysis {
     /// How many bytes of a value to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
-    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID or NUMBER without mark
+    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID
+    /// or NUMBER without mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository

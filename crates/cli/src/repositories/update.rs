@@ -4,10 +4,7 @@ use taut_setup::{Cache, Description, Options, Session};
 use taut_store::Store;
 
 use super::Messages;
-use crate::{
-    interruption::until_signal,
-    log::{Level, Log},
-};
+use crate::{interruption::until_signal, log::Log, voice};
 
 /// What an update works with.
 pub(crate) struct Update<'u> {
@@ -23,20 +20,12 @@ impl Update<'_> {
     /// The text of the description with newer commits for some repositories. `None` if that failed, which was reported.
     pub(crate) fn text(&self, names: &[String]) -> Option<String> {
         let Update { log, .. } = *self;
-        let as_reference = log.is_as_reference();
-        if as_reference {
-            log.say(Level::Info, "Performing repositories update");
-        }
+        let voice = voice::of(log);
+        voice.update_begins(log);
         let messages = Messages::new(log, format!("While performing {} update:", self.tool));
         let session = Session::new(self.options, self.store, self.cache, &messages);
         let updated = until_signal(session.cancellation(), || session.update(self.description, names));
-        if as_reference && names.is_empty() {
-            log.say(Level::Info, "No update needed");
-        } else if as_reference && updated.is_ok() {
-            let what = if names.len() == 1 { "repository" } else { "repositories" };
-            log.say(Level::Info, format!("Discovered {} Git {what} to update", names.len()));
-            log.say(Level::Info, "Update completed");
-        }
+        voice.update_ended(names.len(), updated.is_ok(), log);
         updated.map_err(|problems| messages.failed(&problems)).ok()
     }
 }

@@ -14,15 +14,14 @@ use std::{
 use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
-    RepoConfig, Request, Results, Retry, RootOutcome, Sink, TakenFrom, Traffic, Unbuilt, UnresolvedRoot,
+    RepoConfig, Request, Results, Retry, Sink, TakenFrom, Traffic, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, RootsProgress, Snapshot, Voice,
-    command, count,
+    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, Snapshot, Voice, command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -39,7 +38,7 @@ mod progress;
 mod summary;
 
 /// How many things of a kind are named in a line.
-const MAX_NAMED: usize = 5;
+pub(super) const MAX_NAMED: usize = 5;
 
 /// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
 const MAX_ALIKE: usize = 10;
@@ -52,23 +51,6 @@ pub(crate) struct Taut;
 impl Voice for Taut {
     fn requested(&self, request: &Request, log: &Log) {
         log.names().set_main(&request.repositories.main);
-    }
-
-    fn needs_roots(&self, _: &str, _: usize, _: &Log) {}
-
-    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log) {
-        let (shown, tree) = (taut_driver::shown_root(&root.root), outcome.tree.to_hex());
-        if let Some(built) = outcome.built.as_ref().filter(|built| built.ran > 0) {
-            let (time, ran) = (super::seconds(built.duration), count(built.ran, "action"));
-            log.say(Level::Info, format!("Computed the {} from {shown} in {time}: {ran} run", root.what));
-        }
-        log.say(Level::Debug, format!("the {} is {shown}: tree {tree}", root.what));
-    }
-
-    fn roots_progress(&self, now: &RootsProgress) -> String {
-        let open: Vec<String> = now.open.iter().map(|root| taut_driver::shown_root(&root.root)).collect();
-        let done = now.known + now.built;
-        format!("computing roots: {done} done, now {}", some_of(&open, MAX_NAMED))
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
@@ -215,6 +197,16 @@ impl Voice for Taut {
 
     fn progress_pace(&self) -> (Duration, f64) {
         (Duration::from_secs(10), 1.0)
+    }
+
+    fn interrupted_early(&self, log: &Log) {
+        log.end_display();
+        let time = super::seconds(log.begin().elapsed());
+        log.say(Level::Info, format!("Interrupted after {time}, before anything was built"));
+    }
+
+    fn ends_with_result(&self) -> bool {
+        true
     }
 
     fn build(&self, of: BuildContext, begin: Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages> {
