@@ -14,8 +14,8 @@ use crate::{
     repositories::Workspace,
 };
 
-/// The words of a call with those of the rc file; `None` if there are none of it. `command`: what the words alone are, if they are
-/// complete without.
+/// The words of a call with those of the rc file; `None` if there are none of it. `command`: what the words alone are, if
+/// they are complete without.
 ///
 /// # Errors
 /// The rc file cannot be read, or is wrong.

@@ -131,8 +131,8 @@ impl Session<'_> {
                 name: task.name,
             });
         }
-        // Only now: what a root is computed from may come later in the list. A build makes it without a network if all of that is
-        // here.
+        // Only now: what a root is computed from may come later in the list. A build makes it without a network if all of
+        // that is here.
         let lacking: BTreeSet<String> = all
             .iter()
             .filter(|status| !matches!(status.presence, Presence::Present | Presence::Offline))

@@ -484,7 +484,8 @@ fn edits_of_a_directory_that_is_a_git_tree_are_seen_however_fast_they_follow_eac
     }
 }
 
-/// What `repos` says of each type: before anything is here, with all archives here, set up, and after what an older generation has.
+/// What `repos` prints of each type: before anything is here, with all archives here, set up, and if only an older
+/// generation has it.
 #[test]
 fn repositories_of_all_types_are_listed() {
     if !has_git() {
