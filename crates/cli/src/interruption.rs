@@ -12,10 +12,10 @@ use std::{
 };
 
 use taut_driver::{EventLog, Interrupter, Session, event::Status, on_termination};
-use taut_setup::Cancellation;
 use taut_sys::watch::Waker;
 
 use crate::{
+    cancelled_set_up::cancel_set_up,
     exit::Exit,
     log::{Level, Log},
     voice::{self, BuildMessages},
@@ -23,22 +23,6 @@ use crate::{
 
 /// How long after the grace period of the actions the call ends at the latest.
 const MAX_WRAP_UP: Duration = Duration::from_secs(1);
-
-/// The set-up of repositories that is under way.
-static SET_UP: Mutex<Option<Cancellation>> = Mutex::new(None);
-
-/// Runs a task of a set-up, which a signal ends. If one does, this does not return: the thread that handles the signal ends the
-/// process, and what was not finished then is no error to be reported.
-pub(crate) fn until_signal<T>(cancellation: Cancellation, task: impl FnOnce() -> T) -> T {
-    let set = |cancellation| *SET_UP.lock().unwrap_or_else(PoisonError::into_inner) = cancellation;
-    set(Some(cancellation.clone()));
-    let done = task();
-    while cancellation.is_cancelled() {
-        std::thread::park();
-    }
-    set(None);
-    done
-}
 
 /// Whether a signal has arrived, and what it has to stop.
 #[derive(Clone)]
@@ -87,10 +71,7 @@ impl Interruption {
         // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session that
         // begins at this moment is either interrupted below, or finds the signal itself.
         self.0.signal.store(signal, SeqCst);
-        let set_up = SET_UP.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(set_up) = set_up {
-            set_up.cancel(MAX_WRAP_UP);
-        }
+        cancel_set_up(MAX_WRAP_UP);
         if let Some(waiting) = &*self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.wake();
         }

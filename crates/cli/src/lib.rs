@@ -7,6 +7,7 @@ mod add_to_cas;
 mod analyse;
 mod build;
 mod call;
+mod cancelled_set_up;
 mod check_traces;
 mod compare;
 mod compile_commands;

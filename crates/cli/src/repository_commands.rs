@@ -6,10 +6,11 @@ use taut_driver::{Diagnostics, SetupError};
 use taut_setup::{Rc, Request, Session, weakly_canonical};
 
 use crate::{
+    cancelled_set_up::until_signal,
     environment::build_root,
     exit::Exit,
     freed::freed,
-    interruption::{Interruption, until_signal},
+    interruption::Interruption,
     log::{Level, Log},
     options::{
         CollectRepositories, FetchRepositories, ListRepositories, Repositories, SetUp, SetUpRepositories,

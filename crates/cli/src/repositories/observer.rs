@@ -11,8 +11,8 @@ use taut_setup::{Event, Observer, Remark, Session};
 use taut_syntax::NEXT_MESSAGE;
 
 use crate::{
+    cancelled_set_up::until_signal,
     diagnostics,
-    interruption::until_signal,
     log::{Level, Log},
     voice,
 };

@@ -4,7 +4,7 @@ use taut_setup::{Cache, Description, Options, Session};
 use taut_store::Store;
 
 use super::Messages;
-use crate::{interruption::until_signal, log::Log, voice};
+use crate::{cancelled_set_up::until_signal, log::Log, voice};
 
 /// What an update works with.
 pub(crate) struct Update<'u> {
