@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use taut_driver::cas::{AddError, SpecialEntries, add};
+use taut_digest::ObjectInfo;
+use taut_driver::{
+    cas::{AddError, SpecialEntries, add},
+    send,
+};
+use taut_store::Store;
 use taut_sys::{Named, canonical};
 
 use crate::{
@@ -10,6 +15,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options::AddToCas,
+    remote_execution::server_of_objects,
     standard_streams::print,
     tool_name::Name,
     voice,
@@ -45,10 +51,27 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
         return Exit::Environment;
     }
     match followed.and_then(|location| add(&store, &location, special)) {
-        Ok(object) => print(format!("{}\n", object.digest.hash).as_bytes()),
+        // Printed in any case: the object is here.
+        Ok(object) => match print(format!("{}\n", object.digest.hash).as_bytes()) {
+            Exit::Success => sent(&store, &object, options, log).err().unwrap_or(Exit::Success),
+            exit => exit,
+        },
         Err(error) => {
             voice.not_added(&error, &location, log);
             Exit::Environment
         }
     }
+}
+
+/// Sends an object to the server that the options name, if they name one.
+fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
+    let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
+    let sent = send(store, &server, object);
+    if let Err(error) = store.save_elsewhere() {
+        log.say(Level::Warn, error.to_string());
+    }
+    sent.map_err(|why| {
+        voice::of(log).not_sent(&why, log);
+        Exit::Environment
+    })
 }

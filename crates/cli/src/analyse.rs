@@ -11,6 +11,7 @@ use crate::interruption::Interruption;
 use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
+use crate::remote_execution::backend;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::retry::LOST_ROOTS;
 use crate::root_options::RootOptions;
@@ -22,7 +23,7 @@ use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -63,9 +64,13 @@ fn analyse(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
+    let at = backend(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
     let exports = store
         .as_ref()
-        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
+        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution), &at));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),

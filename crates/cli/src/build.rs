@@ -30,7 +30,7 @@ use crate::{
 
 /// Runs `build`.
 pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("build", &o.analysis, &o.execution);
+    let profile = Profile::from_options("build", &o.analysis, &o.execution, &o.stores);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o, log, reporting, product: None };
         go(call, &Destination::Nowhere, None)
@@ -39,7 +39,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 
 /// Runs `install`.
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Directory { path: &o.output_dir, prune: o.prune }, None)
@@ -48,18 +48,15 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("rebuild", false, profile, log, |reporting| {
-        if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
-            let what = if is_address(address) {
-                format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
-            } else {
-                voice::of(log).bad_comparison(address)
-            };
+        if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local" && !is_address(vs)) {
+            let what = voice::of(log).bad_comparison(address);
             log.say(Level::Error, what);
             return Err(Exit::Environment);
         }
-        let again = RebuildOutput { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
+        let (comparison, dump) = (Comparison::new(log), o.dump_flaky.as_deref());
+        let again = RebuildOutput { comparison, dump, vs: o.vs.as_deref() };
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Nowhere, Some(&again))
     })
@@ -69,6 +66,8 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
 struct RebuildOutput<'o> {
     comparison: Arc<Comparison>,
     dump: Option<&'o Path>,
+    /// Where the results are that those of now are compared with; `None`: where actions are executed.
+    vs: Option<&'o str>,
 }
 
 /// A call while it runs.
@@ -97,7 +96,7 @@ fn go(
     let comparison = again.map(|again| again.comparison.clone() as Arc<dyn Sink>);
     let own = [open.messages.clone() as Arc<dyn Sink>].into_iter().chain(comparison);
     let sink = call::sinks(own, &open.progress, reporting);
-    let options = open.options(again.is_some())?;
+    let options = open.options(again.map(|again| again.vs))?;
     let run = Run { reports_all_actions: reporting.profile.is_some(), ..open.run(&options, &sink) };
     let (display, rerun, is_timed) = (None, None, reporting.uses_state);
     let mut running = RunningCall { open: &open, destination, again, display, rerun, is_timed };
@@ -209,7 +208,7 @@ impl Pass for RunningCall<'_> {
             warn_of_cache(session.cache_warning(), log);
         }
         let comparison = again.map(|again| &*again.comparison);
-        if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
+        if let Some(RebuildOutput { comparison, dump: Some(path), .. }) = again {
             comparison.dump(path, log)?;
         }
         let compared = comparison.map(Comparison::figures);
@@ -222,6 +221,9 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: &self.open.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.open.messages)?;
+        if log.is_as_reference() {
+            session.put_cached_exports_together(analysed);
+        }
         voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
         self.open.messages.ended(&tainted, exit == Exit::FailedArtifacts);

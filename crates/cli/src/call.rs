@@ -15,6 +15,7 @@ use crate::{
     log::{Level, Log},
     options,
     progress::Progress,
+    remote_execution::{attach, compare_with},
     reporting::{Reporting, warn_of_cache},
     reproduce::Reproduction,
     request,
@@ -86,13 +87,19 @@ impl<'c> BuildCall<'c> {
 }
 
 impl OpenCall<'_> {
-    /// How to build.
+    /// How to build. `compare`: whether actions run again, and what `--vs` says of where the results are that are known.
     ///
     /// # Errors
     /// The exit code; the errors have been reported.
-    pub(crate) fn options(&self, compare: bool) -> Result<BuildOptions, Exit> {
+    pub(crate) fn options(&self, compare: Option<Option<&str>>) -> Result<BuildOptions, Exit> {
         let BuildCall { o, log, .. } = self.call;
-        build_options(&o.common, (&o.execution, &o.stores), &o.results, compare, log)
+        let is_again = compare.is_some();
+        let mut options = build_options(&o.common, (&o.execution, &o.stores), &o.results, is_again, log)?;
+        if let Some(vs) = compare.flatten() {
+            compare_with(&mut options, vs, &o.stores, log)?;
+        }
+        attach(&options, &self.store, log)?;
+        Ok(options)
     }
 
     /// What the request is run with.

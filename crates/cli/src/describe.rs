@@ -17,6 +17,7 @@ use crate::{
     log::{Level, Log},
     options::{Describe, Execution},
     profile::Profile,
+    remote_execution::backend,
     reporting::{Reporting, reported, warn_of_cache},
     request,
     retry::LOST_ROOTS,
@@ -30,7 +31,7 @@ use crate::{
 
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Arc<Log>) -> Exit {
-    let asked = Profile::from_options("describe", &o.analysis, &Execution::default());
+    let asked = Profile::from_options("describe", &o.analysis, &Execution::default(), &o.stores);
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -71,7 +72,11 @@ fn describe(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[]));
+    let at = backend(&execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
+    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[], &at));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),

@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options::InstallCas,
+    remote_execution::server_of_objects,
     standard_streams::print,
     tool_name::Name,
     voice::{self, Destined},
@@ -29,6 +30,10 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
         voice.no_object_id(&options.object_id, log);
         return Exit::Environment;
     };
+    let server = match server_of_objects(&options.stores, &store, log) {
+        Ok(server) => server,
+        Err(exit) => return exit,
+    };
     // As in the reference, what is not in the store may be in the git repository of the build root.
     let root = build_root(name, &options.stores).unwrap_or_default();
     // An error of the store counts as present here, and is reported by the read that follows.
@@ -36,6 +41,10 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
         && let Err(error) = taut_setup::take_from_git(&root, &store, &whole.digest.hash, whole.object_type)
     {
         log.say(Level::Warn, error);
+    }
+    if server.is_some() && !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true) {
+        // It may be there. That is found out when it is read; and nothing of it is written down.
+        store.note_elsewhere(0, false, [whole]);
     }
     let object = match &options.sub_object_path {
         None => whole,
@@ -94,6 +103,7 @@ fn put(store: &Store, object: ObjectInfo, path: &Path, options: &InstallCas) -> 
         return Err(Error::Refused { path: path.display().to_string(), reason });
     }
     let named = Named::made_of_user(&path)?;
+    store.bring(&[object])?;
     // `--raw-tree` applies to standard output only.
     if options.archive {
         let bytes = content(store, object, options)?;

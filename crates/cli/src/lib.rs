@@ -34,6 +34,7 @@ mod profile;
 mod progress;
 mod rc_words;
 mod remote_cache;
+mod remote_execution;
 pub mod report;
 mod reporting;
 mod repositories;

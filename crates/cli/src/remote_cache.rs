@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use taut_digest::HashFunction;
 use taut_driver::SharedService;
 use taut_remote::{Address, Client, Patience, Setup, Tls};
 use taut_syntax::quoted;
@@ -27,22 +28,33 @@ pub(crate) fn remote_cache(execution: &Execution, stores: &Stores) -> Result<Opt
         true => Some(tls(stores)?),
         false => None,
     };
-    let usual = Patience::default();
-    let pause = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    let patience = Patience {
-        attempts: stores.max_attempts.unwrap_or(usual.attempts),
-        first_pause: pause(stores.initial_backoff_seconds).unwrap_or(usual.first_pause),
-        max_pause: pause(stores.max_backoff_seconds).unwrap_or(usual.max_pause),
-        ..usual
-    };
+    let patience = patience(stores);
     let instance = stores.remote_instance_name.clone().unwrap_or_default();
     let name = address.to_string();
-    let client = Arc::new(Client::new(Setup { address, instance, tls, patience }));
+    // Results are shared in the standard form, whatever the names of the build root are.
+    let (naming, executes) = (HashFunction::Sha256, false);
+    let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
     let may_write = execution.remote_cache_write;
     Ok(Some(SharedService { name, cas: client.clone(), results: client, may_write }))
 }
 
-fn tls(stores: &Stores) -> Result<Tls, String> {
+/// How long servers are waited for.
+pub(crate) fn patience(stores: &Stores) -> Patience {
+    let usual = Patience::default();
+    let pause = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    Patience {
+        attempts: stores.max_attempts.unwrap_or(usual.attempts),
+        first_pause: pause(stores.initial_backoff_seconds).unwrap_or(usual.first_pause),
+        max_pause: pause(stores.max_backoff_seconds).unwrap_or(usual.max_pause),
+        ..usual
+    }
+}
+
+/// The files about encryption.
+///
+/// # Errors
+/// One cannot be read.
+pub(crate) fn tls(stores: &Stores) -> Result<Tls, String> {
     let read = |path: &Path| taut_sys::Named::read(path).map_err(|error| error.to_string());
     let authorities = stores.tls_ca_cert.as_deref().map(read).transpose()?;
     let identity = match (&stores.tls_client_cert, &stores.tls_client_key) {

@@ -10,11 +10,13 @@ use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::remote_cache::remote_cache;
+use crate::remote_execution::remote_execution;
 use crate::repositories;
 use crate::retry::LOST_ROOTS;
 use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
+use crate::tool_name::Name;
 use crate::voice;
 use taut_syntax::quoted;
 
@@ -185,16 +187,12 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Err(text) = remote_cache(execution, stores) {
         return fail(Exit::Environment, text);
     }
+    if let Err(text) = remote_execution(execution, stores, log.tool() == Name::Just) {
+        return fail(Exit::Environment, text);
+    }
     // After the values: a wrong value is wrong also once the option is supported.
     if let Some(text) = not_supported(stores) {
         return fail(Exit::Environment, text);
-    }
-    if let Some(path) = &execution.endpoint_configuration {
-        let path = path.display();
-        return fail(
-            Exit::Environment,
-            format!("Remote execution (--endpoint-configuration {path}) is not supported yet."),
-        );
     }
     Ok(())
 }

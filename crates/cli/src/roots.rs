@@ -28,6 +28,7 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options,
+    remote_execution::attach,
     reporting::{Reporting, warn_of_cache},
     repositories,
     reproduce::Reproduction,
@@ -144,6 +145,7 @@ impl ResolveRoots for Roots<'_> {
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options = build_options(common, (execution, stores), &results, false, log)
+            .and_then(|options| attach(&options, &store, log).map(|()| options))
             .map_err(|exit| self.over(exit))?;
         let how = analysis_options(common, analysis, stores);
         let main = repositories.main.clone();

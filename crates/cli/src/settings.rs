@@ -10,6 +10,8 @@ use crate::{
     log::{Level, Log},
     options,
     remote_cache::remote_cache,
+    remote_execution::remote_execution,
+    tool_name::Name,
 };
 
 /// The words in front of commands that are executed, if there is no other launcher.
@@ -94,6 +96,10 @@ pub(crate) fn build_options(
         compare,
         write_strategy: write_strategy(results),
         remote_cache: remote_cache(execution, stores).map_err(|why| {
+            log.say(Level::Error, why);
+            Exit::Environment
+        })?,
+        remote_execution: remote_execution(execution, stores, log.tool() == Name::Just).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?,

@@ -19,6 +19,7 @@ use crate::{
     log::{Level, Log},
     options::{self, Traverse},
     progress::{Display, Progress},
+    remote_execution::attach,
     reporting::{Reporting, reported},
     repositories,
     reproduce::Reproduction,
@@ -61,7 +62,11 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
-        .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
+        .inspect_err(|_| {
+            if log.is_as_reference() {
+                log.say(Level::Error, "Build failed.");
+            }
+        })?;
     let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {
@@ -111,6 +116,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let origins: Origins = Arc::new(move |id| defined.origin(id));
     let events = call::sinks([messages.clone() as Arc<dyn Sink>], &progress, reporting);
     let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
+    attach(&options, &store, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
     interruption.stop_on_signal(&session)?;

@@ -24,7 +24,8 @@ fn patience() -> Patience {
 
 fn setup(server: &Server) -> Setup {
     let address = Address::parse(&server.address()).unwrap();
-    Setup { address, instance: String::new(), tls: None, patience: patience() }
+    let (naming, executes) = (HashFunction::Sha256, false);
+    Setup { address, instance: String::new(), tls: None, naming, executes, patience: patience() }
 }
 
 fn client(offer: Offer) -> (Server, Client) {

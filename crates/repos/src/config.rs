@@ -426,7 +426,9 @@ fn bindings(name: &str, description: Node<'_>) -> Result<BTreeMap<Str, Str>, Con
     if described.kind() != Kind::Object {
         let message =
             format!("Repository config: bindings of {} have to be a map from names to names", quoted(&name));
-        return Err(ConfigError::at(described, message));
+        let found = compact(described);
+        let reference = format!("bindings has to be a string-string map, but found {found}");
+        return Err(Diagnostic::error(message).at(place(described)).reference(reference).into());
     }
     for (local, written) in described.entries() {
         let global = written.as_str().ok_or_else(|| {
@@ -522,16 +524,24 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
-            let message = format!(
-                "{} scheme expects one or two string arguments, but found {} for {key} of repository ",
-                quoted(&scheme),
-                root.source()
-            );
-            let problem = Diagnostic::error(format!("{message}{}", quoted(&repository))).at(place(root));
-            let problem = problem.reference(format!("{message}{repository}"));
+            let scheme_expects = format!("{} scheme expects one or two string arguments", quoted(&scheme));
+            let of = format!("for {key} of repository");
+            let found = root.source();
+            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
             Err(problem
                 .help(format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme)))
                 .into())
+        }
+        [Some(scheme @ ("file" | "file ignore-special")), ..] => {
+            let scheme_expects = format!("{} scheme expects precisely one string argument", quoted(&scheme));
+            let of = format!("for {key} of repository");
+            let found = root.source();
+            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
+            Err(problem.help(format!("[{}, \"path of a directory\"]", quoted(&scheme))).into())
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
             let written = places.written(root);

@@ -213,10 +213,10 @@ pub struct Stores {
     /// Where to keep results; default ~/.cache/taut
     #[arg(long, value_name = "PATH")]
     pub local_build_root: Option<PathBuf>,
-    /// Address of a remote-execution service (not supported yet)
+    /// Server that executes actions: HOST:PORT, or grpcs://HOST:PORT for an encrypted connection
     #[arg(short = 'r', long, value_name = "HOST:PORT")]
     pub remote_execution_address: Option<String>,
-    /// Instance name at the remote cache
+    /// Instance name at the server that executes, or the remote cache
     #[arg(long, value_name = "NAME")]
     pub remote_instance_name: Option<String>,
     /// Address of a target-serving service (not supported yet)
@@ -249,7 +249,7 @@ pub struct Stores {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Execution")]
 pub struct Execution {
-    /// How many actions to run at once (default: --jobs)
+    /// How many actions to run at once (default: --jobs; with servers that execute, 256)
     #[arg(short = 'J', long, value_name = "NUM", value_parser = number::<usize>)]
     pub build_jobs: Option<usize>,
     /// How long an action may run (default: no limit)
@@ -270,7 +270,7 @@ pub struct Execution {
     /// Store results of actions in the remote cache, too
     #[arg(long, requires = "remote_cache")]
     pub remote_cache_write: bool,
-    /// File that assigns services to properties (not supported yet)
+    /// File that assigns servers to properties of actions: a JSON list of [{KEY: VAL}, "HOST:PORT"]
     #[arg(long, value_name = "PATH")]
     pub endpoint_configuration: Option<PathBuf>,
 }

@@ -398,8 +398,10 @@ impl BuildMessages for Messages {
 
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
         self.say_failures(defined);
-        let (of_store, others): (Vec<_>, Vec<_>) =
-            failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
+        let (of_store, others): (Vec<_>, Vec<_>) = failure
+            .unbuilt
+            .iter()
+            .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // A store that fails once fails for everything, with a path of its own each time.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));

@@ -44,6 +44,9 @@ pub(crate) trait ObjectTexts {
     /// Something could not be added to the store.
     fn not_added(&self, error: &AddError, location: &Path, log: &Log);
 
+    /// Something could not be sent to a server.
+    fn not_sent(&self, why: &str, log: &Log);
+
     /// Large objects are about to be split.
     fn splitting(&self, log: &Log);
 
@@ -91,6 +94,11 @@ impl ObjectTexts for Just {
     fn not_added(&self, error: &AddError, location: &Path, log: &Log) {
         log.say(Level::Error, error.to_string());
         log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));
+    }
+
+    fn not_sent(&self, why: &str, log: &Log) {
+        log.say(Level::Error, why);
+        log.say(Level::Error, "Failed to upload artifact to remote endpoint");
     }
 
     fn splitting(&self, log: &Log) {
@@ -165,6 +173,10 @@ impl ObjectTexts for Taut {
             AddError::Store(error) => error.to_string(),
         };
         log.say(Level::Error, format!("Cannot add {}: {why}", shown(location)));
+    }
+
+    fn not_sent(&self, why: &str, log: &Log) {
+        log.say(Level::Error, why);
     }
 
     fn splitting(&self, log: &Log) {

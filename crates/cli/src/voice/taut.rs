@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod failure;
+mod missing_header;
 mod missing_program;
 mod progress;
 mod summary;
@@ -376,7 +377,9 @@ struct State {
     cached: usize,
     /// How many of them to the remote cache only.
     remote: usize,
-    /// What passed between the build and the remote cache, if there is one.
+    /// How many of those that ran were executed by servers.
+    by_servers: usize,
+    /// What passed between the build and other machines, if any takes part.
     traffic: Option<Traffic>,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
@@ -487,6 +490,7 @@ impl Messages {
             let mut state = self.state();
             *(if outcome.cached { &mut state.cached } else { &mut state.ran }) += 1;
             state.remote += usize::from(is_remote);
+            state.by_servers += usize::from(!outcome.cached && ran.executed_by.is_some());
         }
         let has_output = ran.stdout.is_some() || ran.stderr.is_some();
         let has_failed = ran.exit_code != 0 && action.may_fail.is_some();
@@ -577,7 +581,9 @@ impl Sink for Messages {
                 let mut state = self.state();
                 (state.total, state.origins) = (*actions, Some((*origins).clone()));
             }
-            Event::ActionStarted(action) if self.log.wants(Level::Debug) => {
+            Event::ActionStarted(action) | Event::ActionRemote { action, stage: None, .. }
+                if self.log.wants(Level::Debug) =>
+            {
                 // Not cut, as this level is for the analysis of a problem.
                 let command = command::in_one_line(action.description, usize::MAX);
                 let (target, id) = (self.target_of(action.id), short(action.id));
@@ -659,8 +665,10 @@ impl BuildMessages for Messages {
 
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
         self.show_inputs_of_failed(defined);
-        let (of_store, others): (Vec<_>, Vec<_>) =
-            failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
+        let (of_store, others): (Vec<_>, Vec<_>) = failure
+            .unbuilt
+            .iter()
+            .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // An error of the store, for example a full disk, occurs for many paths; one of them is shown.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));

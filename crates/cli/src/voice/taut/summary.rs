@@ -176,7 +176,12 @@ impl Messages {
     fn figures(&self, state: &State) -> Vec<String> {
         let mut figures = Vec::new();
         if state.ran > 0 {
-            figures.push(format!("{} run", count(state.ran, "action")));
+            let at = match state.by_servers {
+                0 => String::new(),
+                all if all == state.ran => " remotely".to_owned(),
+                some => format!(", {some} of them remotely"),
+            };
+            figures.push(format!("{} run{at}", count(state.ran, "action")));
         }
         for (number, cache) in [(state.cached - state.remote, "cache"), (state.remote, "the remote cache")] {
             if number > 0 {
