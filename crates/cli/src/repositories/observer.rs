@@ -6,9 +6,11 @@ use std::{
 };
 
 use taut_driver::{Diagnostic, Diagnostics};
-use taut_setup::{Event, Observer, Remark};
+use taut_setup::{Event, Observer, Remark, Session};
+use taut_syntax::NEXT_MESSAGE;
 
 use crate::{
+    cancelled_set_up::until_signal,
     diagnostics,
     log::{Level, Log},
     voice::{self, SetUpProgress},
@@ -36,8 +38,9 @@ impl<'l> Messages<'l> {
         Messages { log, step, state: Mutex::default() }
     }
 
-    /// Does something, and shows how far it is.
-    pub(crate) fn with_progress<T>(&self, task: impl FnOnce() -> T) -> T {
+    /// Does something with a session, and shows how far it is. A signal ends it, and removes what it began.
+    pub(crate) fn with_progress<T>(&self, session: &Session<'_>, task: impl FnOnce() -> T) -> T {
+        let task = || until_signal(session.cancellation(), task);
         if !self.log.wants(Level::Progress) {
             return task();
         }
@@ -64,7 +67,8 @@ impl<'l> Messages<'l> {
             "Config: Value for key \"repositories\"",
             "Unsupported value ",
         ];
-        let text = problem.reference_text();
+        // The last one is the error itself.
+        let text = problem.reference_text().rsplit(NEXT_MESSAGE).next().unwrap_or_default();
         // Only set-ups are under way when they find that a description is wrong.
         let is_before = !self.step.contains(" setup") && text.starts_with("Config: ");
         match is_before || BEFORE.iter().any(|before| text.starts_with(before)) {
@@ -116,6 +120,9 @@ impl Observer for Messages<'_> {
             }
             Event::Fetched { repository, from, bytes } => {
                 voice.fetched(repository, from, bytes, log);
+            }
+            Event::Made { repository, command, bytes } => {
+                voice.made(repository, command, bytes, log);
             }
             Event::Ended { repository, .. } => {
                 let mut state = self.state();
