@@ -342,29 +342,15 @@ impl<'e> Evaluation<'e> {
         diagnostic.within(Frame::new(format!("in the anonymous target of node {node}")))
     }
 
-    /// A warning about an output that no action can make: the reference has none, and fails after the action has run.
-    fn own_directory(&self) -> Diagnostic {
-        let message = "an action of this target names its own directory in \"outs\", which is no file: building it will fail";
-        let entry = self.scope.map_or(&self.rule.entry, |scope| scope.written.entry);
-        let warning = Diagnostic::warning(message).reference("").at(entry.location(None));
-        let note = Note::at("the rule is defined here", self.rule.entry.location(None));
-        warning
-            .note(note)
-            .help("an output is \"\", for example, if a field from which its name is joined is not set")
-    }
-
     /// For conflicting values: the dependencies that offer them.
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
-            // Larger values are not searched for, since they would be written as text for every dependency.
-            const MAX_SEARCHED_BYTES: usize = 1 << 20;
-            let Some(text) = value.to_json_within(MAX_SEARCHED_BYTES) else { continue };
             let offers = |reached: &&Reached| {
                 let result = reached.dep.result();
-                [&result.artifacts, &result.runfiles, &result.provides].into_iter().any(|map| {
-                    Value::Map(map.clone()).to_json_beyond(MAX_SEARCHED_BYTES << 4).contains(&text)
-                })
+                [&result.artifacts, &result.runfiles, &result.provides]
+                    .into_iter()
+                    .any(|map| Value::Map(map.clone()).contains(value))
             };
             for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();
@@ -391,6 +377,9 @@ impl<'e> Evaluation<'e> {
                         found +=
                             &format!("\n - {target}, {what} at {}", Value::String(path.clone()).to_json());
                     }
+                }
+                if Value::Map(result.provides.clone()).contains(value) {
+                    found += &format!("\n - {target}, in provided data");
                 }
             }
             text += &match found.is_empty() {
@@ -587,15 +576,10 @@ impl<'e> Evaluation<'e> {
             results,
             tainted: &self.rule.tainted,
             defined: Defined::default(),
-            makes_own_directory: false,
         };
         let step = "While evaluating defining expression of rule:";
         let value = self.evaluate(&self.rule.expression, &mut host, step, || None)?;
-        let RuleHost { defined, makes_own_directory, .. } = host;
-        let warnings = match makes_own_directory {
-            true => Diagnostics::merge([&warnings, &self.own_directory().into()]),
-            false => warnings,
-        };
+        let RuleHost { defined, .. } = host;
         let Value::Result(result) = value else {
             let message = format!(
                 "Defining expression should evaluate to a RESULT, but got: {}",

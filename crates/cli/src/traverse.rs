@@ -62,7 +62,11 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
-        .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
+        .inspect_err(|_| {
+            if let Some(text) = voice::of(log).no_artifacts_to_build() {
+                log.say(Level::Error, text);
+            }
+        })?;
     let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {

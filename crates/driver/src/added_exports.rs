@@ -38,6 +38,15 @@ struct Addition {
     implied: Rc<BTreeSet<Hash>>,
 }
 
+/// The keys of those that were taken from the cache.
+fn cached_keys(exports: &Exports) -> Vec<CacheKey> {
+    let key = |export: Export| match export {
+        Export::Cached(key, _) => Some(key),
+        _ => None,
+    };
+    exports.list().into_iter().filter_map(|(_, export)| key(export)).collect()
+}
+
 impl Session {
     /// The entries of the target-level cache that could not be used in this build; returned once.
     pub fn take_entry_problems(&self) -> Vec<EntryProblem> {
@@ -47,11 +56,13 @@ impl Session {
     /// Removes the entries of export targets of which objects are lost, so that these are analysed and built again.
     /// Returns whether there was any.
     pub(crate) fn remove_incomplete_entries(&self, exports: &Exports) -> bool {
-        let cached = exports.list().into_iter().filter_map(|(_, export)| match export {
-            Export::Cached(key, _) => Some(key),
-            _ => None,
-        });
-        self.exports.remove_incomplete(cached)
+        self.exports.remove_incomplete(cached_keys(exports))
+    }
+
+    /// Puts the objects of export targets that were taken from the cache together if garbage collection has split them. No
+    /// build needs that, but the reference does it; so that it fails is no error.
+    pub fn put_cached_exports_together(&self, analysed: &Analysed) {
+        let _ = self.exports.put_together(|| cached_keys(&analysed.exports));
     }
 
     /// Adds the results of those export targets to the target-level cache that can be cached and are not; all that a

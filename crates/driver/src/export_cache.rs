@@ -120,6 +120,19 @@ impl ExportCache {
         }
     }
 
+    /// Puts objects of some entries together that garbage collection has split. `keys` is only called if there is any.
+    ///
+    /// # Errors
+    /// The build root cannot be read or written to.
+    pub(crate) fn put_together(&self, keys: impl FnOnce() -> Vec<CacheKey>) -> taut_store::Result<()> {
+        match &self.0 {
+            Some(stored) if stored.cache.has_split()? => {
+                keys().iter().try_for_each(|key| stored.cache.put_together(&key.0.hash))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Removes those of some entries of which objects are lost. Returns whether there was any.
     pub(crate) fn remove_incomplete(&self, keys: impl IntoIterator<Item = CacheKey>) -> bool {
         let Some(stored) = &self.0 else { return false };

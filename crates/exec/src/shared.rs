@@ -97,6 +97,8 @@ struct Shared {
     /// Opened for the first action, since it reads a file; `None` if that failed.
     standard: OnceLock<Option<Standard>>,
     /// Whether nothing is stored any more.
+    // Relaxed, like the counts below: a run that misses this is queued in vain. The counts are read after
+    // `Uploads::finish`, whose lock orders them.
     refuses: AtomicBool,
     hits: AtomicU64,
     stored: AtomicU64,
@@ -133,7 +135,8 @@ impl Shared {
     /// Keeps in mind why something was not answered. `what` is not done because of that.
     fn trouble(&self, error: &Error, what: &str) {
         match error {
-            // Results outlive contents in some caches: an ordinary miss.
+            // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
+            // miss.
             Error::NotFound(_) => {}
             // The reason was noted when that began.
             Error::Off => {}

@@ -54,6 +54,8 @@ struct Started {
 struct Server {
     setup: Setup,
     give_up: Arc<GiveUp>,
+    // Tokio's cell, not that of `std`: initialising it awaits, and calls that come meanwhile have to wait without
+    // blocking the thread of the network.
     /// Asked for once; an error if the server cannot be used.
     known: OnceCell<Result<Known>>,
 }
@@ -85,6 +87,7 @@ impl Client {
     }
 
     fn started(&self) -> Result<&Started> {
+        // Kept if it failed, too: a thread that could not be had once is not tried for each action.
         let start = || {
             let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
             let network = Network::start().map_err(failed)?;

@@ -426,7 +426,9 @@ fn bindings(name: &str, description: Node<'_>) -> Result<BTreeMap<Str, Str>, Con
     if described.kind() != Kind::Object {
         let message =
             format!("Repository config: bindings of {} have to be a map from names to names", quoted(&name));
-        return Err(ConfigError::at(described, message));
+        let found = compact(described);
+        let reference = format!("bindings has to be a string-string map, but found {found}");
+        return Err(Diagnostic::error(message).at(place(described)).reference(reference).into());
     }
     for (local, written) in described.entries() {
         let global = written.as_str().ok_or_else(|| {
@@ -522,16 +524,24 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
-            let message = format!(
-                "{} scheme expects one or two string arguments, but found {} for {key} of repository ",
-                quoted(&scheme),
-                root.source()
-            );
-            let problem = Diagnostic::error(format!("{message}{}", quoted(&repository))).at(place(root));
-            let problem = problem.reference(format!("{message}{repository}"));
+            let scheme_expects = format!("{} scheme expects one or two string arguments", quoted(&scheme));
+            let of = format!("for {key} of repository");
+            let found = root.source();
+            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
             Err(problem
                 .help(format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme)))
                 .into())
+        }
+        [Some(scheme @ ("file" | "file ignore-special")), ..] => {
+            let scheme_expects = format!("{} scheme expects precisely one string argument", quoted(&scheme));
+            let of = format!("for {key} of repository");
+            let found = root.source();
+            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
+            Err(problem.help(format!("[{}, \"path of a directory\"]", quoted(&scheme))).into())
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
             let written = places.written(root);
@@ -539,11 +549,21 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
             Ok(named(UnresolvedRoot { place: written, ..root }, false))
         }
         _ => {
-            let message = format!(
-                "Unknown scheme in the specification {} of the {key} of repository {}",
-                root.source(),
-                quoted(&repository)
-            );
+            let (source, of) = (root.source(), quoted(&repository));
+            let scheme = words.first().copied().flatten();
+            let is_known = scheme.is_some_and(|scheme| SCHEMES.contains(&scheme));
+            let message = match scheme {
+                Some(scheme) if is_known => {
+                    let scheme = quoted(&scheme);
+                    format!("{scheme} takes one path, but the {key} of repository {of} is {source}")
+                }
+                Some(_) => {
+                    format!("Unknown scheme in the specification {source} of the {key} of repository {of}")
+                }
+                None => {
+                    format!("The {key} of repository {of} is a list that begins with a scheme, not {source}")
+                }
+            };
             let shown = compact(root);
             let reference = match root.item(0) {
                 Some(_) => {
@@ -554,8 +574,8 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 ),
             };
             let problem = Diagnostic::error(message).reference(reference);
-            let problem = problem.at(place(root.item(0).unwrap_or(root)));
-            let meant = words.first().copied().flatten().and_then(|word| did_you_mean(word, SCHEMES));
+            let problem = problem.at(place(root.item(0).filter(|_| !is_known).unwrap_or(root)));
+            let meant = scheme.and_then(|word| did_you_mean(word, SCHEMES)).filter(|_| !is_known);
             Err(match meant {
                 Some(_) => problem.suggest(meant),
                 None => problem.help("a directory is written as [\"file\", \"path\"]"),

@@ -32,7 +32,9 @@ use crate::{
     retry::{LOST_OBJECTS, LOST_ROOTS},
 };
 
+mod cxx_modules;
 mod failure;
+mod missing_header;
 mod missing_program;
 mod progress;
 mod summary;

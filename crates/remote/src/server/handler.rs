@@ -206,6 +206,7 @@ impl State {
     /// Counts a call, and lets it fail if it has to.
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+        // By the number of the call, so that a seed gives the same faults to the same sequence of calls.
         let (fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
         match fault {
             Some(Fault::Unavailable) => return Err(Failed::unavailable("busy")),
@@ -214,6 +215,7 @@ impl State {
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20 + random % 30)).await,
             Some(Fault::Cut) => self.cuts.cut_after(random % 2000),
+            // Between two calls of a client, as a cache does that is full: a result whose contents are gone.
             Some(Fault::Evicted) => {
                 let contents = self.memory.contents();
                 if !contents.is_empty() {
@@ -289,6 +291,7 @@ impl State {
         let is_missing = |digest: &&proto::Digest| {
             wire::parse(digest).is_none_or(|digest| self.memory.content(&digest.hash).is_none())
         };
+        // What makes no sense as a digest counts as missing; and the protocol promises no order.
         let mut missing: Vec<_> = q.blob_digests.iter().filter(is_missing).cloned().collect();
         shuffle(&mut missing, call);
         Ok(FindMissingBlobsResponse { missing_blob_digests: missing })
@@ -307,6 +310,7 @@ impl State {
                 true => packed(&content),
                 false => None,
             };
+            // A content may be sent as it is although compression was offered.
             let compressor = if packed.is_some() { ZSTD } else { 0 };
             let data = damaged(packed.unwrap_or_else(|| content.to_vec()), call);
             ReadBlob { digest: Some(digest.clone()), data, status: Some(Status::default()), compressor }
@@ -341,6 +345,7 @@ impl State {
                 _ => Some(blob.data.clone()),
             });
             let code = match digest.zip(bytes) {
+                // Compared, as real servers do: a content of another digest must not get in.
                 Some((digest, bytes)) if self.takes(&digest, &bytes) => {
                     self.memory.insert(digest.hash, bytes);
                     Code::Ok
