@@ -94,6 +94,9 @@ pub(crate) trait Voice:
     /// Entries of the target-level cache that could not be used: what they are of is analysed and built.
     fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log);
 
+    /// Whether large files of cached export targets that were split are put together again, as the reference does.
+    fn puts_exports_together(&self) -> bool;
+
     /// Results of export targets were added to the target-level cache.
     fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log);
 

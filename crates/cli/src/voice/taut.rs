@@ -136,6 +136,10 @@ impl Voice for Taut {
         }
     }
 
+    fn puts_exports_together(&self) -> bool {
+        false
+    }
+
     fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log) {
         for (name, EntryProblem { why, .. }) in exports_of(&added.problems, analysed, log) {
             log.say(Level::Warn, format!("the result of export target {name} cannot be cached: {why}"));
