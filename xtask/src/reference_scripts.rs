@@ -170,11 +170,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let count = |which: &dyn Fn(&(Outcome, Option<Outcome>)) -> bool| {
-        outcomes.iter().filter(|pair| which(pair)).count()
-    };
-    let passed = count(&|(first, _)| *first == Outcome::Passed);
-    let elsewhere = count(&|(_, second)| second.as_ref().is_some_and(|outcome| *outcome != Outcome::Passed));
+    let passed = outcomes.iter().filter(|(first, _)| *first == Outcome::Passed).count();
+    let fails = |outcome: &Outcome| *outcome != Outcome::Passed;
+    let elsewhere = outcomes.iter().filter(|(_, second)| second.as_ref().is_some_and(fails)).count();
     let wrong = outcomes.len() - passed - elsewhere;
     println!(
         "{passed} of {} passed; {elsewhere} fail with the reference, too; {wrong} fail with taut only; \
