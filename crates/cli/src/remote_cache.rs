@@ -1,53 +1,104 @@
-//! The options about the cache that other builds use, too.
+//! The cache that other builds use, too: what the options say of it, then rc files.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use taut_driver::SharedService;
 use taut_remote::{Address, Client, Patience, Setup, Tls};
+use taut_setup::{Rc, RemoteCacheRc};
 use taut_syntax::quoted;
 
-use crate::options::{Execution, Stores};
+use crate::{
+    diagnostics,
+    options::{Common, Execution, Stores},
+    repositories::Workspace,
+    settings::seconds,
+};
 
-/// The cache that the options name, if they name one. Nothing is connected yet.
+/// The cache of this process. All builds of a call have the same options, those of computed roots among them: what one
+/// finds out about the cache, the others know, be it that it is gone.
+static CACHE: OnceLock<Result<Option<SharedService>, String>> = OnceLock::new();
+
+/// The cache that the options or rc files name, if they name one. Nothing is connected yet.
 ///
 /// # Errors
-/// What is wrong with the options.
-pub(crate) fn remote_cache(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, String> {
-    let Some(text) = &execution.remote_cache else { return Ok(None) };
-    let address = Address::parse(text)
-        .map_err(|why| format!("--remote-cache {}: {why}\nhelp: grpc://HOST:PORT, or grpcs://HOST:PORT for an encrypted connection", quoted(text)))?;
-    let names_files = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
-    let has_files = names_files.iter().any(|file| file.is_some());
-    if has_files && address.is_plain() {
+/// What is wrong with the options, or with what rc files say.
+pub(crate) fn remote_cache(
+    common: &Common,
+    execution: &Execution,
+    stores: &Stores,
+) -> Result<Option<SharedService>, String> {
+    CACHE.get_or_init(|| of(common, execution, stores)).clone()
+}
+
+fn of(common: &Common, execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, String> {
+    let (rc, other) = rc(common)?;
+    // An address on the command line is not that which the rest is about.
+    let rc = if execution.remote_cache.is_some() { RemoteCacheRc::default() } else { rc };
+    // Without a value: none, also if rc files name one.
+    let address = execution.remote_cache.as_ref().or(rc.address.as_ref()).filter(|text| !text.is_empty());
+    let Some(text) = address else {
+        return match execution.remote_cache_write && execution.remote_cache.is_none() {
+            true => Err("--remote-cache-write: no remote cache is named\nhelp: --remote-cache ADDRESS, or \"remote cache\" in an rc file".to_owned()),
+            false => Ok(None),
+        };
+    };
+    let place = if rc.address.is_some() { "\"remote cache\" in an rc file:" } else { "--remote-cache" };
+    let address = Address::parse(text).map_err(|why| {
+        format!(
+            "{place} {}: {why}\nhelp: grpc://HOST:PORT, or grpcs://HOST:PORT for an encrypted connection",
+            quoted(text)
+        )
+    })?;
+    let given = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
+    if given.iter().any(|file| file.is_some()) && address.is_plain() {
         return Err(format!(
-            "--remote-cache {address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
+            "{place} {address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
         ));
     }
+    let files = [&other.tls_ca_cert, &other.tls_client_cert, &other.tls_client_key];
+    let [authorities, certificate, key] = [0, 1, 2].map(|at| given[at].clone().or(files[at].clone()));
+    let has_files = [&authorities, &certificate, &key].iter().any(|file| file.is_some());
     let tls = match address.is_encrypted(has_files) {
-        true => Some(tls(stores)?),
+        true => Some(tls(authorities, certificate.zip(key))?),
         false => None,
     };
     let usual = Patience::default();
-    let pause = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    let Rc { max_attempts, initial_backoff_seconds, max_backoff_seconds, .. } = other;
+    let pause = |here: Option<u32>, there: Option<u32>| here.or(there).map(seconds);
     let patience = Patience {
-        attempts: stores.max_attempts.unwrap_or(usual.attempts),
-        first_pause: pause(stores.initial_backoff_seconds).unwrap_or(usual.first_pause),
-        max_pause: pause(stores.max_backoff_seconds).unwrap_or(usual.max_pause),
+        attempts: stores.max_attempts.or(max_attempts).unwrap_or(usual.attempts).max(1),
+        first_pause: pause(stores.initial_backoff_seconds, initial_backoff_seconds)
+            .unwrap_or(usual.first_pause),
+        max_pause: pause(stores.max_backoff_seconds, max_backoff_seconds).unwrap_or(usual.max_pause),
+        deadline: pause(execution.remote_cache_timeout, rc.timeout).unwrap_or(usual.deadline),
         ..usual
     };
-    let instance = stores.remote_instance_name.clone().unwrap_or_default();
+    let instance = stores.remote_instance_name.clone().or(rc.instance_name).unwrap_or_default();
     let name = address.to_string();
     let client = Arc::new(Client::new(Setup { address, instance, tls, patience }));
-    let may_write = execution.remote_cache_write;
+    let may_write = execution.remote_cache_write || rc.write;
     Ok(Some(SharedService { name, cas: client.clone(), results: client, may_write }))
 }
 
-fn tls(stores: &Stores) -> Result<Tls, String> {
+/// What rc files say of the cache, and of connections; nothing under the name `just`, which has no rc file.
+fn rc(common: &Common) -> Result<(RemoteCacheRc, Rc), String> {
+    if !common.set_up.is_done {
+        return Ok(Default::default());
+    }
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let read = Workspace::of(common, &cwd).remote_cache();
+    read.map_err(|problem| diagnostics::plain(&std::iter::once(*problem).collect()).join("\n"))
+}
+
+fn tls(authorities: Option<PathBuf>, identity: Option<(PathBuf, PathBuf)>) -> Result<Tls, String> {
     let read = |path: &Path| taut_sys::Named::read(path).map_err(|error| error.to_string());
-    let authorities = stores.tls_ca_cert.as_deref().map(read).transpose()?;
-    let identity = match (&stores.tls_client_cert, &stores.tls_client_key) {
-        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
-        _ => None,
+    let authorities = authorities.as_deref().map(read).transpose()?;
+    let identity = match identity {
+        Some((certificate, key)) => Some((read(&certificate)?, read(&key)?)),
+        None => None,
     };
     Ok(Tls { authorities, identity })
 }

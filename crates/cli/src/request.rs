@@ -209,7 +209,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         };
         return fail(Exit::Environment, text);
     }
-    if let Err(text) = remote_cache(execution, stores) {
+    if let Err(text) = remote_cache(common, execution, stores) {
         return fail(Exit::Environment, text);
     }
     // After the values: a wrong value is wrong also once the option is supported.
@@ -261,6 +261,7 @@ fn zero_number(
             ("--max-attempts", stores.max_attempts == Some(0)),
             ("--initial-backoff-seconds", stores.initial_backoff_seconds == Some(0)),
             ("--max-backoff-seconds", stores.max_backoff_seconds == Some(0)),
+            ("--remote-cache-timeout", execution.remote_cache_timeout == Some(0)),
         ];
         let zero = options.iter().find(|(_, is_zero)| *is_zero);
         return zero.map(|(option, _)| format!("{option} has to be at least 1"));

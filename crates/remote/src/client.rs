@@ -62,6 +62,13 @@ struct Known {
     contents: Contents,
 }
 
+impl Known {
+    fn takes_results(&self) -> Result<()> {
+        let why = || "the server takes no results".to_owned();
+        self.can.takes_results.then_some(()).ok_or_else(|| Error::Final { call: STORE.name, why: why() })
+    }
+}
+
 impl Server {
     async fn known(&self) -> Result<&Known> {
         let ask = || async {
@@ -129,6 +136,10 @@ impl Cas for Client {
 }
 
 impl ActionCache for Client {
+    fn takes_results(&self) -> Answer<'_, ()> {
+        self.ask(|server| async move { server.known().await?.takes_results() })
+    }
+
     fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>> {
         self.ask(move |server| async move {
             let begin = Instant::now();
@@ -146,11 +157,9 @@ impl ActionCache for Client {
 
     fn store(&self, action: Digest, result: ActionResult) -> Answer<'_, ()> {
         self.ask(move |server| async move {
-            let Known { link, can, .. } = server.known().await?;
-            if !can.takes_results {
-                let why = "the server takes no results".to_owned();
-                return Err(Error::Final { call: STORE.name, why });
-            }
+            let known = server.known().await?;
+            known.takes_results()?;
+            let link = &known.link;
             let request = UpdateActionResultRequest {
                 instance_name: link.instance.clone(),
                 action_digest: Some(wire::digest(&action)),

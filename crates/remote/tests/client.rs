@@ -2,7 +2,11 @@
 //! and what becomes of faults.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use taut_digest::{Digest, HashFunction};
 use taut_proto::ActionResult;
@@ -11,6 +15,7 @@ use taut_remote::{
     server::{Encryption, Fault, Faults, Offer, Server},
 };
 use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, cases, wait};
+use taut_testkit::{LinkFault, Proxy, Rng, Way, times};
 
 /// Tests do not wait long for what will not come.
 fn patience() -> Patience {
@@ -39,6 +44,21 @@ fn digest(bytes: &[u8]) -> Digest {
 
 fn content(bytes: Vec<u8>) -> Content {
     Content { digest: digest(&bytes), source: Arc::new(bytes) }
+}
+
+fn incompressible(size: u32) -> Vec<u8> {
+    let mut rng = Rng::new(size.into());
+    (0..size).map(|_| rng.bits() as u8).collect()
+}
+
+fn socket(server: &Server) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, server.port()).into()
+}
+
+/// A client on the other side of a proxy.
+fn behind(proxy: &Proxy, patience: Patience) -> Client {
+    let address = Address::parse(&proxy.address()).unwrap();
+    Client::new(Setup { address, instance: String::new(), tls: None, patience })
 }
 
 fn get(client: &Client, digests: &[Digest]) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {
@@ -164,7 +184,7 @@ fn a_server_that_takes_no_results_can_be_read() {
 #[test]
 fn each_kind_of_fault_has_its_consequence() {
     let small = b"a small content".repeat(100);
-    let large: Vec<u8> = (0..400_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let large: Vec<u8> = incompressible(400_000);
     for has_zstd in [false, true] {
         for fault in [Fault::Flipped, Fault::Longer, Fault::Truncated] {
             let (server, client) = client(Offer {
@@ -200,7 +220,7 @@ fn each_kind_of_fault_has_its_consequence() {
 
 #[test]
 fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
-    let bytes: Vec<u8> = (0..2_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> = incompressible(2_000_000);
     // Half of the streams are interrupted somewhere.
     for seed in 0..4 {
         let faults = Faults { seed, percent: 50, kinds: vec![Fault::Truncated] };
@@ -217,8 +237,8 @@ fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
 /// Whatever goes wrong: each answer is right or an error, and there is an answer.
 #[test]
 fn answers_are_right_or_errors_whatever_goes_wrong() {
-    let seeds = std::env::var("TAUT_SOAK").map_or(40, |_| 1_000);
-    let large: Vec<u8> = (0..300_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let seeds = times(40) as u64;
+    let large = incompressible(300_000);
     let texts = [b"".to_vec(), b"one".to_vec(), b"two".repeat(3_000), large];
     let mut successes = 0;
     for seed in 0..seeds {
@@ -239,6 +259,151 @@ fn answers_are_right_or_errors_whatever_goes_wrong() {
         }
     }
     assert!(successes > seeds, "{successes}");
+}
+
+/// In each phase of a connection: before the first byte, in the greeting, in headers, in a small answer, in a stream.
+#[test]
+fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
+    let offer = Offer { has_zstd: false, max_batch_bytes: 100_000, ..Offer::default() };
+    let server = Server::start(offer).unwrap();
+    let large = incompressible(400_000);
+    let wanted = [server.memory().add(b"small".to_vec()), server.memory().add(large.clone())];
+    let (deadline, max_slow) = (Duration::from_millis(100), Duration::from_millis(500));
+    let patience = Patience { attempts: 2, deadline, max_slow, ..patience() };
+    let faults: [fn(Way, u64) -> LinkFault; 4] =
+        [LinkFault::Cut, LinkFault::Ended, LinkFault::Halted, LinkFault::Slower];
+    for (fault, way) in faults.into_iter().flat_map(|fault| [(fault, Way::Up), (fault, Way::Down)]) {
+        for at in [0, 30, 300, 5_000, 300_000] {
+            let proxy = Proxy::always(socket(&server), fault(way, at)).unwrap();
+            let client = behind(&proxy, patience.clone());
+            let begin = Instant::now();
+            let put = content([at.to_le_bytes().to_vec(), incompressible(350_000)].concat());
+            let _ = wait(client.put(vec![put.clone()])).map(|answers| {
+                let is_there = server.memory().content(&put.digest.hash).is_some();
+                assert!(is_there || answers[0].is_err(), "{:?}", fault(way, at));
+            });
+            for (answer, text) in
+                get(&client, &wanted).unwrap_or_default().iter().zip([&b"small"[..], &large])
+            {
+                assert!(answer.as_ref().is_ok_and(|bytes| bytes == text) || answer.is_err());
+            }
+            let _ = wait(client.look_up(digest(b"action")));
+            let took = begin.elapsed();
+            assert!(took < Duration::from_secs(5), "{:?}: {took:?}", fault(way, at));
+        }
+    }
+}
+
+/// Every connection carries half a megabyte: a content of eight comes all the same, in both directions.
+#[test]
+fn a_large_content_goes_on_over_many_connections() {
+    let server = Server::start(Offer { has_zstd: true, ..Offer::default() }).unwrap();
+    let bytes = incompressible(8_000_000);
+    for way in [Way::Up, Way::Down] {
+        let proxy = Proxy::always(socket(&server), LinkFault::Cut(way, 600_000)).unwrap();
+        let client = behind(&proxy, Patience { deadline: Duration::from_secs(10), ..patience() });
+        match way {
+            Way::Up => assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())])),
+            Way::Down => assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())])),
+        }
+        assert!(proxy.connections() > 10, "{}", proxy.connections());
+    }
+}
+
+/// A connection on which nothing comes any more is not waited for again.
+#[test]
+fn after_silence_the_next_attempt_has_a_connection_of_its_own() {
+    let server = Server::start(Offer::default()).unwrap();
+    let halted = |number| (number == 0).then_some(LinkFault::Halted(Way::Down, 0));
+    let proxy = Proxy::start(socket(&server), Duration::ZERO, halted).unwrap();
+    assert_eq!(wait(behind(&proxy, patience()).look_up(digest(b"action"))), Ok(None));
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[test]
+fn whatever_the_network_does_answers_are_right_or_errors() {
+    let large = incompressible(300_000);
+    let texts = [b"".to_vec(), b"one".to_vec(), b"two".repeat(3_000), large];
+    let mut successes = 0;
+    for seed in 0..times(20) as u64 {
+        let offer = Offer { max_batch_bytes: 100_000, has_zstd: seed % 2 == 0, ..Offer::default() };
+        let server = Server::start(offer).unwrap();
+        let proxy = Proxy::failing(socket(&server), seed, 60).unwrap();
+        let patience = Patience {
+            deadline: Duration::from_millis(120),
+            max_slow: Duration::from_millis(600),
+            ..patience()
+        };
+        let client = behind(&proxy, patience);
+        let begin = Instant::now();
+        for text in &texts {
+            let put = wait(client.put(vec![content(text.clone())]));
+            if let Ok(Ok(())) = put.map(|answers| answers[0].clone()) {
+                assert!(server.memory().content(&digest(text).hash).is_some(), "seed {seed}");
+            }
+            // A server that is restarted.
+            if seed % 3 == 0 {
+                proxy.cut_all();
+            }
+            let digests: Vec<Digest> = texts.iter().map(|text| digest(text)).collect();
+            for (text, answer) in texts.iter().zip(get(&client, &digests).unwrap_or_default()) {
+                if let Ok(bytes) = answer {
+                    assert!(bytes == *text, "seed {seed}");
+                    successes += 1;
+                }
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "seed {seed}: {:?}", begin.elapsed());
+    }
+    assert!(successes > times(20), "{successes}");
+}
+
+/// What no checksum of TCP finds, encryption does.
+#[test]
+fn bytes_that_are_damaged_on_the_way_are_noticed_where_they_are_encrypted() {
+    let (certificate, key) = (tls("server.pem"), tls("server.key"));
+    let encryption = Encryption { certificate, key, authority: tls("ca.pem") };
+    let server = Server::start(Offer { tls: Some(encryption), ..Offer::default() }).unwrap();
+    let bytes = incompressible(300_000);
+    let wanted = server.memory().add(bytes.clone());
+    let action = digest(b"action");
+    let result = ActionResult { stdout_raw: b"out".to_vec(), ..ActionResult::default() };
+    server.memory().add_result(action.hash, result.clone());
+    for seed in 0..times(20) as u64 {
+        let proxy = Proxy::damaging(socket(&server), seed, 70).unwrap();
+        let identity = Some((tls("client.pem"), tls("client.key")));
+        let tls = Some(Tls { authorities: Some(tls("ca.pem")), identity });
+        let address = Address::parse(&proxy.address()).unwrap();
+        let client = Client::new(Setup { address, tls, ..setup(&server) });
+        if let Ok(found) = wait(client.look_up(action)) {
+            assert_eq!(found, Some(result.clone()), "seed {seed}");
+        }
+        if let Ok([Ok(got)]) = get(&client, &[wanted]).as_deref() {
+            assert!(*got == bytes, "seed {seed}");
+        }
+    }
+}
+
+struct Full;
+
+impl Receiver for Full {
+    fn begin(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn piece(&self, _: &[u8]) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_here_is_no_fault_of_the_server() {
+    let (server, client) = client(Offer::default());
+    let wanted = [server.memory().add(b"small".to_vec()), server.memory().add(incompressible(5_000_000))];
+    let full = wanted.iter().map(|digest| (*digest, Arc::new(Full) as Arc<dyn Receiver>)).collect();
+    let answers = wait(client.get(full)).unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Local(_)))), "{answers:?}");
+    assert_eq!(get(&client, &wanted[..1]), Ok(vec![Ok(b"small".to_vec())]));
 }
 
 fn tls(name: &str) -> Vec<u8> {

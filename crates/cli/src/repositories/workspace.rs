@@ -12,8 +12,8 @@ use std::{
 use taut_digest::HashFunction;
 use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
-    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
-    weakly_canonical,
+    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, RemoteCacheRc, Request,
+    Session, weakly_canonical,
 };
 use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
@@ -173,7 +173,7 @@ pub(crate) struct Workspace<'w> {
 }
 
 impl<'w> Workspace<'w> {
-    fn of(common: &'w Common, cwd: &Path) -> Workspace<'w> {
+    pub(crate) fn of(common: &'w Common, cwd: &Path) -> Workspace<'w> {
         let root = common.workspace_root.as_ref().map(|path| cwd.join(path));
         Workspace::new(&common.set_up, common.jobs, root, cwd)
     }
@@ -194,13 +194,24 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
-    fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
+    fn rc_files(&self, remarks: &mut Vec<Remark>) -> Result<RcFiles, Problem> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
-        let files = match self.options.norc {
-            true => RcFiles::default(),
-            false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks)?,
-        };
-        files.settings(&self.anchors, remarks)
+        match self.options.norc {
+            true => Ok(RcFiles::default()),
+            false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks),
+        }
+    }
+
+    fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
+        self.rc_files(remarks)?.settings(&self.anchors, remarks)
+    }
+
+    /// What rc files say of a cache that builds share, with all else that they say. What is remarkable about the rest is
+    /// reported where that is used.
+    pub(crate) fn remote_cache(&self) -> Result<(RemoteCacheRc, Rc), Problem> {
+        let mut remarks = Vec::new();
+        let files = self.rc_files(&mut remarks)?;
+        Ok((files.remote_cache()?, files.settings(&self.anchors, &mut remarks)?))
     }
 
     /// What rc files say.

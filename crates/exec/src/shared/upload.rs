@@ -117,6 +117,12 @@ fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload
     let _ending = Ending(open);
     // Contents that are there, for this build: they are neither asked for nor sent again.
     let mut present: HashSet<Digest> = HashSet::new();
+    let refuse = |error: &Error| {
+        shared.trouble(error, "no more results are stored there");
+        shared.refuses.store(true, Relaxed);
+    };
+    // Before anything is sent.
+    let _ = wait(shared.service.results.takes_results()).inspect_err(refuse);
     while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
         batch.extend(queue.try_iter().take(MAX_BATCH - 1));
@@ -125,8 +131,7 @@ fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload
             && !stop.is_interrupted()
             && let Err(error) = upload(shared, &mut present, batch)
         {
-            shared.trouble(&error, "no more results are stored there");
-            shared.refuses.store(true, Relaxed);
+            refuse(&error);
         }
         let mut left = open.count();
         *left = left.saturating_sub(count);

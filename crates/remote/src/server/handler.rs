@@ -330,23 +330,25 @@ impl State {
     }
 
     async fn write(&self, mut pieces: Streaming<WriteRequest>, call: Call) -> Answer<WriteResponse> {
-        let (mut name, mut bytes, mut is_over) = (String::new(), Vec::new(), false);
+        let (mut name, mut is_over) = (String::new(), false);
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
             if name.is_empty() {
                 name = self.without_instance(&piece.resource_name)?.to_owned();
-                bytes = self.partial().remove(&name).unwrap_or_default();
             }
+            // What came stays, also if the connection is cut: for the stream that goes on.
+            let mut partial = self.partial();
+            let bytes = partial.entry(name.clone()).or_default();
             if piece.write_offset != bytes.len() as i64 {
                 return Err(Failed::invalid_argument("a stream goes on where it ended"));
             }
             bytes.extend(&piece.data);
             is_over = piece.finish_write;
             if call.has(Fault::Truncated) && bytes.len() as u64 > call.random % (1 << 22) {
-                self.partial().insert(name, bytes);
                 return Err(Failed::unavailable("interrupted"));
             }
         }
+        let bytes = self.partial().remove(&name).unwrap_or_default();
         let rest = name.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
         let named = rest.and_then(|(_, rest)| stream_name(rest));
         let (is_packed, digest) = named.ok_or_else(|| Failed::invalid_argument("no such name"))?;
