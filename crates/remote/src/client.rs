@@ -1,7 +1,10 @@
 //! A cache behind a network, as a `Cas` and an `ActionCache`.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -53,6 +56,8 @@ struct Server {
     give_up: Arc<GiveUp>,
     /// Asked for once; an error if the server cannot be used.
     known: OnceCell<Result<Known>>,
+    /// Whether that error was returned: once, as any other for which a service is given up.
+    is_reported: AtomicBool,
 }
 
 /// What is known of a server that has answered.
@@ -77,7 +82,11 @@ impl Server {
             let contents = Contents::new(&link, &can);
             Ok(Known { link, can, contents })
         };
-        self.known.get_or_init(ask).await.as_ref().map_err(Clone::clone)
+        self.known
+            .get_or_init(ask)
+            .await
+            .as_ref()
+            .map_err(|error| if self.is_reported.swap(true, Relaxed) { Error::Off } else { error.clone() })
     }
 }
 
@@ -93,7 +102,8 @@ impl Client {
             let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
             let network = Network::start().map_err(failed)?;
             let (setup, give_up) = (self.setup.clone(), self.give_up.clone());
-            Ok(Started { network, server: Arc::new(Server { setup, give_up, known: OnceCell::new() }) })
+            let (known, is_reported) = Default::default();
+            Ok(Started { network, server: Arc::new(Server { setup, give_up, known, is_reported }) })
         };
         self.started.get_or_init(start).as_ref().map_err(Clone::clone)
     }

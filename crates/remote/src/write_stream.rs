@@ -27,8 +27,8 @@ const WRITE: Method =
 
 const QUERY_PATH: &str = "/google.bytestream.ByteStream/QueryWriteStatus";
 
-/// The bytes of one message.
-const PIECE_BYTES: usize = 1 << 20;
+/// The bytes of one message: what a cut costs.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Contents below this size are not worth a compressed stream.
 const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
