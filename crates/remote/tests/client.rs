@@ -3,8 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
+    collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -70,11 +71,17 @@ fn get(client: &Client, digests: &[Digest]) -> Result<Vec<Result<Vec<u8>, Error>
 
 #[test]
 fn passes_the_cases() {
-    for (has_zstd, max_batch_bytes, instance) in [(false, 0, ""), (true, 1000, "main/cache")] {
+    for (has_zstd, max_batch_bytes, has_chunks, instance) in [
+        (false, 0, false, ""),
+        (true, 1000, false, "main/cache"),
+        (true, 0, true, ""),
+        (false, 1000, true, "x"),
+    ] {
         let instance = instance.to_owned();
         let server = Server::start(Offer {
             has_zstd,
             max_batch_bytes,
+            has_chunks,
             instance: instance.clone(),
             ..Offer::default()
         });
@@ -243,7 +250,8 @@ fn answers_are_right_or_errors_whatever_goes_wrong() {
     let mut successes = 0;
     for seed in 0..seeds {
         let faults = Faults { seed, percent: 25, kinds: Vec::new() };
-        let offer = Offer { faults, max_batch_bytes: 100_000, has_zstd: seed % 2 == 0, ..Offer::default() };
+        let (has_zstd, has_chunks) = (seed % 2 == 0, seed % 4 > 1);
+        let offer = Offer { faults, max_batch_bytes: 100_000, has_zstd, has_chunks, ..Offer::default() };
         let server = Server::start(offer).unwrap();
         let patience = Patience { deadline: Duration::from_millis(120), ..patience() };
         let client = Client::new(Setup { patience, ..setup(&server) });
@@ -382,6 +390,114 @@ fn bytes_that_are_damaged_on_the_way_are_noticed_where_they_are_encrypted() {
             assert!(*got == bytes, "seed {seed}");
         }
     }
+}
+
+/// A receiver that has chunks from elsewhere.
+#[derive(Default)]
+struct Having {
+    here: Mutex<HashMap<Digest, Vec<u8>>>,
+    came: Buffer,
+    chunks: Mutex<Vec<Digest>>,
+}
+
+impl Receiver for Having {
+    fn begin(&self) -> std::io::Result<()> {
+        self.came.begin()
+    }
+
+    fn piece(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.came.piece(bytes)
+    }
+
+    fn chunk(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.here.lock().unwrap().get(digest).cloned()
+    }
+
+    fn has_chunks(&self, chunks: &[Digest]) {
+        *self.chunks.lock().unwrap() = chunks.to_vec();
+    }
+}
+
+/// A content, and a later version of it.
+fn versions() -> (Vec<u8>, Vec<u8>) {
+    let first = incompressible(6_000_000);
+    let mut second = first.clone();
+    second.splice(3_000_000..3_000_010, *b"something else");
+    (first, second)
+}
+
+#[test]
+fn of_a_content_that_differs_little_only_the_new_chunks_move() {
+    let server = Server::start(Offer { has_chunks: true, ..Offer::default() }).unwrap();
+    let (first, second) = versions();
+    let proxy = Proxy::delaying(socket(&server), Duration::ZERO).unwrap();
+    let patience = Patience { deadline: Duration::from_secs(10), ..patience() };
+    let client = behind(&proxy, patience);
+    assert_eq!(wait(client.put(vec![content(first.clone())])), Ok(vec![Ok(())]));
+    let (up, _) = proxy.bytes();
+    assert_eq!(wait(client.put(vec![content(second.clone())])), Ok(vec![Ok(())]));
+    let moved = proxy.bytes().0 - up;
+    assert!(moved < 1_500_000, "{moved}");
+    assert!(server.memory().content(&digest(&second).hash).is_some_and(|there| *there == second[..]));
+
+    // Nothing is here: a stream. It is told what the content consists of.
+    let none = Arc::new(Having::default());
+    let wanted = |to: &Arc<Having>, bytes: &[u8]| vec![(digest(bytes), to.clone() as Arc<dyn Receiver>)];
+    assert_eq!(wait(client.get(wanted(&none, &first))), Ok(vec![Ok(())]));
+    assert!(none.came.take() == first);
+    let chunks = none.chunks.lock().unwrap().clone();
+    let mut at = 0;
+    let here = chunks.into_iter().map(|chunk| {
+        let bytes = first[at..at + chunk.size as usize].to_vec();
+        at += bytes.len();
+        (chunk, bytes)
+    });
+    let some = Arc::new(Having { here: Mutex::new(here.collect()), ..Having::default() });
+    let (_, down) = proxy.bytes();
+    assert_eq!(wait(client.get(wanted(&some, &second))), Ok(vec![Ok(())]));
+    assert!(some.came.take() == second);
+    let moved = proxy.bytes().1 - down;
+    assert!(moved < 1_500_000, "{moved}");
+
+    // Chunks that are here, but not what they are called: they come, too.
+    let damage = |bytes: &mut Vec<u8>| bytes[0] ^= 1;
+    some.here.lock().unwrap().values_mut().skip(1).for_each(damage);
+    assert_eq!(wait(client.get(wanted(&some, &second))), Ok(vec![Ok(())]));
+    assert!(some.came.take() == second);
+}
+
+#[test]
+fn a_server_that_names_wrong_chunks_is_asked_for_the_whole() {
+    let (_, second) = versions();
+    for fault in [Fault::Mistaken, Fault::Shuffled] {
+        let faults = Faults::always(fault);
+        let server = Server::start(Offer { has_chunks: true, faults, ..Offer::default() }).unwrap();
+        server.memory().add(second.clone());
+        let patience = Patience { deadline: Duration::from_secs(10), ..patience() };
+        let client = Client::new(Setup { patience, ..setup(&server) });
+        let whole = Arc::new(Having::default());
+        // So that chunks are tried at all.
+        let all = chunks_of(&server, &second);
+        whole.here.lock().unwrap().extend(all.into_iter().take(3));
+        let wanted = vec![(digest(&second), whole.clone() as Arc<dyn Receiver>)];
+        assert_eq!(wait(client.get(wanted)), Ok(vec![Ok(())]), "{fault:?}");
+        assert!(whole.came.take() == second);
+    }
+}
+
+/// The chunks of a content, as a server without faults has them.
+fn chunks_of(server: &Server, bytes: &[u8]) -> Vec<(Digest, Vec<u8>)> {
+    let good =
+        Server::with(Offer { has_chunks: true, ..Offer::default() }, server.memory().clone(), 0).unwrap();
+    let (client, to) = (Client::new(setup(&good)), Arc::new(Having::default()));
+    drop(wait(client.get(vec![(digest(bytes), to.clone() as Arc<dyn Receiver>)])));
+    let mut at = 0;
+    let cut = |chunk: &Digest| {
+        let part = bytes[at..at + chunk.size as usize].to_vec();
+        at += part.len();
+        (*chunk, part)
+    };
+    to.chunks.lock().unwrap().iter().map(cut).collect()
 }
 
 struct Full;

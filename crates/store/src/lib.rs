@@ -12,7 +12,6 @@
 mod action_cache;
 mod cas;
 mod checkout;
-mod chunk;
 mod discard;
 mod epoch_dirs;
 mod error;

@@ -27,6 +27,7 @@ use super::{
     faults::{Fault, mixed},
 };
 use crate::{
+    chunks,
     compression::{packed, unpacked},
     wire,
 };
@@ -125,6 +126,14 @@ impl Service<http::Request<Body>> for Handler {
                 let state = state.clone();
                 async move { state.begin("BatchUpdateBlobs").await.and_then(|call| state.batch_update(&q, call)) }
             }),
+            "SplitBlob" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("SplitBlob").await.and_then(|call| state.split(&q, call)) }
+            }),
+            "SpliceBlob" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("SpliceBlob").await.and_then(|_| state.splice(&q)) }
+            }),
             "QueryWriteStatus" => unary(request, move |q| {
                 let state = state.clone();
                 async move { state.begin("QueryWriteStatus").await.and_then(|_| state.written(&q)) }
@@ -205,6 +214,8 @@ impl State {
             max_batch_total_size_bytes: self.offer.max_batch_bytes,
             supported_compressors: zstd.clone(),
             supported_batch_update_compressors: zstd,
+            blob_split_support: self.offer.has_chunks,
+            blob_splice_support: self.offer.has_chunks,
         };
         Ok(ServerCapabilities {
             cache_capabilities: Some(cache),
@@ -300,6 +311,40 @@ impl State {
         let mut responses: Vec<_> = q.requests.iter().map(one).collect();
         shuffle(&mut responses, call);
         Ok(BatchUpdateBlobsResponse { responses })
+    }
+
+    fn split(&self, q: &SplitBlobRequest, call: Call) -> Answer<SplitBlobResponse> {
+        self.check_instance(&q.instance_name)?;
+        let content = self.content(&parse(&q.blob_digest)?);
+        let content = content.ok_or_else(|| Failed::not_found("no such content"))?.to_vec();
+        let chunks = chunks::of(&content, content.len() as u64);
+        let chunks = chunks.map_err(|error| Failed::internal(error.to_string()))?;
+        let part = |chunk: &chunks::Chunk| {
+            let from = chunk.offset as usize;
+            self.memory.add(content[from..from + chunk.digest.size as usize].to_vec())
+        };
+        let mut chunk_digests: Vec<_> = chunks.iter().map(|chunk| wire::digest(&part(chunk))).collect();
+        shuffle(&mut chunk_digests, call);
+        if call.has(Fault::Mistaken) && chunk_digests.len() > 2 {
+            // Of the right size, and another content.
+            chunk_digests.swap(0, 1);
+        }
+        Ok(SplitBlobResponse { chunk_digests })
+    }
+
+    fn splice(&self, q: &SpliceBlobRequest) -> Answer<SpliceBlobResponse> {
+        self.check_instance(&q.instance_name)?;
+        let digest = parse(&q.blob_digest)?;
+        let mut content = Vec::new();
+        for chunk in &q.chunk_digests {
+            let chunk = self.content(&parse(&Some(chunk.clone()))?);
+            content.extend_from_slice(&chunk.ok_or_else(|| Failed::not_found("no such chunk"))?);
+        }
+        if HashFunction::Sha256.blob(&content) != digest.hash {
+            return Err(Failed::invalid_argument("wrong digest"));
+        }
+        self.memory.add(content);
+        Ok(SpliceBlobResponse { blob_digest: q.blob_digest.clone() })
     }
 
     /// The name of a stream without the instance.
