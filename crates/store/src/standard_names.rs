@@ -4,7 +4,8 @@
 //! They are kept as an entry of the action cache, under a key that no action has: the digest of an `Action` message that has
 //! nothing but a salt with the name of the epoch. The result under it has lists as its output files, the latest first. A list
 //! is a `Directory` message: under the name of an object (its id, with `62` in front for a blob and `74` for a tree, as in all
-//! messages) there is its standard digest, of a tree that of its own `Directory` message.
+//! messages) there is its standard digest, of a tree that of its own `Directory` message. Parts of large blobs have names, too:
+//! that of the blob, `+`, and where the part begins. So chunks that a service has of another content are found here.
 //!
 //! So the hash of each list is checked when it is read, and what is damaged counts as absent. Nothing is lost by that but
 //! time: a name can be computed again from the object. A new list takes in those before it that are not much longer, so there
@@ -37,16 +38,22 @@ pub struct StandardNames {
 #[derive(Default)]
 struct State {
     names: HashMap<Key, Known>,
-    /// Blobs by their standard name.
-    blobs: HashMap<Digest, Hash>,
+    /// Blobs and parts of blobs by their standard name.
+    blobs: HashMap<Digest, Key>,
     /// Those that no list of the youngest epoch has.
     new: Vec<Key>,
     /// The lists of the youngest epoch that could be read.
     lists: Vec<Digest>,
 }
 
-/// Whether it is a tree, and its id.
-type Key = (bool, Hash);
+/// What has a name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Blob(taut_digest::Hash),
+    /// A part of a blob, and where it begins.
+    Part(taut_digest::Hash, u64),
+    Tree(taut_digest::Hash),
+}
 
 struct Known {
     digest: Digest,
@@ -55,11 +62,14 @@ struct Known {
 }
 
 impl State {
-    fn add(&mut self, (is_tree, hash): Key, digest: Digest, is_young: bool) {
-        if !is_tree {
-            self.blobs.insert(digest, hash);
+    fn add(&mut self, key: Key, digest: Digest, is_young: bool) {
+        match key {
+            Key::Blob(_) => drop(self.blobs.insert(digest, key)),
+            // A blob of its own is read faster.
+            Key::Part(..) => drop(self.blobs.entry(digest).or_insert(key)),
+            Key::Tree(_) => {}
         }
-        self.names.insert((is_tree, hash), Known { digest, is_young });
+        self.names.insert(key, Known { digest, is_young });
     }
 
     fn note(&mut self, key: Key) {
@@ -71,7 +81,10 @@ impl State {
 }
 
 fn key(object: &ObjectInfo) -> Key {
-    (object.object_type == ObjectType::Tree, object.digest.hash)
+    match object.object_type {
+        ObjectType::Tree => Key::Tree(object.digest.hash),
+        _ => Key::Blob(object.digest.hash),
+    }
 }
 
 /// The key of the entry of an epoch.
@@ -131,13 +144,48 @@ impl StandardNames {
     /// # Errors
     /// The build root cannot be read.
     pub fn blob(&self, digest: &Digest, executable: bool) -> Result<Option<ObjectInfo>> {
-        let Some(hash) = self.state().blobs.get(digest).copied() else { return Ok(None) };
+        let Some(Key::Blob(hash)) = self.state().blobs.get(digest).copied() else { return Ok(None) };
         let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
         if !self.store.contains(&hash, object_type)? {
             return Ok(None);
         }
-        self.state().note((false, hash));
+        self.state().note(Key::Blob(hash));
         Ok(Some(ObjectInfo { digest: Digest { hash, size: digest.size }, object_type }))
+    }
+
+    /// Adds the names of the parts of a blob, which are in their order.
+    pub fn add_parts(&self, blob: &Hash, parts: &[Digest]) {
+        let (mut state, mut at) = (self.state(), 0);
+        for part in parts {
+            let key = Key::Part(*blob, at);
+            state.add(key, *part, false);
+            state.note(key);
+            at += part.size;
+        }
+    }
+
+    /// The bytes of a part of a blob that is stored here, or of a blob; not compared with the name.
+    pub fn part(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let key = self.state().blobs.get(digest).copied()?;
+        let (hash, at) = match key {
+            Key::Blob(hash) => (hash, 0),
+            Key::Part(hash, at) => (hash, at),
+            Key::Tree(_) => return None,
+        };
+        let object = [ObjectType::File, ObjectType::Executable].into_iter().find_map(|object_type| {
+            let is_there = self.store.contains(&hash, object_type).ok()?;
+            is_there.then_some(ObjectInfo { digest: Digest { hash, size: 0 }, object_type })
+        })?;
+        let source = self.store.source(&object);
+        let (mut bytes, mut filled) = (vec![0; usize::try_from(digest.size).ok()?], 0);
+        while filled < bytes.len() {
+            match source.read_at(at + filled as u64, &mut bytes[filled..]).ok()? {
+                0 => return None,
+                count => filled += count,
+            }
+        }
+        self.state().note(key);
+        Some(bytes)
     }
 
     /// Adds the name of an object, which the caller has computed.
@@ -211,15 +259,21 @@ fn encode(names: &HashMap<Key, Digest>) -> Vec<u8> {
     let mut names: Vec<(&Key, &Digest)> = names.iter().collect();
     names.sort_unstable_by_key(|(key, _)| **key);
     let mut list = Directory::default();
-    for ((is_tree, hash), digest) in names {
+    for (key, digest) in names {
         let size_bytes = i64::try_from(digest.size).unwrap_or(i64::MAX);
         let digest = Some(proto::Digest { hash: digest.hash.to_hex(), size_bytes });
-        let name = format!("{}{hash}", if *is_tree { "74" } else { "62" });
-        match is_tree {
-            true => list.directories.push(DirectoryNode { name, digest }),
-            false => list.files.push(FileNode { name, digest, is_executable: false }),
-        }
+        let name = match key {
+            Key::Tree(hash) => {
+                list.directories.push(DirectoryNode { name: format!("74{hash}"), digest });
+                continue;
+            }
+            Key::Blob(hash) => format!("62{hash}"),
+            // All digits, so that names are in the order of their bytes.
+            Key::Part(hash, at) => format!("62{hash}+{at:020}"),
+        };
+        list.files.push(FileNode { name, digest, is_executable: false });
     }
+    list.files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     list.encode_to_vec()
 }
 
@@ -227,11 +281,20 @@ fn decode(store: &Store, bytes: &[u8]) -> Option<Vec<(Key, Digest)>> {
     let list = Directory::decode(bytes).ok()?;
     let files = list.files.into_iter().map(|file| (false, file.name, file.digest));
     let trees = list.directories.into_iter().map(|tree| (true, tree.name, tree.digest));
-    let one = |(is_tree, hash, digest): (bool, String, Option<proto::Digest>)| {
+    let one = |(is_tree, name, digest): (bool, String, Option<proto::Digest>)| {
+        let (hash, at) = match name.split_once('+') {
+            Some((hash, at)) => (hash.to_owned(), Some(at.parse().ok()?)),
+            None => (name, None),
+        };
         let object = store.from_wire(&proto::Digest { hash, size_bytes: 0 })?;
+        let key = match (is_tree, at) {
+            (true, _) => Key::Tree(object.hash),
+            (false, None) => Key::Blob(object.hash),
+            (false, Some(at)) => Key::Part(object.hash, at),
+        };
         let digest = digest?;
         let hash = Hash::from_hex(&digest.hash).ok().filter(|hash| hash.as_bytes().len() == 32)?;
-        Some(((is_tree, object.hash), Digest { hash, size: digest.size_bytes.try_into().ok()? }))
+        Some((key, Digest { hash, size: digest.size_bytes.try_into().ok()? }))
     };
     files.chain(trees).map(one).collect()
 }
@@ -282,21 +345,48 @@ mod tests {
     #[test]
     fn keys_and_lists_have_a_golden_form() {
         let (blob, tree) = (HashFunction::GitSha1.blob(b""), HashFunction::GitSha1.tree(b""));
-        let list = encode(&[((true, tree), sha256(b"t")), ((false, blob), sha256(b"b"))].into());
+        let list = encode(
+            &[
+                (Key::Tree(tree), sha256(b"t")),
+                (Key::Part(blob, 7), sha256(b"p")),
+                (Key::Blob(blob), sha256(b"b")),
+            ]
+            .into(),
+        );
         let text = |tag: u8, name: &str| [&[tag, name.len() as u8], name.as_bytes()].concat();
         let node = |tag: u8, name: String, content: &[u8]| {
             let digest = [text(0x0a, &sha256(content).hash.to_hex()), vec![0x10, 1]].concat();
             let node = [text(0x0a, &name), vec![0x12, digest.len() as u8], digest].concat();
-            [vec![tag, node.len() as u8], node].concat()
+            let length = match node.len() {
+                short @ ..128 => vec![short as u8],
+                long => vec![long as u8 | 0x80, (long >> 7) as u8],
+            };
+            [vec![tag], length, node].concat()
         };
         let expected = [
             node(0x0a, "62e69de29bb2d1d6434b8b29ae775ad8c2e48c5391".to_owned(), b"b"),
+            node(0x0a, "62e69de29bb2d1d6434b8b29ae775ad8c2e48c5391+00000000000000000007".to_owned(), b"p"),
             node(0x12, "744b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned(), b"t"),
         ]
         .concat();
         assert_eq!(list, expected);
         let action = b"\x4a\x1dtaut standard names 1\0epoch-1".as_slice();
         assert_eq!(key_of_epoch(OsStr::new("epoch-1")), HashFunction::GitSha1.blob(action));
+    }
+
+    #[test]
+    fn parts_of_blobs_are_found_by_their_names() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let object = blob(&open(), b"onetwothree");
+        let parts = [b"one".as_slice(), b"two", b"three"];
+        let names = StandardNames::open(&open()).unwrap();
+        names.add_parts(&object.digest.hash, &parts.map(sha256));
+        names.save().unwrap();
+        let names = StandardNames::open(&open()).unwrap();
+        assert_eq!(parts.map(|part| names.part(&sha256(part))), parts.map(|part| Some(part.to_vec())));
+        assert_eq!((names.part(&sha256(b"four")), names.blob(&sha256(b"two"), false).unwrap()), (None, None));
+        assert_eq!(names.known(&object), None);
     }
 
     #[test]

@@ -111,7 +111,8 @@ fn builds_are_right_whatever_happens_on_the_way() {
         let kinds = [Fault::Unavailable, Fault::Exhausted, Fault::Slow, Fault::Truncated, Fault::Mistaken];
         let percent = *rng.pick(&[0, 0, 10, 30]);
         let faults = Faults { seed, percent, kinds: kinds.into() };
-        let offer = Offer { faults, has_zstd: rng.chance(50), ..Offer::default() };
+        let (has_zstd, has_chunks) = (rng.chance(50), rng.chance(50));
+        let offer = Offer { faults, has_zstd, has_chunks, ..Offer::default() };
         let mut server = Server::start(offer.clone()).unwrap();
         let proxy = Proxy::failing(socket(&server), seed, *rng.pick(&[20, 60, 100])).unwrap();
         let words = through(&proxy);
@@ -219,6 +220,40 @@ fn what_is_here_under_another_name_is_not_fetched() {
     let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
     assert_eq!((&traffic["hits"], ran(&workspace)), (&ACTIONS.into(), 0));
     assert!(traffic["fetched"].as_u64().unwrap() < 10_000, "{traffic}");
+}
+
+/// A large output that differs little from the one before, made on one machine and taken on another.
+#[test]
+fn of_a_new_version_of_a_large_output_only_new_chunks_move() {
+    let server = Server::start(Offer { has_chunks: true, ..Offer::default() }).unwrap();
+    let proxy = Proxy::delaying(socket(&server), Duration::ZERO).unwrap();
+    let mut rng = Rng::new(1);
+    let random: Vec<u8> = (0..6_000_000).map(|_| rng.bits() as u8).collect();
+    let workspace = |text: &str| {
+        let workspace = Workspace::new();
+        workspace.file("random", &random).file("text", text);
+        workspace.file(
+            "TARGETS",
+            r#"{"all": {"type": "generic", "outs": ["o"], "deps": ["random", "text"],
+            "cmds": ["(head -c 3000000 random; cat text; tail -c 3000000 random) > o"]}}"#,
+        );
+        workspace
+    };
+    let words = ["--remote-cache", &proxy.address(), "--remote-cache-write"];
+    let (maker, taker) = (workspace("one"), workspace("one"));
+    let mut moved = Vec::new();
+    for text in ["one", "another"] {
+        for at in [&maker, &taker] {
+            at.file("text", text);
+            let before = proxy.bytes();
+            install(at, &words);
+            moved.push((proxy.bytes().0 - before.0, proxy.bytes().1 - before.1));
+        }
+        assert_eq!((ran(&maker), ran(&taker)), (1, 0));
+    }
+    let [made, taken, made_again, taken_again] = moved[..] else { panic!("{moved:?}") };
+    assert!(made.0 > 5_000_000 && taken.1 > 5_000_000, "{moved:?}");
+    assert!(made_again.0 < 1_500_000 && taken_again.1 < 1_500_000, "{moved:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use taut_value::ActionDescription;
 
 use super::{
     Described, Shared,
+    in_chunks::SentFile,
     packed::Packed,
     reads::{Reads, add_lists},
     standard::{Standard, to_wire},
@@ -203,7 +204,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
         match object.object_type {
             ObjectType::Tree => {
                 let Some(tree) = standard.whole_tree(&object.digest.hash)? else { return Ok(None) };
-                let files = tree.files.iter().map(|(file, digest)| content(shared, file, *digest));
+                let files = tree.files.iter().map(|(file, digest)| content(shared, standard, file, *digest));
                 packed.contents.extend(files);
                 tree.directories.into_iter().for_each(|directory| _ = packed.add(directory));
                 let tree_digest = Some(to_wire(&packed.add(tree.message)));
@@ -218,7 +219,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
             object_type => {
                 let missing = taut_store::Error::Missing(*object);
                 let digest = standard.names.of_blob(object)?.ok_or(missing)?;
-                packed.contents.push(content(shared, object, digest));
+                packed.contents.push(content(shared, standard, object, digest));
                 let (digest, is_executable) = (Some(to_wire(&digest)), object_type == ObjectType::Executable);
                 result.output_files.push(OutputFile { path, digest, is_executable });
             }
@@ -228,7 +229,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
         if let Some(digest) = stream {
             let object = ObjectInfo { digest: *digest, object_type: ObjectType::File };
             let digest = standard.names.of_blob(&object)?.ok_or(taut_store::Error::Missing(object))?;
-            packed.contents.push(content(shared, &object, digest));
+            packed.contents.push(content(shared, standard, &object, digest));
             *to = Some(to_wire(&digest));
         }
     }
@@ -241,6 +242,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
     Ok(Some(packed))
 }
 
-fn content(shared: &Shared, object: &ObjectInfo, digest: Digest) -> Content {
-    Content { digest, source: shared.store.source(object) }
+fn content(shared: &Shared, standard: &Standard, object: &ObjectInfo, digest: Digest) -> Content {
+    let (source, names) = (shared.store.source(object), standard.names.clone());
+    Content { digest, source: Arc::new(SentFile { source, names, hash: object.digest.hash }) }
 }
