@@ -95,7 +95,7 @@ impl Project<'_> {
             fs::create_dir_all(&dir)?;
             fs::write(dir.join("TARGETS"), json!(targets).to_string())?;
         }
-        fs::write(self.root.join("TARGETS"), json!({"": top}).to_string())?;
+        fs::write(self.root.join("TARGETS"), json!({"default": top}).to_string())?;
         fs::write(self.root.join("RULES"), rules.to_string())?;
         Ok(())
     }

@@ -110,7 +110,8 @@ impl Graph {
         }
         let results: Map<String, Value> =
             self.tops.iter().map(|&top| (self.steps[top].name.clone(), self.reference(top))).collect();
-        let all = json!({"": {"type": "install", "files": results}});
+        // Of this name, since taut builds the whole workspace where no target has it; just takes the only target.
+        let all = json!({"default": {"type": "install", "files": results}});
         put(&root.join("TARGETS"), &all.to_string())?;
         if let Some(edits) = self.ruled {
             put(&root.join("RULES"), &json!({"step": rule(edits)}).to_string())?;
