@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use taut_driver::SharedService;
@@ -14,7 +15,6 @@ use crate::{
     diagnostics,
     options::{Common, Execution, Stores},
     repositories::Workspace,
-    settings::seconds,
 };
 
 /// The cache of this process. All builds of a call have the same options, those of computed roots among them: what one
@@ -67,7 +67,9 @@ fn of(common: &Common, execution: &Execution, stores: &Stores) -> Result<Option<
     };
     let usual = Patience::default();
     let Rc { max_attempts, initial_backoff_seconds, max_backoff_seconds, .. } = other;
-    let pause = |here: Option<u32>, there: Option<u32>| here.or(there).map(seconds);
+    let pause = |here: Option<u32>, there: Option<u32>| {
+        here.or(there).map(|seconds| Duration::from_secs(seconds.into()))
+    };
     let patience = Patience {
         attempts: stores.max_attempts.or(max_attempts).unwrap_or(usual.attempts).max(1),
         first_pause: pause(stores.initial_backoff_seconds, initial_backoff_seconds)

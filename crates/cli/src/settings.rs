@@ -10,10 +10,8 @@ use crate::{
     log::{Level, Log},
     options,
     remote_cache::remote_cache,
+    repositories::USUAL_LAUNCHER,
 };
-
-/// The words in front of commands that are executed, if there is no other launcher.
-pub(crate) const USUAL_LAUNCHER: [&str; 2] = ["env", "--"];
 
 /// How many jobs to run.
 fn jobs(common: &options::Common) -> usize {

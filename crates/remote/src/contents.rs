@@ -151,17 +151,19 @@ impl Contents {
 
     /// Asks for the chunks of which some are here, else for the whole.
     async fn get_large(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
-        if self.can.splits && digest.size >= MIN_SPLIT_BYTES {
-            if let Some(chunks) = chunks::split(&self.link, digest).await {
-                receiver.has_chunks(&chunks);
-                match self.get_chunks(digest, &chunks, receiver).await {
-                    // As a stream, with attempts and checks of its own.
-                    None | Some(Err(Error::NotFound(_) | Error::Corrupt(_))) => {}
-                    Some(done) => return done,
-                }
+        let splits = self.can.splits && digest.size >= MIN_SPLIT_BYTES;
+        let chunks = if splits { chunks::split(&self.link, digest).await } else { None }.unwrap_or_default();
+        let done = match self.get_chunks(digest, &chunks, receiver).await {
+            // As a stream, with attempts and checks of its own.
+            None | Some(Err(Error::NotFound(_) | Error::Corrupt(_))) => {
+                read_stream::read(&self.link, &self.can, digest, receiver).await
             }
+            Some(done) => done,
+        };
+        if done.is_ok() {
+            receiver.has_chunks(&chunks);
         }
-        read_stream::read(&self.link, &self.can, digest, receiver).await
+        done
     }
 
     /// Gets a content in chunks; `None` if none of them is here, so that it would cost more than a stream.

@@ -440,7 +440,7 @@ fn of_a_content_that_differs_little_only_the_new_chunks_move() {
     assert!(moved < 1_500_000, "{moved}");
     assert!(server.memory().content(&digest(&second).hash).is_some_and(|there| *there == second[..]));
 
-    // Nothing is here: a stream. It is told what the content consists of.
+    // Nothing is here: a stream. The receiver learns what the content consists of.
     let none = Arc::new(Having::default());
     let wanted = |to: &Arc<Having>, bytes: &[u8]| vec![(digest(bytes), to.clone() as Arc<dyn Receiver>)];
     assert_eq!(wait(client.get(wanted(&none, &first))), Ok(vec![Ok(())]));

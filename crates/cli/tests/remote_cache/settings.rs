@@ -51,7 +51,7 @@ fn an_rc_file_may_leave_storing_to_the_command_line() {
 }
 
 #[test]
-fn what_is_wrong_with_an_rc_file_is_said_where_it_is() {
+fn what_is_wrong_with_an_rc_file_is_reported() {
     for (rc, text) in [
         (r#"{"remote cache": "a:1"}"#, "\"remote cache\" is a map"),
         (r#"{"remote cache": {"address": 1}}"#, "\"address\" is a string"),
