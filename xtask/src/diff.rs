@@ -19,9 +19,9 @@ use std::fs;
 use std::path::PathBuf;
 use taut_testkit::{Case, Rng, Tool, random_case, random_repositories, shrink};
 
-/// Compares `--cases N` projects (100), `--repositories N` projects of several repositories, or `--expressions N` expressions, beginning at `--seed S` (0); `--out DIR`
-/// writes the differences to files, `--only analyse` builds nothing, `--shrink N` limits the attempts to shrink a
-/// difference (400).
+/// Compares `--cases N` projects (100), `--repositories N` projects of several repositories, or `--expressions N`
+/// expressions, beginning at `--seed S` (0); `--out DIR` writes the differences to files, `--only analyse` builds
+/// nothing, `--shrink N` limits the attempts to shrink a difference (400).
 ///
 /// # Errors
 ///

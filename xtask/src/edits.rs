@@ -1,9 +1,9 @@
 //! `cargo xtask edits`: random edits of a real project, whose builds have to give what a build from nothing gives.
 //!
-//! The rules in the box compile a source again only for what it read. Whether that is ever wrong shows in such a run: headers and
-//! sources get and lose lines, headers come that shadow others and go again, files are as they were before. After each edit
-//! there is a build; after each batch of edits there is another one with an empty build root, and what both install is
-//! compared byte by byte. A build that fails has to fail in both; then all files become what they were.
+//! The rules in the box compile a source again only for what it read. Whether that is ever wrong shows in such a run:
+//! headers and sources get and lose lines, headers come that shadow others and go again, files are as they were before.
+//! After each edit there is a build; after each batch of edits there is another one with an empty build root, and what
+//! both install is compared byte by byte. A build that fails has to fail in both; then all files become what they were.
 
 use std::collections::BTreeMap;
 use std::fs;

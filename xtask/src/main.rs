@@ -17,9 +17,11 @@ mod edits;
 mod fuzz;
 mod licences;
 mod measure;
+mod messages;
 mod proto;
 mod realworld;
 mod recording;
+mod reference_scripts;
 mod rulesets;
 mod soak;
 mod stdrules;
@@ -44,6 +46,8 @@ cargo xtask COMMAND
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
   proto                examples/proto built with the real protoc; its programs run
   recording            the picture in the README, drawn from a real run on a terminal
+  reference-scripts DIR [--only WORD]… [--kind plain|remote|serve]… [--jobs N] [--limit SECONDS] [--compatible]
+                       the end-to-end scripts of a checkout of justbuild, with taut in its place
   realworld            a C library from the registry built with taut; its tests run
   rulesets [--rules DIR] [--if-available]
                        small projects with justbuild's own rule sets, unchanged
@@ -84,6 +88,7 @@ fn main() -> Result<()> {
         "proto" => proto::run(),
         "realworld" => realworld::run(),
         "recording" => recording::run(),
+        "reference-scripts" => reference_scripts::run(rest),
         "diff" => diff::run(rest),
         "edits" => edits::run(rest),
         "fuzz" => fuzz::run(rest),

@@ -4,7 +4,7 @@
 //! The table in `docs/ARCHITECTURE.md` is the only list of allowed dependencies; this compares it with the workspace,
 //! so that it is never out of date.
 
-use crate::{cargo, circles, licences, words};
+use crate::{cargo, circles, licences, messages, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
         violations.extend(file_violations(&name, &fs::read_to_string(file)?));
     }
     violations.extend(circles::violations(&root, &sources)?);
+    violations.extend(messages::violations(&root, &sources)?);
     violations.extend(words::violations(&root)?);
     violations.extend(licences::violations(&all)?);
     if violations.is_empty() {

@@ -192,6 +192,15 @@ async fn imports(
     for (alias, json) in object(entry, word, "imports")? {
         let value = taut_expr::json_to_value(json);
         let name = definition_name(workspace, at, &value).map_err(|why| {
+            if why.problem == NameProblem::File {
+                let named = crate::parse_name(&value, workspace.names(at)).map(EntityName::Named);
+                let named = named.map(|named| named.to_json()).unwrap_or_default();
+                let step = reading_expressions(kind, &shown);
+                let reference = format!("{step}\n{named} cannot name an expression");
+                return fail(
+                    Diagnostic::error(why.message()).reference(reference).at(import_of(entry, alias)),
+                );
+            }
             let step = format!(
                 "Parsing entry {} in field imports of {word} {} failed with:",
                 json_as_read(&value),
@@ -204,10 +213,7 @@ async fn imports(
     }
     let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
         function.map_err(|failure| {
-            let failure = below(failure, || match kind {
-                missing::DefinitionKind::Rule => format!("While reading expression map for rule {shown}:"),
-                missing::DefinitionKind::Expression => format!("While handling imports of {shown}:"),
-            });
+            let failure = below(failure, || reading_expressions(kind, &shown));
             let written = entry.json().get("imports").and_then(|imports| imports.get(alias));
             settle(missing::named_at(failure, written, &import_of(entry, alias)), |diagnostic| {
                 if diagnostic.location == Some(import_of(entry, alias)) {
@@ -220,6 +226,14 @@ async fn imports(
     });
     let functions = all(functions)?;
     Ok(names.into_iter().zip(functions).collect())
+}
+
+/// The step of reading what a definition imports.
+fn reading_expressions(kind: missing::DefinitionKind, shown: &str) -> String {
+    match kind {
+        missing::DefinitionKind::Rule => format!("While reading expression map for rule {shown}:"),
+        missing::DefinitionKind::Expression => format!("While handling imports of {shown}:"),
+    }
 }
 
 /// Compiles named expressions, with what they import.
@@ -408,6 +422,16 @@ fn anonymous_field(
             fail(Diagnostic::error(message).reference(reference).at(place(key)))
         })
     };
+    if json.kind() != Kind::Object {
+        let found = taut_expr::json_to_value(json);
+        let shown = taut_expr::abbreviate(&found, MAX_SHOWN_BYTES);
+        let kind = taut_expr::kind_of(&found);
+        let message = format!("Anonymous field {} has to be a map, but is {kind}: {shown}", quoted(&field));
+        let help = "it has the entries \"target\", \"provider\" and \"rule_map\"";
+        let reference = format!("Entry {field} in field anonymous in rule {} is not an object", name.name);
+        let at = Location::value(entry.label().clone(), entry.path().key("anonymous").key(field));
+        return Err(fail(Diagnostic::error(message).reference(reference).at(at).help(help)));
+    }
     let mut rule_map = Vec::new();
     let Some(map) = json.get("rule_map").filter(|map| map.kind() == Kind::Object) else {
         let message = format!("Entry \"rule_map\" of anonymous field {} has to be a map", quoted(&field));

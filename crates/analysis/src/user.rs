@@ -357,14 +357,11 @@ impl<'e> Evaluation<'e> {
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
-            // Larger values are not searched for, since they would be written as text for every dependency.
-            const MAX_SEARCHED_BYTES: usize = 1 << 20;
-            let Some(text) = value.to_json_within(MAX_SEARCHED_BYTES) else { continue };
             let offers = |reached: &&Reached| {
                 let result = reached.dep.result();
-                [&result.artifacts, &result.runfiles, &result.provides].into_iter().any(|map| {
-                    Value::Map(map.clone()).to_json_beyond(MAX_SEARCHED_BYTES << 4).contains(&text)
-                })
+                [&result.artifacts, &result.runfiles, &result.provides]
+                    .into_iter()
+                    .any(|map| Value::Map(map.clone()).contains(value))
             };
             for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();
@@ -391,6 +388,9 @@ impl<'e> Evaluation<'e> {
                         found +=
                             &format!("\n - {target}, {what} at {}", Value::String(path.clone()).to_json());
                     }
+                }
+                if Value::Map(result.provides.clone()).contains(value) {
+                    found += &format!("\n - {target}, in provided data");
                 }
             }
             text += &match found.is_empty() {

@@ -11,6 +11,7 @@ use crate::interruption::Interruption;
 use crate::log::{Level, Log};
 use crate::options::Analyse;
 use crate::profile::Profile;
+use crate::remote_execution::backend;
 use crate::reporting::{Reporting, reported, warn_of_cache};
 use crate::retry::LOST_ROOTS;
 use crate::root_options::RootOptions;
@@ -22,7 +23,7 @@ use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("analyse", &o.analysis, &o.execution);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -38,12 +39,12 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
     let call = || analyse(name, o, log, reporting, &interruption, &roots);
-    if let Some(exit) = call()? {
+    if let Some(exit) = interruption.reported(call())? {
         return Ok(exit);
     }
     log.say(Level::Warn, LOST_ROOTS);
     roots.verify();
-    Ok(call()?.unwrap_or(Exit::AnalysisFailure))
+    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
 }
 
 /// Analyses the request once. `None`: something of its roots is lost that can be made again.
@@ -63,9 +64,13 @@ fn analyse(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
+    let at = backend(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
     let exports = store
         .as_ref()
-        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution)));
+        .map_or_else(ExportCache::none, |store| ExportCache::of(store, &properties(&o.execution), &at));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
@@ -102,10 +107,7 @@ fn analyse(
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
-        target = match log.is_as_reference() {
-            true => format!("input of action {action} of target {target}"),
-            false => format!("{target}, inputs of action {action}"),
-        };
+        target = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
     let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };

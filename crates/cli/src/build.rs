@@ -6,7 +6,6 @@ use taut_driver::{
     Analysed, BuildFailure, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink, Undelivered,
     Wanted, joined,
 };
-use taut_syntax::quoted;
 use taut_value::{ActionDescription, NamedTarget, Str};
 
 use crate::{
@@ -31,7 +30,7 @@ use crate::{
 
 /// Runs `build`.
 pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("build", &o.analysis, &o.execution);
+    let profile = Profile::from_options("build", &o.analysis, &o.execution, &o.stores);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o, log, reporting, product: None };
         go(call, &Destination::Nowhere, None)
@@ -40,7 +39,7 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 
 /// Runs `install`.
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Directory { path: &o.output_dir, prune: o.prune }, None)
@@ -49,20 +48,15 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("rebuild", false, profile, log, |reporting| {
-        if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local") {
-            let what = if is_address(address) {
-                format!("Comparing with a remote cache (--vs {address}) is not supported yet.")
-            } else if log.is_as_reference() {
-                format!("Failed to set cache endpoint address {}", quoted(address))
-            } else {
-                format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(address))
-            };
+        if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local" && !is_address(vs)) {
+            let what = voice::of(log).bad_comparison(address);
             log.say(Level::Error, what);
             return Err(Exit::Environment);
         }
-        let again = RebuildOutput { comparison: Comparison::new(log), dump: o.dump_flaky.as_deref() };
+        let (comparison, dump) = (Comparison::new(log), o.dump_flaky.as_deref());
+        let again = RebuildOutput { comparison, dump, vs: o.vs.as_deref() };
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Nowhere, Some(&again))
     })
@@ -72,6 +66,8 @@ pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
 struct RebuildOutput<'o> {
     comparison: Arc<Comparison>,
     dump: Option<&'o Path>,
+    /// Where the results are that those of now are compared with; `None`: where actions are executed.
+    vs: Option<&'o str>,
 }
 
 /// A call while it runs.
@@ -100,7 +96,7 @@ fn go(
     let comparison = again.map(|again| again.comparison.clone() as Arc<dyn Sink>);
     let own = [open.messages.clone() as Arc<dyn Sink>].into_iter().chain(comparison);
     let sink = call::sinks(own, &open.progress, reporting);
-    let options = open.options(again.is_some())?;
+    let options = open.options(again.map(|again| again.vs))?;
     let run = Run { reports_all_actions: reporting.profile.is_some(), ..open.run(&options, &sink) };
     let (display, rerun, is_timed) = (None, None, reporting.uses_state);
     let mut running = RunningCall { open: &open, destination, again, display, rerun, is_timed };
@@ -148,7 +144,8 @@ impl Pass for RunningCall<'_> {
         };
         // What an earlier call has shown is only counted, unless everything is to be shown.
         voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
-        let shows_known = log.is_as_reference() || log.wants(Level::Debug) || o.results.show_cached_output;
+        let shows_known =
+            voice::of(log).repeats_warnings() || log.wants(Level::Debug) || o.results.show_cached_output;
         if shows_known || session.has_analysed(request) {
             findings::report_warnings(analysed, request, log);
             findings::warn_of_unused_variables(analysed, request, &o.analysis, log);
@@ -207,12 +204,11 @@ impl Pass for RunningCall<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let BuildCall { o, log, .. } = self.open.call;
         let again = self.again;
-        if !log.is_as_reference() {
-            // The line about what was built is the last one.
+        if voice::of(log).ends_with_result() {
             warn_of_cache(session.cache_warning(), log);
         }
         let comparison = again.map(|again| &*again.comparison);
-        if let Some(RebuildOutput { comparison, dump: Some(path) }) = again {
+        if let Some(RebuildOutput { comparison, dump: Some(path), .. }) = again {
             comparison.dump(path, log)?;
         }
         let compared = comparison.map(Comparison::figures);
@@ -225,6 +221,9 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: &self.open.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.open.messages)?;
+        if log.is_as_reference() {
+            session.put_cached_exports_together(analysed);
+        }
         voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);
         let tainted: Vec<&str> = analysed.tainted.iter().map(Str::as_str).collect();
         self.open.messages.ended(&tainted, exit == Exit::FailedArtifacts);

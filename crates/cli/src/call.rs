@@ -15,6 +15,7 @@ use crate::{
     log::{Level, Log},
     options,
     progress::Progress,
+    remote_execution::{attach, compare_with},
     reporting::{Reporting, warn_of_cache},
     reproduce::Reproduction,
     request,
@@ -66,7 +67,7 @@ impl<'c> BuildCall<'c> {
         // Errors of the command line are reported before the build root is created.
         let of = RootOptions::of_build(name, o);
         let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-        let first = Some(self.request(&roots)?);
+        let first = Some(interruption.reported(self.request(&roots))?);
         let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
         reporting.keep_in(&store);
         let again = Reproduction::of_call(std::env::args());
@@ -86,13 +87,19 @@ impl<'c> BuildCall<'c> {
 }
 
 impl OpenCall<'_> {
-    /// How to build.
+    /// How to build. `compare`: whether actions run again, and what `--vs` says of where the results are that are known.
     ///
     /// # Errors
     /// The exit code; the errors have been reported.
-    pub(crate) fn options(&self, compare: bool) -> Result<BuildOptions, Exit> {
+    pub(crate) fn options(&self, compare: Option<Option<&str>>) -> Result<BuildOptions, Exit> {
         let BuildCall { o, log, .. } = self.call;
-        build_options(&o.common, (&o.execution, &o.stores), &o.results, compare, log)
+        let is_again = compare.is_some();
+        let mut options = build_options(&o.common, (&o.execution, &o.stores), &o.results, is_again, log)?;
+        if let Some(vs) = compare.flatten() {
+            compare_with(&mut options, vs, &o.stores, log)?;
+        }
+        attach(&options, &self.store, log)?;
+        Ok(options)
     }
 
     /// What the request is run with.
@@ -129,10 +136,7 @@ impl OpenCall<'_> {
 
     /// The call is over; if that is because of a signal, it is reported.
     pub(crate) fn ended(&self, done: Result<Exit, Exit>) -> Result<Exit, Exit> {
-        if let Err(Exit::Signal(_)) = done {
-            self.interruption.report();
-        }
-        done
+        self.interruption.reported(done)
     }
 }
 

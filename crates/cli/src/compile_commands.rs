@@ -37,7 +37,8 @@ const FILE: &str = "compile_commands.json";
 
 /// Runs `compile-commands`.
 pub(crate) fn run(name: Name, o: &options::CompileCommands, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("compile-commands", &o.build.analysis, &o.build.execution);
+    let profile =
+        Profile::from_options("compile-commands", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("compile-commands", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some("the files that sources include");
         go(o, BuildCall { name, o: &o.build, log, reporting, product })
@@ -50,7 +51,7 @@ fn go(o: &options::CompileCommands, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let (open, mut caller) = call.open(false)?;
     let sink = call::sinks([open.messages.clone() as Arc<dyn Sink>], &open.progress, call.reporting);
     // Whatever fails, the rest is of use.
-    let options = BuildOptions { keep_going: true, ..open.options(false)? };
+    let options = BuildOptions { keep_going: true, ..open.options(None)? };
     let views = views(call.name, &build.stores)?;
     let mut running = Running { o, open: &open, views };
     let done = open.run(&options, &sink).compile_commands(&mut caller, &mut running);

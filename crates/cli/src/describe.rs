@@ -17,6 +17,7 @@ use crate::{
     log::{Level, Log},
     options::{Describe, Execution},
     profile::Profile,
+    remote_execution::backend,
     reporting::{Reporting, reported, warn_of_cache},
     request,
     root_options::RootOptions,
@@ -29,7 +30,7 @@ use crate::{
 
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Arc<Log>) -> Exit {
-    let asked = Profile::from_options("describe", &o.analysis, &Execution::default());
+    let asked = Profile::from_options("describe", &o.analysis, &Execution::default(), &o.stores);
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -46,14 +47,19 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log)?;
+    let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log);
+    let unresolved = interruption.reported(unresolved)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[]));
+    let at = backend(&execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
+    let exports = store.as_ref().map_or_else(ExportCache::none, |store| ExportCache::of(store, &[], &at));
     let traces = match store.filter(|_| !o.analysis.no_trace) {
         Some(store) => Traces::of(&store, &unresolved),
         None => Traces::none(),
@@ -66,7 +72,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
         diagnostics::report(&problem.into(), Level::Error, log);
         return Err(Exit::Environment);
     }
-    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: log.is_as_reference() };
+    let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: name == Name::Just };
     let (description, outcome) = analyser.describe(&request, options);
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);

@@ -1,13 +1,14 @@
 //! Diagnostics about files, written to the log: rendered for people, and collected for `--diagnostics FILE`.
 
-use std::{borrow::Cow, collections::HashSet, path::Path};
+use std::{borrow::Cow, path::Path};
 
-use taut_driver::{Diagnostic, Diagnostics, Group, Renderer};
+use taut_driver::{Diagnostics, Group, Renderer};
 use taut_syntax::Sources;
 use taut_sys::Named;
 
 use crate::diagnostics_file::diagnostic_as_json;
 use crate::log::{Level, Log, layout};
+use crate::voice;
 
 /// A text that is in no file, for example a word of the command line, by the name that diagnostics
 /// have for it.
@@ -40,7 +41,7 @@ pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
 }
 
 /// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
-fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
+pub(crate) fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
     match taut_value::names_as_typed(text, main) {
         Cow::Borrowed(text) => layout::without_full_stop(text).into(),
         Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
@@ -62,37 +63,18 @@ fn text_in(inline: &Inline, file: &str, log: &Log) -> Option<std::sync::Arc<str>
     }
 }
 
-fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
+/// Shows diagnostics in groups, as seen from the working directory.
+pub(crate) fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
     let here = std::env::current_dir().unwrap_or_default();
     let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
-    let main = log.names().main();
-    match log.is_as_reference() {
-        true => renderer,
-        false => renderer.with_names(move |text| as_under_taut(text, &main)),
-    }
+    let (main, voice) = (log.names().main(), voice::of(log));
+    renderer.with_names(move |text| voice.text_of_diagnostic(text, &main))
 }
 
 /// The same, where some of it is about a text that is in no file.
 pub(crate) fn report_with(diagnostics: &Diagnostics, inline: &Inline, level: Level, log: &Log) {
     let text = |file: &str| text_in(inline, file, log);
-    if log.is_as_reference() {
-        let mut shown: HashSet<String> = HashSet::new();
-        // Each with the whole chain, and not in groups: that is how the reference prints them.
-        for message in diagnostics.referenced().iter().flat_map(Diagnostic::reference_messages) {
-            if message.once.iter().any(|name| shown.contains(name)) {
-                continue;
-            }
-            shown.extend(message.once);
-            let level = if message.is_warning { Level::Warn } else { level };
-            log.say_of_files(level, message.text);
-        }
-    } else {
-        let columns = log.width().saturating_sub(layout::INDENT);
-        let mut colored = renderer(&text, log.color(), log).for_columns(columns);
-        for group in Group::all(diagnostics) {
-            log.say_of_files(level, colored.render_group(&group));
-        }
-    }
+    voice::of(log).diagnostics(diagnostics, &text, level, log);
     // One by one and without colour, however they were shown.
     only_collect(diagnostics, inline, log);
 }

@@ -69,12 +69,6 @@ pub(crate) fn with_hint(error: String, build_root: &Path) -> String {
 
 /// The error for an option that is not supported yet, if there is one.
 pub(crate) fn not_supported(options: &Stores) -> Option<String> {
-    if let Some(address) = &options.remote_execution_address {
-        if !is_address(address) {
-            return Some(format!("Failed to set remote endpoint address {}", taut_syntax::quoted(&address)));
-        }
-        return Some(format!("Remote execution (-r {address}) is not supported yet."));
-    }
     if let Some(address) = &options.remote_serve_address {
         return Some(format!("Target-serving services (-R {address}) are not supported yet."));
     }

@@ -12,7 +12,9 @@ use crate::{
     environment::{build_root, hash_function},
     exit::Exit,
     log::{Level, Log},
-    options, request,
+    options,
+    remote_execution::backend,
+    request,
     root_options::RootOptions,
     roots::Roots,
     settings::{analysis_options, properties},
@@ -64,7 +66,11 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };
-    let exports = ExportCache::of(&store, &properties(&o.execution));
+    let at = backend(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
+    let exports = ExportCache::of(&store, &properties(&o.execution), &at);
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let questions =

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn report_warnings(analysed: &Analysed, request: &Request, log: &Log) {
     let warnings = analysed.warnings(&request.repositories.roots);
     report(&warnings.below("While processing targets:"), Level::Warn, log);
-    if !log.is_as_reference() {
+    if voice::of(log).has_own_warnings() {
         report(&analysed.not_eligible_although_pinned(&request.repositories), Level::Warn, log);
     }
 }
@@ -36,14 +36,14 @@ pub(crate) fn count_warnings(
     of_files + unused.iter().map(|(inline, warnings)| only_collect(warnings, inline, log)).sum::<usize>()
 }
 
-/// Warns of variables that the command line sets and no target depends on. The reference does not.
+/// Warns of variables that the command line sets and no target depends on.
 pub(crate) fn warn_of_unused_variables(
     analysed: &Analysed,
     request: &Request,
     words: &options::Analysis,
     log: &Log,
 ) {
-    if log.is_as_reference() {
+    if !voice::of(log).has_own_warnings() {
         return;
     }
     for (inline, warnings) in unused(analysed, request, words) {

@@ -34,7 +34,7 @@ pub(crate) fn run(o: &Init) -> Exit {
 
 /// Writes all files, or none if one of them is there already.
 fn write(directory: &Path, files: &[(&str, &str)]) -> Result<(), String> {
-    let of_directory = |error: taut_sys::Error| format!("cannot write to {}: {error}", directory.display());
+    let of_directory = |error: taut_sys::Error| error.to_string();
     // Looked at before the directory is made, so that a refusal leaves nothing.
     if let Some(open) = if_exists(Dir::of_user(directory)).map_err(of_directory)? {
         let mut present = Vec::new();

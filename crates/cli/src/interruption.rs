@@ -17,7 +17,7 @@ use taut_sys::watch::Waker;
 use crate::{
     exit::Exit,
     log::{Level, Log},
-    voice::BuildMessages,
+    voice::{self, BuildMessages},
 };
 
 /// How long after the grace period of the actions the call ends at the latest.
@@ -36,6 +36,8 @@ struct State {
     roots: Mutex<Vec<Interrupter>>,
     waiting: Mutex<Option<Waker>>,
     log: Mutex<Option<Arc<EventLog>>>,
+    /// The log of the call, which is all there is before a build has messages.
+    call_log: Arc<Log>,
     messages: Mutex<Option<Arc<dyn BuildMessages>>>,
     /// Whether the message about the interruption was written, or is being written.
     is_reported: AtomicBool,
@@ -43,13 +45,14 @@ struct State {
 
 impl Interruption {
     /// Handles termination signals from now on.
-    pub(crate) fn watch(log: &Log) -> Interruption {
+    pub(crate) fn watch(log: &Arc<Log>) -> Interruption {
         let state = Interruption(Arc::new(State {
             signal: AtomicI32::new(0),
             running: Mutex::default(),
             roots: Mutex::default(),
             waiting: Mutex::default(),
             log: Mutex::default(),
+            call_log: log.clone(),
             messages: Mutex::default(),
             is_reported: AtomicBool::new(false),
         }));
@@ -143,15 +146,25 @@ impl Interruption {
         }
     }
 
-    /// Reports how far the build was, once, whichever thread ends the call.
-    pub(crate) fn report(&self) {
-        let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(messages) = messages
-            // A swap, since the main thread and that of the signal may get here at the same time.
-            && !self.0.is_reported.swap(true, SeqCst)
-        {
-            messages.interrupted();
+    /// Reports how far the call was, once, whichever thread ends it.
+    fn report(&self) {
+        // A swap, since the main thread and that of the signal may get here at the same time.
+        if self.0.is_reported.swap(true, SeqCst) {
+            return;
         }
+        let messages = self.0.messages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match messages {
+            Some(messages) => messages.interrupted(),
+            None => voice::of(&self.0.call_log).interrupted_early(&self.0.call_log),
+        }
+    }
+
+    /// Reports how far the call was, if it ends because of a signal.
+    pub(crate) fn reported<T>(&self, done: Result<T, Exit>) -> Result<T, Exit> {
+        if let Err(Exit::Signal(_)) = done {
+            self.report();
+        }
+        done
     }
 
     /// From now on, a signal that ends the process writes the end of this log.

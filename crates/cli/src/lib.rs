@@ -3,10 +3,10 @@
 //! Only this crate reads environment variables, writes to standard output and standard error, and has the numbers of exit
 //! codes. `driver` does the rest, so that it can be used, and tested, without a terminal.
 
+mod add_to_cas;
 mod analyse;
 mod build;
 mod call;
-mod cas;
 mod check_traces;
 mod compare;
 mod compile_commands;
@@ -20,7 +20,9 @@ pub mod exit;
 mod explain;
 mod findings;
 mod freed;
+mod gc;
 mod init;
+mod install_cas;
 mod interruption;
 pub mod log;
 mod man;
@@ -30,6 +32,7 @@ mod output;
 mod profile;
 mod progress;
 mod remote_cache;
+mod remote_execution;
 pub mod report;
 mod reporting;
 mod repositories;
@@ -129,9 +132,13 @@ fn dispatch(name: Name, command: Command) -> Exit {
         Command::Init(options) => init::run(&options),
         Command::Completions(options) => completion::print_script(&options.shell),
         Command::Man(options) => man::run(&options),
-        Command::InstallCas(options) => with_log(name, &options.log, |log| cas::install(name, &options, log)),
-        Command::AddToCas(options) => with_log(name, &options.log, |log| cas::add(name, &options, log)),
-        Command::Gc(options) => with_log(name, &options.log, |log| cas::collect_garbage(name, &options, log)),
+        Command::InstallCas(options) => {
+            with_log(name, &options.log, |log| install_cas::run(name, &options, log))
+        }
+        Command::AddToCas(options) => {
+            with_log(name, &options.log, |log| add_to_cas::run(name, &options, log))
+        }
+        Command::Gc(options) => with_log(name, &options.log, |log| gc::run(name, &options, log)),
         Command::Execute(_) => not_supported("`execute` (running an execution service)"),
         Command::Serve(_) => not_supported("`serve` (running a target-serving service)"),
         Command::Setup(o) => with_log(name, &o.log, |log| repository_commands::set_up(&o, false, log)),

@@ -218,11 +218,6 @@ impl Log {
         texts.and_then(|texts| texts(file))
     }
 
-    /// Whether texts are as the reference has them: the call is under its name.
-    pub fn is_as_reference(&self) -> bool {
-        self.tool == Name::Just
-    }
-
     /// Whether diagnostics on standard error may be coloured.
     pub fn color(&self) -> bool {
         self.color

@@ -27,10 +27,10 @@ use crate::{
     log::{Level, Log},
     options::Stores,
     repositories::{self, Messages, anchors, report_remark},
-    request::certificate_error,
+    request::check_certificates,
     standard_streams::{eprint_error, eprint_text, print},
     tool_name::Name,
-    version,
+    version, voice,
 };
 
 /// The exit codes of `just-mr`; scripts depend on them.
@@ -310,8 +310,8 @@ impl Call {
             tls_client_key: self.settings.tls_client_key.clone(),
             ..Stores::default()
         };
-        if let Some(text) = certificate_error(&certificates, true) {
-            self.log.say(Level::Error, text);
+        if let Err(bad) = check_certificates(&certificates) {
+            self.log.say(Level::Error, voice::of(&self.log).bad_certificate(&bad));
             return Err(MrExit::SetUp);
         }
         let what = if request.without_root { "setup-env" } else { "setup" };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_driver::{
-    Ran,
+    Backend, Ran,
     event::{Call, Event, Failed, Finished, Sink},
 };
 use taut_value::{EntityName, Id, JsonMode, JsonWriter, Value};
@@ -17,8 +17,10 @@ use crate::{
     diagnostics,
     exit::Exit,
     log::Log,
-    options::{Analysis, Execution},
+    options::{Analysis, Execution, Stores},
+    remote_execution::backend,
     text_file,
+    tool_name::Name,
 };
 
 /// Collects what a call does.
@@ -27,6 +29,7 @@ pub(crate) struct Profile {
     subcommand: &'static str,
     words: Vec<String>,
     properties: BTreeMap<String, String>,
+    backend: Backend,
     start: u64,
     seen: Mutex<Seen>,
 }
@@ -56,6 +59,7 @@ impl Profile {
         subcommand: &'static str,
         analysis: &Analysis,
         execution: &Execution,
+        stores: &Stores,
     ) -> Option<Arc<Profile>> {
         let path = analysis.profile.clone()?;
         let split = |property: &String| {
@@ -66,6 +70,8 @@ impl Profile {
             subcommand,
             words: analysis.target.clone(),
             properties: execution.remote_execution_property.iter().filter_map(split).collect(),
+            // What is wrong with these options is reported elsewhere.
+            backend: backend(execution, stores, false).unwrap_or_default(),
             start: now(),
             seen: Mutex::default(),
         }))
@@ -77,17 +83,18 @@ impl Profile {
 
     /// Writes the profile of a call that ends like this.
     pub(crate) fn write(&self, exit: Exit, log: &Log) -> Result<(), Exit> {
-        text_file::write(&self.path, &(self.to_json(exit) + "\n"), log)
+        text_file::write(&self.path, &(self.to_json(exit, log.tool() == Name::Just) + "\n"), log)
     }
 
-    fn to_json(&self, exit: Exit) -> String {
+    /// `as_reference`: without what the reference's does not have.
+    fn to_json(&self, exit: Exit, as_reference: bool) -> String {
         let seen = self.seen();
         let mut writer = JsonWriter::pretty(2);
         writer.object(|w| {
             if !seen.actions.is_empty() {
                 w.key("actions").object(|w| {
                     for (id, action) in &seen.actions {
-                        action.write(w.key(&id.to_hex()));
+                        action.write(w.key(&id.to_hex()), as_reference);
                     }
                 });
             }
@@ -105,7 +112,21 @@ impl Profile {
             }
             w.key("exit code").integer(exit.code());
             w.key("remote").object(|w| {
-                w.key("dispatch").list(|_| {});
+                if let Some(address) = &self.backend.address {
+                    w.key("address").string(address);
+                }
+                w.key("dispatch").list(|w| {
+                    for (properties, address) in &self.backend.dispatch {
+                        w.list(|w| {
+                            w.object(|w| {
+                                for (name, value) in properties {
+                                    w.key(name).string(value);
+                                }
+                            });
+                            w.string(address);
+                        });
+                    }
+                });
                 w.key("properties").object(|w| {
                     for (name, value) in &self.properties {
                         w.key(name).string(value);
@@ -129,7 +150,7 @@ impl Profile {
 }
 
 impl Action {
-    fn write(&self, w: &mut JsonWriter) {
+    fn write(&self, w: &mut JsonWriter, as_reference: bool) {
         let ran = &self.ran;
         w.object(|w| {
             w.key("artifacts").object(|w| {
@@ -140,6 +161,9 @@ impl Action {
             w.key("cached").bool(self.cached);
             if !self.cached {
                 w.key("duration").number(ran.duration.as_secs_f64());
+            }
+            if let Some(server) = ran.executed_by.as_ref().filter(|_| !as_reference) {
+                w.key("executed by").string(&**server);
             }
             if ran.exit_code != 0 {
                 w.key("exit code").integer(ran.exit_code);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use taut_driver::{
-    Timings,
+    Stage, Timings,
     event::{Action, Event, Origin, Origins, Sink},
 };
 use taut_value::Id;
@@ -142,7 +142,7 @@ impl Sink for Progress {
                 let output = output.map(|path| path.to_string()).unwrap_or_default();
                 state.begun += 1;
                 let number = state.begun;
-                state.open.insert(number, Open { id: **id, origin, output, runs_since: None });
+                state.open.insert(number, Open { id: **id, origin, output, at: None, runs_since: None });
                 state.numbers.insert(**id, number);
             }
             Event::ActionStarted(action) => {
@@ -150,6 +150,17 @@ impl Sink for Progress {
                 let number = state.numbers.get(action.id).copied();
                 if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
                     open.runs_since = Some(Instant::now());
+                }
+                let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
+                state.max_running = state.max_running.max(running);
+            }
+            Event::ActionRemote { action, at, stage } => {
+                let mut state = self.state();
+                let number = state.numbers.get(action.id).copied();
+                if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
+                    open.at = Some((*at).clone());
+                    // Not all servers say when it runs: until one says that it waits, it counts as running.
+                    open.runs_since = (*stage != Some(Stage::Queued)).then(Instant::now);
                 }
                 let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
                 state.max_running = state.max_running.max(running);

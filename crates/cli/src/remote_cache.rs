@@ -1,11 +1,12 @@
 //! The cache that other builds use, too: what the options say of it, then rc files.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use taut_digest::HashFunction;
 use taut_driver::SharedService;
 use taut_remote::{Address, Client, Patience, Setup, Tls};
 use taut_setup::{Rc, RemoteCacheRc};
@@ -61,26 +62,26 @@ fn of(common: &Common, execution: &Execution, stores: &Stores) -> Result<Option<
     let files = [&other.tls_ca_cert, &other.tls_client_cert, &other.tls_client_key];
     let [authorities, certificate, key] = [0, 1, 2].map(|at| given[at].clone().or(files[at].clone()));
     let has_files = [&authorities, &certificate, &key].iter().any(|file| file.is_some());
-    let tls = match address.is_encrypted(has_files) {
-        true => Some(tls(authorities, certificate.zip(key))?),
-        false => None,
+    let stores = &Stores {
+        max_attempts: stores.max_attempts.or(other.max_attempts),
+        initial_backoff_seconds: stores.initial_backoff_seconds.or(other.initial_backoff_seconds),
+        max_backoff_seconds: stores.max_backoff_seconds.or(other.max_backoff_seconds),
+        tls_ca_cert: authorities,
+        tls_client_cert: certificate,
+        tls_client_key: key,
+        remote_instance_name: stores.remote_instance_name.clone().or(rc.instance_name),
+        ..Stores::default()
     };
-    let usual = Patience::default();
-    let Rc { max_attempts, initial_backoff_seconds, max_backoff_seconds, .. } = other;
-    let pause = |here: Option<u32>, there: Option<u32>| {
-        here.or(there).map(|seconds| Duration::from_secs(seconds.into()))
-    };
-    let patience = Patience {
-        attempts: stores.max_attempts.or(max_attempts).unwrap_or(usual.attempts).max(1),
-        first_pause: pause(stores.initial_backoff_seconds, initial_backoff_seconds)
-            .unwrap_or(usual.first_pause),
-        max_pause: pause(stores.max_backoff_seconds, max_backoff_seconds).unwrap_or(usual.max_pause),
-        deadline: pause(execution.remote_cache_timeout, rc.timeout).unwrap_or(usual.deadline),
-        ..usual
-    };
-    let instance = stores.remote_instance_name.clone().or(rc.instance_name).unwrap_or_default();
+    let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
+    let patience = patience(stores);
+    let deadline = execution.remote_cache_timeout.or(rc.timeout);
+    let deadline = deadline.map_or(patience.deadline, |seconds| Duration::from_secs(seconds.into()));
+    let patience = Patience { deadline, ..patience };
+    let instance = stores.remote_instance_name.clone().unwrap_or_default();
     let name = address.to_string();
-    let client = Arc::new(Client::new(Setup { address, instance, tls, patience }));
+    // Results are shared in the standard form, whatever the names of the build root are.
+    let (naming, executes) = (HashFunction::Sha256, false);
+    let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
     let may_write = execution.remote_cache_write || rc.write;
     Ok(Some(SharedService { name, cas: client.clone(), results: client, may_write }))
 }
@@ -95,12 +96,28 @@ fn rc(common: &Common) -> Result<(RemoteCacheRc, Rc), String> {
     read.map_err(|problem| diagnostics::plain(&std::iter::once(*problem).collect()).join("\n"))
 }
 
-fn tls(authorities: Option<PathBuf>, identity: Option<(PathBuf, PathBuf)>) -> Result<Tls, String> {
+/// How long servers are waited for.
+pub(crate) fn patience(stores: &Stores) -> Patience {
+    let usual = Patience::default();
+    let pause = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    Patience {
+        attempts: stores.max_attempts.unwrap_or(usual.attempts).max(1),
+        first_pause: pause(stores.initial_backoff_seconds).unwrap_or(usual.first_pause),
+        max_pause: pause(stores.max_backoff_seconds).unwrap_or(usual.max_pause),
+        ..usual
+    }
+}
+
+/// The files about encryption.
+///
+/// # Errors
+/// One cannot be read.
+pub(crate) fn tls(stores: &Stores) -> Result<Tls, String> {
     let read = |path: &Path| taut_sys::Named::read(path).map_err(|error| error.to_string());
-    let authorities = authorities.as_deref().map(read).transpose()?;
-    let identity = match identity {
-        Some((certificate, key)) => Some((read(&certificate)?, read(&key)?)),
-        None => None,
+    let authorities = stores.tls_ca_cert.as_deref().map(read).transpose()?;
+    let identity = match (&stores.tls_client_cert, &stores.tls_client_key) {
+        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+        _ => None,
     };
     Ok(Tls { authorities, identity })
 }

@@ -16,7 +16,7 @@ use taut_setup::{Anchors, Locations, Options};
 pub(crate) use fetch::Fetch;
 pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
-pub(crate) use observer::{Messages, report_remark};
+pub(crate) use observer::{Messages, SetUpProgress, number_of_repositories, report_remark};
 pub(crate) use update::Update;
 pub(crate) use usual::USUAL_LAUNCHER;
 pub(crate) use workspace::{Workspace, configured, files};

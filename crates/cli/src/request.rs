@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use taut_driver::{
-    Diagnostic, Diagnostics, NO_MODULE, Overrides, Request, SetupError, UnresolvedRequest, Words,
-};
+use taut_driver::{Diagnostics, Overrides, Request, SetupError, UnresolvedRequest, Words};
 
 use crate::diagnostics;
 use crate::environment::not_supported;
@@ -12,12 +10,14 @@ use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::remote_cache::remote_cache;
+use crate::remote_execution::remote_execution;
 use crate::repositories;
 use crate::retry::LOST_ROOTS;
 use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
-use crate::typed_target;
+use crate::tool_name::Name;
+use crate::voice;
 use taut_syntax::quoted;
 
 /// What the call asks for, or reports why that is wrong.
@@ -154,23 +154,7 @@ pub(crate) fn report_problems(
         diagnostics::report(&of_roots, Level::Error, log);
         return Exit::BuildFailure;
     }
-    let is_asked_for = |problem: &Diagnostic| problem.location.is_none();
-    if log.is_as_reference() || !problems.iter().any(is_asked_for) {
-        diagnostics::report(problems, Level::Error, log);
-        return Exit::AnalysisFailure;
-    }
-    let on_command_line = |problem: &Diagnostic| {
-        let mut problem = problem.clone();
-        if !is_asked_for(&problem) {
-            return problem;
-        }
-        if words.len() == 2 && problem.message.starts_with(NO_MODULE) {
-            problem =
-                problem.help("two words are a module and a target in it, or two targets of the module here");
-        }
-        typed_target::as_typed(problem, request, words)
-    };
-    diagnostics::report(&problems.iter().map(on_command_line).collect(), Level::Error, log);
+    diagnostics::report(&voice::of(log).about_words(problems, request, words), Level::Error, log);
     Exit::AnalysisFailure
 }
 
@@ -184,51 +168,38 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
         log.say(Level::Error, text);
         Err(exit)
     };
-    if let Some(text) = execution.local_launcher.as_deref().and_then(|text| launcher(text).err()) {
-        let bad = execution.local_launcher.as_deref().unwrap_or_default();
-        let text = match taut_syntax::json::reference_error(bad.as_bytes()) {
-            _ if !log.is_as_reference() => {
-                format!("{text}\nhelp: the launcher is a list of words as JSON: [\"env\", \"--\"]")
-            }
-            why if !why.is_empty() => format!("Command line parse error: {why}"),
-            _ => format!("Command line parse error: {text}"),
-        };
-        return fail(Exit::Syntax, text);
+    let voice = voice::of(log);
+    if let Some(given) = &execution.local_launcher
+        && let Err(why) = launcher(given)
+    {
+        return fail(Exit::Syntax, voice.bad_launcher(given, why));
     }
-    without_effect(common, execution, log);
-    if let Some(text) = zero_number(common, stores, execution, log.is_as_reference()) {
-        return fail(Exit::Environment, text);
+    warn_of_options_without_effect(common, execution, log);
+    if let Some(number) = zero_number(common, stores, execution) {
+        return fail(Exit::Environment, voice.is_zero(number));
     }
-    if let Some(text) = certificate_error(stores, log.is_as_reference()) {
-        return fail(Exit::Environment, text);
+    if let Err(bad) = check_certificates(stores) {
+        return fail(Exit::Environment, voice.bad_certificate(&bad));
     }
     if let Some(bad) = execution.remote_execution_property.iter().find(|property| !property.contains(':')) {
-        let text = match log.is_as_reference() {
-            true => format!("Adding platform property {} failed.", quoted(&bad)),
-            false => format!("--remote-execution-property: expected KEY:VALUE, not {}", quoted(&bad)),
-        };
-        return fail(Exit::Environment, text);
+        return fail(Exit::Environment, voice.bad_property(bad));
     }
     if let Err(text) = remote_cache(common, execution, stores) {
+        return fail(Exit::Environment, text);
+    }
+    if let Err(text) = remote_execution(execution, stores, log.tool() == Name::Just) {
         return fail(Exit::Environment, text);
     }
     // After the values: a wrong value is wrong also once the option is supported.
     if let Some(text) = not_supported(stores) {
         return fail(Exit::Environment, text);
     }
-    if let Some(path) = &execution.endpoint_configuration {
-        let path = path.display();
-        return fail(
-            Exit::Environment,
-            format!("Remote execution (--endpoint-configuration {path}) is not supported yet."),
-        );
-    }
     Ok(())
 }
 
 /// Warns of options that are accepted, as the reference accepts them, but do not do what they seem to.
-fn without_effect(common: &Common, execution: &Execution, log: &Log) {
-    if log.is_as_reference() {
+fn warn_of_options_without_effect(common: &Common, execution: &Execution, log: &Log) {
+    if !voice::of(log).has_own_warnings() {
         return;
     }
     if execution.build_jobs == Some(0) {
@@ -242,43 +213,44 @@ fn without_effect(common: &Common, execution: &Execution, log: &Log) {
     }
 }
 
-/// The error for a number that must not be zero, and is.
-fn zero_number(
-    common: &Common,
-    stores: &Stores,
-    execution: &Execution,
-    as_reference: bool,
-) -> Option<String> {
-    let retries = [
-        (stores.max_attempts, "max number of attempts provided"),
-        (stores.initial_backoff_seconds, "initial amount of seconds provided"),
-        (stores.max_backoff_seconds, "max backoff provided"),
-    ];
-    if !as_reference {
-        let options = [
-            ("--jobs", common.jobs == Some(0)),
-            ("--action-timeout", execution.action_timeout == Some(0)),
-            ("--max-attempts", stores.max_attempts == Some(0)),
-            ("--initial-backoff-seconds", stores.initial_backoff_seconds == Some(0)),
-            ("--max-backoff-seconds", stores.max_backoff_seconds == Some(0)),
-            ("--remote-cache-timeout", execution.remote_cache_timeout == Some(0)),
-        ];
-        let zero = options.iter().find(|(_, is_zero)| *is_zero);
-        return zero.map(|(option, _)| format!("{option} has to be at least 1"));
-    }
-    match (common.jobs, execution.action_timeout) {
-        (Some(0), _) => Some("Setting jobs failed.".to_owned()),
-        (_, Some(0)) => Some("Setting action timeout failed.".to_owned()),
-        _ => retries
-            .iter()
-            .find(|(number, _)| *number == Some(0))
-            .map(|(_, what)| format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")),
-    }
+/// A number among the options that must not be zero.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    Jobs,
+    ActionTimeout,
+    MaxAttempts,
+    InitialBackoff,
+    MaxBackoff,
+    RemoteCacheTimeout,
 }
 
-/// The error for certificates that cannot be read or are incomplete. They are checked as the reference does, though no
-/// service is used yet.
-pub(crate) fn certificate_error(stores: &Stores, as_reference: bool) -> Option<String> {
+/// The first of these numbers that is zero.
+fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Option<Number> {
+    let numbers = [
+        (Number::Jobs, common.jobs == Some(0)),
+        (Number::ActionTimeout, execution.action_timeout == Some(0)),
+        (Number::MaxAttempts, stores.max_attempts == Some(0)),
+        (Number::InitialBackoff, stores.initial_backoff_seconds == Some(0)),
+        (Number::MaxBackoff, stores.max_backoff_seconds == Some(0)),
+        (Number::RemoteCacheTimeout, execution.remote_cache_timeout == Some(0)),
+    ];
+    numbers.into_iter().find(|(_, is_zero)| *is_zero).map(|(number, _)| number)
+}
+
+/// What is wrong with the files of certificates.
+pub(crate) enum BadCertificate<'o> {
+    /// A file that cannot be read: the option that names it, what it should be, and why.
+    Unreadable { option: &'static str, what: &'static str, path: &'o Path, why: taut_sys::Error },
+    /// Of the certificate and the key of a client only one is named: the option for the other one.
+    Incomplete { missing: &'static str },
+}
+
+/// Checks the files of certificates as the reference does, also where no service is used.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub(crate) fn check_certificates(stores: &Stores) -> Result<(), BadCertificate<'_>> {
     let files = [
         (&stores.tls_ca_cert, "CA certificate", "--tls-ca-cert"),
         (&stores.tls_client_cert, "client certificate", "--tls-client-cert"),
@@ -286,20 +258,11 @@ pub(crate) fn certificate_error(stores: &Stores, as_reference: bool) -> Option<S
     ];
     for (path, what, option) in files {
         let Some(path) = path else { continue };
-        if let Err(error) = taut_sys::Named::read(path) {
-            return Some(match as_reference {
-                true => format!("Could not read '{}' {what}.", path.display()),
-                false => format!("{option}: {error}"),
-            });
-        }
+        taut_sys::Named::read(path).map_err(|why| BadCertificate::Unreadable { option, what, path, why })?;
     }
-    let missing = match (&stores.tls_client_cert, &stores.tls_client_key) {
-        (Some(_), None) => "tls-client-key",
-        (None, Some(_)) => "tls-client-cert",
-        _ => return None,
-    };
-    Some(match as_reference {
-        true => format!("Please also provide {missing}"),
-        false => format!("--tls-client-cert and --tls-client-key belong together: --{missing} is missing"),
-    })
+    match (&stores.tls_client_cert, &stores.tls_client_key) {
+        (Some(_), None) => Err(BadCertificate::Incomplete { missing: "tls-client-key" }),
+        (None, Some(_)) => Err(BadCertificate::Incomplete { missing: "tls-client-cert" }),
+        _ => Ok(()),
+    }
 }

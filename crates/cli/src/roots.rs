@@ -27,7 +27,8 @@ use crate::{
     findings,
     interruption::Interruption,
     log::{Level, Log},
-    options, report,
+    options,
+    remote_execution::attach,
     reporting::{Reporting, warn_of_cache},
     repositories,
     reproduce::Reproduction,
@@ -144,6 +145,7 @@ impl ResolveRoots for Roots<'_> {
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options = build_options(common, (execution, stores), &results, false, log)
+            .and_then(|options| attach(&options, &store, log).map(|()| options))
             .map_err(|exit| self.over(exit))?;
         let how = analysis_options(common, analysis, stores);
         let main = repositories.main.clone();
@@ -250,9 +252,7 @@ impl RootTargets for RootBuilds {
             reports_all_actions: false,
             is_of_root: true,
         };
-        if log.is_as_reference() {
-            voice::of(&log).requested(request, &log);
-        }
+        voice::of(&log).root_requested(request, &log);
         let mut caller = RootCaller { builds: self, request, log: &log, messages: messages.clone() };
         let built = run.run(&mut caller, &mut RootPass { builds: self, log: &log, messages });
         let mut progress = self.progress();
@@ -266,20 +266,18 @@ impl RootTargets for RootBuilds {
                 return Err(NotBuilt::Failed { log: String::new() });
             }
         }
-        let as_reference = log.is_as_reference();
-        let shown = request.first_target_text();
+        let voice = voice::of(&log);
         let recorded = log.recorded();
         let is_cached = matches!(&built, Ok(Delivered { is_cached: true, .. }));
         for message in &recorded {
-            // Of the reference, messages of the executor and about export targets are those of the call.
-            let is_of_call = message.name.as_deref() == Some("LocalExecution")
-                || (message.text.starts_with("Export target [") && !is_cached);
-            if !as_reference || is_of_call {
+            if voice.is_of_call(message, is_cached) {
                 self.log.repeat(message);
             }
         }
-        let kept = as_reference.then(|| self.log_of(&crate::log::as_file(&recorded, &shown)));
-        let kept = kept.unwrap_or_default();
+        let kept = match voice.keeps_root_logs() {
+            true => self.log_of(&crate::log::as_file(&recorded, &request.first_target_text())),
+            false => String::new(),
+        };
         match built {
             Ok(Delivered { results, ran, is_cached }) => {
                 let duration = begin.elapsed();
@@ -290,7 +288,7 @@ impl RootTargets for RootBuilds {
             Err(Stop::Analysis(problems)) => {
                 // The log of the root has them as text; for programs they are collected here, as the nested log
                 // collects nothing.
-                if as_reference {
+                if voice.keeps_root_logs() {
                     diagnostics::only_collect(&problems, &None, &self.log);
                 } else {
                     self.log.shows_texts_in(&request.repositories);
@@ -364,12 +362,7 @@ impl Pass for RootPass<'_> {
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems.clone() } else { of_roots };
-        if self.log.is_as_reference() {
-            self.log.shows_texts_in(&request.repositories);
-            diagnostics::report(&problems, Level::Error, self.log);
-            let shown = request.first_target_text();
-            self.log.say(Level::Warn, format!("Failed to analyse target {shown}"));
-        }
+        voice::of(self.log).root_not_analysed(request, &problems, self.log);
         Stop::Analysis(problems)
     }
 
@@ -379,7 +372,7 @@ impl Pass for RootPass<'_> {
         request: &Request,
         analysed: &Arc<Analysed>,
     ) -> Result<Option<Wanted>, Stop> {
-        if self.log.is_as_reference() || session.has_analysed(request) {
+        if voice::of(self.log).repeats_warnings() || session.has_analysed(request) {
             findings::report_warnings(analysed, request, self.log);
         }
         self.messages.analysed(&Found { request, analysed, limit: self.builds.log_limit });
@@ -398,10 +391,7 @@ impl Pass for RootPass<'_> {
         _: bool,
     ) -> Stop {
         self.messages.failed(failure, &session.origins(request));
-        if self.log.is_as_reference() {
-            let shown = request.first_target_text();
-            self.log.say(Level::Warn, format!("Build for target {shown} failed"));
-        }
+        voice::of(self.log).root_not_built(request, self.log);
         Stop::Failed
     }
 
@@ -414,16 +404,7 @@ impl Pass for RootPass<'_> {
     ) -> Result<Delivered, Undelivered<Stop>> {
         let hits = session.cache_hits(results.actions);
         self.messages.processed(results.actions, hits, None);
-        if self.log.is_as_reference() {
-            let built: Vec<report::Built> = (results.artifacts.iter())
-                .map(|(path, built)| report::Built {
-                    path: path.to_string(),
-                    object: built.info,
-                    failed: built.failed,
-                })
-                .collect();
-            self.log.say(Level::Info, report::artifacts("Artifacts can be found in:", &built, 0));
-        }
+        voice::of(self.log).root_built(results, self.log);
         voice::of(self.log).cached_exports(&session.cache_exports(analysed), analysed, self.log);
         // Below a target that was taken from the cache nothing is analysed.
         let is_cached = analysed.exports.cached == 1 && analysed.exports.len() == 1;

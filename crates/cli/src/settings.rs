@@ -10,7 +10,9 @@ use crate::{
     log::{Level, Log},
     options,
     remote_cache::remote_cache,
+    remote_execution::remote_execution,
     repositories::USUAL_LAUNCHER,
+    tool_name::Name,
 };
 
 /// How many jobs to run.
@@ -92,6 +94,10 @@ pub(crate) fn build_options(
         compare,
         write_strategy: write_strategy(results),
         remote_cache: remote_cache(common, execution, stores).map_err(|why| {
+            log.say(Level::Error, why);
+            Exit::Environment
+        })?,
+        remote_execution: remote_execution(execution, stores, log.tool() == Name::Just).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?,

@@ -38,7 +38,7 @@ use lines::Lines;
 
 /// Runs `test`.
 pub(crate) fn run(name: Name, o: &options::Test, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("test", &o.build.analysis, &o.build.execution);
+    let profile = Profile::from_options("test", &o.build.analysis, &o.build.execution, &o.build.stores);
     reported("test", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some("the tests");
         go(o, BuildCall { name, o: &o.build, log, reporting, product })
@@ -53,7 +53,7 @@ fn go(o: &options::Test, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let messages = Arc::new(WithoutTests { messages: open.messages.clone(), actions: Mutex::default() });
     let sink = call::sinks([messages.clone() as Arc<dyn Sink>], &open.progress, call.reporting);
     // What one test needs is no matter of the others.
-    let options = BuildOptions { keep_going: true, ..open.options(false)? };
+    let options = BuildOptions { keep_going: true, ..open.options(None)? };
     let again = Reproduction::of_call(std::env::args());
     let root = build_root_option(&o.build.stores).unwrap_or_default();
     let to_see_all = format!("{} install-cas{root}", again.tool());

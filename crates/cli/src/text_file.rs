@@ -17,16 +17,12 @@ use crate::{
 ///
 /// The exit code; the errors have been reported.
 pub(crate) fn write(path: &Path, text: &str, log: &Log) -> Result<(), Exit> {
-    if path.as_os_str() == "-" && !log.is_as_reference() {
+    if path.as_os_str() == "-" && voice::of(log).has_own_warnings() {
         log.say(Level::Warn, "Writing a file named -; standard output is /dev/stdout here.");
     }
     let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
     written.map_err(|error| {
-        let text = match log.is_as_reference() {
-            true => error.to_string(),
-            false => format!("Cannot write {}: {error}", path.display()),
-        };
-        log.say(Level::Error, text);
+        voice::of(log).not_written(path, &error, log);
         Exit::Environment
     })
 }

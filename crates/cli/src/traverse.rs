@@ -19,6 +19,7 @@ use crate::{
     log::{Level, Log},
     options::{self, Traverse},
     progress::{Display, Progress},
+    remote_execution::attach,
     reporting::{Reporting, reported},
     repositories,
     reproduce::Reproduction,
@@ -29,7 +30,7 @@ use crate::{
     settings::build_options,
     setup_error::report_error,
     tool_name::Name,
-    voice::{BuildContext, Defined},
+    voice::{self, BuildContext, Defined},
 };
 
 /// Runs `traverse`.
@@ -50,27 +51,22 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     }
     let wanted = o.artifacts.as_deref().unwrap_or("{}");
     if let Err(error) = Document::parse("--artifacts", wanted) {
-        let (column, why) = (error.column, error.message);
-        let before = if log.is_as_reference() { "Command line parse error: " } else { "" };
-        return Err(fail(Exit::Syntax, format!("{before}--artifacts: column {column}: {why}")));
+        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(error.column, &error.message)));
     }
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let label = o.graph_file.display().to_string();
-    let no_graph = |error: String| {
-        let text = match log.is_as_reference() {
-            true => format!("parsing graph from {label}\n{error}"),
-            // It names the file.
-            false => error,
-        };
-        fail(Exit::BuildFailure, text)
-    };
+    let no_graph = |why: String| fail(Exit::BuildFailure, voice::of(log).bad_graph(&label, why));
     let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(error.to_string()))?;
     let named = NamedGraph::read(&label, bytes).map_err(|error| no_graph(error.to_string()))?;
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
-        .inspect_err(|_| log.say(Level::Error, "Build failed."))?;
+        .inspect_err(|_| {
+            if log.is_as_reference() {
+                log.say(Level::Error, "Build failed.");
+            }
+        })?;
     let wanted = Wanted { artifacts, ..Wanted::default() };
 
     let overrides = Overrides {
@@ -98,7 +94,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
             // As in the reference, whether the graph needs them or not.
             let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
             let main = repositories.main.clone();
-            roots.resolve(repositories, &main).map_err(|error| roots.report(&error))?
+            let resolved = roots.resolve(repositories, &main).map_err(|error| roots.report(&error));
+            interruption.reported(resolved)?
         }
         Err(error) if configured.file.is_some() || o.common.workspace_root.is_some() => {
             report(&(*error.problem).into(), Level::Error, log);
@@ -119,6 +116,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let origins: Origins = Arc::new(move |id| defined.origin(id));
     let events = call::sinks([messages.clone() as Arc<dyn Sink>], &progress, reporting);
     let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
+    attach(&options, &store, log)?;
     let session = Session::of_graph(&graph, repositories, &store, &options, &events)
         .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
     interruption.stop_on_signal(&session)?;
@@ -129,7 +127,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     drop(display);
     session.close();
     messages.executed(&*graph);
-    interruption.check().inspect_err(|_| interruption.report())?;
+    interruption.reported(interruption.check())?;
     let built = match built {
         Ok(built) => built,
         Err(failure) => {

@@ -1,7 +1,7 @@
 //! Problems with the target that the command line names: what it is called there, and how to name what was meant. In a
 //! targets file the same target is named in another way, which the command line does not take.
 
-use taut_driver::{DEFINES, Diagnostic, NO_SOURCE, OUTSIDE, Request, join, normal_path};
+use taut_driver::{DEFINES, Diagnostic, NO_MODULE, NO_SOURCE, OUTSIDE, Request, join, normal_path};
 use taut_syntax::{Document, quoted, with_and};
 use taut_value::{NamedTarget, ReferenceType, named_as_typed};
 
@@ -14,6 +14,10 @@ const MAX_LISTED: usize = 12;
 pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String]) -> Diagnostic {
     let target = meant(&problem, request);
     let mut problem = problem;
+    if words.len() == 2 && problem.message.starts_with(NO_MODULE) {
+        problem =
+            problem.help("two words are a module and a target in it, or two targets of the module here");
+    }
     if let Some(meant) = problem.suggestion.take() {
         let (module, name) = module_and_name(&meant).unwrap_or_else(|| (target.module.to_string(), meant));
         problem.help.insert(0, format!("did you mean {}?", typed(request, &module, &name)));

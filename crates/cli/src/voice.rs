@@ -2,8 +2,11 @@
 //!
 //! Under the name `just` every line is the reference's, since scripts look for these lines ([`just`]); under the name
 //! `taut` the texts are ours ([`taut`]). Both render the same events and figures; what a call does, standard output, dumps
-//! and exit codes do not depend on the voice. [`Voice`] has the texts of single steps; [`BuildMessages`]
-//! has state: it renders the events of one build, and its steps.
+//! and exit codes do not depend on the voice. Commands give facts, and a voice words them, or is silent about them.
+//!
+//! [`Voice`] has the texts of single steps. Those about one subject are in a file of their own, which has both voices side by
+//! side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `set_up.rs`. [`BuildMessages`] has state: it renders the
+//! events of one build, and its steps.
 
 use std::{
     borrow::Cow,
@@ -15,7 +18,7 @@ use std::{
 use taut_digest::ObjectInfo;
 use taut_driver::{
     Added, Analysed, BuildFailure, DefinedAt, EntryProblem, NoAction, Origins, RepoConfig, Request, Results,
-    Retry, RootOutcome, Sink, UnresolvedRoot, event::Origin, graph::ActionGraph,
+    Retry, Sink, event::Origin, graph::ActionGraph,
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Str, Value};
@@ -31,15 +34,26 @@ use crate::{
     tool_name::Name,
 };
 
+mod arguments;
 mod command;
 pub(crate) mod figures;
+mod findings;
 mod just;
+mod objects;
+mod roots;
 mod roots_progress;
+mod set_up;
 mod snapshot;
 mod taut;
 
+use arguments::ArgumentTexts;
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
+use findings::FindingTexts;
+pub(crate) use objects::Destined;
+use objects::ObjectTexts;
+use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;
+use set_up::SetUpTexts;
 pub(crate) use snapshot::{Open, Snapshot};
 pub(crate) use taut::differs_each_time;
 
@@ -52,18 +66,11 @@ pub(crate) fn of(log: &Log) -> &'static dyn Voice {
 }
 
 /// Texts of single steps.
-pub(crate) trait Voice: Send + Sync {
+pub(crate) trait Voice:
+    ArgumentTexts + FindingTexts + ObjectTexts + RootTexts + SetUpTexts + Send + Sync
+{
     /// The request is known.
     fn requested(&self, request: &Request, log: &Log);
-
-    /// A repository needs so many roots that have to be computed first.
-    fn needs_roots(&self, repository: &str, count: usize, log: &Log);
-
-    /// A root was computed, or found.
-    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log);
-
-    /// How far the roots are, in one line.
-    fn roots_progress(&self, now: &RootsProgress) -> String;
 
     /// The inputs of an action are requested in place of the target.
     fn turned_to_input(&self, action: &str, log: &Log);
@@ -122,6 +129,12 @@ pub(crate) trait Voice: Send + Sync {
 
     /// The time to the first line about progress, and the factor by which the time to the next one grows.
     fn progress_pace(&self) -> (Duration, f64);
+
+    /// A signal ended the call before anything was built.
+    fn interrupted_early(&self, log: &Log);
+
+    /// Whether the line about what was built is the last one, so that warnings come before it.
+    fn ends_with_result(&self) -> bool;
 
     /// The messages of one build, which began at `begin`.
     fn build(&self, of: BuildContext, begin: Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages>;

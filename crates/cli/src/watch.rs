@@ -28,6 +28,7 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options,
+    remote_execution::attach,
     reporting::{Reporting, warn_of_cache},
     repositories,
     reproduce::Reproduction,
@@ -294,6 +295,7 @@ impl Watcher<'_> {
         let events: Arc<dyn Sink> = present.clone();
         let options =
             build_options(&build.common, (&build.execution, &build.stores), &build.results, false, self.log)?;
+        attach(&options, &store, self.log)?;
         let traces = if uses_state { Traces::of(&store, &asked) } else { Traces::none() };
         let how = analysis_options(&build.common, &build.analysis, &build.stores);
         let session = Session::of(&asked.repositories, how, &store, &traces, &options, &events);

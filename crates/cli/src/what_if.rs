@@ -16,6 +16,7 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log, Names},
     options::WhatIf,
+    remote_execution::remote_execution,
     reporting::{Reporting, reported},
     request,
     root_options::RootOptions,
@@ -64,7 +65,14 @@ fn go(
         let kept = Traces::of(store, &unresolved);
         let properties = properties(&o.execution);
         outcomes = Outcomes::of(store, &unresolved.repositories, how, &kept, &properties);
-        exports = ExportCache::of(store, &properties);
+        let servers = remote_execution(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+            log.say(Level::Error, why);
+            Exit::Environment
+        })?;
+        let servers = servers.unwrap_or_default();
+        // What servers have counts as present; nothing is asked.
+        let _ = store.attach(servers.places());
+        exports = ExportCache::of(store, &properties, &servers.backend);
         if !o.analysis.no_trace {
             traces = kept;
         }

@@ -680,11 +680,15 @@ fn a_signal_ends_the_actions_of_roots() {
     );
     let base = project.tree(&[("TARGETS", "100644", &targets)]);
     project.configure(&derived(&base));
-    let mut running = project.workspace.start(&taut(), ["build", "-C", "repos.json", "out"]);
+    let running = project.workspace.start(&taut(), ["build", "-C", "repos.json", "out"]);
     wait_until("the action starts", || started.exists());
     kill_process(Pid::from_child(&running), Signal::INT).unwrap();
-    assert_eq!(running.wait().unwrap().code(), Some(130));
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
     assert!(ended.exists());
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(shown.matches("Interrupted after ").count(), 1, "{shown}");
+    assert!(shown.contains(", before anything was built\n"), "{shown}");
     // Nothing was recorded: it is tried again.
     fs::remove_file(&started).unwrap();
     let mut running = project.workspace.start(&taut(), ["build", "-C", "repos.json", "out"]);

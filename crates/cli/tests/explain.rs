@@ -1,7 +1,7 @@
 //! `explain`: why something ran, from the action down to the file that changed, and why other actions did not run.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use taut_testkit::{Tool, Workspace};
+use taut_testkit::{Tool, Workspace, without_ages};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -38,9 +38,9 @@ fn build(workspace: &Workspace, more: &[&str]) {
     workspace.run(&taut(), words).exits(0);
 }
 
-/// The output of `explain`, with `ID` for each id.
+/// The output of `explain`, with `ID` for each id, and as if the call had just ended.
 fn explained(workspace: &Workspace, words: &[&str]) -> String {
-    let text = workspace.run(&taut(), [&["explain"], words].concat()).exits(0).stdout;
+    let text = without_ages(&workspace.run(&taut(), [&["explain"], words].concat()).exits(0).stdout);
     let mut out = String::new();
     let mut rest = text.as_str();
     while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {

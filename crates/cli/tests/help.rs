@@ -73,10 +73,12 @@ fn manual_pages_are_written_for_the_tool_and_each_command() {
         .collect();
     found.sort();
     assert_eq!(found, expected);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help/taut-init.1");
-    let init = fs::read_to_string(place.join("man1/taut-init.1")).expect("a page");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help");
     let version = format!("\"taut {}\"", env!("CARGO_PKG_VERSION"));
-    expect_test::expect_file![path].assert_eq(&init.replace(&version, "\"taut VERSION\""));
+    for page in &found {
+        let text = fs::read_to_string(place.join("man1").join(page)).expect("a page");
+        expect_test::expect_file![golden.join(page)].assert_eq(&text.replace(&version, "\"taut VERSION\""));
+    }
     for page in found {
         let page = place.join("man1").join(page);
         // Each is there on some systems only, and some have another `man`.

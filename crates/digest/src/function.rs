@@ -32,6 +32,11 @@ impl HashFunction {
         self.typed_hasher("blob", size)
     }
 
+    /// The same for an encoded tree.
+    pub fn tree_hasher(self, size: u64) -> ContentHasher {
+        self.typed_hasher("tree", size)
+    }
+
     /// The name of the directory of a build root that holds objects of this kind.
     pub fn layout_name(self) -> &'static str {
         match self {

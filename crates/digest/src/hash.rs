@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-/// A content hash: 20 bytes (SHA-1, git) or 32 bytes (SHA-256).
+/// In ASCII `b` and `t`.
+const BLOB_TAG: u8 = 0x62;
+const TREE_TAG: u8 = 0x74;
+
+/// A content hash: 20 bytes (SHA-1, git) or 32 bytes (SHA-256). As a name in the native protocol of justbuild, it has 21
+/// bytes: one for the kind of the object in front of git's ([`Hash::tagged`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash {
     bytes: [u8; 32],
@@ -24,6 +29,30 @@ impl Hash {
     /// A 32-byte hash.
     pub const fn sha256(bytes: [u8; 32]) -> Self {
         Hash { bytes, len: 32 }
+    }
+
+    /// The name of a git object in the native protocol, which says whether it is a tree.
+    pub fn tagged(self, is_tree: bool) -> Self {
+        let mut bytes = [0; 32];
+        bytes[0] = if is_tree { TREE_TAG } else { BLOB_TAG };
+        bytes[1..21].copy_from_slice(&self.bytes[..20]);
+        Hash { bytes, len: 21 }
+    }
+
+    /// The git object that a name in the native protocol is about, and whether it is a tree; `None` for other hashes.
+    pub fn untagged(&self) -> Option<(Hash, bool)> {
+        let (tag, id) = self.as_bytes().split_first().filter(|_| self.len == 21)?;
+        Some((Hash::from_bytes(id)?, *tag == TREE_TAG))
+    }
+
+    /// A name in a protocol, by its digits: 64 of them, or 42 in the native one.
+    pub fn from_protocol_hex(hex: &str) -> Option<Self> {
+        if hex.len() != 42 {
+            return Hash::from_hex(hex).ok().filter(|hash| hash.len == 32);
+        }
+        let tag = u8::from_str_radix(hex.get(..2)?, 16).ok()?;
+        let id = Hash::from_hex(hex.get(2..)?).ok()?;
+        matches!(tag, BLOB_TAG | TREE_TAG).then(|| id.tagged(tag == TREE_TAG))
     }
 
     /// A hash from raw bytes; `None` unless there are 20 or 32 of them.
@@ -51,7 +80,7 @@ impl Hash {
         Ok(Hash { bytes, len: (digits.len() / 2) as u8 })
     }
 
-    /// The raw bytes: 20 or 32 of them.
+    /// The raw bytes: 20, 21 or 32 of them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len as usize]
     }
@@ -95,3 +124,22 @@ impl fmt::Display for ParseHashError {
 }
 
 impl std::error::Error for ParseHashError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HashFunction;
+
+    #[test]
+    fn a_name_in_the_native_protocol_says_what_it_is_about() {
+        let id = HashFunction::GitSha1.tree(b"");
+        let hex = id.tagged(true).to_hex();
+        assert_eq!(hex, "744b825dc642cb6eb9a060e54bf8d69288fbee4904");
+        assert_eq!(Hash::from_protocol_hex(&hex).and_then(|name| name.untagged()), Some((id, true)));
+        assert_eq!(id.tagged(false).untagged(), Some((id, false)));
+        assert_eq!(id.untagged(), None);
+        for bad in ["", &hex[2..], &format!("63{}", &hex[2..]), "+4", &format!("+{}", &hex[1..])] {
+            assert_eq!(Hash::from_protocol_hex(bad), None, "{bad}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! build takes the target from the cache.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, HashMap},
     rc::Rc,
     sync::{Arc, PoisonError},
@@ -37,6 +38,15 @@ struct Addition {
     implied: Rc<BTreeSet<Hash>>,
 }
 
+/// The keys of those that were taken from the cache.
+fn cached_keys(exports: &Exports) -> Vec<CacheKey> {
+    let key = |export: Export| match export {
+        Export::Cached(key, _) => Some(key),
+        _ => None,
+    };
+    exports.list().into_iter().filter_map(|(_, export)| key(export)).collect()
+}
+
 impl Session {
     /// The entries of the target-level cache that could not be used in this build; returned once.
     pub fn take_entry_problems(&self) -> Vec<EntryProblem> {
@@ -46,11 +56,13 @@ impl Session {
     /// Removes the entries of export targets of which objects are lost, so that these are analysed and built again.
     /// Returns whether there was any.
     pub(crate) fn remove_incomplete_entries(&self, exports: &Exports) -> bool {
-        let cached = exports.list().into_iter().filter_map(|(_, export)| match export {
-            Export::Cached(key, _) => Some(key),
-            _ => None,
-        });
-        self.exports.remove_incomplete(cached)
+        self.exports.remove_incomplete(cached_keys(exports))
+    }
+
+    /// Puts the objects of export targets that were taken from the cache together if garbage collection has split them. No
+    /// build needs that, but the reference does it; so that it fails is no error.
+    pub fn put_cached_exports_together(&self, analysed: &Analysed) {
+        let _ = self.exports.put_together(|| cached_keys(&analysed.exports));
     }
 
     /// Adds the results of those export targets to the target-level cache that can be cached and are not; all that a
@@ -81,12 +93,17 @@ impl Session {
 
     fn add(&self, addition: &Addition) -> Result<(), String> {
         let Addition { key, name, analysed, implied } = addition;
-        let known = |artifact: &Artifact| match artifact {
-            Artifact::Known(info) => Some(*info),
-            other => {
-                let built = self.build.get::<ArtifactRule>(ArtifactKey(other.clone())).ok()?;
-                (!built.failed).then_some(built.info)
-            }
+        let all = RefCell::new(Vec::new());
+        let known = |artifact: &Artifact| {
+            let info = match artifact {
+                Artifact::Known(info) => *info,
+                other => {
+                    let built = self.build.get::<ArtifactRule>(ArtifactKey(other.clone())).ok()?;
+                    (!built.failed).then_some(built.info)?
+                }
+            };
+            all.borrow_mut().push(info);
+            Some(info)
         };
         // All artifacts were wanted by the request, so nothing is built for this.
         let text = entry_text(&analysed.result, analysed.provides_null, implied, &known);
@@ -99,6 +116,8 @@ impl Session {
         let function = self.execution.store.hash_function();
         let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
         let key_text = key_text.ok_or_else(|| "its key has changed meanwhile".to_owned())?;
+        // An entry refers to objects of the build root.
+        self.execution.store.bring(&all.into_inner()).map_err(|error| error.to_string())?;
         self.exports.add(&key_text, &text).map_err(|error| error.to_string())
     }
 

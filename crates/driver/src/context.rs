@@ -8,13 +8,15 @@ use taut_repos::RepoConfig;
 use taut_sys::Named;
 use taut_value::{Encoder, Id};
 
-use crate::BuildOptions;
+use crate::{BuildOptions, RemoteExecution};
 
 /// What results of actions depend on besides their definitions and inputs: the launcher (number of words, bytes of each),
 /// whether there is a time limit and its seconds and nanoseconds, the properties (number, bytes of name and value of
-/// each), the bytes of the name of the store's generation.
+/// each), the bytes of the name of the store's generation. If servers execute actions, then how many there are and the
+/// bytes of the id of each, the number of the usual one (0 for none, else one more than its index), and for each entry of
+/// the dispatch list the index of the server and the properties as above.
 pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Vec<u8> {
-    let BuildOptions { launcher, timeout, properties, .. } = options;
+    let BuildOptions { launcher, timeout, properties, remote_execution, .. } = options;
     let mut e = Encoder::new();
     e.number(launcher.len() as u64);
     launcher.iter().for_each(|word| e.bytes(word.as_bytes()));
@@ -23,12 +25,25 @@ pub(crate) fn execution_context(options: &BuildOptions, generation: &[u8]) -> Ve
         e.number(timeout.as_secs());
         e.number(timeout.subsec_nanos().into());
     }
-    e.number(properties.len() as u64);
-    for (name, value) in properties {
-        e.bytes(name.as_bytes());
-        e.bytes(value.as_bytes());
-    }
+    let add = |e: &mut Encoder, properties: &mut dyn ExactSizeIterator<Item = (&String, &String)>| {
+        e.number(properties.len() as u64);
+        for (name, value) in properties {
+            e.bytes(name.as_bytes());
+            e.bytes(value.as_bytes());
+        }
+    };
+    add(&mut e, &mut properties.iter().map(|(name, value)| (name, value)));
     e.bytes(generation);
+    if let Some(RemoteExecution { endpoints, main, dispatch, .. }) = remote_execution {
+        e.number(endpoints.len() as u64);
+        endpoints.iter().for_each(|endpoint| e.bytes(endpoint.id.as_bytes()));
+        e.number(main.map_or(0, |main| main as u64 + 1));
+        e.number(dispatch.len() as u64);
+        for (properties, endpoint) in dispatch {
+            e.number(*endpoint as u64);
+            add(&mut e, &mut properties.iter());
+        }
+    }
     e.finish()
 }
 
@@ -41,8 +56,9 @@ impl BuildOptions {
     }
 }
 
-/// Names the traces of this program for repositories of this shape, wherever the roots lie, and contents that are named by
-/// this function: the hash of the program and the bytes of the shape. `None` if this program cannot be identified: another one may compute other values.
+/// Names the traces of this program for repositories of this shape, wherever the roots lie, and contents that are named
+/// by this function: the hash of the program and the bytes of the shape. `None` if this program cannot be identified:
+/// another one may compute other values.
 pub(crate) fn shape_key(repositories: &RepoConfig, function: HashFunction) -> Option<Id> {
     Some(Id::of([program()?, shape(repositories, function)].concat()))
 }
@@ -95,6 +111,7 @@ mod tests {
             compare: false,
             write_strategy: crate::WriteStrategy::Disable,
             remote_cache: None,
+            remote_execution: None,
         }
     }
 
@@ -112,6 +129,13 @@ mod tests {
         assert_eq!(
             execution_context(&options(), b"g"),
             b"\x02\x03env\x02--\x01\x01\x80\xca\xb5\xee\x01\x01\x02os\x05linux\x01g"
+        );
+        let dispatch = vec![([("a".to_owned(), "b".to_owned())].into(), 0)];
+        let remote = RemoteExecution { main: Some(1), dispatch, ..RemoteExecution::default() };
+        let options = BuildOptions { remote_execution: Some(remote), ..options() };
+        assert_eq!(
+            execution_context(&options, b"g"),
+            b"\x02\x03env\x02--\x01\x01\x80\xca\xb5\xee\x01\x01\x02os\x05linux\x01g\0\x02\x01\0\x01\x01a\x01b"
         );
         assert_eq!(
             Id::of(shape(&request().repositories, HashFunction::GitSha1)).to_hex(),

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashMap;
+use taut_exec::Stage;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_value::{EntityName, Id, Str, Value};
@@ -173,7 +174,8 @@ impl Sink for EventLog {
         if !state.is_closed {
             state.note(event);
             // This event is sent before the process exists: if the call is killed from now on, its log has what it ran.
-            let is_first_process = matches!(event, Event::ActionStarted(_)) && state.is_first_process();
+            let is_first_process = matches!(event, Event::ActionStarted(_) | Event::ActionRemote { .. })
+                && state.is_first_process();
             if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
@@ -284,6 +286,22 @@ impl State {
                 let origin = self.origin(action.id);
                 self.line("action_started", |line| {
                     fields::action(line, at, action.id, origin.as_deref());
+                });
+            }
+            Event::ActionRemote { action, at: server, stage: None } => {
+                self.running.insert(*action.id, at);
+                let origin = self.origin(action.id);
+                self.line("action_started", |line| {
+                    fields::action(line, at, action.id, origin.as_deref()).text("executed_by", server);
+                });
+            }
+            Event::ActionRemote { action, stage: Some(stage), .. } => {
+                let stage = match stage {
+                    Stage::Queued => "queued",
+                    Stage::Running => "running",
+                };
+                self.line("action_stage", |line| {
+                    fields::action(line, at, action.id, None).shown("stage", stage);
                 });
             }
             Event::ActionFinished(finished) => self.finished(at, finished),

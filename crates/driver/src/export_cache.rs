@@ -13,6 +13,8 @@ use taut_digest::{Hash, ObjectInfo};
 use taut_store::{Lookup, References, Store};
 use taut_value::JsonWriter;
 
+use crate::Backend;
+
 /// The target-level cache for builds with certain properties; or none.
 #[derive(Clone, Default)]
 pub struct ExportCache(Option<Arc<Stored>>);
@@ -37,19 +39,34 @@ fn references(text: &[u8]) -> Option<References> {
     Some(References { objects, implied })
 }
 
-/// Where actions run, as the reference describes it: the properties that they require of the platform; without an
-/// address, since it is this machine.
-fn backend(properties: &[(String, String)]) -> String {
-    let properties: BTreeMap<&str, &str> =
-        properties.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut writer = JsonWriter::pretty(2);
-    writer.object(|w| {
-        w.key("platform_properties").object(|w| {
+/// Where actions run, as the reference describes it: the properties that they require of the platform; the address of the
+/// server, if it is not this machine; and which go elsewhere.
+fn backend(properties: &[(String, String)], at: &Backend) -> String {
+    let properties: BTreeMap<String, String> = properties.iter().cloned().collect();
+    let write = |w: &mut JsonWriter, properties: &BTreeMap<String, String>| {
+        w.object(|w| {
             for (name, value) in properties {
                 w.key(name).string(value);
             }
         });
-        w.key("remote_address").null();
+    };
+    let mut writer = JsonWriter::pretty(2);
+    writer.object(|w| {
+        if !at.dispatch.is_empty() {
+            w.key("endpoint dispatch list").list(|w| {
+                for (properties, address) in &at.dispatch {
+                    w.list(|w| {
+                        write(w, properties);
+                        w.string(address);
+                    });
+                }
+            });
+        }
+        write(w.key("platform_properties"), &properties);
+        match &at.address {
+            Some(address) => w.key("remote_address").string(address),
+            None => w.key("remote_address").null(),
+        };
     });
     writer.finish()
 }
@@ -60,9 +77,9 @@ impl ExportCache {
         ExportCache(None)
     }
 
-    /// That of a store, for actions with these properties.
-    pub fn of(store: &Store, properties: &[(String, String)]) -> ExportCache {
-        let cache = taut_store::TargetCache::new(store, backend(properties), references);
+    /// That of a store, for actions with these properties, executed there.
+    pub fn of(store: &Store, properties: &[(String, String)], at: &Backend) -> ExportCache {
+        let cache = taut_store::TargetCache::new(store, backend(properties, at), references);
         ExportCache(Some(Arc::new(Stored { cache, problems: Mutex::default() })))
     }
 
@@ -100,6 +117,19 @@ impl ExportCache {
         match &self.0 {
             Some(stored) => stored.cache.put(key, text).map(drop),
             None => Ok(()),
+        }
+    }
+
+    /// Puts objects of some entries together that garbage collection has split. `keys` is only called if there is any.
+    ///
+    /// # Errors
+    /// The build root cannot be read or written to.
+    pub(crate) fn put_together(&self, keys: impl FnOnce() -> Vec<CacheKey>) -> taut_store::Result<()> {
+        match &self.0 {
+            Some(stored) if stored.cache.has_split()? => {
+                keys().iter().try_for_each(|key| stored.cache.put_together(&key.0.hash))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -162,7 +192,7 @@ mod tests {
         let shard = |properties: &[(&str, &str)]| {
             let owned: Vec<(String, String)> =
                 properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            taut_digest::HashFunction::GitSha1.blob(backend(&owned).as_bytes()).to_hex()
+            taut_digest::HashFunction::GitSha1.blob(backend(&owned, &Backend::default()).as_bytes()).to_hex()
         };
         assert_eq!(shard(&[]), "c8bb729ea6f15c30f396d8d002b1956b0c12229c");
         assert_eq!(shard(&[("z", "b"), ("a", "c:d")]), "e188b85c7b6eefd1ecbe69b92a9e83c3539f253f");

@@ -160,6 +160,14 @@ impl Analysis {
         }
     }
 
+    /// All trees that are defined, such as directories that are sources as a whole.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &Tree> {
+        self.definitions.values().filter_map(|definition| match &**definition {
+            Definition::Tree(tree) => Some(tree),
+            _ => None,
+        })
+    }
+
     /// A content that the description holds.
     pub(crate) fn blob(&self, hash: &taut_digest::Hash) -> Option<&Str> {
         match &**self.definitions.get(&DefinitionKey::blob(hash))? {

@@ -54,6 +54,8 @@ pub fn install<'o>(
     let record = Record::of(store, directory);
     let before = record.as_ref().map(Record::read).unwrap_or_default();
     let objects: Vec<(&str, ObjectInfo)> = objects.collect();
+    let infos: Vec<ObjectInfo> = objects.iter().map(|(_, info)| *info).collect();
+    store.bring_directories(&infos)?;
     let mut wanted: HashMap<PathBuf, ObjectInfo> = HashMap::new();
     let mut leaves_of: Vec<Option<Vec<(PathBuf, ObjectInfo)>>> = Vec::new();
     for (path, info) in &objects {
@@ -79,6 +81,9 @@ pub fn install<'o>(
         let known = before.get(place.to_str()?).filter(|known| known.info == *info)?;
         known.evidence.filter(|then| then.still_holds(Some(directory.at(place)), false))
     };
+    // Only what is not in place has to be here, and all of it is asked for at once.
+    let absent = wanted.iter().filter(|(place, info)| is_right(place, info).is_none()).map(|(_, info)| *info);
+    store.bring(&absent.collect::<Vec<_>>())?;
     for ((path, info), leaves) in objects.iter().zip(&leaves_of) {
         let mut right = leaves.is_some();
         for (place, info) in leaves.iter().flatten().filter(|(place, info)| wanted.get(place) == Some(info)) {

@@ -83,7 +83,7 @@ pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
 pub use history::{Explanation, Question, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
-pub use options::{BuildOptions, Wanted};
+pub use options::{Backend, BuildOptions, RemoteExecution, Wanted};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
 pub use reached::Reached;
@@ -102,8 +102,8 @@ pub use taut_analysis::{
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
-    ActionFailure, ActionOutcome, Built, Cause, Instead, MissingOutput, Ran, SharedService, TakenFrom,
-    Traffic,
+    ActionFailure, ActionOutcome, Built, Cause, Compared, Endpoint, Instead, MissingOutput, Ran,
+    SharedService, Stage, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;

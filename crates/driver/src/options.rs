@@ -1,8 +1,9 @@
 //! How to build, and what.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use taut_exec::{ArtifactKey, SharedService};
+use taut_exec::{ArtifactKey, Compared, Endpoint, SharedService};
+use taut_store::Place;
 use taut_value::{Artifact, Map, Str, TargetResult};
 
 use crate::WriteStrategy;
@@ -28,6 +29,41 @@ pub struct BuildOptions {
     pub write_strategy: WriteStrategy,
     /// The cache that other builds use, too, if there is one.
     pub remote_cache: Option<SharedService>,
+    /// The servers that execute actions, if there are any.
+    pub remote_execution: Option<RemoteExecution>,
+}
+
+/// Servers that execute actions. They are attached to the store, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteExecution {
+    /// The servers.
+    pub endpoints: Vec<Endpoint>,
+    /// The one for actions that `dispatch` says nothing of, by number; `None` if they run here.
+    pub main: Option<usize>,
+    /// Properties, and the server for actions that have them all; the first that fits counts.
+    pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
+    /// What results of actions that run again are compared with, if not with what is known where they are executed.
+    pub compared_with: Option<Compared>,
+    /// How many actions are executed at once.
+    pub jobs: usize,
+    /// How the target-level cache identifies them, without the properties of the call.
+    pub backend: Backend,
+}
+
+/// Where actions are executed, as the target-level cache describes it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Backend {
+    /// The server's address; `None` for this machine.
+    pub address: Option<String>,
+    /// The properties of actions that have another server, and its address.
+    pub dispatch: Vec<(BTreeMap<String, String>, String)>,
+}
+
+impl RemoteExecution {
+    /// The servers as places of objects.
+    pub fn places(&self) -> Vec<Place> {
+        self.endpoints.iter().map(Endpoint::place).collect()
+    }
 }
 
 /// What is to be built, by path; sorted, and no path twice.

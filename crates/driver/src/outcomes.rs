@@ -39,6 +39,7 @@ impl Outcomes {
             compare: false,
             write_strategy: WriteStrategy::Disable,
             remote_cache: None,
+            remote_execution: None,
         };
         let sink: Arc<dyn Sink> = Arc::new(Vec::<Arc<dyn Sink>>::new());
         Outcomes(Some(Session::of(repositories, how, store, traces, &options, &sink)))

@@ -12,8 +12,8 @@ use taut_analysis::CacheKey;
 use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionKey, ActionRule, ArtifactRule, Execution, LocalExecutor, LocalSetup, Printed, SharedCache,
-    SharedService, Sources, Stop, Traffic,
+    ActionKey, ActionRule, ArtifactRule, Endpoint, Execution, Executor, LocalExecutor, LocalSetup, Printed,
+    RemoteExecutor, RemoteSetup, SharedCache, SharedService, Sources, Stop, Traffic,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::{RepoConfig, SourceRoot};
@@ -23,8 +23,8 @@ use taut_sys::process::{HelperStart, Processes};
 use taut_value::{Artifact, Id};
 
 use crate::{
-    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache, Request,
-    Results, SetupError, Sink, Traces, UnresolvedRequest, Wanted, WriteStrategy,
+    Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache,
+    RemoteExecution, Request, Results, SetupError, Sink, Traces, UnresolvedRequest, Wanted, WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
     analysis_setup::{begin, register, workspace},
@@ -48,7 +48,7 @@ pub struct Session {
     pub(crate) execution: Arc<Execution>,
     processes: Processes,
     grace: Duration,
-    remote_cache: Option<SharedService>,
+    services: Services,
     /// Where events go.
     pub(crate) sink: Arc<dyn Sink>,
     /// Where the trees among inputs are looked up for events.
@@ -73,7 +73,23 @@ pub struct Interrupter {
     stop: Arc<Stop>,
     processes: Processes,
     grace: Duration,
-    remote_cache: Option<SharedService>,
+    services: Services,
+}
+
+/// What is asked no more when a build is interrupted.
+#[derive(Clone)]
+struct Services {
+    cache: Option<SharedService>,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Services {
+    fn give_up(&self) {
+        if let Some(cache) = &self.cache {
+            cache.cas.give_up();
+        }
+        self.endpoints.iter().for_each(|endpoint| endpoint.cas.give_up());
+    }
 }
 
 impl Interrupter {
@@ -82,9 +98,7 @@ impl Interrupter {
     pub fn interrupt(&self) {
         // First the flag: an action that started after `end_all` would not be ended.
         self.stop.interrupt();
-        if let Some(service) = &self.remote_cache {
-            service.cas.give_up();
-        }
+        self.services.give_up();
         self.processes.end_all();
     }
 
@@ -132,7 +146,8 @@ impl Session {
         sink: &Arc<dyn Sink>,
     ) -> Session {
         let workspace = workspace(repositories, how);
-        let exports = ExportCache::of(store, &options.properties);
+        let at = options.remote_execution.as_ref().map(|remote| remote.backend.clone()).unwrap_or_default();
+        let exports = ExportCache::of(store, &options.properties, &at);
         let builder = register(Engine::builder(), &workspace, exports.lookups())
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
@@ -182,7 +197,7 @@ impl Session {
         let events =
             Arc::new(ExecutionEvents { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
         let processes = Processes::new(HelperStart::this_program());
-        let executor = LocalExecutor::new(LocalSetup {
+        let local = LocalExecutor::new(LocalSetup {
             store: store.clone(),
             processes: processes.clone(),
             events: events.clone(),
@@ -192,6 +207,28 @@ impl Session {
             jobs: options.jobs,
             stop: stop.clone(),
         });
+        // Part of the identity of actions, as in the reference, also where no limit is enforced.
+        let timeout = options.timeout.unwrap_or(Duration::from_secs(300));
+        let executor: Arc<dyn Executor> = match options.remote_execution.clone() {
+            None => Arc::new(local),
+            Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, .. }) => {
+                let (store, properties) = (store.clone(), options.properties.clone());
+                let (events, stop) = (events.clone(), stop.clone());
+                Arc::new(RemoteExecutor::new(RemoteSetup {
+                    store,
+                    endpoints,
+                    main,
+                    dispatch,
+                    compared_with,
+                    local,
+                    properties,
+                    timeout,
+                    jobs,
+                    events,
+                    stop,
+                }))
+            }
+        };
         // A comparison with cached results neither uses nor changes them.
         let shared = options.remote_cache.clone().filter(|_| !options.compare);
         let shared = shared.map(|service| SharedCache::new(service, store, &options.launcher, &stop));
@@ -200,10 +237,9 @@ impl Session {
             context: execution_context(options, traces.generation()),
             sources: Arc::new(roots),
             events,
-            executor: Arc::new(executor),
+            executor,
             properties: options.properties.clone(),
-            // Part of the identity of actions, as in the reference, also where no limit is enforced.
-            timeout: options.timeout.unwrap_or(Duration::from_secs(300)),
+            timeout,
             compare: options.compare,
             depfiles: depfiles.clone(),
             shared,
@@ -216,6 +252,8 @@ impl Session {
         // when both exist.
         trees.set(Some(engine.clone()));
         let build = Arc::new(begin(engine.begin(), jobs));
+        let endpoints = options.remote_execution.iter().flat_map(|remote| remote.endpoints.clone()).collect();
+        let services = Services { cache: options.remote_cache.clone(), endpoints };
         let (traces, grace) = (traces.clone(), options.grace);
         let roots = open_roots;
         let (exports, new_entries) = Default::default();
@@ -227,7 +265,7 @@ impl Session {
             execution,
             processes,
             grace,
-            remote_cache: options.remote_cache.clone(),
+            services,
             sink,
             trees,
             depfiles,
@@ -243,8 +281,8 @@ impl Session {
     /// What ends the build from another thread.
     pub fn interrupter(&self) -> Interrupter {
         let stop = self.execution.stop.clone();
-        let remote_cache = self.remote_cache.clone();
-        Interrupter { stop, processes: self.processes.clone(), grace: self.grace, remote_cache }
+        let services = self.services.clone();
+        Interrupter { stop, processes: self.processes.clone(), grace: self.grace, services }
     }
 
     /// The request that a call asks for.
@@ -430,14 +468,21 @@ impl Session {
     }
 
     /// Waits until the results of this build are in the remote cache, and reports what went wrong with it. Returns what
-    /// passed; `None` if there is no remote cache.
+    /// passed between this machine and others; `None` if none takes part.
     fn finish_sharing(&self) -> Option<Traffic> {
-        let shared = self.execution.shared.as_ref()?;
+        let remote = self.execution.executor.take_traffic();
+        if remote.is_some()
+            && let Err(error) = self.execution.store.save_elsewhere()
+        {
+            // What is not known is asked again.
+            self.sink.event(&Event::RemoteCacheFailed(&error.to_string()));
+        }
+        let Some(shared) = &self.execution.shared else { return remote };
         shared.finish();
         if let Some(problem) = shared.take_problem() {
             self.sink.event(&Event::RemoteCacheFailed(&problem));
         }
-        Some(shared.take_traffic())
+        Some(shared.take_traffic() + remote.unwrap_or_default())
     }
 
     /// Sends the event that execution has ended.

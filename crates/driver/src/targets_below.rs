@@ -156,8 +156,8 @@ async fn listing(cx: &Cx, repository: &Repository, directory: &Str) -> Result<Ar
     cx.get::<DirRule>(Place { root, path: directory.clone() }).await
 }
 
-/// Whether the name of targets files in a directory is that of a file, or of a link to one. Where special entries are ignored, links are not
-/// listed, but a targets file may be one.
+/// Whether the name of targets files in a directory is that of a file, or of a link to one. Where special entries are
+/// ignored, links are not listed, but a targets file may be one.
 async fn is_file(cx: &Cx, listed: Option<Entry>, name: &str, file: &Place) -> Result<bool, Fail> {
     match listed {
         Some(Entry::File) => Ok(true),

@@ -72,6 +72,7 @@ fn options() -> BuildOptions {
         compare: false,
         write_strategy: taut_driver::WriteStrategy::Write,
         remote_cache: None,
+        remote_execution: None,
     }
 }
 

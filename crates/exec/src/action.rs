@@ -12,8 +12,8 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, Phase, Printed, Ran,
-    Undefined,
+    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, Known, Phase, Printed,
+    Ran, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
     ran::RunKey,
@@ -67,7 +67,8 @@ impl ActionRule {
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
         let (action_of_key, inputs) = (action.clone(), objects.clone());
-        let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit: None, depfile: None };
+        let (limit, is_fresh, depfile) = (None, execution.compare, None);
+        let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit, is_fresh, depfile };
         // From here on the action counts as begun, even if its result is cached.
         execution.events.begun(id, action);
         // `call`, not `get`: the run is determined by its digest, so it is no dependency that could be found changed
@@ -75,8 +76,12 @@ impl ActionRule {
         let ran = cx.call::<RunRule>(key.clone()).await?;
         execution.counters.processed_one(id);
         if execution.compare {
-            let cached =
-                execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?;
+            let cached = match execution.executor.known(&key).await? {
+                Known::Local => {
+                    execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?
+                }
+                Known::Elsewhere(known) => known,
+            };
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
         // `may_fail` covers the command's own exit code, not the end that an interruption causes.

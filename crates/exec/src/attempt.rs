@@ -83,8 +83,17 @@ impl Rule for AttemptRule {
             return Err(Fail::Cancelled);
         }
         let (inputs, limit): (Arc<[(Str, ObjectInfo)]>, _) = (objects.into(), key.limit);
-        let run = RunKey { digest, action: action.clone(), id: *id, inputs, limit, depfile: None };
-        let is_cached = key.is_cached && !action.no_cache;
+        let run = RunKey {
+            digest,
+            action: action.clone(),
+            id: *id,
+            inputs,
+            limit,
+            depfile: None,
+            is_fresh: !key.is_cached,
+        };
+        let is_local = execution.executor.is_local(action);
+        let is_cached = key.is_cached && !action.no_cache && is_local;
         if is_cached {
             let cached = execution.cached(action, &digest);
             if let Some(ran) = cached.map_err(|error| Phase::Lookup.failed_in_store(error))? {
@@ -92,7 +101,8 @@ impl Rule for AttemptRule {
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
             }
         }
-        let (run, mut described) = (execution.with_depfile(&run), None);
+        let run = if is_local { execution.with_depfile(&run) } else { run };
+        let mut described = None;
         if is_cached {
             let found;
             (found, described) = execution.look_further(&run).await?;
@@ -106,12 +116,15 @@ impl Rule for AttemptRule {
         if has_events {
             execution.events.begun(id, action);
         }
-        let mut ran = Ran { run_as: Some(*id), ..execution.executor.run(&run).await? };
+        let mut ran = execution.executor.run(&run).await?;
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);
         }
-        execution.counters.run_one();
+        let was_cached = ran.run_as.is_none();
+        if !was_cached {
+            execution.counters.run_one();
+        }
         execution.counters.processed_one(id);
         let recording = |error| Phase::Recording.failed_in_store(error);
         if ran.is_success() {
@@ -123,9 +136,9 @@ impl Rule for AttemptRule {
         let ran = Arc::new(ran);
         if has_events {
             let outcome =
-                ActionOutcome { ran: ran.clone(), cached: false, failed: failed || !ran.is_success() };
+                ActionOutcome { ran: ran.clone(), cached: was_cached, failed: failed || !ran.is_success() };
             execution.events.finished(id, action, &digest, &outcome);
         }
-        Ok(Attempt { ran, was_cached: false })
+        Ok(Attempt { ran, was_cached })
     }
 }

@@ -89,6 +89,8 @@ pub enum Cause {
     },
     /// The store cannot be read or written; the system's reason.
     Store(String),
+    /// A server that is to execute actions cannot be used; it and the reason.
+    Server(String),
     /// A defect of a rule: it panicked, or waits for itself.
     Fault(String),
 }
@@ -98,6 +100,7 @@ impl Cause {
     pub(crate) fn of_store(error: taut_store::Error) -> Cause {
         match error {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
+            taut_store::Error::Remote(why) => Cause::Server(why),
             error => Cause::Store(error.to_string()),
         }
     }
@@ -173,7 +176,7 @@ impl fmt::Display for Cause {
                 )
             }
             Cause::Store(why) => write!(f, "cannot use the store: {why}"),
-            Cause::Fault(why) => f.write_str(why),
+            Cause::Server(why) | Cause::Fault(why) => f.write_str(why),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use taut_digest::Hash;
+use taut_service::Stage;
 use taut_value::{ActionDescription, Id};
 
 use crate::{ActionFailure, ActionOutcome, Ran};
@@ -19,6 +20,8 @@ pub trait Events: Send + Sync {
     fn begun(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
     /// An action's process is about to start.
     fn started(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
+    /// An action is given to a server; then, if the server says it, that the action waits there, and that it runs.
+    fn remote(&self, _id: &Id, _action: &Arc<ActionDescription>, _at: &Arc<str>, _stage: Option<Stage>) {}
     /// An action was run again, for comparison with the cached result, if there is one.
     fn compared(&self, _id: &Id, _action: &Arc<ActionDescription>, _again: &Ran, _cached: Option<&Ran>) {}
     /// An action has a result, cached or not. `digest`: of its `Action` message, which names its inputs by content.

@@ -23,6 +23,8 @@ pub enum Phase {
     Staging,
     /// Starting its process, or waiting for it.
     Running,
+    /// Having it executed by a server.
+    Remote,
     /// Storing its outputs.
     Collecting,
     /// Writing its result to the action cache.
@@ -42,6 +44,7 @@ impl Phase {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
                 Cause::Lost(object).fail()
             }
+            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
             error => self.failed(error),
         }
     }
@@ -56,6 +59,7 @@ impl fmt::Display for Phase {
             Phase::Running => {
                 "action has no result: its process could not be started, or its end is not known"
             }
+            Phase::Remote => "action has no result: the server that was to execute it did not",
             Phase::Collecting => "action was run, but what it left cannot be collected",
             Phase::Recording => "action was run, but its result cannot be recorded",
         })
@@ -163,7 +167,7 @@ impl Execution {
     /// and a fault of its inputs is reported with it.
     pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
         if let Some(failure) = fail.downcast_ref::<ExecutionFailure>() {
-            if matches!(failure.cause, Cause::Store(_)) {
+            if matches!(failure.cause, Cause::Store(_) | Cause::Server(_)) {
                 // Other actions would fail for the same reason.
                 self.stop.note_failure();
             }

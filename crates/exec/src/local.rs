@@ -172,6 +172,7 @@ impl LocalExecutor {
         drop((cwd, out, err));
         let mut ran = Ran {
             exit_code: exit.status.code().unwrap_or(1),
+            run_as: Some(key.id),
             not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),

@@ -6,6 +6,7 @@
 
 use taut_digest::{Digest, Hash, HashFunction};
 use taut_proto::{Action, Command, Duration, EnvironmentVariable, Message, Platform, Property};
+use taut_store::Store;
 use taut_value::path::relative;
 use taut_value::{ActionDescription, Str, Value};
 
@@ -19,16 +20,39 @@ pub(crate) fn rebased(path: &str, cwd: &str) -> String {
     relative(path, cwd).unwrap_or_else(|| path.to_owned())
 }
 
+/// What a call demands of all actions.
+#[derive(Clone, Copy)]
+pub(crate) struct Demands<'d> {
+    /// Properties of the executing platform.
+    pub(crate) properties: &'d [(String, String)],
+    /// The time limit before scaling.
+    pub(crate) timeout: std::time::Duration,
+}
+
+impl Execution {
+    pub(crate) fn demands(&self) -> Demands<'_> {
+        Demands { properties: &self.properties, timeout: self.timeout }
+    }
+}
+
 /// The properties of the command line, overridden by those of the action.
-fn platform(execution: &Execution, action: &ActionDescription) -> Platform {
+pub(crate) fn properties(
+    demands: Demands<'_>,
+    action: &ActionDescription,
+) -> std::collections::BTreeMap<String, String> {
     let mut properties: std::collections::BTreeMap<String, String> =
-        execution.properties.iter().cloned().collect();
+        demands.properties.iter().cloned().collect();
     for (name, value) in action.execution_properties.iter() {
         if let Value::String(value) = value {
             properties.insert(name.to_string(), value.to_string());
         }
     }
-    Platform { properties: properties.into_iter().map(|(name, value)| Property { name, value }).collect() }
+    properties
+}
+
+fn platform(demands: Demands<'_>, action: &ActionDescription) -> Platform {
+    let properties = properties(demands, action).into_iter();
+    Platform { properties: properties.map(|(name, value)| Property { name, value }).collect() }
 }
 
 /// The digest of the action's message.
@@ -43,17 +67,28 @@ pub(crate) fn salted_digest(
     inputs: &Digest,
     salt: Vec<u8>,
 ) -> Hash {
-    let (function, store) = (execution.store.hash_function(), &execution.store);
+    messages(&execution.store, execution.demands(), action, inputs, salt)[0].0.hash
+}
+
+/// The messages `Action` and `Command` of an action in the form of a store, each with its digest.
+pub(crate) fn messages(
+    store: &Store,
+    demands: Demands<'_>,
+    action: &ActionDescription,
+    inputs: &Digest,
+    salt: Vec<u8>,
+) -> [(Digest, Vec<u8>); 2] {
+    let function = store.hash_function();
+    let named = |bytes: Vec<u8>| (Digest { hash: function.blob(&bytes), size: bytes.len() as u64 }, bytes);
     // In compatible mode outputs are named in the form of version 2.1, too; in native mode they never were, and a value would
     // change every digest.
-    let command = command(execution, action, function == HashFunction::Sha256).encode_to_vec();
-    let command = Digest { hash: function.blob(&command), size: command.len() as u64 };
-    let (command, inputs) = (store.to_wire(&command, false), store.to_wire(inputs, true));
-    function.blob(&message(execution, action, command, inputs, salt).encode_to_vec())
+    let command = named(command(demands, action, function == HashFunction::Sha256).encode_to_vec());
+    let (of_command, inputs) = (store.to_wire(&command.0, false), store.to_wire(inputs, true));
+    [named(message(demands, action, of_command, inputs, salt).encode_to_vec()), command]
 }
 
 /// The command of an action. `has_output_paths`: whether outputs are named in the form of version 2.1, too.
-pub(crate) fn command(execution: &Execution, action: &ActionDescription, has_output_paths: bool) -> Command {
+pub(crate) fn command(demands: Demands<'_>, action: &ActionDescription, has_output_paths: bool) -> Command {
     let paths =
         |paths: &[Str]| -> Vec<String> { paths.iter().map(|path| rebased(path, &action.cwd)).collect() };
     let mut output_paths = Vec::new();
@@ -71,7 +106,7 @@ pub(crate) fn command(execution: &Execution, action: &ActionDescription, has_out
             .collect(),
         output_files: paths(&action.outs),
         output_directories: paths(&action.out_dirs),
-        platform: Some(platform(execution, action)),
+        platform: Some(platform(demands, action)),
         working_directory: action.cwd.to_string(),
         output_paths,
     }
@@ -79,20 +114,20 @@ pub(crate) fn command(execution: &Execution, action: &ActionDescription, has_out
 
 /// An action with its command and its inputs by digest.
 pub(crate) fn message(
-    execution: &Execution,
+    demands: Demands<'_>,
     action: &ActionDescription,
     command: taut_proto::Digest,
     inputs: taut_proto::Digest,
     salt: Vec<u8>,
 ) -> Action {
     // The configured limit, not the enforced one: the digest must not depend on whether limits are enforced.
-    let timeout = action.time_limit(execution.timeout);
+    let timeout = action.time_limit(demands.timeout);
     Action {
         command_digest: Some(command),
         input_root_digest: Some(inputs),
         timeout: Some(Duration { seconds: timeout.as_secs() as i64, nanos: timeout.subsec_nanos() as i32 }),
         do_not_cache: action.no_cache,
         salt,
-        platform: Some(platform(execution, action)),
+        platform: Some(platform(demands, action)),
     }
 }

@@ -23,6 +23,8 @@ pub struct RunKey {
     /// The time limit that is enforced, before scaling, in place of that of the executor. It is no part of the digest:
     /// a result is the same under every limit that it met.
     pub limit: Option<Duration>,
+    /// Whether a result that is known elsewhere is of no use: the action is to run again.
+    pub is_fresh: bool,
     /// The output that says what the action reads, which may be left out; known only where the action cache has no
     /// result.
     pub depfile: Option<Str>,
@@ -92,6 +94,8 @@ pub struct Ran {
     pub by_reads: bool,
     /// Where it comes from, if nothing had to run.
     pub taken_from: TakenFrom,
+    /// What executed it, if that was not this machine: the server, and the worker if the server says it.
+    pub executed_by: Option<Arc<str>>,
     /// How many bytes of contents came with it from a remote cache.
     pub fetched_bytes: u64,
     /// How long it ran.

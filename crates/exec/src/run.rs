@@ -7,16 +7,43 @@ use taut_engine::{Cx, Fail, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_value::ActionDescription;
 
-use crate::{Execution, Phase, Ran, RunKey, message::rebased, shared::Described};
+use crate::{Execution, Phase, Ran, RunKey, Traffic, message::rebased, shared::Described};
+
+/// What is known of a run.
+pub enum Known {
+    /// What the action cache of the build root has.
+    Local,
+    /// The result that a server has, if it has one.
+    Elsewhere(Option<Ran>),
+}
+
+/// What will be known of a run.
+pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<Known, Fail>> + Send + 'e>>;
 
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
-    /// Runs the action and stores its outputs. The future is woken when the action is done; it occupies no
+    /// Runs the action and stores its outputs, or notes where they are. The future is woken when the action is done; it occupies no
     /// thread meanwhile. Dropping it ends the action.
     ///
     /// # Errors
     /// An error of the system, as made by [`Phase::failed`]; a command that fails is no error here.
     fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>>;
+
+    /// Whether results of an action belong into the action cache of the build root, and into one that others use: not if
+    /// it is executed elsewhere, where results are kept.
+    fn is_local(&self, _action: &ActionDescription) -> bool {
+        true
+    }
+
+    /// What is known of a run that is repeated for comparison.
+    fn known<'e>(&'e self, _key: &'e RunKey) -> KnownFuture<'e> {
+        Box::pin(std::future::ready(Ok(Known::Local)))
+    }
+
+    /// What passed between this machine and others for it since this was called before; `None` if it is all local.
+    fn take_traffic(&self) -> Option<Traffic> {
+        None
+    }
 
     /// Removes the directories that actions ran in; no action is run afterwards.
     fn close(&self) {}
@@ -40,12 +67,15 @@ impl Rule for RunRule {
             return Err(Fail::Cancelled);
         }
         // `rebuild` compares with the cache, so it must neither use nor change it.
-        let cacheable = !key.action.no_cache && !execution.compare;
+        let is_local = execution.executor.is_local(&key.action);
+        let cacheable = !key.action.no_cache && !execution.compare && is_local;
         let lookup = |error| Phase::Lookup.failed_in_store(error);
         if cacheable && let Some(ran) = execution.cached(&key.action, &key.digest).map_err(lookup)? {
             return Ok(Arc::new(ran));
         }
-        let (key, mut described) = (&execution.with_depfile(key), None);
+        // Elsewhere, results are not looked up by what was read, so what was read is of no use.
+        let key = &if is_local { execution.with_depfile(key) } else { key.clone() };
+        let mut described = None;
         if cacheable {
             let found;
             (found, described) = execution.look_further(key).await?;
@@ -54,8 +84,10 @@ impl Rule for RunRule {
             }
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
-        let mut ran = Ran { run_as: Some(key.id), ..execution.executor.run(key).await? };
-        execution.counters.run_one();
+        let mut ran = execution.executor.run(key).await?;
+        if ran.run_as.is_some() {
+            execution.counters.run_one();
+        }
         let recording = |error| Phase::Recording.failed_in_store(error);
         if ran.is_success() {
             ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);

@@ -13,7 +13,7 @@ mod message;
 mod packed;
 mod reads;
 mod received_tree;
-mod standard;
+pub(crate) mod standard;
 mod upload;
 
 use std::{
@@ -70,6 +70,19 @@ pub struct Traffic {
     pub sent_bytes: u64,
 }
 
+impl std::ops::Add for Traffic {
+    type Output = Traffic;
+
+    fn add(self, other: Traffic) -> Traffic {
+        Traffic {
+            hits: self.hits + other.hits,
+            stored: self.stored + other.stored,
+            fetched_bytes: self.fetched_bytes + other.fetched_bytes,
+            sent_bytes: self.sent_bytes + other.sent_bytes,
+        }
+    }
+}
+
 /// A shared cache during a build.
 pub struct SharedCache {
     shared: Arc<Shared>,
@@ -85,6 +98,8 @@ struct Shared {
     /// Opened for the first action, since it reads a file; `None` if that failed.
     standard: OnceLock<Option<Standard>>,
     /// Whether nothing is stored any more.
+    // Relaxed, like the counts below: a run that misses this is queued in vain. The counts are read after
+    // `Uploads::finish`, whose lock orders them.
     refuses: AtomicBool,
     hits: AtomicU64,
     stored: AtomicU64,
@@ -121,7 +136,8 @@ impl Shared {
     /// Keeps in mind why something was not answered. `what` is not done because of that.
     fn trouble(&self, error: &Error, what: &str) {
         match error {
-            // Results outlive contents in some caches: an ordinary miss.
+            // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
+            // miss.
             Error::NotFound(_) => {}
             // The reason was noted when that began.
             Error::Off => {}

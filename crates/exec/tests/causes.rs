@@ -88,7 +88,7 @@ impl Executor for Touch {
             let empty = ObjectInfo { digest, object_type: ObjectType::File };
             let output = |path: &Str| (path.clone(), if *path == *LOST { lost_link() } else { empty });
             let outputs = key.action.outs.iter().map(output).collect();
-            Ok(Ran { outputs, ..Ran::default() })
+            Ok(Ran { run_as: Some(key.id), outputs, ..Ran::default() })
         })
     }
 }

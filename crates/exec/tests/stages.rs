@@ -45,7 +45,7 @@ impl Executor for Fake {
             let digest = self.store.put_blob(content.as_bytes(), false).unwrap();
             let info = ObjectInfo { digest, object_type: ObjectType::File };
             let outputs = BTreeMap::from([("out".into(), info)]);
-            Ok(Ran { outputs, exit_code: i32::from(word == "fail"), ..Ran::default() })
+            Ok(Ran { run_as: Some(key.id), outputs, exit_code: i32::from(word == "fail"), ..Ran::default() })
         })
     }
 }

@@ -202,52 +202,14 @@ impl Evaluator<'_> {
                 }
             }
             Op::Case { expr, cases, broken, default } => {
-                if let Some(message) = broken {
-                    return Err(self.malformed(f, node, "case", message));
-                }
-                if let Some(cases) = cases {
-                    if *expr == NONE {
-                        return plain(missing("expr", "case"));
-                    }
-                    let key = self.eval(f, *expr)?;
-                    let key = self.string(f, Argument::new("case", "expr", *expr), &key)?;
-                    // In the order of the keys of an object, by bytes.
-                    if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
-                        return self.eval(f, cases[found].1);
-                    }
-                }
-                self.or(f, *default, empty_list)
+                self.case(f, node, *expr, cases.as_deref(), broken.as_deref(), *default)
             }
             Op::CaseStar { expr, cases, broken, default } => {
                 let broken = broken.as_ref().map(|message| self.malformed(f, node, "case", message));
                 self.case_star(f, *expr, cases.as_deref(), broken, *default)
             }
             Op::Let { bindings, broken, body } => {
-                let outer = self.locals.len();
-                for (position, (name, value)) in bindings.iter().enumerate() {
-                    let value = self.eval(f, *value).map_err(|error| {
-                        let name = Value::String(name.clone());
-                        error.step(|| {
-                            let name = name.to_json();
-                            format!("Evaluating entry {position} in bindings, binding {name}:")
-                        })
-                    })?;
-                    self.locals.push((name.clone(), value));
-                }
-                if let Some(message) = broken {
-                    return Err(self.malformed(f, node, "bindings", message));
-                }
-                if *body == NONE {
-                    // The reference evaluates `{}` in place of a missing body; these are the messages about that.
-                    let error = EvalError::plain(missing("body", "let*"))
-                        .reference("Object without keyword 'type': {}");
-                    let step = || "* {}\n  environment \n".to_owned();
-                    return Err(error.step(step).step(|| "Evaluating the body:".to_owned()));
-                }
-                let result = self.eval(f, *body);
-                let result = result.map_err(|error| error.step(|| "Evaluating the body:".to_owned()))?;
-                self.locals.truncate(outer);
-                Ok(result)
+                self.bind_in_order(f, node, bindings, broken.as_deref(), *body)
             }
             Op::Env(vars) => {
                 let vars = vars.as_ref().map_err(|message| self.malformed(f, node, "vars", message))?;
@@ -275,6 +237,69 @@ impl Evaluator<'_> {
                 self.call_expression(f, node, name)
             }
         }
+    }
+
+    /// `let*`: each binding sees those before it.
+    fn bind_in_order(
+        &mut self,
+        f: Frame<'_>,
+        node: u32,
+        bindings: &[(Str, u32)],
+        broken: Option<&str>,
+        body: u32,
+    ) -> Evaluated {
+        let outer = self.locals.len();
+        for (position, (name, value)) in bindings.iter().enumerate() {
+            let value = self.eval(f, *value).map_err(|error| {
+                let name = Value::String(name.clone());
+                error.step(|| {
+                    let name = name.to_json();
+                    format!("Evaluating entry {position} in bindings, binding {name}:")
+                })
+            })?;
+            self.locals.push((name.clone(), value));
+        }
+        if let Some(message) = broken {
+            return Err(self.malformed(f, node, "bindings", message));
+        }
+        if body == NONE {
+            // The reference evaluates `{}` in place of a missing body; these are the messages about that.
+            let error =
+                EvalError::plain(missing("body", "let*")).reference("Object without keyword 'type': {}");
+            let step = || "* {}\n  environment \n".to_owned();
+            return Err(error.step(step).step(|| "Evaluating the body:".to_owned()));
+        }
+        let result = self.eval(f, body);
+        let result = result.map_err(|error| error.step(|| "Evaluating the body:".to_owned()))?;
+        self.locals.truncate(outer);
+        Ok(result)
+    }
+
+    /// `case`: the value for a key that is written literally.
+    fn case(
+        &mut self,
+        f: Frame<'_>,
+        node: u32,
+        expr: u32,
+        cases: Option<&[(Str, u32)]>,
+        broken: Option<&str>,
+        default: u32,
+    ) -> Evaluated {
+        if let Some(message) = broken {
+            return Err(self.malformed(f, node, "case", message));
+        }
+        if let Some(cases) = cases {
+            if expr == NONE {
+                return plain(missing("expr", "case"));
+            }
+            let key = self.eval(f, expr)?;
+            let key = self.string(f, Argument::new("case", "expr", expr), &key)?;
+            // In the order of the keys of an object, by bytes.
+            if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
+                return self.eval(f, cases[found].1);
+            }
+        }
+        self.or(f, default, empty_list)
     }
 
     fn case_star(

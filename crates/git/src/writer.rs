@@ -35,8 +35,8 @@ impl Writer {
         Ok(Writer { repository: Repository::new(path), directory, objects, packs, rewrites: false })
     }
 
-    /// The writer that, if `rewrites`, also writes what is there: parts of the repository are lost or damaged, so that a tree in
-    /// it says nothing of what is below.
+    /// The writer that, if `rewrites`, also writes what is there: parts of the repository are lost or damaged, so that
+    /// a tree in it says nothing of what is below.
     #[must_use]
     pub fn rewriting(self, rewrites: bool) -> Writer {
         Writer { rewrites, ..self }

@@ -87,7 +87,9 @@ fn texts(node: Option<Node<'_>>, what: &str) -> Result<Vec<Str>> {
 fn text_map(node: Option<Node<'_>>, what: &str) -> Result<Map> {
     let Some(node) = node else { return Ok(Map::default()) };
     let entries = object(node, what)?.entries();
-    let read = entries.map(|(key, value)| Ok((Str::from(key), Value::String(text(value, what)?))));
+    let read = entries.map(|(key, value)| {
+        Ok((Str::from(key), Value::String(text(value, &format!("each value of {what}"))?)))
+    });
     Ok(read.collect::<Result<Vec<_>>>()?.into_iter().collect())
 }
 

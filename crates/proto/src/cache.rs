@@ -7,6 +7,9 @@ use prost::Message;
 
 use crate::{ActionResult, Digest};
 
+/// `DigestFunction.Value.SHA1`, which justbuild's own server announces for git's ids.
+pub const SHA1: i32 = 2;
+
 /// `DigestFunction.Value.SHA256`.
 pub const SHA256: i32 = 1;
 
@@ -22,6 +25,9 @@ pub struct Status {
     /// For people.
     #[prost(string, tag = "2")]
     pub message: String,
+    /// For programs.
+    #[prost(message, repeated, tag = "3")]
+    pub details: Vec<crate::execution::Any>,
 }
 
 /// Asks what a server can do.
@@ -38,6 +44,9 @@ pub struct ServerCapabilities {
     /// As a cache; absent if it is none.
     #[prost(message, optional, tag = "1")]
     pub cache_capabilities: Option<CacheCapabilities>,
+    /// As one that executes; absent if it does not.
+    #[prost(message, optional, tag = "2")]
+    pub execution_capabilities: Option<crate::execution::ExecutionCapabilities>,
     /// The oldest version of the API that it speaks.
     #[prost(message, optional, tag = "4")]
     pub low_api_version: Option<SemVer>,

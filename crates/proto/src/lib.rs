@@ -10,6 +10,7 @@
 
 pub mod cache;
 mod directory;
+pub mod execution;
 
 pub use directory::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeBytes};
 pub use prost::{DecodeError, Message};
@@ -195,4 +196,10 @@ pub struct ExecutedActionMetadata {
     /// Name of the worker.
     #[prost(string, tag = "1")]
     pub worker: String,
+    /// When the command began, since 1970.
+    #[prost(message, optional, tag = "7")]
+    pub execution_started: Option<Duration>,
+    /// When it ended.
+    #[prost(message, optional, tag = "8")]
+    pub execution_completed: Option<Duration>,
 }

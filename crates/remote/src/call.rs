@@ -7,7 +7,8 @@ use std::{
 };
 
 use http::uri::PathAndQuery;
-use taut_proto::Message;
+use taut_digest::HashFunction;
+use taut_proto::{Message, cache::SHA256};
 use taut_service::{Error, Result};
 use tonic::{Code, Request, Status, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
@@ -55,15 +56,21 @@ pub(crate) struct Link {
     /// How many connections were given up before, and the one in use.
     channel: Mutex<(u64, Channel)>,
     pub(crate) instance: String,
+    /// How contents are named, as a number of the protocol; 0 where it has none.
+    pub(crate) digest_function: i32,
     pub(crate) patience: Patience,
     pub(crate) give_up: Arc<GiveUp>,
+    /// When the server gave the last sign of life to those that wait for executions; one asks at a time.
+    pub(crate) heard: tokio::sync::Mutex<Instant>,
 }
 
 impl Link {
     pub(crate) fn new(setup: &Setup, give_up: Arc<GiveUp>) -> Result<Link> {
         let Setup { instance, patience, .. } = setup.clone();
         let channel = Mutex::new((0, setup.channel()?));
-        Ok(Link { setup: setup.clone(), channel, instance, patience, give_up })
+        let digest_function = if setup.naming == HashFunction::Sha256 { SHA256 } else { 0 };
+        let heard = Instant::now().into();
+        Ok(Link { setup: setup.clone(), channel, instance, digest_function, patience, give_up, heard })
     }
 
     fn channel(&self) -> MutexGuard<'_, (u64, Channel)> {
@@ -186,7 +193,7 @@ impl Link {
     }
 
     /// How long to wait after the attempt of this number.
-    fn pause(&self, number: u32) -> Duration {
+    pub(crate) fn pause(&self, number: u32) -> Duration {
         let Patience { first_pause, max_pause, .. } = self.patience;
         let pause = first_pause.saturating_mul(1 << (number - 1).min(16)).min(max_pause);
         // Half of it is random, so that clients which failed at the same time do not come back at the same time.
@@ -221,7 +228,7 @@ pub(crate) fn is_transient(code: Code) -> bool {
     )
 }
 
-fn text(status: &Status) -> String {
+pub(crate) fn text(status: &Status) -> String {
     let reason = std::error::Error::source(status).map(innermost).filter(|reason| !reason.is_empty());
     let text = reason.unwrap_or_else(|| status.message().to_owned());
     if text.is_empty() { status.code().description().to_owned() } else { text }

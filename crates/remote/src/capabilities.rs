@@ -1,15 +1,14 @@
 //! What a server can do, checked before anything else is asked.
 
-use taut_proto::cache::{GetCapabilitiesRequest, SHA256, SemVer, ServerCapabilities, ZSTD};
+use taut_digest::HashFunction;
+use taut_proto::cache::{GetCapabilitiesRequest, SHA1, SHA256, SemVer, ServerCapabilities, ZSTD};
 use taut_service::{Error, Result};
 
 use crate::call::{Link, Method};
 
-const GET: Method = Method {
-    name: "GetCapabilities",
-    path: "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities",
-    is_write: false,
-};
+pub(crate) const PATH: &str = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
+
+const GET: Method = Method { name: "GetCapabilities", path: PATH, is_write: false };
 
 /// The most bytes of contents in one batch, whatever the server says: gRPC servers refuse messages of more than 4 MiB
 /// unless they are configured otherwise.
@@ -35,21 +34,26 @@ pub(crate) struct Capabilities {
 }
 
 /// Asks the server, and gives it up if it is none that can be used.
-pub(crate) async fn ask(link: &Link) -> Result<Capabilities> {
+pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Result<Capabilities> {
     let request = GetCapabilitiesRequest { instance_name: link.instance.clone() };
     let answer = link.unary(&GET, &request, 0).await?;
     let found = answer.ok_or_else(|| match link.instance.as_str() {
         "" => "the server knows no cache without an instance name".to_owned(),
         instance => format!("the server knows no instance {instance:?}"),
     });
-    found.and_then(of).map_err(|why| {
+    found.and_then(|server| of(server, naming, executes)).map_err(|why| {
         link.give_up.give_up();
         Error::Final { call: GET.name, why }
     })
 }
 
-fn of(server: ServerCapabilities) -> std::result::Result<Capabilities, String> {
-    let ServerCapabilities { cache_capabilities, low_api_version, high_api_version } = server;
+fn of(
+    server: ServerCapabilities,
+    naming: HashFunction,
+    executes: bool,
+) -> std::result::Result<Capabilities, String> {
+    let ServerCapabilities { cache_capabilities, execution_capabilities, low_api_version, high_api_version } =
+        server;
     let major = |version: Option<SemVer>| version.map_or(MAJOR, |version| version.major);
     let (low, high) = (major(low_api_version), major(high_api_version));
     if !(low..=high).contains(&MAJOR) {
@@ -58,23 +62,40 @@ fn of(server: ServerCapabilities) -> std::result::Result<Capabilities, String> {
         ));
     }
     let cache = cache_capabilities.ok_or("the server is no cache")?;
-    if !cache.digest_functions.contains(&SHA256) {
-        return Err("the server does not name contents by SHA-256".to_owned());
+    match naming {
+        HashFunction::Sha256 if !cache.digest_functions.contains(&SHA256) => {
+            let mut why = "the server does not name contents by SHA-256".to_owned();
+            if executes {
+                why += "\nhelp: a server of justbuild that was started without --compatible is for calls without it";
+            }
+            return Err(why);
+        }
+        // It announces what its names are made of; standard servers with SHA-1 do not announce an execution of git trees.
+        HashFunction::GitSha1 if !cache.digest_functions.contains(&SHA1) => {
+            return Err("the server does not name contents as git does, as only justbuild's own does\nhelp: for all other \
+                        servers there is --compatible"
+                .to_owned());
+        }
+        _ => {}
+    }
+    if executes && !execution_capabilities.is_some_and(|can| can.exec_enabled) {
+        return Err("the server executes no actions: it is a cache only\nhelp: --remote-cache uses it, and actions run here"
+            .to_owned());
     }
     let max = u64::try_from(cache.max_batch_total_size_bytes).unwrap_or(0);
     Ok(Capabilities {
         max_batch_bytes: if max == 0 { MAX_BATCH_BYTES } else { max.min(MAX_BATCH_BYTES) },
         takes_results: cache.action_cache_update_capabilities.is_some_and(|can| can.update_enabled),
         has_zstd: cache.supported_compressors.contains(&ZSTD),
-        splits: cache.blob_split_support,
-        splices: cache.blob_splice_support,
+        splits: cache.blob_split_support && naming == HashFunction::Sha256,
+        splices: cache.blob_splice_support && naming == HashFunction::Sha256,
         takes_zstd: cache.supported_batch_update_compressors.contains(&ZSTD),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use taut_proto::cache::CacheCapabilities;
+    use taut_proto::{cache::CacheCapabilities, execution::ExecutionCapabilities};
 
     use super::*;
 
@@ -82,25 +103,61 @@ mod tests {
         let cache_capabilities =
             Some(CacheCapabilities { digest_functions: vec![2, SHA256], ..CacheCapabilities::default() });
         let version = |minor| Some(SemVer { major: 2, minor });
-        ServerCapabilities { cache_capabilities, low_api_version: version(0), high_api_version: version(12) }
+        ServerCapabilities {
+            cache_capabilities,
+            execution_capabilities: None,
+            low_api_version: version(0),
+            high_api_version: version(12),
+        }
+    }
+
+    fn of_cache(server: ServerCapabilities) -> std::result::Result<Capabilities, String> {
+        of(server, HashFunction::Sha256, false)
+    }
+
+    #[test]
+    fn a_server_that_executes_has_to_say_so_and_to_name_contents_as_the_call_does() {
+        let execution = |exec_enabled| {
+            Some(ExecutionCapabilities { exec_enabled, digest_function: SHA256, digest_functions: vec![] })
+        };
+        let server = |functions: &[i32], enabled: Option<bool>| {
+            let functions = functions.to_vec();
+            let cache = CacheCapabilities { digest_functions: functions, ..CacheCapabilities::default() };
+            ServerCapabilities {
+                cache_capabilities: Some(cache),
+                execution_capabilities: enabled.and_then(execution),
+                ..server()
+            }
+        };
+        let native = |server| of(server, HashFunction::GitSha1, true);
+        let standard = |server| of(server, HashFunction::Sha256, true);
+        assert!(standard(server(&[SHA256], Some(true))).is_ok());
+        assert!(standard(server(&[SHA256], Some(false))).unwrap_err().contains("executes no actions"));
+        assert!(standard(server(&[SHA256], None)).unwrap_err().contains("executes no actions"));
+        assert!(standard(server(&[SHA1], Some(true))).unwrap_err().contains("SHA-256"));
+        assert!(native(server(&[SHA1], Some(true))).is_ok());
+        assert!(native(server(&[SHA256], Some(true))).unwrap_err().contains("--compatible"));
     }
 
     #[test]
     fn a_server_has_to_be_a_cache_for_sha256_that_speaks_version_2() {
-        assert!(of(server()).is_ok());
-        assert!(of(ServerCapabilities { cache_capabilities: None, ..server() }).is_err());
+        assert!(of_cache(server()).is_ok());
+        assert!(of_cache(ServerCapabilities { cache_capabilities: None, ..server() }).is_err());
         assert!(
-            of(ServerCapabilities { low_api_version: Some(SemVer { major: 3, minor: 0 }), ..server() })
+            of_cache(ServerCapabilities { low_api_version: Some(SemVer { major: 3, minor: 0 }), ..server() })
                 .is_err()
         );
         let old = Some(SemVer { major: 1, minor: 9 });
         assert!(
-            of(ServerCapabilities { low_api_version: old.clone(), high_api_version: old, ..server() })
+            of_cache(ServerCapabilities { low_api_version: old.clone(), high_api_version: old, ..server() })
                 .is_err()
         );
-        assert!(of(ServerCapabilities { low_api_version: None, high_api_version: None, ..server() }).is_ok());
+        assert!(
+            of_cache(ServerCapabilities { low_api_version: None, high_api_version: None, ..server() })
+                .is_ok()
+        );
         let other = CacheCapabilities { digest_functions: vec![2], ..CacheCapabilities::default() };
-        assert!(of(ServerCapabilities { cache_capabilities: Some(other), ..server() }).is_err());
+        assert!(of_cache(ServerCapabilities { cache_capabilities: Some(other), ..server() }).is_err());
     }
 
     #[test]
@@ -110,7 +167,7 @@ mod tests {
         {
             let mut server = server();
             server.cache_capabilities.as_mut().unwrap().max_batch_total_size_bytes = limit;
-            assert_eq!(of(server).unwrap().max_batch_bytes, is);
+            assert_eq!(of_cache(server).unwrap().max_batch_bytes, is);
         }
     }
 }

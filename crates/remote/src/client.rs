@@ -1,4 +1,4 @@
-//! A cache behind a network, as a `Cas` and an `ActionCache`.
+//! A service behind a network, as a `Cas`, an `ActionCache` and an `Executor`.
 
 use std::{
     sync::{
@@ -11,16 +11,19 @@ use std::{
 use taut_digest::{Digest, HashFunction};
 use taut_proto::{
     ActionResult,
-    cache::{GetActionResultRequest, SHA256, UpdateActionResultRequest},
+    cache::{GetActionResultRequest, UpdateActionResultRequest},
 };
-use taut_service::{ActionCache, Answer, Cas, Content, Error, Receiver, Result};
-use tokio::sync::OnceCell;
+use taut_service::{
+    ActionCache, Answer, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver, Result,
+};
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::{
     Setup,
     call::{Link, Method},
     capabilities::{self, Capabilities},
     contents::Contents,
+    execute,
     give_up::GiveUp,
     network::Network,
     wire,
@@ -38,7 +41,7 @@ const STORE: Method = Method {
     is_write: true,
 };
 
-/// A cache behind a network.
+/// A service behind a network.
 pub struct Client {
     setup: Setup,
     give_up: Arc<GiveUp>,
@@ -54,6 +57,8 @@ struct Started {
 struct Server {
     setup: Setup,
     give_up: Arc<GiveUp>,
+    // Tokio's cell, not that of `std`: initialising it awaits, and calls that come meanwhile have to wait without
+    // blocking the thread of the network.
     /// Asked for once; an error if the server cannot be used.
     known: OnceCell<Result<Known>>,
     /// Whether that error was returned: once, as any other for which a service is given up.
@@ -78,15 +83,17 @@ impl Server {
     async fn known(&self) -> Result<&Known> {
         let ask = || async {
             let link = Arc::new(Link::new(&self.setup, self.give_up.clone())?);
-            let can = capabilities::ask(&link).await?;
+            let can = capabilities::ask(&link, self.setup.naming, self.setup.executes).await?;
             let contents = Contents::new(&link, &can);
             Ok(Known { link, can, contents })
         };
-        self.known
-            .get_or_init(ask)
-            .await
-            .as_ref()
-            .map_err(|error| if self.is_reported.swap(true, Relaxed) { Error::Off } else { error.clone() })
+        self.known.get_or_init(ask).await.as_ref().map_err(|error| {
+            if !self.setup.executes && self.is_reported.swap(true, Relaxed) {
+                Error::Off
+            } else {
+                error.clone()
+            }
+        })
     }
 }
 
@@ -98,6 +105,7 @@ impl Client {
     }
 
     fn started(&self) -> Result<&Started> {
+        // Kept if it failed, too: a thread that could not be had once is not tried for each action.
         let start = || {
             let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
             let network = Network::start().map_err(failed)?;
@@ -125,7 +133,7 @@ impl Client {
 
 impl Cas for Client {
     fn hash_function(&self) -> HashFunction {
-        HashFunction::Sha256
+        self.setup.naming
     }
 
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
@@ -157,7 +165,7 @@ impl ActionCache for Client {
             let request = GetActionResultRequest {
                 instance_name: link.instance.clone(),
                 action_digest: Some(wire::digest(&action)),
-                digest_function: SHA256,
+                digest_function: link.digest_function,
             };
             let found = link.unary(&LOOK_UP, &request, 0).await;
             link.give_up.count_look_up(begin, Instant::now())?;
@@ -174,11 +182,26 @@ impl ActionCache for Client {
                 instance_name: link.instance.clone(),
                 action_digest: Some(wire::digest(&action)),
                 action_result: Some(result),
-                digest_function: SHA256,
+                digest_function: link.digest_function,
             };
             let stored: Option<ActionResult> = link.unary(&STORE, &request, 0).await?;
             let why = "the server has no such method or instance".to_owned();
             stored.map(drop).ok_or(Error::Final { call: STORE.name, why })
+        })
+    }
+}
+
+impl Executor for Client {
+    fn execute(&self, action: Execute, progress: Arc<dyn Progress>) -> Answer<'_, Executed> {
+        // Dropped with the answer, which ends the execution.
+        let (waits, dropped) = oneshot::channel::<()>();
+        let executed = self.ask(move |server| async move {
+            let Known { link, .. } = server.known().await?;
+            execute::execute(link, action, &*progress, dropped).await
+        });
+        Box::pin(async move {
+            let _waits = waits;
+            executed.await
         })
     }
 }

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use taut_digest::{Digest, HashFunction};
+use taut_digest::{Digest, Hash, HashFunction};
 use taut_proto::cache::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
-    FindMissingBlobsRequest, FindMissingBlobsResponse, SHA256, UpdateBlob, ZSTD,
+    FindMissingBlobsRequest, FindMissingBlobsResponse, UpdateBlob, ZSTD,
 };
 use taut_service::{Buffer, Content, Error, Receiver, Result};
 use tokio::sync::oneshot;
@@ -21,7 +21,9 @@ use crate::{
     capabilities::Capabilities,
     chunks::{self, Chunk},
     compression::{packed, unpacked},
-    read_stream, wire, write_stream,
+    read_stream,
+    unmeasured::Unmeasured,
+    wire, write_stream,
 };
 
 const FIND_MISSING: Method = Method {
@@ -64,6 +66,7 @@ pub(crate) struct Contents {
     missing: Batches<Digest, Result<bool>>,
     reads: Batches<Digest, Bytes>,
     writes: Batches<Content, Result<()>>,
+    unmeasured: Unmeasured,
 }
 
 impl Contents {
@@ -85,11 +88,12 @@ impl Contents {
                 |content: &Content| content.digest.size + OVERHEAD_BYTES,
                 move |batch| update(c.clone(), of_c.clone(), batch),
             ),
+            unmeasured: Unmeasured::default(),
         }
     }
 
     fn is_small(&self, digest: &Digest) -> bool {
-        digest.size.saturating_add(OVERHEAD_BYTES) <= self.can.max_batch_bytes
+        digest.size.saturating_add(OVERHEAD_BYTES) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
     }
 
     /// Those that are missing, each once.
@@ -129,8 +133,17 @@ impl Contents {
     async fn get_together(&self, wanted: &[(Digest, Arc<dyn Receiver>)]) -> Vec<Result<()>> {
         let asked = wanted.iter().map(|(digest, _)| self.is_small(digest).then(|| self.reads.ask(*digest)));
         let asked: Vec<_> = asked.collect();
+        let unmeasured = wanted.iter().map(|(digest, receiver)| {
+            wire::is_unmeasured(digest)
+                .then(|| self.unmeasured.begin(&self.link, &self.can, digest, receiver))
+        });
+        let unmeasured: Vec<_> = unmeasured.collect();
         let mut answers = Vec::with_capacity(wanted.len());
-        for ((digest, receiver), answer) in wanted.iter().zip(asked) {
+        for (((digest, receiver), answer), unmeasured) in wanted.iter().zip(asked).zip(unmeasured) {
+            if let Some(answer) = unmeasured {
+                answers.push(answered(answer).await);
+                continue;
+            }
             let bytes = match answer {
                 Some(answer) => answered(answer).await,
                 None => {
@@ -308,14 +321,18 @@ async fn find_missing(link: Arc<Link>, batch: Vec<Asked<Digest, Result<bool>>>) 
     let request = FindMissingBlobsRequest {
         instance_name: link.instance.clone(),
         blob_digests: digests.iter().map(wire::digest).collect(),
-        digest_function: SHA256,
+        digest_function: link.digest_function,
     };
     let found: Result<Option<FindMissingBlobsResponse>> = link.unary(&FIND_MISSING, &request, 0).await;
     let missing = found.and_then(|found| found.ok_or_else(|| no_such_call(&FIND_MISSING)));
-    let missing: Result<HashSet<Digest>> =
-        missing.map(|found| found.missing_blob_digests.iter().filter_map(wire::parse).collect());
+    // By hash: what is said of the size of an object whose size is not known is up to the server.
+    let missing: Result<HashSet<Hash>> = missing.map(|found| {
+        let names = found.missing_blob_digests.iter().filter_map(wire::parse);
+        names.map(|digest| digest.hash).collect()
+    });
     for asked in batch {
-        let is_missing = missing.as_ref().map(|missing| missing.contains(&asked.0)).map_err(Clone::clone);
+        let is_missing =
+            missing.as_ref().map(|missing| missing.contains(&asked.0.hash)).map_err(Clone::clone);
         answer(asked, is_missing);
     }
 }
@@ -324,8 +341,11 @@ async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Digest, Bytes
     let mut wanted: BTreeMap<Digest, Bytes> =
         batch.iter().map(|(digest, _)| (*digest, Err(Error::Corrupt(*digest)))).collect();
     // A content that is empty need not be asked for, and some servers do not have it.
-    let empty = Digest { hash: HashFunction::Sha256.blob(b""), size: 0 };
-    wanted.entry(empty).and_modify(|bytes| *bytes = Ok(Vec::new()));
+    for (digest, bytes) in &mut wanted {
+        if digest.size == 0 && wire::is_name_of(digest, b"") {
+            *bytes = Ok(Vec::new());
+        }
+    }
     let open: Vec<Digest> =
         wanted.iter().filter(|(_, bytes)| bytes.is_err()).map(|(digest, _)| *digest).collect();
     if !open.is_empty() {
@@ -333,7 +353,7 @@ async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Digest, Bytes
             instance_name: link.instance.clone(),
             digests: open.iter().map(wire::digest).collect(),
             acceptable_compressors: can.has_zstd.then_some(ZSTD).into_iter().collect(),
-            digest_function: SHA256,
+            digest_function: link.digest_function,
         };
         let size = open.iter().map(|digest| digest.size).sum();
         let found: Result<Option<BatchReadBlobsResponse>> = link.unary(&READ, &request, size).await;
@@ -367,7 +387,7 @@ async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Digest, Bytes
 
 /// The bytes, if they are those of the digest.
 fn checked(digest: &Digest, bytes: Vec<u8>) -> Bytes {
-    let is_right = bytes.len() as u64 == digest.size && HashFunction::Sha256.blob(&bytes) == digest.hash;
+    let is_right = bytes.len() as u64 == digest.size && wire::is_name_of(digest, &bytes);
     if is_right { Ok(bytes) } else { Err(Error::Corrupt(*digest)) }
 }
 
@@ -402,7 +422,7 @@ async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Content, Re
         let request = BatchUpdateBlobsRequest {
             instance_name: link.instance.clone(),
             requests,
-            digest_function: SHA256,
+            digest_function: link.digest_function,
         };
         let done: Result<Option<BatchUpdateBlobsResponse>> = link.unary(&UPDATE, &request, size).await;
         match done.and_then(|done| done.ok_or_else(|| no_such_call(&UPDATE))) {

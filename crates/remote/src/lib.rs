@@ -1,6 +1,7 @@
-//! Caches behind a network, over the Remote Execution API.
+//! Services behind a network, over the Remote Execution API: caches, and those that execute actions.
 //!
-//! [`Client`] is a [`Cas`](taut_service::Cas) and an [`ActionCache`](taut_service::ActionCache). The network lives in a
+//! [`Client`] is a [`Cas`](taut_service::Cas), an [`ActionCache`](taut_service::ActionCache) and an
+//! [`Executor`](taut_service::Executor). The network lives in a
 //! thread of its own, which begins with the first question: a build that asks nothing opens no connection. The caller
 //! gets a future that any executor can wait for.
 //!
@@ -20,11 +21,13 @@ mod chunks;
 mod client;
 mod compression;
 mod contents;
+mod execute;
 mod give_up;
 mod network;
 mod read_stream;
 #[cfg(feature = "server")]
 pub mod server;
+mod unmeasured;
 mod wire;
 mod write_stream;
 

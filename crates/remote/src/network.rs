@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use taut_digest::HashFunction;
 use taut_service::{Error, Result};
 use tokio::{
     runtime::Builder,
@@ -21,6 +22,10 @@ pub struct Setup {
     pub instance: String,
     /// How to encrypt, if at all.
     pub tls: Option<Tls>,
+    /// How contents are named: by SHA-256 as in the standard protocol, or by git's ids as in justbuild's native one.
+    pub naming: HashFunction,
+    /// Whether actions are executed there.
+    pub executes: bool,
     /// How long to wait for it.
     pub patience: Patience,
 }

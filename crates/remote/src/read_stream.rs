@@ -3,7 +3,7 @@
 
 use std::{io::Write as _, time::Instant};
 
-use taut_digest::{ContentHasher, Digest, HashFunction};
+use taut_digest::{ContentHasher, Digest};
 use taut_proto::cache::{ReadRequest, ReadResponse};
 use taut_service::{Error, Receiver, Result};
 use tonic::{Request, Status};
@@ -12,10 +12,10 @@ use tonic_prost::ProstCodec;
 use crate::{
     call::{Failure, Link, Method, within},
     capabilities::Capabilities,
-    wire::{Form, read_name},
+    wire::{Form, hasher, is_right, read_name},
 };
 
-const READ: Method =
+pub(crate) const READ: Method =
     Method { name: "ByteStream.Read", path: "/google.bytestream.ByteStream/Read", is_write: false };
 
 /// Contents below this size are not worth a compressed stream.
@@ -33,7 +33,7 @@ struct Progress<'r> {
 impl Progress<'_> {
     fn begin(&mut self) -> std::result::Result<(), Failure> {
         self.receiver.begin().map_err(here)?;
-        self.hasher = HashFunction::Sha256.blob_hasher(self.digest.size);
+        self.hasher = hasher(self.digest);
         self.at = 0;
         Ok(())
     }
@@ -72,8 +72,7 @@ pub(crate) async fn read(
         true => Form::Zstd,
         false => Form::Plain,
     };
-    let hasher = HashFunction::Sha256.blob_hasher(digest.size);
-    let mut progress = Progress { digest, receiver, hasher, at: 0 };
+    let mut progress = Progress { digest, receiver, hasher: hasher(digest), at: 0 };
     receiver.begin().map_err(|error| Error::Local(error.to_string()))?;
     // A stream that goes on after each cut may have as many attempts as it has pieces.
     let mut is_over = false;
@@ -101,8 +100,8 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
     if progress.at < progress.digest.size {
         return Err(Failure::Status(Status::unavailable("the stream ended early")));
     }
-    let hasher = std::mem::replace(&mut progress.hasher, HashFunction::Sha256.blob_hasher(0));
-    if hasher.finish() == progress.digest.hash { Ok(()) } else { Err(progress.wrong()) }
+    let hashed = std::mem::replace(&mut progress.hasher, hasher(progress.digest));
+    if is_right(progress.digest, hashed) { Ok(()) } else { Err(progress.wrong()) }
 }
 
 /// So many bytes are progress, also when a stream is written: a server that sends single bytes and cuts is not waited for for ever.

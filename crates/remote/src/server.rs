@@ -5,6 +5,8 @@
 mod connection;
 mod faults;
 mod handler;
+mod operations;
+mod worker;
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +16,13 @@ use std::{
 };
 
 pub use faults::{Fault, Faults};
+pub use operations::Ending;
 use taut_digest::HashFunction;
+use taut_proto::cache::{SHA1, SHA256};
 use taut_service::Memory;
 use tokio::{runtime::Builder, sync::oneshot};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+pub use worker::Worker;
 
 use connection::{Connections, Cuts};
 use handler::Handler;
@@ -41,6 +46,8 @@ pub struct Offer {
     pub faults: Faults,
     /// Encryption.
     pub tls: Option<Encryption>,
+    /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
+    pub executes: Option<Vec<Ending>>,
 }
 
 /// How connections are encrypted; all of it as PEM.
@@ -65,6 +72,22 @@ impl Default for Offer {
             instance: String::new(),
             faults: Faults::default(),
             tls: None,
+            executes: None,
+        }
+    }
+}
+
+impl Offer {
+    /// A server that executes: with contents named as git does, as justbuild's own has it, or in the standard form.
+    pub fn executing(naming: HashFunction, endings: Vec<Ending>) -> Offer {
+        let function = if naming == HashFunction::GitSha1 { SHA1 } else { SHA256 };
+        Offer { digest_functions: vec![function], executes: Some(endings), ..Offer::default() }
+    }
+
+    fn naming(&self) -> HashFunction {
+        match self.digest_functions.contains(&SHA1) {
+            true => HashFunction::GitSha1,
+            false => HashFunction::Sha256,
         }
     }
 }
@@ -87,7 +110,8 @@ impl Server {
     /// # Errors
     /// It cannot be started.
     pub fn start(offer: Offer) -> io::Result<Server> {
-        Server::with(offer, Arc::new(Memory::new(HashFunction::Sha256)), 0)
+        let memory = Arc::new(Memory::new(offer.naming()));
+        Server::with(offer, memory, 0)
     }
 
     /// Starts a server that remembers what another one has learnt, on a port, or any if that is 0.

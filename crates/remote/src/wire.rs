@@ -1,6 +1,6 @@
 //! Digests as messages of the protocol have them, and the names of streams.
 
-use taut_digest::{Digest, Hash};
+use taut_digest::{ContentHasher, Digest, Hash, HashFunction};
 use taut_proto as proto;
 
 /// As a message has it.
@@ -9,12 +9,37 @@ pub(crate) fn digest(digest: &Digest) -> proto::Digest {
     proto::Digest { hash: digest.hash.to_hex(), size_bytes: i64::try_from(digest.size).unwrap_or(i64::MAX) }
 }
 
-/// From a message; `None` if it is no digest by SHA-256.
+/// From a message; `None` if it is neither a digest by SHA-256 nor one of the native protocol.
 pub(crate) fn parse(message: &proto::Digest) -> Option<Digest> {
-    if message.hash.len() != 64 {
-        return None;
+    let size = message.size_bytes.try_into().ok()?;
+    Some(Digest { hash: Hash::from_protocol_hex(&message.hash)?, size })
+}
+
+/// Whether the size of a content is not known: entries of git trees have none.
+pub(crate) fn is_unmeasured(digest: &Digest) -> bool {
+    digest.size == 0 && digest.hash.untagged().is_some() && !is_name_of(digest, b"")
+}
+
+/// Whether a name is that of these bytes.
+pub(crate) fn is_name_of(digest: &Digest, bytes: &[u8]) -> bool {
+    let mut hasher = hasher(&Digest { size: bytes.len() as u64, ..*digest });
+    hasher.update(bytes);
+    is_right(digest, hasher)
+}
+
+/// What hashes the bytes of a content of known size.
+pub(crate) fn hasher(digest: &Digest) -> ContentHasher {
+    match digest.hash.untagged() {
+        None => HashFunction::Sha256.blob_hasher(digest.size),
+        Some((_, false)) => HashFunction::GitSha1.blob_hasher(digest.size),
+        Some((_, true)) => HashFunction::GitSha1.tree_hasher(digest.size),
     }
-    Some(Digest { hash: Hash::from_hex(&message.hash).ok()?, size: message.size_bytes.try_into().ok()? })
+}
+
+/// Whether that has hashed what the name says.
+pub(crate) fn is_right(digest: &Digest, hasher: ContentHasher) -> bool {
+    let wanted = digest.hash.untagged().map_or(digest.hash, |(hash, _)| hash);
+    hasher.finish() == wanted
 }
 
 /// Which form of a content a stream has.

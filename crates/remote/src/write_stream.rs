@@ -257,6 +257,7 @@ impl Iterator for Pieces {
         if self.is_over {
             return None;
         }
+        // Relaxed: only that it changes counts, and nothing is read because of it.
         self.beat.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         match self.piece() {
             Ok(data) => {

@@ -30,7 +30,8 @@ fn patience() -> Patience {
 
 fn setup(server: &Server) -> Setup {
     let address = Address::parse(&server.address()).unwrap();
-    Setup { address, instance: String::new(), tls: None, patience: patience() }
+    let (naming, executes) = (HashFunction::Sha256, false);
+    Setup { address, instance: String::new(), tls: None, naming, executes, patience: patience() }
 }
 
 fn client(offer: Offer) -> (Server, Client) {
@@ -59,7 +60,8 @@ fn socket(server: &Server) -> SocketAddr {
 /// A client on the other side of a proxy.
 fn behind(proxy: &Proxy, patience: Patience) -> Client {
     let address = Address::parse(&proxy.address()).unwrap();
-    Client::new(Setup { address, instance: String::new(), tls: None, patience })
+    let (naming, executes) = (HashFunction::Sha256, false);
+    Client::new(Setup { address, instance: String::new(), tls: None, naming, executes, patience })
 }
 
 fn get(client: &Client, digests: &[Digest]) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {

@@ -353,26 +353,8 @@ fn repository(
         Some(root) => root,
         None => match configured("workspace_root")? {
             Some(root) => root,
-            None if is_main => {
-                let path = find_workspace_root(cwd).map_err(|refused| {
-                    let problem = Diagnostic::error(NO_ROOT).reference("Could not determine workspace root.");
-                    match refused {
-                        Some(error) => problem.note(error.to_string()),
-                        None => problem,
-                    }
-                })?;
-                directory(path.into(), false)
-            }
-            None => {
-                let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
-                let problem = Diagnostic::error(message).at(place(description));
-                let problem = problem.reference(format!("Unknown workspace root for repository {name}"));
-                return Err(match misspelt::instead_of("workspace_root", description) {
-                    Some(key) => problem.at(key).suggest(Some("workspace_root")),
-                    None => problem.help("\"workspace_root\": [\"file\", \"directory\"]"),
-                }
-                .into());
-            }
+            None if is_main => workspace_root_of(cwd)?,
+            None => return Err(no_workspace_root(name, description)),
         },
     };
     let or = |line: &Option<PathBuf>, key: &str, default: &Root| -> Result<Root, ConfigError> {
@@ -397,32 +379,6 @@ fn repository(
             }),
         }
     };
-    let mut bindings = BTreeMap::new();
-    if let Some(described) = description.get("bindings") {
-        if described.kind() != Kind::Object {
-            let message = format!(
-                "Repository config: bindings of {} have to be a map from names to names",
-                quoted(&name)
-            );
-            return Err(ConfigError::at(described, message));
-        }
-        for (local, global) in described.entries() {
-            let written = global;
-            let global = global.as_str().ok_or_else(|| {
-                let message = format!(
-                    "Repository config: binding {} of {} has to be a string",
-                    quoted(&local),
-                    quoted(&name)
-                );
-                let reference = format!(
-                    "Binding {} for {local} in {name} does not refer to a defined repository.",
-                    compact(written)
-                );
-                Diagnostic::error(message).reference(reference).at(place(written))
-            })?;
-            bindings.insert(local.into(), global.into());
-        }
-    }
     Ok(Repository {
         target_file_name: file_name(&overrides.target_file_name, "target_file_name", "TARGETS")?,
         rule_file_name: file_name(&overrides.rule_file_name, "rule_file_name", "RULES")?,
@@ -435,8 +391,61 @@ fn repository(
         target_root,
         rule_root,
         expression_root,
-        bindings,
+        bindings: bindings(name, description)?,
     })
+}
+
+/// The workspace of the working directory.
+fn workspace_root_of(cwd: &Path) -> Result<Root, ConfigError> {
+    let path = find_workspace_root(cwd).map_err(|refused| {
+        let problem = Diagnostic::error(NO_ROOT).reference("Could not determine workspace root.");
+        match refused {
+            Some(error) => problem.note(error.to_string()),
+            None => problem,
+        }
+    })?;
+    Ok(directory(path.into(), false))
+}
+
+/// The error about a repository that names no workspace root, and is not the main one.
+fn no_workspace_root(name: &str, description: Node<'_>) -> ConfigError {
+    let message = format!("Unknown root for repository {}: no workspace_root", quoted(&name));
+    let problem = Diagnostic::error(message).at(place(description));
+    let problem = problem.reference(format!("Unknown workspace root for repository {name}"));
+    match misspelt::instead_of("workspace_root", description) {
+        Some(key) => problem.at(key).suggest(Some("workspace_root")),
+        None => problem.help("\"workspace_root\": [\"file\", \"directory\"]"),
+    }
+    .into()
+}
+
+/// The repositories that names in this one stand for.
+fn bindings(name: &str, description: Node<'_>) -> Result<BTreeMap<Str, Str>, ConfigError> {
+    let mut bindings = BTreeMap::new();
+    let Some(described) = description.get("bindings") else { return Ok(bindings) };
+    if described.kind() != Kind::Object {
+        let message =
+            format!("Repository config: bindings of {} have to be a map from names to names", quoted(&name));
+        let found = compact(described);
+        let reference = format!("bindings has to be a string-string map, but found {found}");
+        return Err(Diagnostic::error(message).at(place(described)).reference(reference).into());
+    }
+    for (local, written) in described.entries() {
+        let global = written.as_str().ok_or_else(|| {
+            let message = format!(
+                "Repository config: binding {} of {} has to be a string",
+                quoted(&local),
+                quoted(&name)
+            );
+            let reference = format!(
+                "Binding {} for {local} in {name} does not refer to a defined repository.",
+                compact(written)
+            );
+            Diagnostic::error(message).reference(reference).at(place(written))
+        })?;
+        bindings.insert(local.into(), global.into());
+    }
+    Ok(bindings)
 }
 
 fn directory(path: Arc<Path>, ignore_special: bool) -> Root {
@@ -515,16 +524,24 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
-            let message = format!(
-                "{} scheme expects one or two string arguments, but found {} for {key} of repository ",
-                quoted(&scheme),
-                root.source()
-            );
-            let problem = Diagnostic::error(format!("{message}{}", quoted(&repository))).at(place(root));
-            let problem = problem.reference(format!("{message}{repository}"));
+            let scheme_expects = format!("{} scheme expects one or two string arguments", quoted(&scheme));
+            let of = format!("for {key} of repository");
+            let found = root.source();
+            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
             Err(problem
                 .help(format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme)))
                 .into())
+        }
+        [Some(scheme @ ("file" | "file ignore-special")), ..] => {
+            let scheme_expects = format!("{} scheme expects precisely one string argument", quoted(&scheme));
+            let of = format!("for {key} of repository");
+            let found = root.source();
+            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
+            Err(problem.help(format!("[{}, \"path of a directory\"]", quoted(&scheme))).into())
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
             let written = places.written(root);

@@ -57,9 +57,53 @@ type Signature<'c> = (usize, Vec<(&'c Str, usize)>);
 
 /// Repositories with the same canonical description.
 struct Class {
-    base: Base,
-    /// The classes that the local names lead to.
-    bindings: BTreeMap<Str, usize>,
+    /// The text of the description but for the bindings. A repository is in the description of each one that reaches it,
+    /// so in all there are more of these than repositories.
+    text: String,
+    /// The local names as text, and the classes that they lead to, by name.
+    bindings: Vec<(String, usize)>,
+}
+
+/// A description with one repository up to its bindings.
+const BEFORE_BINDINGS: &str = "{\n  \"\": {\n    \"bindings\": {}";
+
+impl Class {
+    fn new(base: &Base, bindings: impl Iterator<Item = (Str, usize)>) -> Class {
+        let mut writer = JsonWriter::pretty(2);
+        writer.object(|w| {
+            w.key("").object(|w| {
+                w.key("bindings").object(|_| {});
+                let [expression, rule, target, workspace] = &base.roots;
+                let [expression_file, rule_file, target_file] = &base.file_names;
+                w.key("expression_file_name").string(expression_file);
+                w.key("expression_root").strings(expression);
+                w.key("rule_file_name").string(rule_file);
+                w.key("rule_root").strings(rule);
+                w.key("target_file_name").string(target_file);
+                w.key("target_root").strings(target);
+                w.key("workspace_root").strings(workspace);
+            });
+        });
+        let mut text = writer.finish();
+        debug_assert!(text.starts_with(BEFORE_BINDINGS) && text.ends_with("\n}"));
+        text.drain(..BEFORE_BINDINGS.len());
+        text.truncate(text.len() - 2);
+        let bindings = bindings.map(|(local, class)| (taut_value::quoted(&local), class)).collect();
+        Class { text, bindings }
+    }
+
+    /// Adds the class to a description, as the repository of this number.
+    fn describe(&self, number: &str, numbers: &[Option<usize>], out: &mut String) {
+        out.extend(["\n  \"", number, "\": {\n    \"bindings\": {"]);
+        let mut separator = "\n      ";
+        for (local, class) in &self.bindings {
+            let number = numbers[*class].unwrap_or_default().to_string();
+            out.extend([separator, local, ": \"", &number, "\""]);
+            separator = ",\n      ";
+        }
+        out.push_str(if self.bindings.is_empty() { "}" } else { "\n    }" });
+        out.push_str(&self.text);
+    }
 }
 
 impl ContentFixed {
@@ -92,9 +136,8 @@ impl ContentFixed {
         }
         let mut described: Vec<Option<Class>> = (0..count).map(|_| None).collect();
         for (name, base) in &bases {
-            described[classes[name]].get_or_insert_with(|| Class {
-                base: base.clone(),
-                bindings: bindings(name).map(|(local, global)| (local.clone(), classes[global])).collect(),
+            described[classes[name]].get_or_insert_with(|| {
+                Class::new(base, bindings(name).map(|(local, global)| (local.clone(), classes[global])))
             });
         }
         ContentFixed {
@@ -112,48 +155,40 @@ impl ContentFixed {
     pub fn description(&self, repository: &str) -> Option<String> {
         // The classes in the order of a depth-first search, and the number of each in it.
         let top = *self.classes.get(repository)?;
-        let (mut order, mut numbers) = (vec![top], HashMap::from([(top, 0)]));
+        let (mut order, mut numbers) = (vec![top], vec![None; self.described.len()]);
+        numbers[top] = Some(0);
         // The search keeps its own stack: bindings may form chains of any length.
-        let mut path = vec![self.described[top].bindings.values()];
+        let mut path = vec![self.described[top].bindings.iter()];
         while let Some(next) = path.last_mut() {
-            let Some(class) = next.next() else {
+            let Some((_, class)) = next.next() else {
                 path.pop();
                 continue;
             };
-            if !numbers.contains_key(class) {
-                numbers.insert(*class, order.len());
+            if numbers[*class].is_none() {
+                numbers[*class] = Some(order.len());
                 order.push(*class);
-                path.push(self.described[*class].bindings.values());
+                path.push(self.described[*class].bindings.iter());
             }
         }
         // By the number as a text, as keys of JSON are sorted: "10" comes before "2".
-        let all: BTreeMap<String, &Class> = order
+        let mut all: Vec<(String, &Class)> = order
             .iter()
             .enumerate()
             .map(|(number, class)| (number.to_string(), &self.described[*class]))
             .collect();
-        let mut writer = JsonWriter::pretty(2);
-        writer.object(|w| {
-            for (number, Class { base, bindings }) in all {
-                w.key(&number).object(|w| {
-                    w.key("bindings").object(|w| {
-                        for (local, class) in bindings {
-                            w.key(local).string(numbers[class].to_string());
-                        }
-                    });
-                    let [expression, rule, target, workspace] = &base.roots;
-                    let [expression_file, rule_file, target_file] = &base.file_names;
-                    w.key("expression_file_name").string(expression_file);
-                    w.key("expression_root").strings(expression);
-                    w.key("rule_file_name").string(rule_file);
-                    w.key("rule_root").strings(rule);
-                    w.key("target_file_name").string(target_file);
-                    w.key("target_root").strings(target);
-                    w.key("workspace_root").strings(workspace);
-                });
-            }
-        });
-        Some(writer.finish())
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let length =
+            all.iter().map(|(_, class)| class.text.len() + 40 + 40 * class.bindings.len()).sum::<usize>();
+        let mut text = String::with_capacity(length + 4);
+        text.push('{');
+        let mut separator = "";
+        for (number, class) in &all {
+            text.push_str(separator);
+            class.describe(number, &numbers, &mut text);
+            separator = ",";
+        }
+        text.push_str("\n}");
+        Some(text)
     }
 
     /// The repository key: the hash of the canonical description; `None` if the repository is not content-fixed.

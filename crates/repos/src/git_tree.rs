@@ -78,6 +78,7 @@ impl GitTreeRoot {
     }
 
     fn missing(&self, id: &Hash) -> RootError {
+        // Relaxed: only ever set, and read when the error that follows has come up.
         self.has_lost.store(true, Relaxed);
         RootError::new(format!(
             "object {} is not in the git repository {}, which is incomplete",

@@ -28,6 +28,8 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// An action was not executed, since some of its inputs are not there; which ones, as far as that is known.
+    InputsMissing(Vec<Digest>),
     /// What came is not the content of this digest.
     Corrupt(Digest),
     /// The content could not be read or written on this side.
@@ -43,6 +45,9 @@ impl fmt::Display for Error {
             Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
             Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
             Error::Final { call, why } => write!(f, "{call}: {why}"),
+            Error::InputsMissing(digests) => {
+                write!(f, "{} inputs of the action are not there", digests.len())
+            }
             Error::Corrupt(digest) => write!(f, "what came for {} is not that content", digest.hash),
             Error::Local(why) => f.write_str(why),
             Error::Off => f.write_str("not asked any more"),

@@ -1,6 +1,6 @@
 //! What holds contents and results of actions, wherever it is: in memory, in a build root, behind a network.
 //!
-//! Two traits, each in batches, since a round trip costs as much for a thousand contents as for one. Answers are futures
+//! Three traits; contents in batches, since a round trip costs as much for a thousand contents as for one. Answers are futures
 //! that any executor can wait for: an implementation that needs a runtime brings it along, and none is seen here. The
 //! crate is apart from `store` so that what speaks a protocol does not depend on how contents lie on disk, and from
 //! `exec` so that a store does not depend on how actions run.
@@ -15,6 +15,9 @@
 pub mod cases;
 mod content;
 mod error;
+mod execution;
+#[cfg(feature = "cases")]
+pub mod executor_cases;
 mod memory;
 mod wait;
 
@@ -22,6 +25,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, Result};
+pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
 pub use memory::Memory;
 use taut_digest::{Digest, HashFunction};
 use taut_proto::ActionResult;

@@ -37,6 +37,20 @@ impl Memory {
         self.held().contents.get(hash).cloned()
     }
 
+    /// Whether bytes have a name: one of the native protocol says of itself how it is made.
+    pub fn is_name_of(&self, hash: &Hash, bytes: &[u8]) -> bool {
+        match hash.untagged() {
+            Some((id, true)) => HashFunction::GitSha1.tree(bytes) == id,
+            Some((id, false)) => HashFunction::GitSha1.blob(bytes) == id,
+            None => self.function.blob(bytes) == *hash,
+        }
+    }
+
+    /// Adds a content under a name that was compared with it.
+    pub fn insert(&self, hash: Hash, bytes: Vec<u8>) {
+        self.held().contents.insert(hash, bytes.into());
+    }
+
     /// Adds a content under the name that it has.
     pub fn add(&self, bytes: Vec<u8>) -> Digest {
         let digest = Digest { hash: self.function.blob(&bytes), size: bytes.len() as u64 };
@@ -83,10 +97,10 @@ impl Memory {
 
     fn put_one(&self, content: &Content) -> Result<()> {
         let bytes = content.read().map_err(|error| Error::Local(error.to_string()))?;
-        if self.function.blob(&bytes) != content.digest.hash {
+        if !self.is_name_of(&content.digest.hash, &bytes) {
             return Err(Error::Corrupt(content.digest));
         }
-        self.add(bytes);
+        self.insert(content.digest.hash, bytes);
         Ok(())
     }
 }

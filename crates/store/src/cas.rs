@@ -49,12 +49,20 @@ impl Store {
         if self.is_known(Kind::Tree, &digest.hash) {
             return Ok(digest);
         }
+        let mut is_all_here = true;
         for entry in entries.values() {
-            if !self.contains(&entry.hash, entry.object_type)? {
-                return Err(missing(entry));
+            if !self.is_here(&entry.hash, entry.object_type)? {
+                if !self.is_elsewhere(&entry.hash, entry.object_type)? {
+                    return Err(missing(entry));
+                }
+                is_all_here = false;
             }
         }
-        self.put(Kind::Tree, &digest, &encoded)?;
+        match self.elsewhere().filter(|_| !is_all_here) {
+            // A tree in the store has all that is below it there.
+            Some(elsewhere) => elsewhere.keep_tree(self, &digest.hash, &encoded)?,
+            None => self.put(Kind::Tree, &digest, &encoded)?,
+        }
         Ok(digest)
     }
 
@@ -63,8 +71,17 @@ impl Store {
     /// # Errors
     /// In compatible mode, those of [`Store::put_tree`]: there a directory contains the sizes of its entries.
     pub fn tree_digest<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
+        Ok(self.tree_bytes(entries)?.0)
+    }
+
+    /// The same, with the bytes of the directory.
+    ///
+    /// # Errors
+    /// As for [`Store::tree_digest`].
+    pub fn tree_bytes<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<(Digest, Vec<u8>)> {
         let encoded = self.encode_tree(entries)?;
-        Ok(Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 })
+        let digest = Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 };
+        Ok((digest, encoded))
     }
 
     /// Adds the content of the regular file at a place.
@@ -181,19 +198,38 @@ impl Store {
         }
     }
 
-    /// Whether an object is present in this build root. An object of the older generation is brought into the youngest
-    /// one, with everything it refers to. A file that was split stays in chunks until its content is read.
+    /// Whether an object is present in this build root, or at an attached server. An object of the older generation is
+    /// brought into the youngest one, with everything it refers to. A file that was split stays in chunks until its content
+    /// is read.
     ///
     /// # Errors
     /// The build root cannot be read, or the object cannot be linked into the youngest generation.
     pub fn contains(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        Ok(self.size_in_pieces(hash, object_type)?.is_some() || self.is_whole(hash, object_type)?)
+        Ok(self.is_here(hash, object_type)? || self.is_elsewhere(hash, object_type)?)
     }
 
-    /// As [`Store::contains`]; an object that was split is put together.
-    pub(crate) fn is_whole(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+    /// Whether an object is present in this build root itself.
+    ///
+    /// # Errors
+    /// As for [`Store::contains`].
+    pub fn is_here(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+        Ok(self.size_in_pieces(hash, object_type)?.is_some() || self.is_whole_here(hash, object_type)?)
+    }
+
+    /// As [`Store::is_here`]; an object that was split is put together.
+    pub(crate) fn is_whole_here(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         let kind = Kind::of(object_type);
         Ok(self.present(kind, hash, None)? || self.copy_with_other_mode(kind, hash)?)
+    }
+
+    /// The same; a file that is elsewhere is fetched.
+    pub(crate) fn is_whole(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+        if self.is_whole_here(hash, object_type)? {
+            return Ok(true);
+        }
+        Ok(object_type != ObjectType::Tree
+            && self.fetch_blob(hash, object_type)?
+            && self.is_whole_here(hash, object_type)?)
     }
 
     /// The content of a file, link or encoded tree, checked against its name; `None` if there is none, or only a
@@ -203,7 +239,7 @@ impl Store {
     /// The build root cannot be read or written to.
     pub fn read(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
         if !self.is_whole(hash, object_type)? {
-            return Ok(None);
+            return if object_type == ObjectType::Tree { self.tree_elsewhere(hash) } else { Ok(None) };
         }
         let kind = Kind::of(object_type);
         let Some(content) = self.read_small(0, kind, hash)? else { return Ok(None) };
@@ -325,8 +361,8 @@ impl Store {
         if let Some(size) = self.size_in_pieces(hash, object_type)? {
             return Ok(Some(size));
         }
-        if !self.is_whole(hash, object_type)? {
-            return Ok(None);
+        if !self.is_whole_here(hash, object_type)? {
+            return self.size_elsewhere(hash, object_type);
         }
         let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };

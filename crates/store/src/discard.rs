@@ -34,6 +34,9 @@ impl Store {
         while let Some(step) = steps.pop() {
             match step {
                 Step::Open(hash, object_type) if !seen.insert((hash, object_type)) => {}
+                // What servers have is not fetched to be looked at: it is compared with its name when it comes.
+                Step::Open(hash, object_type)
+                    if !self.is_here(&hash, object_type)? && self.is_elsewhere(&hash, object_type)? => {}
                 Step::Open(hash, ObjectType::Tree) => match self.read_tree(&hash)? {
                     None => {
                         self.remove_tree(&hash)?;
@@ -70,7 +73,7 @@ impl Store {
 
     /// Whether a file or link is stored with the content that its name requires.
     fn is_sound(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        if !self.is_whole(hash, object_type)? {
+        if !self.is_whole_here(hash, object_type)? {
             return Ok(false);
         }
         let kind = Kind::of(object_type);

@@ -24,6 +24,8 @@ pub enum Error {
     },
     /// A file is where a directory has to be for something else to lie below it.
     InTheWay(String),
+    /// A server that should have an object does not answer for it.
+    Remote(String),
     /// A path at which nothing may be written.
     Refused {
         /// The path as it was asked for.
@@ -52,6 +54,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
+            Error::Remote(why) => f.write_str(why),
             Error::InTheWay(path) => write!(f, "{path} is a file, and a directory is wanted there"),
             Error::Refused { path, reason } => write!(f, "refusing to write at {path}: {reason}"),
         }

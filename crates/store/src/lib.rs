@@ -5,6 +5,9 @@
 //! right whenever a process dies: an object gets its final name only by a rename of a complete
 //! temporary file, and a reference is written after what it refers to.
 //!
+//! A store may have servers behind it ([`Store::attach`]): what they have counts as present, and comes here when its bytes are
+//! read.
+//!
 //! What this crate does not know: actions, targets, and why something is stored.
 
 #![deny(missing_docs)]
@@ -13,11 +16,14 @@ mod action_cache;
 mod cas;
 mod checkout;
 mod discard;
+mod elsewhere;
 mod epoch_dirs;
 mod error;
+mod fetched;
 mod gc;
 mod incoming;
 mod layout;
+mod lists;
 mod memory_cache;
 mod pending;
 mod service;
@@ -33,6 +39,7 @@ mod usage;
 
 pub use cas::Take;
 pub use checkout::Installer;
+pub use elsewhere::Place;
 pub use epoch_dirs::EpochDir;
 pub use error::{Error, Result};
 pub use gc::{GcMode, gc};

@@ -25,6 +25,7 @@ struct Stored {
 }
 
 impl Stored {
+    // Opened when it is read: many contents may wait to be sent, and each open file takes a descriptor.
     fn open(&self) -> io::Result<&fs::File> {
         if let Some(file) = self.file.get() {
             return Ok(file);
@@ -81,6 +82,7 @@ impl Store {
         let incoming = self.incoming(size, false);
         incoming.begin().map_err(local)?;
         pass_on(|at, buffer| content.source.read_at(at, buffer), size, &incoming)?;
+        // Compared with the name here; under another name nothing is added.
         let taken = incoming.finish(Some(&hash)).map_err(local)?;
         taken.map(drop).ok_or(Error::Corrupt(content.digest))
     }

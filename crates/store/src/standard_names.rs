@@ -1,15 +1,10 @@
 //! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in compatible
 //! mode has these names itself: there they are computed, and nothing is kept.
 //!
-//! They are kept as an entry of the action cache, under a key that no action has: the digest of an `Action` message that has
-//! nothing but a salt with the name of the epoch. The result under it has lists as its output files, the latest first. A list
-//! is a `Directory` message: under the name of an object (its id, with `62` in front for a blob and `74` for a tree, as in all
-//! messages) there is its standard digest, of a tree that of its own `Directory` message. Parts of large blobs have names, too:
-//! that of the blob, `+`, and where the part begins. So chunks that a service has of another content are found here.
-//!
-//! So the hash of each list is checked when it is read, and what is damaged counts as absent. Nothing is lost by that but
-//! time: a name can be computed again from the object. A new list takes in those before it that are not much longer, so there
-//! are few. What is used of the older epoch is written into the younger; the rest is collected with its objects.
+//! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree that of its
+//! own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part begins. So chunks that
+//! a service has of another content are found here. Nothing is lost with one but time: a name can be computed again from the object. What is used of the
+//! older epoch is written into the younger; the rest is collected with its objects.
 
 use std::{
     collections::HashMap,
@@ -18,11 +13,11 @@ use std::{
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
-use taut_proto::{
-    self as proto, Action, ActionResult, Directory, DirectoryNode, FileNode, Message, OutputFile,
-};
 
-use crate::{Result, Store};
+use crate::{
+    Result, Store,
+    lists::{self, Listed, Lists},
+};
 
 /// In front of the name of the epoch. The number is raised when lists get another meaning.
 const SALT: &str = "taut standard names 1\0";
@@ -30,8 +25,6 @@ const SALT: &str = "taut standard names 1\0";
 /// The names of objects in the standard protocol. Not all are known; those that are need not be computed again.
 pub struct StandardNames {
     store: Store,
-    /// The key of the entry of the youngest epoch; `None` if nothing is kept.
-    key: Option<Hash>,
     state: Mutex<State>,
 }
 
@@ -42,17 +35,37 @@ struct State {
     blobs: HashMap<Digest, Key>,
     /// Those that no list of the youngest epoch has.
     new: Vec<Key>,
-    /// The lists of the youngest epoch that could be read.
-    lists: Vec<Digest>,
+    /// The lists of the youngest epoch; `None` if nothing is kept.
+    lists: Option<Lists>,
 }
 
 /// What has a name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Key {
-    Blob(taut_digest::Hash),
+    Blob(Hash),
     /// A part of a blob, and where it begins.
-    Part(taut_digest::Hash, u64),
-    Tree(taut_digest::Hash),
+    Part(Hash, u64),
+    Tree(Hash),
+}
+
+impl Listed for Key {
+    fn name(&self, store: &Store) -> (bool, String) {
+        match *self {
+            Key::Tree(hash) => (true, hash).name(store),
+            Key::Blob(hash) => (false, hash).name(store),
+            // All digits, so that names are in the order of their bytes.
+            Key::Part(hash, at) => (false, format!("{}+{at:020}", (false, hash).name(store).1)),
+        }
+    }
+
+    fn of_name(store: &Store, is_tree: bool, name: String) -> Option<Key> {
+        if let Some((blob, at)) = name.split_once('+') {
+            let (_, hash) = lists::Key::of_name(store, is_tree, blob.to_owned())?;
+            return Some(Key::Part(hash, at.parse().ok()?));
+        }
+        let (is_tree, hash) = lists::Key::of_name(store, is_tree, name)?;
+        Some(if is_tree { Key::Tree(hash) } else { Key::Blob(hash) })
+    }
 }
 
 struct Known {
@@ -87,10 +100,9 @@ fn key(object: &ObjectInfo) -> Key {
     }
 }
 
-/// The key of the entry of an epoch.
-fn key_of_epoch(name: &OsStr) -> Hash {
-    let salt = [SALT.as_bytes(), name.as_encoded_bytes()].concat();
-    HashFunction::GitSha1.blob(&Action { salt, ..Action::default() }.encode_to_vec())
+/// The salt of the lists of an epoch.
+fn salt_of_epoch(name: &OsStr) -> Vec<u8> {
+    [SALT.as_bytes(), name.as_encoded_bytes()].concat()
 }
 
 impl StandardNames {
@@ -100,17 +112,23 @@ impl StandardNames {
     /// The build root cannot be read.
     pub fn open(store: &Store) -> Result<StandardNames> {
         let mut state = State::default();
-        let mut key = None;
         if store.hash_function() == HashFunction::GitSha1 {
             let (young, older) = store.epochs()?;
+            let mut read = |name: &OsStr, is_young| {
+                Lists::read(store, salt_of_epoch(name), |key, digest| {
+                    // A digest of another kind is none of a standard name.
+                    if digest.hash.as_bytes().len() == 32 {
+                        state.add(key, digest, is_young);
+                    }
+                })
+            };
             if let Some(older) = older {
-                read_lists(store, &key_of_epoch(&older), &mut state, false)?;
+                read(&older, false)?;
             }
-            let young = key_of_epoch(&young);
-            state.lists = read_lists(store, &young, &mut state, true)?;
-            key = Some(young);
+            let lists = read(&young, true)?;
+            state.lists = Some(lists);
         }
-        Ok(StandardNames { store: store.clone(), key, state: Mutex::new(state) })
+        Ok(StandardNames { store: store.clone(), state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -202,101 +220,9 @@ impl StandardNames {
     pub fn save(&self) -> Result<()> {
         let state = &mut *self.state();
         let new = std::mem::take(&mut state.new);
-        let Some(key) = self.key.filter(|_| !new.is_empty()) else { return Ok(()) };
-        let mut names: HashMap<Key, Digest> =
-            new.into_iter().map(|key| (key, state.names[&key].digest)).collect();
-        // Another process may have added lists. If the entry is damaged, what was read before is still good.
-        let lists = lists(&self.store, &key)?.unwrap_or_else(|| std::mem::take(&mut state.lists));
-        let mut kept = Vec::new();
-        for list in lists {
-            let taken_in = kept.is_empty().then(|| read_list(&self.store, &list)).transpose()?;
-            match taken_in {
-                None => kept.push(list),
-                // In the order from the latest on, they become longer.
-                Some(Some(older)) if older.len() > 2 * names.len() => kept.push(list),
-                Some(older) => names.extend(older.unwrap_or_default()),
-            }
-        }
-        let list = self.store.put_blob(&encode(&names), false)?;
-        kept.insert(0, list);
-        let entry = |(number, list): (usize, &Digest)| OutputFile {
-            path: format!("names-{number}"),
-            digest: Some(self.store.to_wire(list, false)),
-            is_executable: false,
-        };
-        let output_files = kept.iter().enumerate().map(entry).collect();
-        state.lists = kept;
-        self.store.cache_action(&key, &ActionResult { output_files, ..ActionResult::default() })
+        let Some(lists) = &mut state.lists else { return Ok(()) };
+        lists.add(&self.store, new.into_iter().map(|key| (key, state.names[&key].digest)).collect())
     }
-}
-
-/// The lists of an epoch, the latest first; `None` if there is no entry.
-fn lists(store: &Store, key: &Hash) -> Result<Option<Vec<Digest>>> {
-    let Some(entry) = store.cached_action(key)? else { return Ok(None) };
-    let digests = entry.output_files.iter().filter_map(|file| store.from_wire(file.digest.as_ref()?));
-    Ok(Some(digests.collect()))
-}
-
-/// Adds the names in the lists of an epoch, and returns the lists that are whole.
-fn read_lists(store: &Store, key: &Hash, state: &mut State, is_young: bool) -> Result<Vec<Digest>> {
-    let mut whole = Vec::new();
-    for list in lists(store, key)?.unwrap_or_default() {
-        let Some(names) = read_list(store, &list)? else { continue };
-        names.into_iter().for_each(|(key, digest)| state.add(key, digest, is_young));
-        whole.push(list);
-    }
-    Ok(whole)
-}
-
-/// The names in a list; `None` if it is lost.
-fn read_list(store: &Store, list: &Digest) -> Result<Option<Vec<(Key, Digest)>>> {
-    let bytes = store.read(&list.hash, ObjectType::File)?;
-    Ok(bytes.and_then(|bytes| decode(store, &bytes)))
-}
-
-/// A list as bytes.
-fn encode(names: &HashMap<Key, Digest>) -> Vec<u8> {
-    let mut names: Vec<(&Key, &Digest)> = names.iter().collect();
-    names.sort_unstable_by_key(|(key, _)| **key);
-    let mut list = Directory::default();
-    for (key, digest) in names {
-        let size_bytes = i64::try_from(digest.size).unwrap_or(i64::MAX);
-        let digest = Some(proto::Digest { hash: digest.hash.to_hex(), size_bytes });
-        let name = match key {
-            Key::Tree(hash) => {
-                list.directories.push(DirectoryNode { name: format!("74{hash}"), digest });
-                continue;
-            }
-            Key::Blob(hash) => format!("62{hash}"),
-            // All digits, so that names are in the order of their bytes.
-            Key::Part(hash, at) => format!("62{hash}+{at:020}"),
-        };
-        list.files.push(FileNode { name, digest, is_executable: false });
-    }
-    list.files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    list.encode_to_vec()
-}
-
-fn decode(store: &Store, bytes: &[u8]) -> Option<Vec<(Key, Digest)>> {
-    let list = Directory::decode(bytes).ok()?;
-    let files = list.files.into_iter().map(|file| (false, file.name, file.digest));
-    let trees = list.directories.into_iter().map(|tree| (true, tree.name, tree.digest));
-    let one = |(is_tree, name, digest): (bool, String, Option<proto::Digest>)| {
-        let (hash, at) = match name.split_once('+') {
-            Some((hash, at)) => (hash.to_owned(), Some(at.parse().ok()?)),
-            None => (name, None),
-        };
-        let object = store.from_wire(&proto::Digest { hash, size_bytes: 0 })?;
-        let key = match (is_tree, at) {
-            (true, _) => Key::Tree(object.hash),
-            (false, None) => Key::Blob(object.hash),
-            (false, Some(at)) => Key::Part(object.hash, at),
-        };
-        let digest = digest?;
-        let hash = Hash::from_hex(&digest.hash).ok().filter(|hash| hash.as_bytes().len() == 32)?;
-        Some((key, Digest { hash, size: digest.size_bytes.try_into().ok()? }))
-    };
-    files.chain(trees).map(one).collect()
 }
 
 impl Store {
@@ -315,7 +241,10 @@ impl Store {
 #[allow(clippy::disallowed_methods, reason = "tests look from outside")]
 mod tests {
     use super::*;
-    use crate::{GcMode, gc};
+    use crate::{
+        GcMode, gc,
+        lists::{encode, key_of},
+    };
 
     fn blob(store: &Store, content: &[u8]) -> ObjectInfo {
         ObjectInfo { digest: store.put_blob(content, false).unwrap(), object_type: ObjectType::File }
@@ -345,7 +274,10 @@ mod tests {
     #[test]
     fn keys_and_lists_have_a_golden_form() {
         let (blob, tree) = (HashFunction::GitSha1.blob(b""), HashFunction::GitSha1.tree(b""));
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let list = encode(
+            &store,
             &[
                 (Key::Tree(tree), sha256(b"t")),
                 (Key::Part(blob, 7), sha256(b"p")),
@@ -371,7 +303,8 @@ mod tests {
         .concat();
         assert_eq!(list, expected);
         let action = b"\x4a\x1dtaut standard names 1\0epoch-1".as_slice();
-        assert_eq!(key_of_epoch(OsStr::new("epoch-1")), HashFunction::GitSha1.blob(action));
+        let key = key_of(HashFunction::GitSha1, salt_of_epoch(OsStr::new("epoch-1")));
+        assert_eq!(key, HashFunction::GitSha1.blob(action));
     }
 
     #[test]
@@ -400,7 +333,7 @@ mod tests {
             let names = StandardNames::open(&store).unwrap();
             names.of_blob(&objects[number]).unwrap();
             names.save().unwrap();
-            assert!(names.state().lists.len() <= 7, "{number}");
+            assert!(names.state().lists.as_ref().unwrap().len() <= 7, "{number}");
         }
         let names = StandardNames::open(&open()).unwrap();
         assert!(objects.iter().all(|object| names.known(object).is_some()));

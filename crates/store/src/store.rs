@@ -15,7 +15,8 @@ use taut_digest::{Hash, HashFunction};
 use taut_sys::{Dir, Lock, if_exists};
 
 use crate::{
-    Result,
+    Place, Result,
+    elsewhere::Elsewhere,
     layout::{EPHEMERAL, Kind, Layout, shard_and_name},
     memory_cache::MemoryCache,
     shards::Shards,
@@ -44,6 +45,8 @@ struct Inner {
     /// The directory of temporary files, once it was made. While it is open, its inode number is not used again, so
     /// that an equal identity means the same directory.
     ephemeral: OnceLock<Dir>,
+    /// Servers that have objects, too, if there are any.
+    elsewhere: OnceLock<Elsewhere>,
     /// Whether the lock was released by [`Store::pause`].
     is_paused: AtomicBool,
 }
@@ -67,7 +70,7 @@ impl Store {
 
     fn with_lock(layout: Layout, lock: Option<Lock>, function: HashFunction) -> Result<Store> {
         let (nonce, counter, is_paused) = (nonce(), AtomicU64::new(0), AtomicBool::new(false));
-        let ephemeral = OnceLock::new();
+        let (ephemeral, elsewhere) = (OnceLock::new(), OnceLock::new());
         let (known, shards, memory_cache) = Default::default();
         let inner = Inner {
             layout,
@@ -79,6 +82,7 @@ impl Store {
             shards,
             lock,
             ephemeral,
+            elsewhere,
             is_paused,
         };
         Ok(Store(Arc::new(inner)))
@@ -129,6 +133,22 @@ impl Store {
     /// Whether this holds the lock that keeps garbage collection away: not so in the collector itself.
     pub(crate) fn is_locked(&self) -> bool {
         self.0.lock.is_some()
+    }
+
+    /// Adds servers whose objects count as present from now on. To be called before the store is used, and once.
+    ///
+    /// # Errors
+    /// What is known of them cannot be read.
+    pub fn attach(&self, places: Vec<Place>) -> Result<()> {
+        if self.0.elsewhere.get().is_none() && !places.is_empty() {
+            let _ = self.0.elsewhere.set(Elsewhere::open(self, places)?);
+        }
+        Ok(())
+    }
+
+    /// The servers that have objects, too.
+    pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
+        self.0.elsewhere.get()
     }
 
     pub(crate) fn shards(&self) -> &Shards {

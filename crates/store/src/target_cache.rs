@@ -19,7 +19,7 @@ use taut_sys::{At, Dir, FileKind, Identity, Links, if_exists};
 
 use crate::{
     Error, Result, Store,
-    layout::{GENERATIONS, generation, shard_and_name},
+    layout::{GENERATIONS, Kind, generation, shard_and_name},
     splice::ignore_exists,
 };
 
@@ -156,6 +156,34 @@ impl TargetCache {
             }
         }
         Ok(has_removed)
+    }
+
+    /// Puts those objects together that the result under a key refers to and that garbage collection has split; what is
+    /// lost stays lost.
+    ///
+    /// # Errors
+    /// The build root cannot be read or written to.
+    pub fn put_together(&self, key: &Hash) -> Result<()> {
+        let Lookup::Entry(value) = self.lookup(key)? else { return Ok(()) };
+        for object in self.references(&value)?.iter().flat_map(|references| &references.objects) {
+            self.store.is_whole(&object.digest.hash, object.object_type)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an object can be in pieces.
+    ///
+    /// # Errors
+    /// The build root cannot be read.
+    pub fn has_split(&self) -> Result<bool> {
+        for generation in 0..GENERATIONS {
+            for kind in [Kind::LargeFile, Kind::LargeTree] {
+                if self.store.may_contain(generation, kind)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The directory of the shard, below [`crate::layout::Layout::protocol`].

@@ -46,7 +46,8 @@ impl Usage {
     }
 }
 
-/// Counts what a build root holds: objects, cached results and build state of all generations. Walks all of it; what other processes add or remove meanwhile may be counted or not.
+/// Counts what a build root holds: objects, cached results and build state of all generations. Walks all of it; what
+/// other processes add or remove meanwhile may be counted or not.
 ///
 /// # Errors
 /// The build root cannot be opened. Directories below that cannot be read are not counted.

@@ -104,6 +104,7 @@ fn count_and_maybe_fail(by: By, op: &'static str, path: impl Fn() -> PathBuf) ->
     }
     let call = CALLS.fetch_add(1, Relaxed) + 1;
     let is_faulty = |faulty: &Faulty| op == faulty.op && path().to_string_lossy().contains(&*faulty.part);
+    // Relaxed: set by this thread, or by `read_environment`, which each thread has waited for (`check`).
     if call == FAIL_AT.load(Relaxed) || FAIL_WHERE.get().is_some_and(is_faulty) {
         return Err(io::Error::from_raw_os_error(ERRNO.load(Relaxed)));
     }

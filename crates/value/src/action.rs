@@ -48,8 +48,9 @@ impl ActionDescription {
 
     /// The action's id: SHA-256 over the parts in a fixed order. The recipe is that of the reference: `"ACTION:"`,
     /// outputs, output directories, command, `[cwd]`, the environment's id, the failure message if any, `N` for not
-    /// cached or `Y`, the time factor as C prints it with `%+24a`, but what is not finite at the left, the ids of the execution properties and of the
-    /// inputs. A list of texts is hashed as the concatenation of the hashes of its items.
+    /// cached or `Y`, the time factor as C prints it with `%+24a`, but what is not finite at the left, the ids of the
+    /// execution properties and of the inputs. A list of texts is hashed as the concatenation of the hashes of its
+    /// items.
     pub fn id(&self) -> Id {
         *self.id.get_or_init(|| {
             let texts = |texts: &[Str]| {

@@ -81,8 +81,14 @@ impl JsonWriter {
 
     fn new_line(&mut self) {
         if let Some(indent) = self.indent {
+            const BLANKS: &str = "                                ";
             self.out.push('\n');
-            self.out.extend(std::iter::repeat_n(' ', indent * self.level));
+            let mut left = indent * self.level;
+            while left > 0 {
+                let some = left.min(BLANKS.len());
+                self.out.push_str(&BLANKS[..some]);
+                left -= some;
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The value type of the expression language.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::{
@@ -160,6 +161,23 @@ impl Value {
             Value::String(text) => Id::of_json_string(text),
             atom => Id::of(atom.to_json()),
         }
+    }
+
+    /// Whether `part` is this value, or occurs in it at any depth of lists and maps. Shared parts are searched once.
+    pub fn contains(&self, part: &Value) -> bool {
+        let (part, mut left, mut searched) = (part.id(), vec![self], HashSet::new());
+        while let Some(value) = left.pop() {
+            let id = value.id();
+            if id == part {
+                return true;
+            }
+            match value {
+                Value::List(list) if searched.insert(id) => left.extend(list.iter()),
+                Value::Map(map) if searched.insert(id) => left.extend(map.iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Minimal JSON text with sorted keys.
@@ -383,6 +401,20 @@ pub(crate) fn nests(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_found_at_any_depth_and_shared_parts_are_searched_once() {
+        let (part, other) = (Value::string("a"), Value::string("b"));
+        // Two to the power of 200 paths lead to the part.
+        let wrap = |part: &Value| {
+            (0..200).fold(part.clone(), |inner, _| {
+                Value::list([inner.clone(), Value::Map(Map::from_iter([(Str::from("k"), inner)]))])
+            })
+        };
+        assert!(part.contains(&part));
+        assert!(wrap(&part).contains(&part));
+        assert!(!wrap(&other).contains(&part));
+    }
 
     #[test]
     fn a_text_that_is_too_long_is_not_written_whole() {

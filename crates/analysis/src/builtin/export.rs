@@ -79,7 +79,10 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
     let result = dep.result().clone();
     // A value that contains a name cannot be cached. It is refused even where the cache is not used.
     if !Value::Map(result.provides.clone()).is_name_free() {
-        return Err(scope.written.wrong("target", "Only targets that provide no names can be exported."));
+        let message = "Only targets that provide no names can be exported.";
+        let provided = Value::Map(result.provides.clone()).to_json();
+        let reference = format!("Only cacheable values can be exported; but target provides {provided}");
+        return Err(fail(scope.written.problem("target", message).reference(reference)));
     }
     let mut analysed = scope.finish_unchecked(result, vars);
     analysed.provides_null = dep.provides_null();

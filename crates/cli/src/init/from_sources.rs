@@ -33,7 +33,7 @@ pub(super) fn run(directory: &Path) -> Exit {
 }
 
 fn write(directory: &Path) -> Result<String, String> {
-    let of_directory = |error: taut_sys::Error| format!("cannot read {}: {error}", directory.display());
+    let of_directory = |error: taut_sys::Error| error.to_string();
     let top = Dir::of_user(directory).map_err(of_directory)?;
     let targets = shown(directory, TARGETS);
     if if_exists(top.at(TARGETS).lstat()).map_err(of_directory)?.is_some() {

@@ -61,98 +61,84 @@ pub(crate) fn words(
     config: Option<&Path>,
 ) -> Result<Vec<OsString>, String> {
     let takes = Takes::of(subcommand.unwrap_or_default());
-    let mut words: Vec<OsString> = vec![settings.just.clone().into()];
-    words.extend(subcommand.map(OsString::from));
-    let mut add = |option: &str, value: OsString| {
-        words.push(option.into());
-        words.push(value);
-    };
-    if let Some(config) = config {
-        add("-C", config.into());
-    }
-    if let Some(root) = settings.given_build_root.as_ref().filter(|_| takes.build_root) {
-        add("--local-build-root", root.into());
-    }
+    let mut words = Words(vec![settings.just.clone().into()]);
+    words.0.extend(subcommand.map(OsString::from));
+    words.option("-C", config);
+    words.option("--local-build-root", settings.given_build_root.as_ref().filter(|_| takes.build_root));
     if takes.launcher && settings.launcher != USUAL_LAUNCHER {
         let launcher = Value::list(settings.launcher.iter().map(Value::string));
-        add("--local-launcher", launcher.to_json().into());
+        words.option("--local-launcher", Some(launcher.to_json()));
     }
-    if !settings.log.log_file.is_empty() {
-        // The files have the messages of the set-up already.
-        words.push("--log-append".into());
-        for file in &settings.log.log_file {
-            words.push("-f".into());
-            words.push(file.into());
-        }
-    }
-    let mut add = |option: &str, value: OsString| {
-        words.push(option.into());
-        words.push(value);
-    };
-    // As in the reference, the usual limit is not passed on.
-    if let Some(limit) = settings.log.log_limit.map(|limit| limit.min(6)).filter(|limit| *limit != 3) {
-        add("--log-limit", limit.to_string().into());
-    }
-    if let Some(limit) = settings.log.restrict_stderr_log_limit {
-        add("--restrict-stderr-log-limit", limit.min(6).to_string().into());
-    }
-    if settings.log.plain_log {
-        words.push("--plain-log".into());
-    }
-    let mut add = |option: &str, value: OsString| {
-        words.push(option.into());
-        words.push(value);
-    };
+    words.log(settings);
     if takes.defines {
-        if let Some(config) = &settings.config {
-            add("-c", config.into());
-        }
+        words.option("-c", settings.config.as_ref());
         // One option in place of several: the build tool gets the definitions merged, and errors are reported before
         // it starts.
         let defined = defined(&settings.defines)?;
-        if !defined.is_empty() {
-            add("-D", Value::Map(defined).to_json().into());
-        }
+        words.option("-D", (!defined.is_empty()).then(|| Value::Map(defined).to_json()));
     }
     if takes.remote {
-        if settings.compatible {
-            words.push("--compatible".into());
-        }
-        let mut add = |option: &str, value: Option<OsString>| {
-            if let Some(value) = value {
-                words.push(option.into());
-                words.push(value);
-            }
-        };
-        let text = |text: &Option<String>| text.as_ref().map(OsString::from);
-        let number = |number: Option<u32>| number.map(|number| OsString::from(number.to_string()));
-        if let Some(address) = &settings.remote_address {
-            add("-r", Some(address.into()));
-            add("--remote-instance-name", text(&settings.remote_instance_name));
-        }
-        add("--tls-ca-cert", settings.tls_ca_cert.clone().map(Into::into));
-        add("--tls-client-cert", settings.tls_client_cert.clone().map(Into::into));
-        add("--tls-client-key", settings.tls_client_key.clone().map(Into::into));
-        add("--max-attempts", number(settings.max_attempts));
-        add("--initial-backoff-seconds", number(settings.initial_backoff_seconds));
-        add("--max-backoff-seconds", number(settings.max_backoff_seconds));
+        words.remote(settings);
     }
-    let mut add = |option: &str, value: OsString| {
-        words.push(option.into());
-        words.push(value);
-    };
-    if let Some(path) = settings.endpoint_configuration.as_ref().filter(|_| takes.dispatch) {
-        add("--endpoint-configuration", path.into());
-    }
-    if let Some(address) = settings.serve_address.as_ref().filter(|_| takes.serve) {
-        add("-R", address.into());
-    }
+    let dispatch = settings.endpoint_configuration.as_ref().filter(|_| takes.dispatch);
+    words.option("--endpoint-configuration", dispatch);
+    words.option("-R", settings.serve_address.as_ref().filter(|_| takes.serve));
     if takes.properties {
-        settings.properties.iter().for_each(|property| add("--remote-execution-property", property.into()));
+        for property in &settings.properties {
+            words.option("--remote-execution-property", Some(property));
+        }
     }
     let of_rc = subcommand.and_then(|name| settings.just_args.get(name));
-    words.extend(of_rc.into_iter().flatten().map(OsString::from));
-    Ok(words)
+    words.0.extend(of_rc.into_iter().flatten().map(OsString::from));
+    Ok(words.0)
+}
+
+/// The words of a command line.
+struct Words(Vec<OsString>);
+
+impl Words {
+    /// Adds an option, if there is a value for it.
+    fn option(&mut self, option: &str, value: Option<impl Into<OsString>>) {
+        if let Some(value) = value {
+            self.0.extend([option.into(), value.into()]);
+        }
+    }
+
+    fn flag(&mut self, flag: &str, is_set: bool) {
+        self.0.extend(is_set.then(|| flag.into()));
+    }
+
+    /// Where messages go, and which.
+    fn log(&mut self, settings: &Settings) {
+        let log = &settings.log;
+        // The files have the messages of the set-up already.
+        self.flag("--log-append", !log.log_file.is_empty());
+        for file in &log.log_file {
+            self.option("-f", Some(file));
+        }
+        // As in the reference, the usual limit is not passed on.
+        let limit = log.log_limit.map(|limit| limit.min(6)).filter(|limit| *limit != 3);
+        self.option("--log-limit", limit.map(|limit| limit.to_string()));
+        let restricted = log.restrict_stderr_log_limit.map(|limit| limit.min(6).to_string());
+        self.option("--restrict-stderr-log-limit", restricted);
+        self.flag("--plain-log", log.plain_log);
+    }
+
+    /// How a remote service is reached.
+    fn remote(&mut self, settings: &Settings) {
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        self.flag("--compatible", settings.compatible);
+        if let Some(address) = &settings.remote_address {
+            self.option("-r", Some(address));
+            self.option("--remote-instance-name", settings.remote_instance_name.as_ref());
+        }
+        self.option("--tls-ca-cert", settings.tls_ca_cert.as_ref());
+        self.option("--tls-client-cert", settings.tls_client_cert.as_ref());
+        self.option("--tls-client-key", settings.tls_client_key.as_ref());
+        self.option("--max-attempts", number(settings.max_attempts));
+        self.option("--initial-backoff-seconds", number(settings.initial_backoff_seconds));
+        self.option("--max-backoff-seconds", number(settings.max_backoff_seconds));
+    }
 }
 
 /// The options by which the build tool writes what is logged of a call, for a subcommand that has them.

@@ -138,7 +138,8 @@ pub struct Analysis {
     /// How many bytes of a value to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
-    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID or NUMBER without mark
+    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID
+    /// or NUMBER without mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository
@@ -212,10 +213,10 @@ pub struct Stores {
     /// Where to keep results; default ~/.cache/taut
     #[arg(long, value_name = "PATH")]
     pub local_build_root: Option<PathBuf>,
-    /// Address of a remote-execution service (not supported yet)
+    /// Server that executes actions: HOST:PORT, or grpcs://HOST:PORT for an encrypted connection
     #[arg(short = 'r', long, value_name = "HOST:PORT")]
     pub remote_execution_address: Option<String>,
-    /// Instance name at the remote cache
+    /// Instance name at the server that executes, or the remote cache
     #[arg(long, value_name = "NAME")]
     pub remote_instance_name: Option<String>,
     /// Address of a target-serving service (not supported yet)
@@ -248,7 +249,7 @@ pub struct Stores {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Execution")]
 pub struct Execution {
-    /// How many actions to run at once (default: --jobs)
+    /// How many actions to run at once (default: --jobs; with servers that execute, 256)
     #[arg(short = 'J', long, value_name = "NUM", value_parser = number::<usize>)]
     pub build_jobs: Option<usize>,
     /// How long an action may run (default: no limit)
@@ -272,7 +273,7 @@ pub struct Execution {
     /// How long the remote cache may take for an answer; default 10
     #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
     pub remote_cache_timeout: Option<u32>,
-    /// File that assigns services to properties (not supported yet)
+    /// File that assigns servers to properties of actions: a JSON list of [{KEY: VAL}, "HOST:PORT"]
     #[arg(long, value_name = "PATH")]
     pub endpoint_configuration: Option<PathBuf>,
 }

@@ -37,14 +37,7 @@ pub(crate) struct Entry {
 }
 
 /// What is accepted, as the reference does, and does nothing yet but cause an error: it is on no page.
-const NOT_SUPPORTED: [&str; 6] = [
-    "execute",
-    "serve",
-    "remote_execution_address",
-    "remote_serve_address",
-    "serve_errors_log",
-    "endpoint_configuration",
-];
+const NOT_SUPPORTED: [&str; 4] = ["execute", "serve", "remote_serve_address", "serve_errors_log"];
 
 /// Headings of options that belong to a command itself, beside those without a heading.
 const OWN_HEADINGS: [&str; 3] = ["Tests", "Dumps (- is standard output)", "Results"];

@@ -7,6 +7,8 @@ use taut_store::Store;
 
 use super::Messages;
 use crate::log::{Level, Log};
+use crate::tool_name::Name;
+use crate::voice;
 
 /// What `fetch` needs.
 pub(crate) struct Fetch<'f> {
@@ -33,31 +35,17 @@ impl Fetch<'_> {
     /// The failure has been reported.
     pub(crate) fn run(&self) -> Result<(), Reported> {
         let Fetch { log, options, .. } = *self;
-        let as_reference = log.is_as_reference();
-        if as_reference {
-            log.say(Level::Info, "Performing repositories fetch");
-        }
+        let voice = voice::of(log);
+        voice.fetch_begins(log);
         let directory = self.directory().ok_or_else(|| {
-            let considered = options.distdirs.iter().map(|path| path.to_string_lossy().into_owned());
-            let considered: Vec<String> = considered.collect();
-            let mut json = taut_value::JsonWriter::compact();
-            json.strings(&considered);
-            log.say(
-                Level::Error,
-                match as_reference {
-                    true => format!("No directory found to fetch to, considered {}", json.finish()),
-                    false => format!(
-                        "No directory to write archives to: -o DIR names one, otherwise it is the first of {} that exists.",
-                        considered.join(", ")
-                    ),
-                },
-            );
+            voice.no_fetch_directory(&options.distdirs, log);
             Reported
         })?;
         let messages = Messages::new(log, format!("While performing {} fetch:", self.tool));
         let session = Session::new(options, self.store, self.cache, &messages);
         let mut request = self.request;
         // Without a main repository, the reference takes the first one here, whatever the description says.
+        let as_reference = log.tool() == Name::Just;
         let first = self.description.names().ok().and_then(|names| names.first().copied());
         if as_reference && request.main.is_none() {
             request.main = first;
@@ -70,9 +58,7 @@ impl Fetch<'_> {
             self.description.repositories().map_err(|problem| failed((*problem).into()))?;
         }
         self.warn_of_workspace(&directory);
-        if as_reference {
-            log.say(Level::Info, format!("Fetching to {}", directory.display()));
-        }
+        voice.fetching_to(&directory, log);
         let what = session.to_fetch(self.description, &request).map_err(failed)?;
         let plural = |number: usize, one: &str| match number {
             0 => None,
@@ -83,22 +69,9 @@ impl Fetch<'_> {
             .into_iter()
             .flatten()
             .collect();
-        if as_reference {
-            let text = match parts.is_empty() {
-                true => "No fetch required".to_owned(),
-                false => format!("Found {} to fetch", parts.join(" and ")),
-            };
-            log.say(Level::Info, text);
-        }
+        voice.to_fetch(&parts, log);
         messages.with_progress(|| session.fetch(&what, &directory)).map_err(failed)?;
-        log.say(
-            Level::Info,
-            match (as_reference, parts.is_empty()) {
-                (true, _) => "Fetch completed".to_owned(),
-                (false, true) => "Nothing has to be fetched.".to_owned(),
-                (false, false) => format!("{} in {}.", parts.join(" and "), directory.display()),
-            },
-        );
+        voice.fetch_completed(&parts, &directory, log);
         Ok(())
     }
 

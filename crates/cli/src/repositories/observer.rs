@@ -8,12 +8,11 @@ use std::{
 
 use taut_driver::{Diagnostic, Diagnostics};
 use taut_setup::{Event, Observer, Remark};
-use taut_syntax::quoted;
 
 use crate::{
     diagnostics,
     log::{Level, Log},
-    voice::figures::size,
+    voice,
 };
 
 /// How long after the begin the first line about progress comes; the live display comes earlier.
@@ -30,22 +29,22 @@ pub(crate) struct Messages<'l> {
     log: &'l Log,
     /// The reference's step above errors and warnings: `While performing just-mr setup:`.
     step: String,
-    state: Mutex<State>,
+    state: Mutex<SetUpProgress>,
 }
 
 /// How far a set-up is.
 #[derive(Default)]
-struct State {
-    involved: usize,
-    missing: usize,
+pub(crate) struct SetUpProgress {
+    pub(crate) involved: usize,
+    pub(crate) missing: usize,
     /// Of how many these are missing.
     all: usize,
     /// Whether a message has named these numbers.
     is_announced: bool,
-    ended: usize,
+    pub(crate) ended: usize,
     /// Transfers by repository: URL, bytes, and how many there will be.
-    transfers: BTreeMap<String, (String, u64, Option<u64>)>,
-    running: BTreeMap<String, &'static str>,
+    pub(crate) transfers: BTreeMap<String, (String, u64, Option<u64>)>,
+    pub(crate) running: BTreeMap<String, &'static str>,
 }
 
 impl<'l> Messages<'l> {
@@ -90,7 +89,7 @@ impl<'l> Messages<'l> {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, SetUpProgress> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,14 +104,12 @@ pub(crate) fn report_remark(remark: &Remark, log: &Log) {
 
 impl Observer for Messages<'_> {
     fn event(&self, event: Event<'_>) {
-        let log = self.log;
+        let (log, voice) = (self.log, voice::of(self.log));
         match event {
             Event::Remark(remark) => report_remark(remark, log),
             Event::Involved(involved) => {
                 self.state().involved = involved;
-                if log.is_as_reference() {
-                    log.say(Level::Info, format!("Found {involved} repositories involved"));
-                }
+                voice.involved(involved, log);
             }
             Event::Missing { missing, involved } => {
                 let mut state = self.state();
@@ -121,10 +118,9 @@ impl Observer for Messages<'_> {
             Event::Begun { repository, type_name } => {
                 let mut state = self.state();
                 // A directory of files is compared in each call, which is as quick as finding that nothing is missing.
-                if !log.is_as_reference() && type_name != "file" && !state.is_announced {
+                if type_name != "file" && !state.is_announced {
                     state.is_announced = true;
-                    let (missing, of) = (state.missing, repositories(state.all));
-                    log.say(Level::Info, format!("Setting up {missing} of {of}."));
+                    voice.setting_up(state.missing, state.all, log);
                 }
                 state.running.insert(repository.to_owned(), type_name);
             }
@@ -132,14 +128,10 @@ impl Observer for Messages<'_> {
                 self.state().transfers.insert(repository.to_owned(), (url.to_owned(), bytes, total));
             }
             Event::Retry { repository, url, cause } => {
-                let level = if log.is_as_reference() { Level::Debug } else { Level::Warn };
-                let of = quoted(repository);
-                log.say(level, format!("{url}: {cause}; trying again, for repository {of}"));
+                voice.fetched_again(repository, url, cause, log);
             }
             Event::Fetched { repository, from, bytes } => {
-                let level = if log.is_as_reference() { Level::Debug } else { Level::Info };
-                let size = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
-                log.say(level, format!("Fetched {} from {from}{size}.", quoted(repository)));
+                voice.fetched(repository, from, bytes, log);
             }
             Event::Ended { repository, .. } => {
                 let mut state = self.state();
@@ -156,7 +148,7 @@ impl Observer for Messages<'_> {
 }
 
 /// A number of repositories in words.
-pub(crate) fn repositories(number: usize) -> String {
+pub(crate) fn number_of_repositories(number: usize) -> String {
     format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
 }
 
@@ -170,8 +162,8 @@ impl Drop for Ending<'_> {
     }
 }
 
-fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<State>, log: &Log) {
-    let live = log.is_live();
+fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<SetUpProgress>, log: &Log) {
+    let (live, voice) = (log.is_live(), voice::of(log));
     let mut interval = FIRST_LINE;
     let mut due = Instant::now() + if live { FRAME_INTERVAL } else { FIRST_LINE };
     let mut over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,13 +175,13 @@ fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<State>, log: &Log) {
             continue;
         }
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if live && !log.is_as_reference() {
-            let frame = state.frame(log.rows());
+        let frame = if live { voice.set_up_frame(&state, log.rows()) } else { None };
+        if let Some(frame) = frame {
             drop(state);
             log.show(&frame);
             due = Instant::now() + FRAME_INTERVAL;
         } else {
-            let line = if log.is_as_reference() { state.reference_line() } else { state.line() };
+            let line = voice.set_up_line(&state);
             drop(state);
             log.say(Level::Progress, line);
             interval = interval.mul_f64(GROWTH);
@@ -197,68 +189,4 @@ fn show(end: &(Mutex<bool>, Condvar), state: &Mutex<State>, log: &Log) {
         }
     }
     log.show(&[]);
-}
-
-impl State {
-    /// The line of the reference.
-    fn reference_line(&self) -> String {
-        // Events of several threads: the counts need not fit to each other at each moment.
-        let found = self.involved - self.missing.min(self.involved);
-        let percent = match self.missing {
-            0 => 100,
-            missing => self.ended * 100 / missing,
-        };
-        let mut line = format!("[{percent:3}%] 0 computed, 0 local, {found} cached, {} done", self.ended);
-        if let Some(first) = self.running.keys().next() {
-            let running = self.running.len();
-            let others = if running > 1 { ", ..." } else { "" };
-            line.push_str(&format!("; {running} fetches ({}{others})", quoted(first)));
-        }
-        line
-    }
-
-    fn line(&self) -> String {
-        let transfers = self.transfers.values();
-        let bytes: u64 = transfers.map(|(_, bytes, _)| bytes).sum();
-        let running: Vec<String> = self.running.keys().take(3).map(|name| quoted(name).to_string()).collect();
-        let others = if self.running.len() > 3 { ", …" } else { "" };
-        let (ended, of) = (self.ended, repositories(self.missing));
-        let names = running.join(", ");
-        format!("{ended} of {of} set up; fetching {names}{others} ({})", size(bytes))
-    }
-
-    fn frame(&self, rows: usize) -> Vec<String> {
-        let of = repositories(self.missing);
-        let mut lines = vec![format!("{} of {of} set up", self.ended)];
-        for (name, type_name) in &self.running {
-            let state = match self.transfers.get(name) {
-                Some((url, bytes, Some(total))) => format!("{} of {} from {url}", size(*bytes), size(*total)),
-                Some((url, 0, None)) => format!("from {url}"),
-                Some((url, bytes, None)) => format!("{} from {url}", size(*bytes)),
-                None => (*type_name).to_owned(),
-            };
-            lines.push(format!("  {}: {state}", quoted(name)));
-        }
-        lines.truncate(rows.saturating_sub(1).max(1));
-        lines
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_shown_in_the_largest_unit_that_fits() {
-        for (bytes, shown) in [
-            (0, "0 bytes"),
-            (1, "1 byte"),
-            (1023, "1023 bytes"),
-            (1536, "1.5 KiB"),
-            (5 << 20, "5.0 MiB"),
-            (u64::MAX, "16777216.0 TiB"),
-        ] {
-            assert_eq!(size(bytes), shown);
-        }
-    }
 }

@@ -4,7 +4,8 @@ use taut_setup::{Cache, Description, Options, Session};
 use taut_store::Store;
 
 use super::Messages;
-use crate::log::{Level, Log};
+use crate::log::Log;
+use crate::voice;
 
 /// What an update works with.
 pub(crate) struct Update<'u> {
@@ -20,20 +21,12 @@ impl Update<'_> {
     /// The text of the description with newer commits for some repositories. `None` if that failed, which was reported.
     pub(crate) fn text(&self, names: &[String]) -> Option<String> {
         let Update { log, .. } = *self;
-        let as_reference = log.is_as_reference();
-        if as_reference {
-            log.say(Level::Info, "Performing repositories update");
-        }
+        let voice = voice::of(log);
+        voice.update_begins(log);
         let messages = Messages::new(log, format!("While performing {} update:", self.tool));
         let session = Session::new(self.options, self.store, self.cache, &messages);
         let updated = session.update(self.description, names);
-        if as_reference && names.is_empty() {
-            log.say(Level::Info, "No update needed");
-        } else if as_reference && updated.is_ok() {
-            let what = if names.len() == 1 { "repository" } else { "repositories" };
-            log.say(Level::Info, format!("Discovered {} Git {what} to update", names.len()));
-            log.say(Level::Info, "Update completed");
-        }
+        voice.update_ended(names.len(), updated.is_ok(), log);
         updated.map_err(|problems| messages.failed(&problems)).ok()
     }
 }

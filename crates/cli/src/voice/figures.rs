@@ -142,4 +142,18 @@ mod tests {
         assert_eq!(some_of_so_many(&["a", "b", "c"], 9, 2), "a, b and 7 more");
         assert_eq!((count(1, "action"), count(0, "action")), ("1 action".into(), "0 actions".into()));
     }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_unit_that_fits() {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1023, "1023 bytes"),
+            (1536, "1.5 KiB"),
+            (5 << 20, "5.0 MiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(size(bytes), shown);
+        }
+    }
 }

@@ -6,17 +6,14 @@ use std::time::Duration;
 use taut_digest::Digest;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, Ran, RepoConfig,
-    Request, Results, Retry, RootOutcome, Sink, Unbuilt, UnresolvedRoot,
+    Request, Results, Retry, Sink, Unbuilt,
     event::{Event, Failed, Finished},
 };
 use taut_store::Store;
 use taut_syntax::quoted;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
-use super::{
-    BuildContext, BuildMessages, Compared, Defined, Delivered, Flaky, Found, Open, RootsProgress, Snapshot,
-    Voice,
-};
+use super::{BuildContext, BuildMessages, Compared, Defined, Delivered, Flaky, Found, Open, Snapshot, Voice};
 use crate::{
     log::{Level, Log},
     output::Stream,
@@ -40,32 +37,6 @@ pub(crate) struct Just;
 impl Voice for Just {
     fn requested(&self, request: &Request, log: &Log) {
         log.say(Level::Info, format!("Requested target is {}", request.target_text()));
-    }
-
-    fn needs_roots(&self, repository: &str, count: usize, log: &Log) {
-        let repository = taut_value::quoted(repository);
-        log.say(Level::Info, format!("Repository {repository} depends on {count} top-level computed roots"));
-    }
-
-    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log) {
-        let (target, tree) = (taut_driver::root_as_configured(&root.root), outcome.tree.to_hex());
-        log.say(
-            Level::Performance,
-            match &outcome.built {
-                Some(built) => format!("Root {target} evaluated to {tree}, log {}", built.log),
-                None => format!("Root {target} taken from cache to be {tree}"),
-            },
-        );
-    }
-
-    fn roots_progress(&self, now: &RootsProgress) -> String {
-        let open = now.open.len();
-        let sample = now.open.first().map(|root| {
-            let more = if open > 1 { ", ..." } else { "" };
-            format!(" ({}{more})", taut_driver::root_as_configured(&root.root))
-        });
-        let (known, built, sample) = (now.known, now.built, sample.unwrap_or_default());
-        format!("Computed Roots: {known} cached, 0 served, {built} run, {open} processing{sample}.")
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
@@ -198,6 +169,12 @@ impl Voice for Just {
 
     fn progress_pace(&self) -> (Duration, f64) {
         (FIRST_LINE, GROWTH)
+    }
+
+    fn interrupted_early(&self, _: &Log) {}
+
+    fn ends_with_result(&self) -> bool {
+        false
     }
 
     fn build(&self, of: BuildContext, _: std::time::Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages> {
@@ -421,8 +398,10 @@ impl BuildMessages for Messages {
 
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
         self.say_failures(defined);
-        let (of_store, others): (Vec<_>, Vec<_>) =
-            failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
+        let (of_store, others): (Vec<_>, Vec<_>) = failure
+            .unbuilt
+            .iter()
+            .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // A store that fails once fails for everything, with a path of its own each time.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));

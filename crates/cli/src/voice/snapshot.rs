@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,6 +17,8 @@ pub(crate) struct Open {
     pub(crate) origin: Option<Origin>,
     /// Its first output.
     pub(crate) output: String,
+    /// The server that executes it, if one does.
+    pub(crate) at: Option<Arc<str>>,
     /// Since when its process runs.
     pub(crate) runs_since: Option<Instant>,
 }

@@ -14,15 +14,14 @@ use std::{
 use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
-    RepoConfig, Request, Results, Retry, RootOutcome, Sink, TakenFrom, Traffic, Unbuilt, UnresolvedRoot,
+    RepoConfig, Request, Results, Retry, Sink, TakenFrom, Traffic, Unbuilt,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, RootsProgress, Snapshot, Voice,
-    command, count,
+    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, Snapshot, Voice, command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -34,12 +33,13 @@ use crate::{
 };
 
 mod failure;
+mod missing_header;
 mod missing_program;
 mod progress;
 mod summary;
 
 /// How many things of a kind are named in a line.
-const MAX_NAMED: usize = 5;
+pub(super) const MAX_NAMED: usize = 5;
 
 /// How many errors of one kind are shown: an error that occurs in many places need not be shown for each.
 const MAX_ALIKE: usize = 10;
@@ -52,23 +52,6 @@ pub(crate) struct Taut;
 impl Voice for Taut {
     fn requested(&self, request: &Request, log: &Log) {
         log.names().set_main(&request.repositories.main);
-    }
-
-    fn needs_roots(&self, _: &str, _: usize, _: &Log) {}
-
-    fn root_computed(&self, root: &UnresolvedRoot, outcome: &RootOutcome, log: &Log) {
-        let (shown, tree) = (taut_driver::shown_root(&root.root), outcome.tree.to_hex());
-        if let Some(built) = outcome.built.as_ref().filter(|built| built.ran > 0) {
-            let (time, ran) = (super::seconds(built.duration), count(built.ran, "action"));
-            log.say(Level::Info, format!("Computed the {} from {shown} in {time}: {ran} run", root.what));
-        }
-        log.say(Level::Debug, format!("the {} is {shown}: tree {tree}", root.what));
-    }
-
-    fn roots_progress(&self, now: &RootsProgress) -> String {
-        let open: Vec<String> = now.open.iter().map(|root| taut_driver::shown_root(&root.root)).collect();
-        let done = now.known + now.built;
-        format!("computing roots: {done} done, now {}", some_of(&open, MAX_NAMED))
     }
 
     fn turned_to_input(&self, action: &str, log: &Log) {
@@ -215,6 +198,16 @@ impl Voice for Taut {
 
     fn progress_pace(&self) -> (Duration, f64) {
         (Duration::from_secs(10), 1.0)
+    }
+
+    fn interrupted_early(&self, log: &Log) {
+        log.end_display();
+        let time = super::seconds(log.begin().elapsed());
+        log.say(Level::Info, format!("Interrupted after {time}, before anything was built"));
+    }
+
+    fn ends_with_result(&self) -> bool {
+        true
     }
 
     fn build(&self, of: BuildContext, begin: Instant, log: &Arc<Log>) -> Arc<dyn BuildMessages> {
@@ -384,7 +377,9 @@ struct State {
     cached: usize,
     /// How many of them to the remote cache only.
     remote: usize,
-    /// What passed between the build and the remote cache, if there is one.
+    /// How many of those that ran were executed by servers.
+    by_servers: usize,
+    /// What passed between the build and other machines, if any takes part.
     traffic: Option<Traffic>,
     /// How many were ended since the call was interrupted.
     interrupted: usize,
@@ -495,6 +490,7 @@ impl Messages {
             let mut state = self.state();
             *(if outcome.cached { &mut state.cached } else { &mut state.ran }) += 1;
             state.remote += usize::from(is_remote);
+            state.by_servers += usize::from(!outcome.cached && ran.executed_by.is_some());
         }
         let has_output = ran.stdout.is_some() || ran.stderr.is_some();
         let has_failed = ran.exit_code != 0 && action.may_fail.is_some();
@@ -585,7 +581,9 @@ impl Sink for Messages {
                 let mut state = self.state();
                 (state.total, state.origins) = (*actions, Some((*origins).clone()));
             }
-            Event::ActionStarted(action) if self.log.wants(Level::Debug) => {
+            Event::ActionStarted(action) | Event::ActionRemote { action, stage: None, .. }
+                if self.log.wants(Level::Debug) =>
+            {
                 // Not cut, as this level is for the analysis of a problem.
                 let command = command::in_one_line(action.description, usize::MAX);
                 let (target, id) = (self.target_of(action.id), short(action.id));
@@ -667,8 +665,10 @@ impl BuildMessages for Messages {
 
     fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
         self.show_inputs_of_failed(defined);
-        let (of_store, others): (Vec<_>, Vec<_>) =
-            failure.unbuilt.iter().partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_)));
+        let (of_store, others): (Vec<_>, Vec<_>) = failure
+            .unbuilt
+            .iter()
+            .partition(|unbuilt| matches!(unbuilt.cause, Cause::Store(_) | Cause::Server(_)));
         // An error of the store, for example a full disk, occurs for many paths; one of them is shown.
         for (all, limit) in [(others, MAX_ALIKE), (of_store, 1)] {
             all.iter().take(limit).for_each(|unbuilt| self.say_unbuilt(unbuilt, defined));

@@ -492,3 +492,34 @@ fn nodes_are_cached_without_being_unfolded() {
     assert_eq!(processed(&second.stderr), Some((61, 61)), "{}", second.stderr);
     assert_eq!(anonymous(), before);
 }
+
+/// The reference puts objects of cached export targets together in each build, and scripts of its users may look at that.
+/// Nothing needs it, so under the name `taut` they stay in pieces, which take less room.
+#[test]
+fn what_gc_has_split_is_put_together_for_cached_export_targets_under_the_name_just_only() {
+    let project = Project::new();
+    let large = r#"{"made": {"type": "generic", "outs": ["large"], "cmds": ["seq 1 700000 >large"]},
+                    "large": {"type": "export", "target": "made"}}"#;
+    configure(&project, &[("TARGETS", large)]);
+    let main = r#"{"all": {"type": "generic", "outs": ["two"], "cmds": ["cat large large >two"],
+                           "deps": [["@", "lib", "", "large"]]}}"#;
+    project.workspace.file("TARGETS", main);
+    let whole = || {
+        let sizes = project.stored("casf").into_values().map(|path| fs::metadata(path).unwrap().len());
+        sizes.filter(|size| *size > 4 << 20).count()
+    };
+    let (taut, just) = (taut(), taut().called("just"));
+    // The second build takes the target from the cache.
+    for _ in 0..2 {
+        project.run(&just, &["build", "all"]).exits(0);
+    }
+    assert_eq!(whole(), 2);
+    project.workspace.run(&just, ["gc", "--no-rotate"]).exits(0);
+    assert_eq!(whole(), 0);
+    project.run(&taut, &["build", "all"]).exits(0);
+    assert_eq!(whole(), 0);
+    for _ in 0..2 {
+        project.run(&just, &["build", "all"]).exits(0);
+        assert_eq!(whole(), 1);
+    }
+}

@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, Signal, WaitOptions, kill_process, waitpid},
+};
 use taut_testkit::{
     Tool, Workspace,
     terminal::{self, Screen, THEMES, assert_readable},
@@ -27,12 +30,12 @@ struct Recording {
     columns: u16,
     rows: u16,
     env: Vec<(&'static str, &'static str)>,
-    /// Gets SIGINT when this file is there, and the display was drawn.
-    interrupted_after: Option<PathBuf>,
-    /// Gets another SIGINT then.
-    interrupted_twice: bool,
-    /// Narrower from when the display was drawn.
-    narrowed_to: Option<u16>,
+    /// Gets SIGINT when the display has shown this text, and this file is there.
+    interrupted_at: Option<(&'static str, PathBuf)>,
+    /// Gets SIGINT again when the display has shown this text.
+    interrupted_again_at: Option<&'static str>,
+    /// Becomes so narrow when the display has shown this text.
+    narrowed_at: Option<(&'static str, u16)>,
 }
 
 /// What a terminal showed.
@@ -85,9 +88,9 @@ impl Recording {
             columns,
             rows: 24,
             env,
-            interrupted_after: None,
-            interrupted_twice: false,
-            narrowed_to: None,
+            interrupted_at: None,
+            interrupted_again_at: None,
+            narrowed_at: None,
         }
     }
 
@@ -101,45 +104,83 @@ impl Recording {
         let mut child = command.stderr(end).spawn().unwrap();
         // The end that it inherited is the only one left, so that reading ends with it.
         drop(command);
-        let raw: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let shown: Arc<Mutex<Vec<u8>>> = Arc::default();
         let reader = {
-            let (mut terminal, raw) = (terminal.try_clone().unwrap(), raw.clone());
+            let (mut terminal, shown) = (terminal.try_clone().unwrap(), shown.clone());
             thread::spawn(move || {
                 let mut buffer = [0; 4096];
-                while let Ok(read @ 1..) = terminal.read(&mut buffer) {
-                    raw.lock().unwrap().extend(&buffer[..read]);
+                loop {
+                    // Waits without the lock and reads under it: who has the lock and finds nothing to read has seen all.
+                    is_readable(&terminal, None);
+                    let mut shown = shown.lock().unwrap();
+                    match terminal.read(&mut buffer) {
+                        Ok(read @ 1..) => shown.extend(&buffer[..read]),
+                        _ => return,
+                    }
                 }
             })
         };
-        // The display is there half a second after the build begins.
-        let settle = Duration::from_millis(1500);
+        let pid = Pid::from_child(&child);
         let mut narrowed = None;
-        if let Some(columns) = self.narrowed_to {
-            thread::sleep(settle);
-            // Between two frames, or a few bytes later.
-            let mut raw = raw.lock().unwrap();
-            terminal::resize(&terminal, columns, self.rows).unwrap();
-            narrowed = Some((raw.len(), columns));
-            raw.push(b'\r');
+        if let Some((text, columns)) = self.narrowed_at {
+            until(|| has(&shown.lock().unwrap(), text));
+            // Between two frames, when the terminal has shown all of the one before: what was drawn for the old width must not
+            // be taken for something that was drawn for the new one.
+            until(|| {
+                kill_process(pid, Signal::STOP).unwrap();
+                waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+                let mut shown = shown.lock().unwrap();
+                if !is_readable(&terminal, Some(Duration::ZERO)) && shown.ends_with(b"\x1b[J") {
+                    terminal::resize(&terminal, columns, self.rows).unwrap();
+                    narrowed = Some((shown.len(), columns));
+                    shown.push(b'\r');
+                }
+                kill_process(pid, Signal::CONT).unwrap();
+                narrowed.is_some()
+            });
         }
-        if let Some(path) = &self.interrupted_after {
-            let begin = Instant::now();
-            while !path.exists() {
-                assert!(begin.elapsed() < Duration::from_secs(60));
-                thread::sleep(Duration::from_millis(5));
-            }
-            thread::sleep(settle);
-            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-            if self.interrupted_twice {
-                thread::sleep(settle);
-                kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-            }
+        if let Some((text, path)) = &self.interrupted_at {
+            until(|| path.exists() && has(&shown.lock().unwrap(), text));
+            kill_process(pid, Signal::INT).unwrap();
+        }
+        if let Some(text) = self.interrupted_again_at {
+            until(|| has(&shown.lock().unwrap(), text));
+            // Again and again: one that comes right after the first does not count.
+            until(|| {
+                let is_over = child.try_wait().unwrap().is_some();
+                if !is_over {
+                    kill_process(pid, Signal::INT).unwrap();
+                }
+                is_over
+            });
         }
         let code = child.wait().unwrap().code();
         reader.join().unwrap();
-        let raw = String::from_utf8(raw.lock().unwrap().clone()).unwrap();
+        let raw = String::from_utf8(shown.lock().unwrap().clone()).unwrap();
         Shown { code, raw, columns: self.columns, rows: self.rows, narrowed }
     }
+}
+
+/// Waits until something holds.
+fn until(mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a text is among what was written.
+fn has(shown: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(shown).contains(text)
+}
+
+/// Whether something can be read, or the end, within this time.
+fn is_readable(terminal: &fs::File, time: Option<Duration>) -> bool {
+    let mut polled = [PollFd::new(terminal, PollFlags::IN)];
+    let time = time.map(|time| time.try_into().unwrap());
+    // A signal may end the wait early; then nothing is there yet.
+    poll(&mut polled, time.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// A text without what differs from call to call.
@@ -316,7 +357,8 @@ fn an_interrupted_build_leaves_one_line() {
     for columns in SIZES {
         let workspace = Workspace::new();
         let started = slow(&workspace, 60);
-        let recording = Recording { interrupted_after: Some(started), ..Recording::new(columns) };
+        let recording =
+            Recording { interrupted_at: Some(("[2/4] 2 running", started)), ..Recording::new(columns) };
         let shown = recording.run(&workspace, &["build", "all"]);
         assert_eq!(shown.code, Some(130), "{}", shown.raw);
         check(&format!("interrupted-{columns}"), &shown.screen().text(), &workspace);
@@ -332,8 +374,11 @@ fn a_build_that_is_interrupted_twice_leaves_no_display() {
         started.display()
     );
     workspace.file("TARGETS", targets);
-    let recording =
-        Recording { interrupted_after: Some(started), interrupted_twice: true, ..Recording::new(80) };
+    let recording = Recording {
+        interrupted_at: Some(("[0/1] 1 running", started)),
+        interrupted_again_at: Some("interrupt again to kill them"),
+        ..Recording::new(80)
+    };
     let shown = recording.run(&workspace, &["build", "t", "--termination-grace", "60"]);
     assert_eq!(shown.code, Some(130), "{}", shown.raw);
     assert!(shown.tallest_frame().contains("1 running"), "{}", shown.raw);
@@ -351,7 +396,7 @@ fn progress_fits_a_small_terminal_and_one_that_becomes_narrower() {
 
     let workspace = Workspace::new();
     slow(&workspace, 3);
-    let narrowed = Recording { narrowed_to: Some(30), ..Recording::new(80) };
+    let narrowed = Recording { narrowed_at: Some((" 2 running", 30)), ..Recording::new(80) };
     let shown = narrowed.run(&workspace, &["build", "all"]);
     let end = shown.screen().text();
     assert!(end.starts_with("Built :all in ") && !end.contains("running"), "{end}");

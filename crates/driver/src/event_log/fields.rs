@@ -45,6 +45,9 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
     if !is_known {
         line.seconds("wall", ran.duration).seconds("cpu", ran.cpu);
     }
+    if let Some(server) = &ran.executed_by {
+        line.text("executed_by", server);
+    }
     let mut outputs = line.object("outputs");
     for (path, info) in ran.outputs.iter().take(MAX_OUTPUTS) {
         outputs.shown(path, info);

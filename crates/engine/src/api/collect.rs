@@ -65,10 +65,10 @@ impl<A: Visit, B: Visit> Visit for (A, B) {
 }
 
 impl Build {
-    /// The tasks of a rule in the closure of these tasks, themselves included, by the runs that are good in this
-    /// build, which settled them; contents that were mentioned, too ([`crate::Content`]). Each once, in the order in which
-    /// a build from scratch on one thread would first request them; so the order does not depend on threads, nor on what was known
-    /// before. Nothing is executed for it.
+    /// The tasks of a rule in the closure of these tasks, themselves included, by the runs that are good in this build,
+    /// which settled them; contents that were mentioned, too ([`crate::Content`]). Each once, in the order in which a
+    /// build from scratch on one thread would first request them; so the order does not depend on threads, nor on what
+    /// was known before. Nothing is executed for it.
     ///
     /// `None`: the reads of some task are not known (any more). That is so for roots that were not requested from this
     /// build, for what-if builds, and may be so below a task that is good by its leaves ([`crate::Policy::deep`]), if
@@ -97,9 +97,10 @@ impl Build {
 
 impl Cx {
     /// The tasks of a rule in the closure of these tasks, themselves included, as [`Build::collect`] has them: each
-    /// once, in the order in which a build from scratch on one thread would first request them. The roots are tasks of which this
-    /// task has requested the value, the hash or facets before, and has the answer ([`Cx::task`] names them); a task that
-    /// was requested by [`Cx::order`], [`Cx::call`] or [`Cx::depend`] does not count. A root that failed counts.
+    /// once, in the order in which a build from scratch on one thread would first request them. The roots are tasks of
+    /// which this task has requested the value, the hash or facets before, and has the answer ([`Cx::task`] names
+    /// them); a task that was requested by [`Cx::order`], [`Cx::call`] or [`Cx::depend`] does not count. A root that
+    /// failed counts.
     ///
     /// The closure of the roots is settled for it: below a root that is good by its leaves ([`crate::Policy::deep`]), a
     /// task of which no kept run is good executes. That is not recorded, since it follows from the reads and

@@ -29,6 +29,7 @@ fn framed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Appends `key` in a frame, so that something can follow it.
 fn frame(key: &impl Key, out: &mut Vec<u8>) {
     let at = out.len();
+    // Room for the length, which is known only behind the key: no key is encoded into a buffer of its own.
     out.extend([0; 4]);
     key.encode(out);
     let len = u32::try_from(out.len() - at - 4).expect("a key is shorter than 4 GiB");

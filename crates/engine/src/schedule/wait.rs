@@ -75,6 +75,7 @@ impl Wait {
     }
 
     pub(crate) fn is_over(&self) -> bool {
+        // Acquire: the answers that `arrive` has counted are visible.
         self.remaining.load(Ordering::Acquire) == 0
     }
 

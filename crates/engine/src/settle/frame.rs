@@ -111,6 +111,7 @@ impl Frame {
                 Ok(Poll::Ready(made)) => break made,
                 Err(payload) => {
                     let fail = Fail::transient(Panicked::new(&*payload));
+                    // Relaxed here and below: set before the first poll; the state publishes the frame to other threads.
                     let is_hash = self.is_hash.load(Ordering::Relaxed);
                     break if is_hash { Made::Hash(Err(fail)) } else { Made::Value(Err(fail)) };
                 }
@@ -157,6 +158,7 @@ impl Frame {
         let next = if foreign { FOREIGN } else { IDLE };
         match self.state.compare_exchange(RUNNING, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return true,
+            // A waker or an abort came first and found `RUNNING`; neither counts down then.
             Err(_) if foreign => {
                 self.build.queue.foreign.fetch_sub(1, Ordering::AcqRel);
             }

@@ -35,10 +35,11 @@ pub(super) fn describe(
     salt: &[u8],
 ) -> Described {
     // Newer servers look at the common list of outputs only, older ones at the others only.
-    let command = message::command(execution, action, true);
+    let command = message::command(execution.demands(), action, true);
     let command = command.encode_to_vec();
     let digest = to_wire(&digest_of(&command));
-    let action = message::message(execution, action, digest, to_wire(inputs), salt.to_vec()).encode_to_vec();
+    let action = message::message(execution.demands(), action, digest, to_wire(inputs), salt.to_vec());
+    let action = action.encode_to_vec();
     Described { action: digest_of(&action), messages: [action, command] }
 }
 

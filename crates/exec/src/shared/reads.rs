@@ -42,6 +42,7 @@ impl Shared {
         // Stored, since its name is looked up like any other.
         let empty = self.store.put_blob(b"", false)?;
         let Some(inputs) = standard.stage(&names.masked(read, empty))? else { return Ok(None) };
+        // Other keys than those of whole actions, of the first kind and of the second: `salt` is different for each list.
         let salt = [b"reads\0", &self.salt[..], b"\0\0", &salt].concat();
         Ok(Some(message::describe(execution, names.action, &inputs, &salt).action))
     }
@@ -74,6 +75,7 @@ impl Shared {
             }
         };
         let digests = result.output_files.iter().filter_map(|file| from_wire(file.digest.as_ref()?));
+        // From a server that may say anything: neither the number of lists nor their length is taken from it unbounded.
         let digests = digests.filter(|digest| digest.size <= MAX_LIST_BYTES).take(MAX_LISTS);
         let buffers: Vec<(Digest, Arc<Buffer>)> = digests.map(|digest| (digest, Arc::default())).collect();
         let wanted = buffers.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));

@@ -87,6 +87,7 @@ impl Uploads {
                 queue.insert(sender)
             }
         };
+        // Before it is sent: the thread may have stored it, and counted down, when `send` returns.
         *self.open.count() += 1;
         if sender.send(upload).is_err() {
             // The thread has ended, which it does only by a panic.
@@ -168,9 +169,11 @@ fn upload(shared: &Shared, present: &mut HashSet<Digest>, batch: Vec<Upload>) ->
                 Err(error) => return Err(error),
             }
         }
+        // Only after all answers: a content that a failed call may not have brought must be sent again.
         present.extend(contents.into_keys().filter(|digest| !refused.contains(digest)));
     }
-    // All at once; each waits for its answer only then.
+    // Contents first, results last: a result that others find must have all its contents. The results all at once; each
+    // waits for its answer only then.
     let stored: Vec<_> = (packed.into_iter())
         .filter(|packed| packed.contents.iter().all(|content| present.contains(&content.digest)))
         .map(|packed| {

@@ -22,18 +22,7 @@ impl Evaluator<'_> {
         let argument = |position: usize| Argument::of(construct, args, position);
         let default_text = |text: &'static str| move || Value::string(text);
         Ok(match construct {
-            C::And | C::Or => {
-                let and = construct == C::And;
-                if args[0] == NONE {
-                    return Ok(Value::Bool(and));
-                }
-                let items = self.need_named(f, construct, args, 0)?;
-                let mut items = self
-                    .list(f, argument(0), &items)
-                    .map_err(|error| error.step(|| self.having_evaluated(&items)))?
-                    .iter();
-                Value::Bool(if and { items.all(Value::is_true) } else { items.any(Value::is_true) })
-            }
+            C::And | C::Or => return self.junction(f, construct, args),
             C::Equal => {
                 let first = self.need_named(f, construct, args, 0)?;
                 self.comparable(f, argument(0), &first)?;
@@ -53,48 +42,10 @@ impl Evaluator<'_> {
                 return Err(EvalError::user(&UserMessage::new(&message, MAX_MESSAGE_BYTES)));
             }
             C::Context => return self.context(f, args),
-            C::AssertNonEmpty => {
-                let value = self.need(f, construct, args, 0)?;
-                match &value {
-                    Value::String(_) | Value::List(_) | Value::Map(_) if value.is_true() => value,
-                    _ => {
-                        let message = self.message(f, args[1]);
-                        let found = abbreviate(&value, self.limit);
-                        let text = format!("\nit must not be empty, but is {found}");
-                        let found = reference::shown(&value);
-                        let reference = format!("\nExpected non-empty value but found: {found}");
-                        return Err(EvalError::user_with(&message, &text, &reference));
-                    }
-                }
-            }
+            C::AssertNonEmpty => return self.assert_non_empty(f, args),
             C::DisjointMapUnion => return self.disjoint_map_union(f, args),
-            C::Lookup => {
-                let key = self.need(f, construct, args, 0)?;
-                let map = self.need(f, construct, args, 1)?;
-                let key = self.string(f, argument(0), &key)?;
-                let map = self.map(f, argument(1), &map)?;
-                match map.get(key) {
-                    // A null counts as absent here, so the default applies.
-                    Some(value) if !matches!(value, Value::Null) => value.clone(),
-                    _ => return self.or(f, args[2], || Value::Null),
-                }
-            }
-            C::Index => {
-                let index = self.need(f, construct, args, 0)?;
-                let list = self.need(f, construct, args, 1)?;
-                let list = self.list(f, argument(1), &list)?;
-                // Strings are accepted as indices and anything else counts as 0, as in the reference.
-                let index = match &index {
-                    Value::Number(number) => number.round() as i64,
-                    Value::String(text) => strings::leading_integer(text),
-                    _ => 0,
-                };
-                let position = if index < 0 { index + list.len() as i64 } else { index };
-                match usize::try_from(position).ok().and_then(|position| list.get(position)) {
-                    Some(value) => value.clone(),
-                    None => return self.or(f, args[2], || Value::Null),
-                }
-            }
+            C::Lookup => return self.lookup(f, args),
+            C::Index => return self.index(f, args),
             C::EmptyMap => Value::Map(Map::default()),
             C::SingletonMap => {
                 let key = self.need_named(f, construct, args, 0)?;
@@ -109,102 +60,13 @@ impl Evaluator<'_> {
                 let subdir = self.string(f, argument(1), &subdir)?;
                 from_subdir(self.map(f, argument(0), &stage)?, subdir)?
             }
-            C::ChangeEnding => {
-                let name = self.or(f, args[0], default_text(""))?;
-                let ending = self.or(f, args[1], default_text(""))?;
-                let name = self.string(f, argument(0), &name)?;
-                let ending = self.string(f, argument(1), &ending)?;
-                bounds::string(STRING_SUBJECT, [name.len(), ending.len()])?;
-                Value::string(path::change_ending(name, ending))
-            }
-            C::Join => {
-                let list = self.or(f, args[0], empty_list)?;
-                let separator = self.or(f, args[1], default_text(""))?;
-                let separator = self.string(f, argument(1), &separator)?;
-                let words = self.list_of(f, argument(0), "a list of strings", &list, Value::as_str)?;
-                bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + separator.len()))?;
-                Value::string(strings::join(words.iter().copied(), separator))
-            }
-            C::JoinCmd => {
-                let list = self.or(f, args[0], empty_list)?;
-                let words = self.strings(f, argument(0), &list)?;
-                // A lower bound by the lengths alone; the exact check below reads all words.
-                bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + 3))?;
-                // A quotation mark becomes four characters.
-                let quoted = |word: &Str| word.len() + 3 * word.matches('\'').count() + 3;
-                bounds::string(STRING_SUBJECT, words.iter().map(quoted))?;
-                Value::string(strings::join_quoted(&words))
-            }
-            C::JsonEncode => {
-                let value = self.or(f, args[0], empty_list)?;
-                const MIN_CHECKED_BYTES: usize = 1 << 16;
-                // Nearly all texts are short, and are written without measuring them first.
-                match value.to_json_mode_within(JsonMode::PlainOnly, MIN_CHECKED_BYTES) {
-                    Some(text) => Value::string(text),
-                    None => {
-                        bounds::json(STRING_SUBJECT, &value)?;
-                        Value::string(value.to_json_mode(JsonMode::PlainOnly))
-                    }
-                }
-            }
-            C::EscapeChars => {
-                let text = self.or(f, args[0], default_text(""))?;
-                let chars = self.or(f, args[1], default_text(""))?;
-                let prefix = self.or(f, args[2], default_text("\\"))?;
-                let text = self.string(f, argument(0), &text)?;
-                // Evaluated only when it is needed, as in the reference, so an empty text hides its errors.
-                if text.is_empty() {
-                    return Ok(Value::string(""));
-                }
-                let chars = self.string(f, argument(1), &chars)?;
-                match text.chars().any(|c| chars.contains(c)) {
-                    false => Value::String(text.clone()),
-                    true => {
-                        let prefix = self.string(f, argument(2), &prefix)?;
-                        let escaped = text.chars().filter(|c| chars.contains(*c)).map(|_| prefix.len());
-                        bounds::string(STRING_SUBJECT, escaped.chain([text.len()]))?;
-                        Value::string(strings::escape(text, chars, prefix))
-                    }
-                }
-            }
-            C::ConcatTargetName => {
-                let name = self.or(f, args[0], default_text(""))?;
-                let append = self.or(f, args[1], default_text(""))?;
-                let append = match &append {
-                    Value::String(text) => text.to_string(),
-                    Value::List(_) => {
-                        let words = self.strings(f, argument(1), &append)?;
-                        bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len()))?;
-                        strings::join(&words, "")
-                    }
-                    other => return Err(self.no(f, argument(1), "a list of strings or a single one", other)),
-                };
-                let last = name.as_str().or(name.as_list().and_then(|words| words.last()?.as_str()));
-                bounds::string(STRING_SUBJECT, [append.len(), last.map_or(0, |word| word.len())])?;
-                strings::concat_target_name(&name, &append).ok_or_else(|| {
-                    self.no(f, argument(0), "a target name: a string or a list of strings", &name)
-                })?
-            }
-            C::ZipMap => {
-                let keys = self.or(f, args[0], empty_list)?;
-                let keys = self.list(f, argument(0), &keys)?;
-                if keys.is_empty() {
-                    return Ok(Value::Map(Map::default()));
-                }
-                let values = self.or(f, args[1], empty_list)?;
-                let mut entries = Vec::with_capacity(keys.len());
-                let pairs = keys.iter().zip(self.list(f, argument(1), &values)?.iter());
-                for (index, (key, value)) in pairs.enumerate() {
-                    let step = Step::Index(index as u32);
-                    let key = key.as_str();
-                    let key = key.ok_or_else(|| {
-                        let whole = Value::List(keys.clone());
-                        self.no_item(f, argument(0), "a list of strings", &whole, &step, &keys[index])
-                    })?;
-                    entries.push((key.clone(), value.clone()));
-                }
-                Value::Map(Map::from_entries(entries))
-            }
+            C::ChangeEnding => return self.change_ending(f, args),
+            C::Join => return self.join(f, args),
+            C::JoinCmd => return self.join_command(f, args),
+            C::JsonEncode => return self.json_encode(f, args),
+            C::EscapeChars => return self.escape_chars(f, args),
+            C::ConcatTargetName => return self.concat_target_name(f, args),
+            C::ZipMap => return self.zip_map(f, args),
             C::Not
             | C::Flatten
             | C::Add
@@ -226,6 +88,188 @@ impl Evaluator<'_> {
             }
             _ => return self.contextual(f, construct, args),
         })
+    }
+
+    /// `and` and `or` of a list.
+    fn junction(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(construct, args, position);
+        let and = construct == Construct::And;
+        if args[0] == NONE {
+            return Ok(Value::Bool(and));
+        }
+        let items = self.need_named(f, construct, args, 0)?;
+        let mut items = self
+            .list(f, argument(0), &items)
+            .map_err(|error| error.step(|| self.having_evaluated(&items)))?
+            .iter();
+        Ok(Value::Bool(if and { items.all(Value::is_true) } else { items.any(Value::is_true) }))
+    }
+
+    /// The argument, which must not be empty.
+    fn assert_non_empty(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let value = self.need(f, Construct::AssertNonEmpty, args, 0)?;
+        match &value {
+            Value::String(_) | Value::List(_) | Value::Map(_) if value.is_true() => Ok(value),
+            _ => {
+                let message = self.message(f, args[1]);
+                let found = abbreviate(&value, self.limit);
+                let text = format!("\nit must not be empty, but is {found}");
+                let found = reference::shown(&value);
+                let reference = format!("\nExpected non-empty value but found: {found}");
+                Err(EvalError::user_with(&message, &text, &reference))
+            }
+        }
+    }
+
+    /// An entry of a map, or the default.
+    fn lookup(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::Lookup, args, position);
+        let key = self.need(f, Construct::Lookup, args, 0)?;
+        let map = self.need(f, Construct::Lookup, args, 1)?;
+        let key = self.string(f, argument(0), &key)?;
+        let map = self.map(f, argument(1), &map)?;
+        match map.get(key) {
+            // A null counts as absent here, so the default applies.
+            Some(value) if !matches!(value, Value::Null) => Ok(value.clone()),
+            _ => self.or(f, args[2], || Value::Null),
+        }
+    }
+
+    /// An item of a list, or the default.
+    fn index(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::Index, args, position);
+        let index = self.need(f, Construct::Index, args, 0)?;
+        let list = self.need(f, Construct::Index, args, 1)?;
+        let list = self.list(f, argument(1), &list)?;
+        // Strings are accepted as indices and anything else counts as 0, as in the reference.
+        let index = match &index {
+            Value::Number(number) => number.round() as i64,
+            Value::String(text) => strings::leading_integer(text),
+            _ => 0,
+        };
+        let position = if index < 0 { index + list.len() as i64 } else { index };
+        match usize::try_from(position).ok().and_then(|position| list.get(position)) {
+            Some(value) => Ok(value.clone()),
+            None => self.or(f, args[2], || Value::Null),
+        }
+    }
+
+    /// A path with another ending.
+    fn change_ending(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::ChangeEnding, args, position);
+        let default_text = |text: &'static str| move || Value::string(text);
+        let name = self.or(f, args[0], default_text(""))?;
+        let ending = self.or(f, args[1], default_text(""))?;
+        let name = self.string(f, argument(0), &name)?;
+        let ending = self.string(f, argument(1), &ending)?;
+        bounds::string(STRING_SUBJECT, [name.len(), ending.len()])?;
+        Ok(Value::string(path::change_ending(name, ending)))
+    }
+
+    /// Strings with a separator between them.
+    fn join(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::Join, args, position);
+        let list = self.or(f, args[0], empty_list)?;
+        let separator = self.or(f, args[1], || Value::string(""))?;
+        let separator = self.string(f, argument(1), &separator)?;
+        let words = self.list_of(f, argument(0), "a list of strings", &list, Value::as_str)?;
+        bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + separator.len()))?;
+        Ok(Value::string(strings::join(words.iter().copied(), separator)))
+    }
+
+    /// Words, quoted for a shell.
+    fn join_command(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::JoinCmd, args, position);
+        let list = self.or(f, args[0], empty_list)?;
+        let words = self.strings(f, argument(0), &list)?;
+        // A lower bound by the lengths alone; the exact check below reads all words.
+        bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len() + 3))?;
+        // A quotation mark becomes four characters.
+        let quoted = |word: &Str| word.len() + 3 * word.matches('\'').count() + 3;
+        bounds::string(STRING_SUBJECT, words.iter().map(quoted))?;
+        Ok(Value::string(strings::join_quoted(&words)))
+    }
+
+    /// A value as JSON.
+    fn json_encode(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let value = self.or(f, args[0], empty_list)?;
+        const MIN_CHECKED_BYTES: usize = 1 << 16;
+        // Nearly all texts are short, and are written without measuring them first.
+        Ok(match value.to_json_mode_within(JsonMode::PlainOnly, MIN_CHECKED_BYTES) {
+            Some(text) => Value::string(text),
+            None => {
+                bounds::json(STRING_SUBJECT, &value)?;
+                Value::string(value.to_json_mode(JsonMode::PlainOnly))
+            }
+        })
+    }
+
+    /// A text with a prefix before some characters.
+    fn escape_chars(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::EscapeChars, args, position);
+        let default_text = |text: &'static str| move || Value::string(text);
+        let text = self.or(f, args[0], default_text(""))?;
+        let chars = self.or(f, args[1], default_text(""))?;
+        let prefix = self.or(f, args[2], default_text("\\"))?;
+        let text = self.string(f, argument(0), &text)?;
+        // Evaluated only when it is needed, as in the reference, so an empty text hides its errors.
+        if text.is_empty() {
+            return Ok(Value::string(""));
+        }
+        let chars = self.string(f, argument(1), &chars)?;
+        match text.chars().any(|c| chars.contains(c)) {
+            false => Ok(Value::String(text.clone())),
+            true => {
+                let prefix = self.string(f, argument(2), &prefix)?;
+                let escaped = text.chars().filter(|c| chars.contains(*c)).map(|_| prefix.len());
+                bounds::string(STRING_SUBJECT, escaped.chain([text.len()]))?;
+                Ok(Value::string(strings::escape(text, chars, prefix)))
+            }
+        }
+    }
+
+    /// A target name with a text behind it.
+    fn concat_target_name(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::ConcatTargetName, args, position);
+        let default_text = |text: &'static str| move || Value::string(text);
+        let name = self.or(f, args[0], default_text(""))?;
+        let append = self.or(f, args[1], default_text(""))?;
+        let append = match &append {
+            Value::String(text) => text.to_string(),
+            Value::List(_) => {
+                let words = self.strings(f, argument(1), &append)?;
+                bounds::string(STRING_SUBJECT, words.iter().map(|word| word.len()))?;
+                strings::join(&words, "")
+            }
+            other => return Err(self.no(f, argument(1), "a list of strings or a single one", other)),
+        };
+        let last = name.as_str().or(name.as_list().and_then(|words| words.last()?.as_str()));
+        bounds::string(STRING_SUBJECT, [append.len(), last.map_or(0, |word| word.len())])?;
+        strings::concat_target_name(&name, &append)
+            .ok_or_else(|| self.no(f, argument(0), "a target name: a string or a list of strings", &name))
+    }
+
+    /// A map from a list of keys and one of values.
+    fn zip_map(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(Construct::ZipMap, args, position);
+        let keys = self.or(f, args[0], empty_list)?;
+        let keys = self.list(f, argument(0), &keys)?;
+        if keys.is_empty() {
+            return Ok(Value::Map(Map::default()));
+        }
+        let values = self.or(f, args[1], empty_list)?;
+        let mut entries = Vec::with_capacity(keys.len());
+        let pairs = keys.iter().zip(self.list(f, argument(1), &values)?.iter());
+        for (index, (key, value)) in pairs.enumerate() {
+            let step = Step::Index(index as u32);
+            let key = key.as_str();
+            let key = key.ok_or_else(|| {
+                let whole = Value::List(keys.clone());
+                self.no_item(f, argument(0), "a list of strings", &whole, &step, &keys[index])
+            })?;
+            entries.push((key.clone(), value.clone()));
+        }
+        Ok(Value::Map(Map::from_entries(entries)))
     }
 
     fn comparable(&self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<(), EvalError> {

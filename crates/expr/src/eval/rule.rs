@@ -39,51 +39,8 @@ impl Evaluator<'_> {
         use Construct as C;
         let argument = |position: usize| Argument::of(construct, args, position);
         Ok(match construct {
-            C::Field => {
-                let name = self.need(f, construct, args, 0)?;
-                let name = self.string(f, argument(0), &name)?;
-                match self.host.field(name) {
-                    Some(value) => value,
-                    None => {
-                        let mut error = EvalError::plain(format!("FIELD '{name}' unknown"));
-                        if self.host.context() == Context::Transition {
-                            error = error.reference(format!("FIELD {name} unknown"));
-                        }
-                        let names = self.host.field_names();
-                        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-                        error.data().suggestion = did_you_mean(name, names.iter().copied()).map(Into::into);
-                        if error.suggestion.is_none() {
-                            error = error.help(match names.as_slice() {
-                                [] => "there are no fields here".to_owned(),
-                                names => format!("FIELD can read the {}", named("field", names)),
-                            });
-                        }
-                        return Err(error.at(self.place(f, args[0])));
-                    }
-                }
-            }
-            C::Outs | C::Runfiles => {
-                let reference = self.need(f, construct, args, 0)?;
-                let transition = self.or(f, args[1], empty_map)?;
-                let transition = self.map(f, argument(1), &transition)?;
-                let result = match self.host.reference(&reference, transition) {
-                    Ok(Some(result)) => result,
-                    Ok(None) => {
-                        let error = self.undeclared(f, args[0], &reference, transition);
-                        return Err(error
-                            .help("only targets in \"deps\" (or a target field of the rule) can be asked"));
-                    }
-                    Err(NoName { message, reference: text }) => {
-                        let error = EvalError::plain(message).at(self.place(f, args[0]));
-                        let name = reference::shown(&reference);
-                        return Err(
-                            error.reference(format!("Parsing target name {name} failed with:\n{text}"))
-                        );
-                    }
-                };
-                let stage = if construct == C::Outs { result.artifacts() } else { result.runfiles() };
-                Value::List(stage.keys().cloned().map(Value::String).collect())
-            }
+            C::Field => return self.field(f, args),
+            C::Outs | C::Runfiles => return self.paths_of_dependency(f, construct, args),
             C::DepArtifacts => Value::Map(self.dependency(f, construct, args)?.artifacts().clone()),
             C::DepRunfiles => Value::Map(self.dependency(f, construct, args)?.runfiles().clone()),
             C::DepProvides => {
@@ -94,45 +51,12 @@ impl Evaluator<'_> {
                     None => return self.or(f, args[3], empty_list),
                 }
             }
-            C::Blob | C::Symlink => {
-                let data = self.or(f, args[0], || Value::string(""))?;
-                let data = self.string(f, argument(0), &data)?;
-                if construct == C::Blob {
-                    return Ok(Value::artifact(self.host.define_blob(data)));
-                }
-                if !path::is_non_upwards(data) {
-                    let value = Value::String(data.clone());
-                    return Err(self.unfit(
-                        f,
-                        argument(0),
-                        "a relative path that does not lead upwards",
-                        &value,
-                    ));
-                }
-                Value::artifact(self.host.define_symlink(data))
-            }
+            C::Blob | C::Symlink => return self.blob_or_symlink(f, construct, args),
             C::Tree => {
                 let entries = self.or(f, args[0], empty_map)?;
                 Value::artifact(self.tree(f, argument(0), &entries)?)
             }
-            C::TreeOverlay | C::DisjointTreeOverlay => {
-                let parts = self.or(f, args[0], empty_list)?;
-                let parts = self.list_of(f, argument(0), "a list of stages", &parts, Some)?;
-                let mut trees = Vec::with_capacity(parts.len());
-                for (i, part) in parts.into_iter().enumerate() {
-                    let Argument { construct, node, .. } = argument(0);
-                    let node = match f.program.nodes.get(node as usize).map(|node| &node.op) {
-                        Some(Op::List(items)) => items[i],
-                        _ => node,
-                    };
-                    let name = format!("item {i} of $1");
-                    trees.push(self.tree(f, Argument { construct, name: &name, node }, part)?);
-                }
-                let overlay = TreeOverlay::new(trees, construct == C::DisjointTreeOverlay);
-                let artifact = overlay.artifact();
-                self.host.define_overlay(overlay);
-                Value::artifact(artifact)
-            }
+            C::TreeOverlay | C::DisjointTreeOverlay => return self.overlay(f, construct, args),
             C::ValueNode => match self.or(f, args[0], || Value::Null)? {
                 Value::Result(result) => Value::Node(bounds::node(Node::Value(result))?),
                 other => return Err(self.no(f, argument(0), "a result", &other)),
@@ -141,6 +65,89 @@ impl Evaluator<'_> {
             C::Result => self.result(f, args)?,
             other => unreachable!("{} is evaluated elsewhere", other.name()),
         })
+    }
+
+    /// A field of the target.
+    fn field(&mut self, f: Frame<'_>, args: &[u32]) -> Evaluated {
+        let name = self.need(f, Construct::Field, args, 0)?;
+        let name = self.string(f, Argument::of(Construct::Field, args, 0), &name)?;
+        if let Some(value) = self.host.field(name) {
+            return Ok(value);
+        }
+        let mut error = EvalError::plain(format!("FIELD '{name}' unknown"));
+        if self.host.context() == Context::Transition {
+            error = error.reference(format!("FIELD {name} unknown"));
+        }
+        let names = self.host.field_names();
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        error.data().suggestion = did_you_mean(name, names.iter().copied()).map(Into::into);
+        if error.suggestion.is_none() {
+            error = error.help(match names.as_slice() {
+                [] => "there are no fields here".to_owned(),
+                names => format!("FIELD can read the {}", named("field", names)),
+            });
+        }
+        Err(error.at(self.place(f, args[0])))
+    }
+
+    /// The paths of the artifacts or runfiles of a target among the dependencies.
+    fn paths_of_dependency(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
+        let argument = |position: usize| Argument::of(construct, args, position);
+        let reference = self.need(f, construct, args, 0)?;
+        let transition = self.or(f, args[1], empty_map)?;
+        let transition = self.map(f, argument(1), &transition)?;
+        let result = match self.host.reference(&reference, transition) {
+            Ok(Some(result)) => result,
+            Ok(None) => {
+                let error = self.undeclared(f, args[0], &reference, transition);
+                return Err(
+                    error.help("only targets in \"deps\" (or a target field of the rule) can be asked")
+                );
+            }
+            Err(NoName { message, reference: text }) => {
+                let error = EvalError::plain(message).at(self.place(f, args[0]));
+                let name = reference::shown(&reference);
+                return Err(error.reference(format!("Parsing target name {name} failed with:\n{text}")));
+            }
+        };
+        let stage = if construct == Construct::Outs { result.artifacts() } else { result.runfiles() };
+        Ok(Value::List(stage.keys().cloned().map(Value::String).collect()))
+    }
+
+    /// A file with a content, or a link to a path.
+    fn blob_or_symlink(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
+        let argument = Argument::of(construct, args, 0);
+        let data = self.or(f, args[0], || Value::string(""))?;
+        let data = self.string(f, argument, &data)?;
+        if construct == Construct::Blob {
+            return Ok(Value::artifact(self.host.define_blob(data)));
+        }
+        if !path::is_non_upwards(data) {
+            let value = Value::String(data.clone());
+            return Err(self.unfit(f, argument, "a relative path that does not lead upwards", &value));
+        }
+        Ok(Value::artifact(self.host.define_symlink(data)))
+    }
+
+    /// Trees over each other.
+    fn overlay(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
+        let argument = Argument::of(construct, args, 0);
+        let parts = self.or(f, args[0], empty_list)?;
+        let parts = self.list_of(f, argument, "a list of stages", &parts, Some)?;
+        let mut trees = Vec::with_capacity(parts.len());
+        for (i, part) in parts.into_iter().enumerate() {
+            let Argument { construct, node, .. } = argument;
+            let node = match f.program.nodes.get(node as usize).map(|node| &node.op) {
+                Some(Op::List(items)) => items[i],
+                _ => node,
+            };
+            let name = format!("item {i} of $1");
+            trees.push(self.tree(f, Argument { construct, name: &name, node }, part)?);
+        }
+        let overlay = TreeOverlay::new(trees, construct == Construct::DisjointTreeOverlay);
+        let artifact = overlay.artifact();
+        self.host.define_overlay(overlay);
+        Ok(Value::artifact(artifact))
     }
 
     fn undeclared(&self, f: Frame<'_>, node: u32, reference: &Value, transition: &Map) -> EvalError {
@@ -294,30 +301,11 @@ impl Evaluator<'_> {
         let outs = self.strings(f, argument(1), &outs)?;
         let out_dirs = self.or(f, out_dirs, empty_list)?;
         let out_dirs = self.strings(f, argument(2), &out_dirs)?;
-        if outs.is_empty() && out_dirs.is_empty() {
-            return plain("either outs or out_dirs must be specified for ACTION");
-        }
         // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
         let (normal_outs, normal_dirs) = (normal_paths(&outs), normal_paths(&out_dirs));
-        let both = normal_outs.iter().filter(|out| normal_dirs.binary_search(out).is_ok());
-        let both: Vec<Value> = both.cloned().map(Value::String).collect();
-        if !both.is_empty() {
-            let both = Value::List(both.into()).to_json();
-            let message = format!("outs and out_dirs for ACTION must be disjoint, but both contain {both}");
-            let reference =
-                format!("outs and out_dirs for ACTION must be disjoint. Found repeated entries:\n{both}");
-            return Err(EvalError::plain(message).reference(reference));
-        }
-        for (position, paths) in [(1, &outs), (2, &out_dirs)] {
-            if let Some(index) = paths.iter().position(|path| !path::is_non_upwards(path)) {
-                let path = Value::String(paths[index].clone()).to_json();
-                let what = argument(position);
-                let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
-                let message =
-                    format!("{what} has to be a list of non-upwards relative paths, but contains {path}");
-                return Err(EvalError::plain(message).at(place).help(OUTSIDE_HELP));
-            }
-        }
+        check_disjoint(&normal_outs, &normal_dirs)?;
+        self.check_inside(f, argument(1), &outs)?;
+        self.check_inside(f, argument(2), &out_dirs)?;
         let cmd = self.or(f, cmd, empty_list)?;
         let command = self.strings(f, argument(3), &cmd)?;
         if command.is_empty() {
@@ -377,6 +365,16 @@ impl Evaluator<'_> {
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
     }
 
+    /// Checks that no output lies outside of the directory of the action.
+    fn check_inside(&self, f: Frame<'_>, outputs: Argument<'_>, paths: &[Str]) -> Result<(), EvalError> {
+        let Some(index) = paths.iter().position(|path| !path::is_non_upwards(path)) else { return Ok(()) };
+        let path = Value::String(paths[index].clone()).to_json();
+        let place = self.place_of_item(f, outputs.node, &Step::Index(index as u32));
+        let message =
+            format!("{outputs} has to be a list of non-upwards relative paths, but contains {path}");
+        Err(EvalError::plain(message).at(place).help(OUTSIDE_HELP))
+    }
+
     /// The output that is the depfile; `None` if it is null.
     fn depfile(
         &mut self,
@@ -420,6 +418,22 @@ impl Evaluator<'_> {
         self.host.define_tree(tree);
         inputs.union(&directory)
     }
+}
+
+/// Checks that an action has outputs, and none that is both a file and a directory.
+fn check_disjoint(outs: &[Str], out_dirs: &[Str]) -> Result<(), EvalError> {
+    if outs.is_empty() && out_dirs.is_empty() {
+        return Err(EvalError::plain("either outs or out_dirs must be specified for ACTION"));
+    }
+    let both = outs.iter().filter(|out| out_dirs.binary_search(out).is_ok());
+    let both: Vec<Value> = both.cloned().map(Value::String).collect();
+    if both.is_empty() {
+        return Ok(());
+    }
+    let both = Value::List(both.into()).to_json();
+    let message = format!("outs and out_dirs for ACTION must be disjoint, but both contain {both}");
+    let reference = format!("outs and out_dirs for ACTION must be disjoint. Found repeated entries:\n{both}");
+    Err(EvalError::plain(message).reference(reference))
 }
 
 /// Normalised, sorted, each once.

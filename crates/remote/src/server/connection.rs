@@ -19,6 +19,7 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
 /// After how many more bytes the connection that writes them is cut; negative for never.
+// Relaxed, and read and written in two steps: all connections are served by one thread. An atomic only because they share it.
 pub(crate) struct Cuts(AtomicI64);
 
 impl Default for Cuts {

@@ -13,8 +13,14 @@ use std::{
     time::Duration,
 };
 
-use taut_digest::{Digest, HashFunction};
-use taut_proto::{self as proto, ActionResult, Message, cache::*};
+use taut_digest::{Digest, HashFunction, ObjectType, TreeEntry, decode_git_tree};
+use taut_proto::{
+    self as proto, ActionResult, Message,
+    cache::*,
+    execution::{
+        CancelOperationRequest, Empty, ExecuteRequest, ExecutionCapabilities, Operation, WaitExecutionRequest,
+    },
+};
 use taut_service::Memory;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request, Response, Status as Failed, Streaming, body::Body, server::Grpc};
@@ -25,6 +31,7 @@ use super::{
     Calls, Offer,
     connection::Cuts,
     faults::{Fault, mixed},
+    operations::Operations,
 };
 use crate::{
     chunks,
@@ -44,6 +51,7 @@ struct State {
     cuts: Arc<Cuts>,
     /// The number of the next call.
     number: AtomicU64,
+    operations: Operations,
     /// Streams that were cut while they were written, by name.
     partial: Mutex<HashMap<String, Vec<u8>>>,
 }
@@ -51,7 +59,8 @@ struct State {
 impl Handler {
     pub(crate) fn new(offer: Offer, memory: Arc<Memory>, calls: Arc<Calls>, cuts: Arc<Cuts>) -> Handler {
         let (number, partial) = Default::default();
-        Handler(Arc::new(State { offer, memory, calls, cuts, number, partial }))
+        let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default());
+        Handler(Arc::new(State { offer, memory, calls, cuts, number, operations, partial }))
     }
 }
 
@@ -109,6 +118,33 @@ impl Service<http::Request<Body>> for Handler {
             "GetActionResult" => unary(request, move |q| {
                 let state = state.clone();
                 async move { state.begin("GetActionResult").await.and_then(|call| state.look_up(&q, call)) }
+            }),
+            "Execute" => {
+                let execute = move |q: ExecuteRequest| {
+                    let state = state.clone();
+                    async move {
+                        state.begin("Execute").await?;
+                        state.check_instance(&q.instance_name)?;
+                        state.operations.execute(parse(&q.action_digest)?, q.skip_cache_lookup).await
+                    }
+                };
+                let codec = ProstCodec::<Operation, ExecuteRequest>::default();
+                Box::pin(async move { Ok(Grpc::new(codec).server_streaming(Method(execute), request).await) })
+            }
+            "WaitExecution" => {
+                let wait = move |q: WaitExecutionRequest| {
+                    let state = state.clone();
+                    async move {
+                        state.begin("WaitExecution").await?;
+                        state.operations.wait(&q.name)
+                    }
+                };
+                let codec = ProstCodec::<Operation, WaitExecutionRequest>::default();
+                Box::pin(async move { Ok(Grpc::new(codec).server_streaming(Method(wait), request).await) })
+            }
+            "CancelOperation" => unary(request, move |_: CancelOperationRequest| {
+                let state = state.clone();
+                async move { state.begin("CancelOperation").await.map(|_| Empty {}) }
             }),
             "UpdateActionResult" => unary(request, move |q| {
                 let state = state.clone();
@@ -179,6 +215,7 @@ impl State {
     /// Counts a call, and lets it fail if it has to.
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+        // By the number of the call, so that a seed gives the same faults to the same sequence of calls.
         let (fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
         match fault {
             Some(Fault::Unavailable) => return Err(Failed::unavailable("busy")),
@@ -187,6 +224,7 @@ impl State {
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20 + random % 30)).await,
             Some(Fault::Cut) => self.cuts.cut_after(random % 2000),
+            // Between two calls of a client, as a cache does that is full: a result whose contents are gone.
             Some(Fault::Evicted) => {
                 let contents = self.memory.contents();
                 if !contents.is_empty() {
@@ -219,6 +257,11 @@ impl State {
         };
         Ok(ServerCapabilities {
             cache_capabilities: Some(cache),
+            execution_capabilities: self.offer.executes.as_ref().map(|_| ExecutionCapabilities {
+                digest_function: self.offer.digest_functions[0],
+                exec_enabled: true,
+                digest_functions: self.offer.digest_functions.clone(),
+            }),
             low_api_version: version(0),
             high_api_version: version(3),
         })
@@ -259,6 +302,7 @@ impl State {
         let is_missing = |digest: &&proto::Digest| {
             wire::parse(digest).is_none_or(|digest| self.memory.content(&digest.hash).is_none())
         };
+        // What makes no sense as a digest counts as missing; and the protocol promises no order.
         let mut missing: Vec<_> = q.blob_digests.iter().filter(is_missing).cloned().collect();
         shuffle(&mut missing, call);
         Ok(FindMissingBlobsResponse { missing_blob_digests: missing })
@@ -270,13 +314,14 @@ impl State {
             let parsed = wire::parse(digest);
             let content = parsed.and_then(|digest| self.content(&digest));
             let Some(content) = content else {
-                let status = Some(Status { code: Code::NotFound as i32, message: String::new() });
+                let status = Some(Status { code: Code::NotFound as i32, ..Status::default() });
                 return ReadBlob { digest: Some(digest.clone()), status, ..ReadBlob::default() };
             };
             let packed = match q.acceptable_compressors.contains(&ZSTD) && self.offer.has_zstd {
                 true => packed(&content),
                 false => None,
             };
+            // A content may be sent as it is although compression was offered.
             let compressor = if packed.is_some() { ZSTD } else { 0 };
             let data = damaged(packed.unwrap_or_else(|| content.to_vec()), call);
             ReadBlob { digest: Some(digest.clone()), data, status: Some(Status::default()), compressor }
@@ -287,7 +332,19 @@ impl State {
     }
 
     fn content(&self, digest: &Digest) -> Option<Arc<[u8]>> {
-        self.memory.content(&digest.hash).filter(|content| content.len() as u64 == digest.size)
+        let content = self.memory.content(&digest.hash)?;
+        (content.len() as u64 == digest.size || wire::is_unmeasured(digest)).then_some(content)
+    }
+
+    /// Whether bytes have the name, and all that they refer to is there: as justbuild's own server, this one takes no tree
+    /// before its entries.
+    fn takes(&self, digest: &Digest, bytes: &[u8]) -> bool {
+        let is_tree = digest.hash.untagged().is_some_and(|(_, is_tree)| is_tree);
+        let has = |entry: &TreeEntry| {
+            self.memory.content(&entry.hash.tagged(entry.object_type == ObjectType::Tree)).is_some()
+        };
+        let has_entries = || decode_git_tree(bytes, 20).is_ok_and(|entries| entries.values().all(has));
+        self.memory.is_name_of(&digest.hash, bytes) && (!is_tree || has_entries())
     }
 
     fn batch_update(&self, q: &BatchUpdateBlobsRequest, call: Call) -> Answer<BatchUpdateBlobsResponse> {
@@ -299,13 +356,15 @@ impl State {
                 _ => Some(blob.data.clone()),
             });
             let code = match digest.zip(bytes) {
-                Some((digest, bytes)) if HashFunction::Sha256.blob(&bytes) == digest.hash => {
-                    self.memory.add(bytes);
+                // Compared, as real servers do: a content of another digest must not get in.
+                Some((digest, bytes)) if self.takes(&digest, &bytes) => {
+                    self.memory.insert(digest.hash, bytes);
                     Code::Ok
                 }
                 _ => Code::InvalidArgument,
             };
-            let status = Some(Status { code: code as i32, message: "wrong digest".to_owned() });
+            let message = "wrong digest".to_owned();
+            let status = Some(Status { code: code as i32, message, ..Status::default() });
             UpdatedBlob { digest: blob.digest.clone(), status }
         };
         let mut responses: Vec<_> = q.requests.iter().map(one).collect();
@@ -402,8 +461,9 @@ impl State {
             return Err(Failed::invalid_argument("the stream is not complete"));
         }
         let content = if is_packed { unpacked(&bytes, digest.size) } else { Some(bytes) };
-        let content = content.filter(|content| HashFunction::Sha256.blob(content) == digest.hash);
-        self.memory.add(content.ok_or_else(|| Failed::invalid_argument("wrong digest"))?);
+        let content = content.filter(|content| self.takes(&digest, content));
+        let content = content.ok_or_else(|| Failed::invalid_argument("wrong digest"))?;
+        self.memory.insert(digest.hash, content);
         Ok(WriteResponse { committed_size: taken })
     }
 

@@ -1,10 +1,11 @@
 //! Which files belong together: a library for each directory with sources, programs for sources with `main`.
 //!
-//! A header belongs to the source of its name that includes it, wherever that is (`api/net.h` and `impl/net.c`); else to the
-//! sources in its directory; in a directory without sources, to a source of its name nearby, or with the other headers there. Directories that need each other become one
-//! library, since libraries depend on each other in one direction only. A directory needs another one if it includes a
-//! header whose source is there. Where it includes only others, as one that defines macros, and would be needed itself, it
-//! gets these headers, and does not depend on the library.
+//! A header belongs to the source of its name that includes it, wherever that is (`api/net.h` and `impl/net.c`); else
+//! to the sources in its directory; in a directory without sources, to a source of its name nearby, or with the other
+//! headers there. Directories that need each other become one library, since libraries depend on each other in one
+//! direction only. A directory needs another one if it includes a header whose source is there. Where it includes only
+//! others, as one that defines macros, and would be needed itself, it gets these headers, and does not depend on the
+//! library.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,13 +7,16 @@ use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{MAX_NAMED, Messages, missing_program, output_of, shown_command};
+use super::{MAX_NAMED, Messages, missing_header, missing_program, output_of, shown_command};
 use crate::{
     environment::with_hint,
     log::Level,
     output::Stream,
     voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
+
+/// How much of an output is searched for what an action misses.
+const MAX_SEARCHED: usize = 64 << 10;
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
 struct Ending {
@@ -138,6 +141,17 @@ impl Messages {
         Some(format!("{}: ", place_of(origin, &repositories)?))
     }
 
+    /// The beginnings of what an action printed, in which the cause is looked for.
+    fn searched(&self, ran: &Ran) -> Vec<String> {
+        let beginning = |digest| Stream::open(&self.store, digest).map(|out| out.beginning(MAX_SEARCHED));
+        [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
+    }
+
+    fn hint_of_header(&self, id: &Id, action: &ActionDescription, printed: &[String]) -> Option<String> {
+        let repositories = self.state().repositories.clone()?;
+        missing_header::hint(action, printed, &self.origin(id)?, &repositories)
+    }
+
     fn details_of_id(&self, id: &Id) -> Option<String> {
         self.log.wants(Level::Debug).then(|| format!("action {id}"))
     }
@@ -169,7 +183,9 @@ impl Messages {
                 give("\n");
                 self.give_output(stream, give);
             }
-            if let Some(hint) = missing_program::hint(action, ran, &self.store) {
+            let printed = self.searched(ran);
+            let hint = missing_program::hint(action, ran, &printed);
+            if let Some(hint) = hint.or_else(|| self.hint_of_header(id, action, &printed)) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(hint) = hint_of_space(&self.build_root) {

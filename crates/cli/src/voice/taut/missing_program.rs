@@ -3,27 +3,18 @@
 //! Actions have the environment that their target gives, and nothing else: a compiler that every shell of the user finds may be
 //! missing in all of them. What compilers print then (`cannot execute 'cc1'`) does not mention that.
 
-use taut_digest::Digest;
 use taut_driver::Ran;
-use taut_store::Store;
 use taut_value::{ActionDescription, Str};
-
-use crate::output::Stream;
-
-/// How much of an output is searched for why a program was not found.
-const MAX_SEARCHED: usize = 64 << 10;
 
 /// What helps if an action has no `PATH`, and it is not known which program it misses.
 const WITHOUT_PATH: &str =
     "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
 /// What helps if an action did not find a program that is looked up in `PATH`.
-pub(super) fn hint(action: &ActionDescription, ran: &Ran, store: &Store) -> Option<String> {
+pub(super) fn hint(action: &ActionDescription, ran: &Ran, printed: &[String]) -> Option<String> {
     let path =
         action.env.iter().find(|(name, _)| name.as_str() == "PATH").and_then(|(_, path)| path.as_str());
-    let text = |digest: &Option<Digest>| Stream::open(store, digest).map(|out| out.beginning(MAX_SEARCHED));
-    let texts: Vec<String> = [&ran.stderr, &ran.stdout].into_iter().filter_map(text).collect();
-    let lines = || texts.iter().flat_map(|text| text.lines());
+    let lines = || printed.iter().flat_map(|text| text.lines());
     // Any of the lines counts: a script goes on after one program that was not found, and may miss another one.
     let named = lines().filter_map(named_in).collect::<Vec<_>>();
     let first = action.command.first().map_or("", Str::as_str);

@@ -9,7 +9,10 @@ const MAX_RUNNING_SHOWN: usize = 8;
 
 fn name(open: &Open, now: &Snapshot<'_>) -> String {
     let target = open.origin.as_ref().map(|origin| now.names.origin(origin));
-    let name = target.map_or_else(|| open.output.clone(), |target| format!("{target} {}", open.output));
+    let mut name = target.map_or_else(|| open.output.clone(), |target| format!("{target} {}", open.output));
+    if let Some(at) = &open.at {
+        name += &format!(", at {at}");
+    }
     name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
@@ -36,7 +39,8 @@ fn state(now: &Snapshot<'_>, running: usize) -> String {
     // The estimate may be too small; what is done or has begun is certain.
     let all = now.to_do.unwrap_or(now.total).max(done + now.open.len());
     let mut text = format!("[{done}/{all}] {running} running");
-    for (number, what) in [(now.cached, "from cache"), (now.failed, "failed")] {
+    let queued = now.open.values().filter(|open| open.at.is_some() && open.runs_since.is_none()).count();
+    for (number, what) in [(queued, "queued"), (now.cached, "from cache"), (now.failed, "failed")] {
         if number > 0 {
             text += &format!(", {number} {what}");
         }

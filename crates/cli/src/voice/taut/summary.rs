@@ -5,11 +5,11 @@ use std::{collections::HashSet, path::Path};
 use taut_driver::{BuildFailure, Unbuilt};
 use taut_value::{EntityName, Id, Map, Value};
 
-use super::{MAX_NAMED, Messages, State};
+use super::{MAX_NAMED, Messages, State, Taut};
 use crate::{
     log::Level,
     voice::{
-        Compared, Defined, Delivered, count,
+        Compared, Defined, Delivered, Voice as _, count,
         figures::{size, some_of, some_of_so_many},
         seconds,
     },
@@ -98,24 +98,18 @@ impl Messages {
     /// How far an interrupted build was.
     pub(super) fn say_interrupted(&self) {
         let state = self.state();
+        if state.total == 0 {
+            return Taut.interrupted_early(&self.log);
+        }
         let time = seconds(self.begin.elapsed());
-        let text = match state.total {
-            0 => format!("Interrupted after {time}, before anything was built"),
-            total => {
-                let done = format!(
-                    "{} of {} done",
-                    state.processed.max(state.ran + state.cached),
-                    count(total, "action")
-                );
-                let ended = match state.interrupted {
-                    0 => String::new(),
-                    1 => "; 1 running action stopped".to_owned(),
-                    many => format!("; {many} running actions stopped"),
-                };
-                format!("Interrupted after {time}: {done}{ended}")
-            }
+        let done = state.processed.max(state.ran + state.cached);
+        let done = format!("{done} of {} done", count(state.total, "action"));
+        let ended = match state.interrupted {
+            0 => String::new(),
+            1 => "; 1 running action stopped".to_owned(),
+            many => format!("; {many} running actions stopped"),
         };
-        self.log.say(Level::Info, text);
+        self.log.say(Level::Info, format!("Interrupted after {time}: {done}{ended}"));
     }
 
     /// The target of an action as the last line names it, which has the configuration of the request already.
@@ -182,7 +176,12 @@ impl Messages {
     fn figures(&self, state: &State) -> Vec<String> {
         let mut figures = Vec::new();
         if state.ran > 0 {
-            figures.push(format!("{} run", count(state.ran, "action")));
+            let at = match state.by_servers {
+                0 => String::new(),
+                all if all == state.ran => " remotely".to_owned(),
+                some => format!(", {some} of them remotely"),
+            };
+            figures.push(format!("{} run{at}", count(state.ran, "action")));
         }
         for (number, cache) in [(state.cached - state.remote, "cache"), (state.remote, "the remote cache")] {
             if number > 0 {

@@ -86,7 +86,10 @@ impl Explainer<'_> {
             Artifact::Local { path, repository } => source_file(self.repositories, repository, path),
             _ => None,
         });
-        let mut inputs = self.defined.values().flat_map(|d| d.action.inputs.iter());
+        let inputs = self.defined.values().flat_map(|d| d.action.inputs.iter());
+        // What lies below a directory that is a source as a whole.
+        let trees = self.analysis.iter().flat_map(|analysis| analysis.trees());
+        let mut inputs = inputs.chain(trees.flat_map(|tree| tree.stage().iter()));
         locals.any(|file| file == full)
             || inputs.any(|(_, value)| match value.as_artifact() {
                 Some(Artifact::Local { path, repository }) => {
@@ -108,7 +111,7 @@ impl Explainer<'_> {
 
     /// What was done because something at the end of chains had changed.
     fn because_of(&mut self, source: &Subject) {
-        let (mut targets, mut actions, mut others) = (Vec::new(), Vec::new(), 0);
+        let (mut targets, mut actions, mut trees, mut others) = (Vec::new(), Vec::new(), 0, 0);
         // Chains share links: where one leads is computed once for each, else this would be quadratic.
         let mut leads: HashMap<Subject, bool> = HashMap::new();
         for done in &self.record.done {
@@ -139,12 +142,21 @@ impl Explainer<'_> {
                     let known = if known { ", from cache" } else { "" };
                     actions.push(format!("{}{known}", self.action_words(id)));
                 }
+                Subject::Tree(_) => trees += 1,
                 subject if subject == source => {}
                 _ => others += 1,
             }
         }
         let what = capital(&self.words(source));
         if targets.is_empty() && actions.is_empty() {
+            if trees > 0 {
+                let was = if trees == 1 { "was" } else { "were" };
+                let trees = format!("{} {was}", many(trees, "tree"));
+                self.say(format!(
+                    "{what} changed: {trees} assembled again; no target was analysed and no action ran because of that."
+                ));
+                return;
+            }
             let read = if others > 0 { ", but not in what was read of it" } else { "" };
             self.say(format!(
                 "{what} changed{read}: no target was analysed and no action ran because of that."

@@ -1,0 +1,77 @@
+//! `add-to-cas`: puts a file or directory into the store and prints its hash.
+
+use std::path::{Path, PathBuf};
+
+use taut_digest::ObjectInfo;
+use taut_driver::{
+    cas::{AddError, SpecialEntries, add},
+    send,
+};
+use taut_store::Store;
+use taut_sys::{Named, canonical};
+
+use crate::{
+    environment::open_store,
+    exit::Exit,
+    log::{Level, Log},
+    options::AddToCas,
+    remote_execution::server_of_objects,
+    standard_streams::print,
+    tool_name::Name,
+    voice,
+};
+
+/// Runs `add-to-cas`.
+pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
+    let voice = voice::of(log);
+    let special = match options.resolve_special.as_deref() {
+        None => SpecialEntries::default(),
+        Some("ignore") => SpecialEntries::Ignore,
+        Some("tree-upwards") => SpecialEntries::ResolveUpwards,
+        Some("tree-all") => SpecialEntries::ResolveInside,
+        Some("all") => SpecialEntries::ResolveAll,
+        Some(other) => {
+            voice.unknown_strategy(other, log);
+            SpecialEntries::default()
+        }
+    };
+    let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
+    // A slash at the end does not make a link what it points to.
+    let location: PathBuf = options.location.components().collect();
+    let location = std::path::absolute(&location).unwrap_or(location);
+    let followed = if options.follow_symlinks {
+        canonical(&location).map_err(|_| AddError::Unsupported(location.clone()))
+    } else {
+        Ok(location.clone())
+    };
+    let is_directory = |location: &Path| Named::lstat(location).is_ok_and(|found| found.is_dir());
+    // Taut can name trees in compatible mode, too; under the name of the reference it refuses them like that.
+    if options.stores.compatible && name == Name::Just && followed.as_deref().is_ok_and(is_directory) {
+        log.say(Level::Error, "Storing of trees only supported in native mode");
+        return Exit::Environment;
+    }
+    match followed.and_then(|location| add(&store, &location, special)) {
+        // Printed in any case: the object is here.
+        Ok(object) => match print(format!("{}\n", object.digest.hash).as_bytes()) {
+            Exit::Success => sent(&store, &object, options, log).err().unwrap_or(Exit::Success),
+            exit => exit,
+        },
+        Err(error) => {
+            voice.not_added(&error, &location, log);
+            Exit::Environment
+        }
+    }
+}
+
+/// Sends an object to the server that the options name, if they name one.
+fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
+    let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
+    let sent = send(store, &server, object);
+    if let Err(error) = store.save_elsewhere() {
+        log.say(Level::Warn, error.to_string());
+    }
+    sent.map_err(|why| {
+        voice::of(log).not_sent(&why, log);
+        Exit::Environment
+    })
+}

@@ -1,0 +1,260 @@
+//! The options about servers that execute actions: the usual one, and those that actions with certain properties have.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use taut_digest::HashFunction;
+use taut_driver::{Backend, BuildOptions, Compared, Endpoint, RemoteExecution};
+use taut_remote::{Address, Client, Patience, Setup};
+use taut_store::Store;
+use taut_syntax::{Document, Kind, Node, quoted};
+
+use crate::{
+    environment::{hash_function, is_address},
+    exit::Exit,
+    log::{Level, Log},
+    options::{Execution, Stores},
+    remote_cache::{patience, tls},
+    tool_name::Name,
+};
+
+/// How many actions are executed at once by servers, if the call does not say: they queue there.
+const JOBS: usize = 256;
+
+/// How long look-ups may be slow in all: no limit, since there is no other way to a result.
+const MAX_SLOW: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Properties, and the address for actions that have them.
+type Dispatch = Vec<(BTreeMap<String, String>, String)>;
+
+/// The servers that the options name, if they name any. Nothing is connected yet.
+///
+/// # Errors
+/// What is wrong with the options.
+pub(crate) fn remote_execution(
+    execution: &Execution,
+    stores: &Stores,
+    as_reference: bool,
+) -> Result<Option<RemoteExecution>, String> {
+    let backend = backend(execution, stores, as_reference)?;
+    if backend == Backend::default() {
+        return Ok(None);
+    }
+    let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
+    let main = backend.address.as_deref().map(|address| servers.number(address, true)).transpose()?;
+    let mut dispatch = Vec::new();
+    for (properties, address) in &backend.dispatch {
+        dispatch.push((properties.clone(), servers.number(address, true)?));
+    }
+    let jobs = execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or(JOBS);
+    let (endpoints, compared_with) = (servers.endpoints, None);
+    Ok(Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, backend }))
+}
+
+/// Where actions are executed.
+///
+/// # Errors
+/// What is wrong with the options.
+pub(crate) fn backend(execution: &Execution, stores: &Stores, as_reference: bool) -> Result<Backend, String> {
+    let dispatch = match &execution.endpoint_configuration {
+        Some(path) => dispatch(path, as_reference)?,
+        None => Vec::new(),
+    };
+    if let Some(address) = &stores.remote_execution_address {
+        check_address(address, as_reference)
+            .map_err(|why| if as_reference { why } else { format!("-r {}: {why}", quoted(address)) })?;
+    }
+    Ok(Backend { address: stores.remote_execution_address.clone(), dispatch })
+}
+
+fn check_address(text: &str, as_reference: bool) -> Result<(), String> {
+    if as_reference {
+        let why = || format!("Failed to set remote endpoint address {}", quoted(text));
+        return is_address(text).then_some(()).ok_or_else(why);
+    }
+    let help = "help: HOST:PORT, or grpcs://HOST:PORT for an encrypted connection";
+    Address::parse(text).map(drop).map_err(|why| format!("{why}\n{help}"))
+}
+
+/// Reads the file that assigns servers to properties: a list of pairs.
+fn dispatch(path: &Path, as_reference: bool) -> Result<Dispatch, String> {
+    let label = path.display().to_string();
+    let text = taut_sys::Named::read(path).map_err(|error| match as_reference {
+        true => format!("Failed to read json file {}", quoted(&label)),
+        false => format!("--endpoint-configuration {error}"),
+    })?;
+    let document = Document::parse(&*label, text.clone()).map_err(|error| match as_reference {
+        true => {
+            format!("Failed to parse endpoint configuration: {}", taut_syntax::json::reference_error(&text))
+        }
+        false => {
+            let (line, column, why) = (error.line, error.column, error.message);
+            format!("--endpoint-configuration {label}:{line}:{column}: {why}")
+        }
+    })?;
+    let wrong = |reference: String, own: &str, found: Node<'_>| match as_reference {
+        true => format!("{reference} {}", found.source()),
+        false => format!("--endpoint-configuration {label}: {own}, not {}", found.source()),
+    };
+    let root = document.root();
+    let is_list = "expected a list of pairs, each of properties and an address (HOST:PORT)";
+    let no_list =
+        || wrong("Endpoint configuration has to be a list of pairs, but found".to_owned(), is_list, root);
+    let mut all = Vec::new();
+    for entry in root.as_list().ok_or_else(no_list)? {
+        let pair: Vec<Node<'_>> = entry.as_list().map(Iterator::collect).unwrap_or_default();
+        let [properties, address] = pair[..] else {
+            let reference = "Endpoint configuration has to be a list of pairs, but found entry".to_owned();
+            return Err(wrong(reference, is_list, entry));
+        };
+        let no_object = || {
+            let reference = "Property condition has to be given as an object, but found".to_owned();
+            wrong(reference, "expected properties as an object of strings", properties)
+        };
+        let mut wanted = BTreeMap::new();
+        if properties.kind() != Kind::Object {
+            return Err(no_object());
+        }
+        for (name, value) in properties.entries() {
+            let value = value.as_str().ok_or_else(|| {
+                let reference = "Property condition has to be given as an object of strings but found";
+                wrong(reference.to_owned(), "expected properties as an object of strings", properties)
+            })?;
+            wanted.insert(name.to_owned(), value.to_owned());
+        }
+        let no_text = || {
+            let reference = "Endpoint has to be specified as string (in the form host:port), but found";
+            wrong(reference.to_owned(), "expected an address as a string", address)
+        };
+        let text = address.as_str().ok_or_else(no_text)?;
+        check_address(text, as_reference).map_err(|why| match as_reference {
+            true => format!("Failed to parse {} as endpoint.", quoted(text)),
+            false => format!("--endpoint-configuration {label}: {}: {why}", quoted(text)),
+        })?;
+        all.push((wanted, text.to_owned()));
+    }
+    Ok(all)
+}
+
+/// The servers of a call, each once.
+struct Servers<'s> {
+    stores: &'s Stores,
+    endpoints: Vec<Endpoint>,
+    numbers: BTreeMap<String, usize>,
+}
+
+impl Servers<'_> {
+    fn number(&mut self, text: &str, executes: bool) -> Result<usize, String> {
+        let client = client(text, self.stores, executes)?;
+        let (id, name) = (id(text, self.stores), Arc::from(client.name.as_str()));
+        if let Some(number) = self.numbers.get(&id) {
+            return Ok(*number);
+        }
+        self.numbers.insert(id.clone(), self.endpoints.len());
+        let client = client.client;
+        self.endpoints.push(Endpoint {
+            id,
+            name,
+            cas: client.clone(),
+            results: client.clone(),
+            executor: client,
+        });
+        Ok(self.endpoints.len() - 1)
+    }
+}
+
+/// What identifies a server in what is kept between calls.
+pub(crate) fn id(address: &str, stores: &Stores) -> String {
+    let instance = stores.remote_instance_name.clone().unwrap_or_default();
+    HashFunction::Sha256.blob(format!("{address}\0{instance}").as_bytes()).to_hex()
+}
+
+/// A server, not yet connected, and its name in messages.
+pub(crate) struct NamedClient {
+    pub(crate) client: Arc<Client>,
+    pub(crate) name: String,
+}
+
+/// A server of objects, by its address. `executes`: whether it has to execute actions, too.
+///
+/// # Errors
+/// What is wrong with the options.
+pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<NamedClient, String> {
+    let address = Address::parse(text).map_err(|why| format!("{}: {why}", quoted(text)))?;
+    let files = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
+    let has_files = files.iter().any(|file| file.is_some());
+    if has_files && address.is_plain() {
+        return Err(format!(
+            "{address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
+        ));
+    }
+    let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
+    let patience = Patience { max_slow: MAX_SLOW, ..patience(stores) };
+    let instance = stores.remote_instance_name.clone().unwrap_or_default();
+    let (name, naming) = (address.to_string(), hash_function(stores));
+    let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
+    Ok(NamedClient { client, name })
+}
+
+/// Sets what results of actions that run again are compared with: those of this build root, or of a server.
+///
+/// # Errors
+/// The exit code; the error has been reported.
+pub(crate) fn compare_with(
+    options: &mut BuildOptions,
+    vs: &str,
+    stores: &Stores,
+    log: &Log,
+) -> Result<(), Exit> {
+    if vs == "local" {
+        if let Some(remote) = &mut options.remote_execution {
+            remote.compared_with = Some(Compared::Local);
+        }
+        return Ok(());
+    }
+    let remote =
+        options.remote_execution.get_or_insert_with(|| RemoteExecution { jobs: JOBS, ..Default::default() });
+    let mut servers =
+        Servers { stores, endpoints: std::mem::take(&mut remote.endpoints), numbers: BTreeMap::new() };
+    for (number, endpoint) in servers.endpoints.iter().enumerate() {
+        servers.numbers.insert(endpoint.id.clone(), number);
+    }
+    let number = servers.number(vs, false);
+    remote.endpoints = servers.endpoints;
+    remote.compared_with = Some(Compared::Server(number.map_err(|why| {
+        log.say(Level::Error, format!("--vs {why}"));
+        Exit::Environment
+    })?));
+    Ok(())
+}
+
+/// A server of objects that the options name, with what it takes from and gives to a store, which it is attached to.
+///
+/// # Errors
+/// The exit code; the error has been reported.
+pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Result<Option<Endpoint>, Exit> {
+    let Some(address) = &stores.remote_execution_address else { return Ok(None) };
+    let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
+    let checked =
+        check_address(address, log.tool() == Name::Just).and_then(|()| servers.number(address, false));
+    checked.map_err(|why| {
+        log.say(Level::Error, why);
+        Exit::Environment
+    })?;
+    store.attach(servers.endpoints.iter().map(Endpoint::place).collect()).map_err(|error| {
+        log.say(Level::Error, format!("Cannot use the build root: {error}"));
+        Exit::Environment
+    })?;
+    Ok(servers.endpoints.pop())
+}
+
+/// Makes the servers of a call known to its store.
+///
+/// # Errors
+/// The exit code; the error has been reported.
+pub(crate) fn attach(options: &BuildOptions, store: &Store, log: &Log) -> Result<(), Exit> {
+    let places = options.remote_execution.as_ref().map(RemoteExecution::places).unwrap_or_default();
+    store.attach(places).map_err(|error| {
+        log.say(Level::Error, format!("Cannot use the build root: {error}"));
+        Exit::Environment
+    })
+}

@@ -1,0 +1,134 @@
+//! What is said of the values of options, and of files that the command line names, in both voices.
+
+use std::path::Path;
+
+use taut_syntax::quoted;
+
+use super::{just::Just, taut::Taut};
+use crate::{
+    log::{Level, Log},
+    request::{BadCertificate, Number},
+};
+
+/// The texts about arguments of a call.
+pub(crate) trait ArgumentTexts {
+    /// A launcher that is no list of words: `given`, and why.
+    fn bad_launcher(&self, given: &str, why: String) -> String;
+
+    /// A number that must not be zero, and is.
+    fn is_zero(&self, number: Number) -> String;
+
+    /// Certificates that cannot be read, or are incomplete.
+    fn bad_certificate(&self, bad: &BadCertificate<'_>) -> String;
+
+    /// A property of execution without a value.
+    fn bad_property(&self, given: &str) -> String;
+
+    /// What `rebuild` is to compare with, and is no address.
+    fn bad_comparison(&self, given: &str) -> String;
+
+    /// An argument that is no JSON: where, and why.
+    fn bad_artifacts(&self, column: u32, why: &str) -> String;
+
+    /// A graph that cannot be read from a file, and why; that names the file.
+    fn bad_graph(&self, file: &str, why: String) -> String;
+
+    /// A file that cannot be written.
+    fn not_written(&self, path: &Path, why: &taut_sys::Error, log: &Log);
+}
+
+impl ArgumentTexts for Just {
+    fn bad_launcher(&self, given: &str, why: String) -> String {
+        let of_parser = taut_syntax::json::reference_error(given.as_bytes());
+        format!("Command line parse error: {}", if of_parser.is_empty() { why } else { of_parser })
+    }
+
+    fn is_zero(&self, number: Number) -> String {
+        let what = match number {
+            Number::Jobs => return "Setting jobs failed.".to_owned(),
+            Number::ActionTimeout => return "Setting action timeout failed.".to_owned(),
+            Number::MaxAttempts => "max number of attempts provided",
+            Number::InitialBackoff => "initial amount of seconds provided",
+            Number::MaxBackoff => "max backoff provided",
+            // No option under this name.
+            Number::RemoteCacheTimeout => "timeout provided",
+        };
+        format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")
+    }
+
+    fn bad_certificate(&self, bad: &BadCertificate<'_>) -> String {
+        match bad {
+            BadCertificate::Unreadable { path, what, .. } => {
+                format!("Could not read '{}' {what}.", path.display())
+            }
+            BadCertificate::Incomplete { missing } => format!("Please also provide {missing}"),
+        }
+    }
+
+    fn bad_property(&self, given: &str) -> String {
+        format!("Adding platform property {} failed.", quoted(given))
+    }
+
+    fn bad_comparison(&self, given: &str) -> String {
+        format!("Failed to set cache endpoint address {}", quoted(given))
+    }
+
+    fn bad_artifacts(&self, column: u32, why: &str) -> String {
+        format!("Command line parse error: --artifacts: column {column}: {why}")
+    }
+
+    fn bad_graph(&self, file: &str, why: String) -> String {
+        format!("parsing graph from {file}\n{why}")
+    }
+
+    fn not_written(&self, _: &Path, why: &taut_sys::Error, log: &Log) {
+        log.say(Level::Error, why.to_string());
+    }
+}
+
+impl ArgumentTexts for Taut {
+    fn bad_launcher(&self, _: &str, why: String) -> String {
+        format!("{why}\nhelp: the launcher is a list of words as JSON: [\"env\", \"--\"]")
+    }
+
+    fn is_zero(&self, number: Number) -> String {
+        let option = match number {
+            Number::Jobs => "--jobs",
+            Number::ActionTimeout => "--action-timeout",
+            Number::MaxAttempts => "--max-attempts",
+            Number::InitialBackoff => "--initial-backoff-seconds",
+            Number::MaxBackoff => "--max-backoff-seconds",
+            Number::RemoteCacheTimeout => "--remote-cache-timeout",
+        };
+        format!("{option} has to be at least 1")
+    }
+
+    fn bad_certificate(&self, bad: &BadCertificate<'_>) -> String {
+        match bad {
+            BadCertificate::Unreadable { option, why, .. } => format!("{option}: {why}"),
+            BadCertificate::Incomplete { missing } => {
+                format!("--tls-client-cert and --tls-client-key belong together: --{missing} is missing")
+            }
+        }
+    }
+
+    fn bad_property(&self, given: &str) -> String {
+        format!("--remote-execution-property: expected KEY:VALUE, not {}", quoted(given))
+    }
+
+    fn bad_comparison(&self, given: &str) -> String {
+        format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(given))
+    }
+
+    fn bad_artifacts(&self, column: u32, why: &str) -> String {
+        format!("--artifacts: column {column}: {why}")
+    }
+
+    fn bad_graph(&self, _: &str, why: String) -> String {
+        why
+    }
+
+    fn not_written(&self, path: &Path, why: &taut_sys::Error, log: &Log) {
+        log.say(Level::Error, format!("Cannot write {}: {why}", path.display()));
+    }
+}

@@ -1,0 +1,204 @@
+//! What `install-cas`, `add-to-cas` and `gc` say, in both voices.
+
+use std::path::Path;
+
+use taut_digest::{ObjectInfo, ObjectType};
+use taut_driver::cas::AddError;
+use taut_store::{Error, GcMode, Store, Usage};
+use taut_syntax::{quoted, seen_from};
+
+use super::{just::Just, taut::Taut};
+use crate::{
+    freed::freed,
+    log::{Level, Log},
+};
+
+/// Where an object was to be written that could not be taken out of the store.
+#[derive(Clone, Copy)]
+pub(crate) enum Destined {
+    StandardOutput,
+    File,
+}
+
+/// The texts about single objects of the store, and about collecting garbage.
+pub(crate) trait ObjectTexts {
+    /// A word that is no identifier of an object.
+    fn no_object_id(&self, word: &str, log: &Log);
+
+    /// An object that could not be taken out of the store.
+    fn not_taken(&self, error: &Error, store: &Store, destined: Destined, log: &Log);
+
+    /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
+    /// `end`: where it ends, as the reference has it.
+    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &str, log: &Log);
+
+    /// An archive was asked for of an object that is no tree.
+    fn no_tree(&self, object: ObjectInfo, log: &Log);
+
+    /// An object, or an archive of it, was written to a path.
+    fn installed_object(&self, object: ObjectInfo, path: &Path, is_archive: bool, log: &Log);
+
+    /// A way to treat links and special files that there is not.
+    fn unknown_strategy(&self, named: &str, log: &Log);
+
+    /// Something could not be added to the store.
+    fn not_added(&self, error: &AddError, location: &Path, log: &Log);
+
+    /// Something could not be sent to a server.
+    fn not_sent(&self, why: &str, log: &Log);
+
+    /// Large objects are about to be split.
+    fn splitting(&self, log: &Log);
+
+    /// Whether what a collection freed is shown.
+    fn shows_freed(&self, log: &Log) -> bool;
+
+    /// What a collection freed.
+    fn freed(&self, before: Usage, left: Usage, mode: GcMode, log: &Log);
+}
+
+impl ObjectTexts for Just {
+    fn no_object_id(&self, word: &str, log: &Log) {
+        log.say(Level::Error, format!("{} is no object identifier", quoted(word)));
+        log.say(Level::Error, "failed to dump artifact.");
+    }
+
+    fn not_taken(&self, error: &Error, _: &Store, destined: Destined, log: &Log) {
+        log.say(Level::Error, error.to_string());
+        log.say(
+            Level::Error,
+            match destined {
+                Destined::StandardOutput => "failed to dump artifact.",
+                Destined::File => "failed to retrieve artifact.",
+            },
+        );
+    }
+
+    fn path_ends(&self, _: &str, _: ObjectInfo, _: ObjectInfo, end: &str, log: &Log) {
+        log.say(Level::Warn, end);
+    }
+
+    fn no_tree(&self, object: ObjectInfo, log: &Log) {
+        log.say(Level::Error, format!("Archive requested on non-tree {object}"));
+    }
+
+    fn installed_object(&self, object: ObjectInfo, path: &Path, is_archive: bool, log: &Log) {
+        let what = if is_archive { "Archive of" } else { "artifact" };
+        log.say(Level::Info, format!("{what} {object} was installed to {}", path.display()));
+    }
+
+    fn unknown_strategy(&self, named: &str, log: &Log) {
+        log.say(Level::Warn, format!("Ignoring unknown --resolve-special strategy {}.", quoted(named)));
+    }
+
+    fn not_added(&self, error: &AddError, location: &Path, log: &Log) {
+        log.say(Level::Error, error.to_string());
+        log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));
+    }
+
+    fn not_sent(&self, why: &str, log: &Log) {
+        log.say(Level::Error, why);
+        log.say(Level::Error, "Failed to upload artifact to remote endpoint");
+    }
+
+    fn splitting(&self, log: &Log) {
+        log.say(Level::Performance, "Compactification has been started");
+    }
+
+    fn shows_freed(&self, _: &Log) -> bool {
+        false
+    }
+
+    fn freed(&self, _: Usage, _: Usage, _: GcMode, _: &Log) {}
+}
+
+impl ObjectTexts for Taut {
+    fn no_object_id(&self, word: &str, log: &Log) {
+        let forms = "that is HASH, HASH:SIZE or HASH:SIZE:TYPE";
+        log.say(Level::Error, format!("{} is no identifier of an object: {forms}", quoted(word)));
+    }
+
+    fn not_taken(&self, error: &Error, store: &Store, _: Destined, log: &Log) {
+        let text = match error {
+            Error::Missing(object) => {
+                let mut text = format!("There is no object {object} in the store");
+                let hash = &object.digest.hash;
+                if object.object_type == ObjectType::File
+                    && store.contains(hash, ObjectType::Tree).is_ok_and(|is| is)
+                {
+                    text += &format!("\nhelp: there is a tree with this hash, which is named {hash}::t");
+                }
+                text
+            }
+            Error::Refused { path, reason } => {
+                format!("Cannot write {}: {reason}", shown(Path::new(path)))
+            }
+            error => format!("Cannot fetch the object: {error}"),
+        };
+        log.say(Level::Error, text);
+    }
+
+    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, _: &str, log: &Log) {
+        let text = format!("There is no {path} in {whole}; the last object on the way is {last}");
+        log.say(Level::Warn, text);
+    }
+
+    fn no_tree(&self, object: ObjectInfo, log: &Log) {
+        let text = format!("Only a tree can be written as an archive, and {object} is none");
+        log.say(Level::Error, text);
+    }
+
+    fn installed_object(&self, object: ObjectInfo, path: &Path, is_archive: bool, log: &Log) {
+        let what = if is_archive { "Wrote an archive of" } else { "Installed" };
+        log.say(Level::Info, format!("{what} {object} to {}", shown(path)));
+    }
+
+    fn unknown_strategy(&self, named: &str, log: &Log) {
+        let all = "it is one of ignore, tree-upwards, tree-all and all";
+        log.say(Level::Warn, format!("--resolve-special {} is ignored: {all}", quoted(named)));
+    }
+
+    fn not_added(&self, error: &AddError, location: &Path, log: &Log) {
+        let it = |path: &Path| if path == location { "it".to_owned() } else { shown(path) };
+        let link = |path: &Path, is: &str| format!("the symbolic link {} {is}", shown(path));
+        let why = match error {
+            AddError::Unsupported(path) => {
+                format!("{} is absent, or neither a file, a directory nor a symbolic link", it(path))
+            }
+            AddError::Upwards(path) => {
+                link(path, "leads upwards or is absolute (--resolve-special says what to do with such links)")
+            }
+            AddError::Outside(path) => link(path, "leads out of it"),
+            AddError::Endless(path) => link(path, "leads to a directory that it lies in"),
+            AddError::Store(error) => error.to_string(),
+        };
+        log.say(Level::Error, format!("Cannot add {}: {why}", shown(location)));
+    }
+
+    fn not_sent(&self, why: &str, log: &Log) {
+        log.say(Level::Error, why);
+    }
+
+    fn splitting(&self, log: &Log) {
+        log.say(Level::Performance, "Splitting large objects");
+    }
+
+    fn shows_freed(&self, log: &Log) -> bool {
+        log.wants(Level::Info)
+    }
+
+    fn freed(&self, before: Usage, left: Usage, mode: GcMode, log: &Log) {
+        // Two collections in a row remove everything, which is surprising without this hint.
+        let next = match mode {
+            GcMode::Rotate => "the next gc removes what no build has used by then",
+            GcMode::All | GcMode::NoRotate => "",
+        };
+        log.say(Level::Info, freed(before, left, "the build root is empty", next));
+    }
+}
+
+/// A path as seen from the working directory.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    seen_from(&path.to_string_lossy(), &here.to_string_lossy())
+}

@@ -1,0 +1,210 @@
+//! What is said while repositories are set up, fetched and updated, in both voices.
+
+use std::path::{Path, PathBuf};
+
+use taut_syntax::quoted;
+
+use super::{figures::size, just::Just, taut::Taut};
+use crate::{
+    log::{Level, Log},
+    repositories::{SetUpProgress, number_of_repositories},
+};
+
+/// The texts about repositories that are set up, fetched or updated.
+pub(crate) trait SetUpTexts {
+    /// So many repositories are reached from the main one.
+    fn involved(&self, number: usize, log: &Log);
+
+    /// `missing` of `all` repositories are about to be set up.
+    fn setting_up(&self, missing: usize, all: usize, log: &Log);
+
+    /// A transfer failed, and is tried again.
+    fn fetched_again(&self, repository: &str, url: &str, cause: &str, log: &Log);
+
+    /// A transfer has ended.
+    fn fetched(&self, repository: &str, from: &str, bytes: Option<u64>, log: &Log);
+
+    /// How far a set-up is, in one line.
+    fn set_up_line(&self, now: &SetUpProgress) -> String;
+
+    /// The same as lines that are drawn over each other. `None`: there is only the line.
+    fn set_up_frame(&self, now: &SetUpProgress, rows: usize) -> Option<Vec<String>>;
+
+    /// `fetch` begins.
+    fn fetch_begins(&self, log: &Log);
+
+    /// No directory to write archives to was named, and none of these exists.
+    fn no_fetch_directory(&self, considered: &[PathBuf], log: &Log);
+
+    /// The directory that archives are written to.
+    fn fetching_to(&self, directory: &Path, log: &Log);
+
+    /// What there is to fetch: numbers in words.
+    fn to_fetch(&self, parts: &[String], log: &Log);
+
+    /// All of that is in the directory.
+    fn fetch_completed(&self, parts: &[String], directory: &Path, log: &Log);
+
+    /// `update` begins.
+    fn update_begins(&self, log: &Log);
+
+    /// `update` has ended for so many repositories, with or without success.
+    fn update_ended(&self, number: usize, is_successful: bool, log: &Log);
+}
+
+impl SetUpTexts for Just {
+    fn involved(&self, number: usize, log: &Log) {
+        log.say(Level::Info, format!("Found {number} repositories involved"));
+    }
+
+    fn setting_up(&self, _: usize, _: usize, _: &Log) {}
+
+    fn fetched_again(&self, repository: &str, url: &str, cause: &str, log: &Log) {
+        log.say(Level::Debug, again(repository, url, cause));
+    }
+
+    fn fetched(&self, repository: &str, from: &str, bytes: Option<u64>, log: &Log) {
+        log.say(Level::Debug, transferred(repository, from, bytes));
+    }
+
+    fn set_up_line(&self, now: &SetUpProgress) -> String {
+        // Events of several threads: the counts need not fit to each other at each moment.
+        let found = now.involved - now.missing.min(now.involved);
+        let percent = match now.missing {
+            0 => 100,
+            missing => now.ended * 100 / missing,
+        };
+        let mut line = format!("[{percent:3}%] 0 computed, 0 local, {found} cached, {} done", now.ended);
+        if let Some(first) = now.running.keys().next() {
+            let running = now.running.len();
+            let others = if running > 1 { ", ..." } else { "" };
+            line.push_str(&format!("; {running} fetches ({}{others})", quoted(first)));
+        }
+        line
+    }
+
+    fn set_up_frame(&self, _: &SetUpProgress, _: usize) -> Option<Vec<String>> {
+        None
+    }
+
+    fn fetch_begins(&self, log: &Log) {
+        log.say(Level::Info, "Performing repositories fetch");
+    }
+
+    fn no_fetch_directory(&self, considered: &[PathBuf], log: &Log) {
+        let considered: Vec<_> = considered.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let mut json = taut_value::JsonWriter::compact();
+        json.strings(&considered);
+        log.say(Level::Error, format!("No directory found to fetch to, considered {}", json.finish()));
+    }
+
+    fn fetching_to(&self, directory: &Path, log: &Log) {
+        log.say(Level::Info, format!("Fetching to {}", directory.display()));
+    }
+
+    fn to_fetch(&self, parts: &[String], log: &Log) {
+        let text = match parts.is_empty() {
+            true => "No fetch required".to_owned(),
+            false => format!("Found {} to fetch", parts.join(" and ")),
+        };
+        log.say(Level::Info, text);
+    }
+
+    fn fetch_completed(&self, _: &[String], _: &Path, log: &Log) {
+        log.say(Level::Info, "Fetch completed");
+    }
+
+    fn update_begins(&self, log: &Log) {
+        log.say(Level::Info, "Performing repositories update");
+    }
+
+    fn update_ended(&self, number: usize, is_successful: bool, log: &Log) {
+        if number == 0 {
+            log.say(Level::Info, "No update needed");
+        } else if is_successful {
+            let what = if number == 1 { "repository" } else { "repositories" };
+            log.say(Level::Info, format!("Discovered {number} Git {what} to update"));
+            log.say(Level::Info, "Update completed");
+        }
+    }
+}
+
+impl SetUpTexts for Taut {
+    fn involved(&self, _: usize, _: &Log) {}
+
+    fn setting_up(&self, missing: usize, all: usize, log: &Log) {
+        log.say(Level::Info, format!("Setting up {missing} of {}.", number_of_repositories(all)));
+    }
+
+    fn fetched_again(&self, repository: &str, url: &str, cause: &str, log: &Log) {
+        log.say(Level::Warn, again(repository, url, cause));
+    }
+
+    fn fetched(&self, repository: &str, from: &str, bytes: Option<u64>, log: &Log) {
+        log.say(Level::Info, transferred(repository, from, bytes));
+    }
+
+    fn set_up_line(&self, now: &SetUpProgress) -> String {
+        let transfers = now.transfers.values();
+        let bytes: u64 = transfers.map(|(_, bytes, _)| bytes).sum();
+        let running: Vec<String> = now.running.keys().take(3).map(|name| quoted(name).to_string()).collect();
+        let others = if now.running.len() > 3 { ", …" } else { "" };
+        let (ended, of) = (now.ended, number_of_repositories(now.missing));
+        let names = running.join(", ");
+        format!("{ended} of {of} set up; fetching {names}{others} ({})", size(bytes))
+    }
+
+    fn set_up_frame(&self, now: &SetUpProgress, rows: usize) -> Option<Vec<String>> {
+        let of = number_of_repositories(now.missing);
+        let mut lines = vec![format!("{} of {of} set up", now.ended)];
+        for (name, type_name) in &now.running {
+            let state = match now.transfers.get(name) {
+                Some((url, bytes, Some(total))) => format!("{} of {} from {url}", size(*bytes), size(*total)),
+                Some((url, 0, None)) => format!("from {url}"),
+                Some((url, bytes, None)) => format!("{} from {url}", size(*bytes)),
+                None => (*type_name).to_owned(),
+            };
+            lines.push(format!("  {}: {state}", quoted(name)));
+        }
+        lines.truncate(rows.saturating_sub(1).max(1));
+        Some(lines)
+    }
+
+    fn fetch_begins(&self, _: &Log) {}
+
+    fn no_fetch_directory(&self, considered: &[PathBuf], log: &Log) {
+        let considered: Vec<_> = considered.iter().map(|path| path.to_string_lossy()).collect();
+        log.say(
+            Level::Error,
+            format!(
+                "No directory to write archives to: -o DIR names one, otherwise it is the first of {} that exists.",
+                considered.join(", ")
+            ),
+        );
+    }
+
+    fn fetching_to(&self, _: &Path, _: &Log) {}
+
+    fn to_fetch(&self, _: &[String], _: &Log) {}
+
+    fn fetch_completed(&self, parts: &[String], directory: &Path, log: &Log) {
+        let text = match parts.is_empty() {
+            true => "Nothing has to be fetched.".to_owned(),
+            false => format!("{} in {}.", parts.join(" and "), directory.display()),
+        };
+        log.say(Level::Info, text);
+    }
+
+    fn update_begins(&self, _: &Log) {}
+
+    fn update_ended(&self, _: usize, _: bool, _: &Log) {}
+}
+
+fn again(repository: &str, url: &str, cause: &str) -> String {
+    format!("{url}: {cause}; trying again, for repository {}", quoted(repository))
+}
+
+fn transferred(repository: &str, from: &str, bytes: Option<u64>) -> String {
+    let size = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+    format!("Fetched {} from {from}{size}.", quoted(repository))
+}

@@ -1,0 +1,395 @@
+//! Builds whose actions a server executes: results are those of a build without it, and what is lost or goes wrong on the way
+//! costs time only.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use taut_digest::HashFunction;
+use taut_remote::server::{Ending, Fault, Faults, Offer, Server};
+use taut_testkit::{Ran, Tool, Workspace, listing};
+
+fn taut() -> Tool {
+    Tool::at(env!("CARGO_BIN_EXE_taut"))
+}
+
+/// Results of every kind: files, an executable, a link, a tree, output, more than one batch; and inputs of every kind.
+const TARGETS: &str = r#"{
+  "files": {"type": "generic", "outs": ["file", "program", "link", "empty"],
+    "cmds": ["tr a-z A-Z < source > file", "printf '#!/bin/sh\\necho yes\\n' > program", "chmod +x program",
+             "ln -s file link", ": > empty", "echo made files", "echo with care >&2"], "deps": ["source"]},
+  "tree": {"type": "generic", "out_dirs": ["tree"],
+    "cmds": ["mkdir -p tree/a/b", "cp file tree/a/b/x", "cp program tree/a/p", "ln -s a/b/x tree/l", "cp file tree/y"],
+    "deps": ["files"]},
+  "staged": {"type": "install", "dirs": [["tree", "in/here"]]},
+  "again": {"type": "generic", "outs": ["again"], "cmds": ["cat in/here/tree/l in/here/tree/a/b/x > again", "in/here/tree/a/p >> again"],
+    "deps": ["staged"]},
+  "large": {"type": "generic", "outs": ["large"], "cmds": ["yes \"$(cat source)\" | head -c 5000000 > large"], "deps": ["source"]},
+  "extra": {"type": "generic", "outs": ["extra"], "cmds": ["cat again more > extra"], "deps": ["again", "more"]},
+  "all": {"type": "install", "dirs": [["files", "files"], ["tree", "tree"], ["large", "large"], ["extra", "extra"]]}
+}"#;
+
+/// How many actions these have.
+const ACTIONS: u64 = 5;
+
+/// The two protocols.
+const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", TARGETS).file("source", "some text\n").file("more", "more\n");
+    workspace
+}
+
+fn start(naming: HashFunction, endings: &[Ending]) -> Server {
+    Server::start(Offer::executing(naming, endings.to_vec())).unwrap()
+}
+
+/// The options for a server.
+fn at(server: &Server, naming: HashFunction) -> Vec<String> {
+    let mut words = vec!["-r".to_owned(), server.address()];
+    words.extend((naming == HashFunction::Sha256).then(|| "--compatible".to_owned()));
+    words
+}
+
+struct Installed {
+    ran: Ran,
+    files: BTreeMap<String, String>,
+}
+
+/// Installs everything, with more words on the command line.
+#[track_caller]
+fn install(workspace: &Workspace, words: &[String]) -> Installed {
+    let to = workspace.beside("installed");
+    let to_text = to.to_string_lossy().into_owned();
+    let call = ["install", "-o", &to_text].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
+    let ran = workspace.run(&taut(), call).exits(0);
+    Installed { ran, files: listing(&to).unwrap() }
+}
+
+#[track_caller]
+fn build(workspace: &Workspace, words: &[String]) -> Ran {
+    workspace.run(&taut(), ["build"].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]))
+}
+
+#[track_caller]
+fn here(workspace: &Workspace) -> BTreeMap<String, String> {
+    let other = Workspace::new();
+    for name in ["TARGETS", "source", "more"] {
+        other.file(name, &std::fs::read_to_string(workspace.root().join(name)).unwrap());
+    }
+    install(&other, &[]).files
+}
+
+/// The lines of its last event log with that name.
+fn event(workspace: &Workspace, name: &str) -> Vec<Value> {
+    let epochs = std::fs::read_dir(workspace.build_root().join("taut")).unwrap();
+    let directories = epochs.map(|epoch| epoch.unwrap().path().join("events")).filter(|path| path.is_dir());
+    let mut logs: Vec<_> = directories
+        .flat_map(|path| std::fs::read_dir(path).unwrap().map(|log| log.unwrap().path()))
+        .collect();
+    logs.sort();
+    let text = std::fs::read_to_string(logs.last().unwrap()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["event"] == name)
+        .collect()
+}
+
+fn ran(workspace: &Workspace) -> u64 {
+    event(workspace, "build_finished")[0]["ran"].as_u64().unwrap()
+}
+
+#[test]
+fn results_are_those_of_a_build_here_and_nothing_is_fetched_that_is_not_read() {
+    for naming in BOTH {
+        let (server, workspace) = (start(naming, &[]), workspace());
+        let words = at(&server, naming);
+        let text = build(&workspace, &words).exits(0).stderr;
+        assert!(text.contains("5 actions run remotely") && text.contains("made files"), "{text}");
+        assert_eq!(ran(&workspace), ACTIONS);
+        // Only what was printed is shown, and in compatible mode a description of the directory is needed.
+        let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
+        assert!(traffic["fetched"].as_u64() < Some(1000), "{traffic}");
+        let calls = server.total();
+        build(&workspace, &words).exits(0);
+        assert_eq!(server.total(), calls, "a build with nothing to do asks nothing");
+
+        let installed = install(&workspace, &words);
+        assert_eq!((&installed.files, ran(&workspace)), (&here(&workspace), 0));
+        let calls = server.total();
+        install(&workspace, &words);
+        assert_eq!(server.total(), calls, "what is installed is not asked for");
+
+        // Another build root takes all results from the server.
+        let other = self::workspace();
+        assert_eq!(install(&other, &words).files, installed.files);
+        assert_eq!(ran(&other), 0);
+        let from: Vec<Value> = event(&other, "action").iter().map(|action| action["from"].clone()).collect();
+        assert_eq!(from, vec![Value::from("remote"); ACTIONS as usize]);
+    }
+}
+
+#[test]
+fn each_content_is_sent_once_however_many_actions_want_it() {
+    for naming in BOTH {
+        let server = start(naming, &[]);
+        let workspace = Workspace::new();
+        let action = |number: usize| {
+            format!(
+                r#""t{number}": {{"type": "generic", "outs": ["o{number}"], "cmds": ["wc -c < d/shared > o{number}"], "deps": ["staged"]}}"#
+            )
+        };
+        let targets: Vec<String> = (0..40).map(action).collect();
+        let deps: Vec<String> = (0..40).map(|number| format!("\"o{number}\": \"t{number}\"")).collect();
+        workspace.file(
+            "TARGETS",
+            &format!(
+                r#"{{"staged": {{"type": "install", "dirs": [["shared", "d"]]}}, {}, "all": {{"type": "install", "files": {{{}}}}}}}"#,
+                targets.join(","),
+                deps.join(",")
+            ),
+        );
+        workspace.file("shared", &"x".repeat(100_000));
+        install(&workspace, &at(&server, naming));
+        let sent = event(&workspace, "build_finished")[0]["remote_cache"]["sent"].as_u64().unwrap();
+        assert!((100_000..150_000).contains(&sent), "{sent}");
+        let batches = server.calls()["FindMissingBlobs"];
+        assert!(batches <= 80, "{batches} questions for 40 actions");
+    }
+}
+
+#[test]
+fn the_event_log_says_where_an_action_was_executed() {
+    let (server, workspace) = (start(BOTH[0], &[]), workspace());
+    build(&workspace, &at(&server, BOTH[0])).exits(0);
+    let by = format!("{} (worker-1)", server.address());
+    for action in event(&workspace, "action") {
+        assert_eq!(action["executed_by"].as_str(), Some(&*by));
+    }
+    let stages: Vec<Value> =
+        event(&workspace, "action_stage").iter().map(|line| line["stage"].clone()).collect();
+    assert_eq!(stages.iter().filter(|stage| *stage == "queued").count() as u64, ACTIONS);
+    assert_eq!(stages.iter().filter(|stage| *stage == "running").count() as u64, ACTIONS);
+}
+
+#[test]
+fn a_failing_action_fails_as_it_does_here() {
+    for naming in BOTH {
+        let server = start(naming, &[]);
+        let workspace = Workspace::new();
+        workspace.file(
+            "TARGETS",
+            r#"{"fails": {"type": "generic", "outs": ["o"], "cmds": ["echo because >&2", "exit 3"]},
+                "lacks": {"type": "generic", "outs": ["o"], "cmds": [": > other"]},
+                "leads": {"type": "generic", "outs": ["o"], "cmds": ["ln -s ../../decoy o"]}}"#,
+        );
+        let build = |target: &str| {
+            let words = at(&server, naming);
+            workspace
+                .run(&taut(), ["build"].into_iter().chain(words.iter().map(String::as_str)).chain([target]))
+                .exits(1)
+                .stderr
+        };
+        let text = build("fails");
+        assert!(text.contains("exit code 3") && text.contains("because"), "{text}");
+        assert!(build("lacks").contains("did not create o"), "{}", build("lacks"));
+        assert!(build("leads").contains("leads outwards"), "{}", build("leads"));
+    }
+}
+
+#[test]
+fn what_the_server_loses_is_made_again_however_deep_it_is() {
+    for naming in BOTH {
+        let (server, workspace) = (start(naming, &[]), workspace());
+        let words = at(&server, naming);
+        build(&workspace, &words).exits(0);
+        for content in server.memory().contents() {
+            server.memory().remove(&content);
+        }
+        // An action at the end of the chain runs; all others before it have lost their outputs.
+        workspace.file("more", "changed\n");
+        let installed = install(&workspace, &words);
+        assert_eq!(installed.files, here(&workspace), "{naming:?}");
+
+        // The same between a build and its installation.
+        let fresh = self::workspace();
+        build(&fresh, &words).exits(0);
+        for content in server.memory().contents().iter().step_by(2) {
+            server.memory().remove(content);
+        }
+        assert_eq!(install(&fresh, &words).files, here(&fresh), "{naming:?}");
+    }
+}
+
+#[test]
+fn executions_that_end_badly_are_tried_again() {
+    use Ending::{Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost};
+    for naming in BOTH {
+        for ending in [Cut, Forgotten, WorkerLost, Exhausted, Evicted, EvictedSilently, OutputLost] {
+            let (server, workspace) = (start(naming, &[Usual, ending, Usual, ending]), workspace());
+            let installed = install(&workspace, &at(&server, naming));
+            assert_eq!(installed.files, here(&workspace), "{naming:?} {ending:?}: {}", installed.ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_refuses_an_action_is_named_with_the_action() {
+    let (server, workspace) = (start(BOTH[1], &[Ending::Refused; 20]), workspace());
+    let text = build(&workspace, &at(&server, BOTH[1])).exits(1).stderr;
+    assert!(text.contains(&server.address()) && text.contains("no worker has these properties"), "{text}");
+    assert!(text.contains(":files") && text.contains("Execute"), "{text}");
+}
+
+#[test]
+fn a_server_that_cannot_be_used_is_one_error() {
+    let (native, standard, cache) =
+        (start(BOTH[0], &[]), start(BOTH[1], &[]), Server::start(Offer::default()).unwrap());
+    let gone = {
+        let server = start(BOTH[0], &[]);
+        server.address()
+    };
+    for (address, compatible, why) in [
+        (native.address(), true, "SHA-256"),
+        (standard.address(), false, "--compatible"),
+        (cache.address(), true, "it is a cache only"),
+        (gone, false, "Connection refused"),
+    ] {
+        let workspace = workspace();
+        let mut words = vec!["-r".to_owned(), address.clone()];
+        words.extend(compatible.then(|| "--compatible".to_owned()));
+        let text = build(&workspace, &words).exits(1).stderr;
+        assert!(text.contains(why) && text.contains(&address), "{text}");
+        assert_eq!(text.matches("GetCapabilities").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn whatever_a_network_does_results_are_right_or_there_are_none() {
+    let expected = here(&workspace());
+    let kinds = [
+        Fault::Unavailable,
+        Fault::Internal,
+        Fault::Cut,
+        Fault::Evicted,
+        Fault::Flipped,
+        Fault::Truncated,
+        Fault::Shuffled,
+    ];
+    let mut complete = 0;
+    for seed in 0..6 {
+        for naming in BOTH {
+            let offer = Offer {
+                faults: Faults { seed, percent: 8, kinds: kinds.to_vec() },
+                ..Offer::executing(naming, vec![])
+            };
+            let (server, workspace) = (Server::start(offer).unwrap(), workspace());
+            let to = workspace.beside("installed");
+            let to_text = to.to_string_lossy().into_owned();
+            let words = at(&server, naming);
+            let call = ["install", "--max-attempts", "4", "-o", &to_text];
+            let call = call.into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
+            let ran = workspace.run(&taut(), call);
+            if ran.code == 0 {
+                complete += 1;
+                assert_eq!(listing(&to).unwrap(), expected, "{seed} {naming:?}");
+            } else {
+                assert!(
+                    ran.stderr.contains("server ") || ran.stderr.contains("lost"),
+                    "{seed} {naming:?}: {}",
+                    ran.stderr
+                );
+            }
+        }
+    }
+    assert!(complete > 3, "{complete}");
+}
+
+#[test]
+fn actions_go_where_their_properties_say() {
+    for naming in BOTH {
+        let (first, second) = (start(naming, &[]), start(naming, &[]));
+        let workspace = Workspace::new();
+        workspace.file(
+            "TARGETS",
+            r#"{"a": {"type": "generic", "outs": ["a"], "cmds": ["cat source > a"], "deps": ["source"]},
+                "b": {"type": "generic", "outs": ["b"], "cmds": ["cat a a > b"], "deps": ["a"],
+                      "execution properties": {"type": "'", "$1": {"where": "there"}}},
+                "all": {"type": "generic", "outs": ["c"], "cmds": ["cat b b > c"], "deps": ["b"]}}"#,
+        );
+        workspace.file("source", "text\n");
+        workspace.file("dispatch", &format!(r#"[[{{"where": "there"}}, "{}"]]"#, second.address()));
+        let mut words = at(&first, naming);
+        words.extend(["--endpoint-configuration".to_owned(), "dispatch".to_owned()]);
+        let installed = install(&workspace, &words);
+        assert_eq!(installed.files["c"].matches("text").count(), 4, "{:?}", installed.files);
+        assert_eq!((first.calls()["Execute"], second.calls()["Execute"]), (2, 1));
+
+        // Without a usual server, the rest runs here.
+        let other = Workspace::new();
+        for name in ["TARGETS", "source", "dispatch"] {
+            other.file(name, &std::fs::read_to_string(workspace.root().join(name)).unwrap());
+        }
+        let mut words = words[2..].to_vec();
+        words.insert(0, "-J2".to_owned());
+        assert_eq!(install(&other, &words).files, installed.files);
+        assert_eq!((ran(&other), first.calls()["Execute"]), (2, 2));
+    }
+}
+
+#[test]
+fn objects_come_from_a_server_and_go_to_it() {
+    let server = start(BOTH[0], &[]);
+    let (here, there) = (Workspace::new(), Workspace::new());
+    here.file("d/a/x", "x\n").file("d/y", "y\n");
+    let words = ["-r".to_owned(), server.address()];
+    let add = ["add-to-cas", &words[0], &words[1], "d"];
+    let hash = here.run(&taut(), add).exits(0).stdout.trim().to_owned();
+    let get = ["install-cas", &words[0], &words[1], &format!("{hash}::t"), "-o", "copy"];
+    there.run(&taut(), get).exits(0);
+    assert_eq!(listing(&there.root().join("copy")).unwrap(), listing(&here.root().join("d")).unwrap());
+    let absent = "0000000000000000000000000000000000000001";
+    let text = there.run(&taut(), ["install-cas", &words[0], &words[1], absent]).exits(16).stderr;
+    assert!(text.contains("There is no object"), "{text}");
+}
+
+#[test]
+fn a_rebuild_compares_with_what_a_server_knows() {
+    let (server, workspace) = (start(BOTH[0], &[]), workspace());
+    build(&workspace, &at(&server, BOTH[0])).exits(0);
+    let rebuild = |words: &[&str]| {
+        workspace
+            .run(&taut(), ["rebuild"].into_iter().chain(words.iter().copied()).chain(["all"]))
+            .exits(0)
+            .stderr
+    };
+    let address = server.address();
+    for words in [vec!["-r", &address], vec!["--vs", &address]] {
+        let text = rebuild(&words);
+        assert!(text.contains("5 actions run again and compared with the cache, none differs"), "{text}");
+    }
+    let text = rebuild(&["-r", &address, "--vs", "local"]);
+    assert!(text.contains("5 actions run that the cache did not know"), "{text}");
+}
+
+#[test]
+fn wrong_configurations_are_explained() {
+    let workspace = workspace();
+    for (content, why) in [
+        ("{", "dispatch:1:1"),
+        ("1", "expected a list of pairs"),
+        ("[1]", "expected a list of pairs"),
+        (r#"[[1, "a:1"]]"#, "an object of strings"),
+        (r#"[[{"a": 1}, "a:1"]]"#, "an object of strings"),
+        (r#"[[{}, 1]]"#, "an address as a string"),
+        (r#"[[{}, "a"]]"#, "it has no port"),
+    ] {
+        workspace.file("dispatch", content);
+        let words = ["build", "--endpoint-configuration", "dispatch", "all"];
+        let text = workspace.run(&taut(), words).exits(16).stderr;
+        assert!(text.contains(why) && text.contains("--endpoint-configuration"), "{content}: {text}");
+    }
+    let text = workspace.run(&taut(), ["build", "-r", "nowhere", "all"]).exits(16).stderr;
+    assert!(text.contains("-r") && text.contains("it has no port"), "{text}");
+}

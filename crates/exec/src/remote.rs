@@ -1,0 +1,347 @@
+//! Execution of actions by servers.
+//!
+//! An action is described in the form of the store, so that in either mode the names of the build root are those of the
+//! protocol. If the server knows no result, it gets what it lacks of the inputs (`upload`), and executes the action. The
+//! outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build of which nothing is
+//! read moves descriptions only.
+//!
+//! That a server has an object is checked before it is relied upon: inputs before an execution, outputs of results that
+//! were known. What turns out to be lost is lost like an object of the store: the build makes it again.
+//!
+//! Actions may go to several servers by their properties, or stay here; then inputs go where they are needed.
+
+mod claims;
+mod inputs;
+mod result;
+mod upload;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use taut_digest::ObjectInfo;
+use taut_engine::Fail;
+use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
+use taut_store::{Place, Store};
+use taut_value::{ActionDescription, Id};
+
+use crate::{
+    Cause, Events, Executor, Known, KnownFuture, LocalExecutor, Phase, Ran, RunKey, Stop, TakenFrom, Traffic,
+    message::{Demands, properties},
+    slots::Slots,
+};
+use claims::Claims;
+use inputs::Described;
+
+/// A server that executes actions.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Identifies it in what is kept between calls: letters and digits.
+    pub id: String,
+    /// How messages name it.
+    pub name: Arc<str>,
+    /// Its contents. In native mode, names say what they are about.
+    pub cas: Arc<dyn Cas>,
+    /// The results that it knows.
+    pub results: Arc<dyn ActionCache>,
+    /// What executes.
+    pub executor: Arc<dyn Service>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// The server as a place of objects.
+    pub fn place(&self) -> Place {
+        Place { id: self.id.clone(), name: self.name.to_string(), cas: self.cas.clone() }
+    }
+}
+
+/// What results of actions that run again are compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compared {
+    /// The action cache of the build root.
+    Local,
+    /// What a server knows, by number.
+    Server(usize),
+}
+
+/// The configuration of execution by servers.
+pub struct RemoteSetup {
+    /// Where objects are looked up and noted; the servers are attached to it, in this order.
+    pub store: Store,
+    /// The servers.
+    pub endpoints: Vec<Endpoint>,
+    /// The one for actions that `dispatch` says nothing of, by number; `None` if they run here.
+    pub main: Option<usize>,
+    /// Properties, and the server for actions that have them all; the first that fits counts.
+    pub dispatch: Vec<(BTreeMap<String, String>, usize)>,
+    /// The server whose results those of actions that run again are compared with, if there is one; else those of the place
+    /// where the action is executed.
+    pub compared_with: Option<Compared>,
+    /// Runs what runs here.
+    pub local: LocalExecutor,
+    /// Properties that all actions require, sorted by name.
+    pub properties: Vec<(String, String)>,
+    /// The time limit that is part of an action's identity.
+    pub timeout: Duration,
+    /// How many actions are executed at once.
+    pub jobs: usize,
+    /// Where starts are reported.
+    pub events: Arc<dyn Events>,
+    /// Whether anything new may begin.
+    pub stop: Arc<Stop>,
+}
+
+/// Has actions executed by servers.
+pub struct RemoteExecutor {
+    setup: RemoteSetup,
+    transfers: Transfers,
+    slots: Slots<()>,
+    hits: AtomicU64,
+}
+
+/// What passes between a store and servers.
+struct Transfers {
+    store: Store,
+    endpoints: Vec<Endpoint>,
+    stop: Arc<Stop>,
+    /// What is being sent, by server.
+    claims: Vec<Claims>,
+    sent: AtomicU64,
+}
+
+impl Transfers {
+    fn new(store: &Store, endpoints: &[Endpoint], stop: &Arc<Stop>) -> Transfers {
+        let claims = endpoints.iter().map(|_| Claims::default()).collect();
+        let (store, endpoints, stop) = (store.clone(), endpoints.to_vec(), stop.clone());
+        Transfers { store, endpoints, stop, claims, sent: AtomicU64::new(0) }
+    }
+
+    /// The failure of an action because a server did not answer as it should.
+    fn failed(&self, number: usize, error: Error) -> Fail {
+        let why = format!("server {}: {error}", self.endpoints[number].name);
+        match error {
+            // Another call failed before, and its error is reported.
+            Error::Off => Fail::Cancelled,
+            // About this action, and not about others.
+            Error::Final { call: EXECUTE, .. } | Error::InputsMissing(_) => Phase::Remote.failed(why),
+            _ => Cause::Server(why).fail(),
+        }
+    }
+
+    /// The failure of an action because of the store, or a server behind it.
+    fn failed_in_store(&self, error: taut_store::Error) -> Fail {
+        match error {
+            taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => {
+                Cause::Lost(object).fail()
+            }
+            // It names the server.
+            taut_store::Error::Remote(_) if self.stop.is_interrupted() => Fail::Cancelled,
+            taut_store::Error::Remote(why) => Cause::Server(why).fail(),
+            error => Phase::Remote.failed(error),
+        }
+    }
+}
+
+/// Sends an object, with all that is below it, to the only server that is attached to the store.
+///
+/// # Errors
+/// What is wrong with the object or the server.
+pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
+    let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
+    let sent = taut_service::wait(transfers.provide(0, &Described::of_object(*object)));
+    sent.map_err(|fail| fail.to_string())
+}
+
+/// The call that executes, in errors.
+const EXECUTE: &str = "Execute";
+
+/// How often an action is executed again because inputs or outputs turned out not to be at the server.
+const MAX_REPEATS: usize = 3;
+
+/// Reports how far an execution has come.
+struct Reports {
+    events: Arc<dyn Events>,
+    id: Id,
+    action: Arc<ActionDescription>,
+    at: Arc<str>,
+}
+
+impl Progress for Reports {
+    fn stage(&self, stage: Stage) {
+        self.events.remote(&self.id, &self.action, &self.at, Some(stage));
+    }
+}
+
+impl RemoteExecutor {
+    /// Asks nothing before there is an action to execute.
+    pub fn new(setup: RemoteSetup) -> RemoteExecutor {
+        let transfers = Transfers::new(&setup.store, &setup.endpoints, &setup.stop);
+        let slots = Slots::new((), setup.jobs.max(1));
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0) }
+    }
+
+    fn demands(&self) -> Demands<'_> {
+        Demands { properties: &self.setup.properties, timeout: self.setup.timeout }
+    }
+
+    /// The server for an action; `None` if it runs here.
+    fn endpoint_of(&self, action: &ActionDescription) -> Option<usize> {
+        let RemoteSetup { dispatch, main, .. } = &self.setup;
+        if dispatch.is_empty() {
+            return *main;
+        }
+        let has = properties(self.demands(), action);
+        let fits = |wanted: &BTreeMap<String, String>| {
+            wanted.iter().all(|(name, value)| has.get(name) == Some(value))
+        };
+        let chosen = dispatch.iter().find(|(wanted, _)| fits(wanted)).map(|(_, endpoint)| *endpoint);
+        chosen.or(*main)
+    }
+
+    async fn run_somewhere(&self, key: &RunKey) -> Result<Ran, Fail> {
+        if let Some(number) = self.endpoint_of(&key.action) {
+            return self.run_at(number, key).await;
+        }
+        // What other actions have left at servers is read here.
+        let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
+        self.setup.store.fetch(&inputs).await.map_err(|error| Phase::Staging.failed_in_store(error))?;
+        self.setup.local.run(key).await
+    }
+
+    async fn run_at(&self, number: usize, key: &RunKey) -> Result<Ran, Fail> {
+        let _slot = self.slots.take(|_| Some(())).await;
+        // The build may have been stopped while this waited.
+        if self.setup.stop.is_stopped() {
+            return Err(Fail::Cancelled);
+        }
+        let endpoint = &self.setup.endpoints[number];
+        let described = inputs::describe(&self.setup.store, self.demands(), key)?;
+        let begin = Instant::now();
+        let action = self.setup.store.name_at_servers(&described.action().digest, false);
+        let mut skips_cache = key.is_fresh || key.action.no_cache;
+        if !skips_cache {
+            let known = endpoint
+                .results
+                .look_up(action)
+                .await
+                .map_err(|error| self.transfers.failed(number, error))?;
+            if let Some(result) = known.filter(|result| result.exit_code == 0) {
+                let executed = Executed { result, was_cached: true, ..Executed::default() };
+                match self.transfers.taken(number, key, &executed).await? {
+                    Some(ran) if ran.is_complete() => {
+                        self.hits.fetch_add(1, Relaxed);
+                        return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
+                    }
+                    // A result of which something is gone, or that never was one.
+                    _ => skips_cache = true,
+                }
+            }
+        }
+        let progress: Arc<dyn Progress> = Arc::new(Reports {
+            events: self.setup.events.clone(),
+            id: key.id,
+            action: key.action.clone(),
+            at: endpoint.name.clone(),
+        });
+        let mut repeats = 0;
+        loop {
+            self.transfers.provide(number, &described).await?;
+            if self.setup.stop.is_stopped() {
+                return Err(Fail::Cancelled);
+            }
+            if repeats == 0 {
+                self.setup.events.remote(&key.id, &key.action, &endpoint.name, None);
+            }
+            let execute = Execute { action, skips_cache };
+            repeats += 1;
+            let executed = match endpoint.executor.execute(execute, progress.clone()).await {
+                Ok(executed) => executed,
+                // Servers have many ways to say that inputs are missing.
+                Err(Error::InputsMissing(_) | Error::Final { .. } | Error::Transient { .. })
+                    if repeats <= MAX_REPEATS && self.transfers.has_lost(number, &described).await? =>
+                {
+                    continue;
+                }
+                Err(error) => return Err(self.transfers.failed(number, error)),
+            };
+            let is_bad = executed.was_cached && executed.result.exit_code != 0;
+            let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
+            match ran {
+                Some(mut ran) => {
+                    if executed.was_cached && !key.is_fresh {
+                        if ran.is_success() {
+                            self.hits.fetch_add(1, Relaxed);
+                            return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
+                        }
+                    } else if ran.duration.is_zero() {
+                        ran.duration = begin.elapsed();
+                    }
+                    return Ok(Ran { run_as: Some(key.id), ..ran });
+                }
+                None if repeats <= MAX_REPEATS => skips_cache = true,
+                None => {
+                    let why = "outputs of the action are not there when it has ended";
+                    return Err(self
+                        .transfers
+                        .failed(number, Error::Final { call: EXECUTE, why: why.to_owned() }));
+                }
+            }
+        }
+    }
+}
+
+impl Executor for RemoteExecutor {
+    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+        Box::pin(self.run_somewhere(key))
+    }
+
+    fn is_local(&self, action: &ActionDescription) -> bool {
+        self.endpoint_of(action).is_none()
+    }
+
+    fn known<'e>(&'e self, key: &'e RunKey) -> KnownFuture<'e> {
+        let place = match self.setup.compared_with {
+            Some(Compared::Local) => None,
+            Some(Compared::Server(number)) => Some(number),
+            None => self.endpoint_of(&key.action),
+        };
+        Box::pin(async move {
+            let Some(number) = place else { return Ok(Known::Local) };
+            let described = inputs::describe(&self.setup.store, self.demands(), key)?;
+            let action = self.setup.store.name_at_servers(&described.action().digest, false);
+            let found = self.setup.endpoints[number].results.look_up(action).await;
+            let Some(result) = found.map_err(|error| self.transfers.failed(number, error))? else {
+                return Ok(Known::Elsewhere(None));
+            };
+            let executed = Executed { result, was_cached: true, ..Executed::default() };
+            Ok(Known::Elsewhere(self.transfers.taken(number, key, &executed).await?.filter(Ran::is_success)))
+        })
+    }
+
+    fn take_traffic(&self) -> Option<Traffic> {
+        Some(Traffic {
+            hits: self.hits.swap(0, Relaxed),
+            stored: 0,
+            fetched_bytes: self.setup.store.take_fetched_bytes(),
+            sent_bytes: self.transfers.sent.swap(0, Relaxed),
+        })
+    }
+
+    fn close(&self) {
+        self.setup.local.close();
+    }
+}

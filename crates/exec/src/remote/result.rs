@@ -1,0 +1,276 @@
+//! The result of an execution by a server, as that of a run: outputs are noted, not fetched; but each is checked to be there,
+//! to be of the right kind, and where it belongs.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
+use taut_engine::Fail;
+use taut_proto::{ActionResult, ExecutedActionMetadata, OutputSymlink};
+use taut_service::{Buffer, Error, Executed, Receiver};
+use taut_store::Result;
+use taut_value::{Str, path::is_non_upwards};
+
+use super::Transfers;
+use crate::{
+    Instead, MissingOutput, Ran, RunKey,
+    message::rebased,
+    shared::{ReceivedTree, standard::Node},
+};
+
+/// No directory is described by more bytes.
+const MAX_TREE_BYTES: u64 = 256 << 20;
+
+/// What is at the path of an output.
+enum Output {
+    File(ObjectInfo),
+    /// In native mode the tree itself, else a `Tree` message.
+    Directory(Digest),
+    Link(String),
+}
+
+/// The outputs that a result has.
+struct Found {
+    outputs: HashMap<String, Output>,
+    /// Everything that has to be at the server besides what is in directories.
+    objects: Vec<ObjectInfo>,
+}
+
+fn of_file(digest: Digest) -> ObjectInfo {
+    ObjectInfo { digest, object_type: ObjectType::File }
+}
+
+impl Transfers {
+    /// The result as that of a run; `None` if something of it is not at the server, or it is malformed.
+    pub(super) async fn taken(
+        &self,
+        place: usize,
+        key: &RunKey,
+        executed: &Executed,
+    ) -> std::result::Result<Option<Ran>, Fail> {
+        let in_store = |error| self.failed_in_store(error);
+        let result = &executed.result;
+        let store = &self.store;
+        let Some(found) = self.found(result) else { return Ok(None) };
+        let Some(trees) = self.trees(place, &found).await? else { return Ok(None) };
+        let mut objects = found.objects;
+        for tree in trees.values() {
+            objects.extend(tree.files().map(|(digest, executable)| ObjectInfo {
+                digest,
+                object_type: if executable { ObjectType::Executable } else { ObjectType::File },
+            }));
+        }
+        if executed.was_cached && !self.are_there(place, &objects).await? {
+            return Ok(None);
+        }
+        store.note_elsewhere(place, true, objects);
+        let streams =
+            [(&result.stdout_digest, &result.stdout_raw), (&result.stderr_digest, &result.stderr_raw)];
+        let mut digests = [None, None];
+        for ((digest, raw), to) in streams.into_iter().zip(&mut digests) {
+            *to = match digest.as_ref().and_then(|digest| store.from_wire(digest)) {
+                Some(digest) if digest.size > 0 => Some(digest),
+                _ if raw.is_empty() => None,
+                _ => Some(store.put_blob(raw, false).map_err(in_store)?),
+            };
+        }
+        let [stdout, stderr] = digests;
+        let executed_by = Some(self.worker(place, result));
+        let (exit_code, timed_out) = (result.exit_code, executed.timed_out);
+        let duration = result.execution_metadata.as_ref().and_then(duration).unwrap_or_default();
+        let mut ran = Ran { exit_code, timed_out, stdout, stderr, executed_by, duration, ..Ran::default() };
+        if timed_out && ran.exit_code == 0 {
+            ran.exit_code = 1;
+        }
+        self.add_outputs(key, &found.outputs, &trees, &mut ran).map_err(in_store)?;
+        if ran.exit_code != 0 && key.action.may_fail.is_none() {
+            // As for local actions: it may have stopped before it wrote them.
+            ran.missing.clear();
+            ran.invalid.clear();
+        }
+        Ok(Some(ran))
+    }
+
+    /// The outputs by path; `None` if a digest is none.
+    fn found(&self, result: &ActionResult) -> Option<Found> {
+        let store = &self.store;
+        let (mut outputs, mut objects) = (HashMap::new(), Vec::new());
+        for file in &result.output_files {
+            let object_type = if file.is_executable { ObjectType::Executable } else { ObjectType::File };
+            let object = ObjectInfo { digest: store.from_wire(file.digest.as_ref()?)?, object_type };
+            objects.push(object);
+            outputs.insert(file.path.clone(), Output::File(object));
+        }
+        for directory in &result.output_directories {
+            let digest = store.from_wire(directory.tree_digest.as_ref()?)?;
+            if store.hash_function() == HashFunction::GitSha1 {
+                objects.push(ObjectInfo { digest, object_type: ObjectType::Tree });
+            }
+            outputs.insert(directory.path.clone(), Output::Directory(digest));
+        }
+        let links = result.output_symlinks.iter().chain(&result.output_file_symlinks);
+        for OutputSymlink { path, target } in links.chain(&result.output_directory_symlinks) {
+            outputs.insert(path.clone(), Output::Link(target.clone()));
+        }
+        for digest in [&result.stdout_digest, &result.stderr_digest].into_iter().flatten() {
+            let digest = store.from_wire(digest)?;
+            objects.extend((digest.size > 0).then(|| of_file(digest)));
+        }
+        Some(Found { outputs, objects })
+    }
+
+    /// In compatible mode, the directories among the outputs, by the digest of their message.
+    async fn trees(
+        &self,
+        place: usize,
+        found: &Found,
+    ) -> std::result::Result<Option<HashMap<Digest, ReceivedTree>>, Fail> {
+        let mut wanted: HashMap<Digest, Arc<Buffer>> = HashMap::new();
+        if self.store.hash_function() == HashFunction::Sha256 {
+            for output in found.outputs.values() {
+                if let Output::Directory(digest) = output {
+                    if digest.size > MAX_TREE_BYTES {
+                        return Ok(None);
+                    }
+                    wanted.entry(*digest).or_default();
+                }
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Some(HashMap::new()));
+        }
+        let receivers = wanted.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));
+        let answers = self.endpoints[place].cas.get(receivers.collect()).await;
+        for answer in answers.map_err(|error| self.failed(place, error))? {
+            match answer {
+                Err(Error::NotFound(_) | Error::Corrupt(_)) => return Ok(None),
+                answer => answer.map_err(|error| self.failed(place, error))?,
+            }
+        }
+        Ok(wanted
+            .into_iter()
+            .map(|(digest, buffer)| Some((digest, ReceivedTree::parse(&buffer.take())?)))
+            .collect())
+    }
+
+    /// Whether objects of a known result are still at the server.
+    async fn are_there(&self, place: usize, objects: &[ObjectInfo]) -> std::result::Result<bool, Fail> {
+        let store = &self.store;
+        let asked: HashSet<Digest> = (objects.iter())
+            .filter(|object| !store.is_checked(place, object))
+            .map(|object| store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree))
+            .collect();
+        if asked.is_empty() {
+            return Ok(true);
+        }
+        let missing = self.endpoints[place].cas.missing(asked.into_iter().collect()).await;
+        let missing: HashSet<Digest> =
+            missing.map_err(|error| self.failed(place, error))?.into_iter().collect();
+        let gone: Vec<ObjectInfo> = (objects.iter().copied())
+            .filter(|object| {
+                let is_tree = object.object_type == ObjectType::Tree;
+                missing.contains(&store.name_at_servers(&object.digest, is_tree))
+            })
+            .collect();
+        let is_complete = gone.is_empty();
+        if !is_complete {
+            store.forget_elsewhere(place, gone);
+        }
+        Ok(is_complete)
+    }
+
+    /// Adds the outputs that the action declares, or what is wrong with them.
+    fn add_outputs(
+        &self,
+        key: &RunKey,
+        found: &HashMap<String, Output>,
+        trees: &HashMap<Digest, ReceivedTree>,
+        ran: &mut Ran,
+    ) -> Result<()> {
+        let action = &key.action;
+        let outs = action.outs.iter().map(|path| (path, false));
+        for (path, is_directory) in outs.chain(action.out_dirs.iter().map(|path| (path, true))) {
+            let instead = match (found.get(&rebased(path, &action.cwd)), is_directory) {
+                (Some(Output::File(object)), false) => {
+                    self.add(path, *object, ran);
+                    continue;
+                }
+                (Some(Output::Directory(digest)), true) => {
+                    let object = self.directory(digest, trees)?;
+                    self.add(path, object, ran);
+                    continue;
+                }
+                (Some(Output::Link(target)), _) if is_non_upwards(target) => {
+                    let digest = self.store.put_blob(target.as_bytes(), false)?;
+                    self.add(path, ObjectInfo { digest, object_type: ObjectType::Symlink }, ran);
+                    continue;
+                }
+                (Some(Output::Link(target)), _) => {
+                    ran.not_collected.get_or_insert((path.clone(), "found invalid symlink", is_directory));
+                    ran.invalid
+                        .push(format!("found invalid symlink at {path}: it leads outwards, to {target}"));
+                    continue;
+                }
+                (Some(Output::Directory(_)), false) => Instead::Directory,
+                (Some(Output::File(_)), true) => Instead::File,
+                (None, _) => Instead::Nothing { similar: Vec::new() },
+            };
+            ran.missing.push(MissingOutput { path: path.clone(), found: instead });
+        }
+        Ok(())
+    }
+
+    fn add(&self, path: &Str, object: ObjectInfo, ran: &mut Ran) {
+        if ran.is_complete() {
+            ran.outputs.insert(path.clone(), object);
+        }
+    }
+
+    /// An output directory as a tree.
+    fn directory(&self, digest: &Digest, trees: &HashMap<Digest, ReceivedTree>) -> Result<ObjectInfo> {
+        let of_tree = |digest| ObjectInfo { digest, object_type: ObjectType::Tree };
+        let Some(tree) = trees.get(digest) else { return Ok(of_tree(*digest)) };
+        let store = &self.store;
+        let mut stored: HashMap<Hash, Digest> = HashMap::new();
+        let mut last = None;
+        for (name, nodes) in &tree.directories {
+            let mut entries: BTreeMap<&str, TreeEntry> = BTreeMap::new();
+            for (name, node) in nodes {
+                let (hash, object_type) = match node {
+                    Node::Directory(below) => (stored[&below.hash].hash, ObjectType::Tree),
+                    Node::File { digest, executable: true } => (digest.hash, ObjectType::Executable),
+                    Node::File { digest, executable: false } => (digest.hash, ObjectType::File),
+                    Node::Link(target) => {
+                        (store.put_blob(target.as_bytes(), false)?.hash, ObjectType::Symlink)
+                    }
+                };
+                entries.insert(name, TreeEntry { hash, object_type });
+            }
+            let digest = store.put_tree(&entries)?;
+            stored.insert(*name, digest);
+            last = Some(digest);
+        }
+        // The one at the top comes last, and there always is one.
+        Ok(of_tree(last.expect("a tree has a directory")))
+    }
+
+    /// How messages name what executed an action.
+    fn worker(&self, place: usize, result: &ActionResult) -> Arc<str> {
+        let name = &self.endpoints[place].name;
+        match &result.execution_metadata {
+            Some(of) if !of.worker.is_empty() => format!("{name} ({})", of.worker).into(),
+            _ => name.clone(),
+        }
+    }
+}
+
+/// How long the command ran, if the server says so.
+fn duration(of: &ExecutedActionMetadata) -> Option<std::time::Duration> {
+    let nanos = |at: &Option<taut_proto::Duration>| {
+        at.as_ref().map(|at| i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos))
+    };
+    let took = nanos(&of.execution_completed)? - nanos(&of.execution_started)?;
+    Some(std::time::Duration::from_nanos(u64::try_from(took).ok()?))
+}

@@ -1,0 +1,184 @@
+//! Sending what a server lacks: first asked for in one batch, then sent, what is below before what is above. Each object is
+//! asked for and sent once in a build, however many actions want it; the others wait for that.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_engine::Fail;
+use taut_service::{Content, Source};
+
+use super::{
+    MAX_REPEATS, Transfers,
+    inputs::{Described, Part, key, parts},
+};
+use crate::{Cause, ExecutionFailure};
+
+impl Transfers {
+    /// Sees to it that a server has all that an action needs.
+    pub(super) async fn provide(&self, place: usize, described: &Described) -> Result<(), Fail> {
+        let mut repeats = 0;
+        loop {
+            let wanted = parts(&self.store, place, described, false);
+            let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            wanted.sort_unstable_by_key(|part| part.height);
+            let Err(fail) = self.send(place, described, &wanted).await else { continue };
+            // A tree is refused if something in it is gone that was there before.
+            let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
+            repeats += 1;
+            let may_be_lost = matches!(failure, Some(Cause::Server(_))) && repeats <= MAX_REPEATS;
+            if !may_be_lost || !self.has_lost(place, described).await? {
+                return Err(fail);
+            }
+        }
+    }
+
+    /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to send.
+    async fn send(&self, place: usize, described: &Described, wanted: &[Part]) -> Result<(), Fail> {
+        let (store, cas) = (&self.store, &self.endpoints[place].cas);
+        let claims = &self.claims[place];
+        let mut claimed = claims.claim(wanted.iter().map(|part| key(&part.object)));
+        // Another action may have been done with them just before they were claimed.
+        let is_done = |part: &&Part| store.is_checked(place, &part.object);
+        let done: Vec<_> = wanted.iter().filter(is_done).map(|part| key(&part.object)).collect();
+        claimed.done(done.into_iter());
+        let mut own = Vec::new();
+        for part in wanted.iter().filter(|part| claimed.has(&key(&part.object))) {
+            own.push((part, self.measured(described, &part.object)?));
+        }
+        let name = |object: &ObjectInfo| {
+            store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
+        };
+        let missing = match own.is_empty() {
+            true => Vec::new(),
+            false => {
+                let asked = cas.missing(own.iter().map(|(_, object)| name(object)).collect()).await;
+                asked.map_err(|error| self.failed(place, error))?
+            }
+        };
+        let missing: HashSet<Digest> = missing.into_iter().collect();
+        let gone: Vec<ObjectInfo> = (own.iter())
+            .filter(|(part, object)| part.is_noted && missing.contains(&name(object)))
+            .map(|(_, object)| *object)
+            .collect();
+        if !gone.is_empty() {
+            // What is below has to be looked at now; and where this is gone, more may be.
+            store.forget_elsewhere(place, gone);
+            drop(claimed);
+            let verified = store.verify_elsewhere(place).await;
+            return verified.map_err(|error| self.failed_in_store(error));
+        }
+        let mut rest = wanted;
+        while let Some(first) = rest.first() {
+            let (level, above) = rest.split_at(rest.partition_point(|part| part.height == first.height));
+            rest = above;
+            let height = first.height;
+            let own = || own.iter().filter(move |(part, _)| part.height == height).map(|(_, object)| *object);
+            let mut contents = Vec::new();
+            for object in own().filter(|object| missing.contains(&name(object))) {
+                let source = self.source(place, described, &object).await?;
+                contents.push(Content { digest: name(&object), source });
+            }
+            self.put(place, contents).await?;
+            store.note_elsewhere(place, true, own());
+            claimed.done(own().map(|object| key(&object)));
+            for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
+                claims.wait(key(&part.object)).await;
+            }
+            // What is above them cannot be sent before they are there.
+            if level.iter().any(|part| !store.is_checked(place, &part.object)) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn put(&self, place: usize, contents: Vec<Content>) -> Result<(), Fail> {
+        if contents.is_empty() {
+            return Ok(());
+        }
+        let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
+        let answers = self.endpoints[place].cas.put(contents).await;
+        for (answer, size) in answers.map_err(|error| self.failed(place, error))?.into_iter().zip(sizes) {
+            answer.map_err(|error| self.failed(place, error))?;
+            self.sent.fetch_add(size, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Whether a server turns out to lack something that it was thought to have for an action.
+    pub(super) async fn has_lost(&self, place: usize, described: &Described) -> Result<bool, Fail> {
+        let store = &self.store;
+        let wanted = parts(store, place, described, true).map_err(|error| self.failed_in_store(error))?;
+        let mut objects = Vec::new();
+        for part in &wanted {
+            objects.push(self.measured(described, &part.object)?);
+        }
+        let name = |object: &ObjectInfo| {
+            store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
+        };
+        let asked = self.endpoints[place].cas.missing(objects.iter().map(name).collect()).await;
+        // If that is not answered, either, the first error is the one to report.
+        let Ok(missing) = asked else { return Ok(false) };
+        let missing: HashSet<Digest> = missing.into_iter().collect();
+        let gone: Vec<ObjectInfo> =
+            objects.into_iter().filter(|object| missing.contains(&name(object))).collect();
+        let has_lost = !gone.is_empty();
+        if has_lost {
+            store.forget_elsewhere(place, gone);
+        }
+        Ok(has_lost)
+    }
+
+    /// An object with its size, as far as that is known.
+    fn measured(&self, described: &Described, object: &ObjectInfo) -> Result<ObjectInfo, Fail> {
+        let store = &self.store;
+        let size = match described.made(&key(object)) {
+            Some(made) => Some(made.bytes.len() as u64),
+            None if object.digest.size > 0 => return Ok(*object),
+            None => store
+                .known_size(&object.digest.hash, object.object_type)
+                .map_err(|error| self.failed_in_store(error))?,
+        };
+        Ok(ObjectInfo { digest: Digest { size: size.unwrap_or(0), ..object.digest }, ..*object })
+    }
+
+    /// The bytes of an object that a server lacks.
+    async fn source(
+        &self,
+        place: usize,
+        described: &Described,
+        object: &ObjectInfo,
+    ) -> Result<Arc<dyn Source>, Fail> {
+        if let Some(made) = described.made(&key(object)) {
+            return Ok(made.bytes.clone());
+        }
+        let (store, hash) = (&self.store, &object.digest.hash);
+        let in_store = |error| self.failed_in_store(error);
+        if store.is_here(hash, object.object_type).map_err(in_store)? {
+            return Ok(store.source(object));
+        }
+        // It has to be elsewhere, as this server does not have it.
+        store.forget_elsewhere(place, [*object]);
+        let lost = || taut_store::Error::Missing(*object);
+        if object.object_type == ObjectType::Tree {
+            let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
+            return Ok(Arc::new(bytes.map_err(in_store)?));
+        }
+        match store.fetch(&[*object]).await {
+            Ok(()) => Ok(store.source(object)),
+            Err(error) => {
+                if matches!(error, taut_store::Error::Missing(_)) {
+                    // What was lost together is made again together.
+                    store.verify_elsewhere(place).await.map_err(in_store)?;
+                }
+                Err(in_store(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Executions: a stream that says how far an action has come, and at last how it ended.
+//!
+//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, the action is executed once
+//! more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has said nothing
+//! at all for a while is asked for a sign of life, and that has one.
+
+use std::time::{Duration, Instant};
+
+use http::uri::PathAndQuery;
+use taut_digest::Digest;
+use taut_proto::{
+    cache::{self, GetCapabilitiesRequest, ServerCapabilities},
+    execution::{
+        Any, CancelOperationRequest, EXECUTE_METADATA, EXECUTE_RESPONSE, EXECUTING, Empty,
+        ExecuteOperationMetadata, ExecuteRequest, ExecuteResponse, Operation, PRECONDITION_FAILURE,
+        PreconditionFailure, QUEUED, WaitExecutionRequest,
+    },
+};
+use taut_service::{Error, Execute, Executed, Progress, Result, Stage};
+use tokio::sync::oneshot;
+use tonic::{Code, Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    call::{Failure, Link, is_transient, text, within},
+    capabilities, wire,
+};
+
+const EXECUTE: &str = "Execute";
+const EXECUTE_PATH: &str = "/build.bazel.remote.execution.v2.Execution/Execute";
+const WAIT_PATH: &str = "/build.bazel.remote.execution.v2.Execution/WaitExecution";
+const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
+
+/// How long a server may say nothing before it is asked for a sign of life.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How long a stream has to last, so that its end is no failure in a row with those before.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// How long is waited for the answer that an execution is ended.
+const CANCELLING: Duration = Duration::from_secs(1);
+
+/// How an attempt ended that did not fail.
+enum Ended {
+    Done(Executed),
+    /// The server knows no such operation any more.
+    Forgotten,
+}
+
+/// One execution.
+struct Execution<'e> {
+    link: &'e Link,
+    action: Execute,
+    progress: &'e dyn Progress,
+    /// The name of the operation, once the server has said it.
+    operation: Option<String>,
+    /// When something was heard last in this attempt, before the end of the action.
+    heard: Option<Instant>,
+    /// Whether a stage was reported.
+    stage: Option<Stage>,
+}
+
+/// Executes an action, until `dropped` ends or the service is given up.
+pub(crate) async fn execute(
+    link: &Link,
+    action: Execute,
+    progress: &dyn Progress,
+    dropped: oneshot::Receiver<()>,
+) -> Result<Executed> {
+    let mut execution = Execution { link, action, progress, operation: None, heard: None, stage: None };
+    let ended = link.give_up.or_off(async {
+        tokio::select! {
+            biased;
+            _ = dropped => Err(Error::Off),
+            // Boxed: a future of this size for each of thousands of executions would be moved around.
+            ended = Box::pin(execution.to_the_end()) => ended,
+        }
+    });
+    let ended = ended.await;
+    if let (Err(Error::Off), Some(name)) = (&ended, execution.operation) {
+        // What comes of that changes nothing.
+        let _ = within(CANCELLING, cancel(link, name)).await;
+    }
+    ended
+}
+
+async fn cancel(link: &Link, name: String) -> std::result::Result<(), Failure> {
+    let codec = ProstCodec::<CancelOperationRequest, Empty>::default();
+    let request = Request::new(CancelOperationRequest { name });
+    link.grpc().await?.unary(request, PathAndQuery::from_static(CANCEL_PATH), codec).await?;
+    Ok(())
+}
+
+impl Execution<'_> {
+    async fn to_the_end(&mut self) -> Result<Executed> {
+        // Failures in a row; and how often the server has forgotten the operation.
+        let (mut failed, mut forgotten) = (0, 0);
+        loop {
+            self.heard = None;
+            let begin = Instant::now();
+            let why = match self.attempt().await {
+                Ok(Ended::Done(executed)) => return Ok(executed),
+                Ok(Ended::Forgotten) => {
+                    self.operation = None;
+                    forgotten += 1;
+                    if forgotten <= self.link.patience.attempts {
+                        continue;
+                    }
+                    Status::aborted("the server forgets what it executes")
+                }
+                Err(Failure::Status(status)) if is_transient(status.code()) => status,
+                Err(Failure::Status(status)) => {
+                    // About this action alone: the server may well execute others.
+                    return Err(Error::Final { call: EXECUTE, why: text(&status) });
+                }
+                Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
+            };
+            // A server that was there for a while, and told so, is there again, as a rule.
+            let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
+            failed = if was_there { 1 } else { failed + 1 };
+            let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;
+            if failed >= self.link.patience.attempts || forgotten > self.link.patience.attempts {
+                if is_gone {
+                    self.link.give_up.give_up();
+                }
+                if matches!(why.code(), Code::Internal | Code::Unknown) {
+                    // It may be about this action alone: some servers have no other word for what they cannot execute.
+                    return Err(Error::Final { call: EXECUTE, why: text(&why) });
+                }
+                return Err(Error::Transient { call: EXECUTE, attempts: failed, why: text(&why) });
+            }
+            tokio::time::sleep(self.link.pause(failed)).await;
+        }
+    }
+
+    async fn attempt(&mut self) -> std::result::Result<Ended, Failure> {
+        let mut stream = match self.open().await {
+            Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
+                return Ok(Ended::Forgotten);
+            }
+            opened => opened?,
+        };
+        loop {
+            let operation = match self.while_alive(async { Ok(stream.message().await?) }).await {
+                // Some servers open the stream before they look for the operation.
+                Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
+                    return Ok(Ended::Forgotten);
+                }
+                next => next?,
+            };
+            let Some(operation) = operation else {
+                return Err(Status::unavailable("the stream ended before the action did").into());
+            };
+            if !operation.done {
+                self.heard = Some(Instant::now());
+            }
+            if !operation.name.is_empty() {
+                self.operation = Some(operation.name.clone());
+            }
+            self.report(&operation);
+            if operation.done {
+                return self.done(operation);
+            }
+        }
+    }
+
+    /// Opens the stream. A server may answer even that only when the action has ended.
+    async fn open(&self) -> std::result::Result<Streaming<Operation>, Failure> {
+        let opening = async {
+            let mut grpc = within(self.link.patience.deadline, async { Ok(self.link.grpc().await?) }).await?;
+            let stream = match &self.operation {
+                Some(name) => {
+                    let codec = ProstCodec::<WaitExecutionRequest, Operation>::default();
+                    let request = Request::new(WaitExecutionRequest { name: name.clone() });
+                    grpc.server_streaming(request, PathAndQuery::from_static(WAIT_PATH), codec).await?
+                }
+                None => {
+                    let codec = ProstCodec::<ExecuteRequest, Operation>::default();
+                    let request = Request::new(ExecuteRequest {
+                        instance_name: self.link.instance.clone(),
+                        skip_cache_lookup: self.action.skips_cache,
+                        action_digest: Some(wire::digest(&self.action.action)),
+                        digest_function: self.link.digest_function,
+                    });
+                    grpc.server_streaming(request, PathAndQuery::from_static(EXECUTE_PATH), codec).await?
+                }
+            };
+            Ok(stream.into_inner())
+        };
+        self.while_alive(opening).await
+    }
+
+    /// Waits as long as the server gives signs of life.
+    async fn while_alive<T>(
+        &self,
+        call: impl Future<Output = std::result::Result<T, Failure>>,
+    ) -> std::result::Result<T, Failure> {
+        let mut call = std::pin::pin!(call);
+        loop {
+            match tokio::time::timeout(SILENCE, call.as_mut()).await {
+                Ok(answer) => return answer,
+                Err(_) => self.sign_of_life().await?,
+            }
+        }
+    }
+
+    /// Asks the server for a sign of life, unless there was one in another call.
+    async fn sign_of_life(&self) -> std::result::Result<(), Failure> {
+        let link = self.link;
+        let asks = link.heard.lock().await;
+        if asks.elapsed() < SILENCE {
+            return Ok(());
+        }
+        let mut asks = asks;
+        within(link.patience.deadline, async {
+            let codec = ProstCodec::<GetCapabilitiesRequest, ServerCapabilities>::default();
+            let request = Request::new(GetCapabilitiesRequest { instance_name: link.instance.clone() });
+            let path = PathAndQuery::from_static(capabilities::PATH);
+            link.grpc().await?.unary(request, path, codec).await?;
+            Ok(())
+        })
+        .await?;
+        *asks = Instant::now();
+        Ok(())
+    }
+
+    fn report(&mut self, operation: &Operation) {
+        let metadata: Option<ExecuteOperationMetadata> =
+            operation.metadata.as_ref().and_then(|any| any.get(EXECUTE_METADATA));
+        let stage = match metadata.map(|metadata| metadata.stage) {
+            Some(QUEUED) => Some(Stage::Queued),
+            Some(EXECUTING) => Some(Stage::Running),
+            _ => None,
+        };
+        if let Some(stage) = stage.filter(|stage| self.stage != Some(*stage)) {
+            self.stage = Some(stage);
+            self.progress.stage(stage);
+        }
+    }
+
+    fn done(&mut self, operation: Operation) -> std::result::Result<Ended, Failure> {
+        if let Some(error) = operation.error.filter(|error| error.code != 0) {
+            self.operation = None;
+            return Err(failure(error));
+        }
+        let response: Option<ExecuteResponse> = operation.response.and_then(|any| any.get(EXECUTE_RESPONSE));
+        let Some(ExecuteResponse { result, cached_result, status, message }) = response else {
+            self.operation = None;
+            return Err(Status::internal("the server says that the action has ended, and not how").into());
+        };
+        let (status, timed_out) = match (status.unwrap_or_default(), &result) {
+            (status, Some(_)) if status.code == Code::DeadlineExceeded as i32 => (Default::default(), true),
+            (status, None) if status.code == Code::DeadlineExceeded as i32 => (Default::default(), true),
+            (status, _) => (status, false),
+        };
+        if status.code != 0 {
+            self.operation = None;
+            return Err(failure(status));
+        }
+        let result = match result {
+            Some(result) => result,
+            None if timed_out => Default::default(),
+            None => return Err(Status::internal("the server has no result of the action").into()),
+        };
+        Ok(Ended::Done(Executed { result, was_cached: cached_result, timed_out, message }))
+    }
+}
+
+/// Whether an operation that was waited for is not known any more.
+fn is_forgotten(status: &Status, operation: &Option<String>) -> bool {
+    let is_unknown = matches!(status.code(), Code::NotFound | Code::Unimplemented | Code::InvalidArgument);
+    is_unknown && operation.is_some()
+}
+
+/// What an error in an answer means.
+fn failure(status: cache::Status) -> Failure {
+    let missing: Vec<Digest> = status.details.iter().filter_map(missing_inputs).flatten().collect();
+    if !missing.is_empty() {
+        return Failure::Here(Error::InputsMissing(missing));
+    }
+    Failure::Status(Status::new(Code::from_i32(status.code), status.message))
+}
+
+fn missing_inputs(detail: &Any) -> Option<Vec<Digest>> {
+    let failure: PreconditionFailure = detail.get(PRECONDITION_FAILURE)?;
+    let missing = failure.violations.iter().filter(|violation| violation.r#type == "MISSING");
+    let digests = missing.filter_map(|violation| {
+        let (hash, size) = violation.subject.rsplit_once("blobs/")?.1.split_once('/')?;
+        let digest = taut_proto::Digest { hash: hash.to_owned(), size_bytes: size.parse().ok()? };
+        wire::parse(&digest)
+    });
+    Some(digests.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use taut_digest::HashFunction;
+    use taut_proto::execution::Violation;
+
+    use super::*;
+
+    #[test]
+    fn inputs_that_a_server_misses_are_named() {
+        let digest = Digest { hash: HashFunction::Sha256.blob(b"a"), size: 1 };
+        let violation = |kind: &str, subject: String| Violation { r#type: kind.to_owned(), subject };
+        let failure = PreconditionFailure {
+            violations: vec![
+                violation("MISSING", format!("blobs/{}/1", digest.hash)),
+                violation("MISSING", format!("main/blobs/{}/1", digest.hash)),
+                violation("OTHER", format!("blobs/{}/1", digest.hash)),
+                violation("MISSING", "blobs/x".to_owned()),
+            ],
+        };
+        let any = Any::of(PRECONDITION_FAILURE, &failure);
+        assert_eq!(missing_inputs(&any), Some(vec![digest, digest]));
+    }
+}

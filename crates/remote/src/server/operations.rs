@@ -1,0 +1,153 @@
+//! Executions at the server: each in a thread of its own, and with the end that the test wants.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use taut_digest::Digest;
+use taut_proto::{
+    cache::Status,
+    execution::{
+        Any, EXECUTE_METADATA, EXECUTE_RESPONSE, EXECUTING, ExecuteOperationMetadata, ExecuteResponse,
+        Operation, PRECONDITION_FAILURE, PreconditionFailure, QUEUED, Violation,
+    },
+};
+use taut_service::{Error, Execute, Executed, Executor as _, Memory, NoProgress, wait};
+use tokio::sync::oneshot;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Code, Status as Failed};
+
+use super::Worker;
+use crate::wire;
+
+/// How an execution ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// With its result.
+    Usual,
+    /// The stream ends before the action does; the result is there for those that wait.
+    Cut,
+    /// The same, but the operation is forgotten.
+    Forgotten,
+    /// The worker is lost.
+    WorkerLost,
+    /// The server says that it is too busy.
+    Exhausted,
+    /// An input is gone by then, whichever.
+    Evicted,
+    /// The server says only that something is wrong, since an input is gone.
+    EvictedSilently,
+    /// An output is gone as soon as the result is known.
+    OutputLost,
+    /// The action exceeds its time.
+    TimedOut,
+    /// The server refuses it.
+    Refused,
+    /// The server says nothing more.
+    Silent,
+}
+
+pub(crate) type Updates = Pin<Box<dyn Stream<Item = Result<Operation, Failed>> + Send>>;
+
+/// What is executed.
+pub(crate) struct Operations {
+    memory: Arc<Memory>,
+    endings: Mutex<VecDeque<Ending>>,
+    /// Operations that are over, by name.
+    done: Mutex<HashMap<String, Operation>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn at_stage(name: &str, stage: i32) -> Operation {
+    let metadata = Some(Any::of(EXECUTE_METADATA, &ExecuteOperationMetadata { stage }));
+    Operation { name: name.to_owned(), metadata, ..Operation::default() }
+}
+
+fn done(name: &str, response: &ExecuteResponse) -> Operation {
+    let response = Some(Any::of(EXECUTE_RESPONSE, response));
+    Operation { name: name.to_owned(), done: true, response, ..Operation::default() }
+}
+
+fn with_status(code: Code, message: &str) -> ExecuteResponse {
+    let status = Status { code: code as i32, message: message.to_owned(), ..Status::default() };
+    ExecuteResponse { status: Some(status), ..ExecuteResponse::default() }
+}
+
+fn missing(digests: &[Digest]) -> ExecuteResponse {
+    let mut response = with_status(Code::FailedPrecondition, "inputs are missing");
+    let subject = |digest: &Digest| format!("blobs/{}/{}", digest.hash, digest.size);
+    let violation = |digest| Violation { r#type: "MISSING".to_owned(), subject: subject(digest) };
+    let failure = PreconditionFailure { violations: digests.iter().map(violation).collect() };
+    let details = vec![Any::of(PRECONDITION_FAILURE, &failure)];
+    response.status = response.status.map(|status| Status { details, ..status });
+    response
+}
+
+impl Operations {
+    pub(crate) fn new(memory: &Arc<Memory>, endings: Vec<Ending>) -> Operations {
+        Operations { memory: memory.clone(), endings: Mutex::new(endings.into()), done: Mutex::default() }
+    }
+
+    pub(crate) async fn execute(&self, action: Digest, skips_cache: bool) -> Result<Updates, Failed> {
+        let ending = lock(&self.endings).pop_front().unwrap_or(Ending::Usual);
+        let name = format!("operation-{}", action.hash);
+        let first = [at_stage(&name, QUEUED), at_stage(&name, EXECUTING)].map(Ok);
+        match ending {
+            Ending::Exhausted => return Err(Failed::resource_exhausted("too busy")),
+            Ending::WorkerLost => {
+                let lost = done(&name, &with_status(Code::Unavailable, "the worker is lost"));
+                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(lost)]))));
+            }
+            Ending::Silent => {
+                let first = tokio_stream::iter(first);
+                return Ok(Box::pin(first.chain(tokio_stream::pending())));
+            }
+            Ending::Evicted | Ending::EvictedSilently => {
+                // The action itself is an input, too.
+                self.memory.remove(&action.hash);
+            }
+            _ => {}
+        }
+        // In a thread, so that many are executed at a time.
+        let (sender, receiver) = oneshot::channel();
+        let worker = Worker(self.memory.clone());
+        std::thread::spawn(move || {
+            let execute = Execute { action, skips_cache };
+            let _ = sender.send(wait(worker.execute(execute, Arc::new(NoProgress))));
+        });
+        let executed = receiver.await.map_err(|_| Failed::internal("the worker panicked"))?;
+        let response = match (ending, executed) {
+            (Ending::Refused, _) => with_status(Code::FailedPrecondition, "no worker has these properties"),
+            (Ending::TimedOut, _) => with_status(Code::DeadlineExceeded, "it took too long"),
+            (Ending::EvictedSilently, Err(_)) => with_status(Code::Internal, "cannot execute"),
+            (_, Err(Error::InputsMissing(digests))) => missing(&digests),
+            (_, Err(error)) => with_status(Code::Internal, &error.to_string()),
+            (_, Ok(Executed { result, was_cached, .. })) => {
+                if ending == Ending::OutputLost
+                    && let Some(digest) = result.output_files.first().and_then(|file| file.digest.as_ref())
+                {
+                    wire::parse(digest).into_iter().for_each(|digest| self.memory.remove(&digest.hash));
+                }
+                ExecuteResponse { result: Some(result), cached_result: was_cached, ..Default::default() }
+            }
+        };
+        let last = done(&name, &response);
+        let is_cut = matches!(ending, Ending::Cut | Ending::Forgotten);
+        if ending == Ending::Cut {
+            lock(&self.done).insert(name, last.clone());
+        }
+        let last = (!is_cut).then_some(Ok(last));
+        Ok(Box::pin(tokio_stream::iter(first.into_iter().chain(last))))
+    }
+
+    pub(crate) fn wait(&self, name: &str) -> Result<Updates, Failed> {
+        let last = lock(&self.done).get(name).cloned();
+        let last = last.ok_or_else(|| Failed::not_found("no such operation"))?;
+        Ok(Box::pin(tokio_stream::iter([Ok(last)])))
+    }
+}

@@ -1,0 +1,169 @@
+//! The client against a server that executes, in the same process: all cases in both protocols, and what becomes of faults.
+#![allow(clippy::disallowed_methods, reason = "tests look from outside")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use taut_digest::{Digest, HashFunction};
+use taut_proto::{Action, Command, Message};
+use taut_remote::{
+    Address, Client, Patience, Setup,
+    server::{Ending, Offer, Server, Worker},
+};
+use taut_service::{
+    Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
+    wait,
+};
+
+const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];
+
+fn client(server: &Server, naming: HashFunction) -> Client {
+    let patience = Patience {
+        first_pause: Duration::from_millis(1),
+        max_pause: Duration::from_millis(4),
+        deadline: Duration::from_millis(500),
+        ..Patience::default()
+    };
+    let address = Address::parse(&server.address()).unwrap();
+    Client::new(Setup { address, instance: String::new(), tls: None, naming, executes: true, patience })
+}
+
+fn start(naming: HashFunction, endings: &[Ending]) -> (Server, Client) {
+    let server = Server::start(Offer::executing(naming, endings.to_vec())).unwrap();
+    let client = client(&server, naming);
+    (server, client)
+}
+
+/// Puts an action that writes its one output.
+fn action(client: &Client) -> Digest {
+    let put = |bytes: Vec<u8>| {
+        let digest = Digest { hash: HashFunction::Sha256.blob(&bytes), size: bytes.len() as u64 };
+        let content = Content { digest, source: Arc::new(bytes) };
+        wait(client.put(vec![content])).unwrap().remove(0).unwrap();
+        taut_proto::Digest { hash: digest.hash.to_hex(), size_bytes: digest.size as i64 }
+    };
+    let command = Command {
+        arguments: ["/bin/sh", "-c", "echo made > out"].map(str::to_owned).to_vec(),
+        output_paths: vec!["out".to_owned()],
+        ..Command::default()
+    };
+    let (command_digest, input_root_digest) = (Some(put(command.encode_to_vec())), Some(put(Vec::new())));
+    let action = put(Action { command_digest, input_root_digest, ..Action::default() }.encode_to_vec());
+    Digest {
+        hash: taut_digest::Hash::from_hex(&action.hash).unwrap(),
+        size: action.size_bytes.try_into().unwrap(),
+    }
+}
+
+fn execute(client: &Client, action: Digest) -> Result<Executed, Error> {
+    wait(client.execute(Execute { action, skips_cache: false }, Arc::new(NoProgress)))
+}
+
+#[test]
+fn passes_the_cases() {
+    for naming in BOTH {
+        executor_cases::check(&Worker(Arc::new(Memory::new(naming))));
+        let (_server, client) = start(naming, &[]);
+        executor_cases::check(&client);
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_goes_on_where_it_was() {
+    let (server, client) = start(HashFunction::Sha256, &[Ending::Cut]);
+    let executed = execute(&client, action(&client)).unwrap();
+    assert_eq!(executed.result.output_files.len(), 1);
+    assert_eq!((server.calls()["Execute"], server.calls()["WaitExecution"]), (1, 1));
+}
+
+#[test]
+fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
+    for ending in [Ending::Forgotten, Ending::WorkerLost, Ending::Exhausted] {
+        let (server, client) = start(HashFunction::Sha256, &[ending]);
+        let executed = execute(&client, action(&client)).unwrap();
+        assert_eq!((executed.result.output_files.len(), server.calls()["Execute"]), (1, 2), "{ending:?}");
+    }
+}
+
+#[test]
+fn attempts_are_bounded() {
+    for ending in [Ending::Forgotten, Ending::WorkerLost, Ending::Exhausted] {
+        let (server, client) = start(HashFunction::Sha256, &[ending; 100]);
+        let error = execute(&client, action(&client)).unwrap_err();
+        assert!(matches!(error, Error::Transient { call: "Execute", .. }), "{ending:?}: {error}");
+        assert!(server.calls()["Execute"] <= 8, "{ending:?}: {:?}", server.calls());
+    }
+}
+
+#[test]
+fn what_is_missing_at_the_server_is_named() {
+    let (_server, client) = start(HashFunction::Sha256, &[Ending::Evicted]);
+    let action = action(&client);
+    assert_eq!(execute(&client, action), Err(Error::InputsMissing(vec![action])));
+}
+
+#[test]
+fn a_refusal_is_about_one_action_only() {
+    let (_server, client) = start(HashFunction::Sha256, &[Ending::Refused]);
+    let action = action(&client);
+    let error = execute(&client, action).unwrap_err();
+    assert_eq!(error.to_string(), "Execute: no worker has these properties");
+    assert!(execute(&client, action).is_ok());
+}
+
+#[test]
+fn an_action_that_took_too_long_is_a_result() {
+    let (_server, client) = start(HashFunction::Sha256, &[Ending::TimedOut]);
+    assert!(execute(&client, action(&client)).unwrap().timed_out);
+}
+
+#[test]
+fn the_stages_that_a_server_tells_are_reported_once_each() {
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<Stage>>);
+    impl Progress for Seen {
+        fn stage(&self, stage: Stage) {
+            self.0.lock().unwrap().push(stage);
+        }
+    }
+    let (_server, client) = start(HashFunction::Sha256, &[]);
+    let seen = Arc::new(Seen::default());
+    let action = action(&client);
+    wait(client.execute(Execute { action, skips_cache: false }, seen.clone())).unwrap();
+    assert_eq!(*seen.0.lock().unwrap(), [Stage::Queued, Stage::Running]);
+}
+
+#[test]
+fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
+    let (server, client) = start(HashFunction::Sha256, &[Ending::Silent]);
+    let client = Arc::new(client);
+    let action = action(&client);
+    let waiting = {
+        let client = client.clone();
+        std::thread::spawn(move || execute(&client, action))
+    };
+    while !server.calls().contains_key("Execute") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The name of the operation is in the first answer.
+    std::thread::sleep(Duration::from_millis(100));
+    client.give_up();
+    assert_eq!(waiting.join().unwrap(), Err(Error::Off));
+    assert_eq!(server.calls()["CancelOperation"], 1);
+}
+
+#[test]
+fn a_server_has_to_execute_and_to_name_contents_as_the_call_does() {
+    let error = |offer: Offer, naming| {
+        let server = Server::start(offer).unwrap();
+        let client = client(&server, naming);
+        wait(client.missing(vec![])).and_then(|_| wait(client.missing(vec![]))).unwrap_err().to_string()
+    };
+    let executing = |naming| Offer::executing(naming, vec![]);
+    let [native, standard] = BOTH;
+    assert!(error(Offer::default(), standard).contains("it is a cache only"));
+    assert!(error(executing(native), standard).contains("SHA-256"));
+    assert!(error(executing(standard), native).contains("--compatible"));
+}

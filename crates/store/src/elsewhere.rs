@@ -1,0 +1,463 @@
+//! Objects that servers have, and this build root need not have: what is known of them, and trees of which something is
+//! elsewhere.
+//!
+//! An object that is noted for a server counts as present ([`Store::contains`]) without a question to the server. That is a
+//! claim and no proof: when it turns out wrong, because the server has collected the object, the note is removed and the
+//! object is lost like one of the build root. What is used in this process was checked in it ([`Store::is_checked`]).
+//!
+//! A tree in the build root has everything below it there, too. So a tree with entries that only a server has is kept apart,
+//! as a file of its own; it counts as present as long as all its entries do.
+//!
+//! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so that they are collected with the objects:
+//! for each server the objects that were noted, with their hash and size (0 if it is not known); and for each tree that is kept
+//! apart the digest of the blob that has its bytes: a `Tree` message with nothing but the directory itself, as in compatible
+//! mode the bytes alone would be the tree. What is used of the older epoch is written into the younger.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsStr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
+use taut_proto::{Message as _, TreeBytes};
+use taut_service::Cas;
+
+use crate::{
+    Error, Result, Store,
+    lists::{Key, Lists},
+};
+
+/// In front of the id of a server and the name of the epoch; and of the latter alone, for trees. The numbers are raised when
+/// lists get another meaning.
+const HELD: &str = "taut held 1\0";
+const TREES: &str = "taut trees 1\0";
+
+/// A server that has objects.
+#[derive(Clone)]
+pub struct Place {
+    /// Identifies it in what is kept between calls: letters and digits.
+    pub id: String,
+    /// How messages name it.
+    pub name: String,
+    /// Its contents. In native mode, names say what they are about ([`Hash::tagged`]).
+    pub cas: Arc<dyn Cas>,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Places as bits.
+type Places = u64;
+
+/// How many places there may be.
+pub(crate) const MAX_PLACES: usize = Places::BITS as usize;
+
+/// What is known of an object.
+#[derive(Default)]
+struct Held {
+    /// `None` if it is not known: entries of git trees have none.
+    size: Option<u64>,
+    at: Places,
+    /// Where it was seen or put in this process.
+    checked: Places,
+    /// In whose lists of the youngest epoch it is, or will be.
+    written: Places,
+}
+
+/// The bytes of a tree that is kept apart.
+struct Kept {
+    blob: Digest,
+    /// Whether a list of the youngest epoch has it, or will have.
+    is_young: bool,
+}
+
+#[derive(Default)]
+struct State {
+    held: HashMap<Key, Held>,
+    /// Trees of which everything was found present; emptied when something is forgotten.
+    sound: HashSet<Hash>,
+    trees: HashMap<Hash, Kept>,
+    /// What no list has yet, by place; and trees.
+    new: Vec<Vec<Key>>,
+    new_trees: Vec<Hash>,
+    /// Whose lists have something that was forgotten.
+    stale: Places,
+    /// The lists of the older epoch, by place, if there is one.
+    older: Vec<Option<Lists>>,
+    /// The lists of the youngest epoch, by place; and of trees.
+    lists: Vec<Lists>,
+    lists_of_trees: Option<Lists>,
+}
+
+/// What servers have.
+pub(crate) struct Elsewhere {
+    pub(crate) places: Vec<Place>,
+    state: Mutex<State>,
+    pub(crate) fetched_bytes: AtomicU64,
+}
+
+fn key(object: &ObjectInfo) -> Key {
+    (object.object_type == ObjectType::Tree, object.digest.hash)
+}
+
+/// Whether an object without a size is one that has none, and not one of unknown size.
+fn is_empty(function: HashFunction, (is_tree, hash): Key) -> bool {
+    hash == if is_tree { function.tree(b"") } else { function.blob(b"") }
+}
+
+fn salt(place: &Place, epoch: &OsStr) -> Vec<u8> {
+    [HELD.as_bytes(), place.id.as_bytes(), b"\0", epoch.as_encoded_bytes()].concat()
+}
+
+fn salt_of_trees(epoch: &OsStr) -> Vec<u8> {
+    [TREES.as_bytes(), epoch.as_encoded_bytes()].concat()
+}
+
+impl State {
+    fn read(&mut self, function: HashFunction, key: Key, digest: Digest, place: usize, is_young: bool) {
+        let held = self.held.entry(key).or_default();
+        let size = Some(digest.size).filter(|size| *size > 0 || is_empty(function, key));
+        held.size = held.size.or(size);
+        held.at |= 1 << place;
+        if is_young {
+            held.written |= 1 << place;
+        }
+    }
+
+    /// Writes down, next time, where an object that is used is.
+    fn keep(&mut self, key: Key) {
+        let Some(held) = self.held.get_mut(&key) else { return };
+        let unwritten = held.at & !held.written;
+        if unwritten == 0 {
+            return;
+        }
+        held.written |= unwritten;
+        for (place, new) in self.new.iter_mut().enumerate() {
+            if unwritten & (1 << place) != 0 {
+                new.push(key);
+            }
+        }
+    }
+}
+
+impl Elsewhere {
+    pub(crate) fn open(store: &Store, places: Vec<Place>) -> Result<Elsewhere> {
+        let (young, older) = store.epochs()?;
+        let mut state = State { new: vec![Vec::new(); places.len()], ..State::default() };
+        let function = store.hash_function();
+        for (number, place) in places.iter().enumerate().take(MAX_PLACES) {
+            let mut read = |epoch: &OsStr, is_young| {
+                Lists::read(store, salt(place, epoch), |key, digest| {
+                    state.read(function, key, digest, number, is_young);
+                })
+            };
+            let older = older.as_ref().map(|older| read(older, false)).transpose()?;
+            let lists = read(&young, true)?;
+            state.older.push(older);
+            state.lists.push(lists);
+        }
+        let mut read = |epoch: &OsStr, is_young| {
+            Lists::read(store, salt_of_trees(epoch), |(_, hash), blob| {
+                state.trees.insert(hash, Kept { blob, is_young });
+            })
+        };
+        if let Some(older) = &older {
+            read(older, false)?;
+        }
+        state.lists_of_trees = Some(read(&young, true)?);
+        Ok(Elsewhere { places, state: Mutex::new(state), fetched_bytes: AtomicU64::new(0) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where an object is, and its size, if that is known.
+    pub(crate) fn find(&self, key: Key) -> Option<(usize, Option<u64>)> {
+        let mut state = self.state();
+        state.keep(key);
+        let held = state.held.get(&key).filter(|held| held.at != 0)?;
+        // What was seen in this process first.
+        let at = if held.at & held.checked != 0 { held.at & held.checked } else { held.at };
+        Some((at.trailing_zeros() as usize, held.size))
+    }
+
+    fn note(&self, store: &Store, place: usize, is_checked: bool, objects: impl Iterator<Item = ObjectInfo>) {
+        let mut state = self.state();
+        for object in objects {
+            let key = key(&object);
+            let size =
+                Some(object.digest.size).filter(|size| *size > 0 || is_empty(store.hash_function(), key));
+            let held = state.held.entry(key).or_default();
+            if held.size.is_none() && size.is_some() {
+                held.size = size;
+                // The record without the size is of less use.
+                held.written = 0;
+            }
+            held.at |= 1 << place;
+            if is_checked {
+                held.checked |= 1 << place;
+            }
+            state.keep(key);
+        }
+    }
+
+    fn forget(&self, place: usize, keys: impl Iterator<Item = Key>) {
+        let mut state = self.state();
+        for key in keys {
+            if let Some(held) = state.held.get_mut(&key) {
+                held.at &= !(1 << place);
+                held.checked &= !(1 << place);
+                held.written &= !(1 << place);
+            }
+        }
+        state.sound.clear();
+        state.stale |= 1 << place;
+    }
+
+    fn save(&self, store: &Store) -> Result<()> {
+        let state = &mut *self.state();
+        for (number, lists) in state.lists.iter_mut().enumerate() {
+            let new = std::mem::take(&mut state.new[number]);
+            let known = |key: &Key| {
+                let size = state.held.get(key).and_then(|held| held.size).unwrap_or(0);
+                (*key, Digest { hash: key.1, size })
+            };
+            let is_here = |key: &Key| state.held.get(key).is_some_and(|held| held.at & (1 << number) != 0);
+            if state.stale & (1 << number) != 0 {
+                // With what only the older epoch had, whose lists have what was forgotten, too.
+                let all = state.held.keys().filter(|key| is_here(key)).map(known).collect();
+                lists.replace(store, &all)?;
+                if let Some(older) = &mut state.older[number] {
+                    older.replace(store, &HashMap::<Key, Digest>::new())?;
+                }
+            } else {
+                lists.add(store, new.iter().filter(|key| is_here(key)).map(known).collect())?;
+            }
+        }
+        state.stale = 0;
+        let new = std::mem::take(&mut state.new_trees);
+        let trees =
+            new.iter().filter_map(|hash| Some(((true, *hash), state.trees.get(hash)?.blob))).collect();
+        state.lists_of_trees.as_mut().map_or(Ok(()), |lists| lists.add(store, trees))
+    }
+
+    /// Keeps a tree of which something is elsewhere.
+    pub(crate) fn keep_tree(&self, store: &Store, hash: &Hash, encoded: &[u8]) -> Result<()> {
+        if self.has_kept(store, hash)? {
+            return Ok(());
+        }
+        let message = TreeBytes { root: encoded.to_vec(), children: Vec::new() };
+        let blob = store.put_blob(&message.encode_to_vec(), false)?;
+        let mut state = self.state();
+        state.trees.insert(*hash, Kept { blob, is_young: true });
+        state.new_trees.push(*hash);
+        Ok(())
+    }
+
+    /// Where the bytes of a tree that is kept here are.
+    fn blob_of_tree(&self, hash: &Hash) -> Option<Digest> {
+        let state = &mut *self.state();
+        let kept = state.trees.get_mut(hash)?;
+        if !std::mem::replace(&mut kept.is_young, true) {
+            state.new_trees.push(*hash);
+        }
+        Some(kept.blob)
+    }
+
+    /// Whether a tree is kept here.
+    pub(crate) fn has_kept(&self, store: &Store, hash: &Hash) -> Result<bool> {
+        self.blob_of_tree(hash).map_or(Ok(false), |blob| store.is_here(&blob.hash, ObjectType::File))
+    }
+
+    /// The bytes of a tree that is kept here.
+    fn kept_tree(&self, store: &Store, hash: &Hash) -> Result<Option<Vec<u8>>> {
+        let Some(blob) = self.blob_of_tree(hash) else { return Ok(None) };
+        if !store.is_here(&blob.hash, ObjectType::File)? {
+            return Ok(None);
+        }
+        let message = store.read(&blob.hash, ObjectType::File)?;
+        let tree = message.and_then(|bytes| TreeBytes::decode(&bytes[..]).ok()).map(|message| message.root);
+        Ok(tree.filter(|bytes| store.hash_function().tree(bytes) == *hash))
+    }
+}
+
+impl Store {
+    /// The name of an object at servers: as in messages.
+    pub fn name_at_servers(&self, digest: &Digest, is_tree: bool) -> Digest {
+        match self.hash_function() {
+            HashFunction::GitSha1 => Digest { hash: digest.hash.tagged(is_tree), size: digest.size },
+            HashFunction::Sha256 => *digest,
+        }
+    }
+
+    /// Notes objects of an attached server. `is_checked`: that they were seen there, or put there, in this process; of a tree
+    /// with all that is below it.
+    pub fn note_elsewhere(
+        &self,
+        place: usize,
+        is_checked: bool,
+        objects: impl IntoIterator<Item = ObjectInfo>,
+    ) {
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.note(self, place, is_checked, objects.into_iter());
+        }
+    }
+
+    /// Forgets objects that a server turned out not to have.
+    pub fn forget_elsewhere(&self, place: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.forget(place, objects.into_iter().map(|object| key(&object)));
+        }
+    }
+
+    /// Writes down what was noted.
+    ///
+    /// # Errors
+    /// The build root cannot be written to.
+    pub fn save_elsewhere(&self) -> Result<()> {
+        self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.save(self))
+    }
+
+    /// Whether an object was seen in this process at an attached server, or put there.
+    pub fn is_checked(&self, place: usize, object: &ObjectInfo) -> bool {
+        self.elsewhere().is_some_and(|elsewhere| {
+            elsewhere.state().held.get(&key(object)).is_some_and(|held| held.checked & (1 << place) != 0)
+        })
+    }
+
+    /// Whether an object was noted for an attached server, in this process or before.
+    pub fn is_noted(&self, place: usize, object: &ObjectInfo) -> bool {
+        self.elsewhere().is_some_and(|elsewhere| {
+            elsewhere.state().held.get(&key(object)).is_some_and(|held| held.at & (1 << place) != 0)
+        })
+    }
+
+    /// How many bytes came from attached servers since this was called before.
+    pub fn take_fetched_bytes(&self) -> u64 {
+        self.elsewhere().map_or(0, |elsewhere| elsewhere.fetched_bytes.swap(0, Relaxed))
+    }
+
+    /// The objects that were noted for a server in earlier processes, and not seen in this one.
+    pub(crate) fn unchecked(&self, place: usize) -> Vec<ObjectInfo> {
+        let Some(elsewhere) = self.elsewhere() else { return Vec::new() };
+        let state = elsewhere.state();
+        let bit = 1 << place;
+        let unchecked = state.held.iter().filter(|(_, held)| held.at & bit != 0 && held.checked & bit == 0);
+        unchecked
+            .map(|((is_tree, hash), held)| ObjectInfo {
+                digest: Digest { hash: *hash, size: held.size.unwrap_or(0) },
+                object_type: if *is_tree { ObjectType::Tree } else { ObjectType::File },
+            })
+            .collect()
+    }
+
+    /// Whether servers have an object; a tree, also if it is kept here and all its entries are here or there.
+    pub(crate) fn is_elsewhere(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+        let Some(elsewhere) = self.elsewhere() else { return Ok(false) };
+        let is_tree = object_type == ObjectType::Tree;
+        if elsewhere.find((is_tree, *hash)).is_some() {
+            return Ok(true);
+        }
+        if !is_tree {
+            return Ok(false);
+        }
+        // All trees that are kept here and reached from this one, without recursion.
+        let (mut seen, mut pending) = (HashSet::from([*hash]), vec![*hash]);
+        while let Some(tree) = pending.pop() {
+            if elsewhere.state().sound.contains(&tree) {
+                continue;
+            }
+            let Some(encoded) = elsewhere.kept_tree(self, &tree)? else { return Ok(false) };
+            let Ok(entries) = self.decode_tree(&encoded)? else { return Ok(false) };
+            for entry in entries.values() {
+                if self.is_here(&entry.hash, entry.object_type)?
+                    || elsewhere.find((entry.object_type == ObjectType::Tree, entry.hash)).is_some()
+                {
+                    continue;
+                }
+                if entry.object_type != ObjectType::Tree {
+                    return Ok(false);
+                }
+                if seen.insert(entry.hash) {
+                    pending.push(entry.hash);
+                }
+            }
+        }
+        elsewhere.state().sound.extend(seen);
+        Ok(true)
+    }
+
+    /// The bytes of a tree that is not in the store itself; `None` if it is nowhere.
+    pub(crate) fn tree_elsewhere(&self, hash: &Hash) -> Result<Option<Vec<u8>>> {
+        let Some(elsewhere) = self.elsewhere() else { return Ok(None) };
+        if let Some(encoded) = elsewhere.kept_tree(self, hash)? {
+            if let Some((place, _)) = elsewhere.find((true, *hash)) {
+                self.note_entries(place, &encoded)?;
+            }
+            return Ok(Some(encoded));
+        }
+        let tree = ObjectInfo { digest: Digest { hash: *hash, size: 0 }, object_type: ObjectType::Tree };
+        taut_service::wait(self.fetch_trees(&[tree]))?;
+        elsewhere.kept_tree(self, hash)
+    }
+
+    /// Notes the entries of a tree that a server has: in native mode it has all that is below.
+    pub(crate) fn note_entries(&self, place: usize, encoded: &[u8]) -> Result<()> {
+        let (Some(elsewhere), HashFunction::GitSha1) = (self.elsewhere(), self.hash_function()) else {
+            return Ok(());
+        };
+        let Ok(entries) = self.decode_tree(encoded)? else { return Ok(()) };
+        elsewhere.note(self, place, false, of_entries(&entries));
+        Ok(())
+    }
+
+    /// The size of an object, if it is known without a question to a server.
+    ///
+    /// # Errors
+    /// The build root cannot be read.
+    pub fn known_size(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
+        if self.is_here(hash, object_type)? {
+            return self.size(hash, object_type);
+        }
+        let Some(elsewhere) = self.elsewhere() else { return Ok(None) };
+        let is_tree = object_type == ObjectType::Tree;
+        if let Some((_, Some(size))) = elsewhere.find((is_tree, *hash)) {
+            return Ok(Some(size));
+        }
+        let kept = if is_tree { elsewhere.kept_tree(self, hash)? } else { None };
+        Ok(kept.map(|encoded| encoded.len() as u64))
+    }
+
+    /// The size of an object that is not in the store itself.
+    pub(crate) fn size_elsewhere(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
+        let Some(elsewhere) = self.elsewhere() else { return Ok(None) };
+        let is_tree = object_type == ObjectType::Tree;
+        match elsewhere.find((is_tree, *hash)) {
+            Some((_, Some(size))) => Ok(Some(size)),
+            _ if is_tree => Ok(self.tree_elsewhere(hash)?.map(|encoded| encoded.len() as u64)),
+            Some((_, None)) if self.fetch_blob(hash, object_type)? => self.size(hash, object_type),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The entries of a tree as objects of unknown size.
+fn of_entries(entries: &BTreeMap<Vec<u8>, TreeEntry>) -> impl Iterator<Item = ObjectInfo> {
+    entries.values().map(|entry| ObjectInfo {
+        digest: Digest { hash: entry.hash, size: 0 },
+        object_type: entry.object_type,
+    })
+}
+
+/// What a server says that cannot answer.
+pub(crate) fn unanswered(place: &Place, error: &taut_service::Error) -> Error {
+    Error::Remote(format!("server {}: {error}", place.name))
+}

@@ -1,0 +1,390 @@
+//! Objects on their way from attached servers: trees level by level, then all files in one question.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs,
+    io::{self, Seek as _, Write as _},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+};
+
+use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
+use taut_service::{Buffer, Error as Unanswered, Receiver};
+
+use crate::{
+    Error, Incoming, Result, Store,
+    cas::{kind_of_file, mode_of},
+    elsewhere::{Elsewhere, unanswered},
+    layout::Kind,
+    temporary::Temporary,
+};
+
+/// How many digests are in one question about what is still there.
+const MAX_DIGESTS: usize = 50_000;
+
+/// A file of unknown size on its way, which is hashed when all of it is here.
+struct Unmeasured {
+    store: Store,
+    kind: Kind,
+    open: Mutex<Option<(String, fs::File)>>,
+}
+
+impl Unmeasured {
+    fn finish(&self, expected: &Hash) -> Result<bool> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((name, file)) = open.take() else { return Ok(false) };
+        drop(file);
+        let temporary = Temporary::of_name(&self.store, name)?;
+        let mut written = temporary.at().open()?;
+        if self.store.hash_open(&mut written)? != Some(*expected) {
+            return Ok(false);
+        }
+        written.set_mtime_epoch()?;
+        drop(written);
+        self.store.commit(temporary, self.kind, expected)?;
+        Ok(true)
+    }
+}
+
+impl Receiver for Unmeasured {
+    fn begin(&self) -> io::Result<()> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, file)) = &mut *open {
+            file.set_len(0)?;
+            return file.rewind();
+        }
+        let temporary = self.store.temporary().map_err(io::Error::other)?;
+        let file = temporary.create(mode_of(self.kind)).map_err(io::Error::other)?.into_std();
+        *open = Some((temporary.keep(), file));
+        Ok(())
+    }
+
+    fn piece(&self, bytes: &[u8]) -> io::Result<()> {
+        match &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((_, file)) => file.write_all(bytes),
+            None => Err(io::Error::other("a transfer that has not begun")),
+        }
+    }
+}
+
+impl Drop for Unmeasured {
+    fn drop(&mut self) {
+        if let Some((name, _)) = self.open.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // Dropped at once, which removes the file; else garbage collection does.
+            drop(Temporary::of_name(&self.store, name));
+        }
+    }
+}
+
+/// A file on its way.
+enum Coming {
+    Measured(Arc<Incoming>),
+    Unmeasured(Arc<Unmeasured>),
+}
+
+impl Coming {
+    fn receiver(&self) -> Arc<dyn Receiver> {
+        match self {
+            Coming::Measured(incoming) => incoming.clone(),
+            Coming::Unmeasured(incoming) => incoming.clone(),
+        }
+    }
+
+    fn finish(&self, hash: &Hash) -> Result<bool> {
+        match self {
+            Coming::Measured(incoming) => Ok(incoming.finish(Some(hash))?.is_some()),
+            Coming::Unmeasured(incoming) => incoming.finish(hash),
+        }
+    }
+}
+
+/// What of some objects is not in the store itself.
+#[derive(Default)]
+struct Below {
+    /// The trees among the objects.
+    tops: Vec<Hash>,
+    /// These, and all below.
+    trees: HashMap<Hash, BTreeMap<Vec<u8>, TreeEntry>>,
+    files: HashSet<(Hash, ObjectType)>,
+}
+
+/// What is asked of one server.
+type Wanted = Vec<(ObjectInfo, Digest, Arc<dyn Receiver>)>;
+
+impl Store {
+    /// Brings objects into the store itself, trees with all that is below them, from attached servers where it lacks them.
+    /// Nothing is asked if there is nothing to fetch.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] of an object that no server has any more; or a server does not answer.
+    pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<()> {
+        let Below { tops, trees, files } = self.below(objects).await?;
+        self.fetch_files(files.into_iter().collect()).await?;
+        self.put_fetched(tops, &trees)
+    }
+
+    /// Brings the directories among objects, and those below, to this machine, without the files in them.
+    async fn fetch_directories(&self, objects: &[ObjectInfo]) -> Result<()> {
+        self.below(objects).await.map(drop)
+    }
+
+    /// As [`Store::fetch`], and waits for it.
+    ///
+    /// # Errors
+    /// As for [`Store::fetch`].
+    pub fn bring(&self, objects: &[ObjectInfo]) -> Result<()> {
+        taut_service::wait(self.fetch(objects))
+    }
+
+    /// Brings the directories among objects, and those below, to this machine, without the files in them.
+    ///
+    /// # Errors
+    /// As for [`Store::fetch`].
+    pub fn bring_directories(&self, objects: &[ObjectInfo]) -> Result<()> {
+        taut_service::wait(self.fetch_directories(objects))
+    }
+
+    /// What is to be fetched for some objects; all directories have been fetched.
+    async fn below(&self, objects: &[ObjectInfo]) -> Result<Below> {
+        if self.elsewhere().is_none() {
+            return Ok(Below::default());
+        }
+        let mut trees: HashMap<Hash, BTreeMap<Vec<u8>, TreeEntry>> = HashMap::new();
+        let mut files: HashSet<(Hash, ObjectType)> = HashSet::new();
+        let mut tops = Vec::new();
+        let mut level: Vec<Hash> = Vec::new();
+        for object in objects {
+            if self.is_here(&object.digest.hash, object.object_type)? {
+                continue;
+            }
+            match object.object_type {
+                ObjectType::Tree => {
+                    level.push(object.digest.hash);
+                    tops.push(object.digest.hash);
+                }
+                object_type => drop(files.insert((object.digest.hash, object_type))),
+            }
+        }
+        while !level.is_empty() {
+            level.retain(|tree| !trees.contains_key(tree));
+            level.sort_unstable();
+            level.dedup();
+            self.fetch_trees(&level.iter().map(of_tree).collect::<Vec<_>>()).await?;
+            let mut below = Vec::new();
+            for tree in level {
+                let entries = self.read_tree(&tree)?.ok_or(Error::Missing(of_tree(&tree)))?;
+                for entry in entries.values() {
+                    if self.is_here(&entry.hash, entry.object_type)? {
+                        continue;
+                    }
+                    match entry.object_type {
+                        ObjectType::Tree => below.push(entry.hash),
+                        object_type => drop(files.insert((entry.hash, object_type))),
+                    }
+                }
+                trees.insert(tree, entries);
+            }
+            level = below;
+        }
+        Ok(Below { tops, trees, files })
+    }
+
+    /// Stores trees of which everything else is here by now, each after those in it.
+    fn put_fetched(
+        &self,
+        tops: Vec<Hash>,
+        trees: &HashMap<Hash, BTreeMap<Vec<u8>, TreeEntry>>,
+    ) -> Result<()> {
+        let mut opened = HashSet::new();
+        let mut steps: Vec<(Hash, bool)> = tops.into_iter().map(|tree| (tree, false)).collect();
+        while let Some((tree, is_closed)) = steps.pop() {
+            let Some(entries) = trees.get(&tree) else { continue };
+            if is_closed {
+                self.put_tree(entries)?;
+                continue;
+            }
+            if opened.insert(tree) {
+                // Pushed before the ones in it, so popped after them.
+                steps.push((tree, true));
+                let below = entries.values().filter(|entry| entry.object_type == ObjectType::Tree);
+                steps.extend(below.map(|entry| (entry.hash, false)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the bytes of trees here that are neither in the store nor kept beside it.
+    pub(crate) async fn fetch_trees(&self, trees: &[ObjectInfo]) -> Result<()> {
+        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
+        let mut wanted: HashMap<usize, Wanted> = HashMap::new();
+        let mut buffers: Vec<(ObjectInfo, usize, Arc<Buffer>)> = Vec::new();
+        for tree in trees {
+            let hash = &tree.digest.hash;
+            if self.is_here(hash, ObjectType::Tree)? || elsewhere.has_kept(self, hash)? {
+                continue;
+            }
+            let Some((place, size)) = elsewhere.find((true, *hash)) else { continue };
+            let buffer = Arc::new(Buffer::default());
+            let digest = Digest { hash: *hash, size: size.unwrap_or(0) };
+            let name = self.name_at_servers(&digest, true);
+            wanted.entry(place).or_default().push((*tree, name, buffer.clone()));
+            buffers.push((*tree, place, buffer));
+        }
+        self.ask(elsewhere, wanted).await?;
+        for (tree, place, buffer) in buffers {
+            let encoded = buffer.take();
+            elsewhere.keep_tree(self, &tree.digest.hash, &encoded)?;
+            self.note_entries(place, &encoded)?;
+        }
+        Ok(())
+    }
+
+    async fn fetch_files(&self, files: Vec<(Hash, ObjectType)>) -> Result<()> {
+        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
+        let mut wanted: HashMap<usize, Wanted> = HashMap::new();
+        let mut coming: Vec<(ObjectInfo, Coming)> = Vec::new();
+        let mut first = HashMap::new();
+        for (hash, object_type) in files {
+            let lost = Error::Missing(ObjectInfo { digest: Digest { hash, size: 0 }, object_type });
+            let (place, size) = elsewhere.find((false, hash)).ok_or(lost)?;
+            // With either mode it is one content: the other one is copied from it.
+            if first.insert(hash, object_type).is_some() {
+                continue;
+            }
+            let digest = Digest { hash, size: size.unwrap_or(0) };
+            let object = ObjectInfo { digest, object_type };
+            let is_executable = object_type == ObjectType::Executable;
+            let kind = kind_of_file(is_executable);
+            let one = match size {
+                Some(size) => Coming::Measured(Arc::new(self.incoming(size, is_executable))),
+                None => {
+                    let (store, open) = (self.clone(), Mutex::default());
+                    Coming::Unmeasured(Arc::new(Unmeasured { store, kind, open }))
+                }
+            };
+            let name = self.name_at_servers(&digest, false);
+            wanted.entry(place).or_default().push((object, name, one.receiver()));
+            coming.push((object, one));
+        }
+        self.ask(elsewhere, wanted).await?;
+        for (object, one) in coming {
+            // The bytes were compared with the name already; this is the comparison of this side.
+            if !one.finish(&object.digest.hash)? {
+                return Err(Error::Damaged(object));
+            }
+            if object.object_type == ObjectType::Symlink {
+                let target = self.read(&object.digest.hash, ObjectType::Symlink)?.unwrap_or_default();
+                if leads_outwards(&target) {
+                    return Err(Error::Refused {
+                        path: String::from_utf8_lossy(&target).into_owned(),
+                        reason: "a link in a result of a server leads outwards".to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gets contents; what a server turns out not to have is forgotten, and then everything else that it was to have is
+    /// looked for, so that what was lost together is made again together.
+    async fn ask(&self, elsewhere: &Elsewhere, wanted: HashMap<usize, Wanted>) -> Result<()> {
+        for (number, wanted) in wanted {
+            let place = &elsewhere.places[number];
+            let asked = wanted.iter().map(|(_, name, receiver)| (*name, receiver.clone())).collect();
+            let answers = place.cas.get(asked).await.map_err(|error| unanswered(place, &error))?;
+            let (mut lost, mut failed) = (Vec::new(), None);
+            for ((object, name, _), answer) in wanted.iter().zip(answers) {
+                match answer {
+                    Ok(()) => drop(elsewhere.fetched_bytes.fetch_add(name.size, Relaxed)),
+                    // A server that has something else under this name does not have it.
+                    Err(Unanswered::NotFound(_) | Unanswered::Corrupt(_)) => lost.push(*object),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(first) = lost.first() {
+                let first = *first;
+                self.forget_elsewhere(number, lost);
+                self.verify_elsewhere(number).await?;
+                return Err(Error::Missing(first));
+            }
+            if let Some(error) = failed {
+                return Err(unanswered(place, &error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for all objects at a server that were noted in earlier processes, and forgets those that it does not have.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn verify_elsewhere(&self, number: usize) -> Result<()> {
+        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
+        let place = &elsewhere.places[number];
+        let noted = self.unchecked(number);
+        for some in noted.chunks(MAX_DIGESTS) {
+            let name = |object: &ObjectInfo| {
+                self.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
+            };
+            let missing = place.cas.missing(some.iter().map(name).collect()).await;
+            let missing: HashSet<Digest> =
+                missing.map_err(|error| unanswered(place, &error))?.into_iter().collect();
+            let (gone, there): (Vec<ObjectInfo>, Vec<ObjectInfo>) =
+                some.iter().partition(|object| missing.contains(&name(object)));
+            // In compatible mode a directory may be there without what is in it.
+            let has_all = |object: &ObjectInfo| {
+                object.object_type != ObjectType::Tree || self.hash_function() == HashFunction::GitSha1
+            };
+            self.note_elsewhere(number, true, there.into_iter().filter(has_all));
+            if !gone.is_empty() {
+                self.forget_elsewhere(number, gone);
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings one file here; whether that succeeded. Waits: for what is read one by one.
+    pub(crate) fn fetch_blob(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+        if !self.is_elsewhere(hash, object_type)? {
+            return Ok(false);
+        }
+        let object = ObjectInfo { digest: Digest { hash: *hash, size: 0 }, object_type };
+        match taut_service::wait(self.fetch(&[object])) {
+            Ok(()) => Ok(true),
+            Err(Error::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn of_tree(hash: &Hash) -> ObjectInfo {
+    ObjectInfo { digest: Digest { hash: *hash, size: 0 }, object_type: ObjectType::Tree }
+}
+
+/// Whether a link leads out of the directory that it lies in.
+fn leads_outwards(target: &[u8]) -> bool {
+    let mut depth = 0_i64;
+    target.starts_with(b"/")
+        || target.split(|byte| *byte == b'/').any(|part| {
+            match part {
+                b"" | b"." => {}
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+            depth < 0
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_outwards_if_any_part_of_them_does() {
+        for outwards in ["/a", "..", "../a", "a/../../b", "./.."] {
+            assert!(leads_outwards(outwards.as_bytes()), "{outwards}");
+        }
+        for inwards in ["", "a", "a/..", "a/../b", "./a", "a//b"] {
+            assert!(!leads_outwards(inwards.as_bytes()), "{inwards}");
+        }
+    }
+}

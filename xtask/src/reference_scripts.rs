@@ -1,0 +1,273 @@
+//! `cargo xtask reference-scripts DIR`: the reference's own end-to-end scripts, run with taut in its place.
+//!
+//! The scripts are no part of this repository: `DIR` is a checkout of justbuild, or a git repository with it. What a
+//! script needs is in the targets files beside it: its kind, which tools are in `bin`, and the targets whose files it
+//! expects in its working directory. taut itself builds the latter, by the reference's rules. Scripts are started by the
+//! runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the
+//! reference's sources there, the maker of two archives; a short script takes its place.
+//!
+//! A script that fails is run again with the reference, if that is here: where both fail it is the machine
+//! (no network, a missing program) that is in the way, which proves nothing about taut.
+
+mod stage;
+
+use crate::cargo;
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use stage::{Scripts, Side};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use taut_testkit::Tool;
+
+/// What a script expects to be running beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing.
+    Plain,
+    /// A server for remote execution, which is the reference.
+    Remote,
+    /// The same, and a server that sets up repositories.
+    Serve,
+}
+
+impl Kind {
+    const ALL: [(&str, Self); 3] = [("plain", Self::Plain), ("remote", Self::Remote), ("serve", Self::Serve)];
+
+    /// The kind of script that a target of this type runs.
+    fn of(rule: &Value) -> Option<Self> {
+        match rule.as_array()?.last()?.as_str()? {
+            "script" => Some(Self::Plain),
+            "with remote" => Some(Self::Remote),
+            "with serve" => Some(Self::Serve),
+            _ => None,
+        }
+    }
+}
+
+/// One script as its targets file describes it.
+#[derive(Debug)]
+struct Script {
+    /// Its module and file, as `cli/pwd.sh`.
+    name: String,
+    module: String,
+    kind: Kind,
+    /// Targets whose files lie in the working directory, as written.
+    needs: Vec<Value>,
+    /// Targets that are repositories of the server, as written.
+    served: Vec<Value>,
+    /// Files that the script writes, and directories, below its working directory: what has to be there first.
+    writes: Vec<PathBuf>,
+}
+
+/// How a run of a script ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    TimedOut,
+    /// It was not started, since this failed.
+    NotStarted(String),
+}
+
+/// What was asked for.
+struct Options {
+    dir: PathBuf,
+    kinds: Vec<Kind>,
+    words: Vec<String>,
+    jobs: usize,
+    limit: Duration,
+    compatible: bool,
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    const USAGE: &str = "reference-scripts DIR [--only WORD]… [--kind plain|remote|serve]… [--jobs N] \
+                         [--limit SECONDS] [--compatible]";
+    let (mut dir, mut rest) = (None, args);
+    let mut found = Options {
+        dir: PathBuf::new(),
+        kinds: Vec::new(),
+        words: Vec::new(),
+        jobs: 2,
+        limit: Duration::from_secs(300),
+        compatible: false,
+    };
+    while let [option, tail @ ..] = rest {
+        rest = tail;
+        match (option.as_str(), rest) {
+            ("--compatible", _) => found.compatible = true,
+            ("--only", [word, tail @ ..]) => {
+                found.words.push(word.clone());
+                rest = tail;
+            }
+            ("--kind", [word, tail @ ..]) => {
+                let kind = Kind::ALL.iter().find(|(name, _)| name == word).context(USAGE)?;
+                found.kinds.push(kind.1);
+                rest = tail;
+            }
+            ("--jobs", [number, tail @ ..]) => (found.jobs, rest) = (number.parse()?, tail),
+            ("--limit", [number, tail @ ..]) => {
+                (found.limit, rest) = (Duration::from_secs(number.parse()?), tail);
+            }
+            (word, _) if dir.is_none() && !word.starts_with('-') => dir = Some(std::path::absolute(word)?),
+            _ => bail!("{USAGE}"),
+        }
+    }
+    found.dir = dir.context(USAGE)?;
+    if found.kinds.is_empty() {
+        found.kinds.push(Kind::Plain);
+    }
+    Ok(found)
+}
+
+/// Runs the scripts, and prints one line for each.
+///
+/// # Errors
+///
+/// If a script fails with taut and not with the reference; without the reference, if a script fails.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let options = options(args)?;
+    let scratch = tempfile::tempdir()?;
+    let checkout = checkout(&options.dir, scratch.path())?;
+    let (wanted, left_out): (Vec<Script>, Vec<Script>) =
+        found(&checkout.join("test/end-to-end"))?.into_iter().partition(|script| {
+            options.kinds.contains(&script.kind)
+                && (options.words.is_empty() || options.words.iter().any(|word| script.name.contains(word)))
+        });
+    if wanted.is_empty() {
+        bail!("{} has no such scripts", options.dir.display());
+    }
+    let reference = reference_pair();
+    if reference.is_none() && options.kinds != [Kind::Plain] {
+        bail!(
+            "the scripts with a server need the reference: TAUT_REFERENCE names it, and just-mr is beside it"
+        );
+    }
+    let taut = cargo::taut(false)?;
+    let ours = Side { name: "taut", just: taut.clone(), just_mr: taut.clone() };
+    let scripts = Scripts::new(&checkout, scratch.path(), &taut, options.compatible, options.limit)?;
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(script) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let server = reference.as_ref().map(|side| &*side.just);
+                    let first = scripts.run(script, &ours, server);
+                    let second = match (&first, &reference) {
+                        (Outcome::Failed | Outcome::TimedOut, Some(reference)) => {
+                            Some(scripts.run(script, reference, server))
+                        }
+                        _ => None,
+                    };
+                    println!("{}", line(script, &first, second.as_ref()));
+                    outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((first, second));
+                }
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let count = |which: &dyn Fn(&(Outcome, Option<Outcome>)) -> bool| {
+        outcomes.iter().filter(|pair| which(pair)).count()
+    };
+    let passed = count(&|(first, _)| *first == Outcome::Passed);
+    let elsewhere = count(&|(_, second)| second.as_ref().is_some_and(|outcome| *outcome != Outcome::Passed));
+    let wrong = outcomes.len() - passed - elsewhere;
+    println!(
+        "{passed} of {} passed; {elsewhere} fail with the reference, too; {wrong} fail with taut only; \
+         {} scripts left out",
+        outcomes.len(),
+        left_out.len()
+    );
+    if wrong > 0 {
+        let kept = scratch.keep();
+        bail!("the directories of the failed scripts are in {}", kept.display());
+    }
+    Ok(())
+}
+
+fn line(script: &Script, first: &Outcome, second: Option<&Outcome>) -> String {
+    let name = &script.name;
+    match (first, second) {
+        (Outcome::Passed, _) => format!("pass  {name}"),
+        (Outcome::NotStarted(why), _) => format!("SKIP  {name}: {why}"),
+        (_, Some(Outcome::Passed)) => format!("FAIL  {name}: {first:?}, and passes with the reference"),
+        (_, Some(second)) => format!("both  {name}: {first:?}, with the reference {second:?}"),
+        (_, None) => format!("FAIL  {name}: {first:?}"),
+    }
+}
+
+/// The reference's two programs, if they are here.
+fn reference_pair() -> Option<Side> {
+    let just = Tool::reference()?.path().to_owned();
+    let just_mr = just.with_file_name("just-mr");
+    just_mr.is_file().then_some(Side { name: "reference", just, just_mr })
+}
+
+/// The directory with the sources: `dir`, or what the last commit of a repository without a checkout contains.
+fn checkout(dir: &Path, scratch: &Path) -> Result<PathBuf> {
+    if dir.join("test/end-to-end").is_dir() {
+        return Ok(dir.to_owned());
+    }
+    let (archive, sources) = (scratch.join("sources.tar"), scratch.join("sources"));
+    fs::create_dir(&sources)?;
+    let steps = [
+        Command::new("git")
+            .arg("--git-dir")
+            .arg(dir)
+            .arg("archive")
+            .arg("-o")
+            .arg(&archive)
+            .arg("HEAD")
+            .status(),
+        Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&sources).status(),
+    ];
+    for step in steps {
+        if !step?.success() {
+            bail!("{} is neither a checkout of justbuild nor a repository with it", dir.display());
+        }
+    }
+    Ok(sources)
+}
+
+/// All scripts below `dir`, by name.
+fn found(dir: &Path) -> Result<Vec<Script>> {
+    let (mut scripts, mut left) = (Vec::new(), vec![String::new()]);
+    while let Some(module) = left.pop() {
+        let here = dir.join(&module);
+        let within =
+            |name: &str| if module.is_empty() { name.to_owned() } else { format!("{module}/{name}") };
+        for entry in fs::read_dir(&here)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                left.push(within(&entry.file_name().to_string_lossy()));
+            }
+        }
+        let Ok(text) = fs::read(here.join("TARGETS")) else { continue };
+        let targets: Value =
+            serde_json::from_slice(&text).with_context(|| format!("{}/TARGETS", here.display()))?;
+        for target in targets.as_object().into_iter().flat_map(|targets| targets.values()) {
+            let (Some(kind), Some(file)) = (Kind::of(&target["type"]), target["test"][0].as_str()) else {
+                continue;
+            };
+            let list = |field: &str| target[field].as_array().cloned().unwrap_or_default();
+            scripts.push(Script {
+                name: within(file),
+                module: module.clone(),
+                kind,
+                needs: list("deps"),
+                served: list("repos"),
+                writes: [list("keep"), list("keep-dirs")]
+                    .iter()
+                    .flatten()
+                    .filter_map(|path| Some(Path::new(path.as_str()?).parent()?.to_owned()))
+                    .collect(),
+            });
+        }
+    }
+    scripts.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(scripts)
+}
