@@ -21,7 +21,7 @@ const NOT_OF_THE_PRODUCT: &[&str] = &["parser-checks", "proto", "testkit", "remo
 /// Golden files: all of these but the sources and scripts below them.
 const GOLDEN: &[&str] = &["crates/cli/tests", "crates/expr/tests/cases"];
 
-/// What is no answer of the binary: sources, scripts, and the parts of documents before the first call.
+/// What is no answer of the binary: sources, scripts, drawings.
 const NOT_GOLDEN: &[&str] = &["rs", "sh", "svg"];
 
 /// How far apart two pieces of a message may be in a document: what is inserted between them may be long.
@@ -346,5 +346,93 @@ impl Uncaused {
             }
         }
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Uncaused, answers, is_covered, is_of_the_product, messages_of, normal, placeholders, uncovered,
+    };
+
+    fn texts(source: &str) -> Vec<String> {
+        messages_of("crates/a/src/b.rs", source).unwrap().into_iter().map(|message| message.text).collect()
+    }
+
+    #[test]
+    fn sentences_are_found_wherever_they_are_written() {
+        let source = r#"
+            const HINT: &str = "try it again";
+            fn f() -> String {
+                match x { 1 => "one word is none".into(), _ => "word".into() }
+                log(format!("there is no {name:?} in {}", g("a b")));
+            }
+        "#;
+        assert_eq!(texts(source), ["try it again", "one word is none", "there is no {} in {}", "a b"]);
+    }
+
+    #[test]
+    fn texts_for_developers_and_tests_are_no_messages() {
+        let source = r#"
+            //! A document.
+            /// Of a function.
+            #[allow(dead_code, reason = "not used yet")]
+            fn f() {
+                x.expect("there is one");
+                assert!(x, "it has to be");
+                list!(#[doc = "of a macro"] unreachable!("never comes here"));
+            }
+            #[cfg(test)]
+            mod tests { const A: &str = "only in tests"; }
+            #[test]
+            fn t() { f("only in tests"); }
+        "#;
+        assert_eq!(texts(source), [] as [&str; 0]);
+        assert!(is_of_the_product("crates/cli/src/voice.rs"));
+        for name in
+            ["crates/cli/tests/a.rs", "crates/testkit/src/a.rs", "crates/a/src/b/tests.rs", "xtask/src/a.rs"]
+        {
+            assert!(!is_of_the_product(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_inserted_may_be_anything() {
+        assert_eq!(placeholders("{a} of {:>3} and {{}} {b:#?}"), "{} of {} and {} {}");
+        let golden = [normal("error: the file\n  a/b  has 3 lines, too many")];
+        assert!(is_covered("the file {} has {} lines", &golden));
+        assert!(is_covered("too many.", &golden));
+        assert!(!is_covered("{} lines of the file", &golden));
+    }
+
+    #[test]
+    fn a_message_is_in_a_document_or_listed_with_a_reason_and_never_both() {
+        let source =
+            r#"const A: &str = "in the document"; const B: &str = "in the list"; const C: &str = "in none";"#;
+        let messages = messages_of("a.rs", source).unwrap();
+        let golden = ["it is in the document".to_owned()];
+        let check = |list: &str| uncovered(&messages, &golden, &Uncaused::parse(list).unwrap());
+        assert_eq!(check("[reason]\n|in the list|\n"), ["a.rs:1: no golden document has \"in none\""]);
+        let found = check("[reason]\n|in the list|\n|in none|\n|in the document|\n|in no source|\n");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].ends_with("a golden document has \"in the document\", which is listed as not caused")
+        );
+        assert!(found[1].ends_with("no message is \"in no source\""));
+    }
+
+    #[test]
+    fn a_list_without_reasons_is_an_error() {
+        for list in ["|a message|", "[reason]\na message", "[reason]\n|a b|\n|a b|"] {
+            assert!(Uncaused::parse(list).is_err(), "{list}");
+        }
+    }
+
+    #[test]
+    fn answers_of_the_reference_count_where_those_of_taut_are_equal() {
+        let equal = "`$ just a` exits with 1:\n\n```\nequal\n```\n";
+        let other = "`$ just b` exits with 1, taut differs:\n\n```\nother\n```\nend";
+        let kept = answers(&format!("{equal}{other}"));
+        assert!(kept.contains("equal") && kept.contains("end") && !kept.contains("other"));
     }
 }

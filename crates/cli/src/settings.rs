@@ -93,7 +93,7 @@ pub(crate) fn build_options(
         keep_going: results.keep_going,
         compare,
         write_strategy: write_strategy(results),
-        remote_cache: remote_cache(common, execution, stores).map_err(|why| {
+        remote_cache: remote_cache(execution, stores).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?,

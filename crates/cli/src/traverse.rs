@@ -63,8 +63,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
         .inspect_err(|_| {
-            if log.is_as_reference() {
-                log.say(Level::Error, "Build failed.");
+            if let Some(text) = voice::of(log).no_artifacts_to_build() {
+                log.say(Level::Error, text);
             }
         })?;
     let wanted = Wanted { artifacts, ..Wanted::default() };

@@ -47,12 +47,15 @@ mod snapshot;
 mod taut;
 
 use arguments::ArgumentTexts;
+pub(crate) use arguments::{BadCertificate, Number};
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
 use findings::FindingTexts;
+pub(crate) use findings::{as_under_taut, renderer};
 pub(crate) use objects::Destined;
 use objects::ObjectTexts;
 use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;
+pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
 pub(crate) use snapshot::{Open, Snapshot};
 pub(crate) use taut::differs_each_time;

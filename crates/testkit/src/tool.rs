@@ -179,7 +179,7 @@ fn find(name: &&str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tool, processed};
+    use super::{Tool, processed, without_ages};
     use std::path::Path;
 
     #[test]

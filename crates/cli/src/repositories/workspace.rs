@@ -82,6 +82,7 @@ pub(crate) fn configured(
             match rc.description.clone() {
                 Some(place) => (place, Some(rc)),
                 None => {
+                    workspace.check_for_stray()?;
                     let found = workspace.root().map(Path::to_owned);
                     return Ok(Configured { workspace: found, ..Configured::default() });
                 }
@@ -125,7 +126,7 @@ fn set_up(
     let options = options(context);
     let messages = Messages::new(log, String::new());
     let session = Session::new(&options, &store, &cache, &messages);
-    let done = messages.with_progress(|| session.set_up(description, request));
+    let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
         let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
@@ -165,6 +166,18 @@ fn error(problem: Problem) -> SetupError {
     SetupError::from(*problem)
 }
 
+/// Warns of what an rc file says of services, which taut does not use.
+fn warn_of_services(rc: &Rc, log: &Log) {
+    for (is_there, key, what) in [
+        (rc.remote_address.is_some(), "remote execution", "actions run here"),
+        (rc.serve_address.is_some(), "remote serve", "roots are made here"),
+    ] {
+        if is_there {
+            log.say(Level::Warn, format!("The address of \"{key}\" in the rc file is not used: {what}."));
+        }
+    }
+}
+
 /// Where a call looks for a description, and how it sets it up.
 pub(crate) struct Workspace<'w> {
     anchors: Anchors,
@@ -173,7 +186,7 @@ pub(crate) struct Workspace<'w> {
 }
 
 impl<'w> Workspace<'w> {
-    pub(crate) fn of(common: &'w Common, cwd: &Path) -> Workspace<'w> {
+    fn of(common: &'w Common, cwd: &Path) -> Workspace<'w> {
         let root = common.workspace_root.as_ref().map(|path| cwd.join(path));
         Workspace::new(&common.set_up, common.jobs, root, cwd)
     }
@@ -194,6 +207,30 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
+    /// That no description lies here or above which is not used since nothing marks the root of a workspace.
+    fn check_for_stray(&self) -> Result<(), SetupError> {
+        if self.root().is_some() {
+            return Ok(());
+        }
+        let is_file = |path: &PathBuf| Named::stat(path).is_ok_and(|stat| stat.is_file());
+        let stray = self.anchors.cwd.ancestors().find(|above| is_file(&above.join("repos.json")));
+        let Some(directory) = stray else { return Ok(()) };
+        let shown = |name: &str| {
+            let path = directory.join(name);
+            taut_syntax::seen_from(&path.to_string_lossy(), &self.anchors.cwd.to_string_lossy())
+        };
+        let (file, marker) = (shown("repos.json"), shown("ROOT"));
+        let message = format!("{file} is not used: there is no ROOT, WORKSPACE or .git beside it or above");
+        Err(SetupError::from(Diagnostic::error(message).help(format!(
+            "create a file {marker}, which marks the root of the workspace; or pass -C {file}"
+        ))))
+    }
+
+    /// Whether a call with these options has an rc file: one that it names, or the usual one.
+    pub(crate) fn has_rc(options: &SetUp) -> bool {
+        !options.norc && (options.rc.is_some() || RcFiles::usual_exists(&super::home()))
+    }
+
     fn rc_files(&self, remarks: &mut Vec<Remark>) -> Result<RcFiles, Problem> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
         match self.options.norc {
@@ -206,12 +243,12 @@ impl<'w> Workspace<'w> {
         self.rc_files(remarks)?.settings(&self.anchors, remarks)
     }
 
-    /// What rc files say of a cache that builds share, with all else that they say. What is remarkable about the rest is
-    /// reported where that is used.
-    pub(crate) fn remote_cache(&self) -> Result<(RemoteCacheRc, Rc), Problem> {
+    /// What rc files say, without remarks about it; apart from the rest, what they say of a cache that builds share.
+    pub(crate) fn rc_in_silence(&self) -> Result<(Rc, RemoteCacheRc), SetupError> {
         let mut remarks = Vec::new();
-        let files = self.rc_files(&mut remarks)?;
-        Ok((files.remote_cache()?, files.settings(&self.anchors, &mut remarks)?))
+        let files = self.rc_files(&mut remarks).map_err(error)?;
+        let rc = files.settings(&self.anchors, &mut remarks).map_err(error)?;
+        Ok((rc, files.remote_cache().map_err(error)?))
     }
 
     /// What rc files say.
@@ -219,7 +256,9 @@ impl<'w> Workspace<'w> {
         let mut remarks = Vec::new();
         let rc = self.read_rc(&mut remarks);
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        rc.map_err(error)
+        let rc = rc.map_err(error)?;
+        warn_of_services(&rc, log);
+        Ok(rc)
     }
 
     /// How the set-up is done.
@@ -267,6 +306,7 @@ impl<'w> Workspace<'w> {
         let cwd = &self.anchors.cwd;
         let place = named.map(|path| Place { path: cwd.join(path), base: cwd.clone() });
         let Some(place) = place.or(rc.description.clone()) else {
+            self.check_for_stray()?;
             let problem = Diagnostic::error("there is no description of repositories here");
             return Err(SetupError::from(
                 problem.help("write one, repos.json in the root of the workspace, or name one with -C FILE"),

@@ -1,14 +1,30 @@
-//! What is said of the values of options, and of files that the command line names, in both voices.
+//! The messages about values of options, and about files that the command line names, in both voices.
 
 use std::path::Path;
 
 use taut_syntax::quoted;
 
 use super::{just::Just, taut::Taut};
-use crate::{
-    log::{Level, Log},
-    request::{BadCertificate, Number},
-};
+use crate::log::{Level, Log};
+
+/// A number among the options that must not be zero.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    Jobs,
+    ActionTimeout,
+    MaxAttempts,
+    InitialBackoff,
+    MaxBackoff,
+    RemoteCacheTimeout,
+}
+
+/// What is wrong with the files of certificates.
+pub(crate) enum BadCertificate<'o> {
+    /// A file that cannot be read: the option that names it, what it should be, and why.
+    Unreadable { option: &'static str, what: &'static str, path: &'o Path, why: taut_sys::Error },
+    /// Of the certificate and the key of a client only one is named: the option for the other one.
+    Incomplete { missing: &'static str },
+}
 
 /// The texts about arguments of a call.
 pub(crate) trait ArgumentTexts {
@@ -29,6 +45,9 @@ pub(crate) trait ArgumentTexts {
 
     /// An argument that is no JSON: where, and why.
     fn bad_artifacts(&self, column: u32, why: &str) -> String;
+
+    /// The message, if any, after the error of artifacts to build that are not in the graph.
+    fn no_artifacts_to_build(&self) -> Option<&'static str>;
 
     /// A graph that cannot be read from a file, and why; that names the file.
     fn bad_graph(&self, file: &str, why: String) -> String;
@@ -77,6 +96,10 @@ impl ArgumentTexts for Just {
         format!("Command line parse error: --artifacts: column {column}: {why}")
     }
 
+    fn no_artifacts_to_build(&self) -> Option<&'static str> {
+        Some("Build failed.")
+    }
+
     fn bad_graph(&self, file: &str, why: String) -> String {
         format!("parsing graph from {file}\n{why}")
     }
@@ -122,6 +145,10 @@ impl ArgumentTexts for Taut {
 
     fn bad_artifacts(&self, column: u32, why: &str) -> String {
         format!("--artifacts: column {column}: {why}")
+    }
+
+    fn no_artifacts_to_build(&self) -> Option<&'static str> {
+        None
     }
 
     fn bad_graph(&self, _: &str, why: String) -> String {

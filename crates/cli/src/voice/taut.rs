@@ -32,6 +32,7 @@ use crate::{
     retry::{LOST_OBJECTS, LOST_ROOTS},
 };
 
+mod cxx_modules;
 mod failure;
 mod missing_header;
 mod missing_program;
