@@ -72,7 +72,7 @@ fn describe(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let at = backend(&execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+    let at = backend(&Execution::default(), &o.stores, log.tool() == Name::Just).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;
