@@ -47,8 +47,6 @@ pub(crate) struct RuleHost<'h> {
     pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
     pub(crate) defined: Defined,
-    /// Whether an action is to make the directory that it runs in, as a file.
-    pub(crate) makes_own_directory: bool,
 }
 
 impl Host for RuleHost<'_> {
@@ -78,13 +76,11 @@ impl Host for RuleHost<'_> {
         self.tainted.iter().any(|known| known.as_str() == word)
     }
 
-    fn has_depfiles(&self) -> bool {
-        // The key is an addition to the reference's language, as comments are.
+    fn is_extended(&self) -> bool {
         self.workspace.repositories.dialect.is_extended()
     }
 
     fn define_action(&mut self, action: ActionDescription, depfile: Option<Str>) -> Id {
-        self.makes_own_directory |= action.outs.iter().any(|path| path.as_str() == ".");
         let id = self.defined.action(self.cx, action);
         if let Some(path) = depfile {
             self.cx.mention(Depfile { action: id, path });

@@ -5,6 +5,7 @@
 //! No code here runs an action, reads a file other than through the leaves of `repos`, or prints.
 
 mod analysed;
+mod brought_names;
 mod builtin;
 mod cached_target;
 mod config;

@@ -6,7 +6,8 @@ use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
-    Workspace, module::if_missing, problem::settle, respelled::respelled, source, vocabulary::Builtin,
+    Workspace, brought_names, module::if_missing, problem::settle, respelled::respelled, source,
+    vocabulary::Builtin,
 };
 
 /// How the message begins about a module that is not there.
@@ -96,29 +97,43 @@ impl DefinitionKind {
     fn named_like<'n>(
         self,
         problem: Diagnostic,
+        workspace: &Workspace,
         name: &NamedTarget,
         others: impl Iterator<Item = &'n str>,
     ) -> Diagnostic {
         let is_builtin = self == DefinitionKind::Rule && name.module.is_empty();
         let builtin: Vec<&str> =
             if is_builtin { Builtin::NAMES.map(|(name, _)| name).into() } else { vec![] };
-        match did_you_mean(&name.name, others.chain(builtin.iter().copied())) {
-            Some(meant) => problem.suggest(Some(meant)),
-            None if is_builtin => problem.help(format!("the built-in rules are {}", enumeration(&builtin))),
-            None => problem,
+        if let Some(meant) = did_you_mean(&name.name, others.chain(builtin.iter().copied())) {
+            return problem.suggest(Some(meant));
         }
+        if self == DefinitionKind::Rule {
+            let advice = problem.help.len();
+            let problem = brought_names::with_meant(problem, workspace, name);
+            if problem.suggestion.is_some() || problem.help.len() > advice || !is_builtin {
+                return problem;
+            }
+            return problem.help(format!("the built-in rules are {}", enumeration(&builtin)));
+        }
+        problem
     }
 }
 
 /// The failure of a rule or expression whose file is not there.
-pub fn definition_file(kind: DefinitionKind, name: &NamedTarget, file: &Place, failure: Fail) -> Fail {
+pub fn definition_file(
+    kind: DefinitionKind,
+    name: &NamedTarget,
+    workspace: &Workspace,
+    file: &Place,
+    failure: Fail,
+) -> Fail {
     if_missing(failure, file, |mut problem, meant| {
         problem.message = format!("Unknown {} {}", kind.word(), shown(name));
         problem.notes.clear();
         let problem = problem.note(format!("there is no file {}, which would define it", file.path));
         match meant {
             Some(meant) => problem.suggest(Some(quoted_list(&[meant.as_str(), &name.name]))),
-            None => kind.named_like(problem, name, [].into_iter()),
+            None => kind.named_like(problem, workspace, name, [].into_iter()),
         }
     })
 }
@@ -127,6 +142,7 @@ pub fn definition_file(kind: DefinitionKind, name: &NamedTarget, file: &Place, f
 pub fn definition<'n>(
     kind: DefinitionKind,
     name: &NamedTarget,
+    workspace: &Workspace,
     file: &Place,
     others: impl Iterator<Item = &'n str>,
 ) -> Diagnostic {
@@ -147,7 +163,7 @@ pub fn definition<'n>(
         n if n <= MAX_LISTED => format!("{} defines the {}", file.path, listed(word, &others)),
         n => format!("{} defines {n} {word}s, none of this name", file.path),
     });
-    kind.named_like(problem, name, others.into_iter())
+    kind.named_like(problem, workspace, name, others.into_iter())
 }
 
 /// The failure of something that is named where a value is written: at that value, with the suggestion as it has to be

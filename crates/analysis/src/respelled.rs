@@ -4,8 +4,8 @@ use taut_syntax::{Diagnostic, Document, diagnostic::suggested};
 use taut_value::Value;
 
 /// A diagnostic with its suggestion as it has to be written in place of a name; as advice, if what is written there is
-/// no name, since an expression computes it. The suggestion is a name in the module of that name, or a JSON list of
-/// module and name.
+/// no name, since an expression computes it. The suggestion is a name in the module of that name, a JSON list of module and
+/// name, or one that is complete because it begins with "@".
 pub(crate) fn respelled(mut diagnostic: Diagnostic, written: Option<Value>) -> Diagnostic {
     let Some(meant) = diagnostic.suggestion.take() else { return diagnostic };
     let spelt = match &written {
@@ -34,6 +34,9 @@ fn in_place_of(list: &[Value], meant: &str) -> Option<String> {
     };
     let module_and_name = taut_expr::json_to_value(document?.root());
     let module_and_name = module_and_name.as_list()?;
+    if module_and_name.first() == Some(&Value::string("@")) {
+        return Some(meant.to_owned());
+    }
     match kept.first()?.as_str()?.as_str() {
         "@" => Some(words(&list[..2].iter().chain(module_and_name.iter()).collect::<Vec<_>>())),
         marker if kept.len() > 1 && marker != "./" => None,

@@ -97,7 +97,7 @@ async fn entry(
     let module = module_file(root, &name.module, file);
     let found = cx.part(module.clone(), EntryPart(name.name.clone())).await;
     let found = found.map_err(|failure| {
-        let failure = missing::definition_file(kind, name, &module, failure);
+        let failure = missing::definition_file(kind, name, workspace, &module, failure);
         below(failure, || match kind {
             missing::DefinitionKind::Rule => {
                 format!("While reading rule file for {}:", EntityName::Named(name.clone()).to_json())
@@ -112,7 +112,7 @@ async fn entry(
     }
     // Only the failure depends on all names of the file.
     let others = cx.get::<crate::ModuleRule>(module.clone()).await?;
-    Err(fail(missing::definition(kind, name, &module, others.names())))
+    Err(fail(missing::definition(kind, name, workspace, &module, others.names())))
 }
 
 /// How many bytes of a value are shown.

@@ -14,6 +14,7 @@ use crate::{
     misspelt,
     problem::{all, all_of_one, fail, settle},
     reference::RuleKind,
+    source,
     strings::strings,
     vocabulary::COMMON,
     written::Written,
@@ -203,12 +204,17 @@ impl<'s> Scope<'s> {
     }
 
     /// The names in a field that is a list of target names.
-    pub(crate) fn names(&self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
+    pub(crate) fn names(&mut self, field: &str) -> Result<Vec<NamedTarget>, Fail> {
         let value = self.field(field, || Value::List(List::default()))?;
         let Some(list) = value.as_list() else {
             return Err(self.written.no_list(field, &value, "target names", |_| false));
         };
-        all_of_one(list.iter().map(|name| self.name(field, name)))
+        let names = all_of_one(list.iter().map(|name| self.name(field, name)))?;
+        for (name, written) in names.iter().zip(list.iter()) {
+            let warning = source::beyond_directory(name);
+            self.warnings.extend(warning.map(|warning| warning.at(self.written.location_of(field, written))));
+        }
+        Ok(names)
     }
 
     /// A name in a field.

@@ -363,6 +363,21 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
     Ok(analysed(Map::from_entries(stage?), Defined::default()))
 }
 
+/// A warning about a pattern for what is in another directory, which matches nothing. The reference has none.
+pub(crate) fn beyond_directory(named: &NamedTarget) -> Option<Diagnostic> {
+    let (directory, pattern) =
+        named.name.rsplit_once('/').filter(|_| named.reference == ReferenceType::Glob)?;
+    let name = EntityName::Named(named.clone()).to_json();
+    let message =
+        format!("{name} matches nothing: a pattern is for names in the directory of its module, without /");
+    let help = format!(
+        "a file of targets in {} has the pattern {}, and a target of it the files for others",
+        join(&named.module, directory),
+        Value::list([Value::string("GLOB"), Value::Null, Value::string(pattern)]).to_json()
+    );
+    Some(Diagnostic::warning(message).reference("").help(help))
+}
+
 /// A directory with everything below it: the object, if the root knows it; else each sub-directory is a tree of its own.
 /// Without recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {

@@ -342,17 +342,6 @@ impl<'e> Evaluation<'e> {
         diagnostic.within(Frame::new(format!("in the anonymous target of node {node}")))
     }
 
-    /// A warning about an output that no action can make: the reference has none, and fails after the action has run.
-    fn own_directory(&self) -> Diagnostic {
-        let message = "an action of this target names its own directory in \"outs\", which is no file: building it will fail";
-        let entry = self.scope.map_or(&self.rule.entry, |scope| scope.written.entry);
-        let warning = Diagnostic::warning(message).reference("").at(entry.location(None));
-        let note = Note::at("the rule is defined here", self.rule.entry.location(None));
-        warning
-            .note(note)
-            .help("an output is \"\", for example, if a field from which its name is joined is not set")
-    }
-
     /// For conflicting values: the dependencies that offer them.
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
@@ -587,15 +576,10 @@ impl<'e> Evaluation<'e> {
             results,
             tainted: &self.rule.tainted,
             defined: Defined::default(),
-            makes_own_directory: false,
         };
         let step = "While evaluating defining expression of rule:";
         let value = self.evaluate(&self.rule.expression, &mut host, step, || None)?;
-        let RuleHost { defined, makes_own_directory, .. } = host;
-        let warnings = match makes_own_directory {
-            true => Diagnostics::merge([&warnings, &self.own_directory().into()]),
-            false => warnings,
-        };
+        let RuleHost { defined, .. } = host;
         let Value::Result(result) = value else {
             let message = format!(
                 "Defining expression should evaluate to a RESULT, but got: {}",

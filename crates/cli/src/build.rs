@@ -221,7 +221,7 @@ impl Pass for RunningCall<'_> {
         let owner = request.owner();
         let delivery = Delivery { store: &self.open.store, results, owner: &owner, o: &o.results, log };
         let exit = results::deliver(&delivery, self.destination, &*self.open.messages)?;
-        if voice::of(log).puts_exports_together() {
+        if self.open.call.name == Name::Just {
             session.put_cached_exports_together(analysed);
         }
         voice::of(log).cached_exports(&session.cache_exports(analysed), analysed, log);

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use taut_digest::ID_DIGITS;
 use taut_driver::{
     BuildFailure, BuildOptions, Built, Closure, ClosureClient, CommandsClient, CompileCommands, Diagnostics,
     Request, Session, Sink, Undelivered, install,
@@ -120,8 +121,7 @@ impl CommandsClient for Running<'_> {
         let place = self.o.output.clone().unwrap_or_else(|| workspace(request).join(FILE));
         text_file::write_or_print(&place, &database.text(), log)?;
         if place.as_os_str() != "-" {
-            let number = count(commands.commands.len(), "command");
-            log.say(Level::Info, format!("{}: {number}", place.display()));
+            log.say(Level::Info, database.summary(&place));
         }
         Ok(if is_complete { Exit::Success } else { Exit::BuildFailure })
     }
@@ -172,6 +172,25 @@ impl Database<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How much is in the file, in a line; and what is not, in one more for each action if the call is verbose.
+    pub(crate) fn summary(&self, file: &Path) -> String {
+        let CompileCommands { commands, partial, .. } = self.commands;
+        let mut text = format!("{}: {}", file.display(), count(commands.len(), "command"));
+        if partial.is_empty() {
+            return text;
+        }
+        let actions = count(partial.len(), "action");
+        text += &format!("; {actions} that may compile cannot be read, or not as a whole");
+        if !self.log.wants(Level::Debug) {
+            return text + ": -v shows which";
+        }
+        for (id, target) in partial {
+            let target = self.log.names().typed(&target.name, target.config.without_nulls().map());
+            text += &format!("\n  {target}: %{}", &id.to_hex()[..ID_DIGITS]);
+        }
+        text
     }
 
     /// The text of the file.

@@ -4,6 +4,7 @@
 //! the definition that words are parsed by, and names of targets from the targets file of one module. A question is
 //! answered without the store and the engine. An error is no answer: then nothing is offered.
 
+mod actions;
 mod bash;
 mod repositories;
 mod targets;

@@ -20,6 +20,7 @@ use crate::{
     remote_execution::backend,
     reporting::{Reporting, reported, warn_of_cache},
     request,
+    retry::LOST_ROOTS,
     root_options::RootOptions,
     roots::Roots,
     settings::analysis_options,
@@ -47,15 +48,31 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let unresolved = request::quiet_request(&o.common, &o.analysis, &roots, log);
-    let unresolved = interruption.reported(unresolved)?;
+    let call = || describe(name, o, log, reporting, &roots);
+    if let Some(exit) = interruption.reported(call())? {
+        return Ok(exit);
+    }
+    log.say(Level::Warn, LOST_ROOTS);
+    roots.verify();
+    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
+}
+
+/// Describes once. `None`: something of the roots is lost that can be made again.
+fn describe(
+    name: Name,
+    o: &Describe,
+    log: &Arc<Log>,
+    reporting: &Reporting,
+    roots: &Roots<'_>,
+) -> Result<Option<Exit>, Exit> {
+    let unresolved = request::quiet_request(&o.common, &o.analysis, roots, log)?;
     // A query does not create a build root.
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let at = backend(&execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+    let at = backend(&Execution::default(), &o.stores, log.tool() == Name::Just).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;
@@ -66,7 +83,12 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     };
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let request = analyser.request(&unresolved).map_err(|error| report_error(&error, log))?;
+    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let request = match analyser.request(&unresolved) {
+        Ok(request) => request,
+        Err(_) if is_lost() => return Ok(None),
+        Err(error) => return Err(report_error(&error, log)),
+    };
     reporting.requested(&request);
     if let Some(problem) = request.targets_are_absent().filter(|_| !o.rule) {
         diagnostics::report(&problem.into(), Level::Error, log);
@@ -74,6 +96,9 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     }
     let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: name == Name::Just };
     let (description, outcome) = analyser.describe(&request, options);
+    if outcome.is_err() && is_lost() {
+        return Ok(None);
+    }
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     for warning in &description.warnings {
@@ -95,9 +120,9 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
         return Err(exit);
     }
     if printed == Exit::Success && description.is_reference {
-        return Ok(Exit::AnalysisFailure);
+        return Ok(Some(Exit::AnalysisFailure));
     }
     let is_known = analyser.is_described(&request, options);
     reporting.event(&Event::AnalysisFinished(Analysed { is_known, ..Default::default() }));
-    Ok(printed)
+    Ok(Some(printed))
 }

@@ -1,14 +1,13 @@
 //! Diagnostics about files, written to the log: rendered for people, and collected for `--diagnostics FILE`.
 
-use std::{borrow::Cow, path::Path};
+use std::path::Path;
 
 use taut_driver::{Diagnostics, Group, Renderer};
-use taut_syntax::Sources;
 use taut_sys::Named;
 
 use crate::diagnostics_file::diagnostic_as_json;
-use crate::log::{Level, Log, layout};
-use crate::voice;
+use crate::log::{Level, Log};
+use crate::voice::{self, as_under_taut, renderer};
 
 /// A text that is in no file, for example a word of the command line, by the name that diagnostics
 /// have for it.
@@ -40,14 +39,6 @@ pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
     Group::all(diagnostics).iter().map(|group| plain.render_group(group)).collect()
 }
 
-/// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
-pub(crate) fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
-    match taut_value::names_as_typed(text, main) {
-        Cow::Borrowed(text) => layout::without_full_stop(text).into(),
-        Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
-    }
-}
-
 /// The text of a file.
 fn text_of(file: &str) -> Option<std::sync::Arc<str>> {
     let bytes = Named::of_user(Path::new(file)).ok()?.at().read_followed().ok()??;
@@ -61,14 +52,6 @@ fn text_in(inline: &Inline, file: &str, log: &Log) -> Option<std::sync::Arc<str>
         // Files of the system first: labels of other roots, such as `git tree …`, are hardly ever names of files.
         _ => text_of(file).or_else(|| log.root_text(file)),
     }
-}
-
-/// Shows diagnostics in groups, as seen from the working directory.
-pub(crate) fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
-    let (main, voice) = (log.names().main(), voice::of(log));
-    renderer.with_names(move |text| voice.text_of_diagnostic(text, &main))
 }
 
 /// The same, where some of it is about a text that is in no file.

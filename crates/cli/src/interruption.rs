@@ -15,6 +15,7 @@ use taut_driver::{EventLog, Interrupter, Session, event::Status, on_termination}
 use taut_sys::watch::Waker;
 
 use crate::{
+    cancelled_set_up::cancel_set_up,
     exit::Exit,
     log::{Level, Log},
     voice::{self, BuildMessages},
@@ -70,6 +71,7 @@ impl Interruption {
         // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session that
         // begins at this moment is either interrupted below, or finds the signal itself.
         self.0.signal.store(signal, SeqCst);
+        cancel_set_up(MAX_WRAP_UP);
         if let Some(waiting) = &*self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.wake();
         }

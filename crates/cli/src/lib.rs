@@ -7,6 +7,7 @@ mod add_to_cas;
 mod analyse;
 mod build;
 mod call;
+mod cancelled_set_up;
 mod check_traces;
 mod compare;
 mod compile_commands;
@@ -31,6 +32,7 @@ pub mod options;
 mod output;
 mod profile;
 mod progress;
+mod rc_words;
 mod remote_cache;
 mod remote_execution;
 pub mod report;
@@ -88,7 +90,24 @@ pub fn run(words: Vec<OsString>) -> i32 {
 }
 
 fn call(name: Name, words: &[OsString]) -> Exit {
-    match CommandLine::parse_words(name.word(), words) {
+    let parsed = CommandLine::parse_words(name.word(), words);
+    // Under the other name, just-mr passes on what the rc file says.
+    if name == Name::Taut && !matches!(parsed, Err(NoCommand::Help(_))) {
+        match rc_words::with_rc(words, parsed.as_ref().ok().map(|line| &line.subcommand)) {
+            Ok(None) => {}
+            Ok(Some(words)) => return call_with(name, &words, CommandLine::parse_words(name.word(), &words)),
+            Err(error) => {
+                return with_log(name, &options::Log::default(), |log| {
+                    setup_error::report_error(&error, log)
+                });
+            }
+        }
+    }
+    call_with(name, words, parsed)
+}
+
+fn call_with(name: Name, words: &[OsString], parsed: Result<CommandLine, NoCommand>) -> Exit {
+    match parsed {
         Ok(line) => match checked(&line.subcommand) {
             Some((subject, options)) => {
                 with_log(name, options, |log| check_traces::run(name, words, &subject, log))

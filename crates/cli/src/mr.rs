@@ -24,6 +24,7 @@ use settings::Settings;
 
 use crate::{
     diagnostics,
+    interruption::Interruption,
     log::{Level, Log},
     options::Stores,
     repositories::{self, Messages, anchors, report_remark},
@@ -130,6 +131,8 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
     let settings = Settings::of(line, rc, &anchors);
     let log = Arc::new(open(&settings.log)?);
     remarks.iter().for_each(|remark| report_remark(remark, &log));
+    // What a call becomes in the end has no signals blocked.
+    let _ = Interruption::watch(&log);
     Ok(Call { settings, subcommand, log, workspace })
 }
 
@@ -185,13 +188,13 @@ impl Call {
                 })?;
                 Ok(MrExit::Success)
             }
-            Subcommand::Launch { words, .. } => self.launch(words),
+            Subcommand::Launch { words, is_do } => self.launch(words, *is_do),
             Subcommand::Setup { without_root, all, main } => {
                 let main = self.main(main.as_deref(), *all);
                 let root = self.open_build_root()?;
                 let description = self.description()?;
                 let request = Request { main, all: *all, without_root: *without_root };
-                let set_up = self.set_up(&root, &description, &request)?;
+                let set_up = self.set_up(&root, &description, &request, None)?;
                 log.say(Level::Info, "Setup completed");
                 print(format!("{}\n", set_up.path.display()).as_bytes());
                 Ok(MrExit::Success)
@@ -300,9 +303,10 @@ impl Call {
         root: &BuildRoot,
         description: &Description,
         request: &Request<'_>,
+        launches: Option<String>,
     ) -> Result<SetUp, MrExit> {
         let context = self.context()?;
-        let options = repositories::options(&context);
+        let options = taut_setup::Options { launches, ..repositories::options(&context) };
         self.log.say(Level::Info, "Performing repositories setup");
         let certificates = Stores {
             tls_ca_cert: self.settings.tls_ca_cert.clone(),
@@ -317,14 +321,14 @@ impl Call {
         let what = if request.without_root { "setup-env" } else { "setup" };
         let messages = Messages::new(&self.log, format!("While performing just-mr {what}:"));
         let session = Session::new(&options, &root.store, &root.cache, &messages);
-        messages.with_progress(|| session.set_up(description, request)).map_err(|problems| {
+        messages.with_progress(&session, || session.set_up(description, request)).map_err(|problems| {
             messages.failed(&problems);
             MrExit::SetUp
         })
     }
 
     /// Becomes the build tool.
-    fn launch(&self, words: &[OsString]) -> Result<MrExit, MrExit> {
+    fn launch(&self, words: &[OsString], is_do: bool) -> Result<MrExit, MrExit> {
         let (settings, log) = (&self.settings, &self.log);
         let (first, rest) = match words.split_first() {
             Some((first, rest)) => (Some(first.to_string_lossy().into_owned()), rest),
@@ -338,8 +342,10 @@ impl Call {
             let opened = self.open_build_root()?;
             let description = self.description()?;
             let request = Request { main: settings.main.as_deref(), ..Request::default() };
-            set_up = Some(self.set_up(&opened, &description, &request).inspect_err(|_| {
-                let call = format!("{} {}", settings.just.display(), subcommand.unwrap_or_default());
+            let call = format!("{} {}", settings.just.display(), subcommand.unwrap_or_default());
+            // With `do` the reference does not know what it launches.
+            let launches = (!is_do).then(|| call.clone());
+            set_up = Some(self.set_up(&opened, &description, &request, launches).inspect_err(|_| {
                 log.say(Level::Error, format!("Failed to setup config for calling \"{call}\""));
             })?);
             root = Some(opened);

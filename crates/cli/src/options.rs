@@ -20,6 +20,7 @@ pub use commands::*;
 pub use groups::*;
 pub use parse::NoCommand;
 pub(crate) use parse::definition;
+pub(crate) use refused::is_refused;
 
 /// A whole command line.
 #[derive(Parser, Debug)]
@@ -128,6 +129,28 @@ impl Command {
             Command::CompileCommands(o) => (&mut o.build.common, &o.build.stores),
             Command::WhatIf(o) => (&mut o.question.common, &o.question.stores),
             Command::Traverse(o) => (&mut o.common, &o.stores),
+            _ => return None,
+        })
+    }
+
+    /// The options about set-ups, of the subcommands that have them.
+    pub(crate) fn set_up(&self) -> Option<&SetUp> {
+        Some(match self {
+            Command::Describe(o) => &o.common.set_up,
+            Command::Analyse(o) => &o.common.set_up,
+            Command::Build(o) => &o.common.set_up,
+            Command::Install(o) => &o.build.common.set_up,
+            Command::Rebuild(o) => &o.build.common.set_up,
+            Command::Explain(o) => &o.common.set_up,
+            Command::Watch(o) => &o.build.common.set_up,
+            Command::Test(o) => &o.build.common.set_up,
+            Command::CompileCommands(o) => &o.build.common.set_up,
+            Command::WhatIf(o) => &o.question.common.set_up,
+            Command::Traverse(o) => &o.common.set_up,
+            Command::Setup(o) | Command::SetupEnv(o) => &o.repositories.set_up,
+            Command::Fetch(o) => &o.repositories.set_up,
+            Command::Update(o) => &o.repositories.set_up,
+            Command::Repos(o) => &o.repositories.set_up,
             _ => return None,
         })
     }

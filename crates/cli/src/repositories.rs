@@ -16,7 +16,7 @@ use taut_setup::{Anchors, Locations, Options};
 pub(crate) use fetch::Fetch;
 pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
-pub(crate) use observer::{Messages, SetUpProgress, number_of_repositories, report_remark};
+pub(crate) use observer::{Messages, report_remark};
 pub(crate) use update::Update;
 pub(crate) use workspace::{Workspace, configured, files};
 
@@ -40,13 +40,18 @@ pub(crate) struct Context {
 /// The directories that locations in rc files are relative to, for a call made in a directory. `workspace`: the root of the
 /// workspace, if it is not to be searched for.
 pub(crate) fn anchors(cwd: &Path, workspace: Option<PathBuf>) -> Anchors {
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     Anchors {
         workspace: workspace.or_else(|| find_workspace_root(cwd).ok()),
-        home: home.map_or_else(|| "/".into(), PathBuf::from),
+        home: home(),
         cwd: cwd.to_owned(),
         is_quiet: false,
     }
+}
+
+/// The home directory.
+fn home() -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    home.map_or_else(|| "/".into(), PathBuf::from)
 }
 
 /// How a set-up is done.
@@ -60,6 +65,7 @@ pub(crate) fn options(context: &Context) -> Options {
         jobs: context.jobs.unwrap_or_else(processors).max(1),
         fetch_absent: context.fetch_absent,
         is_strict: context.is_strict,
+        launches: None,
         verifies: context.verifies,
         transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
         environment: std::env::vars_os().collect(),

@@ -1,12 +1,16 @@
 //! The subcommands about repositories under the name `taut`.
 
+use std::sync::Arc;
+
 use taut_driver::{Diagnostics, SetupError};
 use taut_setup::{Rc, Request, Session, weakly_canonical};
 
 use crate::{
+    cancelled_set_up::until_signal,
     environment::build_root,
     exit::Exit,
     freed::freed,
+    interruption::Interruption,
     log::{Level, Log},
     options::{
         CollectRepositories, FetchRepositories, ListRepositories, Repositories, SetUp, SetUpRepositories,
@@ -19,7 +23,7 @@ use crate::{
 };
 
 /// Runs `setup`, or `setup-env` with `without_root`.
-pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Exit {
+pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let request = Request { main, all: o.all, without_root };
@@ -29,7 +33,7 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Ex
         let (store, cache) = call.workspace.open()?;
         let session = Session::new(&options, &store, &cache, &messages);
         let description = call.description()?;
-        let done = messages.with_progress(|| session.set_up(&description, &request));
+        let done = messages.with_progress(&session, || session.set_up(&description, &request));
         let done = match done {
             Ok(done) => done,
             Err(problems) => return Ok(reported(&messages, &problems)),
@@ -39,7 +43,7 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Log) -> Ex
 }
 
 /// Runs `fetch`.
-pub(crate) fn fetch(o: &FetchRepositories, log: &Log) -> Exit {
+pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let context = call.workspace.context(&call.rc, log)?;
@@ -62,7 +66,7 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Log) -> Exit {
 }
 
 /// Runs `update`.
-pub(crate) fn update(o: &UpdateRepositories, log: &Log) -> Exit {
+pub(crate) fn update(o: &UpdateRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let context = call.workspace.context(&call.rc, log)?;
         let options = options(&context);
@@ -75,7 +79,7 @@ pub(crate) fn update(o: &UpdateRepositories, log: &Log) -> Exit {
 }
 
 /// Runs `repos`.
-pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
+pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let context = call.workspace.context(&call.rc, log)?;
@@ -85,7 +89,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
         let messages = Messages::new(log, String::new());
         let session = Session::new(&options, &store, &cache, &messages);
         let request = Request { main, all: o.all, without_root: false };
-        match session.status(&description, &request, o.outdated) {
+        match until_signal(session.cancellation(), || session.status(&description, &request, o.outdated)) {
             Ok(status) => {
                 let list = List { status: &status, has_asked: o.outdated };
                 let text = if o.json { list.to_json() } else { list.to_text(log.width()) };
@@ -97,7 +101,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Log) -> Exit {
 }
 
 /// Runs `gc-repo`.
-pub(crate) fn collect(o: &CollectRepositories, log: &Log) -> Exit {
+pub(crate) fn collect(o: &CollectRepositories, log: &Arc<Log>) -> Exit {
     let stores = Stores { local_build_root: o.local_build_root.clone(), ..Stores::default() };
     let root = match build_root(Name::Taut, &stores) {
         Ok(root) => weakly_canonical(&root),
@@ -145,7 +149,7 @@ impl Call<'_> {
 
 fn with(
     repositories: &Repositories,
-    log: &Log,
+    log: &Arc<Log>,
     run: impl FnOnce(&Call<'_>) -> Result<Exit, SetupError>,
 ) -> Exit {
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
@@ -158,6 +162,7 @@ fn with(
         Err(error) => return report_error(&error, log),
     };
     let call = Call { workspace, rc, repositories };
+    let _ = Interruption::watch(log);
     run(&call).unwrap_or_else(|error| report_error(&error, log))
 }
 
@@ -167,7 +172,7 @@ fn reported(messages: &Messages<'_>, problems: &Diagnostics) -> Exit {
 }
 
 /// The main repository that a call names; that of the subcommand wins.
-fn main<'m>(repositories: &'m Repositories, named: Option<&'m str>, log: &Log) -> Option<&'m str> {
+fn main<'m>(repositories: &'m Repositories, named: Option<&'m str>, log: &Arc<Log>) -> Option<&'m str> {
     let of_option = repositories.main.as_deref();
     if let (Some(one), Some(other)) = (of_option, named)
         && one != other

@@ -17,7 +17,7 @@ use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
 use crate::tool_name::Name;
-use crate::voice;
+use crate::voice::{self, BadCertificate, Number};
 use taut_syntax::quoted;
 
 /// What the call asks for, or reports why that is wrong.
@@ -213,16 +213,6 @@ fn warn_of_options_without_effect(common: &Common, execution: &Execution, log: &
     }
 }
 
-/// A number among the options that must not be zero.
-#[derive(Clone, Copy)]
-pub(crate) enum Number {
-    Jobs,
-    ActionTimeout,
-    MaxAttempts,
-    InitialBackoff,
-    MaxBackoff,
-}
-
 /// The first of these numbers that is zero.
 fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Option<Number> {
     let numbers = [
@@ -233,14 +223,6 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
         (Number::MaxBackoff, stores.max_backoff_seconds == Some(0)),
     ];
     numbers.into_iter().find(|(_, is_zero)| *is_zero).map(|(number, _)| number)
-}
-
-/// What is wrong with the files of certificates.
-pub(crate) enum BadCertificate<'o> {
-    /// A file that cannot be read: the option that names it, what it should be, and why.
-    Unreadable { option: &'static str, what: &'static str, path: &'o Path, why: taut_sys::Error },
-    /// Of the certificate and the key of a client only one is named: the option for the other one.
-    Incomplete { missing: &'static str },
 }
 
 /// Checks the files of certificates as the reference does, also where no service is used.

@@ -362,7 +362,13 @@ impl Pass for RootPass<'_> {
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems.clone() } else { of_roots };
-        voice::of(self.log).root_not_analysed(request, &problems, self.log);
+        let voice = voice::of(self.log);
+        // Where its messages are shown, the call reports the problems.
+        if voice.keeps_root_logs() {
+            self.log.shows_texts_in(&request.repositories);
+            diagnostics::report(&problems, Level::Error, self.log);
+            voice.root_not_analysed(request, self.log);
+        }
         Stop::Analysis(problems)
     }
 

@@ -47,12 +47,15 @@ mod snapshot;
 mod taut;
 
 use arguments::ArgumentTexts;
+pub(crate) use arguments::{BadCertificate, Number};
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
 use findings::FindingTexts;
+pub(crate) use findings::{as_under_taut, renderer};
 pub(crate) use objects::Destined;
 use objects::ObjectTexts;
 use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;
+pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
 pub(crate) use snapshot::{Open, Snapshot};
 pub(crate) use taut::differs_each_time;
@@ -93,9 +96,6 @@ pub(crate) trait Voice:
 
     /// Entries of the target-level cache that could not be used: what they are of is analysed and built.
     fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log);
-
-    /// Whether large files of cached export targets that were split are put together again, as the reference does.
-    fn puts_exports_together(&self) -> bool;
 
     /// Results of export targets were added to the target-level cache.
     fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log);

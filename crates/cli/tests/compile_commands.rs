@@ -200,3 +200,87 @@ fn commands_of_any_rules_are_found() {
     assert_eq!(arguments, &words);
     compile(&workspace.root(), &found);
 }
+
+/// Each file of the workspace, its arguments without the directory of the workspace.
+fn below_root(workspace: &Workspace, found: &[(String, Vec<String>)]) -> Vec<(String, Vec<String>)> {
+    let root = format!("{}/", workspace.root().display());
+    let shown = |text: &String| text.replace(&root, "");
+    found.iter().map(|(file, words)| (shown(file), words.iter().map(shown).collect())).collect()
+}
+
+#[test]
+fn commands_that_also_link_and_scripts_are_found() {
+    let workspace = Workspace::new();
+    workspace
+        .file("a.c", "#include \"h.h\"\nint main(void) { return b(); }\n")
+        .file("b.c", "#include \"h.h\"\nint b(void) { return SIZE; }\n")
+        .file("h.h", "int b(void);\n")
+        .file("d/c.cc", "#include <x.h>\nint c = X + Y;\n")
+        .file("inc/x.h", "#define X 1\n")
+        .file("build.sh", "#!/bin/sh -e\nfor f in \"$@\"; do\n  cc -DSIZE=4 -c \"$f\" -o ${f%.c}.o\ndone\n")
+        .file("TARGETS", r#"{
+            "linked": {"type": "generic", "outs": ["prog"], "deps": ["a.c", "b.c", "h.h"], "env": {"type": "'", "$1": {"PATH": "/usr/bin:/bin"}},
+              "cmds": ["cc -DSIZE=1 -o prog a.c b.c -lm"]},
+            "script": {"type": "generic", "outs": ["b.o", "c.o"], "deps": ["b.c", "h.h", "d/c.cc", "inc/x.h"], "env": {"type": "'", "$1": {"PATH": "/usr/bin:/bin"}},
+              "cmds": ["set -e", "F='-DSIZE=2 -g'", "cc $F -c \"b.c\" -o b.o && cd d", "c++ -I../inc '-DY=3' -c c.cc -o ../c.o"]},
+            "file": {"type": "generic", "outs": ["a.o", "b.o"], "deps": ["build.sh", "a.c", "b.c", "h.h"], "env": {"type": "'", "$1": {"PATH": "/usr/bin:/bin"}},
+              "cmds": ["sh ./build.sh a.c b.c"]}
+        }"#);
+    let ran = run(&workspace, &["-o", "-"]).exits(0);
+    let found = commands(&ran.stdout);
+    let shown = below_root(&workspace, &found);
+    let of = |file: &str, flag: &str| {
+        shown
+            .iter()
+            .find(|(of, words)| of == file && words.contains(&flag.to_owned()))
+            .map(|(_, words)| words.join(" "))
+    };
+    assert_eq!(of("a.c", "-DSIZE=1").as_deref(), Some("cc -DSIZE=1 -c a.c"));
+    assert_eq!(of("b.c", "-DSIZE=1").as_deref(), Some("cc -DSIZE=1 -c b.c"));
+    assert_eq!(of("b.c", "-DSIZE=2").as_deref(), Some("cc -DSIZE=2 -g -c b.c"));
+    assert_eq!(of("d/c.cc", "-DY=3").as_deref(), Some("c++ -I inc -DY=3 -c d/c.cc"));
+    assert_eq!(of("a.c", "-DSIZE=4").as_deref(), Some("cc -DSIZE=4 -c a.c"));
+    assert_eq!(shown.len(), 6, "{shown:?}");
+    compile(&workspace.root(), &found);
+    // They are real commands: the build makes the same.
+    for target in ["linked", "script", "file"] {
+        workspace.run(&Tool::at(env!("CARGO_BIN_EXE_taut")), ["build", target]).exits(0);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_and_named_with_v() {
+    let workspace = Workspace::new();
+    workspace.file("a.c", "int a;\n").file("data.c", "");
+    workspace.file("TARGETS", r#"{
+        "flags": {"type": "generic", "outs": ["a.o"], "deps": ["a.c"], "cmds": ["cc -c $(cat flags) a.c -o a.o"]},
+        "make": {"type": "generic", "outs": ["b.o"], "deps": ["a.c"], "cmds": ["make b.o"]},
+        "copy": {"type": "generic", "outs": ["copy"], "deps": ["data.c"], "cmds": ["cat data.c > copy"]},
+        "link": {"type": "generic", "outs": ["prog"], "deps": ["flags"], "cmds": ["cc -o prog a.o $(cat flags)"]}
+    }"#);
+    let ran = run(&workspace, &["-o", "all.json"]).exits(0);
+    let line =
+        "all.json: 1 command; 2 actions that may compile cannot be read, or not as a whole: -v shows which\n";
+    assert!(ran.stderr.contains(line), "{}", ran.stderr);
+    let ran = run(&workspace, &["-v", "-o", "all.json"]).exits(0);
+    let named = |target: &str| ran.stderr.contains(&format!("\n  :{target}: %"));
+    assert!(named("flags") && named("make") && !named("copy") && !named("link"), "{}", ran.stderr);
+}
+
+#[test]
+fn sources_and_headers_that_the_same_action_or_another_one_makes_as_a_directory_are_found() {
+    let workspace = Workspace::new();
+    workspace.file("main.c", "#include <gen.h>\n#include \"own.h\"\nint main(void) { return A - B; }\n");
+    workspace.file("TARGETS", r#"{
+        "gen": {"type": "generic", "out_dirs": ["gen"], "cmds": ["mkdir -p gen", "echo '#define A 1' > gen/gen.h", "echo 'int g;' > gen/g.c"],
+          "env": {"type": "'", "$1": {"PATH": "/usr/bin:/bin"}}},
+        "prog": {"type": "generic", "outs": ["prog", "own.h", "made.c"], "deps": ["gen", "main.c"], "env": {"type": "'", "$1": {"PATH": "/usr/bin:/bin"}},
+          "cmds": ["set -e", "echo '#define B 1' > own.h", "echo 'int made;' > made.c", "cc -I gen -o prog main.c made.c gen/g.c"]}
+    }"#);
+    let ran = run(&workspace, &["-o", "-"]).exits(0);
+    let found = commands(&ran.stdout);
+    let mut names: Vec<&str> = found.iter().filter_map(|(file, _)| file.rsplit('/').next()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["g.c", "made.c", "main.c"], "{}", ran.stderr);
+    compile(&workspace.root(), &found);
+}

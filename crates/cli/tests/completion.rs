@@ -103,6 +103,73 @@ fn repositories_are_those_of_the_description() {
 }
 
 #[test]
+fn targets_of_other_repositories_are_offered_by_the_names_that_the_main_one_has_for_them() {
+    let workspace = workspace();
+    workspace.file(
+        "repos.json",
+        r#"{"main": "main", "repositories": {
+            "main": {"repository": {"type": "file", "path": "."}, "bindings": {"json": "the json", "zlib": "zlib", "alias": "alias"}},
+            "the json": {"repository": {"type": "file", "path": "../json"}, "target_file_name": "BUILD"},
+            "alias": {"repository": "the json"},
+            "unbound": {"repository": {"type": "file", "path": "."}},
+            "zlib": {"repository": {"type": "git", "repository": "r", "branch": "b", "commit": "c"}}}}"#,
+    );
+    let json = workspace.beside("json");
+    fs::create_dir_all(json.join("src/deep")).expect("a directory");
+    fs::write(json.join("BUILD"), r#"{"all": {"type": "install"}}"#).expect("written");
+    fs::write(json.join("src/BUILD"), r#"{"parser": {"type": "install"}}"#).expect("written");
+    let root = workspace.root();
+    for (word, expected) in [
+        ("@", &["@alias//", "@json//", "@zlib//"][..]),
+        ("@js", &["@json//"]),
+        ("@json//", &["@json//...", "@json//src/", "@json//src:"]),
+        ("@json//:", &["@json//:all"]),
+        ("@json//src:", &["@json//src:parser"]),
+        ("@json//src/", &["@json//src/...", "@json//src/deep/"]),
+        ("@alias//", &["@alias//...", "@alias//src/"]),
+        ("@zlib//", &["@zlib//..."]),
+        ("@unbound//", &["@unbound//..."]),
+    ] {
+        assert_eq!(offered(&root, &["build", word]), expected, "{word}");
+    }
+    // A ready configuration has other keys.
+    let configuration = format!(
+        r#"{{"main": "m", "repositories": {{"m": {{"workspace_root": ["file", "."], "bindings": {{"j": "j"}}}},
+            "j": {{"workspace_root": ["file", "{}"], "target_file_name": "BUILD"}}}}}}"#,
+        json.display()
+    );
+    workspace.file("ready.json", configuration);
+    assert_eq!(offered(&root, &["build", "-C", "ready.json", "@j//src:p"]), ["@j//src:parser"]);
+}
+
+#[test]
+fn actions_are_those_of_the_last_build_of_this_workspace() {
+    let tool = taut_testkit::Tool::at(taut());
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let build_root = workspace.build_root().display().to_string();
+    for (workspace, text) in [(&workspace, "one"), (&other, "two")] {
+        let targets = format!(
+            r#"{{"{text}": {{"type": "generic", "outs": ["{text}"], "cmds": ["echo {text} > {text}"]}}}}"#
+        );
+        workspace.file("TARGETS", targets);
+        tool.run(&workspace.root(), ["build", "--local-build-root", &build_root, text]).exits(0);
+    }
+    for (workspace, text) in [(&workspace, "one"), (&other, "two")] {
+        let root = workspace.root();
+        let ask = |words: &[&str]| {
+            offered(&root, &[&words[..1], &["--local-build-root", &build_root], &words[1..]].concat())
+        };
+        let [action] = &ask(&["explain", "%"])[..] else { panic!("{:?}", ask(&["explain", "%"])) };
+        assert_eq!(ask(&["build", "--rerun", ""]), [action.as_str()]);
+        assert_eq!(ask(&["build", "%"]), [""; 0]);
+        let words = ["build", "--local-build-root", &build_root, text, "--rerun", action];
+        let rerun = tool.run(&root, words);
+        assert_eq!(rerun.code, 0, "{}", rerun.stderr);
+    }
+    assert_eq!(offered(&workspace.root(), &["explain", "--local-build-root", "none", "%"]), [""; 0]);
+}
+
+#[test]
 fn where_nothing_can_be_offered_nothing_is_printed() {
     let outside = tempfile::tempdir().expect("a directory");
     let workspace = workspace();

@@ -132,3 +132,116 @@ fn the_engine_s_guide_says_when_values_are_encoded() {
     let guide = include_str!("../../../docs/engine.md");
     assert!(says(guide, "for the others, `encode_value` is never called"));
 }
+
+#[test]
+fn a_rule_by_the_name_of_another_build_system_leads_to_the_one_in_the_box_which_exists() {
+    let workspace = Workspace::new();
+    for (written, meant) in [
+        (r#""cc_binary""#, r#"["@", "std", "cc", "binary"]"#),
+        (r#""cc_library""#, r#"["@", "std", "cc", "library"]"#),
+        (r#""cc_test""#, r#"["@", "std", "cc", "test"]"#),
+        (r#""py_binary""#, r#"["@", "std", "python", "binary"]"#),
+        (r#""py_library""#, r#"["@", "std", "python", "library"]"#),
+        (r#""py_test""#, r#"["@", "std", "python", "test"]"#),
+        (r#""rust_binary""#, r#"["@", "std", "rust", "binary"]"#),
+        (r#""rust_library""#, r#"["@", "std", "rust", "library"]"#),
+        (r#""rust_test""#, r#"["@", "std", "rust", "test"]"#),
+        (r#""sh_binary""#, r#"["@", "std", "shell", "script"]"#),
+        (r#""sh_test""#, r#"["@", "std", "shell", "test"]"#),
+        (r#""proto_library""#, r#"["@", "std", "proto", "library"]"#),
+        (r#""genrule""#, r#"["@", "std", "", "genrule"]"#),
+        (r#""filegroup""#, r#"["@", "std", "", "files"]"#),
+        (r#""copy_file""#, r#"["@", "std", "", "copy"]"#),
+        (r#""pkg_tar""#, r#"["@", "std", "", "archive"]"#),
+        (r#""test_suite""#, r#"["@", "std", "", "suite"]"#),
+        (r#"["cc", "binary"]"#, r#"["@", "std", "cc", "binary"]"#),
+        (r#"["@", "std", "CC", "binary"]"#, r#"["@", "std", "cc", "binary"]"#),
+        (r#"["@", "std", "cc", "program"]"#, r#"["@", "std", "cc", "binary"]"#),
+    ] {
+        workspace.file("TARGETS", format!(r#"{{"x": {{"type": {written}}}}}"#));
+        let failed = workspace.run(&taut(), ["analyse", "x"]).exits(8).stderr;
+        assert!(failed.contains(&format!("did you mean {meant}?")), "{written}: {failed}");
+        // It is applicable as it is: whatever is wrong then, the rule is known.
+        workspace.file("TARGETS", format!(r#"{{"x": {{"type": {meant}}}}}"#));
+        let next = workspace.run(&taut(), ["analyse", "x"]).stderr;
+        assert!(!next.contains("Unknown rule"), "{meant}: {next}");
+    }
+    // Of several, and of none.
+    workspace.file("TARGETS", r#"{"x": {"type": "binary"}, "y": {"type": "java_library"}}"#);
+    let failed = workspace.run(&taut(), ["analyse", "x"]).exits(8).stderr;
+    let list = r#"have ["@", "std", "cc", "binary"], ["@", "std", "python", "binary"], ["@", "std", "rust", "binary"]"#;
+    assert!(failed.contains(list), "{failed}");
+    let failed = workspace.run(&taut(), ["analyse", "y"]).exits(8).stderr;
+    assert!(failed.contains("the built-in rules are"), "{failed}");
+    // A repository of that name is the user's.
+    let own = Workspace::new();
+    own.file("TARGETS", r#"{"x": {"type": "cc_binary"}}"#).file("other/RULES", "{}").file(
+        "c.json",
+        r#"{"main": "m", "repositories": {"m": {"workspace_root": ["file", "."], "bindings": {"std": "o"}}, "o": {"workspace_root": ["file", "other"]}}}"#,
+    );
+    let failed = own.run(&taut(), ["analyse", "-C", "c.json", "x"]).exits(8).stderr;
+    assert!(!failed.contains("std"), "{failed}");
+}
+
+#[test]
+fn a_pattern_for_another_directory_is_a_warning_since_it_matches_nothing() {
+    let workspace = Workspace::new();
+    workspace.file("src/a.c", "").file(
+        "TARGETS",
+        "{\"x\": {\"type\": [\"@\", \"std\", \"\", \"files\"],\n  \"srcs\": [[\"GLOB\", null, \"src/*.c\"]]},\n \"y\": {\"type\": \"install\", \"deps\": [[\"GLOB\", null, \"src/*.c\"]]}}",
+    );
+    for (target, place) in [("x", "TARGETS:2:12"), ("y", "TARGETS:3:36")] {
+        let warned = workspace.run(&taut(), ["analyse", target]).exits(0).stderr;
+        assert!(warned.contains("glob src/*.c matches nothing"), "{warned}");
+        assert!(warned.contains(place), "{warned}");
+    }
+    let just = taut().called("just");
+    assert!(!workspace.run(&just, ["analyse", "y"]).exits(0).stderr.contains("matches nothing"));
+}
+
+#[test]
+fn of_many_warnings_that_say_the_same_one_is_shown_with_the_number_of_the_others() {
+    let workspace = Workspace::new();
+    let made = |n: usize| format!(r#""p{n}": {{"type": "generic", "outs": ["p{n}"], "cmds": [": > p{n}"]}}"#);
+    let all: Vec<String> = (0..200).map(made).collect();
+    let names: Vec<String> = (0..200).map(|n| format!("\"p{n}\"")).collect();
+    workspace.file(
+        "TARGETS",
+        format!(
+            "{{{}, \"all\": {{\"type\": \"install\", \"deps\": [{}]}}}}",
+            all.join(",\n"),
+            names.join(",\n")
+        ),
+    );
+    let warned = workspace.run(&taut(), ["analyse", "all", "--diagnostics", "d.jsonl"]).exits(0).stderr;
+    assert_eq!(warned.matches("contributes nothing").count(), 1, "{warned}");
+    assert!(warned.contains("warning: 199 more like this one; -v shows all\n"), "{warned}");
+    let verbose = workspace.run(&taut(), ["analyse", "-v", "all"]).exits(0).stderr;
+    assert_eq!(verbose.matches("contributes nothing").count(), 200);
+    let collected = fs::read_to_string(workspace.root().join("d.jsonl")).unwrap();
+    let lines = collected.lines().filter(|line| line.contains("contributes nothing"));
+    assert_eq!(lines.count(), 200, "programs get all");
+}
+
+#[test]
+fn an_output_that_is_no_file_is_an_error_of_analysis_and_as_in_the_reference_under_its_name() {
+    let workspace = Workspace::new();
+    workspace.file("RULES", r#"{"made": {"string_fields": ["name"], "expression": {"type": "RESULT", "artifacts": {"type": "ACTION",
+        "outs": [{"type": "join", "$1": {"type": "FIELD", "name": "name"}}], "cmd": ["true"]}}}}"#);
+    workspace.file(
+        "TARGETS",
+        r#"{"a": {"type": "generic", "outs": [""], "cmds": ["true"]},
+        "b": {"type": "generic", "outs": ["x", "./."], "cmds": ["true"]},
+        "c": {"type": "made"}, "d": {"type": "made", "name": ["fine"]}}"#,
+    );
+    for (target, place) in [("a", "TARGETS:1:36"), ("b", "TARGETS:2:"), ("c", "RULES:2:18")] {
+        let failed = workspace.run(&taut(), ["analyse", target]).exits(8).stderr;
+        assert!(failed.contains("the directory of the action itself"), "{failed}");
+        assert!(failed.contains(place), "{target}: {failed}");
+        assert!(failed.contains(&format!("in target :{target}, TARGETS")), "{failed}");
+    }
+    for target in ["a", "c"] {
+        workspace.run(&taut().called("just"), ["analyse", target]).exits(0);
+    }
+    workspace.run(&taut(), ["analyse", "d"]).exits(0);
+}

@@ -168,7 +168,10 @@ fn without_a_compiler_the_message_says_what_to_do() {
     let expected = "Its field \"build types\" has address, debug, release, thread, undefined.";
     assert!(failed.stderr.contains(expected), "{}", failed.stderr);
     let failed = install(&workspace, "hello", &["-D", r#"{"CFLAGS": "-O2"}"#]).exits(8);
-    assert!(failed.stderr.contains("The variable CFLAGS is a list of strings."), "{}", failed.stderr);
+    let expected =
+        "The variable CFLAGS is a list of strings, one for each flag: -D '{\"CFLAGS\": [\"-O2\"]}'";
+    assert!(failed.stderr.contains(expected), "{}", failed.stderr);
+    install(&workspace, "hello", &["-D", r#"{"CFLAGS": ["-O2"]}"#]).exits(0);
 }
 
 #[test]
@@ -381,6 +384,28 @@ fn wrong_fields_are_errors_that_say_what_is_meant() {
         let failed = install(&workspace, "x", &[]).exits(8);
         assert!(failed.stderr.contains(expected), "{}", failed.stderr);
         assert!(failed.stderr.contains("TARGETS:1:2"), "{}", failed.stderr);
+    }
+}
+
+/// That a source has to do with modules is known when a compiler reads it.
+#[test]
+fn a_source_that_exports_or_imports_a_module_is_reported_as_out_of_scope() {
+    let workspace = Workspace::new();
+    workspace.file("m.cc", "export module m;\nexport int f() { return 1; }\n");
+    workspace.file("i.cc", "import m;\nint main() { return f(); }\n");
+    workspace.file("typo.cc", "modul m;\nint main() { return 0; }\n");
+    for (source, flags, is_of_modules) in [
+        ("m.cc", "", true),
+        ("i.cc", "", true),
+        ("i.cc", r#""-std=c++20""#, true),
+        ("i.cc", r#""-std=c++20", "-fmodules-ts""#, true),
+        ("typo.cc", "", false),
+    ] {
+        let targets = r#"{"x": {"type": ["@", "std", "cc", "binary"], "name": ["x"], "srcs": ["SRC"], "cxxflags": [FLAGS]}}"#;
+        workspace.file("TARGETS", targets.replace("SRC", source).replace("FLAGS", flags));
+        let failed = install(&workspace, "x", &[]).exits(1).stderr;
+        let is_reported = failed.contains("help: C++20 modules are not supported by the rules in the box");
+        assert_eq!(is_reported, is_of_modules, "{source} {flags}: {failed}");
     }
 }
 

@@ -265,3 +265,170 @@ fn repositories_and_configurations_are_those_of_builds() {
         both.stderr
     );
 }
+
+/// Rules for tests in the form of those of justbuild's rule sets, in a repository of rules: a program of C and a script, each run by
+/// a runner that is a source of the rules, which writes how the test ended, and when; a failed test is no failed action.
+const TESTS_OF_A_RULE_SET: [(&str, &str); 4] = [
+    (
+        "rules/CC/test/RULES",
+        r#"{"test": {
+        "doc": ["A test of C"], "tainted": ["test"],
+        "target_fields": ["srcs", "private-hdrs", "data"], "string_fields": ["name", "args"],
+        "config_vars": ["CC", "ENV", "RUNS_PER_TEST", "TEST_ENV"],
+        "implicit": {"runner": ["runner"]},
+        "imports": {"run": ["./", "..", "run test"]},
+        "expression": {"type": "let*", "bindings": [
+            ["name", {"type": "join", "$1": {"type": "FIELD", "name": "name"}}],
+            ["srcs", {"type": "disjoint_map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "srcs"},
+              "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}],
+            ["hdrs", {"type": "disjoint_map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "private-hdrs"},
+              "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}],
+            ["program", {"type": "ACTION", "outs": ["test"],
+              "inputs": {"type": "map_union", "$1": [{"type": "var", "name": "srcs"}, {"type": "var", "name": "hdrs"}]},
+              "env": {"type": "'", "$1": {"PATH": "/usr/bin:/bin"}},
+              "cmd": {"type": "++", "$1": [["cc", "-I", ".", "-o", "test"], {"type": "keys", "$1": {"type": "var", "name": "srcs"}}]}}],
+            ["data", {"type": "disjoint_map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "data"},
+              "body": {"type": "DEP_RUNFILES", "dep": {"type": "var", "name": "_"}}}}]],
+          "body": {"type": "CALL_EXPRESSION", "name": "run"}}}}"#,
+    ),
+    (
+        "rules/shell/test/RULES",
+        r#"{"script": {
+        "doc": ["A test by a script"], "tainted": ["test"],
+        "target_fields": ["test", "deps"], "string_fields": ["keep", "name"],
+        "config_vars": ["RUNS_PER_TEST", "TEST_ENV"],
+        "implicit": {"runner": ["runner"]},
+        "imports": {"run": ["CC", "run test"]},
+        "expression": {"type": "let*", "bindings": [
+            ["name", {"type": "join", "$1": {"type": "FIELD", "name": "name"}}],
+            ["keep", {"type": "FIELD", "name": "keep"}],
+            ["program", {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "test"},
+              "body": {"type": "to_subdir", "subdir": ".", "flat": true,
+                "$1": {"type": "singleton_map", "key": "test", "value": {"type": "[]", "index": 0,
+                  "list": {"type": "values", "$1": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}],
+            ["data", {"type": "disjoint_map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"},
+              "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}]],
+          "body": {"type": "CALL_EXPRESSION", "name": "run"}}}}"#,
+    ),
+    (
+        "rules/CC/EXPRESSIONS",
+        r#"{"run test": {
+        "vars": ["name", "program", "data", "keep", "RUNS_PER_TEST", "TEST_ENV"], "imports": {"one run": "one run"},
+        "expression": {"type": "let*", "bindings": [
+            ["runs", {"type": "if", "cond": {"type": "var", "name": "RUNS_PER_TEST"},
+              "then": {"type": "foreach", "var": "number", "range": {"type": "range", "$1": {"type": "var", "name": "RUNS_PER_TEST"}},
+                "body": {"type": "to_subdir", "subdir": {"type": "var", "name": "number"}, "$1": {"type": "CALL_EXPRESSION", "name": "one run"}}},
+              "else": {"type": "let*", "bindings": [["number", null]], "body": [{"type": "CALL_EXPRESSION", "name": "one run"}]}}],
+            ["staged", {"type": "to_subdir", "subdir": {"type": "var", "name": "name"},
+              "$1": {"type": "disjoint_map_union", "$1": {"type": "var", "name": "runs"}}}]],
+          "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "staged"},
+            "runfiles": {"type": "singleton_map", "key": {"type": "var", "name": "name"},
+              "value": {"type": "TREE", "$1": {"type": "disjoint_map_union", "$1": {"type": "var", "name": "runs"}}}}}}},
+      "one run": {
+        "vars": ["name", "program", "data", "keep", "number", "TEST_ENV"],
+        "expression": {"type": "ACTION",
+          "outs": {"type": "++", "$1": [["result", "stdout", "stderr", "time-start", "time-stop"],
+            {"type": "foreach", "range": {"type": "var", "name": "keep", "default": []},
+              "body": {"type": "join", "$1": ["work/", {"type": "var", "name": "_"}]}}]},
+          "inputs": {"type": "map_union", "$1": [
+            {"type": "to_subdir", "subdir": "work", "$1": {"type": "var", "name": "data"}}, {"type": "var", "name": "program"},
+            {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "runner"},
+              "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}]},
+          "env": {"type": "map_union", "$1": [{"type": "'", "$1": {"PATH": "/usr/bin:/bin"}},
+            {"type": "var", "name": "TEST_ENV", "default": {"type": "empty_map"}},
+            {"type": "if", "cond": {"type": "==", "$1": {"type": "var", "name": "number"}, "$2": null}, "then": {"type": "empty_map"},
+              "else": {"type": "singleton_map", "key": "TEST_RUN_NUMBER", "value": {"type": "var", "name": "number"}}}]},
+          "cmd": ["sh", "./runner"], "may_fail": ["test"],
+          "fail_message": {"type": "join", "$1": ["test ", {"type": "var", "name": "name"}, " failed"]}}}}"#,
+    ),
+    (
+        "rules/runner",
+        "result=FAIL\n\
+        date +%s > time-start\n\
+        mkdir -p work\n\
+        chmod +x test\n\
+        if (cd work && TEST_TMPDIR=. ../test) > stdout 2> stderr; then result=PASS; fi\n\
+        date +%s > time-stop\n\
+        echo $result > result\n\
+        [ $result = PASS ]\n",
+    ),
+];
+
+fn with_rule_set(targets: &str) -> Workspace {
+    let workspace = Workspace::new();
+    for (path, text) in TESTS_OF_A_RULE_SET {
+        workspace.file(path, text);
+    }
+    for module in ["rules/CC/test", "rules/shell/test"] {
+        workspace
+            .file(&format!("{module}/TARGETS"), "{}")
+            .file(&format!("{module}/runner"), TESTS_OF_A_RULE_SET[3].1);
+    }
+    workspace.file(
+        "repos.json",
+        r#"{"main": "m", "repositories": {
+            "m": {"repository": {"type": "file", "path": "."}, "bindings": {"rules": "rules"}},
+            "rules": {"repository": {"type": "file", "path": "rules"}}}}"#,
+    );
+    workspace.file("TARGETS", targets);
+    workspace
+}
+
+#[test]
+fn tests_by_rules_in_the_form_of_justbuild_s_rule_sets_are_found_and_run() {
+    let workspace = with_rule_set(
+        r#"{
+        "adds": {"type": ["@", "rules", "CC/test", "test"], "name": ["adds"], "srcs": ["adds.c"], "private-hdrs": ["adds.h"]},
+        "script": {"type": ["@", "rules", "shell/test", "script"], "name": ["script"], "test": ["script.sh"], "deps": ["data"], "keep": ["kept"]},
+        "fails": {"type": ["@", "rules", "shell/test", "script"], "name": ["fails"], "test": ["fails.sh"]},
+        "ALL": {"type": "install", "tainted": ["test"], "deps": ["adds", "script"]},
+        "no test": {"type": "generic", "outs": ["result"], "cmds": ["echo PASS > result"]}
+    }"#,
+    );
+    workspace
+        .file("adds.h", "#define SUM(a, b) ((a) + (b))\n")
+        .file("adds.c", "#include <adds.h>\nint main(void) { return SUM(1, 2) != 3; }\n")
+        .file("script.sh", "#!/bin/sh\ntest \"$(cat data)\" = 1 && echo done > kept\n")
+        .file("data", "1")
+        .file("fails.sh", "#!/bin/sh\necho what went wrong\nexit 1\n");
+    let ran = run(&workspace, &[]).exits(1);
+    assert!(ran.stderr.contains("3 tests: 2 passed, 1 failed"), "{}", ran.stderr);
+    for line in [":adds passed in ", ":script passed in ", "error: :fails failed in ", "what went wrong"] {
+        assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
+    }
+    // A suite has the tests that it installs, and nothing else is run again.
+    let suite = run(&workspace, &["ALL"]).exits(0);
+    assert!(suite.stderr.contains("2 tests: 2 passed (cached)"), "{}", suite.stderr);
+    // A build of a failing test is what the rule set makes of it: its results are there, and tainted.
+    let out = workspace.beside("out").display().to_string();
+    assert_eq!(workspace.run(&taut(), ["install", "fails", "-o", &out]).code, 2);
+    assert_eq!(fs::read_to_string(workspace.beside("out/fails/result")).unwrap(), "FAIL\n");
+    // Header and data count.
+    workspace.file("adds.h", "#define SUM(a, b) ((a) - (b))\n");
+    let edited = run(&workspace, &["ALL"]).exits(1);
+    assert!(
+        edited.stderr.contains("error: :adds failed in ")
+            && edited.stderr.contains(":script passed (cached)"),
+        "{}",
+        edited.stderr
+    );
+}
+
+#[test]
+fn the_variables_of_justbuild_s_rule_sets_for_tests_work() {
+    let workspace = with_rule_set(
+        r#"{"runs": {"type": ["@", "rules", "shell/test", "script"], "name": ["runs"], "test": ["runs.sh"]}}"#,
+    );
+    workspace
+        .file("runs.sh", "#!/bin/sh\necho run $TEST_RUN_NUMBER of $WHAT\ntest \"$TEST_RUN_NUMBER\" != 2\n");
+    run(&workspace, &[]).exits(0);
+    // Each run is an action of the one test, and one of them fails.
+    let several = run(&workspace, &["-D", r#"{"RUNS_PER_TEST": 3, "TEST_ENV": {"WHAT": "these"}}"#]).exits(1);
+    assert!(several.stderr.contains("1 test: 1 failed"), "{}", several.stderr);
+    assert!(
+        several.stderr.contains("run 2 of these") && !several.stderr.contains("run 1 of these"),
+        "{}",
+        several.stderr
+    );
+    run(&workspace, &["-D", r#"{"RUNS_PER_TEST": 2}"#]).exits(0);
+}

@@ -6,17 +6,26 @@
 //! files, and sources under other names, as links. A view is named by the definitions of what is in it, so its path stays
 //! the same when a generator makes something else.
 //!
-//! Rules are not asked: an action compiles if a word of its command names a compiler and `-c` and a source follow it.
+//! Rules are not asked: `compile_commands/compiler.rs` finds what the command of an action compiles, and
+//! `compile_commands/shell.rs` reads scripts for it. An action that may compile and cannot be read is named in the result.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
+use taut_analysis::ConfiguredTarget;
+use taut_digest::ObjectType;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, Artifact, Encoder, Id, Map, Str, path::normal_path};
 
-use crate::{Closure, Wanted, graph::Definition, graph::DefinitionKey, join};
+use crate::{Closure, Reached, Wanted, graph::Definition, graph::DefinitionKey, join};
+
+mod compiler;
+mod shell;
+
+use compiler::{Argument, Compile, Compiles, Files, is_header, is_source};
 
 /// The command that compiles one file.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,19 +52,47 @@ pub struct CompileCommands {
     pub commands: BTreeSet<CompileCommand>,
     /// By the names of their directories.
     pub views: BTreeMap<String, View>,
+    /// The actions that may compile, but of which that is not known, or not all of it; each with a target that defines it.
+    pub partial: BTreeMap<Id, ConfiguredTarget>,
+    /// Whether scripts of the workspace were read for it, which analysis does not depend on.
+    pub read_scripts: bool,
 }
 
 impl CompileCommands {
     /// The commands of all targets below a request. `views`: the absolute path of the directory in which views will be.
     pub fn of(closure: &Closure, repositories: &RepoConfig, views: &Path) -> CompileCommands {
         let mut found = CompileCommands::default();
-        let ids: BTreeSet<&Id> =
-            closure.reached.iter().flat_map(|reached| &reached.analysed.defined.actions).collect();
-        for action in ids.into_iter().filter_map(|id| closure.action(id)) {
-            if let Some(compile) = Compile::of(action) {
-                let inputs = expanded(closure, &action.inputs);
-                Mapped { action, inputs, repositories, views }.add(&compile, &mut found);
+        let mut defined: BTreeMap<&Id, &ConfiguredTarget> = BTreeMap::new();
+        for Reached { target, analysed } in &closure.reached {
+            for id in &analysed.defined.actions {
+                defined.entry(id).or_insert(target);
             }
+        }
+        for (id, target) in defined {
+            let Some(action) = closure.action(id) else { continue };
+            let inputs = expanded(closure, &action.inputs);
+            // What generates no source and is given none compiles nothing.
+            if !inputs.iter().any(|(path, artifact)| is_source(path) || is_header(path) || is_tree(artifact))
+                && !action.outs.iter().any(|path| is_source(path))
+            {
+                continue;
+            }
+            let has_sources = inputs.keys().any(|path| is_source(path));
+            let reads_script = Cell::new(false);
+            let mut mapped =
+                Mapped { action, inputs, repositories, closure, views, reads_script: &reads_script };
+            let compiles = Compiles::of(action, &mapped);
+            mapped.add_own_outputs();
+            let mut is_partial = compiles.is_partial && has_sources;
+            for compile in &compiles.all {
+                for (number, source) in compile.sources().enumerate() {
+                    is_partial |= !mapped.add(compile, number, source, &mut found);
+                }
+            }
+            if is_partial {
+                found.partial.insert(*id, target.clone());
+            }
+            found.read_scripts |= reads_script.get();
         }
         found
     }
@@ -67,100 +104,6 @@ impl CompileCommands {
         });
         Wanted { artifacts: all.collect(), ..Wanted::default() }
     }
-}
-
-/// Where in a command a compiler and its source are.
-struct Compile {
-    /// The words from the compiler on.
-    words: Vec<Str>,
-    /// The place of the source among these.
-    source: usize,
-}
-
-impl Compile {
-    fn of(action: &ActionDescription) -> Option<Compile> {
-        let command = match &action.command[..] {
-            [shell, option, script]
-                if is_shell(shell) && option.starts_with('-') && option.ends_with('c') =>
-            {
-                simple_command(script)?
-            }
-            command => command.to_vec(),
-        };
-        let begin = command.iter().position(|word| is_compiler(word))?;
-        let words = command[begin..].to_vec();
-        if !words.iter().any(|word| word.as_str() == "-c") {
-            return None;
-        }
-        let mut place = 1;
-        let mut source = None;
-        while place < words.len() {
-            let word = words[place].as_str();
-            if takes_value(word) {
-                place += 1;
-            } else if !word.starts_with(['-', '@']) && is_source(word) {
-                source = Some(place);
-            }
-            place += 1;
-        }
-        source.map(|source| Compile { words, source })
-    }
-}
-
-fn is_shell(word: &str) -> bool {
-    matches!(word.rsplit('/').next(), Some("sh" | "bash" | "dash"))
-}
-
-/// The words of a script that is one command and has nothing that a shell treats in a special way.
-fn simple_command(script: &str) -> Option<Vec<Str>> {
-    let is_plain = |c: char| c.is_alphanumeric() || " \t-_./+=,:@%".contains(c);
-    let script = script.trim();
-    script.chars().all(is_plain).then(|| script.split_whitespace().map(Str::from).collect())
-}
-
-/// Whether a word names a compiler of C or C++: `cc`, `c++`, `gcc`, `g++`, `clang`, `clang++`, in a directory or not, with
-/// a machine in front or not, and with a version behind or not.
-fn is_compiler(word: &str) -> bool {
-    let name = word.rsplit('/').next().unwrap_or(word);
-    let unversioned = match name.rsplit_once('-') {
-        Some((front, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => front,
-        _ => name,
-    };
-    let last = unversioned.rsplit('-').next().unwrap_or(unversioned);
-    matches!(last, "cc" | "c++" | "gcc" | "g++" | "clang" | "clang++")
-}
-
-fn is_source(word: &str) -> bool {
-    let ending = word.rsplit_once('.').map(|(_, ending)| ending);
-    matches!(ending, Some("c" | "cc" | "cpp" | "cxx" | "c++" | "C" | "cu" | "m" | "mm"))
-}
-
-/// Options whose value is the next word.
-fn takes_value(word: &str) -> bool {
-    matches!(
-        word,
-        "-o" | "-x" | "-MF" | "-MT" | "-MQ" | "-D" | "-U" | "-arch" | "-target" | "-Xclang" | "--param"
-    ) || INCLUDES.contains(&word)
-        || FILES.contains(&word)
-}
-
-/// Options with a directory of includes.
-const INCLUDES: [&str; 5] = ["-I", "-iquote", "-isystem", "-idirafter", "-F"];
-
-/// Options with a file.
-const FILES: [&str; 3] = ["-include", "-imacros", "-include-pch"];
-
-/// Options that only concern what a compiler writes, and that name the directory of the action or files in it.
-fn is_left_out(word: &str) -> bool {
-    const PREFIXES: [&str; 5] = [
-        "-ffile-prefix-map=",
-        "-fdebug-prefix-map=",
-        "-fmacro-prefix-map=",
-        "-frandom-seed=",
-        "-fdebug-compilation-dir=",
-    ];
-    const FLAGS: [&str; 6] = ["-M", "-MM", "-MD", "-MMD", "-MP", "-MG"];
-    FLAGS.contains(&word) || PREFIXES.iter().any(|prefix| word.starts_with(prefix))
 }
 
 /// A stage without trees: what is in them lies beside the rest. Trees that are known objects stay.
@@ -188,21 +131,105 @@ fn expanded(closure: &Closure, stage: &Map) -> BTreeMap<String, Artifact> {
     all
 }
 
+/// Whether an artifact is known to be a tree, or may be one.
+fn is_tree(artifact: &Artifact) -> bool {
+    match artifact {
+        Artifact::Known(info) => info.object_type == ObjectType::Tree,
+        Artifact::Tree(_) | Artifact::TreeOverlay(_) => true,
+        Artifact::Local { .. } | Artifact::Action { .. } => false,
+    }
+}
+
 /// A compile action with its inputs.
 struct Mapped<'m> {
     action: &'m ActionDescription,
     inputs: BTreeMap<String, Artifact>,
     repositories: &'m RepoConfig,
+    closure: &'m Closure,
     views: &'m Path,
+    reads_script: &'m Cell<bool>,
 }
 
 /// The directory of the view, before its name is known.
 const VIEW: &str = "\u{0}view";
 
+impl Files for Mapped<'_> {
+    fn matching(&self, directory: &str, pattern: &str) -> Vec<String> {
+        let Some(staged) = staged(directory, pattern) else { return Vec::new() };
+        let below = pattern.rsplit_once('/').map_or("", |(above, _)| above);
+        let matches = self.inputs.keys().filter(|path| is_match(&staged, path));
+        matches
+            .map(|path| {
+                let name = path.rsplit('/').next().unwrap_or(path);
+                if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") }
+            })
+            .collect()
+    }
+
+    fn is_input(&self, directory: &str, path: &str) -> bool {
+        staged(directory, path).is_some_and(|path| self.inputs.contains_key(&path))
+    }
+
+    fn script(&self, directory: &str, path: &str) -> Option<String> {
+        match self.inputs.get(&staged(directory, path)?)? {
+            Artifact::Local { path, repository } => {
+                let root = &self.repositories.repositories.get(repository)?.workspace_root;
+                self.reads_script.set(true);
+                String::from_utf8(root.source.read(path).ok()??).ok()
+            }
+            Artifact::Known(info) => {
+                match &**self.closure.definition(DefinitionKey::blob(&info.digest.hash))? {
+                    Definition::Blob(_, content) => Some(content.to_string()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A path in the directory of the action, from a word in one of its directories.
+fn staged(directory: &str, word: &str) -> Option<String> {
+    (!word.starts_with('/')).then(|| normal_path(&join(directory, word)))
+}
+
+/// Whether a pattern of a shell matches a path: `*` and `?` match no `/`.
+fn is_match(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern, path);
+    // Where the last `*` was, and how far it reached.
+    let mut back: Option<(&str, &str)> = None;
+    loop {
+        let (wanted, found) = (pattern.chars().next(), path.chars().next());
+        let rest = |text: &'_ str, c: char| text.len() - c.len_utf8();
+        match (wanted, found) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                pattern = &pattern[1..];
+                back = Some((pattern, path));
+            }
+            (Some(w), Some(f)) if w == f || (w == '?' && f != '/') => {
+                pattern = &pattern[pattern.len() - rest(pattern, w)..];
+                path = &path[path.len() - rest(path, f)..];
+            }
+            _ => match back {
+                Some((after, from)) if from.chars().next().is_some_and(|c| c != '/') => {
+                    let length = from.chars().next().map_or(0, char::len_utf8);
+                    path = &from[length..];
+                    (pattern, back) = (after, Some((after, path)));
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
 impl Mapped<'_> {
-    /// A path in the directory of the action, from a word of the command.
-    fn staged(&self, word: &str) -> Option<String> {
-        (!word.starts_with('/')).then(|| normal_path(&join(&self.action.cwd, word)))
+    /// Sources and headers that the action makes itself, and then compiles, lie where those lie that others make.
+    fn add_own_outputs(&mut self) {
+        for path in self.action.outs.iter().filter(|path| is_source(path) || is_header(path)) {
+            let output = Artifact::Action { id: self.action.id(), path: path.clone() };
+            self.inputs.entry(path.to_string()).or_insert(output);
+        }
     }
 
     /// The file of the workspace that is staged as an input.
@@ -212,10 +239,14 @@ impl Mapped<'_> {
         Some(root.directory()?.join(path.as_str()))
     }
 
-    /// The place of an input that a command names.
-    fn file(&self, word: &str, view: &mut View) -> Option<String> {
-        let staged = self.staged(word)?;
-        let artifact = self.inputs.get(&staged)?;
+    /// The place of an input.
+    fn file(&self, directory: &str, word: &str, view: &mut View) -> Option<String> {
+        let staged = staged(directory, word)?;
+        let Some(artifact) = self.inputs.get(&staged) else {
+            let (path, tree) = self.tree_around(&staged)?;
+            view.artifacts.insert(path.to_owned(), tree.clone());
+            return Some(format!("{VIEW}/{staged}"));
+        };
         if let Some(path) = self.source(artifact) {
             return Some(path.to_string_lossy().into_owned());
         }
@@ -223,84 +254,117 @@ impl Mapped<'_> {
         Some(format!("{VIEW}/{staged}"))
     }
 
+    /// An input above a path: a directory that an action makes, or one that is known as a whole.
+    fn tree_around(&self, staged: &str) -> Option<(&str, &Artifact)> {
+        let mut above = staged;
+        while let Some((next, _)) = above.rsplit_once('/') {
+            above = next;
+            if let Some((path, artifact)) = self.inputs.get_key_value(above) {
+                return Some((path, artifact));
+            }
+        }
+        None
+    }
+
     /// The directories that have what is staged below a directory.
-    fn directories(&self, word: &str, view: &mut View) -> Vec<String> {
-        let Some(staged) = self.staged(word) else { return vec![word.to_owned()] };
+    fn directories(&self, directory: &str, word: &str, view: &mut View) -> Vec<String> {
+        let Some(staged) = staged(directory, word) else { return vec![word.to_owned()] };
         let mut directories: Vec<String> = Vec::new();
         let mut is_in_view = false;
-        for (path, artifact) in &self.inputs {
-            let below = match staged.as_str() {
-                "." => Some(path.as_str()),
-                staged => path.strip_prefix(staged).and_then(|rest| rest.strip_prefix('/')),
-            };
-            // Hidden directories are where rules keep what has a directory of its own among the options.
-            let Some(below) = below.filter(|below| !below.starts_with('.')) else { continue };
+        if let Some((path, tree)) = self
+            .inputs
+            .get_key_value(&staged)
+            .map(|(path, tree)| (&**path, tree))
+            .or(self.tree_around(&staged))
+        {
+            view.artifacts.insert(path.to_owned(), tree.clone());
+            is_in_view = true;
+        }
+        for (path, below, artifact) in self.below(&staged) {
             let source = self.source(artifact);
-            let base = source.as_ref().and_then(|source| {
-                let source = source.to_str()?;
-                Some(source.strip_suffix(below)?.strip_suffix('/')?.to_owned())
-            });
+            let base = source.as_ref().and_then(|source| base_of(source, below));
             match (base, source) {
                 (Some(base), _) if directories.contains(&base) => {}
                 (Some(base), _) => directories.push(base),
-                (None, Some(source)) => {
+                (None, source) => {
                     is_in_view = true;
-                    view.links.insert(path.clone(), source);
-                }
-                (None, None) => {
-                    is_in_view = true;
-                    view.artifacts.insert(path.clone(), artifact.clone());
+                    view.add(path, artifact, source);
                 }
             }
         }
         if is_in_view {
-            directories.push(if staged == "." { VIEW.to_owned() } else { format!("{VIEW}/{staged}") });
+            directories.push(in_view(&staged));
         }
         directories
     }
 
-    fn add(&self, compile: &Compile, found: &mut CompileCommands) {
+    /// The one directory that has all that is staged below a directory.
+    fn directory(&self, directory: &str, word: &str, view: &mut View) -> String {
+        let Some(staged) = staged(directory, word) else { return word.to_owned() };
+        let mut apart = View::default();
+        let bases = self.directories(directory, word, &mut apart);
+        if let [base] = &bases[..]
+            && apart == View::default()
+        {
+            return base.clone();
+        }
+        for (path, _, artifact) in self.below(&staged) {
+            view.add(path, artifact, self.source(artifact));
+        }
+        view.artifacts.extend(apart.artifacts);
+        in_view(&staged)
+    }
+
+    /// The inputs below a directory: their paths, these from the directory on, and what they are. Hidden directories are
+    /// where rules keep what has a directory of its own among the options.
+    fn below<'p>(&'p self, staged: &str) -> impl Iterator<Item = (&'p str, &'p str, &'p Artifact)> {
+        let staged = staged.to_owned();
+        self.inputs.iter().filter_map(move |(path, artifact)| {
+            let below = match staged.as_str() {
+                "." => path.as_str(),
+                staged => path.strip_prefix(staged)?.strip_prefix('/')?,
+            };
+            (!below.starts_with('.')).then_some((path.as_str(), below, artifact))
+        })
+    }
+
+    /// Adds the command for one of the sources of a call; whether it is known where that is.
+    fn add(&self, compile: &Compile, number: usize, source: &str, found: &mut CompileCommands) -> bool {
         let mut view = View::default();
-        let words = &compile.words;
-        let Some(file) = self.file(&words[compile.source], &mut view) else { return };
-        let mut arguments = vec![words[0].to_string()];
+        let here = &compile.directory;
+        let Some(file) = self.file(here, source, &mut view) else { return false };
+        let program = self.file(here, &compile.program, &mut view);
+        let mut arguments = vec![program.unwrap_or_else(|| compile.program.clone())];
         // A source finds generated files beside it without an option.
-        let beside = words[compile.source].rsplit_once('/').map_or(".", |(directory, _)| directory);
-        let own = self.directories(beside, &mut view);
+        let beside = source.rsplit_once('/').map_or(".", |(directory, _)| directory);
+        let own = self.directories(here, beside, &mut view);
         let mut extra: Vec<String> = own.into_iter().filter(|path| path.starts_with(VIEW)).collect();
-        let mut place = 1;
-        while place < words.len() {
-            let word = words[place].as_str();
-            let next = words.get(place + 1).map(Str::as_str);
-            place += 1;
-            let joined = INCLUDES.iter().find_map(|option| Some((*option, word.strip_prefix(option)?)));
-            match (joined, next) {
-                _ if place - 1 == compile.source => arguments.push(file.clone()),
-                (Some((option, "")), Some(directory)) => {
-                    place += 1;
-                    for directory in self.directories(directory, &mut view) {
-                        arguments.extend([option.to_owned(), directory]);
+        let mut of_source = 0;
+        for argument in &compile.arguments {
+            match argument {
+                Argument::Plain(word) => arguments.push(word.clone()),
+                Argument::Source(_) => {
+                    if of_source == number {
+                        if !compile.has_mode {
+                            arguments.push("-c".to_owned());
+                        }
+                        arguments.push(file.clone());
+                    }
+                    of_source += 1;
+                }
+                Argument::Includes { option, directory } => {
+                    for directory in self.directories(here, directory, &mut view) {
+                        arguments.extend([option.clone(), directory]);
                     }
                 }
-                (Some((option, directory)), _) if !directory.is_empty() => {
-                    for directory in self.directories(directory, &mut view) {
-                        arguments.extend([option.to_owned(), directory]);
-                    }
+                Argument::Root { option, directory, is_joined } => {
+                    let directory = self.directory(here, directory, &mut view);
+                    push(&mut arguments, option, directory, *is_joined);
                 }
-                (_, Some(_)) if matches!(word, "-o" | "-MF" | "-MT" | "-MQ") => place += 1,
-                (_, Some(path)) if FILES.contains(&word) => {
-                    place += 1;
-                    let path = self.file(path, &mut view).unwrap_or_else(|| path.to_owned());
-                    arguments.extend([word.to_owned(), path]);
+                Argument::File { option, path, is_joined } => {
+                    let path = self.file(here, path, &mut view).unwrap_or_else(|| path.clone());
+                    push(&mut arguments, option, path, *is_joined);
                 }
-                _ if is_left_out(word) || word.starts_with("-MF") => {}
-                _ => match word.strip_prefix('@') {
-                    Some(path) => {
-                        let path = self.file(path, &mut view).unwrap_or_else(|| path.to_owned());
-                        arguments.push(format!("@{path}"));
-                    }
-                    None => arguments.push(self.file(word, &mut view).unwrap_or_else(|| word.to_owned())),
-                },
             }
         }
         extra.retain(|path| !arguments.contains(path));
@@ -317,10 +381,36 @@ impl Mapped<'_> {
         if view != View::default() {
             found.views.insert(name, view);
         }
+        true
     }
 }
 
+fn push(arguments: &mut Vec<String>, option: &str, value: String, is_joined: bool) {
+    match is_joined {
+        true => arguments.push(format!("{option}{value}")),
+        false => arguments.extend([option.to_owned(), value]),
+    }
+}
+
+/// The directory in which a source has a path, if it keeps the end of its own.
+fn base_of(source: &Path, below: &str) -> Option<String> {
+    Some(source.to_str()?.strip_suffix(below)?.strip_suffix('/')?.to_owned())
+}
+
+/// A staged directory in the view.
+fn in_view(staged: &str) -> String {
+    if staged == "." { VIEW.to_owned() } else { format!("{VIEW}/{staged}") }
+}
+
 impl View {
+    /// Adds an input: a link to its source, if it has one.
+    fn add(&mut self, path: &str, artifact: &Artifact, source: Option<PathBuf>) {
+        match source {
+            Some(source) => drop(self.links.insert(path.to_owned(), source)),
+            None => drop(self.artifacts.insert(path.to_owned(), artifact.clone())),
+        }
+    }
+
     /// The beginning of the hash of all paths, and of the definition, or the file, at each.
     fn name(&self) -> String {
         let mut e = Encoder::new();
@@ -344,39 +434,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compilers_are_recognised_by_name() {
-        for (word, expected) in [
-            ("cc", true),
-            ("/usr/bin/c++", true),
-            ("aarch64-linux-gnu-g++-12", true),
-            ("clang-18", true),
-            ("x86_64-w64-mingw32-gcc", true),
-            ("ar", false),
-            ("ccache", false),
-            ("cc1", false),
-            ("sh", false),
+    fn a_pattern_matches_names_in_one_directory() {
+        for (pattern, path, expected) in [
+            ("*.c", "a.c", true),
+            ("*.c", "d/a.c", false),
+            ("d/*.c", "d/a.c", true),
+            ("*a*b?.c", "xaybab1.c", true),
+            ("*a*b?.c", "xayb.c", false),
+            ("?.c", "\u{e4}.c", true),
+            ("a.c", "a.cc", false),
+            ("*", "", true),
+            ("a/*/c", "a/b/c", true),
+            ("a/*/c", "a/b/b/c", false),
         ] {
-            assert_eq!(is_compiler(word), expected, "{word}");
+            assert_eq!(is_match(pattern, path), expected, "{pattern} {path}");
         }
-    }
-
-    #[test]
-    fn an_action_compiles_if_a_source_follows_a_compiler() {
-        let source = |words: &[&str]| {
-            let mut action = ActionDescription::default();
-            action.command = words.iter().map(|word| Str::from(*word)).collect();
-            Compile::of(&action).map(|compile| compile.words[compile.source].to_string())
-        };
-        assert_eq!(source(&["env", "A=b", "cc", "-c", "a.c", "-o", "b.c"]).as_deref(), Some("a.c"));
-        assert_eq!(
-            source(&["c++", "-include", "x.cc", "-c", "-o", "o", "d/y.cc"]).as_deref(),
-            Some("d/y.cc")
-        );
-        assert_eq!(source(&["cc", "a.c", "-o", "a"]), None);
-        assert_eq!(source(&["cc", "-c", "a.s"]), None);
-        assert_eq!(source(&["sh", "-c", "a.c"]), None);
-        assert_eq!(source(&["sh", "-c", "cc -O1 -c d/a.c -o a.o\n"]).as_deref(), Some("d/a.c"));
-        assert_eq!(source(&["sh", "-c", "cc -c \"$1\" -o a.o a.c"]), None);
-        assert_eq!(source(&["sh", "-c", "cd d && cc -c a.c"]), None);
     }
 }

@@ -332,7 +332,7 @@ impl Describer<'_> {
         let place = module_file(&repository.rule_root, &name.module, &repository.rule_file_name);
         let kind = DefinitionKind::Rule;
         let module = self.module(place.clone()).await;
-        let module = module.map_err(|failure| definition_file(kind, name, &place, failure));
+        let module = module.map_err(|failure| definition_file(kind, name, self.workspace, &place, failure));
         let found = module.as_ref().map(|module| EntryPart(name.name.clone()).project(module));
         // Built-in rules are in no module. A rule of the same name in a rules file of the root module has priority.
         let builtin =
@@ -347,7 +347,7 @@ impl Describer<'_> {
             (_, None) => {
                 let module = module?;
                 let shown = EntityName::Named(name.clone()).to_json();
-                let missing = definition(kind, name, &place, module.names());
+                let missing = definition(kind, name, self.workspace, &place, module.names());
                 return Err(wrong(missing.reference(format!("Rule definition of {shown} is missing"))));
             }
         };

@@ -270,8 +270,13 @@ impl RemoteExecutor {
             repeats += 1;
             let executed = match endpoint.executor.execute(execute, progress.clone()).await {
                 Ok(executed) => executed,
-                // Servers have many ways to say that inputs are missing.
-                Err(Error::InputsMissing(_) | Error::Final { .. } | Error::Transient { .. })
+                // Another action may have sent them meanwhile.
+                Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
+                    self.transfers.has_lost(number, &described).await?;
+                    continue;
+                }
+                // Servers have many words for inputs that are missing.
+                Err(Error::Final { .. } | Error::Transient { .. })
                     if repeats <= MAX_REPEATS && self.transfers.has_lost(number, &described).await? =>
                 {
                     continue;

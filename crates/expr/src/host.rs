@@ -94,8 +94,9 @@ pub trait Host {
         false
     }
 
-    /// Whether an `ACTION` may have a depfile; otherwise the key is ignored, as in the reference.
-    fn has_depfiles(&self) -> bool {
+    /// Whether the language is taut's, in which an `ACTION` may have a depfile, and an output that no action can make is
+    /// an error; in the reference's, the former is ignored, and the latter fails when the action has run.
+    fn is_extended(&self) -> bool {
         false
     }
 

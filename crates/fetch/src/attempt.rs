@@ -237,6 +237,35 @@ fn first_byte(range: &str) -> Option<u64> {
     range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }
 
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Why TLS failed, with what can be done about a certificate that is not accepted.
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+
+    let rustls::Error::InvalidCertificate(certificate) = error else { return error.to_string() };
+    let why = match certificate {
+        Certificate::UnknownIssuer => {
+            "it is signed by none that is trusted here; --fetch-cacert FILE names a file with those to trust".to_owned()
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "it has expired".to_owned(),
+        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "it is for servers of other names".to_owned()
+        }
+        // Of another crate, which the library does not show: only its words tell it from other faults.
+        Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is one of a certification authority (CA:TRUE), as self-signed certificates often are; a server needs one with \
+             CA:FALSE, also self-signed: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE"
+                .to_owned()
+        }
+        other => format!("{other:?}"),
+    };
+    format!("the certificate of the server is not accepted: {why}")
+}
+
 /// Why there was no answer to a request.
 fn no_answer(error: &ureq::Error) -> Cause {
     use ureq::Error;
@@ -244,10 +273,11 @@ fn no_answer(error: &ureq::Error) -> Cause {
     let text = error.to_string();
     match error {
         Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => Cause::Url(text),
-        Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => Cause::Tls(text),
+        Error::Rustls(error) => Cause::Tls(tls_words(error)),
+        Error::Tls(_) | Error::Pem(_) | Error::TlsRequired => Cause::Tls(text),
         // The library reports failures of TLS as failures of the connection below.
-        Error::Io(inner) if inner.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            Cause::Tls(text)
+        Error::Io(inner) if of_tls(inner).is_some() => {
+            Cause::Tls(of_tls(inner).map(tls_words).unwrap_or_default())
         }
         Error::HostNotFound => Cause::UnknownHost(text),
         // Of the resolver, which has no other number for it here. A server of names that does not answer is another case.

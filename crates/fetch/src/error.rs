@@ -2,6 +2,8 @@
 
 use std::{error, fmt};
 
+use taut_digest::Hash;
+
 /// Nothing could be fetched from any URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error {
@@ -61,6 +63,15 @@ pub enum Cause {
     Command(String),
     /// What was fetched does not contain the commit or tree that was asked for.
     NotContained(String),
+    /// A command made no directory that is the tree.
+    NoTree {
+        /// The id of the tree.
+        tree: Hash,
+        /// How the command failed, if it did.
+        failure: Option<String>,
+        /// The last of what it printed.
+        printed: String,
+    },
     /// The repository that is written to cannot be read or written.
     Repository(taut_git::Error),
     /// The fetch is no longer wanted.
@@ -112,9 +123,30 @@ impl fmt::Display for Cause {
                 write!(f, "its {hash} is {actual}, not {expected}")
             }
             Cause::NotContained(what) => write!(f, "it does not contain {what}"),
+            Cause::NoTree { tree, failure, printed } => {
+                match failure {
+                    Some(failure) => write!(f, "the command {failure}")?,
+                    None => f.write_str("the command succeeded")?,
+                }
+                let tree = tree.to_hex();
+                write!(f, "; neither the directory that it ran in nor one below is the tree {tree}")?;
+                match last_lines(printed) {
+                    "" => Ok(()),
+                    lines => write!(f, "; it printed\n{lines}"),
+                }
+            }
             Cause::Repository(error) => error.fmt(f),
             Cause::Cancelled => f.write_str("cancelled"),
         }
+    }
+}
+
+/// The last lines of what a command printed: they say most about what went wrong.
+fn last_lines(printed: &str) -> &str {
+    const MAX_LINES: usize = 40;
+    match printed.rmatch_indices('\n').nth(MAX_LINES - 1) {
+        Some((end, _)) => &printed[end + 1..],
+        None => printed,
     }
 }
 

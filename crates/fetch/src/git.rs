@@ -19,11 +19,13 @@ use crate::{Progress, Result, Retries};
 pub struct Programs {
     /// Starts the processes, and ends them with this call.
     pub processes: Processes,
-    /// The program `git`: a path, or a name that is searched in the `PATH` of `environment`.
+    /// The program `git`: a path, or a name that is searched in `search_path`.
     pub git: PathBuf,
+    /// Where programs without a path are searched: `PATH` of the call, whatever the environment of the commands has. If it is
+    /// absent, it is that of the system.
+    pub search_path: Option<OsString>,
     /// The whole environment of the commands, but for what this crate sets so that `git` neither asks questions nor reads
-    /// the configuration of another repository. From the caller's environment it has what the description inherits, and
-    /// at least `PATH`.
+    /// the configuration of another repository.
     pub environment: Vec<(OsString, OsString)>,
     /// How long a transfer by `git` may print no progress.
     pub stall_timeout: Duration,
@@ -49,6 +51,8 @@ pub struct Fetched {
     pub tree: Hash,
     /// Where it was fetched from.
     pub url: String,
+    /// How many bytes of objects came: of packs and of single objects, deflated as they are stored.
+    pub bytes: u64,
 }
 
 /// Fetches a commit with its tree, but without the commits before it if the server allows that, into a repository, and
@@ -71,24 +75,25 @@ pub fn fetch(
 /// A command that makes a tree.
 #[derive(Clone, Debug)]
 pub struct TreeCommand<'r> {
-    /// The argument vector with the launcher in front. The program is a path, or a name that is searched in `PATH`.
+    /// The argument vector with the launcher in front. The program is a path, or a name that is searched in
+    /// [`Programs::search_path`].
     pub command: &'r [OsString],
     /// The id of the tree.
     pub tree: Hash,
 }
 
 /// Runs a command in an empty directory below `scratch`, and stores the tree if that directory, or one anywhere below, is
-/// it. It is protected from `git gc`.
+/// it, whatever the exit code is. It is protected from `git gc`. Returns how many bytes the files in it have.
 ///
 /// # Errors
-/// The command fails, or does not make the tree; [`crate::Tried::url`] is the command then.
+/// The command cannot be run, or does not make the tree; [`crate::Tried::url`] is the command then.
 pub fn tree_of_command(
     programs: &Programs,
     request: &TreeCommand<'_>,
     into: &Writer,
     scratch: &Dir,
     progress: &dyn Progress,
-) -> Result<()> {
+) -> Result<u64> {
     made_tree::run(programs, request, into, scratch, progress)
 }
 

@@ -1,6 +1,6 @@
 //! How transfers are made.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use crate::Retries;
 
@@ -19,20 +19,6 @@ pub struct Options {
     pub stall_timeout: Duration,
     /// The largest download in bytes.
     pub max_size: u64,
-}
-
-impl Options {
-    /// Variables by which `git` treats certificates in the same way: for [`crate::git::Programs::environment`].
-    pub fn git_environment(&self) -> Vec<(OsString, OsString)> {
-        let mut variables = Vec::new();
-        if !self.verify_tls {
-            variables.push(("GIT_SSL_NO_VERIFY".into(), "1".into()));
-        }
-        if let Some(path) = &self.ca_file {
-            variables.push(("GIT_SSL_CAINFO".into(), path.into()));
-        }
-        variables
-    }
 }
 
 impl Default for Options {

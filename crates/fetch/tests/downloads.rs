@@ -398,6 +398,30 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     }
 }
 
+/// A server may have a certificate that is signed by itself and named by the caller, if it is one for a server.
+#[test]
+fn self_signed_certificates_are_accepted_or_the_error_says_which_would_be() {
+    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let fetch = |certificate: &str, trusted: &str| {
+        let server = Server::with_certificate(certificate, "self-key.pem", |_, out| whole(out, &content()));
+        let case = Case::new(Options { ca_file: Some(tls.join(trusted)), ..options() });
+        let done = case.fetch(&[server.url("/a")], &expected(&content()));
+        done.map(drop).map_err(|error| error.tried[0].cause.to_string())
+    };
+    assert_eq!(fetch("self-server.pem", "self-server.pem"), Ok(()));
+    for (certificate, trusted, expected_text) in [
+        ("self-ca.pem", "self-ca.pem", "a server needs one with CA:FALSE, also self-signed"),
+        ("self-server.pem", "ca.pem", "--fetch-cacert FILE names a file with those to trust"),
+    ] {
+        let text = fetch(certificate, trusted).unwrap_err();
+        assert!(
+            text.starts_with("the certificate of the server is not accepted: ")
+                && text.contains(expected_text),
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn several_downloads_run_at_the_same_time() {
     let server = Server::new(|request, out| whole(out, request.path.repeat(1000).as_bytes()));

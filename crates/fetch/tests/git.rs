@@ -21,7 +21,7 @@ use std::{
 use server::{Received, Server, reply};
 use taut_digest::Hash;
 use taut_fetch::{
-    Cause, Error, Options, Progress, Retries, Silent, Update,
+    Cause, Error, Progress, Retries, Silent, Update,
     git::{CommitRequest, Fetched, Programs, TreeCommand, fetch, tree_of_command},
 };
 use taut_git::Writer;
@@ -112,6 +112,7 @@ impl Case {
         let programs = Programs {
             processes: Processes::new(HelperStart::this_program()),
             git: "git".into(),
+            search_path: std::env::var_os("PATH"),
             environment: environment.map(|(name, value)| (name.into(), value)).into(),
             stall_timeout: Duration::from_secs(60),
             retries: Retries {
@@ -237,6 +238,8 @@ fn a_commit_is_fetched_without_those_before_it() {
         let commit = upstream.commits[1];
         let fetched = case.fetch(&[upstream.url()], commit, Some("main")).unwrap();
         assert_eq!(fetched.url, upstream.url());
+        // All of two files of noise that packs hardly make smaller, and nothing of the third one.
+        assert!((100_000..700_000).contains(&fetched.bytes), "{}", fetched.bytes);
         case.check(upstream, &commit, &fetched);
         assert!(case.has_commit(&commit) && !case.has_commit(&upstream.commits[0]));
         assert!(case.cache.is_kept(&commit).unwrap());
@@ -276,15 +279,15 @@ fn certificates_are_verified_unless_that_is_switched_off() {
         let (status, headers, body) = split_answer(&backend(&root, request, true));
         reply(out, &status, &headers, &body);
     });
-    let ca_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/ca.pem");
+    let ca_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
     let environment = case.programs.environment.clone();
     let commit = upstream.commits[1];
-    for (options, is_trusted) in [
-        (Options::default(), false),
-        (Options { ca_file: Some(ca_file), ..Options::default() }, true),
-        (Options { verify_tls: false, ..Options::default() }, true),
-    ] {
-        case.programs.environment = [environment.clone(), options.git_environment()].concat();
+    // git goes by its own variables and configuration.
+    for (variable, is_trusted) in
+        [(None, false), (Some(("GIT_SSL_CAINFO", ca_file)), true), (Some(("GIT_SSL_NO_VERIFY", "1")), true)]
+    {
+        case.programs.environment = environment.clone();
+        case.programs.environment.extend(variable.map(|(name, value)| (name.into(), value.into())));
         let fetched = case.fetch(&[server.url("/up")], commit, Some("main"));
         assert_eq!(fetched.is_ok(), is_trusted, "{fetched:?}");
     }
@@ -306,6 +309,7 @@ fn servers_that_know_only_files_are_used() {
     let commit = upstream.commits[1];
     let fetched = case.fetch(&[server.url("/up")], commit, Some("main")).unwrap();
     assert_eq!(fetched.tree, upstream.tree(&commit));
+    assert!(fetched.bytes > 100_000, "{}", fetched.bytes);
     case.check(&upstream, &commit, &fetched);
 }
 
@@ -541,6 +545,17 @@ fn the_environment_is_that_of_the_call() {
     case.programs.git = "no-such-program".into();
     let cause = case.cause("x".to_owned(), commit, None);
     assert_eq!(cause.to_string(), "the program no-such-program is not in PATH");
+    // The program is searched where the call searches, whatever its own environment has.
+    let directory = case.top.path().join("programs");
+    fs::create_dir(&directory).unwrap();
+    fs::rename(case.top.path().join("git"), directory.join("no-such-program")).unwrap();
+    case.programs.search_path = Some(directory.into());
+    let cause = case.cause("x".to_owned(), commit, None);
+    assert!(cause.to_string().contains("failed with exit code 3"), "{cause}");
+    // Without `PATH` in the call, as the system does.
+    (case.programs.git, case.programs.search_path) = ("false".into(), None);
+    let cause = case.cause("x".to_owned(), commit, None);
+    assert_eq!(cause.to_string(), "false failed with exit code 1");
 }
 
 fn several_fetches_run_at_the_same_time() {
@@ -570,7 +585,7 @@ fn several_fetches_run_at_the_same_time() {
     }
 }
 
-fn run(case: &Case, script: &str, tree: Hash) -> Result<(), Error> {
+fn run(case: &Case, script: &str, tree: Hash) -> Result<u64, Error> {
     let command: Vec<OsString> = ["sh", "-c", script].map(Into::into).into();
     let request = TreeCommand { command: &command, tree };
     let done = tree_of_command(&case.programs, &request, &case.cache, &case.scratch, &Silent);
@@ -592,13 +607,16 @@ fn a_command_makes_a_tree() {
     for (script, is_good) in [
         (make.to_owned(), true),
         (format!("mkdir -p foo/bar && cd foo/bar && {make} && git init -q . && mv .git .."), true),
+        // The tree decides, and not the exit code.
+        (format!("{make} && exit 1"), true),
         (format!("{make} && echo y > other"), false),
         ("true".to_owned(), false),
     ] {
         let before = files(case.cache.path());
         match run(&case, &script, tree) {
-            Ok(()) => {
+            Ok(bytes) => {
                 assert!(is_good, "{script}");
+                assert_eq!(bytes, 4, "of the files in the tree");
                 case.cache.repository().forget();
                 assert!(case.cache.repository().is_complete(&tree).unwrap());
                 assert!(case.cache.is_kept(&tree).unwrap());
@@ -608,16 +626,21 @@ fn a_command_makes_a_tree() {
                 assert!(!is_good, "{script}: {error}");
                 assert_eq!(files(case.cache.path()), before);
                 let text = error.to_string();
-                assert!(text.contains(&format!("it does not contain tree {}", tree.to_hex())), "{text}");
+                let expected_text = format!(
+                    "the command succeeded; neither the directory that it ran in nor one below is the tree {}",
+                    tree.to_hex()
+                );
+                assert!(text.ends_with(&expected_text), "{text}");
             }
         }
     }
     let text = run(&case, "echo why; echo because >&2; exit 7", tree).unwrap_err().to_string();
-    assert!(text.ends_with("sh failed with exit code 7: why\nbecause"), "{text}");
+    assert!(text.contains("the command failed with exit code 7; neither"), "{text}");
+    assert!(text.ends_with("; it printed\nwhy\nbecause"), "{text}");
     let text = run(&case, "mkfifo f", tree).unwrap_err().to_string();
     assert!(text.contains("is no file, directory or symbolic link"), "{text}");
     let text = run(&case, "kill -9 $$", tree).unwrap_err().to_string();
-    assert!(text.ends_with("sh was killed by signal 9"), "{text}");
+    assert!(text.contains("the command was killed by signal 9"), "{text}");
 }
 
 /// What a command starts and leaves is ended before the directory is read and removed.

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, ffi::OsStr, os::unix::ffi::OsStrExt, time::Duration};
 
-use taut_sys::{Dir, if_exists};
+use taut_sys::{Dir, Links, if_exists};
 
 use crate::{Result, Writer};
 
@@ -56,9 +56,32 @@ impl Writer {
     /// # Errors
     /// The repository cannot be read.
     pub fn has_loose_objects(&self) -> Result<bool> {
-        let is_shard = |name: &OsStr| name.len() == 2 && name.as_bytes().iter().all(u8::is_ascii_hexdigit);
         let names = self.objects().list().map_err(|error| self.unwritable(error))?;
         Ok(names.iter().any(|(name, _)| is_shard(name)))
+    }
+
+    /// How many bytes its objects have as they are stored: packs, and single objects.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub fn stored_bytes(&self) -> Result<u64> {
+        let sum = || -> taut_sys::Result<u64> {
+            let mut bytes = 0;
+            for (name, _) in self.objects().list()? {
+                let is_shard = is_shard(&name);
+                if !is_shard && name != "pack" {
+                    continue;
+                }
+                let directory = self.objects().sub(&name, Links::Refused)?;
+                for (name, _) in directory.list()? {
+                    if is_shard || name.as_bytes().ends_with(b".pack") {
+                        bytes += directory.at(&name).lstat()?.size();
+                    }
+                }
+            }
+            Ok(bytes)
+        };
+        sum().map_err(|error| self.unwritable(error))
     }
 
     /// Adds lines to the file `shallow`. Its lock is the one that git uses: the file that replaces it.
@@ -98,4 +121,9 @@ impl Writer {
             let _ = lock.remove_file();
         })
     }
+}
+
+/// Whether a directory of objects is one of single objects: the first two digits of their ids.
+fn is_shard(name: &OsStr) -> bool {
+    name.len() == 2 && name.as_bytes().iter().all(u8::is_ascii_hexdigit)
 }

@@ -31,22 +31,35 @@ pub fn enclosing(directory: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// The commit `HEAD` of the repository at a path; `None` if its branch has no commit yet.
+/// What `HEAD` of a repository leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Head {
+    /// A commit.
+    Commit(Hash),
+    /// This reference, which has no commit yet.
+    Unborn(String),
+}
+
+/// What `HEAD` of the repository at a path leads to.
 ///
 /// # Errors
 /// There is no repository, or its references cannot be read.
-pub fn head(path: &Path) -> Result<Option<Hash>> {
+pub fn head(path: &Path) -> Result<Head> {
     let directories = directories(path)?;
     let unreadable = |why: String| Error::NoRepository { path: path.to_owned(), why };
     let mut name = "HEAD".to_owned();
     // The bound also ends cycles of references, which a damaged repository may have.
     for _ in 0..=MAX_SYMBOLIC {
-        let Some(content) = reference(&directories, &name).map_err(unreadable)? else { return Ok(None) };
+        let Some(content) = reference(&directories, &name).map_err(unreadable)? else {
+            return Ok(Head::Unborn(name));
+        };
         match content.strip_prefix("ref:") {
             Some(target) => name = target.trim().to_owned(),
             None => {
                 let id = Hash::from_hex(content.trim()).ok().filter(|id| id.as_bytes().len() == 20);
-                return id.map(Some).ok_or_else(|| unreadable(format!("its reference {name} is damaged")));
+                return id
+                    .map(Head::Commit)
+                    .ok_or_else(|| unreadable(format!("its reference {name} is damaged")));
             }
         }
     }

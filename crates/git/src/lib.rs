@@ -23,6 +23,7 @@ mod keep;
 mod link_fault;
 mod locate;
 mod loose;
+mod mend;
 mod pack;
 mod path_fault;
 mod repository;
@@ -36,7 +37,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
-pub use head::{enclosing, head};
+pub use head::{Head, enclosing, head};
 pub use import::{SpecialFiles, import};
 pub use link_fault::LinkFault;
 pub use path_fault::PathFault;

@@ -79,8 +79,9 @@ impl Writer {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&self, kind: Kind, id: &Hash) -> Result<()> {
-        // A second tag would be the same: what was kept before costs a look-up, and no write.
-        if self.is_kept(id)? {
+        // A second tag would be the same: what was kept before costs a look-up, and no write. If something is lost, the
+        // object of the tag may be.
+        if !self.rewrites && self.is_kept(id)? {
             return Ok(());
         }
         let name = format!("{KEEP}{}", id.to_hex());

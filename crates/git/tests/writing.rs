@@ -486,6 +486,82 @@ fn loose(top: &TempDir, id: &Hash) -> PathBuf {
     writer(top).path().join("objects").join(&hex[..2]).join(&hex[2..])
 }
 
+/// A damaged pack is taken out, so that it hides nothing and `git gc` works; its objects that are intact stay.
+#[test]
+fn damaged_packs_are_removed_and_their_intact_objects_kept() {
+    let write = |writer: &Writer| {
+        let mut batch = writer.batch();
+        let mut tree = TreeBuilder::new();
+        for number in 0..30 {
+            let content = format!("{number}").repeat(200);
+            let hash = batch.blob(content.as_bytes()).unwrap();
+            tree.put(&[format!("{number}")], TreeEntry { hash, object_type: ObjectType::File }).unwrap();
+        }
+        let tree = tree.write(&mut batch).unwrap();
+        batch.finish().unwrap();
+        writer.keep(Kind::Tree, &tree).unwrap();
+        tree
+    };
+    let flip = |content: &mut Vec<u8>| {
+        // In a file, of which there are thirty: they come last in packs of git.
+        let at = content.len() * 9 / 10;
+        content[at] ^= 0x55;
+    };
+    type Damage<'d> = &'d dyn Fn(&mut Vec<u8>);
+    let cases: [(&str, Damage<'_>, std::ops::Range<usize>); 6] = [
+        ("pack", &flip, 28..30),
+        ("pack", &|content| content.truncate(content.len() / 2), 0..30),
+        ("pack", &|content| content.clear(), 0..1),
+        ("idx", &flip, 0..1),
+        ("idx", &|content| content.truncate(100), 0..1),
+        ("idx", &|content| content.clear(), 0..1),
+    ];
+    for (extension, damage, left) in cases {
+        let top = TempDir::new().unwrap();
+        let tree = write(&writer(&top));
+        // The tag is in the same pack.
+        git(writer(&top).path(), &["gc", "-q"]);
+        let packs = writer(&top).path().join("objects/pack");
+        let of = |extension: &str| {
+            let paths = fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path());
+            paths.filter(|path| path.extension().is_some_and(|of| of == extension)).collect::<Vec<_>>()
+        };
+        let [path] = <[PathBuf; 1]>::try_from(of(extension)).unwrap();
+        // Packs that are written anew must not take the place of this one by chance.
+        for other in ["pack", "idx", "rev"] {
+            for path in of(other) {
+                fs::rename(&path, packs.join(format!("pack-{}.{other}", "0".repeat(40)))).unwrap();
+            }
+        }
+        let path = packs
+            .join(format!("pack-{}.{extension}", "0".repeat(40)))
+            .with_extension(path.extension().unwrap());
+        let mut content = fs::read(&path).unwrap();
+        damage(&mut content);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &content).unwrap();
+
+        let mending = writer(&top).rewriting(true);
+        mending.remove_damaged_packs().unwrap();
+        assert!(!path.exists());
+        let intact = (0..30).filter(|number| {
+            let id = HashFunction::GitSha1.blob(format!("{number}").repeat(200).as_bytes());
+            mending.repository().read(&id).unwrap().is_some()
+        });
+        let intact = intact.count();
+        assert!(left.contains(&intact), "{intact} {left:?}");
+        assert_eq!(write(&mending), tree);
+        assert!(mending.verify(&tree).unwrap());
+        fsck(&mending);
+        git(mending.path(), &["gc", "-q", "--prune=now"]);
+        assert!(writer(&top).verify(&tree).unwrap());
+        // What is intact stays as it is.
+        let before = files(mending.path());
+        mending.remove_damaged_packs().unwrap();
+        assert_eq!(files(mending.path()), before);
+    }
+}
+
 #[test]
 fn what_is_lost_or_damaged_is_found_and_can_be_written_again() {
     let top = TempDir::new().unwrap();

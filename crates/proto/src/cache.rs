@@ -27,7 +27,48 @@ pub struct Status {
     pub message: String,
     /// For programs.
     #[prost(message, repeated, tag = "3")]
-    pub details: Vec<crate::execution::Any>,
+    pub details: Vec<Any>,
+}
+
+/// A message with its type.
+#[derive(Clone, PartialEq, Message)]
+pub struct Any {
+    /// What is behind the last `/` names the type.
+    #[prost(string, tag = "1")]
+    pub type_url: String,
+    /// The message, encoded.
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
+}
+
+impl Any {
+    /// A message with its type.
+    pub fn of(type_url: &str, message: &impl Message) -> Any {
+        Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
+    }
+
+    /// The message, if it is of that type.
+    pub fn get<M: Message + Default>(&self, type_url: &str) -> Option<M> {
+        let name = |url: &str| url.rsplit('/').next().map(str::to_owned);
+        if name(&self.type_url) != name(type_url) {
+            return None;
+        }
+        M::decode(&self.value[..]).ok()
+    }
+}
+
+/// What a server can do as one that executes.
+#[derive(Clone, PartialEq, Message)]
+pub struct ExecutionCapabilities {
+    /// How it names contents.
+    #[prost(int32, tag = "1")]
+    pub digest_function: i32,
+    /// Whether it executes.
+    #[prost(bool, tag = "2")]
+    pub exec_enabled: bool,
+    /// How it names contents, if in several ways.
+    #[prost(int32, repeated, tag = "5")]
+    pub digest_functions: Vec<i32>,
 }
 
 /// Asks what a server can do.
@@ -46,7 +87,7 @@ pub struct ServerCapabilities {
     pub cache_capabilities: Option<CacheCapabilities>,
     /// As one that executes; absent if it does not.
     #[prost(message, optional, tag = "2")]
-    pub execution_capabilities: Option<crate::execution::ExecutionCapabilities>,
+    pub execution_capabilities: Option<ExecutionCapabilities>,
     /// The oldest version of the API that it speaks.
     #[prost(message, optional, tag = "4")]
     pub low_api_version: Option<SemVer>,

@@ -5,6 +5,7 @@
 
 use prost::Message;
 
+pub use crate::cache::{Any, ExecutionCapabilities};
 use crate::{ActionResult, Digest, cache::Status};
 
 /// `ExecutionStage.Value.QUEUED`.
@@ -19,47 +20,6 @@ pub const EXECUTE_METADATA: &str =
     "type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata";
 /// The type of [`PreconditionFailure`] in an [`Any`].
 pub const PRECONDITION_FAILURE: &str = "type.googleapis.com/google.rpc.PreconditionFailure";
-
-/// A message with its type.
-#[derive(Clone, PartialEq, Message)]
-pub struct Any {
-    /// What is behind the last `/` names the type.
-    #[prost(string, tag = "1")]
-    pub type_url: String,
-    /// The message, encoded.
-    #[prost(bytes = "vec", tag = "2")]
-    pub value: Vec<u8>,
-}
-
-impl Any {
-    /// A message with its type.
-    pub fn of(type_url: &str, message: &impl Message) -> Any {
-        Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
-    }
-
-    /// The message, if it is of that type.
-    pub fn get<M: Message + Default>(&self, type_url: &str) -> Option<M> {
-        let name = |url: &str| url.rsplit('/').next().map(str::to_owned);
-        if name(&self.type_url) != name(type_url) {
-            return None;
-        }
-        M::decode(&self.value[..]).ok()
-    }
-}
-
-/// What a server can do as one that executes.
-#[derive(Clone, PartialEq, Message)]
-pub struct ExecutionCapabilities {
-    /// How it names contents.
-    #[prost(int32, tag = "1")]
-    pub digest_function: i32,
-    /// Whether it executes.
-    #[prost(bool, tag = "2")]
-    pub exec_enabled: bool,
-    /// How it names contents, if in several ways.
-    #[prost(int32, repeated, tag = "5")]
-    pub digest_functions: Vec<i32>,
-}
 
 /// Executes an action.
 #[derive(Clone, PartialEq, Message)]

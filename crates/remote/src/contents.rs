@@ -200,7 +200,7 @@ async fn find_missing(link: Arc<Link>, batch: Vec<Asked<Digest, Result<bool>>>) 
     };
     let found: Result<Option<FindMissingBlobsResponse>> = link.unary(&FIND_MISSING, &request, 0).await;
     let missing = found.and_then(|found| found.ok_or_else(|| no_such_call(&FIND_MISSING)));
-    // By hash: what is said of the size of an object whose size is not known is up to the server.
+    // By hash: which size an answer has for an object whose size is not known is up to the server.
     let missing: Result<HashSet<Hash>> = missing.map(|found| {
         let names = found.missing_blob_digests.iter().filter_map(wire::parse);
         names.map(|digest| digest.hash).collect()

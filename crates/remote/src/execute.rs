@@ -1,7 +1,7 @@
 //! Executions: a stream that says how far an action has come, and at last how it ended.
 //!
 //! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, the action is executed once
-//! more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has said nothing
+//! more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has sent nothing
 //! at all for a while is asked for a sign of life, and that has one.
 
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ struct Execution<'e> {
     link: &'e Link,
     action: Execute,
     progress: &'e dyn Progress,
-    /// The name of the operation, once the server has said it.
+    /// The name of the operation, once the server has sent it.
     operation: Option<String>,
     /// When something was heard last in this attempt, before the end of the action.
     heard: Option<Instant>,
@@ -115,7 +115,7 @@ impl Execution<'_> {
                 }
                 Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
             };
-            // A server that was there for a while, and told so, is there again, as a rule.
+            // A server that was there for a while, and reported something, is there again, as a rule.
             let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
             failed = if was_there { 1 } else { failed + 1 };
             let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;

@@ -120,7 +120,7 @@ fn an_action_that_took_too_long_is_a_result() {
 }
 
 #[test]
-fn the_stages_that_a_server_tells_are_reported_once_each() {
+fn stages_are_reported_once_each() {
     #[derive(Default)]
     struct Seen(Mutex<Vec<Stage>>);
     impl Progress for Seen {

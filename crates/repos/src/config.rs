@@ -549,11 +549,21 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
             Ok(named(UnresolvedRoot { place: written, ..root }, false))
         }
         _ => {
-            let message = format!(
-                "Unknown scheme in the specification {} of the {key} of repository {}",
-                root.source(),
-                quoted(&repository)
-            );
+            let (source, of) = (root.source(), quoted(&repository));
+            let scheme = words.first().copied().flatten();
+            let is_known = scheme.is_some_and(|scheme| SCHEMES.contains(&scheme));
+            let message = match scheme {
+                Some(scheme) if is_known => {
+                    let scheme = quoted(&scheme);
+                    format!("{scheme} takes one path, but the {key} of repository {of} is {source}")
+                }
+                Some(_) => {
+                    format!("Unknown scheme in the specification {source} of the {key} of repository {of}")
+                }
+                None => {
+                    format!("The {key} of repository {of} is a list that begins with a scheme, not {source}")
+                }
+            };
             let shown = compact(root);
             let reference = match root.item(0) {
                 Some(_) => {
@@ -564,8 +574,8 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 ),
             };
             let problem = Diagnostic::error(message).reference(reference);
-            let problem = problem.at(place(root.item(0).unwrap_or(root)));
-            let meant = words.first().copied().flatten().and_then(|word| did_you_mean(word, SCHEMES));
+            let problem = problem.at(place(root.item(0).filter(|_| !is_known).unwrap_or(root)));
+            let meant = scheme.and_then(|word| did_you_mean(word, SCHEMES)).filter(|_| !is_known);
             Err(match meant {
                 Some(_) => problem.suggest(meant),
                 None => problem.help("a directory is written as [\"file\", \"path\"]"),

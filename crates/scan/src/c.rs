@@ -6,6 +6,7 @@
 //! (`publish.rs`), and each target gets the files that its sources include. The last step imitates what a compiler will
 //! find in the directory of the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
 
+mod commands;
 mod condition;
 mod describe;
 mod facts;
@@ -16,6 +17,7 @@ mod publish;
 mod staging;
 mod system;
 
+pub(crate) use commands::is_makefile;
 pub(crate) use libraries::is_test;
 
 use std::collections::BTreeSet;

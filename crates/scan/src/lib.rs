@@ -28,7 +28,7 @@ const READ: [&str; 6] = ["py", "rs", "sh", "toml", "def", "inc"];
 
 /// Whether the content of the file decides anything. Of other files the path is enough.
 pub fn is_read(path: &str) -> bool {
-    READ.contains(&paths::ending(path)) || c::kind(path).is_some()
+    READ.contains(&paths::ending(path)) || c::kind(path).is_some() || c::is_makefile(path)
 }
 
 /// Proposes targets for all files of a directory. `project` is the name of what is in it, e.g. that of the directory.

@@ -77,12 +77,12 @@ fn text(service: &impl Cas, digest: &Option<proto::Digest>) -> String {
 }
 
 fn an_action_leaves_its_outputs<S: Cas + Executor>(service: &S) {
-    let action = action(service, "echo made > out; echo said", true);
+    let action = action(service, "echo made > out; echo printed", true);
     let Executed { result, was_cached, timed_out, .. } = execute(service, action, false).expect("a result");
     assert_eq!((result.exit_code, was_cached, timed_out), (0, false, false));
     assert_eq!(text(service, &result.output_files[0].digest), "made\n");
     if result.stdout_raw.is_empty() {
-        assert_eq!(text(service, &result.stdout_digest), "said\n");
+        assert_eq!(text(service, &result.stdout_digest), "printed\n");
     }
 }
 

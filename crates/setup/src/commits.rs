@@ -7,19 +7,20 @@ use std::{
 
 use taut_digest::{Hash, HashFunction, ObjectType};
 use taut_fetch::{
+    Cause,
     git::{CommitRequest, TreeCommand},
     without_password,
 };
 use taut_git::{Kind, Repository};
 use taut_syntax::{Diagnostic, quoted};
 use taut_sys::normal;
-use taut_value::{Encoder, path::normal_path};
+use taut_value::{Encoder, JsonWriter, path::normal_path};
 
 use crate::{
     anchors::is_directory,
     cache::TreeMap,
     contents::{Wanted, broken, note_of},
-    event::{Event, TransferOf},
+    event::Event,
     locations::local_path,
     problem::Problem,
     session::Session,
@@ -147,16 +148,14 @@ impl Session<'_> {
         let writer = self.writer().map_err(|error| failed(error.to_string()))?;
         let order = self.options.locations.order(&url_of(commit, base), &commit.mirrors);
         let urls: Vec<String> = order.iter().map(|url| absolute_url(url, base)).collect();
-        let programs = self.programs(&commit.inherit_env, []);
+        let programs = self.git_programs(&commit.inherit_env);
         let request = CommitRequest { urls: &urls, commit: id, branch: Some(&commit.branch) };
-        let scratch = self.store.temporary_directory("fetch").map_err(|error| failed(error.to_string()))?;
-        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let scratch = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
+        let progress = self.progress_of(wanted.repository);
         let fetched = taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
-        // Before the errors: it is removed in either case.
-        scratch.remove();
         let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
-        let from = &*without_password(&fetched.url);
-        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes: None });
+        let (from, bytes) = (&*without_password(&fetched.url), fetched.bytes);
+        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
         Ok(Some(fetched.tree))
     }
 
@@ -193,32 +192,48 @@ impl Session<'_> {
             return Ok(());
         }
         let own = made.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
-        let programs = self.programs(&made.inherit_env, own);
+        let programs = self.command_programs(&made.inherit_env, own);
         let command: Vec<OsString> =
             self.options.launcher.iter().chain(&made.command).map(Into::into).collect();
-        let scratch =
-            self.store.temporary_directory("git-tree").map_err(|error| failed(error.to_string()))?;
+        let scratch = self.scratch("git-tree").map_err(|error| failed(error.to_string()))?;
         let request = TreeCommand { command: &command, tree: id };
-        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let progress = self.progress_of(wanted.repository);
         let done = taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);
-        scratch.remove();
-        done.map_err(|error| {
-            let of = quoted(wanted.repository);
-            let shown = taut_syntax::quoted_list(&made.command);
-            // The error begins with the command, which has a note of its own.
-            let causes = error.tried.iter().map(|tried| tried.cause.to_string());
-            let cause = causes.collect::<Vec<_>>().join("; ");
-            Problem::from(
-                Diagnostic::error(format!("the command of repository {of} did not make its tree: {cause}"))
-                    .reference(format!("While ensuring git-tree {} is in Git cache:\n{error}", id.to_hex()))
-                    .at(wanted.url.clone())
-                    .note(format!("the command is {shown}"))
-                    .note(format!("the tree is {}", id.to_hex())),
-            )
-        })?;
-        let from = made.command.first().map_or("", String::as_str);
-        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes: None });
+        let bytes = done.map_err(|error| self.not_made(made, wanted, error))?;
+        let command = &*made.shown_command();
+        self.observer.event(Event::Made { repository: wanted.repository, command, bytes });
         Ok(())
+    }
+
+    /// The error about a command that did not make its tree.
+    fn not_made(&self, made: &MadeTree, wanted: &Wanted<'_>, error: taut_fetch::Error) -> Problem {
+        let id = made.id.to_hex();
+        // The words of the error begin with the command, which has a note of its own.
+        let cause = error.tried.iter().map(|tried| tried.cause.to_string()).collect::<Vec<_>>().join("; ");
+        let words: Vec<&String> = self.options.launcher.iter().chain(&made.command).collect();
+        let printed = error.tried.iter().find_map(|tried| match &tried.cause {
+            Cause::NoTree { printed, .. } => Some(printed),
+            _ => None,
+        });
+        let reference = match printed {
+            Some(printed) => {
+                let mut json = JsonWriter::compact();
+                json.strings(words);
+                let output = match printed.is_empty() {
+                    true => String::new(),
+                    false => format!(".\nOutput of command:\n{printed}\n"),
+                };
+                format!("Executing {} did not create specified tree {id}{output}", json.finish())
+            }
+            None => error.to_string(),
+        };
+        let of = quoted(wanted.repository);
+        Diagnostic::error(format!("the command of repository {of} did not make its tree: {cause}"))
+            .reference(format!("While ensuring git-tree {id} is in Git cache:\n{reference}"))
+            .at(wanted.url.clone())
+            .note(format!("the command is {}", made.shown_command()))
+            .note(format!("the tree is {id}"))
+            .into()
     }
 
     /// Copies a tree from the store, if it has it.

@@ -12,12 +12,7 @@ use taut_store::Take;
 use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
-use crate::{
-    event::{Event, TransferOf},
-    problem::Problem,
-    session::Session,
-    source::Content,
-};
+use crate::{event::Event, problem::Problem, session::Session, source::Content};
 
 /// The repository that a content is for, and where the description says so.
 #[derive(Clone, Debug)]
@@ -69,23 +64,20 @@ impl Session<'_> {
             sha256: content.sha256.clone(),
             sha512: content.sha512.clone(),
         };
-        let directory = self.store.temporary_directory("fetch").map_err(failed)?;
-        let progress = TransferOf { observer: self.observer, repository: wanted.repository };
+        let directory = self.scratch("fetch").map_err(failed)?;
+        let progress = self.progress_of(wanted.repository);
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
-        let stored =
-            fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
-                // The store hashes it again: what it has is what its name says.
-                let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
-                // The temporary file has a name, by which another process could have changed it.
-                if digest.hash != content.id {
-                    return Err(broken(wanted, "the download changed after it was verified".to_owned()));
-                }
-                let (from, bytes) = (&*without_password(&download.url), Some(download.size));
-                self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
-                Ok(())
-            });
-        directory.remove();
-        stored
+        fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
+            // The store hashes it again: what it has is what its name says.
+            let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
+            // The temporary file has a name, by which another process could have changed it.
+            if digest.hash != content.id {
+                return Err(broken(wanted, "the download changed after it was verified".to_owned()));
+            }
+            let (from, bytes) = (&*without_password(&download.url), download.size);
+            self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
+            Ok(())
+        })
     }
 
     /// A blob of the git repositories of the build root.
@@ -131,7 +123,7 @@ impl Session<'_> {
             let digest = stored.map_err(|error| broken(wanted, error.to_string()))?;
             if digest.hash == content.id {
                 let from = path.to_string_lossy();
-                let bytes = Some(digest.size);
+                let bytes = digest.size;
                 self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes });
                 return Ok(Local::Found);
             }

@@ -16,7 +16,7 @@ use taut_syntax::{
 };
 use taut_sys::Named;
 
-use crate::problem::{Problem, place, text};
+use crate::problem::{Problem, missing, place, text};
 
 /// A description of repositories, with the places of everything in its file.
 #[derive(Debug)]
@@ -113,10 +113,15 @@ impl Description {
     }
 
     /// Whether JSON is a description of repositories, and no ready configuration: one of its repositories has the key
-    /// `repository`, which no configuration has.
+    /// `repository`, which no configuration has. Both words may be misspelt, so that it is reported as what it is meant to be.
     pub fn is_description(document: &Document) -> bool {
-        let all = document.root().get("repositories");
-        all.is_some_and(|all| all.entries().any(|(_, entry)| entry.get("repository").is_some()))
+        let root = document.root();
+        let is = |key: &str, word: &str| key == word || did_you_mean(key, [word]).is_some();
+        let has_source = |entry: Node<'_>| entry.entries().any(|(key, _)| is(key, "repository"));
+        let all = root
+            .get("repositories")
+            .or_else(|| root.entries().find(|(key, _)| is(key, "repositories")).map(|(_, all)| all));
+        all.is_some_and(|all| all.entries().any(|(_, entry)| has_source(entry)))
     }
 
     /// Its file.
@@ -141,9 +146,9 @@ impl Description {
     pub fn repositories(&self) -> Result<Node<'_>, Problem> {
         let root = self.document.root();
         let Some(all) = root.get("repositories") else {
-            return Err(Diagnostic::error("the description has no \"repositories\"")
-                .reference("Config: Mandatory key \"repositories\" missing")
-                .at(place(root))
+            let problem = Diagnostic::error("the description has no \"repositories\"")
+                .reference("Config: Mandatory key \"repositories\" missing");
+            return Err(missing(problem, root, "repositories")
                 .help("\"repositories\": {\"\": {\"repository\": {\"type\": \"file\", \"path\": \".\"}}}")
                 .into());
         };
@@ -227,21 +232,27 @@ impl Description {
         let mut at = name;
         loop {
             let entry = match self.entry(at) {
-                Err(problem) if at != name => return Err(self.resolving(name, *problem)),
+                Err(problem) if at != name => {
+                    let why = format!("Description of repository {at} is not a map");
+                    return Err(self.resolving(name, *problem, &why));
+                }
                 other => other?,
             };
             let Some(source) = entry.get("repository").filter(|source| !source.is_null()) else {
-                let what = match at == name {
+                let problem = Diagnostic::error(format!("repository {} has no \"repository\"", quoted(at)));
+                let problem = missing(problem, entry, "repository")
+                    .help("\"repository\": {\"type\": \"file\", \"path\": \"directory\"}");
+                if at != name && entry.get("repository").is_none() {
+                    let why = format!("Key \"repository\" missing for repository {at}");
+                    return Err(self.resolving(name, problem, &why));
+                }
+                let reference = match at == name {
                     true => {
                         format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at))
                     }
-                    false => format!("Config: Found cyclic dependency for repository {}", quoted(name)),
+                    false => format!("Config: Repository {} resolves to a non-map description", quoted(name)),
                 };
-                return Err(Diagnostic::error(format!("repository {} has no \"repository\"", quoted(at)))
-                    .reference(what)
-                    .at(place(entry))
-                    .help("\"repository\": {\"type\": \"file\", \"path\": \"directory\"}")
-                    .into());
+                return Err(problem.reference(reference).into());
             };
             let Some(next) = source.as_str() else {
                 if source.kind() == Kind::Object {
@@ -268,17 +279,19 @@ impl Description {
             if self.repositories()?.get(next).is_none() {
                 let mut problem = self.unknown(next);
                 problem.location = Some(place(source));
-                return Err(self.resolving(name, *problem));
+                let why = format!("ExpressionTypeError: Map does not contain key '{next}'.");
+                return Err(self.resolving(name, *problem, &why));
             }
             at = next;
         }
     }
 
-    /// An error about a repository that another one is made from. The reference takes each of them for a cycle.
-    fn resolving(&self, name: &str, problem: Diagnostic) -> Problem {
+    /// An error about a repository that another one is made from. The reference says why, and takes each of them for a cycle.
+    fn resolving(&self, name: &str, problem: Diagnostic, why: &str) -> Problem {
         let reference = format!("Config: Found cyclic dependency for repository {}", quoted(name));
         problem
             .reference(reference)
+            .after_message(&format!("Config: While resolving dependencies:\n{why}"))
             .note(format!("repository {} is made from what that is made from", quoted(name)))
             .into()
     }

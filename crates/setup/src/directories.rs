@@ -8,11 +8,12 @@ use std::{
     ffi::OsString,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::PoisonError,
     time::SystemTime,
 };
 
 use taut_digest::Hash;
-use taut_git::{Repository, SpecialFiles, enclosing, head, import};
+use taut_git::{Head, Repository, SpecialFiles, enclosing, head, import};
 use taut_syntax::{Diagnostic, quoted};
 use taut_sys::{Dir, FileKind, Links, canonical, settled_age};
 use taut_value::Encoder;
@@ -57,16 +58,19 @@ impl Session<'_> {
         wanted: &Wanted<'_>,
     ) -> Result<Found, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
-        let no_commit = || {
-            let message =
-                format!("the repository {} has no commit yet, so there is no tree of it", top.display());
-            let reference = format!(
-                "While running critical Git op GET_HEAD_ID for target {}:\nits HEAD leads to no commit",
-                top.display()
-            );
-            Problem::from(about(directory, wanted, message, reference))
+        let commit = match head(top).map_err(of_git)? {
+            Head::Commit(commit) => commit,
+            Head::Unborn(branch) => {
+                let shown = top.display();
+                let message = format!("the repository {shown} has no commit yet, so there is no tree of it");
+                let reference = format!(
+                    "While running critical Git op GET_HEAD_ID for target {shown}:\nWhile doing get HEAD id Git op:\n\
+                     Retrieving head commit in git repository {shown} failed with:\nerror code 4: reference '{branch}' not \
+                     found"
+                );
+                return Err(about(directory, wanted, message, reference).into());
+            }
         };
-        let commit = head(top).map_err(of_git)?.ok_or_else(no_commit)?;
         let below = path.strip_prefix(top).unwrap_or(Path::new(""));
         let mut e = Encoder::new();
         // Commit and directory alone determine the tree; with the path, the entry also proves that this repository
@@ -102,6 +106,26 @@ impl Session<'_> {
         Ok(Found { tree, repository })
     }
 
+    /// The reference's warning that it imports a directory in each call that launches the build tool.
+    fn warn_of_import(&self, path: &Path, wanted: &Wanted<'_>) {
+        let Some(launches) = &self.options.launches else { return };
+        // Once for repositories with the same directory.
+        if !self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
+            return;
+        }
+        let of = quoted(wanted.repository);
+        let shown = path.display();
+        let warning = Diagnostic::warning(format!("the directory {shown} of repository {of} is imported in each call"))
+            .reference(format!(
+                "Inefficient Git import of file path '{shown}'.\nPlease consider using 'just-mr setup' and '{launches}' \
+                 separately to cache the output."
+            ))
+            .at(wanted.url.clone())
+            .below(&format!("While setting the workspace root for repository {of} of type \"file\":"))
+            .below(&format!("While setting up repository {of}:"));
+        self.warn(warning);
+    }
+
     /// The tree of what is in a directory now.
     fn imported(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
@@ -114,6 +138,7 @@ impl Session<'_> {
             let reference = format!("Failed to copy content from directory {shown}");
             Problem::from(problem.reference(reference).at(wanted.url.clone()))
         })?;
+        self.warn_of_import(path, wanted);
         // Taken before and after the import: only if both agree is the tree certainly that of the state.
         let before = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
         if let Some(state) = &before

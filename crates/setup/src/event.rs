@@ -2,7 +2,7 @@
 
 use taut_syntax::Diagnostic;
 
-use crate::reach::Remark;
+use crate::{cancellation::Cancellation, reach::Remark};
 
 /// A step of a set-up.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +49,19 @@ pub enum Event<'e> {
     Fetched {
         /// The repository.
         repository: &'e str,
-        /// Where from: a URL without a password, the path of an archive in a directory of archives, or the words of a command.
+        /// Where from: a URL without a password, or the path of an archive in a directory of archives.
         from: &'e str,
-        /// Its size in bytes, if that is known.
-        bytes: Option<u64>,
+        /// Its size in bytes; of a commit, that of the objects that came.
+        bytes: u64,
+    },
+    /// A command made a tree.
+    Made {
+        /// The repository.
+        repository: &'e str,
+        /// The command in one line.
+        command: &'e str,
+        /// How many bytes the files of the tree have.
+        bytes: u64,
     },
     /// The root of a repository is there, or could not be made.
     Ended {
@@ -69,16 +78,12 @@ pub enum Event<'e> {
 pub trait Observer: Sync {
     /// Something happened.
     fn event(&self, event: Event<'_>);
-
-    /// Whether the set-up is no longer wanted; then it fails.
-    fn is_cancelled(&self) -> bool {
-        false
-    }
 }
 
 /// Passes the progress of transfers for one repository on.
 pub(crate) struct TransferOf<'o> {
     pub(crate) observer: &'o dyn Observer,
+    pub(crate) cancellation: &'o Cancellation,
     pub(crate) repository: &'o str,
 }
 
@@ -95,6 +100,6 @@ impl taut_fetch::Progress for TransferOf<'_> {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.observer.is_cancelled()
+        self.cancellation.is_cancelled()
     }
 }

@@ -89,6 +89,7 @@ impl Session<'_> {
     /// # Errors
     /// What could not be fetched or written, of all repositories.
     pub fn fetch(&self, what: &ToFetch<'_>, directory: &Path) -> Result<(), Diagnostics> {
+        let _running = self.cancellation.begin();
         enum Task<'t> {
             Archive(&'t str, &'t Content, &'t SourceOf<'t>),
             Tree(&'t str, &'t MadeTree, &'t SourceOf<'t>),

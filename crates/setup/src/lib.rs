@@ -14,6 +14,7 @@
 
 mod anchors;
 mod cache;
+mod cancellation;
 mod check;
 mod commits;
 mod contents;
@@ -40,6 +41,7 @@ mod update;
 
 pub use anchors::{Anchors, Place, weakly_canonical};
 pub use cache::{Cache, collect, usage};
+pub use cancellation::Cancellation;
 pub use description::Description;
 pub use event::{Event, Observer};
 pub use fetch::ToFetch;

@@ -19,6 +19,8 @@ pub(crate) struct Parts<'p> {
     pub(crate) given_main: Option<&'p str>,
     /// The main repository whose root is left out, to be found by the working directory of each call.
     pub(crate) without_root: Option<&'p str>,
+    /// Whether that may be one that is not described, as in the reference.
+    pub(crate) may_be_unknown: bool,
     /// The repositories of the configuration.
     pub(crate) included: &'p BTreeSet<String>,
     /// The roots of all that were set up.
@@ -49,6 +51,9 @@ pub(crate) fn configuration(parts: &Parts<'_>) -> Result<String, Problem> {
 }
 
 fn repository(parts: &Parts<'_>, name: &str) -> Result<Value, Problem> {
+    if parts.may_be_unknown && parts.without_root == Some(name) && !parts.description.describes(name) {
+        return Ok(Value::Map(Map::default()));
+    }
     let entry = parts.description.entry(name)?;
     let mut fields = Vec::new();
     for key in TAKEN_OVER {

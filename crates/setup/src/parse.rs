@@ -12,7 +12,7 @@ use taut_value::{
 
 use crate::{
     description::Description,
-    problem::{Problem, place, text},
+    problem::{Problem, missing, place, text},
     source::{
         Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
         SourceOf, Special, TreeStructure,
@@ -45,9 +45,9 @@ impl Description {
 fn source(description: &Description, name: &str, node: Node<'_>) -> Result<Source, Problem> {
     let of = quoted(name);
     let Some(written) = node.get("type").filter(|written| !written.is_null()) else {
-        return Err(Diagnostic::error(format!("what repository {of} is made from has no \"type\""))
-            .reference(format!("Config: Mandatory key \"type\" missing for repository {of}"))
-            .at(place(node))
+        let problem = Diagnostic::error(format!("what repository {of} is made from has no \"type\""))
+            .reference(format!("Config: Mandatory key \"type\" missing for repository {of}"));
+        return Err(missing(problem, node, "type")
             .help(format!("\"type\" is {}", TYPES.map(|name| quoted(name).to_string()).join(", ")))
             .into());
     };
@@ -120,10 +120,8 @@ impl<'d> Fields<'d> {
             quoted(self.type_name),
             quoted(key)
         );
-        Diagnostic::error(message)
-            .reference(format!("{}Mandatory {word} {} is missing", self.prefix, quoted(key)))
-            .at(place(self.node))
-            .into()
+        let reference = format!("{}Mandatory {word} {} is missing", self.prefix, quoted(key));
+        missing(Diagnostic::error(message).reference(reference), self.node, key).into()
     }
 
     /// A field that has to be there.

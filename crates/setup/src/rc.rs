@@ -102,7 +102,17 @@ pub struct InvocationLog {
 pub const LOGGED_OPTIONS: [&str; 5] =
     ["--dump-graph", "--dump-plain-graph", "--dump-artifacts-to-build", "--dump-artifacts", "--profile"];
 
+/// The usual rc file.
+fn usual(home: &Path) -> PathBuf {
+    home.join(".just-mrrc")
+}
+
 impl RcFiles {
+    /// Whether the usual rc file is in the home directory.
+    pub fn usual_exists(home: &Path) -> bool {
+        is_file(&usual(home))
+    }
+
     /// Reads the rc file at a path, and those of its `rc files` that exist. Without a path it is the usual one in the home
     /// directory, which need not exist.
     ///
@@ -114,7 +124,7 @@ impl RcFiles {
         anchors: &Anchors,
         remarks: &mut Vec<Remark>,
     ) -> Result<RcFiles, Problem> {
-        let usual = anchors.home.join(".just-mrrc");
+        let usual = usual(&anchors.home);
         let path = match path {
             Some(path) if !is_file(path) => {
                 let shown = path.display();

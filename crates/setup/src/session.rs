@@ -1,7 +1,7 @@
 //! What a set-up works with: a build root, the network, and an observer.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ffi::OsString,
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -12,9 +12,13 @@ use taut_digest::Hash;
 use taut_fetch::{Client, git::Programs};
 use taut_git::Writer;
 use taut_store::Store;
-use taut_sys::process::{HelperStart, Processes};
 
-use crate::{cache::Cache, event::Observer, locations::Locations};
+use crate::{
+    cache::Cache,
+    cancellation::{Cancellation, Scratch},
+    event::{Observer, TransferOf},
+    locations::Locations,
+};
 
 /// How a set-up is done.
 #[derive(Clone, Default, Debug)]
@@ -36,6 +40,9 @@ pub struct Options {
     pub verifies: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
+    /// The call of the build tool that a set-up under the reference's name is for: with it, that a directory which is not
+    /// part of a git repository is imported gets a warning.
+    pub launches: Option<String>,
     /// How files are downloaded.
     pub transfers: taut_fetch::Options,
     /// The environment of the call.
@@ -48,9 +55,11 @@ pub struct Session<'s> {
     pub(crate) store: &'s Store,
     pub(crate) cache: &'s Cache,
     pub(crate) observer: &'s dyn Observer,
+    pub(crate) cancellation: Cancellation,
     writer: OnceLock<Result<Writer, taut_git::Error>>,
     client: OnceLock<Result<Client, taut_fetch::Cause>>,
-    processes: OnceLock<Processes>,
+    /// The directories whose import had a warning.
+    pub(crate) warned: Mutex<HashSet<PathBuf>>,
     /// The contents that a thread works on.
     busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,
 }
@@ -68,16 +77,23 @@ impl<'s> Session<'s> {
             store,
             cache,
             observer,
+            cancellation: Cancellation::default(),
             writer: OnceLock::new(),
             client: OnceLock::new(),
-            processes: OnceLock::new(),
+            warned: Mutex::default(),
             busy: Mutex::default(),
         }
     }
 
     /// The git repository of the youngest generation, which is made if need be.
     pub(crate) fn writer(&self) -> Result<&Writer, taut_git::Error> {
-        let open = || Ok(Writer::open(&self.cache.git())?.rewriting(self.options.verifies));
+        let open = || {
+            let writer = Writer::open(&self.cache.git())?.rewriting(self.options.verifies);
+            if self.options.verifies {
+                writer.remove_damaged_packs()?;
+            }
+            Ok(writer)
+        };
         self.writer.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
@@ -86,29 +102,36 @@ impl<'s> Session<'s> {
         client.as_ref().map_err(Clone::clone)
     }
 
-    /// How `git` and other commands are run, with the variables of the environment that they need.
-    pub(crate) fn programs(
+    /// How `git` is run. Beside what the description and the site name it has `PATH` and `HOME`: it starts other programs, and
+    /// its settings for servers are below the home directory. What it fetches has the id of the commit all the same.
+    pub(crate) fn git_programs(&self, inherited: &[String]) -> Programs {
+        let always = ["PATH", "HOME"].into_iter().filter_map(|name| self.of_call(name).cloned());
+        self.programs(inherited, always.collect())
+    }
+
+    /// How the command of a `git tree` repository is run: it sees `own` variables and those that the description and the site
+    /// name, and nothing else.
+    pub(crate) fn command_programs(
         &self,
         inherited: &[String],
         own: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Programs {
-        let mut environment: Vec<(OsString, OsString)> = own.into_iter().collect();
-        // Everything else is left out: results depend only on variables that the description or the site names.
-        let always = ["PATH", "HOME"].into_iter().map(|name| (name, false));
-        let named = inherited.iter().chain(&self.options.locations.inherit_env);
-        let named = named.map(|name| (name.as_str(), true));
-        for (name, is_named) in always.chain(named) {
-            let Some(found) = self.options.environment.iter().find(|(key, _)| key == name) else { continue };
-            // What is inherited by name has precedence over what the repository sets itself, as in the reference.
-            match environment.iter_mut().find(|(given, _)| given == name) {
-                Some(given) if is_named => given.1.clone_from(&found.1),
-                Some(_) => {}
+        self.programs(inherited, own.into_iter().collect())
+    }
+
+    fn programs(&self, inherited: &[String], mut environment: Vec<(OsString, OsString)>) -> Programs {
+        for name in inherited.iter().chain(&self.options.locations.inherit_env) {
+            let Some(found) = self.of_call(name) else { continue };
+            // What is inherited has precedence over what the repository sets itself, as in the reference.
+            match environment.iter_mut().find(|(given, _)| given == name.as_str()) {
+                Some(given) => given.1.clone_from(&found.1),
                 None => environment.push(found.clone()),
             }
         }
         Programs {
-            processes: self.processes().clone(),
+            processes: self.cancellation.processes(),
             git: self.options.git.clone(),
+            search_path: self.of_call("PATH").map(|(_, path)| path.clone()),
             environment,
             // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
@@ -116,15 +139,24 @@ impl<'s> Session<'s> {
         }
     }
 
-    fn processes(&self) -> &Processes {
-        self.processes.get_or_init(|| Processes::new(HelperStart::this_program()))
+    /// A variable of the environment of the call.
+    fn of_call(&self, name: &str) -> Option<&(OsString, OsString)> {
+        self.options.environment.iter().find(|(key, _)| key == name)
     }
 
-    /// Ends the processes that were started; transfers end since the observer says so.
-    pub fn cancel(&self) {
-        if let Some(processes) = self.processes.get() {
-            processes.end_all();
-        }
+    /// Ends it, from another thread.
+    pub fn cancellation(&self) -> Cancellation {
+        self.cancellation.clone()
+    }
+
+    /// The progress of transfers for a repository.
+    pub(crate) fn progress_of<'p>(&'p self, repository: &'p str) -> TransferOf<'p> {
+        TransferOf { observer: self.observer, cancellation: &self.cancellation, repository }
+    }
+
+    /// A fresh directory for temporary files, which is removed in the end.
+    pub(crate) fn scratch(&self, kind: &str) -> taut_store::Result<Scratch> {
+        self.cancellation.scratch(self.store, kind)
     }
 
     /// Runs a task that no other thread has for the same content.

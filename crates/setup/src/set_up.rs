@@ -75,6 +75,7 @@ impl Session<'_> {
     /// # Errors
     /// What is wrong with the description or could not be had, of all repositories that failed.
     pub fn set_up(&self, description: &Description, request: &Request<'_>) -> Result<SetUp, Diagnostics> {
+        let _running = self.cancellation.begin();
         let (main, given_main, reached) = self.reach(description, request).map_err(one)?;
         self.observer.event(Event::Involved(reached.set_up.len()));
         let without_root = main.as_deref().filter(|_| request.without_root);
@@ -85,6 +86,7 @@ impl Session<'_> {
             description,
             given_main: given_main.as_deref(),
             without_root,
+            may_be_unknown: !self.options.is_strict,
             included: &reached.included,
             roots: &roots,
         };
@@ -266,7 +268,7 @@ impl Session<'_> {
     fn make(&self, description: &Description, task: &Task<'_>) -> Outcome {
         let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
         // Checked for each task; those that run notice it in their transfers.
-        if self.observer.is_cancelled() {
+        if self.cancellation.is_cancelled() {
             return Outcome::Failed(broken(&wanted(task), "the set-up was cancelled".to_owned()));
         }
         self.observer.event(Event::Begun { repository, type_name });

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use taut_digest::Hash;
-use taut_syntax::{Location, Node};
+use taut_syntax::{Location, Node, quoted_list};
 use taut_value::{Encoder, Map};
 
 use crate::problem::place;
@@ -130,6 +130,13 @@ pub struct MadeTree {
     pub ignore_special: bool,
     /// Whether only the id of the tree is needed.
     pub absent: bool,
+}
+
+impl MadeTree {
+    /// The command in one line, as it is written.
+    pub(crate) fn shown_command(&self) -> String {
+        quoted_list(&self.command).to_string()
+    }
 }
 
 /// A file by its content, and where it is fetched from.

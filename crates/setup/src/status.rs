@@ -1,19 +1,27 @@
 //! What there is of the repositories of a description, without setting them up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
-use taut_digest::ObjectType;
+use taut_digest::{Hash, ObjectType, TreeEntry};
 use taut_fetch::without_password;
+use taut_git::{HashOnly, TreeBuilder};
 use taut_syntax::Diagnostics;
 
 use crate::{
     anchors::is_directory,
+    cache::TreeMap,
     commits::absolute_url,
     description::{Description, LAYERS},
+    locations::local_path,
     problem::Problem,
+    reach::Reached,
     session::Session,
     set_up::{Request, at_hand_of, tasks},
-    source::{Content, Source},
+    source::{Content, Distdir, Source},
+    trees::{has_tree, own_key},
 };
 
 /// What there is of a repository.
@@ -40,7 +48,7 @@ pub struct Status {
 pub enum Presence {
     /// It is: a build needs nothing for it.
     Present,
-    /// What it is made from is on this machine: a set-up needs no network for it.
+    /// What it is made from is on this machine: neither a set-up nor a build needs the network for it.
     Offline,
     /// It has to be fetched, or made.
     Missing,
@@ -84,10 +92,12 @@ impl Session<'_> {
         asks: bool,
     ) -> Result<Vec<Status>, Diagnostics> {
         let one = |problem: Problem| -> Diagnostics { (*problem).into() };
+        let _running = self.cancellation.begin();
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
         let tasks = tasks(self, description, &reached, None)?;
         let users = users(description, &reached.included).map_err(one)?;
-        let mut all = Vec::new();
+        let mut all: Vec<Status> = Vec::new();
+        let mut derived: Vec<(usize, BTreeSet<String>)> = Vec::new();
         for task in tasks {
             let source = &task.of.source;
             let presence = match source {
@@ -95,6 +105,10 @@ impl Session<'_> {
                 _ if source.is_absent() && !self.options.fetch_absent => Presence::Absent,
                 Source::File(directory) if !is_directory(&directory.path) => Presence::Missing,
                 Source::File(_) => Presence::Present,
+                Source::Computed(_) | Source::TreeStructure(_) => {
+                    derived.push((all.len(), made_from(description, source)));
+                    Presence::Offline
+                }
                 // The look-up of the set-up itself, so that both agree.
                 _ if at_hand_of(self, &task).map_err(one)? => Presence::Present,
                 _ if self.is_offline(source, description) => Presence::Offline,
@@ -117,37 +131,73 @@ impl Session<'_> {
                 name: task.name,
             });
         }
+        // Only now: what a root is computed from may come later in the list. A build makes it without a network if all of
+        // that is here.
+        let lacking: BTreeSet<String> = all
+            .iter()
+            .filter(|status| !matches!(status.presence, Presence::Present | Presence::Offline))
+            .map(|status| status.name.clone())
+            .collect();
+        for (index, from) in derived {
+            if from.iter().any(|name| lacking.contains(name)) {
+                all[index].presence = Presence::Missing;
+            }
+        }
         Ok(all)
     }
 
     /// Whether a root can be made from what is on this machine.
     fn is_offline(&self, source: &Source, description: &Description) -> bool {
+        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is no place for
+        // their errors: the set-up reports them.
+        let own = source.identity().map(|identity| own_key(&identity));
+        let is_mapped = |map, key: &str| {
+            let mut generations = std::iter::once(0).chain(self.cache.older().map(|(number, _)| number));
+            generations.any(|number| matches!(self.cache.get(number, map, key), Ok(Some(_))))
+        };
+        if own.is_some_and(|key| is_mapped(TreeMap::Root, &key)) {
+            return true;
+        }
+        let in_git = |has: &dyn Fn(&taut_git::Repository) -> bool| {
+            let youngest = self.cache.has_git().then(|| self.cache.git());
+            let older = self.cache.older().map(|(_, path)| path);
+            youngest.into_iter().chain(older).any(|path| has(&taut_git::Repository::new(path)))
+        };
+        let is_content = |path: &Path, content: &Content| {
+            taut_sys::Named::of_user(path).is_ok_and(
+                |named| matches!(crate::contents::hash_of(named.at()), Ok(Some(id)) if id == content.id),
+            )
+        };
         let has = |content: &Content| {
-            // A status is no place for errors of the store: the set-up reports them.
-            let is_stored = self.store.contains(&content.id, ObjectType::File).unwrap_or(false);
-            let mut candidates = self.options.distdirs.iter().map(|dir| dir.join(&content.distfile));
-            is_stored
-                || candidates.any(|path| {
-                    taut_sys::Named::of_user(&path).is_ok_and(
-                    |named| matches!(crate::contents::hash_of(named.at()), Ok(Some(id)) if id == content.id),
-                )
-                })
+            let distfiles = self.options.distdirs.iter().map(|directory| directory.join(&content.distfile));
+            let urls = std::iter::once(&content.fetch).chain(&content.mirrors);
+            let files = urls.filter_map(|url| url.strip_prefix("file://").map(PathBuf::from));
+            self.store.contains(&content.id, ObjectType::File).unwrap_or(false)
+                || in_git(&|repository| matches!(repository.header(&content.id), Ok(Some(_))))
+                || distfiles.chain(files).any(|path| is_content(&path, content))
         };
         match source {
-            Source::Archive(archive) => has(&archive.content),
+            Source::Archive(archive) => {
+                is_mapped(TreeMap::Archive(archive.kind), &archive.content.id.to_hex())
+                    || has(&archive.content)
+            }
             Source::ForeignFile(file) => has(&file.content),
             Source::Distdir(distdir) => distdir.contents.values().all(has),
             Source::Git(commit) => {
-                let checkout = self.checkout(source, description.base());
-                let in_checkout = checkout.is_some_and(|checkout| {
-                    let repository = taut_git::Repository::new(checkout.path);
+                let has_commit = |repository: &taut_git::Repository| {
                     matches!(repository.tree_of_commit(&commit.commit), Ok(Some(_)))
-                });
-                in_checkout
-                    || self.cache.older().any(|(_, path)| {
-                        let repository = taut_git::Repository::new(path);
-                        matches!(repository.tree_of_commit(&commit.commit), Ok(Some(_)))
-                    })
+                };
+                let checkout = self.checkout(source, description.base());
+                let urls = std::iter::once(&commit.repository).chain(&commit.mirrors);
+                let paths = urls.filter_map(|url| local_path(url)).map(|path| description.base().join(path));
+                is_mapped(TreeMap::Commit, &commit.commit.to_hex())
+                    || checkout.is_some_and(|of| has_commit(&taut_git::Repository::new(of.path)))
+                    || in_git(&has_commit)
+                    || paths.into_iter().any(|path| has_commit(&taut_git::Repository::new(path)))
+            }
+            Source::GitTree(tree) => {
+                self.store.contains(&tree.id, ObjectType::Tree).unwrap_or(false)
+                    || in_git(&|repository| has_tree(repository, &tree.id))
             }
             _ => false,
         }
@@ -155,11 +205,10 @@ impl Session<'_> {
 
     fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
         // `git` runs in an empty directory, which is no repository with a configuration of its own.
-        let Ok(directory) = self.store.temporary_directory("update") else {
+        let Ok(directory) = self.scratch("update") else {
             return Newest::Unknown("there is no place for temporary files".to_owned());
         };
-        let asked = taut_fetch::git::newest_commit(&self.programs(inherit, []), url, branch, &directory);
-        directory.remove();
+        let asked = taut_fetch::git::newest_commit(&self.git_programs(inherit), url, branch, &directory);
         match asked {
             Ok(newest) if newest.to_hex() == commit => Newest::Same,
             Ok(newest) => Newest::Other(newest.to_hex()),
@@ -191,10 +240,31 @@ fn users(
     Ok(users)
 }
 
+/// The repositories that a root is made from, if it is made from those of others.
+fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
+    let Some(from) = source.referenced() else { return BTreeSet::new() };
+    // For the names of the files its root suffices.
+    match (source, Reached::from(description, from)) {
+        (Source::Computed(_), Ok((reached, _))) => reached.set_up,
+        _ => BTreeSet::from([from.to_owned()]),
+    }
+}
+
+/// The id of the tree of archives, by their names and ids.
+fn tree_of(distdir: &Distdir) -> Option<Hash> {
+    let mut tree = TreeBuilder::new();
+    for (name, content) in &distdir.contents {
+        tree.put(&[name], TreeEntry { hash: content.id, object_type: ObjectType::File }).ok()?;
+    }
+    tree.write(&mut HashOnly).ok()
+}
+
 /// What fixes the content of a root.
 fn pinned(source: &Source) -> Option<String> {
     Some(match source {
-        Source::File(_) | Source::Computed(_) | Source::TreeStructure(_) | Source::Distdir(_) => return None,
+        // Nothing, or what another repository comes to.
+        Source::File(_) | Source::Computed(_) | Source::TreeStructure(_) => return None,
+        Source::Distdir(distdir) => tree_of(distdir)?.to_hex(),
         Source::Git(git) => git.commit.to_hex(),
         Source::GitTree(tree) => tree.id.to_hex(),
         Source::Archive(archive) => archive.content.id.to_hex(),
@@ -206,7 +276,7 @@ fn from(source: &Source) -> String {
     match source {
         Source::File(directory) => directory.path.display().to_string(),
         Source::Git(git) => format!("{} ({})", without_password(&git.repository), git.branch),
-        Source::GitTree(tree) => tree.command.join(" "),
+        Source::GitTree(tree) => tree.shown_command(),
         Source::Archive(archive) => without_password(&archive.content.fetch),
         Source::ForeignFile(file) => without_password(&file.content.fetch),
         Source::Distdir(distdir) => distdir.contents.keys().cloned().collect::<Vec<_>>().join(", "),

@@ -41,14 +41,14 @@ impl Session<'_> {
             branches.insert(name.clone(), (git.clone(), source));
         }
         let mut problems: Vec<Diagnostic> = Vec::new();
+        let _running = self.cancellation.begin();
         let directory = self
-            .store
-            .temporary_directory("update")
+            .scratch("update")
             .map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
         let scratch: &Dir = &directory;
         for (name, (git, source)) in &branches {
             let url = absolute_url(&git.repository, description.base());
-            let programs = self.programs(&git.inherit_env, []);
+            let programs = self.git_programs(&git.inherit_env);
             match taut_fetch::git::newest_commit(&programs, &url, &git.branch, scratch) {
                 Ok(commit) => value = with_commit(&value, name, &commit.to_hex()),
                 Err(cause) => {
@@ -66,7 +66,6 @@ impl Session<'_> {
                 }
             }
         }
-        directory.remove();
         match problems.is_empty() {
             true => Ok(format!("{}\n", value.to_json_pretty(2))),
             false => Err(problems.into_iter().collect()),

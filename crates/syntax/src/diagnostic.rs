@@ -143,6 +143,9 @@ pub const NEXT_MESSAGE: &str = "\u{1e}";
 /// At the beginning of a message of the reference: it is a warning.
 const AS_WARNING: char = '\u{11}';
 
+/// At the beginning of a message of the reference: it is given below no step.
+const BELOW_NOTHING: char = '\u{12}';
+
 /// Around the name of what is tried once, however many ways lead there; what follows is shown on the first way only.
 const ONCE: [char; 2] = ['\u{1d}', '\u{1f}'];
 
@@ -226,6 +229,7 @@ impl Diagnostic {
             let below: Vec<String> = text
                 .split(NEXT_MESSAGE)
                 .map(|text| match text.strip_prefix(AS_WARNING) {
+                    _ if text.starts_with(BELOW_NOTHING) => text.to_owned(),
                     Some(text) => format!("{AS_WARNING}{step}\n{text}"),
                     None => format!("{step}\n{text}"),
                 })
@@ -261,13 +265,22 @@ impl Diagnostic {
         self
     }
 
+    /// The diagnostic of an error with a message that the reference gives before it, below none of the steps.
+    #[must_use]
+    pub fn after_message(mut self, message: &str) -> Diagnostic {
+        if !self.is_own() {
+            self.reference = Some(format!("{BELOW_NOTHING}{message}{NEXT_MESSAGE}{}", self.reference_text()));
+        }
+        self
+    }
+
     /// The messages of the reference, as they are shown; none if it says nothing.
     pub fn reference_messages(&self) -> Vec<ReferenceMessage> {
         let texts = self.reference_text().split(NEXT_MESSAGE).filter(|text| !text.is_empty());
         let message = |text: &str| {
             let is_warning = text.starts_with(AS_WARNING);
             // The mark may be there several times, if warnings were put before warnings.
-            let mut rest = text.trim_start_matches(AS_WARNING);
+            let mut rest = text.trim_start_matches([AS_WARNING, BELOW_NOTHING]);
             let (mut text, mut once) = (String::new(), Vec::new());
             let [begin, end] = ONCE;
             while let Some((before, inside)) = rest.split_once(begin) {

@@ -20,7 +20,9 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let deps = scope.deps("deps", names).await?;
     let outs = outputs(&scope, "outs", &deps)?;
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
-    scope.warnings.extend(no_file(&scope, &outs));
+    if let Some(problem) = no_file(&scope, &outs) {
+        return Err(fail(problem));
+    }
     if outs.is_empty() && out_dirs.is_empty() {
         let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
         let problem = scope.written.problem("outs", message);
@@ -96,19 +98,19 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 
 const OUTSIDE_HELP: &str = "an action sees and makes nothing outside of its own directory";
 
-/// A warning about an output that no action can make; the reference has none, and fails after the action has run.
+/// An output that no action can make; in the reference's language it fails after the action has run.
 fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
     let path = outs.iter().find(|path| path.as_str() == ".")?;
-    let field = scope.written.json("outs");
-    let empty = Value::string("");
-    let spellings = [empty, Value::String(path.clone())];
+    if !scope.workspace.repositories.dialect.is_extended() {
+        return None;
+    }
+    let spellings = [Value::string(""), Value::String(path.clone())];
     let whole = scope.written.location_of("outs", &Value::Null);
     let places = spellings.iter().map(|spelling| scope.written.location_of("outs", spelling));
     let place = places.into_iter().find(|place| *place != whole).unwrap_or(whole);
-    let message =
-        "\"outs\" names the directory of the action itself, which is no file: building it will fail";
+    let message = "\"outs\" contains the directory of the action itself, which is no file";
     let help = "outs are files that the commands make; directories belong into \"out_dirs\"";
-    field.map(|_| Diagnostic::warning(message).reference("").at(place).help(help))
+    Some(scope.written.problem("outs", message).at(place).help(help))
 }
 
 /// The union of all maps, later ones over earlier ones, without copying the union for each map.

@@ -10,10 +10,30 @@ use taut_syntax::json::{Dialect, Document, Kind, Node};
 use taut_sys::{Dir, FileKind, Named};
 use taut_value::path::{join, normal_path};
 
-use super::Candidate;
+use super::{Candidate, repositories::Description};
+
+/// What a word may become in a call in a directory, with the values of its options; and some that does not begin like it.
+pub(super) fn candidates(word: &str, cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Candidate> {
+    let Some(word) = word.strip_prefix('@') else {
+        return Place::of(cwd, values).map(|place| place.candidates(word)).unwrap_or_default();
+    };
+    let Some(description) = Description::of(cwd, values) else { return Vec::new() };
+    let bindings = description.bindings().into_iter();
+    let Some((local, path)) = word.split_once("//") else {
+        return bindings.map(|(local, _)| Candidate::new(format!("@{local}//"), "repository")).collect();
+    };
+    let name = bindings.into_iter().find_map(|(known, name)| (known == local).then_some(name));
+    // Of a repository that is not a directory no more is known without its contents.
+    let Some((root, file)) = name.and_then(|name| description.directory(&name)) else {
+        return vec![Candidate::new(format!("@{local}//..."), "all targets")];
+    };
+    let Ok(root) = Dir::of_user(&root) else { return Vec::new() };
+    let found = Place { root, file, cwd: String::new() }.candidates(&format!("//{path}"));
+    found.into_iter().map(|found| Candidate { text: format!("@{local}{}", found.text), ..found }).collect()
+}
 
 /// Where names are looked up.
-pub(super) struct Place {
+struct Place {
     /// The workspace root, open.
     root: Dir,
     /// The name of targets files.
@@ -24,7 +44,7 @@ pub(super) struct Place {
 
 impl Place {
     /// The place of a call in a directory, with the values of its options; `None` if there is no workspace.
-    pub(super) fn of(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<Place> {
+    fn of(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<Place> {
         let root = match values.get("workspace_root") {
             Some(root) => cwd.join(root),
             None => find_workspace_root(cwd).ok()?,
@@ -43,7 +63,7 @@ impl Place {
     }
 
     /// What a word may become, and some that does not begin like it.
-    pub(super) fn candidates(&self, word: &str) -> Vec<Candidate> {
+    fn candidates(&self, word: &str) -> Vec<Candidate> {
         if let Some((module, _)) = word.split_once(':') {
             let path = module.strip_prefix("//").unwrap_or(module);
             let named = |(name, help)| Candidate::new(format!("{module}:{name}"), help);
@@ -55,7 +75,7 @@ impl Place {
         };
         let (above, begun) = path.split_at(path.rfind('/').map_or(0, |at| at + 1));
         let mut found = self.modules(lead, above, begun);
-        if !above.is_empty() || begun.starts_with('.') {
+        if !above.is_empty() || !lead.is_empty() || begun.starts_with('.') {
             found.push(Candidate::new(format!("{lead}{above}..."), "all targets below"));
         }
         if lead.is_empty() {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use clap::{Arg, Command};
 
-use super::{Candidate, repositories, targets};
+use super::{Candidate, actions, repositories::Description, targets};
 use crate::options::definition;
 
 /// What may stand at the cursor.
@@ -192,12 +192,14 @@ fn value(arg: &Arg, lead: &str, begun: &str, cwd: &Path, given: &BTreeMap<&str, 
     let id = arg.get_id().as_str();
     let names = arg.get_value_names().unwrap_or_default();
     let is = |kind: &str| names.iter().any(|name| name.split('|').any(|name| name == kind));
+    if is("ACTION") || is("%ACTION") && begun.starts_with('%') {
+        return of(actions::candidates(cwd, given));
+    }
     if is("TARGET") {
-        let place = targets::Place::of(cwd, given);
-        return of(place.map(|place| place.candidates(begun)).unwrap_or_default());
+        return of(targets::candidates(begun, cwd, given));
     }
     if is("MAIN") || is("REPOSITORY") || id == "main" {
-        return of(repositories::candidates(cwd, given));
+        return of(Description::of(cwd, given).map(|all| all.candidates()).unwrap_or_default());
     }
     Offer::by_shell(match () {
         () if IN_RESULTS.contains(&id) => Otherwise::Nothing,

@@ -60,7 +60,7 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
 ];
 
 /// Whether a subcommand has no use for an option.
-pub(super) fn is_refused(subcommand: &str, option: &str) -> bool {
+pub(crate) fn is_refused(subcommand: &str, option: &str) -> bool {
     REFUSED.iter().any(|(name, options, _)| *name == subcommand && options.contains(&option))
 }
 

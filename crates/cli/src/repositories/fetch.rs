@@ -70,7 +70,7 @@ impl Fetch<'_> {
             .flatten()
             .collect();
         voice.to_fetch(&parts, log);
-        messages.with_progress(|| session.fetch(&what, &directory)).map_err(failed)?;
+        messages.with_progress(&session, || session.fetch(&what, &directory)).map_err(failed)?;
         voice.fetch_completed(&parts, &directory, log);
         Ok(())
     }

@@ -1,18 +1,19 @@
 //! Messages of a set-up, and how far it is.
 
 use std::{
-    collections::BTreeMap,
     sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use taut_driver::{Diagnostic, Diagnostics};
-use taut_setup::{Event, Observer, Remark};
+use taut_setup::{Event, Observer, Remark, Session};
+use taut_syntax::NEXT_MESSAGE;
 
 use crate::{
+    cancelled_set_up::until_signal,
     diagnostics,
     log::{Level, Log},
-    voice,
+    voice::{self, SetUpProgress},
 };
 
 /// How long after the begin the first line about progress comes; the live display comes earlier.
@@ -32,28 +33,14 @@ pub(crate) struct Messages<'l> {
     state: Mutex<SetUpProgress>,
 }
 
-/// How far a set-up is.
-#[derive(Default)]
-pub(crate) struct SetUpProgress {
-    pub(crate) involved: usize,
-    pub(crate) missing: usize,
-    /// Of how many these are missing.
-    all: usize,
-    /// Whether a message has named these numbers.
-    is_announced: bool,
-    pub(crate) ended: usize,
-    /// Transfers by repository: URL, bytes, and how many there will be.
-    pub(crate) transfers: BTreeMap<String, (String, u64, Option<u64>)>,
-    pub(crate) running: BTreeMap<String, &'static str>,
-}
-
 impl<'l> Messages<'l> {
     pub(crate) fn new(log: &'l Log, step: String) -> Messages<'l> {
         Messages { log, step, state: Mutex::default() }
     }
 
-    /// Does something, and shows how far it is.
-    pub(crate) fn with_progress<T>(&self, task: impl FnOnce() -> T) -> T {
+    /// Does something with a session, and shows how far it is. A signal ends it, and removes what it began.
+    pub(crate) fn with_progress<T>(&self, session: &Session<'_>, task: impl FnOnce() -> T) -> T {
+        let task = || until_signal(session.cancellation(), task);
         if !self.log.wants(Level::Progress) {
             return task();
         }
@@ -80,7 +67,8 @@ impl<'l> Messages<'l> {
             "Config: Value for key \"repositories\"",
             "Unsupported value ",
         ];
-        let text = problem.reference_text();
+        // The last one is the error itself.
+        let text = problem.reference_text().rsplit(NEXT_MESSAGE).next().unwrap_or_default();
         // Only set-ups are under way when they find that a description is wrong.
         let is_before = !self.step.contains(" setup") && text.starts_with("Config: ");
         match is_before || BEFORE.iter().any(|before| text.starts_with(before)) {
@@ -133,6 +121,9 @@ impl Observer for Messages<'_> {
             Event::Fetched { repository, from, bytes } => {
                 voice.fetched(repository, from, bytes, log);
             }
+            Event::Made { repository, command, bytes } => {
+                voice.made(repository, command, bytes, log);
+            }
             Event::Ended { repository, .. } => {
                 let mut state = self.state();
                 state.running.remove(repository);
@@ -145,11 +136,6 @@ impl Observer for Messages<'_> {
             }
         }
     }
-}
-
-/// A number of repositories in words.
-pub(crate) fn number_of_repositories(number: usize) -> String {
-    format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
 }
 
 /// Ends the display when it is dropped.

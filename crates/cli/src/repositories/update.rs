@@ -4,8 +4,7 @@ use taut_setup::{Cache, Description, Options, Session};
 use taut_store::Store;
 
 use super::Messages;
-use crate::log::Log;
-use crate::voice;
+use crate::{cancelled_set_up::until_signal, log::Log, voice};
 
 /// What an update works with.
 pub(crate) struct Update<'u> {
@@ -25,7 +24,7 @@ impl Update<'_> {
         voice.update_begins(log);
         let messages = Messages::new(log, format!("While performing {} update:", self.tool));
         let session = Session::new(self.options, self.store, self.cache, &messages);
-        let updated = session.update(self.description, names);
+        let updated = until_signal(session.cancellation(), || session.update(self.description, names));
         voice.update_ended(names.len(), updated.is_ok(), log);
         updated.map_err(|problems| messages.failed(&problems)).ok()
     }

@@ -82,6 +82,7 @@ pub(crate) fn configured(
             match rc.description.clone() {
                 Some(place) => (place, Some(rc)),
                 None => {
+                    workspace.check_for_stray()?;
                     let found = workspace.root().map(Path::to_owned);
                     return Ok(Configured { workspace: found, ..Configured::default() });
                 }
@@ -125,7 +126,7 @@ fn set_up(
     let options = options(context);
     let messages = Messages::new(log, String::new());
     let session = Session::new(&options, &store, &cache, &messages);
-    let done = messages.with_progress(|| session.set_up(description, request));
+    let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
         let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
@@ -165,6 +166,18 @@ fn error(problem: Problem) -> SetupError {
     SetupError::from(*problem)
 }
 
+/// Warns of what an rc file says of services, which taut does not use.
+fn warn_of_services(rc: &Rc, log: &Log) {
+    for (is_there, key, what) in [
+        (rc.remote_address.is_some(), "remote execution", "actions run here"),
+        (rc.serve_address.is_some(), "remote serve", "roots are made here"),
+    ] {
+        if is_there {
+            log.say(Level::Warn, format!("The address of \"{key}\" in the rc file is not used: {what}."));
+        }
+    }
+}
+
 /// Where a call looks for a description, and how it sets it up.
 pub(crate) struct Workspace<'w> {
     anchors: Anchors,
@@ -194,6 +207,30 @@ impl<'w> Workspace<'w> {
         self.anchors.workspace.as_deref()
     }
 
+    /// That no description lies here or above which is not used since nothing marks the root of a workspace.
+    fn check_for_stray(&self) -> Result<(), SetupError> {
+        if self.root().is_some() {
+            return Ok(());
+        }
+        let is_file = |path: &PathBuf| Named::stat(path).is_ok_and(|stat| stat.is_file());
+        let stray = self.anchors.cwd.ancestors().find(|above| is_file(&above.join("repos.json")));
+        let Some(directory) = stray else { return Ok(()) };
+        let shown = |name: &str| {
+            let path = directory.join(name);
+            taut_syntax::seen_from(&path.to_string_lossy(), &self.anchors.cwd.to_string_lossy())
+        };
+        let (file, marker) = (shown("repos.json"), shown("ROOT"));
+        let message = format!("{file} is not used: there is no ROOT, WORKSPACE or .git beside it or above");
+        Err(SetupError::from(Diagnostic::error(message).help(format!(
+            "create a file {marker}, which marks the root of the workspace; or pass -C {file}"
+        ))))
+    }
+
+    /// Whether a call with these options has an rc file: one that it names, or the usual one.
+    pub(crate) fn has_rc(options: &SetUp) -> bool {
+        !options.norc && (options.rc.is_some() || RcFiles::usual_exists(&super::home()))
+    }
+
     fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
         let files = match self.options.norc {
@@ -203,12 +240,19 @@ impl<'w> Workspace<'w> {
         files.settings(&self.anchors, remarks)
     }
 
+    /// What rc files say, without remarks about it.
+    pub(crate) fn rc_in_silence(&self) -> Result<Rc, SetupError> {
+        self.read_rc(&mut Vec::new()).map_err(error)
+    }
+
     /// What rc files say.
     pub(crate) fn rc(&self, log: &Log) -> Result<Rc, SetupError> {
         let mut remarks = Vec::new();
         let rc = self.read_rc(&mut remarks);
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        rc.map_err(error)
+        let rc = rc.map_err(error)?;
+        warn_of_services(&rc, log);
+        Ok(rc)
     }
 
     /// How the set-up is done.
@@ -256,6 +300,7 @@ impl<'w> Workspace<'w> {
         let cwd = &self.anchors.cwd;
         let place = named.map(|path| Place { path: cwd.join(path), base: cwd.clone() });
         let Some(place) = place.or(rc.description.clone()) else {
+            self.check_for_stray()?;
             let problem = Diagnostic::error("there is no description of repositories here");
             return Err(SetupError::from(
                 problem.help("write one, repos.json in the root of the workspace, or name one with -C FILE"),

@@ -1,14 +1,29 @@
-//! What is said of the values of options, and of files that the command line names, in both voices.
+//! The messages about values of options, and about files that the command line names, in both voices.
 
 use std::path::Path;
 
 use taut_syntax::quoted;
 
 use super::{just::Just, taut::Taut};
-use crate::{
-    log::{Level, Log},
-    request::{BadCertificate, Number},
-};
+use crate::log::{Level, Log};
+
+/// A number among the options that must not be zero.
+#[derive(Clone, Copy)]
+pub(crate) enum Number {
+    Jobs,
+    ActionTimeout,
+    MaxAttempts,
+    InitialBackoff,
+    MaxBackoff,
+}
+
+/// What is wrong with the files of certificates.
+pub(crate) enum BadCertificate<'o> {
+    /// A file that cannot be read: the option that names it, what it should be, and why.
+    Unreadable { option: &'static str, what: &'static str, path: &'o Path, why: taut_sys::Error },
+    /// Of the certificate and the key of a client only one is named: the option for the other one.
+    Incomplete { missing: &'static str },
+}
 
 /// The texts about arguments of a call.
 pub(crate) trait ArgumentTexts {

@@ -2,12 +2,11 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use taut_driver::{Diagnostic, Diagnostics, Group, Request};
+use taut_driver::{Diagnostic, Diagnostics, Group, Renderer, Request};
 use taut_syntax::Sources;
 
 use super::{just::Just, taut::Taut};
 use crate::{
-    diagnostics::{as_under_taut, renderer},
     log::{Level, Log, layout},
     typed_target,
 };
@@ -78,8 +77,16 @@ impl FindingTexts for Taut {
     fn diagnostics(&self, diagnostics: &Diagnostics, sources: &dyn Sources, level: Level, log: &Log) {
         let columns = log.width().saturating_sub(layout::INDENT);
         let mut colored = renderer(sources, log.color(), log).for_columns(columns);
-        for group in Group::all(diagnostics) {
+        let groups = Group::all(diagnostics);
+        let groups = match level == Level::Warn && !log.wants(Level::Debug) {
+            true => Group::without_alike(groups),
+            false => groups.into_iter().map(|group| (group, 0)).collect(),
+        };
+        for (group, others) in groups {
             log.say_of_files(level, colored.render_group(&group));
+            if others > 0 {
+                log.say(level, format!("{others} more like this one; -v shows all"));
+            }
         }
     }
 
@@ -116,4 +123,20 @@ impl FindingTexts for Taut {
     fn input_of(&self, action: &str, target: &str) -> String {
         format!("{target}, inputs of action {action}")
     }
+}
+
+/// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
+pub(crate) fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
+    match taut_value::names_as_typed(text, main) {
+        Cow::Borrowed(text) => layout::without_full_stop(text).into(),
+        Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
+    }
+}
+
+/// Shows diagnostics in groups, as seen from the working directory.
+pub(crate) fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Renderer<'s> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
+    let (main, voice) = (log.names().main(), super::of(log));
+    renderer.with_names(move |text| voice.text_of_diagnostic(text, &main))
 }

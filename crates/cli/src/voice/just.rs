@@ -64,10 +64,6 @@ impl Voice for Just {
         }
     }
 
-    fn puts_exports_together(&self) -> bool {
-        true
-    }
-
     fn cached_exports(&self, added: &Added, _: &Analysed, log: &Log) {
         if added.targets > 0 {
             log.say(Level::Info, format!("Backing up artifacts of {} export targets", added.targets));

@@ -1,4 +1,4 @@
-//! What `install-cas`, `add-to-cas` and `gc` say, in both voices.
+//! The messages of `install-cas`, `add-to-cas` and `gc`, in both voices.
 
 use std::path::Path;
 

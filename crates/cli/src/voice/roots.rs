@@ -1,6 +1,6 @@
-//! What is said while roots are computed, in both voices.
+//! The messages while roots are computed, in both voices.
 
-use taut_driver::{Diagnostics, Request, Results, RootOutcome, UnresolvedRoot};
+use taut_driver::{Request, Results, RootOutcome, UnresolvedRoot};
 
 use super::{
     RootsProgress, Voice as _, count,
@@ -9,7 +9,6 @@ use super::{
     taut::{MAX_NAMED, Taut},
 };
 use crate::{
-    diagnostics,
     log::{Level, Log, Message},
     report,
 };
@@ -36,7 +35,7 @@ pub(crate) trait RootTexts {
     fn root_requested(&self, request: &Request, log: &Log);
 
     /// The target of a root could not be analysed.
-    fn root_not_analysed(&self, request: &Request, problems: &Diagnostics, log: &Log);
+    fn root_not_analysed(&self, request: &Request, log: &Log);
 
     /// The target of a root could not be built.
     fn root_not_built(&self, request: &Request, log: &Log);
@@ -86,9 +85,7 @@ impl RootTexts for Just {
         self.requested(request, log);
     }
 
-    fn root_not_analysed(&self, request: &Request, problems: &Diagnostics, log: &Log) {
-        log.shows_texts_in(&request.repositories);
-        diagnostics::report(problems, Level::Error, log);
+    fn root_not_analysed(&self, request: &Request, log: &Log) {
         log.say(Level::Warn, format!("Failed to analyse target {}", request.first_target_text()));
     }
 
@@ -136,8 +133,7 @@ impl RootTexts for Taut {
 
     fn root_requested(&self, _: &Request, _: &Log) {}
 
-    /// The call reports the problems.
-    fn root_not_analysed(&self, _: &Request, _: &Diagnostics, _: &Log) {}
+    fn root_not_analysed(&self, _: &Request, _: &Log) {}
 
     fn root_not_built(&self, _: &Request, _: &Log) {}
 

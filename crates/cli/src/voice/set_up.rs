@@ -1,14 +1,29 @@
-//! What is said while repositories are set up, fetched and updated, in both voices.
+//! The messages while repositories are set up, fetched and updated, in both voices.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use taut_syntax::quoted;
 
 use super::{figures::size, just::Just, taut::Taut};
-use crate::{
-    log::{Level, Log},
-    repositories::{SetUpProgress, number_of_repositories},
-};
+use crate::log::{Level, Log};
+
+/// How far a set-up is.
+#[derive(Default)]
+pub(crate) struct SetUpProgress {
+    pub(crate) involved: usize,
+    pub(crate) missing: usize,
+    /// Of how many these are missing.
+    pub(crate) all: usize,
+    /// Whether a message has named these numbers.
+    pub(crate) is_announced: bool,
+    pub(crate) ended: usize,
+    /// Transfers by repository: URL, bytes, and how many there will be.
+    pub(crate) transfers: BTreeMap<String, (String, u64, Option<u64>)>,
+    pub(crate) running: BTreeMap<String, &'static str>,
+}
 
 /// The texts about repositories that are set up, fetched or updated.
 pub(crate) trait SetUpTexts {
@@ -22,7 +37,10 @@ pub(crate) trait SetUpTexts {
     fn fetched_again(&self, repository: &str, url: &str, cause: &str, log: &Log);
 
     /// A transfer has ended.
-    fn fetched(&self, repository: &str, from: &str, bytes: Option<u64>, log: &Log);
+    fn fetched(&self, repository: &str, from: &str, bytes: u64, log: &Log);
+
+    /// A command has made a tree.
+    fn made(&self, repository: &str, command: &str, bytes: u64, log: &Log);
 
     /// How far a set-up is, in one line.
     fn set_up_line(&self, now: &SetUpProgress) -> String;
@@ -63,8 +81,12 @@ impl SetUpTexts for Just {
         log.say(Level::Debug, again(repository, url, cause));
     }
 
-    fn fetched(&self, repository: &str, from: &str, bytes: Option<u64>, log: &Log) {
+    fn fetched(&self, repository: &str, from: &str, bytes: u64, log: &Log) {
         log.say(Level::Debug, transferred(repository, from, bytes));
+    }
+
+    fn made(&self, repository: &str, command: &str, bytes: u64, log: &Log) {
+        log.say(Level::Debug, made(repository, command, bytes));
     }
 
     fn set_up_line(&self, now: &SetUpProgress) -> String {
@@ -140,8 +162,12 @@ impl SetUpTexts for Taut {
         log.say(Level::Warn, again(repository, url, cause));
     }
 
-    fn fetched(&self, repository: &str, from: &str, bytes: Option<u64>, log: &Log) {
+    fn fetched(&self, repository: &str, from: &str, bytes: u64, log: &Log) {
         log.say(Level::Info, transferred(repository, from, bytes));
+    }
+
+    fn made(&self, repository: &str, command: &str, bytes: u64, log: &Log) {
+        log.say(Level::Info, made(repository, command, bytes));
     }
 
     fn set_up_line(&self, now: &SetUpProgress) -> String {
@@ -204,7 +230,24 @@ fn again(repository: &str, url: &str, cause: &str) -> String {
     format!("{url}: {cause}; trying again, for repository {}", quoted(repository))
 }
 
-fn transferred(repository: &str, from: &str, bytes: Option<u64>) -> String {
-    let size = bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
-    format!("Fetched {} from {from}{size}.", quoted(repository))
+fn transferred(repository: &str, from: &str, bytes: u64) -> String {
+    format!("Fetched {} from {from}, {}.", quoted(repository), size(bytes))
+}
+
+fn made(repository: &str, command: &str, bytes: u64) -> String {
+    format!("Made {} by the command {}, {}.", quoted(repository), shortened(command), size(bytes))
+}
+
+/// A command, cut if it is long.
+fn shortened(command: &str) -> String {
+    const MAX_SHOWN: usize = 100;
+    match command.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &command[..end]),
+        None => command.to_owned(),
+    }
+}
+
+/// A number of repositories in words.
+fn number_of_repositories(number: usize) -> String {
+    format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
 }

@@ -32,6 +32,7 @@ use crate::{
     retry::{LOST_OBJECTS, LOST_ROOTS},
 };
 
+mod cxx_modules;
 mod failure;
 mod missing_header;
 mod missing_program;
@@ -134,10 +135,6 @@ impl Voice for Taut {
                 ),
             );
         }
-    }
-
-    fn puts_exports_together(&self) -> bool {
-        false
     }
 
     fn cached_exports(&self, added: &Added, analysed: &Analysed, log: &Log) {

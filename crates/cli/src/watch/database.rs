@@ -14,7 +14,6 @@ use crate::{
     exit::Exit,
     results::give_up,
     text_file,
-    voice::count,
 };
 
 /// The commands of the last round whose analysis succeeded.
@@ -38,15 +37,16 @@ impl Watcher<'_> {
             // The commands of the description as it was are better than none.
             return Ok(None);
         }
-        let kept = state.history.commands.take().filter(|kept| Arc::ptr_eq(&kept.of, analysed));
+        let is_current = |kept: &Commands| Arc::ptr_eq(&kept.of, analysed);
+        let kept = state.history.commands.take().filter(is_current);
         if kept.is_some() && state.session.done() == Done::default() {
             state.history.commands = kept;
             return Ok(None);
         }
         let views = views(self.name, &self.o.build.stores)?;
         let all = match kept {
-            Some(kept) => kept.all,
-            None => {
+            Some(kept) if !kept.all.read_scripts => kept.all,
+            _ => {
                 // Its targets were analysed in this round, without an error.
                 let Ok(closure) = state.session.closure(request) else { return Ok(None) };
                 CompileCommands::of(&closure, &request.repositories, &views)
@@ -62,7 +62,7 @@ impl Watcher<'_> {
         if is_other {
             text_file::write(&path, &text, log)?;
         }
-        let message = format!("{}: {}", file.display(), count(all.commands.len(), "command"));
+        let message = database.summary(file);
         state.history.commands = Some(Commands { of: analysed.clone(), all });
         Ok(is_other.then_some(message))
     }

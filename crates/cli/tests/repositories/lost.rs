@@ -132,6 +132,34 @@ fn what_the_build_root_has_lost_is_set_up_again() {
     lost.project.shell(&format!("git -C {} fsck --full --strict", lost.git("").display()));
 }
 
+/// Packs that git wrote under one name may come again under another; then the damaged ones must not stay.
+#[test]
+fn damaged_packs_are_replaced() {
+    if !has_git() {
+        return;
+    }
+    for damage in ["truncate -s 40 $1.pack", "echo no index > $1.idx", "truncate -s 0 $1.pack"] {
+        let lost = Lost::new();
+        lost.describe("");
+        lost.build(&["one"]).success();
+        fs::remove_dir_all(lost.project.path("home/.cache/taut/protocol-dependent")).unwrap();
+        let packs = lost.git("objects/pack");
+        // Younger than those that come: a look-up takes it first.
+        lost.project.shell(&format!(
+            "cd {}; for file in pack-*; do chmod u+w $file; mv $file pack-{}.${{file##*.}}; done
+             set -- pack-{1}; {damage}; touch -d '1 day' $1.*",
+            packs.display(),
+            "0".repeat(40)
+        ));
+        let answer = lost.build(&["two", "-P", "two"]).success();
+        assert_eq!(answer.stdout, "2\n");
+        answer.says(&[WARNING]);
+        assert!(!lost.build(&["three"]).success().stderr.contains("lost"));
+        let git = lost.git("");
+        lost.project.shell(&format!("git -C {0} fsck --full --strict; git -C {0} gc -q", git.display()));
+    }
+}
+
 #[test]
 fn a_file_of_targets_that_is_lost_is_set_up_again() {
     if !has_git() {
@@ -152,12 +180,19 @@ fn subcommands_that_read_roots_get_them_again() {
     if !has_git() {
         return;
     }
-    for words in [&["analyse"][..], &["install", "-o", "../out"], &["test"], &["rebuild"]] {
+    for (words, target) in [
+        (&["analyse"][..], "two"),
+        (&["describe"], "@lib//:made"),
+        (&["install", "-o", "../out"], "two"),
+        (&["test"], "two"),
+        (&["rebuild"], "two"),
+        (&["compile-commands"], "two"),
+    ] {
         let lost = Lost::new();
         lost.describe("");
         lost.build(&["one"]).success();
         fs::remove_dir_all(lost.git("")).unwrap();
-        let words = [&words[..1], &["two"], &words[1..]].concat();
+        let words = [&words[..1], &[target], &words[1..]].concat();
         let answer = lost.project.taut(&words);
         assert_eq!(answer.stderr.matches(WARNING).count(), 1, "{words:?} {}", answer.stderr);
         // There are no tests among these targets.

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod golden;
+mod interrupted;
 mod lost;
 mod project;
 mod server;

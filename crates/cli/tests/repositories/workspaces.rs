@@ -97,7 +97,7 @@ fn a_build_fetches_what_is_missing_and_a_later_one_needs_neither_network_nor_git
     two.serve_git();
     let first = two.build().success();
     assert_eq!(first.stdout, "archive\nlib\n");
-    first.says(&["Setting up 2 of 3 repositories.", "Fetched \"archive\" from http://127.0.0.1", "bytes"]);
+    first.says(&["Setting up 2 of 3 repositories.", "Fetched \"archive\" from http://127.0.0.1", " bytes."]);
     assert_eq!(two.server.asked(), ["/x/a.tgz"]);
     // The repository is a path, so the root is in it.
     let again = two.build().success();
@@ -117,7 +117,11 @@ fn a_null_build_opens_no_object_and_starts_no_process() {
     let text = two.description().replace("\"file://", "\"ssh://127.0.0.1:1/x\", \"mirrors\": [\"file://");
     two.describe(&text.replace("lib.git\"", "lib.git\"]"));
     two.project.file("fails", "#!/bin/sh\necho called >> calls\nexit 1\n");
-    two.build().success().says(&["Fetched \"lib\" from /"]);
+    let fetched = two.build().success();
+    let line =
+        fetched.stderr.lines().find(|line| line.starts_with("Fetched \"lib\" from /")).unwrap_or_default();
+    // What came, as git stores it.
+    assert!(line.ends_with(" bytes."), "{}", fetched.stderr);
     two.end_git();
     let repositories = two.project.path("home/.cache/taut/repositories/generation-0");
     fs::rename(repositories.join("git/objects"), repositories.join("objects")).unwrap();
@@ -478,4 +482,190 @@ fn edits_of_a_directory_that_is_a_git_tree_are_seen_however_fast_they_follow_eac
         let built = project.taut(["build", "x", "-P", "d/f"]).success();
         assert_eq!(built.stdout, content, "round {round}");
     }
+}
+
+/// What `repos` prints of each type: before anything is here, with all archives here, set up, and if only an older
+/// generation has it.
+#[test]
+fn repositories_of_all_types_are_listed() {
+    if !has_git() {
+        return;
+    }
+    let project = Project::new();
+    project.shell(
+        "mkdir -p ../dist ../made/d ../other; echo x > ../made/x; echo y > ../made/d/y; echo z > ../other/z
+         printf '{\"e\": {\"type\": \"export\", \"target\": \"x\"}}' > ../made/TARGETS
+         tar -C .. -cf ../dist/a.tar made; echo foreign > ../dist/f
+         cd ../made; git init -q -b main; git add .; git commit -q -m one; mkdir ../work/plain; cp -r d ../work/plain",
+    );
+    let id = |command: &str| project.shell(command).stdout.trim().to_owned();
+    let (tar, file) =
+        (id("git hash-object --no-filters ../dist/a.tar"), id("git hash-object --no-filters ../dist/f"));
+    let (commit, tree) = (
+        id("git -C ../made rev-parse HEAD"),
+        id("git -C ../other init -q; git -C ../other add z; git -C ../other write-tree"),
+    );
+    let other = project.path("other").display().to_string();
+    let made = project.path("made").display().to_string();
+    let git = format!(
+        r#"{{"type": "git", "repository": "ssh://127.0.0.1:1/r", "mirrors": ["ssh://127.0.0.1:1/m"], "branch": "main", "commit": "{commit}"}}"#
+    );
+    let sources = [
+        (
+            "a",
+            format!(
+                r#"{{"type": "archive", "content": "{tar}", "fetch": "http://127.0.0.1:1/a.tar", "subdir": "made"}}"#
+            ),
+        ),
+        ("c", r#"{"type": "computed", "repo": "a", "target": ["", "e"]}"#.to_owned()),
+        ("d", r#"{"type": "distdir", "repositories": ["a"]}"#.to_owned()),
+        (
+            "f",
+            format!(
+                r#"{{"type": "foreign file", "content": "{file}", "fetch": "http://127.0.0.1:1/f", "name": "f"}}"#
+            ),
+        ),
+        ("g", git),
+        ("n", r#"{"type": "tree structure", "repo": "g"}"#.to_owned()),
+        ("p", r#"{"type": "file", "path": "plain", "pragma": {"to_git": true}}"#.to_owned()),
+        ("t", format!(r#"{{"type": "git tree", "id": "{tree}", "cmd": ["sh", "-c", "cp {other}/z ."]}}"#)),
+        (
+            "u",
+            format!(r#"{{"type": "file", "path": "{made}", "pragma": {{"absent": true, "to_git": true}}}}"#),
+        ),
+    ];
+    let entries = sources.iter().map(|(name, source)| format!(r#""{name}": {{"repository": {source}}}"#));
+    let bindings = sources.iter().map(|(name, _)| format!(r#""{name}": "{name}""#));
+    let main = format!(
+        r#""main": {{"repository": {{"type": "file", "path": "."}}, "bindings": {{{}}}}}"#,
+        bindings.collect::<Vec<_>>().join(", ")
+    );
+    let all = [main].into_iter().chain(entries).collect::<Vec<_>>().join(",\n");
+    project.file("repos.json", format!(r#"{{"main": "main", "repositories": {{{all}}}}}"#));
+    let states = |words: &[&str]| {
+        let list = project.taut([&["repos", "--json"], words].concat()).success().stdout;
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        let states =
+            sources.iter().map(|(name, _)| format!("{name} {}", list[name]["state"].as_str().unwrap()));
+        (states.collect::<Vec<_>>().join(", "), list)
+    };
+    let (before, list) = states(&[]);
+    assert_eq!(
+        before,
+        "a missing, c missing, d missing, f missing, g missing, n missing, p present, t missing, u absent"
+    );
+    assert_eq!(list["a"]["pinned"], tar.as_str());
+    assert_eq!(list["g"]["pinned"], commit.as_str());
+    assert_eq!(list["t"]["pinned"], tree.as_str());
+    assert_eq!(list["f"]["pinned"], file.as_str());
+    assert_eq!(list["p"]["pinned"], serde_json::Value::Null);
+    let distdir = id(&format!("printf '100644 blob {tar}\\ta.tar\\n' | git -C ../made mktree --missing"));
+    assert_eq!(list["d"]["pinned"], distdir.as_str());
+    assert_eq!(list["g"]["used by"], serde_json::json!(["main", "n"]));
+    assert_eq!(list["a"]["used by"], serde_json::json!(["c", "d", "main"]));
+    assert_eq!(list["t"]["from"], format!(r#"["sh", "-c", "cp {other}/z ."]"#));
+    // With the archives in a directory and the commit in a checkout.
+    project.file(
+        "locations.json",
+        format!(r#"{{"checkouts": {{"git": {{"ssh://127.0.0.1:1/r": "{made}"}}}}}}"#),
+    );
+    let here = ["--distdir", "../dist", "--checkout-locations", "locations.json"];
+    assert_eq!(
+        states(&here).0,
+        "a offline, c offline, d offline, f offline, g offline, n offline, p present, t missing, u absent"
+    );
+    project
+        .taut([&["setup"], &here[..]].concat())
+        .success()
+        .says(&["Made \"t\" by the command [\"sh\", \"-c\", \"cp ", ", 2 bytes."]);
+    let set_up =
+        "a present, c offline, d present, f present, g present, n offline, p present, t present, u absent";
+    assert_eq!(states(&here).0, set_up);
+    // Only an older generation has them.
+    project.taut(["gc-repo"]).success();
+    assert_eq!(states(&here).0, set_up.replace("present", "offline").replace("p offline", "p present"));
+    project.taut([&["setup"], &here[..]].concat()).success();
+    assert_eq!(states(&here).0, set_up);
+}
+
+/// What the rc file of just-mr says for the build tool holds for taut, too; the words of a call win.
+#[test]
+fn options_of_the_rc_file_are_those_of_the_call() {
+    let project = Project::new();
+    project.file("../home/launch", "#!/bin/sh\nexport FROM_LAUNCHER=yes\nexec \"$@\"\n");
+    project.shell("chmod +x ../home/launch");
+    project.file("TARGETS", r#"{"a": {"type": "generic", "outs": ["a"], "cmds": ["echo $FROM_LAUNCHER > a"]},
+        "b": {"type": "configure", "arguments_config": ["V"], "target": "c", "config": {"type": "'", "$1": {}}},
+        "c": {"type": "file_gen", "arguments_config": ["V"], "name": "c", "data": {"type": "var", "name": "V", "default": "none"}}}"#);
+    project.file("config.json", r#"{"V": "of the file"}"#);
+    let rc = format!(
+        r#"{{ "local build root": {{"root": "home", "path": "root of rc"}}
+           , "local launcher": ["{}"]
+           , "just files": {{"config": [{{"root": "workspace", "path": "config.json"}}]}}
+           , "just args": {{"build": ["--log-limit", "1"], "install": ["-o", "../out"]}}
+           , "log files": [{{"root": "home", "path": "log"}}] }}"#,
+        project.path("home/launch").display()
+    );
+    project.file("../home/.just-mrrc", &rc);
+    let built = project.taut(["build", "a", "-P", "a"]).success();
+    assert_eq!((&*built.stdout, &*built.stderr), ("yes\n", ""));
+    assert!(project.path("home/root of rc/protocol-dependent").is_dir());
+    assert!(!project.path("home/.cache").exists());
+    assert!(project.path("home/log").is_file());
+    assert_eq!(project.taut(["build", "c", "-P", "c"]).success().stdout, "of the file");
+    project.taut(["install", "c"]).success();
+    assert_eq!(fs::read_to_string(project.path("out/c")).unwrap(), "of the file");
+    // Also for what sets up nothing.
+    project.taut(["gc", "--all"]).success();
+    let left = project.shell("find '../home/root of rc' -path '*/casf/*' -type f").stdout;
+    assert_eq!(left, "");
+    // A call wins, and --norc.
+    let own = project.taut([
+        "build",
+        "a",
+        "-P",
+        "a",
+        "--local-build-root",
+        "../own",
+        "-L",
+        "[\"env\", \"FROM_LAUNCHER=call\"]",
+    ]);
+    assert_eq!(own.success().stdout, "call\n");
+    assert!(project.path("own").is_dir());
+    assert_eq!(project.taut(["build", "c", "-P", "c", "--norc"]).success().stdout, "none");
+    assert!(project.path("home/.cache/taut").is_dir());
+    // What taut does not use has a warning, and what is wrong is an error.
+    project.file(
+        "../home/.just-mrrc",
+        r#"{"remote execution": {"address": "h:1"}, "remote serve": {"address": "h:2"}}"#,
+    );
+    project.taut(["build", "c"]).success().says(&["\"remote execution\"", "\"remote serve\""]);
+    project.file("../home/.just-mrrc", r#"{"local launcher": 1}"#);
+    let wrong = project.taut(["build", "c"]);
+    assert_eq!(wrong.code, 1);
+    wrong.says(&[".just-mrrc:1:"]);
+    // Under the other name the build tool reads no rc file.
+    project.call("just", &project.work(), ["build", "c"]).success();
+}
+
+/// A description that nothing marks as that of a workspace is not passed over in silence.
+#[test]
+fn a_description_without_a_marker_of_the_workspace_is_named() {
+    let project = Project::new();
+    fs::remove_file(project.work().join("ROOT")).unwrap();
+    project.file("repos.json", r#"{"repositories": {"": {"repository": {"type": "file", "path": "."}}}}"#);
+    project.file("TARGETS", "{}");
+    for (directory, file, marker) in [(".", "repos.json", "ROOT"), ("sub", "../repos.json", "../ROOT")] {
+        let directory = project.work().join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        for subcommand in ["build", "repos", "setup", "describe"] {
+            let answer = project.call("taut", &directory, [subcommand]);
+            assert_eq!(answer.code, 1, "{subcommand}");
+            answer.says(&[
+                &format!("{file} is not used: there is no ROOT"),
+                &format!("create a file {marker},"),
+            ]);
+        }
+    }
+    project.taut(["repos", "-C", "repos.json"]).success();
 }

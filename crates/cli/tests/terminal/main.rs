@@ -110,7 +110,7 @@ impl Recording {
             thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 loop {
-                    // Waits without the lock and reads under it: who has the lock and finds nothing to read has seen all.
+                    // Waits without the lock and reads under it: a thread that has the lock and finds nothing to read has seen all.
                     is_readable(&terminal, None);
                     let mut shown = shown.lock().unwrap();
                     match terminal.read(&mut buffer) {

@@ -41,8 +41,15 @@ impl EventLogs {
     /// Nothing can be kept there.
     pub fn of(store: &Store, repositories: &RepoConfig) -> taut_store::Result<EventLogs> {
         let mut workspace = [0; 16];
-        workspace.copy_from_slice(&Id::of(repositories.identity()).to_hex().as_bytes()[..16]);
+        workspace.copy_from_slice(&EventLogs::mark(repositories).as_bytes()[..16]);
         Ok(EventLogs { directory: LogDirectory::of(store)?, workspace })
+    }
+
+    /// What the names of the logs of these repositories have in common, and no others.
+    pub fn mark(repositories: &RepoConfig) -> String {
+        let mut digits = Id::of(repositories.identity()).to_hex();
+        digits.truncate(16);
+        digits
     }
 
     /// The logs of calls with work to do, latest first.

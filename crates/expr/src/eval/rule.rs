@@ -306,6 +306,15 @@ impl Evaluator<'_> {
         check_disjoint(&normal_outs, &normal_dirs)?;
         self.check_inside(f, argument(1), &outs)?;
         self.check_inside(f, argument(2), &out_dirs)?;
+        let is_extended = self.host.is_extended();
+        if let Some(index) = outs.iter().position(|out| is_extended && path::normal_path(out) == ".") {
+            let (what, path) = (argument(1), Value::String(outs[index].clone()).to_json());
+            let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
+            let message =
+                format!("{what} contains {path}, which is the directory of the action itself and no file");
+            let help = "an output is \"\", for example, if a field from which its name is joined is not set";
+            return Err(EvalError::plain(message).at(place).help(help));
+        }
         let cmd = self.or(f, cmd, empty_list)?;
         let command = self.strings(f, argument(3), &cmd)?;
         if command.is_empty() {
@@ -341,7 +350,7 @@ impl Evaluator<'_> {
             Value::Null => Map::default(),
             map => self.map_of(f, argument(8), "a map of strings", &map, is_string)?.clone(),
         };
-        let depfile = match self.host.has_depfiles() {
+        let depfile = match is_extended {
             true => self.depfile(f, argument(9), depfile, &normal_outs)?,
             false => None,
         };

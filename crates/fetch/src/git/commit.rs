@@ -36,12 +36,12 @@ pub(super) fn fetch(
 ) -> Result<Fetched> {
     // Nothing is kept from one attempt to the next: git cannot resume a pack.
     programs.retries.run(request.urls, progress, drop, |url, ()| {
-        let tree = from_url(programs, request, url, into, scratch, progress)?;
-        Ok(Fetched { tree, url: url.to_owned() })
+        let (tree, bytes) = from_url(programs, request, url, into, scratch, progress)?;
+        Ok(Fetched { tree, url: url.to_owned(), bytes })
     })
 }
 
-/// Fetches from one URL; returns the tree of the commit.
+/// Fetches from one URL; returns the tree of the commit, and how many bytes of objects came.
 fn from_url(
     programs: &Programs,
     request: &CommitRequest<'_>,
@@ -49,7 +49,7 @@ fn from_url(
     into: &Writer,
     scratch: &Dir,
     progress: &dyn Progress,
-) -> std::result::Result<Hash, Cause> {
+) -> std::result::Result<(Hash, u64), Cause> {
     // A repository of its own: what a server sends is in the build root's repository only after its ids were checked.
     let name = scratch_name();
     let temporary = Scratch::make(scratch.at(&name))?;
@@ -78,6 +78,8 @@ fn from_url(
     if header.is_none_or(|header| header.kind != Kind::Tree) {
         return Err(Cause::NotContained(format!("tree {} of commit {commit}", tree.to_hex())));
     }
+    // Before packs are moved away.
+    let bytes = repository.stored_bytes().map_err(cause)?;
     // A server that knows no packs, or sends only a part in packs: only what is needed is copied, and not the commit,
     // since its history may be missing.
     if repository.has_loose_objects().map_err(cause)? {
@@ -90,7 +92,7 @@ fn from_url(
         // Last, as a tag needs its object. Until then the objects are safe from `git gc` since they are young.
         into.keep(Kind::Commit, &request.commit).map_err(cause)?;
     }
-    Ok(tree)
+    Ok((tree, bytes))
 }
 
 /// What a server sent may be damaged, and then another one may do better; a repository that cannot be written is no better
@@ -147,10 +149,12 @@ fn git_fetch(
         }
     };
     let watch = Watch { progress, line: &line, stall: Some(programs.stall_timeout) };
-    run(programs, &command, &environment, repository, &watch).map_err(|cause| match cause {
-        Cause::Command(text) => failure::cause(text),
-        other => other,
-    })
+    run(programs, &command, &environment, repository, &watch)?
+        .succeeded(&programs.git.to_string_lossy())
+        .map_err(|cause| match cause {
+            Cause::Command(text) => failure::cause(text),
+            other => other,
+        })
 }
 
 /// How many bytes have come, from a line that `git` prints during a transfer:

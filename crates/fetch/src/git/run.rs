@@ -70,17 +70,49 @@ pub(super) struct Watch<'w> {
     pub(super) stall: Option<Duration>,
 }
 
+/// A command that was run to its end.
+pub(super) struct Ended {
+    status: Status,
+    /// The last of what it printed, without white space at the end.
+    pub(super) printed: String,
+}
+
+impl Ended {
+    /// How it failed, if it did.
+    pub(super) fn failure(&self) -> Option<String> {
+        Some(match self.status {
+            Status::Code(0) => return None,
+            Status::Code(code) => format!("failed with exit code {code}"),
+            Status::Signal(signal) => format!("was killed by signal {signal}"),
+            Status::NotStarted(errno) => {
+                format!("cannot be started: {}", io::Error::from_raw_os_error(errno))
+            }
+        })
+    }
+
+    /// That it did not fail.
+    ///
+    /// # Errors
+    /// It did; `what` names it in the message.
+    pub(super) fn succeeded(self, what: &str) -> Result<(), Cause> {
+        let Some(failure) = self.failure() else { return Ok(()) };
+        let printed = self.printed;
+        let separator = if printed.is_empty() { "" } else { ": " };
+        Err(Cause::Command(format!("{what} {failure}{separator}{printed}")))
+    }
+}
+
 /// Runs a command to its end. Its processes are gone when this returns.
 ///
 /// # Errors
-/// It cannot be started, fails, prints nothing for too long, or the fetch is cancelled.
+/// It cannot be started, prints nothing for too long, or the fetch is cancelled.
 pub(super) fn run(
     programs: &Programs,
     command: &[OsString],
     extra_environment: &[(&str, &str)],
     cwd: &Dir,
     watch: &Watch<'_>,
-) -> Result<(), Cause> {
+) -> Result<Ended, Cause> {
     let Some((name, arguments)) = command.split_first() else {
         return Err(Cause::Command("the command is empty".to_owned()));
     };
@@ -90,7 +122,7 @@ pub(super) fn run(
         env.retain(|(name, _)| name != variable);
         env.push((variable.into(), value.into()));
     }
-    let mut process = Command::new(find_program(name, &env)?).args(arguments);
+    let mut process = Command::new(find_program(name, programs.search_path.as_deref())?).args(arguments);
     // The name as it was written, not the path: programs that are several in one file go by it.
     process.args[0] = name.clone();
     process.env = env;
@@ -121,31 +153,19 @@ pub(super) fn run(
             Some(Cause::Connection(format!("no progress for {} s", stall.as_secs_f32())))
         })
     })?;
-    let text = lock(&printed).text();
-    let failed = |what: String| {
-        let text = text.trim_end();
-        Err(Cause::Command(if text.is_empty() { what } else { format!("{what}: {text}") }))
-    };
-    let name = name.display();
-    match exit.status {
-        Status::Code(0) => Ok(()),
-        Status::Code(code) => failed(format!("{name} failed with exit code {code}")),
-        Status::Signal(signal) => failed(format!("{name} was killed by signal {signal}")),
-        Status::NotStarted(errno) => {
-            failed(format!("{name} cannot be started: {}", io::Error::from_raw_os_error(errno)))
-        }
-    }
+    let printed = lock(&printed).text().trim_end().to_owned();
+    Ok(Ended { status: exit.status, printed })
 }
 
-/// The file of a program: a path as it is, a name from `PATH`.
-fn find_program(name: &OsStr, env: &[(OsString, OsString)]) -> Result<PathBuf, Cause> {
+/// Where programs are searched if the call has no `PATH`, as `execvp` does.
+const USUAL_SEARCH_PATH: &str = "/bin:/usr/bin";
+
+/// The file of a program: a path as it is, a name from the directories of a search path.
+fn find_program(name: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, Cause> {
     if name.as_bytes().contains(&b'/') {
         return Ok(name.into());
     }
-    let path = env.iter().find(|(variable, _)| variable == "PATH").map(|(_, path)| path.as_os_str());
-    let found = path
-        .iter()
-        .flat_map(std::env::split_paths)
+    let found = std::env::split_paths(search_path.unwrap_or(OsStr::new(USUAL_SEARCH_PATH)))
         // A relative directory of `PATH` would be one in the scratch directory.
         .filter(|directory| directory.is_absolute())
         .map(|directory| directory.join(name))

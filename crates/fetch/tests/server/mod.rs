@@ -50,13 +50,22 @@ impl Server {
         Server::start("http", Arc::new(answer), |stream| Box::new(stream))
     }
 
-    /// A server for https with the certificate of `tests/tls`.
+    /// A server for https with a certificate that is signed by `tests/tls/ca.pem`.
     pub(crate) fn tls(answer: impl Fn(&Received, &mut dyn Write) + Send + Sync + 'static) -> Server {
+        Server::with_certificate("cert.pem", "key.pem", answer)
+    }
+
+    /// A server for https with a certificate of `tests/tls`.
+    pub(crate) fn with_certificate(
+        certificate: &str,
+        key: &str,
+        answer: impl Fn(&Received, &mut dyn Write) + Send + Sync + 'static,
+    ) -> Server {
         use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
         let file = |name: &str| format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"));
-        let certificate = CertificateDer::from_pem_file(file("cert.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
+        let certificate = CertificateDer::from_pem_file(file(certificate)).unwrap();
+        let key = PrivateKeyDer::from_pem_file(file(key)).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

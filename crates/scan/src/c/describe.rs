@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    commands::Made,
     condition::Truth,
     includes::Includes,
     libraries::{Libraries, Program, is_test},
@@ -36,6 +37,7 @@ pub(crate) fn describe(
         names,
         libraries,
         packages: BTreeMap::new(),
+        made: BTreeMap::new(),
         doubtful: BTreeSet::new(),
         proposal,
     };
@@ -51,6 +53,7 @@ pub(crate) fn describe(
         writer.library(number, &all.libraries[number], unit);
     }
     writer.packages();
+    writer.made();
     for file in &all.amalgamations {
         proposal.note(format!(
             "{}: it includes sources of other directories, and is in no target.",
@@ -101,6 +104,8 @@ struct Writer<'a> {
     libraries: Vec<String>,
     /// The target of each library of the system that pkg-config is asked for.
     packages: BTreeMap<&'static str, String>,
+    /// The target of each header that a script makes.
+    made: BTreeMap<Made, String>,
     /// Libraries that may not build.
     doubtful: BTreeSet<usize>,
     proposal: &'a mut Proposal,
@@ -160,6 +165,29 @@ impl Writer<'_> {
         files.into_iter().map(|file| self.tree.path(file).to_owned()).collect()
     }
 
+    /// Headers that a target is compiled with: files, and targets of those that scripts make.
+    fn private_headers(&mut self, unit: &Unit) -> Vec<String> {
+        let mut all = self.paths(unit.private_headers.iter().copied());
+        for made in unit.reached.iter().flat_map(|file| &self.includes[*file].made) {
+            let names = &mut self.names;
+            let path = &made.path;
+            let name = self
+                .made
+                .entry(made.clone())
+                .or_insert_with(|| names.take(paths::name(path), &[format!("made {path}")]));
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        all
+    }
+
+    /// Macros that the sources of a target are compiled with.
+    fn passed(&self, unit: &Unit) -> BTreeSet<String> {
+        let all = unit.reached.iter().flat_map(|file| &self.includes[*file].passed);
+        all.map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
     fn deps(&mut self, libraries: &BTreeSet<usize>, packages: &BTreeSet<&'static str>) -> Vec<String> {
         let mut all: Vec<String> = libraries.iter().map(|library| self.libraries[*library].clone()).collect();
         for package in packages {
@@ -183,7 +211,8 @@ impl Writer<'_> {
         let target = Target::new(name, rule)
             .texts("name", [name])
             .texts("srcs", [path.clone()])
-            .texts("private hdrs", self.paths(unit.private_headers.iter().copied()))
+            .texts("private hdrs", self.private_headers(unit))
+            .texts("defines", self.passed(unit))
             .texts("include dirs", unit.private_directories.iter().cloned())
             .texts("deps", self.deps(&unit.deps, &system.packages))
             .texts("libs", system.words);
@@ -216,7 +245,8 @@ impl Writer<'_> {
             .texts("name", has_sources.then_some(file_name))
             .texts("srcs", self.paths(unit.sources.iter().copied()))
             .texts("hdrs", self.paths(unit.headers.iter().copied()))
-            .texts("private hdrs", self.paths(unit.private_headers.iter().copied()))
+            .texts("private hdrs", self.private_headers(unit))
+            .texts("private defines", self.passed(unit))
             .texts("include dirs", unit.base.clone())
             .texts("private include dirs", unit.private_directories.iter().cloned())
             .texts("deps", self.deps(&unit.deps, &system.packages))
@@ -260,6 +290,28 @@ impl Writer<'_> {
         }
     }
 
+    /// Adds the headers that scripts make, each by its script.
+    fn made(&mut self) {
+        for (Made { path, script }, name) in &self.made {
+            let script = self.tree.path(*script);
+            let directory = paths::parent(script);
+            let call = format!("sh ./{}", quoted_for_shell(paths::name(script)));
+            let call = match directory {
+                "" => call,
+                directory => format!("cd {} && {call}", quoted_for_shell(directory)),
+            };
+            let target = Target::new(name, Rule::InTheBox("", "genrule"))
+                .texts("outs", [path.clone()])
+                .texts("srcs", [script])
+                .texts("cmds", [call]);
+            self.proposal.add_part(target);
+            self.proposal.note(format!(
+                "{path}: {script} makes it, in the target {}. Add what the script reads to \"srcs\".",
+                taut_value::quoted(name)
+            ));
+        }
+    }
+
     /// Adds the libraries of the system that are in use.
     fn packages(&mut self) {
         for (package, name) in &self.packages {
@@ -272,6 +324,12 @@ impl Writer<'_> {
                 .note(format!("Libraries of the system that pkg-config has to find: {}.", all.join(", ")));
         }
     }
+}
+
+/// A word as a shell reads it.
+fn quoted_for_shell(word: &str) -> String {
+    let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/+".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Notes each name that is included but not there, with the first place.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Kind,
+    commands::{self, Passed},
     condition::{Macros, Truth},
     kind,
     lex::{Token, tokens},
@@ -20,6 +21,8 @@ pub(crate) struct Facts {
     pub(crate) defined: BTreeSet<String>,
     /// Those of them that name a file: what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
+    /// Macros that a makefile passes to the compiler, and that an `#include` names: names and values.
+    pub(crate) passed: Vec<(String, String)>,
     /// Where the function `main` is defined, and whether that is compiled; not if it surely is not.
     pub(crate) main: Option<(u32, Truth)>,
 }
@@ -55,8 +58,10 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
         named.extend(facts.named);
     }
     let mut all: Vec<Facts> = (0..tree.len()).map(|index| read(index, &defined)).collect();
-    for facts in &mut all {
+    let passed = commands::passed(tree);
+    for (index, facts) in all.iter_mut().enumerate() {
         facts.replace_macros(&named);
+        facts.replace_passed(&passed, tree.path(index));
     }
     all
 }
@@ -70,6 +75,26 @@ impl Facts {
                     let is_compiled = Truth::Perhaps;
                     self.includes.push(Include { spelled, is_quoted, line: *line, is_compiled });
                 }
+            }
+        }
+    }
+}
+
+impl Facts {
+    /// Adds what an `#include` of a macro includes that a makefile above the file passes.
+    fn replace_passed(&mut self, passed: &[Passed], path: &str) {
+        for (line, name) in &self.computed {
+            let is_above = |of: &&Passed| {
+                of.name == *name
+                    && (of.directory.is_empty() || path.starts_with(&format!("{}/", of.directory)))
+            };
+            // The nearest.
+            let of = passed.iter().filter(is_above).max_by_key(|of| of.directory.len());
+            if let Some(Passed { name, value, .. }) = of
+                && let Some((spelled, is_quoted)) = file_name(value)
+            {
+                self.includes.push(Include { spelled, is_quoted, line: *line, is_compiled: Truth::Yes });
+                self.passed.push((name.clone(), value.clone()));
             }
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    commands::{Made, made},
     condition::Truth,
     facts::{Facts, Include},
     system::{self, Origin},
@@ -21,6 +22,10 @@ pub(crate) struct Includes {
     pub(crate) system: Vec<(Origin, Truth)>,
     /// What is neither in the tree nor known, though it is surely compiled.
     pub(crate) missing: Vec<Include>,
+    /// What is not in the tree, but made by a script that is.
+    pub(crate) made: Vec<Made>,
+    /// Macros that have to be passed to the compiler.
+    pub(crate) passed: Vec<(String, String)>,
     /// Lines with a macro of which no value in the tree names a file that is there.
     pub(crate) unknown: Vec<(u32, String)>,
 }
@@ -48,7 +53,7 @@ pub(crate) fn resolve(tree: &Tree, facts: &[Facts]) -> Vec<Includes> {
 }
 
 fn of_file(tree: &Tree, from: usize, facts: &Facts) -> Includes {
-    let mut all = Includes::default();
+    let mut all = Includes { passed: facts.passed.clone(), ..Includes::default() };
     let mut resolved = BTreeSet::new();
     for include in facts.includes.iter().filter(|include| include.is_compiled != Truth::No) {
         let origin = system::origin(&include.spelled);
@@ -63,7 +68,15 @@ fn of_file(tree: &Tree, from: usize, facts: &Facts) -> Includes {
         match (in_tree, origin) {
             (Some(link), _) => all.files.push(link),
             (None, Some(origin)) => all.system.push((origin, include.is_compiled)),
-            (None, None) if include.is_compiled == Truth::Yes => all.missing.push(include.clone()),
+            (None, None) if include.is_compiled == Truth::Yes => {
+                match Some(&include.spelled)
+                    .filter(|_| include.is_quoted)
+                    .and_then(|spelled| made(tree, from, spelled))
+                {
+                    Some(made) => all.made.push(made),
+                    None => all.missing.push(include.clone()),
+                }
+            }
             (None, None) => {}
         }
     }

@@ -7,7 +7,7 @@ use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{MAX_NAMED, Messages, missing_header, missing_program, output_of, shown_command};
+use super::{MAX_NAMED, Messages, cxx_modules, missing_header, missing_program, output_of, shown_command};
 use crate::{
     environment::with_hint,
     log::Level,
@@ -186,6 +186,9 @@ impl Messages {
             let printed = self.searched(ran);
             let hint = missing_program::hint(action, ran, &printed);
             if let Some(hint) = hint.or_else(|| self.hint_of_header(id, action, &printed)) {
+                give(&format!("\n  {hint}"));
+            }
+            if let Some(hint) = cxx_modules::hint(&printed) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(hint) = hint_of_space(&self.build_root) {

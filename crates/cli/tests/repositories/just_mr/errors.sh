@@ -59,3 +59,21 @@ try '{"repositories": {"a": {"repository": {"type": "file", "path": ""}, "target
 try '{"repositories": {"a": {"repository": {"type": "file", "path": ""}, "bindings": {"x": "nowhere"}}}}'
 try '{"repositories": {"a": {"repository": {"type": "file", "path": ""}, "unknown": 1, "my bootstrap": 2, "doc": 3, "extra": 4}}}'
 mr build
+# Names of other repositories that lead nowhere: the reference says why in a message of its own.
+for x in 1 null '[]' '{}' '{"repository": null}' '{"repository": 1}' '{"repository": "y"}'; do
+  try '{"repositories": {"": {"repository": "x"}, "x": '"$x"'}}'
+done
+try '{"repositories": {"": {"repository": "nowhere"}}}'
+mr setup --all
+mr fetch -o .
+mr update ''
+# The main repository need not be described if its root is left out.
+echo '{"repositories": {"a": {"repository": "nowhere"}}}' > repos.json
+mr --main nowhere setup-env
+config
+mr setup-env nowhere
+mr setup nowhere
+mr setup-env a
+# A directory of a git repository without a commit.
+git init -q -b main "$D/unborn"
+try '{"repositories": {"": {"repository": {"type": "file", "path": "../unborn", "pragma": {"to_git": true}}}}}'

@@ -1,0 +1,128 @@
+//! What the commands of another build say about sources: headers that a script makes, and macros that makefiles pass and that
+//! name a file.
+//!
+//! Neither scripts nor makefiles are understood as a whole. A script makes a header if it writes to its name; a makefile passes
+//! a macro if it has `-DNAME="file"` in some spelling.
+
+use crate::{paths, tree::Tree};
+
+/// A header that a script makes in its own directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Made {
+    /// The path of the header.
+    pub(crate) path: String,
+    /// The script.
+    pub(crate) script: usize,
+}
+
+/// How a header that is not in the tree is made, if a script beside the place where it is looked up first writes it.
+pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<Made> {
+    let path = paths::join(paths::parent(tree.path(from)), spelled)?;
+    let (directory, name) = (paths::parent(&path), paths::name(&path));
+    let mut scripts = tree.with_ending("sh").filter(|script| paths::parent(tree.path(*script)) == directory);
+    let script = scripts.find(|script| writes(&tree.text(*script), name))?;
+    Some(Made { path, script })
+}
+
+/// Whether the output of a command in a script goes to a file of this name.
+fn writes(script: &str, name: &str) -> bool {
+    script.match_indices(name).any(|(at, _)| {
+        let ends = script[at + name.len()..].chars().next();
+        let before = script[..at].trim_end_matches(['"', '\'']);
+        let before = before.strip_suffix("./").unwrap_or(before).trim_end_matches([' ', '\t']);
+        before.ends_with('>') && ends.is_none_or(|c| c.is_whitespace() || "\"';)".contains(c))
+    })
+}
+
+/// Whether a file is one of commands for a build that may pass macros.
+pub(crate) fn is_makefile(path: &str) -> bool {
+    let name = paths::name(path);
+    matches!(name, "Makefile" | "makefile" | "GNUmakefile" | "CMakeLists.txt" | "meson.build")
+        || name.starts_with("Makefile.")
+        || paths::ending(path) == "mk"
+}
+
+/// A macro that names a file, for what is compiled in and below a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Passed {
+    pub(crate) directory: String,
+    pub(crate) name: String,
+    /// The value, with its quotation marks or angle brackets.
+    pub(crate) value: String,
+}
+
+/// All such macros in the makefiles of a tree.
+pub(crate) fn passed(tree: &Tree) -> Vec<Passed> {
+    let makefiles = (0..tree.len()).filter(|index| is_makefile(tree.path(*index)));
+    makefiles
+        .flat_map(|index| {
+            let directory = paths::parent(tree.path(index)).to_owned();
+            let all = macros(&tree.text(index)).into_iter();
+            all.map(move |(name, value)| Passed { directory: directory.clone(), name, value })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Names and values of `-DNAME=\"file\"`, `-DNAME='"file"'`, `-DNAME=<file>`.
+fn macros(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("-D") {
+        let rest = &text[at + 2..];
+        let Some((name, value)) = rest.split_once('=') else { continue };
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let value = value.trim_start_matches(['\'', '\\']);
+        let end = match value.chars().next() {
+            Some('"') => '"',
+            Some('<') => '>',
+            _ => continue,
+        };
+        let Some((inside, _)) = value[1..].split_once(end) else { continue };
+        let inside = inside.trim_end_matches('\\');
+        let is_file =
+            !inside.is_empty() && inside.chars().all(|c| c.is_alphanumeric() || "._-+/".contains(c));
+        if is_name && is_file {
+            let open = value.chars().next().unwrap_or('"');
+            found.push((name.to_owned(), format!("{open}{inside}{end}")));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_makes_what_it_writes_to() {
+        for (script, expected) in [
+            ("echo x > a.h\n", true),
+            ("echo x >> a.h", true),
+            ("echo x >\"a.h\"; exit", true),
+            ("{ echo x; } > ./a.h", true),
+            ("cat a.h", false),
+            ("echo x > ba.h", false),
+            ("echo x > a.hpp", false),
+            ("echo 'a.h' > b.h", false),
+        ] {
+            assert_eq!(writes(script, "a.h"), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn macros_that_name_a_file_are_found_in_makefiles() {
+        for (text, expected) in [
+            (r#"CFLAGS += -O2 -DCONF=\"conf.h\" -DB"#, Some(("CONF", "\"conf.h\""))),
+            (r#"-DCONF='"a/conf.h"'"#, Some(("CONF", "\"a/conf.h\""))),
+            (r#"-DCONF="<conf.h>""#, None),
+            (r#"-DCONF=<conf.h>"#, Some(("CONF", "<conf.h>"))),
+            (r#"-DCONF=1"#, None),
+            (r#"-DDIR=\"$(prefix)/x\""#, None),
+            ("-D", None),
+        ] {
+            let expected: Vec<_> =
+                expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(macros(text), expected, "{text}");
+        }
+    }
+}
