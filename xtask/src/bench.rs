@@ -11,6 +11,7 @@ mod engine;
 mod exports;
 mod graph;
 pub(crate) mod incremental;
+mod remote;
 mod rival;
 mod setup;
 
@@ -50,6 +51,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("exports", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return exports::run(rest);
     }
+    if let Some(("remote", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return remote::run(rest);
+    }
     if let Some(("setup", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return setup::run(rest);
     }
@@ -84,10 +88,12 @@ fn options(args: &[String]) -> Result<Options> {
         jobs: 2,
     };
     let Some((what, rest)) = args.split_first() else {
-        bail!("bench build|analysis|engine|exports|incremental [OPTIONS]")
+        bail!("bench build|analysis|engine|exports|incremental|remote|setup [OPTIONS]")
     };
     if what != "build" {
-        bail!("there is no benchmark {what}; there are: build, analysis, engine, exports, incremental");
+        bail!(
+            "there is no benchmark {what}; there are: build, analysis, engine, exports, incremental, remote, setup"
+        );
     }
     let mut words = rest.iter();
     while let Some(option) = words.next() {

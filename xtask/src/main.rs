@@ -62,6 +62,7 @@ cargo xtask COMMAND
                        the engine beside salsa, Incremental, LMDB and bare loops, by its goals
   bench exports [--json FILE] [--quick] [--repositories N] [--rounds N]
                        cost of a build whose dependencies are all in the target-level cache, beside just
+  bench remote [--json FILE] [--quick] [--size N] [--rounds N] [--jobs N] [--round-trip MS]
   bench setup [--archives N] [--files N] [--json FILE] [--quick] [--rounds N]
                        cost of setting up repositories beside just-mr
   bench incremental [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]

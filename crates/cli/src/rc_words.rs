@@ -6,7 +6,7 @@
 use std::{ffi::OsString, path::Path};
 
 use taut_driver::SetupError;
-use taut_setup::Rc;
+use taut_setup::{Rc, RemoteCacheRc};
 use taut_value::Value;
 
 use crate::{
@@ -43,8 +43,14 @@ pub(crate) fn with_rc(
     }
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // What there is to remark, the set-up does.
-    let rc = Workspace::new(set_up, None, None, &cwd).rc_in_silence()?;
-    let own = options.words(&rc);
+    let (rc, cache) = Workspace::new(set_up, None, None, &cwd).rc_in_silence()?;
+    // Another cache than that of the call: nothing of it counts.
+    let names_cache = given.iter().any(|word| {
+        let word = word.to_string_lossy();
+        word == "--remote-cache" || word.starts_with("--remote-cache=")
+    });
+    let cache = if names_cache { RemoteCacheRc::default() } else { cache };
+    let own = options.words(&rc, &cache);
     if own.is_empty() {
         return Ok(None);
     }
@@ -75,7 +81,7 @@ impl Options {
     }
 
     /// The words for what an rc file says, as far as the subcommand has the options.
-    fn words(&self, rc: &Rc) -> Vec<OsString> {
+    fn words(&self, rc: &Rc, cache: &RemoteCacheRc) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         let mut add = |option: &str, value: Option<OsString>| {
             if let Some(value) = value.filter(|_| self.has(option)) {
@@ -99,6 +105,12 @@ impl Options {
         add("max-attempts", number(rc.max_attempts.map(u64::from)));
         add("initial-backoff-seconds", number(rc.initial_backoff_seconds.map(u64::from)));
         add("max-backoff-seconds", number(rc.max_backoff_seconds.map(u64::from)));
+        add("remote-cache", cache.address.as_ref().map(OsString::from));
+        add("remote-instance-name", cache.instance_name.as_ref().map(OsString::from));
+        add("remote-cache-timeout", number(cache.timeout.map(u64::from)));
+        if cache.write && self.has("remote-cache-write") {
+            words.push("--remote-cache-write".into());
+        }
         if rc.compatible && self.has("compatible") {
             words.push("--compatible".into());
         }

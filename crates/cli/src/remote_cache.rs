@@ -1,6 +1,10 @@
 //! The options about the cache that other builds use, too.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use taut_digest::HashFunction;
 use taut_driver::SharedService;
@@ -9,12 +13,27 @@ use taut_syntax::quoted;
 
 use crate::options::{Execution, Stores};
 
+/// The cache of this process. All builds of a call have the same options, those of computed roots among them: what one
+/// finds out about the cache, the others know, be it that it is gone.
+static CACHE: OnceLock<Result<Option<SharedService>, String>> = OnceLock::new();
+
 /// The cache that the options name, if they name one. Nothing is connected yet.
 ///
 /// # Errors
 /// What is wrong with the options.
 pub(crate) fn remote_cache(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, String> {
-    let Some(text) = &execution.remote_cache else { return Ok(None) };
+    CACHE.get_or_init(|| of(execution, stores)).clone()
+}
+
+fn of(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, String> {
+    let given = execution.remote_cache.as_ref();
+    // Without a value: none, also if an rc file names one.
+    let Some(text) = given.filter(|text| !text.is_empty()) else {
+        return match execution.remote_cache_write && given.is_none() {
+            true => Err("--remote-cache-write: no remote cache is named\nhelp: --remote-cache ADDRESS, or \"remote cache\" in an rc file".to_owned()),
+            false => Ok(None),
+        };
+    };
     let address = Address::parse(text)
         .map_err(|why| format!("--remote-cache {}: {why}\nhelp: grpc://HOST:PORT, or grpcs://HOST:PORT for an encrypted connection", quoted(text)))?;
     let names_files = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
@@ -24,11 +43,10 @@ pub(crate) fn remote_cache(execution: &Execution, stores: &Stores) -> Result<Opt
             "--remote-cache {address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
         ));
     }
-    let tls = match address.is_encrypted(has_files) {
-        true => Some(tls(stores)?),
-        false => None,
-    };
+    let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
     let patience = patience(stores);
+    let deadline = execution.remote_cache_timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    let patience = Patience { deadline: deadline.unwrap_or(patience.deadline), ..patience };
     let instance = stores.remote_instance_name.clone().unwrap_or_default();
     let name = address.to_string();
     // Results are shared in the standard form, whatever the names of the build root are.
@@ -43,7 +61,7 @@ pub(crate) fn patience(stores: &Stores) -> Patience {
     let usual = Patience::default();
     let pause = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
     Patience {
-        attempts: stores.max_attempts.unwrap_or(usual.attempts),
+        attempts: stores.max_attempts.unwrap_or(usual.attempts).max(1),
         first_pause: pause(stores.initial_backoff_seconds).unwrap_or(usual.first_pause),
         max_pause: pause(stores.max_backoff_seconds).unwrap_or(usual.max_pause),
         ..usual

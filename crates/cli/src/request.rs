@@ -221,6 +221,7 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
         (Number::MaxAttempts, stores.max_attempts == Some(0)),
         (Number::InitialBackoff, stores.initial_backoff_seconds == Some(0)),
         (Number::MaxBackoff, stores.max_backoff_seconds == Some(0)),
+        (Number::RemoteCacheTimeout, execution.remote_cache_timeout == Some(0)),
     ];
     numbers.into_iter().find(|(_, is_zero)| *is_zero).map(|(number, _)| number)
 }

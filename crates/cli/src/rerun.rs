@@ -21,7 +21,7 @@ use crate::{
     check_traces::block_on,
     exit::Exit,
     log::{Level, Log},
-    settings::USUAL_LAUNCHER,
+    repositories::USUAL_LAUNCHER,
     voice::{exit_code, time_limit},
 };
 

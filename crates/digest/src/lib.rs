@@ -8,11 +8,13 @@
 
 #![deny(missing_docs)]
 
+mod chunk;
 mod function;
 mod hash;
 mod object;
 mod tree;
 
+pub use chunk::{MAX_CHUNK_BYTES, first_chunk};
 pub use function::{ContentHasher, HashFunction};
 pub use hash::{Hash, ParseHashError};
 pub use object::{Digest, ObjectInfo, ObjectType, ParseObjectInfoError};

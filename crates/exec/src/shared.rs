@@ -8,6 +8,7 @@
 //! Whatever is wrong with the cache is no error of a build: the action runs. What went wrong is kept for one warning.
 
 mod fetch;
+mod in_chunks;
 mod message;
 mod packed;
 mod reads;

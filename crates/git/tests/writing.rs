@@ -507,7 +507,8 @@ fn damaged_packs_are_removed_and_their_intact_objects_kept() {
         let at = content.len() * 9 / 10;
         content[at] ^= 0x55;
     };
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>), std::ops::Range<usize>); 6] = [
+    type Damage<'d> = &'d dyn Fn(&mut Vec<u8>);
+    let cases: [(&str, Damage<'_>, std::ops::Range<usize>); 6] = [
         ("pack", &flip, 28..30),
         ("pack", &|content| content.truncate(content.len() / 2), 0..30),
         ("pack", &|content| content.clear(), 0..1),

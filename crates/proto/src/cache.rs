@@ -125,6 +125,12 @@ pub struct CacheCapabilities {
     /// How contents in batches that are put may be compressed.
     #[prost(int32, repeated, tag = "7")]
     pub supported_batch_update_compressors: Vec<i32>,
+    /// Whether a content can be asked for in chunks; since 2.4.
+    #[prost(bool, tag = "9")]
+    pub blob_split_support: bool,
+    /// Whether a content can be put as chunks; since 2.4.
+    #[prost(bool, tag = "10")]
+    pub blob_splice_support: bool,
 }
 
 /// Whether results may be stored.
@@ -275,6 +281,53 @@ pub struct UpdatedBlob {
     /// Whether it is there now.
     #[prost(message, optional, tag = "2")]
     pub status: Option<Status>,
+}
+
+/// Asks for a content in chunks, each of which is a content of its own.
+#[derive(Clone, PartialEq, Message)]
+pub struct SplitBlobRequest {
+    /// Which of several caches of the server.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The content.
+    #[prost(message, optional, tag = "2")]
+    pub blob_digest: Option<Digest>,
+    /// How digests are made.
+    #[prost(int32, tag = "3")]
+    pub digest_function: i32,
+}
+
+/// The chunks of a content.
+#[derive(Clone, PartialEq, Message)]
+pub struct SplitBlobResponse {
+    /// In the order of the content.
+    #[prost(message, repeated, tag = "1")]
+    pub chunk_digests: Vec<Digest>,
+}
+
+/// Puts a content together from chunks that are there.
+#[derive(Clone, PartialEq, Message)]
+pub struct SpliceBlobRequest {
+    /// Which of several caches of the server.
+    #[prost(string, tag = "1")]
+    pub instance_name: String,
+    /// The content; the server compares.
+    #[prost(message, optional, tag = "2")]
+    pub blob_digest: Option<Digest>,
+    /// In the order of the content.
+    #[prost(message, repeated, tag = "3")]
+    pub chunk_digests: Vec<Digest>,
+    /// How digests are made.
+    #[prost(int32, tag = "4")]
+    pub digest_function: i32,
+}
+
+/// The content is there.
+#[derive(Clone, PartialEq, Message)]
+pub struct SpliceBlobResponse {
+    /// Its name.
+    #[prost(message, optional, tag = "1")]
+    pub blob_digest: Option<Digest>,
 }
 
 /// Asks for a stream of bytes.

@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -52,7 +52,9 @@ impl From<Status> for Failure {
 
 /// A connection and what is allowed on it.
 pub(crate) struct Link {
-    channel: Channel,
+    setup: Setup,
+    /// How many connections were given up before, and the one in use.
+    channel: Mutex<(u64, Channel)>,
     pub(crate) instance: String,
     /// How contents are named, as a number of the protocol; 0 where it has none.
     pub(crate) digest_function: i32,
@@ -65,20 +67,55 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(setup: &Setup, give_up: Arc<GiveUp>) -> Result<Link> {
         let Setup { instance, patience, .. } = setup.clone();
+        let channel = Mutex::new((0, setup.channel()?));
         let digest_function = if setup.naming == HashFunction::Sha256 { SHA256 } else { 0 };
-        Ok(Link {
-            channel: setup.channel()?,
-            instance,
-            digest_function,
-            patience,
-            give_up,
-            heard: Instant::now().into(),
-        })
+        let heard = Instant::now().into();
+        Ok(Link { setup: setup.clone(), channel, instance, digest_function, patience, give_up, heard })
+    }
+
+    fn channel(&self) -> MutexGuard<'_, (u64, Channel)> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the connection in use.
+    pub(crate) fn connection(&self) -> u64 {
+        self.channel().0
+    }
+
+    /// Deals with an attempt that failed before the last one may: makes another connection if there was no answer on the one
+    /// of this number, and counts the time since the call began, or since it last got on.
+    ///
+    /// # Errors
+    /// The service is given up.
+    pub(crate) fn count_failed(
+        &self,
+        method: &Method,
+        status: &Status,
+        connection: u64,
+        begin: Instant,
+    ) -> Result<()> {
+        if status.code() == Code::DeadlineExceeded {
+            self.renew(connection);
+        }
+        // A build does not wait for ever for calls that succeed each time, but late.
+        self.give_up.count_failed(method.name, begin, Instant::now())
+    }
+
+    /// Makes another connection for the calls to come, unless that was done since there was the one of this number. One on
+    /// which no answers come may be dead without either end knowing.
+    fn renew(&self, number: u64) {
+        let mut channel = self.channel();
+        if channel.0 == number
+            && let Ok(new) = self.setup.channel()
+        {
+            *channel = (number + 1, new);
+        }
     }
 
     /// A client for one attempt, once the connection is there.
     pub(crate) async fn grpc(&self) -> std::result::Result<Grpc<Channel>, Status> {
-        let mut grpc = Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let channel = self.channel().1.clone();
+        let mut grpc = Grpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         grpc.ready().await.map_err(|error| Status::unavailable(innermost(&error)))?;
         Ok(grpc)
     }
@@ -94,8 +131,9 @@ impl Link {
         let attempt = async || {
             let call = async {
                 let mut request = Request::new(request.clone());
-                // The server gets the deadline, too, so that it does not go on when the answer is not wanted any more.
-                request.set_timeout(deadline);
+                // The server gets the deadline, too, so that it does not go on when the answer is not wanted any more. A little
+                // more, so that it is noticed here that there was no answer, whatever the connection makes of it.
+                request.set_timeout(deadline + Duration::from_secs(1));
                 let codec = ProstCodec::<Q, A>::default();
                 let answer =
                     self.grpc().await?.unary(request, PathAndQuery::from_static(method.path), codec).await?;
@@ -114,7 +152,9 @@ impl Link {
         mut attempt: impl AsyncFnMut() -> std::result::Result<T, Failure>,
     ) -> Result<Option<T>> {
         let attempts = async {
+            let begin = Instant::now();
             for number in 1.. {
+                let connection = self.connection();
                 let failure = match attempt().await {
                     Ok(done) => return Ok(Some(done)),
                     Err(failure) => failure,
@@ -142,7 +182,7 @@ impl Link {
                             why: text(&status),
                         });
                     }
-                    Failure::Status(_) => {}
+                    Failure::Status(status) => self.count_failed(method, &status, connection, begin)?,
                 }
                 tokio::time::sleep(self.pause(number)).await;
             }

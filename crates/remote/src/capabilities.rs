@@ -27,6 +27,10 @@ pub(crate) struct Capabilities {
     pub(crate) has_zstd: bool,
     /// Whether contents of batches that are put may be.
     pub(crate) takes_zstd: bool,
+    /// Whether a content can be asked for in chunks.
+    pub(crate) splits: bool,
+    /// Whether a content can be put as chunks.
+    pub(crate) splices: bool,
 }
 
 /// Asks the server, and gives it up if it is none that can be used.
@@ -83,6 +87,8 @@ fn of(
         max_batch_bytes: if max == 0 { MAX_BATCH_BYTES } else { max.min(MAX_BATCH_BYTES) },
         takes_results: cache.action_cache_update_capabilities.is_some_and(|can| can.update_enabled),
         has_zstd: cache.supported_compressors.contains(&ZSTD),
+        splits: cache.blob_split_support && naming == HashFunction::Sha256,
+        splices: cache.blob_splice_support && naming == HashFunction::Sha256,
         takes_zstd: cache.supported_batch_update_compressors.contains(&ZSTD),
     })
 }

@@ -1,7 +1,10 @@
 //! A service behind a network, as a `Cas`, an `ActionCache` and an `Executor`.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -58,6 +61,8 @@ struct Server {
     // blocking the thread of the network.
     /// Asked for once; an error if the server cannot be used.
     known: OnceCell<Result<Known>>,
+    /// Whether that error was returned: once, as any other for which a service is given up.
+    is_reported: AtomicBool,
 }
 
 /// What is known of a server that has answered.
@@ -65,6 +70,13 @@ struct Known {
     link: Arc<Link>,
     can: Capabilities,
     contents: Contents,
+}
+
+impl Known {
+    fn takes_results(&self) -> Result<()> {
+        let why = || "the server takes no results".to_owned();
+        self.can.takes_results.then_some(()).ok_or_else(|| Error::Final { call: STORE.name, why: why() })
+    }
 }
 
 impl Server {
@@ -75,7 +87,13 @@ impl Server {
             let contents = Contents::new(&link, &can);
             Ok(Known { link, can, contents })
         };
-        self.known.get_or_init(ask).await.as_ref().map_err(Clone::clone)
+        self.known.get_or_init(ask).await.as_ref().map_err(|error| {
+            if !self.setup.executes && self.is_reported.swap(true, Relaxed) {
+                Error::Off
+            } else {
+                error.clone()
+            }
+        })
     }
 }
 
@@ -92,7 +110,8 @@ impl Client {
             let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
             let network = Network::start().map_err(failed)?;
             let (setup, give_up) = (self.setup.clone(), self.give_up.clone());
-            Ok(Started { network, server: Arc::new(Server { setup, give_up, known: OnceCell::new() }) })
+            let (known, is_reported) = Default::default();
+            Ok(Started { network, server: Arc::new(Server { setup, give_up, known, is_reported }) })
         };
         self.started.get_or_init(start).as_ref().map_err(Clone::clone)
     }
@@ -135,6 +154,10 @@ impl Cas for Client {
 }
 
 impl ActionCache for Client {
+    fn takes_results(&self) -> Answer<'_, ()> {
+        self.ask(|server| async move { server.known().await?.takes_results() })
+    }
+
     fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>> {
         self.ask(move |server| async move {
             let begin = Instant::now();
@@ -152,11 +175,9 @@ impl ActionCache for Client {
 
     fn store(&self, action: Digest, result: ActionResult) -> Answer<'_, ()> {
         self.ask(move |server| async move {
-            let Known { link, can, .. } = server.known().await?;
-            if !can.takes_results {
-                let why = "the server takes no results".to_owned();
-                return Err(Error::Final { call: STORE.name, why });
-            }
+            let known = server.known().await?;
+            known.takes_results()?;
+            let link = &known.link;
             let request = UpdateActionResultRequest {
                 instance_name: link.instance.clone(),
                 action_digest: Some(wire::digest(&action)),

@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use taut_digest::{Digest, Hash};
+use taut_digest::{Digest, Hash, HashFunction};
 use taut_proto::cache::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     FindMissingBlobsRequest, FindMissingBlobsResponse, UpdateBlob, ZSTD,
 };
-use taut_service::{Content, Error, Receiver, Result};
+use taut_service::{Buffer, Content, Error, Receiver, Result};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -19,6 +19,7 @@ use crate::{
     batches::{Asked, Batches},
     call::{Link, Method},
     capabilities::Capabilities,
+    chunks::{self, Chunk},
     compression::{packed, unpacked},
     read_stream,
     unmeasured::Unmeasured,
@@ -42,6 +43,9 @@ const UPDATE: Method = Method {
     path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/BatchUpdateBlobs",
     is_write: true,
 };
+
+/// Contents below this size are not worth it to be split.
+const MIN_SPLIT_BYTES: u64 = 1 << 20;
 
 /// How many digests are in one question.
 const MAX_DIGESTS: u64 = 10_000;
@@ -143,7 +147,7 @@ impl Contents {
             let bytes = match answer {
                 Some(answer) => answered(answer).await,
                 None => {
-                    answers.push(read_stream::read(&self.link, &self.can, digest, &**receiver).await);
+                    answers.push(self.get_large(digest, &**receiver).await);
                     continue;
                 }
             };
@@ -158,6 +162,82 @@ impl Contents {
         answers
     }
 
+    /// Asks for the chunks of which some are here, else for the whole.
+    async fn get_large(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
+        let splits = self.can.splits && digest.size >= MIN_SPLIT_BYTES;
+        let chunks = if splits { chunks::split(&self.link, digest).await } else { None }.unwrap_or_default();
+        let done = match self.get_chunks(digest, &chunks, receiver).await {
+            // As a stream, with attempts and checks of its own.
+            None | Some(Err(Error::NotFound(_) | Error::Corrupt(_))) => {
+                read_stream::read(&self.link, &self.can, digest, receiver).await
+            }
+            Some(done) => done,
+        };
+        if done.is_ok() {
+            receiver.has_chunks(&chunks);
+        }
+        done
+    }
+
+    /// Gets a content in chunks; `None` if none of them is here, so that it would cost more than a stream.
+    async fn get_chunks(
+        &self,
+        digest: &Digest,
+        chunks: &[Digest],
+        receiver: &dyn Receiver,
+    ) -> Option<Result<()>> {
+        if !chunks.iter().any(|chunk| chunks::here(receiver, chunk).is_some()) {
+            return None;
+        }
+        let failed = |error: std::io::Error| Some(Err(Error::Local(error.to_string())));
+        if let Err(error) = receiver.begin() {
+            return failed(error);
+        }
+        let mut hasher = HashFunction::Sha256.blob_hasher(digest.size);
+        let mut rest = chunks;
+        while !rest.is_empty() {
+            let mut total = 0;
+            let fits = |chunk: &&Digest| {
+                total += chunk.size;
+                total <= chunks::WINDOW_BYTES
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let asked: Vec<_> = (now.iter())
+                .map(|chunk| match chunks::here(receiver, chunk) {
+                    Some(bytes) => Ok(bytes),
+                    None => Err((*chunk, self.is_small(chunk).then(|| self.reads.ask(*chunk)))),
+                })
+                .collect();
+            for part in asked {
+                let bytes = match part {
+                    Ok(bytes) => Ok(bytes),
+                    Err((_, Some(answer))) => answered(answer).await,
+                    Err((chunk, None)) => self.get_alone(&chunk).await,
+                };
+                let bytes = match bytes {
+                    Ok(bytes) => bytes,
+                    Err(error) => return Some(Err(error)),
+                };
+                hasher.update(&bytes);
+                if let Err(error) = receiver.piece(&bytes) {
+                    return failed(error);
+                }
+            }
+            rest = later;
+        }
+        Some(if hasher.finish() == digest.hash { Ok(()) } else { Err(Error::Corrupt(*digest)) })
+    }
+
+    /// A chunk that is larger than a batch.
+    async fn get_alone(&self, chunk: &Digest) -> Bytes {
+        if chunk.size > chunks::WINDOW_BYTES {
+            return Err(Error::NotFound(*chunk));
+        }
+        let buffer = Buffer::default();
+        read_stream::read(&self.link, &self.can, chunk, &buffer).await?;
+        Ok(buffer.take())
+    }
+
     /// The same for putting.
     pub(crate) async fn put(&self, contents: Vec<Content>) -> Vec<Result<()>> {
         let is_small = |content: &&Content| self.is_small(&content.digest);
@@ -169,10 +249,55 @@ impl Contents {
         for (content, answer) in contents.iter().zip(asked) {
             answers.push(match answer {
                 Some(answer) => answered(answer).await,
-                None => write_stream::write(&self.link, &self.can, content).await,
+                None => self.put_large(content).await,
             });
         }
         answers
+    }
+
+    /// Puts the chunks that are missing, or else the whole.
+    async fn put_large(&self, content: &Content) -> Result<()> {
+        if self.can.splices && content.digest.size >= MIN_SPLIT_BYTES {
+            let (source, size) = (content.source.clone(), content.digest.size);
+            // Beside the network, which goes on meanwhile.
+            let chunks = tokio::task::spawn_blocking(move || chunks::of(&*source, size)).await;
+            let Ok(chunks) = chunks else { return Err(Error::Off) };
+            let chunks = chunks.map_err(|error| Error::Local(error.to_string()))?;
+            match self.put_chunks(content, &chunks).await {
+                // Whatever the server has against it.
+                Err(Error::NotFound(_) | Error::Corrupt(_) | Error::Final { .. }) => {}
+                done => return done,
+            }
+        }
+        write_stream::write(&self.link, &self.can, content).await
+    }
+
+    async fn put_chunks(&self, content: &Content, chunks: &[Chunk]) -> Result<()> {
+        if chunks.len() < 2 {
+            return Err(Error::NotFound(content.digest));
+        }
+        let missing = self.missing(chunks.iter().map(|chunk| chunk.digest).collect()).await?;
+        let missing: HashSet<Digest> = missing.into_iter().collect();
+        let mut seen = HashSet::new();
+        let wanted =
+            chunks.iter().filter(|chunk| missing.contains(&chunk.digest) && seen.insert(chunk.digest));
+        let asked: Vec<_> = wanted
+            .map(|chunk| {
+                let source = Arc::new(chunks::Part { whole: content.source.clone(), chunk: *chunk });
+                let part = Content { digest: chunk.digest, source };
+                if self.is_small(&part.digest) { Ok(self.writes.ask(part)) } else { Err(part) }
+            })
+            .collect();
+        for part in asked {
+            match part {
+                Ok(answer) => answered(answer).await?,
+                Err(part) => write_stream::write(&self.link, &self.can, &part).await?,
+            }
+        }
+        chunks::splice(&self.link, &content.digest, chunks).await?;
+        let chunks: Vec<Digest> = chunks.iter().map(|chunk| chunk.digest).collect();
+        content.source.has_chunks(&chunks);
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Giving a service up: once, for all that wait and all that come later.
 //!
 //! A build that asks a service which is gone would wait for each of its actions. So the first call that fails for good
-//! ends all of them. A service that answers, but slowly, is given up when the time that look-ups took beyond what is
-//! bearable adds up: those of one moment count once, since the build waits for them at the same time.
+//! ends all of them. A service that answers, but slowly, is given up when the time adds up that slow look-ups took, and calls
+//! that had to be tried again: those of one moment count once, since the build waits for them at the same time.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,7 +17,7 @@ const BEARABLE: Duration = Duration::from_secs(1);
 
 pub(crate) struct GiveUp {
     given_up: watch::Sender<bool>,
-    /// How long the build has waited for slow look-ups, and up to when that is counted.
+    /// How long the build has waited for what was slow, and up to when that is counted.
     slow: Mutex<(Duration, Option<Instant>)>,
     max_slow: Duration,
 }
@@ -46,21 +46,36 @@ impl GiveUp {
     /// # Errors
     /// It was one too many.
     pub(crate) fn count_look_up(&self, begin: Instant, now: Instant) -> Result<()> {
-        if now.duration_since(begin) <= BEARABLE {
+        if now.duration_since(begin) <= BEARABLE || self.count(begin, now) <= self.max_slow {
             return Ok(());
         }
+        self.give_up();
+        let (each, total) = (BEARABLE.as_secs(), self.max_slow.as_secs());
+        let why = format!("look-ups take longer than {each} s each, more than {total} s by now");
+        Err(Error::Final { call: "GetActionResult", why })
+    }
+
+    /// Counts a call whose attempts have failed so far; it began at some time.
+    ///
+    /// # Errors
+    /// It was one too many.
+    pub(crate) fn count_failed(&self, call: &'static str, begin: Instant, now: Instant) -> Result<()> {
+        if self.count(begin, now) <= self.max_slow {
+            return Ok(());
+        }
+        self.give_up();
+        let why = format!("calls had to be tried again for more than {} s by now", self.max_slow.as_secs());
+        Err(Error::Final { call, why })
+    }
+
+    /// Adds a time during which the build has waited, and returns the sum.
+    fn count(&self, begin: Instant, now: Instant) -> Duration {
         let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, until) = &mut *slow;
         let from = until.map_or(begin, |until| begin.max(until));
         *total += now.saturating_duration_since(from);
         *until = Some(until.map_or(now, |until| now.max(until)));
-        if *total <= self.max_slow {
-            return Ok(());
-        }
-        self.give_up();
-        let why =
-            format!("look-ups take longer than {} s each, {} s by now", BEARABLE.as_secs(), total.as_secs());
-        Err(Error::Final { call: "GetActionResult", why })
+        *total
     }
 }
 
@@ -80,6 +95,20 @@ mod tests {
         assert_eq!(give_up.count_look_up(at(2), at(6)), Ok(()));
         assert_eq!(give_up.count_look_up(at(20), at(23)), Ok(()));
         assert!(give_up.count_look_up(at(40), at(42)).is_err());
+        assert!(*give_up.given_up.borrow());
+    }
+
+    #[test]
+    fn calls_that_are_tried_again_count_too() {
+        let give_up = GiveUp::new(Duration::from_secs(9));
+        let zero = Instant::now();
+        let at = |seconds| zero + Duration::from_secs(seconds);
+        assert_eq!(give_up.count_failed("call", at(0), at(3)), Ok(()));
+        // The same call again, another one meanwhile, and a slow look-up after them.
+        assert_eq!(give_up.count_failed("call", at(0), at(6)), Ok(()));
+        assert_eq!(give_up.count_failed("call", at(2), at(6)), Ok(()));
+        assert_eq!(give_up.count_look_up(at(10), at(13)), Ok(()));
+        assert!(give_up.count_failed("call", at(20), at(21)).is_err());
         assert!(*give_up.given_up.borrow());
     }
 }

@@ -17,6 +17,7 @@ mod address;
 mod batches;
 mod call;
 mod capabilities;
+mod chunks;
 mod client;
 mod compression;
 mod contents;

@@ -1,7 +1,7 @@
 //! A large content, read as a stream. After a cut it goes on where it was cut; a content that turns out wrong is read
 //! again from the beginning.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Instant};
 
 use taut_digest::{ContentHasher, Digest};
 use taut_proto::cache::{ReadRequest, ReadResponse};
@@ -89,10 +89,12 @@ pub(crate) async fn read(
 
 /// One attempt: from where the transfer has come to, to the end; or to a cut after which there was some progress.
 async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<(), Failure> {
-    let before = progress.at;
+    let (before, begin, connection) = (progress.at, Instant::now(), link.connection());
     match pieces(link, form, progress).await {
         // Not counted as a failed attempt.
-        Err(Failure::Status(_)) if progress.at >= before.saturating_add(MIN_PROGRESS_BYTES) => return Ok(()),
+        Err(Failure::Status(status)) if progress.at >= before.saturating_add(MIN_PROGRESS_BYTES) => {
+            return link.count_failed(&READ, &status, connection, begin).map_err(Failure::Here);
+        }
         other => other?,
     }
     if progress.at < progress.digest.size {
@@ -102,8 +104,8 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
     if is_right(progress.digest, hashed) { Ok(()) } else { Err(progress.wrong()) }
 }
 
-/// So many bytes are progress: a server that sends single bytes and cuts is not waited for for ever.
-const MIN_PROGRESS_BYTES: u64 = 256 << 10;
+/// So many bytes are progress, also when a stream is written: a server that sends single bytes and cuts is not waited for for ever.
+pub(crate) const MIN_PROGRESS_BYTES: u64 = 256 << 10;
 
 async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<(), Failure> {
     let deadline = link.patience.deadline;

@@ -36,6 +36,8 @@ pub struct Offer {
     pub has_zstd: bool,
     /// Whether results may be stored.
     pub takes_results: bool,
+    /// Whether contents may be asked for, and put, in chunks.
+    pub has_chunks: bool,
     /// How contents are named, as numbers of the protocol.
     pub digest_functions: Vec<i32>,
     /// The name that a client has to use.
@@ -65,6 +67,7 @@ impl Default for Offer {
             max_batch_bytes: 0,
             has_zstd: true,
             takes_results: true,
+            has_chunks: false,
             digest_functions: vec![taut_proto::cache::SHA256],
             instance: String::new(),
             faults: Faults::default(),

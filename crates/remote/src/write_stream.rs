@@ -1,10 +1,12 @@
-//! A large content, written as a stream. After a cut the server says how much it has, and the stream goes on there.
+//! A large content, written as a stream. After a cut the server says how much it has, and the stream goes on there: plain, also
+//! if it was compressed before, since a position in a compressed stream says nothing about another one.
 
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hasher},
     io::Write as _,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use taut_proto::cache::{QueryWriteStatusRequest, QueryWriteStatusResponse, WriteRequest, WriteResponse};
@@ -13,9 +15,10 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, Method, within},
+    call::{Failure, Link, Method, is_transient, within},
     capabilities::Capabilities,
     compression::LEVEL,
+    read_stream::MIN_PROGRESS_BYTES,
     wire::{Form, write_name},
 };
 
@@ -24,8 +27,8 @@ const WRITE: Method =
 
 const QUERY_PATH: &str = "/google.bytestream.ByteStream/QueryWriteStatus";
 
-/// The bytes of one message.
-const PIECE_BYTES: usize = 1 << 20;
+/// The bytes of one message: what a cut costs.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Contents below this size are not worth a compressed stream.
 const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
@@ -36,28 +39,61 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
         true => Form::Zstd,
         false => Form::Plain,
     };
-    let mut transfer = transfer_name();
-    let mut is_first = true;
-    let attempt = async || {
-        let mut from = 0;
-        if !std::mem::take(&mut is_first) {
-            match form {
-                Form::Plain => from = committed(link, content, &transfer).await,
-                // The position in a compressed stream says nothing about another one.
-                Form::Zstd => transfer = transfer_name(),
-            }
-            if from == 0 {
-                transfer = transfer_name();
+    let mut upload = Upload { content, form, transfer: transfer_name(), from: 0, is_first: true };
+    loop {
+        match link.tried(&WRITE, async || upload.attempt(link).await).await? {
+            Some(Done::Complete) => return Ok(()),
+            Some(Done::Partly) => {}
+            None => {
+                let why = "the server has no such method or instance".to_owned();
+                return Err(Error::Final { call: WRITE.name, why });
             }
         }
-        attempt(link, form, content, &transfer, from).await
-    };
-    match link.tried(&WRITE, attempt).await? {
-        Some(()) => Ok(()),
-        None => Err(Error::Final {
-            call: WRITE.name,
-            why: "the server has no such method or instance".to_owned(),
-        }),
+    }
+}
+
+/// How an attempt ended that was not in vain.
+enum Done {
+    Complete,
+    /// There was a cut, but since the attempt before the server had got some of the content: not counted as a failed attempt.
+    Partly,
+}
+
+/// How far a content has come.
+struct Upload<'c> {
+    content: &'c Content,
+    form: Form,
+    /// The name of the transfer.
+    transfer: String,
+    /// How much of the content the server had when it was last asked.
+    from: u64,
+    is_first: bool,
+}
+
+impl Upload<'_> {
+    async fn attempt(&mut self, link: &Link) -> std::result::Result<Done, Failure> {
+        let (begin, connection) = (Instant::now(), link.connection());
+        let mut is_progress = false;
+        if !std::mem::take(&mut self.is_first) {
+            let before = self.from;
+            self.from = match self.form {
+                Form::Plain => committed(link, self.content, &self.transfer).await,
+                Form::Zstd => 0,
+            };
+            self.form = Form::Plain;
+            if self.from == 0 {
+                self.transfer = transfer_name();
+            }
+            is_progress = self.from >= before.saturating_add(MIN_PROGRESS_BYTES);
+        }
+        match attempt(link, self.form, self.content, &self.transfer, self.from).await {
+            Ok(()) => Ok(Done::Complete),
+            Err(Failure::Status(status)) if is_progress && is_transient(status.code()) => {
+                link.count_failed(&WRITE, &status, connection, begin).map_err(Failure::Here)?;
+                Ok(Done::Partly)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 }
 

@@ -2,7 +2,12 @@
 //! and what becomes of faults.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use taut_digest::{Digest, HashFunction};
 use taut_proto::ActionResult;
@@ -11,6 +16,7 @@ use taut_remote::{
     server::{Encryption, Fault, Faults, Offer, Server},
 };
 use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, cases, wait};
+use taut_testkit::{LinkFault, Proxy, Rng, Way, times};
 
 /// Tests do not wait long for what will not come.
 fn patience() -> Patience {
@@ -42,6 +48,22 @@ fn content(bytes: Vec<u8>) -> Content {
     Content { digest: digest(&bytes), source: Arc::new(bytes) }
 }
 
+fn incompressible(size: u32) -> Vec<u8> {
+    let mut rng = Rng::new(size.into());
+    (0..size).map(|_| rng.bits() as u8).collect()
+}
+
+fn socket(server: &Server) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, server.port()).into()
+}
+
+/// A client on the other side of a proxy.
+fn behind(proxy: &Proxy, patience: Patience) -> Client {
+    let address = Address::parse(&proxy.address()).unwrap();
+    let (naming, executes) = (HashFunction::Sha256, false);
+    Client::new(Setup { address, instance: String::new(), tls: None, naming, executes, patience })
+}
+
 fn get(client: &Client, digests: &[Digest]) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {
     let buffers: Vec<Arc<Buffer>> = digests.iter().map(|_| Arc::default()).collect();
     let receivers = buffers.iter().map(|buffer| buffer.clone() as Arc<dyn Receiver>);
@@ -51,11 +73,17 @@ fn get(client: &Client, digests: &[Digest]) -> Result<Vec<Result<Vec<u8>, Error>
 
 #[test]
 fn passes_the_cases() {
-    for (has_zstd, max_batch_bytes, instance) in [(false, 0, ""), (true, 1000, "main/cache")] {
+    for (has_zstd, max_batch_bytes, has_chunks, instance) in [
+        (false, 0, false, ""),
+        (true, 1000, false, "main/cache"),
+        (true, 0, true, ""),
+        (false, 1000, true, "x"),
+    ] {
         let instance = instance.to_owned();
         let server = Server::start(Offer {
             has_zstd,
             max_batch_bytes,
+            has_chunks,
             instance: instance.clone(),
             ..Offer::default()
         });
@@ -165,7 +193,7 @@ fn a_server_that_takes_no_results_can_be_read() {
 #[test]
 fn each_kind_of_fault_has_its_consequence() {
     let small = b"a small content".repeat(100);
-    let large: Vec<u8> = (0..400_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let large: Vec<u8> = incompressible(400_000);
     for has_zstd in [false, true] {
         for fault in [Fault::Flipped, Fault::Longer, Fault::Truncated] {
             let (server, client) = client(Offer {
@@ -201,7 +229,7 @@ fn each_kind_of_fault_has_its_consequence() {
 
 #[test]
 fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
-    let bytes: Vec<u8> = (0..2_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> = incompressible(2_000_000);
     // Half of the streams are interrupted somewhere.
     for seed in 0..4 {
         let faults = Faults { seed, percent: 50, kinds: vec![Fault::Truncated] };
@@ -218,13 +246,14 @@ fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
 /// Whatever goes wrong: each answer is right or an error, and there is an answer.
 #[test]
 fn answers_are_right_or_errors_whatever_goes_wrong() {
-    let seeds = std::env::var("TAUT_SOAK").map_or(40, |_| 1_000);
-    let large: Vec<u8> = (0..300_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let seeds = times(40) as u64;
+    let large = incompressible(300_000);
     let texts = [b"".to_vec(), b"one".to_vec(), b"two".repeat(3_000), large];
     let mut successes = 0;
     for seed in 0..seeds {
         let faults = Faults { seed, percent: 25, kinds: Vec::new() };
-        let offer = Offer { faults, max_batch_bytes: 100_000, has_zstd: seed % 2 == 0, ..Offer::default() };
+        let (has_zstd, has_chunks) = (seed % 2 == 0, seed % 4 > 1);
+        let offer = Offer { faults, max_batch_bytes: 100_000, has_zstd, has_chunks, ..Offer::default() };
         let server = Server::start(offer).unwrap();
         let patience = Patience { deadline: Duration::from_millis(120), ..patience() };
         let client = Client::new(Setup { patience, ..setup(&server) });
@@ -240,6 +269,259 @@ fn answers_are_right_or_errors_whatever_goes_wrong() {
         }
     }
     assert!(successes > seeds, "{successes}");
+}
+
+/// In each phase of a connection: before the first byte, in the greeting, in headers, in a small answer, in a stream.
+#[test]
+fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
+    let offer = Offer { has_zstd: false, max_batch_bytes: 100_000, ..Offer::default() };
+    let server = Server::start(offer).unwrap();
+    let large = incompressible(400_000);
+    let wanted = [server.memory().add(b"small".to_vec()), server.memory().add(large.clone())];
+    let (deadline, max_slow) = (Duration::from_millis(100), Duration::from_millis(500));
+    let patience = Patience { attempts: 2, deadline, max_slow, ..patience() };
+    let faults: [fn(Way, u64) -> LinkFault; 4] =
+        [LinkFault::Cut, LinkFault::Ended, LinkFault::Halted, LinkFault::Slower];
+    for (fault, way) in faults.into_iter().flat_map(|fault| [(fault, Way::Up), (fault, Way::Down)]) {
+        for at in [0, 30, 300, 5_000, 300_000] {
+            let proxy = Proxy::always(socket(&server), fault(way, at)).unwrap();
+            let client = behind(&proxy, patience.clone());
+            let begin = Instant::now();
+            let put = content([at.to_le_bytes().to_vec(), incompressible(350_000)].concat());
+            let _ = wait(client.put(vec![put.clone()])).map(|answers| {
+                let is_there = server.memory().content(&put.digest.hash).is_some();
+                assert!(is_there || answers[0].is_err(), "{:?}", fault(way, at));
+            });
+            for (answer, text) in
+                get(&client, &wanted).unwrap_or_default().iter().zip([&b"small"[..], &large])
+            {
+                assert!(answer.as_ref().is_ok_and(|bytes| bytes == text) || answer.is_err());
+            }
+            let _ = wait(client.look_up(digest(b"action")));
+            let took = begin.elapsed();
+            assert!(took < Duration::from_secs(5), "{:?}: {took:?}", fault(way, at));
+        }
+    }
+}
+
+/// Every connection carries half a megabyte: a content of eight comes all the same, in both directions.
+#[test]
+fn a_large_content_goes_on_over_many_connections() {
+    let server = Server::start(Offer { has_zstd: true, ..Offer::default() }).unwrap();
+    let bytes = incompressible(8_000_000);
+    for way in [Way::Up, Way::Down] {
+        let proxy = Proxy::always(socket(&server), LinkFault::Cut(way, 600_000)).unwrap();
+        let client = behind(&proxy, Patience { deadline: Duration::from_secs(10), ..patience() });
+        match way {
+            Way::Up => assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())])),
+            Way::Down => assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())])),
+        }
+        assert!(proxy.connections() > 10, "{}", proxy.connections());
+    }
+}
+
+/// A connection on which nothing comes any more is not waited for again.
+#[test]
+fn after_silence_the_next_attempt_has_a_connection_of_its_own() {
+    let server = Server::start(Offer::default()).unwrap();
+    let halted = |number| (number == 0).then_some(LinkFault::Halted(Way::Down, 0));
+    let proxy = Proxy::start(socket(&server), Duration::ZERO, halted).unwrap();
+    assert_eq!(wait(behind(&proxy, patience()).look_up(digest(b"action"))), Ok(None));
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[test]
+fn whatever_the_network_does_answers_are_right_or_errors() {
+    let large = incompressible(300_000);
+    let texts = [b"".to_vec(), b"one".to_vec(), b"two".repeat(3_000), large];
+    let mut successes = 0;
+    for seed in 0..times(20) as u64 {
+        let offer = Offer { max_batch_bytes: 100_000, has_zstd: seed % 2 == 0, ..Offer::default() };
+        let server = Server::start(offer).unwrap();
+        let proxy = Proxy::failing(socket(&server), seed, 60).unwrap();
+        let patience = Patience {
+            deadline: Duration::from_millis(120),
+            max_slow: Duration::from_millis(600),
+            ..patience()
+        };
+        let client = behind(&proxy, patience);
+        let begin = Instant::now();
+        for text in &texts {
+            let put = wait(client.put(vec![content(text.clone())]));
+            if let Ok(Ok(())) = put.map(|answers| answers[0].clone()) {
+                assert!(server.memory().content(&digest(text).hash).is_some(), "seed {seed}");
+            }
+            // A server that is restarted.
+            if seed % 3 == 0 {
+                proxy.cut_all();
+            }
+            let digests: Vec<Digest> = texts.iter().map(|text| digest(text)).collect();
+            for (text, answer) in texts.iter().zip(get(&client, &digests).unwrap_or_default()) {
+                if let Ok(bytes) = answer {
+                    assert!(bytes == *text, "seed {seed}");
+                    successes += 1;
+                }
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "seed {seed}: {:?}", begin.elapsed());
+    }
+    assert!(successes > times(20), "{successes}");
+}
+
+/// What no checksum of TCP finds, encryption does.
+#[test]
+fn bytes_that_are_damaged_on_the_way_are_noticed_where_they_are_encrypted() {
+    let (certificate, key) = (tls("server.pem"), tls("server.key"));
+    let encryption = Encryption { certificate, key, authority: tls("ca.pem") };
+    let server = Server::start(Offer { tls: Some(encryption), ..Offer::default() }).unwrap();
+    let bytes = incompressible(300_000);
+    let wanted = server.memory().add(bytes.clone());
+    let action = digest(b"action");
+    let result = ActionResult { stdout_raw: b"out".to_vec(), ..ActionResult::default() };
+    server.memory().add_result(action.hash, result.clone());
+    for seed in 0..times(20) as u64 {
+        let proxy = Proxy::damaging(socket(&server), seed, 70).unwrap();
+        let identity = Some((tls("client.pem"), tls("client.key")));
+        let tls = Some(Tls { authorities: Some(tls("ca.pem")), identity });
+        let address = Address::parse(&proxy.address()).unwrap();
+        let client = Client::new(Setup { address, tls, ..setup(&server) });
+        if let Ok(found) = wait(client.look_up(action)) {
+            assert_eq!(found, Some(result.clone()), "seed {seed}");
+        }
+        if let Ok([Ok(got)]) = get(&client, &[wanted]).as_deref() {
+            assert!(*got == bytes, "seed {seed}");
+        }
+    }
+}
+
+/// A receiver that has chunks from elsewhere.
+#[derive(Default)]
+struct Having {
+    here: Mutex<HashMap<Digest, Vec<u8>>>,
+    came: Buffer,
+    chunks: Mutex<Vec<Digest>>,
+}
+
+impl Receiver for Having {
+    fn begin(&self) -> std::io::Result<()> {
+        self.came.begin()
+    }
+
+    fn piece(&self, bytes: &[u8]) -> std::io::Result<()> {
+        self.came.piece(bytes)
+    }
+
+    fn chunk(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.here.lock().unwrap().get(digest).cloned()
+    }
+
+    fn has_chunks(&self, chunks: &[Digest]) {
+        *self.chunks.lock().unwrap() = chunks.to_vec();
+    }
+}
+
+/// A content, and a later version of it.
+fn versions() -> (Vec<u8>, Vec<u8>) {
+    let first = incompressible(6_000_000);
+    let mut second = first.clone();
+    second.splice(3_000_000..3_000_010, *b"something else");
+    (first, second)
+}
+
+#[test]
+fn of_a_content_that_differs_little_only_the_new_chunks_move() {
+    let server = Server::start(Offer { has_chunks: true, ..Offer::default() }).unwrap();
+    let (first, second) = versions();
+    let proxy = Proxy::delaying(socket(&server), Duration::ZERO).unwrap();
+    let patience = Patience { deadline: Duration::from_secs(10), ..patience() };
+    let client = behind(&proxy, patience);
+    assert_eq!(wait(client.put(vec![content(first.clone())])), Ok(vec![Ok(())]));
+    let (up, _) = proxy.bytes();
+    assert_eq!(wait(client.put(vec![content(second.clone())])), Ok(vec![Ok(())]));
+    let moved = proxy.bytes().0 - up;
+    assert!(moved < 1_500_000, "{moved}");
+    assert!(server.memory().content(&digest(&second).hash).is_some_and(|there| *there == second[..]));
+
+    // Nothing is here: a stream. The receiver learns what the content consists of.
+    let none = Arc::new(Having::default());
+    let wanted = |to: &Arc<Having>, bytes: &[u8]| vec![(digest(bytes), to.clone() as Arc<dyn Receiver>)];
+    assert_eq!(wait(client.get(wanted(&none, &first))), Ok(vec![Ok(())]));
+    assert!(none.came.take() == first);
+    let chunks = none.chunks.lock().unwrap().clone();
+    let mut at = 0;
+    let here = chunks.into_iter().map(|chunk| {
+        let bytes = first[at..at + chunk.size as usize].to_vec();
+        at += bytes.len();
+        (chunk, bytes)
+    });
+    let some = Arc::new(Having { here: Mutex::new(here.collect()), ..Having::default() });
+    let (_, down) = proxy.bytes();
+    assert_eq!(wait(client.get(wanted(&some, &second))), Ok(vec![Ok(())]));
+    assert!(some.came.take() == second);
+    let moved = proxy.bytes().1 - down;
+    assert!(moved < 1_500_000, "{moved}");
+
+    // Chunks that are here, but not what they are called: they come, too.
+    let damage = |bytes: &mut Vec<u8>| bytes[0] ^= 1;
+    some.here.lock().unwrap().values_mut().skip(1).for_each(damage);
+    assert_eq!(wait(client.get(wanted(&some, &second))), Ok(vec![Ok(())]));
+    assert!(some.came.take() == second);
+}
+
+#[test]
+fn a_server_that_names_wrong_chunks_is_asked_for_the_whole() {
+    let (_, second) = versions();
+    for fault in [Fault::Mistaken, Fault::Shuffled] {
+        let faults = Faults::always(fault);
+        let server = Server::start(Offer { has_chunks: true, faults, ..Offer::default() }).unwrap();
+        server.memory().add(second.clone());
+        let patience = Patience { deadline: Duration::from_secs(10), ..patience() };
+        let client = Client::new(Setup { patience, ..setup(&server) });
+        let whole = Arc::new(Having::default());
+        // So that chunks are tried at all.
+        let all = chunks_of(&server, &second);
+        whole.here.lock().unwrap().extend(all.into_iter().take(3));
+        let wanted = vec![(digest(&second), whole.clone() as Arc<dyn Receiver>)];
+        assert_eq!(wait(client.get(wanted)), Ok(vec![Ok(())]), "{fault:?}");
+        assert!(whole.came.take() == second);
+    }
+}
+
+/// The chunks of a content, as a server without faults has them.
+fn chunks_of(server: &Server, bytes: &[u8]) -> Vec<(Digest, Vec<u8>)> {
+    let good =
+        Server::with(Offer { has_chunks: true, ..Offer::default() }, server.memory().clone(), 0).unwrap();
+    let (client, to) = (Client::new(setup(&good)), Arc::new(Having::default()));
+    drop(wait(client.get(vec![(digest(bytes), to.clone() as Arc<dyn Receiver>)])));
+    let mut at = 0;
+    let cut = |chunk: &Digest| {
+        let part = bytes[at..at + chunk.size as usize].to_vec();
+        at += part.len();
+        (*chunk, part)
+    };
+    to.chunks.lock().unwrap().iter().map(cut).collect()
+}
+
+struct Full;
+
+impl Receiver for Full {
+    fn begin(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn piece(&self, _: &[u8]) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_here_is_no_fault_of_the_server() {
+    let (server, client) = client(Offer::default());
+    let wanted = [server.memory().add(b"small".to_vec()), server.memory().add(incompressible(5_000_000))];
+    let full = wanted.iter().map(|digest| (*digest, Arc::new(Full) as Arc<dyn Receiver>)).collect();
+    let answers = wait(client.get(full)).unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Local(_)))), "{answers:?}");
+    assert_eq!(get(&client, &wanted[..1]), Ok(vec![Ok(b"small".to_vec())]));
 }
 
 fn tls(name: &str) -> Vec<u8> {

@@ -16,6 +16,9 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// The content cannot be read any more.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with it.
+    fn has_chunks(&self, _: &[Digest]) {}
 }
 
 impl Source for Vec<u8> {
@@ -67,6 +70,14 @@ pub trait Receiver: Send + Sync {
     /// # Errors
     /// They cannot be written.
     fn piece(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// A chunk that is here, so that it need not come. What is returned is compared with the digest.
+    fn chunk(&self, _: &Digest) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The content that comes consists of these chunks, in this order.
+    fn has_chunks(&self, _: &[Digest]) {}
 }
 
 /// Takes a content in memory.

@@ -56,6 +56,13 @@ pub trait Cas: Send + Sync {
 
 /// Results of actions, by the digest of the `Action` message.
 pub trait ActionCache: Send + Sync {
+    /// Whether results are stored at all. To be asked before contents are sent that nothing else needs.
+    ///
+    /// An error: they are not, and why.
+    fn takes_results(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// The result of an action, if there is one.
     fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>>;
 

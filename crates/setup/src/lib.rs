@@ -48,7 +48,7 @@ pub use fetch::ToFetch;
 pub use fields::{ENTRY, Fields, Form, PRAGMA, SOURCES, TOP};
 pub use locations::Locations;
 pub use problem::Problem;
-pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles};
+pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles, RemoteCacheRc};
 pub use reach::{Reached, Remark};
 pub use root::Root;
 pub use session::{Options, Session, transfers};

@@ -81,6 +81,19 @@ pub struct Rc {
     pub description: Option<Place>,
 }
 
+/// The entry `remote cache`, of which just-mr knows nothing.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct RemoteCacheRc {
+    /// `address`.
+    pub address: Option<String>,
+    /// `instance name`.
+    pub instance_name: Option<String>,
+    /// `write`: whether results are stored there, too.
+    pub write: bool,
+    /// `timeout`, in seconds.
+    pub timeout: Option<u32>,
+}
+
 /// Where and how calls are logged.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct InvocationLog {
@@ -222,6 +235,50 @@ impl RcFiles {
         rc.invocation_log = reader.invocation_log()?;
         rc.description = reader.description()?;
         Ok(rc)
+    }
+
+    /// What the files say of a cache that builds share.
+    ///
+    /// # Errors
+    /// A value has another form.
+    pub fn remote_cache(&self) -> Result<RemoteCacheRc, Problem> {
+        let merged = self.merged();
+        let mut found = RemoteCacheRc::default();
+        let Some(map) = merged.entries.get("remote cache").filter(|node| !node.is_null()) else {
+            return Ok(found);
+        };
+        // The reference does not read it, and so has no words.
+        let bad = |node: Node<'_>, message: &str| wrong(node, message, String::new());
+        if map.kind() != Kind::Object {
+            return Err(bad(*map, "\"remote cache\" is a map"));
+        }
+        for (key, node) in map.entries().filter(|(_, node)| !node.is_null()) {
+            let string = || {
+                let text = node.as_str().map(str::to_owned);
+                text.map(Some).ok_or_else(|| bad(node, &format!("{} is a string", quoted(&key))))
+            };
+            match key {
+                "address" => found.address = string()?,
+                "instance name" => found.instance_name = string()?,
+                "write" => {
+                    found.write = node.as_bool().ok_or_else(|| bad(node, "\"write\" is true or false"))?;
+                }
+                "timeout" => {
+                    let seconds = node.as_number().filter(|seconds| *seconds >= 1.0);
+                    let seconds =
+                        seconds.ok_or_else(|| bad(node, "\"timeout\" is a number of seconds, at least 1"));
+                    found.timeout = Some(seconds?.round() as u32);
+                }
+                _ => {
+                    let known = "address, instance name, timeout, write";
+                    return Err(bad(
+                        node,
+                        &format!("\"remote cache\" has no entry {}; it may have: {known}", quoted(&key)),
+                    ));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

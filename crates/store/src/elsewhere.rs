@@ -236,7 +236,7 @@ impl Elsewhere {
                 let all = state.held.keys().filter(|key| is_here(key)).map(known).collect();
                 lists.replace(store, &all)?;
                 if let Some(older) = &mut state.older[number] {
-                    older.replace(store, &HashMap::new())?;
+                    older.replace(store, &HashMap::<Key, Digest>::new())?;
                 }
             } else {
                 lists.add(store, new.iter().filter(|key| is_here(key)).map(known).collect())?;

@@ -29,7 +29,7 @@ pub enum GcMode {
 }
 
 /// From this size on, in bytes, objects are split.
-// Above the largest chunk (`chunk::MAX_BYTES`), so that an object of this size has several.
+// Above the largest chunk (`MAX_CHUNK_BYTES`), so that an object of this size has several.
 const SPLIT_MIN_BYTES: u64 = 3 * 1024 * 1024;
 
 /// Collects garbage in a build root, for all hash functions. Waits until no other process uses the build root, and

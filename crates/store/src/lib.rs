@@ -15,7 +15,6 @@
 mod action_cache;
 mod cas;
 mod checkout;
-mod chunk;
 mod discard;
 mod elsewhere;
 mod epoch_dirs;

@@ -18,6 +18,27 @@ use crate::{Result, Store};
 /// Whether it is a tree, and its hash.
 pub(crate) type Key = (bool, Hash);
 
+/// What lists have entries of.
+pub(crate) trait Listed: Copy + Ord + std::hash::Hash {
+    /// Whether it is among the directories, and its name.
+    fn name(&self, store: &Store) -> (bool, String);
+
+    /// From these; `None` if it is something else.
+    fn of_name(store: &Store, is_tree: bool, name: String) -> Option<Self>;
+}
+
+impl Listed for Key {
+    fn name(&self, store: &Store) -> (bool, String) {
+        let (is_tree, hash) = *self;
+        (is_tree, store.to_wire(&Digest { hash, size: 0 }, is_tree).hash)
+    }
+
+    fn of_name(store: &Store, is_tree: bool, name: String) -> Option<Key> {
+        let object = store.from_wire(&proto::Digest { hash: name, size_bytes: 0 })?;
+        Some((is_tree, object.hash))
+    }
+}
+
 /// The lists of one entry.
 pub(crate) struct Lists {
     entry: Hash,
@@ -27,7 +48,11 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// Reads the lists under a salt, and gives what they have.
-    pub(crate) fn read(store: &Store, salt: Vec<u8>, mut give: impl FnMut(Key, Digest)) -> Result<Lists> {
+    pub(crate) fn read<K: Listed>(
+        store: &Store,
+        salt: Vec<u8>,
+        mut give: impl FnMut(K, Digest),
+    ) -> Result<Lists> {
         let entry = key_of(store.hash_function(), salt);
         let mut whole = Vec::new();
         for list in lists(store, &entry)?.unwrap_or_default() {
@@ -39,7 +64,7 @@ impl Lists {
     }
 
     /// Adds something.
-    pub(crate) fn add(&mut self, store: &Store, mut new: HashMap<Key, Digest>) -> Result<()> {
+    pub(crate) fn add<K: Listed>(&mut self, store: &Store, mut new: HashMap<K, Digest>) -> Result<()> {
         if new.is_empty() {
             return Ok(());
         }
@@ -63,11 +88,16 @@ impl Lists {
     }
 
     /// Replaces everything.
-    pub(crate) fn replace(&mut self, store: &Store, all: &HashMap<Key, Digest>) -> Result<()> {
+    pub(crate) fn replace<K: Listed>(&mut self, store: &Store, all: &HashMap<K, Digest>) -> Result<()> {
         self.write(store, all, Vec::new())
     }
 
-    fn write(&mut self, store: &Store, latest: &HashMap<Key, Digest>, mut kept: Vec<Digest>) -> Result<()> {
+    fn write<K: Listed>(
+        &mut self,
+        store: &Store,
+        latest: &HashMap<K, Digest>,
+        mut kept: Vec<Digest>,
+    ) -> Result<()> {
         kept.insert(0, store.put_blob(&encode(store, latest), false)?);
         let entry = |(number, list): (usize, &Digest)| OutputFile {
             path: format!("names-{number}"),
@@ -98,37 +128,39 @@ fn lists(store: &Store, entry: &Hash) -> Result<Option<Vec<Digest>>> {
 }
 
 /// What is in a list; `None` if it is lost.
-fn read_list(store: &Store, list: &Digest) -> Result<Option<Vec<(Key, Digest)>>> {
+fn read_list<K: Listed>(store: &Store, list: &Digest) -> Result<Option<Vec<(K, Digest)>>> {
     let bytes = store.read(&list.hash, ObjectType::File)?;
     Ok(bytes.and_then(|bytes| decode(store, &bytes)))
 }
 
 /// A list as bytes.
-pub(crate) fn encode(store: &Store, known: &HashMap<Key, Digest>) -> Vec<u8> {
-    let mut known: Vec<(&Key, &Digest)> = known.iter().collect();
+pub(crate) fn encode<K: Listed>(store: &Store, known: &HashMap<K, Digest>) -> Vec<u8> {
+    let mut known: Vec<(&K, &Digest)> = known.iter().collect();
     known.sort_unstable_by_key(|(key, _)| **key);
     let mut list = Directory::default();
-    for ((is_tree, hash), digest) in known {
+    for (key, digest) in known {
         let size_bytes = i64::try_from(digest.size).unwrap_or(i64::MAX);
         let digest = Some(proto::Digest { hash: digest.hash.to_hex(), size_bytes });
-        let name = store.to_wire(&Digest { hash: *hash, size: 0 }, *is_tree).hash;
+        let (is_tree, name) = key.name(store);
         match is_tree {
             true => list.directories.push(DirectoryNode { name, digest }),
             false => list.files.push(FileNode { name, digest, is_executable: false }),
         }
     }
+    list.files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    list.directories.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     list.encode_to_vec()
 }
 
-fn decode(store: &Store, bytes: &[u8]) -> Option<Vec<(Key, Digest)>> {
+fn decode<K: Listed>(store: &Store, bytes: &[u8]) -> Option<Vec<(K, Digest)>> {
     let list = Directory::decode(bytes).ok()?;
     let files = list.files.into_iter().map(|file| (false, file.name, file.digest));
     let trees = list.directories.into_iter().map(|tree| (true, tree.name, tree.digest));
-    let one = |(is_tree, hash, digest): (bool, String, Option<proto::Digest>)| {
-        let object = store.from_wire(&proto::Digest { hash, size_bytes: 0 })?;
+    let one = |(is_tree, name, digest): (bool, String, Option<proto::Digest>)| {
+        let key = K::of_name(store, is_tree, name)?;
         let digest = digest?;
         let hash = Hash::from_hex(&digest.hash).ok()?;
-        Some(((is_tree, object.hash), Digest { hash, size: digest.size_bytes.try_into().ok()? }))
+        Some((key, Digest { hash, size: digest.size_bytes.try_into().ok()? }))
     };
     files.chain(trees).map(one).collect()
 }

@@ -4,13 +4,12 @@
 //! `[["<hash>",<size>],…]`, at least two entries; it lies under the object's own hash in a directory for large files or
 //! large trees.
 
-use taut_digest::{Digest, Hash, ObjectType};
+use taut_digest::{Digest, Hash, MAX_CHUNK_BYTES, ObjectType, first_chunk};
 use taut_sys::{At, File, if_exists};
 
 use crate::{
     Result, Store,
     cas::mode_of,
-    chunk,
     layout::{GENERATIONS, Kind},
     temporary::Temporary,
 };
@@ -140,21 +139,21 @@ impl Store {
 
     fn put_chunks(&self, mut file: File<'_>) -> Result<Vec<Digest>> {
         let mut chunks = Vec::new();
-        let mut buffer = Vec::with_capacity(4 * chunk::MAX_BYTES);
+        let mut buffer = Vec::with_capacity(4 * MAX_CHUNK_BYTES);
         let mut ended = false;
         let mut at = 0;
         loop {
-            // At least `MAX_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on how
+            // At least `MAX_CHUNK_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on how
             // the file is read.
-            if buffer.len() - at < chunk::MAX_BYTES && !ended {
+            if buffer.len() - at < MAX_CHUNK_BYTES && !ended {
                 buffer.drain(..at);
                 at = 0;
-                let wanted = (4 * chunk::MAX_BYTES - buffer.len()) as u64;
+                let wanted = (4 * MAX_CHUNK_BYTES - buffer.len()) as u64;
                 let read = file.read_up_to(wanted)?;
                 ended = (read.len() as u64) < wanted;
                 buffer.extend(read);
             }
-            match chunk::first_chunk(&buffer[at..]) {
+            match first_chunk(&buffer[at..]) {
                 0 => return Ok(chunks),
                 len => {
                     chunks.push(self.put_blob(&buffer[at..at + len], false)?);

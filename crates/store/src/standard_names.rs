@@ -2,7 +2,8 @@
 //! mode has these names itself: there they are computed, and nothing is kept.
 //!
 //! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree that of its
-//! own `Directory` message. Nothing is lost with one but time: a name can be computed again from the object. What is used of the
+//! own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part begins. So chunks that
+//! a service has of another content are found here. Nothing is lost with one but time: a name can be computed again from the object. What is used of the
 //! older epoch is written into the younger; the rest is collected with its objects.
 
 use std::{
@@ -15,7 +16,7 @@ use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
 
 use crate::{
     Result, Store,
-    lists::{Key, Lists},
+    lists::{self, Listed, Lists},
 };
 
 /// In front of the name of the epoch. The number is raised when lists get another meaning.
@@ -30,12 +31,41 @@ pub struct StandardNames {
 #[derive(Default)]
 struct State {
     names: HashMap<Key, Known>,
-    /// Blobs by their standard name.
-    blobs: HashMap<Digest, Hash>,
+    /// Blobs and parts of blobs by their standard name.
+    blobs: HashMap<Digest, Key>,
     /// Those that no list of the youngest epoch has.
     new: Vec<Key>,
     /// The lists of the youngest epoch; `None` if nothing is kept.
     lists: Option<Lists>,
+}
+
+/// What has a name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Blob(Hash),
+    /// A part of a blob, and where it begins.
+    Part(Hash, u64),
+    Tree(Hash),
+}
+
+impl Listed for Key {
+    fn name(&self, store: &Store) -> (bool, String) {
+        match *self {
+            Key::Tree(hash) => (true, hash).name(store),
+            Key::Blob(hash) => (false, hash).name(store),
+            // All digits, so that names are in the order of their bytes.
+            Key::Part(hash, at) => (false, format!("{}+{at:020}", (false, hash).name(store).1)),
+        }
+    }
+
+    fn of_name(store: &Store, is_tree: bool, name: String) -> Option<Key> {
+        if let Some((blob, at)) = name.split_once('+') {
+            let (_, hash) = lists::Key::of_name(store, is_tree, blob.to_owned())?;
+            return Some(Key::Part(hash, at.parse().ok()?));
+        }
+        let (is_tree, hash) = lists::Key::of_name(store, is_tree, name)?;
+        Some(if is_tree { Key::Tree(hash) } else { Key::Blob(hash) })
+    }
 }
 
 struct Known {
@@ -45,11 +75,14 @@ struct Known {
 }
 
 impl State {
-    fn add(&mut self, (is_tree, hash): Key, digest: Digest, is_young: bool) {
-        if !is_tree {
-            self.blobs.insert(digest, hash);
+    fn add(&mut self, key: Key, digest: Digest, is_young: bool) {
+        match key {
+            Key::Blob(_) => drop(self.blobs.insert(digest, key)),
+            // A blob of its own is read faster.
+            Key::Part(..) => drop(self.blobs.entry(digest).or_insert(key)),
+            Key::Tree(_) => {}
         }
-        self.names.insert((is_tree, hash), Known { digest, is_young });
+        self.names.insert(key, Known { digest, is_young });
     }
 
     fn note(&mut self, key: Key) {
@@ -61,7 +94,10 @@ impl State {
 }
 
 fn key(object: &ObjectInfo) -> Key {
-    (object.object_type == ObjectType::Tree, object.digest.hash)
+    match object.object_type {
+        ObjectType::Tree => Key::Tree(object.digest.hash),
+        _ => Key::Blob(object.digest.hash),
+    }
 }
 
 /// The salt of the lists of an epoch.
@@ -126,13 +162,48 @@ impl StandardNames {
     /// # Errors
     /// The build root cannot be read.
     pub fn blob(&self, digest: &Digest, executable: bool) -> Result<Option<ObjectInfo>> {
-        let Some(hash) = self.state().blobs.get(digest).copied() else { return Ok(None) };
+        let Some(Key::Blob(hash)) = self.state().blobs.get(digest).copied() else { return Ok(None) };
         let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
         if !self.store.contains(&hash, object_type)? {
             return Ok(None);
         }
-        self.state().note((false, hash));
+        self.state().note(Key::Blob(hash));
         Ok(Some(ObjectInfo { digest: Digest { hash, size: digest.size }, object_type }))
+    }
+
+    /// Adds the names of the parts of a blob, which are in their order.
+    pub fn add_parts(&self, blob: &Hash, parts: &[Digest]) {
+        let (mut state, mut at) = (self.state(), 0);
+        for part in parts {
+            let key = Key::Part(*blob, at);
+            state.add(key, *part, false);
+            state.note(key);
+            at += part.size;
+        }
+    }
+
+    /// The bytes of a part of a blob that is stored here, or of a blob; not compared with the name.
+    pub fn part(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let key = self.state().blobs.get(digest).copied()?;
+        let (hash, at) = match key {
+            Key::Blob(hash) => (hash, 0),
+            Key::Part(hash, at) => (hash, at),
+            Key::Tree(_) => return None,
+        };
+        let object = [ObjectType::File, ObjectType::Executable].into_iter().find_map(|object_type| {
+            let is_there = self.store.contains(&hash, object_type).ok()?;
+            is_there.then_some(ObjectInfo { digest: Digest { hash, size: 0 }, object_type })
+        })?;
+        let source = self.store.source(&object);
+        let (mut bytes, mut filled) = (vec![0; usize::try_from(digest.size).ok()?], 0);
+        while filled < bytes.len() {
+            match source.read_at(at + filled as u64, &mut bytes[filled..]).ok()? {
+                0 => return None,
+                count => filled += count,
+            }
+        }
+        self.state().note(key);
+        Some(bytes)
     }
 
     /// Adds the name of an object, which the caller has computed.
@@ -205,15 +276,28 @@ mod tests {
         let (blob, tree) = (HashFunction::GitSha1.blob(b""), HashFunction::GitSha1.tree(b""));
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
-        let list = encode(&store, &[((true, tree), sha256(b"t")), ((false, blob), sha256(b"b"))].into());
+        let list = encode(
+            &store,
+            &[
+                (Key::Tree(tree), sha256(b"t")),
+                (Key::Part(blob, 7), sha256(b"p")),
+                (Key::Blob(blob), sha256(b"b")),
+            ]
+            .into(),
+        );
         let text = |tag: u8, name: &str| [&[tag, name.len() as u8], name.as_bytes()].concat();
         let node = |tag: u8, name: String, content: &[u8]| {
             let digest = [text(0x0a, &sha256(content).hash.to_hex()), vec![0x10, 1]].concat();
             let node = [text(0x0a, &name), vec![0x12, digest.len() as u8], digest].concat();
-            [vec![tag, node.len() as u8], node].concat()
+            let length = match node.len() {
+                short @ ..128 => vec![short as u8],
+                long => vec![long as u8 | 0x80, (long >> 7) as u8],
+            };
+            [vec![tag], length, node].concat()
         };
         let expected = [
             node(0x0a, "62e69de29bb2d1d6434b8b29ae775ad8c2e48c5391".to_owned(), b"b"),
+            node(0x0a, "62e69de29bb2d1d6434b8b29ae775ad8c2e48c5391+00000000000000000007".to_owned(), b"p"),
             node(0x12, "744b825dc642cb6eb9a060e54bf8d69288fbee4904".to_owned(), b"t"),
         ]
         .concat();
@@ -221,6 +305,21 @@ mod tests {
         let action = b"\x4a\x1dtaut standard names 1\0epoch-1".as_slice();
         let key = key_of(HashFunction::GitSha1, salt_of_epoch(OsStr::new("epoch-1")));
         assert_eq!(key, HashFunction::GitSha1.blob(action));
+    }
+
+    #[test]
+    fn parts_of_blobs_are_found_by_their_names() {
+        let root = tempfile::tempdir().unwrap();
+        let open = || Store::open(root.path(), HashFunction::GitSha1).unwrap();
+        let object = blob(&open(), b"onetwothree");
+        let parts = [b"one".as_slice(), b"two", b"three"];
+        let names = StandardNames::open(&open()).unwrap();
+        names.add_parts(&object.digest.hash, &parts.map(sha256));
+        names.save().unwrap();
+        let names = StandardNames::open(&open()).unwrap();
+        assert_eq!(parts.map(|part| names.part(&sha256(part))), parts.map(|part| Some(part.to_vec())));
+        assert_eq!((names.part(&sha256(b"four")), names.blob(&sha256(b"two"), false).unwrap()), (None, None));
+        assert_eq!(names.known(&object), None);
     }
 
     #[test]

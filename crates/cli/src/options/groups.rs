@@ -268,8 +268,11 @@ pub struct Execution {
     #[arg(long, value_name = "ADDRESS")]
     pub remote_cache: Option<String>,
     /// Store results of actions in the remote cache, too
-    #[arg(long, requires = "remote_cache")]
+    #[arg(long)]
     pub remote_cache_write: bool,
+    /// How long the remote cache may take for an answer; default 10
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub remote_cache_timeout: Option<u32>,
     /// File that assigns servers to properties of actions: a JSON list of [{KEY: VAL}, "HOST:PORT"]
     #[arg(long, value_name = "PATH")]
     pub endpoint_configuration: Option<PathBuf>,

@@ -32,7 +32,7 @@ pub enum NoCommand {
 }
 
 /// Options that the reference does not have, by their ids, beside those of [`SetUp`].
-const OWN_OPTIONS: [&str; 13] = [
+const OWN_OPTIONS: [&str; 14] = [
     "check_traces",
     "color",
     "diagnostics",
@@ -41,6 +41,7 @@ const OWN_OPTIONS: [&str; 13] = [
     "prune",
     "quiet",
     "remote_cache",
+    "remote_cache_timeout",
     "remote_cache_write",
     "rerun",
     "show_cached_output",

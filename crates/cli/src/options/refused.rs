@@ -21,10 +21,12 @@ const ABOUT_RESULTS: [&str; 12] = [
     "target_cache_write_strategy",
 ];
 
+const ABOUT_REMOTE_CACHE: [&str; 3] = ["remote_cache", "remote_cache_write", "remote_cache_timeout"];
+
 /// Subcommands, what they refuse, and why.
 pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
-    ("analyse", &["remote_cache", "remote_cache_write"], "it runs nothing"),
-    ("rebuild", &["remote_cache", "remote_cache_write"], "it compares with what is cached here"),
+    ("analyse", &ABOUT_REMOTE_CACHE, "it runs nothing"),
+    ("rebuild", &ABOUT_REMOTE_CACHE, "it compares with what is cached here"),
     (
         "watch",
         &[

@@ -12,8 +12,8 @@ use std::{
 use taut_digest::HashFunction;
 use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
-    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, Request, Session,
-    weakly_canonical,
+    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, RemoteCacheRc, Request,
+    Session, weakly_canonical,
 };
 use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
@@ -231,18 +231,24 @@ impl<'w> Workspace<'w> {
         !options.norc && (options.rc.is_some() || RcFiles::usual_exists(&super::home()))
     }
 
-    fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
+    fn rc_files(&self, remarks: &mut Vec<Remark>) -> Result<RcFiles, Problem> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
-        let files = match self.options.norc {
-            true => RcFiles::default(),
-            false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks)?,
-        };
-        files.settings(&self.anchors, remarks)
+        match self.options.norc {
+            true => Ok(RcFiles::default()),
+            false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks),
+        }
     }
 
-    /// What rc files say, without remarks about it.
-    pub(crate) fn rc_in_silence(&self) -> Result<Rc, SetupError> {
-        self.read_rc(&mut Vec::new()).map_err(error)
+    fn read_rc(&self, remarks: &mut Vec<Remark>) -> Result<Rc, Problem> {
+        self.rc_files(remarks)?.settings(&self.anchors, remarks)
+    }
+
+    /// What rc files say, without remarks about it; apart from the rest, what they say of a cache that builds share.
+    pub(crate) fn rc_in_silence(&self) -> Result<(Rc, RemoteCacheRc), SetupError> {
+        let mut remarks = Vec::new();
+        let files = self.rc_files(&mut remarks).map_err(error)?;
+        let rc = files.settings(&self.anchors, &mut remarks).map_err(error)?;
+        Ok((rc, files.remote_cache().map_err(error)?))
     }
 
     /// What rc files say.

@@ -15,6 +15,7 @@ pub(crate) enum Number {
     MaxAttempts,
     InitialBackoff,
     MaxBackoff,
+    RemoteCacheTimeout,
 }
 
 /// What is wrong with the files of certificates.
@@ -68,6 +69,8 @@ impl ArgumentTexts for Just {
             Number::MaxAttempts => "max number of attempts provided",
             Number::InitialBackoff => "initial amount of seconds provided",
             Number::MaxBackoff => "max backoff provided",
+            // No option under this name.
+            Number::RemoteCacheTimeout => "timeout provided",
         };
         format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")
     }
@@ -118,6 +121,7 @@ impl ArgumentTexts for Taut {
             Number::MaxAttempts => "--max-attempts",
             Number::InitialBackoff => "--initial-backoff-seconds",
             Number::MaxBackoff => "--max-backoff-seconds",
+            Number::RemoteCacheTimeout => "--remote-cache-timeout",
         };
         format!("{option} has to be at least 1")
     }

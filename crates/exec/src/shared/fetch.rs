@@ -8,12 +8,13 @@ use std::{
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{self as proto, ActionResult};
 use taut_service::{Buffer, Error, Receiver};
-use taut_store::{Incoming, Result};
+use taut_store::Result;
 use taut_value::path::is_non_upwards;
 use taut_value::{ActionDescription, Str};
 
 use super::{
     NOT_ASKED, Shared,
+    in_chunks::ReceivedFile,
     received_tree::ReceivedTree,
     standard::{Node, Standard, from_wire},
     total,
@@ -111,8 +112,8 @@ impl Shared {
             match standard.names.blob(&digest, executable)? {
                 Some(object) => drop(here.insert(key, object)),
                 None => {
-                    let receiver = Arc::new(self.store.incoming(digest.size, executable));
-                    incoming.insert(key, receiver);
+                    let file = self.store.incoming(digest.size, executable);
+                    incoming.insert(key, Arc::new(ReceivedFile::new(file, &standard.names)));
                 }
             }
         }
@@ -122,8 +123,7 @@ impl Shared {
         }
         let bytes = total(incoming.keys().map(|(digest, _)| *digest));
         for (key @ (digest, executable), incoming) in incoming {
-            let incoming: Arc<Incoming> = incoming;
-            let Some(object) = incoming.finish(None)? else { return Ok(None) };
+            let Some(object) = incoming.finish()? else { return Ok(None) };
             let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
             let object = ObjectInfo { digest: object, object_type };
             standard.names.add(&object, digest);

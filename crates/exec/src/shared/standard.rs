@@ -3,7 +3,10 @@
 //! A name is computed once, and kept by the store. Some directories have no such form: names that are not UTF-8. Actions
 //! that have one among inputs or outputs are not shared.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{self as proto, Directory, DirectoryNode, FileNode, Message, SymlinkNode, TreeBytes};
@@ -59,7 +62,7 @@ fn encode<'n>(entries: impl Iterator<Item = (&'n str, Node)>) -> Vec<u8> {
 /// The standard form of the objects of a store.
 pub(crate) struct Standard {
     store: Store,
-    pub(crate) names: StandardNames,
+    pub(crate) names: Arc<StandardNames>,
 }
 
 /// Steps of a walk over trees without recursion.
@@ -78,7 +81,7 @@ pub(crate) struct WholeTree {
 
 impl Standard {
     pub(crate) fn open(store: &Store) -> Result<Standard> {
-        Ok(Standard { store: store.clone(), names: StandardNames::open(store)? })
+        Ok(Standard { store: store.clone(), names: Arc::new(StandardNames::open(store)?) })
     }
 
     /// An object as an entry; `None` if it has no standard form.

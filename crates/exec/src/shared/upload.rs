@@ -17,6 +17,7 @@ use taut_value::ActionDescription;
 
 use super::{
     Described, Shared,
+    in_chunks::SentFile,
     packed::Packed,
     reads::{Reads, add_lists},
     standard::{Standard, to_wire},
@@ -118,6 +119,12 @@ fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload
     let _ending = Ending(open);
     // Contents that are there, for this build: they are neither asked for nor sent again.
     let mut present: HashSet<Digest> = HashSet::new();
+    let refuse = |error: &Error| {
+        shared.trouble(error, "no more results are stored there");
+        shared.refuses.store(true, Relaxed);
+    };
+    // Before anything is sent.
+    let _ = wait(shared.service.results.takes_results()).inspect_err(refuse);
     while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
         batch.extend(queue.try_iter().take(MAX_BATCH - 1));
@@ -126,8 +133,7 @@ fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload
             && !stop.is_interrupted()
             && let Err(error) = upload(shared, &mut present, batch)
         {
-            shared.trouble(&error, "no more results are stored there");
-            shared.refuses.store(true, Relaxed);
+            refuse(&error);
         }
         let mut left = open.count();
         *left = left.saturating_sub(count);
@@ -201,7 +207,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
         match object.object_type {
             ObjectType::Tree => {
                 let Some(tree) = standard.whole_tree(&object.digest.hash)? else { return Ok(None) };
-                let files = tree.files.iter().map(|(file, digest)| content(shared, file, *digest));
+                let files = tree.files.iter().map(|(file, digest)| content(shared, standard, file, *digest));
                 packed.contents.extend(files);
                 tree.directories.into_iter().for_each(|directory| _ = packed.add(directory));
                 let tree_digest = Some(to_wire(&packed.add(tree.message)));
@@ -216,7 +222,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
             object_type => {
                 let missing = taut_store::Error::Missing(*object);
                 let digest = standard.names.of_blob(object)?.ok_or(missing)?;
-                packed.contents.push(content(shared, object, digest));
+                packed.contents.push(content(shared, standard, object, digest));
                 let (digest, is_executable) = (Some(to_wire(&digest)), object_type == ObjectType::Executable);
                 result.output_files.push(OutputFile { path, digest, is_executable });
             }
@@ -226,7 +232,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
         if let Some(digest) = stream {
             let object = ObjectInfo { digest: *digest, object_type: ObjectType::File };
             let digest = standard.names.of_blob(&object)?.ok_or(taut_store::Error::Missing(object))?;
-            packed.contents.push(content(shared, &object, digest));
+            packed.contents.push(content(shared, standard, &object, digest));
             *to = Some(to_wire(&digest));
         }
     }
@@ -239,6 +245,7 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
     Ok(Some(packed))
 }
 
-fn content(shared: &Shared, object: &ObjectInfo, digest: Digest) -> Content {
-    Content { digest, source: shared.store.source(object) }
+fn content(shared: &Shared, standard: &Standard, object: &ObjectInfo, digest: Digest) -> Content {
+    let (source, names) = (shared.store.source(object), standard.names.clone());
+    Content { digest, source: Arc::new(SentFile { source, names, hash: object.digest.hash }) }
 }

@@ -34,6 +34,7 @@ use super::{
     operations::Operations,
 };
 use crate::{
+    chunks,
     compression::{packed, unpacked},
     wire,
 };
@@ -161,6 +162,14 @@ impl Service<http::Request<Body>> for Handler {
                 let state = state.clone();
                 async move { state.begin("BatchUpdateBlobs").await.and_then(|call| state.batch_update(&q, call)) }
             }),
+            "SplitBlob" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("SplitBlob").await.and_then(|call| state.split(&q, call)) }
+            }),
+            "SpliceBlob" => unary(request, move |q| {
+                let state = state.clone();
+                async move { state.begin("SpliceBlob").await.and_then(|_| state.splice(&q)) }
+            }),
             "QueryWriteStatus" => unary(request, move |q| {
                 let state = state.clone();
                 async move { state.begin("QueryWriteStatus").await.and_then(|_| state.written(&q)) }
@@ -243,6 +252,8 @@ impl State {
             max_batch_total_size_bytes: self.offer.max_batch_bytes,
             supported_compressors: zstd.clone(),
             supported_batch_update_compressors: zstd,
+            blob_split_support: self.offer.has_chunks,
+            blob_splice_support: self.offer.has_chunks,
         };
         Ok(ServerCapabilities {
             cache_capabilities: Some(cache),
@@ -361,6 +372,40 @@ impl State {
         Ok(BatchUpdateBlobsResponse { responses })
     }
 
+    fn split(&self, q: &SplitBlobRequest, call: Call) -> Answer<SplitBlobResponse> {
+        self.check_instance(&q.instance_name)?;
+        let content = self.content(&parse(&q.blob_digest)?);
+        let content = content.ok_or_else(|| Failed::not_found("no such content"))?.to_vec();
+        let chunks = chunks::of(&content, content.len() as u64);
+        let chunks = chunks.map_err(|error| Failed::internal(error.to_string()))?;
+        let part = |chunk: &chunks::Chunk| {
+            let from = chunk.offset as usize;
+            self.memory.add(content[from..from + chunk.digest.size as usize].to_vec())
+        };
+        let mut chunk_digests: Vec<_> = chunks.iter().map(|chunk| wire::digest(&part(chunk))).collect();
+        shuffle(&mut chunk_digests, call);
+        if call.has(Fault::Mistaken) && chunk_digests.len() > 2 {
+            // Of the right size, and another content.
+            chunk_digests.swap(0, 1);
+        }
+        Ok(SplitBlobResponse { chunk_digests })
+    }
+
+    fn splice(&self, q: &SpliceBlobRequest) -> Answer<SpliceBlobResponse> {
+        self.check_instance(&q.instance_name)?;
+        let digest = parse(&q.blob_digest)?;
+        let mut content = Vec::new();
+        for chunk in &q.chunk_digests {
+            let chunk = self.content(&parse(&Some(chunk.clone()))?);
+            content.extend_from_slice(&chunk.ok_or_else(|| Failed::not_found("no such chunk"))?);
+        }
+        if HashFunction::Sha256.blob(&content) != digest.hash {
+            return Err(Failed::invalid_argument("wrong digest"));
+        }
+        self.memory.add(content);
+        Ok(SpliceBlobResponse { blob_digest: q.blob_digest.clone() })
+    }
+
     /// The name of a stream without the instance.
     fn without_instance<'n>(&self, name: &'n str) -> Answer<&'n str> {
         let rest = match self.offer.instance.as_str() {
@@ -389,23 +434,25 @@ impl State {
     }
 
     async fn write(&self, mut pieces: Streaming<WriteRequest>, call: Call) -> Answer<WriteResponse> {
-        let (mut name, mut bytes, mut is_over) = (String::new(), Vec::new(), false);
+        let (mut name, mut is_over) = (String::new(), false);
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
             if name.is_empty() {
                 name = self.without_instance(&piece.resource_name)?.to_owned();
-                bytes = self.partial().remove(&name).unwrap_or_default();
             }
+            // What came stays, also if the connection is cut: for the stream that goes on.
+            let mut partial = self.partial();
+            let bytes = partial.entry(name.clone()).or_default();
             if piece.write_offset != bytes.len() as i64 {
                 return Err(Failed::invalid_argument("a stream goes on where it ended"));
             }
             bytes.extend(&piece.data);
             is_over = piece.finish_write;
             if call.has(Fault::Truncated) && bytes.len() as u64 > call.random % (1 << 22) {
-                self.partial().insert(name, bytes);
                 return Err(Failed::unavailable("interrupted"));
             }
         }
+        let bytes = self.partial().remove(&name).unwrap_or_default();
         let rest = name.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
         let named = rest.and_then(|(_, rest)| stream_name(rest));
         let (is_packed, digest) = named.ok_or_else(|| Failed::invalid_argument("no such name"))?;

@@ -2,6 +2,9 @@
 //! those of a build without it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod faults;
+mod settings;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -352,36 +355,6 @@ fn contents_that_do_not_match_are_not_used_and_reported() {
     );
 }
 
-/// Whatever goes wrong between two builds and their cache, both have the results of a build without it.
-#[test]
-fn builds_are_right_whatever_goes_wrong() {
-    let expected = without_cache();
-    let seeds = std::env::var("TAUT_SOAK").map_or(8, |_| 1_000);
-    let kinds = vec![
-        Fault::Unavailable,
-        Fault::Exhausted,
-        Fault::Internal,
-        Fault::Slow,
-        Fault::Cut,
-        Fault::Truncated,
-        Fault::Flipped,
-        Fault::Longer,
-        Fault::Shuffled,
-        Fault::Evicted,
-        Fault::Mistaken,
-    ];
-    for seed in 0..seeds {
-        let faults = Faults { seed, percent: 30, kinds: kinds.clone() };
-        let max_batch_bytes = if seed % 3 == 0 { 200 } else { 0 };
-        let server =
-            Server::start(Offer { faults, max_batch_bytes, has_zstd: seed % 2 == 0, ..Offer::default() });
-        let server = server.unwrap();
-        for _ in 0..2 {
-            assert_eq!(sharing(&workspace(), &server).installed, expected, "seed {seed}");
-        }
-    }
-}
-
 #[test]
 fn a_server_that_is_lost_in_the_middle_is_done_without() {
     let server = Server::start(Offer::default()).unwrap();
@@ -435,8 +408,6 @@ fn options_that_fit_nothing_are_refused() {
         let ran = workspace.run(&taut(), call).exits(16);
         assert!(ran.stderr.contains(text), "{}", ran.stderr);
     }
-    let ran = workspace.run(&taut(), ["build", "--remote-cache-write", "all"]);
-    assert!(ran.stderr.contains("--remote-cache <ADDRESS>"), "{}", ran.stderr);
 }
 
 #[test]

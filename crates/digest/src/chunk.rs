@@ -8,11 +8,11 @@
 use std::sync::LazyLock;
 
 /// Sizes of chunks in bytes: boundaries are looked for behind the first `MIN_BYTES`, sparsely until `AVERAGE_BYTES`,
-/// densely from there, and set at `MAX_BYTES`.
+/// densely from there, and set at `MAX_CHUNK_BYTES`.
 const MIN_BYTES: usize = 32 * 1024;
 const AVERAGE_BYTES: usize = 128 * 1024;
 /// No chunk is larger than this, in bytes.
-pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
 /// A boundary is where the fingerprint has zeros at these bits. 19 bits up to the average size make early boundaries
 /// rare, 15 bits behind it make late ones likely: sizes gather around the average ("normalized chunking" of the paper).
 const MASK_SMALL: u64 = 0x4444_d9f0_0353_0000;
@@ -23,12 +23,12 @@ static GEAR: LazyLock<[u64; 256]> = LazyLock::new(|| {
     std::array::from_fn(|_| twister.next())
 });
 
-/// The length of the first chunk of `data`, which holds at least [`MAX_BYTES`] bytes or all that are left.
-pub(crate) fn first_chunk(data: &[u8]) -> usize {
+/// The length of the first chunk of `data`, which holds at least [`MAX_CHUNK_BYTES`] bytes or all that are left.
+pub fn first_chunk(data: &[u8]) -> usize {
     if data.len() <= MIN_BYTES {
         return data.len();
     }
-    let end = data.len().min(MAX_BYTES);
+    let end = data.len().min(MAX_CHUNK_BYTES);
     let normal = AVERAGE_BYTES.min(end);
     let mut fingerprint = 0u64;
     for (at, &byte) in data[..end].iter().enumerate().skip(MIN_BYTES) {

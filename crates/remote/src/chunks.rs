@@ -1,0 +1,146 @@
+//! Large contents in chunks, where the server can do that: of a content that differs little from an earlier one, only the
+//! chunks move that are new. Where chunks begin follows from the content, so versions of a file have most of them in common.
+//!
+//! Whatever fails, the content goes as a stream, which needs none of this.
+
+use std::io;
+
+use taut_digest::{Digest, HashFunction, MAX_CHUNK_BYTES, first_chunk};
+use taut_proto::cache::{SHA256, SpliceBlobRequest, SpliceBlobResponse, SplitBlobRequest, SplitBlobResponse};
+use taut_service::{Error, Receiver, Result, Source};
+
+use crate::{
+    call::{Link, Method},
+    wire,
+};
+
+const SPLIT: Method = Method {
+    name: "SplitBlob",
+    path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/SplitBlob",
+    is_write: true,
+};
+
+const SPLICE: Method = Method {
+    name: "SpliceBlob",
+    path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/SpliceBlob",
+    is_write: true,
+};
+
+/// No content is taken in more chunks: what a server says of it is held in memory.
+const MAX_CHUNKS: usize = 1 << 18;
+
+/// How many bytes of chunks are asked for at once.
+pub(crate) const WINDOW_BYTES: u64 = 16 << 20;
+
+/// Where a chunk is in a content.
+#[derive(Clone, Copy)]
+pub(crate) struct Chunk {
+    pub(crate) digest: Digest,
+    pub(crate) offset: u64,
+}
+
+/// The bytes of a chunk, read from the content.
+pub(crate) struct Part {
+    pub(crate) whole: std::sync::Arc<dyn Source>,
+    pub(crate) chunk: Chunk,
+}
+
+impl Source for Part {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.chunk.digest.size.saturating_sub(offset);
+        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.whole.read_at(self.chunk.offset + offset, &mut buffer[..count])
+    }
+}
+
+/// The chunks of a content, by what is in it.
+pub(crate) fn of(source: &dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
+    let (mut chunks, mut buffer, mut offset, mut read) = (Vec::new(), Vec::new(), 0, 0_u64);
+    loop {
+        // As many as a chunk may have, or all that are left, so that where it ends does not depend on how it is read.
+        while buffer.len() < MAX_CHUNK_BYTES && read < size {
+            let before = buffer.len();
+            let wanted = (4 * MAX_CHUNK_BYTES).min(usize::try_from(size - read).unwrap_or(usize::MAX));
+            buffer.resize(before + wanted, 0);
+            let count = source.read_at(read, &mut buffer[before..])?;
+            buffer.truncate(before + count);
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            read += count as u64;
+        }
+        let length = first_chunk(&buffer);
+        if length == 0 {
+            return Ok(chunks);
+        }
+        let digest = Digest { hash: HashFunction::Sha256.blob(&buffer[..length]), size: length as u64 };
+        chunks.push(Chunk { digest, offset });
+        offset += length as u64;
+        buffer.drain(..length);
+    }
+}
+
+/// The chunks that a server has of a content; `None` if it has none, or says something else.
+pub(crate) async fn split(link: &Link, digest: &Digest) -> Option<Vec<Digest>> {
+    let request = SplitBlobRequest {
+        instance_name: link.instance.clone(),
+        blob_digest: Some(wire::digest(digest)),
+        digest_function: SHA256,
+    };
+    let answer: SplitBlobResponse = link.unary(&SPLIT, &request, digest.size).await.ok()??;
+    let chunks: Vec<Digest> = answer.chunk_digests.iter().filter_map(wire::parse).collect();
+    let total = chunks.iter().map(|chunk| chunk.size).fold(0, u64::saturating_add);
+    let is_good = chunks.len() == answer.chunk_digests.len() && (2..=MAX_CHUNKS).contains(&chunks.len());
+    (is_good && total == digest.size && chunks.iter().all(|chunk| chunk.size > 0)).then_some(chunks)
+}
+
+/// Puts a content together at the server.
+pub(crate) async fn splice(link: &Link, digest: &Digest, chunks: &[Chunk]) -> Result<()> {
+    let request = SpliceBlobRequest {
+        instance_name: link.instance.clone(),
+        blob_digest: Some(wire::digest(digest)),
+        chunk_digests: chunks.iter().map(|chunk| wire::digest(&chunk.digest)).collect(),
+        digest_function: SHA256,
+    };
+    let answer: Option<SpliceBlobResponse> = link.unary(&SPLICE, &request, digest.size).await?;
+    let named = answer.and_then(|answer| wire::parse(&answer.blob_digest?));
+    if named == Some(*digest) { Ok(()) } else { Err(Error::NotFound(*digest)) }
+}
+
+/// A chunk that the receiver has, if it is that.
+pub(crate) fn here(receiver: &dyn Receiver, chunk: &Digest) -> Option<Vec<u8>> {
+    let bytes = receiver.chunk(chunk)?;
+    let is_right = bytes.len() as u64 == chunk.size && HashFunction::Sha256.blob(&bytes) == chunk.hash;
+    is_right.then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_the_content_and_do_not_depend_on_how_it_is_read() {
+        struct Slow(Vec<u8>);
+        impl Source for Slow {
+            fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+                let count = buffer.len().min(7_777);
+                self.0.read_at(offset, &mut buffer[..count])
+            }
+        }
+        let mut rng = taut_testkit::Rng::new(3);
+        let bytes: Vec<u8> = (0..3_000_000).map(|_| rng.bits() as u8).collect();
+        let size = bytes.len() as u64;
+        let chunks = of(&bytes, size).unwrap();
+        let slowly = of(&Slow(bytes.clone()), size).unwrap();
+        assert!(chunks.iter().map(|chunk| chunk.digest).eq(slowly.iter().map(|chunk| chunk.digest)));
+        let mut at = 0;
+        for Chunk { digest, offset } in chunks {
+            assert_eq!(offset, at);
+            let part = &bytes[at as usize..(at + digest.size) as usize];
+            assert_eq!(HashFunction::Sha256.blob(part), digest.hash);
+            at += digest.size;
+        }
+        assert_eq!(at, size);
+        assert!(of(&bytes, size + 1).is_err(), "it has become shorter");
+    }
+}
