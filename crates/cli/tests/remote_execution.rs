@@ -76,7 +76,7 @@ fn build(workspace: &Workspace, words: &[String]) -> Ran {
 fn here(workspace: &Workspace) -> BTreeMap<String, String> {
     let other = Workspace::new();
     for name in ["TARGETS", "source", "more"] {
-        other.file(name, &std::fs::read_to_string(workspace.root().join(name)).unwrap());
+        other.file(name, std::fs::read_to_string(workspace.root().join(name)).unwrap());
     }
     install(&other, &[]).files
 }
@@ -144,13 +144,13 @@ fn each_content_is_sent_once_however_many_actions_want_it() {
         let deps: Vec<String> = (0..40).map(|number| format!("\"o{number}\": \"t{number}\"")).collect();
         workspace.file(
             "TARGETS",
-            &format!(
+            format!(
                 r#"{{"staged": {{"type": "install", "dirs": [["shared", "d"]]}}, {}, "all": {{"type": "install", "files": {{{}}}}}}}"#,
                 targets.join(","),
                 deps.join(",")
             ),
         );
-        workspace.file("shared", &"x".repeat(100_000));
+        workspace.file("shared", "x".repeat(100_000));
         install(&workspace, &at(&server, naming));
         let sent = event(&workspace, "build_finished")[0]["remote_cache"]["sent"].as_u64().unwrap();
         assert!((100_000..150_000).contains(&sent), "{sent}");
@@ -319,7 +319,7 @@ fn actions_go_where_their_properties_say() {
                 "all": {"type": "generic", "outs": ["c"], "cmds": ["cat b b > c"], "deps": ["b"]}}"#,
         );
         workspace.file("source", "text\n");
-        workspace.file("dispatch", &format!(r#"[[{{"where": "there"}}, "{}"]]"#, second.address()));
+        workspace.file("dispatch", format!(r#"[[{{"where": "there"}}, "{}"]]"#, second.address()));
         let mut words = at(&first, naming);
         words.extend(["--endpoint-configuration".to_owned(), "dispatch".to_owned()]);
         let installed = install(&workspace, &words);
@@ -329,7 +329,7 @@ fn actions_go_where_their_properties_say() {
         // Without a usual server, the rest runs here.
         let other = Workspace::new();
         for name in ["TARGETS", "source", "dispatch"] {
-            other.file(name, &std::fs::read_to_string(workspace.root().join(name)).unwrap());
+            other.file(name, std::fs::read_to_string(workspace.root().join(name)).unwrap());
         }
         let mut words = words[2..].to_vec();
         words.insert(0, "-J2".to_owned());

@@ -80,7 +80,7 @@ impl ActionRule {
                 Known::Local => {
                     execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?
                 }
-                Known::Elsewhere(known) => known,
+                Known::Elsewhere(known) => known.map(|known| *known),
             };
             execution.events.compared(id, action, &ran, cached.as_ref());
         }

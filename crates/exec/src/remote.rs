@@ -333,7 +333,9 @@ impl Executor for RemoteExecutor {
                 return Ok(Known::Elsewhere(None));
             };
             let executed = Executed { result, was_cached: true, ..Executed::default() };
-            Ok(Known::Elsewhere(self.transfers.taken(number, key, &executed).await?.filter(Ran::is_success)))
+            Ok(Known::Elsewhere(
+                self.transfers.taken(number, key, &executed).await?.filter(Ran::is_success).map(Box::new),
+            ))
         })
     }
 

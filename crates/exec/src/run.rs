@@ -14,7 +14,7 @@ pub enum Known {
     /// What the action cache of the build root has.
     Local,
     /// The result that a server has, if it has one.
-    Elsewhere(Option<Ran>),
+    Elsewhere(Option<Box<Ran>>),
 }
 
 /// What will be known of a run.

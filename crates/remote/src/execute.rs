@@ -42,7 +42,7 @@ const CANCELLING: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
 enum Ended {
-    Done(Executed),
+    Done(Box<Executed>),
     /// The server knows no such operation any more.
     Forgotten,
 }
@@ -73,7 +73,7 @@ pub(crate) async fn execute(
             biased;
             _ = dropped => Err(Error::Off),
             // Boxed: a future of this size for each of thousands of executions would be moved around.
-            ended = Box::pin(execution.to_the_end()) => ended,
+            ended = Box::pin(execution.until_the_end()) => ended,
         }
     });
     let ended = ended.await;
@@ -92,14 +92,14 @@ async fn cancel(link: &Link, name: String) -> std::result::Result<(), Failure> {
 }
 
 impl Execution<'_> {
-    async fn to_the_end(&mut self) -> Result<Executed> {
+    async fn until_the_end(&mut self) -> Result<Executed> {
         // Failures in a row; and how often the server has forgotten the operation.
         let (mut failed, mut forgotten) = (0, 0);
         loop {
             self.heard = None;
             let begin = Instant::now();
             let why = match self.attempt().await {
-                Ok(Ended::Done(executed)) => return Ok(executed),
+                Ok(Ended::Done(executed)) => return Ok(*executed),
                 Ok(Ended::Forgotten) => {
                     self.operation = None;
                     forgotten += 1;
@@ -262,7 +262,8 @@ impl Execution<'_> {
             None if timed_out => Default::default(),
             None => return Err(Status::internal("the server has no result of the action").into()),
         };
-        Ok(Ended::Done(Executed { result, was_cached: cached_result, timed_out, message }))
+        let was_cached = cached_result;
+        Ok(Ended::Done(Box::new(Executed { result, was_cached, timed_out, message })))
     }
 }
 

@@ -110,12 +110,13 @@ fn many_are_executed_at_once<S: Cas + Executor>(service: &S) {
     std::thread::scope(|scope| {
         for number in 0..8 {
             let results = &results;
-            scope.spawn(move || {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
                 let action = action(service, &format!("echo {number} > out"), true);
                 let result = execute(service, action, false).expect("a result").result;
                 let made = text(service, &result.output_files[0].digest);
                 results.lock().unwrap_or_else(PoisonError::into_inner).push(made);
             });
+            thread.expect("a thread");
         }
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -318,6 +318,15 @@ impl Store {
         }
     }
 
+    /// Whether the bytes of a tree are on this machine, whatever is with what is below it.
+    ///
+    /// # Errors
+    /// The build root cannot be read.
+    pub fn has_bytes_of_tree(&self, hash: &Hash) -> Result<bool> {
+        let kept = |elsewhere: &Elsewhere| elsewhere.has_kept(self, hash);
+        Ok(self.is_here(hash, ObjectType::Tree)? || self.elsewhere().map_or(Ok(false), kept)?)
+    }
+
     /// Writes down what was noted.
     ///
     /// # Errors

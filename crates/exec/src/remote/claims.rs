@@ -1,7 +1,7 @@
 //! What is being sent to a server: each object by one action, however many want it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     future::poll_fn,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Poll, Waker},
@@ -32,8 +32,8 @@ impl Claims {
         let mut all = self.lock();
         let mut keys = HashSet::new();
         for key in wanted {
-            if !all.contains_key(&key) {
-                all.insert(key, Vec::new());
+            if let Entry::Vacant(free) = all.entry(key) {
+                free.insert(Vec::new());
                 keys.insert(key);
             }
         }

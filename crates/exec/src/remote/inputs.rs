@@ -136,7 +136,11 @@ pub(super) fn parts(store: &Store, place: usize, described: &Described, all: boo
             continue;
         }
         // In native mode a server has all that is below a tree that it has.
-        if store.hash_function() == HashFunction::GitSha1 && store.is_noted(place, &object) {
+        let has_all_below = store.hash_function() == HashFunction::GitSha1 && store.is_noted(place, &object);
+        // With all: also what is below those that can be sent again.
+        let can_be_sent =
+            described.made(&its_key).is_some() || store.has_bytes_of_tree(&object.digest.hash)?;
+        if has_all_below && !(all && can_be_sent) {
             parts.insert(its_key, leaf(true));
             continue;
         }

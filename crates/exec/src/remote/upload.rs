@@ -131,6 +131,18 @@ impl Transfers {
         let has_lost = !gone.is_empty();
         if has_lost {
             store.forget_elsewhere(place, gone);
+            // A directory that was checked counts with all that is below it: those that can be sent again are looked at anew.
+            for Part { object, .. } in
+                wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree)
+            {
+                let can_be_sent = described.made(&key(object)).is_some()
+                    || store
+                        .has_bytes_of_tree(&object.digest.hash)
+                        .map_err(|error| self.failed_in_store(error))?;
+                if can_be_sent {
+                    store.forget_elsewhere(place, [*object]);
+                }
+            }
         }
         Ok(has_lost)
     }
