@@ -18,7 +18,6 @@ pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
 pub(crate) use observer::{Messages, report_remark};
 pub(crate) use update::Update;
-pub(crate) use usual::USUAL_LAUNCHER;
 pub(crate) use workspace::{Workspace, configured, files};
 
 /// What the options of a call and rc files say of a set-up.

@@ -21,7 +21,7 @@ use crate::{
     check_traces::block_on,
     exit::Exit,
     log::{Level, Log},
-    repositories::USUAL_LAUNCHER,
+    settings::USUAL_LAUNCHER,
     voice::{exit_code, time_limit},
 };
 

@@ -11,9 +11,11 @@ use crate::{
     options,
     remote_cache::remote_cache,
     remote_execution::remote_execution,
-    repositories::USUAL_LAUNCHER,
     tool_name::Name,
 };
+
+/// The words in front of commands that are executed, if there is no other launcher.
+pub(crate) const USUAL_LAUNCHER: [&str; 2] = ["env", "--"];
 
 /// How many jobs to run.
 fn jobs(common: &options::Common) -> usize {

@@ -105,6 +105,7 @@ fn what_is_missing_is_no_result<S: Cas + Executor>(service: &S) {
     assert!(matches!(error, Error::InputsMissing(_) | Error::Final { .. }), "{error}");
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test that gets no threads has to fail")]
 fn many_are_executed_at_once<S: Cas + Executor>(service: &S) {
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use taut_setup::InvocationLog;
 use taut_value::{JsonWriter, Map, Value};
 
 use super::settings::Settings;
-use crate::repositories::USUAL_LAUNCHER;
+use crate::settings::USUAL_LAUNCHER;
 
 /// Which options a subcommand of the build tool takes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use taut_setup::{Anchors, weakly_canonical};
 
-/// The words in front of commands that are executed, if there is no other launcher.
-pub(crate) const USUAL_LAUNCHER: [&str; 2] = ["env", "--"];
+use crate::settings::USUAL_LAUNCHER;
 
 /// Where archives are looked for: the directories of rc files or the usual one, then those of the command line. They are
 /// added, not put in place of them: the order is the reference's.

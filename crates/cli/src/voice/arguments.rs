@@ -68,9 +68,8 @@ impl ArgumentTexts for Just {
             Number::ActionTimeout => return "Setting action timeout failed.".to_owned(),
             Number::MaxAttempts => "max number of attempts provided",
             Number::InitialBackoff => "initial amount of seconds provided",
-            Number::MaxBackoff => "max backoff provided",
-            // No option under this name.
-            Number::RemoteCacheTimeout => "timeout provided",
+            // The latter is no option under this name.
+            Number::MaxBackoff | Number::RemoteCacheTimeout => "max backoff provided",
         };
         format!("Invalid {what}: 0.\nValue must be strictly greater than 0.")
     }
