@@ -568,7 +568,7 @@ mod tests {
         let subject = &Subject::Action(Id::of("999"));
         log.event(&Event::TaskRan { subject, why: &Why::Always });
         finish(&log);
-        let record = EventLogs::of(&store, &repositories).unwrap().read().unwrap();
+        let record = EventLogs::of(&store, &repositories).unwrap().records().next().unwrap();
         assert!(record.left_out > 900 && record.actions.len() < 100, "{}", record.left_out);
         assert_eq!(record.left_out as usize + record.actions.len(), 1_000);
         // Why something ran is kept where that is known.
@@ -577,7 +577,7 @@ mod tests {
         send(&log, "one");
         finish(&log);
         let logs = EventLogs::of(&store, &repositories).unwrap();
-        assert_eq!(logs.read().map(|record| (record.left_out, record.actions.len())), Some((0, 1)));
+        assert_eq!(logs.records().next().map(|record| (record.left_out, record.actions.len())), Some((0, 1)));
     }
 
     #[test]
@@ -595,7 +595,7 @@ mod tests {
                 log.event(&Event::BuildFinished(Built { is_complete, processed: 1, ran: 1, traffic: None }));
             }
             log.event(&Event::CallFinished(Status::Success));
-            let record = EventLogs::of(&store, &repositories).unwrap().read().unwrap();
+            let record = EventLogs::of(&store, &repositories).unwrap().records().next().unwrap();
             assert_eq!(record.ended, ended);
         }
     }
@@ -611,7 +611,7 @@ mod tests {
         send(&log, "two");
         finish(&log);
         // Its build had not ended, so it has no reasons.
-        assert_eq!(EventLogs::of(&store, &repositories).unwrap().read(), None);
+        assert_eq!(EventLogs::of(&store, &repositories).unwrap().records().next(), None);
         let nowhere = EventLog::new();
         send(&nowhere, "one");
         finish(&nowhere);

@@ -6,7 +6,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use taut_digest::HashFunction;
@@ -55,6 +55,12 @@ impl Configured {
             (file, _) => RepoConfig::read(file.as_deref(), overrides, cwd),
         }
     }
+}
+
+/// Whether there is the usual rc file. Looked at once: for the options in front of the call's, and for the set-up.
+fn has_usual_rc() -> bool {
+    static IS_THERE: OnceLock<bool> = OnceLock::new();
+    *IS_THERE.get_or_init(|| RcFiles::usual_exists(&super::home()))
 }
 
 /// The configuration of the repositories of a call. If there is a description, it is set up. `verifies`: something of the
@@ -228,12 +234,12 @@ impl<'w> Workspace<'w> {
 
     /// Whether a call with these options has an rc file: one that it names, or the usual one.
     pub(crate) fn has_rc(options: &SetUp) -> bool {
-        !options.norc && (options.rc.is_some() || RcFiles::usual_exists(&super::home()))
+        !options.norc && (options.rc.is_some() || has_usual_rc())
     }
 
     fn rc_files(&self, remarks: &mut Vec<Remark>) -> Result<RcFiles, Problem> {
         let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
-        match self.options.norc {
+        match self.options.norc || (path.is_none() && !has_usual_rc()) {
             true => Ok(RcFiles::default()),
             false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks),
         }

@@ -64,14 +64,16 @@ impl EventLogs {
         self.work().next().is_some()
     }
 
-    /// The last call with work to do, if there is one whose log can be read.
-    pub(crate) fn read(&self) -> Option<Record> {
-        let mut names = self.work();
-        // The latest that can be read: a damaged log does not hide the one before it.
-        let mut record = names.find_map(|name| parse(&self.directory.read(&name, MAX_READ_BYTES)?))?.0;
-        let before = names.find_map(|name| self.call(&name)).map(|call| call.configuration);
-        record.before = before.filter(|before| *before != record.configuration);
-        Some(record)
+    /// The calls with work to do whose logs can be read, latest first: a damaged log does not hide the one before it. Each
+    /// is read when it is asked for, since logs are large.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record> {
+        let names: Vec<Name> = self.work().take(MAX_EARLIER_LOGS).collect();
+        (0..names.len()).filter_map(move |at| {
+            let Parsed(mut record) = parse(&self.directory.read(&names[at], MAX_READ_BYTES)?)?;
+            let before = names[at + 1..].iter().find_map(|name| self.call(name)).map(|call| call.configuration);
+            record.before = before.filter(|before| *before != record.configuration);
+            Some(record)
+        })
     }
 
     /// Names the up-to-date actions of a call by what the logs of earlier calls have of them.

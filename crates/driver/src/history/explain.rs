@@ -52,11 +52,14 @@ pub struct Explanation {
 /// How many of a kind are shown at most.
 const MAX_SHOWN: usize = 12;
 
+/// Builds of how many other requests are searched for what the last one had no part in.
+const MAX_OTHER_REQUESTS: usize = 8;
+
 /// Answers questions about the last build with the repositories of an analyser that executed something, one after the
-/// other. `cwd`: what paths are shown relative to.
+/// other. If it had no part in any of what is asked about, the answers are about the latest build that had a part in all.
+/// `cwd`: what paths are shown relative to.
 pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
-    let Analyser { engine, build, workspace, .. } = analyser;
-    let repositories = &workspace.repositories;
+    let repositories = &analyser.workspace.repositories;
     let request = |targets: &Targets, configuration: &Map| Request {
         repositories: repositories.clone(),
         targets: targets.clone(),
@@ -70,7 +73,8 @@ pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cw
             call.command
         )
     });
-    let Some(mut record) = logs.read() else {
+    let mut records = logs.records();
+    let Some(latest) = records.next() else {
         let text = match logs.has_any() {
             false => "No build with work to do is recorded here.\n",
             true => {
@@ -80,23 +84,65 @@ pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cw
         let text = unfinished.map_or(text.to_owned(), |unfinished| format!("{text}{unfinished}\n"));
         return Explanation { text, is_known: false };
     };
-    let request = request(&record.targets, &record.configuration);
+    let mut tried = vec![(latest.targets.clone(), latest.configuration.clone())];
+    let about = |record: Record, which: Which| {
+        let request = request(&record.targets, &record.configuration);
+        about(questions, record, &request, which, logs, analyser, cwd)
+    };
+    let (explanation, knows_any) = about(latest, Which::Last { unfinished });
+    if knows_any {
+        return explanation;
+    }
+    // Only builds of something else: of the same targets, they had no part in it, either.
+    let others = records.filter(|record| {
+        let of = (record.targets.clone(), record.configuration.clone());
+        let is_new = !tried.contains(&of);
+        tried.push(of);
+        is_new
+    });
+    let mut explanations = others.take(MAX_OTHER_REQUESTS).map(|record| about(record, Which::Earlier).0);
+    explanations.find(|earlier| earlier.is_known).unwrap_or(explanation)
+}
+
+/// Which build with work to do answers are about.
+enum Which {
+    Last {
+        /// What is to be said of a later call that has not ended.
+        unfinished: Option<String>,
+    },
+    Earlier,
+}
+
+/// Answers questions about one build. Also returns whether it had a part in anything of that.
+fn about(
+    questions: &[Question],
+    mut record: Record,
+    request: &Request,
+    which: Which,
+    logs: &EventLogs,
+    analyser: &Analyser,
+    cwd: &Path,
+) -> (Explanation, bool) {
+    let Analyser { engine, build, workspace, .. } = analyser;
     // What is wrong with the description is for a build to report. Nothing is committed: a question changes no cached state.
-    let analysis = analyse_all(build, &request).ok();
+    let analysis = analyse_all(build, request).ok();
     if analysis.is_none() {
         // Analysis would have their names; without it, only earlier logs do.
         logs.name_up_to_date(&mut record);
     }
-    let mut explainer = Explainer::new((&record, logs), engine, analysis.as_ref(), repositories, cwd);
-    explainer.heading(&request, unfinished);
-    let mut is_known = true;
+    let mut explainer =
+        Explainer::new((&record, logs), engine, analysis.as_ref(), &workspace.repositories, cwd);
+    explainer.heading(request, which);
+    let (mut knows_all, mut knows_any) = (true, false);
     for (at, question) in questions.iter().enumerate() {
         if at > 0 {
             explainer.say("");
         }
-        is_known &= explainer.answer(question);
+        let is_known = explainer.answer(question);
+        knows_all &= is_known;
+        knows_any |= is_known;
     }
-    Explanation { text: explainer.text, is_known }
+    (Explanation { text: explainer.text, is_known: knows_all }, knows_any)
 }
 
 struct Explainer<'r> {
@@ -156,7 +202,7 @@ impl<'r> Explainer<'r> {
         self.text.push('\n');
     }
 
-    fn heading(&mut self, request: &Request, unfinished: Option<String>) {
+    fn heading(&mut self, request: &Request, which: Which) {
         let record = self.record;
         let ended = match record.ended {
             Ended::Well => "it succeeded",
@@ -165,7 +211,11 @@ impl<'r> Explainer<'r> {
             Ended::Interrupted => "it was interrupted",
         };
         let (ago, target) = (ago(record.when), request.target_text());
-        self.say(format!("Last build with work to do: {} {target}, {ago}; {ended}.", record.command));
+        let (begin, unfinished) = match which {
+            Which::Last { unfinished } => ("Last build with work to do", unfinished),
+            Which::Earlier => ("Not in the last build with work to do, but in an earlier one", None),
+        };
+        self.say(format!("{begin}: {} {target}, {ago}; {ended}.", record.command));
         let cached = record.count(How::Cached) + record.count(How::Unread);
         let (failed, stopped) = (record.count(How::Failed), record.count(How::Unfinished));
         let of_these: Vec<String> = [(failed, "failed"), (stopped, "stopped by the interruption")]
