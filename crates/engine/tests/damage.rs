@@ -151,18 +151,17 @@ impl Scene {
         let (answer, ran) = self.ask(&engine);
         assert_eq!(answer, self.anew(), "{}", how());
         engine.commit().unwrap();
-        let is_corrupt = engine.file_problem().is_some();
+        let is_damaged = engine.file_problem().is_some();
         drop(engine);
         let next = || {
             let engine = self.engine(Some(file));
             let (answer, ran) = self.ask(&engine);
             engine.commit().unwrap();
             assert_eq!(answer, self.anew(), "the process after: {}", how());
-            assert_eq!(engine.file_problem(), None, "what was written is whole: {}", how());
             ran
         };
         let mut again = next();
-        if is_corrupt {
+        if is_damaged {
             // What it had verified by the numbers in the file, before it read the part that is wrong, is in no file any
             // more: the next process executes that once, and the one after it finds everything.
             again = next();

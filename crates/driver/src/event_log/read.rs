@@ -70,7 +70,8 @@ impl EventLogs {
         let names: Vec<Name> = self.work().take(MAX_EARLIER_LOGS).collect();
         (0..names.len()).filter_map(move |at| {
             let Parsed(mut record) = parse(&self.directory.read(&names[at], MAX_READ_BYTES)?)?;
-            let before = names[at + 1..].iter().find_map(|name| self.call(name)).map(|call| call.configuration);
+            let before =
+                names[at + 1..].iter().find_map(|name| self.call(name)).map(|call| call.configuration);
             record.before = before.filter(|before| *before != record.configuration);
             Some(record)
         })
