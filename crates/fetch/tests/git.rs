@@ -655,6 +655,16 @@ fn a_command_makes_a_tree() {
                     tree.to_hex()
                 );
                 assert!(text.ends_with(&expected_text), "{text}");
+                // What was made instead, so that it can be described.
+                let Cause::NoTree { made, .. } = &error.tried[0].cause else { panic!("{error}") };
+                let other = case.top.path().join("other");
+                fs::create_dir(&other).unwrap();
+                git(&other, &["init", "-q"]);
+                let made_by = Command::new("sh").args(["-c", &script]).current_dir(&other).status();
+                assert!(made_by.unwrap().success());
+                git(&other, &["add", "-A"]);
+                assert_eq!(*made, id(&git(&other, &["write-tree"])), "{script}");
+                fs::remove_dir_all(&other).unwrap();
             }
         }
     }
