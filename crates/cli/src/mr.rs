@@ -27,11 +27,11 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options::Stores,
-    repositories::{self, Messages, anchors, report_remark},
-    request::check_certificates,
+    repositories::{self, Messages, NotFetched, anchors, report_remark},
+    request::wrong_about_servers,
     standard_streams::{eprint_error, eprint_text, print},
     tool_name::Name,
-    version, voice,
+    version,
 };
 
 /// The exit codes of `just-mr`; scripts depend on them.
@@ -230,10 +230,14 @@ impl Call {
                     request: Request { main, all: *all, without_root: false },
                     directory: directory.as_deref(),
                     workspace: self.workspace.as_deref(),
+                    wrong_about_servers: self.wrong_about_servers(),
                     tool: "just-mr",
                     log,
                 };
-                fetch.run().map_err(|_| MrExit::Fetch)?;
+                fetch.run().map_err(|why| match why {
+                    NotFetched::Failed => MrExit::Fetch,
+                    NotFetched::Servers => MrExit::Config,
+                })?;
                 Ok(MrExit::Success)
             }
         }
@@ -308,23 +312,35 @@ impl Call {
         let context = self.context()?;
         let options = taut_setup::Options { launches, ..repositories::options(&context) };
         self.log.say(Level::Info, "Performing repositories setup");
-        let certificates = Stores {
-            tls_ca_cert: self.settings.tls_ca_cert.clone(),
-            tls_client_cert: self.settings.tls_client_cert.clone(),
-            tls_client_key: self.settings.tls_client_key.clone(),
-            ..Stores::default()
-        };
-        if let Err(bad) = check_certificates(&certificates) {
-            self.log.say(Level::Error, voice::of(&self.log).bad_certificate(&bad));
-            return Err(MrExit::SetUp);
-        }
         let what = if request.without_root { "setup-env" } else { "setup" };
         let messages = Messages::new(&self.log, format!("While performing just-mr {what}:"));
         let session = Session::new(&options, &root.store, &root.cache, &messages);
-        messages.with_progress(&session, || session.set_up(description, request)).map_err(|problems| {
+        let failed = |problems| {
             messages.failed(&problems);
             MrExit::SetUp
-        })
+        };
+        // As in the reference, once it is known what is to be set up.
+        if let Some(text) = self.wrong_about_servers() {
+            session.announce(description, request).map_err(failed)?;
+            self.log.say(Level::Error, text);
+            return Err(MrExit::SetUp);
+        }
+        messages.with_progress(&session, || session.set_up(description, request)).map_err(failed)
+    }
+
+    /// What is wrong with the settings about servers, also where none is used.
+    fn wrong_about_servers(&self) -> Option<String> {
+        let settings = &self.settings;
+        let stores = Stores {
+            tls_ca_cert: settings.tls_ca_cert.clone(),
+            tls_client_cert: settings.tls_client_cert.clone(),
+            tls_client_key: settings.tls_client_key.clone(),
+            max_attempts: settings.max_attempts,
+            initial_backoff_seconds: settings.initial_backoff_seconds,
+            max_backoff_seconds: settings.max_backoff_seconds,
+            ..Stores::default()
+        };
+        wrong_about_servers(&stores, &self.log)
     }
 
     /// Becomes the build tool.

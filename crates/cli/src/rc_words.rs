@@ -90,6 +90,7 @@ impl Options {
         };
         let path = |path: &Option<std::path::PathBuf>| path.as_deref().map(|path: &Path| path.into());
         let number = |number: Option<u64>| number.map(|number| OsString::from(number.to_string()));
+        let counted = |number: i64| number.clamp(0, u32::MAX.into()) as u64;
         add("local-build-root", path(&rc.local_build_root));
         let launcher = rc.local_launcher.as_ref().map(|words| Value::list(words.iter().map(Value::string)));
         add("local-launcher", launcher.map(|launcher| launcher.to_json().into()));
@@ -102,9 +103,9 @@ impl Options {
         add("tls-ca-cert", path(&rc.tls_ca_cert));
         add("tls-client-cert", path(&rc.tls_client_cert));
         add("tls-client-key", path(&rc.tls_client_key));
-        add("max-attempts", number(rc.max_attempts.map(u64::from)));
-        add("initial-backoff-seconds", number(rc.initial_backoff_seconds.map(u64::from)));
-        add("max-backoff-seconds", number(rc.max_backoff_seconds.map(u64::from)));
+        add("max-attempts", number(rc.max_attempts.map(counted)));
+        add("initial-backoff-seconds", number(rc.initial_backoff_seconds.map(counted)));
+        add("max-backoff-seconds", number(rc.max_backoff_seconds.map(counted)));
         add("remote-cache", cache.address.as_ref().map(OsString::from));
         add("remote-instance-name", cache.instance_name.as_ref().map(OsString::from));
         add("remote-cache-timeout", number(cache.timeout.map(u64::from)));

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use taut_driver::find_workspace_root;
 use taut_setup::{Anchors, Locations, Options};
 
-pub(crate) use fetch::Fetch;
+pub(crate) use fetch::{Fetch, NotFetched};
 pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
 pub(crate) use observer::{Messages, report_remark};

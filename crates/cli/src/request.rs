@@ -218,12 +218,32 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
     let numbers = [
         (Number::Jobs, common.jobs == Some(0)),
         (Number::ActionTimeout, execution.action_timeout == Some(0)),
-        (Number::MaxAttempts, stores.max_attempts == Some(0)),
+    ];
+    let cache_timeout = (Number::RemoteCacheTimeout, execution.remote_cache_timeout == Some(0));
+    let numbers = numbers.into_iter().chain(attempts(stores)).chain([cache_timeout]);
+    first_zero(numbers)
+}
+
+/// The numbers about attempts to reach a server, in the order in which the reference looks at them, and which are zero.
+fn attempts(stores: &Stores) -> [(Number, bool); 3] {
+    [
         (Number::InitialBackoff, stores.initial_backoff_seconds == Some(0)),
         (Number::MaxBackoff, stores.max_backoff_seconds == Some(0)),
-        (Number::RemoteCacheTimeout, execution.remote_cache_timeout == Some(0)),
-    ];
+        (Number::MaxAttempts, stores.max_attempts == Some(0)),
+    ]
+}
+
+fn first_zero(numbers: impl IntoIterator<Item = (Number, bool)>) -> Option<Number> {
     numbers.into_iter().find(|(_, is_zero)| *is_zero).map(|(number, _)| number)
+}
+
+/// Checks what is said about servers before one is needed, as the reference does. Returns what is wrong.
+pub(crate) fn wrong_about_servers(stores: &Stores, log: &Log) -> Option<String> {
+    let voice = voice::of(log);
+    if let Err(bad) = check_certificates(stores) {
+        return Some(voice.bad_certificate(&bad));
+    }
+    first_zero(attempts(stores)).map(|number| voice.is_zero(number))
 }
 
 /// Checks the files of certificates as the reference does, also where no service is used.
@@ -231,7 +251,7 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
 /// # Errors
 ///
 /// The first thing that is wrong.
-pub(crate) fn check_certificates(stores: &Stores) -> Result<(), BadCertificate<'_>> {
+fn check_certificates(stores: &Stores) -> Result<(), BadCertificate<'_>> {
     let files = [
         (&stores.tls_ca_cert, "CA certificate", "--tls-ca-cert"),
         (&stores.tls_client_cert, "client certificate", "--tls-client-cert"),

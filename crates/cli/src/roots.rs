@@ -195,7 +195,7 @@ impl ResolveRoots for Roots<'_> {
             }
             Err(failed) => {
                 log.shows_texts_in(&failed.repositories);
-                let has_lost_roots = failed.repositories.roots.has_lost()
+                let has_lost_roots = failed.has_lost_roots
                     || *targets.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner);
                 Err(SetupError { has_lost_roots, ..failed.into() })
             }

@@ -70,7 +70,10 @@ impl RootComputer {
             return Ok((repositories, warning));
         }
         let failures = std::mem::take(&mut *lock(&work.failures));
-        Err(RootsFailed::of(failures, config, roots).showing(repositories))
+        // Noted apart from the roots: one that is computed itself is made anew for each part of the configuration.
+        let has_lost_roots = work.has_lost.load(Relaxed);
+        let failed = RootsFailed { has_lost_roots, ..RootsFailed::of(failures, config, roots) };
+        Err(failed.showing(repositories))
     }
 }
 

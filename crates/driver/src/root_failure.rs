@@ -129,6 +129,8 @@ pub struct RootsFailed {
     pub problems: Diagnostics,
     /// Whether the call is to end.
     pub is_stopped: bool,
+    /// Whether something that a root is computed from was missing or damaged.
+    pub has_lost_roots: bool,
     /// The configuration with the roots that were computed: the errors may be about their files.
     pub repositories: RepoConfig,
 }
@@ -160,7 +162,12 @@ impl RootsFailed {
                 problem = problem.note(format!("which needs {} again", shown(&cycle[0])));
             }
         }
-        RootsFailed { problems: problem.into(), is_stopped: false, repositories: RepoConfig::default() }
+        RootsFailed {
+            problems: problem.into(),
+            is_stopped: false,
+            has_lost_roots: false,
+            repositories: RepoConfig::default(),
+        }
     }
 
     /// What failed by itself, each once, below the roots that need it.
@@ -184,12 +191,13 @@ impl RootsFailed {
             problems.clear();
         }
         let problems = problems.into_iter().collect();
-        RootsFailed { problems, is_stopped, repositories: RepoConfig::default() }
+        RootsFailed { problems, is_stopped, has_lost_roots: false, repositories: RepoConfig::default() }
     }
 
-    /// The same with the configuration that its errors are about.
+    /// The same with the configuration that its errors are about, which knows what of its roots is lost.
     pub(crate) fn showing(self, repositories: RepoConfig) -> RootsFailed {
-        RootsFailed { repositories, ..self }
+        let has_lost_roots = self.has_lost_roots || repositories.roots.has_lost();
+        RootsFailed { repositories, has_lost_roots, ..self }
     }
 }
 
@@ -247,6 +255,7 @@ impl From<RootsFailed> for SetupError {
         match problems.next() {
             Some(problem) if !failed.is_stopped => SetupError {
                 others: problems.collect(),
+                has_lost_roots: failed.has_lost_roots,
                 failure: SetupFailure::Roots,
                 ..SetupError::from(problem)
             },

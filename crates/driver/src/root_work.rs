@@ -107,6 +107,8 @@ pub(crate) struct Work {
     pub(crate) built: Mutex<BTreeMap<Vec<u8>, BuiltTarget>>,
     /// The roots that were computed.
     pub(crate) computed: Mutex<ComputedTrees>,
+    /// Whether something that a root is computed from was missing or damaged.
+    pub(crate) has_lost: AtomicBool,
     /// Whether anything was computed that can be recorded.
     pub(crate) is_changed: AtomicBool,
 }
@@ -127,6 +129,7 @@ impl Work {
             running: Mutex::new(0),
             failures: Mutex::default(),
             built: Mutex::default(),
+            has_lost: AtomicBool::new(false),
             is_changed: AtomicBool::new(false),
         }
     }

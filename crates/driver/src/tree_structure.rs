@@ -3,7 +3,11 @@
 //! Directories, names and whether files are executable stay. A link has no content that could be left out, and git has no
 //! empty link: a tree with one has no structure, as in the reference.
 
-use std::{collections::BTreeMap, collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, encode_git_tree, parse_git_tree};
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
@@ -170,22 +174,27 @@ impl Structure<'_> {
 
     /// A tree in git's encoding: of the root, or of the build root, which may have that of an absent root.
     fn content(&self, tree: &Hash) -> Result<Vec<u8>, RootFailure> {
-        if let Some(content) = self.key.source.object(tree, ObjectType::Tree).map_err(failed)? {
-            return Ok(content);
+        let Structure { work, key, .. } = self;
+        let of_root = key.source.object(tree, ObjectType::Tree).map_err(failed);
+        let of_build_root = || {
+            let object = self.batch.writer().repository().read(tree).map_err(failed)?;
+            if let Some(object) = object.filter(|object| object.kind == Kind::Tree) {
+                return Ok(Some(object.content));
+            }
+            work.computer.store.read(tree, ObjectType::Tree).map_err(failed)
+        };
+        let found = of_root.and_then(|found| found.map_or_else(of_build_root, |content| Ok(Some(content))));
+        match found {
+            Ok(Some(content)) => Ok(content),
+            Ok(None) if key.source.is_absent() => Err(RootFailure::tree_is_absent(&key.root, tree)),
+            lost => {
+                // Relaxed: only ever set, and read when the engine has handed over the failure.
+                work.has_lost.store(true, Relaxed);
+                let root = key.source.shown("");
+                Err(lost.err().unwrap_or_else(|| {
+                    failed(format!("There is no tree {} in {}", tree.to_hex(), root.display()))
+                }))
+            }
         }
-        let repository = self.batch.writer().repository();
-        let object = repository.read(tree).map_err(failed)?;
-        if let Some(object) = object.filter(|object| object.kind == Kind::Tree) {
-            return Ok(object.content);
-        }
-        let stored = self.work.computer.store.read(tree, ObjectType::Tree).map_err(failed)?;
-        stored.ok_or_else(|| match self.key.source.is_absent() {
-            true => RootFailure::tree_is_absent(&self.key.root, tree),
-            false => failed(format!(
-                "There is no tree {} in {}",
-                tree.to_hex(),
-                self.key.source.shown("").display()
-            )),
-        })
     }
 }

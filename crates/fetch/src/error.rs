@@ -67,6 +67,8 @@ pub enum Cause {
     NoTree {
         /// The id of the tree.
         tree: Hash,
+        /// The tree of the directory that the command ran in, when it had ended.
+        made: Hash,
         /// How the command failed, if it did.
         failure: Option<String>,
         /// The last of what it printed.
@@ -123,7 +125,7 @@ impl fmt::Display for Cause {
                 write!(f, "its {hash} is {actual}, not {expected}")
             }
             Cause::NotContained(what) => write!(f, "it does not contain {what}"),
-            Cause::NoTree { tree, failure, printed } => {
+            Cause::NoTree { tree, failure, printed, .. } => {
                 match failure {
                     Some(failure) => write!(f, "the command {failure}")?,
                     None => f.write_str("the command succeeded")?,

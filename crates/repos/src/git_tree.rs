@@ -262,7 +262,7 @@ impl SourceRoot for GitTreeRoot {
         let kind = if object_type == ObjectType::Tree { Kind::Tree } else { Kind::Blob };
         // Of the whole repository, not only below this tree: content with the right hash is the object, wherever it
         // lies.
-        let object = self.repository.read(hash).map_err(RootError::new)?;
+        let object = self.repository.read(hash).map_err(|error| self.unreadable(error))?;
         Ok(object.filter(|object| object.kind == kind).map(|object| object.content))
     }
 

@@ -113,7 +113,8 @@ fn wrong<'d>(value: Node<'d>, form: Form) -> Option<(Node<'d>, Wrong<'d>)> {
         Form::Flag => of_form(value.as_bool().is_some()),
         Form::Object => of_form(value.kind() == Kind::Object),
         Form::Source => of_form(is_text(&value) || value.kind() == Kind::Object),
-        Form::Texts | Form::Target => match value.as_list() {
+        Form::Command if value.as_list().is_some_and(|mut words| words.next().is_none()) => of_form(false),
+        Form::Texts | Form::Command | Form::Target => match value.as_list() {
             None => of_form(false),
             Some(mut items) => items.find(|item| !is_text(item)).map(|item| (item, Wrong::Form)),
         },

@@ -211,12 +211,12 @@ impl Session<'_> {
         // The words of the error begin with the command, which has a note of its own.
         let cause = error.tried.iter().map(|tried| tried.cause.to_string()).collect::<Vec<_>>().join("; ");
         let words: Vec<&String> = self.options.launcher.iter().chain(&made.command).collect();
-        let printed = error.tried.iter().find_map(|tried| match &tried.cause {
-            Cause::NoTree { printed, .. } => Some(printed),
+        let no_tree = error.tried.iter().find_map(|tried| match &tried.cause {
+            Cause::NoTree { made, failure, printed, .. } => Some((made, failure, printed)),
             _ => None,
         });
-        let reference = match printed {
-            Some(printed) => {
+        let reference = match no_tree {
+            Some((_, _, printed)) => {
                 let mut json = JsonWriter::compact();
                 json.strings(words);
                 let output = match printed.is_empty() {
@@ -228,12 +228,29 @@ impl Session<'_> {
             None => error.to_string(),
         };
         let of = quoted(wanted.repository);
-        Diagnostic::error(format!("the command of repository {of} did not make its tree: {cause}"))
-            .reference(format!("While ensuring git-tree {id} is in Git cache:\n{reference}"))
-            .at(wanted.url.clone())
-            .note(format!("the command is {}", made.shown_command()))
-            .note(format!("the tree is {id}"))
-            .into()
+        let problem =
+            Diagnostic::error(format!("the command of repository {of} did not make its tree: {cause}"))
+                .reference(format!("While ensuring git-tree {id} is in Git cache:\n{reference}"))
+                .at(wanted.url.clone())
+                .note(format!("the command is {}", made.shown_command()))
+                .note(format!("the tree is {id}"));
+        // Of a directory in which nothing was made there is nothing to say.
+        let found = no_tree.filter(|(found, ..)| **found != HashFunction::GitSha1.tree(b""));
+        match found {
+            Some((found, failure, _)) => {
+                let found = found.to_hex();
+                let problem = problem.note(format!("the directory that it made is the tree {found}"));
+                match failure {
+                    None => {
+                        problem.help(format!("if that is what it should make, write \"id\": \"{found}\""))
+                    }
+                    // What a command that failed leaves is hardly what it should make.
+                    Some(_) => problem,
+                }
+            }
+            None => problem,
+        }
+        .into()
     }
 
     /// Copies a tree from the store, if it has it.

@@ -12,6 +12,8 @@ pub enum Form {
     NameMap,
     /// A list of strings.
     Texts,
+    /// A list of strings that is not empty.
+    Command,
     /// A map from names to strings.
     TextMap,
     /// True or false.
@@ -34,6 +36,7 @@ impl Form {
             Form::Name => "the name of a repository",
             Form::NameMap => "a map from names to names of repositories",
             Form::Texts => "a list of strings",
+            Form::Command => "a program with its arguments, a list of at least one string",
             Form::TextMap => "a map from names to strings",
             Form::Flag => "true or false",
             Form::Object => "an object",
@@ -86,7 +89,7 @@ pub const SOURCES: [(&str, Fields); 9] = [
             TYPE,
             PRAGMAS,
             ("id", Form::Text),
-            ("cmd", Form::Texts),
+            ("cmd", Form::Command),
             ("env", Form::TextMap),
             ("inherit env", Form::Texts),
         ],

@@ -46,11 +46,11 @@ pub struct Rc {
     /// `remote-execution properties`.
     pub properties: Vec<String>,
     /// `max attempts`.
-    pub max_attempts: Option<u32>,
+    pub max_attempts: Option<i64>,
     /// `initial backoff seconds`.
-    pub initial_backoff_seconds: Option<u32>,
+    pub initial_backoff_seconds: Option<i64>,
     /// `max backoff seconds`.
-    pub max_backoff_seconds: Option<u32>,
+    pub max_backoff_seconds: Option<i64>,
     /// `local launcher`.
     pub local_launcher: Option<Vec<String>>,
     /// `log limit`.
@@ -508,8 +508,8 @@ impl<'d> Reader<'_, 'd> {
             let words = |found| {
                 format!("Configuration-file provided {} has to be a number, but found {found}", quoted(key))
             };
-            // `as` saturates: a negative number is zero, one that is too large the largest.
-            Ok::<_, Problem>(self.number(key, words)?.map(|number| number.round() as u32))
+            // `as` saturates; a tool has its own limits.
+            Ok::<_, Problem>(self.number(key, words)?.map(|number| number.round() as i64))
         };
         rc.max_attempts = retry("max attempts")?;
         rc.initial_backoff_seconds = retry("initial backoff seconds")?;

@@ -76,8 +76,7 @@ impl Session<'_> {
     /// What is wrong with the description or could not be had, of all repositories that failed.
     pub fn set_up(&self, description: &Description, request: &Request<'_>) -> Result<SetUp, Diagnostics> {
         let _running = self.cancellation.begin();
-        let (main, given_main, reached) = self.reach(description, request).map_err(one)?;
-        self.observer.event(Event::Involved(reached.set_up.len()));
+        let (main, given_main, reached) = self.begin(description, request)?;
         let without_root = main.as_deref().filter(|_| request.without_root);
         // Everything is parsed before anything is fetched: an error in the description costs no download.
         let tasks = tasks(self, description, &reached, without_root)?;
@@ -97,6 +96,24 @@ impl Session<'_> {
         })?;
         let (id, path) = (stored.hash, self.store.path_of(&stored.hash));
         Ok(SetUp { configuration, id, path, main, roots, found })
+    }
+
+    /// Says how much a set-up would be about, and does nothing.
+    ///
+    /// # Errors
+    /// The description does not say what would be set up.
+    pub fn announce(&self, description: &Description, request: &Request<'_>) -> Result<(), Diagnostics> {
+        self.begin(description, request).map(drop)
+    }
+
+    fn begin(
+        &self,
+        description: &Description,
+        request: &Request<'_>,
+    ) -> Result<(Option<String>, Option<String>, Reached), Diagnostics> {
+        let begun = self.reach(description, request).map_err(one)?;
+        self.observer.event(Event::Involved(begun.2.set_up.len()));
+        Ok(begun)
     }
 
     /// The main repository, the same if it was given, and what it reaches.

@@ -92,9 +92,11 @@ impl Settings {
             tls_ca_cert: o.tls_ca_cert.or(rc.tls_ca_cert),
             tls_client_cert: o.tls_client_cert.or(rc.tls_client_cert),
             tls_client_key: o.tls_client_key.or(rc.tls_client_key),
-            max_attempts: o.max_attempts.or(rc.max_attempts),
-            initial_backoff_seconds: o.initial_backoff_seconds.or(rc.initial_backoff_seconds),
-            max_backoff_seconds: o.max_backoff_seconds.or(rc.max_backoff_seconds),
+            max_attempts: o.max_attempts.or_else(|| rc.max_attempts.map(wrapped)),
+            initial_backoff_seconds: o
+                .initial_backoff_seconds
+                .or_else(|| rc.initial_backoff_seconds.map(wrapped)),
+            max_backoff_seconds: o.max_backoff_seconds.or_else(|| rc.max_backoff_seconds.map(wrapped)),
             log,
             invocation_log: rc.invocation_log,
         }
@@ -110,4 +112,10 @@ impl Settings {
             None => Ok(Locations::default()),
         }
     }
+}
+
+/// A number of an rc file as the reference takes it: without the bits that it has too many.
+fn wrapped(number: i64) -> u32 {
+    // What does not even fit into 64 bits is zero there.
+    if number == i64::MAX { 0 } else { number as u32 }
 }

@@ -21,25 +21,32 @@ pub(crate) struct Fetch<'f> {
     pub(crate) directory: Option<&'f Path>,
     /// The workspace that the call is made in.
     pub(crate) workspace: Option<&'f Path>,
+    /// What is wrong with the settings about servers; an error once it is known what is to be fetched.
+    pub(crate) wrong_about_servers: Option<String>,
     pub(crate) tool: &'f str,
     pub(crate) log: &'f Log,
 }
 
-/// The failure was reported.
-pub(crate) struct Reported;
+/// Why nothing is fetched; it was reported.
+pub(crate) enum NotFetched {
+    /// It failed.
+    Failed,
+    /// The settings about servers are wrong.
+    Servers,
+}
 
 impl Fetch<'_> {
     /// Fetches, and reports.
     ///
     /// # Errors
     /// The failure has been reported.
-    pub(crate) fn run(&self) -> Result<(), Reported> {
-        let Fetch { log, options, .. } = *self;
+    pub(crate) fn run(&self) -> Result<(), NotFetched> {
+        let Fetch { log, options, .. } = self;
         let voice = voice::of(log);
         voice.fetch_begins(log);
         let directory = self.directory().ok_or_else(|| {
             voice.no_fetch_directory(&options.distdirs, log);
-            Reported
+            NotFetched::Failed
         })?;
         let messages = Messages::new(log, format!("While performing {} fetch:", self.tool));
         let session = Session::new(options, self.store, self.cache, &messages);
@@ -52,7 +59,7 @@ impl Fetch<'_> {
         }
         let failed = |problems| {
             messages.failed(&problems);
-            Reported
+            NotFetched::Failed
         };
         if as_reference {
             self.description.repositories().map_err(|problem| failed((*problem).into()))?;
@@ -70,6 +77,10 @@ impl Fetch<'_> {
             .flatten()
             .collect();
         voice.to_fetch(&parts, log);
+        if let Some(text) = &self.wrong_about_servers {
+            log.say(Level::Error, text);
+            return Err(NotFetched::Servers);
+        }
         messages.with_progress(&session, || session.fetch(&what, &directory)).map_err(failed)?;
         voice.fetch_completed(&parts, &directory, log);
         Ok(())

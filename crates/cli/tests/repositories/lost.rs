@@ -217,6 +217,50 @@ fn a_computed_tree_that_is_lost_is_computed_again() {
     answer.says(&[WARNING]);
 }
 
+/// A structure is read from the trees of its repository when it is made, before anything is analysed.
+#[test]
+fn a_tree_structure_is_made_of_a_repository_that_is_set_up_again() {
+    if !has_git() {
+        return;
+    }
+    for words in [&["build", "x", "-P", "x"][..], &["analyse", "x"], &["install", "x", "-o", "../out"]] {
+        for (what, spoils) in [("all", None), ("a tree", Some(false)), ("a damaged tree", Some(true))] {
+            let lost = Lost::new();
+            lost.describe(
+                r#"
+, "structure": {"repository": {"type": "tree structure", "repo": "lib"}, "target_root": "lib"}
+, "shape": {"repository": {"type": "file", "path": "."}, "bindings": {"names": "structure", "lib": "lib"}}"#,
+            );
+            let x = |n: u8| {
+                let text = format!(
+                    r#"{{"x": {{"type": "generic", "outs": ["x"], "deps": [["@", "names", "", "d/one"]],
+                        "cmds": ["wc -c < d/one > x; echo {n} >> x"]}}}}"#
+                );
+                lost.project.file("TARGETS", text);
+            };
+            x(1);
+            lost.build(&["--main", "shape", "x"]).success();
+            match spoils {
+                None => fs::remove_dir_all(lost.git("")).unwrap(),
+                Some(overwrites) => {
+                    lost.spoil("d", overwrites);
+                    fs::remove_dir_all(lost.project.path("home/.cache/taut/protocol-dependent")).unwrap();
+                }
+            }
+            x(2);
+            let answer = lost.project.taut([words, &["--main", "shape"]].concat());
+            assert_eq!(answer.code, 0, "{what}, {words:?}: {}", answer.stderr);
+            assert_eq!(answer.stderr.matches(WARNING).count(), 1, "{what}, {words:?}: {}", answer.stderr);
+            if words[0] == "build" {
+                assert_eq!(answer.stdout, "0\n2\n", "{what}");
+            }
+            // Once is enough.
+            let again = lost.build(&["--main", "shape", "x"]).success();
+            assert!(!again.stderr.contains("lost"), "{what}: {}", again.stderr);
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_had_again_is_an_error_that_names_the_repository() {
     if !has_git() {

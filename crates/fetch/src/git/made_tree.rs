@@ -41,7 +41,9 @@ fn make_and_store(
     // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
     let all = import_all(&temporary.dir, &mut HashOnly)?;
     let Some(path) = all.find(&request.tree).map_err(Cause::Repository)? else {
-        return Err(Cause::NoTree { tree: request.tree, failure: ended.failure(), printed: ended.printed });
+        let made = all.write(&mut HashOnly).map_err(Cause::Repository)?;
+        let (failure, printed) = (ended.failure(), ended.printed);
+        return Err(Cause::NoTree { tree: request.tree, made, failure, printed });
     };
     let path: PathBuf = path.iter().map(|component| OsStr::from_bytes(component)).collect();
     let directory = if path.as_os_str().is_empty() {

@@ -186,16 +186,18 @@ impl Output {
     }
 }
 
-/// Reads until all writers are closed. Lines that end in a carriage return are states that the next one replaces, and are
-/// not kept.
+/// Reads until all writers are closed. A carriage return directly before the end of a line belongs to it, as ssh writes it;
+/// other lines that end in one are states that the next one replaces, and are not kept.
 fn read_lines(
-    reader: &mut io::PipeReader,
+    reader: &mut impl Read,
     output: &Mutex<Output>,
     take: &(dyn Fn(&str) + Sync),
     started: Instant,
 ) {
     let mut buffer = vec![0; 1 << 14];
     let mut line: Vec<u8> = Vec::new();
+    // Whether the line ended in a carriage return, and so was taken already: what comes next says whether it is kept.
+    let mut is_returned = false;
     loop {
         let read = match reader.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -206,16 +208,20 @@ fn read_lines(
         lock(output).last = started.elapsed();
         for byte in &buffer[..read] {
             match byte {
-                b'\r' => {
-                    take(&String::from_utf8_lossy(&line));
-                    line.clear();
-                }
-                b'\n' => {
-                    take(&String::from_utf8_lossy(&line));
-                    line.push(b'\n');
-                    keep(output, &mut line);
+                b'\r' | b'\n' => {
+                    if !is_returned {
+                        take(&String::from_utf8_lossy(&line));
+                    }
+                    is_returned = *byte == b'\r';
+                    if !is_returned {
+                        line.push(b'\n');
+                        keep(output, &mut line);
+                    }
                 }
                 byte => {
+                    if std::mem::take(&mut is_returned) {
+                        line.clear();
+                    }
                     line.push(*byte);
                     // A line without an end would otherwise grow without bound.
                     if line.len() >= MAX_KEPT {
@@ -225,7 +231,9 @@ fn read_lines(
             }
         }
     }
-    keep(output, &mut line);
+    if !is_returned {
+        keep(output, &mut line);
+    }
 }
 
 fn keep(output: &Mutex<Output>, line: &mut Vec<u8>) {
@@ -267,4 +275,44 @@ fn wait(
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives its bytes one by one, so that the end of a line comes apart.
+    struct Slow<'b>(&'b [u8]);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            (buffer[0], self.0) = (*first, rest);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_carriage_return_at_the_end_of_a_line_belongs_to_it_and_a_lone_one_replaces_the_line() {
+        for (printed, kept, taken) in [
+            ("a\nb\n", "a\nb\n", &["a", "b"][..]),
+            ("a\r\nb\r\n", "a\nb\n", &["a", "b"]),
+            ("a\r\r\nb", "a\nb", &["a"]),
+            ("1%\r2%\r100%, done.\nb\r\n", "100%, done.\nb\n", &["1%", "2%", "100%, done.", "b"]),
+            ("1%\r", "", &["1%"]),
+            ("1%\r\n\r\n", "1%\n\n", &["1%", ""]),
+        ] {
+            for at_once in [true, false] {
+                let (output, lines) = (Mutex::new(Output::default()), Mutex::new(Vec::new()));
+                let take = |line: &str| lines.lock().unwrap().push(line.to_owned());
+                let mut bytes = printed.as_bytes();
+                match at_once {
+                    true => read_lines(&mut bytes, &output, &take, Instant::now()),
+                    false => read_lines(&mut Slow(bytes), &output, &take, Instant::now()),
+                }
+                assert_eq!(lock(&output).text(), kept, "{printed:?}");
+                assert_eq!(*lines.lock().unwrap(), taken, "{printed:?}");
+            }
+        }
+    }
 }

@@ -64,3 +64,8 @@ config
 mr --main git setup-env
 config
 git --git-dir="$D/lbr/repositories/generation-0/git" for-each-ref --format='%(*objecttype) %(*tree) %(*subject), %(subject)' | grep -v '^tree\|Content of tree' | sort
+# A command without words: the launcher alone.
+for id in 4b825dc642cb6eb9a060e54bf8d69288fbee4904 4b825dc642cb6eb9a060e54bf8d69288fbee4905; do
+  echo '{"repositories": {"": {"repository": {"type": "git tree", "id": "'$id'", "cmd": []}}}}' > empty.json
+  mr -C empty.json setup
+done
