@@ -15,9 +15,11 @@ use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
     RepoConfig, Request, Results, Retry, Sink, TakenFrom, Traffic, Unbuilt,
+    cas::WayEnd,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
+use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
@@ -174,6 +176,19 @@ impl Voice for Taut {
 
     fn within_artifact(&self, wanted: &str, artifact: &str, way: &str, log: &Log) {
         log.say(Level::Debug, format!("{} is {} in {}", quoted(wanted), quoted(way), quoted(artifact)));
+    }
+
+    fn artifact_ends(&self, wanted: &str, artifact: &str, end: &WayEnd, log: &Log) {
+        // The artifact itself, written in another way (`./a`).
+        if end.at.is_empty() && end.name == "." {
+            return;
+        }
+        let last = quoted(&normal_path(&join(artifact, &end.at)));
+        let why = match end.is_tree {
+            true => format!("the directory {last} has no {}", quoted(&end.name)),
+            false => format!("{last} is no directory"),
+        };
+        log.say(Level::Warn, format!("the result has nothing at {}: {why}; printing {last}", quoted(wanted)));
     }
 
     fn flaky(&self, flaky: &super::Flaky<'_>, log: &Log) {
