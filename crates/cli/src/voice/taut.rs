@@ -194,10 +194,15 @@ impl Voice for Taut {
     fn flaky(&self, flaky: &super::Flaky<'_>, log: &Log) {
         let mut text =
             format!("running an action again gave another result\n{}", shown_command(flaky.action, log));
+        // The ids are for those who want to fetch both.
+        let has_ids = log.wants(Level::Debug);
         for (path, now, before) in &flaky.outputs {
-            text += &format!("\n{path}: now {now}, in the cache {before}");
+            text += &match has_ids {
+                true => format!("\n{path}: now {now}, in the cache {before}"),
+                false => format!("\n{path} differs from that in the cache"),
+            };
         }
-        if log.wants(Level::Debug) {
+        if has_ids {
             text += &format!("\naction {}", flaky.id);
         }
         let level = if flaky.is_tainted { Level::Debug } else { Level::Warn };
