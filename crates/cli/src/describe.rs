@@ -109,10 +109,13 @@ fn describe(
     let here = std::env::current_dir().unwrap_or_default();
     let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
     if !more.is_empty() {
-        // Behind the first line are values of fields, which stay as they are written.
-        let (first, rest) = more.trim_end().split_once('\n').unwrap_or((more.trim_end(), ""));
-        let (first, feed) = (log.names().in_text(first), if rest.is_empty() { "" } else { "\n" });
-        log.say(Level::Info, format!("{first}{feed}{rest}"));
+        // Behind the first line of each are values of fields, which stay as they are written.
+        let in_words = |text: &String| {
+            let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+            format!("{}\n{rest}", log.names().in_text(first))
+        };
+        let text: String = more.iter().map(in_words).collect();
+        log.say(Level::Info, text.trim_end());
     }
     if let Err(problems) = outcome {
         let exit = request::report_problems(&problems, &request, &o.analysis.target, log);

@@ -204,9 +204,10 @@ fn print_requested(
     };
     if let Some((artifact, way)) = from {
         voice::of(log).within_artifact(&wanted, &artifact, &way, log);
-    }
-    if let Some(text) = ends {
-        log.say(Level::Warn, text);
+        if let Some(end) = ends {
+            // As in the reference, the last object on the way is printed.
+            voice::of(log).artifact_ends(&wanted, &artifact, &end, log);
+        }
     }
     let content = match object.object_type {
         ObjectType::Tree => taut_driver::cas::listing(store, object).map(String::into_bytes),

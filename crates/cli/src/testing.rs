@@ -11,7 +11,7 @@ use taut_driver::{
     event::{Event, Origin},
     tests,
 };
-use taut_value::{Id, Map, Value};
+use taut_value::{EntityName, Id, Map, Value};
 
 use crate::{
     call::{self, BuildCall, OpenCall},
@@ -161,7 +161,7 @@ impl TestClient for Running<'_> {
             return Err(Exit::BuildFailure);
         }
         let filter = Filter::new(&self.o.filter);
-        found.retain(|(name, _)| filter.matches(name));
+        found.retain(|(name, test)| filter.matches(name, target_name(test)));
         if found.is_empty() {
             log.say(Level::Error, format!("none of {} matches --filter", count(total, "test")));
             return Err(Exit::BuildFailure);
@@ -198,4 +198,12 @@ fn name_of(test: &Test, configuration: &Map, log: &Log) -> String {
         config: test.target.config.map().clone(),
     };
     log.names().origin_within(&origin, configuration)
+}
+
+/// The name of a test's target in its module.
+fn target_name(test: &Test) -> Option<&str> {
+    match &test.target.name {
+        EntityName::Named(named) => Some(&named.name),
+        EntityName::Anonymous(_) => None,
+    }
 }

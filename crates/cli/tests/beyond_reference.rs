@@ -174,3 +174,45 @@ fn comments_are_read_under_the_name_taut_alone_also_where_both_share_a_build_roo
         "{refused:?}"
     );
 }
+
+#[test]
+fn a_path_with_dots_is_one_from_the_current_directory_and_for_just_a_name_in_the_module() {
+    let workspace = workspace(r#"{"t": {"type": "install"}}"#);
+    workspace.file("c.c", "").file("inc/TARGETS", r#"{"./n.c": {"type": "install"}}"#).file("inc/d.c", "");
+    workspace.file("inc/n.c", "").file("inc/sub/e.c", "").file("inc/x:y", "");
+    let root = workspace.root();
+    let builds = |tool: &Tool, directory: &str, word: &str| {
+        let build_root = workspace.build_root().to_string_lossy().into_owned();
+        tool.run(&root.join(directory), ["build", "--local-build-root", &build_root, word])
+    };
+    for (directory, word, target) in [
+        ("", "./c.c", ":c.c"),
+        ("", "inc/../c.c", ":c.c"),
+        ("", "./inc/d.c", "inc:d.c"),
+        ("inc", "../c.c", ":c.c"),
+        ("inc", "./d.c", "inc:d.c"),
+        ("inc", "sub/../d.c", "inc:d.c"),
+        ("inc", "../inc/d.c", "inc:d.c"),
+        ("inc", "./sub//e.c", "inc:sub/e.c"),
+        // A colon in the name of a file is none between module and name.
+        ("inc", "./x:y", "inc:x:y"),
+        // A target of that name is preferred, as under the name `just`.
+        ("inc", "./n.c", "inc:./n.c"),
+        ("inc/sub", "./e.c", "inc:sub/e.c"),
+        ("inc/sub", "../d.c", "inc:d.c"),
+        ("inc/sub", "../../c.c", ":c.c"),
+    ] {
+        let built = builds(&taut(), directory, word).exits(0);
+        let expected = format!("{target} is up to date");
+        assert!(built.stderr.starts_with(&expected), "{directory} {word}: {}", built.stderr);
+    }
+    for (directory, word) in [("inc", "../../c.c"), ("inc", "./c.c"), ("", "../c.c")] {
+        let refused = builds(&taut(), directory, word).exits(8);
+        assert!(refused.stderr.contains("No target or file"), "{directory} {word}: {}", refused.stderr);
+    }
+    let just = taut().called("just");
+    let built = builds(&just, "inc", "./d.c").exits(0);
+    assert!(built.stderr.contains("        ./d.c ["), "{}", built.stderr);
+    let refused = builds(&just, "inc", "../c.c").exits(8);
+    assert!(refused.stderr.contains("Source file reference outside current module"), "{}", refused.stderr);
+}

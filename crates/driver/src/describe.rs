@@ -41,9 +41,10 @@ pub struct DescribeOptions {
 pub struct Description {
     /// For standard output.
     pub text: String,
-    /// What the reference does not have, for standard error. Names of files stand between zero bytes; what is kept has the
-    /// number of a root and the path below it there, since the root may lie elsewhere by then.
-    pub more: String,
+    /// What the reference does not have, for standard error: a text for each target, whose first line names it. Names of
+    /// files stand between zero bytes; what is kept has the number of a root and the path below it there, since the root
+    /// may lie elsewhere by then.
+    pub more: Vec<String>,
     /// What could not be described.
     pub warnings: Vec<String>,
     /// Whether a file is named explicitly, and not a target.
@@ -52,9 +53,12 @@ pub struct Description {
 
 impl Description {
     /// What the reference does not have, with the names of files as the function has them.
-    pub fn more_with_files(&self, shown: impl Fn(&str) -> String) -> String {
-        let parts = self.more.split('\0').enumerate();
-        parts.map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { shown(part) }).collect()
+    pub fn more_with_files(&self, shown: impl Fn(&str) -> String) -> Vec<String> {
+        let with_files = |text: &String| {
+            let parts = text.split('\0').enumerate();
+            parts.map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { shown(part) }).collect()
+        };
+        self.more.iter().map(with_files).collect()
     }
 
     /// The description with the full paths of files.
@@ -79,15 +83,16 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// The text, what is more, the number of warnings and each of them, whether a file is named explicitly, the bytes
+    /// The text, the number of texts that are more and each of them, the number of warnings and each of them, whether a file is named explicitly, the bytes
     /// of the problems.
     fn encode(&self) -> Vec<u8> {
         let Described { description: Description { text, more, warnings, is_reference }, problems } = self;
         let mut e = Encoder::new();
         e.bytes(text.as_bytes());
-        e.bytes(more.as_bytes());
-        e.number(warnings.len() as u64);
-        warnings.iter().for_each(|warning| e.bytes(warning.as_bytes()));
+        for list in [more, warnings] {
+            e.number(list.len() as u64);
+            list.iter().for_each(|text| e.bytes(text.as_bytes()));
+        }
         e.bool(*is_reference);
         e.bytes(&problems.encode());
         e.finish()
@@ -95,11 +100,9 @@ impl Described {
 
     fn decode(bytes: &[u8]) -> Option<Described> {
         let mut d = Decoder::new(bytes);
-        let mut text = || Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
-        let (whole, more) = (text()?, text()?);
-        let count = d.number()?;
-        let warnings = (0..count).map(|_| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned()));
-        let warnings = warnings.collect::<Option<Vec<String>>>()?;
+        let text = |d: &mut Decoder<'_>| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
+        let list = |d: &mut Decoder<'_>| (0..d.number()?).map(|_| text(d)).collect::<Option<Vec<String>>>();
+        let (whole, more, warnings) = (text(&mut d)?, list(&mut d)?, list(&mut d)?);
         let description = Description { text: whole, more, warnings, is_reference: d.bool()? };
         let problems = Diagnostics::decode(d.bytes()?)?;
         d.is_done().then_some(Described { description, problems })
@@ -136,7 +139,7 @@ impl Rule for DescribeRule {
     type Key = DescribeKey;
     type Value = Arc<Described>;
     const NAME: &'static str = "description";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn policy(&self, _: &DescribeKey) -> Policy {
         // By leaves only: the hashes of entries in between leave out the documentation that is shown.
@@ -157,7 +160,7 @@ impl Rule for DescribeRule {
                 describer.target(target, &request.configuration, &mut one).await
             };
             all.text.push_str(&one.text);
-            all.more.push_str(&one.more);
+            all.more.append(&mut one.more);
             all.warnings.append(&mut one.warnings);
             all.is_reference |= one.is_reference;
             if let Err(fail) = ended {
@@ -238,7 +241,7 @@ impl Describer<'_> {
             out.is_reference = true;
             out.text = format!("{shown} is a {kind}.\n");
             if !self.as_reference {
-                out.more = format!("{shown} is a source, not a target of a rule.\n");
+                out.more.push(format!("{shown} is a source, not a target of a rule.\n"));
             }
             return Ok(());
         }
@@ -266,7 +269,7 @@ impl Describer<'_> {
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
             self.builtin(name, &shown, &entry, out);
             if !self.as_reference && !self.json {
-                fields::builtin_target(name, &shown, &file, &entry, &mut out.more);
+                out.more.extend(fields::builtin_target(name, &shown, &file, &entry));
             }
             return Ok(());
         }
@@ -284,7 +287,7 @@ impl Describer<'_> {
         let name = EntityName::Named(rule.clone()).to_json();
         out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
         if !self.as_reference {
-            fields::target(&name, &shown, &file, &entry, &mut out.more);
+            out.more.push(fields::target(&name, &shown, &file, &entry));
         }
         self.rule(&rule, out).await.map_err(at_type)
     }
@@ -528,7 +531,7 @@ mod tests {
     fn values_are_written_as_specified() {
         let description = Description {
             text: "t\n".into(),
-            more: "m".into(),
+            more: vec!["m".into()],
             warnings: vec!["w".into()],
             is_reference: true,
         };
@@ -538,7 +541,8 @@ mod tests {
         let encoded_problems = problems.encode();
         assert_eq!(
             bytes,
-            [&b"\x02t\n\x01m\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems].concat()
+            [&b"\x02t\n\x01\x01m\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems]
+                .concat()
         );
         let read = Described::decode(&bytes).unwrap();
         assert_eq!((read.description, read.problems.encode()), (described.description, encoded_problems));

@@ -10,7 +10,7 @@ use crate::{
 
 /// What [`find`] found.
 pub struct Located {
-    /// The object, or the last one on the way to it, and why the way ends there.
+    /// The object, or the last one on the way to it, and where the way ends.
     pub found: Found,
     /// The artifact from which the way begins, and the way, unless the path is that of an artifact.
     pub from: Option<(String, String)>,

@@ -84,6 +84,7 @@ impl Rule for WordsRule {
     type Key = WordsKey;
     type Value = Arc<Targets>;
     const NAME: &'static str = "words";
+    const VERSION: u32 = 1;
 
     fn policy(&self, _: &WordsKey) -> Policy {
         Policy::deep(4)
@@ -266,6 +267,12 @@ impl Reader<'_> {
         if self.is_in_module(word).await {
             return Ok(Some(self.in_module(word).into()));
         }
+        // A path with dots is one from the working directory, before it is anything else.
+        if !is_canonical(word)
+            && let Some(file) = self.file(word).await
+        {
+            return Ok(Some(file.into()));
+        }
         if let Some(pattern) = pattern(word, &self.module) {
             return self.matching(word, &pattern).await.map(Some);
         }
@@ -277,9 +284,10 @@ impl Reader<'_> {
     }
 
     /// Whether the module has a target of this name, or a file. Asked only for names that could be read in another way.
+    /// A file has one name in its module, its path without dots: `./c.c` and `../c.c` are none.
     async fn is_in_module(&self, name: &str) -> bool {
         self.files.names(&self.module).await.iter().any(|known| known.as_str() == name)
-            || self.files.is_file(&join(&self.module, name)).await
+            || (is_canonical(name) && self.files.is_file(&join(&self.module, name)).await)
     }
 
     async fn matching(&self, word: &str, pattern: &TypedName) -> Result<Targets, Fail> {
@@ -385,6 +393,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether a word is a path as the names of files in a module are written: normal, and not upwards.
+fn is_canonical(word: &str) -> bool {
+    is_non_upwards(word) && normal_path(word) == word
 }
 
 const A_TARGETS_FILE: &str = "a file maps names to definitions: {\"name\": {\"type\": …}}";

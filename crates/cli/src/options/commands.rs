@@ -205,7 +205,7 @@ pub struct Rebuild {
 #[command(next_help_heading = "Tests")]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Test {
-    /// Only tests whose names contain this text, or match it as a whole if it has * or ? (accumulates)
+    /// Only tests whose names contain this text, or match it if it has * or ?: as TARGET, or as MODULE:TARGET (accumulates)
     #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
     pub filter: Vec<String>,
     /// Run each test so often, without the cache; it passes if all runs do

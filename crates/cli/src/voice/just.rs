@@ -7,6 +7,7 @@ use taut_digest::Digest;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, Ran, RepoConfig,
     Request, Results, Retry, Sink, Unbuilt,
+    cas::WayEnd,
     event::{Event, Failed, Finished},
 };
 use taut_store::Store;
@@ -117,6 +118,10 @@ impl Voice for Just {
             Level::Info,
             format!("'{wanted}' not a direct logical path of the specified target; {taken}"),
         );
+    }
+
+    fn artifact_ends(&self, _: &str, _: &str, end: &WayEnd, log: &Log) {
+        log.say(Level::Warn, end.to_string());
     }
 
     fn flaky(&self, flaky: &Flaky<'_>, log: &Log) {

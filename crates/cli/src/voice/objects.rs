@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_driver::cas::AddError;
+use taut_driver::cas::{AddError, WayEnd};
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
 
@@ -29,8 +29,7 @@ pub(crate) trait ObjectTexts {
     fn not_taken(&self, error: &Error, store: &Store, destined: Destined, log: &Log);
 
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
-    /// `end`: where it ends, as the reference has it.
-    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &str, log: &Log);
+    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
 
     /// An archive was asked for of an object that is no tree.
     fn no_tree(&self, object: ObjectInfo, log: &Log);
@@ -74,8 +73,8 @@ impl ObjectTexts for Just {
         );
     }
 
-    fn path_ends(&self, _: &str, _: ObjectInfo, _: ObjectInfo, end: &str, log: &Log) {
-        log.say(Level::Warn, end);
+    fn path_ends(&self, _: &str, _: ObjectInfo, _: ObjectInfo, end: &WayEnd, log: &Log) {
+        log.say(Level::Warn, end.to_string());
     }
 
     fn no_tree(&self, object: ObjectInfo, log: &Log) {
@@ -138,7 +137,7 @@ impl ObjectTexts for Taut {
         log.say(Level::Error, text);
     }
 
-    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, _: &str, log: &Log) {
+    fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, _: &WayEnd, log: &Log) {
         let text = format!("There is no {path} in {whole}; the last object on the way is {last}");
         log.say(Level::Warn, text);
     }

@@ -15,9 +15,11 @@ use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
     RepoConfig, Request, Results, Retry, Sink, TakenFrom, Traffic, Unbuilt,
+    cas::WayEnd,
     event::{Event, Failed, Finished, Origin, Origins},
 };
 use taut_store::Store;
+use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
@@ -176,13 +178,31 @@ impl Voice for Taut {
         log.say(Level::Debug, format!("{} is {} in {}", quoted(wanted), quoted(way), quoted(artifact)));
     }
 
+    fn artifact_ends(&self, wanted: &str, artifact: &str, end: &WayEnd, log: &Log) {
+        // The artifact itself, written in another way (`./a`).
+        if end.at.is_empty() && end.name == "." {
+            return;
+        }
+        let last = quoted(&normal_path(&join(artifact, &end.at)));
+        let why = match end.is_tree {
+            true => format!("the directory {last} has no {}", quoted(&end.name)),
+            false => format!("{last} is no directory"),
+        };
+        log.say(Level::Warn, format!("the result has nothing at {}: {why}; printing {last}", quoted(wanted)));
+    }
+
     fn flaky(&self, flaky: &super::Flaky<'_>, log: &Log) {
         let mut text =
             format!("running an action again gave another result\n{}", shown_command(flaky.action, log));
+        // The ids are for those who want to fetch both.
+        let has_ids = log.wants(Level::Debug);
         for (path, now, before) in &flaky.outputs {
-            text += &format!("\n{path}: now {now}, in the cache {before}");
+            text += &match has_ids {
+                true => format!("\n{path}: now {now}, in the cache {before}"),
+                false => format!("\n{path} differs from that in the cache"),
+            };
         }
-        if log.wants(Level::Debug) {
+        if has_ids {
             text += &format!("\naction {}", flaky.id);
         }
         let level = if flaky.is_tainted { Level::Debug } else { Level::Warn };

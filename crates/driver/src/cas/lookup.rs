@@ -1,7 +1,7 @@
 //! Finding objects: by identifier, and by path below a tree.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::fmt;
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
 use taut_store::{Error, Store};
@@ -26,8 +26,30 @@ pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
 pub struct Found {
     /// The last object on the way: what lies at the path, if the way does not end before.
     pub object: ObjectInfo,
-    /// Why the way ends before, if it does; a sentence.
-    pub ends: Option<String>,
+    /// Where the way ends before, if it does.
+    pub ends: Option<WayEnd>,
+}
+
+/// Where a way ends that leads on to a name: at a tree without an entry of this name, or at what is no tree. As text it is
+/// the reference's sentence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WayEnd {
+    /// The path of the last object, from where the way begins; empty if it is there.
+    pub at: String,
+    /// The name that cannot be followed.
+    pub name: String,
+    /// Whether the last object is a tree.
+    pub is_tree: bool,
+}
+
+impl fmt::Display for WayEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WayEnd { at, name, is_tree } = self;
+        match is_tree {
+            true => write!(f, "Entry {name} not found at path '{at}'"),
+            false => write!(f, "Non-tree found at path '{at}', cannot follow to '{name}'"),
+        }
+    }
 }
 
 /// Follows a path below an object. The path is normalised first and taken as one from the object, so that "/a" is
@@ -38,21 +60,21 @@ pub struct Found {
 /// If the store cannot be read, or a tree on the way is missing or damaged.
 pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Error> {
     let mut here = object;
-    let mut way = PathBuf::new();
+    let mut way: Vec<&str> = Vec::new();
     let path = normal_path(path);
     for name in path.trim_start_matches('/').split('/') {
-        let name = Path::new(if name.is_empty() { "." } else { name });
-        let ends = |text: String| Ok(Found { object: here, ends: Some(text) });
-        if here.object_type != ObjectType::Tree {
-            return ends(format!(
-                "Non-tree found at path '{}', cannot follow to '{}'",
-                way.display(),
-                name.display()
-            ));
-        }
-        let entries = store.read_tree(&here.digest.hash)?.ok_or(Error::Missing(here))?;
-        let Some(entry) = entries.get(name.as_os_str().as_encoded_bytes()) else {
-            return ends(format!("Entry {} not found at path '{}'", name.display(), way.display()));
+        let name = if name.is_empty() { "." } else { name };
+        let is_tree = here.object_type == ObjectType::Tree;
+        let entry = match is_tree {
+            true => {
+                let entries = store.read_tree(&here.digest.hash)?.ok_or(Error::Missing(here))?;
+                entries.get(name.as_bytes()).copied()
+            }
+            false => None,
+        };
+        let Some(entry) = entry else {
+            let end = WayEnd { at: way.join("/"), name: name.to_owned(), is_tree };
+            return Ok(Found { object: here, ends: Some(end) });
         };
         // Entries of trees have no sizes.
         let digest = Digest { hash: entry.hash, size: 0 };

@@ -19,25 +19,27 @@ fn place(file: &Place, entry: &ModuleEntry) -> String {
 }
 
 /// A target of a built-in rule.
-pub(super) fn builtin_target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry, text: &mut String) {
-    let Some(manual) = manual(rule) else { return };
-    let _ =
-        writeln!(text, "{shown}, {}, is a target of the built-in rule {}.", place(file, entry), quoted(rule));
-    doc(entry.json().get("doc"), " | ", text);
-    builtin_rule(rule, &manual, Some(entry.json()), text);
+pub(super) fn builtin_target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry) -> Option<String> {
+    let manual = manual(rule)?;
+    let (place, quoted_rule) = (place(file, entry), quoted(rule));
+    let mut text = format!("{shown}, {place}, is a target of the built-in rule {quoted_rule}.\n");
+    doc(entry.json().get("doc"), " | ", &mut text);
+    builtin_rule(rule, &manual, Some(entry.json()), &mut text);
+    Some(text)
 }
 
 /// A target of a rule that is described apart: its fields.
-pub(super) fn target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry, text: &mut String) {
-    let _ = writeln!(text, "{shown}, {}, is a target of rule {rule}.", place(file, entry));
+pub(super) fn target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry) -> String {
+    let mut text = format!("{shown}, {}, is a target of rule {rule}.\n", place(file, entry));
     let fields = entry.json().entries().filter(|(field, _)| *field != "type");
     for (number, (field, json)) in fields.enumerate() {
         if number == 0 {
             text.push_str(" Fields that it has\n");
         }
         let _ = writeln!(text, " - {}", quoted(field));
-        value(json, text);
+        value(json, &mut text);
     }
+    text
 }
 
 /// A built-in rule; with the fields of a target of it, if one is given.

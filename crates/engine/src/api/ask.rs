@@ -26,6 +26,9 @@ impl Cx {
     }
 
     /// The value of a task. A dependency on its value.
+    ///
+    /// # Errors
+    /// The task failed ([`Fail::Task`], [`Fail::Transient`]), the build was cancelled, or the task is on a cycle.
     pub fn get<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let request = self.ask_one::<R>(key, Asked::Value, Some(Mode::Value));
         async move { request.await.result.map(downcast::<R>) }
@@ -33,6 +36,9 @@ impl Cx {
 
     /// The values of several tasks, wanted at once: one group of the trace. Waits for all of them, also when
     /// some fail; answers in the order of the keys.
+    ///
+    /// # Errors
+    /// As [`Cx::get`], for each task by itself.
     pub fn all<R: Rule>(
         &self,
         keys: Vec<R::Key>,
@@ -48,6 +54,9 @@ impl Cx {
 
     /// The values of several tasks, wanted at once like those of [`Cx::all`]. A dependency only on the facets that are
     /// read ([`Rule::facets`]), besides that there is a value.
+    ///
+    /// # Errors
+    /// As [`Cx::get`], for each task by itself.
     pub fn facets<R: Rule>(
         &self,
         keys: Vec<R::Key>,
@@ -71,6 +80,9 @@ impl Cx {
     }
 
     /// A part of a task's value. Only changes of the part invalidate this task.
+    ///
+    /// # Errors
+    /// As [`Cx::get`], if the whole fails.
     pub fn part<P: Part>(
         &self,
         of: <P::Of as Rule>::Key,
@@ -80,6 +92,9 @@ impl Cx {
     }
 
     /// Several parts, of one or more values, wanted at once: one group of the trace.
+    ///
+    /// # Errors
+    /// As [`Cx::get`], for each part by itself, if the whole fails.
     pub fn all_parts<P: Part>(
         &self,
         parts: Vec<(<P::Of as Rule>::Key, P)>,
@@ -89,6 +104,9 @@ impl Cx {
 
     /// The hash of a task: a dependency that does not compute its value if the hash is known otherwise.
     /// `None` for tasks stored nowhere, whose hash equals no other.
+    ///
+    /// # Errors
+    /// As [`Cx::get`].
     pub fn hash_of<R: Rule>(
         &self,
         key: R::Key,
@@ -110,6 +128,9 @@ impl Cx {
 
     /// Waits until a task is done, without depending on it (an *order-only* dependency): it is not in the trace, unless it
     /// failed; a failure counts as read.
+    ///
+    /// # Errors
+    /// As [`Cx::get`].
     pub fn order<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<(), Fail>> + Send + use<R> {
         let cx = self.clone();
         let request = self.ask_one::<R>(key, Asked::Value, None);
@@ -128,6 +149,9 @@ impl Cx {
 
     /// The value of a task without a dependency on it: for results that follow from their key alone, where the
     /// key follows from what this task has read.
+    ///
+    /// # Errors
+    /// As [`Cx::get`].
     pub fn call<R: Rule>(&self, key: R::Key) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let request = self.ask_one::<R>(key, Asked::Value, None);
         async move { request.await.result.map(downcast::<R>) }
@@ -239,6 +263,9 @@ impl<R: Rule> Future for Pending<R> {
 
 impl<R: Rule> HashCx<R> {
     /// The task's own value, computed now if need be. Its reads count as reads of the hash, too.
+    ///
+    /// # Errors
+    /// As [`Cx::get`]: the value cannot be computed.
     pub fn value(&self) -> impl Future<Output = Result<R::Value, Fail>> + Send + use<R> {
         let frame = self.cx.frame.clone();
         let own = [Question::new(frame.node)];
@@ -262,6 +289,9 @@ impl<R: Rule> HashCx<R> {
 
     /// The hash that the task's store policy gives it: the content hash of its value, or, for values
     /// without one, the number of the build in which the task executed.
+    ///
+    /// # Errors
+    /// As [`Cx::get`]: a value is needed, and cannot be computed.
     pub fn by_store(self) -> impl Future<Output = Result<Hash, Fail>> + Send + use<R> {
         leave_to_store();
         async move {

@@ -76,6 +76,9 @@ impl Build {
     }
 
     /// The values of several tasks, wanted together; answers in the order of the keys.
+    ///
+    /// # Errors
+    /// As [`Build::get`], for each task by itself.
     pub fn all<R: Rule>(&self, keys: impl IntoIterator<Item = R::Key>) -> Vec<Result<R::Value, Fail>> {
         let nodes = keys.into_iter().map(|key| self.request::<R>(key)).collect();
         (self.answers(nodes, Asked::Value).into_iter())
