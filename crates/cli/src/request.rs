@@ -237,7 +237,7 @@ fn first_zero(numbers: impl IntoIterator<Item = (Number, bool)>) -> Option<Numbe
     numbers.into_iter().find(|(_, is_zero)| *is_zero).map(|(number, _)| number)
 }
 
-/// Checks what is said about servers before one is needed, as the reference does. Returns what is wrong.
+/// Checks the options about servers before one is needed, as the reference does. Returns what is wrong.
 pub(crate) fn wrong_about_servers(stores: &Stores, log: &Log) -> Option<String> {
     let voice = voice::of(log);
     if let Err(bad) = check_certificates(stores) {

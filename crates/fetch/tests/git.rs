@@ -377,25 +377,25 @@ fn commits_are_fetched_through_ssh() {
 }
 
 /// ssh ends its lines as terminals in raw mode want them.
-fn what_ssh_says_decides_whether_it_is_tried_again() {
+fn what_ssh_prints_decides_whether_it_is_tried_again() {
     let mut case = Case::new();
     let ssh = case.top.path().join("ssh");
-    let says = |said: &str| {
-        fs::write(&ssh, format!("#!/bin/sh\nprintf '{said}\\r\\n' >&2\nexit 255\n")).unwrap();
+    let prints = |printed: &str| {
+        fs::write(&ssh, format!("#!/bin/sh\nprintf '{printed}\\r\\n' >&2\nexit 255\n")).unwrap();
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     };
     case.programs.environment.push(("GIT_SSH".into(), ssh.clone().into()));
     let commit = id("0123456789012345678901234567890123456789");
-    for (said, attempts) in [
+    for (printed, attempts) in [
         ("ssh: connect to host example.org port 22: Connection refused", 3),
         ("kex_exchange_identification: Connection closed by remote host", 3),
         ("Host key verification failed.", 1),
     ] {
-        says(said);
+        prints(printed);
         let error = case.fetch(&["git@example.org:up".to_owned()], commit, Some("main")).unwrap_err();
         assert_eq!(error.tried[0].attempts, attempts, "{error}");
         assert_eq!(matches!(error.tried[0].cause, Cause::Connection(_)), attempts > 1, "{error}");
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(printed), "{error}");
         assert!(!error.to_string().contains('\r'), "{error}");
     }
 }
@@ -704,7 +704,10 @@ fn main() {
         ("a_commit_of_another_branch_is_not_contained", a_commit_of_another_branch_is_not_contained),
         ("the_next_mirror_is_used_and_errors_list_all", the_next_mirror_is_used_and_errors_list_all),
         ("commits_are_fetched_through_ssh", commits_are_fetched_through_ssh),
-        ("what_ssh_says_decides_whether_it_is_tried_again", what_ssh_says_decides_whether_it_is_tried_again),
+        (
+            "what_ssh_prints_decides_whether_it_is_tried_again",
+            what_ssh_prints_decides_whether_it_is_tried_again,
+        ),
         ("packs_that_are_cut_or_forged_leave_nothing", packs_that_are_cut_or_forged_leave_nothing),
         ("a_fetch_that_is_cut_is_tried_again", a_fetch_that_is_cut_is_tried_again),
         (

@@ -107,7 +107,7 @@ pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cw
 /// Which build with work to do answers are about.
 enum Which {
     Last {
-        /// What is to be said of a later call that has not ended.
+        /// The text about a later call that has not ended.
         unfinished: Option<String>,
     },
     Earlier,
