@@ -194,7 +194,7 @@ impl Voice for Taut {
     fn flaky(&self, flaky: &super::Flaky<'_>, log: &Log) {
         let mut text =
             format!("running an action again gave another result\n{}", shown_command(flaky.action, log));
-        // To fetch both, their ids are needed.
+        // The ids are needed only to fetch both contents.
         let has_ids = log.wants(Level::Debug);
         for (path, now, before) in &flaky.outputs {
             text += &match has_ids {
