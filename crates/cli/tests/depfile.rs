@@ -2,7 +2,7 @@
 //! nothing.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, os::unix::fs::symlink, process::Command};
 
 use taut_testkit::{Ran, Rng, Tool, Workspace, processed};
 
@@ -333,17 +333,21 @@ fn a_precompiled_header_always_counts() {
 #[test]
 fn a_source_that_is_read_past_the_inputs_is_an_error() {
     let workspace = Workspace::new();
-    let header = workspace.root().join("secret.h").display().to_string();
     workspace.file("secret.h", "#define V 1\n");
-    workspace.file("main.c", format!("#include \"{header}\"\nint main(void) {{ return V; }}\n"));
     workspace.file(
         "TARGETS",
         r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"]}}"#,
     );
-    let failed = workspace.run(&taut(), ["build", "p"]);
-    assert_eq!(failed.code, 1, "{}", failed.stderr);
-    assert!(failed.stderr.contains("which is no input of the action"), "{}", failed.stderr);
-    assert!(failed.stderr.contains(&header), "{}", failed.stderr);
+    // By its path, and by one through a link.
+    symlink(workspace.root(), workspace.beside("link")).unwrap();
+    for header in [workspace.root().join("secret.h"), workspace.beside("link").join("secret.h")] {
+        let header = header.display().to_string();
+        workspace.file("main.c", format!("#include \"{header}\"\nint main(void) {{ return V; }}\n"));
+        let failed = workspace.run(&taut(), ["build", "p"]);
+        assert_eq!(failed.code, 1, "{}", failed.stderr);
+        assert!(failed.stderr.contains("which is no input of the action"), "{}", failed.stderr);
+        assert!(failed.stderr.contains(&header), "{}", failed.stderr);
+    }
 }
 
 fn project() -> Workspace {

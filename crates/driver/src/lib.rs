@@ -49,6 +49,7 @@ mod rounds;
 mod run;
 mod session;
 mod setup_error;
+mod sources;
 mod target_words;
 mod targets;
 mod targets_below;

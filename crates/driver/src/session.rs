@@ -3,20 +3,18 @@
 //! It owns what a build needs beside the engine: processes, sinks of events, open roots, the file of traces.
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use taut_analysis::CacheKey;
-use taut_digest::{Hash, ObjectType};
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
     ActionKey, ActionRule, ArtifactRule, Endpoint, Execution, Executor, LocalExecutor, LocalSetup, Printed,
-    RemoteExecutor, RemoteSetup, SharedCache, SharedService, Sources, Stop, Traffic,
+    RemoteExecutor, RemoteSetup, SharedCache, SharedService, Stop, Traffic,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
-use taut_repos::{RepoConfig, SourceRoot};
+use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_sys::process::{HelperStart, Processes};
@@ -37,6 +35,7 @@ use crate::{
     origins::Origins,
     request_key::RequestKey,
     result::ResultRule,
+    sources::RootSources,
     test_rule::TestRule,
 };
 
@@ -114,27 +113,6 @@ impl Interrupter {
     }
 }
 
-struct Roots(RepoConfig);
-
-impl Sources for Roots {
-    fn root(&self, repository: &str) -> Option<&dyn SourceRoot> {
-        self.0.repositories.get(repository).map(|repository| &*repository.workspace_root.source)
-    }
-
-    fn object(&self, hash: &Hash, object_type: ObjectType) -> taut_repos::Result<Option<Vec<u8>>> {
-        self.0.roots.object(hash, object_type)
-    }
-
-    fn has(&self, path: &Path) -> bool {
-        // Build roots and tool chains in a home directory are mostly hidden, and no sources.
-        let is_hidden = |below: &Path| below.iter().any(|name| name.as_encoded_bytes().starts_with(b"."));
-        crate::roots(&self.0).iter().any(|root| {
-            // A root that is the whole system has the tool chain, too.
-            root.parent().is_some() && path.strip_prefix(root).is_ok_and(|below| !is_hidden(below))
-        })
-    }
-}
-
 impl Session {
     /// A session that can analyse targets of some repositories and build them in `store`; nothing is read yet.
     pub fn of(
@@ -151,8 +129,8 @@ impl Session {
         let builder = register(Engine::builder(), &workspace, exports.lookups())
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
-        let roots = Roots(repositories.clone());
-        let session = Session::new(builder, how.jobs, roots, store, traces, options, sink);
+        let sources = RootSources::new(repositories.clone());
+        let session = Session::new(builder, how.jobs, sources, store, traces, options, sink);
         Session { exports, ..session }
     }
 
@@ -173,7 +151,8 @@ impl Session {
         }
         let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
         let (builder, traces) = (taut_graph::register(Engine::builder()).rule(rule), Traces::none());
-        let session = Session::new(builder, options.jobs, Roots(repositories), store, &traces, options, sink);
+        let sources = RootSources::new(repositories);
+        let session = Session::new(builder, options.jobs, sources, store, &traces, options, sink);
         // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
         let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
@@ -182,13 +161,13 @@ impl Session {
     fn new(
         builder: Builder,
         jobs: usize,
-        roots: Roots,
+        sources: RootSources,
         store: &Store,
         traces: &Traces,
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> Session {
-        let open_roots = roots.0.roots.clone();
+        let open_roots = sources.roots();
         let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
@@ -235,7 +214,7 @@ impl Session {
         let execution = Arc::new(Execution {
             store: store.clone(),
             context: execution_context(options, traces.generation()),
-            sources: Arc::new(roots),
+            sources: Arc::new(sources),
             events,
             executor,
             properties: options.properties.clone(),
