@@ -83,8 +83,8 @@ pub(crate) struct Described {
 }
 
 impl Described {
-    /// The text, the number of texts that are more and each of them, the number of warnings and each of them, whether a file is named explicitly, the bytes
-    /// of the problems.
+    /// The text; the number of texts that are more and each of them; the number of warnings and each of them; whether a
+    /// file is named explicitly; the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
         let Described { description: Description { text, more, warnings, is_reference }, problems } = self;
         let mut e = Encoder::new();
