@@ -158,6 +158,7 @@ impl Scene {
             let (answer, ran) = self.ask(&engine);
             engine.commit().unwrap();
             assert_eq!(answer, self.anew(), "the process after: {}", how());
+            assert_eq!(engine.file_problem(), None, "what was written is whole: {}", how());
             ran
         };
         let mut again = next();

@@ -244,8 +244,9 @@ impl Commit<'_> {
         for node in leaves.into_iter().chain(others) {
             snapshot.runs(*node, &mut runs, &mut edges);
         }
-        // Nothing to keep: no file is made.
-        if snapshot.nodes.is_empty() {
+        // Nothing to keep: no file is made. But a corrupt one is replaced, or each later process would find it corrupt again
+        // that is answered by what it can read of it, and so has nothing new.
+        if snapshot.nodes.is_empty() && state.corrupt.is_none() {
             return Ok(0);
         }
         for node in self.what.wanted {
