@@ -43,7 +43,7 @@ pub use analysed::{AnalysedTarget, Dependencies};
 pub use cached_target::{CachedTarget, artifacts_of, entry_references, entry_text, read_entry};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
-pub use defined::Defined;
+pub use defined::DefinitionNames;
 pub use export::Export;
 pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};

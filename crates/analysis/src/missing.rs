@@ -1,7 +1,7 @@
 //! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
 
 use taut_engine::{Cx, Fail};
-use taut_repos::{Entry, Listing, Place};
+use taut_repos::{Entry, Listing, RootPath};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted, quoted_list};
 use taut_value::{EntityName, NamedTarget, Value};
 
@@ -24,7 +24,7 @@ pub async fn missing_module(
     workspace: &Workspace,
     cx: &Cx,
     named: &NamedTarget,
-    file: &Place,
+    file: &RootPath,
     failure: Fail,
 ) -> Fail {
     let (module, name) = (named.module.as_str(), named.name.as_str());
@@ -124,7 +124,7 @@ pub fn definition_file(
     kind: DefinitionKind,
     name: &NamedTarget,
     workspace: &Workspace,
-    file: &Place,
+    file: &RootPath,
     failure: Fail,
 ) -> Fail {
     if_missing(failure, file, |mut problem, meant| {
@@ -143,7 +143,7 @@ pub fn definition<'n>(
     kind: DefinitionKind,
     name: &NamedTarget,
     workspace: &Workspace,
-    file: &Place,
+    file: &RootPath,
     others: impl Iterator<Item = &'n str>,
 ) -> Diagnostic {
     let word = kind.word();

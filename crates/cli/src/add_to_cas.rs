@@ -67,7 +67,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
 fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
     let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
     let sent = send(store, &server, object);
-    if let Err(error) = store.save_elsewhere() {
+    if let Err(error) = store.save_server_objects() {
         log.say(Level::Warn, error.to_string());
     }
     sent.map_err(|why| {

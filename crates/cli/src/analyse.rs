@@ -18,7 +18,7 @@ use crate::root_options::RootOptions;
 use crate::roots::Roots;
 use crate::settings::{analysis_options, log_limit, properties};
 use crate::setup_error::report_error;
-use crate::voice::{self, Found};
+use crate::voice::{self, AnalysisOutcome};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
@@ -77,7 +77,7 @@ fn analyse(
     };
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let is_lost = || roots.repairs() && unresolved.repositories.roots.has_lost();
     let request = match analyser.request(&unresolved) {
         Ok(request) => request,
         Err(_) if is_lost() => return Ok(None),
@@ -110,7 +110,7 @@ fn analyse(
         target = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
-    let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
+    let found = AnalysisOutcome { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
     let too_long = too_long_as_text(&result, &request);
     let text = too_long
         .is_none()

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use taut_driver::{
     Analysed, BuildFailure, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink, Undelivered,
-    Wanted, joined,
+    WantedArtifacts, joined,
 };
 use taut_value::{ActionDescription, NamedTarget, Str};
 
@@ -25,7 +25,7 @@ use crate::{
     results::{self, Delivery, Destination},
     settings::{log_limit, time_limit},
     tool_name::Name,
-    voice::{self, Found},
+    voice::{self, AnalysisOutcome},
 };
 
 /// Runs `build`.
@@ -129,7 +129,7 @@ impl Pass for RunningCall<'_> {
         session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
-    ) -> Result<Option<Wanted>, Exit> {
+    ) -> Result<Option<WantedArtifacts>, Exit> {
         let BuildCall { o, log, .. } = self.open.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
         // Only where it is needed: a null build does not load the analysis of all targets.
@@ -161,7 +161,7 @@ impl Pass for RunningCall<'_> {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,
         };
-        let found = Found { request, analysed, limit: log_limit(&o.analysis) };
+        let found = AnalysisOutcome { request, analysed, limit: log_limit(&o.analysis) };
         self.open.messages.analysed(&found);
         if let Some(analysis) = &whole {
             dumps::of_graphs(analysis, &o.graph, log)?;

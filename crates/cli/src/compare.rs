@@ -24,11 +24,11 @@ use crate::{
 /// Collects the results of comparisons.
 pub(crate) struct Comparison {
     log: Arc<Log>,
-    found: Mutex<Found>,
+    found: Mutex<ComparisonResults>,
 }
 
 #[derive(Default)]
-struct Found {
+struct ComparisonResults {
     compared: usize,
     flaky: BTreeMap<Id, BTreeMap<Str, Pair>>,
     flaky_and_tainted: usize,
@@ -46,7 +46,7 @@ impl Comparison {
         Arc::new(Comparison { log: log.clone(), found: Mutex::default() })
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, ComparisonResults> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

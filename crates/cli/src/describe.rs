@@ -83,7 +83,7 @@ fn describe(
     };
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let is_lost = || roots.repairs() && unresolved.repositories.roots.has_lost();
     let request = match analyser.request(&unresolved) {
         Ok(request) => request,
         Err(_) if is_lost() => return Ok(None),

@@ -44,7 +44,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
     if server.is_some() && !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true) {
         // It may be there. That is found out when it is read; and nothing of it is written down.
-        store.note_elsewhere(0, false, [whole]);
+        store.note_at_server(0, false, [whole]);
     }
     let object = match &options.sub_object_path {
         None => whole,

@@ -31,11 +31,11 @@ pub(crate) struct Profile {
     properties: BTreeMap<String, String>,
     backend: Backend,
     start: u64,
-    seen: Mutex<Seen>,
+    seen: Mutex<ProfileData>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct ProfileData {
     target: Option<(EntityName, taut_value::Map)>,
     errors: Vec<String>,
     build_start: Option<u64>,
@@ -77,7 +77,7 @@ impl Profile {
         }))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, ProfileData> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

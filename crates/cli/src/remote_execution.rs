@@ -240,7 +240,7 @@ pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Re
         log.say(Level::Error, why);
         Exit::Environment
     })?;
-    store.attach(servers.endpoints.iter().map(Endpoint::place).collect()).map_err(|error| {
+    store.attach(servers.endpoints.iter().map(Endpoint::object_server).collect()).map_err(|error| {
         log.say(Level::Error, format!("Cannot use the build root: {error}"));
         Exit::Environment
     })?;
@@ -252,8 +252,8 @@ pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Re
 /// # Errors
 /// The exit code; the error has been reported.
 pub(crate) fn attach(options: &BuildOptions, store: &Store, log: &Log) -> Result<(), Exit> {
-    let places = options.remote_execution.as_ref().map(RemoteExecution::places).unwrap_or_default();
-    store.attach(places).map_err(|error| {
+    let servers = options.remote_execution.as_ref().map(RemoteExecution::object_servers).unwrap_or_default();
+    store.attach(servers).map_err(|error| {
         log.say(Level::Error, format!("Cannot use the build root: {error}"));
         Exit::Environment
     })

@@ -91,7 +91,7 @@ pub(crate) fn request_in(
 ) -> Result<UnresolvedRequest, SetupError> {
     match request_once(cwd, common, analysis, target, roots) {
         // Found while the request was read; what a build finds later is its own affair.
-        Err(error) if error.has_lost_roots && roots.mends() => {
+        Err(error) if error.has_lost_roots && roots.repairs() => {
             roots.log().say(Level::Warn, LOST_ROOTS);
             roots.verify();
             request_once(cwd, common, analysis, target, roots)

@@ -57,7 +57,7 @@ use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;
 pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
-pub(crate) use snapshot::{Open, Snapshot};
+pub(crate) use snapshot::{Snapshot, StartedAction};
 pub(crate) use taut::differs_each_time;
 
 /// The texts of the call that writes to this log.
@@ -92,7 +92,7 @@ pub(crate) trait Voice:
     fn dumping(&self, announcement: &str, log: &Log);
 
     /// What `analyse` found.
-    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log);
+    fn analysed(&self, found: &AnalysisOutcome<'_>, result: Option<&str>, log: &Log);
 
     /// Entries of the target-level cache that could not be used: what they are of is analysed and built.
     fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log);
@@ -212,7 +212,7 @@ pub(crate) trait BuildMessages: Sink {
     fn requested(&self, repositories: &RepoConfig, name: String);
 
     /// Analysis succeeded.
-    fn analysed(&self, found: &Found<'_>);
+    fn analysed(&self, found: &AnalysisOutcome<'_>);
 
     /// This many warnings of analysis were shown by an earlier call, and are not shown again.
     fn has_known_warnings(&self, _number: usize) {}
@@ -225,10 +225,10 @@ pub(crate) trait BuildMessages: Sink {
     fn on_retry(&self, why: Retry);
 
     /// Execution has ended, with or without failures.
-    fn executed(&self, defined: &dyn Defined);
+    fn executed(&self, defined: &dyn ActionOrigins);
 
     /// The build failed.
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined);
+    fn failed(&self, failure: &BuildFailure, defined: &dyn ActionOrigins);
 
     /// Everything is built, and neither installed nor shown yet. `hits`: how many of these actions did not run.
     fn processed(&self, actions: usize, hits: usize, compared: Option<&Compared>);
@@ -247,14 +247,14 @@ pub(crate) trait BuildMessages: Sink {
 }
 
 /// What analysis found.
-pub(crate) struct Found<'f> {
+pub(crate) struct AnalysisOutcome<'f> {
     pub(crate) request: &'f Request,
     pub(crate) analysed: &'f Analysed,
     /// How many bytes of a configuration are shown.
     pub(crate) limit: usize,
 }
 
-impl Found<'_> {
+impl AnalysisOutcome<'_> {
     /// What the targets are tainted with.
     pub(crate) fn tainted(&self) -> Vec<&str> {
         self.analysed.tainted.iter().map(Str::as_str).collect()
@@ -262,7 +262,7 @@ impl Found<'_> {
 }
 
 /// Finds the targets that define actions. To be used only after execution: it may need an analysis of all targets.
-pub(crate) trait Defined {
+pub(crate) trait ActionOrigins {
     /// A target that defines an action, and the action's number there.
     fn origin(&self, action: &Id) -> Option<Origin>;
 
@@ -283,7 +283,7 @@ pub(crate) trait Defined {
     fn of_overlay(&self, overlay: &Id) -> Vec<String>;
 }
 
-impl Defined for Origins {
+impl ActionOrigins for Origins {
     fn origin(&self, action: &Id) -> Option<Origin> {
         self.first_of_all(action)
     }
@@ -306,7 +306,7 @@ impl Defined for Origins {
 }
 
 /// A graph from a file has the targets that its actions come from, but not those of overlays.
-impl Defined for ActionGraph {
+impl ActionOrigins for ActionGraph {
     fn origin(&self, action: &Id) -> Option<Origin> {
         self.actions.get(action)?.origins.first().cloned()
     }

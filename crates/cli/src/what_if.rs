@@ -71,7 +71,7 @@ fn go(
         })?;
         let servers = servers.unwrap_or_default();
         // What servers have counts as present; nothing is asked.
-        let _ = store.attach(servers.places());
+        let _ = store.attach(servers.object_servers());
         exports = ExportCache::of(store, &properties, &servers.backend);
         if !o.analysis.no_trace {
             traces = kept;

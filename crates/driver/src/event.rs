@@ -15,14 +15,14 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stage, Stop, Traffic};
+use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stage, StopSwitch, Traffic};
 pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay};
 
-use crate::{Request, Subject, Targets, Unbuilt, Why};
+use crate::{RecordedReason, Request, Subject, Targets, Unbuilt};
 
 /// Takes events. Called from any thread, also from several at once; must not block for long.
 pub trait Sink: Send + Sync {
@@ -101,7 +101,7 @@ pub enum Event<'e> {
         /// What the task is about.
         subject: &'e Subject,
         /// Why it was executed.
-        why: &'e Why,
+        why: &'e RecordedReason,
     },
     /// The call is over.
     CallFinished(Status),
@@ -340,7 +340,7 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
 pub(crate) struct ExecutionEvents {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) trees: Arc<dyn Trees>,
-    pub(crate) stop: Arc<Stop>,
+    pub(crate) stop: Arc<StopSwitch>,
 }
 
 impl Events for ExecutionEvents {

@@ -81,19 +81,19 @@ pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
-pub use history::{Explanation, Question, Subject, Why, explain};
+pub use history::{Explanation, Question, RecordedReason, Subject, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
-pub use options::{Backend, BuildOptions, RemoteExecution, Wanted};
+pub use options::{Backend, BuildOptions, RemoteExecution, WantedArtifacts};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
-pub use reached::Reached;
+pub use reached::ReachedTarget;
 pub use request::{Request, RootTexts, root_texts};
 pub use result::Results;
 pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
 pub use root_failure::RootsFailed;
 pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTargets};
-pub use rounds::{Done, Recheck};
+pub use rounds::{Recheck, RoundSummary};
 pub use run::{BuildPass, Caller, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use setup_error::{SetupError, SetupFailure};
@@ -109,7 +109,7 @@ pub use taut_exec::{
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{
-    ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot,
+    ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, RootContent, UnresolvedRoot,
     find_workspace_root,
 };
 pub use taut_syntax::{

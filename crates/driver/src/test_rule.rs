@@ -211,9 +211,9 @@ impl Rule for TestRule {
     async fn value(&self, TestKey { index, plan }: &TestKey, cx: Cx) -> Result<Arc<TestReport>, Fail> {
         let test = plan.tests[*index].clone();
         let runs = TestRuns::default();
-        let mut course = Course { execution: &self.0, cx, plan, test: &test, runs, why: None };
+        let mut course = RunningTest { execution: &self.0, cx, plan, test: &test, runs, why: None };
         let verdict = course.run().await;
-        let Course { runs, why, .. } = course;
+        let RunningTest { runs, why, .. } = course;
         let report = TestReport { test: test.clone(), verdict, runs, why };
         {
             // One at a time, so that the lines about a test stay together.
@@ -229,7 +229,7 @@ impl Rule for TestRule {
 const MAX_AT_ONCE: u64 = 1_000;
 
 /// A test while it runs.
-struct Course<'c> {
+struct RunningTest<'c> {
     execution: &'c Execution,
     cx: Cx,
     plan: &'c TestPlan,
@@ -238,7 +238,7 @@ struct Course<'c> {
     why: Option<String>,
 }
 
-impl Course<'_> {
+impl RunningTest<'_> {
     async fn run(&mut self) -> Verdict {
         let TestOptions { runs, until_fail, max_attempts, .. } = self.plan.options;
         if until_fail {

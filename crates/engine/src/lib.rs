@@ -33,7 +33,7 @@ pub use api::derivation::Derivation;
 pub use api::engine::{Begin, Builder, Engine};
 #[cfg(feature = "files")]
 pub use api::files::{Files, StatWitness};
-pub use api::history::Kept;
+pub use api::history::KeptRun;
 pub use api::interned::{Content, Interned};
 pub use api::mentions::Mentions;
 pub use api::options::{Options, WhatIf};

@@ -12,8 +12,8 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, Known, Phase, Printed,
-    Ran, Undefined,
+    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, KnownResult, Phase,
+    Printed, Ran, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
     ran::RunKey,
@@ -77,10 +77,10 @@ impl ActionRule {
         execution.counters.processed_one(id);
         if execution.compare {
             let cached = match execution.executor.known(&key).await? {
-                Known::Local => {
+                KnownResult::Local => {
                     execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?
                 }
-                Known::Elsewhere(known) => known.map(|known| *known),
+                KnownResult::AtServer(known) => known.map(|known| *known),
             };
             execution.events.compared(id, action, &ran, cached.as_ref());
         }

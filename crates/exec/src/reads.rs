@@ -328,7 +328,7 @@ impl Execution {
 }
 
 /// Where a name leads.
-enum Place {
+enum NamePath {
     Input(Str),
     /// Into an input that is a tree, which always counts.
     InTree,
@@ -347,31 +347,31 @@ fn place<'n>(
     cwd: &'n str,
     name: impl Iterator<Item = &'n str>,
     inputs: &BTreeMap<&str, ObjectType>,
-) -> Place {
+) -> NamePath {
     if inputs.contains_key(".") {
-        return Place::InTree;
+        return NamePath::InTree;
     }
     let mut at: Vec<&str> = Vec::new();
-    let mut found = Place::Nowhere;
+    let mut found = NamePath::Nowhere;
     for component in cwd.split('/').chain(name) {
         match component {
             "" | "." => continue,
-            ".." if at.is_empty() => return Place::Outside,
+            ".." if at.is_empty() => return NamePath::Outside,
             ".." => drop(at.pop()),
             component => at.push(component),
         }
         let here = at.join("/");
         found = match inputs.get(here.as_str()) {
-            Some(ObjectType::Symlink) => return Place::Link,
-            Some(ObjectType::Tree) => return Place::InTree,
-            Some(_) => Place::Input(Str::from(here)),
-            None => Place::Nowhere,
+            Some(ObjectType::Symlink) => return NamePath::Link,
+            Some(ObjectType::Tree) => return NamePath::InTree,
+            Some(_) => NamePath::Input(Str::from(here)),
+            None => NamePath::Nowhere,
         };
     }
     let below = at.iter().flat_map(|name| [*name, "/"]).collect::<String>();
     let is_directory =
         inputs.range(below.as_str()..).next().is_some_and(|(path, _)| path.starts_with(&below));
-    if is_directory { Place::Directory } else { found }
+    if is_directory { NamePath::Directory } else { found }
 }
 
 /// What names of a depfile say about inputs. `cwd`: the working directory, normalised; `is_source`: whether an absolute path
@@ -387,12 +387,12 @@ fn reported(
         let mut is_outside = name.starts_with('/');
         if !is_outside {
             match place(cwd, name.split('/'), inputs) {
-                Place::Input(path) => drop(read.insert(path)),
-                Place::InTree => {}
-                Place::Link | Place::Directory => is_unclear = true,
+                NamePath::Input(path) => drop(read.insert(path)),
+                NamePath::InTree => {}
+                NamePath::Link | NamePath::Directory => is_unclear = true,
                 // An error even if something else is unclear: it must not depend on that.
-                Place::Nowhere => return Reported::Stranger(name.clone()),
-                Place::Outside => is_outside = true,
+                NamePath::Nowhere => return Reported::Stranger(name.clone()),
+                NamePath::Outside => is_outside = true,
             }
         }
         if is_outside {
@@ -403,15 +403,15 @@ fn reported(
             for start in 0..components.len() {
                 for from in ["", cwd] {
                     match place(from, components[start..].iter().copied(), inputs) {
-                        Place::Input(path) => {
+                        NamePath::Input(path) => {
                             is_known = true;
                             read.insert(path);
                         }
-                        Place::Link => (is_known, is_unclear) = (true, true),
-                        Place::InTree => is_known = true,
+                        NamePath::Link => (is_known, is_unclear) = (true, true),
+                        NamePath::InTree => is_known = true,
                         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read
                         // of a directory are names, and these are in the keys.
-                        Place::Directory | Place::Nowhere | Place::Outside => {}
+                        NamePath::Directory | NamePath::Nowhere | NamePath::Outside => {}
                     }
                 }
             }

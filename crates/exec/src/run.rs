@@ -7,18 +7,18 @@ use taut_engine::{Cx, Fail, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_value::ActionDescription;
 
-use crate::{Execution, Phase, Ran, RunKey, Traffic, message::rebased, shared::Described};
+use crate::{Execution, Phase, Ran, RunKey, Traffic, message::rebased, shared::StandardAction};
 
 /// What is known of a run.
-pub enum Known {
+pub enum KnownResult {
     /// What the action cache of the build root has.
     Local,
     /// The result that a server has, if it has one.
-    Elsewhere(Option<Box<Ran>>),
+    AtServer(Option<Box<Ran>>),
 }
 
 /// What will be known of a run.
-pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<Known, Fail>> + Send + 'e>>;
+pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<KnownResult, Fail>> + Send + 'e>>;
 
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
@@ -37,7 +37,7 @@ pub trait Executor: Send + Sync {
 
     /// What is known of a run that is repeated for comparison.
     fn known<'e>(&'e self, _key: &'e RunKey) -> KnownFuture<'e> {
-        Box::pin(std::future::ready(Ok(Known::Local)))
+        Box::pin(std::future::ready(Ok(KnownResult::Local)))
     }
 
     /// What passed between this machine and others for it since this was called before; `None` if it is all local.
@@ -103,7 +103,10 @@ impl Rule for RunRule {
 impl Execution {
     /// Looks the result of a run up that is not cached here by its digest: by what was read, then in the remote cache. If
     /// there is none, returns how the action is described there, if there is a remote cache. The run has its depfile.
-    pub(crate) async fn look_further(&self, key: &RunKey) -> Result<(Option<Ran>, Option<Described>), Fail> {
+    pub(crate) async fn look_further(
+        &self,
+        key: &RunKey,
+    ) -> Result<(Option<Ran>, Option<StandardAction>), Fail> {
         let lookup = |error| Phase::Lookup.failed_in_store(error);
         let local = self.cached_by_reads(key).map_err(lookup)?;
         let (None, Some(shared)) = (&local, &self.shared) else { return Ok((local, None)) };
@@ -119,7 +122,7 @@ impl Execution {
         &self,
         key: &RunKey,
         ran: &Ran,
-        described: Option<Described>,
+        described: Option<StandardAction>,
     ) -> taut_store::Result<()> {
         let result = self.as_message(&key.action, ran)?;
         self.store.cache_action(&key.digest, &result)?;

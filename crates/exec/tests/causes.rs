@@ -16,7 +16,7 @@ use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
     ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, NoEvents, Ran, RunKey,
-    SourceProblem, Sources, Stop, Undefined, register,
+    SourceProblem, Sources, StopSwitch, Undefined, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
@@ -152,7 +152,7 @@ impl World {
             compare: false,
             depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
-            stop: Arc::new(Stop::new(true)),
+            stop: Arc::new(StopSwitch::new(true)),
             counters: Default::default(),
         });
         let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);

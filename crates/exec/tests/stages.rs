@@ -14,7 +14,7 @@ use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry}
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources,
-    Stop, register,
+    StopSwitch, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
@@ -149,7 +149,7 @@ impl World {
             compare: false,
             depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
-            stop: Arc::new(Stop::new(true)),
+            stop: Arc::new(StopSwitch::new(true)),
             counters: Default::default(),
         });
         let graph = ActionGraph {

@@ -42,8 +42,8 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
     let mut upload = Upload { content, form, transfer: transfer_name(), from: 0, is_first: true };
     loop {
         match link.tried(&WRITE, async || upload.attempt(link).await).await? {
-            Some(Done::Complete) => return Ok(()),
-            Some(Done::Partly) => {}
+            Some(AttemptEnd::Complete) => return Ok(()),
+            Some(AttemptEnd::Partly) => {}
             None => {
                 let why = "the server has no such method or instance".to_owned();
                 return Err(Error::Final { call: WRITE.name, why });
@@ -53,7 +53,7 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
 }
 
 /// How an attempt ended that was not in vain.
-enum Done {
+enum AttemptEnd {
     Complete,
     /// There was a cut, but since the attempt before the server had got some of the content: not counted as a failed attempt.
     Partly,
@@ -71,7 +71,7 @@ struct Upload<'c> {
 }
 
 impl Upload<'_> {
-    async fn attempt(&mut self, link: &Link) -> std::result::Result<Done, Failure> {
+    async fn attempt(&mut self, link: &Link) -> std::result::Result<AttemptEnd, Failure> {
         let (begin, connection) = (Instant::now(), link.connection());
         let mut is_progress = false;
         if !std::mem::take(&mut self.is_first) {
@@ -87,10 +87,10 @@ impl Upload<'_> {
             is_progress = self.from >= before.saturating_add(MIN_PROGRESS_BYTES);
         }
         match attempt(link, self.form, self.content, &self.transfer, self.from).await {
-            Ok(()) => Ok(Done::Complete),
+            Ok(()) => Ok(AttemptEnd::Complete),
             Err(Failure::Status(status)) if is_progress && is_transient(status.code()) => {
                 link.count_failed(&WRITE, &status, connection, begin).map_err(Failure::Here)?;
-                Ok(Done::Partly)
+                Ok(AttemptEnd::Partly)
             }
             Err(failure) => Err(failure),
         }

@@ -14,7 +14,7 @@ use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_sys::{Dir, on_threads};
 
 use crate::{
-    contents::{Wanted, broken},
+    contents::{ContentRequest, broken},
     description::Description,
     event::Event,
     problem::Problem,
@@ -127,7 +127,12 @@ impl Session<'_> {
         }
     }
 
-    fn fetch_archive(&self, content: &Content, directory: &Path, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    fn fetch_archive(
+        &self,
+        content: &Content,
+        directory: &Path,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<(), Problem> {
         // By way of the store: there the content is verified, and found by later calls.
         self.ensure(content, wanted)?;
         let name = &content.distfile;
@@ -172,7 +177,7 @@ impl Session<'_> {
     }
 }
 
-fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> Wanted<'t> {
+fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> ContentRequest<'t> {
     let url = if matches!(of.source, Source::GitTree(_)) { "cmd" } else { "fetch" };
-    Wanted { repository, place: of.place(), url: of.field(url), subdir: of.field("subdir") }
+    ContentRequest { repository, place: of.place(), url: of.field(url), subdir: of.field("subdir") }
 }

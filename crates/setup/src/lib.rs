@@ -39,7 +39,7 @@ mod stored;
 mod trees;
 mod update;
 
-pub use anchors::{Anchors, Place, weakly_canonical};
+pub use anchors::{AnchoredPath, Anchors, weakly_canonical};
 pub use cache::{Cache, collect, usage};
 pub use cancellation::Cancellation;
 pub use description::Description;
@@ -49,7 +49,7 @@ pub use fields::{ENTRY, Fields, Form, PRAGMA, SOURCES, TOP};
 pub use locations::Locations;
 pub use problem::Problem;
 pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles, RemoteCacheRc};
-pub use reach::{Reached, Remark};
+pub use reach::{ReachedRepositories, Remark};
 pub use root::Root;
 pub use session::{Options, Session, transfers};
 pub use set_up::{Request, SetUp};

@@ -15,13 +15,13 @@ use taut_sys::on_threads;
 
 use crate::{
     cache::TreeMap,
-    commits::{Checkout, Found},
-    contents::{Wanted, broken},
+    commits::{Checkout, TreeLocation},
+    contents::{ContentRequest, broken},
     description::{Description, LAYERS},
     event::Event,
     output::{Parts, configuration},
     problem::{Problem, place},
-    reach::Reached,
+    reach::ReachedRepositories,
     root::Root,
     session::Session,
     source::{Directory, Source, SourceOf, Special},
@@ -110,7 +110,7 @@ impl Session<'_> {
         &self,
         description: &Description,
         request: &Request<'_>,
-    ) -> Result<(Option<String>, Option<String>, Reached), Diagnostics> {
+    ) -> Result<(Option<String>, Option<String>, ReachedRepositories), Diagnostics> {
         let begun = self.reach(description, request).map_err(one)?;
         self.observer.event(Event::Involved(begun.2.set_up.len()));
         Ok(begun)
@@ -121,7 +121,7 @@ impl Session<'_> {
         &self,
         description: &Description,
         request: &Request<'_>,
-    ) -> Result<(Option<String>, Option<String>, Reached), Problem> {
+    ) -> Result<(Option<String>, Option<String>, ReachedRepositories), Problem> {
         let given = request.main.map_or_else(|| description.main(), |main| Ok(Some(main)))?;
         let names = description.names()?;
         let main = given.or(names.first().copied()).map(str::to_owned);
@@ -129,17 +129,21 @@ impl Session<'_> {
         let given = given.map(str::to_owned);
         match &main {
             Some(main) if !request.all => {
-                let (reached, remarks) = Reached::from(description, main)?;
+                let (reached, remarks) = ReachedRepositories::from(description, main)?;
                 remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
                 Ok((Some(main.clone()), given, reached))
             }
-            _ => Ok((main, given, Reached::all(description)?)),
+            _ => Ok((main, given, ReachedRepositories::all(description)?)),
         }
     }
 
     /// The names by which repositories mean others that are not described; under the reference's name only a root that is
     /// needed counts.
-    pub(crate) fn unknown(&self, description: &Description, reached: &Reached) -> BTreeSet<String> {
+    pub(crate) fn unknown(
+        &self,
+        description: &Description,
+        reached: &ReachedRepositories,
+    ) -> BTreeSet<String> {
         if !self.options.is_strict {
             return BTreeSet::new();
         }
@@ -153,7 +157,7 @@ impl Session<'_> {
     pub(crate) fn check(
         &self,
         description: &Description,
-        reached: &Reached,
+        reached: &ReachedRepositories,
         unknown: &BTreeSet<String>,
     ) -> Vec<Diagnostic> {
         if !self.options.is_strict {
@@ -253,16 +257,19 @@ impl Session<'_> {
         let failed = |error: taut_sys::Error| broken(&wanted(task), error.to_string());
         let get = |map, key: &str| self.cache.get(0, map, key).map_err(failed);
         let git = self.cache.git();
-        let found = match &task.checkout {
-            // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
-            // map of what the repository on this machine was found to lack.
-            Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
-                Some(tree) => Some(Found { tree, repository: git }),
-                None => get(TreeMap::Checkout, key)?.map(|tree| Found { tree, repository: path.clone() }),
-            },
-            None => get(TreeMap::Root, &own_key(&identity))?.map(|tree| Found { tree, repository: git }),
-        };
-        let found = found.filter(|Found { tree, repository }| self.is_there(repository, tree));
+        let found =
+            match &task.checkout {
+                // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
+                // map of what the repository on this machine was found to lack.
+                Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
+                    Some(tree) => Some(TreeLocation { tree, repository: git }),
+                    None => get(TreeMap::Checkout, key)?
+                        .map(|tree| TreeLocation { tree, repository: path.clone() }),
+                },
+                None => get(TreeMap::Root, &own_key(&identity))?
+                    .map(|tree| TreeLocation { tree, repository: git }),
+            };
+        let found = found.filter(|TreeLocation { tree, repository }| self.is_there(repository, tree));
         Ok(found.map(|found| self.root(source, found)))
     }
 
@@ -271,7 +278,7 @@ impl Session<'_> {
     }
 
     /// The root of a source by the tree that was found.
-    fn root(&self, source: &Source, found: Found) -> Root {
+    fn root(&self, source: &Source, found: TreeLocation) -> Root {
         let ignore_special = match source {
             Source::Git(git) => git.ignore_special,
             Source::GitTree(tree) => tree.ignore_special,
@@ -299,7 +306,7 @@ impl Session<'_> {
 
     fn tree(&self, description: &Description, task: &Task<'_>) -> Result<Root, Problem> {
         let (source, wanted) = (&task.of.source, &wanted(task));
-        let here = |tree| Found { tree, repository: self.cache.git() };
+        let here = |tree| TreeLocation { tree, repository: self.cache.git() };
         let absent = |what: &str, id: &str| {
             let message = format!(
                 "repository {} is absent, and the id of its tree is not known here",
@@ -389,7 +396,7 @@ fn one(problem: Problem) -> Diagnostics {
     (*problem).into()
 }
 
-fn wanted<'t>(task: &'t Task<'_>) -> Wanted<'t> {
+fn wanted<'t>(task: &'t Task<'_>) -> ContentRequest<'t> {
     let url = match task.of.source {
         Source::File(_) => "path",
         Source::Git(_) => "repository",
@@ -397,7 +404,7 @@ fn wanted<'t>(task: &'t Task<'_>) -> Wanted<'t> {
         Source::Distdir(_) => "repositories",
         _ => "fetch",
     };
-    Wanted {
+    ContentRequest {
         repository: &task.name,
         place: task.of.place(),
         url: task.of.field(url),
@@ -414,7 +421,7 @@ pub(crate) fn at_hand_of(session: &Session<'_>, task: &Task<'_>) -> Result<bool,
 pub(crate) fn tasks<'d>(
     session: &Session<'_>,
     description: &'d Description,
-    reached: &Reached,
+    reached: &ReachedRepositories,
     without_root: Option<&str>,
 ) -> Result<Vec<Task<'d>>, Diagnostics> {
     let mut tasks = Vec::new();

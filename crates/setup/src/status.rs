@@ -17,7 +17,7 @@ use crate::{
     description::{Description, LAYERS},
     locations::local_path,
     problem::Problem,
-    reach::Reached,
+    reach::ReachedRepositories,
     session::Session,
     set_up::{Request, at_hand_of, tasks},
     source::{Content, Distdir, Source},
@@ -244,7 +244,7 @@ fn users(
 fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
     let Some(from) = source.referenced() else { return BTreeSet::new() };
     // For the names of the files its root suffices.
-    match (source, Reached::from(description, from)) {
+    match (source, ReachedRepositories::from(description, from)) {
         (Source::Computed(_), Ok((reached, _))) => reached.set_up,
         _ => BTreeSet::from([from.to_owned()]),
     }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use taut_setup::weakly_canonical;
 use taut_syntax::json::reference_error;
 
-use super::words::{Given, NotSorted, Sorted, Spec, SubcommandKind, SubcommandSpec, help, shown, sort};
+use super::words::{Given, NotSorted, SortedWords, Spec, SubcommandKind, SubcommandSpec, help, shown, sort};
 use crate::{options::Log, settings};
 
 const fn flag(long: &'static str, help: &'static str) -> Spec {
@@ -198,7 +198,7 @@ fn wrong(text: impl std::fmt::Display) -> NoCall {
 /// The words of a call, the first of which is the name of the tool.
 pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
     let words = words.get(1..).unwrap_or_default();
-    let Sorted { options, subcommand, own, names } =
+    let SortedWords { options, subcommand, own, names } =
         sort(words, &OPTIONS, &SUBCOMMANDS).map_err(|why| match why {
             NotSorted::Wrong(text) => wrong(text),
             NotSorted::Help(about) => {

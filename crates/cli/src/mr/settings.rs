@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use taut_setup::{Anchors, InvocationLog, Locations, Place, Rc, Remark, weakly_canonical};
+use taut_setup::{AnchoredPath, Anchors, InvocationLog, Locations, Rc, Remark, weakly_canonical};
 use taut_syntax::Dialect;
 
 use super::command_line::{CommandLine, Options};
@@ -12,7 +12,7 @@ use crate::{options::Log, repositories::usual};
 #[derive(Default, Debug)]
 pub(crate) struct Settings {
     /// The description of repositories, if there is one.
-    pub(crate) description: Option<Place>,
+    pub(crate) description: Option<AnchoredPath>,
     /// The list of absent repositories.
     pub(crate) absent: Option<PathBuf>,
     /// The build root.
@@ -56,7 +56,7 @@ impl Settings {
         let CommandLine { options: o, mut log, .. } = line;
         let Options { repository_config, local_build_root, .. } = &o;
         // A description that is named is relative to the working directory, wherever it is.
-        let named = |path: &PathBuf| Place { path: path.clone(), base: anchors.cwd.clone() };
+        let named = |path: &PathBuf| AnchoredPath { path: path.clone(), base: anchors.cwd.clone() };
         let description = repository_config.as_ref().map(named).or(rc.description);
         let given_build_root = local_build_root.clone().or(rc.local_build_root);
         let build_root =

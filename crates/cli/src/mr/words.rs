@@ -41,7 +41,7 @@ pub(crate) enum SubcommandKind {
 pub(crate) type Given = (Spec, OsString);
 
 /// The words of a call, sorted.
-pub(crate) struct Sorted {
+pub(crate) struct SortedWords {
     /// The options in front of the subcommand.
     pub(crate) options: Vec<Given>,
     pub(crate) subcommand: &'static SubcommandSpec,
@@ -64,7 +64,7 @@ pub(crate) fn sort(
     words: &[OsString],
     options: &'static [Spec],
     subcommands: &'static [SubcommandSpec],
-) -> Result<Sorted, NotSorted> {
+) -> Result<SortedWords, NotSorted> {
     let mut sorter = Sorter { options, given: Vec::new(), unexpected: Vec::new(), is_help: false };
     let mut rest = words.iter().cloned().collect::<std::collections::VecDeque<_>>();
     let mut subcommand: Option<&'static SubcommandSpec> = None;
@@ -126,7 +126,7 @@ pub(crate) fn sort(
         return Err(NotSorted::Wrong("A subcommand is required".to_owned()));
     };
     match &sorter.unexpected[..] {
-        [] => Ok(Sorted { options: sorter.given, subcommand, own, names }),
+        [] => Ok(SortedWords { options: sorter.given, subcommand, own, names }),
         unexpected => {
             let words: Vec<String> = unexpected.iter().map(|word| word.display().to_string()).collect();
             let (noun, verb) = if words.len() == 1 { ("argument", "was") } else { ("arguments", "were") };

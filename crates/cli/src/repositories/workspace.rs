@@ -12,8 +12,8 @@ use std::{
 use taut_digest::HashFunction;
 use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
-    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, RemoteCacheRc, Request,
-    Session, weakly_canonical,
+    AnchoredPath, Anchors, Cache, Description, Locations, Problem, Rc, RcFiles, Remark, RemoteCacheRc,
+    Request, Session, weakly_canonical,
 };
 use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
@@ -79,7 +79,7 @@ pub(crate) fn configured(
     if !common.set_up.is_done {
         return Ok(Configured { file: named, ..Configured::default() });
     }
-    let place = named.clone().map(|path| Place { path: cwd.join(path), base: cwd.to_owned() });
+    let place = named.clone().map(|path| AnchoredPath { path: cwd.join(path), base: cwd.to_owned() });
     let workspace = Workspace::of(common, cwd);
     let (place, rc) = match place {
         Some(place) => (place, None),
@@ -310,7 +310,7 @@ impl<'w> Workspace<'w> {
     /// There is none, or it is wrong.
     pub(crate) fn description(&self, named: Option<&Path>, rc: &Rc) -> Result<Description, SetupError> {
         let cwd = &self.anchors.cwd;
-        let place = named.map(|path| Place { path: cwd.join(path), base: cwd.clone() });
+        let place = named.map(|path| AnchoredPath { path: cwd.join(path), base: cwd.clone() });
         let Some(place) = place.or(rc.description.clone()) else {
             self.check_for_stray()?;
             let problem = Diagnostic::error("there is no description of repositories here");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taut_digest::Hash;
 use taut_exec::{Ran, TakenFrom, Traffic};
-use taut_syntax::{Diagnostic, Severity, diagnostic::Place};
+use taut_syntax::{Diagnostic, Severity, diagnostic::LocationPart};
 use taut_value::{Id, Str};
 
 use super::line::Line;
@@ -112,7 +112,7 @@ pub(crate) fn diagnostic(line: &mut Line<'_>, diagnostic: &Diagnostic) {
     line.shown("severity", severity).text("message", &diagnostic.message);
     if let Some(location) = &diagnostic.location {
         line.text("file", &location.file);
-        if let Place::Value(path) | Place::Key(path) = &location.place {
+        if let LocationPart::Value(path) | LocationPart::Key(path) = &location.place {
             line.text("path", &path.to_string());
         }
     }

@@ -8,7 +8,7 @@ use taut_sys::{Dir, Links};
 
 use super::{
     Programs, TreeCommand,
-    run::{Scratch, Watch, run as run_command, scratch_name},
+    run::{CommandWatch, Scratch, run as run_command, scratch_name},
 };
 use crate::{Cause, Error, Progress, Result, Tried};
 
@@ -36,7 +36,7 @@ fn make_and_store(
     let name = scratch_name();
     let temporary = Scratch::make(scratch.at(&name))?;
     // No limit for silence: a command of a description may compute for long without printing.
-    let watch = Watch { progress, line: &|_| (), stall: None };
+    let watch = CommandWatch { progress, line: &|_| (), stall: None };
     let ended = run_command(programs, request.command, &[], &temporary.dir, &watch)?;
     // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
     let all = import_all(&temporary.dir, &mut HashOnly)?;

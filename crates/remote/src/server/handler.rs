@@ -42,9 +42,9 @@ use crate::{
 type Answer<T> = Result<T, Failed>;
 
 #[derive(Clone)]
-pub(crate) struct Handler(Arc<State>);
+pub(crate) struct Handler(Arc<ServerState>);
 
-struct State {
+struct ServerState {
     offer: Offer,
     memory: Arc<Memory>,
     calls: Arc<Calls>,
@@ -60,7 +60,7 @@ impl Handler {
     pub(crate) fn new(offer: Offer, memory: Arc<Memory>, calls: Arc<Calls>, cuts: Arc<Cuts>) -> Handler {
         let (number, partial) = Default::default();
         let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default());
-        Handler(Arc::new(State { offer, memory, calls, cuts, number, operations, partial }))
+        Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, operations, partial }))
     }
 }
 
@@ -211,7 +211,7 @@ impl Call {
     }
 }
 
-impl State {
+impl ServerState {
     /// Counts a call, and lets it fail if it has to.
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    commands::Made,
+    commands::GeneratedHeader,
     condition::Truth,
     includes::Includes,
     libraries::{Libraries, Program, is_test},
@@ -105,7 +105,7 @@ struct Writer<'a> {
     /// The target of each library of the system that pkg-config is asked for.
     packages: BTreeMap<&'static str, String>,
     /// The target of each header that a script makes.
-    made: BTreeMap<Made, String>,
+    made: BTreeMap<GeneratedHeader, String>,
     /// Libraries that may not build.
     doubtful: BTreeSet<usize>,
     proposal: &'a mut Proposal,
@@ -292,7 +292,7 @@ impl Writer<'_> {
 
     /// Adds the headers that scripts make, each by its script.
     fn made(&mut self) {
-        for (Made { path, script }, name) in &self.made {
+        for (GeneratedHeader { path, script }, name) in &self.made {
             let script = self.tree.path(*script);
             let directory = paths::parent(script);
             let call = format!("sh ./{}", quoted_for_shell(paths::name(script)));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Kind,
-    commands::{self, Passed},
+    commands::{self, MacroInclude},
     condition::{Macros, Truth},
     kind,
     lex::{Token, tokens},
@@ -82,15 +82,15 @@ impl Facts {
 
 impl Facts {
     /// Adds what an `#include` of a macro includes that a makefile above the file passes.
-    fn replace_passed(&mut self, passed: &[Passed], path: &str) {
+    fn replace_passed(&mut self, passed: &[MacroInclude], path: &str) {
         for (line, name) in &self.computed {
-            let is_above = |of: &&Passed| {
+            let is_above = |of: &&MacroInclude| {
                 of.name == *name
                     && (of.directory.is_empty() || path.starts_with(&format!("{}/", of.directory)))
             };
             // The nearest.
             let of = passed.iter().filter(is_above).max_by_key(|of| of.directory.len());
-            if let Some(Passed { name, value, .. }) = of
+            if let Some(MacroInclude { name, value, .. }) = of
                 && let Some((spelled, is_quoted)) = file_name(value)
             {
                 self.includes.push(Include { spelled, is_quoted, line: *line, is_compiled: Truth::Yes });

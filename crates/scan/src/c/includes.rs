@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    commands::{Made, made},
+    commands::{GeneratedHeader, made},
     condition::Truth,
     facts::{Facts, Include},
     system::{self, Origin},
@@ -23,7 +23,7 @@ pub(crate) struct Includes {
     /// What is neither in the tree nor known, though it is surely compiled.
     pub(crate) missing: Vec<Include>,
     /// What is not in the tree, but made by a script that is.
-    pub(crate) made: Vec<Made>,
+    pub(crate) made: Vec<GeneratedHeader>,
     /// Macros that have to be passed to the compiler.
     pub(crate) passed: Vec<(String, String)>,
     /// Lines with a macro of which no value in the tree names a file that is there.

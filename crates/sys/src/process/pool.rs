@@ -57,7 +57,7 @@ struct Slot {
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     runners: HashMap<u64, Slot>,
     /// The runners without a process; the one that became idle last comes last, and is used first.
     idle: Vec<u64>,
@@ -77,7 +77,7 @@ pub(super) struct Pool {
     helper: Arc<StartedHelper>,
     epoll: OwnedFd,
     signals: OwnedFd,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     over: Condvar,
 }
 
@@ -128,7 +128,7 @@ impl Pool {
         Ok(id)
     }
 
-    fn start_runner(&self, state: &mut State) -> io::Result<u64> {
+    fn start_runner(&self, state: &mut PoolState) -> io::Result<u64> {
         let (ours, theirs) = UnixStream::pair()?;
         state.last += 1;
         let key = state.last;

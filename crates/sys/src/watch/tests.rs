@@ -24,8 +24,9 @@ fn changes_are_reported_with_their_kind() {
     std::fs::write(path("new"), "").unwrap();
     std::fs::create_dir(path("sub")).unwrap();
     let noticed = changed(&mut watch);
-    let how = |is_directory| How { entry: true, came: true, is_directory, attributes: false };
-    let expected = [(path("new"), how(false)), (path("sub"), how(true)), (path("there"), How::default())];
+    let how = |is_directory| ChangeKind { entry: true, came: true, is_directory, attributes: false };
+    let expected =
+        [(path("new"), how(false)), (path("sub"), how(true)), (path("there"), ChangeKind::default())];
     assert_eq!(noticed, Noticed { paths: expected.into(), lost: false });
     assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), Woken::Nothing);
 }

@@ -19,20 +19,20 @@ use crate::{
 const MAX_SEARCHED: usize = 64 << 10;
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
-struct Ending {
+struct ActionEnding {
     words: String,
     details: Vec<String>,
 }
 
-impl Ending {
+impl ActionEnding {
     /// `limit`: the configured time limit.
-    fn of(failure: &ActionFailure, limit: Option<Duration>) -> Ending {
+    fn of(failure: &ActionFailure, limit: Option<Duration>) -> ActionEnding {
         let what = output_of(&failure.action);
         if let Some(error) = &failure.error {
             let phase = error.phase.to_string();
             let words = phase.strip_prefix("action ").unwrap_or(&phase);
             let details = error.why.lines().map(str::to_owned).collect();
-            return Ending { words: format!("action for {what} {words}"), details };
+            return ActionEnding { words: format!("action for {what} {words}"), details };
         }
         let Ran { exit_code: code, missing, invalid, .. } = &*failure.ran;
         let mut details: Vec<String> = Vec::new();
@@ -57,7 +57,7 @@ impl Ending {
             words = format!("building {what} failed: its outputs cannot be used");
         }
         details.extend(invalid.iter().flat_map(|text| text.lines()).map(str::to_owned));
-        Ending { words, details }
+        ActionEnding { words, details }
     }
 }
 
@@ -104,7 +104,7 @@ fn hint_of_space(build_root: &Path) -> Option<String> {
 impl Messages {
     /// A failed action.
     pub(super) fn show_failure(&self, failure: &ActionFailure) {
-        let Ending { words, details } = Ending::of(failure, self.time_limit);
+        let ActionEnding { words, details } = ActionEnding::of(failure, self.time_limit);
         let mut lines = details;
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
