@@ -5,7 +5,6 @@
 //! No code here runs an action, reads a file other than through the leaves of `repos`, or prints.
 
 mod analysed;
-mod brought_names;
 mod builtin;
 mod cached_target;
 mod config;
@@ -17,6 +16,7 @@ mod export;
 mod facets;
 mod finding;
 mod fnmatch;
+mod foreign_names;
 mod hosts;
 mod log_limit;
 mod manual;

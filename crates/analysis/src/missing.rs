@@ -6,7 +6,7 @@ use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
-    Workspace, brought_names, module::if_missing, problem::settle, respelled::respelled, source,
+    Workspace, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
     vocabulary::Builtin,
 };
 
@@ -109,7 +109,7 @@ impl DefinitionKind {
         }
         if self == DefinitionKind::Rule {
             let advice = problem.help.len();
-            let problem = brought_names::with_meant(problem, workspace, name);
+            let problem = foreign_names::with_meant(problem, workspace, name);
             if problem.suggestion.is_some() || problem.help.len() > advice || !is_builtin {
                 return problem;
             }

@@ -15,7 +15,7 @@ use crate::{
     remote_execution::server_of_objects,
     standard_streams::print,
     tool_name::Name,
-    voice::{self, Destined},
+    voice::{self, ObjectDestination},
 };
 
 /// Runs `install-cas`.
@@ -56,7 +56,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
                 }
                 found.object
             }
-            Err(error) => return fail(error, Destined::StandardOutput),
+            Err(error) => return fail(error, ObjectDestination::StandardOutput),
         },
     };
     if options.archive && object.object_type != ObjectType::Tree {
@@ -66,14 +66,14 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     match &options.output_path {
         None => match content(&store, object, options) {
             Ok(bytes) => print(&bytes),
-            Err(error) => fail(error, Destined::StandardOutput),
+            Err(error) => fail(error, ObjectDestination::StandardOutput),
         },
         Some(path) => match put(&store, object, path, options) {
             Ok(path) => {
                 voice.installed_object(object, &path, options.archive, log);
                 Exit::Success
             }
-            Err(error) => fail(error, Destined::File),
+            Err(error) => fail(error, ObjectDestination::File),
         },
     }
 }

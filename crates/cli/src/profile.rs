@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_driver::{
-    Backend, Ran,
+    Backend, RunResult,
     event::{Call, Event, Failed, Finished, Sink},
 };
 use taut_value::{EntityName, Id, JsonMode, JsonWriter, Value};
@@ -45,7 +45,7 @@ struct ProfileData {
 
 struct Action {
     cached: bool,
-    ran: Arc<Ran>,
+    ran: Arc<RunResult>,
 }
 
 /// Seconds since the epoch.
@@ -144,7 +144,7 @@ impl Profile {
         writer.finish()
     }
 
-    fn note(&self, id: &Id, cached: bool, ran: &Arc<Ran>) {
+    fn note(&self, id: &Id, cached: bool, ran: &Arc<RunResult>) {
         self.seen().actions.insert(*id, Action { cached, ran: ran.clone() });
     }
 }

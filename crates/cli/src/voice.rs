@@ -51,7 +51,7 @@ pub(crate) use arguments::{BadCertificate, Number};
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
 use findings::FindingTexts;
 pub(crate) use findings::{as_under_taut, renderer};
-pub(crate) use objects::Destined;
+pub(crate) use objects::ObjectDestination;
 use objects::ObjectTexts;
 use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taut_digest::HashFunction;
 use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
-use taut_testkit::{Ran, Tool, Workspace, listing};
+use taut_testkit::{Tool, ToolResult, Workspace, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -53,7 +53,7 @@ fn at(server: &Server, naming: HashFunction) -> Vec<String> {
 }
 
 struct Installed {
-    ran: Ran,
+    ran: ToolResult,
     files: BTreeMap<String, String>,
 }
 
@@ -68,7 +68,7 @@ fn install(workspace: &Workspace, words: &[String]) -> Installed {
 }
 
 #[track_caller]
-fn build(workspace: &Workspace, words: &[String]) -> Ran {
+fn build(workspace: &Workspace, words: &[String]) -> ToolResult {
     workspace.run(&taut(), ["build"].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]))
 }
 

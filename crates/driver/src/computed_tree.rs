@@ -16,7 +16,7 @@ use taut_value::{Encoder, NamedTarget, named_as_typed, quoted};
 
 use crate::{
     BuiltTarget, NotBuilt, Request,
-    on_thread::on_thread,
+    blocking_work::on_thread,
     root_definition::configuration_of,
     root_failure::RootFailure,
     root_tree,

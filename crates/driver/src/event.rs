@@ -15,7 +15,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Stage, StopSwitch, Traffic};
+use taut_exec::{ActionFailure, ActionOutcome, Events, RunResult, Stage, StopSwitch, Traffic};
 pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
@@ -82,9 +82,9 @@ pub enum Event<'e> {
         /// The action.
         action: Action<'e>,
         /// How it ran now.
-        again: &'e Ran,
+        again: &'e RunResult,
         /// How it ran before.
-        cached: Option<&'e Ran>,
+        cached: Option<&'e RunResult>,
     },
     /// An action has a result.
     ActionFinished(&'e Finished<'e>),
@@ -356,7 +356,13 @@ impl Events for ExecutionEvents {
         self.sink.event(&Event::ActionRemote { action: Action { id, description }, at, stage });
     }
 
-    fn compared(&self, id: &Id, description: &Arc<ActionDescription>, again: &Ran, cached: Option<&Ran>) {
+    fn compared(
+        &self,
+        id: &Id,
+        description: &Arc<ActionDescription>,
+        again: &RunResult,
+        cached: Option<&RunResult>,
+    ) {
         let action = Action { id, description };
         self.sink.event(&Event::ActionCompared { action, again, cached });
     }

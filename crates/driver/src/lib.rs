@@ -7,6 +7,7 @@ mod analyser;
 mod analysis;
 mod analysis_pass;
 mod analysis_setup;
+mod blocking_work;
 mod build_failure;
 mod cache_warning;
 pub mod cas;
@@ -33,7 +34,6 @@ mod history;
 mod install;
 mod leaves;
 mod lru;
-mod on_thread;
 mod options;
 mod origins;
 mod outcomes;
@@ -103,7 +103,7 @@ pub use taut_analysis::{
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
-    ActionFailure, ActionOutcome, Built, Cause, Compared, Endpoint, Instead, MissingOutput, Ran,
+    ActionFailure, ActionOutcome, ActualEntry, Built, Cause, Compared, Endpoint, MissingOutput, RunResult,
     SharedService, Stage, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;

@@ -155,7 +155,7 @@ impl<S> From<S> for Failed<S> {
 }
 
 /// What one try may leave to the next.
-struct Try {
+struct PassAttempt {
     /// Whether the roots of the next request can be repaired, if something of them is lost.
     repairs_roots: bool,
     /// Whether there is no next try for any other reason.
@@ -173,7 +173,7 @@ impl Run<'_> {
         client: &mut P,
     ) -> Result<P::Done, P::Stop> {
         let Run { is_cached, reports_all_actions, .. } = *self;
-        self.tries(caller, |session, request, Try { repairs_roots, is_last }| {
+        self.tries(caller, |session, request, PassAttempt { repairs_roots, is_last }| {
             let is_only = true;
             BuildPass { session, is_cached, reports_all_actions, repairs_roots, is_last, is_only }
                 .run(client, request)
@@ -190,7 +190,7 @@ impl Run<'_> {
         client: &mut C,
     ) -> Result<C::Done, C::Stop> {
         let is_cached = self.is_cached;
-        self.tries(caller, |session, request, Try { repairs_roots, is_last }| {
+        self.tries(caller, |session, request, PassAttempt { repairs_roots, is_last }| {
             ClosurePass { session, is_cached, repairs_roots, is_last }.test(client, request)
         })
     }
@@ -205,7 +205,7 @@ impl Run<'_> {
         client: &mut C,
     ) -> Result<C::Done, C::Stop> {
         let is_cached = self.is_cached;
-        self.tries(caller, |session, request, Try { repairs_roots, is_last }| {
+        self.tries(caller, |session, request, PassAttempt { repairs_roots, is_last }| {
             ClosurePass { session, is_cached, repairs_roots, is_last }.compile_commands(client, request)
         })
     }
@@ -214,7 +214,7 @@ impl Run<'_> {
     fn tries<C: Caller, D>(
         &self,
         caller: &mut C,
-        mut pass: impl FnMut(&Session, &Request, Try) -> Result<D, Failed<C::Stop>>,
+        mut pass: impl FnMut(&Session, &Request, PassAttempt) -> Result<D, Failed<C::Stop>>,
     ) -> Result<D, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
@@ -247,7 +247,7 @@ impl Run<'_> {
                 // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
-            let done = pass(&session, &request, Try { repairs_roots, is_last: tries >= MAX_TRIES });
+            let done = pass(&session, &request, PassAttempt { repairs_roots, is_last: tries >= MAX_TRIES });
             if let Some(text) = session.cache_warning() {
                 caller.warn_of_cache(text);
             }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
-use taut_exec::{ActionError, Attempt, AttemptKey, AttemptRule, Execution, Ran};
+use taut_exec::{ActionError, Attempt, AttemptKey, AttemptRule, Execution, RunResult};
 
 use crate::{Shard, Test};
 
@@ -71,7 +71,7 @@ pub struct FailedRun {
     /// Which run of the test it was, counted from 0.
     pub number: u64,
     /// The result.
-    pub ran: Arc<Ran>,
+    pub ran: Arc<RunResult>,
 }
 
 /// How the runs of a test ended. Of many runs few are kept: how often a test is run may be any number.
@@ -96,7 +96,7 @@ const MAX_FAILURES: usize = 100;
 
 impl TestRuns {
     /// Adds a run of the test: its actions that ran, with what each came to.
-    fn add(&mut self, number: u64, shards: &[(usize, Arc<Ran>, Verdict)]) {
+    fn add(&mut self, number: u64, shards: &[(usize, Arc<RunResult>, Verdict)]) {
         let Some(longest) = shards.iter().map(|(_, ran, _)| ran.duration).max() else { return };
         let failures = || shards.iter().filter(|(_, _, verdict)| !verdict.is_success());
         self.count += 1;
@@ -105,7 +105,7 @@ impl TestRuns {
         self.all_failures += failures().count() as u64;
         self.failed_shards.extend(failures().map(|(shard, ..)| *shard));
         let left = MAX_FAILURES - self.failures.len();
-        let failed = |(shard, ran, _): &(usize, Arc<Ran>, Verdict)| FailedRun {
+        let failed = |(shard, ran, _): &(usize, Arc<RunResult>, Verdict)| FailedRun {
             shard: *shard,
             number,
             ran: ran.clone(),
@@ -314,7 +314,7 @@ impl RunningTest<'_> {
         place: usize,
         shard: &Shard,
         answer: Result<Attempt, Fail>,
-        ran: &mut Vec<(usize, Arc<Ran>, Verdict)>,
+        ran: &mut Vec<(usize, Arc<RunResult>, Verdict)>,
     ) -> Verdict {
         match answer {
             Ok(attempt) => match self.verdict(shard, &attempt.ran) {
@@ -343,7 +343,7 @@ impl RunningTest<'_> {
     ///
     /// # Errors
     /// Why the result cannot be read.
-    fn verdict(&self, shard: &Shard, ran: &Ran) -> Result<Verdict, String> {
+    fn verdict(&self, shard: &Shard, ran: &RunResult) -> Result<Verdict, String> {
         if ran.timed_out {
             return Ok(Verdict::TimedOut);
         }

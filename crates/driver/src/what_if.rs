@@ -273,7 +273,7 @@ struct ActionFacts<'k> {
 
 /// What source files that change are parts of.
 #[derive(Default)]
-struct Changed {
+struct ChangedSources {
     /// What another content of a file changes.
     reached: HashSet<Node>,
     /// The actions that have such a file as an input, and did not read it.
@@ -282,8 +282,13 @@ struct Changed {
 
 impl ActionFacts<'_> {
     /// The definitions that have changed files as parts. Notes which of the changes are read by any.
-    fn changed(&self, repositories: &RepoConfig, changes: &[Change<'_>], read: &mut [bool]) -> Changed {
-        let mut all = Changed::default();
+    fn changed(
+        &self,
+        repositories: &RepoConfig,
+        changes: &[Change<'_>],
+        read: &mut [bool],
+    ) -> ChangedSources {
+        let mut all = ChangedSources::default();
         for (node, parts) in parts(self.graph) {
             for artifact in parts {
                 let Artifact::Local { path, repository } = artifact else { continue };

@@ -13,11 +13,11 @@ use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
     ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, KnownResult, Phase,
-    Printed, Ran, Undefined,
+    Printed, RunResult, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
-    ran::RunKey,
     run::RunRule,
+    run_result::RunKey,
     trees::{self, TreeError},
 };
 
@@ -39,7 +39,7 @@ impl Key for ActionKey {
 #[derive(Clone, Debug)]
 pub struct ActionOutcome {
     /// The result of its run, or of an earlier one.
-    pub ran: Arc<Ran>,
+    pub ran: Arc<RunResult>,
     /// Whether nothing had to run for this definition: the result was cached, or another definition's run had the same
     /// digest.
     pub cached: bool,
@@ -180,7 +180,7 @@ impl Rule for ActionRule {
             }
             _ => None,
         };
-        let mut ran = Ran::default();
+        let mut ran = RunResult::default();
         for _ in 0..decoder.number()? {
             let path = decoder.text()?;
             ran.outputs.insert(path, object(&mut decoder)?);

@@ -16,13 +16,13 @@ use taut_store::{AddMode, Result, Store};
 use taut_sys::{At, Dir, FileKind, Links, if_exists};
 use taut_value::path::is_non_upwards;
 
-use crate::{Instead, missing_output};
+use crate::{ActualEntry, missing_output};
 
 /// What is at the path of an output.
 pub(crate) enum OutputAtPath {
     Object(ObjectInfo),
     /// Nothing, or something of another kind.
-    Missing(Instead),
+    Missing(ActualEntry),
     /// Something that cannot be an output, and why.
     Invalid(String),
 }
@@ -32,8 +32,8 @@ impl OutputAtPath {
     pub(crate) fn in_reference(&self, path: &str) -> Option<&'static str> {
         Some(match self {
             OutputAtPath::Object(_) => return None,
-            OutputAtPath::Missing(Instead::Directory) => "expected file or symlink",
-            OutputAtPath::Missing(Instead::File) => "expected directory or symlink",
+            OutputAtPath::Missing(ActualEntry::Directory) => "expected file or symlink",
+            OutputAtPath::Missing(ActualEntry::File) => "expected directory or symlink",
             OutputAtPath::Invalid(why) if why.starts_with(&format!("found invalid symlink at {path}:")) => {
                 "found invalid symlink"
             }
@@ -140,7 +140,7 @@ fn output(
         }
         // The reference takes a link as an output directory, too.
         Some(FileKind::Symlink) => link(store, at, path),
-        Some(FileKind::File) => Ok(OutputAtPath::Missing(Instead::File)),
+        Some(FileKind::File) => Ok(OutputAtPath::Missing(ActualEntry::File)),
         Some(FileKind::Special) => Ok(OutputAtPath::Invalid(format!("found invalid special file at {path}"))),
         None => Ok(missing(Some(parent), path)),
     }
@@ -155,7 +155,7 @@ fn missing(parent: Option<&Dir>, path: &str) -> OutputAtPath {
     let prefix = if above.is_empty() { String::new() } else { format!("{above}/") };
     let similar =
         missing_output::similar(name, there).into_iter().map(|name| format!("{prefix}{name}")).collect();
-    OutputAtPath::Missing(Instead::Nothing { similar })
+    OutputAtPath::Missing(ActualEntry::Nothing { similar })
 }
 
 /// The directory of an output.
@@ -258,7 +258,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: AddMode) -> Result<OutputA
                 Some(FileKind::Special) => {
                     Ok(OutputAtPath::Invalid(format!("found invalid special file at {shown}")))
                 }
-                Some(FileKind::Directory) => Ok(OutputAtPath::Missing(Instead::Directory)),
+                Some(FileKind::Directory) => Ok(OutputAtPath::Missing(ActualEntry::Directory)),
                 _ => Ok(missing(Some(at.dir()), shown)),
             };
         }

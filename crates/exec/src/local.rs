@@ -25,7 +25,7 @@ use taut_value::path::{normal, normal_path};
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, MissingOutput, Phase, Ran, RunKey, StopSwitch,
+    Events, Executor, MissingOutput, Phase, RunKey, RunResult, StopSwitch,
     collect::{Collector, OutputAtPath},
     lost, not_started, path_conflict,
     slots::{Slot, Slots},
@@ -120,7 +120,7 @@ impl LocalExecutor {
         exec_root.as_ref().map_err(|error| Phase::Staging.failed(error))
     }
 
-    async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
+    async fn run_here(&self, key: &RunKey) -> Result<RunResult, Fail> {
         // Waiting here, not in a thread: a task that waits for a slot occupies no worker of the engine.
         let mut run_slot = self.exec_root()?.slot().await;
         // The build may have been stopped while this waited for a slot.
@@ -170,14 +170,14 @@ impl LocalExecutor {
         }
         // The process has its own copies; these would keep the directory open.
         drop((cwd, out, err));
-        let mut ran = Ran {
+        let mut ran = RunResult {
             exit_code: exit.status.code().unwrap_or(1),
             run_as: Some(key.id),
             not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),
             cpu: exit.cpu,
-            ..Ran::default()
+            ..RunResult::default()
         };
         let collecting = |error| Phase::Collecting.failed_in_store(error);
         if !matches!(exit.status, Status::NotStarted(_)) {
@@ -269,7 +269,13 @@ impl LocalExecutor {
     }
 
     /// Stores the outputs. After the first missing or invalid one, only the messages about further ones matter.
-    fn collect(&self, key: &RunKey, root: &Dir, take: AddMode, ran: &mut Ran) -> taut_store::Result<()> {
+    fn collect(
+        &self,
+        key: &RunKey,
+        root: &Dir,
+        take: AddMode,
+        ran: &mut RunResult,
+    ) -> taut_store::Result<()> {
         let action = &key.action;
         let files = action.outs.iter().map(|path| (path, normal_path(path), false));
         let directories = action.out_dirs.iter().map(|path| (path, normal_path(path), true));
@@ -308,7 +314,10 @@ impl LocalExecutor {
 }
 
 impl Executor for LocalExecutor {
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(self.run_here(key))
     }
 

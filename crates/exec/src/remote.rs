@@ -34,7 +34,7 @@ use taut_store::{ObjectServer, Store};
 use taut_value::{ActionDescription, Id};
 
 use crate::{
-    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, Ran, RunKey, StopSwitch,
+    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, StopSwitch,
     TakenFrom, Traffic,
     message::{Demands, properties},
     slots::Slots,
@@ -213,7 +213,7 @@ impl RemoteExecutor {
         chosen.or(*main)
     }
 
-    async fn run_somewhere(&self, key: &RunKey) -> Result<Ran, Fail> {
+    async fn run_somewhere(&self, key: &RunKey) -> Result<RunResult, Fail> {
         if let Some(number) = self.endpoint_of(&key.action) {
             return self.run_at(number, key).await;
         }
@@ -223,7 +223,7 @@ impl RemoteExecutor {
         self.setup.local.run(key).await
     }
 
-    async fn run_at(&self, number: usize, key: &RunKey) -> Result<Ran, Fail> {
+    async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
         let _slot = self.slots.take(|_| Some(())).await;
         // The build may have been stopped while this waited.
         if self.setup.stop.is_stopped() {
@@ -245,7 +245,7 @@ impl RemoteExecutor {
                 match self.transfers.taken(number, key, &executed).await? {
                     Some(ran) if ran.is_complete() => {
                         self.hits.fetch_add(1, Relaxed);
-                        return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
+                        return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                     }
                     // A result of which something is gone, or that never was one.
                     _ => skips_cache = true,
@@ -291,12 +291,12 @@ impl RemoteExecutor {
                     if executed.was_cached && !key.is_fresh {
                         if ran.is_success() {
                             self.hits.fetch_add(1, Relaxed);
-                            return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
+                            return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                         }
                     } else if ran.duration.is_zero() {
                         ran.duration = begin.elapsed();
                     }
-                    return Ok(Ran { run_as: Some(key.id), ..ran });
+                    return Ok(RunResult { run_as: Some(key.id), ..ran });
                 }
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
@@ -311,7 +311,10 @@ impl RemoteExecutor {
 }
 
 impl Executor for RemoteExecutor {
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(self.run_somewhere(key))
     }
 
@@ -335,7 +338,11 @@ impl Executor for RemoteExecutor {
             };
             let executed = Executed { result, was_cached: true, ..Executed::default() };
             Ok(KnownResult::AtServer(
-                self.transfers.taken(number, key, &executed).await?.filter(Ran::is_success).map(Box::new),
+                self.transfers
+                    .taken(number, key, &executed)
+                    .await?
+                    .filter(RunResult::is_success)
+                    .map(Box::new),
             ))
         })
     }

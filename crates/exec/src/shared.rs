@@ -33,7 +33,7 @@ pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;
 
-use crate::{Execution, Ran, RunKey, StopSwitch, reads::Recorded};
+use crate::{Execution, RunKey, RunResult, StopSwitch, reads::RecordedAction};
 
 /// How to reach a shared cache.
 #[derive(Clone)]
@@ -178,7 +178,7 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
-    ) -> taut_store::Result<(Option<Ran>, Option<StandardAction>)> {
+    ) -> taut_store::Result<(Option<RunResult>, Option<StandardAction>)> {
         let shared = &*self.shared;
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
         let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
@@ -199,8 +199,8 @@ impl SharedCache {
         execution: &Execution,
         key: &RunKey,
         described: StandardAction,
-        ran: &Ran,
-        recorded: Option<Recorded<'_>>,
+        ran: &RunResult,
+        recorded: Option<RecordedAction<'_>>,
     ) -> taut_store::Result<()> {
         if !self.shared.service.may_write || self.shared.refuses.load(Relaxed) {
             return Ok(());

@@ -114,7 +114,7 @@ impl Staged {
 }
 
 /// Proof that an action has the stage.
-pub(crate) struct Lent;
+pub(crate) struct StageLease;
 
 /// How many names for its directory a stage tries.
 // A bound, since an action can create all the names that are tried.
@@ -217,9 +217,9 @@ impl Stage {
 
     /// Gives the stage to an action. Until it is taken back, its content is unknown: if it never is, the next action
     /// gets a new directory.
-    pub(crate) fn lend(&mut self) -> Lent {
+    pub(crate) fn lend(&mut self) -> StageLease {
         self.is_known = false;
-        Lent
+        StageLease
     }
 
     /// An empty directory for the next action.
@@ -291,7 +291,7 @@ impl Stage {
     /// # Errors
     /// The action has replaced its directory, or something in it cannot be removed. That is left, and the next action
     /// gets another directory.
-    pub(crate) fn take_back(&mut self, _: Lent, store: &Store) -> Result<()> {
+    pub(crate) fn take_back(&mut self, _: StageLease, store: &Store) -> Result<()> {
         let root = self.root.as_ref().expect("prepared before it was lent");
         // The name is compared with the open directory: what is under another identity was put there by the action.
         let there = if_exists(self.place.at(&root.name).lstat())?;

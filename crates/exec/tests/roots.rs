@@ -19,7 +19,7 @@ use memory::MemoryRoot;
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources, StopSwitch,
+    ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, RunKey, RunResult, Sources, StopSwitch,
     register,
 };
 use taut_repos::{
@@ -102,7 +102,10 @@ impl Sources for OneRoot {
 struct Nothing;
 
 impl Executor for Nothing {
-    fn run<'e>(&'e self, _: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        _: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         unreachable!("nothing defines an action")
     }
 }

@@ -24,7 +24,7 @@ use tokio::{runtime::Builder, sync::oneshot};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 pub use worker::Worker;
 
-use connection::{Connections, Cuts};
+use connection::{ConnectionCuts, Connections};
 use handler::Handler;
 
 /// What a server offers.
@@ -123,7 +123,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (calls, cuts, (end, ended)) =
-            (Arc::<Calls>::default(), Arc::<Cuts>::default(), oneshot::channel());
+            (Arc::<Calls>::default(), Arc::<ConnectionCuts>::default(), oneshot::channel());
         let handler = Handler::new(offer.clone(), memory.clone(), calls.clone(), cuts.clone());
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = std::thread::spawn(move || {

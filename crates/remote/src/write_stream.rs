@@ -127,7 +127,7 @@ async fn attempt(
 ) -> std::result::Result<(), Failure> {
     let broken = Arc::new(Mutex::new(None));
     let name = write_name(&link.instance, &content.digest, form, transfer);
-    let beat = Beat::default();
+    let beat = SendProgress::default();
     let pieces = Pieces::new(form, content.clone(), name, from, broken.clone(), beat.clone())?;
     let call = async {
         let codec = ProstCodec::<WriteRequest, WriteResponse>::default();
@@ -152,9 +152,9 @@ async fn attempt(
 /// Counts pieces that were sent, so that a stream as a whole needs no deadline: it has failed when none was sent for a
 /// while.
 #[derive(Clone, Default)]
-struct Beat(Arc<std::sync::atomic::AtomicU64>);
+struct SendProgress(Arc<std::sync::atomic::AtomicU64>);
 
-impl Beat {
+impl SendProgress {
     fn count(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -190,7 +190,7 @@ struct Pieces {
     encoder: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
     is_over: bool,
     broken: Arc<Mutex<Option<String>>>,
-    beat: Beat,
+    beat: SendProgress,
 }
 
 impl Pieces {
@@ -200,7 +200,7 @@ impl Pieces {
         name: String,
         from: u64,
         broken: Arc<Mutex<Option<String>>>,
-        beat: Beat,
+        beat: SendProgress,
     ) -> std::result::Result<Pieces, Failure> {
         let here = |error: std::io::Error| Failure::Here(Error::Local(error.to_string()));
         let encoder = match form {

@@ -8,7 +8,7 @@ use taut_sys::{Named, canonical, normal};
 
 use crate::{
     problem::{Problem, place, text},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// The directories that locations are relative to.

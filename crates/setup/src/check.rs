@@ -9,7 +9,7 @@ use crate::{
     description::Description,
     fields::{ENTRY, Fields, Form, PRAGMA, TOP, of_type},
     problem::place,
-    reach::Remark,
+    reachable::Remark,
     source::Special,
 };
 

@@ -261,7 +261,7 @@ impl Session<'_> {
         }
         let writer = self.writer().map_err(|error| failed(error.to_string()))?;
         let mut batch = writer.batch();
-        if !crate::stored::copy_tree(self.store, id, &mut batch).map_err(failed)? {
+        if !crate::store_trees::copy_tree(self.store, id, &mut batch).map_err(failed)? {
             return Ok(false);
         }
         batch.finish().map_err(|error| failed(error.to_string()))?;

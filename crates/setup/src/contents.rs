@@ -171,7 +171,7 @@ pub(crate) fn broken(wanted: &ContentRequest<'_>, why: String) -> Problem {
 }
 
 /// What was tried at a URL, for a note.
-pub(crate) fn note_of(tried: &taut_fetch::Tried) -> String {
+pub(crate) fn note_of(tried: &taut_fetch::TriedUrl) -> String {
     let times = match tried.attempts {
         1 => String::new(),
         times => format!(" (tried {times} times)"),

@@ -15,7 +15,7 @@ use taut_value::{Map, Str, Value};
 use crate::{
     anchors::{AnchoredPath, Anchors, is_directory, is_file},
     problem::{Problem, place, text},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// The rc file and those that it names.

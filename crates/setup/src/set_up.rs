@@ -21,7 +21,7 @@ use crate::{
     event::Event,
     output::{Parts, configuration},
     problem::{Problem, place},
-    reach::ReachedRepositories,
+    reachable::ReachedRepositories,
     root::Root,
     session::Session,
     source::{Directory, Source, SourceOf, Special},
@@ -57,7 +57,7 @@ pub struct SetUp {
 }
 
 /// The root of a repository that is to be set up.
-pub(crate) struct Task<'d> {
+pub(crate) struct RootTask<'d> {
     pub(crate) name: String,
     pub(crate) of: SourceOf<'d>,
     checkout: Option<Checkout>,
@@ -177,7 +177,7 @@ impl Session<'_> {
     fn run(
         &self,
         description: &Description,
-        tasks: Vec<Task<'_>>,
+        tasks: Vec<RootTask<'_>>,
     ) -> Result<(BTreeMap<String, Root>, usize), Diagnostics> {
         let mut roots = BTreeMap::new();
         let mut missing = Vec::new();
@@ -222,7 +222,7 @@ impl Session<'_> {
     }
 
     /// The root of a task, if one look-up finds it.
-    fn at_hand(&self, task: &Task<'_>) -> Result<Option<Root>, Problem> {
+    fn at_hand(&self, task: &RootTask<'_>) -> Result<Option<Root>, Problem> {
         let source = &task.of.source;
         match source {
             // Whether the directory exists is not checked: the build reports that, with the file that it needed.
@@ -289,7 +289,7 @@ impl Session<'_> {
     }
 
     /// Makes the root of a task.
-    fn make(&self, description: &Description, task: &Task<'_>) -> Outcome {
+    fn make(&self, description: &Description, task: &RootTask<'_>) -> Outcome {
         let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
         // Checked for each task; those that run notice it in their transfers.
         if self.cancellation.is_cancelled() {
@@ -304,7 +304,7 @@ impl Session<'_> {
         }
     }
 
-    fn tree(&self, description: &Description, task: &Task<'_>) -> Result<Root, Problem> {
+    fn tree(&self, description: &Description, task: &RootTask<'_>) -> Result<Root, Problem> {
         let (source, wanted) = (&task.of.source, &wanted(task));
         let here = |tree| TreeLocation { tree, repository: self.cache.git() };
         let absent = |what: &str, id: &str| {
@@ -353,7 +353,7 @@ impl Session<'_> {
     }
 
     /// A problem with the steps that the reference puts above it.
-    fn below_steps(&self, problem: Diagnostic, task: &Task<'_>) -> Diagnostic {
+    fn below_steps(&self, problem: Diagnostic, task: &RootTask<'_>) -> Diagnostic {
         let name = quoted(&task.name);
         let (problem, step) = match task.of.source.type_name() {
             "foreign file" => {
@@ -374,7 +374,7 @@ impl Session<'_> {
         problem.below(&step).below(&format!("While setting up repository {name}:"))
     }
 
-    fn warn_of_absence(&self, task: &Task<'_>, tree: &Hash) {
+    fn warn_of_absence(&self, task: &RootTask<'_>, tree: &Hash) {
         let suitable = match task.of.source {
             Source::Git(_) | Source::Distdir(_) | Source::ForeignFile(_) => "",
             _ => "suitable ",
@@ -396,7 +396,7 @@ fn one(problem: Problem) -> Diagnostics {
     (*problem).into()
 }
 
-fn wanted<'t>(task: &'t Task<'_>) -> ContentRequest<'t> {
+fn wanted<'t>(task: &'t RootTask<'_>) -> ContentRequest<'t> {
     let url = match task.of.source {
         Source::File(_) => "path",
         Source::Git(_) => "repository",
@@ -413,7 +413,7 @@ fn wanted<'t>(task: &'t Task<'_>) -> ContentRequest<'t> {
 }
 
 /// Whether one look-up finds the root of a task.
-pub(crate) fn at_hand_of(session: &Session<'_>, task: &Task<'_>) -> Result<bool, Problem> {
+pub(crate) fn at_hand_of(session: &Session<'_>, task: &RootTask<'_>) -> Result<bool, Problem> {
     Ok(session.at_hand(task)?.is_some())
 }
 
@@ -423,7 +423,7 @@ pub(crate) fn tasks<'d>(
     description: &'d Description,
     reached: &ReachedRepositories,
     without_root: Option<&str>,
-) -> Result<Vec<Task<'d>>, Diagnostics> {
+) -> Result<Vec<RootTask<'d>>, Diagnostics> {
     let mut tasks = Vec::new();
     let mut problems: Vec<Diagnostic> = Vec::new();
     let unknown = session.unknown(description, reached);
@@ -431,7 +431,7 @@ pub(crate) fn tasks<'d>(
         match description.source(name) {
             Ok(of) => {
                 let checkout = session.checkout(&of.source, description.base());
-                tasks.push(Task { name: name.clone(), of, checkout });
+                tasks.push(RootTask { name: name.clone(), of, checkout });
             }
             Err(problem) => problems.push(at_reference(description, &reached.included, name, *problem)),
         }

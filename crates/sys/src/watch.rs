@@ -160,7 +160,7 @@ impl Noticed {
 
 /// What ended a wait.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Woken {
+pub enum WakeReason {
     /// Something changed.
     Changed(Noticed),
     /// Nothing changed in the given time.
@@ -419,14 +419,14 @@ impl Watch {
     ///
     /// # Errors
     /// The system refuses the call.
-    pub fn wait(&mut self, limit: Option<Duration>) -> Result<Woken> {
+    pub fn wait(&mut self, limit: Option<Duration>) -> Result<WakeReason> {
         let end = limit.map(|limit| Instant::now() + limit);
         let mut noticed = Noticed::default();
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             let ready = self.poll(left)?;
             if ready.waker {
-                return Ok(Woken::ByWaker);
+                return Ok(WakeReason::ByWaker);
             }
             if ready.mounts {
                 self.refresh_into(&mut noticed);
@@ -436,7 +436,7 @@ impl Watch {
             }
             // A signal, or a mount elsewhere, does not end the wait.
             if end.is_some_and(|end| Instant::now() >= end) {
-                return Ok(Woken::Nothing);
+                return Ok(WakeReason::Nothing);
             }
         }
         let begin = Instant::now();
@@ -444,7 +444,7 @@ impl Watch {
             self.read(&mut noticed)?;
             let ready = self.poll(Some(QUIET_PERIOD))?;
             if ready.waker {
-                return Ok(Woken::ByWaker);
+                return Ok(WakeReason::ByWaker);
             }
             if ready.mounts {
                 self.refresh_into(&mut noticed);
@@ -452,7 +452,7 @@ impl Watch {
             // Quiet for long enough, or long enough since the first event: a tool that writes without pause is not
             // waited for.
             if !ready.events || begin.elapsed() > MAX_BATCH_DELAY {
-                return Ok(Woken::Changed(noticed));
+                return Ok(WakeReason::Changed(noticed));
             }
         }
     }

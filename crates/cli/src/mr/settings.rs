@@ -6,7 +6,7 @@ use taut_setup::{AnchoredPath, Anchors, InvocationLog, Locations, Rc, Remark, we
 use taut_syntax::Dialect;
 
 use super::command_line::{CommandLine, Options};
-use crate::{options::Log, repositories::usual};
+use crate::{options::Log, repositories::defaults};
 
 /// The settings of a call.
 #[derive(Default, Debug)]
@@ -70,13 +70,13 @@ impl Settings {
             absent: o.absent.or(rc.absent),
             build_root,
             given_build_root,
-            checkout_locations: locations.or_else(|| usual::checkout_locations(anchors)),
-            launcher: o.local_launcher.or(rc.local_launcher).unwrap_or_else(usual::launcher),
-            distdirs: usual::distdirs(rc.distdirs, o.distdirs, anchors),
+            checkout_locations: locations.or_else(|| defaults::checkout_locations(anchors)),
+            launcher: o.local_launcher.or(rc.local_launcher).unwrap_or_else(defaults::launcher),
+            distdirs: defaults::distdirs(rc.distdirs, o.distdirs, anchors),
             no_ssl_verify: o.no_ssl_verify,
             ca_bundle: o.ca_bundle,
             just: o.just.or(rc.just).unwrap_or_else(|| "just".into()),
-            git: o.git.or(rc.git).unwrap_or_else(usual::git),
+            git: o.git.or(rc.git).unwrap_or_else(defaults::git),
             main: o.main,
             jobs: o.jobs,
             defines: o.defines,

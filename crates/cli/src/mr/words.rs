@@ -38,15 +38,15 @@ pub(crate) enum SubcommandKind {
 }
 
 /// An option with its value; flags have `true` or `false`.
-pub(crate) type Given = (Spec, OsString);
+pub(crate) type GivenOption = (Spec, OsString);
 
 /// The words of a call, sorted.
 pub(crate) struct SortedWords {
     /// The options in front of the subcommand.
-    pub(crate) options: Vec<Given>,
+    pub(crate) options: Vec<GivenOption>,
     pub(crate) subcommand: &'static SubcommandSpec,
     /// The options of the subcommand.
-    pub(crate) own: Vec<Given>,
+    pub(crate) own: Vec<GivenOption>,
     /// The names behind the subcommand, or the words of the build tool.
     pub(crate) names: Vec<OsString>,
 }
@@ -147,7 +147,7 @@ fn is_option(word: &OsStr) -> bool {
 
 struct Sorter {
     options: &'static [Spec],
-    given: Vec<Given>,
+    given: Vec<GivenOption>,
     unexpected: Vec<OsString>,
     is_help: bool,
 }

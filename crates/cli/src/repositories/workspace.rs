@@ -19,7 +19,7 @@ use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
 use taut_sys::Named;
 
-use super::{Context, Messages, in_use::hold, options, report_remark, usual};
+use super::{Context, Messages, defaults, in_use::hold, options, report_remark};
 use crate::{
     diagnostics,
     environment::build_root,
@@ -272,7 +272,7 @@ impl<'w> Workspace<'w> {
         let (options, cwd) = (self.options, &self.anchors.cwd);
         let locations = options.checkout_locations.as_ref().map(|path| cwd.join(path));
         let locations = locations.or(rc.checkout_locations.clone());
-        let locations = locations.or_else(|| usual::checkout_locations(&self.anchors));
+        let locations = locations.or_else(|| defaults::checkout_locations(&self.anchors));
         let mut remarks = Vec::new();
         let locations = locations
             .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
@@ -280,9 +280,9 @@ impl<'w> Workspace<'w> {
         let given = options.distdir.iter().map(|path| cwd.join(path));
         Ok(Context {
             locations: locations.map_err(error)?,
-            distdirs: usual::distdirs(rc.distdirs.clone(), given, &self.anchors),
-            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(usual::git),
-            launcher: rc.local_launcher.clone().unwrap_or_else(usual::launcher),
+            distdirs: defaults::distdirs(rc.distdirs.clone(), given, &self.anchors),
+            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(defaults::git),
+            launcher: rc.local_launcher.clone().unwrap_or_else(defaults::launcher),
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
             is_strict: true,

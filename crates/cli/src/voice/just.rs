@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use taut_digest::Digest;
 use taut_driver::{
-    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, Ran, RepoConfig,
-    Request, Results, Retry, Sink, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, RepoConfig, Request,
+    Results, Retry, RunResult, Sink, Unbuilt,
     cas::WayEnd,
     event::{Event, Failed, Finished},
 };
@@ -290,7 +290,7 @@ impl Messages {
     }
 
     /// The first output that could not be collected. Its path is shown from the working directory.
-    fn not_collected(&self, action: &ActionDescription, ran: &Ran) {
+    fn not_collected(&self, action: &ActionDescription, ran: &RunResult) {
         let Some((path, what, is_directory)) = &ran.not_collected else { return };
         let cwd = taut_driver::normal_path(&action.cwd);
         let shown = taut_value::path::relative(path, if cwd == "." { "" } else { &cwd });
@@ -301,7 +301,7 @@ impl Messages {
         self.log.say_about(Level::Error, NAME, format!("could not collect output {kind} or symlink {shown}"));
     }
 
-    fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+    fn output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         if ran.stdout.is_none() && ran.stderr.is_none() {
             return;
         }

@@ -13,8 +13,8 @@ use std::{
 
 use taut_digest::ID_DIGITS;
 use taut_driver::{
-    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
-    RepoConfig, Request, Results, Retry, Sink, TakenFrom, Traffic, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction,
+    RepoConfig, Request, Results, Retry, RunResult, Sink, TakenFrom, Traffic, Unbuilt,
     cas::WayEnd,
     event::{Event, Failed, Finished, Origin, Origins},
 };
@@ -352,8 +352,8 @@ fn short(id: &Id) -> String {
 
 /// A message about an action, deferred until the target of the action is known.
 enum Deferred {
-    Output(Id, Arc<ActionDescription>, Arc<Ran>),
-    Tolerated(Id, Arc<ActionDescription>, Arc<Ran>),
+    Output(Id, Arc<ActionDescription>, Arc<RunResult>),
+    Tolerated(Id, Arc<ActionDescription>, Arc<RunResult>),
     Failure(ActionFailure),
 }
 
@@ -370,7 +370,7 @@ impl Deferred {
 struct Replayed {
     id: Id,
     action: Arc<ActionDescription>,
-    ran: Arc<Ran>,
+    ran: Arc<RunResult>,
 }
 
 #[derive(Default)]
@@ -486,7 +486,7 @@ impl Messages {
     }
 
     /// What an action printed, below its target and output.
-    fn show_output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+    fn show_output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         // Both are opened before the head is printed, so that there is no head without an output.
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         if streams.iter().all(Option::is_none) || !self.log.wants(Level::Info) {

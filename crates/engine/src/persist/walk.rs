@@ -14,11 +14,11 @@
 //! under it, and their panics are caught. It is taken before `Persist::bound`, the state of the file, and the history of
 //! any task.
 
-mod ahead;
 mod below;
 mod facets;
 mod leaves;
 mod numbers;
+mod parallel_leaves;
 mod runs;
 
 pub(crate) use below::StoredLeaf;
@@ -555,7 +555,7 @@ impl<'l> Walker<'l> {
 
     /// Whether a leaf's rule confirms the result of this run.
     fn agrees(&mut self, task: u32, here: LocalRule, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
-        match ahead::ask_rule(self.inner, self.stored, (task, here), run, &mut self.key)? {
+        match parallel_leaves::ask_rule(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
                 self.walk.refresh_witness(task, at, witness.into());

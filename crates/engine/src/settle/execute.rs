@@ -10,7 +10,7 @@ use crate::graph::fail::guarded;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::intern::BuildMix;
 use crate::graph::leaves::Leaves;
-use crate::graph::run::{Edge, Mode, Rest, Run};
+use crate::graph::run::{Edge, Mode, RareFields, Run};
 use crate::log::entries::{Cause, Executed};
 use crate::schedule::inner::Inner;
 use crate::schedule::reads::{Read, RecordedReads};
@@ -361,7 +361,7 @@ impl Inner {
             let keeps_value = fail.is_none()
                 && entry.policy.store == Store::Memory
                 && entry.policy.trace == Trace::Constructive;
-            let rest = Rest {
+            let rest = RareFields {
                 fail: fail.clone(),
                 witness: seen.witness,
                 value: value.filter(|_| keeps_value).cloned(),

@@ -15,7 +15,7 @@ use taut_value::{Str, path::is_non_upwards};
 
 use super::Transfers;
 use crate::{
-    Instead, MissingOutput, Ran, RunKey,
+    ActualEntry, MissingOutput, RunKey, RunResult,
     message::rebased,
     shared::{ReceivedTree, standard::Node},
 };
@@ -49,7 +49,7 @@ impl Transfers {
         server: usize,
         key: &RunKey,
         executed: &Executed,
-    ) -> std::result::Result<Option<Ran>, Fail> {
+    ) -> std::result::Result<Option<RunResult>, Fail> {
         let in_store = |error| self.failed_in_store(error);
         let result = &executed.result;
         let store = &self.store;
@@ -80,7 +80,8 @@ impl Transfers {
         let executed_by = Some(self.worker(server, result));
         let (exit_code, timed_out) = (result.exit_code, executed.timed_out);
         let duration = result.execution_metadata.as_ref().and_then(duration).unwrap_or_default();
-        let mut ran = Ran { exit_code, timed_out, stdout, stderr, executed_by, duration, ..Ran::default() };
+        let mut ran =
+            RunResult { exit_code, timed_out, stdout, stderr, executed_by, duration, ..RunResult::default() };
         if timed_out && ran.exit_code == 0 {
             ran.exit_code = 1;
         }
@@ -187,7 +188,7 @@ impl Transfers {
         key: &RunKey,
         found: &HashMap<String, Output>,
         trees: &HashMap<Digest, ReceivedTree>,
-        ran: &mut Ran,
+        ran: &mut RunResult,
     ) -> Result<()> {
         let action = &key.action;
         let outs = action.outs.iter().map(|path| (path, false));
@@ -213,16 +214,16 @@ impl Transfers {
                         .push(format!("found invalid symlink at {path}: it leads outwards, to {target}"));
                     continue;
                 }
-                (Some(Output::Directory(_)), false) => Instead::Directory,
-                (Some(Output::File(_)), true) => Instead::File,
-                (None, _) => Instead::Nothing { similar: Vec::new() },
+                (Some(Output::Directory(_)), false) => ActualEntry::Directory,
+                (Some(Output::File(_)), true) => ActualEntry::File,
+                (None, _) => ActualEntry::Nothing { similar: Vec::new() },
             };
             ran.missing.push(MissingOutput { path: path.clone(), found: instead });
         }
         Ok(())
     }
 
-    fn add(&self, path: &Str, object: ObjectInfo, ran: &mut Ran) {
+    fn add(&self, path: &Str, object: ObjectInfo, ran: &mut RunResult) {
         if ran.is_complete() {
             ran.outputs.insert(path.clone(), object);
         }

@@ -22,7 +22,7 @@ use super::{
     reads::{Reads, add_lists},
     standard::{Standard, to_wire},
 };
-use crate::{Ran, StopSwitch, message::rebased};
+use crate::{RunResult, StopSwitch, message::rebased};
 
 /// How many results go in one batch.
 const MAX_BATCH: usize = 256;
@@ -34,7 +34,7 @@ const CHECK: Duration = Duration::from_millis(50);
 struct Upload {
     action: Arc<ActionDescription>,
     described: StandardAction,
-    ran: Ran,
+    ran: RunResult,
     reads: Option<Reads>,
 }
 
@@ -68,7 +68,7 @@ impl Uploads {
         &self,
         action: &Arc<ActionDescription>,
         described: StandardAction,
-        ran: &Ran,
+        ran: &RunResult,
         reads: Option<Reads>,
     ) {
         let upload = Upload { action: action.clone(), described, ran: ran.clone(), reads };

@@ -10,7 +10,7 @@ use super::{
     Programs, TreeCommand,
     run::{CommandWatch, Scratch, run as run_command, scratch_name},
 };
-use crate::{Cause, Error, Progress, Result, Tried};
+use crate::{Cause, Error, Progress, Result, TriedUrl};
 
 /// See [`super::tree_of_command`].
 pub(super) fn run(
@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> Result<u64> {
     make_and_store(programs, request, into, scratch, progress).map_err(|cause| {
         let words: Vec<_> = request.command.iter().map(|word| word.to_string_lossy()).collect();
-        Error { tried: vec![Tried { url: words.join(" "), attempts: 1, cause }] }
+        Error { tried: vec![TriedUrl { url: words.join(" "), attempts: 1, cause }] }
     })
 }
 

@@ -29,7 +29,7 @@ use tower_service::Service;
 
 use super::{
     Calls, Offer,
-    connection::Cuts,
+    connection::ConnectionCuts,
     faults::{Fault, mixed},
     operations::Operations,
 };
@@ -48,7 +48,7 @@ struct ServerState {
     offer: Offer,
     memory: Arc<Memory>,
     calls: Arc<Calls>,
-    cuts: Arc<Cuts>,
+    cuts: Arc<ConnectionCuts>,
     /// The number of the next call.
     number: AtomicU64,
     operations: Operations,
@@ -57,7 +57,12 @@ struct ServerState {
 }
 
 impl Handler {
-    pub(crate) fn new(offer: Offer, memory: Arc<Memory>, calls: Arc<Calls>, cuts: Arc<Cuts>) -> Handler {
+    pub(crate) fn new(
+        offer: Offer,
+        memory: Arc<Memory>,
+        calls: Arc<Calls>,
+        cuts: Arc<ConnectionCuts>,
+    ) -> Handler {
         let (number, partial) = Default::default();
         let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default());
         Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, operations, partial }))

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{
     commands::{GeneratedHeader, made},
     condition::Truth,
-    facts::{Facts, Include},
+    facts::{FileFacts, Include},
     system::{self, Origin},
 };
 use crate::{paths, tree::Tree};
@@ -48,11 +48,11 @@ impl Link {
 }
 
 /// Resolves the includes of all files.
-pub(crate) fn resolve(tree: &Tree, facts: &[Facts]) -> Vec<Includes> {
+pub(crate) fn resolve(tree: &Tree, facts: &[FileFacts]) -> Vec<Includes> {
     facts.iter().enumerate().map(|(index, facts)| of_file(tree, index, facts)).collect()
 }
 
-fn of_file(tree: &Tree, from: usize, facts: &Facts) -> Includes {
+fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
     let mut all = Includes { passed: facts.passed.clone(), ..Includes::default() };
     let mut resolved = BTreeSet::new();
     for include in facts.includes.iter().filter(|include| include.is_compiled != Truth::No) {

@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
+use taut_driver::{ActionFailure, MissingOutput, RunResult, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
@@ -34,7 +34,7 @@ impl ActionEnding {
             let details = error.why.lines().map(str::to_owned).collect();
             return ActionEnding { words: format!("action for {what} {words}"), details };
         }
-        let Ran { exit_code: code, missing, invalid, .. } = &*failure.ran;
+        let RunResult { exit_code: code, missing, invalid, .. } = &*failure.ran;
         let mut details: Vec<String> = Vec::new();
         let mut words = match &failure.action.may_fail {
             Some(message) if *code != 0 => {
@@ -65,7 +65,7 @@ impl ActionEnding {
 fn how_it_failed(
     what: &str,
     action: &ActionDescription,
-    ran: &Ran,
+    ran: &RunResult,
     limit: Option<Duration>,
     details: &mut Vec<String>,
 ) -> String {
@@ -86,7 +86,7 @@ fn how_it_failed(
 }
 
 /// Why the command was not started, if it was not; the exit code is made up then.
-fn why_not_started(ran: &Ran) -> Vec<String> {
+fn why_not_started(ran: &RunResult) -> Vec<String> {
     let why = ran.not_started.as_ref().map(|why| format!("the command could not be started: {why}"));
     why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
 }
@@ -120,7 +120,7 @@ impl Messages {
     }
 
     /// An action that failed as it may.
-    pub(super) fn show_tolerated(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+    pub(super) fn show_tolerated(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         let message = action.may_fail.as_ref().map_or("action failed", |message| message.as_str());
         let mut lines = why_not_started(ran);
         lines.extend(self.details_of_id(id));
@@ -142,7 +142,7 @@ impl Messages {
     }
 
     /// The beginnings of what an action printed, in which the cause is looked for.
-    fn searched(&self, ran: &Ran) -> Vec<String> {
+    fn searched(&self, ran: &RunResult) -> Vec<String> {
         let beginning = |digest| Stream::open(&self.store, digest).map(|out| out.beginning(MAX_SEARCHED));
         [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
     }
@@ -162,7 +162,7 @@ impl Messages {
         level: Level,
         id: &Id,
         action: &ActionDescription,
-        ran: &Ran,
+        ran: &RunResult,
         head: &str,
         details: &str,
         again: Option<String>,
