@@ -23,7 +23,7 @@ use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores, log);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -64,7 +64,7 @@ fn analyse(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let at = backend(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+    let at = backend(&o.execution, &o.stores, log).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;

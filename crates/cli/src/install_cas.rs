@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options::InstallCas,
-    remote_execution::server_of_objects,
+    remote_execution::{check_server, server_of_objects},
     standard_streams::print,
     tool_name::Name,
     voice::{self, ObjectDestination},
@@ -20,6 +20,9 @@ use crate::{
 
 /// Runs `install-cas`.
 pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
+    if let Err(exit) = check_server(&options.stores, log) {
+        return exit;
+    }
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
     let voice = voice::of(log);
     let fail = |error: Error, destined| {

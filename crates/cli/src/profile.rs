@@ -60,6 +60,7 @@ impl Profile {
         analysis: &Analysis,
         execution: &Execution,
         stores: &Stores,
+        log: &Log,
     ) -> Option<Arc<Profile>> {
         let path = analysis.profile.clone()?;
         let split = |property: &String| {
@@ -71,7 +72,7 @@ impl Profile {
             words: analysis.target.clone(),
             properties: execution.remote_execution_property.iter().filter_map(split).collect(),
             // What is wrong with these options is reported elsewhere.
-            backend: backend(execution, stores, false).unwrap_or_default(),
+            backend: backend(execution, stores, log).unwrap_or_default(),
             start: now(),
             seen: Mutex::default(),
         }))

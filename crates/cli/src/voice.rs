@@ -5,7 +5,7 @@
 //! and exit codes do not depend on the voice. Commands give facts, and a voice words them, or is silent about them.
 //!
 //! [`Voice`] has the texts of single steps. Those about one subject are in a file of their own, which has both voices side by
-//! side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `set_up.rs`. [`BuildMessages`] has state: it renders the
+//! side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `servers.rs`, `set_up.rs`. [`BuildMessages`] has state: it renders the
 //! events of one build, and its steps.
 
 use std::{
@@ -30,7 +30,6 @@ use crate::{
     report::Built,
     reproduce::Reproduction,
     root_options::RootOptions,
-    settings,
     tool_name::Name,
 };
 
@@ -42,6 +41,7 @@ mod just;
 mod objects;
 mod roots;
 mod roots_progress;
+mod servers;
 mod set_up;
 mod snapshot;
 mod taut;
@@ -55,6 +55,8 @@ pub(crate) use objects::ObjectDestination;
 use objects::ObjectTexts;
 use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;
+pub(crate) use servers::BadDispatch;
+use servers::ServerTexts;
 pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
 pub(crate) use snapshot::{Snapshot, StartedAction};
@@ -70,7 +72,7 @@ pub(crate) fn of(log: &Log) -> &'static dyn Voice {
 
 /// Texts of single steps.
 pub(crate) trait Voice:
-    ArgumentTexts + FindingTexts + ObjectTexts + RootTexts + SetUpTexts + Send + Sync
+    ArgumentTexts + FindingTexts + ObjectTexts + RootTexts + ServerTexts + SetUpTexts + Send + Sync
 {
     /// The request is known.
     fn requested(&self, request: &Request, log: &Log);
@@ -201,7 +203,7 @@ impl BuildContext {
             shows_cached_output: results.show_cached_output,
             again,
             is_rebuild: false,
-            time_limit: settings::time_limit(of.execution),
+            time_limit: of.execution.time_limit(),
         }
     }
 }

@@ -65,7 +65,7 @@ fn go(
         let kept = Traces::of(store, &unresolved);
         let properties = properties(&o.execution);
         outcomes = Outcomes::of(store, &unresolved.repositories, how, &kept, &properties);
-        let servers = remote_execution(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        let servers = remote_execution(&o.execution, &o.stores, log).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?;

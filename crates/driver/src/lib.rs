@@ -110,7 +110,7 @@ pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{
     ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, RootContent, UnresolvedRoot,
-    find_workspace_root,
+    find_workspace_root, plain_json,
 };
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Dialect, Location,
