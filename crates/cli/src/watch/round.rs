@@ -122,7 +122,7 @@ impl Watcher<'_> {
 }
 
 impl Watcher<'_> {
-    /// The words of the command line name no target any more, which a further change may mend. If they never did, the call
+    /// The words of the command line name no target any more, which a further change may correct. If they never did, the call
     /// is over.
     fn not_understood(
         &self,
