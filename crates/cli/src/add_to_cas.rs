@@ -7,6 +7,7 @@ use taut_driver::{
     cas::{AddError, SpecialEntries, add},
     send,
 };
+use taut_setup::weakly_canonical;
 use taut_store::Store;
 use taut_sys::{Named, canonical};
 
@@ -43,7 +44,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
-        canonical(&location).map_err(|_| AddError::Unsupported(location.clone()))
+        canonical(&location).map_err(|_| AddError::Unsupported(weakly_canonical(&location)))
     } else {
         Ok(location.clone())
     };
@@ -60,7 +61,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
             exit => exit,
         },
         Err(error) => {
-            voice.not_added(&error, &location, log);
+            voice.not_added(&error, &location, is_directory(&location), log);
             Exit::Environment
         }
     }

@@ -51,14 +51,21 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     }
     let wanted = o.artifacts.as_deref().unwrap_or("{}");
     if let Err(error) = Document::parse("--artifacts", wanted) {
-        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(error.column, &error.message)));
+        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(wanted, error.column, &error.message)));
     }
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let label = o.graph_file.display().to_string();
-    let no_graph = |why: String| fail(Exit::BuildFailure, voice::of(log).bad_graph(&label, why));
-    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(error.to_string()))?;
-    let named = NamedGraph::read(&label, bytes).map_err(|error| no_graph(error.to_string()))?;
+    let no_graph = |text: Option<&[u8]>, why: String| {
+        voice::of(log).bad_graph(&label, text, why, log);
+        Exit::BuildFailure
+    };
+    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(None, error.to_string()))?;
+    let named = NamedGraph::read(&label, bytes).map_err(|error| {
+        // Read again: a graph is large, and the text is needed for the message only.
+        let text = Named::read(&o.graph_file).ok();
+        no_graph(text.as_deref(), error.to_string())
+    })?;
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))

@@ -268,6 +268,7 @@ impl NoCommand {
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
         let kind = match name {
             "--print-to-stdout" => "LOGICAL_PATH",
+            "--resolve-special" => "TEXT",
             _ => kind.trim_matches(['<', '>']),
         };
         let text = match error.kind() {
@@ -294,6 +295,8 @@ impl NoCommand {
                 "<PATH>" => "location is required".to_owned(),
                 name => format!("{name} is required"),
             },
+            // The reference has no other two options that exclude each other.
+            ErrorKind::ArgumentConflict => "--no-rotate excludes --all".to_owned(),
             _ => return NoCommand::from(error),
         };
         NoCommand::wrong(&text)
