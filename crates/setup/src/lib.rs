@@ -39,7 +39,7 @@ mod store_trees;
 mod trees;
 mod update;
 
-pub use anchors::{AnchoredPath, Anchors, weakly_canonical};
+pub use anchors::{AnchoredPath, Anchors, canonical_if_begun, weakly_canonical};
 pub use cache::{Cache, collect, usage};
 pub use cancellation::Cancellation;
 pub use description::Description;
