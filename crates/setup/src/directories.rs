@@ -45,7 +45,7 @@ impl Session<'_> {
     ) -> Result<TreeLocation, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         // By its real path, since it is looked for in the tree of the repository by its path there. What is not there is
-        // part of no repository: that nothing is there is said by the import.
+        // part of no repository: the import reports that nothing is there.
         let found = match enclosing_of(&directory.path).map_err(of_git)? {
             Some((top, path)) => self.part_of(&top, &path, directory, wanted)?,
             None => {
