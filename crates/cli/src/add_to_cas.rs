@@ -7,9 +7,8 @@ use taut_driver::{
     cas::{AddError, SpecialEntries, add},
     send,
 };
-use taut_setup::weakly_canonical;
 use taut_store::Store;
-use taut_sys::{Named, canonical};
+use taut_sys::{Named, canonical, normal};
 
 use crate::{
     environment::open_store,
@@ -44,7 +43,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
-        canonical(&location).map_err(|_| AddError::Unsupported(weakly_canonical(&location)))
+        canonical(&location).map_err(|_| AddError::Unsupported(leads_to(&location)))
     } else {
         Ok(location.clone())
     };
@@ -65,6 +64,12 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
             Exit::Environment
         }
     }
+}
+
+/// Where a link leads by its text; any other path as it is.
+fn leads_to(location: &Path) -> PathBuf {
+    let target = Named::of_user(location).and_then(|named| named.at().read_link());
+    target.map_or_else(|_| location.to_owned(), |target| normal(&location.with_file_name("").join(target)))
 }
 
 /// Sends an object to the server that the options name, if they name one.

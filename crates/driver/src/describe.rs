@@ -11,8 +11,8 @@ mod fields;
 use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
-    DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below, definition,
-    definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
+    DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below,
+    definition, definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
     vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};

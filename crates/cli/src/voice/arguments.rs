@@ -52,6 +52,9 @@ pub(crate) trait ArgumentTexts {
     /// A file that cannot be read or has no graph, and why; that names the file. `text`: what is in it.
     fn bad_graph(&self, file: &str, text: Option<&[u8]>, why: String, log: &Log);
 
+    /// A path at which there is no git repository to take objects from.
+    fn no_git_cas(&self, path: &Path, why: &str, log: &Log);
+
     /// A directory, to install into, that cannot be made or opened.
     fn no_directory(&self, path: &Path, why: &taut_sys::Error, log: &Log);
 
@@ -96,7 +99,8 @@ impl ArgumentTexts for Just {
 
     fn bad_artifacts(&self, given: &str, column: u32, why: &str) -> String {
         let of_parser = taut_syntax::json::reference_error(given.as_bytes());
-        let why = if of_parser.is_empty() { format!("--artifacts: column {column}: {why}") } else { of_parser };
+        let why =
+            if of_parser.is_empty() { format!("--artifacts: column {column}: {why}") } else { of_parser };
         format!("Command line parse error: {why}")
     }
 
@@ -122,6 +126,10 @@ impl ArgumentTexts for Just {
         if absent.is_empty() {
             log.say(Level::Error, format!("{heading}\n{why}"));
         }
+    }
+
+    fn no_git_cas(&self, path: &Path, _: &str, log: &Log) {
+        log.say(Level::Warn, format!("Failed set Git CAS {}.", path.display()));
     }
 
     fn no_directory(&self, path: &Path, why: &taut_sys::Error, log: &Log) {
@@ -186,6 +194,10 @@ impl ArgumentTexts for Taut {
 
     fn bad_graph(&self, _: &str, _: Option<&[u8]>, why: String, log: &Log) {
         log.say(Level::Error, why);
+    }
+
+    fn no_git_cas(&self, path: &Path, why: &str, log: &Log) {
+        log.say(Level::Warn, format!("--git-cas {} is ignored: {why}", path.display()));
     }
 
     fn no_directory(&self, _: &Path, why: &taut_sys::Error, log: &Log) {

@@ -80,7 +80,9 @@ impl ObjectTexts for Just {
         log.say(
             Level::Error,
             match destined {
-                ObjectDestination::StandardOutput | ObjectDestination::PathBelow => "failed to dump artifact.",
+                ObjectDestination::StandardOutput | ObjectDestination::PathBelow => {
+                    "failed to dump artifact."
+                }
                 ObjectDestination::File(_) => "failed to retrieve artifact.",
             },
         );
