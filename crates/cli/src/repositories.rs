@@ -3,6 +3,7 @@
 mod fetch;
 mod in_use;
 mod list;
+mod made_roots;
 mod observer;
 mod update;
 pub(crate) mod usual;
@@ -16,6 +17,7 @@ use taut_setup::{Anchors, Locations, Options};
 pub(crate) use fetch::{Fetch, NotFetched};
 pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
+pub(crate) use made_roots::MadeRoots;
 pub(crate) use observer::{Messages, report_remark};
 pub(crate) use update::Update;
 pub(crate) use workspace::{Workspace, configured, files};

@@ -5,7 +5,7 @@ use taut_syntax::{Diagnostic, Kind, Location, Node, did_you_mean, quoted};
 
 use crate::{
     fields::{LOCATION, RC, RcForm},
-    problem::place,
+    problem::{meant, place},
     reach::Remark,
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn keys<'k>(
         if known.clone().any(|known| known == key) {
             continue;
         }
-        let Some(meant) = did_you_mean(key, known.clone()) else { continue };
+        let Some(meant) = meant(key, known.clone()) else { continue };
         let label = object.document().label().clone();
         let finding = Diagnostic::warning(format!("unknown key {} in {of}", quoted(key)))
             .at(Location::key(label, value.path()))
