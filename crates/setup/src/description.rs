@@ -190,7 +190,7 @@ impl Description {
     /// There is none, or it is no object.
     pub fn entry(&self, name: &str) -> Result<Node<'_>, Problem> {
         let all = self.repositories()?;
-        let Some(entry) = all.get(name).filter(|entry| !entry.is_null()) else {
+        let Some(entry) = all.get(name) else {
             return Err(self.unknown(name));
         };
         if entry.kind() != Kind::Object {
@@ -255,7 +255,7 @@ impl Description {
                     let why = format!("Key \"repository\" missing for repository {at}");
                     return Err(self.resolving(name, problem, &why));
                 }
-                let reference = match at == name {
+                let reference = match at == name && entry.get("repository").is_none() {
                     true => {
                         format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at))
                     }

@@ -34,7 +34,11 @@ impl Session<'_> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         // By its real path, since it is looked for in the tree of the repository by its path there.
         let path = canonical(&directory.path).unwrap_or_else(|_| directory.path.clone());
-        let found = match enclosing(&path).map_err(of_git)? {
+        let enclosing = enclosing(&path).map_err(|error| malformed(&error, &path, wanted))?;
+        for error in &enclosing.passed_over {
+            self.warn_of_no_repository(error, wanted);
+        }
+        let found = match enclosing.top {
             Some(top) => self.part_of(&top, &path, directory, wanted)?,
             None => Found { tree: self.imported(&directory.path, wanted)?, repository: self.cache.git() },
         };
@@ -45,8 +49,16 @@ impl Session<'_> {
         if found.repository != self.cache.git() && !is_treated {
             self.take_over(&Repository::new(found.repository), &found.tree).map_err(of_git)?;
         }
-        let tree = self.treated(&found.tree, special, wanted)?;
+        let of = format!("target {}", directory.path.display());
+        let tree = self.treated(&found.tree, special, &of, wanted)?;
         Ok(Found { tree, repository: self.cache.git() })
+    }
+
+    /// Warns of a `.git` that is no repository: what is in the directory is taken, or the commit of a repository further up.
+    fn warn_of_no_repository(&self, error: &taut_git::Error, wanted: &Wanted<'_>) {
+        let of = quoted(wanted.repository);
+        let warning = Diagnostic::warning(format!("the directory of repository {of} is not taken from git: {error}"));
+        self.warn(warning.reference("").at(wanted.url.clone()));
     }
 
     /// The tree of a directory of a commit `HEAD`.
@@ -170,6 +182,17 @@ impl Session<'_> {
         }
         Ok(tree)
     }
+}
+
+fn malformed(error: &taut_git::Error, path: &Path, wanted: &Wanted<'_>) -> Problem {
+    let taut_git::Error::Malformed { path: file } = error else { return broken(wanted, error.to_string()) };
+    let reference = format!(
+        "While getting repo root from path:\nRepository root search failed at path {} with:\nerror code 6: the `.git` file at \
+         '{}' is malformed!",
+        path.display(),
+        file.display()
+    );
+    Diagnostic::error(error.to_string()).reference(reference).at(wanted.url.clone()).into()
 }
 
 fn about(directory: &Directory, wanted: &Wanted<'_>, message: String, reference: String) -> Diagnostic {
