@@ -15,7 +15,7 @@ use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Refe
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    defined::Defined,
+    defined::DefinitionNames,
     dependency::Dep,
     hosts::{FieldTargets, RuleHost, TransitionHost},
     missing,
@@ -29,7 +29,7 @@ use crate::{
 const MAX_SHOWN_BYTES: usize = 1 << 16;
 
 /// A dependency in one transition.
-struct Reached {
+struct TransitionDep {
     field: Str,
     transition: Map,
     dep: Dep,
@@ -60,7 +60,8 @@ pub(crate) async fn evaluate(
     let mut scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
     let warnings = scope.warnings.clone();
     // The reference reads the variables before it begins with the analysis, and says both.
-    let read = scope.read_variables().map_err(|failure| settle(failure, |problem| unread(problem, target, &name)));
+    let read =
+        scope.read_variables().map_err(|failure| settle(failure, |problem| unread(problem, target, &name)));
     read.map_err(|failure| after_warnings(beside(failure, &warnings), &warnings))?;
     let analysed = by_rule(scope, &rule).await;
     analysed.map_err(|failure| {
@@ -73,10 +74,8 @@ pub(crate) async fn evaluate(
 fn unread(problem: Diagnostic, target: &ConfiguredTarget, rule: &EntityName) -> Diagnostic {
     let text = problem.reference_text();
     let target = target.name.to_json();
-    let reference = format!(
-        "{text}{NEXT_MESSAGE}Failed to read data from target {target} with rule {}",
-        rule.to_json()
-    );
+    let reference =
+        format!("{text}{NEXT_MESSAGE}Failed to read data from target {target} with rule {}", rule.to_json());
     problem.reference(reference)
 }
 
@@ -144,7 +143,7 @@ pub(crate) async fn anonymous(
         Node::Value(result) => {
             return Ok(AnalysedTarget {
                 result: result.clone(),
-                defined: Defined::default(),
+                defined: DefinitionNames::default(),
                 vars: StrSet::empty(),
                 tainted: StrSet::empty(),
                 dependencies: Dependencies::default(),
@@ -257,7 +256,7 @@ struct Evaluation<'e> {
     strings: BTreeMap<Str, Value>,
     /// Target, implicit and anonymous fields.
     targets: FieldTargets,
-    reached: Vec<Reached>,
+    reached: Vec<TransitionDep>,
     deps: Dependencies,
 }
 
@@ -360,13 +359,13 @@ impl<'e> Evaluation<'e> {
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
-            let offers = |reached: &&Reached| {
+            let offers = |reached: &&TransitionDep| {
                 let result = reached.dep.result();
                 [&result.artifacts, &result.runfiles, &result.provides]
                     .into_iter()
                     .any(|map| Value::Map(map.clone()).contains(value))
             };
-            for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
+            for TransitionDep { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();
                 let target = ConfiguredTarget { name: dep.name.clone(), config };
                 notes.push(format!("{name} comes from {target}"));
@@ -381,7 +380,7 @@ impl<'e> Evaluation<'e> {
         for (_, value) in involved.iter().filter(|(_, value)| value.as_artifact().is_some()) {
             let shown = value.to_json_beyond(MAX_SHOWN_BYTES);
             let mut found = String::new();
-            for Reached { transition, dep, .. } in &self.reached {
+            for TransitionDep { transition, dep, .. } in &self.reached {
                 let config = self.target.config.update(transition).prune(dep.vars());
                 let target = ConfiguredTarget { name: dep.name.clone(), config };
                 let target = target.in_reference(self.workspace.log_limit);
@@ -433,7 +432,7 @@ impl<'e> Evaluation<'e> {
         });
         let results = all(results)?;
         for ((field, transition, name), target) in places.into_iter().zip(results) {
-            self.reached.push(Reached { field, transition, dep: Dep { name, target } });
+            self.reached.push(TransitionDep { field, transition, dep: Dep { name, target } });
         }
         Ok(keys)
     }
@@ -579,7 +578,7 @@ impl<'e> Evaluation<'e> {
             reason = "what is mutable is the memo of the id, which is the key's hash"
         )]
         let mut results: FxHashMap<(EntityName, Map), Rc<dyn Offer>> = FxHashMap::default();
-        for Reached { transition, dep, .. } in &self.reached {
+        for TransitionDep { transition, dep, .. } in &self.reached {
             results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }
         let mut host = RuleHost {
@@ -589,7 +588,7 @@ impl<'e> Evaluation<'e> {
             targets: &self.targets,
             results,
             tainted: &self.rule.tainted,
-            defined: Defined::default(),
+            defined: DefinitionNames::default(),
         };
         let step = "While evaluating defining expression of rule:";
         let value = self.evaluate(&self.rule.expression, &mut host, step, || None)?;

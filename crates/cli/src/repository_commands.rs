@@ -10,7 +10,7 @@ use crate::{
     cancelled_set_up::until_signal,
     environment::build_root,
     exit::Exit,
-    freed::freed,
+    gc_summary::freed,
     interruption::Interruption,
     log::{Level, Log},
     options::{
@@ -115,13 +115,7 @@ fn build_of(rc: &Rc, log: &Log) -> Result<BuildOptions, Exit> {
         remote_execution_property: rc.properties.clone(),
         ..Execution::default()
     };
-    build_options(
-        &Common::default(),
-        (&execution, &Stores::default()),
-        &Results::default(),
-        false,
-        log,
-    )
+    build_options(&Common::default(), (&execution, &Stores::default()), &Results::default(), false, log)
 }
 
 /// Runs `gc-repo`.

@@ -56,10 +56,10 @@ impl Client {
             // No limit for a whole transfer: a large archive over a slow line is no fault as long as bytes come.
             .timeout_per_read(Some(options.stall_timeout))
             .build();
-        let connector = ()
-            .chain(ConnectProxyConnector::default())
-            .chain(TcpConnector::default())
-            .chain(TlsConnector(tls::config(trusted)));
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector(tls::config(trusted)));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
         Ok(Client { agent, options })
     }
@@ -84,8 +84,8 @@ impl Client {
 fn certificates_in(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, Cause> {
     let content = Named::read(path).map_err(|error| Cause::File(error.to_string()))?;
     let certificates: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-    let certificates =
-        certificates.map_err(|error| Cause::File(format!("{} is no file of certificates: {error}", path.display())))?;
+    let certificates = certificates
+        .map_err(|error| Cause::File(format!("{} is no file of certificates: {error}", path.display())))?;
     if certificates.is_empty() {
         return Err(Cause::File(format!("{} has no certificate in PEM format", path.display())));
     }

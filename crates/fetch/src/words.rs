@@ -114,7 +114,8 @@ fn tls(error: &Tls) -> String {
         Tls::AlertReceived(alert) => match alert {
             AlertDescription::UnrecognisedName => "the server does not know that name".to_owned(),
             AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity => {
-                "the server wants a version or cipher of TLS that is not used here (1.2 and 1.3 are)".to_owned()
+                "the server wants a version or cipher of TLS that is not used here (1.2 and 1.3 are)"
+                    .to_owned()
             }
             AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {
                 "the server wants a certificate of the client".to_owned()
@@ -125,10 +126,14 @@ fn tls(error: &Tls) -> String {
             "the server has no version and cipher of TLS that are used here (1.2 and 1.3 are)".to_owned()
         }
         Tls::NoCertificatesPresented => "the server has no certificate".to_owned(),
-        Tls::PeerMisbehaved(_) | Tls::InappropriateMessage { .. } | Tls::InappropriateHandshakeMessage { .. } => {
+        Tls::PeerMisbehaved(_)
+        | Tls::InappropriateMessage { .. }
+        | Tls::InappropriateHandshakeMessage { .. } => {
             format!("the server does not keep to the rules of TLS ({error})")
         }
-        Tls::DecryptError => "what the server sent cannot be decrypted: the connection is disturbed".to_owned(),
+        Tls::DecryptError => {
+            "what the server sent cannot be decrypted: the connection is disturbed".to_owned()
+        }
         other => other.to_string(),
     }
 }
@@ -152,7 +157,9 @@ fn certificate(why: &CertificateError) -> String {
         }
         Certificate::BadEncoding => "it is damaged",
         Certificate::Revoked => "it was revoked",
-        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => "it is not one for servers",
+        Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {
+            "it is not one for servers"
+        }
         Certificate::UnhandledCriticalExtension => "it has a condition that is not known here",
         Certificate::UnsupportedSignatureAlgorithmContext { .. }
         | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {

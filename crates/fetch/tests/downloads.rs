@@ -448,7 +448,10 @@ fn causes_are_in_plain_words() {
 
     let server = answering(b"SSH-2.0-OpenSSH_9.6\r\n");
     let text = cause(once(), server.url("/a"));
-    assert!(text.starts_with("the server's answer is not HTTP; is the port that of another service"), "{text}");
+    assert!(
+        text.starts_with("the server's answer is not HTTP; is the port that of another service"),
+        "{text}"
+    );
     // It answers to the first bytes of TLS, which are no request.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://127.0.0.1:{}/a", listener.local_addr().unwrap().port());

@@ -12,7 +12,7 @@ use crate::{
     fields::{CHECKOUTS, LOCATIONS},
     misspelt,
     problem::{Problem, place, text},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// What the file says.

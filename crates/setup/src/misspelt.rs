@@ -6,7 +6,7 @@ use taut_syntax::{Diagnostic, Kind, Location, Node, did_you_mean, quoted};
 use crate::{
     fields::{LOCATION, RC, RcForm},
     problem::{meant, place},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// The words for the directory that a location is relative to.

@@ -292,7 +292,9 @@ fn before_unexpected(
     mut words: Vec<OsString>,
     unexpected: Option<&[String]>,
 ) -> clap::Error {
-    let Some(unexpected) = unexpected.filter(|_| error.kind() == ErrorKind::UnknownArgument) else { return error };
+    let Some(unexpected) = unexpected.filter(|_| error.kind() == ErrorKind::UnknownArgument) else {
+        return error;
+    };
     words.retain(|word| !unexpected.iter().any(|unexpected| word == unexpected.as_str()));
     match command.try_get_matches_from_mut(words) {
         Err(other) if other.kind() == ErrorKind::MissingRequiredArgument => other,

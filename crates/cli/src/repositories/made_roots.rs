@@ -11,7 +11,9 @@ use taut_driver::{
     BuildOptions, BuiltTarget, NotBuilt, Origin, Overrides, RepoConfig, Request, RootComputer, RootOutcome,
     RootTargets, UnresolvedRoot,
 };
-use taut_setup::{Cache, Description, Event, Observer, Options, Presence, Reached, Session, Status};
+use taut_setup::{
+    Cache, Description, Event, Observer, Options, Presence, ReachedRepositories, Session, Status,
+};
 use taut_store::Store;
 use taut_syntax::Dialect;
 
@@ -48,7 +50,7 @@ impl MadeRoots<'_> {
 
     /// Whether the root of a repository is known; `None` if that cannot be said without a set-up.
     fn is_made(&self, name: &str, lacking: &[String]) -> Option<bool> {
-        let (reached, _) = Reached::from(&self.description, name).ok()?;
+        let (reached, _) = ReachedRepositories::from(&self.description, name).ok()?;
         if reached.set_up.iter().any(|name| lacking.contains(name)) {
             return None;
         }

@@ -157,7 +157,7 @@ fn a_set_up_that_fails_says_where_what_and_why() {
     ]);
     let left = two.project.shell("find ../home/.cache/taut -name '*download*' -o -name 'fetch-*'").stdout;
     assert_eq!(left, "", "nothing is left behind");
-    // Mended, it builds.
+    // Corrected, it builds.
     two.serve_git();
     two.describe(&two.description());
     assert_eq!(two.build().success().stdout, "archive\nlib\n");
@@ -357,6 +357,22 @@ fn the_tool_launches_itself_as_the_build_tool() {
 }
 
 #[test]
+fn the_build_tool_is_just_for_just_mr_whatever_link_leads_to_it() {
+    let project = Project::new();
+    project.file("ROOT", "");
+    project.file("TARGETS", r#"{"x": {"type": "file_gen", "name": "x", "data": "x"}}"#);
+    project.file("repos.json", r#"{"repositories": {"": {"repository": {"type": "file", "path": "."}}}}"#);
+    let link = project.path("home/just");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_taut"), &link).unwrap();
+    let rc = serde_json::json!({"just": {"root": "home", "path": "just"}});
+    project.file("../home/.just-mrrc", rc.to_string());
+    let by_link = project.call("just-mr", &project.work(), ["build", "x"]).success();
+    by_link.says(&["Setup finished, exec [\"just\",\"build\"", "INFO: Requested target is "]);
+    let options = ["--just", env!("CARGO_BIN_EXE_taut"), "--norc", "build", "x"];
+    project.call("just-mr", &project.work(), options).success().says(&["INFO: Requested target is "]);
+}
+
+#[test]
 fn a_watch_sets_up_again_when_the_description_changes() {
     use std::{
         io::{BufRead as _, BufReader},
@@ -519,7 +535,8 @@ fn repositories_of_all_types_are_listed() {
         ),
         (
             "c",
-            r#"{"type": "computed", "repo": "a", "target": ["", "e"], "config": {"MODE": "fast"}}"#.to_owned(),
+            r#"{"type": "computed", "repo": "a", "target": ["", "e"], "config": {"MODE": "fast"}}"#
+                .to_owned(),
         ),
         ("d", r#"{"type": "distdir", "repositories": ["a"]}"#.to_owned()),
         (
