@@ -403,7 +403,8 @@ impl Running {
 
 /// A text without the lines that say how far a set-up is: which there are depends on the time that it takes.
 fn without_states(text: &str) -> String {
-    let is_state = |line: &&str| line.contains(" set up; fetching ");
+    let states = ["repository set up", "repositories set up", "repository fetched", "repositories fetched"];
+    let is_state = |line: &&str| states.iter().any(|state| line.contains(state));
     text.split_inclusive('\n').filter(|line| !is_state(line)).collect()
 }
 

@@ -24,6 +24,7 @@ mod event;
 mod fetch;
 mod fields;
 mod locations;
+mod misspelt;
 mod origin;
 mod output;
 mod parse;

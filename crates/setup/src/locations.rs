@@ -9,6 +9,8 @@ use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, json::reference_err
 use taut_sys::Named;
 
 use crate::{
+    fields::{CHECKOUTS, LOCATIONS},
+    misspelt,
     problem::{Problem, place, text},
     reachable::Remark,
 };
@@ -52,6 +54,7 @@ impl Locations {
         if root.kind() != Kind::Object {
             return Err(wrong(root, "checkout locations are a JSON object"));
         }
+        misspelt::keys(root, "the checkout locations", LOCATIONS.iter().copied(), remarks);
         let mut locations = Locations::default();
         let base = path.parent().unwrap_or(Path::new("/"));
         if let Some(checkouts) = root.get("checkouts") {
@@ -61,6 +64,7 @@ impl Locations {
                     "\"checkouts\" is a map from version-control systems to locations",
                 ));
             }
+            misspelt::keys(checkouts, "\"checkouts\"", CHECKOUTS.iter().copied(), remarks);
             if let Some(git) = checkouts.get("git") {
                 if git.kind() != Kind::Object {
                     return Err(wrong(git, "the checkouts of git are a map from URLs to paths"));
