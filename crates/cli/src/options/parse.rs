@@ -11,7 +11,6 @@ use clap::{
     builder::{OsStringValueParser, StringValueParser, TypedValueParser as _},
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use taut_syntax::with_and;
 use taut_value::Value;
 
 use super::{
@@ -19,7 +18,8 @@ use super::{
     help,
     page::{self, Extent},
     refused,
-    words::{normalized, unexpected},
+    words::{NotNormal, normalized, unexpected},
+    wrong_words::WrongWords,
 };
 
 /// The error of a command line, or the help that it requests.
@@ -90,7 +90,7 @@ impl CommandLine {
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
             let command = as_called(command, name);
             let meant =
-                normalized(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
+                normalized(words, &command).map_err(|why| NoCommand::not_normal(name, &why, words))?;
             let first = meant.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
             let unexpected = command.find_subcommand(&first).map(|below| unexpected(&meant, below));
             let wrong = |error: clap::Error| match name {
@@ -98,14 +98,14 @@ impl CommandLine {
                 _ => NoCommand::of_taut(error, words),
             };
             let matches = command.try_get_matches_from(meant).map_err(wrong)?;
-            Ok((CommandLine::from_arg_matches(&matches)?, matches))
+            Ok((CommandLine::from_arg_matches(&matches).map_err(wrong)?, matches))
         };
         // Errors and help come from the parser of all subcommands.
         let all = || read(CommandLine::command());
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
         match refused::refusal(&matches) {
-            Some(text) => Err(NoCommand::wrong(&text)),
+            Some(text) => Err(NoCommand::Wrong(WrongWords::from(text).shown(words))),
             None => {
                 line.subcommand.complete(name != "just");
                 Ok(line)
@@ -276,9 +276,8 @@ impl NoCommand {
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "A subcommand is required".to_owned(),
             ErrorKind::UnknownArgument => match unexpected {
                 None => "A subcommand is required".to_owned(),
-                Some([]) => format!("The following argument was not expected: {option}"),
-                Some([one]) => format!("The following argument was not expected: {one}"),
-                Some(all) => format!("The following arguments were not expected: {}", all.join(" ")),
+                Some([]) => not_expected(std::slice::from_ref(&option)),
+                Some(all) => not_expected(all),
             },
             ErrorKind::InvalidValue
                 if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
@@ -294,23 +293,23 @@ impl NoCommand {
                 "<PATH>" => "location is required".to_owned(),
                 name => format!("{name} is required"),
             },
-            _ => return NoCommand::from(error),
+            ErrorKind::DisplayHelp => return NoCommand::Help(error.render().to_string()),
+            // The only options that exclude each other under this name.
+            ErrorKind::ArgumentConflict => "--no-rotate excludes --all".to_owned(),
+            // Not caused by the definition of the command line as it is.
+            _ => error.render().to_string(),
         };
         NoCommand::wrong(&text)
     }
 
     /// The help that the words of a call request, or what is wrong in them.
     fn of_taut(error: clap::Error, words: &[OsString]) -> NoCommand {
-        match (error.kind(), error.get(ContextKind::InvalidArg)) {
-            (ErrorKind::DisplayHelp, _) => NoCommand::Help(NoCommand::help(words)),
-            (ErrorKind::MissingSubcommand, _) => {
+        match error.kind() {
+            ErrorKind::DisplayHelp => NoCommand::Help(NoCommand::help(words)),
+            ErrorKind::MissingSubcommand => {
                 NoCommand::Wrong(format!("error: no command is given\n\n{}", NoCommand::help(&[])))
             }
-            (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => {
-                let option = option.clone();
-                NoCommand::with_owners(error, &option)
-            }
-            _ => NoCommand::from(error),
+            _ => NoCommand::Wrong(WrongWords::of(&error, words).shown(words)),
         }
     }
 
@@ -324,29 +323,13 @@ impl NoCommand {
         help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
     }
 
-    /// An option that the subcommand does not have, with the subcommands that have it.
-    fn with_owners(error: clap::Error, option: &str) -> NoCommand {
-        let all = definition("taut");
-        let has_option = |command: &&clap::Command| {
-            command.get_arguments().filter(|arg| !arg.is_hide_set()).any(|arg| {
-                let long = arg.get_long().map(|long| format!("--{long}"));
-                let short = arg.get_short().map(|short| format!("-{short}"));
-                [long, short].into_iter().flatten().any(|own| own == option)
-            })
-        };
-        let owners: Vec<String> =
-            all.get_subcommands().filter(has_option).map(|command| command.get_name().to_owned()).collect();
-        match (owners.is_empty(), NoCommand::from(error)) {
-            (false, NoCommand::Wrong(text)) => {
-                let usage = text
-                    .split_once("\n\nUsage")
-                    .map_or(String::new(), |(_, usage)| format!("\n\nUsage{usage}"));
-                NoCommand::Wrong(format!(
-                    "error: unexpected argument '{option}' found\n\n  tip: it is an option of {}{usage}",
-                    with_and(&owners)
-                ))
+    fn not_normal(name: &str, why: &NotNormal, words: &[OsString]) -> NoCommand {
+        match (name, why) {
+            ("just", NotNormal::Names(names)) => NoCommand::wrong(&not_expected(names)),
+            ("just", NotNormal::NoBoolean { option, value }) => {
+                NoCommand::wrong(&format!("Could not convert: {option} = {value}"))
             }
-            (_, other) => other,
+            _ => NoCommand::Wrong(WrongWords::from(why.to_string()).shown(words)),
         }
     }
 
@@ -355,19 +338,10 @@ impl NoCommand {
     }
 }
 
-impl From<clap::Error> for NoCommand {
-    fn from(error: clap::Error) -> NoCommand {
-        let text = error.render().to_string();
-        if !error.use_stderr() {
-            return NoCommand::Help(text);
-        }
-        let text = text.trim_end();
-        let text = match text.rfind("\n\nFor more information") {
-            Some(end) => &text[..end],
-            None => text,
-        };
-        NoCommand::wrong(text)
-    }
+/// Words that the reference has no use for.
+fn not_expected(words: &[String]) -> String {
+    let (noun, verb) = if words.len() == 1 { ("argument", "was") } else { ("arguments", "were") };
+    format!("The following {noun} {verb} not expected: {}", words.join(" "))
 }
 
 #[cfg(test)]
@@ -464,10 +438,8 @@ mod tests {
     fn wrong_words_cause_an_error_with_a_hint() {
         for words in [&["buld"][..], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]] {
             let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
-            assert!(text.ends_with("\nRun with --help for more information.\n"), "{text}");
+            assert!(text.starts_with("error: ") && text.contains("\n         note: taut "), "{text}");
         }
-        let Err(NoCommand::Wrong(text)) = parse(&["buld"]) else { panic!("buld is accepted") };
-        assert!(text.contains("'build'"), "{text}");
     }
 
     #[test]
@@ -482,7 +454,7 @@ mod tests {
             (&["rebuild", "--check-traces", "t"], "--check-traces"),
         ] {
             let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
-            assert!(text.starts_with(&format!("error: {option} is not for '{}': ", words[0])), "{text}");
+            assert!(text.starts_with(&format!("error: {option} is not for {}: ", words[0])), "{text}");
             let Err(NoCommand::Help(help)) = parse(&[words[0], "--help"]) else { panic!("no help") };
             assert!(!help.contains(&format!("{option} ")), "{help}");
         }
@@ -540,6 +512,8 @@ mod tests {
             (&["build", "--main", "--foo", "-sx", "--bar"], "arguments were not expected: -x --bar"),
             (&["gc", "x", "--foo"], "arguments were not expected: x --foo"),
             (&["install-cas", "a", "b", "--foo", "c"], "arguments were not expected: b --foo c"),
+            (&["build", "a", "--", "b"], "argument was not expected: b"),
+            (&["build", "a", "-s", "--", "b", "-c"], "arguments were not expected: b -c"),
         ] {
             let words: Vec<OsString> = std::iter::once(&"just").chain(words).map(Into::into).collect();
             let text = format!("The following {expected}\nRun with --help for more information.\n");
