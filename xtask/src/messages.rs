@@ -70,6 +70,9 @@ const OF_VOICES: &[(&str, Voice)] = &[
 /// Methods of diagnostics whose arguments are texts of the reference; what they are called on has those of taut.
 const REFERENCE_TEXTS: &[&str] = &["reference", "reference_as"];
 
+/// Names with which an error may begin: files of documents, and programs.
+const NAMES: &[&str] = &["Git"];
+
 /// How far apart two pieces of a message may be in a document: what is inserted between them may be long.
 const MAX_INSERTED: usize = 1500;
 
@@ -112,7 +115,14 @@ pub(crate) fn violations(root: &Path, sources: &[PathBuf]) -> Result<Vec<String>
     }
     let golden = golden(root)?;
     let uncaused = Uncaused::parse(&fs::read_to_string(root.join(LIST))?)?;
-    Ok(uncovered(&messages, &golden, &uncaused))
+    let mut found = uncovered(&messages, &golden, &uncaused);
+    found.extend(golden.capitals.iter().map(|text| {
+        format!(
+            "\"{text}\" begins with a capital letter: write a small one, or add the word to FIRST_WORDS in \
+             crates/cli/src/log/layout/taut.rs"
+        )
+    }));
+    Ok(found)
 }
 
 fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec<String> {
@@ -420,6 +430,8 @@ fn has_pieces(document: &str, pieces: &[&str], within: usize) -> bool {
 struct Answers {
     taut: Vec<String>,
     just: Vec<String>,
+    /// The beginnings of errors and warnings under the name `taut` that are no names and have a capital letter.
+    capitals: BTreeSet<String>,
 }
 
 impl Answers {
@@ -436,6 +448,9 @@ impl Answers {
             Golden::Calls => answers(file),
         };
         for (voice, text) in found {
+            if voice != Voice::Just {
+                self.capitals.extend(text.lines().filter_map(capital));
+            }
             match voice {
                 Voice::Just => self.just.push(normal(&text)),
                 Voice::Taut | Voice::Both => self.taut.push(normal(&text)),
@@ -497,6 +512,16 @@ fn answers(document: &str) -> Vec<(Voice, String)> {
         }
     }
     found
+}
+
+/// The beginning of an error or a warning if its first word is none of a language and has a capital letter.
+fn capital(line: &str) -> Option<String> {
+    let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
+    let (first, rest) = text.split_once(' ')?;
+    let is_capital = first.starts_with(|c: char| c.is_ascii_uppercase())
+        && first[1..].chars().all(|c| c.is_ascii_lowercase())
+        && !NAMES.contains(&first);
+    is_capital.then(|| format!("{first} {}", rest.chars().take(40).collect::<String>()))
 }
 
 /// The voice of the call in a line.
@@ -655,6 +680,16 @@ mod tests {
         let found = uncovered(&messages, &golden, &Uncaused::default());
         assert_eq!(found.len(), 5, "{found:#?}");
         assert!(found.iter().all(|found| found.ends_with(" under the name just")), "{found:#?}");
+    }
+
+    #[test]
+    fn errors_begin_with_a_small_letter() {
+        let mut golden = Answers::default();
+        let text = "error: Cannot read it\nwarning: cannot\nerror: TREE conflict\nerror: Git is absent\nerror: C++20 is\n";
+        golden.add(text, super::Golden::Whole(Voice::Just));
+        assert_eq!(golden.capitals.len(), 0);
+        golden.add(text, super::Golden::Whole(Voice::Taut));
+        assert_eq!(Vec::from_iter(&golden.capitals), ["Cannot read it"]);
     }
 
     #[test]

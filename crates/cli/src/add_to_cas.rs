@@ -40,7 +40,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
-        canonical(&location).map_err(|_| AddError::Unsupported(location.clone()))
+        canonical(&location).map_err(|_| AddError::Absent(location.clone()))
     } else {
         Ok(location.clone())
     };

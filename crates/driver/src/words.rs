@@ -379,8 +379,7 @@ impl Reader<'_> {
                 wrong(Diagnostic::from(error).reference(reference).below(&step))
             })?;
         if document.root().kind() != Kind::Object {
-            let problem = Diagnostic::error("a targets file is a JSON object");
-            let problem = problem.reference(format!("Invalid content in target file {name}."));
+            let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
             let problem = problem.at(Location::value(label, JsonPath::root()));
             return Err(wrong(problem.help(A_TARGETS_FILE)));
         }

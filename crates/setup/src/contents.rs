@@ -6,7 +6,7 @@
 use std::io::Read as _;
 
 use taut_digest::{Hash, HashFunction, ObjectType};
-use taut_fetch::{Expected, Request, without_password};
+use taut_fetch::{Cause, Expected, Request, Tried, without_password};
 use taut_git::{Kind, Repository};
 use taut_store::Take;
 use taut_syntax::{Diagnostic, Location, quoted};
@@ -175,6 +175,12 @@ pub(crate) fn note_of(tried: &taut_fetch::Tried) -> String {
     format!("{}: {}{times}", tried.url, tried.cause)
 }
 
+/// The URLs whose content was another one.
+fn urls_of_others(tried: &[Tried]) -> impl Iterator<Item = &str> {
+    let is_other = |tried: &&Tried| matches!(tried.cause, Cause::Mismatch { .. });
+    tried.iter().filter(is_other).map(|tried| tried.url.as_str())
+}
+
 fn not_fetched(
     content: &Content,
     wanted: &Wanted<'_>,
@@ -191,7 +197,11 @@ fn not_fetched(
     let mut reference = format!("Failed to fetch a file with id {id} from provided remotes:");
     for tried in &error.tried {
         problem = problem.note(note_of(tried));
-        reference.push_str(&format!("\n> {}: {}", tried.url, tried.cause));
+        reference.push_str(&format!("\n> {}", tried.url));
+    }
+    // The reference takes what the first server sends, and then sees that it is something else.
+    if let Some(url) = urls_of_others(&error.tried).next() {
+        reference = format!("Content {id} was not found at given fetch location {url}");
     }
     for other in other {
         problem = problem.note(other.clone());

@@ -136,7 +136,8 @@ impl Session<'_> {
                 quoted(wanted.repository)
             ));
             let reference = format!("Failed to copy content from directory {shown}");
-            Problem::from(problem.reference(reference).at(wanted.url.clone()))
+            let before = format!("source {shown} does not exist or is not a directory");
+            Problem::from(problem.reference(reference).after_message(&before).at(wanted.url.clone()))
         })?;
         self.warn_of_import(path, wanted);
         // Taken before and after the import: only if both agree is the tree certainly that of the state.

@@ -85,8 +85,8 @@ impl WrongWords {
             Some(name) => format!("taut {name} --help lists its options"),
             None => "taut --help lists the commands".to_owned(),
         };
-        let help = self.help.as_ref().map(|help| format!("\n  help: {help}")).unwrap_or_default();
-        let text = format!("{}{help}\n  note: {note}", self.text);
+        let help = self.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        let text = format!("{}{help}\nnote: {note}", self.text);
         layout::of(Name::Taut).layout(Level::Error, None, &text, false)
     }
 }

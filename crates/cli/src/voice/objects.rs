@@ -6,6 +6,7 @@ use taut_digest::{ObjectInfo, ObjectType};
 use taut_driver::cas::{AddError, WayEnd};
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
+use taut_sys::{FileKind, Named};
 
 use super::{just::Just, taut::Taut};
 use crate::{
@@ -158,20 +159,23 @@ impl ObjectTexts for Taut {
     }
 
     fn not_added(&self, error: &AddError, location: &Path, log: &Log) {
-        let it = |path: &Path| if path == location { "it".to_owned() } else { shown(path) };
-        let link = |path: &Path, is: &str| format!("the symbolic link {} {is}", shown(path));
-        let why = match error {
-            AddError::Unsupported(path) => {
-                format!("{} is absent, or neither a file, a directory nor a symbolic link", it(path))
-            }
+        let is_link = |path: &Path| Named::lstat(path).is_ok_and(|found| found.kind == FileKind::Symlink);
+        let link = |path: &Path, is: &str| format!("{}: a symbolic link that {is}", shown(path));
+        let text = match error {
+            AddError::Absent(path) if is_link(path) => link(path, "leads to nothing"),
+            AddError::Absent(path) => format!("{}: there is no such file or directory", shown(path)),
+            AddError::Unsupported(path) => format!(
+                "{}: a device, a pipe or a socket; files, directories and symbolic links can be added",
+                shown(path)
+            ),
             AddError::Upwards(path) => {
-                link(path, "leads upwards or is absolute (--resolve-special says what to do with such links)")
+                link(path, "leads upwards or is absolute\nhelp: --resolve-special says what becomes of such links")
             }
-            AddError::Outside(path) => link(path, "leads out of it"),
+            AddError::Outside(path) => link(path, &format!("leads out of {}", shown(location))),
             AddError::Endless(path) => link(path, "leads to a directory that it lies in"),
-            AddError::Store(error) => error.to_string(),
+            AddError::Store(error) => format!("cannot add {}: {error}", shown(location)),
         };
-        log.say(Level::Error, format!("Cannot add {}: {why}", shown(location)));
+        log.say(Level::Error, text);
     }
 
     fn not_sent(&self, why: &str, log: &Log) {

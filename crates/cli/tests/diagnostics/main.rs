@@ -15,7 +15,8 @@
 //! output below them after a line `stdout:`; a file or link that comes after a call is written after it; `` `$ just words…` `` is a
 //! call under that name, and so is `` `$ just-mr words…` ``, with nothing added to its words; in a case with a line
 //! `In both voices.` each call under the name `taut` is made under the name `just`, too, in a workspace of its own with the
-//! same files, and `` Under the name `just` it exits with N: `` is followed by what that prints, if it is something else;
+//! same files, and `` Under the name `just` it exits with N: `` is followed by what that prints, if it is something else (and the
+//! command is one of both);
 //! `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
 //! it has printed that text, or the file of that name is there in `$OUT`, or at that path in `$BUILD`;
 //! `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next ones are made, followed by what it
@@ -149,6 +150,9 @@ const IN_BOTH_VOICES: &str = "In both voices.";
 
 /// The beginning of the line before what a call prints under the name `just`.
 const OF_JUST: &str = "Under the name `just` it exits with ";
+
+/// What a command that only taut has is answered with under the name `just`.
+const NO_SUBCOMMAND: &str = "A subcommand is required";
 
 /// A folder of documents.
 #[derive(Clone, Copy, PartialEq)]
@@ -402,7 +406,8 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
                     if let (Some(case), Line::Call(call @ Call { name: "taut", .. })) = (&of_just, meaning(line)) {
                         let (code, of_just) = case.run(&Call { name: "just", ..call });
                         let line = format!("{OF_JUST}{code}:");
-                        if of_just != output || !answered.ends_with(&line[OF_JUST.len()..]) {
+                        let is_equal = of_just == output && answered.ends_with(&line[OF_JUST.len()..]);
+                        if !is_equal && !of_just.starts_with(NO_SUBCOMMAND) {
                             out += &format!("\n{}", shown(&line, &of_just));
                         }
                     }

@@ -28,7 +28,9 @@ pub enum SpecialEntries {
 /// Why something was not added.
 #[derive(Debug)]
 pub enum AddError {
-    /// There is nothing, or nothing that a store can hold.
+    /// There is nothing, also where a link leads.
+    Absent(PathBuf),
+    /// Nothing that a store can hold: a device, a pipe or a socket.
     Unsupported(PathBuf),
     /// A link that may lead upwards.
     Upwards(PathBuf),
@@ -43,7 +45,7 @@ pub enum AddError {
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AddError::Unsupported(path) => {
+            AddError::Absent(path) | AddError::Unsupported(path) => {
                 write!(f, "Non existent or unsupported file-system entry at {}", path.display())
             }
             AddError::Upwards(path) => {
@@ -96,8 +98,8 @@ struct Open {
 ///
 /// [`AddError`]; objects that were added before the error stay in the store.
 pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
-    let unsupported = || AddError::Unsupported(location.to_owned());
-    let kind = if_exists(Named::lstat(location))?.ok_or_else(unsupported)?.kind;
+    let absent = || AddError::Absent(location.to_owned());
+    let kind = if_exists(Named::lstat(location))?.ok_or_else(absent)?.kind;
     if kind == FileKind::Directory {
         return add_directory(store, location, special);
     }
@@ -105,7 +107,7 @@ pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<Ob
     match kind {
         FileKind::File => file(store, named.at()),
         FileKind::Symlink => link(store, named.at().read_link()?),
-        _ => Err(unsupported()),
+        _ => Err(AddError::Unsupported(location.to_owned())),
     }
 }
 
@@ -165,7 +167,7 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                     _ => {
                         let real = if_exists(canonical(&path))?;
                         // A link that leads nowhere has nothing to be replaced by.
-                        let real = real.ok_or_else(|| AddError::Unsupported(path.clone()))?;
+                        let real = real.ok_or_else(|| AddError::Absent(path.clone()))?;
                         let inside = real_root.as_ref().is_some_and(|root| real.starts_with(root));
                         if special != SpecialEntries::ResolveAll && !inside {
                             return Err(AddError::Outside(path));

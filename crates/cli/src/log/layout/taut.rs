@@ -39,7 +39,7 @@ fn without_full_stop(text: &str) -> &str {
 /// Words with which texts begin that the reference has, too, and there with a capital letter. Under the name `taut` an error
 /// or a warning begins with a small one; not by a rule for all words, since a text may begin with the name of a file.
 const FIRST_WORDS: &[&str] = &[
-    "Anonymous", "At", "Binding", "Cache", "Cached", "Cannot", "Comparison", "Config", "Could", "Cycle",
+    "Anonymous", "At", "Binding", "Cache", "Cached", "Cannot", "Comparison", "Config", "Contents", "Could", "Cycle",
     "Defines", "Defining", "Each", "Entry", "Expected", "Failed", "Flat", "Having", "Ignoring", "Implicit",
     "In", "Input", "Invalid", "Invocation", "Key", "Libraries", "Malformed", "Missing", "No", "Not",
     "Nothing", "Object", "Objects", "Only", "Optional", "Parsing", "Provider", "Reading", "Reference",
@@ -79,6 +79,10 @@ impl Layout for Taut {
         for (number, line) in text.split('\n').enumerate() {
             if number > 0 && !line.is_empty() {
                 lines.push_str(indent);
+                // As below diagnostics.
+                if indent == INDENT && (line.starts_with("help: ") || line.starts_with("note: ")) {
+                    lines.push_str("  ");
+                }
             }
             lines.push_str(line);
             lines.push('\n');
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(lines(Level::Info, None, "a\nb"), "a\nb\n");
         assert_eq!(lines(Level::Warn, Some("x"), "a\nb"), "warning: a\n  b\n");
         assert_eq!(lines(Level::Error, None, "a\n\nb"), "error: a\n\n       b\n");
+        assert_eq!(lines(Level::Error, None, "a\nhelp: b"), "error: a\n         help: b\n");
         assert_eq!(Taut.layout(Level::Error, None, "a", true), "\x1b[1;31merror:\x1b[0m a\n");
         assert_eq!(lines(Level::Warn, None, "Cannot read it."), "warning: cannot read it\n");
         for name in ["Makefile is absent", "No.txt is absent", "TREE conflict", "Git is absent"] {
