@@ -292,12 +292,13 @@ fn not_fetched(
         causes.push_str(&format!("While attempting fetch from URL {}:\n{}\n", tried.url, tried.cause));
         remotes.push_str(&format!("\n> {}", tried.url));
     }
+    if let Some(Checkout { path, .. }) = checkout {
+        problem = problem.note(format!("the repository {} does not have it", path.display()));
+    }
     let reference = match checkout {
+        // The only one that the reference asks then.
         Some(Checkout { path, .. }) => {
-            let path = path.display();
-            problem = problem.note(format!("the repository {path} does not have it"));
-            // The only one that the reference asks then.
-            format!("Could not fetch commit {id} from branch {branch} for remote {path}")
+            format!("Could not fetch commit {id} from branch {branch} for remote {}", path.display())
         }
         None => format!(
             "While trying to fetch from provided remotes:\n{causes}Fetch failed for the provided remotes{remotes}"

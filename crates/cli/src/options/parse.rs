@@ -27,8 +27,10 @@ use super::{
 pub enum NoCommand {
     /// Help: to be printed on standard output.
     Help(String),
-    /// The words make no command line: to be printed on standard error.
+    /// The words make no command line: to be printed on standard error as it is.
     Wrong(String),
+    /// The same: to be printed as an error.
+    Error(String),
 }
 
 /// Options that the reference does not have, by their ids, beside those of [`SetUp`].
@@ -105,7 +107,7 @@ impl CommandLine {
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
         match refused::refusal(&matches) {
-            Some(text) => Err(NoCommand::Wrong(WrongWords::from(text).shown(words))),
+            Some(text) => Err(NoCommand::own_error(text, words)),
             None => {
                 line.subcommand.complete(name != "just");
                 Ok(line)
@@ -309,7 +311,10 @@ impl NoCommand {
             ErrorKind::MissingSubcommand => {
                 NoCommand::Wrong(format!("error: no command is given\n\n{}", NoCommand::help(&[])))
             }
-            _ => NoCommand::Wrong(WrongWords::of(&error, words).shown(words)),
+            _ => {
+                let tool = definition("taut");
+                NoCommand::Error(WrongWords::of(&error, words, &tool).error(words, &tool))
+            },
         }
     }
 
@@ -323,13 +328,17 @@ impl NoCommand {
         help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
     }
 
+    fn own_error(text: String, words: &[OsString]) -> NoCommand {
+        NoCommand::Error(WrongWords::from(text).error(words, &definition("taut")))
+    }
+
     fn not_normal(name: &str, why: &NotNormal, words: &[OsString]) -> NoCommand {
         match (name, why) {
             ("just", NotNormal::Names(names)) => NoCommand::wrong(&not_expected(names)),
             ("just", NotNormal::NoBoolean { option, value }) => {
                 NoCommand::wrong(&format!("Could not convert: {option} = {value}"))
             }
-            _ => NoCommand::Wrong(WrongWords::from(why.to_string()).shown(words)),
+            _ => NoCommand::own_error(why.to_string(), words),
         }
     }
 
@@ -421,7 +430,7 @@ mod tests {
         assert!(interleaved.results.show_runfiles);
         let build = build(&["build", "-s", "--", "-x", "--"]);
         assert_eq!(build.analysis.target, ["-x", "--"]);
-        let Err(NoCommand::Wrong(text)) = parse(&["build", "m", "--", "-x"]) else {
+        let Err(NoCommand::Error(text)) = parse(&["build", "m", "--", "-x"]) else {
             panic!("-x is accepted")
         };
         assert!(text.contains("-x"), "{text}");
@@ -437,8 +446,8 @@ mod tests {
     #[test]
     fn wrong_words_cause_an_error_with_a_hint() {
         for words in [&["buld"][..], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]] {
-            let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
-            assert!(text.starts_with("error: ") && text.contains("\n         note: taut "), "{text}");
+            let Err(NoCommand::Error(text)) = parse(words) else { panic!("{words:?} is accepted") };
+            assert!(text.contains("\nnote: taut "), "{text}");
         }
     }
 
@@ -453,8 +462,8 @@ mod tests {
             (&["what-if", "f", "--profile", "p"], "--profile"),
             (&["rebuild", "--check-traces", "t"], "--check-traces"),
         ] {
-            let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
-            assert!(text.starts_with(&format!("error: {option} is not for {}: ", words[0])), "{text}");
+            let Err(NoCommand::Error(text)) = parse(words) else { panic!("{words:?} is accepted") };
+            assert!(text.starts_with(&format!("{option} is not for {}: ", words[0])), "{text}");
             let Err(NoCommand::Help(help)) = parse(&[words[0], "--help"]) else { panic!("no help") };
             assert!(!help.contains(&format!("{option} ")), "{help}");
         }
@@ -495,7 +504,7 @@ mod tests {
                 let words: Vec<OsString> = words.iter().map(Into::into).collect();
                 CommandLine::parse_words(name, &words)
             };
-            assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_))), "{words:?}");
+            assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_) | NoCommand::Error(_))), "{words:?}");
             let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
             let is_subcommand = OWN.contains(&words[1]);
             let expected = if is_subcommand { "A subcommand is required" } else { "The following argument" };

@@ -6,11 +6,6 @@ use std::{error::Error as _, ffi::OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taut_syntax::{did_you_mean, quoted, with_and};
 
-use super::parse::definition;
-use crate::{
-    log::{Level, layout},
-    tool_name::Name,
-};
 
 /// How many commands that have an option are named.
 const MAX_OWNERS: usize = 6;
@@ -28,8 +23,8 @@ impl From<String> for WrongWords {
 }
 
 impl WrongWords {
-    /// What the parser found.
-    pub(super) fn of(error: &clap::Error, words: &[OsString]) -> WrongWords {
+    /// What the parser of `tool` found.
+    pub(super) fn of(error: &clap::Error, words: &[OsString], tool: &clap::Command) -> WrongWords {
         let all = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => vec![text.clone()],
             Some(ContextValue::Strings(texts)) => texts.clone(),
@@ -41,8 +36,8 @@ impl WrongWords {
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
         let given = first(ContextKind::InvalidValue);
         match error.kind() {
-            ErrorKind::InvalidSubcommand => unknown_command(&first(ContextKind::InvalidSubcommand)),
-            ErrorKind::UnknownArgument if name.starts_with('-') => unknown_option(name, words),
+            ErrorKind::InvalidSubcommand => unknown_command(&first(ContextKind::InvalidSubcommand), tool),
+            ErrorKind::UnknownArgument if name.starts_with('-') => unknown_option(name, words, tool),
             ErrorKind::UnknownArgument => format!("unexpected argument {}", quoted(&option)).into(),
             ErrorKind::InvalidValue if given.is_empty() => {
                 format!("{name} needs a value: {}", plain(kind)).into()
@@ -76,9 +71,8 @@ impl WrongWords {
         }
     }
 
-    /// As it is shown; the first of these words is the name of the tool.
-    pub(super) fn shown(&self, words: &[OsString]) -> String {
-        let tool = definition("taut");
+    /// The text of the error; the first of these words is the name of the tool.
+    pub(super) fn error(&self, words: &[OsString], tool: &clap::Command) -> String {
         let named = words.get(1).and_then(|word| word.to_str());
         let command = named.filter(|name| tool.find_subcommand(name).is_some());
         let note = match command {
@@ -86,13 +80,11 @@ impl WrongWords {
             None => "taut --help lists the commands".to_owned(),
         };
         let help = self.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-        let text = format!("{}{help}\nnote: {note}", self.text);
-        layout::of(Name::Taut).layout(Level::Error, None, &text, false)
+        format!("{}{help}\nnote: {note}", self.text)
     }
 }
 
-fn unknown_command(word: &str) -> WrongWords {
-    let tool = definition("taut");
+fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
     let names: Vec<&str> = (tool.get_subcommands())
         .filter(|command| !command.is_hide_set())
         .map(clap::Command::get_name)
@@ -102,8 +94,7 @@ fn unknown_command(word: &str) -> WrongWords {
 }
 
 /// An option that the command does not have: of which commands it is one, or which one was probably meant.
-fn unknown_option(option: &str, words: &[OsString]) -> WrongWords {
-    let tool = definition("taut");
+fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> WrongWords {
     let command = words.get(1).and_then(|word| tool.find_subcommand(word));
     let owners: Vec<String> = (tool.get_subcommands())
         .filter(|command| options_of(command).any(|own| own == option))

@@ -39,7 +39,7 @@ fn without_full_stop(text: &str) -> &str {
 /// Words with which texts begin that the reference has, too, and there with a capital letter. Under the name `taut` an error
 /// or a warning begins with a small one; not by a rule for all words, since a text may begin with the name of a file.
 const FIRST_WORDS: &[&str] = &[
-    "Anonymous", "At", "Binding", "Cache", "Cached", "Cannot", "Comparison", "Config", "Contents", "Could", "Cycle",
+    "Anonymous", "Argument", "At", "Binding", "Cache", "Cached", "Cannot", "Comparison", "Config", "Contents", "Could", "Cycle",
     "Defines", "Defining", "Each", "Entry", "Expected", "Failed", "Flat", "Having", "Ignoring", "Implicit",
     "In", "Input", "Invalid", "Invocation", "Key", "Libraries", "Malformed", "Missing", "No", "Not",
     "Nothing", "Object", "Objects", "Only", "Optional", "Parsing", "Provider", "Reading", "Reference",
