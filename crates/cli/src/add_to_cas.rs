@@ -43,7 +43,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
-        canonical(&location).map_err(|_| AddError::Unsupported(leads_to(&location)))
+        canonical(&location).map_err(|_| not_followed(&location))
     } else {
         Ok(location.clone())
     };
@@ -66,10 +66,16 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     }
 }
 
-/// Where a link leads by its text; any other path as it is.
-fn leads_to(location: &Path) -> PathBuf {
+/// The error about a path that leads nowhere: a link, or nothing at all.
+fn not_followed(location: &Path) -> AddError {
     let target = Named::of_user(location).and_then(|named| named.at().read_link());
-    target.map_or_else(|_| location.to_owned(), |target| normal(&location.with_file_name("").join(target)))
+    match target {
+        Ok(target) => {
+            let target = normal(&location.with_file_name("").join(target));
+            AddError::Dangling { link: location.to_owned(), target }
+        }
+        Err(_) => AddError::Absent(location.to_owned()),
+    }
 }
 
 /// Sends an object to the server that the options name, if they name one.

@@ -118,7 +118,8 @@ fn analyse(
         .then(|| report::result_of(&subject, &result.artifacts, &result.provides, &result.runfiles));
     voice::of(log).analysed(&found, text.as_deref(), log);
     if let Some(why) = too_long {
-        log.say(Level::Warn, format!("{why}; it is not shown."));
+        let text = format!("{why}; it is not shown.");
+        log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, &log.names().main()));
     }
     if let Some(analysis) = &whole {
         dumps::of_values(analysis, &target, &o.dumps, log)?;

@@ -2,7 +2,7 @@
 //!
 //! Functions from data to text; the callers decide about level and destination.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use taut_digest::ObjectInfo;
 use taut_value::{ActionDescription, EntityName, JsonMode, JsonWriter, Map, Value};
@@ -182,20 +182,6 @@ pub fn requested_by(origins: &[String]) -> String {
     format!("\nrequested by{lines}")
 }
 
-/// The longest command that is shown as a whole, in bytes.
-const MAX_COMMAND: usize = 8 << 10;
-
-/// A command as [`in_environment`] has it, without its middle if it is long.
-pub fn shortened(command: &str) -> Cow<'_, str> {
-    if command.len() <= MAX_COMMAND {
-        return Cow::Borrowed(command);
-    }
-    // Most of what is shown is the beginning: the program and its options.
-    let begin = command.floor_char_boundary(MAX_COMMAND / 4 * 3);
-    let end = command.ceil_char_boundary(command.len() - MAX_COMMAND / 8);
-    format!("{}[… {} bytes left out …]{}", &command[..begin], end - begin, &command[end..]).into()
-}
-
 /// A command and its environment.
 pub fn in_environment(command: &[impl AsRef<str>], environment: &Map) -> String {
     let mut words = JsonWriter::compact();
@@ -279,18 +265,6 @@ mod tests {
             failed_command(&in_none, &["[[\"@\",\"\",\"\",\"x\"],{}]#0".into()]),
             format!("Failed to execute {shown}\nrequested by\n - [[\"@\",\"\",\"\",\"x\"],{{}}]#0")
         );
-    }
-
-    #[test]
-    fn a_long_command_is_shown_by_its_ends() {
-        assert_eq!(shortened("[\"sh\"]"), "[\"sh\"]");
-        let long = format!("[\"a\",\"{}\",\"z\"]", "ö".repeat(1 << 20));
-        let short = shortened(&long);
-        assert!(
-            short.len() < MAX_COMMAND && short.starts_with("[\"a\",\"ö") && short.ends_with("ö\",\"z\"]"),
-            "{short}"
-        );
-        assert!(short.contains(" bytes left out …]"));
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl Observer for Messages<'_> {
                 self.state().involved = involved;
                 voice.involved(involved, log);
             }
+            Event::Branches(number) => voice.updating(number, log),
             Event::Missing { missing, involved } => {
                 let mut state = self.state();
                 (state.missing, state.all) = (missing, involved);

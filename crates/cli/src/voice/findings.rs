@@ -125,11 +125,12 @@ impl FindingTexts for Taut {
     }
 }
 
-/// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
+/// A text as it is under the name `taut`: names of targets as one types them, and one sentence with a small letter and
+/// without a full stop.
 pub(crate) fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
     match taut_value::names_as_typed(text, main) {
-        Cow::Borrowed(text) => layout::without_full_stop(text).into(),
-        Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
+        Cow::Borrowed(text) => layout::sentence(text),
+        Cow::Owned(text) => layout::sentence(&text).into_owned().into(),
     }
 }
 

@@ -106,7 +106,13 @@ impl ObjectTexts for Just {
     }
 
     fn not_added(&self, error: &AddError, location: &Path, is_directory: bool, log: &Log) {
-        log.say(Level::Error, error.to_string());
+        match error {
+            // What a link leads to is named, if it was to be followed.
+            AddError::Dangling { link, target } if link == location => {
+                log.say(Level::Error, AddError::Absent(target.clone()).to_string());
+            }
+            error => log.say(Level::Error, error.to_string()),
+        }
         if !is_directory {
             return;
         }
@@ -181,26 +187,24 @@ impl ObjectTexts for Taut {
     }
 
     fn not_added(&self, error: &AddError, location: &Path, _: bool, log: &Log) {
-        let it = |path: &Path| if path == location { "it".to_owned() } else { shown(path) };
-        let link = |path: &Path, is: &str| format!("the symbolic link {} {is}", shown(path));
-        let why = match error {
-            AddError::Unsupported(path) => {
-                format!("{} is absent, or neither a file, a directory nor a symbolic link", it(path))
-            }
-            AddError::UnsupportedEntry(path) => {
-                format!("{} is neither a file, a directory nor a symbolic link", shown(path))
-            }
+        let link = |path: &Path, is: &str| format!("{}: a symbolic link that {is}", shown(path));
+        let text = match error {
+            AddError::Absent(path) => format!("{}: there is no such file or directory", shown(path)),
             AddError::Dangling { link: path, target } => {
                 link(path, &format!("leads to {}, which does not exist", shown(target)))
             }
+            AddError::Unsupported(path) | AddError::UnsupportedEntry(path) => format!(
+                "{}: a device, a pipe or a socket; files, directories and symbolic links can be added",
+                shown(path)
+            ),
             AddError::Upwards(path) => {
-                link(path, "leads upwards or is absolute (--resolve-special says what to do with such links)")
+                link(path, "leads upwards or is absolute\nhelp: --resolve-special says what becomes of such links")
             }
-            AddError::Outside(path) => link(path, "leads out of it"),
+            AddError::Outside(path) => link(path, &format!("leads out of {}", shown(location))),
             AddError::Endless(path) => link(path, "leads to a directory that it lies in"),
-            AddError::Store(error) => error.to_string(),
+            AddError::Store(error) => format!("cannot add {}: {error}", shown(location)),
         };
-        log.say(Level::Error, format!("Cannot add {}: {why}", shown(location)));
+        log.say(Level::Error, text);
     }
 
     fn not_sent(&self, why: &str, log: &Log) {

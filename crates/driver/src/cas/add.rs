@@ -28,7 +28,9 @@ pub enum SpecialEntries {
 /// Why something was not added.
 #[derive(Debug)]
 pub enum AddError {
-    /// There is nothing, or nothing that a store can hold.
+    /// There is nothing, also where a link leads.
+    Absent(PathBuf),
+    /// Nothing that a store can hold: a device, a pipe or a socket.
     Unsupported(PathBuf),
     /// An entry of the added directory, or what a link there leads to, that a store cannot hold.
     UnsupportedEntry(PathBuf),
@@ -52,7 +54,7 @@ pub enum AddError {
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AddError::Unsupported(path) => {
+            AddError::Absent(path) | AddError::Unsupported(path) => {
                 write!(f, "Non existent or unsupported file-system entry at {}", path.display())
             }
             AddError::UnsupportedEntry(path) => {
@@ -83,7 +85,8 @@ impl AddError {
     /// What could not be added, if it is known.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            AddError::Unsupported(path)
+            AddError::Absent(path)
+            | AddError::Unsupported(path)
             | AddError::UnsupportedEntry(path)
             | AddError::Dangling { link: path, .. }
             | AddError::Upwards(path)
@@ -126,8 +129,8 @@ struct OpenDirectory {
 ///
 /// [`AddError`]; objects that were added before the error stay in the store.
 pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
-    let unsupported = || AddError::Unsupported(location.to_owned());
-    let kind = if_exists(Named::lstat(location))?.ok_or_else(unsupported)?.kind;
+    let absent = || AddError::Absent(location.to_owned());
+    let kind = if_exists(Named::lstat(location))?.ok_or_else(absent)?.kind;
     if kind == FileKind::Directory {
         return add_directory(store, location, special);
     }
@@ -135,7 +138,7 @@ pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<Ob
     match kind {
         FileKind::File => file(store, named.at()),
         FileKind::Symlink => link(store, named.at().read_link()?),
-        _ => Err(unsupported()),
+        _ => Err(AddError::Unsupported(location.to_owned())),
     }
 }
 
