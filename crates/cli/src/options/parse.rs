@@ -371,7 +371,7 @@ impl NoCommand {
             _ => {
                 let tool = definition("taut");
                 NoCommand::Error(WrongWords::of(&error, words, &tool).error(words, &tool))
-            },
+            }
         }
     }
 

@@ -97,11 +97,9 @@ impl ArgumentTexts for Just {
         format!("Failed to set cache endpoint address {}", quoted(given))
     }
 
-    fn bad_artifacts(&self, given: &str, column: u32, why: &str) -> String {
+    fn bad_artifacts(&self, given: &str, _: u32, why: &str) -> String {
         let of_parser = taut_syntax::json::reference_error(given.as_bytes());
-        let why =
-            if of_parser.is_empty() { format!("--artifacts: column {column}: {why}") } else { of_parser };
-        format!("Command line parse error: {why}")
+        format!("Command line parse error: {}", if of_parser.is_empty() { why } else { &of_parser })
     }
 
     fn no_artifacts_to_build(&self) -> Option<&'static str> {

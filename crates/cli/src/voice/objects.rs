@@ -197,9 +197,10 @@ impl ObjectTexts for Taut {
                 "{}: a device, a pipe or a socket; files, directories and symbolic links can be added",
                 shown(path)
             ),
-            AddError::Upwards(path) => {
-                link(path, "leads upwards or is absolute\nhelp: --resolve-special says what becomes of such links")
-            }
+            AddError::Upwards(path) => link(
+                path,
+                "leads upwards or is absolute\nhelp: --resolve-special says what becomes of such links",
+            ),
             AddError::Outside(path) => link(path, &format!("leads out of {}", shown(location))),
             AddError::Endless(path) => link(path, "leads to a directory that it lies in"),
             AddError::Store(error) => format!("cannot add {}: {error}", shown(location)),

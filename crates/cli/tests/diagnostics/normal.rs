@@ -24,7 +24,8 @@ impl Case {
         let output = without_names_of_build_root(&without_widths(&without_states(&output)));
         let output = without_ids_of_logs(&output);
         without_sizes(&without_ages(&without_random_names(&without_times(&output))))
-    }}
+    }
+}
 
 /// A text without the lines that say how far a set-up is: which there are depends on the time that it takes.
 fn without_states(text: &str) -> String {
@@ -150,7 +151,6 @@ fn without_times(text: &str) -> String {
     }
     out + rest
 }
-
 
 #[test]
 fn times_are_replaced() {
