@@ -60,6 +60,17 @@ pub(crate) fn describe(
             tree.path(*file)
         ));
     }
+    let mut unlisted: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for (file, list) in &all.unlisted {
+        unlisted.entry(*list).or_default().push(tree.path(*file));
+    }
+    for (list, files) in unlisted {
+        proposal.note(format!(
+            "{}: it lists the sources of its programs, but not {}, which is in no target.",
+            tree.path(list),
+            files.join(", ")
+        ));
+    }
     note_missing(tree, includes, &reached, proposal);
     for file in reached {
         for (line, name) in &includes[file].unknown {
@@ -74,6 +85,9 @@ pub(crate) fn describe(
 
 fn name_of(tree: &Tree, program: &Program, names: &mut Names) -> String {
     let path = tree.path(program.source);
+    if let Some(name) = &program.name {
+        return names.of_file(name, path);
+    }
     match paths::stem(path) {
         "main" => {
             let name = names.of_directory(paths::parent(path));
@@ -210,7 +224,7 @@ impl Writer<'_> {
         let rule = Rule::InTheBox("cc", if program.is_test { "test" } else { "binary" });
         let target = Target::new(name, rule)
             .texts("name", [name])
-            .texts("srcs", [path.clone()])
+            .texts("srcs", self.paths(unit.sources.iter().copied()))
             .texts("private hdrs", self.private_headers(unit))
             .texts("defines", self.passed(unit))
             .texts("include dirs", unit.private_directories.iter().cloned())
@@ -230,7 +244,12 @@ impl Writer<'_> {
             self.proposal.uses(&self.libraries[*dep]);
         }
         let kind = if program.is_test { "test" } else { "program" };
-        self.proposal.add(kind, target, path, builds);
+        let from = match program.more.len() {
+            0 => path,
+            1 => format!("{path} and 1 other source"),
+            count => format!("{path} and {count} other sources"),
+        };
+        self.proposal.add(kind, target, from, builds);
     }
 
     fn library(&mut self, number: usize, library: &super::libraries::Library, unit: &Unit) {

@@ -17,7 +17,7 @@ pub(crate) struct Facts {
     pub(crate) includes: Vec<Include>,
     /// Lines whose `#include` names a macro, and the macro.
     pub(crate) computed: Vec<(u32, String)>,
-    /// The macros that it defines, on whatever condition.
+    /// The macros that it defines, on a condition that may hold.
     pub(crate) defined: BTreeSet<String>,
     /// Those of them that name a file: what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
@@ -39,8 +39,7 @@ pub(crate) struct Include {
 
 /// The facts of all files; of those that are no C, nothing.
 pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
-    let nothing = BTreeSet::new();
-    let read = |index: usize, defined: &BTreeSet<String>| {
+    let read = |index: usize, defined: Option<&BTreeSet<String>>| {
         let file = tree.file(index);
         match kind(&file.path) {
             Some(kind) => of_text(&file.content, kind, defined),
@@ -53,11 +52,16 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
     };
     let (mut defined, mut named) = (BTreeSet::new(), Vec::new());
     for index in 0..tree.len() {
-        let facts = read(index, &nothing);
+        let facts = read(index, None);
         defined.extend(facts.defined);
         named.extend(facts.named);
     }
-    let mut all: Vec<Facts> = (0..tree.len()).map(|index| read(index, &defined)).collect();
+    // Once more, since what a macro of the tree decides is known only now: of another system's features nothing is left.
+    let read_all = |defined: &BTreeSet<String>| -> Vec<Facts> {
+        (0..tree.len()).map(|index| read(index, Some(defined))).collect()
+    };
+    let defined = read_all(&defined).into_iter().flat_map(|facts| facts.defined).collect();
+    let mut all = read_all(&defined);
     let passed = commands::passed(tree);
     for (index, facts) in all.iter_mut().enumerate() {
         facts.replace_macros(&named);
@@ -100,8 +104,9 @@ impl Facts {
     }
 }
 
-/// The facts of a text, if these macros are defined somewhere in the tree.
-pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Facts {
+/// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet.
+pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>>) -> Facts {
+    let nothing = BTreeSet::new();
     let is_cxx = match kind {
         Kind::C | Kind::Assembler => Some(false),
         Kind::Cxx => Some(true),
@@ -109,7 +114,8 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Fa
     };
     let tokens = tokens(text);
     let mut reader = Reader {
-        macros: Macros { defined, is_cxx },
+        macros: Macros { defined: defined.unwrap_or(&nothing), is_cxx },
+        are_macros_known: defined.is_some(),
         facts: Facts::default(),
         conditions: Vec::new(),
         braces: Vec::new(),
@@ -176,6 +182,7 @@ struct Condition {
 
 struct Reader<'m> {
     macros: Macros<'m>,
+    are_macros_known: bool,
     facts: Facts,
     conditions: Vec<Condition>,
     /// The open braces, each with whether it is one of code, not of `extern "C"`.
@@ -214,7 +221,7 @@ impl Reader<'_> {
             "endif" => drop(self.conditions.pop()),
             "define" => {
                 let name = split_word(rest_of_line).0;
-                if !name.is_empty() {
+                if !name.is_empty() && (!self.are_macros_known || self.is_compiled() != Truth::No) {
                     self.facts.defined.insert(name.to_owned());
                     let value = &rest_of_line[name.len()..];
                     if file_name(value.trim()).is_some() {
@@ -277,7 +284,7 @@ mod tests {
     use super::*;
 
     fn facts(text: &str) -> Facts {
-        of_text(text.as_bytes(), Kind::C, &BTreeSet::from(["HAVE_X".to_owned()]))
+        of_text(text.as_bytes(), Kind::C, Some(&BTreeSet::from(["HAVE_X".to_owned()])))
     }
 
     fn main_of(text: &str) -> Option<Truth> {
