@@ -129,8 +129,8 @@ impl UnresolvedRequest {
 
     /// About other targets.
     #[must_use]
-    pub fn about(self, targets: Targets, configuration: Map) -> Request {
-        Request { repositories: self.repositories, targets, configuration }
+    pub fn about(&self, targets: Targets, configuration: Map) -> Request {
+        Request { repositories: self.repositories.clone(), targets, configuration }
     }
 
     /// Modules that are likely to be read, as repository and path: those that words name, as far as their form shows

@@ -238,6 +238,7 @@ impl Writer<'_> {
         }
         let is_doubtful = self.lacks_something(unit)
             || unit.deps.iter().any(|dep| self.doubtful.contains(dep))
+            || program.needs_another
             || is_aside(&path);
         let builds = if is_doubtful { Builds::Perhaps } else { Builds::Surely };
         for dep in unit.deps.iter().filter(|_| builds == Builds::Surely && !program.is_test) {

@@ -43,6 +43,8 @@ pub(crate) struct Program {
     pub(crate) more: Vec<usize>,
     /// Whether a build file lists its sources.
     pub(crate) is_listed: bool,
+    /// Whether it includes the header of another program's main source, so it may need what is in that.
+    pub(crate) needs_another: bool,
     /// What a build file calls it.
     pub(crate) name: Option<String>,
 }
@@ -91,8 +93,12 @@ pub(crate) fn divide(tree: &Tree, facts: &[Facts], includes: &[Includes]) -> Lib
     division.add_headers(includes, &parts, &left_out);
     let of_programs = programs.iter().flat_map(|program| program.more.iter().copied());
     let homeless: BTreeSet<usize> = of_programs.chain(unlisted.iter().map(|(file, _)| *file)).collect();
-    for program in programs.iter_mut().filter(|program| !program.is_listed) {
-        program.more = implementations(tree, includes, program.source, &homeless);
+    let mains: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
+    for program in programs.iter_mut().filter(|program| !program.is_listed && !homeless.is_empty()) {
+        match implementations(tree, includes, program.source, &homeless, &mains) {
+            Some(more) => program.more = more,
+            None => program.needs_another = true,
+        }
     }
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
@@ -132,6 +138,7 @@ fn program(tree: &Tree, file: usize, facts: &[Facts], includes: &[Includes]) -> 
         library: None,
         more: Vec::new(),
         is_listed: false,
+        needs_another: false,
         name: None,
     })
 }
@@ -176,28 +183,34 @@ fn is_amalgamation(tree: &Tree, includes: &[Includes], file: usize) -> bool {
 }
 
 /// Those of some sources that have the name of a header which a program includes, directly or through others, or which they
-/// include themselves: what is listed for one program may be needed by others that no build file lists.
+/// include themselves: what is listed for one program may be needed by others that no build file lists. `None` if one of
+/// these headers is that of the main source of another program.
 fn implementations(
     tree: &Tree,
     includes: &[Includes],
     program: usize,
     sources: &BTreeSet<usize>,
-) -> Vec<usize> {
+    mains: &BTreeSet<usize>,
+) -> Option<Vec<usize>> {
     let mut found = BTreeSet::new();
     let (mut left, mut seen) = (vec![program], BTreeSet::from([program]));
-    while let Some(file) = left.pop().filter(|_| !sources.is_empty()) {
+    while let Some(file) = left.pop() {
         for link in &includes[file].files {
             let header = tree.path(link.file);
             let of_header = ["c", "cc", "cpp", "cxx", "c++", "C"].into_iter().filter_map(|ending| {
                 let name = format!("{}.{ending}", paths::stem(header));
                 tree.find(&paths::join(paths::parent(header), &name)?)
             });
+            let of_header = of_header.filter(|source| has_own_header(tree, includes, *source));
             let of_header: Vec<usize> = of_header.collect();
+            if of_header.iter().any(|source| *source != program && mains.contains(source)) {
+                return None;
+            }
             found.extend(of_header.iter().copied().filter(|source| sources.contains(source)));
             left.extend(of_header.into_iter().chain([link.file]).filter(|file| seen.insert(*file)));
         }
     }
-    found.into_iter().collect()
+    Some(found.into_iter().collect())
 }
 
 /// Directories that are named after the headers in them.
