@@ -201,7 +201,10 @@ fn implementations(
                 let name = format!("{}.{ending}", paths::stem(header));
                 tree.find(&paths::join(paths::parent(header), &name)?)
             });
-            let of_header = of_header.filter(|source| has_own_header(tree, includes, *source));
+            // Another one of this name: `config.c` that includes `server.h` need not be that of `config.h`.
+            let of_header = of_header.filter(|source| {
+                includes[*source].files.is_empty() || has_own_header(tree, includes, *source)
+            });
             let of_header: Vec<usize> = of_header.collect();
             if of_header.iter().any(|source| *source != program && mains.contains(source)) {
                 return None;
