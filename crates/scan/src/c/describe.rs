@@ -45,6 +45,26 @@ pub(crate) fn describe(
     let of_programs: Vec<Unit> = all.programs.iter().map(|program| staging.program(program)).collect();
     let reached: BTreeSet<usize> =
         units.iter().chain(&of_programs).flat_map(|unit| unit.reached.iter().copied()).collect();
+    for (number, library) in all.libraries.iter().enumerate() {
+        // The one that most sources define.
+        let Some((function, sources)) = library.defined_twice.iter().max_by_key(|(_, of)| of.len()) else {
+            continue;
+        };
+        writer.doubtful.insert(number);
+        let shown = sources.iter().take(MAX_SHOWN).map(|file| tree.path(*file));
+        let mut files: Vec<String> = shown.map(str::to_owned).collect();
+        files.extend((sources.len() > MAX_SHOWN).then(|| format!("{} more", sources.len() - MAX_SHOWN)));
+        let more = match library.defined_twice.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        writer.proposal.note(format!(
+            "{}: {} define the same function, {function}{more}, and which one is meant depends on the program. Leave all but \
+             one out, or list them in \"srcs\" of the programs.",
+            writer.libraries[number],
+            with_and(&files),
+        ));
+    }
     writer.doubt(&units);
     for ((program, name), unit) in all.programs.iter().zip(&programs).zip(&of_programs) {
         writer.program(program, name, unit);
@@ -80,6 +100,17 @@ pub(crate) fn describe(
                 tree.path(file)
             ));
         }
+    }
+}
+
+/// How many files a note names.
+const MAX_SHOWN: usize = 3;
+
+/// "a, b and c".
+fn with_and(words: &[String]) -> String {
+    match words {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => words.join(", "),
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) named: Vec<(String, String)>,
     /// Macros that a makefile passes to the compiler, and that an `#include` names: names and values.
     pub(crate) passed: Vec<(String, String)>,
+    /// The functions that it surely defines for others; of C only, where a name means one function.
+    pub(crate) functions: BTreeSet<String>,
     /// Where the function `main` is defined, and whether that is compiled; not if it surely is not.
     pub(crate) main: Option<(u32, Truth)>,
 }
@@ -120,7 +122,12 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>
         conditions: Vec::new(),
         braces: Vec::new(),
     };
+    // Whether what is declared is for this file only.
+    let mut is_local = false;
     for (index, (token, line)) in tokens.iter().enumerate() {
+        if reader.braces.contains(&true) || matches!(token, Token::Directive(_) | Token::Mark(b';' | b'}')) {
+            is_local = false;
+        }
         match token {
             Token::Directive(text) => reader.directive(text, *line, &tokens[index + 1..]),
             Token::Mark(b'{') => {
@@ -136,6 +143,15 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>
                 let is_member = matches!(before, Some(Token::Mark(b'.' | b':' | b'>')));
                 if !is_member && is_definition(&tokens[index + 1..]) {
                     reader.main(*line);
+                }
+            }
+            Token::Word(word) if matches!(word.as_str(), "static" | "inline" | "__inline") => is_local = true,
+            Token::Word(word) if kind == Kind::C && !is_local && !reader.braces.contains(&true) => {
+                // In capitals, it is a macro.
+                let is_name = word.contains(|c: char| c.is_ascii_lowercase());
+                let is_compiled = reader.is_compiled() == Truth::Yes;
+                if is_name && is_compiled && has_body(&tokens[index + 1..]) {
+                    reader.facts.functions.insert(word.clone());
                 }
             }
             _ => {}
@@ -168,6 +184,26 @@ fn is_definition(rest: &[(Token, u32)]) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether brackets follow, and right behind them the body of a function.
+fn has_body(rest: &[(Token, u32)]) -> bool {
+    if !matches!(rest.first(), Some((Token::Mark(b'('), _))) {
+        return false;
+    }
+    let mut open = 0_usize;
+    for (at, (token, _)) in rest.iter().enumerate() {
+        match token {
+            Token::Mark(b'(') => open += 1,
+            Token::Mark(b')') => open = open.saturating_sub(1),
+            Token::Mark(b'{' | b'}' | b';') | Token::Directive(_) => return false,
+            _ => {}
+        }
+        if open == 0 {
+            return matches!(rest.get(at + 1), Some((Token::Mark(b'{'), _)));
+        }
+    }
+    false
 }
 
 /// An `#if` that is open.
@@ -325,6 +361,15 @@ mod tests {
             assert_eq!(main_of(text), None, "{text}");
         }
         assert_eq!(main_of("#ifdef HAVE_X\nint main() {}\n#endif"), Some(Truth::Perhaps));
+    }
+
+    #[test]
+    fn functions_for_others_are_those_that_are_surely_defined() {
+        let text = "int a(void) { return c(1); }\nstatic int b(int x) { if (x) { } return x; }\nint c(int (*f)(int));\n\
+                    #ifdef HAVE_X\nint d(void) { }\n#endif\nchar *\ne(const char *s)\n{\n}\nTEST(name) { f(); }\n\
+                    static inline int\ng(void) { }\nint h = 1, i[] = { sizeof(int) };\nint j(void) { }";
+        let functions = facts(text).functions;
+        assert_eq!(functions.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "e", "j"]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Library {
     pub(crate) public: BTreeSet<usize>,
     /// The directory to which the public names of headers are relative.
     pub(crate) base: String,
+    /// Functions that several sources define, each once for the same sources, with these.
+    pub(crate) defined_twice: Vec<(String, Vec<usize>)>,
 }
 
 /// A program.
@@ -103,6 +105,9 @@ pub(crate) fn divide(tree: &Tree, facts: &[Facts], includes: &[Includes]) -> Lib
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
     let merged = merge_circles(tree, &mut all, includes);
+    for library in &mut all.libraries {
+        library.defined_twice = defined_twice(&library.sources, facts);
+    }
     for program in &mut all.programs {
         let directory = paths::parent(tree.path(program.source));
         program.library = of.get(directory).map(|library| merged[*library]);
@@ -180,6 +185,22 @@ fn has_own_header(tree: &Tree, includes: &[Includes], file: usize) -> bool {
 fn is_amalgamation(tree: &Tree, includes: &[Includes], file: usize) -> bool {
     let is_far = |of: usize| paths::parent(tree.path(of)) != paths::parent(tree.path(file));
     includes[file].files.iter().any(|link| is_source(tree, link.file) && is_far(link.file))
+}
+
+/// Functions that several of these sources define; of those with the same sources the first.
+fn defined_twice(sources: &[usize], facts: &[Facts]) -> Vec<(String, Vec<usize>)> {
+    let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for file in sources {
+        for name in &facts[*file].functions {
+            by_name.entry(name).or_default().push(*file);
+        }
+    }
+    let mut seen = BTreeSet::new();
+    let twice = by_name.into_iter().filter(|(_, sources)| sources.len() > 1);
+    twice
+        .filter(|(_, sources)| seen.insert(sources.clone()))
+        .map(|(name, of)| (name.to_owned(), of))
+        .collect()
 }
 
 /// Those of some sources that have the name of a header which a program includes, directly or through others, or which they
