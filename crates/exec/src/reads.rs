@@ -19,11 +19,11 @@ use taut_sys::normal;
 use taut_value::{ActionDescription, Str, path::normal_path, quoted};
 
 use crate::{
-    Execution, Ran,
+    Execution, RunResult,
     depfile::prerequisites,
     inputs,
     message::{rebased, salted_digest},
-    ran::RunKey,
+    run_result::RunKey,
     system_dirs::{self, SystemDirs},
     trees,
 };
@@ -44,19 +44,19 @@ const SOURCE_ENDINGS: [&str; 44] = [
 ];
 
 /// An action with a depfile, and its inputs one by one.
-pub(crate) struct Names<'k> {
+pub(crate) struct DepfileInputs<'k> {
     pub(crate) action: &'k ActionDescription,
     depfile: &'k Str,
     objects: Vec<(Str, ObjectInfo)>,
 }
 
 /// An action that ran, and which of its inputs it read.
-pub(crate) struct Recorded<'k> {
-    pub(crate) names: Names<'k>,
+pub(crate) struct RecordedAction<'k> {
+    pub(crate) names: DepfileInputs<'k>,
     pub(crate) read: BTreeSet<Str>,
 }
 
-impl Names<'_> {
+impl DepfileInputs<'_> {
     /// The inputs, of which the files are `empty` that neither are in the set nor always count.
     pub(crate) fn masked(&self, read: &BTreeSet<Str>, empty: Digest) -> Vec<(Str, ObjectInfo)> {
         let mask = |(path, info): &(Str, ObjectInfo)| {
@@ -105,7 +105,7 @@ pub(crate) fn result_of_lists(lists: impl Iterator<Item = taut_proto::Digest>) -
 }
 
 /// What a depfile says.
-enum Reported {
+enum DepfileContent {
     /// The inputs that it names.
     Read(BTreeSet<Str>),
     /// What was read is not known.
@@ -153,7 +153,7 @@ fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> b
 
 impl Execution {
     /// `None` for an action without a depfile.
-    pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
+    pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<DepfileInputs<'k>>> {
         let Some(depfile) = &key.depfile else { return Ok(None) };
         let objects = inputs::one_by_one(&self.store, &key.action.inputs, &key.inputs)?;
         self.names_of(&key.action, depfile, objects)
@@ -164,23 +164,23 @@ impl Execution {
         action: &'k ActionDescription,
         depfile: &'k Str,
         objects: Vec<(Str, ObjectInfo)>,
-    ) -> taut_store::Result<Option<Names<'k>>> {
+    ) -> taut_store::Result<Option<DepfileInputs<'k>>> {
         // Fewer if a tree is lost.
         if objects.len() != action.inputs.len() {
             return Ok(None);
         }
-        Ok(Some(Names { action, depfile, objects }))
+        Ok(Some(DepfileInputs { action, depfile, objects }))
     }
 
     /// The first key.
-    fn key_of_names(&self, names: &Names<'_>) -> taut_store::Result<Option<Hash>> {
+    fn key_of_names(&self, names: &DepfileInputs<'_>) -> taut_store::Result<Option<Hash>> {
         self.masked(names, &BTreeSet::new(), names.salt())
     }
 
     /// The digest of the action in which the files are empty that neither are in the set nor always count.
     fn masked(
         &self,
-        names: &Names<'_>,
+        names: &DepfileInputs<'_>,
         read: &BTreeSet<Str>,
         salt: Vec<u8>,
     ) -> taut_store::Result<Option<Hash>> {
@@ -196,7 +196,7 @@ impl Execution {
     /// The second key for a list that is stored under a hash.
     fn key_of_list(
         &self,
-        names: &Names<'_>,
+        names: &DepfileInputs<'_>,
         list: &Hash,
         read: &BTreeSet<Str>,
     ) -> taut_store::Result<Option<Hash>> {
@@ -204,7 +204,7 @@ impl Execution {
     }
 
     /// The lists of what earlier runs read, the latest first, with their hashes.
-    fn lists(&self, names: &Names<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
+    fn lists(&self, names: &DepfileInputs<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
         let Some(key) = self.key_of_names(names)? else { return Ok(Vec::new()) };
         let Some(result) = self.store.cached_action(&key)? else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
@@ -220,12 +220,12 @@ impl Execution {
     }
 
     /// The result of an earlier run that read the same contents; `None` if there is none.
-    pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
+    pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<RunResult>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
         for (list, read) in self.lists(&names)? {
             let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
             if let Some(ran) = self.cached(names.action, &second)? {
-                return Ok(Some(Ran { by_reads: true, ..ran }));
+                return Ok(Some(RunResult { by_reads: true, ..ran }));
             }
         }
         Ok(None)
@@ -257,11 +257,11 @@ impl Execution {
     pub(crate) fn record_reads<'k>(
         &self,
         key: &'k RunKey,
-        ran: &Ran,
+        ran: &RunResult,
         result: &ActionResult,
-    ) -> taut_store::Result<Option<Recorded<'k>>> {
+    ) -> taut_store::Result<Option<RecordedAction<'k>>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
-        let Reported::Read(read) = self.reported(&names, ran)? else { return Ok(None) };
+        let DepfileContent::Read(read) = self.reported(&names, ran)? else { return Ok(None) };
         let list = self.store.put_blob(list_text(&read).as_bytes(), false)?;
         let (first, second) = (self.key_of_names(&names)?, self.key_of_list(&names, &list.hash, &read)?);
         let Some((first, second)) = first.zip(second) else { return Ok(None) };
@@ -271,13 +271,13 @@ impl Execution {
         let lists = std::iter::once(list).chain(older.filter(|older| *older != list));
         let lists = result_of_lists(lists.map(|list| self.store.to_wire(&list, false)));
         self.store.cache_action(&first, &lists)?;
-        Ok(Some(Recorded { names, read }))
+        Ok(Some(RecordedAction { names, read }))
     }
 
     /// What is wrong with the depfile of an action that succeeded: it names what is no input.
-    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &Ran) -> taut_store::Result<Vec<String>> {
+    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<Vec<String>> {
         let Some(names) = self.names(key)? else { return Ok(Vec::new()) };
-        let Reported::Stranger(name, outside) = self.reported(&names, ran)? else { return Ok(Vec::new()) };
+        let DepfileContent::Stranger(name, outside) = self.reported(&names, ran)? else { return Ok(Vec::new()) };
         let (depfile, shown) = (quoted(names.depfile), quoted(&name));
         let is_elsewhere = outside.as_ref().filter(|real| real.as_os_str() != name.as_str());
         let real = is_elsewhere.map_or_else(String::new, |real| format!(" ({})", real.display()));
@@ -287,18 +287,18 @@ impl Execution {
         Ok(wrong)
     }
 
-    fn reported(&self, names: &Names<'_>, ran: &Ran) -> taut_store::Result<Reported> {
+    fn reported(&self, names: &DepfileInputs<'_>, ran: &RunResult) -> taut_store::Result<DepfileContent> {
         let Some(info) = ran
             .outputs
             .get(names.depfile)
             .filter(|info| matches!(info.object_type, ObjectType::File | ObjectType::Executable))
         else {
-            return Ok(Reported::Unclear);
+            return Ok(DepfileContent::Unclear);
         };
         let Some(text) = self.store.read(&info.digest.hash, info.object_type)? else {
-            return Ok(Reported::Unclear);
+            return Ok(DepfileContent::Unclear);
         };
-        let Ok(paths) = prerequisites(&text) else { return Ok(Reported::Unclear) };
+        let Ok(paths) = prerequisites(&text) else { return Ok(DepfileContent::Unclear) };
         let (mut links, mut lists) = (BTreeMap::new(), Vec::new());
         for (path, info) in &names.objects {
             if info.object_type == ObjectType::Symlink {
@@ -310,7 +310,7 @@ impl Execution {
             }
         }
         let inputs = names.objects.iter().map(|(path, info)| (path.as_str(), info.object_type)).collect();
-        let surroundings = Surroundings {
+        let lookup = NameLookup {
             cwd: &normal_path(&names.action.cwd),
             inputs,
             links,
@@ -318,14 +318,14 @@ impl Execution {
             is_seen_here: ran.is_seen_here,
             system: SystemDirs::new(&lists, &*self.sources),
         };
-        Ok(match surroundings.reported(&paths) {
-            Reported::Read(read) if self.may_read_more(names, &read)? => Reported::Unclear,
+        Ok(match lookup.reported(&paths) {
+            DepfileContent::Read(read) if self.may_read_more(names, &read)? => DepfileContent::Unclear,
             reported => reported,
         })
     }
 
     /// Whether the assembler may have read files, which no compiler reports: a file that was read has such a directive.
-    fn may_read_more(&self, names: &Names<'_>, read: &BTreeSet<Str>) -> taut_store::Result<bool> {
+    fn may_read_more(&self, names: &DepfileInputs<'_>, read: &BTreeSet<Str>) -> taut_store::Result<bool> {
         for (path, info) in &names.objects {
             let is_read = read.contains(path) || always_counts(names.action, path, info);
             if !is_read || info.object_type != ObjectType::File {
@@ -345,7 +345,7 @@ impl Execution {
 
 /// Where a name leads.
 #[derive(Debug)]
-enum Place {
+enum NamePath {
     Input(Str),
     /// Into an input that is a tree, which always counts.
     InTree,
@@ -366,7 +366,7 @@ const MAX_LINKS: usize = 40;
 const OWN_DIRECTORY: [&str; 2] = ["/proc/self/cwd", "/proc/thread-self/cwd"];
 
 /// What the names in a depfile are looked up in.
-struct Surroundings<'a> {
+struct NameLookup<'a> {
     /// The working directory, normalised.
     cwd: &'a str,
     inputs: BTreeMap<&'a str, ObjectType>,
@@ -379,11 +379,11 @@ struct Surroundings<'a> {
     system: SystemDirs<'a>,
 }
 
-impl Surroundings<'_> {
+impl NameLookup<'_> {
     /// Follows a name from a directory of the action, component by component, since `..` behind a link is not what it seems.
-    fn place(&self, from: &str, name: &str) -> Place {
+    fn place(&self, from: &str, name: &str) -> NamePath {
         if self.inputs.contains_key(".") {
-            return Place::InTree;
+            return NamePath::InTree;
         }
         let mut left: VecDeque<String> = from.split('/').chain(name.split('/')).map(str::to_owned).collect();
         let mut at: Vec<String> = Vec::new();
@@ -393,7 +393,7 @@ impl Surroundings<'_> {
         while let Some(component) = left.pop_front() {
             match component.as_str() {
                 "" | "." => continue,
-                ".." if at.is_empty() => return Place::Outside,
+                ".." if at.is_empty() => return NamePath::Outside,
                 ".." => {
                     at.pop();
                     if tree.is_some_and(|depth| at.len() < depth) {
@@ -412,10 +412,10 @@ impl Surroundings<'_> {
                     is_unclear = true;
                     links += 1;
                     let Some(target) = self.links.get(here.as_str()).filter(|_| links <= MAX_LINKS) else {
-                        return Place::Unclear;
+                        return NamePath::Unclear;
                     };
                     if target.starts_with('/') {
-                        return Place::Outside;
+                        return NamePath::Outside;
                     }
                     at.pop();
                     target.split('/').rev().for_each(|component| left.push_front(component.to_owned()));
@@ -425,21 +425,21 @@ impl Surroundings<'_> {
             }
         }
         if is_unclear {
-            return Place::Unclear;
+            return NamePath::Unclear;
         }
         if tree.is_some() {
-            return Place::InTree;
+            return NamePath::InTree;
         }
         let here = at.join("/");
         if self.inputs.contains_key(here.as_str()) {
-            return Place::Input(Str::from(here));
+            return NamePath::Input(Str::from(here));
         }
         let below = at.iter().flat_map(|name| [name, "/"]).collect::<String>();
         let first = self.inputs.range(below.as_str()..).next();
         if first.is_some_and(|(path, _)| path.starts_with(&below)) {
-            Place::Directory
+            NamePath::Directory
         } else {
-            Place::Nowhere
+            NamePath::Nowhere
         }
     }
 
@@ -453,7 +453,7 @@ impl Surroundings<'_> {
         let inside = |path: &Path| {
             let below = path.strip_prefix(self.ran_in?).ok()?;
             match self.place("", below.to_str()?) {
-                Place::Outside => None,
+                NamePath::Outside => None,
                 place => Some(Outside::Inside(place)),
             }
         };
@@ -473,37 +473,37 @@ impl Surroundings<'_> {
     }
 
     /// The inputs whose path is the end of a name: it may be such an input by its whole path, in a place that is not known.
-    fn with_end_of(&self, name: &str) -> Vec<Place> {
+    fn with_end_of(&self, name: &str) -> Vec<NamePath> {
         let components: Vec<&str> = name.split('/').collect();
         let ends = (0..components.len()).map(|start| components[start..].join("/"));
         let places = ends.flat_map(|end| ["", self.cwd].map(|from| self.place(from, &end)));
         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory are
         // names, and these are in the keys.
-        places.filter(|place| !matches!(place, Place::Directory | Place::Nowhere | Place::Outside)).collect()
+        places.filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside)).collect()
     }
 
     /// What the names say about inputs.
-    fn reported(&self, names: &[String]) -> Reported {
+    fn reported(&self, names: &[String]) -> DepfileContent {
         let (mut read, mut is_unclear) = (BTreeSet::new(), false);
         for name in names {
             let own = OWN_DIRECTORY.iter().find_map(|own| Path::new(name).strip_prefix(own).ok()?.to_str());
             let place = match own {
                 Some(below) => self.place(self.cwd, below),
-                None if name.starts_with('/') => Place::Outside,
+                None if name.starts_with('/') => NamePath::Outside,
                 None => self.place(self.cwd, name),
             };
             let places = match place {
-                Place::Outside => match self.outside(own.unwrap_or(name)) {
+                NamePath::Outside => match self.outside(own.unwrap_or(name)) {
                     Outside::Inside(place) => vec![place],
                     Outside::System if self.is_seen_here => Vec::new(),
                     Outside::System => self.with_end_of(name),
-                    Outside::Stranger(real) => return Reported::Stranger(name.clone(), Some(real)),
+                    Outside::Stranger(real) => return DepfileContent::Stranger(name.clone(), Some(real)),
                     Outside::Unknown(real) => match (self.with_end_of(name), real) {
                         (ends, Some(real)) if ends.is_empty() => {
-                            return Reported::Stranger(name.clone(), Some(real));
+                            return DepfileContent::Stranger(name.clone(), Some(real));
                         }
                         // Of a run elsewhere it is not known what the name leads to.
-                        (ends, None) if ends.is_empty() => vec![Place::Unclear],
+                        (ends, None) if ends.is_empty() => vec![NamePath::Unclear],
                         (ends, _) => ends,
                     },
                 },
@@ -511,22 +511,22 @@ impl Surroundings<'_> {
             };
             for place in places {
                 match place {
-                    Place::Input(path) => drop(read.insert(path)),
-                    Place::InTree => {}
-                    Place::Unclear | Place::Directory => is_unclear = true,
+                    NamePath::Input(path) => drop(read.insert(path)),
+                    NamePath::InTree => {}
+                    NamePath::Unclear | NamePath::Directory => is_unclear = true,
                     // An error even if something else is unclear: it must not depend on that.
-                    Place::Nowhere | Place::Outside => return Reported::Stranger(name.clone(), None),
+                    NamePath::Nowhere | NamePath::Outside => return DepfileContent::Stranger(name.clone(), None),
                 }
             }
         }
-        if is_unclear { Reported::Unclear } else { Reported::Read(read) }
+        if is_unclear { DepfileContent::Unclear } else { DepfileContent::Read(read) }
     }
 }
 
 /// Where a name leads that is none in the action's directory, as it seems.
 enum Outside {
     /// Into the action's directory, after all.
-    Inside(Place),
+    Inside(NamePath),
     /// To a file of the system.
     System,
     /// To another file of this machine.
@@ -574,7 +574,7 @@ mod tests {
             ("vector/d.h", ObjectType::File),
         ];
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let surroundings = Surroundings {
+        let lookup = NameLookup {
             cwd,
             inputs: inputs.into_iter().collect(),
             links: BTreeMap::from([("link", "dir/deep".to_owned()), ("out", "/there".to_owned())]),
@@ -582,11 +582,11 @@ mod tests {
             is_seen_here,
             system: SystemDirs::new(&[b"/there/tool chain\nrelative\n".to_vec()], &Machine),
         };
-        match surroundings.reported(&names) {
-            Reported::Read(read) => read.iter().map(ToString::to_string).collect(),
-            Reported::Unclear => vec!["?".to_owned()],
-            Reported::Stranger(name, None) => vec![format!("!{name}")],
-            Reported::Stranger(name, Some(real)) => vec![format!("!{name} {}", real.display())],
+        match lookup.reported(&names) {
+            DepfileContent::Read(read) => read.iter().map(ToString::to_string).collect(),
+            DepfileContent::Unclear => vec!["?".to_owned()],
+            DepfileContent::Stranger(name, None) => vec![format!("!{name}")],
+            DepfileContent::Stranger(name, Some(real)) => vec![format!("!{name} {}", real.display())],
         }
     }
 

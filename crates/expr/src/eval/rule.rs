@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use taut_syntax::{Step, did_you_mean, named, quoted};
+use taut_syntax::{PathStep, did_you_mean, named, quoted};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, argument::Argument, bounds, empty_list, plain, reference};
@@ -221,7 +221,7 @@ impl Evaluator<'_> {
         match map.keys().find(|path| self.host.is_extended() && path.contains('\0')) {
             None => Ok(map),
             Some(path) => {
-                let place = self.place_of_item(f, argument.node, &Step::Key(path.as_str().into()));
+                let place = self.place_of_item(f, argument.node, &PathStep::Key(path.as_str().into()));
                 let shown = Value::String(path.clone()).to_json();
                 let message = format!("{argument} has an artifact at {shown}, which has a NUL character");
                 Err(EvalError::plain(message).at(place))
@@ -268,7 +268,7 @@ impl Evaluator<'_> {
         let targets = self.map(f, argument(2), &targets)?;
         let check = |position, map: &Map, expected: &str, is: fn(&Value) -> bool, other: Option<&Map>| {
             for (key, list) in map.iter() {
-                let step = Step::Key(key.as_str().into());
+                let step = PathStep::Key(key.as_str().into());
                 let Value::List(items) = list else {
                     let whole = Value::Map(map.clone());
                     return Err(self.no_item(f, argument(position), expected, &whole, &step, list));
@@ -321,7 +321,7 @@ impl Evaluator<'_> {
         let is_extended = self.host.is_extended();
         if let Some(index) = outs.iter().position(|out| is_extended && path::normal_path(out) == ".") {
             let (what, path) = (argument(1), Value::String(outs[index].clone()).to_json());
-            let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
+            let place = self.place_of_item(f, what.node, &PathStep::Index(index as u32));
             let message =
                 format!("{what} contains {path}, which is the directory of the action itself and no file");
             let help = "an output is \"\", for example, if a field from which its name is joined is not set";
@@ -391,7 +391,7 @@ impl Evaluator<'_> {
         let is_wrong = |path: &Str| self.host.is_extended() && path.contains('\0');
         let Some(index) = paths.iter().position(is_wrong) else { return Ok(()) };
         let path = Value::String(paths[index].clone()).to_json();
-        let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
+        let place = self.place_of_item(f, what.node, &PathStep::Index(index as u32));
         Err(EvalError::plain(format!("{what} contains {path}, which has a NUL character")).at(place))
     }
 
@@ -399,7 +399,7 @@ impl Evaluator<'_> {
     fn check_inside(&self, f: Frame<'_>, outputs: Argument<'_>, paths: &[Str]) -> Result<(), EvalError> {
         let Some(index) = paths.iter().position(|path| !path::is_non_upwards(path)) else { return Ok(()) };
         let path = Value::String(paths[index].clone()).to_json();
-        let place = self.place_of_item(f, outputs.node, &Step::Index(index as u32));
+        let place = self.place_of_item(f, outputs.node, &PathStep::Index(index as u32));
         let message =
             format!("{outputs} has to be a list of non-upwards relative paths, but contains {path}");
         Err(EvalError::plain(message).at(place).help(OUTSIDE_HELP))

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, condition::Truth, facts::Facts, includes::Includes, kind, lists};
+use super::{Kind, condition::Truth, facts::FileFacts, includes::Includes, kind, lists};
 use crate::{paths, tree::Tree};
 
 /// A library.
@@ -67,7 +67,7 @@ pub(crate) struct Libraries {
 }
 
 /// Divides the sources and headers of a tree.
-pub(crate) fn divide(tree: &Tree, facts: &[Facts], includes: &[Includes]) -> Libraries {
+pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) -> Libraries {
     let mut programs: Vec<Program> =
         (0..tree.len()).filter_map(|file| program(tree, file, facts, includes)).collect();
     let of_programs: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
@@ -120,7 +120,7 @@ fn is_source(tree: &Tree, file: usize) -> bool {
 }
 
 /// The program or test that a source is.
-fn program(tree: &Tree, file: usize, facts: &[Facts], includes: &[Includes]) -> Option<Program> {
+fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes]) -> Option<Program> {
     if !is_source(tree, file) {
         return None;
     }
@@ -188,7 +188,7 @@ fn is_amalgamation(tree: &Tree, includes: &[Includes], file: usize) -> bool {
 }
 
 /// Functions that several of these sources define; of those with the same sources the first.
-fn defined_twice(sources: &[usize], facts: &[Facts]) -> Vec<(String, Vec<usize>)> {
+fn defined_twice(sources: &[usize], facts: &[FileFacts]) -> Vec<(String, Vec<usize>)> {
     let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for file in sources {
         for name in &facts[*file].functions {
