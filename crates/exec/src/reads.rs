@@ -277,7 +277,9 @@ impl Execution {
     /// What is wrong with the depfile of an action that succeeded: it names what is no input.
     pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<Vec<String>> {
         let Some(names) = self.names(key)? else { return Ok(Vec::new()) };
-        let DepfileContent::Stranger(name, outside) = self.reported(&names, ran)? else { return Ok(Vec::new()) };
+        let DepfileContent::Stranger(name, outside) = self.reported(&names, ran)? else {
+            return Ok(Vec::new());
+        };
         let (depfile, shown) = (quoted(names.depfile), quoted(&name));
         let is_elsewhere = outside.as_ref().filter(|real| real.as_os_str() != name.as_str());
         let real = is_elsewhere.map_or_else(String::new, |real| format!(" ({})", real.display()));
@@ -479,7 +481,9 @@ impl NameLookup<'_> {
         let places = ends.flat_map(|end| ["", self.cwd].map(|from| self.place(from, &end)));
         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory are
         // names, and these are in the keys.
-        places.filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside)).collect()
+        places
+            .filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside))
+            .collect()
     }
 
     /// What the names say about inputs.
@@ -515,7 +519,9 @@ impl NameLookup<'_> {
                     NamePath::InTree => {}
                     NamePath::Unclear | NamePath::Directory => is_unclear = true,
                     // An error even if something else is unclear: it must not depend on that.
-                    NamePath::Nowhere | NamePath::Outside => return DepfileContent::Stranger(name.clone(), None),
+                    NamePath::Nowhere | NamePath::Outside => {
+                        return DepfileContent::Stranger(name.clone(), None);
+                    }
                 }
             }
         }

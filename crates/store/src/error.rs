@@ -56,9 +56,6 @@ impl fmt::Display for Error {
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
             Error::Remote(why) => f.write_str(why),
             Error::InTheWay(path) => write!(f, "{path} is a file, and a directory is wanted there"),
-            Error::Refused { path, reason } if path.is_empty() => {
-                write!(f, "refusing to write at \"\": {reason}")
-            }
             Error::Refused { path, reason } => write!(f, "refusing to write at {path}: {reason}"),
         }
     }
