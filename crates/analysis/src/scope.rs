@@ -5,7 +5,7 @@ use std::rc::Rc;
 use taut_engine::{Cx, Fail};
 use taut_expr::{Context, Expr, Host, Imports, NoName, Offer};
 use taut_syntax::{Diagnostic, Diagnostics, Frame, Location, Note, did_you_mean, named, quoted, with_and};
-use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
+use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value, path::unusable};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
@@ -212,6 +212,16 @@ impl<'s> Scope<'s> {
             Value::String(text) => Ok(text),
             other => Err(self.written.wrong_type(field, "a string", &other)),
         }
+    }
+
+    /// Checks a path of what the target has, which a field says. The reference notices later, in its words, or not at all.
+    pub(crate) fn check_path(&self, field: &str, path: &Str, is_file: bool) -> Result<(), Fail> {
+        let is_extended = self.workspace.repositories.dialect.is_extended();
+        let Some(why) = unusable(path, is_file).filter(|_| is_extended) else { return Ok(()) };
+        let value = Value::String(path.clone());
+        let verb = if field == "name" { "is" } else { "contains" };
+        let message = format!("{} {verb} {}, which {why}", quoted(&field), value.to_json());
+        Err(fail(self.written.problem_with(field, &value, message)))
     }
 
     /// The names in a field that is a list of target names.

@@ -290,12 +290,13 @@ async fn file(
             diagnostic = diagnostic.help(format!("a pattern is named like this: {}", name.to_json()));
         }
         (Listing::Entries(entries), _) => {
-            // As they have to be written in this module.
-            let above = named.name.strip_suffix(base).unwrap_or_default();
+            // As they have to be written in this module: without dots, with which a name is another one.
+            let name = if is_directory { named.name.to_string() } else { normal_path(&named.name) };
+            let above = name.strip_suffix(base).unwrap_or_default();
             let files = entries.iter().filter(|listed| is_source(listed));
             let files: Vec<String> = files.map(|listed| format!("{above}{}", listed.name)).collect();
             let names = files.iter().map(String::as_str).chain(targets.iter().map(String::as_str));
-            diagnostic = diagnostic.suggest(nearest(&named.name, above.len(), names));
+            diagnostic = diagnostic.suggest(nearest(&name, above.len(), names));
             if diagnostic.suggestion.is_none() {
                 diagnostic.notes.extend(defined_targets(&file, &targets, &named.name).map(Note::from));
             }

@@ -60,7 +60,7 @@ fn go(
     let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
-    let (mut exports, mut latest) = (ExportCache::none(), None);
+    let (mut exports, mut built) = (ExportCache::none(), Vec::new());
     if let Some(store) = &store {
         let kept = Traces::of(store, &unresolved);
         let properties = properties(&o.execution);
@@ -79,29 +79,58 @@ fn go(
         reporting.keep_in(store);
         let logs = EventLogs::of(store, &unresolved.repositories).ok();
         // Without --of the question is about what was built last here.
-        latest = logs.and_then(|logs| logs.latest()).filter(|_| words.is_none());
+        let requests = logs.iter().filter(|_| words.is_none()).flat_map(EventLogs::requests);
+        built = requests.take(MAX_REQUESTS).collect();
     }
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let request = match latest {
-        Some((targets, configuration)) => {
-            let is_configured = o.analysis.config.is_some() || !o.analysis.defines.is_empty();
-            let configuration = if is_configured { unresolved.configuration.clone() } else { configuration };
-            unresolved.about(targets, configuration)
-        }
+    let is_configured = o.analysis.config.is_some() || !o.analysis.defines.is_empty();
+    let mut built = built.into_iter().map(|(targets, configuration)| {
+        let configuration = if is_configured { unresolved.configuration.clone() } else { configuration };
+        unresolved.about(targets, configuration)
+    });
+    let mut request = match built.next() {
+        Some(request) => request,
         None => analyser.request(&unresolved).map_err(|error| roots.report(&error))?,
     };
     reporting.requested(&request);
     log.names().set_main(&request.repositories.main);
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let paths: Vec<_> = o.analysis.target.iter().map(|path| taut_sys::normal(&cwd.join(path))).collect();
-    let reach = what_if(&paths, &request, &analyser, &outcomes).map_err(|problems| {
+    let mut reach = what_if(&paths, &request, &analyser, &outcomes).map_err(|problems| {
         request::report_problems(&problems, &request, of_target, log);
         reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
+    let mut heading = String::new();
+    if reach.unread.len() == paths.len() {
+        // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong with the
+        // description of another request is no matter of the question.
+        let earlier = built.find_map(|request| {
+            let reach = what_if(&paths, &request, &analyser, &outcomes).ok()?;
+            reach.unread.is_empty().then_some((request, reach))
+        });
+        if let Some((earlier, of_earlier)) = earlier {
+            let it = if paths.len() == 1 { "it" } else { "all of them" };
+            let last = shown_targets(&request, log.names());
+            heading = format!(
+                "The last build with work to do, of {last}, reads nothing of that; an earlier one reads {it}.\n"
+            );
+            (request, reach) = (earlier, of_earlier);
+        }
+    }
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
     reporting.event(&Event::AnalysisFinished(found));
-    Ok(print(text(&reach, &request, &o.analysis.target, &paths, log.names()).as_bytes()))
+    let text = heading + &text(&reach, &request, &o.analysis.target, &paths, log.names());
+    Ok(print(text.as_bytes()))
+}
+
+/// How many builds are searched for one that reads a path.
+const MAX_REQUESTS: usize = 8;
+
+/// The targets of a request, as one types them.
+fn shown_targets(request: &Request, typed: &Names) -> String {
+    let shown = |target: &NamedTarget| typed.typed(&target.clone().into(), &request.configuration);
+    joined(request.targets.iter().map(shown))
 }
 
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.
@@ -124,8 +153,7 @@ fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], 
         [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
         _ => words.join(", "),
     };
-    let shown = |target: &NamedTarget| typed.typed(&target.clone().into(), &request.configuration);
-    let target = joined(request.targets.iter().map(shown));
+    let target = shown_targets(request, typed);
     let mut text = format!("If {names} changed, building {target} would\n");
     let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
     for target in targets {

@@ -2,7 +2,12 @@
 //! nothing.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::BTreeMap, fs, os::unix::fs::symlink, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    process::Command,
+};
 
 use taut_testkit::{Rng, Tool, ToolResult, Workspace, processed};
 
@@ -348,6 +353,149 @@ fn a_source_that_is_read_past_the_inputs_is_an_error() {
         assert!(failed.stderr.contains("which is no input of the action"), "{}", failed.stderr);
         assert!(failed.stderr.contains(&header), "{}", failed.stderr);
     }
+}
+
+/// A program that includes a header of a directory outside of the workspace, by the flags of the call.
+fn with_header_outside() -> Workspace {
+    let workspace = Workspace::new();
+    fs::create_dir_all(workspace.beside("far/include")).unwrap();
+    fs::write(workspace.beside("far/include/far.h"), "#define V 1\n").unwrap();
+    workspace.file(
+        "main.c",
+        "#include <stdio.h>\n#include <far.h>\nint main(void) { printf(\"%d\", V); return 0; }\n",
+    );
+    workspace.file(
+        "TARGETS",
+        r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"]}}"#,
+    );
+    workspace
+}
+
+#[test]
+fn a_header_outside_of_the_workspace_is_an_error_that_says_what_to_do() {
+    let workspace = with_header_outside();
+    symlink("far", workspace.beside("near")).unwrap();
+    // By its path, through a link, and by a way that begins in a directory of the system.
+    let far = workspace.beside("far/include").display().to_string();
+    let near = workspace.beside("near/include").display().to_string();
+    let from_system = format!("/usr/include/../..{far}");
+    for directory in [&far, &near, &from_system] {
+        let failed =
+            workspace.run(&taut(), ["build", "p", "-D", &format!(r#"{{"CFLAGS": ["-I{directory}"]}}"#)]);
+        let message = failed.exits(1).stderr;
+        for part in
+            [&format!("names \"{directory}/far.h\""), "which is no input of the action", "SYSTEM_DIRS"]
+        {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let is_elsewhere = directory != &far;
+        assert_eq!(message.contains(&format!("({far}/far.h)")), is_elsewhere, "{message}");
+    }
+    // As part of the tool chain it is like a header of the system.
+    let variables = format!(r#"{{"CFLAGS": ["-I{near}"], "SYSTEM_DIRS": "/decoy:{far}"}}"#);
+    workspace.run(&taut(), ["build", "p", "-D", &variables]).exits(0);
+    let relative = workspace.run(&taut(), ["build", "p", "-D", "SYSTEM_DIRS=far/include"]).exits(1).stderr;
+    assert!(
+        relative.contains("A directory of the system is an absolute path, not \"far/include\""),
+        "{relative}"
+    );
+    workspace.file(
+        "TARGETS",
+        r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"], "tool chain": ["mine"]},
+            "mine": {"type": ["@", "std", "cc", "tool chain"], "cflags": ["-IFAR"], "system dirs": ["FAR"],
+              "build types": ["plain"], "default build type": ["plain"]},
+            "plain": {"type": ["@", "std", "cc", "build type"], "name": ["plain"]}}"#
+            .replace("FAR", &far),
+    );
+    workspace.run(&taut(), ["build", "p"]).exits(0);
+    // An input of the same name is another file.
+    workspace.file("far.h", "");
+    workspace.file(
+        "TARGETS",
+        r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"], "private hdrs": ["far.h"]}}"#,
+    );
+    workspace.run(&taut(), ["build", "p", "-D", &format!(r#"{{"CFLAGS": ["-I{far}"]}}"#)]).exits(1);
+}
+
+#[test]
+fn headers_that_the_compiler_searches_by_itself_or_pkg_config_names_are_of_the_tool_chain() {
+    let workspace = with_header_outside();
+    let far = workspace.beside("far/include").display().to_string();
+    // A compiler that has a directory of headers somewhere.
+    let compiler = workspace.beside("far/compiler");
+    fs::write(&compiler, format!("#!/bin/sh\nexec cc -isystem {far} \"$@\"\n")).unwrap();
+    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755)).unwrap();
+    workspace.run(&taut(), ["build", "p", "-D", &format!("CC={}", compiler.display())]).exits(0);
+    if Command::new("pkg-config").arg("--version").output().is_err() {
+        return;
+    }
+    for flags in [format!("-I{far}"), format!("-DNAME -isystem {far}")] {
+        fs::write(
+            workspace.beside("far/far.pc"),
+            format!("Name: far\nDescription: -\nVersion: 1\nCflags: {flags}\n"),
+        )
+        .unwrap();
+        workspace.file(
+            "TARGETS",
+            r#"{"p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"], "deps": ["far"]},
+                "far": {"type": ["@", "std", "cc", "system library"], "pkg-config": ["far"]}}"#,
+        );
+        let path = format!("PKG_CONFIG_PATH={}", workspace.beside("far").display());
+        let out = workspace.beside("out").display().to_string();
+        workspace.run(&taut(), ["install", "p", "-o", &out, "-D", &path]).exits(0);
+        assert_eq!(Command::new(workspace.beside("out/p")).output().unwrap().stdout, b"1");
+        fs::remove_dir_all(workspace.build_root()).unwrap();
+    }
+}
+
+/// Rules of others, which call a compiler as they like.
+#[test]
+fn a_rule_of_a_user_needs_no_list_for_the_headers_of_the_system() {
+    let compile = |flags: &str| format!("cc -MD -MF o/out.d -Iinc -I$PWD/sub {flags} -c main.c -o o/out");
+    let build = |flags: &str, more: &str| {
+        let workspace = scripted(&compile(flags), "\"o/out.d\"", "");
+        let rules = fs::read_to_string(workspace.root().join("RULES")).unwrap();
+        let env = r#""env": {"type": "'", "$1": {"PATH": "/usr/local/bin:/usr/bin:/bin"}}, "outs""#;
+        workspace.file("RULES", rules.replace("\"outs\"", env));
+        workspace.file(
+            "main.c",
+            "#include <stdio.h>\n#include <stddef.h>\n#include <a.h>\n#include <s.h>\nint v = V + W;\n",
+        );
+        workspace.file("inc/a.h", "#define V 1\n").file("sub/s.h", "#define W 1\n").file("sub/unused.h", "");
+        fs::create_dir(workspace.beside("far")).unwrap();
+        fs::write(workspace.beside("far/far.h"), "").unwrap();
+        workspace.file("mine.system-dirs", format!("{}\n", workspace.beside("far").display()));
+        let deps = format!(r#""main.c", "inc/a.h", "sub/s.h", "sub/unused.h"{more}"#);
+        workspace.file("TARGETS", format!(r#"{{"t": {{"type": "made", "deps": [{deps}]}}}}"#));
+        workspace
+    };
+    let workspace = build("", "");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    workspace.file("sub/unused.h", "//");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 0);
+    // By its whole path in the directory of the action.
+    workspace.file("sub/s.h", "#define W 2\n");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    let workspace = build("-include ../far.h", "");
+    workspace.file("sub/unused.h", "");
+    let flags = |workspace: &Workspace| format!("-include {}/far.h", workspace.beside("far").display());
+    let rules = fs::read_to_string(workspace.root().join("RULES")).unwrap();
+    workspace.file("RULES", rules.replace("-include ../far.h", &flags(&workspace)));
+    let failed = workspace.run(&taut(), ["build", "t"]).exits(1).stderr;
+    assert!(failed.contains("far.h\", which is no input of the action"), "{failed}");
+    let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
+    workspace.file("TARGETS", targets.replace("\"main.c\"", "\"main.c\", \"mine.system-dirs\""));
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+}
+
+/// `..` behind the name of a tree leads to other inputs.
+#[test]
+fn an_input_that_is_named_through_a_tree_counts() {
+    let script = "cat tree/../a > o/out; echo 'o/out: tree/../a' > o/out.d";
+    let workspace = scripted(script, "\"o/out.d\"", "");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
+    workspace.file("a", "other");
+    assert_eq!(ran(workspace.run(&taut(), ["build", "t"])), 1);
 }
 
 fn project() -> Workspace {

@@ -277,6 +277,44 @@ fn links_are_not_followed() {
 }
 
 #[test]
+fn what_a_link_that_leads_outwards_makes_unreadable_is_not_in_default() {
+    let project = Project::new();
+    project.write("good.c", "int main(void) { return 0; }\n");
+    project.write("uses.c", "#include \"lib/lib.h\"\nint main(void) { return lib(); }\n");
+    project.write("lib/lib.c", "#include \"lib.h\"\nint lib(void) { return 0; }\n");
+    project.write("lib/lib.h", "int lib(void);\n");
+    project.write("lib/lib_test.c", "#include \"lib.h\"\nint main(void) { return lib(); }\n");
+    project.write("tool/run.py", "print(1)\n");
+    for (name, target) in [("lib/.away", "/decoy"), ("tool/up", "../good.c"), ("inside", "good.c")] {
+        std::os::unix::fs::symlink(target, project.path().join(name)).unwrap();
+    }
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    for part in [
+        "lib/.away: the symbolic link leads outwards, to \"/decoy\"",
+        "tool/up: ",
+        "no file of tool can be a source",
+    ] {
+        assert!(written.contains(part), "{part}: {written}");
+    }
+    assert!(!written.contains("inside: "), "{written}");
+    assert!(!written.contains("taut test"), "{written}");
+    project.build(&["build"]).exits(0);
+    project.build(&["build", "..."]).exits(8);
+    // With what the note says, all of it builds.
+    let help =
+        written.lines().find(|line| line.trim_start().starts_with("{\"main\"")).expect("a description");
+    project.write("repos.json", help);
+    project.build(&["build", "..."]).exits(0);
+    // In the top directory: then nothing is certain.
+    let project = Project::new();
+    project.write("good.c", "int main(void) { return 0; }\n");
+    std::os::unix::fs::symlink("/decoy", project.path().join("away")).unwrap();
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    assert!(written.contains("no file of the top directory can be a source"), "{written}");
+    assert!(!written.contains("taut install"), "{written}");
+}
+
+#[test]
 fn names_that_are_no_text_are_left_out() {
     let project = Project::new();
     project.write("main.c", "int main(void) { return 0; }\n");

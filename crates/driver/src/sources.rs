@@ -14,16 +14,15 @@ use taut_sys::canonical;
 /// The roots of all repositories.
 pub(crate) struct RootSources {
     repositories: RepoConfig,
-    /// The roots that are directories, as they are named and without links.
+    /// The roots that are directories, without links.
     directories: OnceLock<Vec<PathBuf>>,
-    /// Of directories that were asked about, whether sources are taken from them. Compilers read hundreds of headers in a
-    /// few directories, and links on the way there are looked up once.
-    known: Mutex<HashMap<PathBuf, bool>>,
+    /// Paths without links: compilers read the same headers again and again.
+    real_paths: Mutex<HashMap<PathBuf, PathBuf>>,
 }
 
 impl RootSources {
     pub(crate) fn new(repositories: RepoConfig) -> RootSources {
-        RootSources { repositories, directories: OnceLock::new(), known: Mutex::default() }
+        RootSources { repositories, directories: OnceLock::new(), real_paths: Mutex::default() }
     }
 
     /// The roots, which may be open.
@@ -33,30 +32,13 @@ impl RootSources {
 
     fn directories(&self) -> &[PathBuf] {
         self.directories.get_or_init(|| {
-            let mut all = crate::roots(&self.repositories);
-            let without_links: Vec<PathBuf> = all.iter().filter_map(|root| canonical(root).ok()).collect();
-            all.extend(without_links);
-            // A root that is the whole system has the tool chain, too.
-            all.retain(|root| root.parent().is_some());
-            all.sort();
-            all.dedup();
+            let all = crate::roots(&self.repositories);
+            let mut all: Vec<PathBuf> = all.iter().filter_map(|root| canonical(root).ok()).collect();
+            // A root that is the whole system, or all that is installed, has the tool chain, too.
+            all.retain(|root| root.parent().is_some() && root != Path::new("/usr"));
             all
         })
     }
-
-    /// Whether a directory is one of a root, or below.
-    fn is_below_a_root(&self, directory: &Path) -> bool {
-        self.directories().iter().any(|root| {
-            directory
-                .strip_prefix(root)
-                .is_ok_and(|below| !below.iter().any(|name| is_hidden(Path::new(name))))
-        })
-    }
-}
-
-/// Build roots and tool chains in a home directory are mostly hidden, and no sources.
-fn is_hidden(name: &Path) -> bool {
-    name.as_os_str().as_encoded_bytes().starts_with(b".")
 }
 
 impl Sources for RootSources {
@@ -70,18 +52,18 @@ impl Sources for RootSources {
     }
 
     fn has(&self, path: &Path) -> bool {
-        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return false };
-        if is_hidden(Path::new(name)) {
-            return false;
-        }
-        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(above) {
-            return *known;
+        self.directories().iter().any(|root| path.starts_with(root))
+    }
+
+    fn real_path(&self, path: &Path) -> Option<PathBuf> {
+        let known = || self.real_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(real) = known().get(path) {
+            return Some(real.clone());
         }
         // Without the lock, since directories are looked up.
-        let is_there = self.is_below_a_root(above)
-            || canonical(above).is_ok_and(|without_links| self.is_below_a_root(&without_links));
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(above.to_owned(), is_there);
-        is_there
+        let real = canonical(path).ok()?;
+        known().insert(path.to_owned(), real.clone());
+        Some(real)
     }
 }
 
@@ -93,28 +75,32 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "tests set the scene")]
-    fn files_of_a_root_are_its_sources_by_whatever_way() {
+    fn files_of_a_root_are_its_sources_by_their_paths_without_links() {
         let top = tempfile::tempdir().unwrap();
         let path = |name: &str| top.path().join(name);
         std::fs::create_dir_all(path("work/d")).unwrap();
         std::fs::create_dir_all(path("other")).unwrap();
         symlink("work", path("link")).unwrap();
         symlink("../other", path("work/out")).unwrap();
+        for file in ["work/a.h", "work/d/a.h", "work/.a.h", "other/a.h"] {
+            std::fs::write(path(file), "").unwrap();
+        }
         let sources = RootSources {
-            directories: OnceLock::from(vec![path("work")]),
+            directories: OnceLock::from(vec![canonical(&path("work")).unwrap()]),
             ..RootSources::new(RepoConfig::default())
         };
         for (name, is_source) in [
             ("work/a.h", true),
-            ("work/d/a.h", true),
+            ("work/.a.h", true),
             ("link/a.h", true),
             ("link/d/../a.h", true),
-            ("work/.a.h", false),
-            ("link/.d/a.h", false),
+            ("work/out/a.h", false),
             ("other/a.h", false),
-            ("nothing/a.h", false),
         ] {
-            assert_eq!(sources.has(&path(name)), is_source, "{name}");
+            let real = sources.real_path(&path(name)).unwrap();
+            assert_eq!(sources.has(&real), is_source, "{name}");
+            assert_eq!(sources.real_path(&path(name)), Some(real));
         }
+        assert_eq!(sources.real_path(&path("nothing/a.h")), None);
     }
 }

@@ -129,8 +129,8 @@ impl UnresolvedRequest {
 
     /// About other targets.
     #[must_use]
-    pub fn about(self, targets: Targets, configuration: Map) -> Request {
-        Request { repositories: self.repositories, targets, configuration }
+    pub fn about(&self, targets: Targets, configuration: Map) -> Request {
+        Request { repositories: self.repositories.clone(), targets, configuration }
     }
 
     /// Modules that are likely to be read, as repository and path: those that words name, as far as their form shows
@@ -222,6 +222,12 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         let mut shown = JsonWriter::compact();
         shown.string(text);
         let shown = shown.finish();
+        if words.overrides.dialect.is_extended() && is_bare(text) {
+            let problem = Diagnostic::error(format!("-D {shown}: expected NAME=VALUE or a JSON object"));
+            let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let help = if is_name { format!("-D {text}=VALUE") } else { "-D NAME=VALUE".to_owned() };
+            return Err(SetupError::from(problem.help(help)));
+        }
         let label: Arc<str> = "-D".into();
         let defined =
             object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
@@ -240,6 +246,11 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
         all = all.union(&defined);
     }
     Ok(all)
+}
+
+/// Whether a definition is neither NAME=VALUE, which was made an object before, nor meant as JSON.
+fn is_bare(text: &str) -> bool {
+    !text.contains(['{', '[', '"', ':']) && Document::parse("-D", text.as_bytes().to_vec()).is_err()
 }
 
 /// Reads a JSON object. The error has no message if it is JSON, but no object.

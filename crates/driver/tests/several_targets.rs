@@ -180,7 +180,7 @@ fn all_targets_are_built_and_recorded() {
     session.report_tasks(&request.repositories);
     events.event(&Event::CallFinished(Status::Success));
     let logs = EventLogs::of(&store, &request.repositories).unwrap();
-    let (targets, configuration) = logs.latest().unwrap();
+    let (targets, configuration) = logs.requests().next().unwrap();
     assert_eq!((targets, configuration), (request.targets.clone(), request.configuration.clone()));
 }
 

@@ -37,9 +37,14 @@ mod split;
 mod stage;
 mod stage_key;
 mod stop;
+mod system_dirs;
 mod trees;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use action::{ActionKey, ActionOutcome, ActionRule};
 pub use attempt::{Attempt, AttemptKey, AttemptRule};
@@ -82,9 +87,14 @@ pub trait Sources: Send + Sync {
         Ok(None)
     }
 
-    /// Whether an absolute path leads into a directory that sources are taken from; not to what is hidden there.
+    /// Whether a file is in a directory that sources are taken from; by its path without links.
     fn has(&self, _path: &Path) -> bool {
         false
+    }
+
+    /// The path of a file or directory of this machine without links; `None` if there is none.
+    fn real_path(&self, path: &Path) -> Option<PathBuf> {
+        taut_sys::canonical(path).ok()
     }
 }
 

@@ -149,6 +149,8 @@ impl LocalExecutor {
         // Files rather than pipes: nothing has to be read while the action runs, and large output needs no memory.
         let (out, err) = (stdout.writer().map_err(running)?, stderr.writer().map_err(running)?);
         let open = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+        // Names in a depfile may be whole paths.
+        let ran_in = key.depfile.as_ref().and_then(|_| stage.root().real_path().ok());
         let begin = Instant::now();
         // If this future is dropped before the process has ended, the stage stays lent, and the next action gets a new
         // directory.
@@ -173,6 +175,8 @@ impl LocalExecutor {
         let mut ran = RunResult {
             exit_code: exit.status.code().unwrap_or(1),
             run_as: Some(key.id),
+            ran_in,
+            is_seen_here: self.is_plain(),
             not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),

@@ -9,12 +9,13 @@
 //! source text by its name (precompiled headers, profiles), and whatever is named by the command or its environment.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::{Path, PathBuf},
 };
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_proto::{ActionResult, OutputFile};
+use taut_sys::normal;
 use taut_value::{ActionDescription, Str, path::normal_path, quoted};
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     inputs,
     message::{rebased, salted_digest},
     run_result::RunKey,
+    system_dirs::{self, SystemDirs},
     trees,
 };
 
@@ -108,8 +110,8 @@ enum DepfileContent {
     Read(BTreeSet<Str>),
     /// What was read is not known.
     Unclear,
-    /// It names this, which is in the action's directory, and no input.
-    Stranger(String),
+    /// It names this, which is no input; and if that is a file outside of the action's directory, what the name leads to.
+    Stranger(String, Option<PathBuf>),
 }
 
 /// Whether a file is a source text by its name: by its ending, or since it has none, like headers of C++.
@@ -273,16 +275,18 @@ impl Execution {
     }
 
     /// What is wrong with the depfile of an action that succeeded: it names what is no input.
-    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<Option<String>> {
-        let Some(names) = self.names(key)? else { return Ok(None) };
-        Ok(match self.reported(&names, ran)? {
-            DepfileContent::Stranger(path) => Some(format!(
-                "the depfile {} names {}, which is no input of the action",
-                quoted(names.depfile),
-                quoted(&path)
-            )),
-            DepfileContent::Read(_) | DepfileContent::Unclear => None,
-        })
+    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<Vec<String>> {
+        let Some(names) = self.names(key)? else { return Ok(Vec::new()) };
+        let DepfileContent::Stranger(name, outside) = self.reported(&names, ran)? else {
+            return Ok(Vec::new());
+        };
+        let (depfile, shown) = (quoted(names.depfile), quoted(&name));
+        let is_elsewhere = outside.as_ref().filter(|real| real.as_os_str() != name.as_str());
+        let real = is_elsewhere.map_or_else(String::new, |real| format!(" ({})", real.display()));
+        let mut wrong =
+            vec![format!("the depfile {depfile} names {shown}{real}, which is no input of the action")];
+        wrong.extend(outside.map(|_| system_dirs::HELP.to_owned()));
+        Ok(wrong)
     }
 
     fn reported(&self, names: &DepfileInputs<'_>, ran: &RunResult) -> taut_store::Result<DepfileContent> {
@@ -296,15 +300,29 @@ impl Execution {
         let Some(text) = self.store.read(&info.digest.hash, info.object_type)? else {
             return Ok(DepfileContent::Unclear);
         };
+        let Ok(paths) = prerequisites(&text) else { return Ok(DepfileContent::Unclear) };
+        let (mut links, mut lists) = (BTreeMap::new(), Vec::new());
+        for (path, info) in &names.objects {
+            if info.object_type == ObjectType::Symlink {
+                let target = self.store.read(&info.digest.hash, info.object_type)?;
+                links
+                    .extend(target.and_then(|target| Some((path.as_str(), String::from_utf8(target).ok()?))));
+            } else if system_dirs::is_list(path) && info.object_type == ObjectType::File {
+                lists.extend(self.store.read(&info.digest.hash, info.object_type)?);
+            }
+        }
         let inputs = names.objects.iter().map(|(path, info)| (path.as_str(), info.object_type)).collect();
-        Ok(match prerequisites(&text) {
-            Ok(paths) => match reported(&paths, &normal_path(&names.action.cwd), &inputs, &|path| {
-                self.sources.has(Path::new(path))
-            }) {
-                DepfileContent::Read(read) if self.may_read_more(names, &read)? => DepfileContent::Unclear,
-                reported => reported,
-            },
-            Err(_) => DepfileContent::Unclear,
+        let lookup = NameLookup {
+            cwd: &normal_path(&names.action.cwd),
+            inputs,
+            links,
+            ran_in: ran.ran_in.as_deref(),
+            is_seen_here: ran.is_seen_here,
+            system: SystemDirs::new(&lists, &*self.sources),
+        };
+        Ok(match lookup.reported(&paths) {
+            DepfileContent::Read(read) if self.may_read_more(names, &read)? => DepfileContent::Unclear,
+            reported => reported,
         })
     }
 
@@ -328,12 +346,13 @@ impl Execution {
 }
 
 /// Where a name leads.
+#[derive(Debug)]
 enum NamePath {
     Input(Str),
     /// Into an input that is a tree, which always counts.
     InTree,
-    /// To a link or through one, so which inputs are read is not clear.
-    Link,
+    /// To a link or through one, or back out of a tree, so which inputs are read is not clear.
+    Unclear,
     /// To a directory that has inputs.
     Directory,
     /// To nothing that the action has as an input.
@@ -342,131 +361,311 @@ enum NamePath {
     Outside,
 }
 
-/// Follows a name from a directory of the action, component by component, since `..` behind a link is not what it seems.
-fn place<'n>(
-    cwd: &'n str,
-    name: impl Iterator<Item = &'n str>,
-    inputs: &BTreeMap<&str, ObjectType>,
-) -> NamePath {
-    if inputs.contains_key(".") {
-        return NamePath::InTree;
-    }
-    let mut at: Vec<&str> = Vec::new();
-    let mut found = NamePath::Nowhere;
-    for component in cwd.split('/').chain(name) {
-        match component {
-            "" | "." => continue,
-            ".." if at.is_empty() => return NamePath::Outside,
-            ".." => drop(at.pop()),
-            component => at.push(component),
-        }
-        let here = at.join("/");
-        found = match inputs.get(here.as_str()) {
-            Some(ObjectType::Symlink) => return NamePath::Link,
-            Some(ObjectType::Tree) => return NamePath::InTree,
-            Some(_) => NamePath::Input(Str::from(here)),
-            None => NamePath::Nowhere,
-        };
-    }
-    let below = at.iter().flat_map(|name| [*name, "/"]).collect::<String>();
-    let is_directory =
-        inputs.range(below.as_str()..).next().is_some_and(|(path, _)| path.starts_with(&below));
-    if is_directory { NamePath::Directory } else { found }
+/// How many links a name may lead through, as the system has it.
+const MAX_LINKS: usize = 40;
+
+/// The begin of a name by which a process reaches its own directory, wherever that is.
+const OWN_DIRECTORY: [&str; 2] = ["/proc/self/cwd", "/proc/thread-self/cwd"];
+
+/// What the names in a depfile are looked up in.
+struct NameLookup<'a> {
+    /// The working directory, normalised.
+    cwd: &'a str,
+    inputs: BTreeMap<&'a str, ObjectType>,
+    /// Where those inputs lead that are links.
+    links: BTreeMap<&'a str, String>,
+    /// The action's directory while it ran, if it is known.
+    ran_in: Option<&'a Path>,
+    /// Whether the action saw the files of this machine under the same names: it ran here, and no launcher was in between.
+    is_seen_here: bool,
+    system: SystemDirs<'a>,
 }
 
-/// What names of a depfile say about inputs. `cwd`: the working directory, normalised; `is_source`: whether an absolute path
-/// leads into the directories that sources are taken from.
-fn reported(
-    names: &[String],
-    cwd: &str,
-    inputs: &BTreeMap<&str, ObjectType>,
-    is_source: &dyn Fn(&str) -> bool,
-) -> DepfileContent {
-    let (mut read, mut is_unclear) = (BTreeSet::new(), false);
-    for name in names {
-        let mut is_outside = name.starts_with('/');
-        if !is_outside {
-            match place(cwd, name.split('/'), inputs) {
-                NamePath::Input(path) => drop(read.insert(path)),
-                NamePath::InTree => {}
-                NamePath::Link | NamePath::Directory => is_unclear = true,
-                // An error even if something else is unclear: it must not depend on that.
-                NamePath::Nowhere => return DepfileContent::Stranger(name.clone()),
-                NamePath::Outside => is_outside = true,
+impl NameLookup<'_> {
+    /// Follows a name from a directory of the action, component by component, since `..` behind a link is not what it seems.
+    fn place(&self, from: &str, name: &str) -> NamePath {
+        if self.inputs.contains_key(".") {
+            return NamePath::InTree;
+        }
+        let mut left: VecDeque<String> = from.split('/').chain(name.split('/')).map(str::to_owned).collect();
+        let mut at: Vec<String> = Vec::new();
+        let (mut links, mut is_unclear) = (0, false);
+        // How many components lead to the tree that the name is in.
+        let mut tree = None;
+        while let Some(component) = left.pop_front() {
+            match component.as_str() {
+                "" | "." => continue,
+                ".." if at.is_empty() => return NamePath::Outside,
+                ".." => {
+                    at.pop();
+                    if tree.is_some_and(|depth| at.len() < depth) {
+                        (tree, is_unclear) = (None, true);
+                    }
+                    continue;
+                }
+                _ => at.push(component),
+            }
+            if tree.is_some() {
+                continue;
+            }
+            let here = at.join("/");
+            match self.inputs.get(here.as_str()) {
+                Some(ObjectType::Symlink) => {
+                    is_unclear = true;
+                    links += 1;
+                    let Some(target) = self.links.get(here.as_str()).filter(|_| links <= MAX_LINKS) else {
+                        return NamePath::Unclear;
+                    };
+                    if target.starts_with('/') {
+                        return NamePath::Outside;
+                    }
+                    at.pop();
+                    target.split('/').rev().for_each(|component| left.push_front(component.to_owned()));
+                }
+                Some(ObjectType::Tree) => tree = Some(at.len()),
+                _ => {}
             }
         }
-        if is_outside {
-            // Most likely a header of the tool chain. But it may be an input by its whole path, and where the action ran is
-            // not recorded: so each input counts whose path is the end of the name.
-            let components: Vec<&str> = name.split('/').collect();
-            let mut is_known = false;
-            for start in 0..components.len() {
-                for from in ["", cwd] {
-                    match place(from, components[start..].iter().copied(), inputs) {
-                        NamePath::Input(path) => {
-                            is_known = true;
-                            read.insert(path);
+        if is_unclear {
+            return NamePath::Unclear;
+        }
+        if tree.is_some() {
+            return NamePath::InTree;
+        }
+        let here = at.join("/");
+        if self.inputs.contains_key(here.as_str()) {
+            return NamePath::Input(Str::from(here));
+        }
+        let below = at.iter().flat_map(|name| [name, "/"]).collect::<String>();
+        let first = self.inputs.range(below.as_str()..).next();
+        if first.is_some_and(|(path, _)| path.starts_with(&below)) {
+            NamePath::Directory
+        } else {
+            NamePath::Nowhere
+        }
+    }
+
+    /// Where a name leads that leads out of the action's directory. `name` may be relative to the working directory.
+    fn outside(&self, name: &str) -> Outside {
+        let path = match self.ran_in {
+            _ if name.starts_with('/') => PathBuf::from(name),
+            Some(ran_in) => ran_in.join(self.cwd).join(name),
+            None => return Outside::Unknown(None),
+        };
+        let inside = |path: &Path| {
+            let below = path.strip_prefix(self.ran_in?).ok()?;
+            match self.place("", below.to_str()?) {
+                NamePath::Outside => None,
+                place => Some(Outside::Inside(place)),
+            }
+        };
+        if let Some(inside) = inside(&path) {
+            return inside;
+        }
+        let real = self.system.real_path(&path);
+        let shown = real.clone().unwrap_or_else(|| normal(&path));
+        if let Some(inside) = inside(&shown) {
+            return inside;
+        }
+        match real {
+            _ if self.system.has(&shown) => Outside::System,
+            Some(real) if self.is_seen_here => Outside::Stranger(real),
+            _ => Outside::Unknown(self.ran_in.map(|_| shown)),
+        }
+    }
+
+    /// The inputs whose path is the end of a name: it may be such an input by its whole path, in a place that is not known.
+    fn with_end_of(&self, name: &str) -> Vec<NamePath> {
+        let components: Vec<&str> = name.split('/').collect();
+        let ends = (0..components.len()).map(|start| components[start..].join("/"));
+        let places = ends.flat_map(|end| ["", self.cwd].map(|from| self.place(from, &end)));
+        // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory are
+        // names, and these are in the keys.
+        places
+            .filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside))
+            .collect()
+    }
+
+    /// What the names say about inputs.
+    fn reported(&self, names: &[String]) -> DepfileContent {
+        let (mut read, mut is_unclear) = (BTreeSet::new(), false);
+        for name in names {
+            let own = OWN_DIRECTORY.iter().find_map(|own| Path::new(name).strip_prefix(own).ok()?.to_str());
+            let place = match own {
+                Some(below) => self.place(self.cwd, below),
+                None if name.starts_with('/') => NamePath::Outside,
+                None => self.place(self.cwd, name),
+            };
+            let places = match place {
+                NamePath::Outside => match self.outside(own.unwrap_or(name)) {
+                    Outside::Inside(place) => vec![place],
+                    Outside::System if self.is_seen_here => Vec::new(),
+                    Outside::System => self.with_end_of(name),
+                    Outside::Stranger(real) => return DepfileContent::Stranger(name.clone(), Some(real)),
+                    Outside::Unknown(real) => match (self.with_end_of(name), real) {
+                        (ends, Some(real)) if ends.is_empty() => {
+                            return DepfileContent::Stranger(name.clone(), Some(real));
                         }
-                        NamePath::Link => (is_known, is_unclear) = (true, true),
-                        NamePath::InTree => is_known = true,
-                        // A directory of the tool chain's headers may have the name of a file elsewhere. What is read
-                        // of a directory are names, and these are in the keys.
-                        NamePath::Directory | NamePath::Nowhere | NamePath::Outside => {}
+                        // Of a run elsewhere it is not known what the name leads to.
+                        (ends, None) if ends.is_empty() => vec![NamePath::Unclear],
+                        (ends, _) => ends,
+                    },
+                },
+                place => vec![place],
+            };
+            for place in places {
+                match place {
+                    NamePath::Input(path) => drop(read.insert(path)),
+                    NamePath::InTree => {}
+                    NamePath::Unclear | NamePath::Directory => is_unclear = true,
+                    // An error even if something else is unclear: it must not depend on that.
+                    NamePath::Nowhere | NamePath::Outside => {
+                        return DepfileContent::Stranger(name.clone(), None);
                     }
                 }
             }
-            // A source that was read past the inputs: an edit of it would not be noticed.
-            if !is_known && is_source(name) {
-                return DepfileContent::Stranger(name.clone());
-            }
         }
+        if is_unclear { DepfileContent::Unclear } else { DepfileContent::Read(read) }
     }
-    if is_unclear { DepfileContent::Unclear } else { DepfileContent::Read(read) }
+}
+
+/// Where a name leads that is none in the action's directory, as it seems.
+enum Outside {
+    /// Into the action's directory, after all.
+    Inside(NamePath),
+    /// To a file of the system.
+    System,
+    /// To another file of this machine.
+    Stranger(PathBuf),
+    /// To nothing that is there on this machine; or it does not mean here what it meant to the action. With what the name
+    /// would lead to, if the action ran on this machine.
+    Unknown(Option<PathBuf>),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The inputs that names lead to; "?" if that is unclear, "!" before a name that is no input.
-    fn read(cwd: &str, names: &[&str]) -> Vec<String> {
+    /// A machine on which the file of each path is there that is below `/there`, and all links are in `/link`.
+    struct Machine;
+
+    impl crate::Sources for Machine {
+        fn root(&self, _: &str) -> Option<&dyn taut_repos::SourceRoot> {
+            None
+        }
+
+        fn has(&self, path: &Path) -> bool {
+            path.starts_with("/usr/work")
+        }
+
+        fn real_path(&self, path: &Path) -> Option<PathBuf> {
+            let path = normal(path);
+            if let Ok(below) = path.strip_prefix("/link") {
+                return Some(Path::new("/there").join(below));
+            }
+            ["/there", "/usr", "/stage"].iter().any(|top| path.starts_with(top)).then_some(path)
+        }
+    }
+
+    /// The inputs that names lead to; "?" if that is unclear, "!" before a name that is no input, with what it leads to if
+    /// that is outside.
+    fn read_in(cwd: &str, ran_in: Option<&str>, is_seen_here: bool, names: &[&str]) -> Vec<String> {
         let inputs = [
             ("a.h", ObjectType::File),
             ("dir/b.h", ObjectType::File),
             ("link", ObjectType::Symlink),
+            ("out", ObjectType::Symlink),
             ("sub/c.h", ObjectType::File),
             ("tree", ObjectType::Tree),
             ("vector/d.h", ObjectType::File),
         ];
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let is_source = |path: &str| path.starts_with("/workspace/");
-        match reported(&names, cwd, &inputs.into_iter().collect(), &is_source) {
+        let lookup = NameLookup {
+            cwd,
+            inputs: inputs.into_iter().collect(),
+            links: BTreeMap::from([("link", "dir/deep".to_owned()), ("out", "/there".to_owned())]),
+            ran_in: ran_in.map(Path::new),
+            is_seen_here,
+            system: SystemDirs::new(&[b"/there/tool chain\nrelative\n".to_vec()], &Machine),
+        };
+        match lookup.reported(&names) {
             DepfileContent::Read(read) => read.iter().map(ToString::to_string).collect(),
             DepfileContent::Unclear => vec!["?".to_owned()],
-            DepfileContent::Stranger(name) => vec![format!("!{name}")],
+            DepfileContent::Stranger(name, None) => vec![format!("!{name}")],
+            DepfileContent::Stranger(name, Some(real)) => vec![format!("!{name} {}", real.display())],
         }
+    }
+
+    /// The same of an action that ran here.
+    fn read(cwd: &str, names: &[&str]) -> Vec<String> {
+        read_in(cwd, Some("/stage/0"), true, names)
     }
 
     #[test]
     fn names_lead_to_inputs() {
         assert_eq!(read(".", &["a.h", "./dir/../dir//b.h", "a.h"]), ["a.h", "dir/b.h"]);
         assert_eq!(read("sub", &["c.h", "../a.h"]), ["a.h", "sub/c.h"]);
-        assert_eq!(read(".", &["tree/x.h", "tree"]), [""; 0]);
+        assert_eq!(read(".", &["tree/x.h", "tree", "tree/d/../x.h"]), [""; 0]);
+        // Back out of a tree, perhaps by a link in it.
+        assert_eq!(read(".", &["tree/../a.h"]), ["?"]);
         assert_eq!(read(".", &["link", "a.h"]), ["?"]);
-        assert_eq!(read(".", &["link/../a.h"]), ["?"]);
+        assert_eq!(read(".", &["link/../b.h", "link/../../a.h"]), ["?"]);
         assert_eq!(read(".", &["dir"]), ["?"]);
         assert_eq!(read(".", &["a.h", "dir", "b.h"]), ["!b.h"]);
         assert_eq!(read("sub", &["a.h"]), ["!a.h"]);
     }
 
     #[test]
-    fn names_outside_are_of_the_tool_chain_or_end_as_inputs_do() {
-        assert_eq!(read(".", &["/usr/include/stdio.h", "/usr/include/c++/14/vector", "../x"]), [""; 0]);
-        assert_eq!(read(".", &["/build/7/dir/b.h", "/proc/self/cwd/a.h"]), ["a.h", "dir/b.h"]);
-        assert_eq!(read("sub", &["/proc/self/cwd/c.h"]), ["sub/c.h"]);
-        assert_eq!(read(".", &["/build/link/x.h"]), ["?"]);
-        assert_eq!(read(".", &["/workspace/a.h"]), ["a.h"]);
-        assert_eq!(read(".", &["/workspace/other.h"]), ["!/workspace/other.h"]);
+    fn names_outside_are_in_directories_of_the_system_or_an_error() {
+        for name in [
+            "/usr/include/stdio.h",
+            "/usr/bin/../include/c++/14/vector",
+            "/there/tool chain/x.h",
+            "/dev/null",
+        ] {
+            assert_eq!(read(".", &[name]), [""; 0], "{name}");
+        }
+        for (name, real) in [
+            ("/there/x.h", "/there/x.h"),
+            // The end of the name is that of an input.
+            ("/there/a.h", "/there/a.h"),
+            ("/link/dir/b.h", "/there/dir/b.h"),
+            ("/usr/src/x.h", "/usr/src/x.h"),
+            ("/usr/work/x.h", "/usr/work/x.h"),
+            ("/usr/include/../../there/x.h", "/there/x.h"),
+            ("/gone/x.h", "/gone/x.h"),
+            ("../../there/x.h", "/there/x.h"),
+            ("tree/../../../there/x.h", "/there/x.h"),
+            ("link/../../../../there/x.h", "/there/x.h"),
+            ("../1/x.h", "/stage/1/x.h"),
+            ("/proc/self/cwd/../1/x.h", "/stage/1/x.h"),
+        ] {
+            assert_eq!(read(".", &[name]), [format!("!{name} {real}")], "{name}");
+        }
+    }
+
+    #[test]
+    fn whole_paths_in_the_directory_of_the_action_are_inputs() {
+        assert_eq!(
+            read(".", &["/stage/0/dir/b.h", "/proc/self/cwd/a.h", "../0/sub/c.h"]),
+            ["a.h", "dir/b.h", "sub/c.h"]
+        );
+        assert_eq!(read("sub", &["/proc/self/cwd/c.h", "/proc/7/cwd/../a.h"]), ["a.h", "sub/c.h"]);
+        assert_eq!(read(".", &["/stage/0/x.h"]), ["!/stage/0/x.h"]);
+        assert_eq!(read(".", &["/stage/0/link/x.h"]), ["?"]);
+    }
+
+    #[test]
+    fn where_the_action_saw_other_files_an_input_is_known_by_the_end_of_its_path() {
+        // With a launcher, which may show files elsewhere.
+        let launched = |names: &[&str]| read_in(".", Some("/stage/0"), false, names);
+        assert_eq!(launched(&["/there/dir/b.h", "/usr/vector/d.h"]), ["dir/b.h", "vector/d.h"]);
+        assert_eq!(launched(&["/there/x.h"]), ["!/there/x.h /there/x.h"]);
+        // On another machine, which has checked it.
+        let elsewhere = |names: &[&str]| read_in(".", None, false, names);
+        assert_eq!(elsewhere(&["/build/7/dir/b.h", "/usr/include/stdio.h"]), ["dir/b.h"]);
+        assert_eq!(elsewhere(&["/build/link/x.h"]), ["?"]);
+        assert_eq!(elsewhere(&["/there/x.h", "../x.h"]), ["?"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A run and its result, as data: what identifies it, and what came out.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use taut_digest::{Digest, Hash, ObjectInfo};
 use taut_engine::Key;
@@ -90,6 +90,11 @@ pub struct RunResult {
     pub timed_out: bool,
     /// The id of the definition by which it was run; `None` if nothing had to run.
     pub run_as: Option<Id>,
+    /// The directory that was that of the action, if it ran on this machine and has a depfile.
+    pub ran_in: Option<PathBuf>,
+    /// Whether the action saw the files of this machine by the same names, as far as is known: no launcher of the user's
+    /// was in between.
+    pub is_seen_here: bool,
     /// Whether it is the result of a run with other inputs that read the same of them.
     pub by_reads: bool,
     /// Where it comes from, if nothing had to run.

@@ -1,7 +1,7 @@
 //! Targets for C, C++ and assembler: a library for each directory with sources, a program or test for each source with
 //! a function `main`.
 //!
-//! What belongs together is decided by includes alone. First each `#include` is resolved in the tree (`includes.rs`);
+//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). First each `#include` is resolved in the tree (`includes.rs`);
 //! then files become libraries and programs (`libraries.rs`), libraries get public headers and the names of these
 //! (`publish.rs`), and each target gets the files that its sources include. The last step imitates what a compiler will
 //! find in the directory of the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
@@ -13,6 +13,7 @@ mod facts;
 mod includes;
 mod lex;
 mod libraries;
+mod lists;
 mod publish;
 mod staging;
 mod system;
@@ -63,7 +64,6 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
 
 /// How many things are understood in a text: for the tests of the lexer.
 pub(crate) fn weight(text: &[u8]) -> usize {
-    let defined = BTreeSet::new();
-    let facts = facts::of_text(text, Kind::Cxx, &defined);
+    let facts = facts::of_text(text, Kind::Cxx, Some(&BTreeSet::new()));
     facts.includes.len() + facts.defined.len() + usize::from(facts.main.is_some())
 }

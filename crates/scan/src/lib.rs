@@ -20,6 +20,8 @@ mod tree;
 pub use proposal::{Proposal, Summary};
 pub use tree::SourceFile;
 
+use std::collections::BTreeSet;
+
 use names::Names;
 use tree::Tree;
 
@@ -31,8 +33,9 @@ pub fn is_read(path: &str) -> bool {
     READ.contains(&paths::ending(path)) || c::kind(path).is_some() || c::is_makefile(path)
 }
 
-/// Proposes targets for all files of a directory. `project` is the name of what is in it, e.g. that of the directory.
-pub fn propose(files: Vec<SourceFile>, project: &str) -> Proposal {
+/// Proposes targets for all files of a directory. `project` is the name of what is in it, e.g. that of the directory;
+/// `unreadable` are directories of which taut can read no file as they are.
+pub fn propose(files: Vec<SourceFile>, project: &str, unreadable: &BTreeSet<String>) -> Proposal {
     let tree = Tree::new(files);
     let mut names = Names::new(&tree, project);
     let mut proposal = Proposal::default();
@@ -40,7 +43,7 @@ pub fn propose(files: Vec<SourceFile>, project: &str) -> Proposal {
     python::propose(&tree, &mut names, &mut proposal);
     rust::propose(&tree, &mut names, &mut proposal);
     shell::propose(&tree, &mut names, &mut proposal);
-    proposal.add_groups();
+    proposal.add_groups(|path| tree.find(path).is_some() && unreadable.contains(paths::parent(path)));
     proposal
 }
 

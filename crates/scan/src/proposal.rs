@@ -102,8 +102,29 @@ impl Proposal {
         self.used.insert(library.to_owned());
     }
 
+    /// Takes out of the groups what needs such a file, directly or through others.
+    fn leave_out(&mut self, is_unreadable: impl Fn(&str) -> bool) {
+        let mut out: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let needs = |target: &&Target| {
+                target.texts_of_all().any(|text| is_unreadable(text) || out.contains(text))
+            };
+            let names = self.targets.iter().filter(|target| !out.contains(&target.name)).filter(needs);
+            let more: Vec<String> = names.map(|target| target.name.clone()).collect();
+            if more.is_empty() {
+                break;
+            }
+            out.extend(more);
+        }
+        self.tests.retain(|name| !out.contains(name));
+        self.installed.retain(|(_, name)| !out.contains(name));
+        self.libraries.retain(|name| !out.contains(name));
+    }
+
     /// Adds the target that is built if a call names none, and one of all tests.
-    pub(crate) fn add_groups(&mut self) {
+    /// `is_unreadable`: whether a text is the path of a file that cannot be read as it is.
+    pub(crate) fn add_groups(&mut self, is_unreadable: impl Fn(&str) -> bool) {
+        self.leave_out(is_unreadable);
         if !self.tests.is_empty() {
             let all = Target::new("tests", Rule::InTheBox("", "suite")).texts("tainted", ["test"]);
             self.targets.insert(0, all.texts("tests", self.tests.clone()));

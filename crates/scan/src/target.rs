@@ -48,6 +48,19 @@ impl Target {
         if texts.is_empty() { self } else { self.with(field, Field::Texts(texts)) }
     }
 
+    /// All texts in its fields.
+    pub(crate) fn texts_of_all(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().flat_map(|(_, field)| -> Vec<&str> {
+            match field {
+                Field::Texts(texts) => texts.iter().map(String::as_str).collect(),
+                Field::Text(text) => vec![text],
+                Field::Map(pairs) | Field::Pairs(pairs) => {
+                    pairs.iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect()
+                }
+            }
+        })
+    }
+
     pub(crate) fn with(mut self, field: &'static str, value: Field) -> Target {
         self.fields.push((field, value));
         self

@@ -105,7 +105,7 @@ fn texts<'d>(target: Node<'d>, field: &str) -> Vec<&'d str> {
 fn check(seed: u64) {
     let files = tree(&mut Rng::new(seed));
     let paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
-    let text = propose(files, "project").targets_file();
+    let text = propose(files, "project", &BTreeSet::new()).targets_file();
     let document =
         Document::parse("TARGETS", text.clone()).unwrap_or_else(|error| panic!("{seed}: {error:?}\n{text}"));
     assert!(document.duplicates().is_empty(), "{seed}: a name twice\n{text}");
@@ -157,7 +157,7 @@ fn equal_trees_have_equal_proposals() {
         let mut reversed = files.clone();
         // Of two files with one path the first one counts.
         reversed.sort_by(|a, b| b.path.cmp(&a.path));
-        let of = |files| propose(files, "project").targets_file();
+        let of = |files| propose(files, "project", &BTreeSet::new()).targets_file();
         assert_eq!(of(files), of(reversed), "{seed}");
     }
 }

@@ -63,6 +63,19 @@ pub fn is_normal(path: &str) -> bool {
     length != dots || dots > 2
 }
 
+/// What is wrong with a path, if nothing in a directory can have it; or no file, if it is that of a file.
+pub fn unusable(path: &str, is_file: bool) -> Option<&'static str> {
+    if path.contains('\0') {
+        Some("has a NUL character")
+    } else if !is_non_upwards(path) {
+        Some("leads out of the directory")
+    } else if is_file && normal_path(path) == "." {
+        Some("is the directory itself and no file")
+    } else {
+        None
+    }
+}
+
 /// Whether a path is relative and does not lead above its start.
 pub fn is_non_upwards(path: &str) -> bool {
     if path.starts_with('/') {
@@ -163,6 +176,25 @@ mod tests {
             ("/", "/"),
         ] {
             assert_eq!(normal_path(path), normal, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_nothing_can_have_are_detected() {
+        for path in ["a", "a/b", "./a", "a/../b", "a/"] {
+            assert_eq!(unusable(path, true), None, "{path}");
+        }
+        for path in ["", ".", "a/..", "./"] {
+            assert_eq!(unusable(path, false), None, "{path}");
+            assert_eq!(unusable(path, true), Some("is the directory itself and no file"), "{path}");
+        }
+        for (path, why) in [
+            ("/a", "leads out of the directory"),
+            ("../a", "leads out of the directory"),
+            ("a\0", "has a NUL character"),
+            ("../\0", "has a NUL character"),
+        ] {
+            assert_eq!((unusable(path, true), unusable(path, false)), (Some(why), Some(why)), "{path:?}");
         }
     }
 

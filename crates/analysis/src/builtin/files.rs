@@ -12,6 +12,7 @@ async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fa
     let deps = scope.deps("deps", names).await?;
     let name = scope.field_with("name", || Value::string("out.txt"), &deps)?;
     let name = scope.string("name", name)?;
+    scope.check_path("name", &name, true)?;
     let data = scope.field_with("data", || Value::string(""), &deps)?;
     Ok((name, scope.string("data", data)?, deps))
 }

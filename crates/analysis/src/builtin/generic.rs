@@ -126,7 +126,11 @@ fn union<'m>(maps: impl Iterator<Item = &'m Map>) -> Map {
 }
 
 fn outputs(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<BTreeSet<Str>, Fail> {
+    let is_extended = scope.workspace.repositories.dialect.is_extended();
     let normal = |path: Str| {
+        if is_extended && path.contains('\0') {
+            scope.check_path(field, &path, false)?;
+        }
         if is_non_upwards(&path) {
             return Ok(normal_path(&path).into());
         }

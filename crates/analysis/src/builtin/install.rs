@@ -7,7 +7,7 @@ use taut_expr::{Offer, stage::tree_conflict};
 use taut_syntax::{Diagnostic, Kind, Location, quoted};
 use taut_value::{
     EntityName, Map, NamedTarget, Str, TargetResult, Value,
-    path::{join, normal_path},
+    path::{join, normal_path, unusable},
 };
 
 use crate::{
@@ -193,8 +193,16 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
         let found = taut_expr::json_to_value(json);
         return Err(scope.written.wrong_type("files", "a map from paths to target names", &found));
     }
+    let is_extended = scope.workspace.repositories.dialect.is_extended();
     let entry = |(path, json): (&str, _)| {
         let at = scope.written.entry.path().key("files").key(path);
+        if let Some(why) = unusable(path, true).filter(|_| is_extended) {
+            let shown = Value::string(path).to_json();
+            let message = format!("\"files\" has a file at {shown}, which {why}");
+            return Err(fail(
+                Diagnostic::error(message).at(Location::key(scope.written.entry.label().clone(), at)),
+            ));
+        }
         let expr = taut_expr::Expr::compile_at(json, at);
         let value = taut_expr::evaluate(&expr, &scope.env, &Default::default(), &mut taut_expr::Pure);
         let value = value.map_err(|error| {
@@ -223,7 +231,9 @@ fn dirs(scope: &Scope<'_>) -> Result<Vec<(NamedTarget, Str)>, Fail> {
             let step = || {
                 format!("Parsing dir entry {} for path {directory} failed with:", scope.written.whole(name))
             };
-            Ok((scope.name_in("dirs", name, step)?, directory.clone()))
+            let name = scope.name_in("dirs", name, step)?;
+            scope.check_path("dirs", directory, false)?;
+            Ok((name, directory.clone()))
         }
         _ => Err(wrong(pair)),
     }))

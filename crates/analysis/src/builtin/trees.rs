@@ -15,6 +15,7 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
     let name = scope.field("name", || Value::string(""))?;
     let name = scope.string("name", name)?;
+    scope.check_path("name", &name, false)?;
     let deps = scope.deps("deps", names).await?;
     let mut stage = Map::default();
     for dep in &deps {
@@ -52,6 +53,7 @@ pub(super) async fn overlay(mut scope: Scope<'_>, disjoint: bool) -> Result<Anal
     let names = scope.names("deps")?;
     let name = scope.field("name", || Value::string(""))?;
     let name = scope.string("name", name)?;
+    scope.check_path("name", &name, false)?;
     let deps = scope.deps("deps", names).await?;
     let mut trees = Vec::with_capacity(deps.len());
     for dep in &deps {

@@ -41,8 +41,8 @@ fn write(directory: &Path) -> Result<String, String> {
     }
     let path = top.real_path().map_err(of_directory)?;
     let project = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let Sources { files, notes } = sources::read(&top).map_err(of_directory)?;
-    let proposal = propose(files, &project);
+    let Sources { files, unreadable, notes } = sources::read(&top).map_err(of_directory)?;
+    let proposal = propose(files, &project, &unreadable);
     if proposal.is_empty() {
         return Err(format!(
             "there are no sources in {} for which the rules in the box make something: nothing is written",

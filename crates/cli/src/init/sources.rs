@@ -3,7 +3,10 @@
 //! What is no source is left out: hidden files and directories, links, directories that tools made (those with a
 //! `CACHEDIR.TAG`, and some by name). A directory below with a targets file is described already.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use taut_scan::SourceFile;
 use taut_syntax::quoted;
@@ -13,6 +16,8 @@ use taut_sys::{Dir, FileKind, if_exists};
 #[derive(Default)]
 pub(super) struct Sources {
     pub(super) files: Vec<SourceFile>,
+    /// Directories in which a link leads outwards, so that none of their files can be a source.
+    pub(super) unreadable: BTreeSet<String>,
     /// What is left out and might be missed, with the reason.
     pub(super) notes: Vec<String>,
 }
@@ -53,6 +58,15 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
                 continue;
             };
             let is_hidden = name.to_string_lossy().starts_with('.');
+            // Hidden or not: the whole directory is listed where one of its files is a source.
+            if kind == FileKind::Symlink {
+                let target = directory.at(&name).read_link()?;
+                if !target.to_str().is_some_and(taut_value::path::is_non_upwards) {
+                    let shown = below.to_string_lossy();
+                    all.notes.push(leads_outwards(text, &shown, &target.to_string_lossy()));
+                    all.unreadable.insert(shown.into_owned());
+                }
+            }
             match kind {
                 _ if is_hidden => {}
                 FileKind::Directory if MADE.iter().any(|made| name == *made) => {}
@@ -72,6 +86,19 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
     }
     Ok(all)
 }
+
+/// What to do about a link that makes its directory unreadable.
+fn leads_outwards(link: &str, directory: &str, target: &str) -> String {
+    let directory = if directory.is_empty() { "the top directory" } else { directory };
+    format!(
+        "{link}: the symbolic link leads outwards, to {}, so no file of {directory} can be a source, and default has nothing \
+         that needs one. Remove it, or have all links ignored, by this in a file repos.json:\n    {IGNORING}",
+        quoted(target)
+    )
+}
+
+/// A description of the repository in which links do not exist.
+const IGNORING: &str = r#"{"main": "", "repositories": {"": {"repository": {"type": "file", "path": ".", "pragma": {"special": "ignore"}}}}}"#;
 
 fn file(directory: &Dir, name: &Path, path: &str) -> taut_sys::Result<SourceFile> {
     let at = directory.at(name);

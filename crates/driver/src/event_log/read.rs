@@ -126,10 +126,16 @@ impl EventLogs {
         })
     }
 
-    /// What the last call with work to do was for: the targets, and their configuration.
-    pub fn latest(&self) -> Option<(Targets, Map)> {
-        let call = self.work().find_map(|name| self.call(&name))?;
-        Some((call.targets, call.configuration))
+    /// What the last calls with work to do were for, latest first, each once: the targets, and their configuration.
+    pub fn requests(&self) -> impl Iterator<Item = (Targets, Map)> {
+        let mut seen = Vec::new();
+        let calls = self.work().take(MAX_EARLIER_LOGS).filter_map(|name| self.call(&name));
+        calls.filter_map(move |call| {
+            let request = (call.targets, call.configuration);
+            let is_new = !seen.contains(&request);
+            seen.push(request.clone());
+            is_new.then_some(request)
+        })
     }
 
     /// Marks the present moment, for [`EventLogs::excess`].

@@ -216,7 +216,17 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         value: &'v Value,
     ) -> Result<&'v Map, EvalError> {
-        self.map_of(f, argument, "a map of artifacts", value, |entry| entry.as_artifact().is_some())
+        let map =
+            self.map_of(f, argument, "a map of artifacts", value, |entry| entry.as_artifact().is_some())?;
+        match map.keys().find(|path| self.host.is_extended() && path.contains('\0')) {
+            None => Ok(map),
+            Some(path) => {
+                let place = self.place_of_item(f, argument.node, &PathStep::Key(path.as_str().into()));
+                let shown = Value::String(path.clone()).to_json();
+                let message = format!("{argument} has an artifact at {shown}, which has a NUL character");
+                Err(EvalError::plain(message).at(place))
+            }
+        }
     }
 
     fn tree(&mut self, f: Frame<'_>, argument: Argument<'_>, value: &Value) -> Result<Artifact, EvalError> {
@@ -306,6 +316,8 @@ impl Evaluator<'_> {
         check_disjoint(&normal_outs, &normal_dirs)?;
         self.check_inside(f, argument(1), &outs)?;
         self.check_inside(f, argument(2), &out_dirs)?;
+        self.check_nul(f, argument(1), &outs)?;
+        self.check_nul(f, argument(2), &out_dirs)?;
         let is_extended = self.host.is_extended();
         if let Some(index) = outs.iter().position(|out| is_extended && path::normal_path(out) == ".") {
             let (what, path) = (argument(1), Value::String(outs[index].clone()).to_json());
@@ -372,6 +384,15 @@ impl Evaluator<'_> {
             (path.clone(), Value::artifact(artifact))
         };
         Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
+    }
+
+    /// Checks that no path has a character that none can have. The reference notices when it makes the file.
+    fn check_nul(&self, f: Frame<'_>, what: Argument<'_>, paths: &[Str]) -> Result<(), EvalError> {
+        let is_wrong = |path: &Str| self.host.is_extended() && path.contains('\0');
+        let Some(index) = paths.iter().position(is_wrong) else { return Ok(()) };
+        let path = Value::String(paths[index].clone()).to_json();
+        let place = self.place_of_item(f, what.node, &PathStep::Index(index as u32));
+        Err(EvalError::plain(format!("{what} contains {path}, which has a NUL character")).at(place))
     }
 
     /// Checks that no output lies outside of the directory of the action.

@@ -45,6 +45,26 @@ pub(crate) fn describe(
     let of_programs: Vec<TargetFiles> = all.programs.iter().map(|program| staging.program(program)).collect();
     let reached: BTreeSet<usize> =
         units.iter().chain(&of_programs).flat_map(|unit| unit.reached.iter().copied()).collect();
+    for (number, library) in all.libraries.iter().enumerate() {
+        // The one that most sources define.
+        let Some((function, sources)) = library.defined_twice.iter().max_by_key(|(_, of)| of.len()) else {
+            continue;
+        };
+        writer.doubtful.insert(number);
+        let shown = sources.iter().take(MAX_SHOWN).map(|file| tree.path(*file));
+        let mut files: Vec<String> = shown.map(str::to_owned).collect();
+        files.extend((sources.len() > MAX_SHOWN).then(|| format!("{} more", sources.len() - MAX_SHOWN)));
+        let more = match library.defined_twice.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        writer.proposal.note(format!(
+            "{}: {} define the same function, {function}{more}, and which one is meant depends on the program. Leave all but \
+             one out, or list them in \"srcs\" of the programs.",
+            writer.libraries[number],
+            with_and(&files),
+        ));
+    }
     writer.doubt(&units);
     for ((program, name), unit) in all.programs.iter().zip(&programs).zip(&of_programs) {
         writer.program(program, name, unit);
@@ -60,6 +80,17 @@ pub(crate) fn describe(
             tree.path(*file)
         ));
     }
+    let mut unlisted: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for (file, list) in &all.unlisted {
+        unlisted.entry(*list).or_default().push(tree.path(*file));
+    }
+    for (list, files) in unlisted {
+        proposal.note(format!(
+            "{}: it lists the sources of its programs, but not {}, which is in no target.",
+            tree.path(list),
+            files.join(", ")
+        ));
+    }
     note_missing(tree, includes, &reached, proposal);
     for file in reached {
         for (line, name) in &includes[file].unknown {
@@ -72,8 +103,22 @@ pub(crate) fn describe(
     }
 }
 
+/// How many files a note names.
+const MAX_SHOWN: usize = 3;
+
+/// "a, b and c".
+fn with_and(words: &[String]) -> String {
+    match words {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => words.join(", "),
+    }
+}
+
 fn name_of(tree: &Tree, program: &Program, names: &mut Names) -> String {
     let path = tree.path(program.source);
+    if let Some(name) = &program.name {
+        return names.of_file(name, path);
+    }
     match paths::stem(path) {
         "main" => {
             let name = names.of_directory(paths::parent(path));
@@ -210,7 +255,7 @@ impl Writer<'_> {
         let rule = Rule::InTheBox("cc", if program.is_test { "test" } else { "binary" });
         let target = Target::new(name, rule)
             .texts("name", [name])
-            .texts("srcs", [path.clone()])
+            .texts("srcs", self.paths(unit.sources.iter().copied()))
             .texts("private hdrs", self.private_headers(unit))
             .texts("defines", self.passed(unit))
             .texts("include dirs", unit.private_directories.iter().cloned())
@@ -224,13 +269,19 @@ impl Writer<'_> {
         }
         let is_doubtful = self.lacks_something(unit)
             || unit.deps.iter().any(|dep| self.doubtful.contains(dep))
+            || program.needs_another
             || is_aside(&path);
         let builds = if is_doubtful { Builds::Perhaps } else { Builds::Surely };
         for dep in unit.deps.iter().filter(|_| builds == Builds::Surely && !program.is_test) {
             self.proposal.uses(&self.libraries[*dep]);
         }
         let kind = if program.is_test { "test" } else { "program" };
-        self.proposal.add(kind, target, path, builds);
+        let from = match program.more.len() {
+            0 => path,
+            1 => format!("{path} and 1 other source"),
+            count => format!("{path} and {count} other sources"),
+        };
+        self.proposal.add(kind, target, from, builds);
     }
 
     fn library(&mut self, number: usize, library: &super::libraries::Library, unit: &TargetFiles) {

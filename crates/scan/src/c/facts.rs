@@ -17,12 +17,14 @@ pub(crate) struct FileFacts {
     pub(crate) includes: Vec<Include>,
     /// Lines whose `#include` names a macro, and the macro.
     pub(crate) computed: Vec<(u32, String)>,
-    /// The macros that it defines, on whatever condition.
+    /// The macros that it defines, on a condition that may hold.
     pub(crate) defined: BTreeSet<String>,
     /// Those of them that name a file: what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
     /// Macros that a makefile passes to the compiler, and that an `#include` names: names and values.
     pub(crate) passed: Vec<(String, String)>,
+    /// The functions that it surely defines for others; of C only, where a name means one function.
+    pub(crate) functions: BTreeSet<String>,
     /// Where the function `main` is defined, and whether that is compiled; not if it surely is not.
     pub(crate) main: Option<(u32, Truth)>,
 }
@@ -39,8 +41,7 @@ pub(crate) struct Include {
 
 /// The facts of all files; of those that are no C, nothing.
 pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
-    let nothing = BTreeSet::new();
-    let read = |index: usize, defined: &BTreeSet<String>| {
+    let read = |index: usize, defined: Option<&BTreeSet<String>>| {
         let file = tree.file(index);
         match kind(&file.path) {
             Some(kind) => of_text(&file.content, kind, defined),
@@ -53,11 +54,16 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     };
     let (mut defined, mut named) = (BTreeSet::new(), Vec::new());
     for index in 0..tree.len() {
-        let facts = read(index, &nothing);
+        let facts = read(index, None);
         defined.extend(facts.defined);
         named.extend(facts.named);
     }
-    let mut all: Vec<FileFacts> = (0..tree.len()).map(|index| read(index, &defined)).collect();
+    // Once more, since what a macro of the tree decides is known only now: of another system's features nothing is left.
+    let read_all = |defined: &BTreeSet<String>| -> Vec<FileFacts> {
+        (0..tree.len()).map(|index| read(index, Some(defined))).collect()
+    };
+    let defined = read_all(&defined).into_iter().flat_map(|facts| facts.defined).collect();
+    let mut all = read_all(&defined);
     let passed = commands::passed(tree);
     for (index, facts) in all.iter_mut().enumerate() {
         facts.replace_macros(&named);
@@ -100,8 +106,9 @@ impl FileFacts {
     }
 }
 
-/// The facts of a text, if these macros are defined somewhere in the tree.
-pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> FileFacts {
+/// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet.
+pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>>) -> FileFacts {
+    let nothing = BTreeSet::new();
     let is_cxx = match kind {
         Kind::C | Kind::Assembler => Some(false),
         Kind::Cxx => Some(true),
@@ -109,12 +116,18 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Fi
     };
     let tokens = tokens(text);
     let mut reader = Reader {
-        macros: Macros { defined, is_cxx },
+        macros: Macros { defined: defined.unwrap_or(&nothing), is_cxx },
+        are_macros_known: defined.is_some(),
         facts: FileFacts::default(),
         conditions: Vec::new(),
         braces: Vec::new(),
     };
+    // Whether what is declared is for this file only.
+    let mut is_local = false;
     for (index, (token, line)) in tokens.iter().enumerate() {
+        if reader.braces.contains(&true) || matches!(token, Token::Directive(_) | Token::Mark(b';' | b'}')) {
+            is_local = false;
+        }
         match token {
             Token::Directive(text) => reader.directive(text, *line, &tokens[index + 1..]),
             Token::Mark(b'{') => {
@@ -130,6 +143,15 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Fi
                 let is_member = matches!(before, Some(Token::Mark(b'.' | b':' | b'>')));
                 if !is_member && is_definition(&tokens[index + 1..]) {
                     reader.main(*line);
+                }
+            }
+            Token::Word(word) if matches!(word.as_str(), "static" | "inline" | "__inline") => is_local = true,
+            Token::Word(word) if kind == Kind::C && !is_local && !reader.braces.contains(&true) => {
+                // In capitals, it is a macro.
+                let is_name = word.contains(|c: char| c.is_ascii_lowercase());
+                let is_compiled = reader.is_compiled() == Truth::Yes;
+                if is_name && is_compiled && has_body(&tokens[index + 1..]) {
+                    reader.facts.functions.insert(word.clone());
                 }
             }
             _ => {}
@@ -164,6 +186,26 @@ fn is_definition(rest: &[(Token, u32)]) -> bool {
     }
 }
 
+/// Whether brackets follow, and right behind them the body of a function.
+fn has_body(rest: &[(Token, u32)]) -> bool {
+    if !matches!(rest.first(), Some((Token::Mark(b'('), _))) {
+        return false;
+    }
+    let mut open = 0_usize;
+    for (at, (token, _)) in rest.iter().enumerate() {
+        match token {
+            Token::Mark(b'(') => open += 1,
+            Token::Mark(b')') => open = open.saturating_sub(1),
+            Token::Mark(b'{' | b'}' | b';') | Token::Directive(_) => return false,
+            _ => {}
+        }
+        if open == 0 {
+            return matches!(rest.get(at + 1), Some((Token::Mark(b'{'), _)));
+        }
+    }
+    false
+}
+
 /// An `#if` that is open.
 struct Condition {
     /// Whether this branch is compiled, apart from the conditions around it.
@@ -176,6 +218,7 @@ struct Condition {
 
 struct Reader<'m> {
     macros: Macros<'m>,
+    are_macros_known: bool,
     facts: FileFacts,
     conditions: Vec<Condition>,
     /// The open braces, each with whether it is one of code, not of `extern "C"`.
@@ -214,7 +257,7 @@ impl Reader<'_> {
             "endif" => drop(self.conditions.pop()),
             "define" => {
                 let name = split_word(rest_of_line).0;
-                if !name.is_empty() {
+                if !name.is_empty() && (!self.are_macros_known || self.is_compiled() != Truth::No) {
                     self.facts.defined.insert(name.to_owned());
                     let value = &rest_of_line[name.len()..];
                     if file_name(value.trim()).is_some() {
@@ -277,7 +320,7 @@ mod tests {
     use super::*;
 
     fn facts(text: &str) -> FileFacts {
-        of_text(text.as_bytes(), Kind::C, &BTreeSet::from(["HAVE_X".to_owned()]))
+        of_text(text.as_bytes(), Kind::C, Some(&BTreeSet::from(["HAVE_X".to_owned()])))
     }
 
     fn main_of(text: &str) -> Option<Truth> {
@@ -318,6 +361,15 @@ mod tests {
             assert_eq!(main_of(text), None, "{text}");
         }
         assert_eq!(main_of("#ifdef HAVE_X\nint main() {}\n#endif"), Some(Truth::Perhaps));
+    }
+
+    #[test]
+    fn functions_for_others_are_those_that_are_surely_defined() {
+        let text = "int a(void) { return c(1); }\nstatic int b(int x) { if (x) { } return x; }\nint c(int (*f)(int));\n\
+                    #ifdef HAVE_X\nint d(void) { }\n#endif\nchar *\ne(const char *s)\n{\n}\nTEST(name) { f(); }\n\
+                    static inline int\ng(void) { }\nint h = 1, i[] = { sizeof(int) };\nint j(void) { }";
+        let functions = facts(text).functions;
+        assert_eq!(functions.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "e", "j"]);
     }
 
     #[test]

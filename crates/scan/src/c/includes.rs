@@ -18,6 +18,8 @@ use crate::{paths, tree::Tree};
 #[derive(Default, Debug)]
 pub(crate) struct Includes {
     pub(crate) files: Vec<Link>,
+    /// Files that it would include on a condition that does not hold here.
+    pub(crate) elsewhere: Vec<usize>,
     /// Lines with names that are not in the tree, but known to be of a library.
     pub(crate) system: Vec<(Origin, Truth)>,
     /// What is neither in the tree nor known, though it is surely compiled.
@@ -55,7 +57,11 @@ pub(crate) fn resolve(tree: &Tree, facts: &[FileFacts]) -> Vec<Includes> {
 fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
     let mut all = Includes { passed: facts.passed.clone(), ..Includes::default() };
     let mut resolved = BTreeSet::new();
-    for include in facts.includes.iter().filter(|include| include.is_compiled != Truth::No) {
+    for include in &facts.includes {
+        if include.is_compiled == Truth::No {
+            all.elsewhere.extend(find(tree, from, include).map(|link| link.file));
+            continue;
+        }
         let origin = system::origin(&include.spelled);
         let in_tree = match (include.is_quoted, &origin) {
             // Of a standard library: no file of the tree is meant, even if one has this name.

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, condition::Truth, facts::FileFacts, includes::Includes, kind};
+use super::{Kind, condition::Truth, facts::FileFacts, includes::Includes, kind, lists};
 use crate::{paths, tree::Tree};
 
 /// A library.
@@ -26,6 +26,8 @@ pub(crate) struct Library {
     pub(crate) public: BTreeSet<usize>,
     /// The directory to which the public names of headers are relative.
     pub(crate) base: String,
+    /// Functions that several sources define, each once for the same sources, with these.
+    pub(crate) defined_twice: Vec<(String, Vec<usize>)>,
 }
 
 /// A program.
@@ -39,6 +41,14 @@ pub(crate) struct Program {
     pub(crate) is_certain: bool,
     /// The library of its directory.
     pub(crate) library: Option<usize>,
+    /// Other sources that are its own, since a build file names them for it and not for all programs of the directory.
+    pub(crate) more: Vec<usize>,
+    /// Whether a build file lists its sources.
+    pub(crate) is_listed: bool,
+    /// Whether it includes the header of another program's main source, so it may need what is in that.
+    pub(crate) needs_another: bool,
+    /// What a build file calls it.
+    pub(crate) name: Option<String>,
 }
 
 /// All libraries and programs.
@@ -46,8 +56,10 @@ pub(crate) struct Program {
 pub(crate) struct Libraries {
     pub(crate) libraries: Vec<Library>,
     pub(crate) programs: Vec<Program>,
-    /// Sources that are in no target.
+    /// Sources that are in no target, since they include others.
     pub(crate) amalgamations: Vec<usize>,
+    /// Sources that are in no target, since the build file that lists the others does not name them; with that file.
+    pub(crate) unlisted: Vec<(usize, usize)>,
     /// The library of each file.
     pub(crate) owner: Vec<Option<usize>>,
     /// The libraries that each one may depend on: what it includes, without circles.
@@ -56,7 +68,7 @@ pub(crate) struct Libraries {
 
 /// Divides the sources and headers of a tree.
 pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) -> Libraries {
-    let programs: Vec<Program> =
+    let mut programs: Vec<Program> =
         (0..tree.len()).filter_map(|file| program(tree, file, facts, includes)).collect();
     let of_programs: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
     let tests = programs.iter().filter(|program| program.is_test).map(|program| program.source).collect();
@@ -76,11 +88,26 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
             division.owner[file] = Some(library);
         }
     }
-    let left_out = amalgamations.iter().copied().chain(of_programs).collect();
+    let unlisted = division.follow_lists(&mut programs);
+    let more = programs.iter().flat_map(|program| program.more.iter().copied());
+    let of_none = unlisted.iter().map(|(file, _)| *file);
+    let left_out = amalgamations.iter().copied().chain(of_programs).chain(more).chain(of_none).collect();
     division.add_headers(includes, &parts, &left_out);
+    let of_programs = programs.iter().flat_map(|program| program.more.iter().copied());
+    let homeless: BTreeSet<usize> = of_programs.chain(unlisted.iter().map(|(file, _)| *file)).collect();
+    let mains: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
+    for program in programs.iter_mut().filter(|program| !program.is_listed && !homeless.is_empty()) {
+        match implementations(tree, includes, program.source, &homeless, &mains) {
+            Some(more) => program.more = more,
+            None => program.needs_another = true,
+        }
+    }
     let Division { owner, libraries, of, .. } = division;
-    let mut all = Libraries { libraries, programs, amalgamations, owner, uses: Vec::new() };
+    let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
     let merged = merge_circles(tree, &mut all, includes);
+    for library in &mut all.libraries {
+        library.defined_twice = defined_twice(&library.sources, facts);
+    }
     for program in &mut all.programs {
         let directory = paths::parent(tree.path(program.source));
         program.library = of.get(directory).map(|library| merged[*library]);
@@ -108,7 +135,17 @@ fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes])
         return None;
     }
     let is_certain = main.is_none_or(|(_, is_compiled)| is_compiled == Truth::Yes);
-    Some(Program { source: file, is_test, needs_main, is_certain, library: None })
+    Some(Program {
+        source: file,
+        is_test,
+        needs_main,
+        is_certain,
+        library: None,
+        more: Vec::new(),
+        is_listed: false,
+        needs_another: false,
+        name: None,
+    })
 }
 
 /// Whether a path is that of a test: by its name, or by that of a directory.
@@ -129,6 +166,8 @@ fn included_sources(tree: &Tree, includes: &[Includes], tests: &BTreeSet<usize>)
     for file in (0..tree.len()).filter(|file| !tests.contains(file)) {
         let is_near = |of: &usize| paths::parent(tree.path(*of)) == paths::parent(tree.path(file));
         let files = includes[file].files.iter().map(|link| link.file);
+        // Also where it would be included on another system: then it is one of several, and not for this one.
+        let files = files.chain(includes[file].elsewhere.iter().copied());
         all.extend(
             files.filter(|of| is_source(tree, *of) && is_near(of) && !has_own_header(tree, includes, *of)),
         );
@@ -146,6 +185,56 @@ fn has_own_header(tree: &Tree, includes: &[Includes], file: usize) -> bool {
 fn is_amalgamation(tree: &Tree, includes: &[Includes], file: usize) -> bool {
     let is_far = |of: usize| paths::parent(tree.path(of)) != paths::parent(tree.path(file));
     includes[file].files.iter().any(|link| is_source(tree, link.file) && is_far(link.file))
+}
+
+/// Functions that several of these sources define; of those with the same sources the first.
+fn defined_twice(sources: &[usize], facts: &[FileFacts]) -> Vec<(String, Vec<usize>)> {
+    let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for file in sources {
+        for name in &facts[*file].functions {
+            by_name.entry(name).or_default().push(*file);
+        }
+    }
+    let mut seen = BTreeSet::new();
+    let twice = by_name.into_iter().filter(|(_, sources)| sources.len() > 1);
+    twice
+        .filter(|(_, sources)| seen.insert(sources.clone()))
+        .map(|(name, of)| (name.to_owned(), of))
+        .collect()
+}
+
+/// Those of some sources that have the name of a header which a program includes, directly or through others, or which they
+/// include themselves: what is listed for one program may be needed by others that no build file lists. `None` if one of
+/// these headers is that of the main source of another program.
+fn implementations(
+    tree: &Tree,
+    includes: &[Includes],
+    program: usize,
+    sources: &BTreeSet<usize>,
+    mains: &BTreeSet<usize>,
+) -> Option<Vec<usize>> {
+    let mut found = BTreeSet::new();
+    let (mut left, mut seen) = (vec![program], BTreeSet::from([program]));
+    while let Some(file) = left.pop() {
+        for link in &includes[file].files {
+            let header = tree.path(link.file);
+            let of_header = ["c", "cc", "cpp", "cxx", "c++", "C"].into_iter().filter_map(|ending| {
+                let name = format!("{}.{ending}", paths::stem(header));
+                tree.find(&paths::join(paths::parent(header), &name)?)
+            });
+            // Another one of this name: `config.c` that includes `server.h` need not be that of `config.h`.
+            let of_header = of_header.filter(|source| {
+                includes[*source].files.is_empty() || has_own_header(tree, includes, *source)
+            });
+            let of_header: Vec<usize> = of_header.collect();
+            if of_header.iter().any(|source| *source != program && mains.contains(source)) {
+                return None;
+            }
+            found.extend(of_header.iter().copied().filter(|source| sources.contains(source)));
+            left.extend(of_header.into_iter().chain([link.file]).filter(|file| seen.insert(*file)));
+        }
+    }
+    Some(found.into_iter().collect())
 }
 
 /// Directories that are named after the headers in them.
@@ -173,6 +262,75 @@ impl Division<'_> {
             self.libraries.push(Library { directory: directory.to_owned(), ..Library::default() });
             self.libraries.len() - 1
         })
+    }
+
+    /// Divides the sources of a directory as its build file does, if that lists them: those of all its programs stay a
+    /// library, others belong to the program that they are listed for. So do sources stay that are listed for something
+    /// else. Returns those that are not listed at all, each with the build file.
+    fn follow_lists(&mut self, programs: &mut [Program]) -> Vec<(usize, usize)> {
+        let mut unlisted = Vec::new();
+        for (directory, lists) in lists::of_tree(self.tree) {
+            let is_here = |program: &&mut Program| {
+                paths::parent(self.tree.path(program.source)) == directory && !program.is_test
+            };
+            let mut here: Vec<&mut Program> = programs.iter_mut().filter(is_here).collect();
+            let mains: BTreeSet<usize> = here.iter().map(|program| program.source).collect();
+            for program in &mut here {
+                let of_it = lists.lists.iter().filter(|list| list.sources.contains(&program.source));
+                program.name = match of_it.filter_map(|list| list.name.clone()).collect::<BTreeSet<_>>() {
+                    names if names.len() == 1 => names.into_iter().next(),
+                    _ => None,
+                };
+            }
+            let Some(&number) = self.of.get(&directory) else { continue };
+            let all: BTreeSet<usize> = self.libraries[number].sources.iter().copied().collect();
+            let mut own: Vec<(&mut Program, BTreeSet<usize>)> = Vec::new();
+            for program in here {
+                // A list of several programs is that of none.
+                let is_its =
+                    |list: &&lists::List| list.sources.intersection(&mains).copied().eq([program.source]);
+                let longest = lists.lists.iter().filter(is_its).max_by_key(|list| list.sources.len());
+                let sources: BTreeSet<usize> =
+                    longest.into_iter().flat_map(|list| list.sources.intersection(&all).copied()).collect();
+                if !sources.is_empty() {
+                    own.push((program, sources));
+                }
+            }
+            let Some((_, first)) = own.first() else { continue };
+            let common = own.iter().fold(first.clone(), |common, (_, sources)| &common & sources);
+            let of_programs: BTreeSet<usize> =
+                own.iter().flat_map(|(_, sources)| sources.iter().copied()).collect();
+            let elsewhere: BTreeSet<usize> = lists
+                .lists
+                .iter()
+                .filter(|list| list.sources.is_disjoint(&mains))
+                .flat_map(|list| list.sources.iter().copied())
+                .filter(|file| all.contains(file) && !of_programs.contains(file))
+                .collect();
+            let left: BTreeSet<usize> = all
+                .iter()
+                .copied()
+                .filter(|file| !of_programs.contains(file) && !elsewhere.contains(file))
+                .collect();
+            // A pattern may mean them.
+            let left = if lists.has_patterns { BTreeSet::new() } else { left };
+            for (program, sources) in own {
+                program.is_listed = true;
+                program.more = sources.difference(&common).copied().collect();
+                for file in &program.more {
+                    self.owner[*file] = None;
+                }
+            }
+            for file in &left {
+                self.owner[*file] = None;
+                unlisted.push((*file, lists.file));
+            }
+            let sources = &mut self.libraries[number].sources;
+            sources.retain(|file| {
+                (!of_programs.contains(file) || common.contains(file)) && !left.contains(file)
+            });
+        }
+        unlisted
     }
 
     /// Gives each header, and whatever else is included, to a library. Headers that only programs of their directory

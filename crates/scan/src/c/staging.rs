@@ -65,13 +65,14 @@ impl Staging<'_> {
 
     /// The target of a program or test.
     pub(crate) fn program(&self, program: &Program) -> TargetFiles {
-        let mut unit = TargetFiles { sources: vec![program.source], ..TargetFiles::default() };
-        let loose = self.closure([program.source], |file| self.all.owner[file].is_none());
+        let sources = [&[program.source][..], &program.more].concat();
+        let mut unit = TargetFiles { sources, ..TargetFiles::default() };
+        let loose = self.closure(unit.sources.iter().copied(), |file| self.all.owner[file].is_none());
         unit.deps = self.libraries_of(loose.iter().copied());
         // A program may declare the functions of its directory itself.
         let of_directory = program.library.filter(|library| !self.all.libraries[*library].sources.is_empty());
         unit.deps.extend(of_directory);
-        unit.private_headers = loose.into_iter().filter(|file| *file != program.source).collect();
+        unit.private_headers = loose.into_iter().filter(|file| !unit.sources.contains(file)).collect();
         self.complete(&mut unit, None);
         unit
     }
