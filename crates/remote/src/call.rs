@@ -103,7 +103,7 @@ impl Link {
 
     /// Makes another connection for the calls to come, unless that was done since there was the one of this number. One on
     /// which no answers come may be dead without either end knowing.
-    fn renew(&self, number: u64) {
+    pub(crate) fn renew(&self, number: u64) {
         let mut channel = self.channel();
         if channel.0 == number
             && let Ok(new) = self.setup.channel()
