@@ -2,11 +2,13 @@
 //! costs time only.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod faults;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use taut_digest::HashFunction;
-use taut_remote::server::{Ending, Fault, Faults, Offer, Server};
+use taut_remote::server::{Ending, Offer, Server};
 use taut_testkit::{Ran, Tool, Workspace, listing};
 
 fn taut() -> Tool {
@@ -263,47 +265,6 @@ fn a_server_that_cannot_be_used_is_one_error() {
         assert!(text.contains(why) && text.contains(&address), "{text}");
         assert_eq!(text.matches("GetCapabilities").count(), 1, "{text}");
     }
-}
-
-#[test]
-fn whatever_a_network_does_results_are_right_or_there_are_none() {
-    let expected = here(&workspace());
-    let kinds = [
-        Fault::Unavailable,
-        Fault::Internal,
-        Fault::Cut,
-        Fault::Evicted,
-        Fault::Flipped,
-        Fault::Truncated,
-        Fault::Shuffled,
-    ];
-    let mut complete = 0;
-    for seed in 0..6 {
-        for naming in BOTH {
-            let offer = Offer {
-                faults: Faults { seed, percent: 8, kinds: kinds.to_vec() },
-                ..Offer::executing(naming, vec![])
-            };
-            let (server, workspace) = (Server::start(offer).unwrap(), workspace());
-            let to = workspace.beside("installed");
-            let to_text = to.to_string_lossy().into_owned();
-            let words = at(&server, naming);
-            let call = ["install", "--max-attempts", "4", "-o", &to_text];
-            let call = call.into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
-            let ran = workspace.run(&taut(), call);
-            if ran.code == 0 {
-                complete += 1;
-                assert_eq!(listing(&to).unwrap(), expected, "{seed} {naming:?}");
-            } else {
-                assert!(
-                    ran.stderr.contains("server ") || ran.stderr.contains("lost"),
-                    "{seed} {naming:?}: {}",
-                    ran.stderr
-                );
-            }
-        }
-    }
-    assert!(complete > 3, "{complete}");
 }
 
 #[test]
