@@ -14,6 +14,7 @@ use crate::{
     log::{Level, Log},
     options::{Execution, Stores},
     remote_cache::{patience, tls},
+    repositories::ObjectServer,
     tool_name::Name,
 };
 
@@ -245,6 +246,23 @@ pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Re
         Exit::Environment
     })?;
     Ok(servers.endpoints.pop())
+}
+
+/// The server of objects that the options name, for set-ups in a build root.
+///
+/// # Errors
+/// What is wrong with the options.
+pub(crate) fn server_of_set_ups(
+    stores: &Stores,
+    build_root: &Path,
+    as_reference: bool,
+) -> Result<Option<Arc<ObjectServer>>, String> {
+    let Some(address) = &stores.remote_execution_address else { return Ok(None) };
+    check_address(address, as_reference)?;
+    let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
+    servers.number(address, false)?;
+    let server = |endpoint| ObjectServer::new(endpoint, build_root.to_owned(), hash_function(stores));
+    Ok(servers.endpoints.pop().map(server).map(Arc::new))
 }
 
 /// Makes the servers of a call known to its store.

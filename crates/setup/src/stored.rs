@@ -73,7 +73,13 @@ pub fn take_from_git(
     Ok(false)
 }
 
-fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectType) -> Result<bool, String> {
+/// The same of one git repository.
+pub(crate) fn take(
+    repository: &Repository,
+    store: &Store,
+    id: &Hash,
+    object_type: ObjectType,
+) -> Result<bool, String> {
     enum Step {
         Enter(Hash, ObjectType),
         /// Everything below was copied.

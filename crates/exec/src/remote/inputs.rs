@@ -48,9 +48,9 @@ fn of_tree(digest: Digest) -> ObjectInfo {
 }
 
 impl Described {
-    /// Only an object.
-    pub(super) fn of_object(object: ObjectInfo) -> Described {
-        Described { tops: vec![object], made: HashMap::new() }
+    /// Only objects.
+    pub(super) fn of_objects(tops: Vec<ObjectInfo>) -> Described {
+        Described { tops, made: HashMap::new() }
     }
 
     pub(super) fn action(&self) -> &ObjectInfo {
