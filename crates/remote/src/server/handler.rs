@@ -59,7 +59,7 @@ struct State {
 impl Handler {
     pub(crate) fn new(offer: Offer, memory: Arc<Memory>, calls: Arc<Calls>, cuts: Arc<Cuts>) -> Handler {
         let (number, partial) = Default::default();
-        let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default());
+        let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default(), offer.pretends);
         Handler(Arc::new(State { offer, memory, calls, cuts, number, operations, partial }))
     }
 }
