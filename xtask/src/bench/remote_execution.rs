@@ -119,10 +119,9 @@ impl Options {
 
     /// The command that builds a project with a server.
     fn command(&self, rival: &Rival, dir: &Path, address: &str) -> Command {
-        let mut command = rival.command(dir, 2);
-        command.args(["-r", address]).args(self.is_standard.then_some("--compatible"));
         // How many actions the server gets at once: as many as taut gives it by default.
-        command.args((rival.name() == "just").then_some(["-J", "256"]).into_iter().flatten());
+        let mut command = rival.command(dir, 256);
+        command.args(["-r", address]).args(self.is_standard.then_some("--compatible"));
         command
     }
 }
