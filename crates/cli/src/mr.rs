@@ -19,7 +19,7 @@ use taut_sys::Named;
 
 use command_line::{CommandLine, NoCall, Subcommand};
 use invocation::Invocation;
-use launch::Takes;
+use launch::AcceptedOptions;
 use settings::Settings;
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     log::{Level, Log},
     options::Stores,
     remote_execution::server_of_set_ups,
-    repositories::{self, Messages, NotFetched, ObjectServer, anchors, report_remark},
+    repositories::{self, Messages, NotFetched, SetUpServer, anchors, report_remark},
     request::wrong_about_servers,
     standard_streams::{eprint_error, eprint_text, print},
     tool_name::Name,
@@ -331,14 +331,14 @@ impl Call {
     }
 
     /// The server of objects that the settings name; none if what they say is wrong, which is reported later.
-    fn server(&self) -> Option<Arc<ObjectServer>> {
-        server_of_set_ups(&self.stores(), &self.settings.build_root, true).ok().flatten()
+    fn server(&self) -> Option<Arc<SetUpServer>> {
+        server_of_set_ups(&self.stores(), &self.settings.build_root, &self.log).ok().flatten()
     }
 
     /// What is wrong with the settings about servers, also where none is used.
     fn wrong_about_servers(&self) -> Option<String> {
         let stores = self.stores();
-        let address = || server_of_set_ups(&stores, &self.settings.build_root, true).err();
+        let address = || server_of_set_ups(&stores, &self.settings.build_root, &self.log).err();
         wrong_about_servers(&stores, &self.log).or_else(address)
     }
 
@@ -367,7 +367,7 @@ impl Call {
             None => (None, words),
         };
         let subcommand = first.as_deref();
-        let takes = Takes::of(subcommand.unwrap_or_default());
+        let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
         let mut root = None;
         let mut set_up = None;
         if takes.config {

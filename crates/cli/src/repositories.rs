@@ -1,12 +1,12 @@
 //! Set-ups of repositories, as both names of the tool make them.
 
+pub(crate) mod defaults;
 mod fetch;
 mod in_use;
 mod list;
 mod observer;
 mod server;
 mod update;
-pub(crate) mod usual;
 mod workspace;
 
 use std::{
@@ -21,7 +21,7 @@ pub(crate) use fetch::{Fetch, NotFetched};
 pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
 pub(crate) use observer::{Messages, report_remark};
-pub(crate) use server::ObjectServer;
+pub(crate) use server::SetUpServer;
 pub(crate) use update::Update;
 pub(crate) use workspace::{Workspace, configured, files};
 
@@ -41,7 +41,7 @@ pub(crate) struct Context {
     pub(crate) no_ssl_verify: bool,
     pub(crate) ca_bundle: Option<PathBuf>,
     /// A server that may have contents.
-    pub(crate) server: Option<Arc<ObjectServer>>,
+    pub(crate) server: Option<Arc<SetUpServer>>,
 }
 
 /// The directories that locations in rc files are relative to, for a call made in a directory. `workspace`: the root of the

@@ -6,7 +6,7 @@ use std::{fmt::Debug, sync::atomic::Ordering::Relaxed};
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_syntax::Diagnostic;
 
-use crate::{contents::Wanted, event::Event, session::Session};
+use crate::{contents::ContentRequest, event::Event, session::Session};
 
 /// A server of objects.
 pub trait Server: Debug + Send + Sync {
@@ -33,7 +33,7 @@ pub(crate) fn object(hash: Hash, object_type: ObjectType) -> ObjectInfo {
 
 impl Session<'_> {
     /// Brings an object from the server into the store, if there is a server and it has it.
-    pub(crate) fn from_server(&self, object: &ObjectInfo, wanted: &Wanted<'_>) -> bool {
+    pub(crate) fn from_server(&self, object: &ObjectInfo, wanted: &ContentRequest<'_>) -> bool {
         let Some(server) = &self.options.server else { return false };
         let (hash, object_type) = (&object.digest.hash, object.object_type);
         match server.bring(object) {
@@ -62,7 +62,7 @@ impl Session<'_> {
     }
 
     /// Gives the server a copy of an object of the store. `what`: how the reference names it.
-    pub(crate) fn back_up(&self, object: &ObjectInfo, what: &str, wanted: &Wanted<'_>) {
+    pub(crate) fn back_up(&self, object: &ObjectInfo, what: &str, wanted: &ContentRequest<'_>) {
         let Some(server) = self.options.server.as_ref().filter(|_| self.options.backs_up) else { return };
         let Err(why) = server.back_up(object) else { return };
         let id = object.digest.hash.to_hex();

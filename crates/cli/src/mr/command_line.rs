@@ -2,10 +2,12 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use taut_setup::weakly_canonical;
+use taut_setup::{canonical_if_begun, weakly_canonical};
 use taut_syntax::json::reference_error;
 
-use super::words::{Given, NotSorted, Sorted, Spec, SubcommandKind, SubcommandSpec, help, shown, sort};
+use super::words::{
+    GivenOption, NotSorted, SortedWords, Spec, SubcommandKind, SubcommandSpec, help, shown, sort,
+};
 use crate::{options::Log, settings};
 
 const fn flag(long: &'static str, help: &'static str) -> Spec {
@@ -198,7 +200,7 @@ fn wrong(text: impl std::fmt::Display) -> NoCall {
 /// The words of a call, the first of which is the name of the tool.
 pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
     let words = words.get(1..).unwrap_or_default();
-    let Sorted { options, subcommand, own, names } =
+    let SortedWords { options, subcommand, own, names } =
         sort(words, &OPTIONS, &SUBCOMMANDS).map_err(|why| match why {
             NotSorted::Wrong(text) => wrong(text),
             NotSorted::Help(about) => {
@@ -226,7 +228,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
                 .iter()
                 .rev()
                 .find(|(spec, _)| spec.short == Some('o'))
-                .map(|(_, path)| weakly_canonical(path.as_ref())),
+                .map(|(_, path)| canonical_if_begun(path.as_ref())),
             backup: is_set("backup-to-remote")?,
         },
         "update" => Subcommand::Update { repositories: names.iter().map(text).collect() },
@@ -241,25 +243,27 @@ pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
 }
 
 /// The options with their types; of each the last occurrence counts, unless it accumulates.
-fn typed(given: &[Given]) -> Result<(Options, Log), NoCall> {
+fn typed(given: &[GivenOption]) -> Result<(Options, Log), NoCall> {
     let (mut o, mut log) = (Options::default(), Log::default());
     for given in given {
         let (spec, value) = given;
         let text = || value.to_string_lossy().into_owned();
         let path = || Some(PathBuf::from(value));
+        let canonical = || Some(canonical_if_begun(value.as_ref()));
+        // For commands that run elsewhere.
         let absolute = || Some(weakly_canonical(value.as_ref()));
         match spec.long {
-            "repository-config" => o.repository_config = absolute(),
-            "absent" => o.absent = absolute(),
+            "repository-config" => o.repository_config = canonical(),
+            "absent" => o.absent = canonical(),
             "local-build-root" => o.local_build_root = absolute(),
-            "checkout-locations" => o.checkout_locations = absolute(),
+            "checkout-locations" => o.checkout_locations = canonical(),
             "local-launcher" => o.local_launcher = Some(launcher(&text())?),
             "distdir" => o.distdirs.extend(absolute()),
             "no-fetch-ssl-verify" => o.no_ssl_verify = truth(given)?,
             "fetch-cacert" => o.ca_bundle = absolute(),
             "just" => o.just = path(),
             "main" => o.main = Some(text()),
-            "rc" => o.rc = absolute(),
+            "rc" => o.rc = canonical(),
             "git" => o.git = path(),
             "dump-rc" => o.dump_rc = path(),
             "norc" => o.norc = truth(given)?,
@@ -287,11 +291,11 @@ fn typed(given: &[Given]) -> Result<(Options, Log), NoCall> {
     Ok((o, log))
 }
 
-fn not_converted((spec, value): &Given) -> NoCall {
+fn not_converted((spec, value): &GivenOption) -> NoCall {
     wrong(format!("Could not convert: {} = {}", shown(spec), value.display()))
 }
 
-fn truth(given: &Given) -> Result<bool, NoCall> {
+fn truth(given: &GivenOption) -> Result<bool, NoCall> {
     match given.1.to_str().map(str::to_ascii_lowercase).as_deref() {
         Some("true" | "on" | "yes" | "enable" | "1") => Ok(true),
         Some("false" | "off" | "no" | "disable" | "0" | "-1") => Ok(false),
@@ -299,7 +303,7 @@ fn truth(given: &Given) -> Result<bool, NoCall> {
     }
 }
 
-fn number<N: std::str::FromStr>(given: &Given) -> Result<N, NoCall> {
+fn number<N: std::str::FromStr>(given: &GivenOption) -> Result<N, NoCall> {
     // Rust accepts a plus sign, which the reference does not.
     let text = given.1.to_str().map(str::trim).filter(|text| !text.starts_with('+'));
     text.and_then(|text| text.parse().ok()).ok_or_else(|| not_converted(given))

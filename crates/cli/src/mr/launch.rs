@@ -11,7 +11,7 @@ use crate::settings::USUAL_LAUNCHER;
 
 /// Which options a subcommand of the build tool takes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Takes {
+pub(crate) struct AcceptedOptions {
     /// A configuration of repositories, which is set up first.
     pub(crate) config: bool,
     build_root: bool,
@@ -25,10 +25,10 @@ pub(crate) struct Takes {
     builds: bool,
 }
 
-impl Takes {
+impl AcceptedOptions {
     /// Those of a subcommand; none of one that is not known.
-    pub(crate) fn of(subcommand: &str) -> Takes {
-        let analyses = Takes {
+    pub(crate) fn of(subcommand: &str) -> AcceptedOptions {
+        let analyses = AcceptedOptions {
             config: true,
             build_root: true,
             launcher: true,
@@ -41,12 +41,14 @@ impl Takes {
         };
         match subcommand {
             "analyse" => analyses,
-            "build" | "install" | "rebuild" => Takes { builds: true, ..analyses },
-            "describe" => Takes { launcher: false, properties: false, dispatch: false, ..analyses },
-            "add-to-cas" | "install-cas" => Takes { build_root: true, remote: true, ..Takes::default() },
-            "gc" => Takes { build_root: true, ..Takes::default() },
+            "build" | "install" | "rebuild" => AcceptedOptions { builds: true, ..analyses },
+            "describe" => AcceptedOptions { launcher: false, properties: false, dispatch: false, ..analyses },
+            "add-to-cas" | "install-cas" => {
+                AcceptedOptions { build_root: true, remote: true, ..AcceptedOptions::default() }
+            }
+            "gc" => AcceptedOptions { build_root: true, ..AcceptedOptions::default() },
             // Other subcommands get no options at all, since any of them may be refused.
-            _ => Takes::default(),
+            _ => AcceptedOptions::default(),
         }
     }
 }
@@ -60,8 +62,8 @@ pub(crate) fn words(
     subcommand: Option<&str>,
     config: Option<&Path>,
 ) -> Result<Vec<OsString>, String> {
-    let takes = Takes::of(subcommand.unwrap_or_default());
-    let mut words = Words(vec![settings.just.clone().into()]);
+    let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
+    let mut words = Words(vec![name_of(&settings.just)]);
     words.0.extend(subcommand.map(OsString::from));
     words.option("-C", config);
     words.option("--local-build-root", settings.given_build_root.as_ref().filter(|_| takes.build_root));
@@ -91,6 +93,15 @@ pub(crate) fn words(
     let of_rc = subcommand.and_then(|name| settings.just_args.get(name));
     words.0.extend(of_rc.into_iter().flatten().map(OsString::from));
     Ok(words.0)
+}
+
+/// The name by which the build tool is called. This binary acts by its name, and an rc file leads to it through links whose
+/// names are lost: for `just-mr` it is `just`, whatever its file is called.
+fn name_of(program: &Path) -> OsString {
+    let own = std::env::current_exe().and_then(|own| own.canonicalize());
+    let is_own = program.components().nth(1).is_some()
+        && own.is_ok_and(|own| taut_sys::canonical(program).is_ok_and(|path| path == own));
+    if is_own { "just".into() } else { program.into() }
 }
 
 /// The words of a command line.
@@ -150,7 +161,7 @@ pub(crate) fn logged(
     directory: &Path,
     subcommand: Option<&str>,
 ) -> Result<Vec<OsString>, String> {
-    let takes = Takes::of(subcommand.unwrap_or_default());
+    let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
     let mut words = Vec::new();
     for option in taut_setup::LOGGED_OPTIONS {
         let Some(name) = log.files.get(option) else { continue };

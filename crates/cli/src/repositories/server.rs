@@ -8,7 +8,7 @@ use taut_setup::Server;
 use taut_store::{Error, Store};
 
 /// A server of objects, and the build root that they are in here.
-pub(crate) struct ObjectServer {
+pub(crate) struct SetUpServer {
     pub(crate) endpoint: Endpoint,
     pub(crate) build_root: PathBuf,
     /// How the server names contents; set-ups name them as git does.
@@ -23,15 +23,15 @@ struct Stores {
     of_set_up: Store,
 }
 
-impl ObjectServer {
-    pub(crate) fn new(endpoint: Endpoint, build_root: PathBuf, naming: HashFunction) -> ObjectServer {
-        ObjectServer { endpoint, build_root, naming, stores: OnceLock::new() }
+impl SetUpServer {
+    pub(crate) fn new(endpoint: Endpoint, build_root: PathBuf, naming: HashFunction) -> SetUpServer {
+        SetUpServer { endpoint, build_root, naming, stores: OnceLock::new() }
     }
 
     fn stores(&self) -> Result<&Stores, String> {
         let open = || {
             let of_server = Store::open(&self.build_root, self.naming)?;
-            of_server.attach(vec![self.endpoint.place()])?;
+            of_server.attach(vec![self.endpoint.object_server()])?;
             Ok(Stores { of_server, of_set_up: Store::open(&self.build_root, HashFunction::GitSha1)? })
         };
         let failed = |error: Error| error.to_string();
@@ -39,13 +39,13 @@ impl ObjectServer {
     }
 }
 
-impl fmt::Debug for ObjectServer {
+impl fmt::Debug for SetUpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectServer").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("SetUpServer").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
-impl Server for ObjectServer {
+impl Server for SetUpServer {
     fn name(&self) -> &str {
         &self.endpoint.name
     }
@@ -57,7 +57,7 @@ impl Server for ObjectServer {
         }
         let store = &self.stores()?.of_server;
         // That it is there is found out by asking for it; nothing of this is written down.
-        store.note_elsewhere(0, false, [*object]);
+        store.note_at_server(0, false, [*object]);
         match store.bring(&[*object]) {
             Ok(()) => Ok(true),
             Err(Error::Missing(_)) => Ok(false),

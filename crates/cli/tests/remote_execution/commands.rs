@@ -7,12 +7,12 @@ use std::{
 };
 
 use taut_digest::HashFunction;
-use taut_testkit::{Ran, Workspace, listing};
+use taut_testkit::{ToolResult, Workspace, listing};
 
 use super::{ACTIONS, BOTH, at, build, event, here, install, ran, start, taut, workspace};
 
 #[track_caller]
-fn run(workspace: &Workspace, command: &str, words: &[String], more: &[&str]) -> Ran {
+fn run(workspace: &Workspace, command: &str, words: &[String], more: &[&str]) -> ToolResult {
     let words = words.iter().map(String::as_str);
     workspace.run(&taut(), [command].into_iter().chain(words).chain(more.iter().copied()))
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use taut_digest::HashFunction;
-use taut_remote::server::{Ending, Fault, Faults, Offer, Server};
+use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
 use taut_testkit::{Proxy, Rng, Workspace, listing, times};
 
 use super::{BOTH, here, taut, workspace};
@@ -192,18 +192,18 @@ fn whatever_happens_on_the_way_results_are_right_or_there_are_none() {
     assert!(complete > 3 * count as u64, "{complete} of {}", 6 * count);
 }
 
-const ENDINGS: [Ending; 11] = [
-    Ending::Usual,
-    Ending::Usual,
-    Ending::Usual,
-    Ending::Usual,
-    Ending::Cut,
-    Ending::Forgotten,
-    Ending::WorkerLost,
-    Ending::Exhausted,
-    Ending::Evicted,
-    Ending::EvictedSilently,
-    Ending::OutputLost,
+const ENDINGS: [ExecutionEnding; 11] = [
+    ExecutionEnding::Usual,
+    ExecutionEnding::Usual,
+    ExecutionEnding::Usual,
+    ExecutionEnding::Usual,
+    ExecutionEnding::Cut,
+    ExecutionEnding::Forgotten,
+    ExecutionEnding::WorkerLost,
+    ExecutionEnding::Exhausted,
+    ExecutionEnding::Evicted,
+    ExecutionEnding::EvictedSilently,
+    ExecutionEnding::OutputLost,
 ];
 
 /// Contents are deleted at random while a chain of actions is executed and between builds, and nothing else goes wrong: all of it is

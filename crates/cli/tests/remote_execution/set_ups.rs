@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use taut_digest::HashFunction;
 use taut_remote::server::Server;
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Tool, ToolResult, Workspace};
 
 use super::{BOTH, start, taut};
 
@@ -41,7 +41,7 @@ fn distdir() -> Workspace {
     beside
 }
 
-fn mr(workspace: &Workspace, words: &[&str]) -> Ran {
+fn mr(workspace: &Workspace, words: &[&str]) -> ToolResult {
     let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called("just-mr");
     let root = workspace.build_root().to_string_lossy().into_owned();
     tool.run(&workspace.root(), [&["--norc", "--local-build-root", &root], words].concat())

@@ -157,7 +157,7 @@ fn a_set_up_that_fails_says_where_what_and_why() {
     ]);
     let left = two.project.shell("find ../home/.cache/taut -name '*download*' -o -name 'fetch-*'").stdout;
     assert_eq!(left, "", "nothing is left behind");
-    // Mended, it builds.
+    // Corrected, it builds.
     two.serve_git();
     two.describe(&two.description());
     assert_eq!(two.build().success().stdout, "archive\nlib\n");
@@ -354,6 +354,22 @@ fn the_tool_launches_itself_as_the_build_tool() {
     let answer = two.project.call("just-mr", &two.project.work(), ["build", "all", "-P", "all"]).success();
     assert_eq!(answer.stdout, "archive\nlib\n");
     answer.says(&["INFO: Setup finished, exec [\"just\",\"build\",\"-C\","]);
+}
+
+#[test]
+fn the_build_tool_is_just_for_just_mr_whatever_link_leads_to_it() {
+    let project = Project::new();
+    project.file("ROOT", "");
+    project.file("TARGETS", r#"{"x": {"type": "file_gen", "name": "x", "data": "x"}}"#);
+    project.file("repos.json", r#"{"repositories": {"": {"repository": {"type": "file", "path": "."}}}}"#);
+    let link = project.path("home/just");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_taut"), &link).unwrap();
+    let rc = serde_json::json!({"just": {"root": "home", "path": "just"}});
+    project.file("../home/.just-mrrc", rc.to_string());
+    let by_link = project.call("just-mr", &project.work(), ["build", "x"]).success();
+    by_link.says(&["Setup finished, exec [\"just\",\"build\"", "INFO: Requested target is "]);
+    let options = ["--just", env!("CARGO_BIN_EXE_taut"), "--norc", "build", "x"];
+    project.call("just-mr", &project.work(), options).success().says(&["INFO: Requested target is "]);
 }
 
 #[test]
