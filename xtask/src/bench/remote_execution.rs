@@ -38,7 +38,7 @@ struct Options {
 /// What is measured of each tool, in this order.
 const PHASES: [&str; 3] = ["execute", "take", "null"];
 
-/// From how many actions on the reference is left out, which would take too long.
+/// Of larger projects the reference is left out, which would take too long.
 const MAX_OF_REFERENCE: usize = 10_000;
 
 /// The size of the project that is built at a distance.
@@ -132,9 +132,8 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
     let file = scratch.path().join("cost");
     let mut costs: BTreeMap<(usize, usize), Vec<Cost>> = BTreeMap::new();
     let mut calls: BTreeMap<(usize, usize), BTreeMap<String, u64>> = BTreeMap::new();
-    let rivals: Vec<&Rival> = (rivals.iter())
-        .filter(|rival| rival.name() == "taut" || graph.actions() <= MAX_OF_REFERENCE)
-        .collect();
+    let rivals: Vec<&Rival> =
+        (rivals.iter()).filter(|rival| rival.name() == "taut" || graph.size <= MAX_OF_REFERENCE).collect();
     for round in 0..options.rounds {
         for (number, rival) in rivals.iter().enumerate() {
             let mut server = Server::start(&[options.protocol()])?;
