@@ -12,6 +12,7 @@ mod exports;
 mod graph;
 pub(crate) mod incremental;
 mod remote;
+mod remote_execution;
 mod rival;
 mod setup;
 
@@ -54,6 +55,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("remote", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return remote::run(rest);
     }
+    if let Some(("remote-execution", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
+        return remote_execution::run(rest);
+    }
     if let Some(("setup", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return setup::run(rest);
     }
@@ -88,11 +92,11 @@ fn options(args: &[String]) -> Result<Options> {
         jobs: 2,
     };
     let Some((what, rest)) = args.split_first() else {
-        bail!("bench build|analysis|engine|exports|incremental|remote|setup [OPTIONS]")
+        bail!("bench build|analysis|engine|exports|incremental|remote|remote-execution|setup [OPTIONS]")
     };
     if what != "build" {
         bail!(
-            "there is no benchmark {what}; there are: build, analysis, engine, exports, incremental, remote, setup"
+            "there is no benchmark {what}; there are: build, analysis, engine, exports, incremental, remote, remote-execution, setup"
         );
     }
     let mut words = rest.iter();

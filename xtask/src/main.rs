@@ -63,6 +63,9 @@ cargo xtask COMMAND
   bench exports [--json FILE] [--quick] [--repositories N] [--rounds N]
                        cost of a build whose dependencies are all in the target-level cache, beside just
   bench remote [--json FILE] [--quick] [--size N] [--rounds N] [--jobs N] [--round-trip MS]
+  bench remote-execution [--json FILE] [--quick] [--size N] [--rounds N] [--standard] [--library]
+                    [--cores N] [--takes MS] [--round-trip MS]
+                       cost of execution by a server beside just; or of a C library that a cache has
   bench setup [--archives N] [--files N] [--json FILE] [--quick] [--rounds N]
                        cost of setting up repositories beside just-mr
   bench incremental [--json FILE] [--quick] [--size N] [--shape S] [--rounds N] [--jobs N]

@@ -43,7 +43,9 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
         Profile::from_options("install", &o.build.analysis, &o.build.execution, &o.build.stores, log);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
-        go(call, &Destination::Directory { path: &o.output_dir, prune: o.prune }, None)
+        let destination =
+            Destination::Directory { path: &o.output_dir, prune: o.prune, remember: o.remember };
+        go(call, &destination, None)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use taut_digest::{ObjectInfo, ObjectType};
+use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_driver::cas::{below, listing, parse_object_id, write_archive};
 use taut_store::{Error, Store};
 use taut_sys::{Named, if_exists};
@@ -37,6 +37,9 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
         Ok(server) => server,
         Err(exit) => return exit,
     };
+    if server.is_some() && options.stores.compatible && whole.digest.size == 0 && !is_empty(&whole) {
+        voice.no_size(&options.object_id, log);
+    }
     // As in the reference, what is not in the store may be in the git repository of the build root.
     let root = build_root(name, &options.stores).unwrap_or_default();
     // An error of the store counts as present here, and is reported by the read that follows.
@@ -48,6 +51,12 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     if server.is_some() && !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true) {
         // It may be there. That is found out when it is read; and nothing of it is written down.
         store.note_at_server(0, false, [whole]);
+    }
+    if options.remember
+        && let Err(error) = store.bring(&[whole])
+    {
+        // The object may come all the same: what is asked for is less.
+        voice.not_remembered(whole, &error, log);
     }
     let object = match &options.sub_object_path {
         None => whole,
@@ -82,6 +91,11 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
             }
         },
     }
+}
+
+/// Whether an object without a size is one that has none.
+fn is_empty(object: &ObjectInfo) -> bool {
+    object.digest.hash == HashFunction::Sha256.blob(b"")
 }
 
 /// An object as one sequence of bytes.

@@ -23,7 +23,8 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options::Stores,
-    repositories::{self, Messages, NotFetched, anchors, report_remark},
+    remote_execution::server_of_set_ups,
+    repositories::{self, Messages, NotFetched, SetUpServer, anchors, report_remark},
     request::wrong_about_servers,
     standard_streams::{eprint_error, eprint_text, print},
     tool_name::Name,
@@ -210,12 +211,12 @@ impl Call {
                 print(text.as_bytes());
                 Ok(MrExit::Success)
             }
-            Subcommand::Fetch { all, main, directory, .. } => {
+            Subcommand::Fetch { all, main, directory, backup } => {
                 let main = self.main(main.as_deref(), *all);
                 let root = self.open_build_root()?;
                 let description = self.description()?;
                 let context = self.context()?;
-                let options = repositories::options(&context);
+                let options = taut_setup::Options { backs_up: *backup, ..repositories::options(&context) };
                 let fetch = repositories::Fetch {
                     store: &root.store,
                     cache: &root.cache,
@@ -292,6 +293,7 @@ impl Call {
             verifies: false,
             no_ssl_verify: settings.no_ssl_verify,
             ca_bundle: settings.ca_bundle.clone(),
+            server: self.server(),
         })
     }
 
@@ -321,10 +323,25 @@ impl Call {
         messages.with_progress(&session, || session.set_up(description, request)).map_err(failed)
     }
 
+    /// The server of objects that the settings name; none if what they say is wrong, which is reported later.
+    fn server(&self) -> Option<Arc<SetUpServer>> {
+        server_of_set_ups(&self.stores(), &self.settings.build_root, &self.log).ok().flatten()
+    }
+
     /// What is wrong with the settings about servers, also where none is used.
     fn wrong_about_servers(&self) -> Option<String> {
+        let stores = self.stores();
+        let address = || server_of_set_ups(&stores, &self.settings.build_root, &self.log).err();
+        wrong_about_servers(&stores, &self.log).or_else(address)
+    }
+
+    /// The settings about servers.
+    fn stores(&self) -> Stores {
         let settings = &self.settings;
-        let stores = Stores {
+        Stores {
+            remote_execution_address: settings.remote_address.clone(),
+            remote_instance_name: settings.remote_instance_name.clone(),
+            compatible: settings.compatible,
             tls_ca_cert: settings.tls_ca_cert.clone(),
             tls_client_cert: settings.tls_client_cert.clone(),
             tls_client_key: settings.tls_client_key.clone(),
@@ -332,8 +349,7 @@ impl Call {
             initial_backoff_seconds: settings.initial_backoff_seconds,
             max_backoff_seconds: settings.max_backoff_seconds,
             ..Stores::default()
-        };
-        wrong_about_servers(&stores, &self.log)
+        }
     }
 
     /// Becomes the build tool.

@@ -165,7 +165,7 @@ impl Command {
             _ => None,
         };
         if let Some((common, stores)) = self.repositories_mut() {
-            common.set_up.local_build_root = stores.local_build_root.clone();
+            common.set_up.stores = stores.clone();
             common.set_up.is_done = is_taut;
         }
         if let Some(analysis) = self.analysis_mut() {

@@ -14,6 +14,7 @@ use crate::{
     log::{Level, Log},
     options::{Execution, Stores},
     remote_cache::{patience, tls},
+    repositories::SetUpServer,
     tool_name::Name,
     voice::{self, BadDispatch},
 };
@@ -223,6 +224,23 @@ pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Re
         Exit::Environment
     })?;
     Ok(servers.endpoints.pop())
+}
+
+/// The server of objects that the options name, for set-ups in a build root.
+///
+/// # Errors
+/// What is wrong with the options.
+pub(crate) fn server_of_set_ups(
+    stores: &Stores,
+    build_root: &Path,
+    log: &Log,
+) -> Result<Option<Arc<SetUpServer>>, String> {
+    let Some(address) = &stores.remote_execution_address else { return Ok(None) };
+    check_address(address, log).map_err(|why| voice::of(log).bad_server(address, &why))?;
+    let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
+    servers.number(address, false)?;
+    let server = |endpoint| SetUpServer::new(endpoint, build_root.to_owned(), hash_function(stores));
+    Ok(servers.endpoints.pop().map(server).map(Arc::new))
 }
 
 /// Makes the servers of a call known to its store.

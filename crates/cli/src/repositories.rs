@@ -6,19 +6,24 @@ mod in_use;
 mod list;
 mod made_roots;
 mod observer;
+mod server;
 mod update;
 mod workspace;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use taut_driver::find_workspace_root;
-use taut_setup::{Anchors, Locations, Options};
+use taut_setup::{Anchors, Locations, Options, Server};
 
 pub(crate) use fetch::{Fetch, NotFetched};
 pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
 pub(crate) use made_roots::MadeRoots;
 pub(crate) use observer::{Messages, report_remark};
+pub(crate) use server::SetUpServer;
 pub(crate) use update::Update;
 pub(crate) use workspace::{Workspace, configured, files};
 
@@ -37,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) verifies: bool,
     pub(crate) no_ssl_verify: bool,
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// A server that may have contents.
+    pub(crate) server: Option<Arc<SetUpServer>>,
 }
 
 /// The directories that locations in rc files are relative to, for a call made in a directory. `workspace`: the root of the
@@ -70,6 +77,8 @@ pub(crate) fn options(context: &Context) -> Options {
         launches: None,
         verifies: context.verifies,
         transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
+        server: context.server.clone().map(|server| server as Arc<dyn Server>),
+        backs_up: false,
         environment: std::env::vars_os().collect(),
     }
 }

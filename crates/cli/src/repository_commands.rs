@@ -170,8 +170,8 @@ fn with(
     run: impl FnOnce(&Call<'_>) -> Result<Exit, SetupError>,
 ) -> Exit {
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let set_up =
-        SetUp { local_build_root: repositories.local_build_root.clone(), ..repositories.set_up.clone() };
+    let stores = Stores { local_build_root: repositories.local_build_root.clone(), ..Stores::default() };
+    let set_up = SetUp { stores, ..repositories.set_up.clone() };
     // These subcommands have no `-w`: the workspace is found by the working directory.
     let workspace = Workspace::new(&set_up, repositories.jobs, None, &cwd);
     let rc = match workspace.rc(log) {

@@ -30,6 +30,8 @@ pub(crate) enum Destination<'o> {
         path: &'o Path,
         /// Whether to remove what was installed there for the same target before and is no longer part of the result.
         prune: bool,
+        /// Whether all of it is in the store afterwards, also what is installed already and servers have.
+        remember: bool,
     },
 }
 
@@ -94,7 +96,14 @@ pub(crate) fn deliver(
     let Delivery { store, results, owner, o, log } = *delivery;
     let (directory, written, built) = match destination {
         Destination::Nowhere => (None, 0, shown(results, o.show_runfiles, |path| path.to_owned())),
-        Destination::Directory { path, prune } => {
+        Destination::Directory { path, prune, remember } => {
+            if *remember {
+                let all: Vec<ObjectInfo> = objects_of(results).copied().collect();
+                store.bring(&all).map_err(|error| {
+                    let text = format!("Cannot keep the results in the store: {error}");
+                    undelivered(&error, text, Exit::BuildFailure, store, &all, log)
+                })?;
+            }
             let (directory, written) = put(store, results, path, owner, *prune, log)?;
             let place = |path: &str| directory.join(path).display().to_string();
             let built = shown(results, o.show_runfiles, place);

@@ -12,11 +12,12 @@ use std::{
     time::Instant,
 };
 
+use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_driver::{
     Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Caller, Diagnostics, NotBuilt, Pass,
-    RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome, RootTargets, Run, Session,
-    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRequest, UnresolvedRoot, WantedArtifacts,
-    event::NewRoot,
+    RemoteExecution, RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome,
+    RootTargets, Run, Session, SetupError, SetupFailure, Sink, Undelivered, UnresolvedRequest,
+    UnresolvedRoot, WantedArtifacts, event::NewRoot,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -232,6 +233,16 @@ impl RootBuilds {
     fn progress(&self) -> std::sync::MutexGuard<'_, RootsProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Sends the log of a build to the server that executes, so that it can be read wherever the server can be reached.
+    fn offer_log(&self, digest: Digest) {
+        let Some(RemoteExecution { endpoints, main: Some(main), .. }) = &self.options.remote_execution else {
+            return;
+        };
+        let object = ObjectInfo { digest, object_type: ObjectType::File };
+        // What it is about is reported in any case.
+        let _ = taut_driver::send(&self.store, &endpoints[*main], &object);
+    }
 }
 
 impl RootTargets for RootBuilds {
@@ -319,7 +330,10 @@ impl RootTargets for RootBuilds {
 
     fn log_of(&self, text: &str) -> String {
         match self.store.put_blob(text.as_bytes(), false) {
-            Ok(digest) => digest.hash.to_hex(),
+            Ok(digest) => {
+                self.offer_log(digest);
+                digest.hash.to_hex()
+            }
             // As in the reference.
             Err(_) => "???".to_owned(),
         }

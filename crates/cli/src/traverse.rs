@@ -145,7 +145,8 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     };
     let hits = session.cache_hits(built.actions);
     messages.processed(built.actions, hits, None);
-    let destination = Destination::Directory { path: &o.output_directory, prune: false };
+    let destination =
+        Destination::Directory { path: &o.output_directory, prune: false, remember: o.remember };
     let delivery = Delivery { store: &store, results: &built, owner: "traverse", o: &o.results, log };
     results::deliver(&delivery, &destination, &*messages).map_err(results::give_up)?;
     Ok(Exit::Success)

@@ -41,7 +41,7 @@ fn references(text: &[u8]) -> Option<References> {
 
 /// Where actions run, as the reference describes it: the properties that they require of the platform; the address of the
 /// server, if it is not this machine; and which go elsewhere.
-fn backend(properties: &[(String, String)], at: &Backend) -> String {
+pub fn backend_description(properties: &[(String, String)], at: &Backend) -> String {
     let properties: BTreeMap<String, String> = properties.iter().cloned().collect();
     let write = |w: &mut JsonWriter, properties: &BTreeMap<String, String>| {
         w.object(|w| {
@@ -79,7 +79,7 @@ impl ExportCache {
 
     /// That of a store, for actions with these properties, executed there.
     pub fn of(store: &Store, properties: &[(String, String)], at: &Backend) -> ExportCache {
-        let cache = taut_store::TargetCache::new(store, backend(properties, at), references);
+        let cache = taut_store::TargetCache::new(store, backend_description(properties, at), references);
         ExportCache(Some(Arc::new(Stored { cache, problems: Mutex::default() })))
     }
 

@@ -77,7 +77,7 @@ pub use describe::{DescribeOptions, Description};
 pub use dump::too_long_as_text;
 pub use event::{Event, Sink};
 pub use event_log::{EventLog, EventLogs, Timings};
-pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
+pub use export_cache::{EntryProblem, ExportCache, WriteStrategy, backend_description};
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};

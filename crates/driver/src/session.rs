@@ -465,6 +465,21 @@ impl Session {
         Some(shared.take_traffic() + remote.unwrap_or_default())
     }
 
+    /// Sees to it that what was built is at the server that executes actions, if there is one: also sources and trees that no
+    /// action there has as inputs. What was noted to be there is not asked for.
+    ///
+    /// # Errors
+    /// The server does not answer, or something is lost here.
+    pub(crate) fn offer(&self, results: &Results) -> Result<(), BuildFailure> {
+        let built = results.artifacts.iter().chain(&results.runfiles).map(|(_, built)| built.info).collect();
+        self.execution.executor.offer(built).map_err(|fail| {
+            let mut failure = BuildFailure::default();
+            failure.add_first(&fail);
+            failure.unbuilt.iter().for_each(|unbuilt| self.sink.event(&Event::Unbuilt(unbuilt)));
+            failure
+        })
+    }
+
     /// Sends the event that execution has ended.
     pub fn report_end(&self, built: Result<&Results, &BuildFailure>) {
         let counters = &self.execution.counters;

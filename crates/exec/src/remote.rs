@@ -163,7 +163,7 @@ impl Transfers {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let sent = taut_service::wait(transfers.provide(0, &RemoteAction::of_object(*object)));
+    let sent = taut_service::wait(transfers.provide(0, &RemoteAction::of_objects(vec![*object])));
     sent.map_err(|fail| fail.to_string())
 }
 
@@ -345,6 +345,18 @@ impl Executor for RemoteExecutor {
                     .map(Box::new),
             ))
         })
+    }
+
+    fn offer(&self, built: Vec<ObjectInfo>) -> Result<(), Fail> {
+        let RemoteSetup { store, endpoints, main, .. } = &self.setup;
+        let Some(main) = *main else { return Ok(()) };
+        // What any server has can be had by all builds that use these servers.
+        let is_noted = |object: &ObjectInfo| (0..endpoints.len()).any(|place| store.is_noted(place, object));
+        let here: Vec<ObjectInfo> = built.into_iter().filter(|object| !is_noted(object)).collect();
+        match here.is_empty() {
+            true => Ok(()),
+            false => taut_service::wait(self.transfers.provide(main, &RemoteAction::of_objects(here))),
+        }
     }
 
     fn take_traffic(&self) -> Option<Traffic> {

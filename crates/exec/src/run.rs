@@ -43,6 +43,15 @@ pub trait Executor: Send + Sync {
         Box::pin(std::future::ready(Ok(KnownResult::Local)))
     }
 
+    /// Sees to it that what was built is at the server that executes, also what no action has as input. Waits; without effect if
+    /// there is no server.
+    ///
+    /// # Errors
+    /// The server does not answer, or something is lost here.
+    fn offer(&self, _built: Vec<ObjectInfo>) -> Result<(), Fail> {
+        Ok(())
+    }
+
     /// What passed between this machine and others for it since this was called before; `None` if it is all local.
     fn take_traffic(&self) -> Option<Traffic> {
         None

@@ -104,7 +104,7 @@ impl Link {
 
     /// Makes another connection for the calls to come, unless that was done since there was the one of this number. One on
     /// which no answers come may be dead without either end knowing.
-    fn renew(&self, number: u64) {
+    pub(crate) fn renew(&self, number: u64) {
         let mut channel = self.channel();
         // When a connection dies, all calls on it fail at once. The first of them replaces it; to the others the number
         // shows that this was done.

@@ -2,7 +2,8 @@
 //!
 //! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, the action is executed once
 //! more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has sent nothing
-//! at all for a while is asked for a sign of life, and that has one.
+//! at all for a while is asked for a sign of life, and that has one. A sign of life on one connection says nothing of another,
+//! so a stream on a connection that was given up is as good as cut.
 
 use std::time::{Duration, Instant};
 
@@ -31,9 +32,6 @@ const EXECUTE_PATH: &str = "/build.bazel.remote.execution.v2.Execution/Execute";
 const WAIT_PATH: &str = "/build.bazel.remote.execution.v2.Execution/WaitExecution";
 const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 
-/// How long a server may say nothing before it is asked for a sign of life.
-const SILENCE: Duration = Duration::from_secs(20);
-
 /// How long a stream has to last, so that its end is no failure in a row with those before.
 const STEADY: Duration = Duration::from_secs(5);
 
@@ -54,6 +52,8 @@ struct Execution<'e> {
     progress: &'e dyn Progress,
     /// The name of the operation, once the server has sent it.
     operation: Option<String>,
+    /// The number of the connection of this attempt.
+    connection: u64,
     /// When something was heard last in this attempt, before the end of the action.
     heard: Option<Instant>,
     /// Whether a stage was reported.
@@ -67,7 +67,8 @@ pub(crate) async fn execute(
     progress: &dyn Progress,
     dropped: oneshot::Receiver<()>,
 ) -> Result<Executed> {
-    let mut execution = Execution { link, action, progress, operation: None, heard: None, stage: None };
+    let (operation, heard, stage, connection) = (None, None, None, link.connection());
+    let mut execution = Execution { link, action, progress, operation, connection, heard, stage };
     let ended = link.give_up.or_off(async {
         tokio::select! {
             // The caller first: if it is gone, the operation is cancelled even if an answer came at the same moment.
@@ -97,7 +98,7 @@ impl Execution<'_> {
         // Failures in a row; and how often the server has forgotten the operation.
         let (mut failed, mut forgotten) = (0, 0);
         loop {
-            self.heard = None;
+            (self.heard, self.connection) = (None, self.link.connection());
             let begin = Instant::now();
             let why = match self.attempt().await {
                 Ok(AttemptEnd::Done(executed)) => return Ok(*executed),
@@ -119,6 +120,9 @@ impl Execution<'_> {
             // A server that was there for a while, and reported something, is there again, as a rule.
             let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
             failed = if was_there { 1 } else { failed + 1 };
+            if why.code() == Code::DeadlineExceeded {
+                self.link.renew(self.connection);
+            }
             let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;
             if failed >= self.link.patience.attempts || forgotten > self.link.patience.attempts {
                 if is_gone {
@@ -202,8 +206,11 @@ impl Execution<'_> {
     ) -> std::result::Result<T, Failure> {
         let mut call = std::pin::pin!(call);
         loop {
-            match tokio::time::timeout(SILENCE, call.as_mut()).await {
+            match tokio::time::timeout(self.link.patience.silence, call.as_mut()).await {
                 Ok(answer) => return answer,
+                Err(_) if self.link.connection() != self.connection => {
+                    return Err(Status::unavailable("the connection fell silent").into());
+                }
                 Err(_) => self.sign_of_life().await?,
             }
         }
@@ -215,7 +222,7 @@ impl Execution<'_> {
         // Held during the question: of all executions that wait, one asks, and the others then find its answer. The
         // lock is tokio's, so it may be held across a wait.
         let asks = link.heard.lock().await;
-        if asks.elapsed() < SILENCE {
+        if asks.elapsed() < link.patience.silence {
             return Ok(());
         }
         let mut asks = asks;

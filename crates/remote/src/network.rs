@@ -59,6 +59,8 @@ pub struct Patience {
     pub deadline: Duration,
     /// How long a build waits for look-ups that are slow but answered.
     pub max_slow: Duration,
+    /// How long a server may say nothing about an execution before it is asked for a sign of life.
+    pub silence: Duration,
 }
 
 impl Default for Patience {
@@ -69,6 +71,7 @@ impl Default for Patience {
             max_pause: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
             max_slow: Duration::from_secs(20),
+            silence: Duration::from_secs(20),
         }
     }
 }

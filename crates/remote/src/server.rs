@@ -13,6 +13,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 pub use faults::{Fault, Faults};
@@ -48,6 +49,17 @@ pub struct Offer {
     pub tls: Option<Encryption>,
     /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
     pub executes: Option<Vec<ExecutionEnding>>,
+    /// Whether executions only look like some: no command runs, and outputs are what their paths say. For measurements.
+    pub pretends: Option<Pretence>,
+}
+
+/// Executions that run nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Pretence {
+    /// How many go on at a time.
+    pub cores: usize,
+    /// How long each takes.
+    pub takes: Duration,
 }
 
 /// How connections are encrypted; all of it as PEM.
@@ -73,6 +85,7 @@ impl Default for Offer {
             faults: Faults::default(),
             tls: None,
             executes: None,
+            pretends: None,
         }
     }
 }

@@ -15,9 +15,9 @@ pub(crate) fn parse(message: &proto::Digest) -> Option<Digest> {
     Some(Digest { hash: Hash::from_protocol_hex(&message.hash)?, size })
 }
 
-/// Whether the size of a content is not known: entries of git trees have none.
+/// Whether the size of a content is not known: entries of git trees have none, nor have objects that people name by their hash.
 pub(crate) fn is_unmeasured(digest: &Digest) -> bool {
-    digest.size == 0 && digest.hash.untagged().is_some() && !is_name_of(digest, b"")
+    digest.size == 0 && !is_name_of(digest, b"")
 }
 
 /// Whether a name is that of these bytes.

@@ -2,7 +2,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -16,17 +19,25 @@ use taut_service::{
     Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
     wait,
 };
+use taut_testkit::{LinkFault, Proxy, Way};
 
 const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];
 
-fn client(server: &Server, naming: HashFunction) -> Client {
-    let patience = Patience {
+fn patience() -> Patience {
+    Patience {
         first_pause: Duration::from_millis(1),
         max_pause: Duration::from_millis(4),
         deadline: Duration::from_millis(500),
         ..Patience::default()
-    };
-    let address = Address::parse(&server.address()).unwrap();
+    }
+}
+
+fn client(server: &Server, naming: HashFunction) -> Client {
+    client_at(&server.address(), naming, patience())
+}
+
+fn client_at(address: &str, naming: HashFunction, patience: Patience) -> Client {
+    let address = Address::parse(address).unwrap();
     Client::new(Setup { address, instance: String::new(), tls: None, naming, executes: true, patience })
 }
 
@@ -152,6 +163,41 @@ fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
     client.give_up();
     assert_eq!(waiting.join().unwrap(), Err(Error::Off));
     assert_eq!(server.calls()["CancelOperation"], 1);
+}
+
+/// Nothing comes on the first connection any more, at some point of an execution, and neither end knows.
+#[test]
+fn an_execution_on_a_connection_that_fell_silent_goes_on_over_another_one() {
+    for after in (100..1300).step_by(100) {
+        // With and without calls that get another connection meanwhile.
+        for has_others in [false, true] {
+            let server = Server::start(Offer::executing(HashFunction::Sha256, vec![])).unwrap();
+            let action = action(&client(&server, HashFunction::Sha256));
+            let is_first = move |number| (number == 0).then_some(LinkFault::Halted(Way::Down, after));
+            let target = (std::net::Ipv4Addr::LOCALHOST, server.port()).into();
+            let proxy = Proxy::start(target, Duration::ZERO, is_first).unwrap();
+            let patience = Patience {
+                deadline: Duration::from_millis(150),
+                silence: Duration::from_millis(300),
+                ..patience()
+            };
+            let client = client_at(&proxy.address(), HashFunction::Sha256, patience);
+            let is_over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                if has_others {
+                    scope.spawn(|| {
+                        while !is_over.load(Relaxed) {
+                            let _ = wait(client.missing(vec![action]));
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
+                    });
+                }
+                let executed = execute(&client, action);
+                is_over.store(true, Relaxed);
+                assert!(executed.is_ok(), "after {after} bytes: {executed:?}");
+            });
+        }
+    }
 }
 
 #[test]

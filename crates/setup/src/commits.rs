@@ -23,6 +23,7 @@ use crate::{
     event::Event,
     locations::local_path,
     problem::Problem,
+    server::object,
     session::Session,
     source::{Commit, MadeTree, Source},
     trees::{has_tree, no_directory, own_key},
@@ -189,7 +190,10 @@ impl Session<'_> {
                 return Ok(());
             }
         }
-        if self.tree_from_store(&id, wanted)? {
+        if self.tree_from_store(&id, wanted)?
+            || (self.from_server(&object(id, ObjectType::Tree), wanted)
+                && self.tree_from_store(&id, wanted)?)
+        {
             return Ok(());
         }
         let own = made.env.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));

@@ -1,7 +1,7 @@
 //! Files by their ids: where they are looked for, and how they come into the store.
 //!
 //! The order is the reference's: the store, the git repositories of this build root, directories of archives, and only then
-//! the network, there mirrors of this site first.
+//! a server of objects, if there is one, and the network, there mirrors of this site first.
 
 use std::io::Read as _;
 
@@ -12,7 +12,7 @@ use taut_store::AddMode;
 use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
-use crate::{event::Event, problem::Problem, session::Session, source::Content};
+use crate::{event::Event, problem::Problem, server::object, session::Session, source::Content};
 
 /// The repository that a content is for, and where the description says so.
 #[derive(Clone, Debug)]
@@ -60,6 +60,9 @@ impl Session<'_> {
             Local::Found => return Ok(()),
             Local::Absent { other } => other,
         };
+        if self.from_server(&object(content.id, ObjectType::File), wanted) {
+            return Ok(());
+        }
         let failed = |error: taut_store::Error| broken(wanted, error.to_string());
         let client = self.client().map_err(|cause| broken(wanted, cause.to_string()))?;
         let urls = self.options.locations.order(&content.fetch, &content.mirrors);

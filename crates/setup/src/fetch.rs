@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use taut_digest::ObjectType;
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_sys::{Dir, Named, on_threads};
 use taut_value::path::{is_non_upwards, normal_path};
@@ -19,6 +20,7 @@ use crate::{
     description::Description,
     event::Event,
     problem::Problem,
+    server::object,
     session::Session,
     set_up::Request,
     source::{Archive, Content, ForeignFile, MadeTree, Source, SourceOf},
@@ -113,7 +115,7 @@ impl Session<'_> {
                 let wanted = &wanted(repository, of);
                 let done = match task {
                     FetchTask::Archive(_, content, _) => self.fetch_archive(content, directory, wanted),
-                    FetchTask::Tree(_, tree, _) => self.made_tree(tree, wanted),
+                    FetchTask::Tree(_, tree, _) => self.fetch_tree(tree, wanted),
                 };
                 self.observer.event(Event::Ended { repository, is_there: done.is_ok() });
                 if let Err(problem) = done {
@@ -129,6 +131,18 @@ impl Session<'_> {
         }
     }
 
+    fn fetch_tree(&self, tree: &MadeTree, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
+        self.made_tree(tree, wanted)?;
+        if self.options.server.is_some() && self.options.backs_up {
+            // It is in the git repository, and copies are made of what the store has.
+            let writer = self.writer().map_err(|error| broken(wanted, error.to_string()))?;
+            let taken = crate::store_trees::take(writer.repository(), self.store, &tree.id, ObjectType::Tree);
+            taken.map_err(|why| broken(wanted, why))?;
+            self.back_up(&object(tree.id, ObjectType::Tree), "tree", wanted);
+        }
+        Ok(())
+    }
+
     fn fetch_archive(
         &self,
         content: &Content,
@@ -137,6 +151,7 @@ impl Session<'_> {
     ) -> Result<(), Problem> {
         // By way of the store: there the content is verified, and found by later calls.
         self.ensure(content, wanted)?;
+        self.back_up(&object(content.id, ObjectType::File), "content", wanted);
         let name = &content.distfile;
         let failed = |why: String| {
             let path = directory.join(name);

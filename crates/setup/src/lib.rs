@@ -6,7 +6,7 @@
 //!
 //! What was set up before costs one look-up for each repository ([`Cache`]). What is made comes from where the reference
 //! takes it from, in its order: the store, the git repositories of the build root, directories of archives, mirrors of this
-//! site, the network.
+//! site, the network; before the network, a server of objects ([`Server`]) if there is one.
 //!
 //! What this crate does not know: targets, actions, and how messages are printed. It reads no environment variable.
 
@@ -32,6 +32,7 @@ mod problem;
 mod rc;
 mod reachable;
 mod root;
+mod server;
 mod session;
 mod set_up;
 mod source;
@@ -52,6 +53,7 @@ pub use problem::Problem;
 pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles, RemoteCacheRc};
 pub use reachable::{ReachedRepositories, Remark};
 pub use root::Root;
+pub use server::Server;
 pub use session::{Options, Session, transfers};
 pub use set_up::{Request, SetUp};
 pub use source::{

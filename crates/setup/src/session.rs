@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     ffi::OsString,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     cancellation::{Cancellation, Scratch},
     event::{Observer, TransferOf},
     locations::Locations,
+    server::Server,
 };
 
 /// How a set-up is done.
@@ -45,6 +46,10 @@ pub struct Options {
     pub launches: Option<String>,
     /// How files are downloaded.
     pub transfers: taut_fetch::Options,
+    /// A server that may have contents, so that they need not be fetched.
+    pub server: Option<Arc<dyn Server>>,
+    /// Whether it is given copies of what is fetched for set-ups without a network.
+    pub backs_up: bool,
     /// The environment of the call.
     pub environment: Vec<(OsString, OsString)>,
 }
@@ -60,6 +65,8 @@ pub struct Session<'s> {
     client: OnceLock<Result<Client, taut_fetch::Cause>>,
     /// The directories whose import had a warning.
     pub(crate) warned: Mutex<HashSet<PathBuf>>,
+    /// Whether it was said that the server does not answer.
+    pub(crate) has_warned_of_server: AtomicBool,
     /// The contents that a thread works on.
     busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,
 }
@@ -81,6 +88,7 @@ impl<'s> Session<'s> {
             writer: OnceLock::new(),
             client: OnceLock::new(),
             warned: Mutex::default(),
+            has_warned_of_server: AtomicBool::default(),
             busy: Mutex::default(),
         }
     }

@@ -100,7 +100,13 @@ pub enum TakeError {
     Store(String),
 }
 
-fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectType) -> Result<bool, String> {
+/// Copies an object with all that is below it into the store, if one git repository has all of it.
+pub(crate) fn take(
+    repository: &Repository,
+    store: &Store,
+    id: &Hash,
+    object_type: ObjectType,
+) -> Result<bool, String> {
     enum CopyStep {
         Enter(Hash, ObjectType),
         /// Everything below was copied.

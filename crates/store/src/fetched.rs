@@ -16,6 +16,7 @@ use crate::{
     layout::Kind,
     server_objects::{ServerObjects, unanswered},
     temporary::Temporary,
+    trees::measured_entries,
 };
 
 /// How many digests are in one question about what is still there.
@@ -233,7 +234,11 @@ impl Store {
         for (tree, server, buffer) in buffers {
             let encoded = buffer.take();
             servers.keep_tree(self, &tree.digest.hash, &encoded)?;
-            self.note_entries(server, &encoded)?;
+            match self.hash_function() {
+                HashFunction::GitSha1 => self.note_entries(server, &encoded)?,
+                // The server should have them; else it turns out when they are read.
+                HashFunction::Sha256 => self.note_at_server(server, false, measured_entries(&encoded)),
+            }
         }
         Ok(())
     }

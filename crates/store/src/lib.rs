@@ -15,6 +15,7 @@
 mod action_cache;
 mod cas;
 mod checkout;
+mod copied;
 mod discard;
 mod epoch_dirs;
 mod error;

@@ -7,12 +7,28 @@
 use std::collections::BTreeMap;
 
 use taut_digest::{
-    Hash, HashFunction, ObjectType, TreeEntry, TreeError, decode_git_tree, encode_git_tree,
-    validate_entry_name,
+    Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, TreeError, decode_git_tree,
+    encode_git_tree, validate_entry_name,
 };
 use taut_proto::{Digest as WireDigest, Directory, DirectoryNode, FileNode, Message, SymlinkNode};
 
 use crate::{Result, Store, cas::missing};
+
+/// The files and directories of a `Directory` message as objects, with their sizes; none if it is no such message.
+pub(crate) fn measured_entries(encoded: &[u8]) -> Vec<ObjectInfo> {
+    let directory = Directory::decode(encoded).unwrap_or_default();
+    let object = |digest: &Option<WireDigest>, object_type| {
+        let digest = digest.as_ref()?;
+        let (hash, size) = (Hash::from_hex(&digest.hash).ok()?, digest.size_bytes.try_into().ok()?);
+        Some(ObjectInfo { digest: Digest { hash, size }, object_type })
+    };
+    let files = directory.files.iter().map(|node| {
+        let executable = if node.is_executable { ObjectType::Executable } else { ObjectType::File };
+        object(&node.digest, executable)
+    });
+    let directories = directory.directories.iter().map(|node| object(&node.digest, ObjectType::Tree));
+    files.chain(directories).flatten().collect()
+}
 
 impl Store {
     /// The bytes of a directory. Names are those of directory entries.

@@ -21,7 +21,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 use taut_testkit::Proxy;
@@ -89,18 +89,21 @@ fn options(args: &[String]) -> Result<Options> {
 }
 
 /// The server as a process of its own, so that its cost is not counted.
-struct Server {
+pub(super) struct Server {
     process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Server {
-    fn start() -> Result<Server> {
-        let mut command = cargo::cargo();
-        command.args(["run", "--quiet", "--release", "-p", "taut-remote", "--features", "server"]);
-        command.args(["--example", "memory_server"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    /// `words`: what it does, as `memory_server` reads it. `TAUT_MEMORY_SERVER` names a binary to use instead.
+    pub(super) fn start(words: &[&str]) -> Result<Server> {
+        let mut command = match std::env::var_os("TAUT_MEMORY_SERVER") {
+            Some(binary) => Command::new(binary),
+            None => Server::by_cargo(),
+        };
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let questions = process.stdin.take().context("no standard input")?;
         let mut answers = BufReader::new(process.stdout.take().context("no standard output")?);
@@ -110,8 +113,15 @@ impl Server {
         Ok(Server { process, questions, answers, address })
     }
 
+    fn by_cargo() -> Command {
+        let mut command = cargo::cargo();
+        command.args(["run", "--quiet", "--release", "-p", "taut-remote", "--features", "server"]);
+        command.args(["--example", "memory_server", "--"]);
+        command
+    }
+
     /// How often each method was called since the last time.
-    fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
+    pub(super) fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
         self.questions.write_all(b"calls\n")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
@@ -134,7 +144,7 @@ fn one(taut: &Rival, graph: &Graph, options: &Options) -> Result<Vec<Value>> {
     let mut costs: BTreeMap<usize, Vec<Cost>> = BTreeMap::new();
     let mut calls: BTreeMap<usize, BTreeMap<String, u64>> = BTreeMap::new();
     for round in 0..options.rounds {
-        let mut server = Server::start()?;
+        let mut server = Server::start(&[])?;
         let far = Proxy::delaying(server.address, options.round_trip / 2)?;
         for (phase, name) in PHASES.iter().enumerate() {
             let dir = scratch.path().join(format!("{round}-{phase}"));

@@ -87,7 +87,7 @@ static SUBCOMMANDS: [SubcommandSpec; 16] = [
         &[
             ALL,
             option(Some('o'), "", "PATH", "The directory to write archives to"),
-            flag("backup-to-remote", "Store archives at the remote-execution service, too (not supported)"),
+            flag("backup-to-remote", "Store archives at the remote-execution service, too"),
         ],
         " [main-repo]",
         1,

@@ -60,9 +60,9 @@ pub struct SetUp {
     /// Read no rc file
     #[arg(long)]
     pub norc: bool,
-    /// Where to keep results, as `--local-build-root` says.
+    /// Where to keep results, and the server that may have contents.
     #[arg(skip)]
-    pub local_build_root: Option<PathBuf>,
+    pub stores: Stores,
     /// Whether a description is looked for, and set up, if the configuration is one.
     #[arg(skip)]
     pub is_done: bool,
@@ -207,7 +207,7 @@ impl Graph {
 }
 
 /// Where results are kept, and the services that may have them.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Stores and services")]
 pub struct Stores {
     /// Where to keep results; default ~/.cache/taut

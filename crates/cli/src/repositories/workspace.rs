@@ -24,7 +24,8 @@ use crate::{
     diagnostics,
     environment::build_root,
     log::{Level, Log},
-    options::{Common, SetUp, Stores, definition},
+    options::{Common, SetUp, definition},
+    remote_execution::server_of_set_ups,
     tool_name::Name,
 };
 
@@ -287,6 +288,11 @@ impl<'w> Workspace<'w> {
         let locations = locations
             .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
         remarks.iter().for_each(|remark| report_remark(remark, log));
+        let server = match options.stores.remote_execution_address {
+            Some(_) => server_of_set_ups(&options.stores, &self.build_root()?, log)
+                .map_err(|why| SetupError::from(Diagnostic::error(why)))?,
+            None => None,
+        };
         let given = options.distdir.iter().map(|path| cwd.join(path));
         Ok(Context {
             locations: locations.map_err(error)?,
@@ -299,15 +305,19 @@ impl<'w> Workspace<'w> {
             verifies: false,
             no_ssl_verify: options.no_fetch_ssl_verify,
             ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
+            server,
         })
+    }
+
+    fn build_root(&self) -> Result<PathBuf, SetupError> {
+        let failed = |why: String| SetupError::from(Diagnostic::error(why));
+        Ok(weakly_canonical(&build_root(Name::Taut, &self.options.stores).map_err(failed)?))
     }
 
     /// The store and the repositories of the build root.
     pub(crate) fn open(&self) -> Result<(Store, Cache), SetupError> {
-        let stores = Stores { local_build_root: self.options.local_build_root.clone(), ..Stores::default() };
         let failed = |why: String| SetupError::from(Diagnostic::error(why));
-        let root = build_root(Name::Taut, &stores).map_err(failed)?;
-        let root = weakly_canonical(&root);
+        let root = self.build_root()?;
         let unusable = |why: String| failed(format!("Cannot use build root {}: {why}", root.display()));
         let cache = Cache::open(&root).map_err(|error| unusable(error.to_string()))?;
         let store = Store::open(&root, HashFunction::GitSha1).map_err(|error| unusable(error.to_string()))?;

@@ -30,6 +30,12 @@ pub(crate) trait ObjectTexts {
     /// An object that could not be taken out of the store.
     fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log);
 
+    /// An object could not be kept in the store.
+    fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log);
+
+    /// An identifier without a size, for a server that names contents by hash and size.
+    fn no_size(&self, word: &str, log: &Log);
+
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
 
@@ -86,6 +92,16 @@ impl ObjectTexts for Just {
                 ObjectDestination::File(_) => "failed to retrieve artifact.",
             },
         );
+    }
+
+    fn not_remembered(&self, object: ObjectInfo, _: &Error, log: &Log) {
+        log.say(Level::Warn, format!("Failed to copy artifact {object} to local CAS"));
+    }
+
+    fn no_size(&self, word: &str, log: &Log) {
+        let what =
+            if word.split(':').nth(1).is_some_and(|size| !size.is_empty()) { "zero" } else { "omitting the" };
+        log.say(Level::Warn, format!("{what} size in object-id is not supported in compatibility mode."));
     }
 
     fn path_ends(&self, _: &str, _: ObjectInfo, _: ObjectInfo, end: &WayEnd, log: &Log) {
@@ -164,6 +180,15 @@ impl ObjectTexts for Taut {
             error => format!("Cannot fetch the object: {error}"),
         };
         log.say(Level::Error, text);
+    }
+
+    fn not_remembered(&self, object: ObjectInfo, error: &Error, log: &Log) {
+        log.say(Level::Warn, format!("{object} is not kept in the store: {error}"));
+    }
+
+    fn no_size(&self, word: &str, log: &Log) {
+        let text = format!("{} has no size, and most servers need it: HASH:SIZE:TYPE", quoted(word));
+        log.say(Level::Warn, text);
     }
 
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, _: &WayEnd, log: &Log) {

@@ -48,9 +48,9 @@ fn of_tree(digest: Digest) -> ObjectInfo {
 }
 
 impl RemoteAction {
-    /// Only an object.
-    pub(super) fn of_object(object: ObjectInfo) -> RemoteAction {
-        RemoteAction { tops: vec![object], made: HashMap::new() }
+    /// Only objects.
+    pub(super) fn of_objects(tops: Vec<ObjectInfo>) -> RemoteAction {
+        RemoteAction { tops, made: HashMap::new() }
     }
 
     pub(super) fn action(&self) -> &ObjectInfo {

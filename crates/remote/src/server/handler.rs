@@ -64,7 +64,7 @@ impl Handler {
         cuts: Arc<ConnectionCuts>,
     ) -> Handler {
         let (number, partial) = Default::default();
-        let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default());
+        let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default(), offer.pretends);
         Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, operations, partial }))
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use taut_digest::Digest;
@@ -15,11 +16,11 @@ use taut_proto::{
     },
 };
 use taut_service::{Error, Execute, Executed, Executor as _, Memory, NoProgress, wait};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Status as Failed};
 
-use super::Worker;
+use super::{Pretence, Worker};
 use crate::wire;
 
 /// How an execution ends.
@@ -59,6 +60,8 @@ pub(crate) struct Operations {
     endings: Mutex<VecDeque<ExecutionEnding>>,
     /// Operations that are over, by name.
     done: Mutex<HashMap<String, Operation>>,
+    /// The cores that are free, and how long an execution takes that is none.
+    pretends: Option<(Semaphore, Duration)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,8 +94,14 @@ fn missing(digests: &[Digest]) -> ExecuteResponse {
 }
 
 impl Operations {
-    pub(crate) fn new(memory: &Arc<Memory>, endings: Vec<ExecutionEnding>) -> Operations {
-        Operations { memory: memory.clone(), endings: Mutex::new(endings.into()), done: Mutex::default() }
+    pub(crate) fn new(
+        memory: &Arc<Memory>,
+        endings: Vec<ExecutionEnding>,
+        pretends: Option<Pretence>,
+    ) -> Operations {
+        let (memory, endings, done) = (memory.clone(), Mutex::new(endings.into()), Mutex::default());
+        let pretends = pretends.map(|Pretence { cores, takes }| (Semaphore::new(cores), takes));
+        Operations { memory, endings, done, pretends }
     }
 
     pub(crate) async fn execute(&self, action: Digest, skips_cache: bool) -> Result<Updates, Failed> {
@@ -115,14 +124,26 @@ impl Operations {
             }
             _ => {}
         }
-        // In a thread, so that many are executed at a time.
-        let (sender, receiver) = oneshot::channel();
         let worker = Worker(self.memory.clone());
-        std::thread::spawn(move || {
-            let execute = Execute { action, skips_cache };
-            let _ = sender.send(wait(worker.execute(execute, Arc::new(NoProgress))));
-        });
-        let executed = receiver.await.map_err(|_| Failed::internal("the worker panicked"))?;
+        let executed = match &self.pretends {
+            Some((cores, takes)) => {
+                // The semaphore is never closed.
+                let _core = cores.acquire().await;
+                if !takes.is_zero() {
+                    tokio::time::sleep(*takes).await;
+                }
+                worker.pretend(&action).map(|result| Executed { result, ..Executed::default() })
+            }
+            None => {
+                // In a thread, so that many are executed at a time.
+                let (sender, receiver) = oneshot::channel();
+                std::thread::spawn(move || {
+                    let execute = Execute { action, skips_cache };
+                    let _ = sender.send(wait(worker.execute(execute, Arc::new(NoProgress))));
+                });
+                receiver.await.map_err(|_| Failed::internal("the worker panicked"))?
+            }
+        };
         let response = match (ending, executed) {
             (ExecutionEnding::Refused, _) => {
                 with_status(Code::FailedPrecondition, "no worker has these properties")

@@ -59,6 +59,13 @@ impl From<io::Error> for NotExecuted {
     }
 }
 
+fn failed(refused: NotExecuted) -> Error {
+    match refused {
+        NotExecuted::Missing(digest) => Error::InputsMissing(vec![digest]),
+        NotExecuted::System(error) => Error::Final { call: "Execute", why: error.to_string() },
+    }
+}
+
 type WorkerResult<T> = std::result::Result<T, NotExecuted>;
 
 impl Worker {
@@ -87,15 +94,38 @@ impl Worker {
         digest
     }
 
+    /// What an action that runs no command has: each output file has its path as its content, and the name of the action.
+    ///
+    /// # Errors
+    /// Something of the action is missing.
+    pub fn pretend(&self, digest: &Digest) -> Result<ActionResult> {
+        self.try_pretend(digest).map_err(failed)
+    }
+
+    fn try_pretend(&self, digest: &Digest) -> WorkerResult<ActionResult> {
+        let (action, _): (Action, _) = self.parsed(&Some(wire::digest(digest)))?;
+        let (command, _): (proto::Command, _) = self.parsed(&action.command_digest)?;
+        let inputs = action.input_root_digest.as_ref().and_then(wire::parse);
+        self.bytes(&inputs.ok_or_else(|| io::Error::other("no inputs"))?)?;
+        let mut paths: Vec<&String> = command.output_files.iter().chain(&command.output_paths).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        let output = |path: &String| {
+            let content = self.add(format!("{path} of {}\n", digest.hash).into_bytes(), false);
+            OutputFile { path: path.clone(), digest: Some(wire::digest(&content)), is_executable: false }
+        };
+        let output_files = paths.into_iter().map(output).collect();
+        let result = ActionResult { output_files, ..ActionResult::default() };
+        self.0.add_result(digest.hash, result.clone());
+        Ok(result)
+    }
+
     /// Executes an action; what is wrong with its inputs is an error.
     ///
     /// # Errors
     /// [`Error::InputsMissing`], or the system refuses something.
     pub fn run(&self, action: &Digest) -> Result<ActionResult> {
-        self.try_run(action).map_err(|refused| match refused {
-            NotExecuted::Missing(digest) => Error::InputsMissing(vec![digest]),
-            NotExecuted::System(error) => Error::Final { call: "Execute", why: error.to_string() },
-        })
+        self.try_run(action).map_err(failed)
     }
 
     fn try_run(&self, digest: &Digest) -> WorkerResult<ActionResult> {

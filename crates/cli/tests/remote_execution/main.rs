@@ -2,11 +2,15 @@
 //! costs time only.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod commands;
+mod faults;
+mod set_ups;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use taut_digest::HashFunction;
-use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
+use taut_remote::server::{ExecutionEnding, Offer, Server};
 use taut_testkit::{Tool, ToolResult, Workspace, listing};
 
 fn taut() -> Tool {
@@ -268,47 +272,6 @@ fn a_server_that_cannot_be_used_is_one_error() {
 }
 
 #[test]
-fn whatever_a_network_does_results_are_right_or_there_are_none() {
-    let expected = here(&workspace());
-    let kinds = [
-        Fault::Unavailable,
-        Fault::Internal,
-        Fault::Cut,
-        Fault::Evicted,
-        Fault::Flipped,
-        Fault::Truncated,
-        Fault::Shuffled,
-    ];
-    let mut complete = 0;
-    for seed in 0..6 {
-        for naming in BOTH {
-            let offer = Offer {
-                faults: Faults { seed, percent: 8, kinds: kinds.to_vec() },
-                ..Offer::executing(naming, vec![])
-            };
-            let (server, workspace) = (Server::start(offer).unwrap(), workspace());
-            let to = workspace.beside("installed");
-            let to_text = to.to_string_lossy().into_owned();
-            let words = at(&server, naming);
-            let call = ["install", "--max-attempts", "4", "-o", &to_text];
-            let call = call.into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
-            let ran = workspace.run(&taut(), call);
-            if ran.code == 0 {
-                complete += 1;
-                assert_eq!(listing(&to).unwrap(), expected, "{seed} {naming:?}");
-            } else {
-                assert!(
-                    ran.stderr.contains("server ") || ran.stderr.contains("lost"),
-                    "{seed} {naming:?}: {}",
-                    ran.stderr
-                );
-            }
-        }
-    }
-    assert!(complete > 3, "{complete}");
-}
-
-#[test]
 fn actions_go_where_their_properties_say() {
     for naming in BOTH {
         let (first, second) = (start(naming, &[]), start(naming, &[]));
@@ -338,41 +301,6 @@ fn actions_go_where_their_properties_say() {
         assert_eq!(install(&other, &words).files, installed.files);
         assert_eq!((ran(&other), first.calls()["Execute"]), (2, 2));
     }
-}
-
-#[test]
-fn objects_come_from_a_server_and_go_to_it() {
-    let server = start(BOTH[0], &[]);
-    let (here, there) = (Workspace::new(), Workspace::new());
-    here.file("d/a/x", "x\n").file("d/y", "y\n");
-    let words = ["-r".to_owned(), server.address()];
-    let add = ["add-to-cas", &words[0], &words[1], "d"];
-    let hash = here.run(&taut(), add).exits(0).stdout.trim().to_owned();
-    let get = ["install-cas", &words[0], &words[1], &format!("{hash}::t"), "-o", "copy"];
-    there.run(&taut(), get).exits(0);
-    assert_eq!(listing(&there.root().join("copy")).unwrap(), listing(&here.root().join("d")).unwrap());
-    let absent = "0000000000000000000000000000000000000001";
-    let text = there.run(&taut(), ["install-cas", &words[0], &words[1], absent]).exits(16).stderr;
-    assert!(text.contains("there is no object"), "{text}");
-}
-
-#[test]
-fn a_rebuild_compares_with_what_a_server_knows() {
-    let (server, workspace) = (start(BOTH[0], &[]), workspace());
-    build(&workspace, &at(&server, BOTH[0])).exits(0);
-    let rebuild = |words: &[&str]| {
-        workspace
-            .run(&taut(), ["rebuild"].into_iter().chain(words.iter().copied()).chain(["all"]))
-            .exits(0)
-            .stderr
-    };
-    let address = server.address();
-    for words in [vec!["-r", &address], vec!["--vs", &address]] {
-        let text = rebuild(&words);
-        assert!(text.contains("5 actions run again and compared with the cache, none differs"), "{text}");
-    }
-    let text = rebuild(&["-r", &address, "--vs", "local"]);
-    assert!(text.contains("5 actions run that the cache did not know"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,272 @@
+//! What goes wrong between builds and servers that execute their actions, by seeds: at the server, on the way, and here. A build
+//! has the results of a build without a server, or ends with an error that names the server; and it ends.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use taut_digest::HashFunction;
+use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
+use taut_testkit::{Proxy, Rng, Workspace, listing, times};
+
+use super::{BOTH, here, taut, workspace};
+
+/// No build of these few actions takes longer, whatever is waited for: three times the silence of an execution with the sign of
+/// life that is asked for then, several times in a row.
+const LONGEST: Duration = Duration::from_secs(300);
+
+fn socket(server: &Server) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, server.port()).into()
+}
+
+fn words(address: &str, naming: HashFunction) -> Vec<String> {
+    let mut words = ["-r", address, "--max-attempts", "4"].map(str::to_owned).to_vec();
+    words.extend((naming == HashFunction::Sha256).then(|| "--compatible".to_owned()));
+    words
+}
+
+/// Installs everything; whether that succeeded, and then it is what was expected.
+#[track_caller]
+fn is_right(
+    workspace: &Workspace,
+    words: &[String],
+    expected: &BTreeMap<String, String>,
+    case: &str,
+) -> bool {
+    let to = workspace.beside("installed");
+    let to_text = to.to_string_lossy().into_owned();
+    let call = ["install", "-o", &to_text].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
+    let begin = Instant::now();
+    let ran = workspace.run(&taut(), call);
+    assert!(begin.elapsed() < LONGEST, "{case}: {:?}", begin.elapsed());
+    if ran.code == 0 {
+        // One file is large: only names are shown.
+        let (found, names) =
+            (listing(&to).unwrap(), |of: &BTreeMap<String, String>| of.keys().cloned().collect::<Vec<_>>());
+        let differs = |name: &&String| found.get(*name) != expected.get(*name);
+        let differing: Vec<_> = expected.keys().filter(differs).collect();
+        assert!(differing.is_empty(), "{case}: {differing:?}");
+        assert_eq!(names(&found), names(expected), "{case}");
+    } else {
+        assert_eq!(ran.code, 1, "{case}: {}", ran.stderr);
+        let is_explained = ran.stderr.contains("server ") || ran.stderr.contains("lost");
+        assert!(is_explained && !ran.stderr.contains("panicked"), "{case}: {}", ran.stderr);
+    }
+    ran.code == 0
+}
+
+/// Some contents are deleted.
+fn evict(server: &Server, rng: &mut Rng, percent: u32) {
+    for gone in server.memory().contents() {
+        if rng.chance(percent) {
+            server.memory().remove(&gone);
+        }
+    }
+}
+
+/// Runs cases by seed, several at a time, since most of them wait for something. `TAUT_SEED`: the first one.
+fn for_seeds(count: usize, case: impl Fn(u64) + Sync) {
+    let first: u64 = std::env::var("TAUT_SEED").ok().and_then(|first| first.parse().ok()).unwrap_or(0);
+    let next = AtomicU64::new(first);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Relaxed);
+                    if seed >= first + count as u64 {
+                        return;
+                    }
+                    case(seed);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn whatever_a_server_answers_results_are_right_or_there_are_none() {
+    let expected = here(&workspace());
+    let kinds = [
+        Fault::Unavailable,
+        Fault::Exhausted,
+        Fault::Internal,
+        Fault::Slow,
+        Fault::Cut,
+        Fault::Evicted,
+        Fault::Flipped,
+        Fault::Truncated,
+        Fault::Longer,
+        Fault::Shuffled,
+    ];
+    let (count, complete) = (times(8), AtomicU64::new(0));
+    for_seeds(count, |seed| {
+        for naming in BOTH {
+            let faults = Faults { seed, percent: 8, kinds: kinds.to_vec() };
+            let max_batch_bytes = if seed % 3 == 0 { 4_000 } else { 0 };
+            let offer = Offer { faults, max_batch_bytes, ..Offer::executing(naming, vec![]) };
+            let server = Server::start(offer).unwrap();
+            let words = words(&server.address(), naming);
+            if is_right(&workspace(), &words, &expected, &format!("seed {seed} {naming:?}")) {
+                complete.fetch_add(1, Relaxed);
+            }
+        }
+    });
+    assert!(complete.into_inner() > count as u64 / 2);
+}
+
+/// The network fails, answers are wrong now and then, executions end badly, the server loses contents between and during builds,
+/// and is restarted.
+#[test]
+fn whatever_happens_on_the_way_results_are_right_or_there_are_none() {
+    let expected = here(&workspace());
+    let edited = {
+        let other = workspace();
+        other.file("source", "another text\n");
+        here(&other)
+    };
+    let (count, complete) = (times(4), AtomicU64::new(0));
+    for_seeds(count, |seed| {
+        for naming in BOTH {
+            let rng = &mut Rng::new(seed);
+            let kinds = [Fault::Unavailable, Fault::Exhausted, Fault::Slow, Fault::Truncated, Fault::Cut];
+            let percent = *rng.pick(&[0, 0, 0, 5]);
+            let faults = Faults { seed, percent, kinds: kinds.into() };
+            let endings = (0..20).map(|_| *rng.pick(&ENDINGS)).collect();
+            let (has_zstd, has_chunks) = (rng.chance(50), rng.chance(50));
+            let offer = Offer { faults, has_zstd, has_chunks, ..Offer::executing(naming, endings) };
+            let mut server = Server::start(offer.clone()).unwrap();
+            let proxy = Proxy::failing(socket(&server), seed, *rng.pick(&[0, 20, 60])).unwrap();
+            let words = words(&proxy.address(), naming);
+            let (first, second) = (workspace(), workspace());
+            for round in 0..3 {
+                let (at, expected) = match round {
+                    0 => (&first, &expected),
+                    1 => (&second, &expected),
+                    _ => {
+                        first.file("source", "another text\n");
+                        (&first, &edited)
+                    }
+                };
+                let is_over = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    let mut random = Rng::new(seed + round);
+                    let (server, proxy, is_over) = (&server, &proxy, &is_over);
+                    scope.spawn(move || {
+                        // A few times, so that a build can come to an end after that.
+                        for _ in 0..random.below(6) {
+                            std::thread::sleep(Duration::from_millis(random.below(400) as u64));
+                            match random.below(3) {
+                                _ if is_over.load(Relaxed) => return,
+                                0 => evict(server, &mut random, 20),
+                                1 => proxy.cut_all(),
+                                _ => {}
+                            }
+                        }
+                    });
+                    let case = format!("seed {seed} {naming:?} round {round}");
+                    if is_right(at, &words, expected, &case) {
+                        complete.fetch_add(1, Relaxed);
+                    }
+                    is_over.store(true, Relaxed);
+                });
+                evict(&server, rng, *rng.clone().pick(&[0, 30, 100]));
+                if rng.chance(50) {
+                    // What it had learnt it still has, or has not.
+                    let memory = server.memory().clone();
+                    drop(server);
+                    server = match rng.chance(50) {
+                        true => Server::with(offer.clone(), memory, 0).unwrap(),
+                        false => Server::start(offer.clone()).unwrap(),
+                    };
+                    proxy.lead_to(socket(&server));
+                    proxy.cut_all();
+                }
+            }
+        }
+    });
+    // Most of them come to an end all the same.
+    let complete = complete.into_inner();
+    assert!(complete > 3 * count as u64, "{complete} of {}", 6 * count);
+}
+
+const ENDINGS: [ExecutionEnding; 11] = [
+    ExecutionEnding::Usual,
+    ExecutionEnding::Usual,
+    ExecutionEnding::Usual,
+    ExecutionEnding::Usual,
+    ExecutionEnding::Cut,
+    ExecutionEnding::Forgotten,
+    ExecutionEnding::WorkerLost,
+    ExecutionEnding::Exhausted,
+    ExecutionEnding::Evicted,
+    ExecutionEnding::EvictedSilently,
+    ExecutionEnding::OutputLost,
+];
+
+/// Contents are deleted at random while a chain of actions is executed and between builds, and nothing else goes wrong: all of it is
+/// made again, and each build succeeds.
+#[test]
+fn contents_that_a_server_deletes_at_random_are_made_again() {
+    let expected = here(&workspace());
+    for_seeds(times(6), |seed| {
+        for naming in BOTH {
+            let rng = &mut Rng::new(seed);
+            let server = Server::start(Offer::executing(naming, vec![])).unwrap();
+            let words = words(&server.address(), naming);
+            let workspace = workspace();
+            for round in 0..4 {
+                // The last action of the chain runs, all others may have lost their outputs.
+                workspace.file("more", if round % 2 == 0 { "more\n" } else { "changed\n" });
+                let mut expected = expected.clone();
+                if round % 2 == 1 {
+                    let text = expected.get_mut("extra/extra").unwrap();
+                    *text = text.replace("more", "changed");
+                }
+                let (is_over, mut random) = (AtomicBool::new(false), Rng::new(seed * 4 + round));
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for _ in 0..random.below(4) {
+                            std::thread::sleep(Duration::from_millis(random.below(150) as u64));
+                            if !is_over.load(Relaxed) {
+                                evict(&server, &mut random, 30);
+                            }
+                        }
+                    });
+                    let is_right =
+                        is_right(&workspace, &words, &expected, &format!("seed {seed} {naming:?} {round}"));
+                    is_over.store(true, Relaxed);
+                    assert!(is_right, "seed {seed} {naming:?} round {round}");
+                });
+                let percent = *rng.pick(&[10, 50, 100]);
+                evict(&server, rng, percent);
+            }
+        }
+    });
+}
+
+/// The N-th access to a file here fails as on a full disk: an error, or a right result; and nothing stays wrong.
+#[test]
+fn a_disk_that_is_full_here_leaves_nothing_wrong() {
+    let expected = here(&workspace());
+    let failed = AtomicU64::new(0);
+    for_seeds(times(10), |seed| {
+        let naming = BOTH[seed as usize % 2];
+        let server = Server::start(Offer::executing(naming, vec![])).unwrap();
+        let (words, workspace) = (words(&server.address(), naming), workspace());
+        let nth = 20 + Rng::new(seed).below(300);
+        let full = taut().with_env("TAUT_TEST_FAULT", format!("{nth}:28"));
+        let to = workspace.beside("installed").to_string_lossy().into_owned();
+        let call = ["install", "-o", &to].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
+        let ran = workspace.run(&full, call);
+        assert!(ran.code < 100, "access {nth}: {}", ran.stderr);
+        if ran.code != 0 {
+            failed.fetch_add(1, Relaxed);
+            assert!(ran.stderr.contains("No space left on device"), "access {nth}: {}", ran.stderr);
+        }
+        assert!(is_right(&workspace, &words, &expected, &format!("access {nth}")), "access {nth}");
+    });
+    assert!(failed.into_inner() > 0);
+}
