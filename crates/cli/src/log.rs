@@ -23,7 +23,9 @@ use taut_syntax::Severity;
 use taut_sys::Named;
 use taut_value::Str;
 
-use crate::{diagnostics_file, options, tool_name::Name, utc::Utc};
+use crate::{
+    diagnostics_file, options, standard_streams::write_to_standard_output, tool_name::Name, utc::Utc,
+};
 
 pub(crate) use escapes::{Escapes, plain};
 pub(crate) use layout::Layout;
@@ -285,7 +287,7 @@ impl Log {
         }
     }
 
-    /// Writes the collected diagnostics to the file of `--diagnostics`.
+    /// Writes the collected diagnostics to the file of `--diagnostics`, or to standard output for `-`.
     ///
     /// # Errors
     ///
@@ -294,6 +296,10 @@ impl Log {
         let Some((path, collected)) = &self.collected else { return Ok(()) };
         let collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let text = diagnostics_file::file_of(&collected);
+        if path.as_os_str() == "-" {
+            return write_to_standard_output(text.as_bytes())
+                .map_err(|error| format!("Cannot write to standard output: {error}"));
+        }
         let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
         written.map_err(|error| format!("Cannot write {}: {error}", path.display()))
     }

@@ -11,13 +11,21 @@ use crate::{
 /// Writes requested data to standard output. That a reader closed it is no failure. Any
 /// other error is one, since the data is what the call was for.
 pub(crate) fn print(bytes: &[u8]) -> Exit {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+    match write_to_standard_output(bytes) {
+        Err(error) => {
             eprint_error(&format!("cannot write to standard output: {error}"));
             Exit::Environment
         }
-        _ => Exit::Success,
+        Ok(()) => Exit::Success,
+    }
+}
+
+/// Writes data to standard output; a reader that closed it is no error.
+pub(crate) fn write_to_standard_output(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 
