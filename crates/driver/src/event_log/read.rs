@@ -288,8 +288,11 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
             Some("summary") => {
                 record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
-                if line.get("status").and_then(|status| status.as_str()) == Some("interrupted") {
-                    record.ended = Ended::Interrupted;
+                match line.get("status").and_then(|status| status.as_str()) {
+                    Some("interrupted") => record.ended = Ended::Interrupted,
+                    // A test failed: all that was to be built was.
+                    Some("build_failed") if record.ended == Ended::Well => record.ended = Ended::InExecution,
+                    _ => {}
                 }
                 is_whole = true;
             }

@@ -21,6 +21,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{Ended, How, Record, Subject, Why, below_roots};
 use crate::full_analysis::analyse_all;
+use crate::tests::results;
 use crate::{Analyser, Analysis, EventLogs, Reached, Request, Targets};
 use words::{capital, logged_action, many};
 
@@ -158,6 +159,8 @@ struct Explainer<'r> {
     done: HashMap<&'r Subject, &'r Why>,
     /// The actions of the description as it is now.
     defined: HashMap<Id, Defined<'r>>,
+    /// The actions that `test` runs if they are not known to pass: nothing is recorded of their earlier runs.
+    tests: BTreeSet<Id>,
     text: String,
 }
 
@@ -189,7 +192,10 @@ impl<'r> Explainer<'r> {
                 defined.entry(*id).or_insert(Defined { action, name, place });
             }
         }
-        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, text: String::new() }
+        let reached = analysis.iter().filter(|_| &*record.command == "test").flat_map(|all| &all.reached);
+        let tests = reached.flat_map(|reached| results(&reached.analysed)).map(|(_, id, _)| *id).collect();
+        let text = String::new();
+        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, tests, text }
     }
 
     /// Why something was done, if it was.

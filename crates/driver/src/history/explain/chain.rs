@@ -30,8 +30,18 @@ impl Explainer<'_> {
         match *self.done.get(&of_action(subject))? {
             Why::Read { what, .. } => Some(what.clone()),
             Why::Redefined { target, .. } => Some(target.clone()),
+            Why::New => self.input_of_test(subject),
             _ => None,
         }
+    }
+
+    /// The first input of a test that was run which had been done again, too.
+    fn input_of_test(&self, test: &Subject) -> Option<Subject> {
+        let Subject::Action(id) = of_action(test) else { return None };
+        let action = self.defined.get(&id).filter(|_| self.tests.contains(&id))?.action;
+        let artifacts = action.inputs.iter().filter_map(|(_, value)| value.as_artifact());
+        let mut inputs = artifacts.map(|artifact| Subject::of_artifact(artifact, self.repositories));
+        inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != Why::New))
     }
 
     /// Explains why something was done: each line is the reason for the one above.
@@ -43,6 +53,13 @@ impl Explainer<'_> {
                 lines.push(format!("since {} {changed}", self.words(&subject)));
             }
             match why {
+                Some(Why::New) if matches!(&subject, Subject::Action(id) if self.tests.contains(id)) => {
+                    match self.input_of_test(&subject) {
+                        Some(Subject::Output { .. }) => changed = Some("was made again".to_owned()),
+                        Some(_) => changed = Some("changed".to_owned()),
+                        None => lines.push("since it is not known to pass with these inputs".to_owned()),
+                    }
+                }
                 Some(Why::New) => lines.push(match (&subject, &self.record.before) {
                     (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
                     _ => "since no earlier run of it is recorded".to_owned(),
