@@ -9,6 +9,7 @@ use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
+    brought_names,
     defined::Defined,
     dependency::Dep,
     misspelt,
@@ -91,7 +92,8 @@ impl<'s> Scope<'s> {
         let fields = with_and(&unknown.iter().map(|field| quoted(field).to_string()).collect::<Vec<_>>());
         let what = if unknown.len() == 1 { "the unknown field" } else { "the unknown fields" };
         let message = format!("target {} has {what} {fields}", self.target.name.to_json());
-        let meant = |field| did_you_mean(field, known.clone());
+        let meant =
+            |field| did_you_mean(field, known.clone()).or_else(|| brought_names::field(field, known.clone()));
         let key = |field: &str| {
             Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))
         };

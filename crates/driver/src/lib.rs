@@ -99,7 +99,7 @@ pub use session::{Interrupter, Session};
 pub use setup_error::{SetupError, SetupFailure};
 pub use targets::{Targets, ambiguous, joined};
 pub use taut_analysis::{
-    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
+    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE,
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
