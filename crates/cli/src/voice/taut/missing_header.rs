@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use taut_driver::{RepoConfig, event::Origin};
-use taut_value::{ActionDescription, Artifact, Value};
+use taut_driver::{RepoConfig, event::Origin, targets_with_file};
+use taut_syntax::{quoted, with_and};
+use taut_value::{ActionDescription, Artifact, NamedTarget, Str, Value, named_as_typed};
 
 /// What helps if a compiler did not find a header that is a file of the repository of the target.
 pub(super) fn hint(
@@ -38,10 +39,48 @@ pub(super) fn hint(
         ["", "include", "src"].map(|below| directory.join(below).join(name).to_string_lossy().into_owned())
     });
     let is_file = |path: &String| taut_sys::Named::stat(&root.join(path)).is_ok_and(|stat| stat.is_file());
-    let path = found.filter(|path| !is_input(path)).find(is_file)?;
+    let found: Vec<String> = found.filter(is_file).collect();
+    let Some(path) = found.iter().find(|path| !is_input(path)) else {
+        let angled = format!("<{name}>");
+        let is_angled = printed.iter().any(|text| text.contains(&angled));
+        let written = if is_angled { angled } else { format!("\"{name}\"") };
+        return found.iter().find_map(|path| other_name(action, path, &written));
+    };
+    let shown = |(having, field): &(NamedTarget, String)| {
+        let is_main = having.repository == repositories.main;
+        let repository = if is_main { Str::default() } else { having.repository.clone() };
+        let having = NamedTarget::new(repository, having.module.clone(), having.name.clone());
+        format!("{} has it in {}", named_as_typed(&having), quoted(field))
+    };
+    let named_in = targets_with_file(repositories, &target.repository, path);
+    let others = named_in.iter().filter(|(having, _)| having != target);
+    let named_in: Vec<String> = others.take(MAX_NAMED).map(shown).collect();
+    let named_in = if named_in.is_empty() { String::new() } else { format!(" ({})", with_and(&named_in)) };
     Some(format!(
-        "help: {path} is there, but is no input of the action: name it, or a target that has it, in the target"
+        "help: {path} is there, but is no input of the action: name it, or a target that has it, in the target{named_in}"
     ))
+}
+
+/// How many targets that have the header are named.
+const MAX_NAMED: usize = 3;
+
+/// Where rules put headers that are included by their public names.
+const PUBLIC: &str = ".include/";
+
+/// What helps if a header is an input, but is not found as it is included.
+fn other_name(action: &ActionDescription, path: &str, written: &str) -> Option<String> {
+    let is_file = |value: &Value| match value.as_artifact() {
+        Some(Artifact::Local { path: local, .. }) => local.as_str() == path,
+        _ => false,
+    };
+    let places = action.inputs.iter().filter(|(_, value)| is_file(value)).map(|(at, _)| at.as_str());
+    let at = places.max_by_key(|at| at.starts_with(PUBLIC))?;
+    let include = match at.strip_prefix(PUBLIC) {
+        Some(public) => format!("<{public}>"),
+        None => format!("\"{at}\""),
+    };
+    (include != written)
+        .then(|| format!("help: {path} is an input of the action; it is included by #include {include}"))
 }
 
 /// The header that a line names as one that was not found, as compilers print it; one that is below some directory.
