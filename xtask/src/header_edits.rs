@@ -122,10 +122,11 @@ impl Tree {
         let sum: Vec<String> = all.clone().map(|number| format!("f{number}()")).collect();
         self.put("main.cc", format!("{declared}int main() {{ return {}; }}\n", sum.join(" + ")))?;
         let objects: Vec<String> = all.map(|number| format!("../made/s{number}.o")).collect();
-        let mut rules = "rule cc\n command = c++ -g -O0 -iquote . -Ih -MD -MF $out.d -c $in -o $out\n deps = gcc\n \
+        let mut rules =
+            "rule cc\n command = c++ -g -O0 -iquote . -Ih -MD -MF $out.d -c $in -o $out\n deps = gcc\n \
                          depfile = $out.d\nrule ar\n command = rm -f $out && ar rcsD $out $in\nrule ld\n \
                          command = c++ -o $out $in\n"
-            .to_owned();
+                .to_owned();
         for path in self.files.keys().filter(|path| path.ends_with(".cc")) {
             rules += &format!("build ../made/{}.o: cc {path}\n", path.trim_end_matches(".cc"));
         }

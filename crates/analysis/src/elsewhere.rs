@@ -3,7 +3,7 @@
 //! not have, or a file by its path.
 
 use taut_engine::Cx;
-use taut_repos::{DirRule, Entry, Listing, Place, Repository};
+use taut_repos::{DirRule, Entry, Listing, Repository, RootPath};
 use taut_syntax::{did_you_mean, quoted_list};
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{NamedTarget, Str};
@@ -161,7 +161,7 @@ async fn below(cx: &Cx, repository: &Repository, module: &str) -> Vec<String> {
     while next < found.len() && found.len() <= MAX_DIRECTORIES {
         let directory = found[next].clone();
         next += 1;
-        let place = Place { root: repository.target_root.name, path: directory.as_str().into() };
+        let place = RootPath { root: repository.target_root.name, path: directory.as_str().into() };
         if let Ok(listing) = cx.get::<DirRule>(place).await
             && let Listing::Entries(entries) = &*listing
         {
@@ -190,7 +190,7 @@ async fn has(cx: &Cx, repository: &Repository, module: &str, name: &str) -> bool
     }
     let path = normal_path(&join(module, name));
     let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
-    let place = Place { root: repository.workspace_root.name, path: directory.into() };
+    let place = RootPath { root: repository.workspace_root.name, path: directory.into() };
     let listing = cx.get::<DirRule>(place).await;
     listing.is_ok_and(|listing| matches!(listing.get(base), Some(Entry::File | Entry::Symlink)))
 }

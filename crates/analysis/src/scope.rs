@@ -9,10 +9,9 @@ use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    brought_names,
-    defined::Defined,
+    defined::DefinitionNames,
     dependency::Dep,
-    misspelt,
+    foreign_names, misspelt,
     problem::{all, all_of_one, fail, settle},
     reference::RuleKind,
     source,
@@ -32,7 +31,7 @@ pub(crate) struct Scope<'s> {
     pub(crate) env: Map,
     pub(crate) own_vars: StrSet,
     pub(crate) tainted: StrSet,
-    pub(crate) defined: Defined,
+    pub(crate) defined: DefinitionNames,
     pub(crate) dependencies: Dependencies,
     pub(crate) warnings: Vec<Diagnostic>,
     /// The variables that the target's own fields may read.
@@ -57,7 +56,7 @@ impl<'s> Scope<'s> {
             env: Map::default(),
             own_vars: StrSet::empty(),
             tainted: StrSet::empty(),
-            defined: Defined::default(),
+            defined: DefinitionNames::default(),
             dependencies: Dependencies::default(),
             warnings: entry.warnings().iter().cloned().collect(),
             declared: Vec::new(),
@@ -93,7 +92,7 @@ impl<'s> Scope<'s> {
         let what = if unknown.len() == 1 { "the unknown field" } else { "the unknown fields" };
         let message = format!("target {} has {what} {fields}", self.target.name.to_json());
         let meant =
-            |field| did_you_mean(field, known.clone()).or_else(|| brought_names::field(field, known.clone()));
+            |field| did_you_mean(field, known.clone()).or_else(|| foreign_names::field(field, known.clone()));
         let key = |field: &str| {
             Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))
         };

@@ -12,7 +12,7 @@ use taut_digest::Hash;
 use taut_service::Stage;
 use taut_value::{ActionDescription, Id};
 
-use crate::{ActionFailure, ActionOutcome, Ran};
+use crate::{ActionFailure, ActionOutcome, RunResult};
 
 /// Receives what happens to actions. Called from any thread; must not block.
 pub trait Events: Send + Sync {
@@ -23,7 +23,14 @@ pub trait Events: Send + Sync {
     /// An action is given to a server; then, if the server says it, that the action waits there, and that it runs.
     fn remote(&self, _id: &Id, _action: &Arc<ActionDescription>, _at: &Arc<str>, _stage: Option<Stage>) {}
     /// An action was run again, for comparison with the cached result, if there is one.
-    fn compared(&self, _id: &Id, _action: &Arc<ActionDescription>, _again: &Ran, _cached: Option<&Ran>) {}
+    fn compared(
+        &self,
+        _id: &Id,
+        _action: &Arc<ActionDescription>,
+        _again: &RunResult,
+        _cached: Option<&RunResult>,
+    ) {
+    }
     /// An action has a result, cached or not. `digest`: of its `Action` message, which names its inputs by content.
     fn finished(&self, _id: &Id, _action: &Arc<ActionDescription>, _digest: &Hash, _outcome: &ActionOutcome) {
     }

@@ -28,12 +28,12 @@ use taut_digest::Digest;
 use taut_service::{ActionCache, Cas, Error};
 use taut_store::Store;
 
-pub(crate) use message::Described;
+pub(crate) use message::StandardAction;
 pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;
 
-use crate::{Execution, Ran, RunKey, Stop, reads::Recorded};
+use crate::{Execution, RunKey, RunResult, StopSwitch, reads::RecordedAction};
 
 /// How to reach a shared cache.
 #[derive(Clone)]
@@ -151,7 +151,12 @@ impl Shared {
 
 impl SharedCache {
     /// Nothing is read, started or asked before the first action needs it. `launcher`: the words in front of each command.
-    pub fn new(service: SharedService, store: &Store, launcher: &[String], stop: &Arc<Stop>) -> SharedCache {
+    pub fn new(
+        service: SharedService,
+        store: &Store,
+        launcher: &[String],
+        stop: &Arc<StopSwitch>,
+    ) -> SharedCache {
         let shared = Arc::new(Shared {
             service,
             store: store.clone(),
@@ -173,7 +178,7 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
-    ) -> taut_store::Result<(Option<Ran>, Option<Described>)> {
+    ) -> taut_store::Result<(Option<RunResult>, Option<StandardAction>)> {
         let shared = &*self.shared;
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
         let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
@@ -193,9 +198,9 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
-        described: Described,
-        ran: &Ran,
-        recorded: Option<Recorded<'_>>,
+        described: StandardAction,
+        ran: &RunResult,
+        recorded: Option<RecordedAction<'_>>,
     ) -> taut_store::Result<()> {
         if !self.shared.service.may_write || self.shared.refuses.load(Relaxed) {
             return Ok(());

@@ -41,7 +41,7 @@ const STEADY: Duration = Duration::from_secs(5);
 const CANCELLING: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
-enum Ended {
+enum AttemptEnd {
     Done(Box<Executed>),
     /// The server knows no such operation any more.
     Forgotten,
@@ -99,8 +99,8 @@ impl Execution<'_> {
             self.heard = None;
             let begin = Instant::now();
             let why = match self.attempt().await {
-                Ok(Ended::Done(executed)) => return Ok(*executed),
-                Ok(Ended::Forgotten) => {
+                Ok(AttemptEnd::Done(executed)) => return Ok(*executed),
+                Ok(AttemptEnd::Forgotten) => {
                     self.operation = None;
                     forgotten += 1;
                     if forgotten <= self.link.patience.attempts {
@@ -133,10 +133,10 @@ impl Execution<'_> {
         }
     }
 
-    async fn attempt(&mut self) -> std::result::Result<Ended, Failure> {
+    async fn attempt(&mut self) -> std::result::Result<AttemptEnd, Failure> {
         let mut stream = match self.open().await {
             Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
-                return Ok(Ended::Forgotten);
+                return Ok(AttemptEnd::Forgotten);
             }
             opened => opened?,
         };
@@ -144,7 +144,7 @@ impl Execution<'_> {
             let operation = match self.while_alive(async { Ok(stream.message().await?) }).await {
                 // Some servers open the stream before they look for the operation.
                 Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
-                    return Ok(Ended::Forgotten);
+                    return Ok(AttemptEnd::Forgotten);
                 }
                 next => next?,
             };
@@ -238,7 +238,7 @@ impl Execution<'_> {
         }
     }
 
-    fn done(&mut self, operation: Operation) -> std::result::Result<Ended, Failure> {
+    fn done(&mut self, operation: Operation) -> std::result::Result<AttemptEnd, Failure> {
         if let Some(error) = operation.error.filter(|error| error.code != 0) {
             self.operation = None;
             return Err(failure(error));
@@ -263,7 +263,7 @@ impl Execution<'_> {
             None => return Err(Status::internal("the server has no result of the action").into()),
         };
         let was_cached = cached_result;
-        Ok(Ended::Done(Box::new(Executed { result, was_cached, timed_out, message })))
+        Ok(AttemptEnd::Done(Box::new(Executed { result, was_cached, timed_out, message })))
     }
 }
 

@@ -23,15 +23,15 @@ mod workspace;
 
 pub use attacks::{ATTACKS, Attack, Decoy, Exchange, can_mount, is_root};
 pub use case::Case;
-pub use expression::{Place, random_expression};
+pub use expression::{ExpressionKind, random_expression};
 pub use git::GitRepository;
 pub use mutate::mutated;
-pub use proxy::{LinkFault, Proxy, Way};
+pub use proxy::{Direction, LinkFault, Proxy};
 pub use random::{random_case, random_config};
 pub use repositories::random_repositories;
 pub use rng::Rng;
 pub use rules::expressions_case;
 pub use shrink::shrink;
 pub use soak::times;
-pub use tool::{Ran, Tool, processed, without_ages};
+pub use tool::{Tool, ToolResult, processed, without_ages};
 pub use workspace::{Workspace, listing};

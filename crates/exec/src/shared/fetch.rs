@@ -19,7 +19,7 @@ use super::{
     standard::{Node, Standard, from_wire},
     total,
 };
-use crate::{Ran, TakenFrom, message::rebased};
+use crate::{RunResult, TakenFrom, message::rebased};
 
 /// No directory is described by more bytes.
 const MAX_TREE_BYTES: u64 = 256 << 20;
@@ -32,7 +32,7 @@ type Files = HashMap<(Digest, bool), ObjectInfo>;
 
 impl Shared {
     /// The result of an action under a key, with everything in the store; `None` if there is none, or none of use.
-    pub(super) async fn result(&self, action: &ActionDescription, key: &Digest) -> Result<Option<Ran>> {
+    pub(super) async fn result(&self, action: &ActionDescription, key: &Digest) -> Result<Option<RunResult>> {
         match self.service.results.look_up(*key).await {
             Ok(Some(result)) => self.fetched(action, &result).await,
             Ok(None) => Ok(None),
@@ -43,7 +43,7 @@ impl Shared {
         }
     }
 
-    async fn fetched(&self, action: &ActionDescription, result: &ActionResult) -> Result<Option<Ran>> {
+    async fn fetched(&self, action: &ActionDescription, result: &ActionResult) -> Result<Option<RunResult>> {
         let Some(standard) = self.standard() else { return Ok(None) };
         let Some(outputs) = outputs_of(action, result) else { return Ok(None) };
         let streams = [&result.stdout_digest, &result.stderr_digest];
@@ -58,7 +58,8 @@ impl Shared {
         let files = files.chain(trees.values().flat_map(ReceivedTree::files));
         let files = files.chain(streams.iter().flatten().map(|digest| (*digest, false)));
         let Some((files, bytes)) = self.files(standard, files).await? else { return Ok(None) };
-        let mut ran = Ran { taken_from: TakenFrom::RemoteCache, fetched_bytes: bytes, ..Ran::default() };
+        let mut ran =
+            RunResult { taken_from: TakenFrom::RemoteCache, fetched_bytes: bytes, ..RunResult::default() };
         for (path, node) in outputs {
             let object = match node {
                 Node::Directory(digest) => self.put_tree(&trees[&digest], &files)?,

@@ -24,7 +24,7 @@ use crate::wire;
 
 /// How an execution ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
+pub enum ExecutionEnding {
     /// With its result.
     Usual,
     /// The stream ends before the action does; the result is there for those that wait.
@@ -54,7 +54,7 @@ pub(crate) type Updates = Pin<Box<dyn Stream<Item = Result<Operation, Failed>> +
 /// What is executed.
 pub(crate) struct Operations {
     memory: Arc<Memory>,
-    endings: Mutex<VecDeque<Ending>>,
+    endings: Mutex<VecDeque<ExecutionEnding>>,
     /// Operations that are over, by name.
     done: Mutex<HashMap<String, Operation>>,
 }
@@ -89,25 +89,25 @@ fn missing(digests: &[Digest]) -> ExecuteResponse {
 }
 
 impl Operations {
-    pub(crate) fn new(memory: &Arc<Memory>, endings: Vec<Ending>) -> Operations {
+    pub(crate) fn new(memory: &Arc<Memory>, endings: Vec<ExecutionEnding>) -> Operations {
         Operations { memory: memory.clone(), endings: Mutex::new(endings.into()), done: Mutex::default() }
     }
 
     pub(crate) async fn execute(&self, action: Digest, skips_cache: bool) -> Result<Updates, Failed> {
-        let ending = lock(&self.endings).pop_front().unwrap_or(Ending::Usual);
+        let ending = lock(&self.endings).pop_front().unwrap_or(ExecutionEnding::Usual);
         let name = format!("operation-{}", action.hash);
         let first = [at_stage(&name, QUEUED), at_stage(&name, EXECUTING)].map(Ok);
         match ending {
-            Ending::Exhausted => return Err(Failed::resource_exhausted("too busy")),
-            Ending::WorkerLost => {
+            ExecutionEnding::Exhausted => return Err(Failed::resource_exhausted("too busy")),
+            ExecutionEnding::WorkerLost => {
                 let lost = done(&name, &with_status(Code::Unavailable, "the worker is lost"));
                 return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(lost)]))));
             }
-            Ending::Silent => {
+            ExecutionEnding::Silent => {
                 let first = tokio_stream::iter(first);
                 return Ok(Box::pin(first.chain(tokio_stream::pending())));
             }
-            Ending::Evicted | Ending::EvictedSilently => {
+            ExecutionEnding::Evicted | ExecutionEnding::EvictedSilently => {
                 // The action itself is an input, too.
                 self.memory.remove(&action.hash);
             }
@@ -122,13 +122,15 @@ impl Operations {
         });
         let executed = receiver.await.map_err(|_| Failed::internal("the worker panicked"))?;
         let response = match (ending, executed) {
-            (Ending::Refused, _) => with_status(Code::FailedPrecondition, "no worker has these properties"),
-            (Ending::TimedOut, _) => with_status(Code::DeadlineExceeded, "it took too long"),
-            (Ending::EvictedSilently, Err(_)) => with_status(Code::Internal, "cannot execute"),
+            (ExecutionEnding::Refused, _) => {
+                with_status(Code::FailedPrecondition, "no worker has these properties")
+            }
+            (ExecutionEnding::TimedOut, _) => with_status(Code::DeadlineExceeded, "it took too long"),
+            (ExecutionEnding::EvictedSilently, Err(_)) => with_status(Code::Internal, "cannot execute"),
             (_, Err(Error::InputsMissing(digests))) => missing(&digests),
             (_, Err(error)) => with_status(Code::Internal, &error.to_string()),
             (_, Ok(Executed { result, was_cached, .. })) => {
-                if ending == Ending::OutputLost
+                if ending == ExecutionEnding::OutputLost
                     && let Some(digest) = result.output_files.first().and_then(|file| file.digest.as_ref())
                 {
                     wire::parse(digest).into_iter().for_each(|digest| self.memory.remove(&digest.hash));
@@ -137,8 +139,8 @@ impl Operations {
             }
         };
         let last = done(&name, &response);
-        let is_cut = matches!(ending, Ending::Cut | Ending::Forgotten);
-        if ending == Ending::Cut {
+        let is_cut = matches!(ending, ExecutionEnding::Cut | ExecutionEnding::Forgotten);
+        if ending == ExecutionEnding::Cut {
             lock(&self.done).insert(name, last.clone());
         }
         let last = (!is_cut).then_some(Ok(last));

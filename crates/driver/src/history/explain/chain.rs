@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use taut_value::{Map, Value};
 
 use super::{Explainer, words::short_ids};
-use crate::history::{Subject, Why};
+use crate::history::{RecordedReason, Subject};
 
 /// How many links of a chain are shown at most.
 const MAX_SHOWN_LINKS: usize = 24;
 
 impl Explainer<'_> {
     /// From something that was done down to what had changed; each with why it was done, if it was.
-    fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<Why>)> {
+    fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<RecordedReason>)> {
         let (mut links, mut seen) = (Vec::new(), HashSet::new());
         let mut next = Some(subject.clone());
         // A log may be damaged, or of a build whose steps were repeated: its links can form a cycle.
@@ -28,9 +28,9 @@ impl Explainer<'_> {
     /// What came before something in a chain.
     pub(super) fn next(&self, subject: &Subject) -> Option<Subject> {
         match *self.done.get(&of_action(subject))? {
-            Why::Read { what, .. } => Some(what.clone()),
-            Why::Redefined { target, .. } => Some(target.clone()),
-            Why::New => self.input_of_test(subject),
+            RecordedReason::Read { what, .. } => Some(what.clone()),
+            RecordedReason::Redefined { target, .. } => Some(target.clone()),
+            RecordedReason::New => self.input_of_test(subject),
             _ => None,
         }
     }
@@ -41,7 +41,7 @@ impl Explainer<'_> {
         let action = self.defined.get(&id).filter(|_| self.tests.contains(&id))?.action;
         let artifacts = action.inputs.iter().filter_map(|(_, value)| value.as_artifact());
         let mut inputs = artifacts.map(|artifact| Subject::of_artifact(artifact, self.repositories));
-        inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != Why::New))
+        inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != RecordedReason::New))
     }
 
     /// Explains why something was done: each line is the reason for the one above.
@@ -53,31 +53,31 @@ impl Explainer<'_> {
                 lines.push(format!("since {} {changed}", self.words(&subject)));
             }
             match why {
-                Some(Why::New) if matches!(&subject, Subject::Action(id) if self.tests.contains(id)) => {
+                Some(RecordedReason::New) if matches!(&subject, Subject::Action(id) if self.tests.contains(id)) => {
                     match self.input_of_test(&subject) {
                         Some(Subject::Output { .. }) => changed = Some("was made again".to_owned()),
                         Some(_) => changed = Some("changed".to_owned()),
                         None => lines.push("since it is not known to pass with these inputs".to_owned()),
                     }
                 }
-                Some(Why::New) => lines.push(match (&subject, &self.record.before) {
+                Some(RecordedReason::New) => lines.push(match (&subject, &self.record.before) {
                     (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
                     _ => "since no earlier run of it is recorded".to_owned(),
                 }),
-                Some(Why::Always) => {
+                Some(RecordedReason::Always) => {
                     lines.push("since it runs each time: it may fail, or is not to be cached".into())
                 }
-                Some(Why::Settings) => lines.push(
+                Some(RecordedReason::Settings) => lines.push(
                     "since it is run with other settings, or objects were collected since: its result was looked up".into(),
                 ),
-                Some(Why::Program) => {
+                Some(RecordedReason::Program) => {
                     lines.push("since taut itself changed".into())
                 }
-                Some(Why::Lost) => {
+                Some(RecordedReason::Lost) => {
                     lines.push("since its result, though known to be the same, is no longer stored".into());
                 }
-                Some(Why::Changed) | None => {}
-                Some(Why::Read { what, was, is }) => {
+                Some(RecordedReason::Changed) | None => {}
+                Some(RecordedReason::Read { what, was, is }) => {
                     let verb = match &what {
                         Subject::Target { .. } => "came out differently",
                         Subject::Output { .. } | Subject::Tree(_) | Subject::Inputs(_) => "differs",
@@ -90,7 +90,7 @@ impl Explainer<'_> {
                         _ => verb.to_owned(),
                     });
                 }
-                Some(Why::Redefined { difference, .. }) => {
+                Some(RecordedReason::Redefined { difference, .. }) => {
                     lines.extend(difference.iter().map(|line| format!("- {line}")));
                     changed = Some("defines it differently".to_owned());
                 }
