@@ -11,21 +11,13 @@ use crate::{
 /// Writes requested data to standard output. That a reader closed it is no failure. Any
 /// other error is one, since the data is what the call was for.
 pub(crate) fn print(bytes: &[u8]) -> Exit {
-    match write_to_standard_output(bytes) {
-        Err(error) => {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             eprint_error(&format!("cannot write to standard output: {error}"));
             Exit::Environment
         }
-        Ok(()) => Exit::Success,
-    }
-}
-
-/// Writes data to standard output; a reader that closed it is no error.
-pub(crate) fn write_to_standard_output(bytes: &[u8]) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        _ => Exit::Success,
     }
 }
 

@@ -86,7 +86,7 @@ fn the_file_is_written_however_a_call_ends() {
 }
 
 #[test]
-fn a_dash_stands_for_standard_output() {
+fn a_dash_is_standard_output() {
     let workspace = Workspace::new();
     workspace.file("TARGETS", r#"{"odd": {"type": "file_gen", "nmae": "x"}}"#);
     let ran = workspace.run(&taut(), ["build", "odd", "--diagnostics", "-"]).exits(0);
