@@ -53,7 +53,7 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
         (Some((path, name)), _) => add(path, name),
         (None, Some((above, name))) => {
             add(above, name);
-            // A module stands for the target that has its name.
+            // The name of a module may mean the target of the same name in it.
             add(rest, name);
         }
         (None, None) if is_absolute => add(rest, rest),
@@ -123,7 +123,8 @@ pub const IS_MODULE: &str = " is a module; its ";
 pub(crate) async fn of_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
     let own = workspace.repository(&named.repository).ok()?;
     let path = named.name.trim_matches('/');
-    for place in [normal_path(&join(&named.module, path)), normal_path(path)] {
+    let places = [normal_path(&join(&named.module, path)), normal_path(path)];
+    for place in places.into_iter().filter(|place| is_non_upwards(place)) {
         let targets = targets(cx, own, &place).await;
         let shown = targets.iter().take(MAX_LISTED).map(|name| quoted_list(&[place.as_str(), name]));
         let shown = shown.collect::<Vec<_>>().join(", ");
@@ -187,6 +188,9 @@ async fn has(cx: &Cx, repository: &Repository, module: &str, name: &str) -> bool
     let Ok(found) = cx.get::<ModuleRule>(file).await else { return false };
     if found.names().any(|target| target == name) {
         return true;
+    }
+    if !is_non_upwards(name) {
+        return false;
     }
     let path = normal_path(&join(module, name));
     let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
