@@ -15,6 +15,7 @@ mod demo;
 mod diff;
 mod edits;
 mod fuzz;
+mod header_edits;
 mod licences;
 mod measure;
 mod messages;
@@ -41,6 +42,8 @@ cargo xtask COMMAND
                        random projects or expressions, taut and the reference side by side
   edits [lua | redis] [--edits N] [--batch N] [--seconds S] [--seed S]
                        random edits of a real project; after each batch a build from nothing has to give the same
+  edits headers [--edits N] [--seed S]
+                       random edits of C++ with deep headers, beside builds from nothing and ninja (or what NINJA names)
   fuzz TARGET [SECONDS]
                        a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
@@ -93,7 +96,10 @@ fn main() -> Result<()> {
         "recording" => recording::run(),
         "reference-scripts" => reference_scripts::run(rest),
         "diff" => diff::run(rest),
-        "edits" => edits::run(rest),
+        "edits" => match rest {
+            [word, rest @ ..] if word == "headers" => header_edits::run(rest),
+            _ => edits::run(rest),
+        },
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use taut_engine::{Cycle, KeyRef};
-use taut_repos::{RepoConfig, RootPath};
-use taut_syntax::{Diagnostic, JsonPath, Kind, Location, Node, Note};
+use taut_repos::{Entry, Listing, RepoConfig, RootPath};
+use taut_syntax::{Diagnostic, JsonPath, Kind, Location, Node, Note, quoted};
+use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
@@ -95,6 +96,11 @@ impl CycleReport<'_> {
         }
         text.push_str(&format!("\n`-- {}", links[0].shown()));
         let mut diagnostic = Diagnostic::error(text);
+        if let [Link::Target(target)] = &links[..]
+            && let Some(help) = target.name.as_named().and_then(|name| self.hidden_source(name))
+        {
+            diagnostic = diagnostic.help(help);
+        }
         for (place, link) in links.iter().take(MAX_SHOWN_STEPS).enumerate() {
             let next = &links[(place + 1) % links.len()];
             let Some((location, how)) = self.step(link, next) else { continue };
@@ -110,6 +116,25 @@ impl CycleReport<'_> {
             1 => diagnostic.note("and one more step"),
             more => diagnostic.note(format!("and {more} more steps")),
         }
+    }
+
+    /// How to name the file or directory that has the name of a target, which probably is meant where a target names itself.
+    fn hidden_source(&self, target: &NamedTarget) -> Option<String> {
+        let root = &self.repositories.repositories.get(&target.repository)?.workspace_root;
+        let path = normal_path(&join(&target.module, &target.name));
+        let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
+        let Ok(Listing::Entries(entries)) = root.source.list(directory, true) else { return None };
+        let (what, mark) = match Listing::Entries(entries).get(base)? {
+            Entry::Directory => ("directory", "TREE"),
+            Entry::File | Entry::Symlink => ("file", "FILE"),
+            Entry::NotUtf8 { .. } => return None,
+        };
+        let name = Value::list([Value::string(mark), Value::Null, Value::String(target.name.clone())]);
+        Some(format!(
+            "here {} is the target itself; the {what} of this name is {}",
+            quoted(&target.name),
+            name.to_json()
+        ))
     }
 
     /// The location where a definition leads to the next one, and a verb for it.

@@ -33,6 +33,30 @@ const OTHERS: [(&str, &[&str]); 5] = [
     ("suite", &["suite", "test_suite"]),
 ];
 
+/// Fields, with names that other build systems have for the same.
+const FIELDS: [(&str, &[&str]); 13] = [
+    ("srcs", &["sources", "source", "source_files", "files", "main"]),
+    ("hdrs", &["headers", "header_files", "public_headers", "exported_headers"]),
+    ("private hdrs", &["private_headers", "textual_hdrs"]),
+    ("deps", &["dependencies", "depends", "requires", "link_with", "link_libraries"]),
+    ("private deps", &["implementation_deps", "private_dependencies"]),
+    ("cmds", &["command", "commands"]),
+    ("outs", &["outputs"]),
+    ("defines", &["definitions", "macros", "local_defines", "preprocessor_flags"]),
+    ("include dirs", &["includes", "include_directories", "include_path"]),
+    ("cflags", &["copts", "c_args", "compiler_flags", "compile_options", "compile_flags"]),
+    ("cxxflags", &["cxxopts", "cpp_args", "cppflags"]),
+    ("ldflags", &["linkopts", "link_args", "linker_flags", "link_options"]),
+    ("data", &["resources", "runtime_deps"]),
+];
+
+/// The field that is probably meant by a name of another build system, of those that a rule has.
+pub(crate) fn field<'k>(name: &str, mut known: impl Iterator<Item = &'k str>) -> Option<&'static str> {
+    let name = name.to_lowercase().replace(['-', ' '], "_");
+    let (field, _) = FIELDS.iter().find(|(_, names)| names.contains(&name.as_str()))?;
+    known.any(|known| known == *field).then_some(*field)
+}
+
 /// Module and name of the rules that are probably meant; several if only the language is missing.
 fn meant(module: &str, name: &str) -> Vec<(&'static str, &'static str)> {
     let name = name.to_lowercase();
@@ -62,6 +86,16 @@ fn meant(module: &str, name: &str) -> Vec<(&'static str, &'static str)> {
     }
 }
 
+/// How a name that is written as it is typed and shown (`@std//cc:binary`) is written in a targets file.
+fn as_written(name: &str) -> Option<Vec<&str>> {
+    if let Some((local, rest)) = name.strip_prefix('@').and_then(|rest| rest.split_once("//")) {
+        let (module, name) = rest.split_once(':')?;
+        return Some(vec!["@", local, module, name]);
+    }
+    let (module, name) = name.split_once(':')?;
+    Some(vec![module.trim_start_matches('/'), name])
+}
+
 /// The error about a rule that is not known, with the rules that may be meant, if the repository can use them.
 pub(crate) fn with_meant(problem: Diagnostic, workspace: &Workspace, name: &NamedTarget) -> Diagnostic {
     let identity = EmbeddedRoot.identity();
@@ -69,6 +103,21 @@ pub(crate) fn with_meant(problem: Diagnostic, workspace: &Workspace, name: &Name
         let found = workspace.repositories.repositories.get(global);
         found.is_some_and(|repository| repository.rule_root.source.identity() == identity)
     };
+    if let Some(words) = as_written(&name.name) {
+        let written = quoted_list(&words);
+        let bindings = workspace.repository(&name.repository).map(|repository| &repository.bindings);
+        let is_known = match (&words[..], bindings) {
+            (["@", local, module, rule], Ok(bindings)) => {
+                bindings.get(*local).is_some_and(|global| is_library(global))
+                    && meant(module, rule) == [(*module, *rule)]
+            }
+            _ => false,
+        };
+        return match is_known {
+            true => problem.suggest(Some(written)),
+            false => problem.help(format!("in a file of targets or rules this is written {written}")),
+        };
+    }
     let all = meant(&name.module, &name.name);
     if problem.suggestion.is_some() || all.is_empty() {
         return problem;
@@ -100,6 +149,20 @@ pub(crate) fn with_meant(problem: Diagnostic, workspace: &Workspace, name: &Name
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_other_build_systems_lead_to_ours() {
+        let known = ["srcs", "hdrs", "private hdrs", "deps", "cflags"];
+        for (name, expected) in [
+            ("headers", Some("hdrs")),
+            ("Private-Headers", Some("private hdrs")),
+            ("copts", Some("cflags")),
+            ("linkopts", None),
+            ("frobnicate", None),
+        ] {
+            assert_eq!(field(name, known.into_iter()), expected, "{name}");
+        }
+    }
 
     #[test]
     fn names_of_other_build_systems_lead_to_ours() {

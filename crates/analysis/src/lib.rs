@@ -11,6 +11,7 @@ mod config;
 mod cycle;
 mod defined;
 mod dependency;
+mod elsewhere;
 mod evaluate;
 mod export;
 mod facets;
@@ -44,12 +45,14 @@ pub use cached_target::{CachedTarget, artifacts_of, entry_references, entry_text
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
 pub use defined::DefinitionNames;
+pub use elsewhere::IS_MODULE;
 pub use export::Export;
 pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};
 pub use manual::{Manual, manual};
 pub use missing::{
     DefinitionKind, NO_MODULE, NO_TARGETS_FILE, definition, definition_file, missing_module, named_at,
+    no_workspace_root,
 };
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule, NamesRule};
 pub use name::{NameContext, NameError, NameProblem, parse_json_name, parse_name};

@@ -1,12 +1,12 @@
 //! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
 
 use taut_engine::{Cx, Fail};
-use taut_repos::{Entry, Listing, RootPath};
+use taut_repos::{Entry, Listing, Root, RootPath};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted, quoted_list};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
-    Workspace, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
+    Workspace, elsewhere, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
     vocabulary::Builtin,
 };
 
@@ -18,6 +18,13 @@ pub const NO_TARGETS_FILE: &str = "There is no targets file";
 
 /// How many names are listed at most.
 const MAX_LISTED: usize = 12;
+
+/// The error about a workspace whose directory is not there.
+pub fn no_workspace_root(root: &Root) -> Diagnostic {
+    let directory = root.source.shown("");
+    Diagnostic::error("The workspace root does not exist")
+        .note(format!("there is no directory {}", directory.display()))
+}
 
 /// The failure of a target whose module has no file of targets.
 pub async fn missing_module(
@@ -35,15 +42,28 @@ pub async fn missing_module(
     let is_absent = matches!(listing, Some(Listing::Absent));
     let entry = listing.and_then(|listing| listing.get(name));
     let has_file = matches!(entry, Some(Entry::File | Entry::Symlink));
+    // A name in a root module that has no targets file may be that of another module, or of a target there.
+    let (elsewhere, other_module) = match module.is_empty() && !name.is_empty() {
+        true => {
+            (elsewhere::meant(workspace, cx, named).await, elsewhere::of_module(workspace, cx, named).await)
+        }
+        false if is_absent => (elsewhere::in_module_of_that_name(workspace, cx, named).await, None),
+        false => (None, None),
+    };
     if_missing(failure, file, |mut problem, meant| {
         let path = file.path.as_str();
         if module.is_empty() {
             if is_absent && let Ok(repository) = workspace.repository(&named.repository) {
-                problem.message = "The workspace root does not exist".to_owned();
-                let root = repository.workspace_root.source.shown("");
-                return problem.note(format!("there is no directory {}", root.display()));
+                let absent = no_workspace_root(&repository.workspace_root);
+                return Diagnostic { message: absent.message, notes: absent.notes, ..problem };
             }
             problem.message = NO_TARGETS_FILE.to_owned();
+            if elsewhere.is_some() {
+                return problem.suggest(elsewhere.clone());
+            }
+            if let Some(help) = &other_module {
+                return problem.help(help.clone());
+            }
             return problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}");
         }
         problem.message = format!("{NO_MODULE}{}", quoted(module));
@@ -63,7 +83,9 @@ pub async fn missing_module(
             (true, false) => {
                 problem.help(format!("directory {module} is there; a file {path} would make it a module"))
             }
-            (false, false) => problem.note(format!("there is no directory {module}")),
+            (false, false) => {
+                problem.note(format!("there is no directory {module}")).suggest(elsewhere.clone())
+            }
         }
     })
 }

@@ -29,7 +29,10 @@ pub struct NameError {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NameProblem {
     /// It has none of the forms that names have.
-    NoForm,
+    NoForm {
+        /// The name that was probably meant.
+        suggestion: Option<String>,
+    },
     /// A relative module is outside of the workspace.
     Outside {
         /// The module as it is written.
@@ -58,13 +61,13 @@ pub enum NameProblem {
 impl NameError {
     /// Whether the name has none of the forms that names have.
     pub fn has_no_form(&self) -> bool {
-        self.problem == NameProblem::NoForm
+        matches!(self.problem, NameProblem::NoForm { .. })
     }
 
     /// What is wrong; one line.
     pub fn message(&self) -> String {
         match &self.problem {
-            NameProblem::NoForm => invalid(&self.shown),
+            NameProblem::NoForm { .. } => invalid(&self.shown),
             NameProblem::Outside { module } => {
                 format!("Relative module name {} is outside of workspace", quoted(module))
             }
@@ -80,7 +83,7 @@ impl NameError {
     /// What the reference says before its last message, if anything.
     fn cause_in_reference(&self) -> Option<String> {
         match &self.problem {
-            NameProblem::NoForm => None,
+            NameProblem::NoForm { .. } => None,
             NameProblem::Outside { module } => {
                 Some(format!("Relative module name {module} is outside of workspace"))
             }
@@ -95,7 +98,7 @@ impl NameError {
     /// What can be done about it.
     fn help(&self) -> Option<String> {
         match &self.problem {
-            NameProblem::NoForm => Some(FORMS.to_owned()),
+            NameProblem::NoForm { suggestion: None } => Some(FORMS.to_owned()),
             NameProblem::OtherModule { .. } => {
                 Some("a file is always one of the module at hand, for which null is written".to_owned())
             }
@@ -129,7 +132,7 @@ impl NameError {
         };
         let (message, help) = (self.message(), self.help());
         let suggestion = match self.problem {
-            NameProblem::Unbound { suggestion, .. } => suggestion,
+            NameProblem::Unbound { suggestion, .. } | NameProblem::NoForm { suggestion } => suggestion,
             _ => None,
         };
         let diagnostic = Diagnostic::error(message).reference(reference).suggest(suggestion);
@@ -177,7 +180,7 @@ pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget
         Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
         Value::Name(EntityName::Named(named)) => Ok(named.clone()),
         Value::List(words) => name_in_list(words, context),
-        _ => Err(NameProblem::NoForm),
+        _ => Err(NO_FORM),
     };
     named.map_err(|problem| NameError { problem, shown: taut_expr::abbreviate(value, 320) })
 }
@@ -192,10 +195,10 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
         // A repository's root has no parent: "/m" and "../m" are "m".
         return Ok(here(module, name));
     }
-    let marker = text(0).ok_or(NameProblem::NoForm)?;
+    let marker = text(0).ok_or(NO_FORM)?;
     match (marker, words.len(), ReferenceType::from_marker(marker)) {
         ("./", 3, _) => {
-            let (Some(module), Some(name)) = (text(1), text(2)) else { return Err(NameProblem::NoForm) };
+            let (Some(module), Some(name)) = (text(1), text(2)) else { return Err(NO_FORM) };
             let full = normal_path(&join(context.module, module));
             // As in the reference, one step outwards leads to the root.
             if full.starts_with("../") {
@@ -212,12 +215,12 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
             if !is_here {
                 return Err(NameProblem::OtherModule { module: words[1].to_json() });
             }
-            let name = text(2).ok_or(NameProblem::NoForm)?;
+            let name = text(2).ok_or(NO_FORM)?;
             Ok(here(context.module, name).with_reference(reference))
         }
         ("@", 4, _) => {
             let (Some(local), Some(module), Some(name)) = (text(1), text(2), text(3)) else {
-                return Err(NameProblem::NoForm);
+                return Err(NO_FORM);
             };
             let repository = context.repositories.repositories.get(context.repository);
             let global = repository.and_then(|repository| repository.bindings.get(local));
@@ -225,8 +228,25 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
             Ok(NamedTarget::new(global.clone(), module, name))
         }
         ("#", ..) => Err(NameProblem::Anonymous),
-        _ => Err(NameProblem::NoForm),
+        _ => {
+            let words: Option<Vec<&str>> = (0..words.len()).map(text).collect();
+            let suggestion = words.and_then(|words| with_repository(&words, context));
+            Err(NameProblem::NoForm { suggestion })
+        }
     }
+}
+
+const NO_FORM: NameProblem = NameProblem::NoForm { suggestion: None };
+
+/// The name of another repository that three words seem to be, which lack the mark `"@"` or the module.
+fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
+    let bindings = &context.repositories.repositories.get(context.repository)?.bindings;
+    let (local, module, name) = match words {
+        ["@", local, name] => (*local, "", *name),
+        [local, module, name] => (local.trim_start_matches('@').trim_end_matches('/'), *module, *name),
+        _ => return None,
+    };
+    bindings.contains_key(local).then(|| quoted_list(&["@", local, module, name]))
 }
 
 /// What to say about a name of a repository that is not bound: the name that was probably meant, or what there is.

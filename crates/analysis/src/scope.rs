@@ -11,7 +11,7 @@ use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
     defined::DefinitionNames,
     dependency::Dep,
-    misspelt,
+    foreign_names, misspelt,
     problem::{all, all_of_one, fail, settle},
     reference::RuleKind,
     source,
@@ -91,7 +91,8 @@ impl<'s> Scope<'s> {
         let fields = with_and(&unknown.iter().map(|field| quoted(field).to_string()).collect::<Vec<_>>());
         let what = if unknown.len() == 1 { "the unknown field" } else { "the unknown fields" };
         let message = format!("target {} has {what} {fields}", self.target.name.to_json());
-        let meant = |field| did_you_mean(field, known.clone());
+        let meant =
+            |field| did_you_mean(field, known.clone()).or_else(|| foreign_names::field(field, known.clone()));
         let key = |field: &str| {
             Location::key(self.written.entry.label().clone(), self.written.entry.path().key(field))
         };

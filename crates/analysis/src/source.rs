@@ -6,14 +6,13 @@ use taut_engine::{Cx, Faceted, Fail};
 use taut_repos::{DirRule, Entry, Listed, Listing, RootPath};
 use taut_syntax::{
     Diagnostic, Diagnostics, Note, containing, did_you_mean, enumeration, named as listed, quoted,
-    quoted_list,
 };
 use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{
-    AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch,
-    module_file,
+    AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, elsewhere,
+    fnmatch,
     problem::{below, fail, settle},
 };
 
@@ -86,6 +85,7 @@ fn outside(named: &NamedTarget) -> Diagnostic {
     let name = named.name.as_str();
     Diagnostic::error(format!("{OUTSIDE}{name}")).help(
         match name.starts_with('/') {
+            true if name.starts_with("//") => "a target of another module is named [\"module\", \"name\"]",
             true => "only files of a repository can be named; commands can use others by their absolute paths",
             false => {
                 "a source file belongs to the module it lies in; name it as a target of that module: [\"module\", \"name\"]"
@@ -178,52 +178,36 @@ pub(crate) async fn implicit(
     match found {
         Ok(found) => Ok(found),
         Err(failure) => {
-            let elsewhere = in_another_module(workspace, cx, named).await;
-            let failure = settle(failure, |problem| match problem.suggestion {
-                None if problem.help.is_empty() => problem.suggest(elsewhere.clone()),
-                _ => problem,
+            let meant = elsewhere::meant(workspace, cx, named).await;
+            let module = elsewhere::of_module(workspace, cx, named).await;
+            let failure = settle(failure, |mut problem| {
+                let is_outside = problem.message.starts_with(OUTSIDE);
+                if problem.suggestion.is_some() {
+                    return problem;
+                }
+                if !problem.help.is_empty() && !is_outside {
+                    problem.help.extend(module.clone());
+                    return problem;
+                }
+                match (&meant, &module) {
+                    (Some(_), _) => {
+                        problem.help.clear();
+                        if named.name.contains([':', '/']) {
+                            problem.notes.clear();
+                        }
+                        problem.suggest(meant.clone())
+                    }
+                    (None, Some(module)) => {
+                        problem.help = vec![module.clone()];
+                        problem.notes.clear();
+                        problem
+                    }
+                    (None, None) => problem,
+                }
             });
             Err(below(failure, step))
         }
     }
-}
-
-/// How many modules are searched at most for a target that is not where it was looked for.
-const MAX_MODULES: usize = 64;
-
-/// The target of that name in a module above or directly below the one where it was looked for, or of the module and name
-/// that `module/name` seems to mean: as a list of module and name.
-async fn in_another_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
-    let repository = workspace.repository(&named.repository).ok()?;
-    let (module, name) = (named.module.as_str(), named.name.as_str());
-    let (modules, name) = match name.rsplit_once('/') {
-        Some((below, name)) => (vec![normal_path(&join(module, below))], name),
-        None => {
-            let mut modules: Vec<String> = Vec::new();
-            let mut above = module;
-            while !above.is_empty() {
-                above = above.rsplit_once('/').map_or("", |(above, _)| above);
-                modules.push(above.to_owned());
-            }
-            let place = RootPath { root: repository.target_root.name, path: module.into() };
-            if let Ok(listing) = cx.get::<DirRule>(place).await
-                && let Listing::Entries(entries) = &*listing
-            {
-                let below = entries.iter().filter(|listed| listed.entry == Entry::Directory);
-                modules.extend(below.map(|listed| normal_path(&join(module, &listed.name)).to_string()));
-            }
-            (modules, name)
-        }
-    };
-    for module in modules.into_iter().take(MAX_MODULES) {
-        let file = module_file(&repository.target_root, &module, &repository.target_file_name);
-        if let Ok(targets) = cx.get::<ModuleRule>(file).await
-            && targets.names().any(|target| target == name)
-        {
-            return Some(quoted_list(&[module.as_str(), name]));
-        }
-    }
-    None
 }
 
 /// The names among which a target was looked for.
@@ -402,8 +386,8 @@ pub(crate) fn beyond_directory(named: &NamedTarget) -> Option<Diagnostic> {
     let message =
         format!("{name} matches nothing: a pattern is for names in the directory of its module, without /");
     let help = format!(
-        "a file of targets in {} has the pattern {}, and a target of it the files for others",
-        join(&named.module, directory),
+        "in a targets file of {}, {} matches them; other modules name a target there that has them",
+        normal_path(&join(&named.module, directory)),
         Value::list([Value::string("GLOB"), Value::Null, Value::string(pattern)]).to_json()
     );
     Some(Diagnostic::warning(message).reference("").help(help))

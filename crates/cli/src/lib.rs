@@ -194,14 +194,12 @@ fn with_log(name: Name, options: &options::Log, go: impl FnOnce(&Arc<Log>) -> Ex
             let log = Arc::new(log);
             let exit = go(&log);
             // Also after a failure, which is what the diagnostics are about.
-            match log.write_collected() {
-                Ok(()) => exit,
-                Err(error) => {
-                    log.say(log::Level::Error, error);
-                    // The first failure determines the exit code.
-                    if exit == Exit::Success { Exit::Environment } else { exit }
-                }
-            }
+            let written = match log.collected() {
+                Some((path, text)) => text_file::write_or_print(path, &text, &log),
+                None => Ok(()),
+            };
+            // The first failure determines the exit code.
+            if exit == Exit::Success { written.err().unwrap_or(exit) } else { exit }
         }
         Err(text) => {
             eprint_error(&text);

@@ -13,7 +13,7 @@ mod target_names;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -285,17 +285,11 @@ impl Log {
         }
     }
 
-    /// Writes the collected diagnostics to the file of `--diagnostics`.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be written.
-    pub(crate) fn write_collected(&self) -> Result<(), String> {
-        let Some((path, collected)) = &self.collected else { return Ok(()) };
+    /// The file of `--diagnostics`, and what belongs there: the diagnostics that were collected.
+    pub(crate) fn collected(&self) -> Option<(&Path, String)> {
+        let (path, collected) = self.collected.as_ref()?;
         let collected = collected.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let text = diagnostics_file::file_of(&collected);
-        let written = Named::of_user(path).and_then(|named| named.write(false)?.write_all(text.as_bytes()));
-        written.map_err(|error| format!("Cannot write {}: {error}", path.display()))
+        Some((path, diagnostics_file::file_of(&collected)))
     }
 
     fn write(&self, level: Level, name: Option<&str>, text: &str) {

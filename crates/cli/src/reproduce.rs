@@ -12,11 +12,12 @@ pub(crate) struct Reproduction {
 }
 
 /// The options that `rebuild` and `watch` have and `build` does not, and whether each has a value.
-const OPTIONS_OF_OTHERS: [(&str, bool); 7] = [
+const OPTIONS_OF_OTHERS: [(&str, bool); 8] = [
     ("--vs", true),
     ("--dump-flaky", true),
     ("-o", true),
     ("--output-dir", true),
+    ("--compile-commands", true),
     ("--prune", false),
     ("--poll", false),
     ("--look", false),
@@ -100,12 +101,31 @@ pub(crate) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
     fn words_are_quoted_for_the_shell() {
         for (word, expected) in [("a/b=c", "a/b=c"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
             assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn all_options_that_only_rebuild_and_watch_have_are_known() {
+        let all = crate::options::CommandLine::command();
+        let build = all.find_subcommand("build").unwrap();
+        for name in ["rebuild", "watch"] {
+            for option in all.find_subcommand(name).unwrap().get_opts() {
+                if build.get_opts().any(|known| known.get_id() == option.get_id()) {
+                    continue;
+                }
+                let long = format!("--{}", option.get_long().unwrap());
+                let known = OPTIONS_OF_OTHERS.iter().find(|(known, _)| *known == long);
+                let has_value = option.get_action().takes_values();
+                assert_eq!(known.map(|(_, has_value)| *has_value), Some(has_value), "{name} {long}");
+            }
         }
     }
 
@@ -123,6 +143,7 @@ mod tests {
             "taut rebuild --vs local --dump-flaky=f -J 2 -- t",
             "taut watch -o out --prune -J 2 -- t",
             "taut watch -oout --output-dir=x --poll -J 2 -- t",
+            "taut watch --compile-commands c.json -J 2 -- t",
         ] {
             let command = Reproduction::of_call(words(call)).command(&id);
             assert_eq!(command, Some(format!("taut build -J 2 --rerun %{digits} -- t")), "{call}");

@@ -1,7 +1,9 @@
 //! Problems with the target that the command line names: what it is called there, and how to name what was meant. In a
 //! targets file the same target is named in another way, which the command line does not take.
 
-use taut_driver::{DEFINES, Diagnostic, NO_MODULE, NO_SOURCE, OUTSIDE, Request, join, normal_path};
+use taut_driver::{
+    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, Request, join, normal_path,
+};
 use taut_syntax::{Document, quoted, with_and};
 use taut_value::{NamedTarget, ReferenceType, named_as_typed};
 
@@ -21,6 +23,13 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
     if let Some(meant) = problem.suggestion.take() {
         let (module, name) = module_and_name(&meant).unwrap_or_else(|| (target.module.to_string(), meant));
         problem.help.insert(0, format!("did you mean {}?", typed(request, &module, &name)));
+    }
+    for help in &mut problem.help {
+        if let Some((path, _)) = help.split_once(IS_MODULE)
+            && let Some(targets) = of_module(request, path)
+        {
+            *help = targets;
+        }
     }
     if target.reference != ReferenceType::Target {
         return problem;

@@ -48,7 +48,7 @@ mod taut;
 
 use arguments::ArgumentTexts;
 pub(crate) use arguments::{BadCertificate, Number};
-pub(crate) use figures::{count, exit_code, seconds, time_limit};
+pub(crate) use figures::{count, exit_code, seconds, some_of, time_limit};
 use findings::FindingTexts;
 pub(crate) use findings::{as_under_taut, renderer};
 pub(crate) use objects::ObjectDestination;

@@ -86,6 +86,16 @@ fn the_file_is_written_however_a_call_ends() {
 }
 
 #[test]
+fn a_dash_is_standard_output() {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{"odd": {"type": "file_gen", "nmae": "x"}}"#);
+    let ran = workspace.run(&taut(), ["build", "odd", "--diagnostics", "-"]).exits(0);
+    let document = Document::parse("standard output", ran.stdout).unwrap();
+    assert_eq!(messages(&document).len(), 1);
+    assert!(!workspace.root().join("-").exists());
+}
+
+#[test]
 fn an_error_shown_once_for_many_targets_is_in_the_file_for_each() {
     let workspace = Workspace::new();
     workspace

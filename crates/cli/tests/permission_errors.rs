@@ -71,6 +71,22 @@ fn a_directory_that_denies_access_is_reported_with_its_mode() {
 }
 
 #[test]
+fn a_directory_that_may_not_be_listed_is_named_with_its_mode_where_all_targets_are_wanted() {
+    let workspace = workspace();
+    fs::create_dir(workspace.build_root()).unwrap();
+    give_away(&workspace.build_root());
+    let closed = workspace.root().join("closed");
+    fs::create_dir(&closed).unwrap();
+    give_away(&closed);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let stderr = as_user(&workspace, &["build", "..."], false);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    let place = format!("cannot open {}: Permission denied", closed.display());
+    let reason = "the directory has mode 0000, which does not allow it; chmod changes that";
+    assert!(stderr.contains(&place) && stderr.contains(reason), "{stderr}");
+}
+
+#[test]
 fn a_build_root_of_another_user_is_reported_with_its_owner_and_a_hint() {
     if !rustix::process::geteuid().is_root() {
         // Only root can give directories to others.

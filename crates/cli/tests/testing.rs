@@ -228,7 +228,7 @@ fn what_cannot_be_built_concerns_only_the_tests_that_need_it() {
     workspace.file("TARGETS", targets.replacen('{', &format!("{{{more}"), 1));
     let ran = run(&workspace, &[]).exits(1);
     assert!(ran.stderr.contains(":a passed in "), "{}", ran.stderr);
-    assert!(ran.stderr.contains("2 tests: 1 passed, 1 not run in "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 tests: 1 passed, 1 not run (:b) in "), "{}", ran.stderr);
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn tests_by_rules_in_the_form_of_justbuild_s_rule_sets_are_found_and_run() {
         .file("data", "1")
         .file("fails.sh", "#!/bin/sh\necho what went wrong\nexit 1\n");
     let ran = run(&workspace, &[]).exits(1);
-    assert!(ran.stderr.contains("3 tests: 2 passed, 1 failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("3 tests: 2 passed, 1 failed (:fails)"), "{}", ran.stderr);
     for line in [":adds passed in ", ":script passed in ", "error: :fails failed in ", "what went wrong"] {
         assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
     }

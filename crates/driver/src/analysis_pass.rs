@@ -73,8 +73,18 @@ impl AnalysisPass<'_> {
 
     /// Sends an event for each task that was executed, with the reason; without cached build state there are no reasons.
     pub(crate) fn report_tasks(&self, request: &Request) {
+        self.report(request, false);
+    }
+
+    /// [`AnalysisPass::report_tasks`] before tests are run.
+    pub(crate) fn report_tasks_before_tests(&self, request: &Request) {
+        self.report(request, true);
+    }
+
+    fn report(&self, request: &Request, has_tests: bool) {
         if self.is_cached {
-            history::report(self.sink, self.engine, self.build, self.ends, &request.repositories);
+            let AnalysisPass { engine, build, ends, sink, .. } = *self;
+            history::report(sink, engine, build, ends, &request.repositories, has_tests);
         }
     }
 }

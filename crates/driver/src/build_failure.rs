@@ -19,7 +19,7 @@ pub struct BuildFailure {
     pub unbuilt: Vec<Unbuilt>,
     /// Wanted paths that could not be built, whatever the reason.
     pub not_built: Vec<Str>,
-    /// For each of these, the action that it is an output of; `None` for sources and trees.
+    /// For each of these, the action that it is an output of, or something in a tree; `None` for sources.
     pub makers: Vec<Option<Id>>,
     /// Of an interrupted build, how many actions have a result, from this build or an earlier one.
     pub done: Option<usize>,

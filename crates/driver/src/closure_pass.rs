@@ -97,7 +97,10 @@ impl ClosurePass<'_> {
             failure
         });
         let failure = built.as_ref().err();
-        analysis.report_tasks(request);
+        match later_actions {
+            0 => analysis.report_tasks(request),
+            _ => analysis.report_tasks_before_tests(request),
+        }
         let why = failure.and_then(BuildFailure::retry_reason);
         let may_be_of_roots = failure.is_some_and(|failure| failure.may_be_of_roots(why));
         let retry = match may_be_of_roots && repairs_roots && session.has_lost_roots() {

@@ -53,6 +53,7 @@ mod sources;
 mod target_words;
 mod targets;
 mod targets_below;
+mod targets_with_file;
 mod test_pass;
 mod test_rule;
 mod tests;
@@ -98,8 +99,9 @@ pub use run::{BuildPass, Caller, Failed, MAX_TRIES, Pass, Retry, Run, Undelivere
 pub use session::{Interrupter, Session};
 pub use setup_error::{SetupError, SetupFailure};
 pub use targets::{Targets, ambiguous, joined};
+pub use targets_with_file::targets_with_file;
 pub use taut_analysis::{
-    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, NO_MODULE, NO_SOURCE, OUTSIDE,
+    AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE,
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{

@@ -10,8 +10,8 @@ use std::{
 use taut_analysis::CacheKey;
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
-    ActionKey, ActionRule, ArtifactRule, Endpoint, Execution, Executor, LocalExecutor, LocalSetup, Printed,
-    RemoteExecutor, RemoteSetup, SharedCache, SharedService, StopSwitch, Traffic,
+    ActionKey, ActionRule, ArtifactKey, ArtifactRule, Endpoint, Execution, Executor, LocalExecutor,
+    LocalSetup, Printed, RemoteExecutor, RemoteSetup, SharedCache, SharedService, StopSwitch, Traffic,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::RepoConfig;
@@ -333,10 +333,7 @@ impl Session {
         // Also if something failed: what an action printed may be the reason.
         self.replay_printed(&printed);
         if !failed.is_empty() {
-            let failed = failed.iter().map(|(path, artifact, fail)| match artifact {
-                Artifact::Action { id, .. } => (*path, Some(*id), fail),
-                _ => (*path, None, fail),
-            });
+            let failed = failed.iter().map(|(path, artifact, fail)| (*path, self.maker(artifact), fail));
             let mut failure = BuildFailure::of(failed);
             if let Some(first) = self.build.first_failure() {
                 failure.add_first(&first);
@@ -353,6 +350,26 @@ impl Session {
         built.truncate(wanted.artifacts.len() + wanted.runfiles.len());
         let runfiles = built.split_off(wanted.artifacts.len());
         Ok(Results { artifacts: built, runfiles, actions: actions.len(), printed })
+    }
+
+    /// The action that makes an artifact which could not be built; of a tree, that of the first thing in it that could not.
+    fn maker(&self, artifact: &Artifact) -> Option<Id> {
+        let mut artifact = artifact.clone();
+        loop {
+            if let Artifact::Action { id, .. } = artifact {
+                return Some(id);
+            }
+            let contents: Vec<Artifact> = match &*self.definition(DefinitionKey::of_artifact(&artifact)?)? {
+                Definition::Tree(tree) => {
+                    tree.stage().values().filter_map(|value| value.as_artifact().cloned()).collect()
+                }
+                Definition::Overlay(overlay) => overlay.trees().to_vec(),
+                _ => return None,
+            };
+            let is_missing =
+                |inside: &Artifact| self.build.get::<ArtifactRule>(ArtifactKey(inside.clone())).is_err();
+            artifact = contents.into_iter().find(is_missing)?;
+        }
     }
 
     /// Sends the events of all actions in the closure of what is wanted that had none yet: they did not have to be
@@ -424,7 +441,7 @@ impl Session {
     /// Sends an event for each task that was executed, with the reason. To be called when the build is over, or analysis
     /// has failed, of sessions that use cached build state: without it there are no reasons.
     pub fn report_tasks(&self, repositories: &RepoConfig) {
-        history::report(&*self.sink, &self.engine, &self.build, &self.ends, repositories);
+        history::report(&*self.sink, &self.engine, &self.build, &self.ends, repositories, false);
     }
 
     /// The analysis of a request on this session. `is_cached`: whether cached build state is used and written.

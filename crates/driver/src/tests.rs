@@ -10,7 +10,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use taut_analysis::ConfiguredTarget;
+use taut_analysis::{AnalysedTarget, ConfiguredTarget};
 use taut_value::{ActionDescription, Artifact, Id, Str};
 
 use crate::Closure;
@@ -48,16 +48,9 @@ pub fn tests(closure: &Closure) -> Vec<Test> {
     let mut tests = Vec::new();
     for reached in closure.reached.iter().filter(|reached| reached.analysed.is_defined) {
         let analysed = &reached.analysed;
-        if !analysed.tainted.iter().any(|taint| taint.as_str() == TAINT) {
-            continue;
-        }
         // In the order of their paths, which numbers them: a shorter one first, since `shard-10` comes after `shard-9`.
         let mut shards: BTreeMap<(usize, Str), Shard> = BTreeMap::new();
-        for (path, value) in analysed.result.artifacts.iter() {
-            let Some(Artifact::Action { id, path: output }) = value.as_artifact() else { continue };
-            if base(path) != RESULT || !analysed.defined.actions.contains(id) {
-                continue;
-            }
+        for (path, id, output) in results(analysed) {
             let Some(action) = closure.action(id) else { continue };
             if shards.values().any(|shard| shard.id == *id) {
                 continue;
@@ -81,6 +74,18 @@ pub fn tests(closure: &Closure) -> Vec<Test> {
         }
     }
     tests
+}
+
+/// The results of a target that is a test, by their paths: the actions that make them, and what these call them.
+pub(crate) fn results(analysed: &AnalysedTarget) -> impl Iterator<Item = (&Str, &Id, &Str)> {
+    let is_test = analysed.tainted.iter().any(|taint| taint.as_str() == TAINT);
+    let artifacts = is_test.then(|| analysed.result.artifacts.iter()).into_iter().flatten();
+    artifacts.filter_map(|(path, value)| match value.as_artifact()? {
+        Artifact::Action { id, path: output } => {
+            (base(path) == RESULT && analysed.defined.actions.contains(id)).then_some((path, id, output))
+        }
+        _ => None,
+    })
 }
 
 fn base(path: &str) -> &str {

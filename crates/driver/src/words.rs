@@ -6,9 +6,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use taut_analysis::{NO_TARGETS_FILE, NamesRule, Workspace, module_file};
+use taut_analysis::{NO_TARGETS_FILE, NamesRule, Workspace, module_file, no_workspace_root};
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
-use taut_repos::{DirRule, Entry, FileRule, Listing, RepoConfig, Repository, RootPath};
+use taut_repos::{DirRule, Entry, FileRule, Listing, RepoConfig, Repository, RootName, RootPath};
 use taut_syntax::json::{Document, Kind, reference_error};
 use taut_syntax::{Diagnostic, JsonPath, Location, Note, quoted};
 use taut_value::path::{is_non_upwards, join, normal_path};
@@ -167,6 +167,12 @@ impl Files<'_> {
         matches!(listing.at(Listing::facet_of(name)).get(name), Some(Entry::File | Entry::Symlink))
     }
 
+    /// Whether there is no directory at a path from a root.
+    async fn is_absent(&self, root: RootName, path: &str) -> bool {
+        let listing = self.cx.get::<DirRule>(RootPath { root, path: path.into() }).await;
+        listing.is_ok_and(|listing| matches!(*listing, Listing::Absent))
+    }
+
     /// The module that a directory lies in: the nearest directory upwards that has a targets file; the root module if
     /// there is none. And whether it is the directory itself.
     async fn current_module(&self, here: Option<&str>) -> (Str, bool) {
@@ -294,13 +300,21 @@ impl Reader<'_> {
         let begin = pattern.target(self.files.repositories).map_err(wrong)?;
         let (repository, directory) = (begin.repository.clone(), begin.module.clone());
         let is_all = directory.is_empty() && repository == self.key.main;
-        let found = self.below(BelowKey { repository, directory, is_named: true }).await?;
-        found.ok_or_else(|| {
-            wrong(SetupError::new(match is_all {
-                true => "No module of the workspace defines a target".to_owned(),
-                false => format!("No module has a target that matches {}", quoted(&word)),
-            }))
-        })
+        let key = BelowKey { repository: repository.clone(), directory: directory.clone(), is_named: true };
+        if let Some(found) = self.below(key).await? {
+            return Ok(found);
+        }
+        if is_all {
+            return Err(wrong(SetupError::new("No module of the workspace defines a target")));
+        }
+        let problem = Diagnostic::error(format!("No module has a target that matches {}", quoted(&word)));
+        let root = self.files.repositories.repositories.get(&repository).map(|it| it.workspace_root.name);
+        Err(wrong(match root {
+            Some(root) if self.files.is_absent(root, &directory).await => {
+                problem.note(format!("there is no directory {directory}"))
+            }
+            _ => problem,
+        }))
     }
 
     /// Several words that are no target name of the reference's: each names targets.
@@ -365,12 +379,17 @@ impl Reader<'_> {
         let place = self.files.targets_file(module);
         let file = place.full(&repositories.roots);
         let content = (cx.get::<FileRule>(place.clone()).await)
-            .map_err(|fail| wrong(SetupError::new(fail.to_string())))?
-            .ok_or_else(|| {
-                let note = Note::at("looked for", Location::file(&*file.to_string_lossy()));
-                let problem = Diagnostic::error(NO_TARGETS_FILE).note(note);
-                wrong(problem.reference(format!("Expected file at {name}.")).help(A_TARGETS_FILE))
-            })?;
+            .map_err(|fail| wrong(SetupError::new(fail.to_string())))?;
+        let Some(content) = content else {
+            let problem = match self.files.is_absent(main.workspace_root.name, "").await {
+                true => no_workspace_root(&main.workspace_root),
+                false => {
+                    let note = Note::at("looked for", Location::file(&*file.to_string_lossy()));
+                    Diagnostic::error(NO_TARGETS_FILE).note(note).help(A_TARGETS_FILE)
+                }
+            };
+            return Err(wrong(problem.reference(format!("Expected file at {name}."))));
+        };
         let label: Arc<str> = file.to_string_lossy().into();
         let document =
             Document::parse_as(repositories.dialect, label.clone(), content.to_vec()).map_err(|error| {

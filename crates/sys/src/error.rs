@@ -89,8 +89,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} {}: {}", self.op, self.path.display(), self.source)?;
-        match crate::permission::reason(self.op, &self.path, &self.source) {
+        // A directory may have been opened by "." in itself.
+        let path: PathBuf = self.path.components().collect();
+        write!(f, "cannot {} {}: {}", self.op, path.display(), self.source)?;
+        match crate::permission::reason(self.op, &path, &self.source) {
             Some(reason) => write!(f, "\n{reason}"),
             None => Ok(()),
         }

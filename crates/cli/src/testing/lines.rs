@@ -16,11 +16,14 @@ use crate::{
     options,
     output::Stream,
     settings,
-    voice::{count, exit_code, seconds},
+    voice::{count, exit_code, seconds, some_of},
 };
 
 /// How many failed runs of one test have their log shown: further ones are mostly the same.
 const MAX_LOGS: usize = 3;
+
+/// How many tests the last line names of those that ended in the same way.
+const MAX_NAMED: usize = 5;
 
 /// The lines of one call.
 pub(super) struct Lines {
@@ -175,10 +178,17 @@ impl Lines {
             (Verdict::TimedOut, "timed out"),
             (Verdict::NotBuilt, "not run"),
         ];
-        let others = others.map(|(verdict, word)| (number(verdict), word)).into_iter();
-        parts.extend(
-            others.filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")),
-        );
+        for (verdict, word) in others {
+            let ended = reports.iter().filter(|report| report.verdict == verdict);
+            let names: Vec<String> = ended.map(|report| self.name(&report.test)).collect();
+            // The lines above are long if tests failed, and in the order in which tests ended.
+            let shown = match names.len() {
+                0 => continue,
+                _ if reports.len() == 1 => String::new(),
+                _ => format!(" ({})", some_of(&names, MAX_NAMED)),
+            };
+            parts.push(format!("{} {word}{shown}", names.len()));
+        }
         let total = self.state.lock().unwrap_or_else(PoisonError::into_inner).total;
         let left_out = match total.saturating_sub(reports.len()) {
             0 => String::new(),

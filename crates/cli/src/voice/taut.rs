@@ -37,8 +37,9 @@ use crate::{
 
 mod cxx_modules;
 mod failure;
-mod missing_header;
+mod missing_file;
 mod missing_program;
+mod not_executable;
 mod progress;
 mod summary;
 

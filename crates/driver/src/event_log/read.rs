@@ -293,8 +293,13 @@ impl LogReader {
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
             Some("summary") => {
                 record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
-                if line.get("status").and_then(|status| status.as_str()) == Some("interrupted") {
-                    record.ended = BuildEnd::Interrupted;
+                match line.get("status").and_then(|status| status.as_str()) {
+                    Some("interrupted") => record.ended = BuildEnd::Interrupted,
+                    // A test failed: all that was to be built was.
+                    Some("build_failed") if record.ended == BuildEnd::Well => {
+                        record.ended = BuildEnd::InExecution
+                    }
+                    _ => {}
                 }
                 self.is_whole = true;
             }

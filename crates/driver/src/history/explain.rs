@@ -21,6 +21,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{ActionEnd, BuildEnd, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
+use crate::tests::results;
 use crate::{Analyser, Analysis, EventLogs, ReachedTarget, Request, Targets};
 use words::{capital, logged_action, many};
 
@@ -159,6 +160,8 @@ struct Explainer<'r> {
     done: HashMap<&'r Subject, &'r RecordedReason>,
     /// The actions of the description as it is now.
     defined: HashMap<Id, DefinedAction<'r>>,
+    /// The actions that `test` runs if they are not known to pass: nothing is recorded of their earlier runs.
+    tests: BTreeSet<Id>,
     text: String,
 }
 
@@ -190,7 +193,10 @@ impl<'r> Explainer<'r> {
                 defined.entry(*id).or_insert(DefinedAction { action, name, place });
             }
         }
-        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, text: String::new() }
+        let reached = analysis.iter().filter(|_| &*record.command == "test").flat_map(|all| &all.reached);
+        let tests = reached.flat_map(|reached| results(&reached.analysed)).map(|(_, id, _)| *id).collect();
+        let text = String::new();
+        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, tests, text }
     }
 
     /// Why something was done, if it was.

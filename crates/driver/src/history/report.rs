@@ -54,13 +54,15 @@ impl Sink for ActionEnds {
     }
 }
 
-/// Sends an event for each task that a build executed, with the reason; none if it only read what is there.
+/// Sends an event for each task that a build executed, with the reason; none if it only read what is there, unless tests are
+/// to be run, which are not in the engine's log: what was read is their reason.
 pub(crate) fn report(
     sink: &dyn Sink,
     engine: &Engine,
     build: &Build,
     ends: &ActionEnds,
     repositories: &RepoConfig,
+    has_tests: bool,
 ) {
     let mut log = build.log();
     // Tasks of requests, of runs and of leaves without a path have no event of their own. That the context of execution
@@ -84,7 +86,7 @@ pub(crate) fn report(
             )
     });
     // Files were looked at again, and nothing else was done: no work to explain.
-    if log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
+    if !has_tests && log.iter().all(|ran| Subject::of(&ran.key, repositories).is_reading()) {
         return;
     }
     let definitions = Definitions::of(log.iter().map(|ran| (&ran.key, &ran.reason)), engine);

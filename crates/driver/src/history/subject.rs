@@ -93,6 +93,19 @@ fn text(path: &Path) -> Str {
 }
 
 impl Subject {
+    /// An artifact.
+    pub(crate) fn of_artifact(artifact: &Artifact, repositories: &RepoConfig) -> Subject {
+        match artifact {
+            Artifact::Action { id, path } => Subject::Output { action: *id, path: path.clone() },
+            Artifact::Local { path, repository } => match source_file(repositories, repository, path) {
+                Some(file) => Subject::Source(text(&file)),
+                None => Subject::Other(path.clone()),
+            },
+            Artifact::Tree(id) | Artifact::TreeOverlay(id) => Subject::Tree(*id),
+            Artifact::Known(info) => Subject::Other(info.to_string().into()),
+        }
+    }
+
     /// What the task with this key is about.
     pub(crate) fn of(key: &KeyRef, repositories: &RepoConfig) -> Subject {
         let place = |place: &RootPath| -> Str { text(&place.full(&repositories.roots)) };
@@ -100,15 +113,7 @@ impl Subject {
             return Subject::target(target);
         }
         if let Some(ArtifactKey(artifact)) = key.downcast::<ArtifactKey>() {
-            return match artifact {
-                Artifact::Action { id, path } => Subject::Output { action: *id, path: path.clone() },
-                Artifact::Local { path, repository } => match source_file(repositories, repository, path) {
-                    Some(file) => Subject::Source(text(&file)),
-                    None => Subject::Other(path.clone()),
-                },
-                Artifact::Tree(id) | Artifact::TreeOverlay(id) => Subject::Tree(*id),
-                Artifact::Known(info) => Subject::Other(info.to_string().into()),
-            };
+            return Subject::of_artifact(artifact, repositories);
         }
         if let Some(ActionKey(id)) = key.downcast::<ActionKey>() {
             return Subject::Action(*id);

@@ -7,7 +7,9 @@ use taut_driver::{ActionFailure, MissingOutput, RunResult, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
-use super::{MAX_NAMED, Messages, cxx_modules, missing_header, missing_program, output_of, shown_command};
+use super::{
+    MAX_NAMED, Messages, cxx_modules, missing_file, missing_program, not_executable, output_of, shown_command,
+};
 use crate::{
     environment::with_hint,
     log::Level,
@@ -147,9 +149,10 @@ impl Messages {
         [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
     }
 
-    fn hint_of_header(&self, id: &Id, action: &ActionDescription, printed: &[String]) -> Option<String> {
+    fn hint_of_input(&self, id: &Id, action: &ActionDescription, printed: &[String]) -> Option<String> {
         let repositories = self.state().repositories.clone()?;
-        missing_header::hint(action, printed, &self.origin(id)?, &repositories)
+        missing_file::hint(action, printed, &self.origin(id)?, &repositories)
+            .or_else(|| not_executable::hint(action, printed, &repositories))
     }
 
     fn details_of_id(&self, id: &Id) -> Option<String> {
@@ -185,7 +188,7 @@ impl Messages {
             }
             let printed = self.searched(ran);
             let hint = missing_program::hint(action, ran, &printed);
-            if let Some(hint) = hint.or_else(|| self.hint_of_header(id, action, &printed)) {
+            if let Some(hint) = hint.or_else(|| self.hint_of_input(id, action, &printed)) {
                 give(&format!("\n  {hint}"));
             }
             if let Some(hint) = cxx_modules::hint(&printed) {

@@ -30,14 +30,17 @@ impl Explainer<'_> {
         match *self.done.get(&of_action(subject))? {
             RecordedReason::Read { what, .. } => Some(what.clone()),
             RecordedReason::Redefined { target, .. } => Some(target.clone()),
+            RecordedReason::New => self.input_of_test(subject),
             _ => None,
         }
     }
 
     /// Whether there is no reason to show: it was done for the first time.
     pub(super) fn is_first(&self, subject: &Subject) -> bool {
-        let has_reason = matches!(subject, Subject::Target { .. }) && self.record.before.is_some();
-        self.why(&of_action(subject)) == Some(RecordedReason::New) && !has_reason
+        let action = of_action(subject);
+        let is_test = matches!(action, Subject::Action(id) if self.tests.contains(&id));
+        let has_reason = is_test || matches!(subject, Subject::Target { .. }) && self.record.before.is_some();
+        self.why(&action) == Some(RecordedReason::New) && !has_reason
     }
 
     /// Says that something was done, and why: each line is the reason for the one above.
@@ -51,6 +54,15 @@ impl Explainer<'_> {
         }
     }
 
+    /// The first input of a test that was run which had been done again, too.
+    fn input_of_test(&self, test: &Subject) -> Option<Subject> {
+        let Subject::Action(id) = of_action(test) else { return None };
+        let action = self.defined.get(&id).filter(|_| self.tests.contains(&id))?.action;
+        let artifacts = action.inputs.iter().filter_map(|(_, value)| value.as_artifact());
+        let mut inputs = artifacts.map(|artifact| Subject::of_artifact(artifact, self.repositories));
+        inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != RecordedReason::New))
+    }
+
     /// Explains why something was done.
     pub(super) fn chain(&mut self, subject: &Subject) {
         let mut lines: Vec<String> = Vec::new();
@@ -60,6 +72,13 @@ impl Explainer<'_> {
                 lines.push(format!("since {} {changed}", self.words(&subject)));
             }
             match why {
+                Some(RecordedReason::New) if matches!(&subject, Subject::Action(id) if self.tests.contains(id)) => {
+                    match self.input_of_test(&subject) {
+                        Some(Subject::Output { .. }) => changed = Some("was made again".to_owned()),
+                        Some(_) => changed = Some("changed".to_owned()),
+                        None => lines.push("since it is not known to pass with these inputs".to_owned()),
+                    }
+                }
                 Some(RecordedReason::New) => lines.push(match (&subject, &self.record.before) {
                     (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
                     _ => "since no earlier run of it is recorded".to_owned(),

@@ -1,0 +1,168 @@
+//! What to do about an action that misses a file which is in the workspace, as a header: an action sees only the files that are
+//! its inputs, which compilers and other tools do not mention.
+
+use std::{collections::BTreeSet, path::Path};
+
+use taut_driver::{RepoConfig, event::Origin, targets_with_file};
+use taut_syntax::{quoted, with_and};
+use taut_value::path::{is_non_upwards, normal_path};
+use taut_value::{ActionDescription, Artifact, NamedTarget, Str, Value, named_as_typed};
+
+/// How many files that a tool did not find are looked for.
+const MAX_LOOKED_FOR: usize = 20;
+
+/// What helps if a tool did not find a file that is one of the repository of the target.
+pub(super) fn hint(
+    action: &ActionDescription,
+    printed: &[String],
+    origin: &Origin,
+    repositories: &RepoConfig,
+) -> Option<String> {
+    let Value::Name(target) = &origin.target else { return None };
+    let target = target.as_named()?;
+    let lines = printed.iter().flat_map(|text| text.lines());
+    let mut named = lines.filter_map(named_in).take(MAX_LOOKED_FOR);
+    named.find_map(|missing| hint_about(missing, action, printed, target, repositories))
+}
+
+/// A file that was not found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Missing<'l> {
+    name: &'l str,
+    is_header: bool,
+}
+
+fn hint_about(
+    missing: Missing<'_>,
+    action: &ActionDescription,
+    printed: &[String],
+    target: &NamedTarget,
+    repositories: &RepoConfig,
+) -> Option<String> {
+    let name = missing.name;
+    let root = repositories.repositories.get(&target.repository)?.workspace_root.directory()?;
+    let staged = || action.inputs.iter().map(|(at, value)| (at.as_str(), value.as_artifact()));
+    let inputs: BTreeSet<&str> = staged()
+        .filter_map(|(_, artifact)| match artifact? {
+            Artifact::Local { path, .. } => Some(path.as_str()),
+            _ => None,
+        })
+        .collect();
+    let is_input = |path: &str| {
+        // Below a directory that is an input as a whole.
+        let is_in = |(at, artifact): (&str, Option<&Artifact>)| {
+            !matches!(artifact, Some(Artifact::Local { .. })) && Path::new(path).starts_with(at)
+        };
+        inputs.contains(path) || staged().any(is_in)
+    };
+    // Where its name may begin: the directories of the target and of the inputs, and those above them.
+    let places = inputs.iter().copied().chain([target.module.as_str()]);
+    let directories: BTreeSet<&Path> = places.flat_map(|place| Path::new(place).ancestors()).collect();
+    let found = directories.iter().flat_map(|directory| {
+        ["", "include", "src"].map(|below| normal_path(&directory.join(below).join(name).to_string_lossy()))
+    });
+    let found = found.filter(|path| is_non_upwards(path));
+    let is_file = |path: &String| taut_sys::Named::stat(&root.join(path)).is_ok_and(|stat| stat.is_file());
+    let found: Vec<String> = found.filter(is_file).collect();
+    let Some(path) = found.iter().find(|path| !is_input(path)) else {
+        if !missing.is_header {
+            return None;
+        }
+        let angled = format!("<{name}>");
+        let is_angled = printed.iter().any(|text| text.contains(&angled));
+        let written = if is_angled { angled } else { format!("\"{name}\"") };
+        return found.iter().find_map(|path| other_name(action, path, &written));
+    };
+    let shown = |(having, field): &(NamedTarget, String)| {
+        let is_main = having.repository == repositories.main;
+        let repository = if is_main { Str::default() } else { having.repository.clone() };
+        let having = NamedTarget::new(repository, having.module.clone(), having.name.clone());
+        format!("{} has it in {}", named_as_typed(&having), quoted(field))
+    };
+    let named_in = targets_with_file(repositories, &target.repository, path);
+    let others = named_in.iter().filter(|(having, _)| having != target);
+    let named_in: Vec<String> = others.take(MAX_NAMED).map(shown).collect();
+    let named_in = if named_in.is_empty() { String::new() } else { format!(" ({})", with_and(&named_in)) };
+    Some(format!(
+        "help: {path} is there, but is no input of the action: name it, or a target that has it, in the target{named_in}"
+    ))
+}
+
+/// How many targets that have the header are named.
+const MAX_NAMED: usize = 3;
+
+/// Where rules put headers that are included by their public names.
+const PUBLIC: &str = ".include/";
+
+/// What helps if a header is an input, but is not found as it is included.
+fn other_name(action: &ActionDescription, path: &str, written: &str) -> Option<String> {
+    let is_file = |value: &Value| match value.as_artifact() {
+        Some(Artifact::Local { path: local, .. }) => local.as_str() == path,
+        _ => false,
+    };
+    let places = action.inputs.iter().filter(|(_, value)| is_file(value)).map(|(at, _)| at.as_str());
+    let at = places.max_by_key(|at| at.starts_with(PUBLIC))?;
+    let include = match at.strip_prefix(PUBLIC) {
+        Some(public) => format!("<{public}>"),
+        None => format!("\"{at}\""),
+    };
+    (include != written)
+        .then(|| format!("help: {path} is an input of the action; it is included by #include {include}"))
+}
+
+/// The file that a line names as one that was not found, as compilers and other tools print it; one that is below some
+/// directory.
+fn named_in(line: &str) -> Option<Missing<'_>> {
+    let (name, is_header) = match line.split_once("fatal error: ") {
+        Some((_, rest)) => match rest.strip_suffix(": No such file or directory") {
+            Some(name) => (name, true),
+            None => (rest.strip_suffix(" file not found")?, true),
+        },
+        // Python has the name behind it.
+        None => match line.split_once("No such file or directory: ") {
+            Some((_, name)) => (name, false),
+            None => {
+                let endings = [": No such file or directory", ": No such file", ": not found"];
+                let before = endings.iter().find_map(|ending| line.strip_suffix(ending))?;
+                (before.rsplit(' ').next()?, false)
+            }
+        },
+    };
+    let name = name.trim_matches(QUOTES);
+    let name = name.strip_prefix("./").unwrap_or(name);
+    let is_below = !name.is_empty() && !Path::new(name).is_absolute() && !name.starts_with('-');
+    // Compilers print the same of programs and of arguments.
+    let is_path =
+        is_below && !name.contains(char::is_whitespace) && !name.contains(QUOTES) && !name.contains(':');
+    is_path.then_some(Missing { name, is_header })
+}
+
+/// What tools put names in.
+const QUOTES: [char; 5] = ['\'', '"', '‘', '’', '`'];
+
+#[cfg(test)]
+mod tests {
+    use super::named_in;
+
+    #[test]
+    fn what_tools_print_names_the_file() {
+        for (line, header) in [
+            ("main.c:1:10: fatal error: a/b.h: No such file or directory", Some(("a/b.h", true))),
+            ("main.c:1:10: fatal error: 'a/b.h' file not found", Some(("a/b.h", true))),
+            ("main.c:1:10: fatal error: /decoy/b.h: No such file or directory", None),
+            ("gcc: fatal error: cannot execute 'cc1': execvp: No such file or directory", None),
+            ("cc1: fatal error: main.c: No such file or directory", Some(("main.c", true))),
+            ("cat: a.txt: No such file or directory", Some(("a.txt", false))),
+            ("ls: cannot access 'd/a.txt': No such file or directory", Some(("d/a.txt", false))),
+            ("FileNotFoundError: [Errno 2] No such file or directory: 'a.txt'", Some(("a.txt", false))),
+            ("sh: 1: cannot open a.txt: No such file", Some(("a.txt", false))),
+            ("sh: 1: ./a.sh: not found", Some(("a.sh", false))),
+            ("/usr/bin/ld: cannot find -lm: No such file or directory", None),
+            ("main.c:1:10: error: b.h", None),
+            ("", None),
+        ] {
+            let found = named_in(line).map(|missing| (missing.name, missing.is_header));
+            assert_eq!(found, header, "{line}");
+        }
+    }
+}
