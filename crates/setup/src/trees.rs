@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
+use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, parse_git_tree};
 use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
-use taut_syntax::{Diagnostic, quoted};
+use taut_syntax::{Diagnostic, did_you_mean, enumeration, quoted};
 use taut_value::{Id, JsonWriter};
 
 use crate::{
@@ -187,8 +187,9 @@ impl Session<'_> {
             return Ok(*tree);
         }
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
-        let found = self.writer().map_err(of_git)?.repository().subtree(tree, subdir.as_bytes());
-        found.map_err(of_git)?.ok_or_else(|| no_directory(tree, subdir, wanted))
+        let repository = self.writer().map_err(of_git)?.repository();
+        let found = repository.subtree(tree, subdir.as_bytes()).map_err(of_git)?;
+        found.ok_or_else(|| no_directory(repository, tree, subdir, wanted))
     }
 
     /// A tree whose special entries are treated; `of` is what the reference names it by.
@@ -327,15 +328,46 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
     Id::of(bytes).to_hex()
 }
 
-/// The error for a directory that a tree does not have.
-pub(crate) fn no_directory(tree: &Hash, subdir: &str, wanted: &ContentRequest<'_>) -> Problem {
+/// The error for a directory that a tree of a repository does not have.
+pub(crate) fn no_directory(
+    repository: &Repository,
+    tree: &Hash,
+    subdir: &str,
+    wanted: &ContentRequest<'_>,
+) -> Problem {
     let of = quoted(wanted.repository);
-    let tree = tree.to_hex();
-    Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
-        .reference(format!("While getting subdir {subdir} in tree {tree}:\nit is not there"))
-        .at(wanted.subdir.clone())
-        .note(format!("the tree of its contents is {tree}"))
-        .into()
+    let id = tree.to_hex();
+    let problem =
+        Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
+            .reference(format!("While getting subdir {subdir} in tree {id}:\nit is not there"))
+            .at(wanted.subdir.clone())
+            .note(format!("the tree of its contents is {id}"));
+    // What is there instead: of the part of the path that exists, as the name with the version often is the wrong one.
+    let (mut above, mut here) = (String::new(), *tree);
+    for name in subdir.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        let Ok(Some(below)) = repository.subtree(&here, name.as_bytes()) else { break };
+        (above, here) = (format!("{above}{name}/"), below);
+    }
+    let directories = directories_of(repository, &here);
+    let paths: Vec<String> = directories.iter().map(|name| format!("{above}{name}")).collect();
+    let problem = problem.suggest(did_you_mean(subdir, paths.iter().map(String::as_str)));
+    let all = enumeration(&paths);
+    match paths.len() {
+        _ if problem.suggestion.is_some() => problem,
+        0 => problem,
+        1 => problem.note(format!("the only directory there is {all}")),
+        _ => problem.note(format!("the directories there are {all}")),
+    }
+    .into()
+}
+
+/// The names of the directories in a tree, as far as a message has room for them.
+fn directories_of(repository: &Repository, tree: &Hash) -> Vec<String> {
+    const MAX_SHOWN: usize = 12;
+    let Ok(Some(object)) = repository.read(tree) else { return Vec::new() };
+    let entries = parse_git_tree(&object.content, 20).unwrap_or_default();
+    let directories = entries.iter().filter(|entry| entry.object_type == Some(ObjectType::Tree));
+    directories.take(MAX_SHOWN).map(|entry| String::from_utf8_lossy(entry.name).into_owned()).collect()
 }
 
 /// Whether an object is a tree of a repository.
