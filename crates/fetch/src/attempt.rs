@@ -103,6 +103,8 @@ impl<'r, 'd> Transfer<'r, 'd> {
         if let Some(validator) = &validator {
             request = request.header("range", format!("bytes={}-", self.bytes)).header("if-range", validator);
         }
+        // Before there is an answer, so that what is waited for can be shown.
+        progress.update(Update { url: self.url, bytes: self.bytes, total: None });
         let response = request.call().map_err(|error| no_answer(&error, &self.client.options))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         match response.status().as_u16() {

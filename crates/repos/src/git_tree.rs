@@ -16,6 +16,7 @@ use std::{
 use taut_digest::{Digest, Hash, ID_DIGITS, ObjectInfo, ObjectType, parse_git_tree};
 use taut_git::{Kind, Repository};
 use taut_syntax::{Diagnostic, Location, quoted};
+use taut_sys::Named;
 
 use crate::{
     Entry, Listed, Listing, Observation, Result, RootError, Source, SourceRoot, Symlinks, root::stays_inside,
@@ -305,8 +306,16 @@ impl SourceRoot for GitTreeRoot {
             }
             Ok(None) => wrong(format!("There is no tree {hex} in the git repository {path}"), id),
             Err(error @ taut_git::Error::NoRepository { .. }) => {
-                let text = error.to_string();
-                wrong(text, repository)
+                let cause = match Named::stat(self.repository.path()) {
+                    Ok(_) => format!("error code 6: could not find repository at '{written}'"),
+                    Err(_) => {
+                        format!("error code 2: failed to resolve path '{written}': No such file or directory")
+                    }
+                };
+                // A message of the reference only: what is opened here is this one.
+                let text = format!("Opening git repository {written} failed with:\n{cause}");
+                let opening = Diagnostic::warning("").reference(text);
+                wrong(error.to_string(), repository).after_warnings(std::iter::once(&opening))
             }
             Err(error) => wrong(error.to_string(), id),
         };

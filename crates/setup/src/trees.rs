@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
+use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, parse_git_tree};
 use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
-use taut_syntax::{Diagnostic, quoted};
+use taut_syntax::{Diagnostic, did_you_mean, enumeration, quoted};
 use taut_value::{Id, JsonWriter};
 
 use crate::{
@@ -331,7 +331,7 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
     Id::of(bytes).to_hex()
 }
 
-/// The error for a directory that a tree does not have. `step`: what the reference does with the tree.
+/// The error for a directory that a tree of a repository does not have. `step`: what the reference does with the tree.
 pub(crate) fn no_directory(
     repository: &Repository,
     tree: &Hash,
@@ -340,18 +340,44 @@ pub(crate) fn no_directory(
     step: impl FnOnce(&str) -> String,
 ) -> Problem {
     let of = quoted(wanted.repository);
-    let tree = tree.to_hex();
+    let id = tree.to_hex();
     let cause = format!(
         "Retrieving subtree at {subdir} in git repository {} failed with:\nerror code 14: the path '{subdir}' does not \
          exist in the given tree",
         repository.path().display()
     );
-    Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
-        .reference(cause)
-        .below(&step(&tree))
-        .at(wanted.subdir.clone())
-        .note(format!("the tree of its contents is {tree}"))
-        .into()
+    let problem =
+        Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
+            .reference(cause)
+            .below(&step(&id))
+            .at(wanted.subdir.clone())
+            .note(format!("the tree of its contents is {id}"));
+    // What is there instead: of the part of the path that exists, as the name with the version often is the wrong one.
+    let (mut above, mut here) = (String::new(), *tree);
+    for name in subdir.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        let Ok(Some(below)) = repository.subtree(&here, name.as_bytes()) else { break };
+        (above, here) = (format!("{above}{name}/"), below);
+    }
+    let directories = directories_of(repository, &here);
+    let paths: Vec<String> = directories.iter().map(|name| format!("{above}{name}")).collect();
+    let problem = problem.suggest(did_you_mean(subdir, paths.iter().map(String::as_str)));
+    let all = enumeration(&paths);
+    match paths.len() {
+        _ if problem.suggestion.is_some() => problem,
+        0 => problem,
+        1 => problem.note(format!("the only directory there is {all}")),
+        _ => problem.note(format!("the directories there are {all}")),
+    }
+    .into()
+}
+
+/// The names of the directories in a tree, as far as a message has room for them.
+fn directories_of(repository: &Repository, tree: &Hash) -> Vec<String> {
+    const MAX_SHOWN: usize = 12;
+    let Ok(Some(object)) = repository.read(tree) else { return Vec::new() };
+    let entries = parse_git_tree(&object.content, 20).unwrap_or_default();
+    let directories = entries.iter().filter(|entry| entry.object_type == Some(ObjectType::Tree));
+    directories.take(MAX_SHOWN).map(|entry| String::from_utf8_lossy(entry.name).into_owned()).collect()
 }
 
 /// Whether an object is a tree of a repository.
