@@ -155,6 +155,7 @@ impl Project<'_> {
             if is_program {
                 programs.push(file);
             }
+            // A script that others import is both: a program, and a module of the library of its directory.
             let is_imported =
                 || all.iter().any(|other| *other != file && self.texts[other].imports.contains(stem));
             if !is_program || is_imported() {

@@ -270,6 +270,8 @@ impl Division<'_> {
         let owned = candidates
             .filter(|file| paths::is_within(self.tree.path(*file), project))
             .filter_map(|file| Some((file, self.owner[file]?)));
+        // Of a header `net.h` in `include` and sources `a/net.c` and `b/net.c`, the one with the longest common path is
+        // meant.
         owned
             .min_by_key(|(file, _)| std::cmp::Reverse(paths::in_common(path, self.tree.path(*file))))
             .map(|(_, of)| of)
@@ -327,6 +329,8 @@ fn merge_circles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec
             }
         }
     }
+    // By needs alone, not by all includes: a directory that only takes a header with macros from another one does not
+    // have to be linked with it.
     let circle_of = circles(&needs);
     // The first of a circle, in the order of paths, gives it its name.
     let mut order: Vec<usize> = (0..count).collect();
@@ -374,6 +378,8 @@ fn renumbered(edges: &[BTreeSet<usize>], new: &[usize]) -> Vec<BTreeSet<usize>> 
 /// Edges that have no circle, and the others as far as they make none.
 fn acyclic(edges: &[BTreeSet<usize>], others: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
     let mut all = edges.to_vec();
+    // In the order of the libraries, so that the same tree always gives the same targets. Which of several edges closes
+    // a circle depends on the order, and that one is left out.
     for (from, to) in others.iter().enumerate().flat_map(|(from, to)| to.iter().map(move |to| (from, *to))) {
         if !reaches(&all, to, from) {
             all[from].insert(to);
