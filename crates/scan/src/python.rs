@@ -206,7 +206,7 @@ impl Project<'_> {
     }
 
     fn write_libraries(&self, proposal: &mut Proposal) {
-        // Imports may go in a circle, dependencies may not: a library depends only on those that do not need it.
+        // Imports may be cyclic, dependencies may not: a library depends only on those that do not need it.
         let mut uses: Vec<BTreeSet<usize>> = Vec::new();
         for (number, library) in self.libraries.iter().enumerate() {
             let deps: BTreeSet<usize> =

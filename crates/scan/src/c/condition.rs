@@ -156,7 +156,7 @@ fn applied(operator: &str, a: Option<i64>, b: Option<i64>) -> Option<i64> {
 
 /// The value, which may be unknown; nothing if the text is no expression, or one with operators that are not known here.
 fn evaluate(words: &[&str], macros: &Macros<'_>) -> Option<Option<i64>> {
-    // Two stacks in place of recursion: the text may be nested as deep as anyone likes.
+    // Two stacks in place of recursion: the text may be nested to any depth.
     let (mut values, mut operators): (Vec<Option<i64>>, Vec<&str>) = (Vec::new(), Vec::new());
     // Whether an operand comes next.
     let mut is_operand = true;
