@@ -1,10 +1,10 @@
-//! The rules of the project that a program can check: crate dependencies, circles of imports, file headers and
+//! The rules of the project that a program can check: crate dependencies, cycles of imports, file headers and
 //! lengths, where `unsafe` may be, banned words, licences.
 //!
 //! The table in `docs/ARCHITECTURE.md` is the only list of allowed dependencies; this compares it with the workspace,
 //! so that it is never out of date.
 
-use crate::{cargo, circles, licences, messages, words};
+use crate::{cargo, import_cycles, licences, messages, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
         let name = file.strip_prefix(&root)?.to_string_lossy().into_owned();
         violations.extend(file_violations(&name, &fs::read_to_string(file)?));
     }
-    violations.extend(circles::violations(&root, &sources)?);
+    violations.extend(import_cycles::violations(&root, &sources)?);
     violations.extend(messages::violations(&root, &sources)?);
     violations.extend(words::violations(&root)?);
     violations.extend(licences::violations(&all)?);

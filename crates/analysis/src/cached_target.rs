@@ -85,6 +85,8 @@ impl Pieces<'_> {
         if self.pieces.contains_key(&id) {
             return Some(id);
         }
+        // Before what is below is added: a value that contains itself cannot exist, but one that is shared is reached
+        // again, and is then known.
         self.pieces.insert(id, None);
         let piece = deep(|| self.piece(value, id))?;
         self.pieces.insert(id, Some(piece));
@@ -179,6 +181,8 @@ pub fn entry_text(
     let objects = |stage: &Map| -> Option<Vec<(Str, ObjectInfo)>> {
         stage.iter().map(|(path, value)| Some((path.clone(), known(value.as_artifact()?)?))).collect()
     };
+    // Before the graph is built: an artifact that has no object yet means that there will be no entry, whatever else is
+    // in the result.
     let (artifacts, runfiles) = (objects(&result.artifacts)?, objects(&result.runfiles)?);
     let mut graph = Pieces {
         pieces: BTreeMap::new(),

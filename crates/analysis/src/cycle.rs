@@ -101,6 +101,8 @@ impl CycleReport<'_> {
         {
             diagnostic = diagnostic.help(help);
         }
+        // The engine's cycle begins with the least key, whatever the schedule was, so this message is the same in each
+        // build.
         for (place, link) in links.iter().take(MAX_SHOWN_STEPS).enumerate() {
             let next = &links[(place + 1) % links.len()];
             let Some((location, how)) = self.step(link, next) else { continue };

@@ -26,6 +26,8 @@ pub struct DefinitionNames {
 impl DefinitionNames {
     pub(crate) fn action(&mut self, cx: &Cx, action: ActionDescription) -> Id {
         let id = action.id();
+        // Mentioned, not only returned: with the run of this target the engine keeps which definitions it mentions, so
+        // a build that replays the target finds the action without decoding the target.
         cx.mention(Definition::Action(Arc::new(action)));
         self.actions.push(id);
         id

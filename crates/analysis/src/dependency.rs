@@ -29,6 +29,7 @@ impl Dep {
 
     /// Its artifacts over its runfiles.
     pub(crate) fn artifacts_over_runfiles(&self) -> Map {
+        // The right-hand side wins where both have a path, as in the reference.
         self.runfiles().union(self.artifacts())
     }
 

@@ -70,6 +70,7 @@ impl Rule for RepositoryKeyRule {
     }
 
     async fn value(&self, repository: &RepositoryName, cx: Cx) -> Result<Option<ContentHash>, Fail> {
+        // The key is computed from this configuration; as long as its identity is the same, so is the key.
         cx.witness(self.identity().0);
         Ok(self.key(repository))
     }

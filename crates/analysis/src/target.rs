@@ -77,6 +77,8 @@ impl Key for ConfiguredTarget {
                 let whole = encoder.map(self.config.map());
                 // Whether the configuration follows, or only its id.
                 out.push(u8::from(whole));
+                // A configuration nested too deeply to be encoded is represented by its id: the key is still found by
+                // its bytes, but cannot be decoded.
                 match whole {
                     true => out.extend(encoder.finish()),
                     false => out.extend(self.config.map().id().0),

@@ -444,6 +444,8 @@ impl<'e> Evaluation<'e> {
         let mut places = Vec::new();
         for (field, names) in fields {
             for transition in self.transitions(&field)? {
+                // Not pruned to the variables that the dependency reads, which are not known before it is analysed. The
+                // engine takes over the result of a configuration that agrees on them (`TargetRule::share_key`).
                 let config: Config = self.target.config.update(&transition);
                 for name in &names {
                     // In the order of fields, transitions and names, on which `reach_declared` relies.
@@ -621,6 +623,8 @@ impl<'e> Evaluation<'e> {
         )]
         let mut results: FxHashMap<(EntityName, Map), Rc<dyn Offer>> = FxHashMap::default();
         for TransitionDep { transition, dep, .. } in &self.reached {
+            // By transition, not by configuration: two transitions of a field may lead to the same one, and the
+            // expression asks by what it wrote.
             results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }
         let mut host = RuleHost {

@@ -41,6 +41,7 @@ struct InterruptionState {
     call_log: Arc<Log>,
     messages: Mutex<Option<Arc<dyn BuildMessages>>>,
     /// Whether the message about the interruption was written, or is being written.
+    // Swapped, so that of the main thread and that of the signal exactly one writes the message.
     is_reported: AtomicBool,
 }
 

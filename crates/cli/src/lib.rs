@@ -21,7 +21,6 @@ pub mod exit;
 mod explain;
 mod findings;
 mod gc;
-mod gc_summary;
 mod init;
 mod install_cas;
 mod interruption;

@@ -201,6 +201,7 @@ impl Display {
     pub(crate) fn start(progress: &Arc<Progress>, log: &Arc<Log>, timings: Option<ReadTimings>) -> Display {
         let end = Arc::new((Mutex::new(false), Condvar::new()));
         // A thread of its own, so that lines come also while nothing happens.
+        // Events only change the state; all writing is done there, so no action waits for a terminal.
         let thread = log.wants(Level::Progress).then(|| {
             let (end, progress, log) = (end.clone(), progress.clone(), log.clone());
             let thread = std::thread::Builder::new().name("progress".into());

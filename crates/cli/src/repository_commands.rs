@@ -3,25 +3,26 @@
 use std::sync::Arc;
 
 use taut_driver::{BuildOptions, Diagnostics, SetupError};
-use taut_setup::{Rc, Request, Session, weakly_canonical};
+use taut_setup::{Cache, Description, Rc, Request, Session, weakly_canonical};
+use taut_store::Store;
 use taut_value::Value;
 
 use crate::{
     cancelled_set_up::until_signal,
     environment::build_root,
     exit::Exit,
-    gc_summary::freed,
     interruption::Interruption,
     log::{Level, Log},
     options::{
         CollectRepositories, Common, Execution, FetchRepositories, ListRepositories, Repositories, Results,
         SetUp, SetUpRepositories, Stores, UpdateRepositories,
     },
-    repositories::{Fetch, List, MadeRoots, Messages, Update, Workspace, options},
+    repositories::{Context, Fetch, List, MadeRoots, Messages, Update, Workspace, options},
     settings::build_options,
     setup_error::report_error,
     standard_streams::print,
     tool_name::Name,
+    voice::freed,
 };
 
 /// Runs `setup`, or `setup-env` with `without_root`.
@@ -30,11 +31,9 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) 
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let request = Request { main, all: o.all, without_root };
         let messages = Messages::new(log, String::new());
-        let context = call.workspace.context(&call.rc, log)?;
+        let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
-        let (store, cache) = call.workspace.open()?;
         let session = Session::new(&options, &store, &cache, &messages);
-        let description = call.description()?;
         let done = messages.with_progress(&session, || session.set_up(&description, &request));
         let done = match done {
             Ok(done) => done,
@@ -48,10 +47,8 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) 
 pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
-        let context = call.workspace.context(&call.rc, log)?;
+        let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
-        let (store, cache) = call.workspace.open()?;
-        let description = call.description()?;
         let fetch = Fetch {
             store: &store,
             cache: &cache,
@@ -70,10 +67,8 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
 /// Runs `update`.
 pub(crate) fn update(o: &UpdateRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
-        let context = call.workspace.context(&call.rc, log)?;
+        let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
-        let (store, cache) = call.workspace.open()?;
-        let description = call.description()?;
         let (store, cache) = (&store, &cache);
         let update = Update { store, cache, options: &options, description: &description, tool: "taut", log };
         Ok(update.text(&o.names).map_or(Exit::BuildFailure, |text| print(text.as_bytes())))
@@ -84,10 +79,9 @@ pub(crate) fn update(o: &UpdateRepositories, log: &Arc<Log>) -> Exit {
 pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
     with(&o.repositories, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
-        let context = call.workspace.context(&call.rc, log)?;
+        let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
-        let (store, cache) = call.workspace.open()?;
-        let description = Arc::new(call.description()?);
+        let description = Arc::new(description);
         let messages = Messages::new(log, String::new());
         let session = Session::new(&options, &store, &cache, &messages);
         let request = Request { main, all: o.all, without_root: false };
@@ -158,9 +152,22 @@ struct Call<'c> {
     repositories: &'c Repositories,
 }
 
+/// What every set-up, fetch or question needs.
+struct Prepared {
+    context: Context,
+    store: Store,
+    cache: Cache,
+    description: Description,
+}
+
 impl Call<'_> {
-    fn description(&self) -> Result<taut_setup::Description, SetupError> {
-        self.workspace.description(self.repositories.repository_config.as_deref(), &self.rc)
+    /// Opens the build root, and reads the description.
+    fn prepare(&self, log: &Arc<Log>) -> Result<Prepared, SetupError> {
+        let context = self.workspace.context(&self.rc, log)?;
+        let (store, cache) = self.workspace.open()?;
+        let path = self.repositories.repository_config.as_deref();
+        let description = self.workspace.description(path, &self.rc)?;
+        Ok(Prepared { context, store, cache, description })
     }
 }
 

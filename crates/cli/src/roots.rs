@@ -222,6 +222,7 @@ struct RootBuilds {
     repairs: bool,
     /// Whether a build found that something of a root is lost.
     has_lost_roots: Mutex<bool>,
+    // Several roots are built at the same time, by threads of the engine. No two of these locks are ever held together.
     progress: Arc<Mutex<RootsProgress>>,
     /// Shows the progress, once something is built.
     ticker: Mutex<Option<Ticker>>,

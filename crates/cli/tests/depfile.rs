@@ -584,7 +584,7 @@ fn results_are_those_of_builds_from_nothing() {
     for edit in 0..edits {
         let fresh = Workspace::new();
         let name = names[random.below(names.len())];
-        // Guards would hide an inclusion that goes round in circles: a header includes only later ones, by computed names.
+        // Guards would hide an inclusion that is cyclic: a header includes only later ones, by computed names.
         let text = match random.below(5) {
             0 => None,
             1 => Some(format!("enum {{ E_{}_{edit} = {edit} }};\n", name.replace(['/', '.'], "_"))),

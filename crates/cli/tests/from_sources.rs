@@ -154,7 +154,7 @@ fn spelled(rng: &mut Rng, from: &str, header: &str) -> String {
     }
 }
 
-/// Writes modules with headers that include each other, circles among them, and programs that use some of them.
+/// Writes modules with headers that include each other, cycles among them, and programs that use some of them.
 fn write_random(project: &Project, rng: &mut Rng) -> usize {
     let path = |directory: &str, name: &str| match directory {
         "" => name.to_owned(),

@@ -1,8 +1,8 @@
 //! All targets that the modules below a directory define, as a task for each directory.
 //!
 //! Directories with hidden names are left out, and those that are workspaces of their own: their targets are those of
-//! another repository. Links to directories are not followed, so there is no way around in circles. A target that cannot
-//! be analysed in the configuration of the call is one of them: leaving it out would hide that.
+//! another repository. Links to directories are not followed, so the walk ends. A target that cannot be analysed in the
+//! configuration of the call is one of them: leaving it out would hide that.
 //!
 //! With a task for each directory, a file that is added costs what lies on the way from its directory to the top. The
 //! definitions of targets are no part of it, only their names.

@@ -723,18 +723,5 @@ fn main() {
         ("a_command_makes_a_tree", a_command_makes_a_tree),
         ("a_command_leaves_no_process", a_command_leaves_no_process),
     ];
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let chosen =
-        tests.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part)));
-    let (mut passed, mut failed) = (0, 0);
-    for (name, test) in chosen {
-        let ok = std::panic::catch_unwind(test).is_ok();
-        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
-        if ok { passed += 1 } else { failed += 1 }
-    }
-    let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!(
-        "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out"
-    );
-    std::process::exit(i32::from(failed > 0));
+    std::process::exit(taut_testkit::run_tests(tests));
 }

@@ -24,7 +24,7 @@ use taut_syntax::{Diagnostic, Diagnostics};
 use taut_sys::{At, Dir};
 use taut_value::Encoder;
 
-use crate::{Handover, Listing, RootPath, computed_root::UnresolvedRoot, renamed::Renamed};
+use crate::{Handover, Listing, RootPath, computed_root::UnresolvedRoot, content_names::ContentNames};
 
 /// Why a root cannot answer.
 #[derive(Debug)]
@@ -275,7 +275,7 @@ pub struct Roots {
     pub(crate) listings: Handover<RootPath, Listing>,
     pub(crate) contents: Handover<RootPath, Option<Vec<u8>>>,
     /// Objects that have another name in the store.
-    pub(crate) renamed: Renamed,
+    pub(crate) content_names: ContentNames,
 }
 
 impl fmt::Debug for Roots {

@@ -18,6 +18,7 @@ const NAMELESS: [&str; 8] = ["src", "source", "sources", "lib", "include", "inc"
 impl Names {
     pub(crate) fn new(tree: &Tree, project: &str) -> Names {
         let mut taken: BTreeSet<String> = (0..tree.len()).map(|index| tree.path(index).to_owned()).collect();
+        // The two targets that every proposal has (`proposal.rs`).
         taken.extend(["default", "tests"].map(str::to_owned));
         Names { taken, project: word(project) }
     }

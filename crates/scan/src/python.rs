@@ -155,6 +155,7 @@ impl Project<'_> {
             if is_program {
                 programs.push(file);
             }
+            // A script that others import is both: a program, and a module of the library of its directory.
             let is_imported =
                 || all.iter().any(|other| *other != file && self.texts[other].imports.contains(stem));
             if !is_program || is_imported() {
@@ -205,7 +206,7 @@ impl Project<'_> {
     }
 
     fn write_libraries(&self, proposal: &mut Proposal) {
-        // Imports may go in a circle, dependencies may not: a library depends only on those that do not need it.
+        // Imports may be cyclic, dependencies may not: a library depends only on those that do not need it.
         let mut uses: Vec<BTreeSet<usize>> = Vec::new();
         for (number, library) in self.libraries.iter().enumerate() {
             let deps: BTreeSet<usize> =

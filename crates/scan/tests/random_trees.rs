@@ -1,4 +1,4 @@
-//! Random trees: whatever the sources say, what is proposed can be read, names only what is there, and has no circle.
+//! Random trees: whatever the sources say, what is proposed can be read, names only what is there, and has no cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +136,7 @@ fn check(seed: u64) {
     for start in targets.keys() {
         let (mut left, mut seen) = (uses.get(start).cloned().unwrap_or_default(), BTreeSet::new());
         while let Some(name) = left.pop() {
-            assert_ne!(name, *start, "{seed}: a circle\n{text}");
+            assert_ne!(name, *start, "{seed}: a cycle\n{text}");
             if seen.insert(name) {
                 left.extend(uses.get(name).into_iter().flatten());
             }

@@ -51,6 +51,7 @@ pub trait Cas: Send + Sync {
 
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is
     /// waited for.
+    // Of interest only behind a network: memory and disks answer at once.
     fn give_up(&self) {}
 }
 

@@ -89,6 +89,7 @@ impl Memory {
     }
 
     fn get_one(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
+        // A digest is hash and size: one with another size names no content, even if the hash is known.
         let content = self.content(&digest.hash).filter(|content| content.len() as u64 == digest.size);
         let content = content.ok_or(Error::NotFound(*digest))?;
         let taken = receiver.begin().and_then(|()| receiver.piece(&content));
@@ -97,6 +98,8 @@ impl Memory {
 
     fn put_one(&self, content: &Content) -> Result<()> {
         let bytes = content.read().map_err(|error| Error::Local(error.to_string()))?;
+        // Checked on the way in, so that everything here has the name under which it is found; tests rely on that to
+        // see what a client sent wrongly.
         if !self.is_name_of(&content.digest.hash, &bytes) {
             return Err(Error::Corrupt(content.digest));
         }
@@ -111,6 +114,7 @@ impl Cas for Memory {
     }
 
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
+        // One lock for the whole question: the answer is of one moment, as that of a server need not be.
         let (held, mut seen) = (self.held(), HashSet::new());
         let is_missing = |digest: &Digest| !held.contents.contains_key(&digest.hash) && seen.insert(*digest);
         let missing = digests.into_iter().filter(is_missing).collect();

@@ -1,4 +1,4 @@
-//! Random graphs of repositories: roots of all kinds, in layers, with bindings in circles.
+//! Random graphs of repositories: roots of all kinds, in layers, with bindings that form cycles.
 //!
 //! Targets that roots are computed from are named `e…`, and no other target depends on them: what a target-level cache has
 //! of them differs from call to call.

@@ -103,6 +103,19 @@ impl Workspace {
         words
     }
 
+    /// The lines of the event log of the last call of taut that kept one.
+    #[must_use]
+    pub fn last_log(&self) -> Vec<serde_json::Value> {
+        let epochs = fs::read_dir(self.build_root().join("taut")).expect("a directory of taut");
+        let logs =
+            epochs.map(|epoch| epoch.expect("an entry").path().join("events")).filter(|logs| logs.is_dir());
+        let logs = logs.flat_map(|logs| fs::read_dir(logs).expect("a directory of logs"));
+        // Their names begin with the time.
+        let last = logs.map(|log| log.expect("an entry").path()).max().expect("a log");
+        let text = fs::read_to_string(last).expect("a log as text");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
     fn place(&self, path: &str) -> PathBuf {
         let path = self.root().join(path);
         if let Some(parent) = path.parent() {

@@ -68,7 +68,7 @@ impl Description {
 
     /// The directory with the targets of a repository and the name of targets files, if it is a directory.
     pub(super) fn directory(&self, name: &str) -> Option<(PathBuf, String)> {
-        // Names of names end; a circle of them is an error elsewhere.
+        // Names of names end; a cycle of them is an error elsewhere.
         const MAX_NAMES: usize = 32;
         let entry = |name: &str| self.entries().find(|(known, _)| *known == name).map(|(_, entry)| entry);
         let first = entry(name)?;

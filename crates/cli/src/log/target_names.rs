@@ -21,6 +21,8 @@ pub(crate) struct Names(Mutex<Str>);
 impl Names {
     /// From now on, this is the main repository.
     pub(crate) fn set_main(&self, repository: &Str) {
+        // Once the repositories are known, and again with each further request of the call: until then, messages name
+        // targets in full.
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = repository.clone();
     }
 

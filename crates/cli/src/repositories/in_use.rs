@@ -28,5 +28,6 @@ pub(crate) fn hold_those_of(build_root: &Path) -> Result<(), String> {
 
 /// Lets them be collected, since this process waits, and sets them up again before it goes on.
 pub(crate) fn release() {
+    // From here on a collection may remove them: nothing of the roots may be read before `hold`.
     *IN_USE.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }

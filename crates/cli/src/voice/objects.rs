@@ -7,11 +7,8 @@ use taut_driver::cas::{AddError, WayEnd};
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
 
-use super::{just::Just, taut::Taut};
-use crate::{
-    gc_summary::freed,
-    log::{Level, Log},
-};
+use super::{gc_summary::freed, just::Just, taut::Taut};
+use crate::log::{Level, Log};
 
 /// Where an object was to be written that could not be taken out of the store.
 #[derive(Clone, Copy)]

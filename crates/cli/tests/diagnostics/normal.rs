@@ -120,7 +120,7 @@ fn without_ids_of_logs(text: &str) -> String {
 fn without_sizes(text: &str) -> String {
     let mut words: Vec<&str> = text.split(' ').collect();
     for at in 2..words.len() {
-        let is_size = words[at] == "in" && ["bytes", "kB", "MB"].contains(&words[at - 1]);
+        let is_size = words[at] == "in" && ["bytes", "KiB", "MiB"].contains(&words[at - 1]);
         if is_size && words[at + 2..].first().is_some_and(|word| word.starts_with("file")) {
             (words[at - 2], words[at - 1]) = ("N", "bytes");
         }
@@ -163,7 +163,7 @@ fn times_are_replaced() {
         "cannot create b/tmp-N, d0/0491fd7e5bb6fa28c517, 2026-11-30"
     );
     assert_eq!(
-        without_sizes("Freed 1.5 kB in 2 files; 3 bytes in all"),
+        without_sizes("Freed 1.5 KiB in 2 files; 3 bytes in all"),
         "Freed N bytes in 2 files; 3 bytes in all"
     );
 }

@@ -250,7 +250,7 @@ fn an_entry_that_one_tool_wrote_is_a_hit_for_the_other() {
     }
 }
 
-/// Random repositories, bound to each other in any way, also in circles; targets depend on export targets of repositories
+/// Random repositories, bound to each other in any way, also in cycles; targets depend on export targets of repositories
 /// with higher numbers. Each is a root of one of two kinds, and few are directories.
 fn random_project(rng: &mut Rng) -> Project {
     let project = Project::new();

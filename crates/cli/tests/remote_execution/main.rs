@@ -87,17 +87,7 @@ fn here(workspace: &Workspace) -> BTreeMap<String, String> {
 
 /// The lines of its last event log with that name.
 fn event(workspace: &Workspace, name: &str) -> Vec<Value> {
-    let epochs = std::fs::read_dir(workspace.build_root().join("taut")).unwrap();
-    let directories = epochs.map(|epoch| epoch.unwrap().path().join("events")).filter(|path| path.is_dir());
-    let mut logs: Vec<_> = directories
-        .flat_map(|path| std::fs::read_dir(path).unwrap().map(|log| log.unwrap().path()))
-        .collect();
-    logs.sort();
-    let text = std::fs::read_to_string(logs.last().unwrap()).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|line: &Value| line["event"] == name)
-        .collect()
+    workspace.last_log().into_iter().filter(|line| line["event"] == name).collect()
 }
 
 fn ran(workspace: &Workspace) -> u64 {

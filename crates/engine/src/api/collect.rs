@@ -23,12 +23,12 @@ impl<K: Key> Keys<K> {
 }
 
 impl<K: Key> Visit for Keys<K> {
-    fn wants(&self, rule: u16) -> bool {
+    fn collects(&self, rule: u16) -> bool {
         rule == self.rule
     }
 
-    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()> {
-        self.keys.push(met.key()?);
+    fn visit(&mut self, task: &VisitedTask<'_>) -> Option<()> {
+        self.keys.push(task.key()?);
         Some(())
     }
 }
@@ -40,11 +40,11 @@ struct Count {
 }
 
 impl Visit for Count {
-    fn wants(&self, rule: u16) -> bool {
+    fn collects(&self, rule: u16) -> bool {
         rule == self.rule
     }
 
-    fn met(&mut self, _: &VisitedTask<'_>) -> Option<()> {
+    fn visit(&mut self, _: &VisitedTask<'_>) -> Option<()> {
         self.number += 1;
         Some(())
     }
@@ -52,15 +52,15 @@ impl Visit for Count {
 
 /// What two visitors collect, in one pass.
 impl<A: Visit, B: Visit> Visit for (A, B) {
-    fn wants(&self, rule: u16) -> bool {
-        self.0.wants(rule) || self.1.wants(rule)
+    fn collects(&self, rule: u16) -> bool {
+        self.0.collects(rule) || self.1.collects(rule)
     }
 
-    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()> {
-        if self.0.wants(met.rule) {
-            self.0.met(met)?;
+    fn visit(&mut self, task: &VisitedTask<'_>) -> Option<()> {
+        if self.0.collects(task.rule) {
+            self.0.visit(task)?;
         }
-        if self.1.wants(met.rule) { self.1.met(met) } else { Some(()) }
+        if self.1.collects(task.rule) { self.1.visit(task) } else { Some(()) }
     }
 }
 

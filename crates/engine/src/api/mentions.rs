@@ -48,12 +48,12 @@ struct Gather {
 }
 
 impl Visit for Gather {
-    fn wants(&self, rule: u16) -> bool {
+    fn collects(&self, rule: u16) -> bool {
         rule == self.rule
     }
 
-    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()> {
-        self.by = Some(Id::of(met.place)?);
+    fn visit(&mut self, task: &VisitedTask<'_>) -> Option<()> {
+        self.by = Some(Id::of(task.place)?);
         Some(())
     }
 

@@ -21,17 +21,17 @@ use crate::sync::{Arc, MutexGuard, lock};
 /// What is collected by a traversal.
 pub(crate) trait Visit {
     /// Whether tasks of a rule are of interest.
-    fn wants(&self, rule: u16) -> bool;
+    fn collects(&self, rule: u16) -> bool;
 
     /// Called for a task of such a rule, once. `None`: its key cannot be decoded.
-    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()>;
+    fn visit(&mut self, task: &VisitedTask<'_>) -> Option<()>;
 
     /// The rule whose tasks are reported to [`Visit::read`] if a task of interest read them.
     fn reads(&self) -> Option<u16> {
         None
     }
 
-    /// Called for a task of that rule that a task read or mentioned; in order, right after [`Visit::met`] for the reader.
+    /// Called for a task of that rule that a task read or mentioned; in order, right after [`Visit::visit`] for the reader.
     fn read(&mut self, _read: TaskRef) {}
 }
 
@@ -104,7 +104,7 @@ struct Below<'b, V> {
     /// By number, whether the plain columns of the file do not have its good run.
     not_plain: Bits,
     next: Vec<NextVisit>,
-    visit: &'b mut V,
+    visitor: &'b mut V,
 }
 
 impl Inner {
@@ -115,7 +115,7 @@ impl Inner {
         &self,
         roots: &[NodeId],
         settles: bool,
-        visit: &mut impl Visit,
+        visitor: &mut impl Visit,
     ) -> Result<(), Incomplete> {
         if self.is_what_if() {
             return Err(Incomplete::Unknown);
@@ -137,7 +137,7 @@ impl Inner {
             seen_numbers: Bits::new(tasks),
             not_plain,
             next: roots.iter().rev().map(|root| NextVisit::Task(*root, None, ValidBy::Reads)).collect(),
-            visit,
+            visitor,
         };
         while let Some(next) = below.next.pop() {
             let way = match next {
@@ -211,10 +211,10 @@ impl<V: Visit> Below<'_, V> {
         {
             return Some(());
         }
-        let is_wanted = self.visit.wants(entry.rule);
+        let is_wanted = self.visitor.collects(entry.rule);
         if is_wanted {
             let at = place.map_or(TaskRef::Node(node), |place| TaskRef::Number(place.number));
-            self.visit.met(&VisitedTask { rule: entry.rule, place: at, source: Source::Node(entry) })?;
+            self.visitor.visit(&VisitedTask { rule: entry.rule, place: at, source: Source::Node(entry) })?;
         }
         if settled.is_none() && entry.policy.leaf {
             // It was not verified, so no task that read it is known to be good.
@@ -233,14 +233,15 @@ impl<V: Visit> Below<'_, V> {
             let below = |edge: &Edge| NextVisit::Task(edge.dep, Some((edge.seq, edge.facets)), by);
             self.next.extend(edges.iter().rev().map(below));
         }
-        if let Some(kind) = self.visit.reads().filter(|_| is_wanted) {
+        if let Some(kind) = self.visitor.reads().filter(|_| is_wanted) {
             for next in self.next[first..].iter().rev() {
                 if let NextVisit::Task(dep, ..) = *next
                     && core.node(dep).rule == kind
                 {
                     let place = lock(&core.node(dep).hist).place();
                     let place = place.filter(|place| Some(place.generation) == generation);
-                    self.visit.read(place.map_or(TaskRef::Node(dep), |place| TaskRef::Number(place.number)));
+                    self.visitor
+                        .read(place.map_or(TaskRef::Node(dep), |place| TaskRef::Number(place.number)));
                 }
             }
         }
@@ -318,7 +319,7 @@ impl<V: Visit> Below<'_, V> {
         if numbers.now(number).is_some() && !self.not_plain.has(number) {
             let first = self.next.len();
             let (next, seen) = (&mut self.next, &self.seen_numbers);
-            let wanted = self.visit.reads();
+            let wanted = self.visitor.reads();
             let kind = wanted.and_then(|rule| numbers.rule_in_file(rule));
             let found = numbers.plain_reads(number, 0, |dep, seq, facets| {
                 // Each task is visited once.
@@ -327,15 +328,15 @@ impl<V: Visit> Below<'_, V> {
                 }
             });
             if let Some(rule) = found {
-                if self.visit.wants(rule) {
+                if self.visitor.collects(rule) {
                     let (place, source) = (TaskRef::Number(number), Source::Numbers(numbers));
-                    self.visit.met(&VisitedTask { rule, place, source })?;
+                    self.visitor.visit(&VisitedTask { rule, place, source })?;
                     if kind.is_some() {
                         for next in &self.next[first..] {
                             if let NextVisit::Number(dep, ..) = next
                                 && numbers.is_of(*dep, kind)
                             {
-                                self.visit.read(TaskRef::Number(*dep));
+                                self.visitor.read(TaskRef::Number(*dep));
                             }
                         }
                     }
@@ -354,13 +355,13 @@ impl<V: Visit> Below<'_, V> {
             self.unsettled.push(numbers.bound(number)?);
             return Some(());
         };
-        let is_wanted = self.visit.wants(found.rule.0);
+        let is_wanted = self.visitor.collects(found.rule.0);
         if is_wanted {
             let (place, source) = (TaskRef::Number(number), Source::Numbers(numbers));
-            self.visit.met(&VisitedTask { rule: found.rule.0, place, source })?;
-            let kind = self.visit.reads().and_then(|rule| numbers.rule_in_file(rule));
+            self.visitor.visit(&VisitedTask { rule: found.rule.0, place, source })?;
+            let kind = self.visitor.reads().and_then(|rule| numbers.rule_in_file(rule));
             let of_kind = found.reads.iter().filter(|(dep, ..)| numbers.is_of(*dep, kind));
-            of_kind.for_each(|(dep, ..)| self.visit.read(TaskRef::Number(*dep)));
+            of_kind.for_each(|(dep, ..)| self.visitor.read(TaskRef::Number(*dep)));
         }
         let by = if found.leaves.is_some() { ValidBy::Leaves } else { ValidBy::Reads };
         let below = |(dep, seq, facets)| NextVisit::Number(dep, Some((seq, facets)), by);

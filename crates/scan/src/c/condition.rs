@@ -72,6 +72,7 @@ impl Macros<'_> {
         if self.defined.contains(name) {
             return Truth::Perhaps;
         }
+        // The targets that are proposed are for Linux, so what only other systems define is surely not defined.
         let is_elsewhere = ELSEWHERE.contains(&name) || name.starts_with("_WIN") || name.starts_with("_MSC");
         // Two underscores: a compiler may define it, or a header of the system.
         if !is_elsewhere && (name.starts_with("__") || name == "NDEBUG") { Truth::Perhaps } else { Truth::No }
@@ -132,6 +133,7 @@ fn binding(operator: &str) -> Option<u8> {
 
 fn applied(operator: &str, a: Option<i64>, b: Option<i64>) -> Option<i64> {
     match (operator, a, b) {
+        // One operand may decide alone, also if the other one is unknown.
         ("||", Some(x), _) | ("||", _, Some(x)) if x != 0 => return Some(1),
         ("&&", Some(0), _) | ("&&", _, Some(0)) => return Some(0),
         _ => {}
@@ -154,6 +156,7 @@ fn applied(operator: &str, a: Option<i64>, b: Option<i64>) -> Option<i64> {
 
 /// The value, which may be unknown; nothing if the text is no expression, or one with operators that are not known here.
 fn evaluate(words: &[&str], macros: &Macros<'_>) -> Option<Option<i64>> {
+    // Two stacks in place of recursion: the text may be nested to any depth.
     let (mut values, mut operators): (Vec<Option<i64>>, Vec<&str>) = (Vec::new(), Vec::new());
     // Whether an operand comes next.
     let mut is_operand = true;

@@ -52,6 +52,8 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
             None => FileFacts::default(),
         }
     };
+    // Two passes: whether a condition on `HAVE_X` can be true depends on whether any file of the tree defines that
+    // macro, so all definitions are collected before any condition is judged.
     let (mut defined, mut named) = (BTreeSet::new(), Vec::new());
     for index in 0..tree.len() {
         let facts = read(index, None);

@@ -45,6 +45,8 @@ impl Lexer<'_> {
 
     /// The next byte; a line that is continued goes on without a break.
     fn bump(&mut self) -> Option<u8> {
+        // Lines are joined before anything else is recognised (phase 2 of translation in the C standard), so a comment,
+        // a word or a directive may go on in the next line. Only raw strings are not joined, which do not pass here.
         while self.peek(0) == Some(b'\\') {
             let length = match (self.peek(1), self.peek(2)) {
                 (Some(b'\n'), _) => 2,
@@ -138,6 +140,8 @@ impl Lexer<'_> {
     fn skip_constant(&mut self, quote: u8) {
         while self.peek(0).is_some_and(|byte| byte != b'\n') {
             match self.bump() {
+                // The escaped byte may be the quote. Not past the end of the line, where a constant that is not closed
+                // ends.
                 Some(b'\\') if self.peek(0).is_some_and(|byte| byte != b'\n') => drop(self.bump()),
                 Some(byte) if byte == quote => return,
                 _ => {}
@@ -149,6 +153,7 @@ impl Lexer<'_> {
     fn skip_raw(&mut self) {
         self.at += 1;
         let rest = &self.text[self.at..];
+        // The delimiter has at most 16 characters by the C++ standard. Text without one is no raw string.
         let Some(open) = rest.iter().take(20).position(|byte| *byte == b'(') else {
             return self.skip_constant(b'"');
         };

@@ -62,7 +62,7 @@ pub(crate) struct Libraries {
     pub(crate) unlisted: Vec<(usize, usize)>,
     /// The library of each file.
     pub(crate) owner: Vec<Option<usize>>,
-    /// The libraries that each one may depend on: what it includes, without circles.
+    /// The libraries that each one may depend on: what it includes, without cycles.
     pub(crate) uses: Vec<BTreeSet<usize>>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
     }
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
-    let merged = merge_circles(tree, &mut all, includes);
+    let merged = merge_cycles(tree, &mut all, includes);
     for library in &mut all.libraries {
         library.defined_twice = defined_twice(&library.sources, facts);
     }
@@ -428,6 +428,8 @@ impl Division<'_> {
         let owned = candidates
             .filter(|file| paths::is_within(self.tree.path(*file), project))
             .filter_map(|file| Some((file, self.owner[file]?)));
+        // Of a header `net.h` in `include` and sources `a/net.c` and `b/net.c`, the one with the longest common path is
+        // meant.
         owned
             .min_by_key(|(file, _)| std::cmp::Reverse(paths::in_common(path, self.tree.path(*file))))
             .map(|(_, of)| of)
@@ -472,7 +474,7 @@ impl Division<'_> {
 }
 
 /// Makes one library of those that need each other; returns the new number of each.
-fn merge_circles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec<usize> {
+fn merge_cycles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec<usize> {
     let count = all.libraries.len();
     let (mut needs, mut includes_of) = (vec![BTreeSet::new(); count], vec![BTreeSet::new(); count]);
     for (file, of_file) in includes.iter().enumerate() {
@@ -485,8 +487,10 @@ fn merge_circles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec
             }
         }
     }
-    let circle_of = circles(&needs);
-    // The first of a circle, in the order of paths, gives it its name.
+    // By needs alone, not by all includes: a directory that only takes a header with macros from another one does not
+    // have to be linked with it.
+    let cycle_of = cycles(&needs);
+    // The first of a cycle, in the order of paths, gives it its name.
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_key(|library| {
         let directory = &all.libraries[*library].directory;
@@ -497,7 +501,7 @@ fn merge_circles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec
     let mut libraries: Vec<Library> = Vec::new();
     for library in order {
         let old = std::mem::take(&mut all.libraries[library]);
-        let at = *number.entry(circle_of[library]).or_insert(libraries.len());
+        let at = *number.entry(cycle_of[library]).or_insert(libraries.len());
         new[library] = at;
         match libraries.get_mut(at) {
             None => libraries.push(old),
@@ -529,9 +533,11 @@ fn renumbered(edges: &[BTreeSet<usize>], new: &[usize]) -> Vec<BTreeSet<usize>> 
     all
 }
 
-/// Edges that have no circle, and the others as far as they make none.
+/// Edges that have no cycle, and the others as far as they make none.
 fn acyclic(edges: &[BTreeSet<usize>], others: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
     let mut all = edges.to_vec();
+    // In the order of the libraries, so that the same tree always gives the same targets. Which of several edges closes
+    // a cycle depends on the order, and that one is left out.
     for (from, to) in others.iter().enumerate().flat_map(|(from, to)| to.iter().map(move |to| (from, *to))) {
         if !reaches(&all, to, from) {
             all[from].insert(to);
@@ -563,11 +569,11 @@ impl Libraries {
     }
 }
 
-/// For each node the number of the circle (strongly connected component) that it is in: Tarjan's algorithm with a stack of
+/// For each node the number of the cycle (strongly connected component) that it is in: Tarjan's algorithm with a stack of
 /// its own.
-fn circles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
+fn cycles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
     let count = uses.len();
-    let (mut index, mut low, mut circle) = (vec![usize::MAX; count], vec![0; count], vec![usize::MAX; count]);
+    let (mut index, mut low, mut cycle) = (vec![usize::MAX; count], vec![0; count], vec![usize::MAX; count]);
     let (mut next, mut found, mut open) = (0, 0, Vec::new());
     for start in 0..count {
         if index[start] != usize::MAX {
@@ -586,7 +592,7 @@ fn circles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
             let node = *node;
             match rest.pop() {
                 Some(to) if index[to] == usize::MAX => enter = Some(to),
-                Some(to) if circle[to] == usize::MAX => low[node] = low[node].min(index[to]),
+                Some(to) if cycle[to] == usize::MAX => low[node] = low[node].min(index[to]),
                 Some(_) => {}
                 None => {
                     path.pop();
@@ -595,7 +601,7 @@ fn circles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
                     }
                     if low[node] == index[node] {
                         while let Some(member) = open.pop() {
-                            circle[member] = found;
+                            cycle[member] = found;
                             if member == node {
                                 break;
                             }
@@ -606,7 +612,7 @@ fn circles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
             }
         }
     }
-    circle
+    cycle
 }
 
 #[cfg(test)]
@@ -614,13 +620,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn circles_are_found() {
+    fn cycles_are_found() {
         let uses = |edges: &[(usize, usize)]| {
             let mut all = vec![BTreeSet::new(); 5];
             for (from, to) in edges {
                 all[*from].insert(*to);
             }
-            circles(&all)
+            cycles(&all)
         };
         let found = uses(&[(0, 1), (1, 2), (2, 0), (2, 3), (3, 4)]);
         assert!(found[0] == found[1] && found[1] == found[2], "{found:?}");

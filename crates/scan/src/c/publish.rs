@@ -38,6 +38,7 @@ pub(crate) fn publish(tree: &Tree, includes: &[Includes], all: &mut Libraries) {
             }
             if let Some(base) = link.base(tree) {
                 let count = votes[library].entry(base).or_default();
+                // Compared as a pair: any include from outside outweighs all from inside.
                 if is_outside { count.0 += 1 } else { count.1 += 1 }
             }
         }
@@ -102,6 +103,8 @@ fn separate(tree: &Tree, all: &mut Libraries) {
         if changed.is_empty() {
             return;
         }
+        // Whole paths are unique, so each round takes at least one library out of conflict: at most as many rounds as
+        // libraries.
         changed.into_iter().for_each(|number| all.libraries[number].base.clear());
     }
 }

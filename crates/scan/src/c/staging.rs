@@ -136,11 +136,14 @@ impl Staging<'_> {
         if let Some(own) = own {
             self.add_public(&self.all.libraries[own], &mut public);
         }
+        // Each round adds files or directories, of which there are finitely many, so the loop ends.
         let mut is_whole = false;
         loop {
             let missed = self.missed(unit, &public);
             let mut changed = false;
             for (at, link) in &missed {
+                // A public header of another library misses something. Its place in the stage cannot be changed from
+                // here, so the target gets all that its sources include under the paths of the tree.
                 if at.starts_with(PUBLIC) {
                     changed |= !is_whole;
                     is_whole = true;
@@ -177,6 +180,8 @@ impl Staging<'_> {
         while let Some((place, file)) = left.pop() {
             for link in &self.includes[file].files {
                 let directory = paths::parent(&place);
+                // As compilers search: for a name in quotes first the directory of the file that has it, and the
+                // directory in which the compiler runs; then, for either kind, the directories of the options.
                 let first = if link.is_quoted { &[directory, ""][..] } else { &[] };
                 let mut tried = first.iter().chain(&roots).filter_map(|at| paths::join(at, &link.spelled));
                 match tried.find_map(|path| Some((*places.get(path.as_str())?, path))) {

@@ -22,16 +22,7 @@ fn main() {
         return play(directory.as_ref());
     }
     let tests = starts::TESTS.iter().chain(ends::TESTS).chain(killed::TESTS).chain(callers::TESTS);
-    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let mut failed = 0;
-    for (name, test) in tests {
-        if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
-            let ok = std::panic::catch_unwind(test).is_ok();
-            println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
-            failed += i32::from(!ok);
-        }
-    }
-    std::process::exit(i32::from(failed > 0));
+    std::process::exit(taut_testkit::run_tests(tests));
 }
 
 /// Functions with their names.

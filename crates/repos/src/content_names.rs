@@ -13,12 +13,12 @@ use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType};
 
 use crate::{Entry, Listing, Result, RootError, Roots};
 
-/// The objects that were renamed so far.
+/// The objects that have such a name so far.
 #[derive(Default)]
-pub(crate) struct Renamed(Mutex<RenamedIds>);
+pub(crate) struct ContentNames(Mutex<NameTable>);
 
 #[derive(Default)]
-struct RenamedIds {
+struct NameTable {
     /// By git's id.
     digests: HashMap<Hash, Digest>,
     /// By the name of the content: git's id and the type that it was read as.
@@ -27,8 +27,8 @@ struct RenamedIds {
     is_complete: bool,
 }
 
-impl Renamed {
-    fn lock(&self) -> MutexGuard<'_, RenamedIds> {
+impl ContentNames {
+    fn lock(&self) -> MutexGuard<'_, NameTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,14 +40,14 @@ impl Roots {
     /// It cannot be read.
     pub fn named_by(&self, known: &ObjectInfo, function: HashFunction) -> Result<ObjectInfo> {
         let (id, object_type) = (known.digest.hash, known.object_type);
-        if let Some(digest) = self.renamed.lock().digests.get(&id) {
+        if let Some(digest) = self.content_names.lock().digests.get(&id) {
             return Ok(ObjectInfo { digest: *digest, object_type });
         }
         // Not with the lock held: others may read other objects meanwhile.
         let content = self.object(&id, object_type)?;
         let content = content.ok_or_else(|| RootError::new(format!("object {id} is not there")))?;
         let digest = Digest { hash: function.blob(&content), size: content.len() as u64 };
-        let mut state = self.renamed.lock();
+        let mut state = self.content_names.lock();
         state.ids.insert(digest.hash, (id, object_type));
         state.digests.insert(id, digest);
         Ok(ObjectInfo { digest, object_type })
@@ -55,11 +55,11 @@ impl Roots {
 
     /// The content that [`Roots::named_by`] gives this name; `None` if no root has it.
     pub(crate) fn content_named(&self, name: &Hash) -> Result<Option<Vec<u8>>> {
-        let known = |name| self.renamed.lock().ids.get(name).copied();
+        let known = |name| self.content_names.lock().ids.get(name).copied();
         let mut found = known(name);
-        if found.is_none() && !self.renamed.lock().is_complete {
+        if found.is_none() && !self.content_names.lock().is_complete {
             self.read_all_files()?;
-            self.renamed.lock().is_complete = true;
+            self.content_names.lock().is_complete = true;
             found = known(name);
         }
         found.map_or(Ok(None), |(id, object_type)| self.object(&id, object_type))

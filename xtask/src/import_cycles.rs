@@ -1,4 +1,4 @@
-//! The check of `cargo xtask tidy` for circles of imports: files of a crate that need each other can only be understood all
+//! The check of `cargo xtask tidy` for cycles of imports: files of a crate that need each other can only be understood all
 //! together.
 //!
 //! A file imports another one if it names something by a path that leads there. What a file uses of the modules above it
@@ -12,7 +12,7 @@ use syn::visit::Visit;
 /// A module of a crate, as the names that lead to it.
 type Module = Vec<String>;
 
-/// The circles among these sources, each as the names of its files.
+/// The cycles among these sources, each as the names of its files.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub(crate) fn violations(root: &Path, sources: &[PathBuf]) -> Result<Vec<String>
         let modules = crates.entry(source_dir).or_default();
         modules.insert(module, (name.to_string_lossy().into_owned(), parsed));
     }
-    Ok(crates.values().flat_map(circles).collect())
+    Ok(crates.values().flat_map(cycles).collect())
 }
 
 /// The source directory of a file, and its module.
@@ -48,8 +48,8 @@ fn place(file: &Path) -> Option<(PathBuf, Module)> {
     Some((names.into_iter().collect(), module))
 }
 
-/// The circles in a crate.
-fn circles(modules: &BTreeMap<Module, (String, syn::File)>) -> Vec<String> {
+/// The cycles in a crate.
+fn cycles(modules: &BTreeMap<Module, (String, syn::File)>) -> Vec<String> {
     let imports: BTreeMap<&Module, BTreeSet<&Module>> =
         modules.iter().map(|(module, (_, file))| (module, imports(module, file, modules))).collect();
     let reached: BTreeMap<&Module, BTreeSet<&Module>> =
@@ -57,12 +57,12 @@ fn circles(modules: &BTreeMap<Module, (String, syn::File)>) -> Vec<String> {
     let mut found = BTreeSet::new();
     for (module, from_here) in &reached {
         // The files that are reached from here and from which this one is reached.
-        let circle: Vec<&str> = (from_here.iter())
+        let cycle: Vec<&str> = (from_here.iter())
             .filter(|other| reached[*other].contains(*module))
             .map(|other| &*modules[*other].0)
             .collect();
-        if !circle.is_empty() {
-            found.insert(format!("these files import each other: {}", circle.join(", ")));
+        if !cycle.is_empty() {
+            found.insert(format!("these files import each other: {}", cycle.join(", ")));
         }
     }
     found.into_iter().collect()
@@ -174,11 +174,11 @@ mod tests {
             let (_, module) = place(Path::new(name)).unwrap();
             (module, ((*name).to_owned(), syn::parse_file(text).unwrap()))
         });
-        circles(&parsed.collect())
+        cycles(&parsed.collect())
     }
 
     #[test]
-    fn files_that_import_each_other_are_a_circle() {
+    fn files_that_import_each_other_are_a_cycle() {
         let a = ("crates/x/src/a.rs", "use crate::{b::B, c};");
         let b = ("crates/x/src/b.rs", "fn f() { super::c::f() }");
         let c = ("crates/x/src/c.rs", "struct S(crate::a::A);");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_and_its_parts_are_no_circle() {
+    fn a_module_and_its_parts_are_no_cycle() {
         let whole = ("crates/x/src/a.rs", "mod b; pub use b::B; fn f() { b::f() }");
         let part = ("crates/x/src/a/b.rs", "use super::A; impl A { fn g() { crate::a::f() } }");
         assert_eq!(check(&[whole, part]), [] as [&str; 0]);
