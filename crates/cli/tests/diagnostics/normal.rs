@@ -6,7 +6,7 @@ use taut_testkit::without_ages;
 
 use crate::Case;
 
-impl Case {
+impl Case<'_> {
     /// Output without what differs from run to run.
     pub(crate) fn normal(&self, output: &str) -> String {
         let workspace = &self.workspace;
