@@ -141,9 +141,9 @@ fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec
     // Listed texts, and whether a document has them in each voice.
     let mut used: BTreeMap<&str, bool> = BTreeMap::new();
     for ((text, plain, voice), places) in &places {
-        let is_covered = golden.of(*voice).any(|answers| {
-            is_covered(text, answers) || (text != plain && is_whole_in(plain, answers))
-        });
+        let is_covered = golden
+            .of(*voice)
+            .any(|answers| is_covered(text, answers) || (text != plain && is_whole_in(plain, answers)));
         if uncaused.texts.contains(*text) {
             *used.entry(text).or_insert(true) &= is_covered;
         } else if !is_covered {
@@ -156,9 +156,11 @@ fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec
         }
     }
     let caused = used.iter().filter(|(_, is_covered)| **is_covered);
-    found.extend(caused.map(|(text, _)| {
-        format!("{LIST}: a golden document has \"{text}\", which is listed as not caused")
-    }));
+    found.extend(
+        caused.map(|(text, _)| {
+            format!("{LIST}: a golden document has \"{text}\", which is listed as not caused")
+        }),
+    );
     let gone = uncaused.texts.iter().filter(|text| !used.contains_key(text.as_str()));
     found.extend(gone.map(|text| format!("{LIST}: no message is \"{text}\"")));
     found.sort();
@@ -428,7 +430,8 @@ fn is_covered(text: &str, answers: &[String]) -> bool {
         return true;
     }
     // Nor is a capital letter at its beginning, of texts that both voices have.
-    let Some(first) = pieces.first_mut().filter(|first| text.starts_with(**first) && first.is_char_boundary(1))
+    let Some(first) =
+        pieces.first_mut().filter(|first| text.starts_with(**first) && first.is_char_boundary(1))
     else {
         return false;
     };
@@ -530,7 +533,8 @@ fn answers(document: &str) -> Vec<(Voice, String)> {
             None => {
                 let voice = called(line);
                 last = voice.unwrap_or(last);
-                let goes_on = line.starts_with("It prints `") || line.starts_with("It is interrupted and exits with ");
+                let goes_on =
+                    line.starts_with("It prints `") || line.starts_with("It is interrupted and exits with ");
                 next = match () {
                     () if line.ends_with(", taut differs:") => None,
                     () if goes_on => Some(last),

@@ -6,11 +6,7 @@ mod launch;
 mod settings;
 mod words;
 
-use std::{
-    ffi::OsString,
-    path::Path,
-    sync::Arc,
-};
+use std::{ffi::OsString, path::Path, sync::Arc};
 
 use taut_setup::{Anchors, Cache, Description, Problem, RcFiles, Remark, Request, Session, SetUp};
 use taut_store::Store;

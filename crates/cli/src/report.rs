@@ -72,9 +72,9 @@ pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> Str
     text
 }
 
-/// The result of a target, as `analyse` shows it.
-pub fn result_of_target(target: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
-    let mut text = format!("Result of target {target}: {{");
+/// The result of a target or of the inputs of an action, as `analyse` shows it.
+pub fn result_of(subject: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
+    let mut text = format!("Result of {subject}: {{");
     let parts = [("artifacts", artifacts, 1), ("provides", provides, 2), ("runfiles", runfiles, 1)];
     for (place, (name, map, levels)) in parts.into_iter().enumerate() {
         text.push_str(if place == 0 { "\n  " } else { ",\n  " });
@@ -202,7 +202,7 @@ mod tests {
         let file = "[c1b0730e0133447badcfd47fd144e254807b06e1:1:f]".parse::<ObjectInfo>().unwrap();
         let artifact = Value::artifact(taut_value::Artifact::Known(file));
         let artifacts = [("a/b", artifact)].into_iter().collect();
-        let text = result_of_target("T", &artifacts, provides.as_map().unwrap(), &Map::default());
+        let text = result_of("target T", &artifacts, provides.as_map().unwrap(), &Map::default());
         let expected = r#"Result of target T: {
   "artifacts": {
     "a/b": {"data":{"file_type":"f","id":"c1b0730e0133447badcfd47fd144e254807b06e1","size":1},"type":"KNOWN"}

@@ -89,7 +89,8 @@ impl Session<'_> {
                 && self.is_there(path, &tree)
             {
                 let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
-                let tree = subtree.ok_or_else(|| no_directory(&repository, &tree, &commit.subdir, wanted, of_commit))?;
+                let tree = subtree
+                    .ok_or_else(|| no_directory(&repository, &tree, &commit.subdir, wanted, of_commit))?;
                 self.note(TreeMap::Checkout, key, &tree, wanted)?;
                 return Ok(Some(TreeLocation { tree, repository: path.clone() }));
             }

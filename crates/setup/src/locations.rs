@@ -9,6 +9,8 @@ use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, json::reference_err
 use taut_sys::Named;
 
 use crate::{
+    fields::{CHECKOUTS, LOCATIONS},
+    misspelt,
     problem::{Problem, place},
     reachable::Remark,
 };
@@ -44,7 +46,10 @@ impl Locations {
         let root = document.root();
         let wrong = |node: Node<'_>, what: &str| -> Problem {
             Diagnostic::error(what)
-                .reference(format!("[json.exception.type_error.306] cannot use value() with {}", type_of(node)))
+                .reference(format!(
+                    "[json.exception.type_error.306] cannot use value() with {}",
+                    type_of(node)
+                ))
                 .below(&step)
                 .at(place(node))
                 .into()
@@ -52,6 +57,7 @@ impl Locations {
         if root.kind() != Kind::Object {
             return Err(wrong(root, "checkout locations are a JSON object"));
         }
+        misspelt::keys(root, "the checkout locations", LOCATIONS.iter().copied(), remarks);
         let mut locations = Locations::default();
         let base = path.parent().unwrap_or(Path::new("/"));
         if let Some(checkouts) = root.get("checkouts") {
@@ -61,9 +67,11 @@ impl Locations {
                     "\"checkouts\" is a map from version-control systems to locations",
                 ));
             }
+            misspelt::keys(checkouts, "\"checkouts\"", CHECKOUTS.iter().copied(), remarks);
             if let Some(git) = checkouts.get("git") {
                 if git.kind() != Kind::Object {
-                    remarks.push(ignored(git, "the checkouts of git are a map from URLs to paths".to_owned()));
+                    remarks
+                        .push(ignored(git, "the checkouts of git are a map from URLs to paths".to_owned()));
                 }
                 for (url, node) in git.entries() {
                     match node.as_str() {
@@ -92,12 +100,10 @@ impl Locations {
             }
         }
         if let Some(hosts) = root.get("preferred hostnames") {
-            locations.preferred_hosts =
-                strings(hosts, remarks).unwrap_or_default();
+            locations.preferred_hosts = strings(hosts, remarks).unwrap_or_default();
         }
         if let Some(variables) = root.get("extra inherit env") {
-            locations.inherit_env =
-                strings(variables, remarks).unwrap_or_default();
+            locations.inherit_env = strings(variables, remarks).unwrap_or_default();
         }
         Ok(locations)
     }

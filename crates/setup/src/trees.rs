@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
-use taut_git::{Kind, ObjectSink, Repository, TreeBuilder};
+use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::{Id, JsonWriter};
 
@@ -101,7 +101,10 @@ impl Session<'_> {
         })?;
         match archive.special {
             None => Ok(Some(tree)),
-            Some(special) => self.treated(&tree, special, wanted).map(Some),
+            Some(special) => {
+                let of = format!("content {}", id.to_hex());
+                self.treated(&tree, special, &of, wanted).map(Some)
+            }
         }
     }
 
@@ -192,11 +195,12 @@ impl Session<'_> {
         found.map_err(of_git)?.ok_or_else(|| no_directory(writer.repository(), tree, subdir, wanted, step))
     }
 
-    /// A tree whose special entries are treated.
+    /// A tree whose special entries are treated; `of` is what the reference names it by.
     pub(crate) fn treated(
         &self,
         tree: &Hash,
         special: Special,
+        of: &str,
         wanted: &ContentRequest<'_>,
     ) -> Result<Hash, Problem> {
         let (map, key) = (TreeMap::Special(special), tree.to_hex());
@@ -204,14 +208,17 @@ impl Session<'_> {
             return Ok(treated);
         }
         let of_git = |error: taut_git::Error| {
-            let (of, word) = (quoted(wanted.repository), quoted(special.word()));
-            Problem::from(
-                Diagnostic::error(format!(
-                    "the links of repository {of} cannot be treated as {word}: {error}"
-                ))
-                .reference(format!("While resolving symlinks for content {key}:\n{error}"))
-                .at(wanted.place.clone()),
-            )
+            let (repository, word) = (quoted(wanted.repository), quoted(special.word()));
+            let why = match &error {
+                taut_git::Error::Link { tree, link, fault: LinkFault::Outside(_) } => {
+                    format!("ResolveSymlinks: symlink {link} is not confined to tree {}", tree.to_hex())
+                }
+                error => error.to_string(),
+            };
+            let message =
+                format!("the links of repository {repository} cannot be treated as {word}: {error}");
+            let problem = Diagnostic::error(message).at(wanted.place.clone());
+            Problem::from(problem.reference(format!("While resolving symlinks for {of}:\n{why}")))
         };
         let writer = self.writer().map_err(of_git)?;
         let special = match special {

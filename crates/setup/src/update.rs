@@ -8,7 +8,8 @@ use taut_sys::Dir;
 use taut_value::{Map, Str, Value};
 
 use crate::{
-    commits::absolute_url, description::Description, event::Event, problem::Problem, session::Session, source::Source,
+    commits::absolute_url, description::Description, event::Event, problem::Problem, session::Session,
+    source::Source,
 };
 
 impl Session<'_> {

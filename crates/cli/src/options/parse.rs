@@ -51,6 +51,37 @@ const OWN_OPTIONS: [&str; 14] = [
     "verbose",
 ];
 
+/// Options of the groups of a subcommand that the reference does not list for it.
+const NOT_OF_REFERENCE: [(&str, &[&str]); 4] = [
+    (
+        "gc",
+        &[
+            "remote_execution_address",
+            "remote_instance_name",
+            "remote_serve_address",
+            "tls_ca_cert",
+            "tls_client_cert",
+            "tls_client_key",
+            "compatible",
+            "max_attempts",
+            "initial_backoff_seconds",
+            "max_backoff_seconds",
+        ],
+    ),
+    ("install-cas", &["remote_serve_address"]),
+    ("add-to-cas", &["remote_serve_address"]),
+    (
+        "traverse",
+        &[
+            "remote_serve_address",
+            "max_attempts",
+            "initial_backoff_seconds",
+            "max_backoff_seconds",
+            "target_cache_write_strategy",
+        ],
+    ),
+];
+
 /// Subcommands that the reference does not have.
 const OWN: [&str; 15] = [
     "init",
@@ -90,17 +121,24 @@ impl CommandLine {
         // Once per call: the parser takes only names that live as long as the process.
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
-            let command = as_called(command, name);
+            let mut command = as_called(command, name);
             let meant =
                 normalized(words, &command).map_err(|why| NoCommand::not_normal(name, &why, words))?;
             let first = meant.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
             let unexpected = command.find_subcommand(&first).map(|below| unexpected(&meant, below));
-            let wrong = |error: clap::Error| match name {
+            let read = command.try_get_matches_from_mut(meant.clone());
+            let matches = read.map_err(|error| match name {
+                "just" => NoCommand::of_reference(
+                    before_unexpected(error, &mut command, meant, unexpected.as_deref()),
+                    unexpected.as_deref(),
+                ),
+                _ => NoCommand::of_taut(error, words),
+            })?;
+            let line = CommandLine::from_arg_matches(&matches).map_err(|error| match name {
                 "just" => NoCommand::of_reference(error, unexpected.as_deref()),
                 _ => NoCommand::of_taut(error, words),
-            };
-            let matches = command.try_get_matches_from(meant).map_err(wrong)?;
-            Ok((CommandLine::from_arg_matches(&matches).map_err(wrong)?, matches))
+            })?;
+            Ok((line, matches))
         };
         // Errors and help come from the parser of all subcommands.
         let all = || read(CommandLine::command());
@@ -203,7 +241,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
         };
         let of = subcommand.get_name().to_owned();
         subcommand.mut_args(|arg| {
-            let arg = if name == "just" { without_own(arg) } else { arg };
+            let arg = if name == "just" { without_own(&of, arg) } else { arg };
             let is_target = name == "just" && arg.get_id() == "target";
             let names_targets = |arg: &clap::Arg| {
                 matches!(arg.get_value_names(), Some([name]) if name == "TARGET") && arg.is_positional()
@@ -242,14 +280,32 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
 
 /// An option that the reference does not have is unreachable under its name: it is renamed to what cannot be typed, so that
 /// the parser knows no such option.
-fn without_own(arg: clap::Arg) -> clap::Arg {
+fn without_own(subcommand: &str, arg: clap::Arg) -> clap::Arg {
     let id = arg.get_id().as_str();
-    if !OWN_OPTIONS.contains(&id) && !SetUp::OPTIONS.contains(&id) {
+    let is_unlisted = || NOT_OF_REFERENCE.iter().any(|(name, ids)| *name == subcommand && ids.contains(&id));
+    if !OWN_OPTIONS.contains(&id) && !SetUp::OPTIONS.contains(&id) && !is_unlisted() {
         return arg;
     }
     // Once per option and call: the parser takes only names that live as long as the process.
     let unreachable: &'static str = Box::leak(format!("\u{1}{id}").into_boxed_str());
     arg.long(unreachable).short(None).hide(true)
+}
+
+/// The error that the reference reports: an option that is missing, even if there are words that nothing expects.
+fn before_unexpected(
+    error: clap::Error,
+    command: &mut clap::Command,
+    mut words: Vec<OsString>,
+    unexpected: Option<&[String]>,
+) -> clap::Error {
+    let Some(unexpected) = unexpected.filter(|_| error.kind() == ErrorKind::UnknownArgument) else {
+        return error;
+    };
+    words.retain(|word| !unexpected.iter().any(|unexpected| word == unexpected.as_str()));
+    match command.try_get_matches_from_mut(words) {
+        Err(other) if other.kind() == ErrorKind::MissingRequiredArgument => other,
+        _ => error,
+    }
 }
 
 fn or_here(path: OsString) -> PathBuf {
@@ -270,6 +326,7 @@ impl NoCommand {
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
         let kind = match name {
             "--print-to-stdout" => "LOGICAL_PATH",
+            "--resolve-special" => "TEXT",
             _ => kind.trim_matches(['<', '>']),
         };
         let text = match error.kind() {
@@ -314,7 +371,7 @@ impl NoCommand {
             _ => {
                 let tool = definition("taut");
                 NoCommand::Error(WrongWords::of(&error, words, &tool).error(words, &tool))
-            },
+            }
         }
     }
 

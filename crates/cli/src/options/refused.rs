@@ -44,11 +44,7 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
         ],
         "it does not end; use build or install",
     ),
-    (
-        "test",
-        &ABOUT_RESULTS,
-        "it runs tests, all of them, and delivers nothing else; use build or install",
-    ),
+    ("test", &ABOUT_RESULTS, "it runs tests, all of them, and delivers nothing else; use build or install"),
     ("compile-commands", &ABOUT_RESULTS, "it builds only what sources include; use build or install"),
     (
         "explain",

@@ -6,7 +6,6 @@ use std::{error::Error as _, ffi::OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taut_syntax::{did_you_mean, quoted, with_and};
 
-
 /// How many commands that have an option are named.
 const MAX_OWNERS: usize = 6;
 
@@ -44,8 +43,12 @@ impl WrongWords {
             }
             ErrorKind::InvalidValue => {
                 let values = all(ContextKind::ValidValue);
-                let text =
-                    format!("{} is no value of {}, which are {}", quoted(&given), plain(name), with_and(&values));
+                let text = format!(
+                    "{} is no value of {}, which are {}",
+                    quoted(&given),
+                    plain(name),
+                    with_and(&values)
+                );
                 let meant = did_you_mean(&given, values.iter().map(String::as_str));
                 WrongWords { text, help: meant.map(|meant| format!("did you mean {meant}?")) }
             }
@@ -54,7 +57,8 @@ impl WrongWords {
                 format!("{} is no value of {}: {why}", quoted(&given), plain(name)).into()
             }
             ErrorKind::MissingRequiredArgument => {
-                let missing: Vec<String> = all(ContextKind::InvalidArg).iter().map(|arg| plain(arg)).collect();
+                let missing: Vec<String> =
+                    all(ContextKind::InvalidArg).iter().map(|arg| plain(arg)).collect();
                 let command = words.get(1).map(|word| word.to_string_lossy()).unwrap_or_default();
                 format!("{command} needs {}", with_and(&missing)).into()
             }

@@ -46,7 +46,7 @@ impl Fetch<'_> {
             voice.no_fetch_directory(&options.distdirs, log);
             NotFetched::Failed
         })?;
-        let messages = Messages::new(log, format!("While performing {} fetch:", self.tool));
+        let messages = Messages::new(log, format!("While performing {} fetch:", self.tool)).of_fetch();
         let session = Session::new(options, self.store, self.cache, &messages);
         let mut request = self.request;
         // Without a main repository, the reference takes the first one here, whatever the description says.

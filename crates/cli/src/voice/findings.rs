@@ -121,7 +121,7 @@ impl FindingTexts for Taut {
     }
 
     fn input_of(&self, action: &str, target: &str) -> String {
-        format!("{target}, inputs of action {action}")
+        format!("target {target}, inputs of action {action}")
     }
 }
 

@@ -418,7 +418,9 @@ fn with_present_messages(folder: Folder, text: &str, binary: &Binary, count: &mu
                     calls += 1;
                     let (answered, output) = answer(&case, line, &mut running);
                     out += &shown(&answered, &output);
-                    if let (Some(case), Line::Call(call @ Call { name: "taut", .. })) = (&of_just, meaning(line)) {
+                    if let (Some(case), Line::Call(call @ Call { name: "taut", .. })) =
+                        (&of_just, meaning(line))
+                    {
                         let (code, of_just) = case.run(&Call { name: "just", ..call });
                         let line = format!("{OF_JUST}{code}:");
                         let is_equal = of_just == output && answered.ends_with(&line[OF_JUST.len()..]);
@@ -480,7 +482,9 @@ fn check(folder: Folder, min_cases: usize) {
     let bless = std::env::var_os("TAUT_BLESS").is_some();
     let only = std::env::var("TAUT_ONLY").unwrap_or_default();
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only));
+    files.retain(|path| {
+        path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only)
+    });
     files.sort();
     let (mut count, binary) = (0, Binary::new());
     for path in files {
@@ -565,7 +569,9 @@ fn under_the_name_just_messages_are_those_of_the_reference() {
     let (mut equal, mut count, binary) = (0, 0, Binary::new());
     let mut files: Vec<_> =
         fs::read_dir(tests.join("diagnostics")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only));
+    files.retain(|path| {
+        path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only)
+    });
     files.sort();
     for path in files {
         let text = fs::read_to_string(&path).unwrap();

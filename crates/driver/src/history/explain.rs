@@ -481,12 +481,16 @@ impl<'r> Explainer<'r> {
                     ));
                     self.chain(&subject);
                 }
-                (Some(ActionEnd::Failed), _) => self.done_since(&format!("{words} ran, and failed"), &subject),
+                (Some(ActionEnd::Failed), _) => {
+                    self.done_since(&format!("{words} ran, and failed"), &subject)
+                }
                 (Some(ActionEnd::Unfinished), _) => {
                     self.done_since(&format!("{words} was running when the call was interrupted"), &subject);
                 }
                 (Some(ActionEnd::Ran), _) => self.done_since(&format!("{words} ran"), &subject),
-                (None, Some(_)) => self.done_since(&format!("{words} was scheduled but not started"), &subject),
+                (None, Some(_)) => {
+                    self.done_since(&format!("{words} was scheduled but not started"), &subject)
+                }
             }
         }
         if ids.len() > most {
