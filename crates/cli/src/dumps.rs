@@ -129,7 +129,7 @@ pub(crate) fn of_graphs(analysis: &Analysis, o: &options::Graph, log: &Log) -> R
 fn check_size(analysis: &Analysis, log: &Log) -> Result<(), Exit> {
     match analysis.too_long_to_dump() {
         Some(why) => {
-            log.say(Level::Error, format!("Cannot write dumps: {why}."));
+            log.say(Level::Error, format!("{why}; no dumps are written."));
             Err(Exit::Environment)
         }
         None => Ok(()),

@@ -170,7 +170,7 @@ fn comments_are_read_under_the_name_taut_alone_also_where_both_share_a_build_roo
     build(&taut()).exits(0);
     let refused = build(&just).exits(1);
     assert!(
-        refused.stderr.contains("parsing repository configuration file config.json failed"),
+        refused.stderr.contains("Parsing repository configuration file config.json failed"),
         "{refused:?}"
     );
 }

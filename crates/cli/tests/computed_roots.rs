@@ -502,7 +502,7 @@ fn nothing_is_written_outside_of_a_root() {
         );
         project.configure(&derived(&project.tree(&[("TARGETS", "100644", &targets)])));
         let failed = project.build("main", "out").exits(8);
-        let expected = format!("The artifact at \"{name}\" would be outside of the root");
+        let expected = format!("the artifact at \"{name}\" would be outside of the root");
         assert!(failed.stderr.contains(&expected), "{}", failed.stderr);
     }
 }

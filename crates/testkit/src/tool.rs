@@ -137,12 +137,17 @@ impl ToolResult {
 /// A text with `just now` for each age of a call, which depends on how busy the machine is.
 #[must_use]
 pub fn without_ages(text: &str) -> String {
-    let mut parts = text.split(" ago;");
+    let mut parts = text.split(" ago");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let begin = out.rfind(", ").unwrap_or(out.len());
-        out.truncate(begin);
-        out += ", just now;";
+        // `, 2 seconds ago;` or, at the end of a sentence, `, 2 seconds ago.`
+        match out.rfind(", ").filter(|_| part.starts_with([';', '.'])) {
+            Some(begin) => {
+                out.truncate(begin);
+                out += ", just now";
+            }
+            None => out += " ago",
+        }
         out += part;
     }
     out

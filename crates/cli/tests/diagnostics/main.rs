@@ -170,10 +170,27 @@ impl Folder {
     }
 }
 
+/// The binary under a path of its own: what is recorded belongs to a program as it is, which another `cargo` may build anew, or
+/// link to another name, while the documents are run.
+struct Binary(tempfile::TempDir);
+
+impl Binary {
+    fn new() -> Binary {
+        let directory = tempfile::Builder::new().prefix("taut-test-").tempdir().unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_taut"), directory.path().join("taut")).unwrap();
+        Binary(directory)
+    }
+
+    fn called(&self, name: &'static str) -> Tool {
+        Tool::at(self.0.path().join("taut")).called(name)
+    }
+}
+
 /// A case while it is run.
-struct Case {
+struct Case<'b> {
     folder: Folder,
     workspace: Workspace,
+    binary: &'b Binary,
 }
 
 /// The block that begins at a line, and the line behind it.
@@ -187,10 +204,10 @@ fn block(lines: &[&str], at: usize) -> Option<(String, usize)> {
     Some((content, end + 1))
 }
 
-impl Case {
+impl<'b> Case<'b> {
     /// A workspace with the files of a case: all of them, or those before its first call.
-    fn new(folder: Folder, lines: &[&str]) -> Case {
-        let case = Case { folder, workspace: Workspace::new() };
+    fn new(folder: Folder, lines: &[&str], binary: &'b Binary) -> Case<'b> {
+        let case = Case { folder, workspace: Workspace::new(), binary };
         fs::create_dir(case.workspace.beside("made")).unwrap();
         let mut at = 0;
         while at < lines.len() {
@@ -278,8 +295,7 @@ impl Case {
 
     /// The exit code and the messages.
     fn run(&self, call: &Call<'_>) -> (i32, String) {
-        let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(call.name);
-        self.run_by(tool, call)
+        self.run_by(self.binary.called(call.name), call)
     }
 
     /// The same of another tool.
@@ -341,7 +357,7 @@ impl Case {
 }
 
 /// The answer to a line that is followed by one: the line with the exit code, and the output.
-fn answer(case: &Case, line: &str, running: &mut Option<Running>) -> (String, String) {
+fn answer(case: &Case<'_>, line: &str, running: &mut Option<Running>) -> (String, String) {
     let with_code = |code: i32| {
         let begin = line.split_once(" exits with ").map_or(line, |(begin, _)| begin);
         format!("{begin} exits with {code}:")
@@ -350,8 +366,7 @@ fn answer(case: &Case, line: &str, running: &mut Option<Running>) -> (String, St
         Line::Call(Call { goes_on_after: Some(text), name, .. }) => {
             assert!(running.is_none(), "{line}: another call goes on");
             let call = call(line).unwrap();
-            let tool = Tool::at(env!("CARGO_BIN_EXE_taut")).called(name);
-            let (tool, words) = case.with_usual_options(tool, &call);
+            let (tool, words) = case.with_usual_options(case.binary.called(name), &call);
             let running = running.insert(Running::start(case, &tool, &words, text));
             (line.to_owned(), case.normal(&running.printed(case, text)))
         }
@@ -381,7 +396,7 @@ fn shown(line: &str, output: &str) -> String {
 }
 
 /// The document with the present messages; counts its cases.
-fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> String {
+fn with_present_messages(folder: Folder, text: &str, binary: &Binary, count: &mut usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let headings = (0..lines.len()).filter(|line| lines[*line].starts_with("## "));
     let mut begins: Vec<usize> = headings.collect();
@@ -390,8 +405,8 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
     begins.push(lines.len());
     for pair in begins.windows(2) {
         let lines = &lines[pair[0]..pair[1]];
-        let case = Case::new(folder, lines);
-        let of_just = lines.contains(&IN_BOTH_VOICES).then(|| Case::new(folder, lines));
+        let case = Case::new(folder, lines, binary);
+        let of_just = lines.contains(&IN_BOTH_VOICES).then(|| Case::new(folder, lines, binary));
         let cases = || [Some(&case), of_just.as_ref()].into_iter().flatten();
         let (mut at, mut calls) = (0, 0);
         let mut running: Option<Running> = None;
@@ -471,10 +486,10 @@ fn check(folder: Folder, min_cases: usize) {
         path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only)
     });
     files.sort();
-    let mut count = 0;
+    let (mut count, binary) = (0, Binary::new());
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
-        let output = with_present_messages(folder, &text, &mut count);
+        let output = with_present_messages(folder, &text, &binary, &mut count);
         if bless {
             fs::write(&path, output).unwrap();
         } else {
@@ -551,7 +566,7 @@ fn under_the_name_just_messages_are_those_of_the_reference() {
     let reference = std::env::var_os("TAUT_RECORD").map(|_| Tool::reference().expect("a reference"));
     let bless = reference.is_some() || std::env::var_os("TAUT_BLESS").is_some();
     let only = std::env::var("TAUT_ONLY").unwrap_or_default();
-    let (mut equal, mut count) = (0, 0);
+    let (mut equal, mut count, binary) = (0, 0, Binary::new());
     let mut files: Vec<_> =
         fs::read_dir(tests.join("diagnostics")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| {
@@ -569,7 +584,7 @@ fn under_the_name_just_messages_are_those_of_the_reference() {
             let calls: Vec<Call<'_>> = lines.iter().filter_map(|line| call(line)).collect();
             let answers = match &reference {
                 Some(reference) => {
-                    let case = Case::new(Folder::Diagnostics, &lines);
+                    let case = Case::new(Folder::Diagnostics, &lines, &binary);
                     let answer = |call: &Call<'_>| {
                         let words = call.words.to_owned();
                         match is_unsteady(&words) {
@@ -587,7 +602,7 @@ fn under_the_name_just_messages_are_those_of_the_reference() {
                     found.map(|(_, lines)| recorded(lines)).unwrap_or_default()
                 }
             };
-            let case = Case::new(Folder::Diagnostics, &lines);
+            let case = Case::new(Folder::Diagnostics, &lines, &binary);
             let _ = write!(out, "\n## {heading}\n");
             for call in &calls {
                 let (code, output) = case.run(&Call { name: "just", ..*call });

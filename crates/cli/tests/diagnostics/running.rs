@@ -30,7 +30,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a call that is to print a text or make a file.
-    pub(crate) fn start(case: &Case, tool: &Tool, words: &[String], text: &str) -> Running {
+    pub(crate) fn start(case: &Case<'_>, tool: &Tool, words: &[String], text: &str) -> Running {
         if !text.starts_with("$BUILD") {
             let _ = fs::remove_file(case.workspace.beside("made").join(text));
         }
@@ -49,7 +49,7 @@ impl Running {
 
     /// Waits until it has printed a text or made a file; returns what it has printed until then: up to the end of the line
     /// with the text.
-    pub(crate) fn printed(&mut self, case: &Case, text: &str) -> String {
+    pub(crate) fn printed(&mut self, case: &Case<'_>, text: &str) -> String {
         let made = case.workspace.beside("made").join(case.with_directories(text));
         let begin = Instant::now();
         loop {

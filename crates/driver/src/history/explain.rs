@@ -472,7 +472,7 @@ impl<'r> Explainer<'r> {
                     let words = format!(
                         "{words} did not run: the action cache has a result of the same command on the same inputs"
                     );
-                    if self.is_first(&subject) {
+                    if why.is_none() || self.is_first(&subject) {
                         self.say(format!("{words}."));
                         continue;
                     }

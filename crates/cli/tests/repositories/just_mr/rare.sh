@@ -1,6 +1,7 @@
 # Entries, lists, locations and trees that are wrong, and what cannot be fetched or copied.
 touch ROOT
 git_repository "$D/git"
+mkdir "$D/git/new"
 tar -C "$D" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf "$D/a.tar" git/sub/two
 cat > repos.json <<END
 {"main": "main", "repositories":
@@ -9,6 +10,7 @@ cat > repos.json <<END
 , "subdir": {"repository": {"type": "git", "repository": "$D/git", "branch": "master", "commit": "$COMMIT", "subdir": "nowhere"}}
 , "archive subdir": {"repository": {"type": "archive", "content": "$(blob "$D/a.tar")", "fetch": "file://$D/a.tar", "subdir": "nowhere"}}
 , "gone": {"repository": {"type": "file", "path": "$D/nowhere", "pragma": {"to_git": true}}}
+, "uncommitted": {"repository": {"type": "file", "path": "$D/git/new", "pragma": {"to_git": true}}}
 , "absent": {"repository": {"type": "git", "repository": "$D/git", "branch": "master", "commit": "$COMMIT", "pragma": {"absent": true}}, "bindings": {"m": "main"}}
 , "file": {"repository": {"type": "foreign file", "content": "0123456789012345678901234567890123456789", "fetch": "file://$D/nowhere", "name": "x"}}
 , "other file": {"repository": {"type": "foreign file", "content": "0123456789012345678901234567890123456789", "fetch": "file://$D/git/one", "name": "x"}}
@@ -21,7 +23,7 @@ cat > repos.json <<END
 }}
 END
 mr --norc --main main setup elsewhere
-for name in subdir "archive subdir" gone absent file "other file" commit branch "absent archive" "absent commit" env; do
+for name in subdir "archive subdir" gone uncommitted absent file "other file" commit branch "absent archive" "absent commit" env; do
   mr --norc setup "$name"
 done
 mkdir -p "$D/to/one"

@@ -79,10 +79,11 @@ impl Explainer<'_> {
                         None => lines.push("since it is not known to pass with these inputs".to_owned()),
                     }
                 }
-                Some(RecordedReason::New) => lines.push(match (&subject, &self.record.before) {
-                    (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
-                    _ => "since no earlier run of it is recorded".to_owned(),
-                }),
+                Some(RecordedReason::New) => {
+                    if let (Subject::Target { .. }, Some(before)) = (&subject, &self.record.before) {
+                        lines.push(different(before, &self.record.configuration));
+                    }
+                }
                 Some(RecordedReason::Always) => {
                     lines.push("since it runs each time: it may fail, or is not to be cached".into())
                 }
