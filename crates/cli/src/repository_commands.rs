@@ -59,7 +59,6 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
             description: &description,
             request: Request { main, all: o.all, without_root: false },
             directory: o.output_dir.as_deref(),
-            workspace: call.workspace.root(),
             wrong_about_servers: None,
             tool: "taut",
             log,

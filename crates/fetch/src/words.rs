@@ -1,7 +1,7 @@
 //! Plain words for what the libraries for HTTP and TLS report.
 //!
-//! Their own texts are names of types and fields. A person who reads why a download failed needs to know which side has to
-//! change something.
+//! Their own texts are names of types and fields. A message about a failed download has to show which side has to change
+//! something.
 
 use std::{io, time::Duration};
 

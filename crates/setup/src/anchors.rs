@@ -85,9 +85,8 @@ impl Anchors {
     /// Notes that a location in the workspace is ignored.
     fn note_outside(&self, location: &str, remarks: &mut Vec<Remark>) {
         if !self.is_quiet {
-            let message = format!("the call is not made in a workspace; ignoring location {location}");
-            let finding = Diagnostic::warning(message)
-                .reference(format!("Not in workspace root, ignoring location {location}."));
+            let text = format!("Not in workspace root, ignoring location {location}.");
+            let finding = Diagnostic::warning(text);
             remarks.push(Remark { finding, is_detail: false });
         }
     }

@@ -206,7 +206,7 @@ impl Description {
     }
 
     /// The error for a repository that is not described: where the description names it as the main one, or all that are
-    /// described. Who knows another place that names it puts that there.
+    /// described. A caller that knows another place that names it sets that.
     pub(crate) fn unknown(&self, name: &str) -> Problem {
         let root = self.document.root();
         let known = root.get("repositories");

@@ -137,11 +137,11 @@ impl Session<'_> {
         }
         let of = quoted(wanted.repository);
         let shown = path.display();
-        let warning = Diagnostic::warning(format!("the directory {shown} of repository {of} is imported in each call"))
-            .reference(format!(
-                "Inefficient Git import of file path '{shown}'.\nPlease consider using 'just-mr setup' and '{launches}' \
-                 separately to cache the output."
-            ))
+        let text = format!(
+            "Inefficient Git import of file path '{shown}'.\nPlease consider using 'just-mr setup' and '{launches}' \
+             separately to cache the output."
+        );
+        let warning = Diagnostic::warning(text)
             .at(wanted.url.clone())
             .below(&format!("While setting the workspace root for repository {of} of type \"file\":"))
             .below(&format!("While setting up repository {of}:"));

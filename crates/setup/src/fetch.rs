@@ -11,7 +11,7 @@ use std::{
 };
 
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
-use taut_sys::{Dir, on_threads};
+use taut_sys::{Dir, Named, on_threads};
 use taut_value::path::{is_non_upwards, normal_path};
 
 use crate::{
@@ -147,7 +147,11 @@ impl Session<'_> {
             );
             let reference =
                 format!("Failed to copy content {} from CAS to {}", content.id.to_hex(), path.display());
-            Problem::from(Diagnostic::error(message).reference(reference).at(wanted.place.clone()))
+            let mut problem = Diagnostic::error(message).reference(reference).at(wanted.place.clone());
+            if Named::lstat(&path).is_ok_and(|found| found.is_dir()) {
+                problem = problem.after_message(&format!("cannot remove file {}", path.display()));
+            }
+            Problem::from(problem)
         };
         // The name comes from the description and must not lead out of the directory. Directories in it have to be there, as
         // with the reference.

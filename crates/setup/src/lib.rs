@@ -59,4 +59,4 @@ pub use source::{
     SourceOf, Special, TreeStructure,
 };
 pub use status::{BranchState, Presence, Status};
-pub use store_trees::take_from_git;
+pub use store_trees::{TakeError, take_from_git, take_from_repository};

@@ -96,7 +96,9 @@ impl Session<'_> {
             Ok(Some(tree))
         })?;
         let Some(whole) = whole else { return Ok(None) };
-        let tree = self.directory_of(&whole, &archive.subdir, wanted)?;
+        let tree = self.directory_of(&whole, &archive.subdir, wanted, |tree| {
+            format!("While getting subdir {} from tree {tree}:", archive.subdir)
+        })?;
         match archive.special {
             None => Ok(Some(tree)),
             Some(special) => {
@@ -182,14 +184,15 @@ impl Session<'_> {
         tree: &Hash,
         subdir: &str,
         wanted: &ContentRequest<'_>,
+        step: impl FnOnce(&str) -> String,
     ) -> Result<Hash, Problem> {
         if subdir == "." {
             return Ok(*tree);
         }
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
-        let repository = self.writer().map_err(of_git)?.repository();
-        let found = repository.subtree(tree, subdir.as_bytes()).map_err(of_git)?;
-        found.ok_or_else(|| no_directory(repository, tree, subdir, wanted))
+        let writer = self.writer().map_err(of_git)?;
+        let found = writer.repository().subtree(tree, subdir.as_bytes());
+        found.map_err(of_git)?.ok_or_else(|| no_directory(writer.repository(), tree, subdir, wanted, step))
     }
 
     /// A tree whose special entries are treated; `of` is what the reference names it by.
@@ -328,18 +331,25 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
     Id::of(bytes).to_hex()
 }
 
-/// The error for a directory that a tree of a repository does not have.
+/// The error for a directory that a tree of a repository does not have. `step`: what the reference does with the tree.
 pub(crate) fn no_directory(
     repository: &Repository,
     tree: &Hash,
     subdir: &str,
     wanted: &ContentRequest<'_>,
+    step: impl FnOnce(&str) -> String,
 ) -> Problem {
     let of = quoted(wanted.repository);
     let id = tree.to_hex();
+    let cause = format!(
+        "Retrieving subtree at {subdir} in git repository {} failed with:\nerror code 14: the path '{subdir}' does not \
+         exist in the given tree",
+        repository.path().display()
+    );
     let problem =
         Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
-            .reference(format!("While getting subdir {subdir} in tree {id}:\nit is not there"))
+            .reference(cause)
+            .below(&step(&id))
             .at(wanted.subdir.clone())
             .note(format!("the tree of its contents is {id}"));
     // What is there instead: of the part of the path that exists, as the name with the version often is the wrong one.

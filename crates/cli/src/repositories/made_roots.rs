@@ -48,7 +48,7 @@ impl MadeRoots<'_> {
         }
     }
 
-    /// Whether the root of a repository is known; `None` if that cannot be said without a set-up.
+    /// Whether the root of a repository is known; `None` if that is not known before a set-up.
     fn is_made(&self, name: &str, lacking: &[String]) -> Option<bool> {
         let (reached, _) = ReachedRepositories::from(&self.description, name).ok()?;
         if reached.set_up.iter().any(|name| lacking.contains(name)) {
@@ -96,7 +96,7 @@ impl RootTargets for NoBuilds {
     }
 }
 
-/// Passes over what the look-ups have to say: the list has said it.
+/// Ignores what the look-ups report: the list shows it.
 struct Silent;
 
 impl Observer for Silent {

@@ -38,7 +38,7 @@ impl<'l> Messages<'l> {
         Messages { log, step, state: Mutex::default() }
     }
 
-    /// For archives that are fetched, with no root made of them: how many was said already.
+    /// For archives that are fetched, with no root made of them: how many was shown already.
     pub(crate) fn of_fetch(self) -> Messages<'l> {
         let state = SetUpProgress { is_fetch: true, is_announced: true, ..SetUpProgress::default() };
         Messages { state: Mutex::new(state), ..self }
@@ -105,6 +105,7 @@ impl Observer for Messages<'_> {
                 self.state().involved = involved;
                 voice.involved(involved, log);
             }
+            Event::Branches(number) => voice.updating(number, log),
             Event::Missing { missing, involved } => {
                 let mut state = self.state();
                 (state.missing, state.all) = (missing, involved);

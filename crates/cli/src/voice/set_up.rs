@@ -68,6 +68,9 @@ pub(crate) trait SetUpTexts {
     /// `update` begins.
     fn update_begins(&self, log: &Log);
 
+    /// The newest commits for so many repositories are about to be determined.
+    fn updating(&self, number: usize, log: &Log);
+
     /// `update` has ended for so many repositories, with or without success.
     fn update_ended(&self, number: usize, is_successful: bool, log: &Log);
 }
@@ -142,12 +145,15 @@ impl SetUpTexts for Just {
         log.say(Level::Info, "Performing repositories update");
     }
 
+    fn updating(&self, number: usize, log: &Log) {
+        let what = if number == 1 { "repository" } else { "repositories" };
+        log.say(Level::Info, format!("Discovered {number} Git {what} to update"));
+    }
+
     fn update_ended(&self, number: usize, is_successful: bool, log: &Log) {
         if number == 0 {
             log.say(Level::Info, "No update needed");
         } else if is_successful {
-            let what = if number == 1 { "repository" } else { "repositories" };
-            log.say(Level::Info, format!("Discovered {number} Git {what} to update"));
             log.say(Level::Info, "Update completed");
         }
     }
@@ -227,6 +233,8 @@ impl SetUpTexts for Taut {
     }
 
     fn update_begins(&self, _: &Log) {}
+
+    fn updating(&self, _: usize, _: &Log) {}
 
     fn update_ended(&self, _: usize, _: bool, _: &Log) {}
 }
