@@ -59,8 +59,12 @@ pub(crate) async fn evaluate(
             diagnostic.within(frame)
         })
     })?;
-    let scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
+    let mut scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
     let warnings = scope.warnings.clone();
+    // The reference reads the variables before it begins with the analysis, and says both.
+    let read =
+        scope.read_variables().map_err(|failure| settle(failure, |problem| unread(problem, target, &name)));
+    read.map_err(|failure| after_warnings(beside(failure, &warnings), &warnings))?;
     let analysed = by_rule(scope, &rule).await;
     analysed.map_err(|failure| {
         let failure = below(beside(failure, &warnings), || analysing(workspace, &name, target));
@@ -68,8 +72,17 @@ pub(crate) async fn evaluate(
     })
 }
 
+/// A problem of a target whose fields are not even read.
+fn unread(problem: Diagnostic, target: &ConfiguredTarget, rule: &EntityName) -> Diagnostic {
+    let text = problem.reference_text();
+    let target = target.name.to_json();
+    let reference =
+        format!("{text}{NEXT_MESSAGE}Failed to read data from target {target} with rule {}", rule.to_json());
+    problem.reference(reference)
+}
+
 async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedTarget, Fail> {
-    scope.read_common()?;
+    scope.read_tainted()?;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     // Targets need not repeat the words of their rule.
     scope.tainted = scope.tainted.union(&tainted);
