@@ -32,7 +32,7 @@
 //!
 //! Lines about the state of a set-up are left out. A
 //! mark below a path of the test has three carets. Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
-//! `$BUILD` the build root, `$OUT` a directory beside them. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the
+//! `$BUILD` the build root, `$OUT` a directory beside them, `$BESIDE` the one that all are in. `TAUT_BLESS=1 cargo test -p taut --test diagnostics` writes the
 //! present messages; then read them as the user of that call would.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 

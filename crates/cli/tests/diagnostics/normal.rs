@@ -14,6 +14,8 @@ impl Case<'_> {
         let output = output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD");
         let output = output.replace(&*workspace.beside("out").to_string_lossy(), "$OUT");
         let output = output.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
+        // The directory that all of these are in.
+        let output = output.replace(&*workspace.root().with_file_name("").to_string_lossy(), "$BESIDE/");
         let made = workspace.beside("made");
         let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap_or_default();
         let has_path = |path: &Path| targets.contains(&*path.to_string_lossy());
