@@ -44,7 +44,25 @@ impl Explainer<'_> {
         inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != RecordedReason::New))
     }
 
-    /// Explains why something was done: each line is the reason for the one above.
+    /// Whether there is no reason to show: it was done for the first time.
+    pub(super) fn is_first(&self, subject: &Subject) -> bool {
+        let has_reason = matches!(subject, Subject::Target { .. }) && self.record.before.is_some();
+        let is_test = matches!(subject, Subject::Action(id) if self.tests.contains(id));
+        self.why(&of_action(subject)) == Some(RecordedReason::New) && !has_reason && !is_test
+    }
+
+    /// Says that something was done, and why: each line is the reason for the one above.
+    pub(super) fn done_since(&mut self, done: &str, subject: &Subject) {
+        match self.is_first(subject) {
+            true => self.say(format!("{done}: no earlier run of it is recorded.")),
+            false => {
+                self.say(format!("{done}:"));
+                self.chain(subject);
+            }
+        }
+    }
+
+    /// Explains why something was done.
     pub(super) fn chain(&mut self, subject: &Subject) {
         let mut lines: Vec<String> = Vec::new();
         let mut changed: Option<String> = None;
