@@ -114,6 +114,6 @@ fn an_error_during_the_search_for_the_workspace_is_reported() {
     let output = command.args(["build", "o"]).env("TAUT_TEST_FAULT", "stat@/ROOT:5").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let root = workspace.root().display().to_string();
-    assert!(stderr.contains("No ROOT, WORKSPACE or .git here or above."), "{stderr}");
+    assert!(stderr.contains("no ROOT, WORKSPACE or .git here or above."), "{stderr}");
     assert!(stderr.contains(&format!("cannot stat {root}/ROOT: Input/output error")), "{stderr}");
 }

@@ -35,12 +35,20 @@ impl Explainer<'_> {
         }
     }
 
+    /// The first input of a test that was run which had been done again, too.
+    fn input_of_test(&self, test: &Subject) -> Option<Subject> {
+        let Subject::Action(id) = of_action(test) else { return None };
+        let action = self.defined.get(&id).filter(|_| self.tests.contains(&id))?.action;
+        let artifacts = action.inputs.iter().filter_map(|(_, value)| value.as_artifact());
+        let mut inputs = artifacts.map(|artifact| Subject::of_artifact(artifact, self.repositories));
+        inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != RecordedReason::New))
+    }
+
     /// Whether there is no reason to show: it was done for the first time.
     pub(super) fn is_first(&self, subject: &Subject) -> bool {
-        let action = of_action(subject);
-        let is_test = matches!(action, Subject::Action(id) if self.tests.contains(&id));
-        let has_reason = is_test || matches!(subject, Subject::Target { .. }) && self.record.before.is_some();
-        self.why(&action) == Some(RecordedReason::New) && !has_reason
+        let has_reason = matches!(subject, Subject::Target { .. }) && self.record.before.is_some();
+        let is_test = matches!(subject, Subject::Action(id) if self.tests.contains(id));
+        self.why(&of_action(subject)) == Some(RecordedReason::New) && !has_reason && !is_test
     }
 
     /// Says that something was done, and why: each line is the reason for the one above.
@@ -52,15 +60,6 @@ impl Explainer<'_> {
                 self.chain(subject);
             }
         }
-    }
-
-    /// The first input of a test that was run which had been done again, too.
-    fn input_of_test(&self, test: &Subject) -> Option<Subject> {
-        let Subject::Action(id) = of_action(test) else { return None };
-        let action = self.defined.get(&id).filter(|_| self.tests.contains(&id))?.action;
-        let artifacts = action.inputs.iter().filter_map(|(_, value)| value.as_artifact());
-        let mut inputs = artifacts.map(|artifact| Subject::of_artifact(artifact, self.repositories));
-        inputs.find(|input| self.why(&of_action(input)).is_some_and(|why| why != RecordedReason::New))
     }
 
     /// Explains why something was done.
