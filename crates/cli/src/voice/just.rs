@@ -102,10 +102,8 @@ impl Voice for Just {
         request.target_text()
     }
 
-    fn removed(&self, paths: &[String], log: &Log) {
-        let paths: Vec<String> = paths.iter().map(|path| format!("\n  {path}")).collect();
-        log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
-    }
+    /// The reference removes nothing.
+    fn removed(&self, _: &[String], _: &Log) {}
 
     fn not_in_result(&self, wanted: &str, _: &Results, log: &Log) {
         log.say(Level::Warn, format!("{wanted} not a logical path of the specified target"));
@@ -268,6 +266,12 @@ impl Messages {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What messages about an action are headed by.
+    fn name_of(&self, id: &Id) -> String {
+        let runs_for = if self.is_rebuild { "rebuild" } else { "action" };
+        format!("{runs_for}:{id}")
+    }
+
     fn show(&self, output: &Output) {
         // Compared by content: after a retry the same action may have printed something else.
         if self.shown.lock().unwrap_or_else(PoisonError::into_inner).contains(output) {
@@ -307,7 +311,7 @@ impl Messages {
         }
         let command = report::in_environment(&action.command, &action.env);
         let (stdout, stderr) = (ran.stdout, ran.stderr);
-        let output = Output { name: format!("action:{id}"), command, stdout, stderr };
+        let output = Output { name: self.name_of(id), command, stdout, stderr };
         self.show(&output);
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push(output);
     }
@@ -325,7 +329,7 @@ impl Messages {
                 quoted.string(path);
                 text.push_str(&format!("\n - {} {info}", quoted.finish()));
             }
-            self.log.say_about(Level::Warn, &format!("action:{id}"), text);
+            self.log.say_about(Level::Warn, &self.name_of(id), text);
         }
     }
 
@@ -340,7 +344,7 @@ impl Messages {
     /// Each failed action: how it ended, and the targets that ask for it.
     fn say_failures(&self, defined: &dyn ActionOrigins) {
         for failure in self.failures().iter() {
-            let name = format!("action:{}", failure.id);
+            let name = self.name_of(&failure.id);
             let action = &failure.action;
             self.log.say_about(Level::Error, &name, failure.as_reference());
             let command = report::in_environment(&action.command, &action.env);

@@ -140,7 +140,7 @@ fn an_object_comes_from_a_server_and_goes_to_it() {
         assert_eq!(listing(&there.root().join("copy")).unwrap(), listing(&here.root().join("d")).unwrap());
         let absent = "1".repeat(hash.len());
         let text = run(&there, "install-cas", &words, &[&absent]).exits(16).stderr;
-        assert!(text.contains("There is no object"), "{text}");
+        assert!(text.contains("there is no object"), "{text}");
         let has_hint = text.contains("most servers need it: HASH:SIZE:TYPE");
         assert_eq!(has_hint, naming == HashFunction::Sha256, "{text}");
     }

@@ -24,6 +24,8 @@ use super::{Pretence, Worker};
 use crate::wire;
 
 /// How an execution ends.
+// Each is what some server does, or what a failing network makes of it: what the client has to cope with is listed
+// here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExecutionEnding {
     /// With its result.
