@@ -19,7 +19,7 @@ use taut_service::{
     Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
     wait,
 };
-use taut_testkit::{LinkFault, Proxy, Way};
+use taut_testkit::{Direction, LinkFault, Proxy};
 
 const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];
 
@@ -173,7 +173,7 @@ fn an_execution_on_a_connection_that_fell_silent_goes_on_over_another_one() {
         for has_others in [false, true] {
             let server = Server::start(Offer::executing(HashFunction::Sha256, vec![])).unwrap();
             let action = action(&client(&server, HashFunction::Sha256));
-            let is_first = move |number| (number == 0).then_some(LinkFault::Halted(Way::Down, after));
+            let is_first = move |number| (number == 0).then_some(LinkFault::Halted(Direction::Down, after));
             let target = (std::net::Ipv4Addr::LOCALHOST, server.port()).into();
             let proxy = Proxy::start(target, Duration::ZERO, is_first).unwrap();
             let patience = Patience {
