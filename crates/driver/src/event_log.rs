@@ -393,6 +393,9 @@ impl State {
             if outcome.cached && outcome.ran.run_as.is_none() {
                 fields::taken_from(line, &outcome.ran);
             }
+            if let Some(missed) = &outcome.ran.missed {
+                fields::missed(line, missed);
+            }
             if outcome.failed {
                 line.bool("tainted", true);
             }

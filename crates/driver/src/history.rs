@@ -9,7 +9,7 @@ mod record;
 mod report;
 mod subject;
 
-pub use explain::{Explanation, Question, explain};
+pub use explain::{Explanation, Question, Records, explain};
 pub use record::Why;
 pub(crate) use record::{Done, Ended, How, Logged, Record};
 pub(crate) use report::{ActionEnds, report};

@@ -81,7 +81,7 @@ pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
-pub use history::{Explanation, Question, Subject, Why, explain};
+pub use history::{Explanation, Question, Records, Subject, Why, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
 pub use options::{Backend, BuildOptions, RemoteExecution, Wanted};

@@ -57,7 +57,9 @@ pub use printed::Printed;
 pub use ran::{Ran, RunKey, TakenFrom};
 pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, send};
 pub use run::{Executor, Known, KnownFuture, RunRule};
-pub use shared::{ReceivedTree, SharedCache, SharedService, Traffic};
+pub use shared::{
+    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values, nearest,
+};
 use source::TakenSources;
 pub use stage_key::StageKey;
 pub use stop::Stop;

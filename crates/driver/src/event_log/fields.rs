@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::{Ran, TakenFrom, Traffic};
+use taut_exec::{Missed, Ran, TakenFrom, Traffic};
 use taut_syntax::{Diagnostic, Severity, diagnostic::Place};
 use taut_value::{Id, Str};
 
@@ -72,6 +72,15 @@ pub(crate) fn taken_from(line: &mut Line<'_>, ran: &Ran) {
         TakenFrom::LocalCache => line.shown("from", "local"),
         TakenFrom::RemoteCache => line.shown("from", "remote").number("fetched", ran.fetched_bytes),
     };
+}
+
+/// How a remote cache knows an action of which it had no result.
+pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
+    let mut object = line.object("missed");
+    object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
+    if missed.is_incomplete {
+        object.bool("incomplete", true);
+    }
 }
 
 /// What passed between a call and the remote cache.

@@ -6,15 +6,15 @@ use taut_digest::Digest;
 use taut_proto::ActionResult;
 use taut_service::Content;
 
-use super::standard::digest_of;
+use super::{latest::Latest, standard::digest_of};
 
 /// A result in the standard form, and what it refers to.
 #[derive(Default)]
 pub(super) struct Packed {
     pub(super) results: Vec<(Digest, ActionResult)>,
     pub(super) contents: Vec<Content>,
-    /// A list of what was read, and the key under which it belongs.
-    pub(super) list: Option<(Digest, Digest)>,
+    /// What comes in front of what is there.
+    pub(super) latest: Vec<Latest>,
 }
 
 impl Packed {
