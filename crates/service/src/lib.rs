@@ -52,6 +52,9 @@ pub trait Cas: Send + Sync {
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is
     /// waited for.
     fn give_up(&self) {}
+
+    /// Another build begins, for which what was given up is tried again. Without effect where nothing is given up.
+    fn begin_anew(&self) {}
 }
 
 /// Results of actions, by the digest of the `Action` message.
