@@ -23,6 +23,9 @@ const JOBS: usize = 256;
 /// How long look-ups may be slow in all: no limit, since there is no other way to a result.
 const MAX_SLOW: Duration = Duration::from_secs(u32::MAX as u64);
 
+/// How long a server that was there is waited for, since there is no other way to a result.
+const RESTART: Duration = Duration::from_secs(30);
+
 /// Properties, and the address for actions that have them.
 type Dispatch = Vec<(BTreeMap<String, String>, String)>;
 
@@ -188,7 +191,9 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
         ));
     }
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
-    let patience = Patience { max_slow: MAX_SLOW, ..patience(stores) };
+    // Whoever says how often to try means that.
+    let restart = if stores.max_attempts.is_none() { RESTART } else { Duration::ZERO };
+    let patience = Patience { max_slow: MAX_SLOW, restart, ..patience(stores) };
     let instance = stores.remote_instance_name.clone().unwrap_or_default();
     let (name, naming) = (address.to_string(), hash_function(stores));
     let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));

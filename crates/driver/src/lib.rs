@@ -104,7 +104,7 @@ pub use taut_analysis::{
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
     ActionFailure, ActionOutcome, Built, Cause, Compared, Endpoint, Instead, MissingOutput, Ran,
-    SharedService, Stage, TakenFrom, Traffic, send,
+    SharedService, Step, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;

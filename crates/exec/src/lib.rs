@@ -48,7 +48,7 @@ pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
 pub use depfile::{Malformed, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
-pub use events::{Counters, Events, NoEvents};
+pub use events::{Counters, Events, NoEvents, Step};
 pub use failure::{ActionError, ActionFailure, Phase};
 pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
@@ -67,7 +67,6 @@ use taut_digest::{Hash, ObjectType};
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
-pub use taut_service::Stage;
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, Str};
 

@@ -98,6 +98,12 @@ pub struct Ran {
     pub executed_by: Option<Arc<str>>,
     /// How many bytes of contents came with it from a remote cache.
     pub fetched_bytes: u64,
+    /// How many bytes of contents were sent to the server that executed it.
+    pub sent_bytes: u64,
+    /// How long it waited until that had all inputs.
+    pub uploading: Duration,
+    /// How long it waited there, as far as the server says it.
+    pub queued: Duration,
     /// How it is described in a remote cache that was asked and had no result.
     pub missed: Option<Missed>,
     /// How long it ran.

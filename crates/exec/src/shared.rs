@@ -94,6 +94,8 @@ pub struct SharedCache {
 
 /// What the threads of a build and the one that stores results have in common.
 struct Shared {
+    /// How messages name it.
+    name: Arc<str>,
     service: SharedService,
     store: Store,
     /// Distinguishes results that depend on more than the standard message of an action says.
@@ -158,6 +160,7 @@ impl SharedCache {
     /// Nothing is read, started or asked before the first action needs it. `launcher`: the words in front of each command.
     pub fn new(service: SharedService, store: &Store, launcher: &[String], stop: &Arc<Stop>) -> SharedCache {
         let shared = Arc::new(Shared {
+            name: service.name.as_str().into(),
             service,
             store: store.clone(),
             salt: message::salt(launcher),
@@ -184,7 +187,7 @@ impl SharedCache {
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
         let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
         let mut described = message::describe(execution, &key.action, &inputs, &shared.salt);
-        let found = match shared.result(&key.action, &described.action).await? {
+        let found = match shared.result(execution, key, &described.action).await? {
             Ok(ran) => Some(ran),
             Err(answer) => {
                 described.answer = answer;

@@ -99,6 +99,7 @@ impl Server {
             } else {
                 capabilities::ask(&link, naming, executes).await?
             };
+            link.has_answered.store(true, Relaxed);
             let contents = Contents::new(&link, &can);
             Ok(Known { link, can, contents })
         };

@@ -95,6 +95,7 @@ impl Execution<'_> {
     async fn until_the_end(&mut self) -> Result<Executed> {
         // Failures in a row; and how often the server has forgotten the operation.
         let (mut failed, mut forgotten) = (0, 0);
+        let mut failing_since = None;
         loop {
             self.heard = None;
             let begin = Instant::now();
@@ -118,8 +119,15 @@ impl Execution<'_> {
             // A server that was there for a while, and reported something, is there again, as a rule.
             let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
             failed = if was_there { 1 } else { failed + 1 };
+            if failed == 1 {
+                failing_since = Some(Instant::now());
+            }
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            let may_restart = self.link.may_restart(&why, since);
             let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;
-            if failed >= self.link.patience.attempts || forgotten > self.link.patience.attempts {
+            if (failed >= self.link.patience.attempts && !may_restart)
+                || forgotten > self.link.patience.attempts
+            {
                 if is_gone {
                     self.link.give_up.give_up();
                 }
@@ -134,8 +142,9 @@ impl Execution<'_> {
     }
 
     async fn attempt(&mut self) -> std::result::Result<Ended, Failure> {
+        let waits = self.operation.is_some();
         let mut stream = match self.open().await {
-            Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
+            Err(Failure::Status(status)) if waits && is_forgotten(&status, true) => {
                 return Ok(Ended::Forgotten);
             }
             opened => opened?,
@@ -143,7 +152,9 @@ impl Execution<'_> {
         loop {
             let operation = match self.while_alive(async { Ok(stream.message().await?) }).await {
                 // Some servers open the stream before they look for the operation.
-                Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
+                Err(Failure::Status(status))
+                    if self.operation.is_some() && is_forgotten(&status, waits && self.heard.is_none()) =>
+                {
                     return Ok(Ended::Forgotten);
                 }
                 next => next?,
@@ -267,10 +278,15 @@ impl Execution<'_> {
     }
 }
 
-/// Whether an operation that was waited for is not known any more.
-fn is_forgotten(status: &Status, operation: &Option<String>) -> bool {
-    let is_unknown = matches!(status.code(), Code::NotFound | Code::Unimplemented | Code::InvalidArgument);
-    is_unknown && operation.is_some()
+/// Whether an operation that was waited for is not known any more. `is_first`: whether this is the first answer to the question
+/// for it.
+fn is_forgotten(status: &Status, is_first: bool) -> bool {
+    match status.code() {
+        Code::NotFound | Code::Unimplemented | Code::InvalidArgument => true,
+        // The words of justbuild's server, unless a cut connection appears so.
+        Code::Internal | Code::Unknown => is_first && std::error::Error::source(status).is_none(),
+        _ => false,
+    }
 }
 
 /// What an error in an answer means.

@@ -59,6 +59,9 @@ pub struct Patience {
     pub deadline: Duration,
     /// How long a build waits for look-ups that are slow but answered.
     pub max_slow: Duration,
+    /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that takes:
+    /// it may be restarted.
+    pub restart: Duration,
 }
 
 impl Default for Patience {
@@ -69,6 +72,7 @@ impl Default for Patience {
             max_pause: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
             max_slow: Duration::from_secs(20),
+            restart: Duration::ZERO,
         }
     }
 }

@@ -20,6 +20,10 @@ use taut_service::{
 const BOTH: [HashFunction; 2] = [HashFunction::GitSha1, HashFunction::Sha256];
 
 fn client(server: &Server, naming: HashFunction) -> Client {
+    Client::new(setup(server, naming))
+}
+
+fn setup(server: &Server, naming: HashFunction) -> Setup {
     let patience = Patience {
         first_pause: Duration::from_millis(1),
         max_pause: Duration::from_millis(4),
@@ -27,7 +31,7 @@ fn client(server: &Server, naming: HashFunction) -> Client {
         ..Patience::default()
     };
     let address = Address::parse(&server.address()).unwrap();
-    Client::new(Setup { address, instance: String::new(), tls: None, naming, executes: true, patience })
+    Setup { address, instance: String::new(), tls: None, naming, executes: true, patience }
 }
 
 fn start(naming: HashFunction, endings: &[Ending]) -> (Server, Client) {
@@ -80,7 +84,7 @@ fn a_stream_that_is_cut_goes_on_where_it_was() {
 
 #[test]
 fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
-    for ending in [Ending::Forgotten, Ending::WorkerLost, Ending::Exhausted] {
+    for ending in [Ending::Forgotten, Ending::ForgottenAsInternal, Ending::WorkerLost, Ending::Exhausted] {
         let (server, client) = start(HashFunction::Sha256, &[ending]);
         let executed = execute(&client, action(&client)).unwrap();
         assert_eq!((executed.result.output_files.len(), server.calls()["Execute"]), (1, 2), "{ending:?}");
@@ -89,7 +93,7 @@ fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
 
 #[test]
 fn attempts_are_bounded() {
-    for ending in [Ending::Forgotten, Ending::WorkerLost, Ending::Exhausted] {
+    for ending in [Ending::Forgotten, Ending::ForgottenAsInternal, Ending::WorkerLost, Ending::Exhausted] {
         let (server, client) = start(HashFunction::Sha256, &[ending; 100]);
         let error = execute(&client, action(&client)).unwrap_err();
         assert!(matches!(error, Error::Transient { call: "Execute", .. }), "{ending:?}: {error}");
@@ -152,6 +156,50 @@ fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
     client.give_up();
     assert_eq!(waiting.join().unwrap(), Err(Error::Off));
     assert_eq!(server.calls()["CancelOperation"], 1);
+}
+
+/// An execution during which the server ends, and how it ends if another one starts on the same port after a second.
+fn through_a_restart(restart: Duration) -> Result<Executed, Error> {
+    let server = Server::start(Offer::executing(HashFunction::Sha256, vec![Ending::Silent])).unwrap();
+    let mut setup = setup(&server, HashFunction::Sha256);
+    setup.patience = Patience { restart, max_slow: Duration::from_secs(60), ..setup.patience };
+    let client = Arc::new(Client::new(setup));
+    let action = action(&client);
+    let waiting = {
+        let client = client.clone();
+        std::thread::spawn(move || execute(&client, action))
+    };
+    while !server.calls().contains_key("Execute") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let (memory, port) = (server.memory().clone(), server.port());
+    drop(server);
+    std::thread::sleep(Duration::from_secs(1));
+    let offer = Offer::executing(HashFunction::Sha256, Vec::new());
+    // Kept until the end.
+    let _again = (0..100).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        Server::with(offer.clone(), memory.clone(), port).ok()
+    });
+    waiting.join().unwrap()
+}
+
+#[test]
+fn a_server_that_is_restarted_is_waited_for_if_that_is_wanted() {
+    assert_eq!(through_a_restart(Duration::from_secs(30)).unwrap().result.output_files.len(), 1);
+    let error = through_a_restart(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Transient { attempts: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_server_that_was_never_there_is_not_waited_for() {
+    let server = Server::start(Offer::executing(HashFunction::Sha256, Vec::new())).unwrap();
+    let mut setup = setup(&server, HashFunction::Sha256);
+    drop(server);
+    setup.patience.restart = Duration::from_secs(600);
+    let error = wait(Client::new(setup).missing(vec![])).unwrap_err();
+    assert!(matches!(error, Error::Transient { attempts: 3, .. }), "{error}");
 }
 
 #[test]

@@ -350,6 +350,11 @@ impl Store {
     }
 
     /// How many bytes came from attached servers since this was called before.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.elsewhere().map_or(0, |elsewhere| elsewhere.fetched_bytes.load(Relaxed))
+    }
+
+    /// The same; counted anew from now on.
     pub fn take_fetched_bytes(&self) -> u64 {
         self.elsewhere().map_or(0, |elsewhere| elsewhere.fetched_bytes.swap(0, Relaxed))
     }

@@ -146,6 +146,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there are servers that have objects, too.
+    pub fn is_attached(&self) -> bool {
+        self.elsewhere().is_some()
+    }
+
     /// The servers that have objects, too.
     pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
         self.0.elsewhere.get()

@@ -2,7 +2,9 @@
 //! those of a build without it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod encrypted;
 mod faults;
+mod figures;
 mod misses;
 mod settings;
 

@@ -47,6 +47,11 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
     }
     if let Some(server) = &ran.executed_by {
         line.text("executed_by", server);
+        if !is_known {
+            line.number("sent", ran.sent_bytes)
+                .seconds("uploading", ran.uploading)
+                .seconds("queued", ran.queued);
+        }
     }
     let mut outputs = line.object("outputs");
     for (path, info) in ran.outputs.iter().take(MAX_OUTPUTS) {

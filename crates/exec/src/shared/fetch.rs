@@ -20,7 +20,7 @@ use super::{
     standard::{Node, Standard, from_wire},
     total,
 };
-use crate::{Ran, TakenFrom, message::rebased};
+use crate::{Execution, Ran, RunKey, Step, TakenFrom, message::rebased};
 
 /// No directory is described by more bytes.
 const MAX_TREE_BYTES: u64 = 256 << 20;
@@ -35,11 +35,15 @@ impl Shared {
     /// The result of an action under a key, with everything in the store; else what the cache answered, if it did.
     pub(super) async fn result(
         &self,
-        action: &ActionDescription,
+        execution: &Execution,
+        run: &RunKey,
         key: &Digest,
     ) -> Result<std::result::Result<Ran, Option<NoResult>>> {
         Ok(match self.service.results.look_up(*key).await {
-            Ok(Some(result)) => self.fetched(action, &result).await?.ok_or(Some(NoResult::Incomplete)),
+            Ok(Some(result)) => {
+                execution.events.remote(&run.id, &run.action, &self.name, Step::Downloading);
+                self.fetched(&run.action, &result).await?.ok_or(Some(NoResult::Incomplete))
+            }
             Ok(None) => Err(Some(NoResult::Unknown)),
             Err(error) => {
                 self.trouble(&error, NOT_ASKED);

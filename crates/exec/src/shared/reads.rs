@@ -54,7 +54,7 @@ impl Shared {
         for (list, read) in self.lists(&first).await {
             let salt = names.salt_of_list(&list);
             let Some(second) = self.key(execution, &names, &read, salt)? else { continue };
-            if let Ok(ran) = self.result(names.action, &second).await? {
+            if let Ok(ran) = self.result(execution, key, &second).await? {
                 return Ok(Some(Ran { by_reads: true, ..ran }));
             }
         }

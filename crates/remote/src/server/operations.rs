@@ -31,6 +31,8 @@ pub enum Ending {
     Cut,
     /// The same, but the operation is forgotten.
     Forgotten,
+    /// The same, and that it is forgotten is an internal error, as justbuild's server has it.
+    ForgottenAsInternal,
     /// The worker is lost.
     WorkerLost,
     /// The server says that it is too busy.
@@ -56,7 +58,7 @@ pub(crate) struct Operations {
     memory: Arc<Memory>,
     endings: Mutex<VecDeque<Ending>>,
     /// Operations that are over, by name.
-    done: Mutex<HashMap<String, Operation>>,
+    done: Mutex<HashMap<String, Result<Operation, Failed>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -137,9 +139,14 @@ impl Operations {
             }
         };
         let last = done(&name, &response);
-        let is_cut = matches!(ending, Ending::Cut | Ending::Forgotten);
-        if ending == Ending::Cut {
-            lock(&self.done).insert(name, last.clone());
+        let is_cut = matches!(ending, Ending::Cut | Ending::Forgotten | Ending::ForgottenAsInternal);
+        match ending {
+            Ending::Cut => drop(lock(&self.done).insert(name, Ok(last.clone()))),
+            Ending::ForgottenAsInternal => {
+                let why = Failed::internal("Executing action not found in internal cache.");
+                drop(lock(&self.done).insert(name, Err(why)));
+            }
+            _ => {}
         }
         let last = (!is_cut).then_some(Ok(last));
         Ok(Box::pin(tokio_stream::iter(first.into_iter().chain(last))))
@@ -147,7 +154,7 @@ impl Operations {
 
     pub(crate) fn wait(&self, name: &str) -> Result<Updates, Failed> {
         let last = lock(&self.done).get(name).cloned();
-        let last = last.ok_or_else(|| Failed::not_found("no such operation"))?;
+        let last = last.ok_or_else(|| Failed::not_found("no such operation"))??;
         Ok(Box::pin(tokio_stream::iter([Ok(last)])))
     }
 }
