@@ -49,15 +49,15 @@ impl Expected {
         // For the caller, which reads the open file: another process cannot replace that, unlike the name.
         file.rewind().map_err(failed)?;
         let blob = blob.finish();
-        // First: it is what the description pins the content by, the checksums are additional.
-        if let Some(expected) = self.blob {
-            compare("git blob id", &expected.to_hex(), blob.to_hex())?;
-        }
+        // First the checksums, as in the reference: of several hashes that differ, one is reported.
         if let Some((hasher, expected)) = sha256 {
             compare("SHA-256", expected, hex(&hasher.finalize()))?;
         }
         if let Some((hasher, expected)) = sha512 {
             compare("SHA-512", expected, hex(&hasher.finalize()))?;
+        }
+        if let Some(expected) = self.blob {
+            compare("git blob id", &expected.to_hex(), blob.to_hex())?;
         }
         Ok(blob)
     }

@@ -127,6 +127,16 @@ pub fn weakly_canonical(path: &Path) -> PathBuf {
     path
 }
 
+/// As [`weakly_canonical`], but a relative path of which nothing exists stays one. The reference treats the paths of its
+/// command line like this, and shows them so.
+pub fn canonical_if_begun(path: &Path) -> PathBuf {
+    let begins = path.components().next().is_some_and(|first| canonical(first.as_os_str().as_ref()).is_ok());
+    match begins {
+        true => weakly_canonical(path),
+        false => normal(path),
+    }
+}
+
 /// An absolute path, `..` removed by the text alone behind what exists: before that, `..` is that of the directory a link
 /// leads to.
 fn normal_absolute(path: &Path) -> PathBuf {

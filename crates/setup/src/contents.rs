@@ -6,7 +6,7 @@
 use std::io::Read as _;
 
 use taut_digest::{Hash, HashFunction, ObjectType};
-use taut_fetch::{Expected, Request, without_password};
+use taut_fetch::{Cause, Expected, Request, without_password};
 use taut_git::{Kind, Repository};
 use taut_store::Take;
 use taut_syntax::{Diagnostic, Location, quoted};
@@ -175,6 +175,17 @@ pub(crate) fn note_of(tried: &taut_fetch::Tried) -> String {
     format!("{}: {}{times}", tried.url, tried.cause)
 }
 
+/// The reference's words if what came from a URL has another hash. It tries no further URL then, and names the first.
+fn found_other(content: &Content, cause: &Cause) -> Option<String> {
+    let Cause::Mismatch { hash, expected, actual } = cause else { return None };
+    let url = without_password(&content.fetch);
+    Some(match *hash {
+        "SHA-256" => format!("SHA256 mismatch for {url}: expected {expected}, got {actual}"),
+        "SHA-512" => format!("SHA512 mismatch for {url}: expected {expected}, got {actual}"),
+        _ => format!("Content {} was not found at given fetch location {url}", content.id.to_hex()),
+    })
+}
+
 fn not_fetched(
     content: &Content,
     wanted: &Wanted<'_>,
@@ -191,7 +202,10 @@ fn not_fetched(
     let mut reference = format!("Failed to fetch a file with id {id} from provided remotes:");
     for tried in &error.tried {
         problem = problem.note(note_of(tried));
-        reference.push_str(&format!("\n> {}: {}", tried.url, tried.cause));
+        reference.push_str(&format!("\n> {}", tried.url));
+    }
+    if let Some(found_other) = error.tried.iter().find_map(|tried| found_other(content, &tried.cause)) {
+        reference = found_other;
     }
     for other in other {
         problem = problem.note(other.clone());

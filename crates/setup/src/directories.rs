@@ -28,14 +28,22 @@ use crate::{
     trees::own_key,
 };
 
+/// The repository that a directory is part of, and the real path of the directory; `None` if there is no directory.
+fn enclosing_of(path: &Path) -> Result<Option<(PathBuf, PathBuf)>, taut_git::Error> {
+    match canonical(path) {
+        Ok(path) => Ok(enclosing(&path)?.map(|top| (top, path))),
+        Err(_) => Ok(None),
+    }
+}
+
 impl Session<'_> {
     /// The tree of a directory, which is imported if need be.
     pub(crate) fn directory(&self, directory: &Directory, wanted: &Wanted<'_>) -> Result<Found, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
-        // By its real path, since it is looked for in the tree of the repository by its path there.
-        let path = canonical(&directory.path).unwrap_or_else(|_| directory.path.clone());
-        let found = match enclosing(&path).map_err(of_git)? {
-            Some(top) => self.part_of(&top, &path, directory, wanted)?,
+        // By its real path, since it is looked for in the tree of the repository by its path there. What is not there is
+        // part of no repository: that nothing is there is said by the import.
+        let found = match enclosing_of(&directory.path).map_err(of_git)? {
+            Some((top, path)) => self.part_of(&top, &path, directory, wanted)?,
             None => Found { tree: self.imported(&directory.path, wanted)?, repository: self.cache.git() },
         };
         let Some(special) = directory.special else { return Ok(found) };
@@ -129,16 +137,19 @@ impl Session<'_> {
     /// The tree of what is in a directory now.
     fn imported(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
+        self.warn_of_import(path, wanted);
         let top = Dir::of_user(path).map_err(|error| {
             let shown = path.display();
             let problem = Diagnostic::error(format!(
                 "the directory {shown} of repository {} cannot be opened: {error}",
                 quoted(wanted.repository)
             ));
-            let reference = format!("Failed to copy content from directory {shown}");
-            Problem::from(problem.reference(reference).at(wanted.url.clone()))
+            let problem = problem
+                .reference(format!("Failed to copy content from directory {shown}"))
+                .after_message(&format!("source {shown} does not exist or is not a directory"))
+                .once(&format!("import of {shown}"));
+            Problem::from(problem.at(wanted.url.clone()))
         })?;
-        self.warn_of_import(path, wanted);
         // Taken before and after the import: only if both agree is the tree certainly that of the state.
         let before = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
         if let Some(state) = &before

@@ -39,7 +39,7 @@ mod stored;
 mod trees;
 mod update;
 
-pub use anchors::{Anchors, Place, weakly_canonical};
+pub use anchors::{Anchors, Place, canonical_if_begun, weakly_canonical};
 pub use cache::{Cache, collect, usage};
 pub use cancellation::Cancellation;
 pub use description::Description;

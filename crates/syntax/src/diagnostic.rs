@@ -246,7 +246,14 @@ impl Diagnostic {
         if !self.is_own() {
             let [begin, end] = ONCE;
             let texts = self.reference_text().split(NEXT_MESSAGE);
-            let texts: Vec<String> = texts.map(|text| format!("{begin}{name}{end}{text}")).collect();
+            let texts: Vec<String> = texts
+                .map(|text| {
+                    // What a text begins with says how all of it is shown.
+                    let rest = text.trim_start_matches([AS_WARNING, BELOW_NOTHING]);
+                    let how = &text[..text.len() - rest.len()];
+                    format!("{how}{begin}{name}{end}{rest}")
+                })
+                .collect();
             self.reference = Some(texts.join(NEXT_MESSAGE));
         }
         self

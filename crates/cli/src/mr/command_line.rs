@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use taut_setup::weakly_canonical;
+use taut_setup::{canonical_if_begun, weakly_canonical};
 use taut_syntax::json::reference_error;
 
 use super::words::{Given, NotSorted, Sorted, Spec, SubcommandKind, SubcommandSpec, help, shown, sort};
@@ -226,7 +226,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
                 .iter()
                 .rev()
                 .find(|(spec, _)| spec.short == Some('o'))
-                .map(|(_, path)| weakly_canonical(path.as_ref())),
+                .map(|(_, path)| canonical_if_begun(path.as_ref())),
             backup: is_set("backup-to-remote")?,
         },
         "update" => Subcommand::Update { repositories: names.iter().map(text).collect() },
@@ -247,19 +247,21 @@ fn typed(given: &[Given]) -> Result<(Options, Log), NoCall> {
         let (spec, value) = given;
         let text = || value.to_string_lossy().into_owned();
         let path = || Some(PathBuf::from(value));
+        let canonical = || Some(canonical_if_begun(value.as_ref()));
+        // For commands that run elsewhere.
         let absolute = || Some(weakly_canonical(value.as_ref()));
         match spec.long {
-            "repository-config" => o.repository_config = absolute(),
-            "absent" => o.absent = absolute(),
+            "repository-config" => o.repository_config = canonical(),
+            "absent" => o.absent = canonical(),
             "local-build-root" => o.local_build_root = absolute(),
-            "checkout-locations" => o.checkout_locations = absolute(),
+            "checkout-locations" => o.checkout_locations = canonical(),
             "local-launcher" => o.local_launcher = Some(launcher(&text())?),
             "distdir" => o.distdirs.extend(absolute()),
             "no-fetch-ssl-verify" => o.no_ssl_verify = truth(given)?,
             "fetch-cacert" => o.ca_bundle = absolute(),
             "just" => o.just = path(),
             "main" => o.main = Some(text()),
-            "rc" => o.rc = absolute(),
+            "rc" => o.rc = canonical(),
             "git" => o.git = path(),
             "dump-rc" => o.dump_rc = path(),
             "norc" => o.norc = truth(given)?,

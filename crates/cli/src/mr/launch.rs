@@ -61,7 +61,7 @@ pub(crate) fn words(
     config: Option<&Path>,
 ) -> Result<Vec<OsString>, String> {
     let takes = Takes::of(subcommand.unwrap_or_default());
-    let mut words = Words(vec![settings.just.clone().into()]);
+    let mut words = Words(vec![name_of(&settings.just)]);
     words.0.extend(subcommand.map(OsString::from));
     words.option("-C", config);
     words.option("--local-build-root", settings.given_build_root.as_ref().filter(|_| takes.build_root));
@@ -91,6 +91,15 @@ pub(crate) fn words(
     let of_rc = subcommand.and_then(|name| settings.just_args.get(name));
     words.0.extend(of_rc.into_iter().flatten().map(OsString::from));
     Ok(words.0)
+}
+
+/// The name by which the build tool is called. This binary acts by its name, and an rc file leads to it through links whose
+/// names are lost: for `just-mr` it is `just`, whatever its file is called.
+fn name_of(program: &Path) -> OsString {
+    let own = std::env::current_exe().and_then(|own| own.canonicalize());
+    let is_own = program.components().nth(1).is_some()
+        && own.is_ok_and(|own| taut_sys::canonical(program).is_ok_and(|path| path == own));
+    if is_own { "just".into() } else { program.into() }
 }
 
 /// The words of a command line.

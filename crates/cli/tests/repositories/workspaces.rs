@@ -357,6 +357,22 @@ fn the_tool_launches_itself_as_the_build_tool() {
 }
 
 #[test]
+fn the_build_tool_is_just_for_just_mr_whatever_link_leads_to_it() {
+    let project = Project::new();
+    project.file("ROOT", "");
+    project.file("TARGETS", r#"{"x": {"type": "file_gen", "name": "x", "data": "x"}}"#);
+    project.file("repos.json", r#"{"repositories": {"": {"repository": {"type": "file", "path": "."}}}}"#);
+    let link = project.path("home/just");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_taut"), &link).unwrap();
+    let rc = serde_json::json!({"just": {"root": "home", "path": "just"}});
+    project.file("../home/.just-mrrc", rc.to_string());
+    let by_link = project.call("just-mr", &project.work(), ["build", "x"]).success();
+    by_link.says(&["Setup finished, exec [\"just\",\"build\"", "INFO: Requested target is "]);
+    let options = ["--just", env!("CARGO_BIN_EXE_taut"), "--norc", "build", "x"];
+    project.call("just-mr", &project.work(), options).success().says(&["INFO: Requested target is "]);
+}
+
+#[test]
 fn a_watch_sets_up_again_when_the_description_changes() {
     use std::{
         io::{BufRead as _, BufReader},

@@ -27,3 +27,9 @@ echo '{"repositories": {"": {"repository": {"type": "file", "path": "./plain/.",
 mr analyse
 echo '{"repositories": {"": {"repository": {"type": "file", "path": "plain", "pragma": {"special": "ignore"}}}}}' > repos.json
 mr analyse
+# What is not there is part of no git repository, also inside of one.
+git init -q -b master .
+echo '{"main": "main", "repositories": {"main": {"repository": {"type": "file", "path": "."}, "bindings": {"p": "p"}}, "p": {"repository": {"type": "file", "path": "none", "pragma": {"to_git": true}}}}}' > repos.json
+mr build
+mr setup
+mr describe x
