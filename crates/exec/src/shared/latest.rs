@@ -3,7 +3,7 @@
 
 use taut_digest::Digest;
 use taut_proto::{self as proto, Action, ActionResult, Command, Message, OutputFile};
-use taut_service::wait;
+use taut_service::{Error, wait};
 use taut_value::{ActionDescription, Str};
 
 use super::{
@@ -28,7 +28,10 @@ pub(super) struct Latest {
 }
 
 /// Adds the results with what is the latest. All are asked for at the same time.
-pub(super) fn add_latest(shared: &Shared, all: &mut [Packed]) {
+///
+/// # Errors
+/// The cache does not answer.
+pub(super) fn add_latest(shared: &Shared, all: &mut [Packed]) -> Result<(), Error> {
     let mut asked = Vec::new();
     for packed in all {
         let latest = std::mem::take(&mut packed.latest).into_iter();
@@ -38,7 +41,7 @@ pub(super) fn add_latest(shared: &Shared, all: &mut [Packed]) {
     }
     for (packed, latest) in asked {
         for (there, Latest { key, new, as_result }) in latest {
-            let (there, new) = (wait(there).ok().flatten(), to_wire(&new));
+            let (there, new) = (wait(there)?, to_wire(&new));
             let older = there.clone().unwrap_or_default().output_files.into_iter();
             let older = older.filter_map(|file| file.digest).filter(|older| *older != new);
             let result = as_result(&mut std::iter::once(new.clone()).chain(older));
@@ -47,6 +50,7 @@ pub(super) fn add_latest(shared: &Shared, all: &mut [Packed]) {
             }
         }
     }
+    Ok(())
 }
 
 /// An action as the latest of those that make its outputs. `digest`: of its `Action` message.

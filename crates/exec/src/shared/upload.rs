@@ -160,7 +160,7 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
     for upload in batch {
         packed.extend(pack(shared, standard, sent, upload).map_err(local)?);
     }
-    add_latest(shared, &mut packed);
+    add_latest(shared, &mut packed)?;
     let present = &mut sent.present;
     let contents: HashMap<Digest, Content> = (packed.iter().flat_map(|packed| &packed.contents))
         .filter(|content| !present.contains(&content.digest))
