@@ -14,6 +14,7 @@ mod clangd;
 mod demo;
 mod diff;
 mod edits;
+mod engines;
 mod fuzz;
 mod licences;
 mod measure;
@@ -41,6 +42,8 @@ cargo xtask COMMAND
                        random projects or expressions, taut and the reference side by side
   edits [lua | redis] [--edits N] [--batch N] [--seconds S] [--seed S]
                        random edits of a real project; after each batch a build from nothing has to give the same
+  engines [SCRIPTS [DIR]]
+                       the calls on the page about servers, against real ones; scripts in SCRIPTS start them
   fuzz TARGET [SECONDS]
                        a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
@@ -91,6 +94,7 @@ fn main() -> Result<()> {
         "reference-scripts" => reference_scripts::run(rest),
         "diff" => diff::run(rest),
         "edits" => edits::run(rest),
+        "engines" => engines::run(rest),
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),

@@ -52,7 +52,8 @@ fn with_guess(link: &Link, error: Error) -> Error {
     let guess = |why: &str| {
         let is_closed = ["closed", "reset", "broken pipe"].iter().any(|word| why.contains(word));
         match link.encryption() {
-            None if is_closed => Some("does the server want an encrypted connection, grpcs://…?"),
+            // What an encrypted answer looks like.
+            None if is_closed || why.contains("frame with invalid size") => Some("does the server want an encrypted connection, grpcs://…?"),
             Some(_) if why.contains("corrupt message") => Some("does the server not encrypt, grpc://…?"),
             // The one or the other, by which of the two is read first.
             Some(tls) if (is_closed || why.contains("CertificateRequired")) && tls.identity.is_none() => {

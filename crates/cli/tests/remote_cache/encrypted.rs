@@ -7,11 +7,11 @@ use taut_testkit::Workspace;
 use super::{ACTIONS, install, taut, without_cache, workspace};
 
 /// Certificates that are good for nothing else.
-fn file(name: &str) -> String {
+pub(crate) fn file(name: &str) -> String {
     format!("{}/../remote/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn encrypting(offer: Offer) -> Server {
+pub(crate) fn encrypting(offer: Offer) -> Server {
     let read = |name: &str| std::fs::read(file(name)).unwrap();
     let (certificate, key, authority) = (read("server.pem"), read("server.key"), read("ca.pem"));
     Server::start(Offer { tls: Some(Encryption { certificate, key, authority }), ..offer }).unwrap()

@@ -6,6 +6,7 @@ mod encrypted;
 mod faults;
 mod figures;
 mod misses;
+mod page;
 mod settings;
 
 use std::collections::BTreeMap;
