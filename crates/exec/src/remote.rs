@@ -77,6 +77,8 @@ pub enum Compared {
     Local,
     /// What a server knows, by number.
     Server(usize),
+    /// Nothing: no result is known.
+    Nothing,
 }
 
 /// The configuration of execution by servers.
@@ -354,6 +356,7 @@ impl Executor for RemoteExecutor {
         let place = match self.setup.compared_with {
             Some(Compared::Local) => None,
             Some(Compared::Server(number)) => Some(number),
+            Some(Compared::Nothing) => return Box::pin(async { Ok(Known::Elsewhere(None)) }),
             None => self.endpoint_of(&key.action),
         };
         Box::pin(async move {

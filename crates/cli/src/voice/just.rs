@@ -302,13 +302,18 @@ impl Messages {
         self.log.say_about(Level::Error, NAME, format!("could not collect output {kind} or symlink {shown}"));
     }
 
+    /// The logger of an action.
+    fn name_of(&self, id: &Id) -> String {
+        format!("{}:{id}", if self.is_rebuild { "rebuild" } else { "action" })
+    }
+
     fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
         if ran.stdout.is_none() && ran.stderr.is_none() {
             return;
         }
         let command = report::in_environment(&action.command, &action.env);
         let (stdout, stderr) = (ran.stdout, ran.stderr);
-        let output = Output { name: format!("action:{id}"), command, stdout, stderr };
+        let output = Output { name: self.name_of(id), command, stdout, stderr };
         self.show(&output);
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push(output);
     }
@@ -326,7 +331,7 @@ impl Messages {
                 quoted.string(path);
                 text.push_str(&format!("\n - {} {info}", quoted.finish()));
             }
-            self.log.say_about(Level::Warn, &format!("action:{id}"), text);
+            self.log.say_about(Level::Warn, &self.name_of(id), text);
         }
     }
 
@@ -341,7 +346,7 @@ impl Messages {
     /// Each failed action: how it ended, and the targets that ask for it.
     fn say_failures(&self, defined: &dyn Defined) {
         for failure in self.failures().iter() {
-            let name = format!("action:{}", failure.id);
+            let name = self.name_of(&failure.id);
             let action = &failure.action;
             self.log.say_about(Level::Error, &name, failure.as_reference());
             let command = report::in_environment(&action.command, &action.env);

@@ -48,6 +48,29 @@ fn of_actions_that_a_server_executes() {
     }
 }
 
+/// justbuild asks a server for the results of actions that run here under names that are those of the build root, which in native
+/// mode no server has.
+#[test]
+fn under_the_name_just_a_native_rebuild_here_finds_nothing_at_a_server() {
+    for (naming, mode, found) in [
+        (
+            HashFunction::GitSha1,
+            &[][..],
+            "0 actions compared with cache, no cache entry found for 3 actions.",
+        ),
+        (HashFunction::Sha256, &["--compatible"], "3 actions compared with cache."),
+    ] {
+        let server = Server::start(Offer::executing(naming, Vec::new())).unwrap();
+        let (address, workspace) = (server.address(), workspace());
+        let just = workspace.beside("just");
+        std::os::unix::fs::symlink(taut().path(), &just).unwrap();
+        let just = taut_testkit::Tool::at(&just);
+        workspace.run(&just, [&["build", "-r", &address], mode, &["all"]].concat()).exits(0);
+        let again = workspace.run(&just, [&["rebuild", "--vs", &address], mode, &["all"]].concat()).exits(0);
+        assert!(again.stderr.contains(found), "{}", again.stderr);
+    }
+}
+
 #[test]
 fn of_results_that_come_from_a_cache() {
     let server = Server::start(Offer::default()).unwrap();
