@@ -28,6 +28,9 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// How many bytes a second a connection has to carry at least; else a batch exceeds its deadline.
 const MIN_BYTES_PER_SECOND: u64 = 128 << 10;
 
+/// How an answer of a proxy is shown.
+pub(crate) const HTTP_STATUS: &str = "HTTP status ";
+
 /// A method of the protocol.
 pub(crate) struct Method {
     /// As messages show it.
@@ -250,7 +253,15 @@ pub(crate) fn is_transient(code: Code) -> bool {
     )
 }
 
+/// The status by HTTP, if a proxy answers in the place of the server: its page is no message.
+pub(crate) fn status_of_proxy(status: &Status) -> Option<&str> {
+    Some(status.message().split_once("while receiving response with status: ")?.1)
+}
+
 pub(crate) fn text(status: &Status) -> String {
+    if let Some(by_http) = status_of_proxy(status) {
+        return format!("{HTTP_STATUS}{by_http}");
+    }
     let reason = std::error::Error::source(status).map(innermost).filter(|reason| !reason.is_empty());
     let text = reason.unwrap_or_else(|| status.message().to_owned());
     if text.is_empty() { status.code().description().to_owned() } else { text }

@@ -4,7 +4,7 @@ use taut_digest::HashFunction;
 use taut_proto::cache::{GetCapabilitiesRequest, SHA1, SHA256, SemVer, ServerCapabilities, ZSTD};
 use taut_service::{Error, Result};
 
-use crate::call::{Link, Method};
+use crate::call::{HTTP_STATUS, Link, Method};
 
 pub(crate) const PATH: &str = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
 
@@ -53,12 +53,18 @@ fn with_guess(link: &Link, error: Error) -> Error {
         let is_closed = ["closed", "reset", "broken pipe"].iter().any(|word| why.contains(word));
         match link.encryption() {
             // What an encrypted answer looks like.
-            None if is_closed || why.contains("frame with invalid size") => Some("does the server want an encrypted connection, grpcs://…?"),
+            None if is_closed || why.contains("frame with invalid size") => {
+                Some("does the server want an encrypted connection, grpcs://…?")
+            }
             Some(_) if why.contains("corrupt message") => Some("does the server not encrypt, grpc://…?"),
             // The one or the other, by which of the two is read first.
             Some(tls) if (is_closed || why.contains("CertificateRequired")) && tls.identity.is_none() => {
                 Some("does the server ask for a certificate of the client, --tls-client-cert?")
             }
+            Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => {
+                Some("a proxy answers; does it ask for a certificate of the client, --tls-client-cert?")
+            }
+            _ if why.contains(HTTP_STATUS) => Some("a proxy answers in the place of the server"),
             Some(tls) if why.contains("UnknownIssuer") && tls.authorities.is_none() => {
                 Some("--tls-ca-cert names the authority to trust")
             }

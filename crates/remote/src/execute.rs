@@ -22,7 +22,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, is_transient, text, within},
+    call::{Failure, Link, is_transient, status_of_proxy, text, within},
     capabilities, wire,
 };
 
@@ -33,9 +33,6 @@ const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 
 /// How long a server may say nothing before it is asked for a sign of life.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// How long a stream has to last, so that its end is no failure in a row with those before.
-const STEADY: Duration = Duration::from_secs(5);
 
 /// How long is waited for the answer that an execution is ended.
 const CANCELLING: Duration = Duration::from_secs(1);
@@ -117,7 +114,12 @@ impl Execution<'_> {
                 Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
             };
             // A server that was there for a while, and reported something, is there again, as a rule.
-            let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
+            let steady = self.link.patience.steady;
+            let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
+            // So is one that was silent for a while: proxies cut streams on which nothing passes for some time.
+            if !was_there && begin.elapsed() > steady && why.code() != Code::DeadlineExceeded {
+                was_there = self.sign_of_life().await.is_ok();
+            }
             failed = if was_there { 1 } else { failed + 1 };
             if failed == 1 {
                 failing_since = Some(Instant::now());
@@ -283,8 +285,10 @@ impl Execution<'_> {
 fn is_forgotten(status: &Status, is_first: bool) -> bool {
     match status.code() {
         Code::NotFound | Code::Unimplemented | Code::InvalidArgument => true,
-        // The words of justbuild's server, unless a cut connection appears so.
-        Code::Internal | Code::Unknown => is_first && std::error::Error::source(status).is_none(),
+        // The words of justbuild's server, unless a cut connection, or the answer of a proxy, appears so.
+        Code::Internal | Code::Unknown => {
+            is_first && std::error::Error::source(status).is_none() && status_of_proxy(status).is_none()
+        }
         _ => false,
     }
 }

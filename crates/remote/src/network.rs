@@ -62,6 +62,8 @@ pub struct Patience {
     /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that takes:
     /// it may be restarted.
     pub restart: Duration,
+    /// How long the stream of an execution has to last, so that its end is no failure in a row with those before.
+    pub steady: Duration,
 }
 
 impl Default for Patience {
@@ -73,6 +75,7 @@ impl Default for Patience {
             deadline: Duration::from_secs(10),
             max_slow: Duration::from_secs(20),
             restart: Duration::ZERO,
+            steady: Duration::from_secs(5),
         }
     }
 }

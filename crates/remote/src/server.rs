@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use faults::{Fault, Faults};
-pub use operations::Ending;
+pub use operations::{CUT_AFTER, Ending};
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};
 use taut_service::Memory;

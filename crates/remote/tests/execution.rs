@@ -10,7 +10,7 @@ use taut_digest::{Digest, HashFunction};
 use taut_proto::{Action, Command, Message};
 use taut_remote::{
     Address, Client, Patience, Setup,
-    server::{Ending, Offer, Server, Worker},
+    server::{CUT_AFTER, Ending, Offer, Server, Worker},
 };
 use taut_service::{
     Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
@@ -156,6 +156,24 @@ fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
     client.give_up();
     assert_eq!(waiting.join().unwrap(), Err(Error::Off));
     assert_eq!(server.calls()["CancelOperation"], 1);
+}
+
+#[test]
+fn streams_that_a_proxy_cuts_after_a_while_are_no_failures_in_a_row() {
+    let cut_by_proxy = |steady| {
+        let server =
+            Server::start(Offer::executing(HashFunction::Sha256, vec![Ending::CutOften(9)])).unwrap();
+        let mut setup = setup(&server, HashFunction::Sha256);
+        setup.patience = Patience { steady, max_slow: Duration::from_secs(60), ..setup.patience };
+        let client = Client::new(setup);
+        let executed = execute(&client, action(&client));
+        (executed, server.calls()["Execute"])
+    };
+    let (executed, count) = cut_by_proxy(CUT_AFTER / 2);
+    assert_eq!((executed.unwrap().result.output_files.len(), count), (1, 1));
+    // If they end sooner than a proxy would cut them, the server is out of order.
+    let (executed, _) = cut_by_proxy(CUT_AFTER * 100);
+    assert!(matches!(executed, Err(Error::Transient { call: "Execute", .. })), "{executed:?}");
 }
 
 /// An execution during which the server ends, and how it ends if another one starts on the same port after a second.
