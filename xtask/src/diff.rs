@@ -111,10 +111,10 @@ fn messages() -> Result<()> {
 }
 
 /// Whether targets are built, and more options of all calls.
-type How<'h> = (bool, &'h [&'h str]);
+type CallOptions<'h> = (bool, &'h [&'h str]);
 
 /// The difference as text; `None` if there is none, or the value is not a case.
-fn difference(case: &Case, taut: &Tool, reference: &Tool, how: How<'_>) -> Option<String> {
+fn difference(case: &Case, taut: &Tool, reference: &Tool, how: CallOptions<'_>) -> Option<String> {
     compare(case, taut, reference, how)?.0
 }
 
@@ -123,7 +123,7 @@ fn compare(
     case: &Case,
     taut: &Tool,
     reference: &Tool,
-    (build, mode): How<'_>,
+    (build, mode): CallOptions<'_>,
 ) -> Option<(Option<String>, i32)> {
     let workspace = case.write()?;
     let (dir, scratch) = (workspace.root(), workspace.beside("answers"));

@@ -177,7 +177,7 @@ fn larger(waited: Times, counted: Option<Times>) -> (Times, f64) {
     }
 }
 
-struct Ended {
+struct ProcessEnd {
     pid: i64,
     code: i32,
     times: Times,
@@ -185,7 +185,7 @@ struct Ended {
 }
 
 enum Waited {
-    Ended(Ended),
+    Ended(ProcessEnd),
     /// Children are left; none has ended.
     NotYet,
     /// No child is left.
@@ -240,7 +240,12 @@ fn wait_for_any(wait: bool) -> Result<Waited> {
         }
     };
     let code = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 };
-    Ok(Waited::Ended(Ended { pid: i64::from(pid), code, times: times_of(&usage), peak: usage.ru_maxrss }))
+    Ok(Waited::Ended(ProcessEnd {
+        pid: i64::from(pid),
+        code,
+        times: times_of(&usage),
+        peak: usage.ru_maxrss,
+    }))
 }
 
 #[cfg(test)]

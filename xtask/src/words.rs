@@ -2,7 +2,7 @@
 //! `xtask/banned-words.txt`.
 //!
 //! A list of words cannot judge a text, but it keeps what was cleaned up clean, and it names the replacement where the
-//! word is written. The files to be checked are those of the project, without recorded data.
+//! word is written. The files to be checked are those of the project, without recorded data: their texts and their names.
 
 use anyhow::{Context as _, Result, bail};
 use std::fs;
@@ -15,7 +15,8 @@ const LIST: &str = "xtask/banned-words.txt";
 const NOT_YET_CLEAN: &str = "[not yet clean]";
 
 /// Directories and files that are checked.
-const CHECKED: &[&str] = &["crates", "xtask", "fuzz", "docs", "examples", "README.md", "CONTRIBUTING.md"];
+const CHECKED: &[&str] =
+    &["crates", "xtask", "fuzz", "bench", "docs", "examples", "README.md", "CONTRIBUTING.md"];
 
 /// The kinds of files in which a word is banned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,7 @@ pub(crate) fn violations(root: &Path) -> Result<Vec<String>> {
     for path in files(root)? {
         let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
         if !list.is_excepted(&name) {
+            found.extend(list.violations_of_name(&name));
             found.extend(list.violations(&name, &fs::read_to_string(&path)?));
         }
     }
@@ -127,20 +129,31 @@ impl List {
     }
 
     fn violations(&self, name: &str, text: &str) -> Vec<String> {
-        let is_code = name.ends_with(".rs");
-        let banned: Vec<&Banned> =
-            self.banned.iter().filter(|banned| is_code || banned.scope == Scope::All).collect();
         let mut found = Vec::new();
         for (number, line) in text.lines().enumerate() {
-            let line: Vec<String> = words(line).map(str::to_lowercase).collect();
-            for banned in &banned {
-                if line.windows(banned.words.len()).any(|part| part == banned.words) {
-                    let phrase = banned.words.join(" ");
-                    found.push(format!("{name}:{}: \"{phrase}\"; say: {}", number + 1, banned.instead));
-                }
+            for Banned { words, instead, .. } in self.banned_in(name, line) {
+                found.push(format!("{name}:{}: \"{}\"; say: {instead}", number + 1, words.join(" ")));
             }
         }
         found
+    }
+
+    /// Banned words in the path of a file.
+    fn violations_of_name(&self, name: &str) -> Vec<String> {
+        let violation = |Banned { words, instead, .. }: &Banned| {
+            format!("{name}: \"{}\" in the name; say: {instead}", words.join(" "))
+        };
+        self.banned_in(name, name).map(violation).collect()
+    }
+
+    /// The entries of the list that a line of a file has.
+    fn banned_in(&self, name: &str, line: &str) -> impl Iterator<Item = &Banned> {
+        let is_code = name.ends_with(".rs");
+        let line: Vec<String> = words(line).map(str::to_lowercase).collect();
+        self.banned.iter().filter(move |banned| {
+            (is_code || banned.scope == Scope::All)
+                && line.windows(banned.words.len()).any(|part| part == banned.words)
+        })
     }
 }
 
@@ -198,6 +211,15 @@ mod tests {
             found("crates/a/src/b.rs", text),
             [concat!("crates/a/src/b.rs:2: \"nob", "ody\"; say: no task")]
         );
+    }
+
+    #[test]
+    fn names_of_files_are_checked_as_their_texts_are() {
+        let list = List::parse(EXAMPLE).unwrap();
+        assert_eq!(list.violations_of_name("crates/a/src/knobs.rs"), [] as [&str; 0]);
+        for name in [concat!("crates/a/src/w", "ho_asked.rs"), concat!("docs/nob", "ody.md")] {
+            assert_eq!(list.violations_of_name(name).len(), 1, "{name}");
+        }
     }
 
     #[test]

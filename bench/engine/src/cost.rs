@@ -14,29 +14,29 @@ static IN_USE: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call is handed on as it came; the counter has no influence on what is returned.
+// SAFETY: each call is passed on unchanged; the counter does not affect what is returned.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's obligations are passed on with the arguments.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         IN_USE.fetch_add(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's obligations are passed on with the arguments.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         IN_USE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's obligations are passed on with the arguments.
         unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         IN_USE.fetch_add(size.wrapping_sub(layout.size()), Relaxed);
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's obligations are passed on with the arguments.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -59,16 +59,16 @@ pub fn once<T>(work: impl FnOnce() -> T) -> (T, f64) {
     (out, cpu() - start)
 }
 
-/// The least a sample takes, so that reading the clock does not count.
+/// The least duration of a sample, so that the time to read the clock is negligible.
 const SAMPLE: f64 = 1e6;
 
-/// Runs often; the median of nanoseconds of processor time for each run. What is dear runs less often.
+/// Runs often; the median of nanoseconds of processor time for each run. Expensive work runs less often.
 pub fn often<T>(mut work: impl FnMut() -> T) -> f64 {
     let mut work = || drop(std::hint::black_box(work()));
     let begin = Instant::now();
     let (_, mut first) = once(&mut work);
     let mut batch = 1_u32;
-    // The first run may find things cold: it only says how many belong together.
+    // The first run may have cold caches: it only determines how many runs make up a sample.
     while first < SAMPLE && batch < 1 << 20 {
         batch *= 4;
         (_, first) = once(|| (0..batch).for_each(|_| work()));
@@ -86,13 +86,13 @@ pub fn often<T>(mut work: impl FnMut() -> T) -> f64 {
     median(samples)
 }
 
-/// The middle one.
+/// The median.
 pub fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
 }
 
-/// What a measuring process tells the one that started it.
+/// What a measuring process reports to the one that started it.
 #[derive(Default)]
 pub struct Figures(Map<String, Value>);
 
@@ -107,7 +107,7 @@ impl Figures {
         self.0.insert(format!("={name}"), json!(format!("{value:016x}")));
     }
 
-    /// Says it.
+    /// Prints the figures as one line of JSON.
     pub fn print(self) {
         println!("{}", Value::Object(self.0));
     }

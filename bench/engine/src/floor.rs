@@ -17,7 +17,7 @@ struct Floor {
 impl Floor {
     fn new(graph: &'static Graph) -> Floor {
         let mut count = vec![0u32; graph.tasks() + 1];
-        // The root of a layered graph is dealt with apart: it reads so many.
+        // The root of a layered graph is treated separately: it reads the whole last layer.
         let inner = || graph.leaves..graph.root + usize::from(graph.shape == Shape::Chain);
         let each = |task: usize| -> Vec<u32> {
             if graph.shape == Shape::Chain { vec![task as u32 - 1] } else { graph.reads(task).to_vec() }

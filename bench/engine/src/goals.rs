@@ -237,7 +237,7 @@ pub fn rows(results: &Results, sizes: Sizes, soak: Option<&Path>) -> Vec<Row> {
         Bytes,
         Most(80.0),
         Most(64.0),
-        "told by the engine".into(),
+        "reported by the engine".into(),
     );
 
     let a = get("taut-durable", "stencil", middle, "disk");

@@ -1,8 +1,8 @@
-//! The graphs that everybody computes: the same for all, known before, and as dear to walk for one as for the other.
+//! The graphs that all engines compute: the same for each, known before, and as expensive to walk for one as for another.
 //!
 //! Fifty layers; every task of a layer reads four of the layer below, one root reads the whole last layer. In a
 //! *stencil* the four are neighbours, so that one leaf reaches a cone of 3,726 tasks; in a *random* graph they are
-//! anybody, so that one leaf reaches most of it. Tasks of the first inner layer look at the upper half of their
+//! any, so that one leaf reaches most of it. Tasks of the first inner layer look at the upper half of their
 //! leaves only: a change of the lower half stops there (early cutoff).
 
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ pub const FAN_IN: usize = 4;
 pub enum Shape {
     /// Neighbours.
     Stencil,
-    /// Anybody of the layer below.
+    /// Any of the layer below.
     Random,
     /// The one before; there is one leaf, and the last task is the root.
     Chain,

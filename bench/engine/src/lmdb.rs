@@ -1,5 +1,5 @@
 //! LMDB: only reading the traces, as a key-value store has them. 16 bytes of key, 32 of hash, 16 for each task
-//! read; keys are digests, hence in no order. Nothing is decided: this is what reading alone costs.
+//! read; keys are digests, hence in no order. Nothing is verified: this is the cost of reading alone.
 
 use crate::cost::{Figures, once};
 use crate::graph::{FAN_IN, Graph, next};

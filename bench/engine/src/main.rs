@@ -1,7 +1,7 @@
 //! The engine beside its peers, on the same graphs, in one run: `cargo xtask bench engine` starts this.
 //!
 //! Each measurement is a process of its own (`engine-bench measure WHAT SHAPE SIZE DIR`), so that no memory and no
-//! cache of one is there for another. Rounds are interleaved: everybody once, then everybody again; medians are
+//! cache of one is there for another. Rounds are interleaved: each engine once, then each again; medians are
 //! compared. Processor time is what counts, for machines are shared; only the goal about threads is about time
 //! on the wall.
 

@@ -1,4 +1,4 @@
-//! Which measurements there are, in which order they run, and what became of them.
+//! Which measurements there are, in which order they run, and their results.
 
 use crate::goals;
 use crate::results::{Results, Sizes};
@@ -58,7 +58,7 @@ pub fn run(words: &[&str]) {
         for shape in ["stencil", "random"] {
             one("taut", shape, small);
             for size in [middle, big] {
-                // Repeating the large ones often tells nothing more.
+                // More repetitions of the large ones do not change the median.
                 if size == big && round >= 3 {
                     continue;
                 }
@@ -98,7 +98,7 @@ pub fn run(words: &[&str]) {
     }
 }
 
-/// Starts one process and takes down what it tells.
+/// Starts one process and records what it reports.
 fn measure(results: &mut Results, what: &str, shape: &str, size: usize, dir: &Path) {
     let own = std::env::current_exe().expect("this program lies somewhere");
     let graph = format!("{shape} {size}");
@@ -115,11 +115,11 @@ fn measure(results: &mut Results, what: &str, shape: &str, size: usize, dir: &Pa
     eprintln!("  {what} {graph}: {:.1} s", begin.elapsed().as_secs_f64());
     let text = String::from_utf8_lossy(&output.stdout);
     match serde_json::from_str::<Map<String, Value>>(text.trim()) {
-        Ok(told) if output.status.success() => results.note(what, &graph, &told),
+        Ok(reported) if output.status.success() => results.note(what, &graph, &reported),
         _ => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-            results.failures.insert(format!("{what} {graph}"), format!("{}: {said}", output.status));
+            let printed = String::from_utf8_lossy(&output.stderr);
+            let first = printed.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            results.failures.insert(format!("{what} {graph}"), format!("{}: {first}", output.status));
         }
     }
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 /// Sizes of the graphs.
 #[derive(Clone, Copy)]
 pub struct Sizes {
-    /// For the question whether something depends on the size.
+    /// Shows whether a figure depends on the size.
     pub small: usize,
-    /// What most goals are about.
+    /// The size of most goals.
     pub middle: usize,
     /// Also the length of the chain.
     pub big: usize,
@@ -23,7 +23,7 @@ pub struct Results {
     samples: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
     /// Results in which all measurements of a graph have to agree.
     checks: BTreeMap<String, (String, String)>,
-    /// What did not work.
+    /// Measurements that failed.
     pub failures: BTreeMap<String, String>,
 }
 
@@ -34,9 +34,9 @@ impl Results {
         Some(median(samples.clone()))
     }
 
-    /// Adds what one process told of a graph.
-    pub fn note(&mut self, what: &str, graph: &str, told: &Map<String, Value>) {
-        for (name, figure) in told {
+    /// Adds what one process reported about a graph.
+    pub fn note(&mut self, what: &str, graph: &str, reported: &Map<String, Value>) {
+        for (name, figure) in reported {
             if let Some(figure) = figure.as_f64() {
                 let figures = self.samples.entry(format!("{what} {graph}")).or_default();
                 figures.entry(name.clone()).or_default().push(figure);

@@ -36,7 +36,7 @@ impl Rule for Node {
     async fn value(&self, key: &u32, cx: Cx) -> Result<u64, Fail> {
         let task = *key as usize;
         if task < self.graph.leaves {
-            // Nothing is ever different from what was declared: that is evidence enough.
+            // Every change is declared, so what was not declared is unchanged without a look at it.
             cx.witness([1]);
             return Ok(self.world[task].load(Relaxed));
         }
@@ -110,7 +110,7 @@ pub fn root(graph: &Graph, build: &Build) -> u64 {
     value.expect("nothing fails here")
 }
 
-/// Tells of changes, and builds.
+/// Declares changes, and builds.
 pub fn change(
     graph: &Graph,
     engine: &Engine,

@@ -66,7 +66,7 @@ fn path(dir: &Path, file: u32) -> PathBuf {
     dir.join(format!("{:03}/{file:06}", file / 1000))
 }
 
-/// A file, believed by its times.
+/// A file, taken for unchanged if its times are.
 struct Source(PathBuf);
 
 impl Rule for Source {

@@ -1,4 +1,4 @@
-//! The edits that are measured, one after the other, the same for everybody.
+//! The edits that are measured, one after the other, the same for all engines.
 
 use crate::cost::{Figures, often};
 use crate::graph::{Graph, Shape, leaf_value};
@@ -6,7 +6,7 @@ use crate::graph::{Graph, Shape, leaf_value};
 /// A leaf and its new value.
 pub type Change = (usize, u64);
 
-/// Measures what the edits cost: `apply` tells of the changes and gives the root's new value.
+/// Measures what the edits cost: `apply` declares the changes and gives the root's new value.
 pub fn edits(
     graph: &Graph,
     figures: &mut Figures,

@@ -6,7 +6,7 @@ use taut_syntax::Diagnostics;
 use taut_value::{Decoder, Encoder, EntityName, Id, TargetResult};
 
 use crate::{
-    Config, ConfiguredTarget, Defined, Export, StrSet,
+    Config, ConfiguredTarget, DefinitionNames, Export, StrSet,
     finding::{located, relative},
 };
 
@@ -16,7 +16,7 @@ pub struct AnalysedTarget {
     /// What it offers to its dependents.
     pub result: TargetResult,
     /// The definitions that it makes.
-    pub defined: Defined,
+    pub defined: DefinitionNames,
     /// The configuration variables that it depends on, directly or through dependencies.
     pub vars: StrSet,
     /// The words that it is tainted with.
@@ -96,7 +96,7 @@ impl AnalysedTarget {
         for part in [&self.result.artifacts, &self.result.runfiles, &self.result.provides] {
             pieces.id(part.id());
         }
-        let Defined { actions, blobs, trees, overlays } = &self.defined;
+        let DefinitionNames { actions, blobs, trees, overlays } = &self.defined;
         pieces.list(actions, |p, action| p.id(*action));
         pieces.list(blobs, |p, blob| p.bytes(blob.as_bytes()));
         pieces.list(trees, |p, tree| p.id(*tree));
@@ -140,7 +140,7 @@ impl AnalysedTarget {
         let mut e = Encoder::new();
         // Written in the order that docs/store.md specifies; `decode` reads in the same order.
         let mut good = e.result(&self.result);
-        let Defined { actions, blobs, trees, overlays } = &self.defined;
+        let DefinitionNames { actions, blobs, trees, overlays } = &self.defined;
         for ids in [actions, trees, overlays] {
             e.number(ids.len() as u64);
             ids.iter().for_each(|id| e.id(id));
@@ -168,7 +168,7 @@ impl AnalysedTarget {
         let mut ids = || -> Option<Vec<Id>> { (0..d.number()?).map(|_| d.id()).collect() };
         let (actions, trees, overlays) = (ids()?, ids()?, ids()?);
         let blobs: Option<Vec<Hash>> = (0..d.number()?).map(|_| Hash::from_bytes(d.bytes()?)).collect();
-        let defined = Defined { actions, blobs: blobs?, trees, overlays };
+        let defined = DefinitionNames { actions, blobs: blobs?, trees, overlays };
         let (vars, tainted) = (d.texts()?.into_iter().collect(), d.texts()?.into_iter().collect());
         let mut targets = || -> Option<Vec<ConfiguredTarget>> {
             let count = d.number()?;
@@ -210,7 +210,7 @@ mod tests {
         let below = ConfiguredTarget { name: EntityName::Named(named), config };
         let target = |warnings: Diagnostics| AnalysedTarget {
             result: TargetResult::new(artifacts.clone(), Map::default(), Map::default()),
-            defined: Defined {
+            defined: DefinitionNames {
                 actions: vec![Id::of("action")],
                 blobs: vec![taut_digest::HashFunction::GitSha1.blob(b"blob")],
                 trees: vec![Id::of("tree")],

@@ -26,7 +26,7 @@ pub struct CachedTarget {
 
 /// The artifacts in a result: staged, and in what it provides. Each once, in a stable order.
 pub fn artifacts_of(result: &TargetResult) -> Vec<Artifact> {
-    let mut found = Found::default();
+    let mut found = ArtifactCollector::default();
     let parts = [&result.artifacts, &result.runfiles, &result.provides];
     // In reverse, since the last one is taken first.
     let mut pending: Vec<Value> = parts.into_iter().rev().cloned().map(Value::Map).collect();
@@ -51,7 +51,7 @@ pub fn artifacts_of(result: &TargetResult) -> Vec<Artifact> {
 }
 
 #[derive(Default)]
-struct Found {
+struct ArtifactCollector {
     seen: HashSet<Id>,
     artifacts: HashSet<Artifact>,
     in_order: Vec<Artifact>,

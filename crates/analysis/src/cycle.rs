@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cycle, KeyRef};
-use taut_repos::{Place, RepoConfig};
+use taut_repos::{RepoConfig, RootPath};
 use taut_syntax::{Diagnostic, JsonPath, Kind, Location, Node, Note};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
@@ -27,7 +27,7 @@ pub struct CycleReport<'c> {
     /// All repositories.
     pub repositories: &'c RepoConfig,
     /// A parsed file that the analysis has read.
-    pub module: &'c dyn Fn(&Place) -> Option<Arc<Module>>,
+    pub module: &'c dyn Fn(&RootPath) -> Option<Arc<Module>>,
 }
 
 /// A definition that is part of a cycle.

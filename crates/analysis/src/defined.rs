@@ -12,7 +12,7 @@ use crate::Workspace;
 
 /// The names of the definitions of a target, by kind, in the order of evaluation.
 #[derive(Clone, Debug, Default)]
-pub struct Defined {
+pub struct DefinitionNames {
     /// The actions.
     pub actions: Vec<Id>,
     /// The contents, by their hashes in the store.
@@ -23,7 +23,7 @@ pub struct Defined {
     pub overlays: Vec<Id>,
 }
 
-impl Defined {
+impl DefinitionNames {
     pub(crate) fn action(&mut self, cx: &Cx, action: ActionDescription) -> Id {
         let id = action.id();
         cx.mention(Definition::Action(Arc::new(action)));

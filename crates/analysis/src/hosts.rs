@@ -9,7 +9,7 @@ use taut_expr::{Context, Host, Offer};
 use taut_graph::Depfile;
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
-use crate::{Workspace, defined::Defined};
+use crate::{Workspace, defined::DefinitionNames};
 
 /// Targets by field, in the order in which they are written.
 pub(crate) type FieldTargets = BTreeMap<Str, Vec<EntityName>>;
@@ -46,7 +46,7 @@ pub(crate) struct RuleHost<'h> {
     pub(crate) targets: &'h FieldTargets,
     pub(crate) results: FxHashMap<(EntityName, Map), Rc<dyn Offer>>,
     pub(crate) tainted: &'h [Str],
-    pub(crate) defined: Defined,
+    pub(crate) defined: DefinitionNames,
 }
 
 impl Host for RuleHost<'_> {

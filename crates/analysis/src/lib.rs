@@ -5,7 +5,6 @@
 //! No code here runs an action, reads a file other than through the leaves of `repos`, or prints.
 
 mod analysed;
-mod brought_names;
 mod builtin;
 mod cached_target;
 mod config;
@@ -17,6 +16,7 @@ mod export;
 mod facets;
 mod finding;
 mod fnmatch;
+mod foreign_names;
 mod hosts;
 mod log_limit;
 mod manual;
@@ -43,7 +43,7 @@ pub use analysed::{AnalysedTarget, Dependencies};
 pub use cached_target::{CachedTarget, artifacts_of, entry_references, entry_text, read_entry};
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
-pub use defined::Defined;
+pub use defined::DefinitionNames;
 pub use export::Export;
 pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};

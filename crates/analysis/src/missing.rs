@@ -1,12 +1,12 @@
 //! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
 
 use taut_engine::{Cx, Fail};
-use taut_repos::{Entry, Listing, Place};
+use taut_repos::{Entry, Listing, RootPath};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted, quoted_list};
 use taut_value::{EntityName, NamedTarget, Value};
 
 use crate::{
-    Workspace, brought_names, module::if_missing, problem::settle, respelled::respelled, source,
+    Workspace, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
     vocabulary::Builtin,
 };
 
@@ -24,7 +24,7 @@ pub async fn missing_module(
     workspace: &Workspace,
     cx: &Cx,
     named: &NamedTarget,
-    file: &Place,
+    file: &RootPath,
     failure: Fail,
 ) -> Fail {
     let (module, name) = (named.module.as_str(), named.name.as_str());
@@ -109,7 +109,7 @@ impl DefinitionKind {
         }
         if self == DefinitionKind::Rule {
             let advice = problem.help.len();
-            let problem = brought_names::with_meant(problem, workspace, name);
+            let problem = foreign_names::with_meant(problem, workspace, name);
             if problem.suggestion.is_some() || problem.help.len() > advice || !is_builtin {
                 return problem;
             }
@@ -124,7 +124,7 @@ pub fn definition_file(
     kind: DefinitionKind,
     name: &NamedTarget,
     workspace: &Workspace,
-    file: &Place,
+    file: &RootPath,
     failure: Fail,
 ) -> Fail {
     if_missing(failure, file, |mut problem, meant| {
@@ -143,7 +143,7 @@ pub fn definition<'n>(
     kind: DefinitionKind,
     name: &NamedTarget,
     workspace: &Workspace,
-    file: &Place,
+    file: &RootPath,
     others: impl Iterator<Item = &'n str>,
 ) -> Diagnostic {
     let word = kind.word();

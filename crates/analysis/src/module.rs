@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule, Trace};
-use taut_repos::{DirRule, Entry, FileRule, Listing, Place};
+use taut_repos::{DirRule, Entry, FileRule, Listing, RootPath};
 use taut_syntax::{
     Diagnostic, Diagnostics, Document, JsonPath, Kind, Location, Node, Note, Span, did_you_mean,
 };
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Identifies a file with entries.
-pub type ModuleKey = Place;
+pub type ModuleKey = RootPath;
 
 /// A parsed file.
 #[derive(Debug)]
@@ -102,10 +102,10 @@ impl ModuleEntry {
 }
 
 /// For a module that does not exist, an existing one with a similar name.
-async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
+async fn similar_module(place: &RootPath, cx: &Cx) -> Option<String> {
     let (module, _) = place.path.rsplit_once('/')?;
     let (parent, name) = module.rsplit_once('/').unwrap_or(("", module));
-    let parent_place = Place { root: place.root, path: parent.into() };
+    let parent_place = RootPath { root: place.root, path: parent.into() };
     // A read like any other: if a directory appears there, the failure is invalidated, and its suggestion with it.
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
@@ -117,7 +117,7 @@ async fn similar_module(place: &Place, cx: &Cx) -> Option<String> {
     Some(if parent.is_empty() { meant.to_owned() } else { format!("{parent}/{meant}") })
 }
 
-fn missing(place: &Place) -> String {
+fn missing(place: &RootPath) -> String {
     format!("JSON file {} does not exist.", place.path)
 }
 
@@ -125,7 +125,7 @@ fn missing(place: &Place) -> String {
 /// exists, if there is one.
 pub(crate) fn if_missing(
     failure: Fail,
-    place: &Place,
+    place: &RootPath,
     change: impl Fn(Diagnostic, Option<String>) -> Diagnostic,
 ) -> Fail {
     settle(failure, |mut diagnostic| {
@@ -147,18 +147,18 @@ impl Rule for ModuleRule {
 
     /// As many runs as the targets of the module keep: after switching back to an earlier content, the hashes of its
     /// entries are known.
-    fn policy(&self, _: &Place) -> Policy {
+    fn policy(&self, _: &RootPath) -> Policy {
         Policy::verifying(4)
     }
 
-    async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
+    async fn value(&self, place: &RootPath, cx: Cx) -> Result<Arc<Module>, Fail> {
         let label = || format!("file {}", place.label(&self.0.repositories.roots));
         self.parsed(place, cx).await.map_err(|failure| once(failure, label))
     }
 }
 
 impl ModuleRule {
-    async fn parsed(&self, place: &Place, cx: Cx) -> Result<Arc<Module>, Fail> {
+    async fn parsed(&self, place: &RootPath, cx: Cx) -> Result<Arc<Module>, Fail> {
         let Workspace { repositories, .. } = &*self.0;
         let label = place.label(&repositories.roots);
         let Some(content) = cx.get::<FileRule>(place.clone()).await? else {
@@ -226,23 +226,23 @@ impl Rule for NamesRule {
     type Value = Arc<[Str]>;
     const NAME: &'static str = "names";
 
-    fn policy(&self, _: &Place) -> Policy {
+    fn policy(&self, _: &RootPath) -> Policy {
         KEEP_VALUES
     }
 
-    async fn value(&self, place: &Place, cx: Cx) -> Result<Arc<[Str]>, Fail> {
+    async fn value(&self, place: &RootPath, cx: Cx) -> Result<Arc<[Str]>, Fail> {
         Ok(cx.get::<ModuleRule>(place.clone()).await?.names().map(Str::from).collect())
     }
 
-    fn content_hash(&self, _: &Place, names: &Arc<[Str]>) -> Option<Hash> {
+    fn content_hash(&self, _: &RootPath, names: &Arc<[Str]>) -> Option<Hash> {
         Some(Hash(Id::of(encoded(names)).0))
     }
 
-    fn encode_value(&self, _: &Place, names: &Arc<[Str]>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &RootPath, names: &Arc<[Str]>) -> Option<Vec<u8>> {
         Some(encoded(names))
     }
 
-    fn decode_value(&self, _: &Place, bytes: &[u8]) -> Option<Arc<[Str]>> {
+    fn decode_value(&self, _: &RootPath, bytes: &[u8]) -> Option<Arc<[Str]>> {
         let mut d = Decoder::new(bytes);
         let names = d.texts()?;
         d.is_done().then(|| names.into())

@@ -17,7 +17,7 @@ pub(crate) enum RuleKind {
 
 /// How a field of a user-defined rule is used.
 #[derive(Clone, Copy, PartialEq)]
-enum Use {
+enum FieldUse {
     Strings,
     Config,
     Targets,
@@ -38,13 +38,13 @@ impl RuleKind {
         }
     }
 
-    fn used(&self, field: &str) -> Option<Use> {
+    fn used(&self, field: &str) -> Option<FieldUse> {
         let RuleKind::User(rule) = self else { return None };
         let is_in = |fields: &[taut_value::Str]| fields.iter().any(|known| **known == *field);
         match () {
-            () if is_in(&rule.config_fields) => Some(Use::Config),
-            () if is_in(&rule.string_fields) => Some(Use::Strings),
-            () if is_in(&rule.target_fields) => Some(Use::Targets),
+            () if is_in(&rule.config_fields) => Some(FieldUse::Config),
+            () if is_in(&rule.string_fields) => Some(FieldUse::Strings),
+            () if is_in(&rule.target_fields) => Some(FieldUse::Targets),
             () => None,
         }
     }
@@ -52,9 +52,9 @@ impl RuleKind {
     /// The step of evaluating a field.
     pub(crate) fn evaluating(&self, field: &str) -> String {
         match (self, self.used(field), field) {
-            (_, Some(Use::Strings), _) => format!("While evaluating string field {field}:"),
-            (_, Some(Use::Config), _) => format!("While evaluating config field {field}:"),
-            (_, Some(Use::Targets), _) => format!("While evaluating target parameter {field}:"),
+            (_, Some(FieldUse::Strings), _) => format!("While evaluating string field {field}:"),
+            (_, Some(FieldUse::Config), _) => format!("While evaluating config field {field}:"),
+            (_, Some(FieldUse::Targets), _) => format!("While evaluating target parameter {field}:"),
             (RuleKind::Builtin(Builtin::Configure), _, "target" | "config") => {
                 format!("Evaluating '{field}' failed with error:")
             }
@@ -90,13 +90,13 @@ impl RuleKind {
                 Some(_) => format!("List entry in {field} of {} {name} is not a string", self.of_target()),
             },
             (_, _, "tainted") => format!("tainted should evaluate to a list of strings, but got {found}"),
-            (_, Some(Use::Strings), _) => {
+            (_, Some(FieldUse::Strings), _) => {
                 format!("String field {field} should be a list of strings, but found {entry}")
             }
-            (_, Some(Use::Config), _) => {
+            (_, Some(FieldUse::Config), _) => {
                 format!("Config field {field} should evaluate to a list of strings, but got{found}")
             }
-            (_, Some(Use::Targets), _) => {
+            (_, Some(FieldUse::Targets), _) => {
                 format!("Target parameter {field} should evaluate to a list, but got {found}")
             }
             (_, _, "outs" | "out_dirs" | "cmds") => {

@@ -9,7 +9,7 @@ use taut_value::{EntityName, List, Map, NamedTarget, Str, TargetResult, Value};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    defined::Defined,
+    defined::DefinitionNames,
     dependency::Dep,
     misspelt,
     problem::{all, all_of_one, fail, settle},
@@ -31,7 +31,7 @@ pub(crate) struct Scope<'s> {
     pub(crate) env: Map,
     pub(crate) own_vars: StrSet,
     pub(crate) tainted: StrSet,
-    pub(crate) defined: Defined,
+    pub(crate) defined: DefinitionNames,
     pub(crate) dependencies: Dependencies,
     pub(crate) warnings: Vec<Diagnostic>,
     /// The variables that the target's own fields may read.
@@ -56,7 +56,7 @@ impl<'s> Scope<'s> {
             env: Map::default(),
             own_vars: StrSet::empty(),
             tainted: StrSet::empty(),
-            defined: Defined::default(),
+            defined: DefinitionNames::default(),
             dependencies: Dependencies::default(),
             warnings: entry.warnings().iter().cloned().collect(),
             declared: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
-use taut_repos::{DirRule, Entry, Listed, Listing, Place};
+use taut_repos::{DirRule, Entry, Listed, Listing, RootPath};
 use taut_syntax::{
     Diagnostic, Diagnostics, Note, containing, did_you_mean, enumeration, named as listed, quoted,
     quoted_list,
@@ -12,11 +12,12 @@ use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, TargetResult, Tree, Value};
 
 use crate::{
-    AnalysedTarget, Defined, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch, module_file,
+    AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, fnmatch,
+    module_file,
     problem::{below, fail, settle},
 };
 
-fn analysed(stage: Map, defined: Defined) -> AnalysedTarget {
+fn analysed(stage: Map, defined: DefinitionNames) -> AnalysedTarget {
     AnalysedTarget {
         result: TargetResult::of_artifacts(stage),
         defined,
@@ -41,7 +42,7 @@ pub(crate) async fn listing(
     path: &str,
 ) -> Result<ListingRead, Fail> {
     let root = workspace.repository(&named.repository)?.workspace_root.name;
-    let place = Place { root, path: if path == "." { Str::default() } else { path.into() } };
+    let place = RootPath { root, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
     match &**listing.at(Listing::READABLE) {
         Listing::Unreadable(why) => {
@@ -189,7 +190,7 @@ async fn in_another_module(workspace: &Workspace, cx: &Cx, named: &NamedTarget) 
                 above = above.rsplit_once('/').map_or("", |(above, _)| above);
                 modules.push(above.to_owned());
             }
-            let place = Place { root: repository.target_root.name, path: module.into() };
+            let place = RootPath { root: repository.target_root.name, path: module.into() };
             if let Ok(listing) = cx.get::<DirRule>(place).await
                 && let Listing::Entries(entries) = &*listing
             {
@@ -235,7 +236,7 @@ async fn file(
     // Only the facet that has this name is read: most other names may come and go in the directory.
     if let Some(listed) = entries.at(Listing::facet_of(base)).find(base).filter(|listed| is_source(listed)) {
         let stage = [(named.name.clone(), artifact(workspace, named, listed, &path)?)].into_iter().collect();
-        return Ok(analysed(stage, Defined::default()));
+        return Ok(analysed(stage, DefinitionNames::default()));
     }
     // From here on the message depends on the whole listing.
     let entries = entries.whole();
@@ -346,7 +347,7 @@ async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str)
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     let entries = listing(workspace, cx, named, &named.module).await?;
     let Listing::Entries(entries) = &**entries.whole() else {
-        return Ok(analysed(Map::default(), Defined::default()));
+        return Ok(analysed(Map::default(), DefinitionNames::default()));
     };
     let matches = |name: &Str| fnmatch::matches(named.name.as_bytes(), name.as_bytes());
     if let Some(Listed { name, .. }) = entries.iter().find(|Listed { name, entry, .. }| {
@@ -360,7 +361,7 @@ async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         Ok((listed.name.clone(), artifact(workspace, named, listed, &path)?))
     });
     let stage: Result<Vec<_>, Fail> = stage.collect();
-    Ok(analysed(Map::from_entries(stage?), Defined::default()))
+    Ok(analysed(Map::from_entries(stage?), DefinitionNames::default()))
 }
 
 /// A warning about a pattern for what is in another directory, which matches nothing. The reference has none.
@@ -391,7 +392,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         && let Some(known) = entries.at(Listing::facet_of_itself()).itself()
     {
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
-        return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, Defined::default()) });
+        return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, DefinitionNames::default()) });
     }
     // All directories, each after the one that contains it; then trees are made from the last to the first.
     let mut directories = vec![top.clone()];
@@ -436,7 +437,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let tree = Tree::new(Map::from_entries(stage));
         trees[at] = Some(tree);
     }
-    let mut defined = Defined::default();
+    let mut defined = DefinitionNames::default();
     let trees = trees.into_iter().flatten().rev().map(|tree| defined.tree(cx, tree));
     let top = trees.last().expect("at least the top");
     let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();

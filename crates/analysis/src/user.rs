@@ -15,7 +15,7 @@ use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, Refe
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
-    defined::Defined,
+    defined::DefinitionNames,
     dependency::Dep,
     hosts::{FieldTargets, RuleHost, TransitionHost},
     missing,
@@ -29,7 +29,7 @@ use crate::{
 const MAX_SHOWN_BYTES: usize = 1 << 16;
 
 /// A dependency in one transition.
-struct Reached {
+struct TransitionDep {
     field: Str,
     transition: Map,
     dep: Dep,
@@ -130,7 +130,7 @@ pub(crate) async fn anonymous(
         Node::Value(result) => {
             return Ok(AnalysedTarget {
                 result: result.clone(),
-                defined: Defined::default(),
+                defined: DefinitionNames::default(),
                 vars: StrSet::empty(),
                 tainted: StrSet::empty(),
                 dependencies: Dependencies::default(),
@@ -243,7 +243,7 @@ struct Evaluation<'e> {
     strings: BTreeMap<Str, Value>,
     /// Target, implicit and anonymous fields.
     targets: FieldTargets,
-    reached: Vec<Reached>,
+    reached: Vec<TransitionDep>,
     deps: Dependencies,
 }
 
@@ -346,13 +346,13 @@ impl<'e> Evaluation<'e> {
     fn origins(&self, involved: &[(String, Value)]) -> Vec<String> {
         let mut notes = Vec::new();
         for (name, value) in involved {
-            let offers = |reached: &&Reached| {
+            let offers = |reached: &&TransitionDep| {
                 let result = reached.dep.result();
                 [&result.artifacts, &result.runfiles, &result.provides]
                     .into_iter()
                     .any(|map| Value::Map(map.clone()).contains(value))
             };
-            for Reached { transition, dep, .. } in self.reached.iter().filter(offers) {
+            for TransitionDep { transition, dep, .. } in self.reached.iter().filter(offers) {
                 let config = self.target.config.update(transition).prune(dep.vars()).without_nulls();
                 let target = ConfiguredTarget { name: dep.name.clone(), config };
                 notes.push(format!("{name} comes from {target}"));
@@ -367,7 +367,7 @@ impl<'e> Evaluation<'e> {
         for (_, value) in involved.iter().filter(|(_, value)| value.as_artifact().is_some()) {
             let shown = value.to_json_beyond(MAX_SHOWN_BYTES);
             let mut found = String::new();
-            for Reached { transition, dep, .. } in &self.reached {
+            for TransitionDep { transition, dep, .. } in &self.reached {
                 let config = self.target.config.update(transition).prune(dep.vars());
                 let target = ConfiguredTarget { name: dep.name.clone(), config };
                 let target = target.in_reference(self.workspace.log_limit);
@@ -419,7 +419,7 @@ impl<'e> Evaluation<'e> {
         });
         let results = all(results)?;
         for ((field, transition, name), target) in places.into_iter().zip(results) {
-            self.reached.push(Reached { field, transition, dep: Dep { name, target } });
+            self.reached.push(TransitionDep { field, transition, dep: Dep { name, target } });
         }
         Ok(keys)
     }
@@ -565,7 +565,7 @@ impl<'e> Evaluation<'e> {
             reason = "what is mutable is the memo of the id, which is the key's hash"
         )]
         let mut results: FxHashMap<(EntityName, Map), Rc<dyn Offer>> = FxHashMap::default();
-        for Reached { transition, dep, .. } in &self.reached {
+        for TransitionDep { transition, dep, .. } in &self.reached {
             results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }
         let mut host = RuleHost {
@@ -575,7 +575,7 @@ impl<'e> Evaluation<'e> {
             targets: &self.targets,
             results,
             tainted: &self.rule.tainted,
-            defined: Defined::default(),
+            defined: DefinitionNames::default(),
         };
         let step = "While evaluating defining expression of rule:";
         let value = self.evaluate(&self.rule.expression, &mut host, step, || None)?;

@@ -2,7 +2,7 @@
 
 use taut_digest::{HashFunction, ObjectInfo};
 use taut_engine::Fail;
-use taut_repos::{Place, RepoConfig, Repository, Root};
+use taut_repos::{RepoConfig, Repository, Root, RootPath};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::NamedTarget;
 
@@ -40,7 +40,7 @@ impl Workspace {
             return Ok(*known);
         }
         let renamed = self.repositories.roots.named_by(known, self.hash_function);
-        // Not recorded: the repository may be mended without a trace in what was read.
+        // Not recorded: the repository may be repaired without a trace in what was read.
         renamed.map_err(|error| fail_unrecorded(Diagnostic::error(error.to_string())))
     }
 
@@ -50,7 +50,7 @@ impl Workspace {
 }
 
 /// The file of a module below one of a repository's roots.
-pub fn module_file(root: &Root, module: &str, file: &str) -> Place {
+pub fn module_file(root: &Root, module: &str, file: &str) -> RootPath {
     let path = if module.is_empty() { file.into() } else { format!("{module}/{file}").into() };
-    Place { root: root.name, path }
+    RootPath { root: root.name, path }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use taut_engine::Fail;
 use taut_syntax::{
-    Diagnostic, Frame, Kind, Location, Node, Note, Step, diagnostic::Place, quoted, quoted_list,
+    Diagnostic, Frame, Kind, Location, Node, Note, PathStep, diagnostic::LocationPart, quoted, quoted_list,
 };
 use taut_value::{EntityName, NamedTarget, Value};
 
@@ -63,7 +63,9 @@ impl<'s> Written<'s> {
         let inside = self.entry.path().key(field);
         let is_inside =
             |warning: &&Diagnostic| match warning.location.as_ref().map(|location| &location.place) {
-                Some(Place::Value(path) | Place::Key(path)) => path.steps().starts_with(inside.steps()),
+                Some(LocationPart::Value(path) | LocationPart::Key(path)) => {
+                    path.steps().starts_with(inside.steps())
+                }
                 _ => false,
             };
         let misspelt = self.misspelt();
@@ -228,12 +230,12 @@ impl<'s> Written<'s> {
 
     /// What is written at a place of this definition, if it is the whole of a value.
     fn at(&self, location: &Location) -> Option<Value> {
-        let Place::Value(path) = &location.place else { return None };
+        let LocationPart::Value(path) = &location.place else { return None };
         let mut node = self.entry.json();
         for step in path.steps().strip_prefix(self.entry.path().steps())? {
             node = match step {
-                Step::Key(key) if node.kind() == Kind::Object => node.get(key)?,
-                Step::Index(index) if node.kind() == Kind::List => node.items().nth(*index as usize)?,
+                PathStep::Key(key) if node.kind() == Kind::Object => node.get(key)?,
+                PathStep::Index(index) if node.kind() == Kind::List => node.items().nth(*index as usize)?,
                 _ => return None,
             };
         }

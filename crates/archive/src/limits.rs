@@ -58,8 +58,8 @@ impl Budget {
     }
 
     /// A reader of decompressed bytes, which fails when too many have been read by all such readers of this budget.
-    pub(crate) fn count<R: Read>(&self, inner: R) -> Counted<R> {
-        Counted { inner, maximum: self.maximum, bytes: self.bytes.clone() }
+    pub(crate) fn count<R: Read>(&self, inner: R) -> CountingReader<R> {
+        CountingReader { inner, maximum: self.maximum, bytes: self.bytes.clone() }
     }
 
     /// Counts bytes that a content has without being read through [`Budget::count`].
@@ -85,13 +85,13 @@ impl Budget {
 }
 
 /// A reader that counts.
-pub(crate) struct Counted<R> {
+pub(crate) struct CountingReader<R> {
     inner: R,
     maximum: u64,
     bytes: Rc<Cell<u64>>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes.set(self.bytes.get().saturating_add(read as u64));

@@ -13,7 +13,7 @@ use crate::{
     compression::{Compression, Decompressed},
     error::store,
     layout::Layout,
-    limits::{Budget, Counted},
+    limits::{Budget, CountingReader},
     sparse::Sparse,
     tar_header::{BLOCK, Extended, Header, Segment, more_gnu_segments, number},
 };
@@ -63,7 +63,7 @@ fn malformed(why: &str) -> Error {
 }
 
 struct Archive<'a> {
-    stream: BufReader<Counted<Box<dyn Read + 'a>>>,
+    stream: BufReader<CountingReader<Box<dyn Read + 'a>>>,
     budget: Budget,
     layout: Layout,
     sink: &'a mut dyn ObjectSink,

@@ -15,7 +15,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options::AddToCas,
-    remote_execution::server_of_objects,
+    remote_execution::{check_server, server_of_objects},
     standard_streams::print,
     tool_name::Name,
     voice,
@@ -35,6 +35,9 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
             SpecialEntries::default()
         }
     };
+    if let Err(exit) = check_server(&options.stores, log) {
+        return exit;
+    }
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
     // A slash at the end does not make a link what it points to.
     let location: PathBuf = options.location.components().collect();
@@ -67,7 +70,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
 fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
     let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
     let sent = send(store, &server, object);
-    if let Err(error) = store.save_elsewhere() {
+    if let Err(error) = store.save_server_objects() {
         log.say(Level::Warn, error.to_string());
     }
     sent.map_err(|why| {

@@ -18,12 +18,12 @@ use crate::root_options::RootOptions;
 use crate::roots::Roots;
 use crate::settings::{analysis_options, log_limit, properties};
 use crate::setup_error::report_error;
-use crate::voice::{self, Found};
+use crate::voice::{self, AnalysisOutcome};
 use crate::{dumps, findings, report, request, tool_name::Name};
 
 /// Runs `analyse`.
 pub(crate) fn run(name: Name, o: &Analyse, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores);
+    let profile = Profile::from_options("analyse", &o.analysis, &o.execution, &o.stores, log);
     reported("analyse", !o.analysis.no_trace, profile, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -64,7 +64,7 @@ fn analyse(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let at = backend(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+    let at = backend(&o.execution, &o.stores, log).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;
@@ -77,7 +77,7 @@ fn analyse(
     };
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let is_lost = || roots.repairs() && unresolved.repositories.roots.has_lost();
     let request = match analyser.request(&unresolved) {
         Ok(request) => request,
         Err(_) if is_lost() => return Ok(None),
@@ -110,7 +110,7 @@ fn analyse(
         target = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
-    let found = Found { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
+    let found = AnalysisOutcome { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
     let too_long = too_long_as_text(&result, &request);
     let text = too_long
         .is_none()

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use taut_driver::{
     Analysed, BuildFailure, Diagnostics, EventLogs, Pass, Request, Results, Run, Session, Sink, Undelivered,
-    Wanted, joined,
+    WantedArtifacts, joined,
 };
 use taut_value::{ActionDescription, NamedTarget, Str};
 
@@ -23,14 +23,14 @@ use crate::{
     reporting::{reported, warn_of_cache},
     request, rerun,
     results::{self, Delivery, Destination},
-    settings::{log_limit, time_limit},
+    settings::log_limit,
     tool_name::Name,
-    voice::{self, Found},
+    voice::{self, AnalysisOutcome},
 };
 
 /// Runs `build`.
 pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("build", &o.analysis, &o.execution, &o.stores);
+    let profile = Profile::from_options("build", &o.analysis, &o.execution, &o.stores, log);
     reported("build", !o.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o, log, reporting, product: None };
         go(call, &Destination::Nowhere, None)
@@ -39,7 +39,8 @@ pub(crate) fn build(name: Name, o: &Build, log: &Arc<Log>) -> Exit {
 
 /// Runs `install`.
 pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("install", &o.build.analysis, &o.build.execution, &o.build.stores);
+    let profile =
+        Profile::from_options("install", &o.build.analysis, &o.build.execution, &o.build.stores, log);
     reported("install", !o.build.analysis.no_trace, profile, log, |reporting| {
         let call = BuildCall { name, o: &o.build, log, reporting, product: None };
         go(call, &Destination::Directory { path: &o.output_dir, prune: o.prune }, None)
@@ -48,7 +49,8 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 
 /// Runs `rebuild`.
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores);
+    let profile =
+        Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores, log);
     reported("rebuild", false, profile, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local" && !is_address(vs)) {
             let what = voice::of(log).bad_comparison(address);
@@ -129,7 +131,7 @@ impl Pass for RunningCall<'_> {
         session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
-    ) -> Result<Option<Wanted>, Exit> {
+    ) -> Result<Option<WantedArtifacts>, Exit> {
         let BuildCall { o, log, .. } = self.open.call;
         let asks_for_input = o.analysis.request_action_input.is_some();
         // Only where it is needed: a null build does not load the analysis of all targets.
@@ -161,7 +163,7 @@ impl Pass for RunningCall<'_> {
             Some(analysis) => findings::turn_to_input(analysis, &o.analysis, log)?,
             None => None,
         };
-        let found = Found { request, analysed, limit: log_limit(&o.analysis) };
+        let found = AnalysisOutcome { request, analysed, limit: log_limit(&o.analysis) };
         self.open.messages.analysed(&found);
         if let Some(analysis) = &whole {
             dumps::of_graphs(analysis, &o.graph, log)?;
@@ -215,7 +217,7 @@ impl Pass for RunningCall<'_> {
         self.open.messages.processed(results.actions, session.cache_hits(results.actions), compared.as_ref());
         // The inputs were built as the results of the request (`turn_to_input`).
         if let Some(action) = &self.rerun {
-            let limit = time_limit(&o.execution);
+            let limit = o.execution.time_limit();
             return Ok(rerun::run(action, &self.open.store, results, limit, log)?);
         }
         let owner = request.owner();

@@ -158,8 +158,8 @@ impl Caller for BuildCaller<'_> {
         self.first.take().map_or_else(|| self.call.request(&self.roots), Ok)
     }
 
-    fn mends_roots(&self) -> bool {
-        self.roots.mends()
+    fn repairs_roots(&self) -> bool {
+        self.roots.repairs()
     }
 
     fn not_understood(&mut self, error: &SetupError) -> Exit {

@@ -8,7 +8,7 @@ use std::{
 
 use taut_digest::ObjectInfo;
 use taut_driver::{
-    Ran,
+    RunResult,
     event::{Action, Event, Sink},
 };
 use taut_value::{Id, JsonWriter, Str};
@@ -24,19 +24,19 @@ use crate::{
 /// Collects the results of comparisons.
 pub(crate) struct Comparison {
     log: Arc<Log>,
-    found: Mutex<Found>,
+    found: Mutex<ComparisonResults>,
 }
 
 #[derive(Default)]
-struct Found {
+struct ComparisonResults {
     compared: usize,
-    flaky: BTreeMap<Id, BTreeMap<Str, Pair>>,
+    flaky: BTreeMap<Id, BTreeMap<Str, OutputPair>>,
     flaky_and_tainted: usize,
     misses: BTreeSet<Id>,
 }
 
 /// An output of the action now, and in the cache.
-struct Pair {
+struct OutputPair {
     rebuilt: ObjectInfo,
     cached: ObjectInfo,
 }
@@ -46,7 +46,7 @@ impl Comparison {
         Arc::new(Comparison { log: log.clone(), found: Mutex::default() })
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, ComparisonResults> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,7 +70,7 @@ impl Comparison {
             w.key("flaky actions").object(|w| {
                 for (id, outputs) in &found.flaky {
                     w.key(&id.to_hex()).object(|w| {
-                        for (path, Pair { rebuilt, cached }) in outputs {
+                        for (path, OutputPair { rebuilt, cached }) in outputs {
                             w.key(path).object(|w| {
                                 object(w.key("cached"), cached);
                                 object(w.key("rebuilt"), rebuilt);
@@ -93,7 +93,7 @@ impl Sink for Comparison {
 }
 
 impl Comparison {
-    fn compared(&self, action: &Action<'_>, again: &Ran, cached: Option<&Ran>) {
+    fn compared(&self, action: &Action<'_>, again: &RunResult, cached: Option<&RunResult>) {
         let (id, action) = (action.id, action.description);
         let mut found = self.found();
         let Some(cached) = cached else {
@@ -104,9 +104,9 @@ impl Comparison {
         let differing = again.outputs.iter().filter_map(|(path, rebuilt)| {
             // An output that only one of the two has cannot be compared.
             let cached = cached.outputs.get(path).filter(|cached| *cached != rebuilt)?;
-            Some((path.clone(), Pair { rebuilt: *rebuilt, cached: *cached }))
+            Some((path.clone(), OutputPair { rebuilt: *rebuilt, cached: *cached }))
         });
-        let differing: BTreeMap<Str, Pair> = differing.collect();
+        let differing: BTreeMap<Str, OutputPair> = differing.collect();
         if differing.is_empty() {
             return;
         }

@@ -38,8 +38,13 @@ const FILE: &str = "compile_commands.json";
 
 /// Runs `compile-commands`.
 pub(crate) fn run(name: Name, o: &options::CompileCommands, log: &Arc<Log>) -> Exit {
-    let profile =
-        Profile::from_options("compile-commands", &o.build.analysis, &o.build.execution, &o.build.stores);
+    let profile = Profile::from_options(
+        "compile-commands",
+        &o.build.analysis,
+        &o.build.execution,
+        &o.build.stores,
+        log,
+    );
     reported("compile-commands", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some("the files that sources include");
         go(o, BuildCall { name, o: &o.build, log, reporting, product })

@@ -31,7 +31,7 @@ use crate::{
 
 /// Runs `describe`.
 pub(crate) fn run(name: Name, o: &Describe, log: &Arc<Log>) -> Exit {
-    let asked = Profile::from_options("describe", &o.analysis, &Execution::default(), &o.stores);
+    let asked = Profile::from_options("describe", &o.analysis, &Execution::default(), &o.stores, log);
     reported("describe", !o.analysis.no_trace, asked, log, |reporting| go(name, o, log, reporting))
 }
 
@@ -72,7 +72,7 @@ fn describe(
     if let Some(store) = &store {
         reporting.keep_in(store);
     }
-    let at = backend(&Execution::default(), &o.stores, log.tool() == Name::Just).map_err(|why| {
+    let at = backend(&Execution::default(), &o.stores, log).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;
@@ -83,7 +83,7 @@ fn describe(
     };
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
-    let is_lost = || roots.mends() && unresolved.repositories.roots.has_lost();
+    let is_lost = || roots.repairs() && unresolved.repositories.roots.has_lost();
     let request = match analyser.request(&unresolved) {
         Ok(request) => request,
         Err(_) if is_lost() => return Ok(None),

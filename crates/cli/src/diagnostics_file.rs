@@ -3,7 +3,7 @@
 //! docs/diagnostics.md specifies it; `tests/diagnostics_json.rs` runs the example there.
 
 use taut_driver::{Diagnostic, Location, Renderer};
-use taut_syntax::{Place, Severity, Step, diagnostic::Extent};
+use taut_syntax::{LocationPart, PathStep, Severity, diagnostic::Extent};
 use taut_value::JsonWriter;
 
 /// A message that is about no file, as a diagnostic for programs.
@@ -82,17 +82,17 @@ fn location(w: &mut JsonWriter, location: Option<&Location>, renderer: &mut Rend
     w.key("location").object(|w| {
         w.key("file").string(&*at.file);
         let path = match &at.place {
-            Place::Value(path) => Some(("value", path)),
-            Place::Key(path) => Some(("key", path)),
-            Place::File | Place::Text(_) => None,
+            LocationPart::Value(path) => Some(("value", path)),
+            LocationPart::Key(path) => Some(("key", path)),
+            LocationPart::File | LocationPart::Text(_) => None,
         };
         if let Some((part, path)) = path {
             w.key("part").string(part);
             w.key("path").list(|w| {
                 for step in path.steps() {
                     match step {
-                        Step::Key(key) => w.string(&**key),
-                        Step::Index(index) => w.integer(*index),
+                        PathStep::Key(key) => w.string(&**key),
+                        PathStep::Index(index) => w.integer(*index),
                     };
                 }
             });

@@ -1,5 +1,5 @@
 //! Exit codes. Scripts depend on them, so they are a closed list. The code depends on what has to be
-//! mended: the sources, the description, the environment or the command line.
+//! corrected: the sources, the description, the environment or the command line.
 
 use taut_driver::event::Status;
 

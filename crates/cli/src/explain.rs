@@ -67,7 +67,7 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };
-    let at = backend(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+    let at = backend(&o.execution, &o.stores, log).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;

@@ -12,14 +12,17 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options::InstallCas,
-    remote_execution::server_of_objects,
+    remote_execution::{check_server, server_of_objects},
     standard_streams::print,
     tool_name::Name,
-    voice::{self, Destined},
+    voice::{self, ObjectDestination},
 };
 
 /// Runs `install-cas`.
 pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
+    if let Err(exit) = check_server(&options.stores, log) {
+        return exit;
+    }
     let Some(store) = open_store(name, &options.stores, log) else { return Exit::Environment };
     let voice = voice::of(log);
     let fail = |error: Error, destined| {
@@ -44,7 +47,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     }
     if server.is_some() && !store.contains(&whole.digest.hash, whole.object_type).unwrap_or(true) {
         // It may be there. That is found out when it is read; and nothing of it is written down.
-        store.note_elsewhere(0, false, [whole]);
+        store.note_at_server(0, false, [whole]);
     }
     let object = match &options.sub_object_path {
         None => whole,
@@ -56,7 +59,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
                 }
                 found.object
             }
-            Err(error) => return fail(error, Destined::StandardOutput),
+            Err(error) => return fail(error, ObjectDestination::StandardOutput),
         },
     };
     if options.archive && object.object_type != ObjectType::Tree {
@@ -66,14 +69,14 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
     match &options.output_path {
         None => match content(&store, object, options) {
             Ok(bytes) => print(&bytes),
-            Err(error) => fail(error, Destined::StandardOutput),
+            Err(error) => fail(error, ObjectDestination::StandardOutput),
         },
         Some(path) => match put(&store, object, path, options) {
             Ok(path) => {
                 voice.installed_object(object, &path, options.archive, log);
                 Exit::Success
             }
-            Err(error) => fail(error, Destined::File),
+            Err(error) => fail(error, ObjectDestination::File),
         },
     }
 }

@@ -26,9 +26,9 @@ const MAX_WRAP_UP: Duration = Duration::from_secs(1);
 
 /// Whether a signal has arrived, and what it has to stop.
 #[derive(Clone)]
-pub(crate) struct Interruption(Arc<State>);
+pub(crate) struct Interruption(Arc<InterruptionState>);
 
-struct State {
+struct InterruptionState {
     signal: AtomicI32,
     // Mutexes in place of atomics: signals arrive on a thread of their own (`on_termination`), not in a signal
     // handler.
@@ -47,7 +47,7 @@ struct State {
 impl Interruption {
     /// Handles termination signals from now on.
     pub(crate) fn watch(log: &Arc<Log>) -> Interruption {
-        let state = Interruption(Arc::new(State {
+        let state = Interruption(Arc::new(InterruptionState {
             signal: AtomicI32::new(0),
             running: Mutex::default(),
             roots: Mutex::default(),

@@ -19,7 +19,7 @@ use taut_sys::Named;
 
 use command_line::{CommandLine, NoCall, Subcommand};
 use invocation::Invocation;
-use launch::Takes;
+use launch::AcceptedOptions;
 use settings::Settings;
 
 use crate::{
@@ -351,7 +351,7 @@ impl Call {
             None => (None, words),
         };
         let subcommand = first.as_deref();
-        let takes = Takes::of(subcommand.unwrap_or_default());
+        let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
         let mut root = None;
         let mut set_up = None;
         if takes.config {

@@ -55,7 +55,7 @@ impl Stream {
         if self.file.seek(SeekFrom::Start(0)).is_err() {
             return;
         }
-        let Some((command, Middle { begin, end, lines })) = middle else {
+        let Some((command, OmittedPart { begin, end, lines })) = middle else {
             return self.copy(self.size, &mut text);
         };
         self.copy(begin, &mut text);
@@ -72,7 +72,7 @@ impl Stream {
     }
 
     /// The part between the first and the last lines, if it is worth leaving out.
-    fn middle(&mut self) -> Option<Middle> {
+    fn middle(&mut self) -> Option<OmittedPart> {
         let mut buffer = vec![0; BUFFER_BYTES];
         // Where lines begin: the first one behind the beginning, and as many as the end has.
         let (mut begin, mut last) = (None, VecDeque::with_capacity(LINES_AT_EACH_END + 2));
@@ -113,7 +113,7 @@ impl Stream {
         // Where bytes bound what is shown, lines are shown in part, and their number says little.
         let is_by_lines = begin < MAX_END_BYTES && at - end < MAX_END_BYTES;
         let lines = if is_by_lines { lines.saturating_sub(shown) } else { 0 };
-        (begin < end).then_some(Middle { begin, end, lines })
+        (begin < end).then_some(OmittedPart { begin, end, lines })
     }
 
     /// Copies at most so many bytes; bytes that are not UTF-8 are replaced. What cannot be read is not shown.
@@ -140,7 +140,7 @@ impl Stream {
 }
 
 /// A part of an output that is left out.
-struct Middle {
+struct OmittedPart {
     /// From this byte, up to that one.
     begin: u64,
     end: u64,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_driver::{
-    Backend, Ran, TakenFrom,
+    Backend, RunResult, TakenFrom,
     event::{Call, Event, Failed, Finished, Sink},
 };
 use taut_value::{EntityName, Id, JsonMode, JsonWriter, Value};
@@ -31,11 +31,11 @@ pub(crate) struct Profile {
     properties: BTreeMap<String, String>,
     backend: Backend,
     start: u64,
-    seen: Mutex<Seen>,
+    seen: Mutex<ProfileData>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct ProfileData {
     target: Option<(EntityName, taut_value::Map)>,
     errors: Vec<String>,
     build_start: Option<u64>,
@@ -45,7 +45,7 @@ struct Seen {
 
 struct Action {
     cached: bool,
-    ran: Arc<Ran>,
+    ran: Arc<RunResult>,
 }
 
 /// Seconds since the epoch.
@@ -60,6 +60,7 @@ impl Profile {
         analysis: &Analysis,
         execution: &Execution,
         stores: &Stores,
+        log: &Log,
     ) -> Option<Arc<Profile>> {
         let path = analysis.profile.clone()?;
         let split = |property: &String| {
@@ -71,13 +72,13 @@ impl Profile {
             words: analysis.target.clone(),
             properties: execution.remote_execution_property.iter().filter_map(split).collect(),
             // What is wrong with these options is reported elsewhere.
-            backend: backend(execution, stores, false).unwrap_or_default(),
+            backend: backend(execution, stores, log).unwrap_or_default(),
             start: now(),
             seen: Mutex::default(),
         }))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, ProfileData> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +145,7 @@ impl Profile {
         writer.finish()
     }
 
-    fn note(&self, id: &Id, cached: bool, ran: &Arc<Ran>) {
+    fn note(&self, id: &Id, cached: bool, ran: &Arc<RunResult>) {
         self.seen().actions.insert(*id, Action { cached, ran: ran.clone() });
     }
 }

@@ -19,7 +19,7 @@ use taut_value::Id;
 
 use crate::{
     log::{Level, Log},
-    voice::{self, Open, Snapshot},
+    voice::{self, Snapshot, StartedAction},
 };
 
 /// When the live display appears, and how often it is drawn.
@@ -36,11 +36,11 @@ const MIN_KNOWN_PART: (usize, usize) = (3, 4);
 /// Counts of actions, from the events of a build.
 #[derive(Default)]
 pub(crate) struct Progress {
-    state: Mutex<State>,
+    state: Mutex<ProgressState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ProgressState {
     /// How many actions there are, and where each is defined.
     total: usize,
     origins: Option<Origins>,
@@ -50,7 +50,7 @@ struct State {
     failed: usize,
     /// Actions that have begun and have no result yet, in the order in which they began.
     // By a number of its own, as ids have no order that means anything.
-    open: BTreeMap<u64, Open>,
+    open: BTreeMap<u64, StartedAction>,
     numbers: HashMap<Id, u64>,
     /// Actions that have a result.
     closed: HashSet<Id>,
@@ -65,7 +65,7 @@ struct Estimate {
     left: Option<Duration>,
 }
 
-impl State {
+impl ProgressState {
     fn close(&mut self, id: &Id) {
         self.closed.insert(*id);
         if let Some(number) = self.numbers.remove(id) {
@@ -123,7 +123,7 @@ impl State {
 }
 
 impl Progress {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProgressState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -144,7 +144,7 @@ impl Sink for Progress {
                 state.begun += 1;
                 let number = state.begun;
                 let (at, step, runs_since) = (None, None, None);
-                state.open.insert(number, Open { id: **id, origin, output, at, step, runs_since });
+                state.open.insert(number, StartedAction { id: **id, origin, output, at, step, runs_since });
                 state.numbers.insert(**id, number);
             }
             Event::ActionStarted(action) => {

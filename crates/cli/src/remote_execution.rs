@@ -15,6 +15,7 @@ use crate::{
     options::{Execution, Stores},
     remote_cache::{patience, tls},
     tool_name::Name,
+    voice::{self, BadDispatch},
 };
 
 /// How many actions are executed at once by servers, if the call does not say: they queue there.
@@ -36,9 +37,9 @@ type Dispatch = Vec<(BTreeMap<String, String>, String)>;
 pub(crate) fn remote_execution(
     execution: &Execution,
     stores: &Stores,
-    as_reference: bool,
+    log: &Log,
 ) -> Result<Option<RemoteExecution>, String> {
-    let backend = backend(execution, stores, as_reference)?;
+    let backend = backend(execution, stores, log)?;
     if backend == Backend::default() {
         return Ok(None);
     }
@@ -57,82 +58,49 @@ pub(crate) fn remote_execution(
 ///
 /// # Errors
 /// What is wrong with the options.
-pub(crate) fn backend(execution: &Execution, stores: &Stores, as_reference: bool) -> Result<Backend, String> {
+pub(crate) fn backend(execution: &Execution, stores: &Stores, log: &Log) -> Result<Backend, String> {
     let dispatch = match &execution.endpoint_configuration {
-        Some(path) => dispatch(path, as_reference)?,
+        Some(path) => dispatch(path, log)?,
         None => Vec::new(),
     };
     if let Some(address) = &stores.remote_execution_address {
-        check_address(address, as_reference)
-            .map_err(|why| if as_reference { why } else { format!("-r {}: {why}", quoted(address)) })?;
+        check_address(address, log).map_err(|why| voice::of(log).bad_server(address, &why))?;
     }
     Ok(Backend { address: stores.remote_execution_address.clone(), dispatch })
 }
 
-fn check_address(text: &str, as_reference: bool) -> Result<(), String> {
-    if as_reference {
-        let why = || format!("Failed to set remote endpoint address {}", quoted(text));
-        return is_address(text).then_some(()).ok_or_else(why);
+/// Whether a text is the address of a server; if not, why. The reference knows neither schemes nor certificates in an
+/// address, so what it refuses is refused under its name.
+fn check_address(text: &str, log: &Log) -> Result<(), String> {
+    match log.tool() {
+        Name::Just if is_address(text) => Ok(()),
+        Name::Just => Err(String::new()),
+        Name::Taut => Address::parse(text).map(drop),
     }
-    let help = "help: HOST:PORT, or grpcs://HOST:PORT for an encrypted connection";
-    Address::parse(text).map(drop).map_err(|why| format!("{why}\n{help}"))
 }
 
 /// Reads the file that assigns servers to properties: a list of pairs.
-fn dispatch(path: &Path, as_reference: bool) -> Result<Dispatch, String> {
+fn dispatch(path: &Path, log: &Log) -> Result<Dispatch, String> {
     let label = path.display().to_string();
-    let text = taut_sys::Named::read(path).map_err(|error| match as_reference {
-        true => format!("Failed to read json file {}", quoted(&label)),
-        false => format!("--endpoint-configuration {error}"),
-    })?;
-    let document = Document::parse(&*label, text.clone()).map_err(|error| match as_reference {
-        true => {
-            format!("Failed to parse endpoint configuration: {}", taut_syntax::json::reference_error(&text))
-        }
-        false => {
-            let (line, column, why) = (error.line, error.column, error.message);
-            format!("--endpoint-configuration {label}:{line}:{column}: {why}")
-        }
-    })?;
-    let wrong = |reference: String, own: &str, found: Node<'_>| match as_reference {
-        true => format!("{reference} {}", found.source()),
-        false => format!("--endpoint-configuration {label}: {own}, not {}", found.source()),
-    };
+    let wrong = |bad: BadDispatch<'_>| voice::of(log).bad_dispatch(&label, &bad);
+    let text = taut_sys::Named::read(path).map_err(|error| wrong(BadDispatch::Unreadable(&error)))?;
+    let document =
+        Document::parse(&*label, text.clone()).map_err(|error| wrong(BadDispatch::NotJson(&text, &error)))?;
     let root = document.root();
-    let is_list = "expected a list of pairs, each of properties and an address (HOST:PORT)";
-    let no_list =
-        || wrong("Endpoint configuration has to be a list of pairs, but found".to_owned(), is_list, root);
     let mut all = Vec::new();
-    for entry in root.as_list().ok_or_else(no_list)? {
+    for entry in root.as_list().ok_or_else(|| wrong(BadDispatch::NoList(root)))? {
         let pair: Vec<Node<'_>> = entry.as_list().map(Iterator::collect).unwrap_or_default();
-        let [properties, address] = pair[..] else {
-            let reference = "Endpoint configuration has to be a list of pairs, but found entry".to_owned();
-            return Err(wrong(reference, is_list, entry));
-        };
-        let no_object = || {
-            let reference = "Property condition has to be given as an object, but found".to_owned();
-            wrong(reference, "expected properties as an object of strings", properties)
-        };
-        let mut wanted = BTreeMap::new();
+        let [properties, address] = pair[..] else { return Err(wrong(BadDispatch::NoPair(entry))) };
         if properties.kind() != Kind::Object {
-            return Err(no_object());
+            return Err(wrong(BadDispatch::NoObject(properties)));
         }
+        let mut wanted = BTreeMap::new();
         for (name, value) in properties.entries() {
-            let value = value.as_str().ok_or_else(|| {
-                let reference = "Property condition has to be given as an object of strings but found";
-                wrong(reference.to_owned(), "expected properties as an object of strings", properties)
-            })?;
+            let value = value.as_str().ok_or_else(|| wrong(BadDispatch::NoStrings(properties)))?;
             wanted.insert(name.to_owned(), value.to_owned());
         }
-        let no_text = || {
-            let reference = "Endpoint has to be specified as string (in the form host:port), but found";
-            wrong(reference.to_owned(), "expected an address as a string", address)
-        };
-        let text = address.as_str().ok_or_else(no_text)?;
-        check_address(text, as_reference).map_err(|why| match as_reference {
-            true => format!("Failed to parse {} as endpoint.", quoted(text)),
-            false => format!("--endpoint-configuration {label}: {}: {why}", quoted(text)),
-        })?;
+        let text = address.as_str().ok_or_else(|| wrong(BadDispatch::NoAddress(address)))?;
+        check_address(text, log).map_err(|why| wrong(BadDispatch::BadAddress(text, why)))?;
         all.push((wanted, text.to_owned()));
     }
     Ok(all)
@@ -237,20 +205,30 @@ pub(crate) fn compare_with(
     Ok(())
 }
 
-/// A server of objects that the options name, with what it takes from and gives to a store, which it is attached to.
+/// Checks the address of the server that the options name, if they name one, before anything is done.
+///
+/// # Errors
+/// The exit code; the error has been reported.
+pub(crate) fn check_server(stores: &Stores, log: &Log) -> Result<(), Exit> {
+    let Some(address) = &stores.remote_execution_address else { return Ok(()) };
+    check_address(address, log).map_err(|why| {
+        log.say(Level::Error, voice::of(log).bad_server(address, &why));
+        Exit::Environment
+    })
+}
+
+/// A server of objects that the options name ([`check_server`] has accepted its address), with what it takes from and gives to a store, which it is attached to.
 ///
 /// # Errors
 /// The exit code; the error has been reported.
 pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Result<Option<Endpoint>, Exit> {
     let Some(address) = &stores.remote_execution_address else { return Ok(None) };
     let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
-    let checked =
-        check_address(address, log.tool() == Name::Just).and_then(|()| servers.number(address, false));
-    checked.map_err(|why| {
+    servers.number(address, false).map_err(|why| {
         log.say(Level::Error, why);
         Exit::Environment
     })?;
-    store.attach(servers.endpoints.iter().map(Endpoint::place).collect()).map_err(|error| {
+    store.attach(servers.endpoints.iter().map(Endpoint::object_server).collect()).map_err(|error| {
         log.say(Level::Error, format!("Cannot use the build root: {error}"));
         Exit::Environment
     })?;
@@ -262,8 +240,8 @@ pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Re
 /// # Errors
 /// The exit code; the error has been reported.
 pub(crate) fn attach(options: &BuildOptions, store: &Store, log: &Log) -> Result<(), Exit> {
-    let places = options.remote_execution.as_ref().map(RemoteExecution::places).unwrap_or_default();
-    store.attach(places).map_err(|error| {
+    let servers = options.remote_execution.as_ref().map(RemoteExecution::object_servers).unwrap_or_default();
+    store.attach(servers).map_err(|error| {
         log.say(Level::Error, format!("Cannot use the build root: {error}"));
         Exit::Environment
     })

@@ -1,11 +1,11 @@
 //! Set-ups of repositories, as both names of the tool make them.
 
+pub(crate) mod defaults;
 mod fetch;
 mod in_use;
 mod list;
 mod observer;
 mod update;
-pub(crate) mod usual;
 mod workspace;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use crate::{
     cancelled_set_up::until_signal,
     environment::build_root,
     exit::Exit,
-    freed::freed,
+    gc_summary::freed,
     interruption::Interruption,
     log::{Level, Log},
     options::{

@@ -16,7 +16,6 @@ use crate::retry::LOST_ROOTS;
 use crate::roots::Roots;
 use crate::settings::launcher;
 use crate::text_file;
-use crate::tool_name::Name;
 use crate::voice::{self, BadCertificate, Number};
 use taut_syntax::quoted;
 
@@ -91,7 +90,7 @@ pub(crate) fn request_in(
 ) -> Result<UnresolvedRequest, SetupError> {
     match request_once(cwd, common, analysis, target, roots) {
         // Found while the request was read; what a build finds later is its own affair.
-        Err(error) if error.has_lost_roots && roots.mends() => {
+        Err(error) if error.has_lost_roots && roots.repairs() => {
             roots.log().say(Level::Warn, LOST_ROOTS);
             roots.verify();
             request_once(cwd, common, analysis, target, roots)
@@ -187,7 +186,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     if let Err(text) = remote_cache(execution, stores) {
         return fail(Exit::Environment, text);
     }
-    if let Err(text) = remote_execution(execution, stores, log.tool() == Name::Just) {
+    if let Err(text) = remote_execution(execution, stores, log) {
         return fail(Exit::Environment, text);
     }
     // After the values: a wrong value is wrong also once the option is supported.

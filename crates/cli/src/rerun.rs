@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use taut_driver::{Instead, MissingOutput, Results, normal_path};
+use taut_driver::{ActualEntry, MissingOutput, Results, normal_path};
 use taut_store::Store;
 use taut_sys::{
     Dir,
@@ -96,9 +96,9 @@ fn missing_outputs(action: &ActionDescription, dir: &Dir) -> Vec<MissingOutput> 
     let missing = all.filter_map(|(path, is_directory)| {
         let found = match dir.at(&normal_path(path)).lstat() {
             Ok(stat) if stat.is_dir() == is_directory => return None,
-            Ok(_) if is_directory => Instead::File,
-            Ok(_) => Instead::Directory,
-            Err(_) => Instead::Nothing { similar: Vec::new() },
+            Ok(_) if is_directory => ActualEntry::File,
+            Ok(_) => ActualEntry::Directory,
+            Err(_) => ActualEntry::Nothing { similar: Vec::new() },
         };
         Some(MissingOutput { path: path.clone(), found })
     });

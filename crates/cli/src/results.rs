@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use taut_digest::{ObjectInfo, ObjectType};
 use taut_driver::{
-    Installed, Located, Results, Undelivered, ambiguous, cas::Found, find, install, normal_path,
+    Installed, Located, Results, Undelivered, ambiguous, cas::PathLookup, find, install, normal_path,
 };
 use taut_store::Store;
 use taut_sys::Dir;
@@ -200,7 +200,7 @@ fn print_requested(
         },
         (None, false) => return Ok(()),
     };
-    let Some(Located { found: Found { object, ends }, from }) = find(store, results, &wanted) else {
+    let Some(Located { found: PathLookup { object, ends }, from }) = find(store, results, &wanted) else {
         voice::of(log).not_in_result(&wanted, results, log);
         return Ok(());
     };

@@ -15,7 +15,8 @@ use std::{
 use taut_driver::{
     Analysed, AnalysisOptions, BuildFailure, BuildOptions, BuiltTarget, Caller, Diagnostics, NotBuilt, Pass,
     RepoConfig, Request, ResolveRoots, Results, Retry, RootComputer, RootOutcome, RootTargets, Run, Session,
-    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRequest, UnresolvedRoot, Wanted, event::NewRoot,
+    SetupError, SetupFailure, Sink, Undelivered, UnresolvedRequest, UnresolvedRoot, WantedArtifacts,
+    event::NewRoot,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -36,7 +37,7 @@ use crate::{
     settings::{analysis_options, build_options, log_limit},
     setup_error::report_error,
     tool_name::Name,
-    voice::{self, BuildContext, BuildMessages, Found, RootsProgress},
+    voice::{self, AnalysisOutcome, BuildContext, BuildMessages, RootsProgress},
 };
 
 /// The git repository for the trees of roots, below the build root; its place is the reference's.
@@ -97,7 +98,7 @@ impl<'o> Roots<'o> {
     }
 
     /// Whether a root that is lost may be made again: once, and not under the name of the reference, which reports it.
-    pub(crate) fn mends(&self) -> bool {
+    pub(crate) fn repairs(&self) -> bool {
         self.of.name == Name::Taut && self.computes && self.are_made.get() && !self.verifies.get()
     }
 
@@ -160,7 +161,7 @@ impl ResolveRoots for Roots<'_> {
             options: options.clone(),
             is_cached: !analysis.no_trace,
             interruption: self.interruption.clone(),
-            mends: self.mends(),
+            repairs: self.repairs(),
             has_lost_roots: Mutex::default(),
             progress: Arc::default(),
             ticker: Mutex::default(),
@@ -217,7 +218,7 @@ struct RootBuilds {
     is_cached: bool,
     interruption: Option<Interruption>,
     /// Whether roots that are lost are made again, so that this is no failure yet.
-    mends: bool,
+    repairs: bool,
     /// Whether a build found that something of a root is lost.
     has_lost_roots: Mutex<bool>,
     progress: Arc<Mutex<RootsProgress>>,
@@ -262,7 +263,7 @@ impl RootTargets for RootBuilds {
         if built.is_err() && request.has_lost_roots() {
             *self.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner) = true;
             // It is built again from what is made anew, so this failure need not be shown.
-            if self.mends {
+            if self.repairs {
                 return Err(NotBuilt::Failed { log: String::new() });
             }
         }
@@ -283,9 +284,9 @@ impl RootTargets for RootBuilds {
                 let duration = begin.elapsed();
                 Ok(BuiltTarget { results, log: kept, ran, is_cached, duration })
             }
-            Err(Stop::Interrupted) => Err(NotBuilt::Stopped),
-            Err(Stop::Failed) => Err(NotBuilt::Failed { log: kept }),
-            Err(Stop::Analysis(problems)) => {
+            Err(RootStop::Interrupted) => Err(NotBuilt::Stopped),
+            Err(RootStop::Failed) => Err(NotBuilt::Failed { log: kept }),
+            Err(RootStop::Analysis(problems)) => {
                 // The log of the root has them as text; for programs they are collected here, as the nested log
                 // collects nothing.
                 if voice.keeps_root_logs() {
@@ -335,7 +336,7 @@ struct Delivered {
 }
 
 /// Why the target of a root is not built.
-enum Stop {
+enum RootStop {
     Interrupted,
     Failed,
     Analysis(Diagnostics),
@@ -349,17 +350,19 @@ struct RootPass<'c> {
 }
 
 impl Pass for RootPass<'_> {
-    type Stop = Stop;
+    type Stop = RootStop;
     type Done = Delivered;
 
-    fn may_continue(&mut self, session: &Session) -> Result<(), Stop> {
+    fn may_continue(&mut self, session: &Session) -> Result<(), RootStop> {
         match &self.builds.interruption {
-            Some(interruption) => interruption.stop_root_on_signal(session).map_err(|_| Stop::Interrupted),
+            Some(interruption) => {
+                interruption.stop_root_on_signal(session).map_err(|_| RootStop::Interrupted)
+            }
             None => Ok(()),
         }
     }
 
-    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> RootStop {
         let of_roots = request.problems_of_roots();
         let problems = if of_roots.is_empty() { problems.clone() } else { of_roots };
         let voice = voice::of(self.log);
@@ -369,7 +372,7 @@ impl Pass for RootPass<'_> {
             diagnostics::report(&problems, Level::Error, self.log);
             voice.root_not_analysed(request, self.log);
         }
-        Stop::Analysis(problems)
+        RootStop::Analysis(problems)
     }
 
     fn analysed(
@@ -377,11 +380,11 @@ impl Pass for RootPass<'_> {
         session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
-    ) -> Result<Option<Wanted>, Stop> {
+    ) -> Result<Option<WantedArtifacts>, RootStop> {
         if voice::of(self.log).repeats_warnings() || session.has_analysed(request) {
             findings::report_warnings(analysed, request, self.log);
         }
-        self.messages.analysed(&Found { request, analysed, limit: self.builds.log_limit });
+        self.messages.analysed(&AnalysisOutcome { request, analysed, limit: self.builds.log_limit });
         Ok(None)
     }
 
@@ -395,10 +398,10 @@ impl Pass for RootPass<'_> {
         request: &Request,
         failure: &BuildFailure,
         _: bool,
-    ) -> Stop {
+    ) -> RootStop {
         self.messages.failed(failure, &session.origins(request));
         voice::of(self.log).root_not_built(request, self.log);
-        Stop::Failed
+        RootStop::Failed
     }
 
     fn deliver(
@@ -407,7 +410,7 @@ impl Pass for RootPass<'_> {
         _: &Request,
         analysed: &Analysed,
         results: &Results,
-    ) -> Result<Delivered, Undelivered<Stop>> {
+    ) -> Result<Delivered, Undelivered<RootStop>> {
         let hits = session.cache_hits(results.actions);
         self.messages.processed(results.actions, hits, None);
         voice::of(self.log).root_built(results, self.log);
@@ -427,19 +430,19 @@ struct RootCaller<'c> {
 }
 
 impl Caller for RootCaller<'_> {
-    type Stop = Stop;
+    type Stop = RootStop;
 
-    fn request(&mut self) -> Result<UnresolvedRequest, Stop> {
+    fn request(&mut self) -> Result<UnresolvedRequest, RootStop> {
         Ok(self.request.clone().into())
     }
 
-    fn mends_roots(&self) -> bool {
+    fn repairs_roots(&self) -> bool {
         // The roots of the call, in which this one is a step.
         false
     }
 
-    fn not_understood(&mut self, error: &SetupError) -> Stop {
-        Stop::Analysis(error.problems())
+    fn not_understood(&mut self, error: &SetupError) -> RootStop {
+        RootStop::Analysis(error.problems())
     }
 
     fn requested(&mut self, request: &Request) {

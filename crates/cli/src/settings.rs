@@ -11,7 +11,6 @@ use crate::{
     options,
     remote_cache::remote_cache,
     remote_execution::remote_execution,
-    tool_name::Name,
 };
 
 /// The words in front of commands that are executed, if there is no other launcher.
@@ -44,11 +43,6 @@ pub(crate) fn analysis_options(
 /// A time that an option sets.
 pub(crate) fn seconds(number: u32) -> Duration {
     Duration::from_secs(number.into())
-}
-
-/// How long an action may run, before scaling.
-pub(crate) fn time_limit(execution: &options::Execution) -> Option<Duration> {
-    execution.action_timeout.map(seconds)
 }
 
 /// What actions require of the platform, `NAME:VALUE` each.
@@ -89,7 +83,7 @@ pub(crate) fn build_options(
         // Zero means the same as no -J; `request` warns of it.
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
         launcher,
-        timeout: time_limit(execution),
+        timeout: execution.time_limit(),
         grace: execution.termination_grace.map_or(GRACE, seconds),
         properties: properties(execution),
         keep_going: results.keep_going,
@@ -99,7 +93,7 @@ pub(crate) fn build_options(
             log.say(Level::Error, why);
             Exit::Environment
         })?,
-        remote_execution: remote_execution(execution, stores, log.tool() == Name::Just).map_err(|why| {
+        remote_execution: remote_execution(execution, stores, log).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?,

@@ -38,7 +38,7 @@ use lines::Lines;
 
 /// Runs `test`.
 pub(crate) fn run(name: Name, o: &options::Test, log: &Arc<Log>) -> Exit {
-    let profile = Profile::from_options("test", &o.build.analysis, &o.build.execution, &o.build.stores);
+    let profile = Profile::from_options("test", &o.build.analysis, &o.build.execution, &o.build.stores, log);
     reported("test", !o.build.analysis.no_trace, profile, log, |reporting| {
         let product = Some("the tests");
         go(o, BuildCall { name, o: &o.build, log, reporting, product })

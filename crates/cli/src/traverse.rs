@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_driver::{
-    Overrides, RepoConfig, ResolveRoots as _, Session, Wanted,
+    Overrides, RepoConfig, ResolveRoots as _, Session, WantedArtifacts,
     event::{Event, Origins, Sink},
     graph::NamedGraph,
 };
@@ -30,7 +30,7 @@ use crate::{
     settings::build_options,
     setup_error::report_error,
     tool_name::Name,
-    voice::{self, BuildContext, Defined},
+    voice::{self, ActionOrigins, BuildContext},
 };
 
 /// Runs `traverse`.
@@ -67,7 +67,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
                 log.say(Level::Error, text);
             }
         })?;
-    let wanted = Wanted { artifacts, ..Wanted::default() };
+    let wanted = WantedArtifacts { artifacts, ..WantedArtifacts::default() };
 
     let overrides = Overrides {
         main: o.common.main.clone(),

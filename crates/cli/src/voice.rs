@@ -5,7 +5,7 @@
 //! and exit codes do not depend on the voice. Commands give facts, and a voice words them, or is silent about them.
 //!
 //! [`Voice`] has the texts of single steps. Those about one subject are in a file of their own, which has both voices side by
-//! side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `set_up.rs`. [`BuildMessages`] has state: it renders the
+//! side: `arguments.rs`, `findings.rs`, `objects.rs`, `roots.rs`, `servers.rs`, `set_up.rs`. [`BuildMessages`] has state: it renders the
 //! events of one build, and its steps.
 
 use std::{
@@ -30,7 +30,6 @@ use crate::{
     report::Built,
     reproduce::Reproduction,
     root_options::RootOptions,
-    settings,
     tool_name::Name,
 };
 
@@ -42,6 +41,7 @@ mod just;
 mod objects;
 mod roots;
 mod roots_progress;
+mod servers;
 mod set_up;
 mod snapshot;
 mod taut;
@@ -51,13 +51,15 @@ pub(crate) use arguments::{BadCertificate, Number};
 pub(crate) use figures::{count, exit_code, seconds, time_limit};
 use findings::FindingTexts;
 pub(crate) use findings::{as_under_taut, renderer};
-pub(crate) use objects::Destined;
+pub(crate) use objects::ObjectDestination;
 use objects::ObjectTexts;
 use roots::RootTexts;
 pub(crate) use roots_progress::RootsProgress;
+pub(crate) use servers::BadDispatch;
+use servers::ServerTexts;
 pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
-pub(crate) use snapshot::{Open, Snapshot};
+pub(crate) use snapshot::{Snapshot, StartedAction};
 pub(crate) use taut::differs_each_time;
 
 /// The texts of the call that writes to this log.
@@ -70,7 +72,7 @@ pub(crate) fn of(log: &Log) -> &'static dyn Voice {
 
 /// Texts of single steps.
 pub(crate) trait Voice:
-    ArgumentTexts + FindingTexts + ObjectTexts + RootTexts + SetUpTexts + Send + Sync
+    ArgumentTexts + FindingTexts + ObjectTexts + RootTexts + ServerTexts + SetUpTexts + Send + Sync
 {
     /// The request is known.
     fn requested(&self, request: &Request, log: &Log);
@@ -92,7 +94,7 @@ pub(crate) trait Voice:
     fn dumping(&self, announcement: &str, log: &Log);
 
     /// What `analyse` found.
-    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log);
+    fn analysed(&self, found: &AnalysisOutcome<'_>, result: Option<&str>, log: &Log);
 
     /// Entries of the target-level cache that could not be used: what they are of is analysed and built.
     fn unusable_entries(&self, problems: &[EntryProblem], analysed: &Analysed, log: &Log);
@@ -204,7 +206,7 @@ impl BuildContext {
             shows_cached_output: results.show_cached_output,
             again,
             is_rebuild: false,
-            time_limit: settings::time_limit(of.execution),
+            time_limit: of.execution.time_limit(),
         }
     }
 }
@@ -215,7 +217,7 @@ pub(crate) trait BuildMessages: Sink {
     fn requested(&self, repositories: &RepoConfig, name: String);
 
     /// Analysis succeeded.
-    fn analysed(&self, found: &Found<'_>);
+    fn analysed(&self, found: &AnalysisOutcome<'_>);
 
     /// This many warnings of analysis were shown by an earlier call, and are not shown again.
     fn has_known_warnings(&self, _number: usize) {}
@@ -228,10 +230,10 @@ pub(crate) trait BuildMessages: Sink {
     fn on_retry(&self, why: Retry);
 
     /// Execution has ended, with or without failures.
-    fn executed(&self, defined: &dyn Defined);
+    fn executed(&self, defined: &dyn ActionOrigins);
 
     /// The build failed.
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined);
+    fn failed(&self, failure: &BuildFailure, defined: &dyn ActionOrigins);
 
     /// Everything is built, and neither installed nor shown yet. `hits`: how many of these actions did not run.
     fn processed(&self, actions: usize, hits: usize, compared: Option<&Compared>);
@@ -250,14 +252,14 @@ pub(crate) trait BuildMessages: Sink {
 }
 
 /// What analysis found.
-pub(crate) struct Found<'f> {
+pub(crate) struct AnalysisOutcome<'f> {
     pub(crate) request: &'f Request,
     pub(crate) analysed: &'f Analysed,
     /// How many bytes of a configuration are shown.
     pub(crate) limit: usize,
 }
 
-impl Found<'_> {
+impl AnalysisOutcome<'_> {
     /// What the targets are tainted with.
     pub(crate) fn tainted(&self) -> Vec<&str> {
         self.analysed.tainted.iter().map(Str::as_str).collect()
@@ -265,7 +267,7 @@ impl Found<'_> {
 }
 
 /// Finds the targets that define actions. To be used only after execution: it may need an analysis of all targets.
-pub(crate) trait Defined {
+pub(crate) trait ActionOrigins {
     /// A target that defines an action, and the action's number there.
     fn origin(&self, action: &Id) -> Option<Origin>;
 
@@ -286,7 +288,7 @@ pub(crate) trait Defined {
     fn of_overlay(&self, overlay: &Id) -> Vec<String>;
 }
 
-impl Defined for Origins {
+impl ActionOrigins for Origins {
     fn origin(&self, action: &Id) -> Option<Origin> {
         self.first_of_all(action)
     }
@@ -309,7 +311,7 @@ impl Defined for Origins {
 }
 
 /// A graph from a file has the targets that its actions come from, but not those of overlays.
-impl Defined for ActionGraph {
+impl ActionOrigins for ActionGraph {
     fn origin(&self, action: &Id) -> Option<Origin> {
         self.actions.get(action)?.origins.first().cloned()
     }

@@ -70,7 +70,7 @@ pub(crate) fn run(name: Name, o: &options::Watch, log: &Arc<Log>) -> Exit {
         here,
         output,
         rounds: Cell::new(0),
-        mends_roots: Cell::new(false),
+        repairs_roots: Cell::new(false),
         verifies: Cell::new(false),
     };
     let begin = Instant::now();
@@ -93,15 +93,15 @@ struct Watcher<'o> {
     /// How many rounds there were.
     rounds: Cell<usize>,
     /// Whether roots of the request can be made again, if something of them is lost.
-    mends_roots: Cell<bool>,
+    repairs_roots: Cell<bool>,
     /// Whether what is there of roots is looked at as a whole, since something was lost.
     verifies: Cell<bool>,
 }
 
 /// Events go to the messages and the event log of the present round.
-struct Present(Mutex<(Arc<dyn BuildMessages>, Arc<Reporting>)>);
+struct CurrentRound(Mutex<(Arc<dyn BuildMessages>, Arc<Reporting>)>);
 
-impl Present {
+impl CurrentRound {
     fn messages(&self) -> Arc<dyn BuildMessages> {
         self.both().0
     }
@@ -111,7 +111,7 @@ impl Present {
     }
 }
 
-impl Sink for Present {
+impl Sink for CurrentRound {
     fn event(&self, event: &Event<'_>) {
         let (messages, reporting) = self.both();
         messages.event(event);
@@ -126,7 +126,7 @@ struct WatchState {
     /// What that meant in the last round, if it meant anything.
     request: Option<Request>,
     store: Store,
-    present: Arc<Present>,
+    present: Arc<CurrentRound>,
     session: Session,
     watch: Watch,
     leaves: Leaves,
@@ -272,7 +272,7 @@ impl Watcher<'_> {
         let asked =
             request::request_in(&self.here, &build.common, &build.analysis, &build.analysis.target, roots)?;
         self.log.shows_texts_in(&asked.repositories);
-        self.mends_roots.set(roots.mends());
+        self.repairs_roots.set(roots.repairs());
         Ok(asked)
     }
 
@@ -291,7 +291,7 @@ impl Watcher<'_> {
         let store = open_store(self.name, &build.stores, self.log).ok_or(Exit::Environment)?;
         let messages = self.messages(&store);
         let reporting = Arc::new(Reporting::of_round(!build.analysis.no_trace));
-        let present = Arc::new(Present(Mutex::new((messages, reporting))));
+        let present = Arc::new(CurrentRound(Mutex::new((messages, reporting))));
         let events: Arc<dyn Sink> = present.clone();
         let options =
             build_options(&build.common, (&build.execution, &build.stores), &build.results, false, self.log)?;

@@ -65,13 +65,13 @@ fn go(
         let kept = Traces::of(store, &unresolved);
         let properties = properties(&o.execution);
         outcomes = Outcomes::of(store, &unresolved.repositories, how, &kept, &properties);
-        let servers = remote_execution(&o.execution, &o.stores, log.tool() == Name::Just).map_err(|why| {
+        let servers = remote_execution(&o.execution, &o.stores, log).map_err(|why| {
             log.say(Level::Error, why);
             Exit::Environment
         })?;
         let servers = servers.unwrap_or_default();
         // What servers have counts as present; nothing is asked.
-        let _ = store.attach(servers.places());
+        let _ = store.attach(servers.object_servers());
         exports = ExportCache::of(store, &properties, &servers.backend);
         if !o.analysis.no_trace {
             traces = kept;

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use taut_testkit::{Ran, Tool, Workspace, processed};
+use taut_testkit::{Tool, ToolResult, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -23,7 +23,7 @@ fn workspace(targets: &str) -> Workspace {
 }
 
 #[track_caller]
-fn says(ran: &Ran, phrases: &[&str]) {
+fn says(ran: &ToolResult, phrases: &[&str]) {
     for phrase in phrases {
         assert!(ran.stderr.contains(phrase), "{phrase:?} is not in:\n{}", ran.stderr);
     }
@@ -239,7 +239,7 @@ fn graph(sources: &[&str]) -> (Workspace, String) {
     (workspace, artifacts.join(", "))
 }
 
-fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str, more: &[&str]) -> Ran {
+fn traverse(tool: &Tool, workspace: &Workspace, artifacts: &str, more: &[&str]) -> ToolResult {
     let out = workspace.beside("out").display().to_string();
     let artifacts = format!("{{{artifacts}}}");
     let words = ["traverse", "-g", "g", "-a", &artifacts, "-o", &out];

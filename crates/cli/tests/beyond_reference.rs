@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, thread, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::{Ran, Tool, Workspace, processed};
+use taut_testkit::{Tool, ToolResult, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -16,7 +16,7 @@ fn workspace(targets: &str) -> Workspace {
     workspace
 }
 
-fn run(workspace: &Workspace, words: &[&str]) -> Ran {
+fn run(workspace: &Workspace, words: &[&str]) -> ToolResult {
     workspace.run(&taut(), words)
 }
 

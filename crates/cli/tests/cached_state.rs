@@ -4,7 +4,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::SystemTime};
 
-use taut_testkit::{Ran, Rng, Tool, Workspace, listing, processed, times};
+use taut_testkit::{Rng, Tool, ToolResult, Workspace, listing, processed, times};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -99,7 +99,7 @@ const CACHE_WARNING: &str = "cached build state";
 const NOT_KEPT: &str = "What this call found out cannot be kept";
 
 /// The part of an answer that does not depend on cached build state: no counts, no progress.
-fn answer(ran: Ran) -> (i32, String, Vec<String>) {
+fn answer(ran: ToolResult) -> (i32, String, Vec<String>) {
     let mut lines: Vec<String> = ran.stderr.lines().map(str::to_owned).collect();
     // On a busy machine, there are lines about progress.
     let varies = |line: &String| {

@@ -8,9 +8,9 @@ use std::{
 };
 
 use serde_json::Value;
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Tool, ToolResult, Workspace};
 
-fn run(workspace: &Workspace, words: &[&str]) -> Ran {
+fn run(workspace: &Workspace, words: &[&str]) -> ToolResult {
     workspace.run(&Tool::at(env!("CARGO_BIN_EXE_taut")), [&["compile-commands"], words].concat())
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::{GitRepository, Ran, Tool, Workspace, processed};
+use taut_testkit::{GitRepository, Tool, ToolResult, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -64,11 +64,11 @@ impl Project {
         self.workspace.file("repos.json", repositories.replace("REPOSITORY", path));
     }
 
-    fn run(&self, tool: &Tool, words: &[&str]) -> Ran {
+    fn run(&self, tool: &Tool, words: &[&str]) -> ToolResult {
         self.workspace.run(tool, words.iter().copied())
     }
 
-    fn build(&self, main: &str, target: &str) -> Ran {
+    fn build(&self, main: &str, target: &str) -> ToolResult {
         self.run(&taut(), &["build", "-C", "repos.json", "--main", main, target])
     }
 

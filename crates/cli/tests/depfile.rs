@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink, process::Command};
 
-use taut_testkit::{Ran, Rng, Tool, Workspace, processed};
+use taut_testkit::{Rng, Tool, ToolResult, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -16,7 +16,7 @@ fn just() -> Tool {
 
 /// How many actions a successful build ran.
 #[track_caller]
-fn ran(built: Ran) -> usize {
+fn ran(built: ToolResult) -> usize {
     let (actions, not_run) = processed(&built.exits(0).stderr).expect("a line with counts");
     actions - not_run
 }

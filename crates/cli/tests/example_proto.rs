@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Tool, ToolResult, Workspace};
 
 const DESCRIPTIONS: [&str; 4] = ["area", "path", "point", "town"];
 
@@ -18,7 +18,7 @@ fn example() -> PathBuf {
 }
 
 /// Calls `taut analyse` in the example.
-fn analyse(scratch: &Workspace, words: &[&str]) -> Ran {
+fn analyse(scratch: &Workspace, words: &[&str]) -> ToolResult {
     let build_root = scratch.build_root();
     let first = ["analyse", "--local-build-root", build_root.to_str().unwrap()];
     Tool::at(env!("CARGO_BIN_EXE_taut")).run(&example(), [&first, words].concat()).exits(0)

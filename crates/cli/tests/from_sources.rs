@@ -13,7 +13,7 @@ use std::{
     process::Command,
 };
 
-use taut_testkit::{Ran, Rng, Tool, listing};
+use taut_testkit::{Rng, Tool, ToolResult, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -62,11 +62,11 @@ impl Project {
     }
 
     /// Calls taut. All projects of one call of the test share a build root no more than their sources do.
-    fn taut(&self, words: &[&str]) -> Ran {
+    fn taut(&self, words: &[&str]) -> ToolResult {
         taut().run(&self.path(), words)
     }
 
-    fn build(&self, words: &[&str]) -> Ran {
+    fn build(&self, words: &[&str]) -> ToolResult {
         let root = self.top.path().join("build-root").display().to_string();
         let rustc = rustc();
         let (command, rest) = words.split_first().unwrap();

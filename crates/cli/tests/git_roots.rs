@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use taut_testkit::{GitRepository, Ran, Tool, Workspace, listing, processed};
+use taut_testkit::{GitRepository, Tool, ToolResult, Workspace, listing, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -133,11 +133,11 @@ impl Project {
         self.workspace.file("repos.json", repositories.replace("REPOSITORY", path));
     }
 
-    fn run(&self, tool: &Tool, words: &[&str]) -> Ran {
+    fn run(&self, tool: &Tool, words: &[&str]) -> ToolResult {
         self.workspace.run(tool, words.iter().copied())
     }
 
-    fn build(&self, target: &str) -> Ran {
+    fn build(&self, target: &str) -> ToolResult {
         self.run(&taut(), &["build", "-C", "repos.json", target])
     }
 

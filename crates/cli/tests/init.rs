@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use taut_testkit::{Ran, Tool, listing};
+use taut_testkit::{Tool, ToolResult, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -14,7 +14,7 @@ fn directory() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("taut-init-").tempdir().unwrap()
 }
 
-fn init(at: &Path, words: &[&str]) -> Ran {
+fn init(at: &Path, words: &[&str]) -> ToolResult {
     taut().run(at, [&["init"], words].concat())
 }
 

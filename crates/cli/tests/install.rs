@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use taut_testkit::{Ran, Tool, Workspace, listing};
+use taut_testkit::{Tool, ToolResult, Workspace, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -28,7 +28,7 @@ fn project() -> Workspace {
     workspace
 }
 
-fn install(workspace: &Workspace, target: &str, more: &[&str]) -> Ran {
+fn install(workspace: &Workspace, target: &str, more: &[&str]) -> ToolResult {
     let out = workspace.beside("out").display().to_string();
     workspace.run(&taut(), [&["install", target, "-o", &out], more].concat()).exits(0)
 }

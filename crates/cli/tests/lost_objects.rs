@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use taut_testkit::{Ran, Rng, Tool, Workspace, listing, processed, times};
+use taut_testkit::{Rng, Tool, ToolResult, Workspace, listing, processed, times};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -31,7 +31,7 @@ fn project() -> Workspace {
     workspace
 }
 
-fn install(workspace: &Workspace, out: &Path) -> Ran {
+fn install(workspace: &Workspace, out: &Path) -> ToolResult {
     let _ = fs::remove_dir_all(out);
     workspace.run(&taut(), ["install", "all", "-o", &out.display().to_string()])
 }
@@ -114,7 +114,7 @@ fn a_loss_is_reported_in_one_line() {
         .join("protocol-dependent/generation-0/git-sha1/casf/d0/0491fd7e5bb6fa28c517a0bb32b8b506539d4d");
     fs::remove_file(object).unwrap();
     let words = "Objects in the build root were lost or damaged: they are made again";
-    let reports = |ran: Ran| ran.stderr.lines().filter(|line| line.contains(words)).count();
+    let reports = |ran: ToolResult| ran.stderr.lines().filter(|line| line.contains(words)).count();
     assert_eq!(reports(install(&workspace, &out).exits(0)), 1);
     assert_eq!(reports(install(&workspace, &out).exits(0)), 0);
 }

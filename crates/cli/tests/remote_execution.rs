@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use taut_digest::HashFunction;
-use taut_remote::server::{Ending, Fault, Faults, Offer, Server};
-use taut_testkit::{Ran, Tool, Workspace, listing};
+use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
+use taut_testkit::{Tool, ToolResult, Workspace, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -41,7 +41,7 @@ fn workspace() -> Workspace {
     workspace
 }
 
-fn start(naming: HashFunction, endings: &[Ending]) -> Server {
+fn start(naming: HashFunction, endings: &[ExecutionEnding]) -> Server {
     Server::start(Offer::executing(naming, endings.to_vec())).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn at(server: &Server, naming: HashFunction) -> Vec<String> {
 }
 
 struct Installed {
-    ran: Ran,
+    ran: ToolResult,
     files: BTreeMap<String, String>,
 }
 
@@ -68,7 +68,7 @@ fn install(workspace: &Workspace, words: &[String]) -> Installed {
 }
 
 #[track_caller]
-fn build(workspace: &Workspace, words: &[String]) -> Ran {
+fn build(workspace: &Workspace, words: &[String]) -> ToolResult {
     workspace.run(&taut(), ["build"].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]))
 }
 
@@ -224,7 +224,9 @@ fn what_the_server_loses_is_made_again_however_deep_it_is() {
 
 #[test]
 fn executions_that_end_badly_are_tried_again() {
-    use Ending::{Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost};
+    use ExecutionEnding::{
+        Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost,
+    };
     for naming in BOTH {
         for ending in [Cut, Forgotten, WorkerLost, Exhausted, Evicted, EvictedSilently, OutputLost] {
             let (server, workspace) = (start(naming, &[Usual, ending, Usual, ending]), workspace());
@@ -236,7 +238,7 @@ fn executions_that_end_badly_are_tried_again() {
 
 #[test]
 fn a_server_that_refuses_an_action_is_named_with_the_action() {
-    let (server, workspace) = (start(BOTH[1], &[Ending::Refused; 20]), workspace());
+    let (server, workspace) = (start(BOTH[1], &[ExecutionEnding::Refused; 20]), workspace());
     let text = build(&workspace, &at(&server, BOTH[1])).exits(1).stderr;
     assert!(text.contains(&server.address()) && text.contains("no worker has these properties"), "{text}");
     assert!(text.contains(":files") && text.contains("Execute"), "{text}");

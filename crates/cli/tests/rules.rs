@@ -4,14 +4,14 @@
 use std::{fs, path::Path, process::Command};
 
 use taut_syntax::Document;
-use taut_testkit::{GitRepository, Ran, Tool, Workspace};
+use taut_testkit::{GitRepository, Tool, ToolResult, Workspace};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
 }
 
 #[track_caller]
-fn install(workspace: &Workspace, target: &str, more: &[&str]) -> Ran {
+fn install(workspace: &Workspace, target: &str, more: &[&str]) -> ToolResult {
     let out = workspace.beside("out").display().to_string();
     workspace.run(&taut(), [&["install", target, "-o", &out][..], more].concat())
 }

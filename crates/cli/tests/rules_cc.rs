@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use taut_testkit::{Ran, Tool, Workspace, processed};
+use taut_testkit::{Tool, ToolResult, Workspace, processed};
 
 const TARGETS: &str = r#"{
   "hello": {"type": ["@", "std", "cc", "binary"], "name": ["hello"], "srcs": ["main.c"], "deps": ["greet"]},
@@ -30,14 +30,14 @@ fn project() -> Workspace {
 
 /// Builds a target into `out` beside the workspace; `more` are further words.
 #[track_caller]
-fn install(workspace: &Workspace, target: &str, more: &[&str]) -> Ran {
+fn install(workspace: &Workspace, target: &str, more: &[&str]) -> ToolResult {
     let out = workspace.beside("out").display().to_string();
     workspace.run(&taut(), [&["install", target, "-o", &out][..], more].concat())
 }
 
 /// How many actions a successful build ran.
 #[track_caller]
-fn ran(built: Ran) -> usize {
+fn ran(built: ToolResult) -> usize {
     let (actions, not_run) = processed(&built.clone().exits(0).stderr).expect("a line with counts");
     actions - not_run
 }

@@ -3,14 +3,14 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use taut_testkit::{Ran, Tool, Workspace, processed};
+use taut_testkit::{Tool, ToolResult, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
 }
 
 #[track_caller]
-fn install(workspace: &Workspace, target: &str, more: &[&str]) -> Ran {
+fn install(workspace: &Workspace, target: &str, more: &[&str]) -> ToolResult {
     let out = workspace.beside("out").display().to_string();
     workspace.run(&taut(), [&["install", target, "-o", &out][..], more].concat())
 }

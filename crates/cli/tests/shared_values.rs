@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-use taut_testkit::{Ran, Workspace};
+use taut_testkit::{ToolResult, Workspace};
 
 /// A target `top` that builds `inner` in a configuration that is too long as text.
 fn workspace(command: &str) -> Workspace {
@@ -37,14 +37,14 @@ fn workspace(command: &str) -> Workspace {
 }
 
 /// Runs taut with so little memory that such a text would soon end it.
-fn run(workspace: &Workspace, words: &str) -> Ran {
+fn run(workspace: &Workspace, words: &str) -> ToolResult {
     let taut = env!("CARGO_BIN_EXE_taut");
     let root = workspace.build_root().display().to_string();
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -v 3000000; exec {taut} {words} --local-build-root {root}")]);
     let output = command.current_dir(workspace.root()).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ran {
+    ToolResult {
         code: output.status.code().unwrap_or(-1),
         stdout: text(&output.stdout),
         stderr: text(&output.stderr),
@@ -52,7 +52,7 @@ fn run(workspace: &Workspace, words: &str) -> Ran {
 }
 
 #[track_caller]
-fn is_short(ran: &Ran) {
+fn is_short(ran: &ToolResult) {
     let length = ran.stdout.len() + ran.stderr.len();
     assert!(length < 50_000, "{length} bytes");
 }

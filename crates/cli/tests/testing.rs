@@ -3,13 +3,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
 
-use taut_testkit::{Ran, Tool, Workspace};
+use taut_testkit::{Tool, ToolResult, Workspace};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
 }
 
-fn run(workspace: &Workspace, words: &[&str]) -> Ran {
+fn run(workspace: &Workspace, words: &[&str]) -> ToolResult {
     workspace.run(&taut(), [&["test"], words].concat())
 }
 

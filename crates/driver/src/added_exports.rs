@@ -123,14 +123,14 @@ impl Session {
 
     /// The export targets that are to be added, each after those below it, with the keys of these.
     fn additions(&self, analysed: &Analysed) -> Vec<Addition> {
-        enum Step {
+        enum ExportStep {
             Open(ConfiguredTarget),
             Close(ConfiguredTarget, Arc<AnalysedTarget>),
         }
         let exports = analysed.exports.list().into_iter();
         let uncached = exports.filter(|(_, export)| matches!(export, Export::Uncached(_)));
         // A stack of its own: chains of targets are as long as a description makes them.
-        let mut steps: Vec<Step> = uncached.map(|(target, _)| Step::Open(target)).collect();
+        let mut steps: Vec<ExportStep> = uncached.map(|(target, _)| ExportStep::Open(target)).collect();
         steps.reverse();
         let nothing: Rc<BTreeSet<Hash>> = Rc::default();
         // What changes inside a key are hashes that were not computed yet.
@@ -139,17 +139,18 @@ impl Session {
         let (mut additions, mut keys) = (Vec::new(), BTreeSet::new());
         while let Some(step) = steps.pop() {
             match step {
-                Step::Open(target) if implied.contains_key(&target) => {}
-                Step::Open(target) => {
+                ExportStep::Open(target) if implied.contains_key(&target) => {}
+                ExportStep::Open(target) => {
                     // All are settled by now.
                     let Ok(analysed) = self.build.get::<TargetRule>(target.clone()) else { continue };
                     // Marks it as visited. What it implies is set when it is closed, before those above it are.
                     implied.insert(target.clone(), nothing.clone());
-                    let below: Vec<Step> = analysed.dependencies.iter().cloned().map(Step::Open).collect();
-                    steps.push(Step::Close(target, analysed));
+                    let below: Vec<ExportStep> =
+                        analysed.dependencies.iter().cloned().map(ExportStep::Open).collect();
+                    steps.push(ExportStep::Close(target, analysed));
                     steps.extend(below);
                 }
-                Step::Close(target, analysed) => {
+                ExportStep::Close(target, analysed) => {
                     let below = analysed.dependencies.iter().filter_map(|dependency| implied.get(dependency));
                     let mut all = joined(below, &nothing);
                     match &analysed.export {

@@ -8,7 +8,7 @@ use taut_repos::{RepoConfig, Roots};
 use taut_syntax::Diagnostics;
 
 use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, register, workspace};
-use crate::describe::{DescribeKey, DescribeRule, Described};
+use crate::describe::{DescribeKey, DescribeRule, StoredDescription};
 use crate::history::ActionEnds;
 use crate::{
     Analysed, Analysis, DescribeOptions, Description, ExportCache, Request, SetupError, Sink, Traces,
@@ -109,7 +109,7 @@ impl Analyser {
         let key = DescribeKey { request: RequestKey::of(request), options };
         match self.build.get::<DescribeRule>(key) {
             Ok(described) => {
-                let Described { description, problems } = &*described;
+                let StoredDescription { description, problems } = &*described;
                 let roots: &Roots = &self.workspace.repositories.roots;
                 let outcome = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
                 (description.located(roots), outcome)

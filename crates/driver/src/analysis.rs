@@ -14,11 +14,11 @@ use taut_syntax::Diagnostics;
 use taut_value::{Artifact, Decoder, Encoder, Id, TargetResult};
 
 use crate::{
-    Exports, Request, Wanted,
+    Exports, Request, WantedArtifacts,
     analysis_setup::{analyse_targets, diagnostics},
     exports::exported,
     full_analysis::{Analysis, analyse_all},
-    reached::{Order, Reached},
+    reached::{Order, ReachedTarget},
     request_key::RequestKey,
     targets::together,
 };
@@ -59,8 +59,8 @@ pub struct Analysed {
 
 impl Analysed {
     /// What is to be built.
-    pub fn wanted(&self) -> Wanted {
-        Wanted::of(&self.result, &self.exported)
+    pub fn wanted(&self) -> WantedArtifacts {
+        WantedArtifacts::of(&self.result, &self.exported)
     }
 
     /// All warnings, each once, in the order of the targets.
@@ -161,7 +161,7 @@ impl Rule for AnalysisRule {
         let mut reached = Vec::with_capacity(targets.len());
         for (target, answer) in targets.iter().zip(answers) {
             // The first failure only; `analyse_request` collects those of the other targets.
-            reached.push(Reached { target: target.clone(), analysed: answer? });
+            reached.push(ReachedTarget { target: target.clone(), analysed: answer? });
         }
         let whole = together(&reached);
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();

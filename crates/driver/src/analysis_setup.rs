@@ -6,10 +6,10 @@ use std::sync::Arc;
 use taut_analysis::{ConfiguredTarget, CycleReport, ModuleRule, Problem, TargetCache, TargetRule, Workspace};
 use taut_digest::HashFunction;
 use taut_engine::{Begin, Build, Builder, Fail, Options};
-use taut_repos::{Place, RepoConfig};
+use taut_repos::{RepoConfig, RootPath};
 use taut_syntax::{Diagnostic, Diagnostics, NEXT_MESSAGE};
 
-use crate::{Request, reached::Reached, targets_below::BelowRule, words::WordsRule};
+use crate::{Request, reached::ReachedTarget, targets_below::BelowRule, words::WordsRule};
 
 /// How to analyse.
 #[derive(Clone, Copy, Debug)]
@@ -64,13 +64,13 @@ fn with_target(problems: &Diagnostics, target: &ConfiguredTarget) -> Diagnostics
 ///
 /// # Errors
 /// Everything that is wrong with any of them.
-pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<Reached>, Diagnostics> {
+pub(crate) fn analyse_targets(build: &Build, request: &Request) -> Result<Vec<ReachedTarget>, Diagnostics> {
     let targets = request.targets.in_configuration(&request.configuration);
     let answers = build.all::<TargetRule>(targets.iter().cloned());
     let (mut requested, mut wrong) = (Vec::with_capacity(targets.len()), Vec::new());
     for (target, answer) in targets.into_iter().zip(answers) {
         match answer {
-            Ok(analysed) => requested.push(Reached { target, analysed }),
+            Ok(analysed) => requested.push(ReachedTarget { target, analysed }),
             Err(fail) => {
                 let is_cycle = matches!(fail, Fail::Cycle(_));
                 let problems = diagnostics(fail, build, &request.repositories);
@@ -91,7 +91,7 @@ pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) 
     }
     let text = match &fail {
         Fail::Cycle(cycle) => {
-            let module = |place: &Place| build.get::<ModuleRule>(place.clone()).ok();
+            let module = |place: &RootPath| build.get::<ModuleRule>(place.clone()).ok();
             let report = CycleReport { repositories, module: &module };
             return report.diagnostic(cycle).into();
         }

@@ -7,7 +7,7 @@ use taut_exec::{ActionKey, ActionRule, ArtifactRule, Printed};
 use taut_graph::{Definition, DefinitionKey};
 use taut_value::{Artifact, Id};
 
-use crate::Wanted;
+use crate::WantedArtifacts;
 
 /// Actions, and what some of them printed; both in the order of the ids.
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(crate) struct ClosureActions {
 
 impl ClosureActions {
     /// Below what is wanted: collected, or found definition by definition where that is not possible.
-    pub(crate) fn of(engine: &Engine, build: &Build, wanted: &Wanted) -> ClosureActions {
+    pub(crate) fn of(engine: &Engine, build: &Build, wanted: &WantedArtifacts) -> ClosureActions {
         let roots: Vec<TaskId> = wanted.keys().map(|key| engine.task::<ArtifactRule>(key)).collect();
         let mut found = match build.collect_two::<ActionRule, Content<Printed>>(roots) {
             Some((actions, names)) => {
@@ -35,7 +35,7 @@ impl ClosureActions {
         found
     }
 
-    fn one_by_one(build: &Build, wanted: &Wanted) -> ClosureActions {
+    fn one_by_one(build: &Build, wanted: &WantedArtifacts) -> ClosureActions {
         let mut found = ClosureActions::default();
         let mut seen: BTreeSet<DefinitionKey> = BTreeSet::new();
         let mut pending: Vec<Artifact> = wanted.iter().map(|(_, artifact)| artifact.clone()).collect();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use taut_syntax::Diagnostics;
 use taut_value::Id;
 
-use crate::{BuildFailure, Closure, Event, Exports, Failed, Request, Results, Retry, Session, Wanted, event};
+use crate::{
+    BuildFailure, Closure, Event, Exports, Failed, Request, Results, Retry, Session, WantedArtifacts, event,
+};
 
 /// What the caller does at the steps that these calls have in common.
 pub trait ClosureClient {
@@ -31,7 +33,7 @@ pub trait ClosureClient {
 pub(crate) struct Chosen<T> {
     pub(crate) what: T,
     /// What has to be built for it.
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: WantedArtifacts,
     /// How many actions follow the build.
     pub(crate) later_actions: usize,
 }
@@ -39,7 +41,7 @@ pub(crate) struct Chosen<T> {
 /// What was chosen, and whether all that it needs is built.
 pub(crate) struct BuiltChoice<T> {
     pub(crate) what: T,
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: WantedArtifacts,
     /// The export targets below the request.
     pub(crate) exports: Exports,
     pub(crate) built: Result<Results, BuildFailure>,
@@ -50,8 +52,8 @@ pub(crate) struct ClosurePass<'w> {
     pub(crate) session: &'w Session,
     /// Whether cached build state is used and written.
     pub(crate) is_cached: bool,
-    /// Whether another pass mends the roots of the request, if something of them is lost.
-    pub(crate) mends_roots: bool,
+    /// Whether another pass repairs the roots of the request, if something of them is lost.
+    pub(crate) repairs_roots: bool,
     /// Whether what may be the description's change, or a lost object, counts as a failure.
     pub(crate) is_last: bool,
 }
@@ -68,14 +70,15 @@ impl ClosurePass<'_> {
         request: &Request,
         choose: impl FnOnce(&mut C, &Closure) -> Result<Chosen<T>, C::Stop>,
     ) -> Result<BuiltChoice<T>, Failed<C::Stop>> {
-        let ClosurePass { session, is_cached, mends_roots, is_last } = *self;
+        let ClosurePass { session, is_cached, repairs_roots, is_last } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let closure =
-            analysis.closure(request).map_err(|problems| match mends_roots && session.has_lost_roots() {
+        let closure = analysis.closure(request).map_err(|problems| {
+            match repairs_roots && session.has_lost_roots() {
                 true => Failed::Retry(Retry::LostRoots),
                 false => Failed::Stopped(client.analysis_failed(request, &problems)),
-            })?;
+            }
+        })?;
         client.may_continue(session)?;
         let chosen = choose(client, &closure).inspect_err(|_| session.commit());
         let Chosen { what, wanted, later_actions } = chosen?;
@@ -97,7 +100,7 @@ impl ClosurePass<'_> {
         analysis.report_tasks(request);
         let why = failure.and_then(BuildFailure::retry_reason);
         let may_be_of_roots = failure.is_some_and(|failure| failure.may_be_of_roots(why));
-        let retry = match may_be_of_roots && mends_roots && session.has_lost_roots() {
+        let retry = match may_be_of_roots && repairs_roots && session.has_lost_roots() {
             true => Some(Retry::LostRoots),
             false => why.filter(|_| !is_last),
         };

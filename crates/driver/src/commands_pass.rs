@@ -7,7 +7,7 @@ use taut_value::Str;
 
 use crate::{
     BuildFailure, Built, Closure, CompileCommands, Failed, Request, Results, Retry, Session, Undelivered,
-    Wanted,
+    WantedArtifacts,
     closure_pass::{BuiltChoice, Chosen, ClosureClient, ClosurePass},
 };
 
@@ -73,7 +73,7 @@ impl Session {
 /// What there is of all that is wanted.
 fn possible(
     session: &Session,
-    mut wanted: Wanted,
+    mut wanted: WantedArtifacts,
     built: Result<Results, BuildFailure>,
 ) -> Vec<(Str, Built)> {
     let failure = match built {

@@ -20,7 +20,7 @@ use taut_digest::ObjectType;
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, Artifact, Encoder, Id, Map, Str, path::normal_path};
 
-use crate::{Closure, Reached, Wanted, graph::Definition, graph::DefinitionKey, join};
+use crate::{Closure, ReachedTarget, WantedArtifacts, graph::Definition, graph::DefinitionKey, join};
 
 mod compiler;
 mod shell;
@@ -63,7 +63,7 @@ impl CompileCommands {
     pub fn of(closure: &Closure, repositories: &RepoConfig, views: &Path) -> CompileCommands {
         let mut found = CompileCommands::default();
         let mut defined: BTreeMap<&Id, &ConfiguredTarget> = BTreeMap::new();
-        for Reached { target, analysed } in &closure.reached {
+        for ReachedTarget { target, analysed } in &closure.reached {
             for id in &analysed.defined.actions {
                 defined.entry(id).or_insert(target);
             }
@@ -98,11 +98,11 @@ impl CompileCommands {
     }
 
     /// What has to be built for the views.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> WantedArtifacts {
         let all = self.views.iter().flat_map(|(view, of)| {
             of.artifacts.iter().map(move |(path, artifact)| (Str::from(join(view, path)), artifact.clone()))
         });
-        Wanted { artifacts: all.collect(), ..Wanted::default() }
+        WantedArtifacts { artifacts: all.collect(), ..WantedArtifacts::default() }
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::{Cx, Engine, Fail, Failure, Key, Options, Policy, Rule};
-use taut_repos::{ComputedTrees, RepoConfig, SourceRoot, Taken, UnresolvedRoot};
+use taut_repos::{ComputedTrees, RepoConfig, RootContent, SourceRoot, UnresolvedRoot};
 use taut_syntax::{Diagnostic, did_you_mean};
 use taut_value::quoted;
 
@@ -94,7 +94,7 @@ impl Work {
             Some(failure) => failure.clone(),
             None => RootFailure::of(Diagnostic::error(fail.to_string())),
         };
-        let Taken::Artifacts { .. } = &root.taken else {
+        let RootContent::Artifacts { .. } = &root.taken else {
             let source = repository.workspace_root.source.clone();
             let Some(tree) = source.fixed_content().and_then(|id| Hash::from_hex(&id).ok()) else {
                 return Err(RootFailure::no_tree(root, &source.shown("")));
@@ -124,8 +124,8 @@ impl Work {
             quoted(repository)
         ));
         let reference = match unresolved.root.taken {
-            Taken::Structure => format!("Failed to get referenced repository for {}", unresolved.root),
-            Taken::Artifacts { .. } => {
+            RootContent::Structure => format!("Failed to get referenced repository for {}", unresolved.root),
+            RootContent::Artifacts { .. } => {
                 let text = format!("Cannot determine root or JSON file name for repository {repository}.");
                 RootFailure::see(&self.computer.targets.log_of(&text))
             }

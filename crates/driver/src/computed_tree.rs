@@ -10,13 +10,13 @@ use std::{fmt, sync::Arc};
 use taut_analysis::module_file;
 use taut_digest::{Hash, HashFunction};
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
-use taut_repos::{ContentFixed, RepoConfig, Taken, UnresolvedRoot};
+use taut_repos::{ContentFixed, RepoConfig, RootContent, UnresolvedRoot};
 use taut_syntax::{Diagnostic, Document, JsonPath, Kind, Location, did_you_mean, json::reference_error};
 use taut_value::{Encoder, NamedTarget, named_as_typed, quoted};
 
 use crate::{
     BuiltTarget, NotBuilt, Request,
-    on_thread::on_thread,
+    blocking_work::on_thread,
     root_definition::configuration_of,
     root_failure::RootFailure,
     root_tree,
@@ -30,10 +30,10 @@ pub(crate) struct TreeKey {
     /// configuration, the bytes of the context, whether comments and trailing commas are read in descriptions.
     pub(crate) bytes: Arc<[u8]>,
     /// How it is asked for now.
-    asked: Arc<Asked>,
+    asked: Arc<ComputedTreeInput>,
 }
 
-struct Asked {
+struct ComputedTreeInput {
     root: UnresolvedRoot,
     request: Request,
 }
@@ -49,7 +49,7 @@ impl TreeKey {
         context: &[u8],
     ) -> Result<TreeKey, RootFailure> {
         let root = &unresolved.root;
-        let Taken::Artifacts { module, target, configuration } = &root.taken else {
+        let RootContent::Artifacts { module, target, configuration } = &root.taken else {
             return Err(RootFailure::of(Diagnostic::error("A tree structure has no target")));
         };
         let key = ContentFixed::of(part).key(&root.repository, HashFunction::GitSha1);
@@ -66,7 +66,7 @@ impl TreeKey {
         // What one dialect accepts may be an error in the other, and the root is not there then.
         e.bool(part.dialect.is_extended());
         let request = Request { repositories: part.clone(), targets: named.into(), configuration };
-        let asked = Arc::new(Asked { root: unresolved.clone(), request });
+        let asked = Arc::new(ComputedTreeInput { root: unresolved.clone(), request });
         Ok(TreeKey { bytes: e.finish().into(), asked })
     }
 }
@@ -136,7 +136,7 @@ impl Rule for ComputedTreeRule {
 }
 
 fn compute(work: &Work, key: &TreeKey) -> Result<Hash, RootFailure> {
-    let Asked { root, request } = &*key.asked;
+    let ComputedTreeInput { root, request } = &*key.asked;
     // A tree that is known is a recorded run, for which this is not called.
     if !work.computer.computes {
         return Err(RootFailure::not_known());

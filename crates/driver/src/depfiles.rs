@@ -19,9 +19,9 @@ use crate::{Request, analysis::AnalysisRule, request_key::RequestKey};
 
 /// The depfiles of the present request.
 #[derive(Default)]
-pub(crate) struct RequestDepfiles(Mutex<Option<Arc<Present>>>);
+pub(crate) struct RequestDepfiles(Mutex<Option<Arc<BuildDepfiles>>>);
 
-struct Present {
+struct BuildDepfiles {
     engine: Engine,
     build: Arc<Build>,
     request: RequestKey,
@@ -35,7 +35,7 @@ impl RequestDepfiles {
         // In the reference's language there are none, so nothing is looked for.
         let has_any = request.repositories.dialect.is_extended();
         let (engine, build, request) = (engine.clone(), build.clone(), RequestKey::of(request));
-        self.set(has_any.then(|| Arc::new(Present { engine, build, request, found: OnceLock::new() })));
+        self.set(has_any.then(|| Arc::new(BuildDepfiles { engine, build, request, found: OnceLock::new() })));
     }
 
     /// Lets go of the engine, whose rules hold this.
@@ -43,14 +43,14 @@ impl RequestDepfiles {
         self.set(None);
     }
 
-    fn set(&self, present: Option<Arc<Present>>) {
+    fn set(&self, present: Option<Arc<BuildDepfiles>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = present;
     }
 }
 
-impl Present {
+impl BuildDepfiles {
     fn found(&self) -> Option<HashSet<Hash>> {
-        let Present { engine, build, request, .. } = self;
+        let BuildDepfiles { engine, build, request, .. } = self;
         let below = |roots: Vec<TaskId>| build.collect::<Content<Depfile>>(roots);
         let of_request = || below(vec![engine.task::<AnalysisRule>(request.clone())]);
         // `test` analyses the targets one by one.

@@ -16,7 +16,7 @@ use taut_analysis::{
     vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
-use taut_repos::{DirRule, Entry, Listing, Place, Repository, RootName, Roots};
+use taut_repos::{DirRule, Entry, Listing, Repository, RootName, RootPath, Roots};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
@@ -66,7 +66,7 @@ impl Description {
         let full = |file: &str| {
             let (number, path) = file.split_once('/')?;
             let root = RootName { number: number.parse().ok()?, ignore_special: false };
-            Some(Place { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
+            Some(RootPath { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
         };
         let shown = |file: &str| format!("\0{}\0", full(file).unwrap_or_else(|| file.to_owned()));
         Description { more: self.more_with_files(shown), ..self.clone() }
@@ -75,18 +75,19 @@ impl Description {
 
 /// A description as it is kept.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Described {
+pub(crate) struct StoredDescription {
     pub(crate) description: Description,
     /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the roots
     /// lie.
     pub(crate) problems: Diagnostics,
 }
 
-impl Described {
+impl StoredDescription {
     /// The text; the number of texts that are more and each of them; the number of warnings and each of them; whether a
     /// file is named explicitly; the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
-        let Described { description: Description { text, more, warnings, is_reference }, problems } = self;
+        let StoredDescription { description: Description { text, more, warnings, is_reference }, problems } =
+            self;
         let mut e = Encoder::new();
         e.bytes(text.as_bytes());
         for list in [more, warnings] {
@@ -98,14 +99,14 @@ impl Described {
         e.finish()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Described> {
+    fn decode(bytes: &[u8]) -> Option<StoredDescription> {
         let mut d = Decoder::new(bytes);
         let text = |d: &mut Decoder<'_>| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
         let list = |d: &mut Decoder<'_>| (0..d.number()?).map(|_| text(d)).collect::<Option<Vec<String>>>();
         let (whole, more, warnings) = (text(&mut d)?, list(&mut d)?, list(&mut d)?);
         let description = Description { text: whole, more, warnings, is_reference: d.bool()? };
         let problems = Diagnostics::decode(d.bytes()?)?;
-        d.is_done().then_some(Described { description, problems })
+        d.is_done().then_some(StoredDescription { description, problems })
     }
 }
 
@@ -137,7 +138,7 @@ pub(crate) struct DescribeRule(pub(crate) Arc<Workspace>);
 
 impl Rule for DescribeRule {
     type Key = DescribeKey;
-    type Value = Arc<Described>;
+    type Value = Arc<StoredDescription>;
     const NAME: &'static str = "description";
     const VERSION: u32 = 2;
 
@@ -146,11 +147,11 @@ impl Rule for DescribeRule {
         Policy::deep(1).only_by_leaves()
     }
 
-    async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<Described>, Fail> {
+    async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<StoredDescription>, Fail> {
         let DescribeKey { request, options } = key;
         let DescribeOptions { json, as_reference, .. } = *options;
         let describer = Describer { cx: &cx, workspace: &self.0, json, as_reference };
-        let mut described = Described::default();
+        let mut described = StoredDescription::default();
         let all = &mut described.description;
         for target in request.targets.iter() {
             let mut one = Description::default();
@@ -171,16 +172,16 @@ impl Rule for DescribeRule {
         Ok(Arc::new(described))
     }
 
-    fn content_hash(&self, _: &DescribeKey, described: &Arc<Described>) -> Option<Hash> {
+    fn content_hash(&self, _: &DescribeKey, described: &Arc<StoredDescription>) -> Option<Hash> {
         Some(Hash(Id::of(described.encode()).0))
     }
 
-    fn encode_value(&self, _: &DescribeKey, described: &Arc<Described>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &DescribeKey, described: &Arc<StoredDescription>) -> Option<Vec<u8>> {
         Some(described.encode())
     }
 
-    fn decode_value(&self, _: &DescribeKey, bytes: &[u8]) -> Option<Arc<Described>> {
-        Described::decode(bytes).map(Arc::new)
+    fn decode_value(&self, _: &DescribeKey, bytes: &[u8]) -> Option<Arc<StoredDescription>> {
+        StoredDescription::decode(bytes).map(Arc::new)
     }
 }
 
@@ -219,7 +220,7 @@ impl Describer<'_> {
         NameContext { repositories, repository: &at.repository, module: &at.module }
     }
 
-    async fn module(&self, place: Place) -> Result<Arc<Module>, Fail> {
+    async fn module(&self, place: RootPath) -> Result<Arc<Module>, Fail> {
         self.cx.get::<ModuleRule>(place).await
     }
 
@@ -322,7 +323,7 @@ impl Describer<'_> {
     async fn is_source(&self, repository: &Repository, target: &NamedTarget) -> bool {
         let path = normal_path(&join(&target.module, &target.name));
         let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
-        let place = Place { root: repository.workspace_root.name, path: directory.into() };
+        let place = RootPath { root: repository.workspace_root.name, path: directory.into() };
         let listing = self.cx.get::<DirRule>(place).await;
         listing.is_ok_and(|listing| match &*listing {
             Listing::Unreadable(_) => true,
@@ -536,7 +537,7 @@ mod tests {
             is_reference: true,
         };
         let problems: Diagnostics = Diagnostic::error("e").at(Location::file("f")).into();
-        let described = Described { description, problems: problems.clone() };
+        let described = StoredDescription { description, problems: problems.clone() };
         let bytes = described.encode();
         let encoded_problems = problems.encode();
         assert_eq!(
@@ -544,8 +545,8 @@ mod tests {
             [&b"\x02t\n\x01\x01m\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems]
                 .concat()
         );
-        let read = Described::decode(&bytes).unwrap();
+        let read = StoredDescription::decode(&bytes).unwrap();
         assert_eq!((read.description, read.problems.encode()), (described.description, encoded_problems));
-        assert!((0..bytes.len()).all(|end| Described::decode(&bytes[..end]).is_none()));
+        assert!((0..bytes.len()).all(|end| StoredDescription::decode(&bytes[..end]).is_none()));
     }
 }

@@ -11,7 +11,7 @@ use taut_value::{
 };
 
 use crate::{Request, joined};
-use crate::{full_analysis::Analysis, reached::Reached};
+use crate::{full_analysis::Analysis, reached::ReachedTarget};
 
 fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
     let mut writer = JsonWriter::pretty(2);
@@ -47,7 +47,7 @@ impl Analysis {
         // One for all targets, so that what they share is measured once.
         let mut sizes = JsonSize::default();
         let mut all = self.reached.iter();
-        let is_too_long = |reached: &&Reached| {
+        let is_too_long = |reached: &&ReachedTarget| {
             let definition = match &reached.target.name {
                 EntityName::Anonymous(target) => sizes.of_map(&target.rule_map).max(sizes.node(&target.node)),
                 EntityName::Named(_) => 0,
@@ -55,7 +55,7 @@ impl Analysis {
             sizes.of_map(reached.target.config.map()).max(definition) > MAX_DUMP_BYTES
         };
         match all.find(is_too_long) {
-            Some(Reached { target, .. }) => {
+            Some(ReachedTarget { target, .. }) => {
                 Some(format!("The configuration or definition of target {target} {TOO_LONG}"))
             }
             None => result_is_too_long(&self.analysed.result).then(|| {
@@ -145,7 +145,7 @@ impl Analysis {
         type Names = BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<String>>>>;
         let mut named = Names::new();
         let mut anonymous: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
-        for Reached { target, analysed } in &self.reached {
+        for ReachedTarget { target, analysed } in &self.reached {
             if !analysed.is_defined || (exports && analysed.export.is_none()) {
                 continue;
             }
@@ -227,11 +227,11 @@ impl Analysis {
 
     /// `--dump-targets-graph`
     pub fn dump_targets_graph(&self) -> String {
-        let graph: BTreeMap<String, &Reached> = (self.reached.iter())
+        let graph: BTreeMap<String, &ReachedTarget> = (self.reached.iter())
             .filter(|reached| reached.analysed.is_defined)
             .map(|reached| (in_full(&reached.target), reached))
             .collect();
-        let mut by_name: HashMap<String, Vec<&Reached>> = HashMap::new();
+        let mut by_name: HashMap<String, Vec<&ReachedTarget>> = HashMap::new();
         for reached in graph.values() {
             by_name.entry(reached.target.name.to_json()).or_default().push(reached);
         }

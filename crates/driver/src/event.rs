@@ -15,14 +15,14 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, Ran, Step, Stop, Traffic};
+use taut_exec::{ActionFailure, ActionOutcome, Events, RunResult, Step, StopSwitch, Traffic};
 pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
 use taut_syntax::Diagnostics;
 use taut_value::{ActionDescription, Artifact, Id, Map, Tree, TreeOverlay};
 
-use crate::{Request, Subject, Targets, Unbuilt, Why};
+use crate::{RecordedReason, Request, Subject, Targets, Unbuilt};
 
 /// Takes events. Called from any thread, also from several at once; must not block for long.
 pub trait Sink: Send + Sync {
@@ -82,9 +82,9 @@ pub enum Event<'e> {
         /// The action.
         action: Action<'e>,
         /// How it ran now.
-        again: &'e Ran,
+        again: &'e RunResult,
         /// How it ran before.
-        cached: Option<&'e Ran>,
+        cached: Option<&'e RunResult>,
     },
     /// An action has a result.
     ActionFinished(&'e Finished<'e>),
@@ -101,7 +101,7 @@ pub enum Event<'e> {
         /// What the task is about.
         subject: &'e Subject,
         /// Why it was executed.
-        why: &'e Why,
+        why: &'e RecordedReason,
     },
     /// The call is over.
     CallFinished(Status),
@@ -340,7 +340,7 @@ fn needs(action: &ActionDescription, defined: Option<&dyn Trees>) -> Vec<Id> {
 pub(crate) struct ExecutionEvents {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) trees: Arc<dyn Trees>,
-    pub(crate) stop: Arc<Stop>,
+    pub(crate) stop: Arc<StopSwitch>,
 }
 
 impl Events for ExecutionEvents {
@@ -356,7 +356,13 @@ impl Events for ExecutionEvents {
         self.sink.event(&Event::ActionRemote { action: Action { id, description }, at, step });
     }
 
-    fn compared(&self, id: &Id, description: &Arc<ActionDescription>, again: &Ran, cached: Option<&Ran>) {
+    fn compared(
+        &self,
+        id: &Id,
+        description: &Arc<ActionDescription>,
+        again: &RunResult,
+        cached: Option<&RunResult>,
+    ) {
         let action = Action { id, description };
         self.sink.event(&Event::ActionCompared { action, again, cached });
     }

@@ -61,9 +61,9 @@ const MAX_OUTPUTS: usize = 1000;
 ///
 /// One lock, held for the length of an event, so that the lines of an event stay together. `origins` is called under it
 /// and takes locks of the engine; the engine's are never held when an event is sent, so there is no cycle.
-pub struct EventLog(Arc<Mutex<State>>);
+pub struct EventLog(Arc<Mutex<LogState>>);
 
-struct State {
+struct LogState {
     begin: Instant,
     since: SystemTime,
     process: u32,
@@ -107,7 +107,7 @@ impl EventLog {
     /// Begins now; nothing is written before [`EventLog::keep_in`].
     pub fn new() -> EventLog {
         let now = Instant::now();
-        EventLog(Arc::new(Mutex::new(State {
+        EventLog(Arc::new(Mutex::new(LogState {
             begin: now,
             since: SystemTime::now(),
             process: std::process::id(),
@@ -136,7 +136,7 @@ impl EventLog {
         })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LogState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,7 +194,7 @@ impl Sink for EventLog {
 }
 
 /// Writes the buffer periodically, until the log is complete.
-fn write_periodically(log: &Weak<Mutex<State>>) {
+fn write_periodically(log: &Weak<Mutex<LogState>>) {
     loop {
         std::thread::sleep(MAX_DELAY);
         let Some(log) = log.upgrade() else { return };
@@ -208,7 +208,7 @@ fn write_periodically(log: &Weak<Mutex<State>>) {
     }
 }
 
-impl State {
+impl LogState {
     /// A target that defines an action, and the action's number there.
     pub(super) fn origin(&self, action: &Id) -> Option<String> {
         Some(self.origins.as_ref()?(action)?.numbered())
@@ -531,7 +531,7 @@ mod tests {
 
     use super::*;
     use crate::event::Action;
-    use crate::{Subject, Targets, Why};
+    use crate::{RecordedReason, Subject, Targets};
 
     /// Sends the event of an action that ran.
     fn send(log: &EventLog, name: &str) {
@@ -573,13 +573,13 @@ mod tests {
             send(&log, &number.to_string());
         }
         let subject = &Subject::Action(Id::of("999"));
-        log.event(&Event::TaskRan { subject, why: &Why::Always });
+        log.event(&Event::TaskRan { subject, why: &RecordedReason::Always });
         finish(&log);
         let record = EventLogs::of(&store, &repositories).unwrap().records().next().unwrap();
         assert!(record.left_out > 900 && record.actions.len() < 100, "{}", record.left_out);
         assert_eq!(record.left_out as usize + record.actions.len(), 1_000);
         // Why something ran is kept where that is known.
-        assert!(record.done.iter().any(|done| done.why == Why::Always));
+        assert!(record.done.iter().any(|done| done.why == RecordedReason::Always));
         let log = begun(&store, &repositories);
         send(&log, "one");
         finish(&log);
@@ -593,8 +593,8 @@ mod tests {
         let store = Store::open(root.path(), HashFunction::GitSha1).unwrap();
         let repositories = RepoConfig::default();
         for (builds, ended) in [
-            ([false, true], crate::history::Ended::Well),
-            ([true, false], crate::history::Ended::InExecution),
+            ([false, true], crate::history::BuildEnd::Well),
+            ([true, false], crate::history::BuildEnd::InExecution),
         ] {
             let log = begun(&store, &repositories);
             send(&log, "one");

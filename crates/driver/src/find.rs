@@ -5,13 +5,13 @@ use taut_value::path::{normal_path, relative};
 
 use crate::{
     Results,
-    cas::{Found, below},
+    cas::{PathLookup, below},
 };
 
 /// What [`find`] found.
 pub struct Located {
     /// The object, or the last one on the way to it, and where the way ends.
-    pub found: Found,
+    pub found: PathLookup,
     /// The artifact from which the way begins, and the way, unless the path is that of an artifact.
     pub from: Option<(String, String)>,
 }
@@ -22,7 +22,7 @@ pub fn find(store: &Store, results: &Results, path: &str) -> Option<Located> {
     let all = || results.artifacts.iter().chain(&results.runfiles);
     let wanted = steps(path);
     if let Some((_, built)) = all().find(|(known, _)| steps(known) == wanted) {
-        return Some(Located { found: Found { object: built.info, ends: None }, from: None });
+        return Some(Located { found: PathLookup { object: built.info, ends: None }, from: None });
     }
     let normal = normal_path(path);
     let normal = normal.trim_start_matches('/');

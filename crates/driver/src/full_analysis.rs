@@ -16,25 +16,25 @@ use taut_value::{ActionDescription, Artifact, Id, Map, MapBuilder, Str, TargetRe
 
 use crate::analysis_setup::{analyse_targets, diagnostics};
 use crate::exports::exported;
-use crate::reached::{Order, Reached};
+use crate::reached::{Order, ReachedTarget};
 use crate::targets::together;
-use crate::{Exports, Request, Wanted};
+use crate::{Exports, Request, WantedArtifacts};
 
 /// The export targets among some targets.
-fn exports(reached: &[Reached]) -> Exports {
-    let export = |reached: &Reached| Some((reached.target.clone(), reached.analysed.export?));
+fn exports(reached: &[ReachedTarget]) -> Exports {
+    let export = |reached: &ReachedTarget| Some((reached.target.clone(), reached.analysed.export?));
     Exports::of(reached.iter().filter_map(export))
 }
 
 /// What analysis of a request yields.
 pub struct Analysis {
     /// The requested targets, in the configuration without variables that are null.
-    pub requested: Vec<Reached>,
+    pub requested: Vec<ReachedTarget>,
     /// What they are together.
     pub analysed: Arc<AnalysedTarget>,
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
     /// of the configuration that they depend on.
-    pub reached: Vec<Reached>,
+    pub reached: Vec<ReachedTarget>,
     /// What they define.
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
@@ -43,10 +43,10 @@ pub struct Analysis {
 /// requested targets are together, so these may have different artifacts at one path.
 pub struct Closure {
     /// The requested targets, in their configuration.
-    pub requested: Vec<Reached>,
+    pub requested: Vec<ReachedTarget>,
     /// All configured targets that were needed, each once, in a stable order: by name, then by the part
     /// of the configuration that they depend on.
-    pub reached: Vec<Reached>,
+    pub reached: Vec<ReachedTarget>,
     /// What they define.
     definitions: HashMap<DefinitionKey, Arc<Definition>>,
 }
@@ -72,10 +72,10 @@ impl Closure {
                 let target =
                     ConfiguredTarget { config: target.config.prune(&analysed.vars), name: target.name };
                 // Configurations that agree on these variables are one target here.
-                reached.entry(Order::of(&target)).or_insert(Reached { target, analysed });
+                reached.entry(Order::of(&target)).or_insert(ReachedTarget { target, analysed });
             }
         }
-        let reached: Vec<Reached> = reached.into_values().collect();
+        let reached: Vec<ReachedTarget> = reached.into_values().collect();
         let names: BTreeSet<DefinitionKey> =
             reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
         let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
@@ -132,7 +132,7 @@ impl Closure {
 pub(crate) fn analyse_all(build: &Build, request: &Request) -> Result<Analysis, Diagnostics> {
     let Closure { requested, reached, definitions } = Closure::of(build, request)?;
     let analysed = together(&requested);
-    let requested = requested.into_iter().map(Reached::without_nulls).collect();
+    let requested = requested.into_iter().map(ReachedTarget::without_nulls).collect();
     Ok(Analysis { requested, analysed, reached, definitions })
 }
 
@@ -219,8 +219,8 @@ impl Analysis {
     }
 
     /// What is to be built.
-    pub fn wanted(&self) -> Wanted {
-        Wanted::of(&self.analysed.result, &self.exported())
+    pub fn wanted(&self) -> WantedArtifacts {
+        WantedArtifacts::of(&self.analysed.result, &self.exported())
     }
 
     /// The artifacts of export targets whose results are to be cached.
@@ -236,7 +236,7 @@ impl Analysis {
     /// The definitions of all targets that were needed.
     pub fn graph(&self) -> ActionGraph {
         let mut graph = ActionGraph::default();
-        for Reached { target, analysed } in &self.reached {
+        for ReachedTarget { target, analysed } in &self.reached {
             for (subtask, id) in analysed.defined.actions.iter().enumerate() {
                 let Some(action) = self.action(id) else { continue };
                 let origin = Origin {

@@ -10,8 +10,8 @@ mod report;
 mod subject;
 
 pub use explain::{Explanation, Question, Records, explain};
-pub use record::Why;
-pub(crate) use record::{Done, Ended, How, Logged, Record};
+pub use record::RecordedReason;
+pub(crate) use record::{ActionEnd, BuildEnd, Logged, Record, RecordedTask};
 pub(crate) use report::{ActionEnds, report};
 pub use subject::Subject;
 pub(crate) use subject::{below_roots, source_file};

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taut_engine::KeyRef;
 use taut_exec::ArtifactKey;
-use taut_repos::{Place, RepoConfig, Repository, Root};
+use taut_repos::{RepoConfig, Repository, Root, RootPath};
 use taut_sys::{Named, StatSignature, canonical, normal, watch::Noticed};
 use taut_value::Artifact;
 
@@ -83,7 +83,7 @@ impl Leaves {
             if !self.known.insert(leaf.clone()) && leaf.rule() != "file" {
                 continue;
             }
-            let place = leaf.downcast::<Place>().and_then(|place| place.on_disk(&repositories.roots));
+            let place = leaf.downcast::<RootPath>().and_then(|place| place.on_disk(&repositories.roots));
             let of_artifact = || match &leaf.downcast::<ArtifactKey>()?.0 {
                 Artifact::Local { path, repository } => source_file(repositories, repository, path),
                 _ => None,

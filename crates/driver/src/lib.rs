@@ -7,6 +7,7 @@ mod analyser;
 mod analysis;
 mod analysis_pass;
 mod analysis_setup;
+mod blocking_work;
 mod build_failure;
 mod cache_warning;
 pub mod cas;
@@ -33,7 +34,6 @@ mod history;
 mod install;
 mod leaves;
 mod lru;
-mod on_thread;
 mod options;
 mod origins;
 mod outcomes;
@@ -81,19 +81,19 @@ pub use export_cache::{EntryProblem, ExportCache, WriteStrategy};
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
-pub use history::{Explanation, Question, Records, Subject, Why, explain};
+pub use history::{Explanation, Question, RecordedReason, Records, Subject, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
-pub use options::{Backend, BuildOptions, RemoteExecution, Wanted};
+pub use options::{Backend, BuildOptions, RemoteExecution, WantedArtifacts};
 pub use origins::Origins;
 pub use outcomes::Outcomes;
-pub use reached::Reached;
+pub use reached::ReachedTarget;
 pub use request::{Request, RootTexts, root_texts};
 pub use result::Results;
 pub use root_definition::{as_configured as root_as_configured, shown as shown_root};
 pub use root_failure::RootsFailed;
 pub use root_work::{BuiltTarget, NotBuilt, RootComputer, RootOutcome, RootTargets};
-pub use rounds::{Done, Recheck};
+pub use rounds::{Recheck, RoundSummary};
 pub use run::{BuildPass, Caller, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use setup_error::{SetupError, SetupFailure};
@@ -103,14 +103,14 @@ pub use taut_analysis::{
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
-    ActionFailure, ActionOutcome, Built, Cause, Compared, Endpoint, Instead, MissingOutput, Ran,
+    ActionFailure, ActionOutcome, ActualEntry, Built, Cause, Compared, Endpoint, MissingOutput, RunResult,
     SharedService, Step, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;
 pub use taut_repos::{
-    ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, Taken, UnresolvedRoot,
-    find_workspace_root,
+    ComputedRoot, ConfigError, Origin, Overrides, RULES, RepoConfig, RootContent, UnresolvedRoot,
+    find_workspace_root, plain_json,
 };
 pub use taut_syntax::{
     Diagnostic, Diagnostics, Dialect, Location,

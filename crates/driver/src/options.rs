@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use taut_exec::{ArtifactKey, Compared, Endpoint, SharedService};
-use taut_store::Place;
+use taut_store::ObjectServer;
 use taut_value::{Artifact, Map, Str, TargetResult};
 
 use crate::WriteStrategy;
@@ -60,15 +60,15 @@ pub struct Backend {
 }
 
 impl RemoteExecution {
-    /// The servers as places of objects.
-    pub fn places(&self) -> Vec<Place> {
-        self.endpoints.iter().map(Endpoint::place).collect()
+    /// The servers as those that have objects.
+    pub fn object_servers(&self) -> Vec<ObjectServer> {
+        self.endpoints.iter().map(Endpoint::object_server).collect()
     }
 }
 
 /// What is to be built, by path; sorted, and no path twice.
 #[derive(Clone, Default, Debug)]
-pub struct Wanted {
+pub struct WantedArtifacts {
     /// What was requested.
     pub artifacts: Vec<(Str, Artifact)>,
     /// What is needed to run it, unless it is requested anyway.
@@ -78,9 +78,9 @@ pub struct Wanted {
     pub exported: Vec<(Str, Artifact)>,
 }
 
-impl Wanted {
+impl WantedArtifacts {
     /// What a target offers, and export targets below it.
-    pub(crate) fn of(result: &TargetResult, exported: &[Artifact]) -> Wanted {
+    pub(crate) fn of(result: &TargetResult, exported: &[Artifact]) -> WantedArtifacts {
         let stage = |stage: &Map| -> Vec<(Str, Artifact)> {
             // Stages can be large, and a vector that grows would be twice as large.
             let mut wanted = Vec::with_capacity(stage.len());
@@ -93,7 +93,7 @@ impl Wanted {
         runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
         runfiles.shrink_to_fit();
         let exported = exported.iter().map(|artifact| (path_of(artifact), artifact.clone())).collect();
-        Wanted { artifacts: stage(&result.artifacts), runfiles, exported }
+        WantedArtifacts { artifacts: stage(&result.artifacts), runfiles, exported }
     }
 
     /// All of it: artifacts, then runfiles, then what is exported.

@@ -11,7 +11,9 @@ use taut_engine::{Build, Engine, Mentions};
 use taut_graph::{ActionGraph, Definition, DefinitionKey, GraphAction, Origin};
 use taut_value::{ActionDescription, EntityName, Id, Value};
 
-use crate::{Reached, Request, analysis::AnalysisRule, full_analysis::Closure, request_key::RequestKey};
+use crate::{
+    ReachedTarget, Request, analysis::AnalysisRule, full_analysis::Closure, request_key::RequestKey,
+};
 
 /// Which targets define what.
 #[derive(Clone)]
@@ -71,7 +73,7 @@ impl Origins {
         }
         // The run that mentioned it may have been replaced meanwhile: then all targets are analysed.
         let whole = Closure::of(&self.0.build, &self.0.request).into_iter().flat_map(|whole| whole.reached);
-        let defines = |of: &Reached| of.analysed.defined.names().any(|known| known == name);
+        let defines = |of: &ReachedTarget| of.analysed.defined.names().any(|known| known == name);
         whole.filter(defines).map(|of| (of.target, of.analysed)).collect()
     }
 
@@ -119,8 +121,9 @@ impl Origins {
         let whole = Closure::of(&self.0.build, &self.0.request).ok()?;
         let (mut seen, mut pending) = (HashSet::new(), vec![anonymous.clone()]);
         while let Some(name) = pending.pop() {
-            let depends =
-                |of: &&Reached| of.analysed.dependencies.anonymous.iter().any(|other| other.name == name);
+            let depends = |of: &&ReachedTarget| {
+                of.analysed.dependencies.anonymous.iter().any(|other| other.name == name)
+            };
             for dependent in whole.reached.iter().filter(depends) {
                 match &dependent.target.name {
                     EntityName::Named(_) => return Some(dependent.target.name.clone()),

@@ -7,18 +7,18 @@ use taut_value::{Value, json_order};
 
 /// A configured target that was needed.
 #[derive(Clone)]
-pub struct Reached {
+pub struct ReachedTarget {
     /// Its name, and the variables it depends on; unset ones are null.
     pub target: ConfiguredTarget,
     /// What it is.
     pub analysed: Arc<AnalysedTarget>,
 }
 
-impl Reached {
+impl ReachedTarget {
     /// The same, in the configuration without variables that are null.
-    pub(crate) fn without_nulls(self) -> Reached {
+    pub(crate) fn without_nulls(self) -> ReachedTarget {
         let ConfiguredTarget { name, config } = self.target;
-        Reached { target: ConfiguredTarget { name, config: config.without_nulls() }, ..self }
+        ReachedTarget { target: ConfiguredTarget { name, config: config.without_nulls() }, ..self }
     }
 }
 

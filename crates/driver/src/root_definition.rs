@@ -1,6 +1,6 @@
 //! The definition of a computed root in terms of requests, and as messages show it.
 
-use taut_repos::{ComputedRoot, Taken};
+use taut_repos::{ComputedRoot, RootContent};
 use taut_syntax::Document;
 use taut_value::{EntityName, Map, NamedTarget, Value, configured_as_typed, quoted};
 
@@ -18,8 +18,8 @@ pub(crate) fn configuration_of(text: &str) -> Map {
 /// A root in messages under the name `taut`.
 pub fn shown(root: &ComputedRoot) -> String {
     match &root.taken {
-        Taken::Structure => format!("the tree structure of repository {}", quoted(&root.repository)),
-        Taken::Artifacts { module, target, configuration } => {
+        RootContent::Structure => format!("the tree structure of repository {}", quoted(&root.repository)),
+        RootContent::Artifacts { module, target, configuration } => {
             let name = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
             configured_as_typed(&EntityName::Named(name), &configuration_of(configuration))
         }
@@ -29,8 +29,8 @@ pub fn shown(root: &ComputedRoot) -> String {
 /// The target of a root in its configuration, as the reference's messages name it; the text of a tree structure.
 pub fn as_configured(root: &ComputedRoot) -> String {
     match &root.taken {
-        Taken::Structure => root.to_string(),
-        Taken::Artifacts { module, target, configuration } => {
+        RootContent::Structure => root.to_string(),
+        RootContent::Artifacts { module, target, configuration } => {
             let named = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
             configured_text(&named, &configuration_of(configuration))
         }

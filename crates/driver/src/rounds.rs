@@ -11,12 +11,12 @@ use std::{
 use taut_analysis::{CacheEntryRule, ConfiguredTarget, TargetRule};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, ArtifactRule};
-use taut_repos::{DirRule, FileRule, Place};
+use taut_repos::{DirRule, FileRule, RootPath};
 use taut_value::Id;
 
 use crate::Session;
 use crate::analysis_setup::begin;
-use crate::history::How;
+use crate::history::ActionEnd;
 
 /// What to look at again.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub enum Recheck {
 
 /// What a round did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Done {
+pub struct RoundSummary {
     /// How many targets were analysed, source files aside.
     pub analysed: usize,
     /// The actions that were run, failed ones included, in the order in which they began.
@@ -71,7 +71,7 @@ impl Session {
                         if !engine.confirms::<ArtifactRule>(artifact) {
                             next = next.changed::<ArtifactRule>(artifact);
                         }
-                    } else if let Some(place) = leaf.downcast::<Place>() {
+                    } else if let Some(place) = leaf.downcast::<RootPath>() {
                         next = match leaf.rule() {
                             "dir" if engine.confirms::<DirRule>(place) => next,
                             "dir" => next.changed::<DirRule>(place),
@@ -102,8 +102,8 @@ impl Session {
     }
 
     /// What the present round did so far.
-    pub fn done(&self) -> Done {
-        let mut done = Done::default();
+    pub fn done(&self) -> RoundSummary {
+        let mut done = RoundSummary::default();
         for ran in self.build.log() {
             if let Some(target) = ran.key.downcast::<ConfiguredTarget>() {
                 // It is settled: nothing is analysed for the answer.
@@ -111,10 +111,10 @@ impl Session {
                 done.analysed += usize::from(analysed.is_ok_and(|analysed| analysed.is_defined));
             } else if let Some(ActionKey(id)) = ran.key.downcast::<ActionKey>() {
                 match self.ends.of(id) {
-                    Some(How::Cached | How::Unread) => done.cached += 1,
+                    Some(ActionEnd::Cached | ActionEnd::Unread) => done.cached += 1,
                     Some(how) => {
                         done.ran.push(*id);
-                        if how == How::Failed {
+                        if how == ActionEnd::Failed {
                             done.failed.insert(*id);
                         }
                     }

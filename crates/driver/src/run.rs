@@ -11,7 +11,7 @@ use taut_syntax::Diagnostics;
 
 use crate::{
     Analysed, AnalysisOptions, BuildFailure, BuildOptions, CommandsClient, Event, Request, Results, Session,
-    SetupError, Sink, TestClient, Traces, UnresolvedRequest, Wanted, closure_pass::ClosurePass,
+    SetupError, Sink, TestClient, Traces, UnresolvedRequest, WantedArtifacts, closure_pass::ClosurePass,
 };
 
 /// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
@@ -86,7 +86,7 @@ pub trait Pass {
         session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
-    ) -> Result<Option<Wanted>, Self::Stop>;
+    ) -> Result<Option<WantedArtifacts>, Self::Stop>;
 
     /// Execution has ended. `is_complete`: everything that was wanted is there.
     fn executed(&mut self, session: &Session, request: &Request, analysed: &Analysed, is_complete: bool);
@@ -124,8 +124,8 @@ pub trait Caller {
     /// The configuration is wrong; the call is over.
     fn request(&mut self) -> Result<UnresolvedRequest, Self::Stop>;
 
-    /// Whether the roots of the next request can be mended, if something of them is lost.
-    fn mends_roots(&self) -> bool;
+    /// Whether the roots of the next request can be repaired, if something of them is lost.
+    fn repairs_roots(&self) -> bool;
 
     /// The words of the call name no target; the call is over.
     fn not_understood(&mut self, error: &SetupError) -> Self::Stop;
@@ -155,9 +155,9 @@ impl<S> From<S> for Failed<S> {
 }
 
 /// What one try may leave to the next.
-struct Try {
-    /// Whether the roots of the next request can be mended, if something of them is lost.
-    mends_roots: bool,
+struct PassAttempt {
+    /// Whether the roots of the next request can be repaired, if something of them is lost.
+    repairs_roots: bool,
     /// Whether there is no next try for any other reason.
     is_last: bool,
 }
@@ -173,9 +173,9 @@ impl Run<'_> {
         client: &mut P,
     ) -> Result<P::Done, P::Stop> {
         let Run { is_cached, reports_all_actions, .. } = *self;
-        self.tries(caller, |session, request, Try { mends_roots, is_last }| {
+        self.tries(caller, |session, request, PassAttempt { repairs_roots, is_last }| {
             let is_only = true;
-            BuildPass { session, is_cached, reports_all_actions, mends_roots, is_last, is_only }
+            BuildPass { session, is_cached, reports_all_actions, repairs_roots, is_last, is_only }
                 .run(client, request)
         })
     }
@@ -190,8 +190,8 @@ impl Run<'_> {
         client: &mut C,
     ) -> Result<C::Done, C::Stop> {
         let is_cached = self.is_cached;
-        self.tries(caller, |session, request, Try { mends_roots, is_last }| {
-            ClosurePass { session, is_cached, mends_roots, is_last }.test(client, request)
+        self.tries(caller, |session, request, PassAttempt { repairs_roots, is_last }| {
+            ClosurePass { session, is_cached, repairs_roots, is_last }.test(client, request)
         })
     }
 
@@ -205,8 +205,8 @@ impl Run<'_> {
         client: &mut C,
     ) -> Result<C::Done, C::Stop> {
         let is_cached = self.is_cached;
-        self.tries(caller, |session, request, Try { mends_roots, is_last }| {
-            ClosurePass { session, is_cached, mends_roots, is_last }.compile_commands(client, request)
+        self.tries(caller, |session, request, PassAttempt { repairs_roots, is_last }| {
+            ClosurePass { session, is_cached, repairs_roots, is_last }.compile_commands(client, request)
         })
     }
 
@@ -214,13 +214,13 @@ impl Run<'_> {
     fn tries<C: Caller, D>(
         &self,
         caller: &mut C,
-        mut pass: impl FnMut(&Session, &Request, Try) -> Result<D, Failed<C::Stop>>,
+        mut pass: impl FnMut(&Session, &Request, PassAttempt) -> Result<D, Failed<C::Stop>>,
     ) -> Result<D, C::Stop> {
         let (mut tries, mut is_changed) = (0, false);
         loop {
             tries += 1;
             let unresolved = caller.request()?;
-            let mends_roots = caller.mends_roots();
+            let repairs_roots = caller.repairs_roots();
             // In each try, since repositories of another shape have another file.
             let traces = match (self.is_cached, self.is_of_root) {
                 (false, _) => Traces::none(),
@@ -232,7 +232,7 @@ impl Run<'_> {
             let request = match session.request(&unresolved) {
                 Ok(request) => request,
                 Err(error) => {
-                    let is_lost = mends_roots && session.has_lost_roots();
+                    let is_lost = repairs_roots && session.has_lost_roots();
                     session.close();
                     if is_lost {
                         caller.on_retry(Retry::LostRoots);
@@ -247,7 +247,7 @@ impl Run<'_> {
                 // every target interns the definitions again.
                 let _ = session.whole_analysis(&request);
             }
-            let done = pass(&session, &request, Try { mends_roots, is_last: tries >= MAX_TRIES });
+            let done = pass(&session, &request, PassAttempt { repairs_roots, is_last: tries >= MAX_TRIES });
             if let Some(text) = session.cache_warning() {
                 caller.warn_of_cache(text);
             }
@@ -280,8 +280,8 @@ pub struct BuildPass<'w> {
     pub is_cached: bool,
     /// Whether every action in the closure of the request has an event.
     pub reports_all_actions: bool,
-    /// Whether another pass mends the roots of the request, if something of them is lost.
-    pub mends_roots: bool,
+    /// Whether another pass repairs the roots of the request, if something of them is lost.
+    pub repairs_roots: bool,
     /// Whether what may be the description's change, or a lost object, counts as a failure.
     pub is_last: bool,
     /// Whether the session makes no other pass: what only analysis needs is dropped from memory before execution.
@@ -294,18 +294,19 @@ impl BuildPass<'_> {
     /// # Errors
     /// The client stopped it, or it is to be tried again.
     pub fn run<P: Pass>(&self, client: &mut P, request: &Request) -> Result<P::Done, Failed<P::Stop>> {
-        let BuildPass { session, is_cached, reports_all_actions, mends_roots, is_last, .. } = *self;
+        let BuildPass { session, is_cached, reports_all_actions, repairs_roots, is_last, .. } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let analysed =
-            analysis.analyse(request).map_err(|problems| match mends_roots && session.has_lost_roots() {
+        let analysed = analysis.analyse(request).map_err(|problems| {
+            match repairs_roots && session.has_lost_roots() {
                 true => Failed::Retry(Retry::LostRoots),
                 false => Failed::Stopped(client.analysis_failed(request, &problems)),
-            })?;
+            }
+        })?;
         client.may_continue(session)?;
         session.report_build_begin(request, analysed.counts.actions);
         let other = client.analysed(session, request, &analysed)?;
-        let wanted = other.as_ref().map_or_else(|| analysed.wanted(), Wanted::clone);
+        let wanted = other.as_ref().map_or_else(|| analysed.wanted(), WantedArtifacts::clone);
         if self.is_only {
             session.release_analysis();
         }
@@ -329,7 +330,7 @@ impl BuildPass<'_> {
                 failure.has_lost_entries =
                     failure.retry_reason().is_some() && session.remove_incomplete_entries(&analysed.exports);
                 match failure.retry_reason() {
-                    why if failure.may_be_of_roots(why) && mends_roots && session.has_lost_roots() => {
+                    why if failure.may_be_of_roots(why) && repairs_roots && session.has_lost_roots() => {
                         Failed::Retry(Retry::LostRoots)
                     }
                     Some(why) if !is_last => Failed::Retry(why),

@@ -11,7 +11,7 @@ use taut_analysis::CacheKey;
 use taut_engine::{Build, Builder, Content, Engine};
 use taut_exec::{
     ActionKey, ActionRule, ArtifactRule, Endpoint, Execution, Executor, LocalExecutor, LocalSetup, Printed,
-    RemoteExecutor, RemoteSetup, SharedCache, SharedService, Stop, Traffic,
+    RemoteExecutor, RemoteSetup, SharedCache, SharedService, StopSwitch, Traffic,
 };
 use taut_graph::{ActionGraph, Definition, DefinitionKey, LoadedGraph, LoadedGraphRule};
 use taut_repos::RepoConfig;
@@ -22,7 +22,8 @@ use taut_value::{Artifact, Id};
 
 use crate::{
     Analysed, Analysis, AnalysisOptions, BuildFailure, BuildOptions, Closure, Event, ExportCache,
-    RemoteExecution, Request, Results, SetupError, Sink, Traces, UnresolvedRequest, Wanted, WriteStrategy,
+    RemoteExecution, Request, Results, SetupError, Sink, Traces, UnresolvedRequest, WantedArtifacts,
+    WriteStrategy,
     analysis::{AnalysisRule, analyse_request},
     analysis_pass::AnalysisPass,
     analysis_setup::{begin, register, workspace},
@@ -69,7 +70,7 @@ pub struct Session {
 /// Ends a session's build from another thread.
 #[derive(Clone)]
 pub struct Interrupter {
-    stop: Arc<Stop>,
+    stop: Arc<StopSwitch>,
     processes: Processes,
     grace: Duration,
     services: Services,
@@ -182,7 +183,7 @@ impl Session {
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
         let depfiles: Arc<RequestDepfiles> = Arc::default();
-        let stop = Arc::new(Stop::new(options.keep_going));
+        let stop = Arc::new(StopSwitch::new(options.keep_going));
         let events =
             Arc::new(ExecutionEvents { sink: sink.clone(), trees: trees.clone(), stop: stop.clone() });
         let processes = Processes::new(HelperStart::this_program());
@@ -312,7 +313,7 @@ impl Session {
     ///
     /// # Errors
     /// Everything that failed.
-    pub fn result(&self, request: &Request, wanted: &Wanted) -> Result<Arc<Results>, BuildFailure> {
+    pub fn result(&self, request: &Request, wanted: &WantedArtifacts) -> Result<Arc<Results>, BuildFailure> {
         match self.build.get::<ResultRule>(RequestKey::of(request)) {
             Ok(results) => {
                 self.replay_printed(&results.printed);
@@ -327,7 +328,7 @@ impl Session {
     ///
     /// # Errors
     /// Everything that failed.
-    pub fn build(&self, wanted: &Wanted) -> Result<Results, BuildFailure> {
+    pub fn build(&self, wanted: &WantedArtifacts) -> Result<Results, BuildFailure> {
         let mut built = Vec::with_capacity(wanted.len());
         let mut failed = Vec::new();
         // The engine goes on after failures (`begin`), so each artifact has an answer of its own.
@@ -366,7 +367,7 @@ impl Session {
 
     /// Sends the events of all actions in the closure of what is wanted that had none yet: they did not have to be
     /// looked at.
-    pub fn report_all_actions(&self, wanted: &Wanted) {
+    pub fn report_all_actions(&self, wanted: &WantedArtifacts) {
         // The result may have been replayed as a whole, so that no artifact below it was settled in this build.
         let _ = self.build.all::<ArtifactRule>(wanted.keys());
         self.report_actions(ClosureActions::of(&self.engine, &self.build, wanted).actions);
@@ -472,7 +473,7 @@ impl Session {
     fn finish_sharing(&self) -> Option<Traffic> {
         let remote = self.execution.executor.take_traffic();
         if remote.is_some()
-            && let Err(error) = self.execution.store.save_elsewhere()
+            && let Err(error) = self.execution.store.save_server_objects()
         {
             // What is not known is asked again.
             self.sink.event(&Event::RemoteCacheFailed(&error.to_string()));

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, Defined, Dependencies, StrSet};
+use taut_analysis::{AnalysedTarget, Config, ConfiguredTarget, DefinitionNames, Dependencies, StrSet};
 use taut_expr::stage::files_above;
 use taut_syntax::Diagnostics;
 use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value, as_typed, path::normal};
 
-use crate::Reached;
+use crate::ReachedTarget;
 
 /// The requested targets: at least one, each once, in the order in which they were named.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -76,7 +76,7 @@ pub fn joined(texts: impl IntoIterator<Item = String>) -> String {
 /// What targets are together: one is what it is; several offer what each of them offers, but for what they provide to
 /// rules. Where two of them have different things at one path, or one has something below what another has, each of the
 /// things is at the path `//TARGET/PATH` instead ([`ambiguous`]).
-pub(crate) fn together(requested: &[Reached]) -> Arc<AnalysedTarget> {
+pub(crate) fn together(requested: &[ReachedTarget]) -> Arc<AnalysedTarget> {
     if let [one] = requested {
         return one.analysed.clone();
     }
@@ -90,7 +90,7 @@ pub(crate) fn together(requested: &[Reached]) -> Arc<AnalysedTarget> {
     };
     Arc::new(AnalysedTarget {
         result: TargetResult::new(artifacts, runfiles, Map::default()),
-        defined: Defined {
+        defined: DefinitionNames {
             actions: each().flat_map(|analysed| &analysed.defined.actions).copied().collect(),
             blobs: each().flat_map(|analysed| &analysed.defined.blobs).copied().collect(),
             trees: each().flat_map(|analysed| &analysed.defined.trees).copied().collect(),
@@ -111,7 +111,7 @@ pub(crate) fn together(requested: &[Reached]) -> Arc<AnalysedTarget> {
 }
 
 /// What all targets have, by path: what several have at one path, however it is written, is there once.
-fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Map {
+fn merged(requested: &[ReachedTarget], stage: fn(&TargetResult) -> &Map) -> Map {
     let mut places: BTreeMap<Str, Vec<Entry<'_>>> = BTreeMap::new();
     for of in requested {
         for (path, value) in stage(&of.analysed.result).iter() {
@@ -133,7 +133,7 @@ fn merged(requested: &[Reached], stage: fn(&TargetResult) -> &Map) -> Map {
 
 /// What one of the targets has at a path.
 struct Entry<'r> {
-    of: &'r Reached,
+    of: &'r ReachedTarget,
     path: &'r Str,
     value: &'r Value,
 }

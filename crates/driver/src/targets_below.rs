@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use taut_analysis::{NamesRule, Workspace, module_file};
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
-use taut_repos::{DirRule, Entry, FileRule, Listing, Place, Repository, RootName, WORKSPACE_MARKERS};
+use taut_repos::{DirRule, Entry, FileRule, Listing, Repository, RootName, RootPath, WORKSPACE_MARKERS};
 use taut_value::{Decoder, Encoder, Id, NamedTarget, Str};
 
 /// Names the targets below a directory of a repository.
@@ -148,17 +148,17 @@ impl Rule for BelowRule {
 /// The listing of a directory; of one with an entry that cannot be used as a source, without such entries.
 async fn listing(cx: &Cx, repository: &Repository, directory: &Str) -> Result<Arc<Listing>, Fail> {
     let root = repository.target_root.name;
-    let listing = cx.get::<DirRule>(Place { root, path: directory.clone() }).await?;
+    let listing = cx.get::<DirRule>(RootPath { root, path: directory.clone() }).await?;
     if !matches!(&*listing, Listing::Unreadable(_)) || root.ignore_special {
         return Ok(listing);
     }
     let root = RootName { ignore_special: true, ..root };
-    cx.get::<DirRule>(Place { root, path: directory.clone() }).await
+    cx.get::<DirRule>(RootPath { root, path: directory.clone() }).await
 }
 
 /// Whether the name of targets files in a directory is that of a file, or of a link to one. Where special entries are
 /// ignored, links are not listed, but a targets file may be one.
-async fn is_file(cx: &Cx, listed: Option<Entry>, name: &str, file: &Place) -> Result<bool, Fail> {
+async fn is_file(cx: &Cx, listed: Option<Entry>, name: &str, file: &RootPath) -> Result<bool, Fail> {
     match listed {
         Some(Entry::File) => Ok(true),
         // A name of targets files may lead to another directory.

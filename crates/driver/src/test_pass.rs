@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc};
 use taut_value::Str;
 
 use crate::{
-    Closure, Failed, Request, Session, TestPlan, TestReport, Wanted,
+    Closure, Failed, Request, Session, TestPlan, TestReport, WantedArtifacts,
     closure_pass::{BuiltChoice, Chosen, ClosureClient, ClosurePass},
     test_rule::{TestKey, TestRule},
 };
@@ -55,12 +55,12 @@ impl ClosurePass<'_> {
 }
 
 /// The inputs of all actions of tests, each once, by numbers.
-fn needed(plan: &TestPlan) -> Wanted {
+fn needed(plan: &TestPlan) -> WantedArtifacts {
     let shards = plan.tests.iter().flat_map(|test| &test.shards);
     let inputs =
         shards.flat_map(|shard| shard.action.inputs.values()).filter_map(|value| value.as_artifact());
     let mut seen = HashSet::new();
     let artifacts = inputs.filter(|artifact| seen.insert((*artifact).clone())).cloned().enumerate();
     let artifacts = artifacts.map(|(place, artifact)| (Str::from(format!("{place:08}")), artifact)).collect();
-    Wanted { artifacts, ..Wanted::default() }
+    WantedArtifacts { artifacts, ..WantedArtifacts::default() }
 }

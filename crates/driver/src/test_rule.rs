@@ -14,7 +14,7 @@ use std::{
 };
 
 use taut_engine::{Cx, Fail, Key, Policy, Rule};
-use taut_exec::{ActionError, Attempt, AttemptKey, AttemptRule, Execution, Ran};
+use taut_exec::{ActionError, Attempt, AttemptKey, AttemptRule, Execution, RunResult};
 
 use crate::{Shard, Test};
 
@@ -71,7 +71,7 @@ pub struct FailedRun {
     /// Which run of the test it was, counted from 0.
     pub number: u64,
     /// The result.
-    pub ran: Arc<Ran>,
+    pub ran: Arc<RunResult>,
 }
 
 /// How the runs of a test ended. Of many runs few are kept: how often a test is run may be any number.
@@ -96,7 +96,7 @@ const MAX_FAILURES: usize = 100;
 
 impl TestRuns {
     /// Adds a run of the test: its actions that ran, with what each came to.
-    fn add(&mut self, number: u64, shards: &[(usize, Arc<Ran>, Verdict)]) {
+    fn add(&mut self, number: u64, shards: &[(usize, Arc<RunResult>, Verdict)]) {
         let Some(longest) = shards.iter().map(|(_, ran, _)| ran.duration).max() else { return };
         let failures = || shards.iter().filter(|(_, _, verdict)| !verdict.is_success());
         self.count += 1;
@@ -105,7 +105,7 @@ impl TestRuns {
         self.all_failures += failures().count() as u64;
         self.failed_shards.extend(failures().map(|(shard, ..)| *shard));
         let left = MAX_FAILURES - self.failures.len();
-        let failed = |(shard, ran, _): &(usize, Arc<Ran>, Verdict)| FailedRun {
+        let failed = |(shard, ran, _): &(usize, Arc<RunResult>, Verdict)| FailedRun {
             shard: *shard,
             number,
             ran: ran.clone(),
@@ -211,9 +211,9 @@ impl Rule for TestRule {
     async fn value(&self, TestKey { index, plan }: &TestKey, cx: Cx) -> Result<Arc<TestReport>, Fail> {
         let test = plan.tests[*index].clone();
         let runs = TestRuns::default();
-        let mut course = Course { execution: &self.0, cx, plan, test: &test, runs, why: None };
+        let mut course = RunningTest { execution: &self.0, cx, plan, test: &test, runs, why: None };
         let verdict = course.run().await;
-        let Course { runs, why, .. } = course;
+        let RunningTest { runs, why, .. } = course;
         let report = TestReport { test: test.clone(), verdict, runs, why };
         {
             // One at a time, so that the lines about a test stay together.
@@ -229,7 +229,7 @@ impl Rule for TestRule {
 const MAX_AT_ONCE: u64 = 1_000;
 
 /// A test while it runs.
-struct Course<'c> {
+struct RunningTest<'c> {
     execution: &'c Execution,
     cx: Cx,
     plan: &'c TestPlan,
@@ -238,7 +238,7 @@ struct Course<'c> {
     why: Option<String>,
 }
 
-impl Course<'_> {
+impl RunningTest<'_> {
     async fn run(&mut self) -> Verdict {
         let TestOptions { runs, until_fail, max_attempts, .. } = self.plan.options;
         if until_fail {
@@ -314,7 +314,7 @@ impl Course<'_> {
         place: usize,
         shard: &Shard,
         answer: Result<Attempt, Fail>,
-        ran: &mut Vec<(usize, Arc<Ran>, Verdict)>,
+        ran: &mut Vec<(usize, Arc<RunResult>, Verdict)>,
     ) -> Verdict {
         match answer {
             Ok(attempt) => match self.verdict(shard, &attempt.ran) {
@@ -343,7 +343,7 @@ impl Course<'_> {
     ///
     /// # Errors
     /// Why the result cannot be read.
-    fn verdict(&self, shard: &Shard, ran: &Ran) -> Result<Verdict, String> {
+    fn verdict(&self, shard: &Shard, ran: &RunResult) -> Result<Verdict, String> {
         if ran.timed_out {
             return Ok(Verdict::TimedOut);
         }

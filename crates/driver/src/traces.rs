@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use taut_analysis::module_file;
 use taut_engine::{Builder, Engine, FileProblem, Options, renumber};
-use taut_repos::{FileRule, Place};
+use taut_repos::{FileRule, RootPath};
 use taut_store::{EpochDir, Store};
 use taut_value::Id;
 
@@ -199,7 +199,7 @@ fn has_same_target_files(candidate: &StoredTraces, request: &UnresolvedRequest) 
         let repository = repositories.repositories.get(repository);
         repository.is_some_and(|repository| {
             let name = &repository.target_file_name;
-            let place: Place = module_file(&repository.target_root, module, name);
+            let place: RootPath = module_file(&repository.target_root, module, name);
             engine.confirms::<FileRule>(&place)
         })
     })

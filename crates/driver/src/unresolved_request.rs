@@ -63,12 +63,12 @@ pub struct UnresolvedRequest {
     pub repositories: RepoConfig,
     /// The configuration of the targets.
     pub configuration: Map,
-    targets: Named,
+    targets: RequestedTargets,
 }
 
 /// How the targets are given.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Named {
+enum RequestedTargets {
     ByWords(WordsKey),
     Known(Targets),
 }
@@ -76,7 +76,7 @@ enum Named {
 impl From<Request> for UnresolvedRequest {
     fn from(request: Request) -> UnresolvedRequest {
         let Request { repositories, targets, configuration } = request;
-        UnresolvedRequest { repositories, configuration, targets: Named::Known(targets) }
+        UnresolvedRequest { repositories, configuration, targets: RequestedTargets::Known(targets) }
     }
 }
 
@@ -106,7 +106,7 @@ impl UnresolvedRequest {
             repositories = roots.resolve(repositories, &repository)?;
         }
         let key = words_key(&repositories, &target, words.has_typed_names, cwd);
-        Ok(UnresolvedRequest { repositories, configuration, targets: Named::ByWords(key) })
+        Ok(UnresolvedRequest { repositories, configuration, targets: RequestedTargets::ByWords(key) })
     }
 
     /// Whether another reading of the same command line asks for the same, in the same repositories.
@@ -116,12 +116,12 @@ impl UnresolvedRequest {
 
     /// Each word as a question of its own; none if there are no words, or if all of them can only be one name.
     pub fn word_by_word(&self) -> Vec<(String, UnresolvedRequest)> {
-        let Named::ByWords(key) = &self.targets else { return Vec::new() };
+        let RequestedTargets::ByWords(key) = &self.targets else { return Vec::new() };
         if is_one_name(&key.words()) {
             return Vec::new();
         }
         let alone = |word: &Str| {
-            let targets = Named::ByWords(WordsKey { words: vec![word.clone()], ..key.clone() });
+            let targets = RequestedTargets::ByWords(WordsKey { words: vec![word.clone()], ..key.clone() });
             (word.to_string(), UnresolvedRequest { targets, ..self.clone() })
         };
         key.words.iter().map(alone).collect()
@@ -138,8 +138,8 @@ impl UnresolvedRequest {
     pub(crate) fn likely_modules(&self) -> Vec<(Str, Str)> {
         let of = |target: NamedTarget| (target.repository.clone(), target.module.clone());
         match &self.targets {
-            Named::Known(targets) => targets.iter().cloned().map(of).collect(),
-            Named::ByWords(words) => {
+            RequestedTargets::Known(targets) => targets.iter().cloned().map(of).collect(),
+            RequestedTargets::ByWords(words) => {
                 let here = words.here.clone().unwrap_or_default();
                 let named = named_by(&words.words(), &here, &self.repositories).into_iter().map(of);
                 named.chain([(words.main.clone(), here.clone())]).collect()
@@ -154,8 +154,8 @@ impl UnresolvedRequest {
     pub(crate) fn resolve(&self, build: &Build) -> Result<Request, SetupError> {
         let UnresolvedRequest { repositories, configuration, targets } = self;
         let targets = match targets {
-            Named::Known(targets) => targets.clone(),
-            Named::ByWords(words) => (*build.get::<WordsRule>(words.clone()).map_err(|fail| {
+            RequestedTargets::Known(targets) => targets.clone(),
+            RequestedTargets::ByWords(words) => (*build.get::<WordsRule>(words.clone()).map_err(|fail| {
                 if let Some(error) = fail.downcast_ref::<SetupError>() {
                     return error.clone();
                 }

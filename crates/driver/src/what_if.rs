@@ -13,7 +13,7 @@ use std::sync::Arc;
 use taut_analysis::{AnalysedTarget, ConfiguredTarget, TargetRule, notices_entry};
 use taut_engine::{Content, Engine, Hash, KeyRef};
 use taut_graph::{ActionGraph, Depfile};
-use taut_repos::{Place, RepoConfig};
+use taut_repos::{RepoConfig, RootPath};
 use taut_syntax::Diagnostics;
 use taut_sys::Named;
 use taut_value::{Artifact, EntityName, Id, Str, Value};
@@ -130,7 +130,7 @@ pub fn what_if(
     let requested = request.targets.in_configuration(&request.configuration).into_iter();
     let roots = requested.map(|target| engine.task::<TargetRule>(target));
     let depfiles = build.collect::<Content<Depfile>>(roots).unwrap_or_default().into_iter().collect();
-    let known = Known { graph: &graph, depfiles, outcomes };
+    let known = ActionFacts { graph: &graph, depfiles, outcomes };
     let changed = known.changed(&request.repositories, &changes, &mut read);
     let from = begin.into_iter().map(Node::Action).chain(changed.reached).collect();
     let reached = above(&parts(&graph), from);
@@ -185,7 +185,7 @@ fn readers(
     let mut reached = Vec::new();
     for leaf in leaves {
         let key = engine.key_of(leaf);
-        let Some(place) = key.downcast::<Place>() else { continue };
+        let Some(place) = key.downcast::<RootPath>() else { continue };
         let place = place.full(&request.repositories.roots);
         let is_listing = key.rule() == "dir";
         for reader in &readers[&leaf] {
@@ -264,7 +264,7 @@ fn needed(graph: &ActionGraph, analysis: &Analysis) -> HashSet<Id> {
 }
 
 /// What is known of actions.
-struct Known<'k> {
+struct ActionFacts<'k> {
     graph: &'k ActionGraph,
     /// Those that targets mention.
     depfiles: HashSet<Hash>,
@@ -273,17 +273,22 @@ struct Known<'k> {
 
 /// What source files that change are parts of.
 #[derive(Default)]
-struct Changed {
+struct ChangedSources {
     /// What another content of a file changes.
     reached: HashSet<Node>,
     /// The actions that have such a file as an input, and did not read it.
     not_reading: HashSet<Id>,
 }
 
-impl Known<'_> {
+impl ActionFacts<'_> {
     /// The definitions that have changed files as parts. Notes which of the changes are read by any.
-    fn changed(&self, repositories: &RepoConfig, changes: &[Change<'_>], read: &mut [bool]) -> Changed {
-        let mut all = Changed::default();
+    fn changed(
+        &self,
+        repositories: &RepoConfig,
+        changes: &[Change<'_>],
+        read: &mut [bool],
+    ) -> ChangedSources {
+        let mut all = ChangedSources::default();
         for (node, parts) in parts(self.graph) {
             for artifact in parts {
                 let Artifact::Local { path, repository } = artifact else { continue };

@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use taut_analysis::{NO_TARGETS_FILE, NamesRule, Workspace, module_file};
 use taut_engine::{Cx, Fail, Hash, Key, Policy, Rule};
-use taut_repos::{DirRule, Entry, FileRule, Listing, Place, RepoConfig, Repository};
+use taut_repos::{DirRule, Entry, FileRule, Listing, RepoConfig, Repository, RootPath};
 use taut_syntax::json::{Document, Kind, reference_error};
 use taut_syntax::{Diagnostic, JsonPath, Location, Note, quoted};
 use taut_value::path::{is_non_upwards, join, normal_path};
@@ -133,7 +133,7 @@ impl Files<'_> {
         &self.repositories.repositories[&self.repositories.main]
     }
 
-    fn targets_file(&self, module: &str) -> Place {
+    fn targets_file(&self, module: &str) -> RootPath {
         let main = self.main();
         module_file(&main.target_root, module, &main.target_file_name)
     }
@@ -162,7 +162,7 @@ impl Files<'_> {
             return false;
         }
         let (above, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let place = Place { root: self.main().workspace_root.name, path: above.into() };
+        let place = RootPath { root: self.main().workspace_root.name, path: above.into() };
         let Some(Ok(listing)) = self.cx.facets::<DirRule>(vec![place]).await.pop() else { return false };
         matches!(listing.at(Listing::facet_of(name)).get(name), Some(Entry::File | Entry::Symlink))
     }

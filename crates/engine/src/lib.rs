@@ -33,7 +33,7 @@ pub use api::derivation::Derivation;
 pub use api::engine::{Begin, Builder, Engine};
 #[cfg(feature = "files")]
 pub use api::files::{Files, StatWitness};
-pub use api::history::Kept;
+pub use api::history::KeptRun;
 pub use api::interned::{Content, Interned};
 pub use api::mentions::Mentions;
 pub use api::options::{Options, WhatIf};
@@ -48,7 +48,7 @@ pub use graph::ids::TaskId;
 pub use graph::key::{Key, KeyRef};
 pub use graph::policy::{Deep, Policy, Rebuild, Store, Trace};
 pub use log::entries::Executed;
-pub use log::reason::{Differs, Ran, Reason};
+pub use log::reason::{Differs, ExecutedTask, Reason};
 #[doc(hidden)]
 pub use persist::reseal;
 pub use persist::{Committed, FileProblem, PathFile, TraceFile, TraceRead, TraceWrite, renumber};

@@ -12,12 +12,12 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{ActionDescription, Artifact, Decoder, Encoder, Id, Str};
 
 use crate::{
-    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, Known, Phase, Printed,
-    Ran, Undefined,
+    ActionFailure, Cause, Context, ContextRule, EachTime, EachTimeRule, Execution, KnownResult, Phase,
+    Printed, RunResult, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
-    ran::RunKey,
     run::RunRule,
+    run_result::RunKey,
     trees::{self, TreeError},
 };
 
@@ -39,7 +39,7 @@ impl Key for ActionKey {
 #[derive(Clone, Debug)]
 pub struct ActionOutcome {
     /// The result of its run, or of an earlier one.
-    pub ran: Arc<Ran>,
+    pub ran: Arc<RunResult>,
     /// Whether nothing had to run for this definition: the result was cached, or another definition's run had the same
     /// digest.
     pub cached: bool,
@@ -77,10 +77,10 @@ impl ActionRule {
         execution.counters.processed_one(id);
         if execution.compare {
             let cached = match execution.executor.known(&key).await? {
-                Known::Local => {
+                KnownResult::Local => {
                     execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?
                 }
-                Known::Elsewhere(known) => known.map(|known| *known),
+                KnownResult::AtServer(known) => known.map(|known| *known),
             };
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
@@ -180,7 +180,7 @@ impl Rule for ActionRule {
             }
             _ => None,
         };
-        let mut ran = Ran::default();
+        let mut ran = RunResult::default();
         for _ in 0..decoder.number()? {
             let path = decoder.text()?;
             ran.outputs.insert(path, object(&mut decoder)?);

@@ -13,7 +13,7 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{Id, Str};
 
 use crate::{
-    ActionOutcome, Cause, Execution, Missed, Phase, Ran, RunKey, Undefined,
+    ActionOutcome, Cause, Execution, Missed, Phase, RunKey, RunResult, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
     trees::{self, TreeError},
@@ -50,7 +50,7 @@ impl Key for AttemptKey {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// The result, whether the action succeeded or not.
-    pub ran: Arc<Ran>,
+    pub ran: Arc<RunResult>,
     /// Whether it was taken from the action cache.
     pub was_cached: bool,
 }

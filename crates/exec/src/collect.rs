@@ -12,38 +12,38 @@ use std::{
 };
 
 use taut_digest::{Digest, ObjectInfo, ObjectType, TreeEntry};
-use taut_store::{Result, Store, Take};
+use taut_store::{AddMode, Result, Store};
 use taut_sys::{At, Dir, FileKind, Links, if_exists};
 use taut_value::path::is_non_upwards;
 
-use crate::{Instead, missing_output};
+use crate::{ActualEntry, missing_output};
 
 /// What is at the path of an output.
-pub(crate) enum Found {
+pub(crate) enum OutputAtPath {
     Object(ObjectInfo),
     /// Nothing, or something of another kind.
-    Missing(Instead),
+    Missing(ActualEntry),
     /// Something that cannot be an output, and why.
     Invalid(String),
 }
 
-impl Found {
+impl OutputAtPath {
     /// Why it cannot be collected, in the words of the reference.
     pub(crate) fn in_reference(&self, path: &str) -> Option<&'static str> {
         Some(match self {
-            Found::Object(_) => return None,
-            Found::Missing(Instead::Directory) => "expected file or symlink",
-            Found::Missing(Instead::File) => "expected directory or symlink",
-            Found::Invalid(why) if why.starts_with(&format!("found invalid symlink at {path}:")) => {
+            OutputAtPath::Object(_) => return None,
+            OutputAtPath::Missing(ActualEntry::Directory) => "expected file or symlink",
+            OutputAtPath::Missing(ActualEntry::File) => "expected directory or symlink",
+            OutputAtPath::Invalid(why) if why.starts_with(&format!("found invalid symlink at {path}:")) => {
                 "found invalid symlink"
             }
             // Of something in it.
-            Found::Invalid(why)
+            OutputAtPath::Invalid(why)
                 if why.contains(&format!(" at {path}/")) || why.contains("output directory") =>
             {
                 "found invalid entries in directory"
             }
-            Found::Missing(_) | Found::Invalid(_) => "expected known type",
+            OutputAtPath::Missing(_) | OutputAtPath::Invalid(_) => "expected known type",
         })
     }
 }
@@ -57,7 +57,7 @@ fn split(path: &str) -> (&str, &str) {
 pub(crate) struct Collector<'c> {
     store: &'c Store,
     root: &'c Dir,
-    take: Take,
+    take: AddMode,
     /// The directories of outputs, by path, opened once each.
     parents: HashMap<&'c str, Parent>,
 }
@@ -67,14 +67,14 @@ impl<'c> Collector<'c> {
     pub(crate) fn new(
         store: &'c Store,
         root: &'c Dir,
-        take: Take,
+        take: AddMode,
         paths: impl Iterator<Item = &'c str>,
     ) -> Result<Collector<'c>> {
         let mut collector = Collector { store, root, take, parents: HashMap::new() };
         let paths: Vec<&str> = paths.collect();
         // A file that is in several outputs cannot be moved into the store for the first of them.
         if overlap(&paths) {
-            collector.take = Take::Copy;
+            collector.take = AddMode::Copy;
         }
         for (above, _) in paths.into_iter().map(split) {
             if collector.parents.contains_key(above) {
@@ -84,7 +84,7 @@ impl<'c> Collector<'c> {
             let (parent, is_linked) = open_parent(root, above)?;
             if is_linked {
                 // Behind a link, one file may be an output by two paths: then none can be moved into the store.
-                collector.take = Take::Copy;
+                collector.take = AddMode::Copy;
             }
             collector.parents.insert(above, parent);
         }
@@ -92,7 +92,7 @@ impl<'c> Collector<'c> {
     }
 
     /// The output at one of the paths.
-    pub(crate) fn output(&self, path: &str, is_directory: bool) -> Result<Found> {
+    pub(crate) fn output(&self, path: &str, is_directory: bool) -> Result<OutputAtPath> {
         let (above, _) = split(path);
         match self.parents.get(above) {
             Some(parent) => output(self.store, self.root, parent, path, is_directory, self.take),
@@ -114,14 +114,14 @@ fn output(
     parent: &Parent,
     path: &str,
     is_directory: bool,
-    take: Take,
-) -> Result<Found> {
+    take: AddMode,
+) -> Result<OutputAtPath> {
     let (_, name) = split(path);
     let parent = match parent {
         Parent::Dir(dir) => dir,
         Parent::Absent => return Ok(missing(None, path)),
         Parent::Outside(link, target) => {
-            return Ok(Found::Invalid(format!(
+            return Ok(OutputAtPath::Invalid(format!(
                 "found invalid output at {path}: it lies below the link {link}, which leads outwards, to {target}"
             )));
         }
@@ -140,14 +140,14 @@ fn output(
         }
         // The reference takes a link as an output directory, too.
         Some(FileKind::Symlink) => link(store, at, path),
-        Some(FileKind::File) => Ok(Found::Missing(Instead::File)),
-        Some(FileKind::Special) => Ok(Found::Invalid(format!("found invalid special file at {path}"))),
+        Some(FileKind::File) => Ok(OutputAtPath::Missing(ActualEntry::File)),
+        Some(FileKind::Special) => Ok(OutputAtPath::Invalid(format!("found invalid special file at {path}"))),
         None => Ok(missing(Some(parent), path)),
     }
 }
 
 /// Nothing is at the path of an output; the names of that directory may show what was meant.
-fn missing(parent: Option<&Dir>, path: &str) -> Found {
+fn missing(parent: Option<&Dir>, path: &str) -> OutputAtPath {
     // Only for the message, so a directory that cannot be listed is no further error.
     let there = parent.and_then(|parent| parent.list().ok()).unwrap_or_default();
     let there = there.into_iter().map(|(name, _)| name.to_string_lossy().into_owned());
@@ -155,7 +155,7 @@ fn missing(parent: Option<&Dir>, path: &str) -> Found {
     let prefix = if above.is_empty() { String::new() } else { format!("{above}/") };
     let similar =
         missing_output::similar(name, there).into_iter().map(|name| format!("{prefix}{name}")).collect();
-    Found::Missing(Instead::Nothing { similar })
+    OutputAtPath::Missing(ActualEntry::Nothing { similar })
 }
 
 /// The directory of an output.
@@ -235,7 +235,7 @@ fn make_accessible(dir: &Dir) -> Result<()> {
 }
 
 /// The file or link at a place.
-fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
+fn file(store: &Store, at: At<'_>, shown: &str, take: AddMode) -> Result<OutputAtPath> {
     // Opened once; kind, mode and content are those of the open file, not of a name that could be exchanged.
     let opened = match at.open_of_mount() {
         Err(error) if error.is_denied() => {
@@ -256,9 +256,9 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
             return match if_exists(at.lstat())?.map(|stat| stat.kind) {
                 Some(FileKind::Symlink) => link(store, at, shown),
                 Some(FileKind::Special) => {
-                    Ok(Found::Invalid(format!("found invalid special file at {shown}")))
+                    Ok(OutputAtPath::Invalid(format!("found invalid special file at {shown}")))
                 }
-                Some(FileKind::Directory) => Ok(Found::Missing(Instead::Directory)),
+                Some(FileKind::Directory) => Ok(OutputAtPath::Missing(ActualEntry::Directory)),
                 _ => Ok(missing(Some(at.dir()), shown)),
             };
         }
@@ -276,17 +276,17 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: Take) -> Result<Found> {
         other => other?,
     };
     let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
-    Ok(Found::Object(ObjectInfo { digest, object_type }))
+    Ok(OutputAtPath::Object(ObjectInfo { digest, object_type }))
 }
 
-fn link(store: &Store, at: At<'_>, shown: &str) -> Result<Found> {
+fn link(store: &Store, at: At<'_>, shown: &str) -> Result<OutputAtPath> {
     let target = at.read_link()?;
     match target.to_str() {
         Some(text) if is_non_upwards(text) => {
             let digest = store.put_blob(text.as_bytes(), false)?;
-            Ok(Found::Object(ObjectInfo { digest, object_type: ObjectType::Symlink }))
+            Ok(OutputAtPath::Object(ObjectInfo { digest, object_type: ObjectType::Symlink }))
         }
-        _ => Ok(Found::Invalid(format!(
+        _ => Ok(OutputAtPath::Invalid(format!(
             "found invalid symlink at {shown}: it leads outwards, to {}",
             target.display()
         ))),
@@ -298,7 +298,7 @@ fn link(store: &Store, at: At<'_>, shown: &str) -> Result<Found> {
 const PATH_MAX: usize = 4096;
 
 /// A directory that is being collected.
-struct Open {
+struct OpenDirectory {
     /// Its name in the directory above.
     name: OsString,
     dir: Dir,
@@ -309,8 +309,8 @@ struct Open {
     done: BTreeMap<Vec<u8>, TreeEntry>,
 }
 
-impl Open {
-    fn new(name: &OsStr, shown: &str, dir: Dir) -> Result<Open> {
+impl OpenDirectory {
+    fn new(name: &OsStr, shown: &str, dir: Dir) -> Result<OpenDirectory> {
         let todo = match dir.list() {
             Err(error) if error.is_denied() => {
                 make_accessible(&dir)?;
@@ -320,14 +320,14 @@ impl Open {
         }?;
         // In reverse, so that `pop` returns the entries in order.
         let todo = todo.into_iter().rev().collect();
-        Ok(Open { name: name.to_owned(), dir, shown: shown.len(), todo, done: BTreeMap::new() })
+        Ok(OpenDirectory { name: name.to_owned(), dir, shown: shown.len(), todo, done: BTreeMap::new() })
     }
 }
 
 /// A directory with all that is below it. Without recursion; the directories on the path from the top are open.
-fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found> {
+fn directory(store: &Store, dir: Dir, output: &str, take: AddMode) -> Result<OutputAtPath> {
     let mut shown = output.to_owned();
-    let mut stack = vec![Open::new(OsStr::new(""), &shown, dir)?];
+    let mut stack = vec![OpenDirectory::new(OsStr::new(""), &shown, dir)?];
     loop {
         let here = stack.last_mut().expect("the last one returns");
         shown.truncate(here.shown);
@@ -335,7 +335,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
             let done = stack.pop().expect("there is one");
             let digest: Digest = store.put_tree(&done.done)?;
             let Some(above) = stack.last_mut() else {
-                return Ok(Found::Object(ObjectInfo { digest, object_type: ObjectType::Tree }));
+                return Ok(OutputAtPath::Object(ObjectInfo { digest, object_type: ObjectType::Tree }));
             };
             let entry = TreeEntry { hash: digest.hash, object_type: ObjectType::Tree };
             above.done.insert(done.name.as_bytes().to_vec(), entry);
@@ -345,7 +345,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
         shown.push_str(&name.to_string_lossy());
         if shown.len() - output.len() >= PATH_MAX {
             let why = format!("a path below it has more than {PATH_MAX} bytes");
-            return Ok(Found::Invalid(format!("found invalid output directory at {output}: {why}")));
+            return Ok(OutputAtPath::Invalid(format!("found invalid output directory at {output}: {why}")));
         }
         if kind == FileKind::Directory {
             let dir = match here.dir.at(&name).open_dir_of_mount() {
@@ -355,16 +355,16 @@ fn directory(store: &Store, dir: Dir, output: &str, take: Take) -> Result<Found>
                 }
                 other => other,
             };
-            let open = Open::new(&name, &shown, dir.map_err(entering_error)?)?;
+            let open = OpenDirectory::new(&name, &shown, dir.map_err(entering_error)?)?;
             stack.push(open);
             continue;
         }
         match file(store, here.dir.at(Path::new(&name)), &shown, take)? {
-            Found::Object(ObjectInfo { digest, object_type }) => {
+            OutputAtPath::Object(ObjectInfo { digest, object_type }) => {
                 here.done.insert(name.as_bytes().to_vec(), TreeEntry { hash: digest.hash, object_type });
             }
             // No process of the action is left; an entry that is gone since the listing counts as never made.
-            Found::Missing(_) => {}
+            OutputAtPath::Missing(_) => {}
             invalid => return Ok(invalid),
         }
     }

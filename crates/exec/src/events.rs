@@ -12,7 +12,7 @@ use taut_digest::Hash;
 use taut_service::Stage;
 use taut_value::{ActionDescription, Id};
 
-use crate::{ActionFailure, ActionOutcome, Ran};
+use crate::{ActionFailure, ActionOutcome, RunResult};
 
 /// What an action waits for that a server takes part in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +47,14 @@ pub trait Events: Send + Sync {
     /// An action has come to a step in which a server takes part.
     fn remote(&self, _id: &Id, _action: &Arc<ActionDescription>, _at: &Arc<str>, _step: Step) {}
     /// An action was run again, for comparison with the cached result, if there is one.
-    fn compared(&self, _id: &Id, _action: &Arc<ActionDescription>, _again: &Ran, _cached: Option<&Ran>) {}
+    fn compared(
+        &self,
+        _id: &Id,
+        _action: &Arc<ActionDescription>,
+        _again: &RunResult,
+        _cached: Option<&RunResult>,
+    ) {
+    }
     /// An action has a result, cached or not. `digest`: of its `Action` message, which names its inputs by content.
     fn finished(&self, _id: &Id, _action: &Arc<ActionDescription>, _digest: &Hash, _outcome: &ActionOutcome) {
     }

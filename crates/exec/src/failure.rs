@@ -10,7 +10,7 @@ use taut_digest::{Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
 use taut_value::{ActionDescription, Id, Str};
 
-use crate::{Cause, Execution, ExecutionFailure, Ran};
+use crate::{Cause, Execution, ExecutionFailure, RunResult};
 
 /// What was being done for an action when the system refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,7 +95,7 @@ pub struct ActionFailure {
     /// Its inputs by path; all of them are in the store. Empty if `error` says that it was not run.
     pub inputs: Arc<[(Str, ObjectInfo)]>,
     /// The result of its run; meaningless if there is an `error`.
-    pub ran: Arc<Ran>,
+    pub ran: Arc<RunResult>,
     /// The error of the system, if the failure is not the command's.
     pub error: Option<ActionError>,
 }
@@ -128,7 +128,7 @@ impl ActionFailure {
         if let Some(error) = &self.error {
             return error.to_string();
         }
-        let Ran { exit_code, timed_out, missing, invalid, not_started, .. } = &*self.ran;
+        let RunResult { exit_code, timed_out, missing, invalid, not_started, .. } = &*self.ran;
         let mut text = match not_started {
             Some(why) => format!("action could not be started: {why}"),
             _ if *timed_out => "action exceeded its time limit".to_owned(),
@@ -192,9 +192,9 @@ impl Execution {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Instead, MissingOutput};
+    use crate::{ActualEntry, MissingOutput};
 
-    fn failure(ran: Ran, error: Option<ActionError>) -> ActionFailure {
+    fn failure(ran: RunResult, error: Option<ActionError>) -> ActionFailure {
         let action = Arc::new(ActionDescription::default());
         let (inputs, ran, digest) = (Arc::new([]), Arc::new(ran), None);
         ActionFailure { id: Id::of("a"), action, digest, inputs, ran, error }
@@ -203,14 +203,14 @@ mod tests {
     #[test]
     fn a_missing_output_is_reported_with_what_is_in_its_place() {
         let missing = |path: &str, found| MissingOutput { path: path.into(), found };
-        let left = Instead::Nothing { similar: vec!["out.txt".into()] };
+        let left = ActualEntry::Nothing { similar: vec!["out.txt".into()] };
         let missing = vec![
-            missing("o", Instead::Directory),
-            missing("d", Instead::File),
+            missing("o", ActualEntry::Directory),
+            missing("d", ActualEntry::File),
             missing("Out.txt", left),
-            missing("n", Instead::Nothing { similar: vec![] }),
+            missing("n", ActualEntry::Nothing { similar: vec![] }),
         ];
-        let failure = failure(Ran { missing, ..Ran::default() }, None);
+        let failure = failure(RunResult { missing, ..RunResult::default() }, None);
         assert_eq!(
             failure.to_string(),
             "action executed with missing outputs.\n - o is a directory (out_dirs is for those)\n \
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_command_that_was_not_started_has_no_exit_code_of_its_own() {
         let why = Some("Argument list too long (os error 7)".to_owned());
-        let failure = failure(Ran { exit_code: 1, not_started: why, ..Ran::default() }, None);
+        let failure = failure(RunResult { exit_code: 1, not_started: why, ..RunResult::default() }, None);
         let text = "action could not be started: Argument list too long (os error 7)";
         assert_eq!(failure.to_string(), text);
         assert_eq!(failure.as_reference(), "action returned non-zero exit code 1");

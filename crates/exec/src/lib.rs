@@ -26,10 +26,10 @@ mod missing_output;
 mod not_started;
 mod path_conflict;
 mod printed;
-mod ran;
 mod reads;
 mod remote;
 mod run;
+mod run_result;
 mod shared;
 mod slots;
 mod source;
@@ -52,17 +52,17 @@ pub use events::{Counters, Events, NoEvents, Step};
 pub use failure::{ActionError, ActionFailure, Phase};
 pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
-pub use missing_output::{Instead, MissingOutput};
+pub use missing_output::{ActualEntry, MissingOutput};
 pub use printed::Printed;
-pub use ran::{Ran, RunKey, TakenFrom};
 pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, send};
-pub use run::{Executor, Known, KnownFuture, RunRule};
+pub use run::{Executor, KnownFuture, KnownResult, RunRule};
+pub use run_result::{RunKey, RunResult, TakenFrom};
 pub use shared::{
     Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values, nearest,
 };
 use source::TakenSources;
 pub use stage_key::StageKey;
-pub use stop::Stop;
+pub use stop::StopSwitch;
 use taut_digest::{Hash, ObjectType};
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
@@ -128,7 +128,7 @@ pub struct Execution {
     /// A cache that others use, too, if there is one.
     pub shared: Option<SharedCache>,
     /// Whether anything new may begin; shared with the executor.
-    pub stop: Arc<Stop>,
+    pub stop: Arc<StopSwitch>,
     /// What happened so far.
     pub counters: Counters,
 }

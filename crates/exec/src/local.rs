@@ -16,7 +16,7 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_store::{Store, Take, TemporaryDir};
+use taut_store::{AddMode, Store, TemporaryDir};
 use taut_sys::{
     Dir, Output, is_program,
     process::{Command, Exit, Processes, Status, Streams},
@@ -25,11 +25,11 @@ use taut_value::path::{normal, normal_path};
 use taut_value::{ActionDescription, Str};
 
 use crate::{
-    Events, Executor, MissingOutput, Phase, Ran, RunKey, Stop,
-    collect::{Collector, Found},
+    Events, Executor, MissingOutput, Phase, RunKey, RunResult, StopSwitch,
+    collect::{Collector, OutputAtPath},
     lost, not_started, path_conflict,
     slots::{Slot, Slots},
-    stage::{Stage, Wanted},
+    stage::{Stage, StageContent},
     trees::normalised_stage,
 };
 
@@ -50,7 +50,7 @@ pub struct LocalSetup {
     /// How many actions run at once.
     pub jobs: usize,
     /// Whether anything new may begin.
-    pub stop: Arc<Stop>,
+    pub stop: Arc<StopSwitch>,
 }
 
 /// A directory and output files for one action at a time.
@@ -120,7 +120,7 @@ impl LocalExecutor {
         exec_root.as_ref().map_err(|error| Phase::Staging.failed(error))
     }
 
-    async fn run_here(&self, key: &RunKey) -> Result<Ran, Fail> {
+    async fn run_here(&self, key: &RunKey) -> Result<RunResult, Fail> {
         // Waiting here, not in a thread: a task that waits for a slot occupies no worker of the engine.
         let mut run_slot = self.exec_root()?.slot().await;
         // The build may have been stopped while this waited for a slot.
@@ -170,14 +170,14 @@ impl LocalExecutor {
         }
         // The process has its own copies; these would keep the directory open.
         drop((cwd, out, err));
-        let mut ran = Ran {
+        let mut ran = RunResult {
             exit_code: exit.status.code().unwrap_or(1),
             run_as: Some(key.id),
             not_started,
             timed_out: exit.timed_out,
             duration: begin.elapsed(),
             cpu: exit.cpu,
-            ..Ran::default()
+            ..RunResult::default()
         };
         let collecting = |error| Phase::Collecting.failed_in_store(error);
         if !matches!(exit.status, Status::NotStarted(_)) {
@@ -186,7 +186,7 @@ impl LocalExecutor {
         }
         // No process of the action is left, so nothing can write to its outputs any more: they become objects as they
         // are.
-        self.collect(key, stage.root(), Take::Move, &mut ran).map_err(collecting)?;
+        self.collect(key, stage.root(), AddMode::Move, &mut ran).map_err(collecting)?;
         if ran.exit_code != 0 && key.action.may_fail.is_none() {
             // A command that failed may have stopped before it wrote its outputs, so their absence is no second
             // failure.
@@ -198,8 +198,12 @@ impl LocalExecutor {
         Ok(ran)
     }
 
-    fn wanted(&self, key: &RunKey, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> taut_store::Result<Wanted> {
-        let mut wanted = Wanted::new(&self.setup.store, inputs)?;
+    fn wanted(
+        &self,
+        key: &RunKey,
+        inputs: &[(Cow<'_, str>, ObjectInfo)],
+    ) -> taut_store::Result<StageContent> {
+        let mut wanted = StageContent::new(&self.setup.store, inputs)?;
         let action = &*key.action;
         // Analysis has normal paths; a graph from a file may have others.
         action.outs.iter().for_each(|path| wanted.add_parents(normal(path).as_bytes()));
@@ -260,12 +264,18 @@ impl LocalExecutor {
         output.take(|file| {
             let at = file.at();
             // A copy, since the file is used again for the next action.
-            self.setup.store.put_open_file(file, at, false, Take::Copy)
+            self.setup.store.put_open_file(file, at, false, AddMode::Copy)
         })
     }
 
     /// Stores the outputs. After the first missing or invalid one, only the messages about further ones matter.
-    fn collect(&self, key: &RunKey, root: &Dir, take: Take, ran: &mut Ran) -> taut_store::Result<()> {
+    fn collect(
+        &self,
+        key: &RunKey,
+        root: &Dir,
+        take: AddMode,
+        ran: &mut RunResult,
+    ) -> taut_store::Result<()> {
         let action = &key.action;
         let files = action.outs.iter().map(|path| (path, normal_path(path), false));
         let directories = action.out_dirs.iter().map(|path| (path, normal_path(path), true));
@@ -280,23 +290,23 @@ impl LocalExecutor {
                 ran.not_collected = Some(((*path).clone(), what, *is_directory));
             }
             match found {
-                Found::Object(info) => {
+                OutputAtPath::Object(info) => {
                     if ran.is_complete() {
                         ran.outputs.insert((*path).clone(), info);
                     }
                 }
                 // A compiler that writes none: what the action read is not known, and nothing else is wrong.
-                Found::Missing(_) if key.depfile.as_ref() == Some(*path) => {
+                OutputAtPath::Missing(_) if key.depfile.as_ref() == Some(*path) => {
                     let digest = self.setup.store.put_blob(b"", false)?;
                     if ran.is_complete() {
                         let info = ObjectInfo { digest, object_type: ObjectType::File };
                         ran.outputs.insert((*path).clone(), info);
                     }
                 }
-                Found::Missing(found) => {
+                OutputAtPath::Missing(found) => {
                     ran.missing.push(MissingOutput { path: (*path).clone(), found });
                 }
-                Found::Invalid(why) => ran.invalid.push(why),
+                OutputAtPath::Invalid(why) => ran.invalid.push(why),
             }
         }
         Ok(())
@@ -304,7 +314,10 @@ impl LocalExecutor {
 }
 
 impl Executor for LocalExecutor {
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(self.run_here(key))
     }
 

@@ -11,12 +11,12 @@ pub struct MissingOutput {
     /// Its path, as in the definition.
     pub path: Str,
     /// What is there.
-    pub found: Instead,
+    pub found: ActualEntry,
 }
 
 /// What is at the path of an output that is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Instead {
+pub enum ActualEntry {
     /// Nothing; paths of things with similar names in the same directory, if there are any.
     Nothing {
         /// The paths, in order.
@@ -32,10 +32,10 @@ impl fmt::Display for MissingOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
         match &self.found {
-            Instead::Nothing { similar } if similar.is_empty() => write!(f, "{path}"),
-            Instead::Nothing { similar } => write!(f, "{path}; there is {}", similar.join(", ")),
-            Instead::Directory => write!(f, "{path} is a directory (out_dirs is for those)"),
-            Instead::File => write!(f, "{path} is a file (outs is for those)"),
+            ActualEntry::Nothing { similar } if similar.is_empty() => write!(f, "{path}"),
+            ActualEntry::Nothing { similar } => write!(f, "{path}; there is {}", similar.join(", ")),
+            ActualEntry::Directory => write!(f, "{path} is a directory (out_dirs is for those)"),
+            ActualEntry::File => write!(f, "{path} is a file (outs is for those)"),
         }
     }
 }

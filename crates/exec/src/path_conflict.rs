@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use taut_digest::ObjectInfo;
 use taut_value::{ActionDescription, Str};
 
-use crate::stage::Wanted;
+use crate::stage::StageContent;
 
 /// The reason why the directory cannot be made, if a file is at a path where a directory has to be.
 pub(crate) fn reason(
-    wanted: &Wanted,
+    wanted: &StageContent,
     action: &ActionDescription,
     inputs: &[(Cow<'_, str>, ObjectInfo)],
 ) -> Option<String> {

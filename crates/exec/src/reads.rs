@@ -18,11 +18,11 @@ use taut_proto::{ActionResult, OutputFile};
 use taut_value::{ActionDescription, Str, path::normal_path, quoted};
 
 use crate::{
-    Execution, Ran,
+    Execution, RunResult,
     depfile::prerequisites,
     inputs,
     message::{rebased, salted_digest},
-    ran::RunKey,
+    run_result::RunKey,
     trees,
 };
 
@@ -42,19 +42,19 @@ const SOURCE_ENDINGS: [&str; 44] = [
 ];
 
 /// An action with a depfile, and its inputs one by one.
-pub(crate) struct Names<'k> {
+pub(crate) struct DepfileInputs<'k> {
     pub(crate) action: &'k ActionDescription,
     depfile: &'k Str,
     objects: Vec<(Str, ObjectInfo)>,
 }
 
 /// An action that ran, and which of its inputs it read.
-pub(crate) struct Recorded<'k> {
-    pub(crate) names: Names<'k>,
+pub(crate) struct RecordedAction<'k> {
+    pub(crate) names: DepfileInputs<'k>,
     pub(crate) read: BTreeSet<Str>,
 }
 
-impl Names<'_> {
+impl DepfileInputs<'_> {
     /// The inputs, of which the files are `empty` that neither are in the set nor always count.
     pub(crate) fn masked(&self, read: &BTreeSet<Str>, empty: Digest) -> Vec<(Str, ObjectInfo)> {
         let mask = |(path, info): &(Str, ObjectInfo)| {
@@ -103,7 +103,7 @@ pub(crate) fn result_of_lists(lists: &mut dyn Iterator<Item = taut_proto::Digest
 }
 
 /// What a depfile says.
-enum Reported {
+enum DepfileContent {
     /// The inputs that it names.
     Read(BTreeSet<Str>),
     /// What was read is not known.
@@ -151,7 +151,7 @@ fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> b
 
 impl Execution {
     /// `None` for an action without a depfile.
-    pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<Names<'k>>> {
+    pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<DepfileInputs<'k>>> {
         let Some(depfile) = &key.depfile else { return Ok(None) };
         let objects = inputs::one_by_one(&self.store, &key.action.inputs, &key.inputs)?;
         self.names_of(&key.action, depfile, objects)
@@ -162,23 +162,23 @@ impl Execution {
         action: &'k ActionDescription,
         depfile: &'k Str,
         objects: Vec<(Str, ObjectInfo)>,
-    ) -> taut_store::Result<Option<Names<'k>>> {
+    ) -> taut_store::Result<Option<DepfileInputs<'k>>> {
         // Fewer if a tree is lost.
         if objects.len() != action.inputs.len() {
             return Ok(None);
         }
-        Ok(Some(Names { action, depfile, objects }))
+        Ok(Some(DepfileInputs { action, depfile, objects }))
     }
 
     /// The first key.
-    fn key_of_names(&self, names: &Names<'_>) -> taut_store::Result<Option<Hash>> {
+    fn key_of_names(&self, names: &DepfileInputs<'_>) -> taut_store::Result<Option<Hash>> {
         self.masked(names, &BTreeSet::new(), names.salt())
     }
 
     /// The digest of the action in which the files are empty that neither are in the set nor always count.
     fn masked(
         &self,
-        names: &Names<'_>,
+        names: &DepfileInputs<'_>,
         read: &BTreeSet<Str>,
         salt: Vec<u8>,
     ) -> taut_store::Result<Option<Hash>> {
@@ -194,7 +194,7 @@ impl Execution {
     /// The second key for a list that is stored under a hash.
     fn key_of_list(
         &self,
-        names: &Names<'_>,
+        names: &DepfileInputs<'_>,
         list: &Hash,
         read: &BTreeSet<Str>,
     ) -> taut_store::Result<Option<Hash>> {
@@ -202,7 +202,7 @@ impl Execution {
     }
 
     /// The lists of what earlier runs read, the latest first, with their hashes.
-    fn lists(&self, names: &Names<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
+    fn lists(&self, names: &DepfileInputs<'_>) -> taut_store::Result<Vec<(Digest, BTreeSet<Str>)>> {
         let Some(key) = self.key_of_names(names)? else { return Ok(Vec::new()) };
         let Some(result) = self.store.cached_action(&key)? else { return Ok(Vec::new()) };
         let mut lists = Vec::new();
@@ -218,12 +218,12 @@ impl Execution {
     }
 
     /// The result of an earlier run that read the same contents; `None` if there is none.
-    pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
+    pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<RunResult>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
         for (list, read) in self.lists(&names)? {
             let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
             if let Some(ran) = self.cached(names.action, &second)? {
-                return Ok(Some(Ran { by_reads: true, ..ran }));
+                return Ok(Some(RunResult { by_reads: true, ..ran }));
             }
         }
         Ok(None)
@@ -255,11 +255,11 @@ impl Execution {
     pub(crate) fn record_reads<'k>(
         &self,
         key: &'k RunKey,
-        ran: &Ran,
+        ran: &RunResult,
         result: &ActionResult,
-    ) -> taut_store::Result<Option<Recorded<'k>>> {
+    ) -> taut_store::Result<Option<RecordedAction<'k>>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
-        let Reported::Read(read) = self.reported(&names, ran)? else { return Ok(None) };
+        let DepfileContent::Read(read) = self.reported(&names, ran)? else { return Ok(None) };
         let list = self.store.put_blob(list_text(&read).as_bytes(), false)?;
         let (first, second) = (self.key_of_names(&names)?, self.key_of_list(&names, &list.hash, &read)?);
         let Some((first, second)) = first.zip(second) else { return Ok(None) };
@@ -269,47 +269,47 @@ impl Execution {
         let lists = std::iter::once(list).chain(older.filter(|older| *older != list));
         let lists = result_of_lists(&mut lists.map(|list| self.store.to_wire(&list, false)));
         self.store.cache_action(&first, &lists)?;
-        Ok(Some(Recorded { names, read }))
+        Ok(Some(RecordedAction { names, read }))
     }
 
     /// What is wrong with the depfile of an action that succeeded: it names what is no input.
-    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &Ran) -> taut_store::Result<Option<String>> {
+    pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<Option<String>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
         Ok(match self.reported(&names, ran)? {
-            Reported::Stranger(path) => Some(format!(
+            DepfileContent::Stranger(path) => Some(format!(
                 "the depfile {} names {}, which is no input of the action",
                 quoted(names.depfile),
                 quoted(&path)
             )),
-            Reported::Read(_) | Reported::Unclear => None,
+            DepfileContent::Read(_) | DepfileContent::Unclear => None,
         })
     }
 
-    fn reported(&self, names: &Names<'_>, ran: &Ran) -> taut_store::Result<Reported> {
+    fn reported(&self, names: &DepfileInputs<'_>, ran: &RunResult) -> taut_store::Result<DepfileContent> {
         let Some(info) = ran
             .outputs
             .get(names.depfile)
             .filter(|info| matches!(info.object_type, ObjectType::File | ObjectType::Executable))
         else {
-            return Ok(Reported::Unclear);
+            return Ok(DepfileContent::Unclear);
         };
         let Some(text) = self.store.read(&info.digest.hash, info.object_type)? else {
-            return Ok(Reported::Unclear);
+            return Ok(DepfileContent::Unclear);
         };
         let inputs = names.objects.iter().map(|(path, info)| (path.as_str(), info.object_type)).collect();
         Ok(match prerequisites(&text) {
             Ok(paths) => match reported(&paths, &normal_path(&names.action.cwd), &inputs, &|path| {
                 self.sources.has(Path::new(path))
             }) {
-                Reported::Read(read) if self.may_read_more(names, &read)? => Reported::Unclear,
+                DepfileContent::Read(read) if self.may_read_more(names, &read)? => DepfileContent::Unclear,
                 reported => reported,
             },
-            Err(_) => Reported::Unclear,
+            Err(_) => DepfileContent::Unclear,
         })
     }
 
     /// Whether the assembler may have read files, which no compiler reports: a file that was read has such a directive.
-    fn may_read_more(&self, names: &Names<'_>, read: &BTreeSet<Str>) -> taut_store::Result<bool> {
+    fn may_read_more(&self, names: &DepfileInputs<'_>, read: &BTreeSet<Str>) -> taut_store::Result<bool> {
         for (path, info) in &names.objects {
             let is_read = read.contains(path) || always_counts(names.action, path, info);
             if !is_read || info.object_type != ObjectType::File {
@@ -328,7 +328,7 @@ impl Execution {
 }
 
 /// Where a name leads.
-enum Place {
+enum NamePath {
     Input(Str),
     /// Into an input that is a tree, which always counts.
     InTree,
@@ -347,31 +347,31 @@ fn place<'n>(
     cwd: &'n str,
     name: impl Iterator<Item = &'n str>,
     inputs: &BTreeMap<&str, ObjectType>,
-) -> Place {
+) -> NamePath {
     if inputs.contains_key(".") {
-        return Place::InTree;
+        return NamePath::InTree;
     }
     let mut at: Vec<&str> = Vec::new();
-    let mut found = Place::Nowhere;
+    let mut found = NamePath::Nowhere;
     for component in cwd.split('/').chain(name) {
         match component {
             "" | "." => continue,
-            ".." if at.is_empty() => return Place::Outside,
+            ".." if at.is_empty() => return NamePath::Outside,
             ".." => drop(at.pop()),
             component => at.push(component),
         }
         let here = at.join("/");
         found = match inputs.get(here.as_str()) {
-            Some(ObjectType::Symlink) => return Place::Link,
-            Some(ObjectType::Tree) => return Place::InTree,
-            Some(_) => Place::Input(Str::from(here)),
-            None => Place::Nowhere,
+            Some(ObjectType::Symlink) => return NamePath::Link,
+            Some(ObjectType::Tree) => return NamePath::InTree,
+            Some(_) => NamePath::Input(Str::from(here)),
+            None => NamePath::Nowhere,
         };
     }
     let below = at.iter().flat_map(|name| [*name, "/"]).collect::<String>();
     let is_directory =
         inputs.range(below.as_str()..).next().is_some_and(|(path, _)| path.starts_with(&below));
-    if is_directory { Place::Directory } else { found }
+    if is_directory { NamePath::Directory } else { found }
 }
 
 /// What names of a depfile say about inputs. `cwd`: the working directory, normalised; `is_source`: whether an absolute path
@@ -381,18 +381,18 @@ fn reported(
     cwd: &str,
     inputs: &BTreeMap<&str, ObjectType>,
     is_source: &dyn Fn(&str) -> bool,
-) -> Reported {
+) -> DepfileContent {
     let (mut read, mut is_unclear) = (BTreeSet::new(), false);
     for name in names {
         let mut is_outside = name.starts_with('/');
         if !is_outside {
             match place(cwd, name.split('/'), inputs) {
-                Place::Input(path) => drop(read.insert(path)),
-                Place::InTree => {}
-                Place::Link | Place::Directory => is_unclear = true,
+                NamePath::Input(path) => drop(read.insert(path)),
+                NamePath::InTree => {}
+                NamePath::Link | NamePath::Directory => is_unclear = true,
                 // An error even if something else is unclear: it must not depend on that.
-                Place::Nowhere => return Reported::Stranger(name.clone()),
-                Place::Outside => is_outside = true,
+                NamePath::Nowhere => return DepfileContent::Stranger(name.clone()),
+                NamePath::Outside => is_outside = true,
             }
         }
         if is_outside {
@@ -403,25 +403,25 @@ fn reported(
             for start in 0..components.len() {
                 for from in ["", cwd] {
                     match place(from, components[start..].iter().copied(), inputs) {
-                        Place::Input(path) => {
+                        NamePath::Input(path) => {
                             is_known = true;
                             read.insert(path);
                         }
-                        Place::Link => (is_known, is_unclear) = (true, true),
-                        Place::InTree => is_known = true,
+                        NamePath::Link => (is_known, is_unclear) = (true, true),
+                        NamePath::InTree => is_known = true,
                         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read
                         // of a directory are names, and these are in the keys.
-                        Place::Directory | Place::Nowhere | Place::Outside => {}
+                        NamePath::Directory | NamePath::Nowhere | NamePath::Outside => {}
                     }
                 }
             }
             // A source that was read past the inputs: an edit of it would not be noticed.
             if !is_known && is_source(name) {
-                return Reported::Stranger(name.clone());
+                return DepfileContent::Stranger(name.clone());
             }
         }
     }
-    if is_unclear { Reported::Unclear } else { Reported::Read(read) }
+    if is_unclear { DepfileContent::Unclear } else { DepfileContent::Read(read) }
 }
 
 #[cfg(test)]
@@ -441,9 +441,9 @@ mod tests {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let is_source = |path: &str| path.starts_with("/workspace/");
         match reported(&names, cwd, &inputs.into_iter().collect(), &is_source) {
-            Reported::Read(read) => read.iter().map(ToString::to_string).collect(),
-            Reported::Unclear => vec!["?".to_owned()],
-            Reported::Stranger(name) => vec![format!("!{name}")],
+            DepfileContent::Read(read) => read.iter().map(ToString::to_string).collect(),
+            DepfileContent::Unclear => vec!["?".to_owned()],
+            DepfileContent::Stranger(name) => vec![format!("!{name}")],
         }
     }
 

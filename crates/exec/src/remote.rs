@@ -30,17 +30,17 @@ use std::{
 use taut_digest::ObjectInfo;
 use taut_engine::Fail;
 use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
-use taut_store::{Place, Store};
+use taut_store::{ObjectServer, Store};
 use taut_value::{ActionDescription, Id};
 
 use crate::{
-    Cause, Events, Executor, Known, KnownFuture, LocalExecutor, Phase, Ran, RunKey, Step, Stop, TakenFrom,
-    Traffic,
+    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, Step,
+    StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
     slots::Slots,
 };
 use claims::Claims;
-use inputs::Described;
+use inputs::RemoteAction;
 
 /// A server that executes actions.
 #[derive(Clone)]
@@ -64,9 +64,9 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// The server as a place of objects.
-    pub fn place(&self) -> Place {
-        Place { id: self.id.clone(), name: self.name.to_string(), cas: self.cas.clone() }
+    /// The server as one that has objects.
+    pub fn object_server(&self) -> ObjectServer {
+        ObjectServer { id: self.id.clone(), name: self.name.to_string(), cas: self.cas.clone() }
     }
 }
 
@@ -105,7 +105,7 @@ pub struct RemoteSetup {
     /// Where starts are reported.
     pub events: Arc<dyn Events>,
     /// Whether anything new may begin.
-    pub stop: Arc<Stop>,
+    pub stop: Arc<StopSwitch>,
 }
 
 /// Has actions executed by servers.
@@ -120,14 +120,14 @@ pub struct RemoteExecutor {
 struct Transfers {
     store: Store,
     endpoints: Vec<Endpoint>,
-    stop: Arc<Stop>,
+    stop: Arc<StopSwitch>,
     /// What is being sent, by server.
     claims: Vec<Claims>,
     sent: AtomicU64,
 }
 
 impl Transfers {
-    fn new(store: &Store, endpoints: &[Endpoint], stop: &Arc<Stop>) -> Transfers {
+    fn new(store: &Store, endpoints: &[Endpoint], stop: &Arc<StopSwitch>) -> Transfers {
         let claims = endpoints.iter().map(|_| Claims::default()).collect();
         let (store, endpoints, stop) = (store.clone(), endpoints.to_vec(), stop.clone());
         Transfers { store, endpoints, stop, claims, sent: AtomicU64::new(0) }
@@ -165,7 +165,7 @@ impl Transfers {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let sent = taut_service::wait(transfers.provide(0, &Described::of_object(*object), || ()));
+    let sent = taut_service::wait(transfers.provide(0, &RemoteAction::of_object(*object), || ()));
     sent.map(drop).map_err(|fail| fail.to_string())
 }
 
@@ -236,7 +236,7 @@ impl RemoteExecutor {
         chosen.or(*main)
     }
 
-    async fn run_somewhere(&self, key: &RunKey) -> Result<Ran, Fail> {
+    async fn run_somewhere(&self, key: &RunKey) -> Result<RunResult, Fail> {
         if let Some(number) = self.endpoint_of(&key.action) {
             return self.run_at(number, key).await;
         }
@@ -246,7 +246,7 @@ impl RemoteExecutor {
         self.setup.local.run(key).await
     }
 
-    async fn run_at(&self, number: usize, key: &RunKey) -> Result<Ran, Fail> {
+    async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
         let _slot = self.slots.take(|_| Some(())).await;
         // The build may have been stopped while this waited.
         if self.setup.stop.is_stopped() {
@@ -268,7 +268,7 @@ impl RemoteExecutor {
                 match self.transfers.taken(number, key, &executed).await? {
                     Some(ran) if ran.is_complete() => {
                         self.hits.fetch_add(1, Relaxed);
-                        return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
+                        return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                     }
                     // A result of which something is gone, or that never was one.
                     _ => skips_cache = true,
@@ -319,7 +319,7 @@ impl RemoteExecutor {
                     if executed.was_cached && !key.is_fresh {
                         if ran.is_success() {
                             self.hits.fetch_add(1, Relaxed);
-                            return Ok(Ran { taken_from: TakenFrom::RemoteCache, ..ran });
+                            return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                         }
                     } else if ran.duration.is_zero() {
                         ran.duration = begin.elapsed();
@@ -329,7 +329,7 @@ impl RemoteExecutor {
                         true => reports.queued().unwrap_or_default(),
                         false => ran.queued,
                     };
-                    return Ok(Ran { run_as: Some(key.id), sent_bytes, uploading, queued, ..ran });
+                    return Ok(RunResult { run_as: Some(key.id), sent_bytes, uploading, queued, ..ran });
                 }
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
@@ -344,7 +344,10 @@ impl RemoteExecutor {
 }
 
 impl Executor for RemoteExecutor {
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(self.run_somewhere(key))
     }
 
@@ -353,23 +356,27 @@ impl Executor for RemoteExecutor {
     }
 
     fn known<'e>(&'e self, key: &'e RunKey) -> KnownFuture<'e> {
-        let place = match self.setup.compared_with {
+        let server = match self.setup.compared_with {
             Some(Compared::Local) => None,
             Some(Compared::Server(number)) => Some(number),
-            Some(Compared::Nothing) => return Box::pin(async { Ok(Known::Elsewhere(None)) }),
+            Some(Compared::Nothing) => return Box::pin(async { Ok(KnownResult::AtServer(None)) }),
             None => self.endpoint_of(&key.action),
         };
         Box::pin(async move {
-            let Some(number) = place else { return Ok(Known::Local) };
+            let Some(number) = server else { return Ok(KnownResult::Local) };
             let described = inputs::describe(&self.setup.store, self.demands(), key)?;
             let action = self.setup.store.name_at_servers(&described.action().digest, false);
             let found = self.setup.endpoints[number].results.look_up(action).await;
             let Some(result) = found.map_err(|error| self.transfers.failed(number, error))? else {
-                return Ok(Known::Elsewhere(None));
+                return Ok(KnownResult::AtServer(None));
             };
             let executed = Executed { result, was_cached: true, ..Executed::default() };
-            Ok(Known::Elsewhere(
-                self.transfers.taken(number, key, &executed).await?.filter(Ran::is_success).map(Box::new),
+            Ok(KnownResult::AtServer(
+                self.transfers
+                    .taken(number, key, &executed)
+                    .await?
+                    .filter(RunResult::is_success)
+                    .map(Box::new),
             ))
         })
     }

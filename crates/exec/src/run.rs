@@ -7,18 +7,18 @@ use taut_engine::{Cx, Fail, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_value::ActionDescription;
 
-use crate::{Execution, Missed, Phase, Ran, RunKey, Traffic, message::rebased, shared::Described};
+use crate::{Execution, Missed, Phase, RunKey, RunResult, Traffic, message::rebased, shared::StandardAction};
 
 /// What is known of a run.
-pub enum Known {
+pub enum KnownResult {
     /// What the action cache of the build root has.
     Local,
     /// The result that a server has, if it has one.
-    Elsewhere(Option<Box<Ran>>),
+    AtServer(Option<Box<RunResult>>),
 }
 
 /// What will be known of a run.
-pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<Known, Fail>> + Send + 'e>>;
+pub type KnownFuture<'e> = Pin<Box<dyn Future<Output = Result<KnownResult, Fail>> + Send + 'e>>;
 
 /// Runs one action whose result is not cached.
 pub trait Executor: Send + Sync {
@@ -27,7 +27,10 @@ pub trait Executor: Send + Sync {
     ///
     /// # Errors
     /// An error of the system, as made by [`Phase::failed`]; a command that fails is no error here.
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>>;
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>>;
 
     /// Whether results of an action belong into the action cache of the build root, and into one that others use: not if
     /// it is executed elsewhere, where results are kept.
@@ -37,7 +40,7 @@ pub trait Executor: Send + Sync {
 
     /// What is known of a run that is repeated for comparison.
     fn known<'e>(&'e self, _key: &'e RunKey) -> KnownFuture<'e> {
-        Box::pin(std::future::ready(Ok(Known::Local)))
+        Box::pin(std::future::ready(Ok(KnownResult::Local)))
     }
 
     /// What passed between this machine and others for it since this was called before; `None` if it is all local.
@@ -54,14 +57,14 @@ pub struct RunRule(pub Arc<Execution>);
 
 impl Rule for RunRule {
     type Key = RunKey;
-    type Value = Arc<Ran>;
+    type Value = Arc<RunResult>;
     const NAME: &'static str = "run";
 
     fn policy(&self, _: &RunKey) -> Policy {
         Policy::always()
     }
 
-    async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<Ran>, Fail> {
+    async fn value(&self, key: &RunKey, _: Cx) -> Result<Arc<RunResult>, Fail> {
         let execution = &*self.0;
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
@@ -106,7 +109,10 @@ impl Rule for RunRule {
 impl Execution {
     /// Looks the result of a run up that is not cached here by its digest: by what was read, then in the remote cache. If
     /// there is none, returns how the action is described there, if there is a remote cache. The run has its depfile.
-    pub(crate) async fn look_further(&self, key: &RunKey) -> Result<(Option<Ran>, Option<Described>), Fail> {
+    pub(crate) async fn look_further(
+        &self,
+        key: &RunKey,
+    ) -> Result<(Option<RunResult>, Option<StandardAction>), Fail> {
         let lookup = |error| Phase::Lookup.failed_in_store(error);
         let local = self.cached_by_reads(key).map_err(lookup)?;
         let (None, Some(shared)) = (&local, &self.shared) else { return Ok((local, None)) };
@@ -121,8 +127,8 @@ impl Execution {
     pub(crate) fn record(
         &self,
         key: &RunKey,
-        ran: &Ran,
-        described: Option<Described>,
+        ran: &RunResult,
+        described: Option<StandardAction>,
     ) -> taut_store::Result<()> {
         let result = self.as_message(&key.action, ran)?;
         self.store.cache_action(&key.digest, &result)?;
@@ -134,7 +140,7 @@ impl Execution {
     }
 
     /// The cached result of a run with these contents, or with these as far as they were read.
-    pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<Ran>> {
+    pub(crate) fn known_result(&self, key: &RunKey) -> taut_store::Result<Option<RunResult>> {
         match self.cached(&key.action, &key.digest)? {
             Some(ran) => Ok(Some(ran)),
             None => self.cached_by_reads(&self.with_depfile(key)),
@@ -151,7 +157,7 @@ impl Execution {
         &self,
         action: &ActionDescription,
         digest: &Hash,
-    ) -> taut_store::Result<Option<Ran>> {
+    ) -> taut_store::Result<Option<RunResult>> {
         // A cached failure is not replayed: the action runs again.
         let Some(result) = self.store.cached_action(digest)?.filter(|result| result.exit_code == 0) else {
             return Ok(None);
@@ -188,7 +194,7 @@ impl Execution {
             digest.as_ref().and_then(|digest| self.store.from_wire(digest)).filter(|digest| digest.size > 0)
         };
         let (stdout, stderr) = (stream(&result.stdout_digest), stream(&result.stderr_digest));
-        Ok(Some(Ran { outputs, stdout, stderr, ..Ran::default() }))
+        Ok(Some(RunResult { outputs, stdout, stderr, ..RunResult::default() }))
     }
 
     /// The message for a result.
@@ -198,7 +204,7 @@ impl Execution {
     pub(crate) fn as_message(
         &self,
         action: &ActionDescription,
-        ran: &Ran,
+        ran: &RunResult,
     ) -> taut_store::Result<ActionResult> {
         let mut result = ActionResult { exit_code: ran.exit_code, ..ActionResult::default() };
         for (path, info) in &ran.outputs {

@@ -30,13 +30,13 @@ use taut_digest::Digest;
 use taut_service::{ActionCache, Cas, Error};
 use taut_store::Store;
 
-pub(crate) use message::{Described, NoResult};
+pub(crate) use message::{NoResult, StandardAction};
 pub use nearest::{Difference, Missed, Nearest, Presence, Values, nearest};
 pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;
 
-use crate::{Execution, Ran, RunKey, Stop, reads::Recorded};
+use crate::{Execution, RunKey, RunResult, StopSwitch, reads::RecordedAction};
 
 /// How to reach a shared cache.
 #[derive(Clone)]
@@ -158,7 +158,12 @@ impl Shared {
 
 impl SharedCache {
     /// Nothing is read, started or asked before the first action needs it. `launcher`: the words in front of each command.
-    pub fn new(service: SharedService, store: &Store, launcher: &[String], stop: &Arc<Stop>) -> SharedCache {
+    pub fn new(
+        service: SharedService,
+        store: &Store,
+        launcher: &[String],
+        stop: &Arc<StopSwitch>,
+    ) -> SharedCache {
         let shared = Arc::new(Shared {
             name: service.name.as_str().into(),
             service,
@@ -182,7 +187,7 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
-    ) -> taut_store::Result<(Option<Ran>, Option<Described>)> {
+    ) -> taut_store::Result<(Option<RunResult>, Option<StandardAction>)> {
         let shared = &*self.shared;
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
         let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
@@ -205,9 +210,9 @@ impl SharedCache {
         &self,
         execution: &Execution,
         key: &RunKey,
-        described: Described,
-        ran: &Ran,
-        recorded: Option<Recorded<'_>>,
+        described: StandardAction,
+        ran: &RunResult,
+        recorded: Option<RecordedAction<'_>>,
     ) -> taut_store::Result<()> {
         if !self.shared.service.may_write || self.shared.refuses.load(Relaxed) {
             return Ok(());

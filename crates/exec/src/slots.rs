@@ -10,9 +10,9 @@ use std::{
 
 /// A limited number of values, lent out one at a time. Each is made when it is wanted and no other is free, since the
 /// limit may be any number.
-pub(crate) struct Slots<T>(Arc<Mutex<State<T>>>);
+pub(crate) struct Slots<T>(Arc<Mutex<SlotsState<T>>>);
 
-struct State<T> {
+struct SlotsState<T> {
     free: Vec<T>,
     /// How many there are, lent or free; at least one.
     made: usize,
@@ -25,16 +25,16 @@ struct State<T> {
 pub(crate) struct Slot<T> {
     /// Taken only by `drop`.
     lent: Option<T>,
-    slots: Arc<Mutex<State<T>>>,
+    slots: Arc<Mutex<SlotsState<T>>>,
 }
 
-fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+fn lock<T>(state: &Mutex<SlotsState<T>>) -> MutexGuard<'_, SlotsState<T>> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T> Slots<T> {
     pub(crate) fn new(first: T, limit: usize) -> Slots<T> {
-        let state = State { free: vec![first], made: 1, limit, waiting: VecDeque::new() };
+        let state = SlotsState { free: vec![first], made: 1, limit, waiting: VecDeque::new() };
         Slots(Arc::new(Mutex::new(state)))
     }
 

@@ -8,7 +8,7 @@ use std::{cell::Cell, collections::BTreeMap, path::Path};
 use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry, decode_git_tree};
 use taut_engine::{Agreement, Cx, Fail};
 use taut_repos::{Handover, LeafRead, Source, SourceFile, SourceRoot, Symlinks, stays_inside};
-use taut_store::Take;
+use taut_store::AddMode;
 use taut_value::Str;
 
 use crate::{ArtifactKey, Built, Cause, Execution, SourceProblem};
@@ -42,14 +42,14 @@ fn built(info: ObjectInfo) -> Built {
 
 /// A source as an object.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Taken {
+pub(crate) struct SourceObject {
     info: ObjectInfo,
     /// Whether the root names the object, which may not be in the store then.
     is_known: bool,
 }
 
 /// Sources that were read by a comparison and had changed, for the task that runs next.
-pub(crate) type TakenSources = Handover<ArtifactKey, Taken>;
+pub(crate) type TakenSources = Handover<ArtifactKey, SourceObject>;
 
 impl Execution {
     /// The source at a path, stored.
@@ -71,7 +71,7 @@ impl Execution {
         if taken.is_ok() && !is_steady {
             return Err(location.fail(SourceProblem::Unsteady));
         }
-        let Taken { info, is_known } = taken?;
+        let SourceObject { info, is_known } = taken?;
         // The root named it without reading it, so the store may lack it.
         if is_known {
             self.ensure_stored(root, &info)?;
@@ -96,11 +96,11 @@ impl Execution {
         leaf_read.agrees(witness, handover, take, |taken| is_same(&built(taken.info)))
     }
 
-    fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<Taken, Fail> {
+    fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<SourceObject, Fail> {
         let info = match root.source(location.path).map_err(|error| location.unreadable(error))? {
             Source::Absent => return Err(location.fail(SourceProblem::Absent)),
             Source::Known(info) if self.store.hash_function() == HashFunction::GitSha1 => {
-                return Ok(Taken { info, is_known: true });
+                return Ok(SourceObject { info, is_known: true });
             }
             Source::Known(info) => self.take_renamed(root, &info, location)?,
             Source::Link(target) => {
@@ -110,7 +110,7 @@ impl Execution {
             Source::File(file) => self.take_file(&file, location)?,
             Source::Other => return Err(location.fail(SourceProblem::OtherKind)),
         };
-        Ok(Taken { info, is_known: false })
+        Ok(SourceObject { info, is_known: false })
     }
 
     /// Stores a file or link that a root knows by git's id, in compatible mode, where it has another name.
@@ -139,11 +139,13 @@ impl Execution {
         // Of the open file, not of the name, which may lead to another one by now.
         let is_executable = file.stat().map_err(unreadable)?.is_executable();
         let digest =
-            self.store.put_open_file(file, at, is_executable, Take::Copy).map_err(|error| match error {
-                taut_store::Error::Changed(_) => location.fail(SourceProblem::Unsteady),
-                taut_store::Error::Sys(error) if error.path == at.path() => location.unreadable(error),
-                error => of_store(error),
-            })?;
+            self.store.put_open_file(file, at, is_executable, AddMode::Copy).map_err(
+                |error| match error {
+                    taut_store::Error::Changed(_) => location.fail(SourceProblem::Unsteady),
+                    taut_store::Error::Sys(error) if error.path == at.path() => location.unreadable(error),
+                    error => of_store(error),
+                },
+            )?;
         Ok(ObjectInfo { digest, object_type: type_of_file(is_executable) })
     }
 
@@ -176,8 +178,8 @@ impl Execution {
         while let Some(next) = pending.pop() {
             let hash = *next.hash();
             self.store_next(next, read, &mut pending).map_err(|refused| match refused {
-                Refused::Store(error) => of_store(error),
-                Refused::Object(why) => {
+                NotStored::Store(error) => of_store(error),
+                NotStored::Object(why) => {
                     let why = match path_below(&pending, &hash) {
                         path if path.is_empty() => why,
                         path => format!("{why} ({path} in tree {})", object.digest.hash),
@@ -195,12 +197,12 @@ impl Execution {
         next: Pending,
         read: &ReadObject<'_>,
         pending: &mut Vec<Pending>,
-    ) -> Result<(), Refused> {
-        let wrong = |why: &dyn std::fmt::Display| Refused::Object(why.to_string());
+    ) -> Result<(), NotStored> {
+        let wrong = |why: &dyn std::fmt::Display| NotStored::Object(why.to_string());
         let (hash, stored) = match next {
             Pending::Object(hash, kind) => {
                 // A stored tree has all that is below it in the store, so none of that is looked at.
-                if self.store.contains(&hash, kind).map_err(Refused::Store)? {
+                if self.store.contains(&hash, kind).map_err(NotStored::Store)? {
                     return Ok(());
                 }
                 let content = read(&hash, kind).map_err(|error| wrong(&error))?;
@@ -224,7 +226,7 @@ impl Execution {
             Pending::Tree(hash, entries) => (hash, self.store.put_tree(&entries)),
         };
         // The root's names are trusted for identity, but what is stored must match its name.
-        match stored.map_err(Refused::Store)?.hash == hash {
+        match stored.map_err(NotStored::Store)?.hash == hash {
             true => Ok(()),
             false => Err(wrong(&"its content has another name")),
         }
@@ -235,7 +237,7 @@ impl Execution {
 type ReadObject<'r> = dyn Fn(&Hash, ObjectType) -> taut_repos::Result<Option<Vec<u8>>> + 'r;
 
 /// Why an object is not stored.
-enum Refused {
+enum NotStored {
     /// The object cannot be used, and why.
     Object(String),
     /// The store cannot.

@@ -24,7 +24,7 @@ use taut_sys::{At, Dir, FileKind, Identity, Links, Stat, StatSignature, if_exist
 
 /// The wanted content of a stage: files and links by path, and all directories but the root.
 #[derive(Default, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct StageContent {
     files: BTreeMap<Vec<u8>, (Hash, ObjectType)>,
     directories: BTreeSet<Vec<u8>>,
 }
@@ -36,10 +36,10 @@ const MAX_REUSED_BYTES: u64 = 1 << 20;
 /// How many unused files are kept for their inodes.
 const MAX_SPARES: usize = 64;
 
-impl Wanted {
+impl StageContent {
     /// The given objects at their paths; trees with all that is in them. Without recursion.
-    pub(crate) fn new(store: &Store, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> Result<Wanted> {
-        let mut wanted = Wanted::default();
+    pub(crate) fn new(store: &Store, inputs: &[(Cow<'_, str>, ObjectInfo)]) -> Result<StageContent> {
+        let mut wanted = StageContent::default();
         let mut trees = Vec::new();
         for (path, info) in inputs {
             let path = if path == "." { Vec::new() } else { path.as_bytes().to_vec() };
@@ -114,7 +114,7 @@ impl Staged {
 }
 
 /// Proof that an action has the stage.
-pub(crate) struct Lent;
+pub(crate) struct StageLease;
 
 /// How many names for its directory a stage tries.
 // A bound, since an action can create all the names that are tried.
@@ -217,9 +217,9 @@ impl Stage {
 
     /// Gives the stage to an action. Until it is taken back, its content is unknown: if it never is, the next action
     /// gets a new directory.
-    pub(crate) fn lend(&mut self) -> Lent {
+    pub(crate) fn lend(&mut self) -> StageLease {
         self.is_known = false;
-        Lent
+        StageLease
     }
 
     /// An empty directory for the next action.
@@ -244,7 +244,7 @@ impl Stage {
     }
 
     /// Makes the content of the stage exactly what is wanted.
-    pub(crate) fn prepare(&mut self, store: &Store, wanted: &Wanted) -> Result<()> {
+    pub(crate) fn prepare(&mut self, store: &Store, wanted: &StageContent) -> Result<()> {
         let blocks = |path: &Vec<u8>| wanted.files.contains_key(path);
         let blocked = |path: &Vec<u8>| wanted.directories.contains(path);
         // A path that changes between file and directory would need a certain order of steps; a new directory is
@@ -291,7 +291,7 @@ impl Stage {
     /// # Errors
     /// The action has replaced its directory, or something in it cannot be removed. That is left, and the next action
     /// gets another directory.
-    pub(crate) fn take_back(&mut self, _: Lent, store: &Store) -> Result<()> {
+    pub(crate) fn take_back(&mut self, _: StageLease, store: &Store) -> Result<()> {
         let root = self.root.as_ref().expect("prepared before it was lent");
         // The name is compared with the open directory: what is under another identity was put there by the action.
         let there = if_exists(self.place.at(&root.name).lstat())?;
@@ -385,7 +385,7 @@ impl<'s> Steps<'s> {
 
     /// Puts all files in their places: first over files with the same path, then by moving files with the same content,
     /// then into inodes of unused files, and only then as new files. Returns the files that are not wanted.
-    fn place_files(&mut self, wanted: &Wanted) -> Result<BTreeMap<Vec<u8>, Staged>> {
+    fn place_files(&mut self, wanted: &StageContent) -> Result<BTreeMap<Vec<u8>, Staged>> {
         let mut unused: BTreeMap<Vec<u8>, Staged> = BTreeMap::new();
         self.files.retain(|path, staged| {
             let stays = wanted.files.get(path) == Some(&(staged.hash, staged.object_type));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Whether new work may begin. Actions that run already run to their end, so that their results are kept.
 #[derive(Debug, Default)]
-pub struct Stop {
+pub struct StopSwitch {
     keep_going: bool,
     stopped: AtomicBool,
     interrupted: AtomicBool,
@@ -12,10 +12,10 @@ pub struct Stop {
 
 // All accesses are sequentially consistent: the flags are set before signals are sent to processes, and read a few
 // times for each action, so a weaker order would save nothing.
-impl Stop {
+impl StopSwitch {
     /// Nothing has failed yet. With `keep_going`, failures change nothing.
-    pub fn new(keep_going: bool) -> Stop {
-        Stop { keep_going, ..Stop::default() }
+    pub fn new(keep_going: bool) -> StopSwitch {
+        StopSwitch { keep_going, ..StopSwitch::default() }
     }
 
     /// Records a failure.

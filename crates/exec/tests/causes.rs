@@ -15,8 +15,8 @@ use std::{
 use taut_digest::{HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, NoEvents, Ran, RunKey,
-    SourceProblem, Sources, Stop, Undefined, register,
+    ArtifactKey, ArtifactRule, Built, Cause, Execution, ExecutionFailure, Executor, NoEvents, RunKey,
+    RunResult, SourceProblem, Sources, StopSwitch, Undefined, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, Listing, Observation, Result as RootResult, Source, SourceRoot, Symlinks};
@@ -82,13 +82,16 @@ impl Sources for Only {
 struct Touch(Store);
 
 impl Executor for Touch {
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(async {
             let digest = self.0.put_blob(b"", false).unwrap();
             let empty = ObjectInfo { digest, object_type: ObjectType::File };
             let output = |path: &Str| (path.clone(), if *path == *LOST { lost_link() } else { empty });
             let outputs = key.action.outs.iter().map(output).collect();
-            Ok(Ran { run_as: Some(key.id), outputs, ..Ran::default() })
+            Ok(RunResult { run_as: Some(key.id), outputs, ..RunResult::default() })
         })
     }
 }
@@ -152,7 +155,7 @@ impl World {
             compare: false,
             depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
-            stop: Arc::new(Stop::new(true)),
+            stop: Arc::new(StopSwitch::new(true)),
             counters: Default::default(),
         });
         let (graph, hash_function) = (Arc::new(std::mem::take(&mut self.defined)), HashFunction::GitSha1);

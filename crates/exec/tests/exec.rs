@@ -7,7 +7,7 @@ use taut_digest::{HashFunction, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
     ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, LocalExecutor, LocalSetup, NoEvents, Sources,
-    Stop, register,
+    StopSwitch, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
@@ -75,7 +75,7 @@ impl World {
 
     fn start(&mut self) -> (Store, Arc<Execution>, Build) {
         let store = Store::open(&self.root.path().join("build"), HashFunction::GitSha1).unwrap();
-        let stop = Arc::new(Stop::new(self.keep_going));
+        let stop = Arc::new(StopSwitch::new(self.keep_going));
         let executor = LocalExecutor::new(LocalSetup {
             store: store.clone(),
             processes: Processes::new(HelperStart::this_program()),

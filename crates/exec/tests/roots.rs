@@ -19,10 +19,11 @@ use memory::MemoryRoot;
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources, Stop, register,
+    ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, RunKey, RunResult, Sources, StopSwitch,
+    register,
 };
 use taut_repos::{
-    DirRule, DirectoryRoot, Entry, FileRule, Listing, Place, Root, RootName, Roots, SourceRoot, Symlinks,
+    DirRule, DirectoryRoot, Entry, FileRule, Listing, Root, RootName, RootPath, Roots, SourceRoot, Symlinks,
 };
 use taut_store::Store;
 use taut_value::Artifact;
@@ -101,7 +102,10 @@ impl Sources for OneRoot {
 struct Nothing;
 
 impl Executor for Nothing {
-    fn run<'e>(&'e self, _: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        _: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         unreachable!("nothing defines an action")
     }
 }
@@ -143,7 +147,7 @@ impl<K: Kind> World<K> {
             compare: false,
             depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
-            stop: Arc::new(Stop::new(true)),
+            stop: Arc::new(StopSwitch::new(true)),
             counters: Default::default(),
         });
         let engine = Engine::builder().interned::<taut_graph::Definition>();
@@ -156,8 +160,8 @@ impl<K: Kind> World<K> {
         self.roots.get(self.name).unwrap()
     }
 
-    fn place(&self, path: &str) -> Place {
-        Place { root: self.name, path: path.into() }
+    fn place(&self, path: &str) -> RootPath {
+        RootPath { root: self.name, path: path.into() }
     }
 
     fn begin(&self) -> Build {
@@ -282,7 +286,7 @@ fn look_at_all<K: Kind>(world: &World<K>) -> Vec<String> {
 }
 
 fn shown(key: &taut_engine::KeyRef) -> String {
-    match (key.downcast::<Place>(), key.downcast::<ArtifactKey>()) {
+    match (key.downcast::<RootPath>(), key.downcast::<ArtifactKey>()) {
         (Some(place), _) => place.path.to_string(),
         (_, Some(ArtifactKey(Artifact::Local { path, .. }))) => path.to_string(),
         _ => String::new(),

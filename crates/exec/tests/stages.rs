@@ -13,8 +13,8 @@ use std::{
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::{Build, Engine, Fail, Options};
 use taut_exec::{
-    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, Ran, RunKey, Sources,
-    Stop, register,
+    ActionFailure, ArtifactKey, ArtifactRule, Built, Execution, Executor, NoEvents, RunKey, RunResult,
+    Sources, StopSwitch, register,
 };
 use taut_graph::{ActionGraph, GraphAction, LoadedGraph, LoadedGraphRule};
 use taut_repos::{DirectoryRoot, SourceRoot};
@@ -37,7 +37,10 @@ struct Fake {
 }
 
 impl Executor for Fake {
-    fn run<'e>(&'e self, key: &'e RunKey) -> Pin<Box<dyn Future<Output = Result<Ran, Fail>> + Send + 'e>> {
+    fn run<'e>(
+        &'e self,
+        key: &'e RunKey,
+    ) -> Pin<Box<dyn Future<Output = Result<RunResult, Fail>> + Send + 'e>> {
         Box::pin(async move {
             let word = key.action.command[0].clone();
             self.ran.lock().unwrap().push(word.clone());
@@ -45,7 +48,12 @@ impl Executor for Fake {
             let digest = self.store.put_blob(content.as_bytes(), false).unwrap();
             let info = ObjectInfo { digest, object_type: ObjectType::File };
             let outputs = BTreeMap::from([("out".into(), info)]);
-            Ok(Ran { run_as: Some(key.id), outputs, exit_code: i32::from(word == "fail"), ..Ran::default() })
+            Ok(RunResult {
+                run_as: Some(key.id),
+                outputs,
+                exit_code: i32::from(word == "fail"),
+                ..RunResult::default()
+            })
         })
     }
 }
@@ -149,7 +157,7 @@ impl World {
             compare: false,
             depfiles: Arc::new(taut_exec::NoDepfiles),
             shared: None,
-            stop: Arc::new(Stop::new(true)),
+            stop: Arc::new(StopSwitch::new(true)),
             counters: Default::default(),
         });
         let graph = ActionGraph {

@@ -367,7 +367,7 @@ impl Compiler {
                 Some(",") => Op::Unquote(self.optional(json, "$1", index)),
                 Some(",@") if in_list => Op::Splice(self.optional(json, "$1", index)),
                 Some(",@") => {
-                    let message = format!("\",@\" stands in no list: {}", shown(json));
+                    let message = format!("\",@\" is not inside a list: {}", shown(json));
                     Op::Broken(message, Some("to insert one value, use \",\""))
                 }
                 _ => {

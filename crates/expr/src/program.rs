@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use taut_syntax::{Document, JsonPath, Kind, Location, Node as Json, Step, did_you_mean};
+use taut_syntax::{Document, JsonPath, Kind, Location, Node as Json, PathStep, did_you_mean};
 use taut_value::{Id, Map, Str, Value, deep};
 
 use crate::construct::Construct;
@@ -183,8 +183,8 @@ impl Program {
         while self.nodes[node as usize].parent != NONE {
             let Node { parent, at: (field, indices), .. } = &self.nodes[node as usize];
             let indices = indices.iter().rev().filter(|index| **index != NONE);
-            steps.extend(indices.map(|index| Step::Index(*index)));
-            steps.extend(field.iter().map(|field| Step::Key(Arc::from(field.as_str()))));
+            steps.extend(indices.map(|index| PathStep::Index(*index)));
+            steps.extend(field.iter().map(|field| PathStep::Key(Arc::from(field.as_str()))));
             node = *parent;
         }
         steps.reverse();

@@ -48,7 +48,7 @@ fn an_error_far_inside_is_reported_briefly() {
     assert!(diagnostic.chain.len() < 20);
     assert_eq!(
         diagnostic.location.map(
-            |at| matches!(at.place, taut_syntax::Place::Value(path) if path.steps().len() == LEVELS + 1)
+            |at| matches!(at.place, taut_syntax::LocationPart::Value(path) if path.steps().len() == LEVELS + 1)
         ),
         Some(true)
     );

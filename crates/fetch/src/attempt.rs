@@ -15,7 +15,7 @@ use taut_sys::{Dir, FileKind, Named};
 use crate::{
     Cause, Client, Download, Expected, Progress, Update,
     download::TemporaryFile,
-    url::{Place, place},
+    url::{UrlTarget, place},
 };
 
 /// How often a transfer is resumed in one attempt, if more came each time.
@@ -61,8 +61,8 @@ impl<'r, 'd> Transfer<'r, 'd> {
         let place = place(self.url)?;
         loop {
             match &place {
-                Place::File(path) => self.copy(path, progress)?,
-                Place::Http => self.transfer_and_resume(progress)?,
+                UrlTarget::File(path) => self.copy(path, progress)?,
+                UrlTarget::Http => self.transfer_and_resume(progress)?,
             }
             // Taken out, so that the next round of the loop and the next attempt begin with an empty file.
             let mut temporary = self.file.take().expect("a transfer makes it");
@@ -137,8 +137,8 @@ impl<'r, 'd> Transfer<'r, 'd> {
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let received = self.receive(&mut body, total, progress);
         received.map_err(|error| match error {
-            Failed::Read(error) => Cause::Cut { bytes: self.bytes, total, why: error.to_string() },
-            Failed::Other(cause) => cause,
+            StreamFailure::Read(error) => Cause::Cut { bytes: self.bytes, total, why: error.to_string() },
+            StreamFailure::Other(cause) => cause,
         })
     }
 
@@ -154,8 +154,8 @@ impl<'r, 'd> Transfer<'r, 'd> {
         let mut source = ReadOpen(&mut source);
         self.bytes = 0;
         self.receive(&mut source, Some(total), progress).map_err(|error| match error {
-            Failed::Read(error) => Cause::File(error.to_string()),
-            Failed::Other(cause) => cause,
+            StreamFailure::Read(error) => Cause::File(error.to_string()),
+            StreamFailure::Other(cause) => cause,
         })
     }
 
@@ -165,17 +165,18 @@ impl<'r, 'd> Transfer<'r, 'd> {
         source: &mut dyn Read,
         total: Option<u64>,
         progress: &dyn Progress,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), StreamFailure> {
         let limit = self.client.options.max_size;
         if total.is_some_and(|total| total > limit) {
-            return Err(Failed::Other(Cause::TooLarge(limit)));
+            return Err(StreamFailure::Other(Cause::TooLarge(limit)));
         }
         let temporary = match &mut self.file {
             Some(temporary) => temporary,
-            None => self.file.insert(TemporaryFile::create(self.directory).map_err(Failed::Other)?),
+            None => self.file.insert(TemporaryFile::create(self.directory).map_err(StreamFailure::Other)?),
         };
-        let written =
-            |error: io::Error| Failed::Other(Cause::File(format!("cannot write the download: {error}")));
+        let written = |error: io::Error| {
+            StreamFailure::Other(Cause::File(format!("cannot write the download: {error}")))
+        };
         // Removes what came beyond the bytes that count, such as the beginning of a file that the server has
         // replaced.
         cut(&mut temporary.file, self.bytes).map_err(written)?;
@@ -185,34 +186,35 @@ impl<'r, 'd> Transfer<'r, 'd> {
         loop {
             // Checked for each piece; a server that sends nothing is ended by the time limit of reading.
             if progress.is_cancelled() {
-                return Err(Failed::Other(Cause::Cancelled));
+                return Err(StreamFailure::Other(Cause::Cancelled));
             }
             let read = match source.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Failed::Read(error)),
+                Err(error) => return Err(StreamFailure::Read(error)),
             };
             temporary.file.write_all(&buffer[..read]).map_err(written)?;
             self.bytes += read as u64;
             // Checked again since the length may be missing, or wrong.
             if self.bytes > limit {
-                return Err(Failed::Other(Cause::TooLarge(limit)));
+                return Err(StreamFailure::Other(Cause::TooLarge(limit)));
             }
             update(self.bytes);
         }
         match total {
             // A body that ends early is a cut transfer, whether the library reports it or not.
-            Some(total) if self.bytes < total => {
-                Err(Failed::Read(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")))
-            }
+            Some(total) if self.bytes < total => Err(StreamFailure::Read(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection was closed",
+            ))),
             _ => Ok(()),
         }
     }
 }
 
 /// Why a stream could not be stored.
-enum Failed {
+enum StreamFailure {
     Read(io::Error),
     Other(Cause),
 }

@@ -8,12 +8,12 @@ use taut_digest::Hash;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error {
     /// What was tried, in this order; repeated attempts at a URL are one.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<TriedUrl>,
 }
 
 /// A URL that was tried.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tried {
+pub struct TriedUrl {
     /// The URL, without a password that it may have.
     pub url: String,
     /// How often it was tried.

@@ -86,7 +86,7 @@ pub struct TreeCommand<'r> {
 /// it, whatever the exit code is. It is protected from `git gc`. Returns how many bytes the files in it have.
 ///
 /// # Errors
-/// The command cannot be run, or does not make the tree; [`crate::Tried::url`] is the command then.
+/// The command cannot be run, or does not make the tree; [`crate::TriedUrl::url`] is the command then.
 pub fn tree_of_command(
     programs: &Programs,
     request: &TreeCommand<'_>,

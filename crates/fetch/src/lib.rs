@@ -26,7 +26,7 @@ mod url;
 pub use checks::Expected;
 pub use client::{Client, Request};
 pub use download::Download;
-pub use error::{Cause, Error, Result, Tried};
+pub use error::{Cause, Error, Result, TriedUrl};
 pub use options::Options;
 pub use progress::{Progress, Silent, Update};
 pub use rounds::Retries;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Cause, Error, Progress, Result, Tried, url::without_password};
+use crate::{Cause, Error, Progress, Result, TriedUrl, url::without_password};
 
 /// How often URLs are tried, and how long the pauses are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,7 +80,7 @@ impl Retries {
         }
         let tried = all.into_iter().filter_map(|attempts| {
             let url = without_password(attempts.url);
-            Some(Tried { url, attempts: attempts.count, cause: attempts.cause? })
+            Some(TriedUrl { url, attempts: attempts.count, cause: attempts.cause? })
         });
         Err(Error { tried: tried.collect() })
     }

@@ -6,7 +6,7 @@ use crate::Cause;
 
 /// Where a URL leads.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
+pub(crate) enum UrlTarget {
     /// A server.
     Http,
     /// A file of this machine.
@@ -14,19 +14,19 @@ pub(crate) enum Place {
 }
 
 /// Where a URL leads.
-pub(crate) fn place(url: &str) -> Result<Place, Cause> {
+pub(crate) fn place(url: &str) -> Result<UrlTarget, Cause> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Cause::Url("it is no URL: it has no scheme such as https://".to_owned()));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "http" | "https" => Ok(Place::Http),
+        "http" | "https" => Ok(UrlTarget::Http),
         "file" => {
             // RFC 8089: the host may be empty or `localhost`.
             let path = rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest);
             if !path.starts_with('/') {
                 return Err(Cause::Url("a file URL needs an absolute path: file:///PATH".to_owned()));
             }
-            Ok(Place::File(percent_decoded(path).into()))
+            Ok(UrlTarget::File(percent_decoded(path).into()))
         }
         other => {
             Err(Cause::Url(format!("the scheme {other} is not supported, but http, https and file are")))
@@ -75,9 +75,9 @@ mod tests {
 
     #[test]
     fn urls_lead_to_servers_or_files() {
-        assert_eq!(place("HTTPS://example.org/a"), Ok(Place::Http));
-        assert_eq!(place("file:///a%20b/c%"), Ok(Place::File("/a b/c%".into())));
-        assert_eq!(place("file://localhost/a"), Ok(Place::File("/a".into())));
+        assert_eq!(place("HTTPS://example.org/a"), Ok(UrlTarget::Http));
+        assert_eq!(place("file:///a%20b/c%"), Ok(UrlTarget::File("/a b/c%".into())));
+        assert_eq!(place("file://localhost/a"), Ok(UrlTarget::File("/a".into())));
         for bad in ["file://host/a", "file://a", "ftp://x/y", "/a/b", ""] {
             assert!(matches!(place(bad), Err(Cause::Url(_))), "{bad}");
         }

@@ -13,7 +13,7 @@ use crate::{
     Error, Kind, ObjectSink, Result, Writer,
     loose::write_loose,
     pack::PackWriter,
-    repository::{Present, hash_of},
+    repository::{ObjectSnapshot, hash_of},
     sink::{check_size, for_each_piece, read_whole},
 };
 
@@ -33,7 +33,7 @@ pub struct Batch<'w> {
     /// All that are in `few` or `pack`.
     written: FxHashSet<Hash>,
     /// Opened when the first object comes; what others write meanwhile is at worst written twice.
-    present: Option<Present>,
+    present: Option<ObjectSnapshot>,
 }
 
 impl<'w> Batch<'w> {

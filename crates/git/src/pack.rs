@@ -40,7 +40,7 @@ struct IndexEntry {
 }
 
 /// An object whose content is being added piece by piece.
-pub(crate) struct Open {
+pub(crate) struct OpenObject {
     offset: u64,
     crc: Crc,
 }
@@ -69,7 +69,7 @@ impl<'d> PackWriter<'d> {
     }
 
     /// Begins an object of `size` bytes.
-    pub(crate) fn begin(&mut self, kind: Kind, size: u64) -> Open {
+    pub(crate) fn begin(&mut self, kind: Kind, size: u64) -> OpenObject {
         // Type and size: four bits of the size in the first byte, then seven in each, the lowest first.
         let number: u8 = match kind {
             Kind::Commit => 1,
@@ -90,23 +90,23 @@ impl<'d> PackWriter<'d> {
         crc.update(&header);
         self.buffer.extend_from_slice(&header);
         self.compress.reset();
-        Open { offset, crc }
+        OpenObject { offset, crc }
     }
 
     /// Adds the next piece of the content.
-    pub(crate) fn piece(&mut self, open: &mut Open, piece: &[u8]) -> taut_sys::Result<()> {
+    pub(crate) fn piece(&mut self, open: &mut OpenObject, piece: &[u8]) -> taut_sys::Result<()> {
         self.deflate(open, piece, FlushCompress::None)
     }
 
     /// Ends the content of an object, and keeps it.
-    pub(crate) fn keep(&mut self, mut open: Open, id: Hash) -> taut_sys::Result<()> {
+    pub(crate) fn keep(&mut self, mut open: OpenObject, id: Hash) -> taut_sys::Result<()> {
         self.deflate(&mut open, &[], FlushCompress::Finish)?;
         self.end(open, id);
         Ok(())
     }
 
     /// Takes an object back that was begun last.
-    pub(crate) fn take_back(&mut self, open: Open) -> taut_sys::Result<()> {
+    pub(crate) fn take_back(&mut self, open: OpenObject) -> taut_sys::Result<()> {
         // zlib-rs 0.6.8, reset in the middle of a block at this level, ends that block in the next stream.
         self.compress = compressor();
         match open.offset.checked_sub(self.in_file) {
@@ -127,7 +127,12 @@ impl<'d> PackWriter<'d> {
     }
 
     /// Deflates input, as far as possible with this flush, behind what is there.
-    fn deflate(&mut self, open: &mut Open, mut input: &[u8], flush: FlushCompress) -> taut_sys::Result<()> {
+    fn deflate(
+        &mut self,
+        open: &mut OpenObject,
+        mut input: &[u8],
+        flush: FlushCompress,
+    ) -> taut_sys::Result<()> {
         loop {
             let start = self.buffer.len();
             // Room for all of it as a rule: stored, it is longer by five bytes for each 16 KiB.
@@ -153,7 +158,7 @@ impl<'d> PackWriter<'d> {
         }
     }
 
-    fn end(&mut self, open: Open, id: Hash) {
+    fn end(&mut self, open: OpenObject, id: Hash) {
         self.entries.push(IndexEntry { id, crc: open.crc.sum(), offset: open.offset });
     }
 

@@ -140,11 +140,11 @@ impl Repository {
     ///
     /// # Errors
     /// There is no repository.
-    pub(crate) fn present(&self) -> Result<Present> {
+    pub(crate) fn present(&self) -> Result<ObjectSnapshot> {
         let mut handle = self.database()?.to_cache_arc();
         // An absent object is the usual case for a writer; with refreshes each would list the packs again.
         handle.refresh_never();
-        Ok(Present(handle))
+        Ok(ObjectSnapshot(handle))
     }
 
     /// Closes the object database, so that the next read opens what lies at the path then.
@@ -212,9 +212,9 @@ impl Repository {
 }
 
 /// The objects that a repository had at some time.
-pub(crate) struct Present(Handle);
+pub(crate) struct ObjectSnapshot(Handle);
 
-impl Present {
+impl ObjectSnapshot {
     /// Whether an object is among them.
     pub(crate) fn contains(&self, id: &Hash) -> bool {
         // The empty tree is written like any other if it is missing: `git fsck` wants it in trees that name it.

@@ -91,27 +91,27 @@ impl Trees<'_> {
 
     /// The trees at or below a tree that have links or submodules at any depth.
     fn with_links(&mut self, root: &Hash) -> Result<FxHashSet<Hash>> {
-        enum Step {
+        enum WalkStep {
             Enter(Hash),
             Leave(Hash),
         }
         let mut with_links = FxHashSet::default();
         // By id, not by path: a subtree that occurs at many places is looked at once.
         let mut seen = FxHashSet::default();
-        let mut todo = vec![Step::Enter(*root)];
+        let mut todo = vec![WalkStep::Enter(*root)];
         while let Some(step) = todo.pop() {
             match step {
-                Step::Enter(tree) => {
+                WalkStep::Enter(tree) => {
                     if !seen.insert(tree) {
                         continue;
                     }
                     // Below the entries on the stack, so all of them have been decided when it is reached.
-                    todo.push(Step::Leave(tree));
+                    todo.push(WalkStep::Leave(tree));
                     let below = self.get(&tree)?;
                     let below = below.iter().filter(|entry| entry.object_type == Some(ObjectType::Tree));
-                    todo.extend(below.map(|entry| Step::Enter(entry.hash)));
+                    todo.extend(below.map(|entry| WalkStep::Enter(entry.hash)));
                 }
-                Step::Leave(tree) => {
+                WalkStep::Leave(tree) => {
                     let has_links = self.get(&tree)?.iter().any(|entry| match entry.object_type {
                         None | Some(ObjectType::Symlink) => true,
                         Some(ObjectType::Tree) => with_links.contains(&entry.hash),

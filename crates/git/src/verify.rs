@@ -1,4 +1,4 @@
-//! Whether what a tree leads to is still there, for a repository that is to be mended.
+//! Whether what a tree leads to is still there, for a repository that is to be repaired.
 
 use rustc_hash::FxHashSet;
 use taut_digest::{Hash, ObjectType, parse_git_tree};

@@ -104,7 +104,7 @@ impl Batch<'_> {
     /// # Errors
     /// Something is missing or damaged there, or cannot be written.
     pub fn copy_tree(&mut self, from: &Repository, tree: &Hash) -> Result<()> {
-        enum Step {
+        enum WalkStep {
             Enter(Hash),
             /// Everything below was copied.
             Leave(Vec<u8>),
@@ -112,11 +112,11 @@ impl Batch<'_> {
         // A tree is written after what it names: also a batch that is not finished must not say that it has a tree
         // without its contents.
         let mut seen = FxHashSet::default();
-        let mut todo = vec![Step::Enter(*tree)];
+        let mut todo = vec![WalkStep::Enter(*tree)];
         while let Some(step) = todo.pop() {
             let tree = match step {
-                Step::Enter(tree) => tree,
-                Step::Leave(content) => {
+                WalkStep::Enter(tree) => tree,
+                WalkStep::Leave(content) => {
                     self.tree(&content)?;
                     continue;
                 }
@@ -129,14 +129,14 @@ impl Batch<'_> {
             let mut below = Vec::new();
             for entry in parse_git_tree(&content, 20).map_err(|error| from.damaged(&tree, error))? {
                 match entry.object_type {
-                    Some(ObjectType::Tree) => below.push(Step::Enter(entry.hash)),
+                    Some(ObjectType::Tree) => below.push(WalkStep::Enter(entry.hash)),
                     Some(_) if !self.has(&entry.hash)? => {
                         self.blob(&from.require(&entry.hash, Kind::Blob)?)?;
                     }
                     _ => {}
                 }
             }
-            todo.push(Step::Leave(content));
+            todo.push(WalkStep::Leave(content));
             todo.append(&mut below);
         }
         Ok(())

@@ -541,24 +541,24 @@ fn damaged_packs_are_removed_and_their_intact_objects_kept() {
         fs::remove_file(&path).unwrap();
         fs::write(&path, &content).unwrap();
 
-        let mending = writer(&top).rewriting(true);
-        mending.remove_damaged_packs().unwrap();
+        let repairing = writer(&top).rewriting(true);
+        repairing.remove_damaged_packs().unwrap();
         assert!(!path.exists());
         let intact = (0..30).filter(|number| {
             let id = HashFunction::GitSha1.blob(format!("{number}").repeat(200).as_bytes());
-            mending.repository().read(&id).unwrap().is_some()
+            repairing.repository().read(&id).unwrap().is_some()
         });
         let intact = intact.count();
         assert!(left.contains(&intact), "{intact} {left:?}");
-        assert_eq!(write(&mending), tree);
-        assert!(mending.verify(&tree).unwrap());
-        fsck(&mending);
-        git(mending.path(), &["gc", "-q", "--prune=now"]);
+        assert_eq!(write(&repairing), tree);
+        assert!(repairing.verify(&tree).unwrap());
+        fsck(&repairing);
+        git(repairing.path(), &["gc", "-q", "--prune=now"]);
         assert!(writer(&top).verify(&tree).unwrap());
         // What is intact stays as it is.
-        let before = files(mending.path());
-        mending.remove_damaged_packs().unwrap();
-        assert_eq!(files(mending.path()), before);
+        let before = files(repairing.path());
+        repairing.remove_damaged_packs().unwrap();
+        assert_eq!(files(repairing.path()), before);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use taut_setup::{Anchors, Description, RcFiles, Reached};
+use taut_setup::{Anchors, Description, RcFiles, ReachedRepositories};
 use taut_syntax::{Diagnostic, Dialect, JsonPath, Node};
 
 use crate::text::shown;
@@ -34,7 +34,7 @@ pub(crate) fn description(bytes: &[u8]) {
             Ok(of) => assert_eq!(of.source.identity(), description.source(name).unwrap().source.identity()),
             Err(problem) => wrong(&problem),
         }
-        match Reached::from(&description, name) {
+        match ReachedRepositories::from(&description, name) {
             Ok((reached, remarks)) => {
                 assert!(reached.set_up.contains(name) && reached.included.is_subset(&reached.set_up));
                 remarks.iter().for_each(|remark| shown(&remark.finding, bytes));

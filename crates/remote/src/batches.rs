@@ -14,10 +14,10 @@ use tokio::{
 const CALLS: usize = 4;
 
 /// An item, and where its answer goes.
-pub(crate) type Asked<I, O> = (I, oneshot::Sender<O>);
+pub(crate) type BatchItem<I, O> = (I, oneshot::Sender<O>);
 
 /// Takes items one by one and sends them in batches.
-pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<Asked<I, O>>);
+pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<BatchItem<I, O>>);
 
 impl<I: 'static, O: 'static> Batches<I, O> {
     /// Starts a task that sends batches by calling `send`; the sum of `weight` of a batch is at most `limit`, unless it
@@ -25,12 +25,12 @@ impl<I: 'static, O: 'static> Batches<I, O> {
     pub(crate) fn start<F: Future<Output = ()> + 'static>(
         limit: u64,
         weight: impl Fn(&I) -> u64 + 'static,
-        send: impl Fn(Vec<Asked<I, O>>) -> F + 'static,
+        send: impl Fn(Vec<BatchItem<I, O>>) -> F + 'static,
     ) -> Batches<I, O> {
-        let (sender, mut items) = mpsc::unbounded_channel::<Asked<I, O>>();
+        let (sender, mut items) = mpsc::unbounded_channel::<BatchItem<I, O>>();
         spawn_local(async move {
             let calls = Arc::new(Semaphore::new(CALLS));
-            let mut left_over: Option<Asked<I, O>> = None;
+            let mut left_over: Option<BatchItem<I, O>> = None;
             // First the permission, then the items: what comes meanwhile is in the same batch.
             while let Ok(permit) = calls.clone().acquire_owned().await {
                 let first = match left_over.take() {

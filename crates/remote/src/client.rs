@@ -61,19 +61,19 @@ struct Server {
     // Tokio's cell, not that of `std`: initialising it awaits, and calls that come meanwhile have to wait without
     // blocking the thread of the network.
     /// Asked for once; an error if the server cannot be used.
-    known: OnceCell<Result<Known>>,
+    known: OnceCell<Result<AnsweredServer>>,
     /// Whether that error was returned: once, as any other for which a service is given up.
     is_reported: AtomicBool,
 }
 
 /// What is known of a server that has answered.
-struct Known {
+struct AnsweredServer {
     link: Arc<Link>,
     can: Capabilities,
     contents: Contents,
 }
 
-impl Known {
+impl AnsweredServer {
     fn takes_results(&self) -> Result<()> {
         let why = || "the server takes no results".to_owned();
         self.can.takes_results.then_some(()).ok_or_else(|| Error::Final { call: STORE.name, why: why() })
@@ -87,7 +87,7 @@ impl Server {
         Server { setup: setup.clone(), was_given_up, give_up, known, is_reported }
     }
 
-    async fn known(&self) -> Result<&Known> {
+    async fn known(&self) -> Result<&AnsweredServer> {
         let ask = || async {
             let Setup { naming, executes, .. } = self.setup;
             let link = Arc::new(Link::new(&self.setup, self.give_up.clone())?);
@@ -101,7 +101,7 @@ impl Server {
             };
             link.has_answered.store(true, Relaxed);
             let contents = Contents::new(&link, &can);
-            Ok(Known { link, can, contents })
+            Ok(AnsweredServer { link, can, contents })
         };
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
             if !self.setup.executes && self.is_reported.swap(true, Relaxed) {
@@ -188,7 +188,7 @@ impl ActionCache for Client {
     fn look_up(&self, action: Digest) -> Answer<'_, Option<ActionResult>> {
         self.ask(move |server| async move {
             let begin = Instant::now();
-            let Known { link, .. } = server.known().await?;
+            let AnsweredServer { link, .. } = server.known().await?;
             let request = GetActionResultRequest {
                 instance_name: link.instance.clone(),
                 action_digest: Some(wire::digest(&action)),
@@ -223,7 +223,7 @@ impl Executor for Client {
         // Dropped with the answer, which ends the execution.
         let (waits, dropped) = oneshot::channel::<()>();
         let executed = self.ask(move |server| async move {
-            let Known { link, .. } = server.known().await?;
+            let AnsweredServer { link, .. } = server.known().await?;
             execute::execute(link, action, &*progress, dropped).await
         });
         Box::pin(async move {

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tonic::Code;
 
 use crate::{
-    batches::{Asked, Batches},
+    batches::{BatchItem, Batches},
     call::{Link, Method},
     capabilities::Capabilities,
     chunks::{self, Chunk},
@@ -312,11 +312,11 @@ fn no_such_call(method: &Method) -> Error {
 }
 
 /// Answers; a caller that does not wait any more is passed over.
-fn answer<I, T>(asked: Asked<I, Result<T>>, with: Result<T>) {
+fn answer<I, T>(asked: BatchItem<I, Result<T>>, with: Result<T>) {
     let _ = asked.1.send(with);
 }
 
-async fn find_missing(link: Arc<Link>, batch: Vec<Asked<Digest, Result<bool>>>) {
+async fn find_missing(link: Arc<Link>, batch: Vec<BatchItem<Digest, Result<bool>>>) {
     let digests: HashSet<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
     let request = FindMissingBlobsRequest {
         instance_name: link.instance.clone(),
@@ -337,7 +337,7 @@ async fn find_missing(link: Arc<Link>, batch: Vec<Asked<Digest, Result<bool>>>) 
     }
 }
 
-async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Digest, Bytes>>) {
+async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Digest, Bytes>>) {
     let mut wanted: BTreeMap<Digest, Bytes> =
         batch.iter().map(|(digest, _)| (*digest, Err(Error::Corrupt(*digest)))).collect();
     // A content that is empty need not be asked for, and some servers do not have it.
@@ -391,7 +391,7 @@ fn checked(digest: &Digest, bytes: Vec<u8>) -> Bytes {
     if is_right { Ok(bytes) } else { Err(Error::Corrupt(*digest)) }
 }
 
-async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<Asked<Content, Result<()>>>) {
+async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content, Result<()>>>) {
     // Read only now, so that what waits for its turn takes no memory.
     let mut answers: HashMap<Digest, Result<()>> = HashMap::new();
     let mut requests = Vec::new();

@@ -38,7 +38,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 const CANCELLING: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
-enum Ended {
+enum AttemptEnd {
     Done(Box<Executed>),
     /// The server knows no such operation any more.
     Forgotten,
@@ -97,8 +97,8 @@ impl Execution<'_> {
             self.heard = None;
             let begin = Instant::now();
             let why = match self.attempt().await {
-                Ok(Ended::Done(executed)) => return Ok(*executed),
-                Ok(Ended::Forgotten) => {
+                Ok(AttemptEnd::Done(executed)) => return Ok(*executed),
+                Ok(AttemptEnd::Forgotten) => {
                     self.operation = None;
                     forgotten += 1;
                     if forgotten <= self.link.patience.attempts {
@@ -143,11 +143,11 @@ impl Execution<'_> {
         }
     }
 
-    async fn attempt(&mut self) -> std::result::Result<Ended, Failure> {
+    async fn attempt(&mut self) -> std::result::Result<AttemptEnd, Failure> {
         let waits = self.operation.is_some();
         let mut stream = match self.open().await {
             Err(Failure::Status(status)) if waits && is_forgotten(&status, true) => {
-                return Ok(Ended::Forgotten);
+                return Ok(AttemptEnd::Forgotten);
             }
             opened => opened?,
         };
@@ -157,7 +157,7 @@ impl Execution<'_> {
                 Err(Failure::Status(status))
                     if self.operation.is_some() && is_forgotten(&status, waits && self.heard.is_none()) =>
                 {
-                    return Ok(Ended::Forgotten);
+                    return Ok(AttemptEnd::Forgotten);
                 }
                 next => next?,
             };
@@ -251,7 +251,7 @@ impl Execution<'_> {
         }
     }
 
-    fn done(&mut self, operation: Operation) -> std::result::Result<Ended, Failure> {
+    fn done(&mut self, operation: Operation) -> std::result::Result<AttemptEnd, Failure> {
         if let Some(error) = operation.error.filter(|error| error.code != 0) {
             self.operation = None;
             return Err(failure(error));
@@ -276,7 +276,7 @@ impl Execution<'_> {
             None => return Err(Status::internal("the server has no result of the action").into()),
         };
         let was_cached = cached_result;
-        Ok(Ended::Done(Box::new(Executed { result, was_cached, timed_out, message })))
+        Ok(AttemptEnd::Done(Box::new(Executed { result, was_cached, timed_out, message })))
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 pub use faults::{Fault, Faults};
-pub use operations::{CUT_AFTER, Ending};
+pub use operations::{CUT_AFTER, ExecutionEnding};
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};
 use taut_service::Memory;
@@ -24,7 +24,7 @@ use tokio::{runtime::Builder, sync::oneshot};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 pub use worker::Worker;
 
-use connection::{Connections, Cuts};
+use connection::{ConnectionCuts, Connections};
 use handler::Handler;
 
 /// What a server offers.
@@ -47,7 +47,7 @@ pub struct Offer {
     /// Encryption.
     pub tls: Option<Encryption>,
     /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
-    pub executes: Option<Vec<Ending>>,
+    pub executes: Option<Vec<ExecutionEnding>>,
 }
 
 /// How connections are encrypted; all of it as PEM.
@@ -79,7 +79,7 @@ impl Default for Offer {
 
 impl Offer {
     /// A server that executes: with contents named as git does, as justbuild's own has it, or in the standard form.
-    pub fn executing(naming: HashFunction, endings: Vec<Ending>) -> Offer {
+    pub fn executing(naming: HashFunction, endings: Vec<ExecutionEnding>) -> Offer {
         let function = if naming == HashFunction::GitSha1 { SHA1 } else { SHA256 };
         Offer { digest_functions: vec![function], executes: Some(endings), ..Offer::default() }
     }
@@ -123,7 +123,7 @@ impl Server {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (calls, cuts, (end, ended)) =
-            (Arc::<Calls>::default(), Arc::<Cuts>::default(), oneshot::channel());
+            (Arc::<Calls>::default(), Arc::<ConnectionCuts>::default(), oneshot::channel());
         let handler = Handler::new(offer.clone(), memory.clone(), calls.clone(), cuts.clone());
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = std::thread::spawn(move || {

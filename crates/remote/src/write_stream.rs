@@ -42,8 +42,8 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
     let mut upload = Upload { content, form, transfer: transfer_name(), from: 0, is_first: true };
     loop {
         match link.tried(&WRITE, async || upload.attempt(link).await).await? {
-            Some(Done::Complete) => return Ok(()),
-            Some(Done::Partly) => {}
+            Some(AttemptEnd::Complete) => return Ok(()),
+            Some(AttemptEnd::Partly) => {}
             None => {
                 let why = "the server has no such method or instance".to_owned();
                 return Err(Error::Final { call: WRITE.name, why });
@@ -53,7 +53,7 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
 }
 
 /// How an attempt ended that was not in vain.
-enum Done {
+enum AttemptEnd {
     Complete,
     /// There was a cut, but since the attempt before the server had got some of the content: not counted as a failed attempt.
     Partly,
@@ -71,7 +71,7 @@ struct Upload<'c> {
 }
 
 impl Upload<'_> {
-    async fn attempt(&mut self, link: &Link) -> std::result::Result<Done, Failure> {
+    async fn attempt(&mut self, link: &Link) -> std::result::Result<AttemptEnd, Failure> {
         let (begin, connection) = (Instant::now(), link.connection());
         let mut is_progress = false;
         if !std::mem::take(&mut self.is_first) {
@@ -87,10 +87,10 @@ impl Upload<'_> {
             is_progress = self.from >= before.saturating_add(MIN_PROGRESS_BYTES);
         }
         match attempt(link, self.form, self.content, &self.transfer, self.from).await {
-            Ok(()) => Ok(Done::Complete),
+            Ok(()) => Ok(AttemptEnd::Complete),
             Err(Failure::Status(status)) if is_progress && is_transient(status.code()) => {
                 link.count_failed(&WRITE, &status, connection, begin).map_err(Failure::Here)?;
-                Ok(Done::Partly)
+                Ok(AttemptEnd::Partly)
             }
             Err(failure) => Err(failure),
         }
@@ -127,7 +127,7 @@ async fn attempt(
 ) -> std::result::Result<(), Failure> {
     let broken = Arc::new(Mutex::new(None));
     let name = write_name(&link.instance, &content.digest, form, transfer);
-    let beat = Beat::default();
+    let beat = SendProgress::default();
     let pieces = Pieces::new(form, content.clone(), name, from, broken.clone(), beat.clone())?;
     let call = async {
         let codec = ProstCodec::<WriteRequest, WriteResponse>::default();
@@ -152,9 +152,9 @@ async fn attempt(
 /// Counts pieces that were sent, so that a stream as a whole needs no deadline: it has failed when none was sent for a
 /// while.
 #[derive(Clone, Default)]
-struct Beat(Arc<std::sync::atomic::AtomicU64>);
+struct SendProgress(Arc<std::sync::atomic::AtomicU64>);
 
-impl Beat {
+impl SendProgress {
     fn count(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -190,7 +190,7 @@ struct Pieces {
     encoder: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
     is_over: bool,
     broken: Arc<Mutex<Option<String>>>,
-    beat: Beat,
+    beat: SendProgress,
 }
 
 impl Pieces {
@@ -200,7 +200,7 @@ impl Pieces {
         name: String,
         from: u64,
         broken: Arc<Mutex<Option<String>>>,
-        beat: Beat,
+        beat: SendProgress,
     ) -> std::result::Result<Pieces, Failure> {
         let here = |error: std::io::Error| Failure::Here(Error::Local(error.to_string()));
         let encoder = match form {

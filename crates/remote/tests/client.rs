@@ -16,7 +16,7 @@ use taut_remote::{
     server::{Encryption, Fault, Faults, Offer, Server},
 };
 use taut_service::{ActionCache, Buffer, Cas, Content, Error, Receiver, cases, wait};
-use taut_testkit::{LinkFault, Proxy, Rng, Way, times};
+use taut_testkit::{Direction, LinkFault, Proxy, Rng, times};
 
 /// Tests do not wait long for what will not come.
 fn patience() -> Patience {
@@ -280,9 +280,11 @@ fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
     let wanted = [server.memory().add(b"small".to_vec()), server.memory().add(large.clone())];
     let (deadline, max_slow) = (Duration::from_millis(100), Duration::from_millis(500));
     let patience = Patience { attempts: 2, deadline, max_slow, ..patience() };
-    let faults: [fn(Way, u64) -> LinkFault; 4] =
+    let faults: [fn(Direction, u64) -> LinkFault; 4] =
         [LinkFault::Cut, LinkFault::Ended, LinkFault::Halted, LinkFault::Slower];
-    for (fault, way) in faults.into_iter().flat_map(|fault| [(fault, Way::Up), (fault, Way::Down)]) {
+    for (fault, way) in
+        faults.into_iter().flat_map(|fault| [(fault, Direction::Up), (fault, Direction::Down)])
+    {
         for at in [0, 30, 300, 5_000, 300_000] {
             let proxy = Proxy::always(socket(&server), fault(way, at)).unwrap();
             let client = behind(&proxy, patience.clone());
@@ -309,12 +311,12 @@ fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
 fn a_large_content_goes_on_over_many_connections() {
     let server = Server::start(Offer { has_zstd: true, ..Offer::default() }).unwrap();
     let bytes = incompressible(8_000_000);
-    for way in [Way::Up, Way::Down] {
+    for way in [Direction::Up, Direction::Down] {
         let proxy = Proxy::always(socket(&server), LinkFault::Cut(way, 600_000)).unwrap();
         let client = behind(&proxy, Patience { deadline: Duration::from_secs(10), ..patience() });
         match way {
-            Way::Up => assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())])),
-            Way::Down => assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())])),
+            Direction::Up => assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())])),
+            Direction::Down => assert!(get(&client, &[digest(&bytes)]) == Ok(vec![Ok(bytes.clone())])),
         }
         assert!(proxy.connections() > 10, "{}", proxy.connections());
     }
@@ -324,7 +326,7 @@ fn a_large_content_goes_on_over_many_connections() {
 #[test]
 fn after_silence_the_next_attempt_has_a_connection_of_its_own() {
     let server = Server::start(Offer::default()).unwrap();
-    let halted = |number| (number == 0).then_some(LinkFault::Halted(Way::Down, 0));
+    let halted = |number| (number == 0).then_some(LinkFault::Halted(Direction::Down, 0));
     let proxy = Proxy::start(socket(&server), Duration::ZERO, halted).unwrap();
     assert_eq!(wait(behind(&proxy, patience()).look_up(digest(b"action"))), Ok(None));
     assert_eq!(proxy.connections(), 2);

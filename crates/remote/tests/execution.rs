@@ -10,7 +10,7 @@ use taut_digest::{Digest, HashFunction};
 use taut_proto::{Action, Command, Message};
 use taut_remote::{
     Address, Client, Patience, Setup,
-    server::{CUT_AFTER, Ending, Offer, Server, Worker},
+    server::{CUT_AFTER, ExecutionEnding, Offer, Server, Worker},
 };
 use taut_service::{
     Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
@@ -34,7 +34,7 @@ fn setup(server: &Server, naming: HashFunction) -> Setup {
     Setup { address, instance: String::new(), tls: None, naming, executes: true, patience }
 }
 
-fn start(naming: HashFunction, endings: &[Ending]) -> (Server, Client) {
+fn start(naming: HashFunction, endings: &[ExecutionEnding]) -> (Server, Client) {
     let server = Server::start(Offer::executing(naming, endings.to_vec())).unwrap();
     let client = client(&server, naming);
     (server, client)
@@ -76,7 +76,7 @@ fn passes_the_cases() {
 
 #[test]
 fn a_stream_that_is_cut_goes_on_where_it_was() {
-    let (server, client) = start(HashFunction::Sha256, &[Ending::Cut]);
+    let (server, client) = start(HashFunction::Sha256, &[ExecutionEnding::Cut]);
     let executed = execute(&client, action(&client)).unwrap();
     assert_eq!(executed.result.output_files.len(), 1);
     assert_eq!((server.calls()["Execute"], server.calls()["WaitExecution"]), (1, 1));
@@ -84,7 +84,12 @@ fn a_stream_that_is_cut_goes_on_where_it_was() {
 
 #[test]
 fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
-    for ending in [Ending::Forgotten, Ending::ForgottenAsInternal, Ending::WorkerLost, Ending::Exhausted] {
+    for ending in [
+        ExecutionEnding::Forgotten,
+        ExecutionEnding::ForgottenAsInternal,
+        ExecutionEnding::WorkerLost,
+        ExecutionEnding::Exhausted,
+    ] {
         let (server, client) = start(HashFunction::Sha256, &[ending]);
         let executed = execute(&client, action(&client)).unwrap();
         assert_eq!((executed.result.output_files.len(), server.calls()["Execute"]), (1, 2), "{ending:?}");
@@ -93,7 +98,12 @@ fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
 
 #[test]
 fn attempts_are_bounded() {
-    for ending in [Ending::Forgotten, Ending::ForgottenAsInternal, Ending::WorkerLost, Ending::Exhausted] {
+    for ending in [
+        ExecutionEnding::Forgotten,
+        ExecutionEnding::ForgottenAsInternal,
+        ExecutionEnding::WorkerLost,
+        ExecutionEnding::Exhausted,
+    ] {
         let (server, client) = start(HashFunction::Sha256, &[ending; 100]);
         let error = execute(&client, action(&client)).unwrap_err();
         assert!(matches!(error, Error::Transient { call: "Execute", .. }), "{ending:?}: {error}");
@@ -103,14 +113,14 @@ fn attempts_are_bounded() {
 
 #[test]
 fn what_is_missing_at_the_server_is_named() {
-    let (_server, client) = start(HashFunction::Sha256, &[Ending::Evicted]);
+    let (_server, client) = start(HashFunction::Sha256, &[ExecutionEnding::Evicted]);
     let action = action(&client);
     assert_eq!(execute(&client, action), Err(Error::InputsMissing(vec![action])));
 }
 
 #[test]
 fn a_refusal_is_about_one_action_only() {
-    let (_server, client) = start(HashFunction::Sha256, &[Ending::Refused]);
+    let (_server, client) = start(HashFunction::Sha256, &[ExecutionEnding::Refused]);
     let action = action(&client);
     let error = execute(&client, action).unwrap_err();
     assert_eq!(error.to_string(), "Execute: no worker has these properties");
@@ -119,7 +129,7 @@ fn a_refusal_is_about_one_action_only() {
 
 #[test]
 fn an_action_that_took_too_long_is_a_result() {
-    let (_server, client) = start(HashFunction::Sha256, &[Ending::TimedOut]);
+    let (_server, client) = start(HashFunction::Sha256, &[ExecutionEnding::TimedOut]);
     assert!(execute(&client, action(&client)).unwrap().timed_out);
 }
 
@@ -141,7 +151,7 @@ fn stages_are_reported_once_each() {
 
 #[test]
 fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
-    let (server, client) = start(HashFunction::Sha256, &[Ending::Silent]);
+    let (server, client) = start(HashFunction::Sha256, &[ExecutionEnding::Silent]);
     let client = Arc::new(client);
     let action = action(&client);
     let waiting = {
@@ -162,7 +172,8 @@ fn an_execution_that_is_not_wanted_any_more_is_ended_at_the_server() {
 fn streams_that_a_proxy_cuts_after_a_while_are_no_failures_in_a_row() {
     let cut_by_proxy = |steady| {
         let server =
-            Server::start(Offer::executing(HashFunction::Sha256, vec![Ending::CutOften(9)])).unwrap();
+            Server::start(Offer::executing(HashFunction::Sha256, vec![ExecutionEnding::CutOften(9)]))
+                .unwrap();
         let mut setup = setup(&server, HashFunction::Sha256);
         setup.patience = Patience { steady, max_slow: Duration::from_secs(60), ..setup.patience };
         let client = Client::new(setup);
@@ -178,7 +189,8 @@ fn streams_that_a_proxy_cuts_after_a_while_are_no_failures_in_a_row() {
 
 /// An execution during which the server ends, and how it ends if another one starts on the same port after a second.
 fn through_a_restart(restart: Duration) -> Result<Executed, Error> {
-    let server = Server::start(Offer::executing(HashFunction::Sha256, vec![Ending::Silent])).unwrap();
+    let server =
+        Server::start(Offer::executing(HashFunction::Sha256, vec![ExecutionEnding::Silent])).unwrap();
     let mut setup = setup(&server, HashFunction::Sha256);
     setup.patience = Patience { restart, max_slow: Duration::from_secs(60), ..setup.patience };
     let client = Arc::new(Client::new(setup));

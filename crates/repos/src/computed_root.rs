@@ -12,14 +12,14 @@ pub struct ComputedRoot {
     /// The global name of the repository that it is computed from.
     pub repository: Str,
     /// What is taken of it.
-    pub taken: Taken,
+    pub taken: RootContent,
     /// Whether the root is wanted by its id only, since a service has its content.
     pub is_absent: bool,
 }
 
 /// What a computed root takes of a repository.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Taken {
+pub enum RootContent {
     /// The artifacts of an export target.
     Artifacts {
         /// The module, as it is written.
@@ -39,11 +39,11 @@ impl fmt::Display for ComputedRoot {
         let absent = if self.is_absent { ", {\"absent\": true}" } else { "" };
         let repository = quoted(&self.repository);
         match &self.taken {
-            Taken::Artifacts { module, target, configuration } => {
+            RootContent::Artifacts { module, target, configuration } => {
                 let (module, target) = (quoted(module), quoted(target));
                 write!(f, "([\"@\", {repository}, {module}, {target}{absent}], {configuration})")
             }
-            Taken::Structure => write!(f, "[\"tree structure\", {repository}{absent}]"),
+            RootContent::Structure => write!(f, "[\"tree structure\", {repository}{absent}]"),
         }
     }
 }
@@ -52,11 +52,11 @@ impl ComputedRoot {
     /// The parts in the order in which the reference compares them.
     fn order(&self) -> (bool, [&str; 4], bool) {
         match &self.taken {
-            Taken::Artifacts { module, target, configuration } => {
+            RootContent::Artifacts { module, target, configuration } => {
                 // Negated, since of two that are otherwise equal the absent one comes first.
                 (false, [&self.repository, module, target, configuration], !self.is_absent)
             }
-            Taken::Structure => (true, [&self.repository, "", "", ""], !self.is_absent),
+            RootContent::Structure => (true, [&self.repository, "", "", ""], !self.is_absent),
         }
     }
 
@@ -64,10 +64,10 @@ impl ComputedRoot {
     /// artifacts module, target and the text of the configuration.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
-        e.bool(self.taken == Taken::Structure);
+        e.bool(self.taken == RootContent::Structure);
         e.bool(self.is_absent);
         e.text(&self.repository);
-        if let Taken::Artifacts { module, target, configuration } = &self.taken {
+        if let RootContent::Artifacts { module, target, configuration } = &self.taken {
             e.text(module);
             e.text(target);
             e.bytes(configuration.as_bytes());

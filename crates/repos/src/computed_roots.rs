@@ -17,7 +17,8 @@ use taut_git::Repository as GitRepository;
 use taut_value::Str;
 
 use crate::{
-    ComputedRoot, GitTreeRoot, RepoConfig, Repository, Root, RootName, UnresolvedRoot, git_tree::Described,
+    ComputedRoot, GitTreeRoot, RepoConfig, Repository, Root, RootName, UnresolvedRoot,
+    git_tree::RootLocations,
 };
 
 /// Trees of a git repository that computed roots came to, by definition.
@@ -44,7 +45,7 @@ impl ComputedTrees {
         let tree = *self.trees.get(root)?;
         let written = self.repository.path().to_string_lossy().into_owned();
         let described =
-            Described { id: place.clone(), repository: place.clone(), written, what: what.clone() };
+            RootLocations { id: place.clone(), repository: place.clone(), written, what: what.clone() };
         Some(GitTreeRoot::new(self.repository.clone(), tree, described))
     }
 }

@@ -22,7 +22,7 @@ use taut_value::{Encoder, Str};
 use crate::{
     AbsentRoot, DirectoryRoot, GitTreeRoot, Origin, Root, RootName, Roots, SourceRoot, UnresolvedRoot,
     config_error::{ConfigError, place},
-    git_tree::Described,
+    git_tree::RootLocations,
     misspelt, read_computed_root,
 };
 
@@ -519,8 +519,12 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 return Err(problem.note(format!("it is the {what}")).into());
             };
             let written_at = |at| places.written(root.item(at).unwrap_or(root));
-            let described =
-                Described { id: written_at(1), repository: written_at(2), written: path.to_owned(), what };
+            let described = RootLocations {
+                id: written_at(1),
+                repository: written_at(2),
+                written: path.to_owned(),
+                what,
+            };
             Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {

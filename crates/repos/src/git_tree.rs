@@ -29,7 +29,7 @@ const MAX_KEPT_ENTRIES: usize = 1 << 18;
 
 /// The location of the parts of a root's description, for messages.
 #[derive(Clone, Debug)]
-pub(crate) struct Described {
+pub(crate) struct RootLocations {
     /// The id.
     pub(crate) id: Location,
     /// The repository.
@@ -44,7 +44,7 @@ pub(crate) struct Described {
 pub struct GitTreeRoot {
     repository: Arc<Repository>,
     tree: Hash,
-    described: Described,
+    described: RootLocations,
     trees: Mutex<Trees>,
     /// Whether something was missing or damaged.
     has_lost: AtomicBool,
@@ -68,7 +68,7 @@ struct Tree {
 
 impl GitTreeRoot {
     /// A tree of a repository, neither of which need exist.
-    pub(crate) fn new(repository: Arc<Repository>, tree: Hash, described: Described) -> GitTreeRoot {
+    pub(crate) fn new(repository: Arc<Repository>, tree: Hash, described: RootLocations) -> GitTreeRoot {
         let (trees, has_lost) = (Mutex::default(), AtomicBool::new(false));
         GitTreeRoot { repository, tree, described, trees, has_lost }
     }
@@ -279,7 +279,7 @@ impl SourceRoot for GitTreeRoot {
     }
 
     fn check(&self) -> std::result::Result<(), Box<Diagnostic>> {
-        let Described { id, repository, written, what } = &self.described;
+        let RootLocations { id, repository, written, what } = &self.described;
         let reference = format!(
             "Could not create file root for git repository {} and tree id {}",
             quoted(written),

@@ -13,14 +13,14 @@ use crate::{LeafRead, Listing, Result, RootError, RootName, Roots, SourceRoot, S
 
 /// A path below a root: the key of a leaf.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Place {
+pub struct RootPath {
     /// The root.
     pub root: RootName,
     /// Normalised path below it; "" for the root itself.
     pub path: Str,
 }
 
-impl Place {
+impl RootPath {
     /// The path in messages.
     pub fn full(&self, roots: &Roots) -> PathBuf {
         roots.get(self.root).map_or_else(|| self.path.as_str().into(), |root| root.shown(&self.path))
@@ -61,7 +61,7 @@ impl Place {
 const WIDE: u16 = u16::MAX;
 
 /// The bytes are specified in docs/store.md (keys of `dir` and `file`).
-impl Key for Place {
+impl Key for RootPath {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.root.ignore_special));
         // Big endian: keys are ordered by root, then by path, so leaves of one directory are close together in the
@@ -77,7 +77,7 @@ impl Key for Place {
         out.extend(self.path.as_bytes());
     }
 
-    fn decode(bytes: &[u8]) -> Option<Place> {
+    fn decode(bytes: &[u8]) -> Option<RootPath> {
         let (special, rest) = bytes.split_first()?;
         let (number, rest) = rest.split_first_chunk()?;
         let (number, path) = match u16::from_be_bytes(*number) {
@@ -88,7 +88,7 @@ impl Key for Place {
             number => (usize::from(number), rest),
         };
         let root = RootName { number, ignore_special: *special == 1 };
-        Some(Place { root, path: std::str::from_utf8(path).ok()?.into() })
+        Some(RootPath { root, path: std::str::from_utf8(path).ok()?.into() })
     }
 }
 
@@ -101,15 +101,15 @@ fn refused(error: RootError) -> Fail {
 pub struct DirRule(pub Arc<Roots>);
 
 impl Rule for DirRule {
-    type Key = Place;
+    type Key = RootPath;
     type Value = Arc<Listing>;
     const NAME: &'static str = "dir";
 
-    fn policy(&self, _: &Place) -> Policy {
+    fn policy(&self, _: &RootPath) -> Policy {
         Policy::leaf()
     }
 
-    async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Arc<Listing>, Fail> {
+    async fn value(&self, place: &RootPath, cx: Cx) -> std::result::Result<Arc<Listing>, Fail> {
         // A listing that keeps changing is used all the same: each name existed at some moment, and the missing witness
         // makes the next build read it again.
         let Some(leaf_read) = place.leaf_read(&self.0) else { return Ok(Arc::new(Listing::Absent)) };
@@ -118,15 +118,15 @@ impl Rule for DirRule {
         listing.map(Arc::new).map_err(refused)
     }
 
-    fn content_hash(&self, _: &Place, listing: &Arc<Listing>) -> Option<Hash> {
+    fn content_hash(&self, _: &RootPath, listing: &Arc<Listing>) -> Option<Hash> {
         Some(listing.hash())
     }
 
-    fn facets(&self, _: &Place, listing: &Arc<Listing>) -> Vec<Hash> {
+    fn facets(&self, _: &RootPath, listing: &Arc<Listing>) -> Vec<Hash> {
         listing.facets()
     }
 
-    fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
+    fn agrees(&self, place: &RootPath, witness: &[u8], hash: Hash) -> Agreement {
         let Some(leaf_read) = place.leaf_read(&self.0) else { return Agreement::No };
         let (handover, read) = ((&self.0.listings, place), || place.list(&self.0));
         leaf_read.agrees(witness, handover, read, |listing| listing.hash() == hash)
@@ -154,15 +154,15 @@ fn content_hash(content: Option<&[u8]>) -> Option<Hash> {
 }
 
 impl Rule for FileRule {
-    type Key = Place;
+    type Key = RootPath;
     type Value = Option<Arc<[u8]>>;
     const NAME: &'static str = "file";
 
-    fn policy(&self, _: &Place) -> Policy {
+    fn policy(&self, _: &RootPath) -> Policy {
         Policy::leaf()
     }
 
-    async fn value(&self, place: &Place, cx: Cx) -> std::result::Result<Option<Arc<[u8]>>, Fail> {
+    async fn value(&self, place: &RootPath, cx: Cx) -> std::result::Result<Option<Arc<[u8]>>, Fail> {
         let Some(leaf_read) = place.leaf_read(&self.0) else { return Ok(None) };
         let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
         match leaf_read.read_with_witness(&cx, handover, read).map_err(refused)? {
@@ -176,11 +176,11 @@ impl Rule for FileRule {
         }
     }
 
-    fn content_hash(&self, _: &Place, content: &Option<Arc<[u8]>>) -> Option<Hash> {
+    fn content_hash(&self, _: &RootPath, content: &Option<Arc<[u8]>>) -> Option<Hash> {
         content_hash(content.as_deref())
     }
 
-    fn agrees(&self, place: &Place, witness: &[u8], hash: Hash) -> Agreement {
+    fn agrees(&self, place: &RootPath, witness: &[u8], hash: Hash) -> Agreement {
         let Some(leaf_read) = place.leaf_read(&self.0) else { return Agreement::No };
         let (handover, read) = ((&self.0.contents, place), || place.read(&self.0));
         leaf_read.agrees(witness, handover, read, |content| content_hash(content.as_deref()) == Some(hash))
@@ -201,11 +201,11 @@ mod tests {
             (1_000_000, wide(1_000_000)),
         ] {
             let root = RootName { number, ignore_special: true };
-            let place = Place { root, path: "a/b".into() };
+            let place = RootPath { root, path: "a/b".into() };
             let mut key = Vec::new();
             place.encode(&mut key);
             assert_eq!(key, bytes);
-            assert_eq!(Place::decode(&key), Some(place));
+            assert_eq!(RootPath::decode(&key), Some(place));
         }
     }
 }

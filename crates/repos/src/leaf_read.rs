@@ -16,10 +16,10 @@ use crate::{Observation, Result, SourceRoot, Symlinks};
 
 /// Contents that were read by a comparison and had changed, for the tasks that run next.
 #[derive(Debug)]
-pub struct Handover<K, T>(Mutex<HashMap<K, Handed<T>>>);
+pub struct Handover<K, T>(Mutex<HashMap<K, HandedContent<T>>>);
 
 #[derive(Debug)]
-struct Handed<T> {
+struct HandedContent<T> {
     content: T,
     witness: Vec<u8>,
 }
@@ -32,11 +32,11 @@ impl<K, T> Default for Handover<K, T> {
 
 impl<K: Eq + Hash, T> Handover<K, T> {
     fn give(&self, key: K, content: T, witness: Vec<u8>) {
-        let handed = Handed { content, witness };
+        let handed = HandedContent { content, witness };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, handed);
     }
 
-    fn take(&self, key: &K) -> Option<Handed<T>> {
+    fn take(&self, key: &K) -> Option<HandedContent<T>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // In a first build nothing is compared: the check saves hashing each key.
         if all.is_empty() { None } else { all.remove(key) }
@@ -72,7 +72,7 @@ impl LeafRead<'_> {
         mut read: impl FnMut() -> std::result::Result<T, E>,
     ) -> Result<(std::result::Result<T, E>, bool)> {
         let LeafRead { root, path, symlinks } = self;
-        if let Some(Handed { content, witness }) = handover.take(key)
+        if let Some(HandedContent { content, witness }) = handover.take(key)
             // The comparison may be some time ago: the path could have changed since.
             && root.holds_in_process(path, symlinks, &witness)
         {

@@ -26,7 +26,7 @@ mod root;
 mod rules;
 mod unresolved_root;
 
-pub use computed_root::{ComputedRoot, Taken, UnresolvedRoot};
+pub use computed_root::{ComputedRoot, RootContent, UnresolvedRoot};
 pub use computed_roots::{ComputedTrees, RootCycle};
 pub use config::{Overrides, RepoConfig, Repository, WORKSPACE_MARKERS, find_workspace_root};
 pub use config_error::ConfigError;
@@ -34,7 +34,7 @@ pub use content_fixed::{ContentFixed, Obstacle};
 pub use directory::DirectoryRoot;
 pub use embedded::EmbeddedRoot;
 pub use git_tree::{AbsentRoot, GitTreeRoot};
-pub use leaf::{DirRule, FileRule, Place};
+pub use leaf::{DirRule, FileRule, RootPath};
 pub use leaf_read::{Handover, LeafRead};
 pub use listing::{Entries, Entry, Listed, Listing};
 pub use origin::Origin;

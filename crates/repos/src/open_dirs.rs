@@ -26,25 +26,25 @@ const MAX_UNCHECKED_AGE: Duration = Duration::from_millis(50);
 
 /// The open directories of one root. The lock is held while a directory is opened, so that each is opened once.
 #[derive(Default)]
-pub(crate) struct OpenDirs(Mutex<State>);
+pub(crate) struct OpenDirs(Mutex<OpenDirectories>);
 
 #[derive(Default)]
-struct State {
-    root: Option<Open>,
+struct OpenDirectories {
+    root: Option<OpenDirectory>,
     /// By path below the root.
-    below: HashMap<Box<str>, Open>,
+    below: HashMap<Box<str>, OpenDirectory>,
 }
 
 #[derive(Clone)]
-struct Open {
+struct OpenDirectory {
     dir: Arc<Dir>,
     /// When it was last known to have a name.
     seen: Instant,
 }
 
-impl Open {
-    fn new(dir: Dir) -> Open {
-        Open { dir: Arc::new(dir), seen: Instant::now() }
+impl OpenDirectory {
+    fn new(dir: Dir) -> OpenDirectory {
+        OpenDirectory { dir: Arc::new(dir), seen: Instant::now() }
     }
 }
 
@@ -63,13 +63,13 @@ impl OpenDirs {
                 open.seen = Instant::now();
                 return Ok(Some(open.dir.clone()));
             }
-            *state = State::default();
+            *state = OpenDirectories::default();
         }
         let top = match &state.root {
             Some(top) => top.dir.clone(),
             None => {
                 let Some(top) = if_exists(Dir::of_user(root))? else { return Ok(None) };
-                state.root.insert(Open::new(top)).dir.clone()
+                state.root.insert(OpenDirectory::new(top)).dir.clone()
             }
         };
         if path.is_empty() {
@@ -80,19 +80,19 @@ impl OpenDirs {
             // Emptied rather than ordered by use: directories that are wanted again are opened again.
             state.below.clear();
         }
-        let open = Open::new(dir);
+        let open = OpenDirectory::new(dir);
         state.below.insert(path.into(), open.clone());
         Ok(Some(open.dir))
     }
 
     /// Closes all directories, since another build begins and names may lead elsewhere.
     pub(crate) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = OpenDirectories::default();
     }
 }
 
-impl State {
-    fn open_dir(&mut self, path: &str) -> Option<&mut Open> {
+impl OpenDirectories {
+    fn open_dir(&mut self, path: &str) -> Option<&mut OpenDirectory> {
         if path.is_empty() { self.root.as_mut() } else { self.below.get_mut(path) }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc};
 
-use taut_syntax::{Diagnostic, JsonPath, Location, Place};
+use taut_syntax::{Diagnostic, JsonPath, Location, LocationPart};
 
 /// The description that a configuration was generated from.
 #[derive(Clone)]
@@ -23,9 +23,9 @@ impl Origin {
     /// The place in the description for one in the configuration.
     pub(crate) fn place(&self, generated: &Location) -> Location {
         match &generated.place {
-            Place::Value(path) | Place::Key(path) => (self.0)(path),
+            LocationPart::Value(path) | LocationPart::Key(path) => (self.0)(path),
             // The text of a file that no person has seen.
-            Place::File | Place::Text(_) => (self.0)(&JsonPath::root()),
+            LocationPart::File | LocationPart::Text(_) => (self.0)(&JsonPath::root()),
         }
     }
 

@@ -3,7 +3,9 @@
 
 use taut_syntax::{Diagnostic, Kind, Node, quoted};
 
-use crate::{ComputedRoot, ConfigError, Taken, UnresolvedRoot, config_error::place, plain_json::plain_json};
+use crate::{
+    ComputedRoot, ConfigError, RootContent, UnresolvedRoot, config_error::place, plain_json::plain_json,
+};
 
 /// What is at a place of the list, in our words and in those of the reference.
 struct Argument {
@@ -45,14 +47,14 @@ impl Parser<'_> {
         let configuration = self.object(4, &CONFIGURATION)?;
         let is_absent = self.is_absent(5, false)?;
         let configuration = plain_json(configuration);
-        let taken = Taken::Artifacts { module: module.into(), target: target.into(), configuration };
+        let taken = RootContent::Artifacts { module: module.into(), target: target.into(), configuration };
         Ok(ComputedRoot { repository: repository.into(), taken, is_absent })
     }
 
     fn structure(&self) -> Result<ComputedRoot, ConfigError> {
         self.check_length(2, "[<scheme>, <root>]")?;
         let repository = self.text(1, &REPOSITORY)?.into();
-        Ok(ComputedRoot { repository, taken: Taken::Structure, is_absent: self.is_absent(2, true)? })
+        Ok(ComputedRoot { repository, taken: RootContent::Structure, is_absent: self.is_absent(2, true)? })
     }
 
     /// The error that something is wrong with a part of the description.

@@ -15,10 +15,10 @@ use crate::{Entry, Listing, Result, RootError, Roots};
 
 /// The objects that were renamed so far.
 #[derive(Default)]
-pub(crate) struct Renamed(Mutex<State>);
+pub(crate) struct Renamed(Mutex<RenamedIds>);
 
 #[derive(Default)]
-struct State {
+struct RenamedIds {
     /// By git's id.
     digests: HashMap<Hash, Digest>,
     /// By the name of the content: git's id and the type that it was read as.
@@ -28,7 +28,7 @@ struct State {
 }
 
 impl Renamed {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RenamedIds> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,7 +24,7 @@ use taut_syntax::{Diagnostic, Diagnostics};
 use taut_sys::{At, Dir};
 use taut_value::Encoder;
 
-use crate::{Handover, Listing, Place, computed_root::UnresolvedRoot, renamed::Renamed};
+use crate::{Handover, Listing, RootPath, computed_root::UnresolvedRoot, renamed::Renamed};
 
 /// Why a root cannot answer.
 #[derive(Debug)]
@@ -272,8 +272,8 @@ pub struct Roots {
     /// Whether an object that some root named was in none.
     has_lost_object: AtomicBool,
     /// Contents that the leaves hand over.
-    pub(crate) listings: Handover<Place, Listing>,
-    pub(crate) contents: Handover<Place, Option<Vec<u8>>>,
+    pub(crate) listings: Handover<RootPath, Listing>,
+    pub(crate) contents: Handover<RootPath, Option<Vec<u8>>>,
     /// Objects that have another name in the store.
     pub(crate) renamed: Renamed,
 }

@@ -71,9 +71,9 @@ mod tests {
     use taut_syntax::Location;
 
     use super::*;
-    use crate::{ComputedRoot, Taken};
+    use crate::{ComputedRoot, RootContent};
 
-    fn unresolved(taken: Taken, is_absent: bool) -> UnresolvedRoot {
+    fn unresolved(taken: RootContent, is_absent: bool) -> UnresolvedRoot {
         let root = ComputedRoot { repository: "r".into(), taken, is_absent };
         UnresolvedRoot { root, place: Location::file("f"), what: "x".to_owned() }
     }
@@ -82,15 +82,15 @@ mod tests {
     #[test]
     fn identities_are_written_as_specified() {
         let configuration = "{\"a\":1}".to_owned();
-        let artifacts = Taken::Artifacts { module: "m".into(), target: "t".into(), configuration };
+        let artifacts = RootContent::Artifacts { module: "m".into(), target: "t".into(), configuration };
         let written = |taken, is_absent| unresolved(taken, is_absent).identity();
-        assert_eq!(written(Taken::Structure, true), b"\x03\x01\x01\x00\x01r");
+        assert_eq!(written(RootContent::Structure, true), b"\x03\x01\x01\x00\x01r");
         assert_eq!(written(artifacts, false), b"\x03\x00\x00\x00\x01r\x00\x01m\x00\x01t\x07{\"a\":1}");
     }
 
     #[test]
     fn nothing_can_be_read() {
-        let root = unresolved(Taken::Structure, false);
+        let root = unresolved(RootContent::Structure, false);
         assert!(root.list("", false).is_err() && root.read("f").is_err() && root.source("f").is_err());
         assert!(!root.is_file(Path::new("f")) && !root.holds("", Symlinks::Follow, b""));
         assert_eq!(root.fixed_content(), None);

@@ -24,8 +24,8 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     if files.is_empty() {
         return;
     }
-    let texts: BTreeMap<usize, Text> =
-        files.iter().map(|file| (*file, Text::read(&tree.text(*file)))).collect();
+    let texts: BTreeMap<usize, ModuleText> =
+        files.iter().map(|file| (*file, ModuleText::read(&tree.text(*file)))).collect();
     let mut project = Project { tree, texts, libraries: Vec::new() };
     let (tests, others): (Vec<usize>, Vec<usize>) = files.iter().partition(|file| is_test(tree.path(**file)));
     let (support, others): (Vec<usize>, Vec<usize>) = others.into_iter().partition(|file| {
@@ -47,7 +47,7 @@ fn is_test(path: &str) -> bool {
 }
 
 /// What the text of a module says.
-struct Text {
+struct ModuleText {
     /// The first components of the names of imported modules.
     imports: BTreeSet<String>,
     /// It does something if it is executed.
@@ -56,8 +56,8 @@ struct Text {
     is_for_pytest: bool,
 }
 
-impl Text {
-    fn read(text: &str) -> Text {
+impl ModuleText {
+    fn read(text: &str) -> ModuleText {
         let mut imports = BTreeSet::new();
         let mut has_functions = false;
         for line in text.lines() {
@@ -84,7 +84,7 @@ impl Text {
         let is_for_pytest = imports.contains("pytest") || (has_functions && !imports.contains("unittest"));
         let is_program = text.starts_with("#!")
             || text.lines().any(|line| line.starts_with("if __name__ ==") && line.contains("__main__"));
-        Text { imports, is_program, is_for_pytest }
+        ModuleText { imports, is_program, is_for_pytest }
     }
 }
 
@@ -103,7 +103,7 @@ struct Library {
 
 struct Project<'t> {
     tree: &'t Tree,
-    texts: BTreeMap<usize, Text>,
+    texts: BTreeMap<usize, ModuleText>,
     libraries: Vec<Library>,
 }
 
@@ -391,12 +391,12 @@ mod tests {
 
     #[test]
     fn imports_and_frameworks_are_read_from_lines() {
-        let text = Text::read(
+        let text = ModuleText::read(
             "import os, a.b as c # d\n    from e.f import g\nfrom . import h\nfrom nowhere\ndef test_x(): pass\n",
         );
         assert_eq!(text.imports.iter().collect::<Vec<_>>(), ["a", "e", "os"]);
         assert!(text.is_for_pytest && !text.is_program);
-        assert!(!Text::read("import unittest\ndef tests(): pass").is_for_pytest);
-        assert!(Text::read("if __name__ == '__main__':\n    main()").is_program);
+        assert!(!ModuleText::read("import unittest\ndef tests(): pass").is_for_pytest);
+        assert!(ModuleText::read("if __name__ == '__main__':\n    main()").is_program);
     }
 }

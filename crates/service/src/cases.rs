@@ -83,9 +83,9 @@ fn an_absent_content_is_no_failure_of_the_others(service: &impl Cas) {
 }
 
 /// Bytes that are cheap to make and do not repeat.
-struct Made(AtomicU64);
+struct TestContent(AtomicU64);
 
-impl Source for Made {
+impl Source for TestContent {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.fetch_add(1, Relaxed);
         let count = buffer.len().min(LARGE_BYTES.saturating_sub(offset as usize));
@@ -99,7 +99,7 @@ impl Source for Made {
 
 fn a_large_content_passes_in_pieces(service: &impl Cas) {
     let mut bytes = vec![0; LARGE_BYTES];
-    let source = Made(AtomicU64::new(0));
+    let source = TestContent(AtomicU64::new(0));
     source.read_at(0, &mut bytes).expect("it is made");
     let digest = content(service, bytes.clone()).digest;
     put(service, vec![Content { digest, source: Arc::new(source) }, content(service, "beside it")]);

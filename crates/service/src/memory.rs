@@ -13,11 +13,11 @@ use crate::{ActionCache, Answer, Cas, Content, Error, Receiver, Result};
 /// Contents and results in memory.
 pub struct Memory {
     function: HashFunction,
-    held: Mutex<Held>,
+    held: Mutex<MemoryTables>,
 }
 
 #[derive(Default)]
-struct Held {
+struct MemoryTables {
     contents: HashMap<Hash, Arc<[u8]>>,
     results: HashMap<Hash, ActionResult>,
 }
@@ -28,7 +28,7 @@ impl Memory {
         Memory { function, held: Mutex::default() }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, MemoryTables> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

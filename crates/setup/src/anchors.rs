@@ -8,7 +8,7 @@ use taut_sys::{Named, canonical, normal};
 
 use crate::{
     problem::{Problem, place, text},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// The directories that locations are relative to.
@@ -26,7 +26,7 @@ pub struct Anchors {
 
 /// A location: a path, and what relative paths in the file at that path are relative to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct AnchoredPath {
     /// The file or directory.
     pub path: PathBuf,
     /// What relative paths in it are relative to.
@@ -35,9 +35,9 @@ pub struct Place {
 
 impl Anchors {
     /// The place of a path below a directory.
-    fn place(&self, root: &Path, path: &str, base: &str) -> Place {
+    fn place(&self, root: &Path, path: &str, base: &str) -> AnchoredPath {
         // As the reference does: paths appear in the configuration, whose bytes have to be the same from everywhere.
-        Place { path: weakly_canonical(&root.join(path)), base: weakly_canonical(&root.join(base)) }
+        AnchoredPath { path: weakly_canonical(&root.join(path)), base: weakly_canonical(&root.join(base)) }
     }
 
     /// Reads a location object: `root`, `path` and, if it is not `.`, `base`. `None` for one in the workspace of a call
@@ -45,7 +45,11 @@ impl Anchors {
     ///
     /// # Errors
     /// It has another form.
-    pub(crate) fn read(&self, node: Node<'_>, remarks: &mut Vec<Remark>) -> Result<Option<Place>, Problem> {
+    pub(crate) fn read(
+        &self,
+        node: Node<'_>,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<Option<AnchoredPath>, Problem> {
         let field = |key: &str| node.get(key).and_then(Node::as_str);
         let (Some(root), Some(path)) = (field("root"), field("path")) else {
             return Err(Diagnostic::error("a location has a \"root\" and a \"path\"")
@@ -88,7 +92,7 @@ impl Anchors {
     }
 
     /// Where a description of repositories is looked for, if no rc file says so.
-    pub(crate) fn usual(&self, remarks: &mut Vec<Remark>) -> Vec<Place> {
+    pub(crate) fn usual(&self, remarks: &mut Vec<Remark>) -> Vec<AnchoredPath> {
         let mut places = Vec::new();
         // The order of just-mrrc(5): the workspace, then the user, then the system.
         for path in ["repos.json", "etc/repos.json"] {

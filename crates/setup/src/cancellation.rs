@@ -16,10 +16,10 @@ use taut_sys::process::{HelperStart, Processes};
 
 /// Ends a set-up, from another thread.
 #[derive(Clone, Default)]
-pub struct Cancellation(Arc<State>);
+pub struct Cancellation(Arc<CancellationState>);
 
 #[derive(Default)]
-struct State {
+struct CancellationState {
     is_cancelled: AtomicBool,
     processes: Mutex<Option<Processes>>,
     scratch: Mutex<Vec<Weak<TemporaryDir>>>,

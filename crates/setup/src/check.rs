@@ -9,7 +9,7 @@ use crate::{
     description::Description,
     fields::{ENTRY, Fields, Form, PRAGMA, TOP, of_type},
     problem::place,
-    reach::Remark,
+    reachable::Remark,
     source::Special,
 };
 
@@ -86,7 +86,7 @@ impl<'d> Check<'d> {
             let Some((wrong, what)) = wrong(value, *form) else { continue };
             let message = format!("{} of {of} is {}", quoted(key), form.words());
             let mut problem = Diagnostic::error(message).reference("").at(place(wrong));
-            if let Wrong::Special(word) = what {
+            if let WrongValue::Special(word) = what {
                 problem.message = format!("{} is no word for \"special\" of {of}", quoted(word));
                 let words = Special::ALL.map(Special::word);
                 problem = problem.suggest(did_you_mean(word, words));
@@ -99,15 +99,15 @@ impl<'d> Check<'d> {
 }
 
 /// What is wrong with a value.
-enum Wrong<'d> {
+enum WrongValue<'d> {
     Form,
     Special(&'d str),
 }
 
 /// The part of a value that is not of a form, if one is not.
-fn wrong<'d>(value: Node<'d>, form: Form) -> Option<(Node<'d>, Wrong<'d>)> {
+fn wrong<'d>(value: Node<'d>, form: Form) -> Option<(Node<'d>, WrongValue<'d>)> {
     let is_text = |node: &Node<'d>| node.as_str().is_some();
-    let of_form = |is_right: bool| (!is_right).then_some((value, Wrong::Form));
+    let of_form = |is_right: bool| (!is_right).then_some((value, WrongValue::Form));
     match form {
         Form::Text | Form::Name => of_form(is_text(&value)),
         Form::Flag => of_form(value.as_bool().is_some()),
@@ -116,16 +116,18 @@ fn wrong<'d>(value: Node<'d>, form: Form) -> Option<(Node<'d>, Wrong<'d>)> {
         Form::Command if value.as_list().is_some_and(|mut words| words.next().is_none()) => of_form(false),
         Form::Texts | Form::Command | Form::Target => match value.as_list() {
             None => of_form(false),
-            Some(mut items) => items.find(|item| !is_text(item)).map(|item| (item, Wrong::Form)),
+            Some(mut items) => items.find(|item| !is_text(item)).map(|item| (item, WrongValue::Form)),
         },
         Form::TextMap | Form::NameMap if value.kind() != Kind::Object => of_form(false),
-        Form::TextMap | Form::NameMap => {
-            value.entries().map(|(_, item)| item).find(|item| !is_text(item)).map(|item| (item, Wrong::Form))
-        }
+        Form::TextMap | Form::NameMap => value
+            .entries()
+            .map(|(_, item)| item)
+            .find(|item| !is_text(item))
+            .map(|item| (item, WrongValue::Form)),
         Form::Special => match value.as_str() {
             None => of_form(false),
             Some(word) if Special::of_word(word).is_some() => None,
-            Some(word) => Some((value, Wrong::Special(word))),
+            Some(word) => Some((value, WrongValue::Special(word))),
         },
     }
 }

@@ -19,7 +19,7 @@ use taut_value::{Encoder, JsonWriter, path::normal_path};
 use crate::{
     anchors::is_directory,
     cache::TreeMap,
-    contents::{Wanted, broken, note_of},
+    contents::{ContentRequest, broken, note_of},
     event::Event,
     locations::local_path,
     problem::Problem,
@@ -30,7 +30,7 @@ use crate::{
 
 /// The tree of a root, and the repository that has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Found {
+pub(crate) struct TreeLocation {
     pub(crate) tree: Hash,
     pub(crate) repository: PathBuf,
 }
@@ -78,8 +78,8 @@ impl Session<'_> {
         commit: &Commit,
         checkout: Option<&Checkout>,
         base: &Path,
-        wanted: &Wanted<'_>,
-    ) -> Result<Option<Found>, Problem> {
+        wanted: &ContentRequest<'_>,
+    ) -> Result<Option<TreeLocation>, Problem> {
         let (id, of_git) = (commit.commit, |error: taut_git::Error| broken(wanted, error.to_string()));
         if let Some(Checkout { path, key }) = checkout {
             let repository = Repository::new(path.clone());
@@ -91,7 +91,7 @@ impl Session<'_> {
                 let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
                 let tree = subtree.ok_or_else(|| no_directory(&tree, &commit.subdir, wanted))?;
                 self.note(TreeMap::Checkout, key, &tree, wanted)?;
-                return Ok(Some(Found { tree, repository: path.clone() }));
+                return Ok(Some(TreeLocation { tree, repository: path.clone() }));
             }
         }
         // Several repositories may be directories of one commit: it is fetched once.
@@ -109,7 +109,7 @@ impl Session<'_> {
         if let Some(Checkout { key, .. }) = checkout {
             self.note(TreeMap::NotCheckout, key, &tree, wanted)?;
         }
-        Ok(Some(Found { tree, repository: self.cache.git() }))
+        Ok(Some(TreeLocation { tree, repository: self.cache.git() }))
     }
 
     /// The tree of a commit that is not in the map of commits, in the git repository of the build root.
@@ -118,7 +118,7 @@ impl Session<'_> {
         commit: &Commit,
         checkout: Option<&Checkout>,
         base: &Path,
-        wanted: &Wanted<'_>,
+        wanted: &ContentRequest<'_>,
     ) -> Result<Option<Hash>, Problem> {
         let id = commit.commit;
         // What just-mr fetched.
@@ -160,11 +160,11 @@ impl Session<'_> {
     }
 
     /// Gets the tree of a `git tree` repository into the git repository of the build root.
-    pub(crate) fn made_tree(&self, tree: &MadeTree, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    pub(crate) fn made_tree(&self, tree: &MadeTree, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
         self.alone_with(&tree.id, || self.made_tree_alone(tree, wanted))
     }
 
-    fn made_tree_alone(&self, made: &MadeTree, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    fn made_tree_alone(&self, made: &MadeTree, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
         let id = made.id;
         let failed = |error: String| broken(wanted, error);
         let writer = self.writer().map_err(|error| failed(error.to_string()))?;
@@ -206,7 +206,7 @@ impl Session<'_> {
     }
 
     /// The error about a command that did not make its tree.
-    fn not_made(&self, made: &MadeTree, wanted: &Wanted<'_>, error: taut_fetch::Error) -> Problem {
+    fn not_made(&self, made: &MadeTree, wanted: &ContentRequest<'_>, error: taut_fetch::Error) -> Problem {
         let id = made.id.to_hex();
         // The words of the error begin with the command, which has a note of its own.
         let cause = error.tried.iter().map(|tried| tried.cause.to_string()).collect::<Vec<_>>().join("; ");
@@ -254,14 +254,14 @@ impl Session<'_> {
     }
 
     /// Copies a tree from the store, if it has it.
-    fn tree_from_store(&self, id: &Hash, wanted: &Wanted<'_>) -> Result<bool, Problem> {
+    fn tree_from_store(&self, id: &Hash, wanted: &ContentRequest<'_>) -> Result<bool, Problem> {
         let failed = |error: String| broken(wanted, error);
         if !self.store.contains(id, ObjectType::Tree).map_err(|error| failed(error.to_string()))? {
             return Ok(false);
         }
         let writer = self.writer().map_err(|error| failed(error.to_string()))?;
         let mut batch = writer.batch();
-        if !crate::stored::copy_tree(self.store, id, &mut batch).map_err(failed)? {
+        if !crate::store_trees::copy_tree(self.store, id, &mut batch).map_err(failed)? {
             return Ok(false);
         }
         batch.finish().map_err(|error| failed(error.to_string()))?;
@@ -273,7 +273,7 @@ impl Session<'_> {
 fn not_fetched(
     commit: &Commit,
     checkout: Option<&Checkout>,
-    wanted: &Wanted<'_>,
+    wanted: &ContentRequest<'_>,
     error: &taut_fetch::Error,
 ) -> Problem {
     let id = commit.commit.to_hex();

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use taut_digest::{Hash, HashFunction, ObjectType};
 use taut_fetch::{Cause, Expected, Request, without_password};
 use taut_git::{Kind, Repository};
-use taut_store::Take;
+use taut_store::AddMode;
 use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
@@ -16,7 +16,7 @@ use crate::{event::Event, problem::Problem, session::Session, source::Content};
 
 /// The repository that a content is for, and where the description says so.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted<'w> {
+pub(crate) struct ContentRequest<'w> {
     /// The repository.
     pub(crate) repository: &'w str,
     /// The place of what it is made from.
@@ -32,13 +32,17 @@ impl Session<'_> {
     ///
     /// # Errors
     /// It is nowhere, with everything that was tried.
-    pub(crate) fn ensure(&self, content: &Content, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    pub(crate) fn ensure(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
         self.alone_with(&content.id, || self.ensure_alone(content, wanted))
     }
 
     /// Whether a file is in the store, in a git repository of the build root or in a directory of archives; then it is in
     /// the store afterwards.
-    pub(crate) fn has_locally(&self, content: &Content, wanted: &Wanted<'_>) -> Result<Local, Problem> {
+    pub(crate) fn has_locally(
+        &self,
+        content: &Content,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<Local, Problem> {
         let failed = |error: taut_store::Error| broken(wanted, error.to_string());
         if self.store.contains(&content.id, ObjectType::File).map_err(failed)? {
             return Ok(Local::Found);
@@ -50,7 +54,7 @@ impl Session<'_> {
         self.in_distdirs(content, wanted)
     }
 
-    fn ensure_alone(&self, content: &Content, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    fn ensure_alone(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
         // Also after waiting for the lock: another thread may have fetched the same content meanwhile.
         let other = match self.has_locally(content, wanted)? {
             Local::Found => return Ok(()),
@@ -69,7 +73,7 @@ impl Session<'_> {
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
         fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
             // The store hashes it again: what it has is what its name says.
-            let digest = self.store.put_file(download.at(), false, Take::Copy).map_err(failed)?;
+            let digest = self.store.put_file(download.at(), false, AddMode::Copy).map_err(failed)?;
             // The temporary file has a name, by which another process could have changed it.
             if digest.hash != content.id {
                 return Err(broken(wanted, "the download changed after it was verified".to_owned()));
@@ -93,7 +97,7 @@ impl Session<'_> {
     }
 
     /// Looks for a file in the directories of archives. `other`: files of its name that have another content.
-    fn in_distdirs(&self, content: &Content, wanted: &Wanted<'_>) -> Result<Local, Problem> {
+    fn in_distdirs(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<Local, Problem> {
         let mut other = Vec::new();
         if content.distfile.is_empty() || content.distfile.contains('\0') {
             return Ok(Local::Absent { other });
@@ -119,7 +123,7 @@ impl Session<'_> {
                 .open_followed()
                 .map_err(taut_store::Error::from)
                 // A copy: the file belongs to the user, and may be changed in place later.
-                .and_then(|file| self.store.put_open_file(file, at, false, Take::Copy));
+                .and_then(|file| self.store.put_open_file(file, at, false, AddMode::Copy));
             let digest = stored.map_err(|error| broken(wanted, error.to_string()))?;
             if digest.hash == content.id {
                 let from = path.to_string_lossy();
@@ -161,13 +165,13 @@ pub(crate) fn hash_of(at: At<'_>) -> taut_sys::Result<Option<Hash>> {
 }
 
 /// An error that the description is not the cause of.
-pub(crate) fn broken(wanted: &Wanted<'_>, why: String) -> Problem {
+pub(crate) fn broken(wanted: &ContentRequest<'_>, why: String) -> Problem {
     let message = format!("repository {} cannot be set up: {why}", quoted(wanted.repository));
     Diagnostic::error(message).reference(why).at(wanted.place.clone()).into()
 }
 
 /// What was tried at a URL, for a note.
-pub(crate) fn note_of(tried: &taut_fetch::Tried) -> String {
+pub(crate) fn note_of(tried: &taut_fetch::TriedUrl) -> String {
     let times = match tried.attempts {
         1 => String::new(),
         times => format!(" (tried {times} times)"),
@@ -188,7 +192,7 @@ fn found_other(content: &Content, cause: &Cause) -> Option<String> {
 
 fn not_fetched(
     content: &Content,
-    wanted: &Wanted<'_>,
+    wanted: &ContentRequest<'_>,
     error: &taut_fetch::Error,
     other: &[String],
 ) -> Problem {

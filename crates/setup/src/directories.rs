@@ -20,8 +20,8 @@ use taut_value::Encoder;
 
 use crate::{
     cache::TreeMap,
-    commits::Found,
-    contents::{Wanted, broken},
+    commits::TreeLocation,
+    contents::{ContentRequest, broken},
     problem::Problem,
     session::Session,
     source::Directory,
@@ -38,13 +38,19 @@ fn enclosing_of(path: &Path) -> Result<Option<(PathBuf, PathBuf)>, taut_git::Err
 
 impl Session<'_> {
     /// The tree of a directory, which is imported if need be.
-    pub(crate) fn directory(&self, directory: &Directory, wanted: &Wanted<'_>) -> Result<Found, Problem> {
+    pub(crate) fn directory(
+        &self,
+        directory: &Directory,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<TreeLocation, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         // By its real path, since it is looked for in the tree of the repository by its path there. What is not there is
-        // part of no repository: that nothing is there is said by the import.
+        // part of no repository: the import reports that nothing is there.
         let found = match enclosing_of(&directory.path).map_err(of_git)? {
             Some((top, path)) => self.part_of(&top, &path, directory, wanted)?,
-            None => Found { tree: self.imported(&directory.path, wanted)?, repository: self.cache.git() },
+            None => {
+                TreeLocation { tree: self.imported(&directory.path, wanted)?, repository: self.cache.git() }
+            }
         };
         let Some(special) = directory.special else { return Ok(found) };
         // The tree of another repository is treated here.
@@ -54,7 +60,7 @@ impl Session<'_> {
             self.take_over(&Repository::new(found.repository), &found.tree).map_err(of_git)?;
         }
         let tree = self.treated(&found.tree, special, wanted)?;
-        Ok(Found { tree, repository: self.cache.git() })
+        Ok(TreeLocation { tree, repository: self.cache.git() })
     }
 
     /// The tree of a directory of a commit `HEAD`.
@@ -63,8 +69,8 @@ impl Session<'_> {
         top: &Path,
         path: &Path,
         directory: &Directory,
-        wanted: &Wanted<'_>,
-    ) -> Result<Found, Problem> {
+        wanted: &ContentRequest<'_>,
+    ) -> Result<TreeLocation, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         let commit = match head(top).map_err(of_git)? {
             Head::Commit(commit) => commit,
@@ -91,7 +97,7 @@ impl Session<'_> {
         // An entry that cannot be read is as good as none.
         let known = self.cache.get(0, TreeMap::Directory, &key).ok().flatten();
         if let Some(tree) = known.filter(|tree| self.is_there(top, tree)) {
-            return Ok(Found { tree, repository });
+            return Ok(TreeLocation { tree, repository });
         }
         let git = Repository::new(top);
         let whole = git.tree_of_commit(&commit).map_err(of_git)?.ok_or_else(|| {
@@ -111,11 +117,11 @@ impl Session<'_> {
             Problem::from(problem.help("commit it, or leave out \"to_git\""))
         })?;
         self.note(TreeMap::Directory, &key, &tree, wanted)?;
-        Ok(Found { tree, repository })
+        Ok(TreeLocation { tree, repository })
     }
 
     /// The reference's warning that it imports a directory in each call that launches the build tool.
-    fn warn_of_import(&self, path: &Path, wanted: &Wanted<'_>) {
+    fn warn_of_import(&self, path: &Path, wanted: &ContentRequest<'_>) {
         let Some(launches) = &self.options.launches else { return };
         // Once for repositories with the same directory.
         if !self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
@@ -135,7 +141,7 @@ impl Session<'_> {
     }
 
     /// The tree of what is in a directory now.
-    fn imported(&self, path: &Path, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+    fn imported(&self, path: &Path, wanted: &ContentRequest<'_>) -> Result<Hash, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         self.warn_of_import(path, wanted);
         let top = Dir::of_user(path).map_err(|error| {
@@ -183,7 +189,12 @@ impl Session<'_> {
     }
 }
 
-fn about(directory: &Directory, wanted: &Wanted<'_>, message: String, reference: String) -> Diagnostic {
+fn about(
+    directory: &Directory,
+    wanted: &ContentRequest<'_>,
+    message: String,
+    reference: String,
+) -> Diagnostic {
     let of = quoted(wanted.repository);
     Diagnostic::error(message).reference(reference).at(wanted.url.clone()).note(format!(
         "repository {of} is to be the tree of {}, which is part of it",
@@ -192,7 +203,7 @@ fn about(directory: &Directory, wanted: &Wanted<'_>, message: String, reference:
 }
 
 /// The state of a directory with all that is in it.
-struct State {
+struct DirectoryState {
     /// A hash of the names and of what `stat` says of each.
     key: String,
     /// Whether equal states are equal contents: nothing changed so lately that it could have changed once more since.
@@ -200,7 +211,7 @@ struct State {
 }
 
 /// Looks at everything in a directory; `None` where the file system does not date all writes.
-fn state(top: &Dir) -> taut_sys::Result<Option<State>> {
+fn state(top: &Dir) -> taut_sys::Result<Option<DirectoryState>> {
     if !top.dates_all_writes() {
         return Ok(None);
     }
@@ -237,5 +248,5 @@ fn state(top: &Dir) -> taut_sys::Result<Option<State>> {
             e.bytes(&signature);
         }
     }
-    Ok(Some(State { key: own_key(&e.finish()), is_conclusive }))
+    Ok(Some(DirectoryState { key: own_key(&e.finish()), is_conclusive }))
 }

@@ -2,7 +2,7 @@
 
 use taut_syntax::Diagnostic;
 
-use crate::{cancellation::Cancellation, reach::Remark};
+use crate::{cancellation::Cancellation, reachable::Remark};
 
 /// A step of a set-up.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_sys::{Dir, on_threads};
 
 use crate::{
-    contents::{Wanted, broken},
+    contents::{ContentRequest, broken},
     description::Description,
     event::Event,
     problem::Problem,
@@ -90,13 +90,14 @@ impl Session<'_> {
     /// What could not be fetched or written, of all repositories.
     pub fn fetch(&self, what: &ToFetch<'_>, directory: &Path) -> Result<(), Diagnostics> {
         let _running = self.cancellation.begin();
-        enum Task<'t> {
+        enum FetchTask<'t> {
             Archive(&'t str, &'t Content, &'t SourceOf<'t>),
             Tree(&'t str, &'t MadeTree, &'t SourceOf<'t>),
         }
-        let archives = what.archives.iter().map(|(name, (content, of))| Task::Archive(name, content, of));
-        let trees = what.trees.iter().map(|(name, (tree, of))| Task::Tree(name, tree, of));
-        let tasks: Vec<Task<'_>> = archives.chain(trees).collect();
+        let archives =
+            what.archives.iter().map(|(name, (content, of))| FetchTask::Archive(name, content, of));
+        let trees = what.trees.iter().map(|(name, (tree, of))| FetchTask::Tree(name, tree, of));
+        let tasks: Vec<FetchTask<'_>> = archives.chain(trees).collect();
         self.observer.event(Event::Missing { missing: tasks.len(), involved: tasks.len() });
         let problems: Mutex<BTreeMap<String, Diagnostic>> = Mutex::default();
         let next = AtomicUsize::new(0);
@@ -104,14 +105,14 @@ impl Session<'_> {
             // Relaxed: it only numbers the tasks.
             while let Some(task) = tasks.get(next.fetch_add(1, Relaxed)) {
                 let (repository, of) = match task {
-                    Task::Archive(name, _, of) | Task::Tree(name, _, of) => (*name, *of),
+                    FetchTask::Archive(name, _, of) | FetchTask::Tree(name, _, of) => (*name, *of),
                 };
                 let type_name = of.source.type_name();
                 self.observer.event(Event::Begun { repository, type_name });
                 let wanted = &wanted(repository, of);
                 let done = match task {
-                    Task::Archive(_, content, _) => self.fetch_archive(content, directory, wanted),
-                    Task::Tree(_, tree, _) => self.made_tree(tree, wanted),
+                    FetchTask::Archive(_, content, _) => self.fetch_archive(content, directory, wanted),
+                    FetchTask::Tree(_, tree, _) => self.made_tree(tree, wanted),
                 };
                 self.observer.event(Event::Ended { repository, is_there: done.is_ok() });
                 if let Err(problem) = done {
@@ -127,7 +128,12 @@ impl Session<'_> {
         }
     }
 
-    fn fetch_archive(&self, content: &Content, directory: &Path, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    fn fetch_archive(
+        &self,
+        content: &Content,
+        directory: &Path,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<(), Problem> {
         // By way of the store: there the content is verified, and found by later calls.
         self.ensure(content, wanted)?;
         let name = &content.distfile;
@@ -172,7 +178,7 @@ impl Session<'_> {
     }
 }
 
-fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> Wanted<'t> {
+fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> ContentRequest<'t> {
     let url = if matches!(of.source, Source::GitTree(_)) { "cmd" } else { "fetch" };
-    Wanted { repository, place: of.place(), url: of.field(url), subdir: of.field("subdir") }
+    ContentRequest { repository, place: of.place(), url: of.field(url), subdir: of.field("subdir") }
 }

@@ -29,17 +29,17 @@ mod output;
 mod parse;
 mod problem;
 mod rc;
-mod reach;
+mod reachable;
 mod root;
 mod session;
 mod set_up;
 mod source;
 mod status;
-mod stored;
+mod store_trees;
 mod trees;
 mod update;
 
-pub use anchors::{Anchors, Place, canonical_if_begun, weakly_canonical};
+pub use anchors::{AnchoredPath, Anchors, canonical_if_begun, weakly_canonical};
 pub use cache::{Cache, collect, usage};
 pub use cancellation::Cancellation;
 pub use description::Description;
@@ -49,7 +49,7 @@ pub use fields::{ENTRY, Fields, Form, PRAGMA, SOURCES, TOP};
 pub use locations::Locations;
 pub use problem::Problem;
 pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles, RemoteCacheRc};
-pub use reach::{Reached, Remark};
+pub use reachable::{ReachedRepositories, Remark};
 pub use root::Root;
 pub use session::{Options, Session, transfers};
 pub use set_up::{Request, SetUp};
@@ -57,5 +57,5 @@ pub use source::{
     Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
     SourceOf, Special, TreeStructure,
 };
-pub use status::{Newest, Presence, Status};
-pub use stored::take_from_git;
+pub use status::{BranchState, Presence, Status};
+pub use store_trees::take_from_git;

@@ -10,7 +10,7 @@ use taut_sys::Named;
 
 use crate::{
     problem::{Problem, place, text},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// What the file says.

@@ -1,7 +1,7 @@
 //! From places in the configuration that a set-up makes to those in the description: what is wrong with a root is shown where
 //! a person wrote what the root is made from.
 
-use taut_syntax::{JsonPath, Location, Node, json::Step};
+use taut_syntax::{JsonPath, Location, Node, json::PathStep};
 
 use crate::{
     description::{Description, LAYERS},
@@ -13,15 +13,15 @@ impl Description {
     /// taken over, or the field of the source that a root is made from; if there is none, the nearest around it.
     pub fn written(&self, path: &JsonPath) -> Location {
         let root = self.document().root();
-        let [Step::Key(top), rest @ ..] = path.steps() else { return self.file() };
-        let [Step::Key(name), rest @ ..] = rest else {
+        let [PathStep::Key(top), rest @ ..] = path.steps() else { return self.file() };
+        let [PathStep::Key(name), rest @ ..] = rest else {
             return root.get(top).map_or_else(|| self.file(), place);
         };
         let entry = root.get(top).and_then(|all| all.get(name));
         let Some(entry) = entry else { return self.file() };
         match rest {
             [] => place(entry),
-            [Step::Key(key), item @ ..] if key.ends_with("_root") => {
+            [PathStep::Key(key), item @ ..] if key.ends_with("_root") => {
                 // A layer is the root of the repository that it names.
                 let named = LAYERS.contains(&&**key).then(|| entry.get(key)?.as_str()).flatten();
                 let source = self.resolve(named.unwrap_or(name)).ok().map(|(_, source)| source);
@@ -37,8 +37,8 @@ impl Description {
 }
 
 /// The field of a source that determines an item of its root.
-fn field<'d>(source: Node<'d>, item: &[Step]) -> Node<'d> {
-    let [Step::Index(index), below @ ..] = item else { return source };
+fn field<'d>(source: Node<'d>, item: &[PathStep]) -> Node<'d> {
+    let [PathStep::Index(index), below @ ..] = item else { return source };
     let type_name = source.get("type").and_then(Node::as_str).unwrap_or_default();
     let key = match (type_name, index) {
         (_, 0) => "type",
@@ -59,11 +59,11 @@ fn field<'d>(source: Node<'d>, item: &[Step]) -> Node<'d> {
 }
 
 /// The value at a path, or the innermost one on the way that exists.
-fn deepest<'d>(mut node: Node<'d>, path: &[Step]) -> Node<'d> {
+fn deepest<'d>(mut node: Node<'d>, path: &[PathStep]) -> Node<'d> {
     for step in path {
         let next = match step {
-            Step::Key(key) => node.get(key),
-            Step::Index(index) => node.item(*index as usize),
+            PathStep::Key(key) => node.get(key),
+            PathStep::Index(index) => node.item(*index as usize),
         };
         let Some(next) = next else { break };
         node = next;

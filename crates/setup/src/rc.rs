@@ -13,9 +13,9 @@ use taut_sys::Named;
 use taut_value::{Map, Str, Value};
 
 use crate::{
-    anchors::{Anchors, Place, is_directory, is_file},
+    anchors::{AnchoredPath, Anchors, is_directory, is_file},
     problem::{Problem, place, text},
-    reach::Remark,
+    reachable::Remark,
 };
 
 /// The rc file and those that it names.
@@ -78,7 +78,7 @@ pub struct Rc {
     /// `invocation log`, if it has a directory.
     pub invocation_log: Option<InvocationLog>,
     /// The first description of repositories that exists, in `config lookup order` or the usual one.
-    pub description: Option<Place>,
+    pub description: Option<AnchoredPath>,
 }
 
 /// The entry `remote cache`, of which just-mr knows nothing.
@@ -594,7 +594,7 @@ impl<'d> Reader<'_, 'd> {
         }))
     }
 
-    fn description(&mut self) -> Result<Option<Place>, Problem> {
+    fn description(&mut self) -> Result<Option<AnchoredPath>, Problem> {
         let places = match self.get("config lookup order") {
             None => self.anchors.usual(self.remarks),
             Some(order) => {

@@ -15,13 +15,13 @@ use taut_sys::on_threads;
 
 use crate::{
     cache::TreeMap,
-    commits::{Checkout, Found},
-    contents::{Wanted, broken},
+    commits::{Checkout, TreeLocation},
+    contents::{ContentRequest, broken},
     description::{Description, LAYERS},
     event::Event,
     output::{Parts, configuration},
     problem::{Problem, place},
-    reach::Reached,
+    reachable::ReachedRepositories,
     root::Root,
     session::Session,
     source::{Directory, Source, SourceOf, Special},
@@ -57,7 +57,7 @@ pub struct SetUp {
 }
 
 /// The root of a repository that is to be set up.
-pub(crate) struct Task<'d> {
+pub(crate) struct RootTask<'d> {
     pub(crate) name: String,
     pub(crate) of: SourceOf<'d>,
     checkout: Option<Checkout>,
@@ -110,7 +110,7 @@ impl Session<'_> {
         &self,
         description: &Description,
         request: &Request<'_>,
-    ) -> Result<(Option<String>, Option<String>, Reached), Diagnostics> {
+    ) -> Result<(Option<String>, Option<String>, ReachedRepositories), Diagnostics> {
         let begun = self.reach(description, request).map_err(one)?;
         self.observer.event(Event::Involved(begun.2.set_up.len()));
         Ok(begun)
@@ -121,7 +121,7 @@ impl Session<'_> {
         &self,
         description: &Description,
         request: &Request<'_>,
-    ) -> Result<(Option<String>, Option<String>, Reached), Problem> {
+    ) -> Result<(Option<String>, Option<String>, ReachedRepositories), Problem> {
         let given = request.main.map_or_else(|| description.main(), |main| Ok(Some(main)))?;
         let names = description.names()?;
         let main = given.or(names.first().copied()).map(str::to_owned);
@@ -129,17 +129,21 @@ impl Session<'_> {
         let given = given.map(str::to_owned);
         match &main {
             Some(main) if !request.all => {
-                let (reached, remarks) = Reached::from(description, main)?;
+                let (reached, remarks) = ReachedRepositories::from(description, main)?;
                 remarks.iter().for_each(|remark| self.observer.event(Event::Remark(remark)));
                 Ok((Some(main.clone()), given, reached))
             }
-            _ => Ok((main, given, Reached::all(description)?)),
+            _ => Ok((main, given, ReachedRepositories::all(description)?)),
         }
     }
 
     /// The names by which repositories mean others that are not described; under the reference's name only a root that is
     /// needed counts.
-    pub(crate) fn unknown(&self, description: &Description, reached: &Reached) -> BTreeSet<String> {
+    pub(crate) fn unknown(
+        &self,
+        description: &Description,
+        reached: &ReachedRepositories,
+    ) -> BTreeSet<String> {
         if !self.options.is_strict {
             return BTreeSet::new();
         }
@@ -153,7 +157,7 @@ impl Session<'_> {
     pub(crate) fn check(
         &self,
         description: &Description,
-        reached: &Reached,
+        reached: &ReachedRepositories,
         unknown: &BTreeSet<String>,
     ) -> Vec<Diagnostic> {
         if !self.options.is_strict {
@@ -173,7 +177,7 @@ impl Session<'_> {
     fn run(
         &self,
         description: &Description,
-        tasks: Vec<Task<'_>>,
+        tasks: Vec<RootTask<'_>>,
     ) -> Result<(BTreeMap<String, Root>, usize), Diagnostics> {
         let mut roots = BTreeMap::new();
         let mut missing = Vec::new();
@@ -218,7 +222,7 @@ impl Session<'_> {
     }
 
     /// The root of a task, if one look-up finds it.
-    fn at_hand(&self, task: &Task<'_>) -> Result<Option<Root>, Problem> {
+    fn at_hand(&self, task: &RootTask<'_>) -> Result<Option<Root>, Problem> {
         let source = &task.of.source;
         match source {
             // Whether the directory exists is not checked: the build reports that, with the file that it needed.
@@ -253,16 +257,19 @@ impl Session<'_> {
         let failed = |error: taut_sys::Error| broken(&wanted(task), error.to_string());
         let get = |map, key: &str| self.cache.get(0, map, key).map_err(failed);
         let git = self.cache.git();
-        let found = match &task.checkout {
-            // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
-            // map of what the repository on this machine was found to lack.
-            Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
-                Some(tree) => Some(Found { tree, repository: git }),
-                None => get(TreeMap::Checkout, key)?.map(|tree| Found { tree, repository: path.clone() }),
-            },
-            None => get(TreeMap::Root, &own_key(&identity))?.map(|tree| Found { tree, repository: git }),
-        };
-        let found = found.filter(|Found { tree, repository }| self.is_there(repository, tree));
+        let found =
+            match &task.checkout {
+                // Whether a repository still has the tree is not checked, unless something is lost: that would open it. First the
+                // map of what the repository on this machine was found to lack.
+                Some(Checkout { path, key }) => match get(TreeMap::NotCheckout, key)? {
+                    Some(tree) => Some(TreeLocation { tree, repository: git }),
+                    None => get(TreeMap::Checkout, key)?
+                        .map(|tree| TreeLocation { tree, repository: path.clone() }),
+                },
+                None => get(TreeMap::Root, &own_key(&identity))?
+                    .map(|tree| TreeLocation { tree, repository: git }),
+            };
+        let found = found.filter(|TreeLocation { tree, repository }| self.is_there(repository, tree));
         Ok(found.map(|found| self.root(source, found)))
     }
 
@@ -271,7 +278,7 @@ impl Session<'_> {
     }
 
     /// The root of a source by the tree that was found.
-    fn root(&self, source: &Source, found: Found) -> Root {
+    fn root(&self, source: &Source, found: TreeLocation) -> Root {
         let ignore_special = match source {
             Source::Git(git) => git.ignore_special,
             Source::GitTree(tree) => tree.ignore_special,
@@ -282,7 +289,7 @@ impl Session<'_> {
     }
 
     /// Makes the root of a task.
-    fn make(&self, description: &Description, task: &Task<'_>) -> Outcome {
+    fn make(&self, description: &Description, task: &RootTask<'_>) -> Outcome {
         let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
         // Checked for each task; those that run notice it in their transfers.
         if self.cancellation.is_cancelled() {
@@ -297,9 +304,9 @@ impl Session<'_> {
         }
     }
 
-    fn tree(&self, description: &Description, task: &Task<'_>) -> Result<Root, Problem> {
+    fn tree(&self, description: &Description, task: &RootTask<'_>) -> Result<Root, Problem> {
         let (source, wanted) = (&task.of.source, &wanted(task));
-        let here = |tree| Found { tree, repository: self.cache.git() };
+        let here = |tree| TreeLocation { tree, repository: self.cache.git() };
         let absent = |what: &str, id: &str| {
             let message = format!(
                 "repository {} is absent, and the id of its tree is not known here",
@@ -346,7 +353,7 @@ impl Session<'_> {
     }
 
     /// A problem with the steps that the reference puts above it.
-    fn below_steps(&self, problem: Diagnostic, task: &Task<'_>) -> Diagnostic {
+    fn below_steps(&self, problem: Diagnostic, task: &RootTask<'_>) -> Diagnostic {
         let name = quoted(&task.name);
         let (problem, step) = match task.of.source.type_name() {
             "foreign file" => {
@@ -367,7 +374,7 @@ impl Session<'_> {
         problem.below(&step).below(&format!("While setting up repository {name}:"))
     }
 
-    fn warn_of_absence(&self, task: &Task<'_>, tree: &Hash) {
+    fn warn_of_absence(&self, task: &RootTask<'_>, tree: &Hash) {
         let suitable = match task.of.source {
             Source::Git(_) | Source::Distdir(_) | Source::ForeignFile(_) => "",
             _ => "suitable ",
@@ -389,7 +396,7 @@ fn one(problem: Problem) -> Diagnostics {
     (*problem).into()
 }
 
-fn wanted<'t>(task: &'t Task<'_>) -> Wanted<'t> {
+fn wanted<'t>(task: &'t RootTask<'_>) -> ContentRequest<'t> {
     let url = match task.of.source {
         Source::File(_) => "path",
         Source::Git(_) => "repository",
@@ -397,7 +404,7 @@ fn wanted<'t>(task: &'t Task<'_>) -> Wanted<'t> {
         Source::Distdir(_) => "repositories",
         _ => "fetch",
     };
-    Wanted {
+    ContentRequest {
         repository: &task.name,
         place: task.of.place(),
         url: task.of.field(url),
@@ -406,7 +413,7 @@ fn wanted<'t>(task: &'t Task<'_>) -> Wanted<'t> {
 }
 
 /// Whether one look-up finds the root of a task.
-pub(crate) fn at_hand_of(session: &Session<'_>, task: &Task<'_>) -> Result<bool, Problem> {
+pub(crate) fn at_hand_of(session: &Session<'_>, task: &RootTask<'_>) -> Result<bool, Problem> {
     Ok(session.at_hand(task)?.is_some())
 }
 
@@ -414,9 +421,9 @@ pub(crate) fn at_hand_of(session: &Session<'_>, task: &Task<'_>) -> Result<bool,
 pub(crate) fn tasks<'d>(
     session: &Session<'_>,
     description: &'d Description,
-    reached: &Reached,
+    reached: &ReachedRepositories,
     without_root: Option<&str>,
-) -> Result<Vec<Task<'d>>, Diagnostics> {
+) -> Result<Vec<RootTask<'d>>, Diagnostics> {
     let mut tasks = Vec::new();
     let mut problems: Vec<Diagnostic> = Vec::new();
     let unknown = session.unknown(description, reached);
@@ -424,7 +431,7 @@ pub(crate) fn tasks<'d>(
         match description.source(name) {
             Ok(of) => {
                 let checkout = session.checkout(&of.source, description.base());
-                tasks.push(Task { name: name.clone(), of, checkout });
+                tasks.push(RootTask { name: name.clone(), of, checkout });
             }
             Err(problem) => problems.push(at_reference(description, &reached.included, name, *problem)),
         }

@@ -17,7 +17,7 @@ use crate::{
     description::{Description, LAYERS},
     locations::local_path,
     problem::Problem,
-    reach::Reached,
+    reachable::ReachedRepositories,
     session::Session,
     set_up::{Request, at_hand_of, tasks},
     source::{Content, Distdir, Source},
@@ -40,7 +40,7 @@ pub struct Status {
     /// Whether its root is there.
     pub presence: Presence,
     /// What a newer commit of its branch is, if servers were asked: `Some(None)` if there is none.
-    pub newest: Option<Newest>,
+    pub newest: Option<BranchState>,
 }
 
 /// Whether the root of a repository is there.
@@ -70,7 +70,7 @@ impl Presence {
 
 /// What a server says of the branch of a repository.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Newest {
+pub enum BranchState {
     /// The commit is its newest one.
     Same,
     /// Another commit is.
@@ -203,16 +203,16 @@ impl Session<'_> {
         }
     }
 
-    fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> Newest {
+    fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> BranchState {
         // `git` runs in an empty directory, which is no repository with a configuration of its own.
         let Ok(directory) = self.scratch("update") else {
-            return Newest::Unknown("there is no place for temporary files".to_owned());
+            return BranchState::Unknown("there is no place for temporary files".to_owned());
         };
         let asked = taut_fetch::git::newest_commit(&self.git_programs(inherit), url, branch, &directory);
         match asked {
-            Ok(newest) if newest.to_hex() == commit => Newest::Same,
-            Ok(newest) => Newest::Other(newest.to_hex()),
-            Err(cause) => Newest::Unknown(cause.to_string()),
+            Ok(newest) if newest.to_hex() == commit => BranchState::Same,
+            Ok(newest) => BranchState::Other(newest.to_hex()),
+            Err(cause) => BranchState::Unknown(cause.to_string()),
         }
     }
 }
@@ -244,7 +244,7 @@ fn users(
 fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
     let Some(from) = source.referenced() else { return BTreeSet::new() };
     // For the names of the files its root suffices.
-    match (source, Reached::from(description, from)) {
+    match (source, ReachedRepositories::from(description, from)) {
         (Source::Computed(_), Ok((reached, _))) => reached.set_up,
         _ => BTreeSet::from([from.to_owned()]),
     }

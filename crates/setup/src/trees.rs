@@ -9,7 +9,7 @@ use taut_value::{Id, JsonWriter};
 
 use crate::{
     cache::TreeMap,
-    contents::{Local, Wanted, broken},
+    contents::{ContentRequest, Local, broken},
     problem::Problem,
     session::Session,
     source::{Archive, ArchiveKind, Content, Distdir, ForeignFile, Special},
@@ -24,7 +24,7 @@ impl Session<'_> {
         &self,
         map: TreeMap,
         key: &str,
-        wanted: &Wanted<'_>,
+        wanted: &ContentRequest<'_>,
     ) -> Result<Option<Hash>, Problem> {
         let youngest = self.cache.get(0, map, key).map_err(|error| broken(wanted, error.to_string()))?;
         if let Some(tree) = youngest
@@ -61,7 +61,7 @@ impl Session<'_> {
         map: TreeMap,
         key: &str,
         tree: &Hash,
-        wanted: &Wanted<'_>,
+        wanted: &ContentRequest<'_>,
     ) -> Result<(), Problem> {
         self.cache.put(map, key, tree).map_err(|error| broken(wanted, error.to_string()))
     }
@@ -76,7 +76,11 @@ impl Session<'_> {
     }
 
     /// The tree of an archive's directory.
-    pub(crate) fn archive(&self, archive: &Archive, wanted: &Wanted<'_>) -> Result<Option<Hash>, Problem> {
+    pub(crate) fn archive(
+        &self,
+        archive: &Archive,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<Option<Hash>, Problem> {
         let (id, map) = (archive.content.id, TreeMap::Archive(archive.kind));
         // The whole archive is unpacked and noted, whatever directory is wanted: other repositories may want others
         // of it.
@@ -100,7 +104,12 @@ impl Session<'_> {
     }
 
     /// Gets a content into the store; for a root that is absent, only if it is on this machine. Returns whether it is there.
-    fn obtain(&self, content: &Content, is_absent: bool, wanted: &Wanted<'_>) -> Result<bool, Problem> {
+    fn obtain(
+        &self,
+        content: &Content,
+        is_absent: bool,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<bool, Problem> {
         if is_absent && !self.options.fetch_absent {
             return Ok(matches!(self.has_locally(content, wanted)?, Local::Found));
         }
@@ -108,7 +117,12 @@ impl Session<'_> {
     }
 
     /// Unpacks an archive that is in the store.
-    fn unpack(&self, content: &Content, kind: ArchiveKind, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+    fn unpack(
+        &self,
+        content: &Content,
+        kind: ArchiveKind,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<Hash, Problem> {
         let id = content.id.to_hex();
         let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
         let Some((mut file, _)) = opened else {
@@ -164,7 +178,7 @@ impl Session<'_> {
         &self,
         tree: &Hash,
         subdir: &str,
-        wanted: &Wanted<'_>,
+        wanted: &ContentRequest<'_>,
     ) -> Result<Hash, Problem> {
         if subdir == "." {
             return Ok(*tree);
@@ -179,7 +193,7 @@ impl Session<'_> {
         &self,
         tree: &Hash,
         special: Special,
-        wanted: &Wanted<'_>,
+        wanted: &ContentRequest<'_>,
     ) -> Result<Hash, Problem> {
         let (map, key) = (TreeMap::Special(special), tree.to_hex());
         if let Some(treated) = self.mapped(map, &key, wanted)? {
@@ -211,7 +225,11 @@ impl Session<'_> {
     }
 
     /// The tree of one file.
-    pub(crate) fn foreign_file(&self, file: &ForeignFile, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+    pub(crate) fn foreign_file(
+        &self,
+        file: &ForeignFile,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<Hash, Problem> {
         let entry = |content: &Content, executable| {
             let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
             (content.clone(), object_type)
@@ -223,7 +241,7 @@ impl Session<'_> {
     }
 
     /// The tree of the archives of other repositories.
-    pub(crate) fn distdir(&self, distdir: &Distdir, wanted: &Wanted<'_>) -> Result<Hash, Problem> {
+    pub(crate) fn distdir(&self, distdir: &Distdir, wanted: &ContentRequest<'_>) -> Result<Hash, Problem> {
         let files: Vec<_> = distdir
             .contents
             .iter()
@@ -238,7 +256,7 @@ impl Session<'_> {
         &self,
         files: &[NamedFile<'_>],
         is_absent: bool,
-        wanted: &Wanted<'_>,
+        wanted: &ContentRequest<'_>,
         message: String,
     ) -> Result<Hash, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
@@ -303,7 +321,7 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
 }
 
 /// The error for a directory that a tree does not have.
-pub(crate) fn no_directory(tree: &Hash, subdir: &str, wanted: &Wanted<'_>) -> Problem {
+pub(crate) fn no_directory(tree: &Hash, subdir: &str, wanted: &ContentRequest<'_>) -> Problem {
     let of = quoted(wanted.repository);
     let tree = tree.to_hex();
     Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))

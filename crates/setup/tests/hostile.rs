@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use taut_setup::{Anchors, Description, Locations, RcFiles, Reached, Source};
+use taut_setup::{Anchors, Description, Locations, RcFiles, ReachedRepositories, Source};
 use taut_syntax::Dialect;
 use taut_testkit::{Rng, mutated, times};
 
@@ -53,7 +53,7 @@ fn read_all(path: &Path) {
                 assert!(!problem.message.is_empty() && !problem.reference_text().is_empty());
             }
         }
-        let _ = Reached::from(&description, &name);
+        let _ = ReachedRepositories::from(&description, &name);
     }
 }
 
@@ -72,7 +72,7 @@ fn changed_descriptions_yield_errors_with_places() {
     for name in description.names().unwrap() {
         assert!(description.source(name).is_ok(), "{name}");
     }
-    let (reached, _) = Reached::from(&description, "a").unwrap();
+    let (reached, _) = ReachedRepositories::from(&description, "a").unwrap();
     let included: Vec<&str> = reached.included.iter().map(String::as_str).collect();
     // `d` is only a layer.
     assert_eq!(included, ["a", "b", "c", "g", "h"]);

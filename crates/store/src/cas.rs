@@ -16,7 +16,7 @@ use crate::{
 
 /// What becomes of a file that is added to the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Take {
+pub enum AddMode {
     /// The file stays as it is.
     Copy,
     /// The file may become the stored object itself: the caller guarantees that no process can write to it any more.
@@ -52,15 +52,15 @@ impl Store {
         let mut is_all_here = true;
         for entry in entries.values() {
             if !self.is_here(&entry.hash, entry.object_type)? {
-                if !self.is_elsewhere(&entry.hash, entry.object_type)? {
+                if !self.is_at_server(&entry.hash, entry.object_type)? {
                     return Err(missing(entry));
                 }
                 is_all_here = false;
             }
         }
-        match self.elsewhere().filter(|_| !is_all_here) {
+        match self.server_objects().filter(|_| !is_all_here) {
             // A tree in the store has all that is below it there.
-            Some(elsewhere) => elsewhere.keep_tree(self, &digest.hash, &encoded)?,
+            Some(servers) => servers.keep_tree(self, &digest.hash, &encoded)?,
             None => self.put(Kind::Tree, &digest, &encoded)?,
         }
         Ok(digest)
@@ -89,7 +89,7 @@ impl Store {
     /// # Errors
     /// There is no regular file, it cannot be read, it changes while it is read, or the build root cannot be written
     /// to.
-    pub fn put_file(&self, at: At<'_>, executable: bool, take: Take) -> Result<Digest> {
+    pub fn put_file(&self, at: At<'_>, executable: bool, take: AddMode) -> Result<Digest> {
         self.put_open_file(at.open()?, at, executable, take)
     }
 
@@ -102,18 +102,18 @@ impl Store {
         mut file: File<'_>,
         at: At<'_>,
         executable: bool,
-        take: Take,
+        take: AddMode,
     ) -> Result<Digest> {
         let stat = file.stat()?;
         // A file that has other names, or that belongs to another user, can still be written to by others: it is
         // copied.
-        let take = if stat.links == 1 && stat.is_own() { take } else { Take::Copy };
+        let take = if stat.links == 1 && stat.is_own() { take } else { AddMode::Copy };
         let size = stat.size();
         // The size may change while the file is read: it is only what the reads below are checked against.
         let kind = kind_of_file(executable);
         let hash = if size <= READ_AT_ONCE {
             let content = file.read_up_to(READ_AT_ONCE + 1)?;
-            if take == Take::Copy || content.len() as u64 != size {
+            if take == AddMode::Copy || content.len() as u64 != size {
                 if content.len() as u64 > READ_AT_ONCE {
                     return Err(changed(at));
                 }
@@ -130,7 +130,7 @@ impl Store {
             return Ok(digest);
         }
         match take {
-            Take::Move => {
+            AddMode::Move => {
                 // Mode and time first, the name last: under its final name an object is complete.
                 file.set_mode(mode_of(kind))?;
                 file.set_mtime_epoch()?;
@@ -139,7 +139,7 @@ impl Store {
                 at.rename(self.object_to_make(kind, &hash)?.at())?;
                 self.set_known(kind, &hash);
             }
-            Take::Copy => {
+            AddMode::Copy => {
                 file.rewind()?;
                 let temporary = self.temporary()?;
                 let mut target = temporary.create(mode_of(kind))?;
@@ -205,7 +205,7 @@ impl Store {
     /// # Errors
     /// The build root cannot be read, or the object cannot be linked into the youngest generation.
     pub fn contains(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        Ok(self.is_here(hash, object_type)? || self.is_elsewhere(hash, object_type)?)
+        Ok(self.is_here(hash, object_type)? || self.is_at_server(hash, object_type)?)
     }
 
     /// Whether an object is present in this build root itself.
@@ -239,7 +239,7 @@ impl Store {
     /// The build root cannot be read or written to.
     pub fn read(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Vec<u8>>> {
         if !self.is_whole(hash, object_type)? {
-            return if object_type == ObjectType::Tree { self.tree_elsewhere(hash) } else { Ok(None) };
+            return if object_type == ObjectType::Tree { self.tree_from_server(hash) } else { Ok(None) };
         }
         let kind = Kind::of(object_type);
         let Some(content) = self.read_small(0, kind, hash)? else { return Ok(None) };
@@ -362,7 +362,7 @@ impl Store {
             return Ok(Some(size));
         }
         if !self.is_whole_here(hash, object_type)? {
-            return self.size_elsewhere(hash, object_type);
+            return self.size_at_server(hash, object_type);
         }
         let kind = Kind::of(object_type);
         let Some(object) = self.object(0, kind, hash)? else { return Ok(None) };

@@ -12,7 +12,7 @@ use taut_sys::if_exists;
 use crate::{Result, Store, layout::Kind};
 
 /// A depth-first walk without recursion: a tree is opened before its entries, and closed when all of them are decided.
-enum Step {
+enum DiscardStep {
     Open(Hash, ObjectType),
     Close(Hash),
 }
@@ -27,34 +27,36 @@ impl Store {
     pub fn discard_unsound(&self, object: &ObjectInfo) -> Result<bool> {
         // Each object is read once (`seen`), however many trees contain it.
         let root = object.digest.hash;
-        let mut steps = vec![Step::Open(root, object.object_type)];
+        let mut steps = vec![DiscardStep::Open(root, object.object_type)];
         let mut seen: HashSet<(Hash, ObjectType)> = HashSet::new();
         let mut children: HashMap<Hash, Vec<Hash>> = HashMap::new();
         let mut unsound: HashSet<Hash> = HashSet::new();
         while let Some(step) = steps.pop() {
             match step {
-                Step::Open(hash, object_type) if !seen.insert((hash, object_type)) => {}
+                DiscardStep::Open(hash, object_type) if !seen.insert((hash, object_type)) => {}
                 // What servers have is not fetched to be looked at: it is compared with its name when it comes.
-                Step::Open(hash, object_type)
-                    if !self.is_here(&hash, object_type)? && self.is_elsewhere(&hash, object_type)? => {}
-                Step::Open(hash, ObjectType::Tree) => match self.read_tree(&hash)? {
+                DiscardStep::Open(hash, object_type)
+                    if !self.is_here(&hash, object_type)? && self.is_at_server(&hash, object_type)? => {}
+                DiscardStep::Open(hash, ObjectType::Tree) => match self.read_tree(&hash)? {
                     None => {
                         self.remove_tree(&hash)?;
                         unsound.insert(hash);
                     }
                     Some(entries) => {
-                        steps.push(Step::Close(hash));
-                        steps.extend(entries.values().map(|entry| Step::Open(entry.hash, entry.object_type)));
+                        steps.push(DiscardStep::Close(hash));
+                        steps.extend(
+                            entries.values().map(|entry| DiscardStep::Open(entry.hash, entry.object_type)),
+                        );
                         children.insert(hash, entries.values().map(|entry| entry.hash).collect());
                     }
                 },
-                Step::Open(hash, object_type) => {
+                DiscardStep::Open(hash, object_type) => {
                     if !self.is_sound(&hash, object_type)? {
                         self.remove_damaged(Kind::of(object_type), &hash)?;
                         unsound.insert(hash);
                     }
                 }
-                Step::Close(tree) => {
+                DiscardStep::Close(tree) => {
                     if children[&tree].iter().any(|child| unsound.contains(child)) {
                         self.remove_tree(&tree)?;
                         unsound.insert(tree);

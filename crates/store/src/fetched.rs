@@ -13,8 +13,8 @@ use taut_service::{Buffer, Error as Unanswered, Receiver};
 use crate::{
     Error, Incoming, Result, Store,
     cas::{kind_of_file, mode_of},
-    elsewhere::{Elsewhere, unanswered},
     layout::Kind,
+    server_objects::{ServerObjects, unanswered},
     temporary::Temporary,
 };
 
@@ -76,30 +76,30 @@ impl Drop for Unmeasured {
 }
 
 /// A file on its way.
-enum Coming {
+enum IncomingFile {
     Measured(Arc<Incoming>),
     Unmeasured(Arc<Unmeasured>),
 }
 
-impl Coming {
+impl IncomingFile {
     fn receiver(&self) -> Arc<dyn Receiver> {
         match self {
-            Coming::Measured(incoming) => incoming.clone(),
-            Coming::Unmeasured(incoming) => incoming.clone(),
+            IncomingFile::Measured(incoming) => incoming.clone(),
+            IncomingFile::Unmeasured(incoming) => incoming.clone(),
         }
     }
 
     fn finish(&self, hash: &Hash) -> Result<bool> {
         match self {
-            Coming::Measured(incoming) => Ok(incoming.finish(Some(hash))?.is_some()),
-            Coming::Unmeasured(incoming) => incoming.finish(hash),
+            IncomingFile::Measured(incoming) => Ok(incoming.finish(Some(hash))?.is_some()),
+            IncomingFile::Unmeasured(incoming) => incoming.finish(hash),
         }
     }
 }
 
 /// What of some objects is not in the store itself.
 #[derive(Default)]
-struct Below {
+struct MissingObjects {
     /// The trees among the objects.
     tops: Vec<Hash>,
     /// These, and all below.
@@ -108,7 +108,7 @@ struct Below {
 }
 
 /// What is asked of one server.
-type Wanted = Vec<(ObjectInfo, Digest, Arc<dyn Receiver>)>;
+type ServerRequest = Vec<(ObjectInfo, Digest, Arc<dyn Receiver>)>;
 
 impl Store {
     /// Brings objects into the store itself, trees with all that is below them, from attached servers where it lacks them.
@@ -117,7 +117,7 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] of an object that no server has any more; or a server does not answer.
     pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<()> {
-        let Below { tops, trees, files } = self.below(objects).await?;
+        let MissingObjects { tops, trees, files } = self.below(objects).await?;
         self.fetch_files(files.into_iter().collect()).await?;
         self.put_fetched(tops, &trees)
     }
@@ -144,9 +144,9 @@ impl Store {
     }
 
     /// What is to be fetched for some objects; all directories have been fetched.
-    async fn below(&self, objects: &[ObjectInfo]) -> Result<Below> {
-        if self.elsewhere().is_none() {
-            return Ok(Below::default());
+    async fn below(&self, objects: &[ObjectInfo]) -> Result<MissingObjects> {
+        if self.server_objects().is_none() {
+            return Ok(MissingObjects::default());
         }
         let mut trees: HashMap<Hash, BTreeMap<Vec<u8>, TreeEntry>> = HashMap::new();
         let mut files: HashSet<(Hash, ObjectType)> = HashSet::new();
@@ -185,7 +185,7 @@ impl Store {
             }
             level = below;
         }
-        Ok(Below { tops, trees, files })
+        Ok(MissingObjects { tops, trees, files })
     }
 
     /// Stores trees of which everything else is here by now, each after those in it.
@@ -214,38 +214,38 @@ impl Store {
 
     /// Brings the bytes of trees here that are neither in the store nor kept beside it.
     pub(crate) async fn fetch_trees(&self, trees: &[ObjectInfo]) -> Result<()> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
-        let mut wanted: HashMap<usize, Wanted> = HashMap::new();
+        let Some(servers) = self.server_objects() else { return Ok(()) };
+        let mut wanted: HashMap<usize, ServerRequest> = HashMap::new();
         let mut buffers: Vec<(ObjectInfo, usize, Arc<Buffer>)> = Vec::new();
         for tree in trees {
             let hash = &tree.digest.hash;
-            if self.is_here(hash, ObjectType::Tree)? || elsewhere.has_kept(self, hash)? {
+            if self.is_here(hash, ObjectType::Tree)? || servers.has_kept(self, hash)? {
                 continue;
             }
-            let Some((place, size)) = elsewhere.find((true, *hash)) else { continue };
+            let Some((server, size)) = servers.find((true, *hash)) else { continue };
             let buffer = Arc::new(Buffer::default());
             let digest = Digest { hash: *hash, size: size.unwrap_or(0) };
             let name = self.name_at_servers(&digest, true);
-            wanted.entry(place).or_default().push((*tree, name, buffer.clone()));
-            buffers.push((*tree, place, buffer));
+            wanted.entry(server).or_default().push((*tree, name, buffer.clone()));
+            buffers.push((*tree, server, buffer));
         }
-        self.ask(elsewhere, wanted).await?;
-        for (tree, place, buffer) in buffers {
+        self.ask(servers, wanted).await?;
+        for (tree, server, buffer) in buffers {
             let encoded = buffer.take();
-            elsewhere.keep_tree(self, &tree.digest.hash, &encoded)?;
-            self.note_entries(place, &encoded)?;
+            servers.keep_tree(self, &tree.digest.hash, &encoded)?;
+            self.note_entries(server, &encoded)?;
         }
         Ok(())
     }
 
     async fn fetch_files(&self, files: Vec<(Hash, ObjectType)>) -> Result<()> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
-        let mut wanted: HashMap<usize, Wanted> = HashMap::new();
-        let mut coming: Vec<(ObjectInfo, Coming)> = Vec::new();
+        let Some(servers) = self.server_objects() else { return Ok(()) };
+        let mut wanted: HashMap<usize, ServerRequest> = HashMap::new();
+        let mut coming: Vec<(ObjectInfo, IncomingFile)> = Vec::new();
         let mut first = HashMap::new();
         for (hash, object_type) in files {
             let lost = Error::Missing(ObjectInfo { digest: Digest { hash, size: 0 }, object_type });
-            let (place, size) = elsewhere.find((false, hash)).ok_or(lost)?;
+            let (server, size) = servers.find((false, hash)).ok_or(lost)?;
             // With either mode it is one content: the other one is copied from it.
             if first.insert(hash, object_type).is_some() {
                 continue;
@@ -255,17 +255,17 @@ impl Store {
             let is_executable = object_type == ObjectType::Executable;
             let kind = kind_of_file(is_executable);
             let one = match size {
-                Some(size) => Coming::Measured(Arc::new(self.incoming(size, is_executable))),
+                Some(size) => IncomingFile::Measured(Arc::new(self.incoming(size, is_executable))),
                 None => {
                     let (store, open) = (self.clone(), Mutex::default());
-                    Coming::Unmeasured(Arc::new(Unmeasured { store, kind, open }))
+                    IncomingFile::Unmeasured(Arc::new(Unmeasured { store, kind, open }))
                 }
             };
             let name = self.name_at_servers(&digest, false);
-            wanted.entry(place).or_default().push((object, name, one.receiver()));
+            wanted.entry(server).or_default().push((object, name, one.receiver()));
             coming.push((object, one));
         }
-        self.ask(elsewhere, wanted).await?;
+        self.ask(servers, wanted).await?;
         for (object, one) in coming {
             // The bytes were compared with the name already; this is the comparison of this side.
             if !one.finish(&object.digest.hash)? {
@@ -286,15 +286,15 @@ impl Store {
 
     /// Gets contents; what a server turns out not to have is forgotten, and then everything else that it was to have is
     /// looked for, so that what was lost together is made again together.
-    async fn ask(&self, elsewhere: &Elsewhere, wanted: HashMap<usize, Wanted>) -> Result<()> {
+    async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<()> {
         for (number, wanted) in wanted {
-            let place = &elsewhere.places[number];
+            let server = &servers.servers[number];
             let asked = wanted.iter().map(|(_, name, receiver)| (*name, receiver.clone())).collect();
-            let answers = place.cas.get(asked).await.map_err(|error| unanswered(place, &error))?;
+            let answers = server.cas.get(asked).await.map_err(|error| unanswered(server, &error))?;
             let (mut lost, mut failed) = (Vec::new(), None);
             for ((object, name, _), answer) in wanted.iter().zip(answers) {
                 match answer {
-                    Ok(()) => drop(elsewhere.fetched_bytes.fetch_add(name.size, Relaxed)),
+                    Ok(()) => drop(servers.fetched_bytes.fetch_add(name.size, Relaxed)),
                     // A server that has something else under this name does not have it.
                     Err(Unanswered::NotFound(_) | Unanswered::Corrupt(_)) => lost.push(*object),
                     Err(error) => failed = Some(error),
@@ -302,12 +302,12 @@ impl Store {
             }
             if let Some(first) = lost.first() {
                 let first = *first;
-                self.forget_elsewhere(number, lost);
-                self.verify_elsewhere(number).await?;
+                self.forget_at_server(number, lost);
+                self.verify_server_objects(number).await?;
                 return Err(Error::Missing(first));
             }
             if let Some(error) = failed {
-                return Err(unanswered(place, &error));
+                return Err(unanswered(server, &error));
             }
         }
         Ok(())
@@ -317,26 +317,26 @@ impl Store {
     ///
     /// # Errors
     /// The server does not answer.
-    pub async fn verify_elsewhere(&self, number: usize) -> Result<()> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(()) };
-        let place = &elsewhere.places[number];
+    pub async fn verify_server_objects(&self, number: usize) -> Result<()> {
+        let Some(servers) = self.server_objects() else { return Ok(()) };
+        let server = &servers.servers[number];
         let noted = self.unchecked(number);
         for some in noted.chunks(MAX_DIGESTS) {
             let name = |object: &ObjectInfo| {
                 self.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
             };
-            let missing = place.cas.missing(some.iter().map(name).collect()).await;
+            let missing = server.cas.missing(some.iter().map(name).collect()).await;
             let missing: HashSet<Digest> =
-                missing.map_err(|error| unanswered(place, &error))?.into_iter().collect();
+                missing.map_err(|error| unanswered(server, &error))?.into_iter().collect();
             let (gone, there): (Vec<ObjectInfo>, Vec<ObjectInfo>) =
                 some.iter().partition(|object| missing.contains(&name(object)));
             // In compatible mode a directory may be there without what is in it.
             let has_all = |object: &ObjectInfo| {
                 object.object_type != ObjectType::Tree || self.hash_function() == HashFunction::GitSha1
             };
-            self.note_elsewhere(number, true, there.into_iter().filter(has_all));
+            self.note_at_server(number, true, there.into_iter().filter(has_all));
             if !gone.is_empty() {
-                self.forget_elsewhere(number, gone);
+                self.forget_at_server(number, gone);
             }
         }
         Ok(())
@@ -344,7 +344,7 @@ impl Store {
 
     /// Brings one file here; whether that succeeded. Waits: for what is read one by one.
     pub(crate) fn fetch_blob(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        if !self.is_elsewhere(hash, object_type)? {
+        if !self.is_at_server(hash, object_type)? {
             return Ok(false);
         }
         let object = ObjectInfo { digest: Digest { hash: *hash, size: 0 }, object_type };

@@ -23,10 +23,10 @@ pub struct Incoming {
     kind: Kind,
     /// How many bytes will come: git's hash begins with that.
     size: u64,
-    state: Mutex<State>,
+    state: Mutex<PartialContent>,
 }
 
-struct State {
+struct PartialContent {
     /// The temporary file, once there is one.
     open: Option<(String, fs::File)>,
     hasher: ContentHasher,
@@ -37,13 +37,13 @@ impl Store {
     /// Takes a content of a known size from elsewhere. Nothing is written before it begins.
     pub fn incoming(&self, size: u64, executable: bool) -> Incoming {
         let hasher = self.hash_function().blob_hasher(size);
-        let state = Mutex::new(State { open: None, hasher, received: 0 });
+        let state = Mutex::new(PartialContent { open: None, hasher, received: 0 });
         Incoming { store: self.clone(), kind: kind_of_file(executable), size, state }
     }
 }
 
 impl Incoming {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PartialContent> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

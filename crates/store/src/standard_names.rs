@@ -25,12 +25,12 @@ const SALT: &str = "taut standard names 1\0";
 /// The names of objects in the standard protocol. Not all are known; those that are need not be computed again.
 pub struct StandardNames {
     store: Store,
-    state: Mutex<State>,
+    state: Mutex<NameIndex>,
 }
 
 #[derive(Default)]
-struct State {
-    names: HashMap<Key, Known>,
+struct NameIndex {
+    names: HashMap<Key, KnownName>,
     /// Blobs and parts of blobs by their standard name.
     blobs: HashMap<Digest, Key>,
     /// Those that no list of the youngest epoch has.
@@ -68,13 +68,13 @@ impl Listed for Key {
     }
 }
 
-struct Known {
+struct KnownName {
     digest: Digest,
     /// Whether it is in a list of the youngest epoch, or will be.
     is_young: bool,
 }
 
-impl State {
+impl NameIndex {
     fn add(&mut self, key: Key, digest: Digest, is_young: bool) {
         match key {
             Key::Blob(_) => drop(self.blobs.insert(digest, key)),
@@ -82,7 +82,7 @@ impl State {
             Key::Part(..) => drop(self.blobs.entry(digest).or_insert(key)),
             Key::Tree(_) => {}
         }
-        self.names.insert(key, Known { digest, is_young });
+        self.names.insert(key, KnownName { digest, is_young });
     }
 
     fn note(&mut self, key: Key) {
@@ -111,7 +111,7 @@ impl StandardNames {
     /// # Errors
     /// The build root cannot be read.
     pub fn open(store: &Store) -> Result<StandardNames> {
-        let mut state = State::default();
+        let mut state = NameIndex::default();
         if store.hash_function() == HashFunction::GitSha1 {
             let (young, older) = store.epochs()?;
             let mut read = |name: &OsStr, is_young| {
@@ -131,7 +131,7 @@ impl StandardNames {
         Ok(StandardNames { store: store.clone(), state: Mutex::new(state) })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, NameIndex> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,10 +15,10 @@ use taut_digest::{Hash, HashFunction};
 use taut_sys::{Dir, Lock, if_exists};
 
 use crate::{
-    Place, Result,
-    elsewhere::Elsewhere,
+    ObjectServer, Result,
     layout::{EPHEMERAL, Kind, Layout, shard_and_name},
     memory_cache::MemoryCache,
+    server_objects::ServerObjects,
     shards::Shards,
 };
 
@@ -46,7 +46,7 @@ struct Inner {
     /// that an equal identity means the same directory.
     ephemeral: OnceLock<Dir>,
     /// Servers that have objects, too, if there are any.
-    elsewhere: OnceLock<Elsewhere>,
+    server_objects: OnceLock<ServerObjects>,
     /// Whether the lock was released by [`Store::pause`].
     is_paused: AtomicBool,
 }
@@ -70,7 +70,7 @@ impl Store {
 
     fn with_lock(layout: Layout, lock: Option<Lock>, function: HashFunction) -> Result<Store> {
         let (nonce, counter, is_paused) = (nonce(), AtomicU64::new(0), AtomicBool::new(false));
-        let (ephemeral, elsewhere) = (OnceLock::new(), OnceLock::new());
+        let (ephemeral, server_objects) = (OnceLock::new(), OnceLock::new());
         let (known, shards, memory_cache) = Default::default();
         let inner = Inner {
             layout,
@@ -82,7 +82,7 @@ impl Store {
             shards,
             lock,
             ephemeral,
-            elsewhere,
+            server_objects,
             is_paused,
         };
         Ok(Store(Arc::new(inner)))
@@ -139,21 +139,21 @@ impl Store {
     ///
     /// # Errors
     /// What is known of them cannot be read.
-    pub fn attach(&self, places: Vec<Place>) -> Result<()> {
-        if self.0.elsewhere.get().is_none() && !places.is_empty() {
-            let _ = self.0.elsewhere.set(Elsewhere::open(self, places)?);
+    pub fn attach(&self, servers: Vec<ObjectServer>) -> Result<()> {
+        if self.0.server_objects.get().is_none() && !servers.is_empty() {
+            let _ = self.0.server_objects.set(ServerObjects::open(self, servers)?);
         }
         Ok(())
     }
 
     /// Whether there are servers that have objects, too.
     pub fn is_attached(&self) -> bool {
-        self.elsewhere().is_some()
+        self.server_objects().is_some()
     }
 
     /// The servers that have objects, too.
-    pub(crate) fn elsewhere(&self) -> Option<&Elsewhere> {
-        self.0.elsewhere.get()
+    pub(crate) fn server_objects(&self) -> Option<&ServerObjects> {
+        self.0.server_objects.get()
     }
 
     pub(crate) fn shards(&self) -> &Shards {

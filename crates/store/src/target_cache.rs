@@ -244,18 +244,18 @@ impl TargetCache {
     /// Brings an entry and all that it refers to into the youngest generation, the entry last. Returns whether all of it
     /// was there. Without recursion: how many entries imply each other is data.
     fn uplink(&self, key: &Hash) -> Result<bool> {
-        enum Step {
+        enum LinkStep {
             Open(Hash),
             Close(Hash),
         }
-        let mut steps = vec![Step::Open(*key)];
+        let mut steps = vec![LinkStep::Open(*key)];
         let mut seen: HashSet<Hash> = HashSet::new();
         while let Some(step) = steps.pop() {
             match step {
-                Step::Close(key) => self.link(&key)?,
+                LinkStep::Close(key) => self.link(&key)?,
                 // One that is open already is closed later: entries that imply each other are linked together.
-                Step::Open(key) if !seen.insert(key) => {}
-                Step::Open(key) => {
+                LinkStep::Open(key) if !seen.insert(key) => {}
+                LinkStep::Open(key) => {
                     if matches!(self.youngest(&key)?, Lookup::Entry(_)) {
                         continue;
                     }
@@ -271,8 +271,8 @@ impl TargetCache {
                         return Ok(false);
                     }
                     // Pushed before what it implies, so popped after that.
-                    steps.push(Step::Close(key));
-                    steps.extend(references.implied.into_iter().map(Step::Open));
+                    steps.push(LinkStep::Close(key));
+                    steps.extend(references.implied.into_iter().map(LinkStep::Open));
                 }
             }
         }

@@ -47,20 +47,20 @@ impl Store {
 
     /// A tree with all that is below it, children first, without recursion: depth is data.
     fn uplink_tree(&self, root: &Hash) -> Result<bool> {
-        enum Step {
+        enum LinkStep {
             Open(Hash),
             Close(Hash),
         }
-        let mut steps = vec![Step::Open(*root)];
+        let mut steps = vec![LinkStep::Open(*root)];
         while let Some(step) = steps.pop() {
             match step {
-                Step::Close(tree) => {
+                LinkStep::Close(tree) => {
                     // Another process may have made it meanwhile, also where the older generation has it no more.
                     if !self.is_in_youngest(&tree)? && !self.uplink_alone(Kind::Tree, &tree, None)? {
                         return Ok(false);
                     }
                 }
-                Step::Open(tree) => {
+                LinkStep::Open(tree) => {
                     // It is complete there: all that is below was linked before it.
                     if self.is_in_youngest(&tree)? {
                         continue;
@@ -69,10 +69,10 @@ impl Store {
                     let Some(encoded) = self.read_old_tree(&tree)? else { return Ok(false) };
                     let Ok(entries) = self.decode_tree(&encoded)? else { return Ok(false) };
                     // Pushed before its entries, so popped after them.
-                    steps.push(Step::Close(tree));
+                    steps.push(LinkStep::Close(tree));
                     for entry in entries.values() {
                         match entry.object_type {
-                            ObjectType::Tree => steps.push(Step::Open(entry.hash)),
+                            ObjectType::Tree => steps.push(LinkStep::Open(entry.hash)),
                             // `contains` links a leaf into the youngest generation.
                             leaf if !self.contains(&entry.hash, leaf)? => return Ok(false),
                             _ => {}

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{ActionResult, OutputFile};
-use taut_store::{Error, GcMode, Store, Take, gc};
+use taut_store::{AddMode, Error, GcMode, Store, gc};
 use taut_sys::Dir;
 use tempfile::TempDir;
 
@@ -116,7 +116,7 @@ fn a_tree_is_stored_only_after_its_children() {
 fn moved_files_become_the_stored_object_and_copied_ones_stay() {
     let root = root();
     let store = open(&root);
-    for (take, stays) in [(Take::Copy, true), (Take::Move, false)] {
+    for (take, stays) in [(AddMode::Copy, true), (AddMode::Move, false)] {
         let path = root.path().join("outside");
         fs::write(&path, format!("{take:?}")).unwrap();
         let dir = Dir::of_user(root.path()).unwrap();

@@ -32,7 +32,7 @@ pub enum Severity {
 
 /// The part of a file that a location refers to.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Place {
+pub enum LocationPart {
     /// The file as such.
     File,
     /// The value at a path.
@@ -49,23 +49,23 @@ pub struct Location {
     /// The file, by its name in messages, which [`Sources`] knows.
     pub file: Arc<str>,
     /// The part of it.
-    pub place: Place,
+    pub place: LocationPart,
 }
 
 impl Location {
     /// The value at a path of a file.
     pub fn value(file: impl Into<Arc<str>>, path: JsonPath) -> Location {
-        Location { file: file.into(), place: Place::Value(path) }
+        Location { file: file.into(), place: LocationPart::Value(path) }
     }
 
     /// The key of the value at a path of a file.
     pub fn key(file: impl Into<Arc<str>>, path: JsonPath) -> Location {
-        Location { file: file.into(), place: Place::Key(path) }
+        Location { file: file.into(), place: LocationPart::Key(path) }
     }
 
     /// A file as such.
     pub fn file(file: impl Into<Arc<str>>) -> Location {
-        Location { file: file.into(), place: Place::File }
+        Location { file: file.into(), place: LocationPart::File }
     }
 }
 
@@ -356,7 +356,7 @@ impl Diagnostic {
     pub fn of_duplicates(document: &Document, part: Span) -> impl Iterator<Item = Diagnostic> {
         let inside = move |span: Span| part.start <= span.start && span.end <= part.end;
         document.duplicates().iter().filter(move |duplicate| inside(duplicate.used)).map(|duplicate| {
-            let at = |span| Location { file: document.label().clone(), place: Place::Text(span) };
+            let at = |span| Location { file: document.label().clone(), place: LocationPart::Text(span) };
             let key = &duplicate.key;
             Diagnostic::warning(format!(
                 "key {} occurs twice in one object; this one is ignored",
@@ -372,7 +372,7 @@ impl Diagnostic {
 impl From<SyntaxError> for Diagnostic {
     fn from(error: SyntaxError) -> Diagnostic {
         let SyntaxError { label, message, span, line, help, opened, .. } = error;
-        let at = |span| Location { file: label.clone(), place: Place::Text(span) };
+        let at = |span| Location { file: label.clone(), place: LocationPart::Text(span) };
         let diagnostic = Diagnostic::error(format!("Invalid JSON in line {line}: {message}")).at(at(span));
         let opened = opened.map(|(what, span)| Note::at(what, at(span)));
         let diagnostic = opened.into_iter().fold(diagnostic, Diagnostic::note);

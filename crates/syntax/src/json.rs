@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use dialect::Dialect;
 pub use parse::SyntaxError;
 pub use parse::line_and_column;
-pub use path::{JsonPath, Step};
+pub use path::{JsonPath, PathStep};
 pub use reference::reference_error;
 
 /// Bytes `start..end` of a document's text.
@@ -144,7 +144,7 @@ impl Document {
     /// The span of the key of the value at a path; if there is none, that of the innermost value that exists on the
     /// way.
     pub(crate) fn nearest_key(&self, path: &JsonPath) -> Span {
-        if let Some((Step::Key(key), outer)) = path.steps().split_last()
+        if let Some((PathStep::Key(key), outer)) = path.steps().split_last()
             && let Some(object) = self.at(&JsonPath::from_steps(outer))
             && let Some(span) = object.key_span(key)
         {
@@ -285,10 +285,10 @@ impl<'d> Node<'d> {
         self.get(key).map(|value| value.key_node().span())
     }
 
-    fn step(self, step: &Step) -> Option<Node<'d>> {
+    fn step(self, step: &PathStep) -> Option<Node<'d>> {
         match step {
-            Step::Key(key) => self.get(key),
-            Step::Index(index) => self.item(*index as usize),
+            PathStep::Key(key) => self.get(key),
+            PathStep::Index(index) => self.item(*index as usize),
         }
     }
 
@@ -310,8 +310,8 @@ impl<'d> Node<'d> {
             };
             let Some(position) = position else { break };
             steps.push(match node.kind() {
-                Kind::List => Step::Index(position as u32),
-                _ => Step::Key(Arc::from(self.at(children[position]).key_node().text())),
+                Kind::List => PathStep::Index(position as u32),
+                _ => PathStep::Key(Arc::from(self.at(children[position]).key_node().text())),
             });
             node = self.at(children[position]);
         }

@@ -9,9 +9,9 @@ mod quote;
 mod seen_from;
 
 pub use diagnostic::{
-    Diagnostic, Diagnostics, Frame, Location, NEXT_MESSAGE, Note, Place, Severity, Sources, containing,
-    did_you_mean,
+    Diagnostic, Diagnostics, Frame, Location, LocationPart, NEXT_MESSAGE, Note, Severity, Sources,
+    containing, did_you_mean,
 };
-pub use json::{Dialect, Document, Duplicate, JsonPath, Kind, Node, Span, Step, SyntaxError};
+pub use json::{Dialect, Document, Duplicate, JsonPath, Kind, Node, PathStep, Span, SyntaxError};
 pub use quote::{Quoted, enumeration, named, quoted, quoted_list, with_and};
 pub use seen_from::seen_from;

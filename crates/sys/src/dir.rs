@@ -21,7 +21,7 @@ use rustix::{
 
 use crate::{
     At, Error, FileKind, Links, Named, Result, Stat, beneath,
-    fault::{self, By},
+    fault::{self, NamedBy},
     stat::Identity,
 };
 
@@ -42,11 +42,11 @@ pub(crate) fn call<T>(
     path: impl Fn() -> PathBuf,
     call: impl FnOnce() -> rustix::io::Result<T>,
 ) -> Result<T> {
-    call_by(By::Name, op, path, call)
+    call_by(NamedBy::Name, op, path, call)
 }
 
 fn call_by<T>(
-    by: By,
+    by: NamedBy,
     op: &'static str,
     path: impl Fn() -> PathBuf,
     call: impl FnOnce() -> rustix::io::Result<T>,
@@ -249,7 +249,8 @@ impl Dir {
     /// # Errors
     /// The system refuses the call.
     pub fn stat(&self) -> Result<Stat> {
-        let stat = call_by(By::Descriptor, "stat", || self.path.clone(), || rustix::fs::fstat(&self.fd))?;
+        let stat =
+            call_by(NamedBy::Descriptor, "stat", || self.path.clone(), || rustix::fs::fstat(&self.fd))?;
         Ok(Stat::of(&stat))
     }
 

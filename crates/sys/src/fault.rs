@@ -41,7 +41,7 @@ struct Faulty {
 
 /// How a call names its file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum By {
+pub(crate) enum NamedBy {
     Name,
     Descriptor,
 }
@@ -61,7 +61,7 @@ pub fn calls() -> u64 {
 
 /// Every function of the file layer calls this first.
 #[inline]
-pub(crate) fn check(by: By, op: &'static str, path: impl Fn() -> PathBuf) -> io::Result<()> {
+pub(crate) fn check(by: NamedBy, op: &'static str, path: impl Fn() -> PathBuf) -> io::Result<()> {
     FROM_ENVIRONMENT.call_once(read_environment);
     // The only cost in normal operation.
     if ACTIVE.load(Relaxed) { count_and_maybe_fail(by, op, path) } else { Ok(()) }
@@ -92,9 +92,9 @@ fn log_to(path: OsString) {
 }
 
 #[cold]
-fn count_and_maybe_fail(by: By, op: &'static str, path: impl Fn() -> PathBuf) -> io::Result<()> {
+fn count_and_maybe_fail(by: NamedBy, op: &'static str, path: impl Fn() -> PathBuf) -> io::Result<()> {
     if let Some(mut log) = LOG.get() {
-        let by = if by == By::Name { "name" } else { "descriptor" };
+        let by = if by == NamedBy::Name { "name" } else { "descriptor" };
         let op = op.replace(' ', "-");
         // One write per line, so that lines of threads and processes do not mix; a lost line fails the test that
         // counts.

@@ -13,7 +13,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
 
 use crate::{
     At, Error, FileKind, Result, Stat,
-    fault::{self, By},
+    fault::{self, NamedBy},
 };
 
 /// An open file, and its location.
@@ -61,7 +61,7 @@ impl<'d> File<'d> {
     }
 
     fn run<T>(&self, op: &'static str, call: impl FnOnce(&fs::File) -> io::Result<T>) -> Result<T> {
-        let check = fault::check(By::Descriptor, op, || self.at.path());
+        let check = fault::check(NamedBy::Descriptor, op, || self.at.path());
         let done = check.and_then(|()| call(&self.file));
         done.map_err(|source| Error { op, path: self.at.path(), source })
     }

@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags, openat};
 use crate::{
     At, Dir, Error, File, Result, Stat,
     dir::call,
-    fault::{self, By},
+    fault::{self, NamedBy},
 };
 
 /// A file that the user named: its directory, which is open, and its name.
@@ -88,7 +88,7 @@ impl Named {
     /// # Errors
     /// It cannot be read.
     pub fn read(path: &Path) -> Result<Vec<u8>> {
-        let check = || fault::check(By::Name, "read", || path.to_owned());
+        let check = || fault::check(NamedBy::Name, "read", || path.to_owned());
         // `fs::read` rather than a `File`: the size of a pipe is unknown, and it is read once.
         let read = || check().and_then(|()| fs::read(path));
         read().map_err(|source| Error { op: "read", path: path.to_owned(), source })
@@ -113,7 +113,7 @@ impl Named {
 /// # Errors
 /// Something on the way does not exist.
 pub fn canonical(path: &Path) -> Result<PathBuf> {
-    let check = || fault::check(By::Name, "resolve", || path.to_owned());
+    let check = || fault::check(NamedBy::Name, "resolve", || path.to_owned());
     let resolve = || check().and_then(|()| fs::canonicalize(path));
     resolve().map_err(|source| Error { op: "resolve", path: path.to_owned(), source })
 }

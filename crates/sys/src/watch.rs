@@ -120,7 +120,7 @@ pub enum Unwatched {
 
 /// How a path changed, as far as the events show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct How {
+pub struct ChangeKind {
     /// It appeared, disappeared, or was replaced: the listing of its directory shows that.
     pub entry: bool,
     /// It was created or moved here.
@@ -135,13 +135,13 @@ pub struct How {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Noticed {
     /// Where.
-    pub paths: BTreeMap<PathBuf, How>,
+    pub paths: BTreeMap<PathBuf, ChangeKind>,
     /// Whether there may be more of them.
     pub lost: bool,
 }
 
 impl Noticed {
-    fn at(&mut self, path: PathBuf) -> &mut How {
+    fn at(&mut self, path: PathBuf) -> &mut ChangeKind {
         self.paths.entry(path).or_default()
     }
 
@@ -160,7 +160,7 @@ impl Noticed {
 
 /// What ended a wait.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Woken {
+pub enum WakeReason {
     /// Something changed.
     Changed(Noticed),
     /// Nothing changed in the given time.
@@ -419,14 +419,14 @@ impl Watch {
     ///
     /// # Errors
     /// The system refuses the call.
-    pub fn wait(&mut self, limit: Option<Duration>) -> Result<Woken> {
+    pub fn wait(&mut self, limit: Option<Duration>) -> Result<WakeReason> {
         let end = limit.map(|limit| Instant::now() + limit);
         let mut noticed = Noticed::default();
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             let ready = self.poll(left)?;
             if ready.waker {
-                return Ok(Woken::ByWaker);
+                return Ok(WakeReason::ByWaker);
             }
             if ready.mounts {
                 self.refresh_into(&mut noticed);
@@ -436,7 +436,7 @@ impl Watch {
             }
             // A signal, or a mount elsewhere, does not end the wait.
             if end.is_some_and(|end| Instant::now() >= end) {
-                return Ok(Woken::Nothing);
+                return Ok(WakeReason::Nothing);
             }
         }
         let begin = Instant::now();
@@ -444,7 +444,7 @@ impl Watch {
             self.read(&mut noticed)?;
             let ready = self.poll(Some(QUIET_PERIOD))?;
             if ready.waker {
-                return Ok(Woken::ByWaker);
+                return Ok(WakeReason::ByWaker);
             }
             if ready.mounts {
                 self.refresh_into(&mut noticed);
@@ -452,7 +452,7 @@ impl Watch {
             // Quiet for long enough, or long enough since the first event: a tool that writes without pause is not
             // waited for.
             if !ready.events || begin.elapsed() > MAX_BATCH_DELAY {
-                return Ok(Woken::Changed(noticed));
+                return Ok(WakeReason::Changed(noticed));
             }
         }
     }
@@ -473,12 +473,12 @@ impl Watch {
         }
     }
 
-    fn poll(&self, limit: Option<Duration>) -> Result<Ready> {
+    fn poll(&self, limit: Option<Duration>) -> Result<ReadySources> {
         self.poll_some(limit, true)
     }
 
     /// Waits for the waker and, if `all`, for everything else.
-    fn poll_some(&self, limit: Option<Duration>, all: bool) -> Result<Ready> {
+    fn poll_some(&self, limit: Option<Duration>, all: bool) -> Result<ReadySources> {
         // Descriptors are polled in one call: the waker first, so that an interruption is never delayed by events.
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs() as i64,
@@ -489,7 +489,7 @@ impl Watch {
         fds.extend(inotify.map(|inotify| PollFd::new(inotify, PollFlags::IN)));
         fds.extend(mounts.map(|mounts| PollFd::new(mounts, PollFlags::PRI)));
         match poll(&mut fds, limit.as_ref()) {
-            Err(Errno::INTR) => return Ok(Ready::default()),
+            Err(Errno::INTR) => return Ok(ReadySources::default()),
             other => other.map_err(error("wait for changes of", Path::new("directories")))?,
         };
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
@@ -500,7 +500,7 @@ impl Watch {
             // Resets the counter, so that the next wait blocks again.
             let _ = read(&*self.wake, &mut [0; 8]);
         }
-        Ok(Ready { events, waker, mounts })
+        Ok(ReadySources { events, waker, mounts })
     }
 
     /// Reads the events that are queued.
@@ -578,7 +578,7 @@ fn identity(path: &Path, interest: Interest) -> Option<(u64, u64)> {
 }
 
 #[derive(Default)]
-struct Ready {
+struct ReadySources {
     events: bool,
     waker: bool,
     mounts: bool,

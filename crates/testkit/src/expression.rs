@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 /// The kind of an expression, which determines what it can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum ExpressionKind {
     /// Only the pure constructs.
     Anywhere,
     /// In the defining expression of a rule: fields `s` and `c` of strings, `deps` and `tool` of
@@ -42,14 +42,14 @@ const NUMBERS: &[&str] =
     &["0", "1", "-1", "2.5", "3", "1e15", "0.0001", "123456789012345", "1e-5", "-0.0", "1e300", "0.1"];
 
 /// A random expression nested at most `depth` deep.
-pub fn random_expression(rng: &mut Rng, place: Place, depth: usize) -> Value {
+pub fn random_expression(rng: &mut Rng, place: ExpressionKind, depth: usize) -> Value {
     Expressions { rng, place }.any(depth, Kind::Any)
 }
 
 /// Writes expressions.
 pub(crate) struct Expressions<'r> {
     pub(crate) rng: &'r mut Rng,
-    pub(crate) place: Place,
+    pub(crate) place: ExpressionKind,
 }
 
 impl Expressions<'_> {
@@ -141,7 +141,7 @@ impl Expressions<'_> {
             Kind::Nodes,
             Kind::Result,
         ];
-        if self.place == Place::Rule && self.rng.chance(50) {
+        if self.place == ExpressionKind::Rule && self.rng.chance(50) {
             return *self.rng.pick(RULE);
         }
         *self.rng.pick(PURE)
@@ -255,7 +255,7 @@ impl Expressions<'_> {
             12 => json!({"type": "`", "$1": ["a", {"type": ",", "$1": self.any(depth, Kind::Any)},
                 {"type": ",@", "$1": texts}]}),
             13 => json!({"type": "concat_target_name", "$1": texts, "$2": texts}),
-            14 if self.place == Place::Rule => {
+            14 if self.place == ExpressionKind::Rule => {
                 json!({"type": "FIELD", "name": self.rng.pick(&["s", "c"])})
             }
             15 => json!({"type": "range", "$1": self.rng.pick(&["3", "x", "2.7", "1e1", " 4", "+2", "0x3"])}),
@@ -279,7 +279,7 @@ impl Expressions<'_> {
             7 => json!({"type": "enumerate", "$1": self.any(depth, Kind::Texts)}),
             8 => json!({"type": "zip_map", "range_key": self.any(depth, Kind::Texts),
                 "range_val": self.any(depth, Kind::Texts)}),
-            9 if self.place == Place::Rule => self.any(depth, Kind::Stage),
+            9 if self.place == ExpressionKind::Rule => self.any(depth, Kind::Stage),
             10 => {
                 let each =
                     json!({"type": "singleton_map", "key": {"type": "var", "name": "_"}, "value": map});

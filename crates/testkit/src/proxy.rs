@@ -22,7 +22,7 @@ use crate::Rng;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub enum Direction {
     /// From the client to the server.
     Up,
     /// From the server to the client.
@@ -35,25 +35,25 @@ pub enum LinkFault {
     /// It is closed as soon as it is there.
     Refused,
     /// It is cut for both sides after so many bytes of one way.
-    Cut(Way, u64),
+    Cut(Direction, u64),
     /// One way ends after so many bytes, as if the sender had no more.
-    Ended(Way, u64),
+    Ended(Direction, u64),
     /// After so many bytes of one way no more come, and the connection stays.
-    Halted(Way, u64),
+    Halted(Direction, u64),
     /// From so many bytes on, each piece takes twice as long as the one before.
-    Slower(Way, u64),
+    Slower(Direction, u64),
     /// A bit is another one.
-    Flipped(Way, u64),
+    Flipped(Direction, u64),
     /// A byte comes twice.
-    Repeated(Way, u64),
+    Repeated(Direction, u64),
     /// Two bytes change places.
-    Swapped(Way, u64),
+    Swapped(Direction, u64),
 }
 
 /// The fault of a connection, and the number of the connection.
 type Choice = dyn Fn(u64) -> Option<LinkFault> + Send + Sync;
 
-struct State {
+struct ProxyState {
     target: Mutex<SocketAddr>,
     choice: Box<Choice>,
     /// How long bytes are under way, in each direction.
@@ -65,7 +65,7 @@ struct State {
     streams: Mutex<Vec<TcpStream>>,
 }
 
-impl State {
+impl ProxyState {
     fn streams(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,7 +80,7 @@ impl State {
 /// A running proxy; it ends when this is dropped.
 pub struct Proxy {
     address: SocketAddr,
-    state: Arc<State>,
+    state: Arc<ProxyState>,
 }
 
 impl Proxy {
@@ -145,7 +145,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (is_over, connections, up, down, streams) = Default::default();
         let (target, choice) = (Mutex::new(target), Box::new(choice));
-        let state = Arc::new(State { target, choice, delay, is_over, connections, up, down, streams });
+        let state = Arc::new(ProxyState { target, choice, delay, is_over, connections, up, down, streams });
         let shared = state.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -197,15 +197,15 @@ impl Drop for Proxy {
 
 /// The random numbers of a connection; which way has the fault, and after how many bytes: as often among the first 64 as in
 /// the fourth megabyte.
-fn begin(seed: u64, number: u64) -> (Rng, Way, u64) {
+fn begin(seed: u64, number: u64) -> (Rng, Direction, u64) {
     let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
-    let way = if rng.chance(40) { Way::Up } else { Way::Down };
+    let way = if rng.chance(40) { Direction::Up } else { Direction::Down };
     let magnitude = 1_usize << rng.below(23);
     let at = rng.below(magnitude) as u64;
     (rng, way, at)
 }
 
-fn connect(state: &Arc<State>, client: TcpStream) {
+fn connect(state: &Arc<ProxyState>, client: TcpStream) {
     let number = state.connections.fetch_add(1, Relaxed);
     let fault = (state.choice)(number);
     if fault == Some(LinkFault::Refused) {
@@ -220,13 +220,13 @@ fn connect(state: &Arc<State>, client: TcpStream) {
         return;
     };
     state.streams().extend(clones);
-    for way in [Way::Up, Way::Down] {
+    for way in [Direction::Up, Direction::Down] {
         let (Ok(client), Ok(server)) = (client.try_clone(), server.try_clone()) else {
             continue;
         };
         let state = state.clone();
         thread::spawn(move || {
-            let (from, to) = if way == Way::Up { (client, server) } else { (server, client) };
+            let (from, to) = if way == Direction::Up { (client, server) } else { (server, client) };
             pass(&state, way, fault, &from, &to);
         });
     }
@@ -236,7 +236,7 @@ fn connect(state: &Arc<State>, client: TcpStream) {
 type Piece = (Instant, Vec<u8>);
 
 /// Passes the bytes of one way on, until it ends.
-fn pass(state: &Arc<State>, way: Way, fault: Option<LinkFault>, from: &TcpStream, to: &TcpStream) {
+fn pass(state: &Arc<ProxyState>, way: Direction, fault: Option<LinkFault>, from: &TcpStream, to: &TcpStream) {
     let (sender, pieces) = channel::<Piece>();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -267,22 +267,22 @@ enum End {
 }
 
 fn write(
-    state: &State,
-    way: Way,
+    state: &ProxyState,
+    way: Direction,
     fault: Option<LinkFault>,
     pieces: &Receiver<Piece>,
     mut to: &TcpStream,
 ) -> End {
-    let counter = if way == Way::Up { &state.up } else { &state.down };
+    let counter = if way == Direction::Up { &state.up } else { &state.down };
     let (mut at, mut pause) = (0_u64, Duration::from_millis(1));
     while let Ok((when, mut bytes)) = pieces.recv() {
         thread::sleep(when.saturating_duration_since(Instant::now()));
         // The place of a fault in this piece, if it is there.
-        let place = |of: Way, after: u64| {
+        let place = |of: Direction, after: u64| {
             (of == way).then(|| after.checked_sub(at)).flatten().and_then(|place| usize::try_from(place).ok())
         };
         let inside =
-            |of: Way, after: u64, bytes: &[u8]| place(of, after).filter(|place| *place < bytes.len());
+            |of: Direction, after: u64, bytes: &[u8]| place(of, after).filter(|place| *place < bytes.len());
         let mut end = None;
         match fault {
             Some(LinkFault::Cut(of, after) | LinkFault::Ended(of, after) | LinkFault::Halted(of, after)) => {
@@ -332,7 +332,7 @@ fn write(
     End::Ended
 }
 
-fn sleep_unless_over(state: &State, pause: Duration) {
+fn sleep_unless_over(state: &ProxyState, pause: Duration) {
     let begin = Instant::now();
     while !state.is_over.load(SeqCst) && begin.elapsed() < pause {
         thread::sleep(pause.min(Duration::from_millis(20)));
@@ -382,7 +382,7 @@ mod tests {
             b"all"
         );
         assert_eq!(back(LinkFault::Refused).unwrap(), b"");
-        for way in [Way::Up, Way::Down] {
+        for way in [Direction::Up, Direction::Down] {
             assert_eq!(back(LinkFault::Ended(way, 4)).unwrap(), b"0123");
             assert!(b"0123".starts_with(&back(LinkFault::Cut(way, 4)).unwrap()));
             assert_eq!(back(LinkFault::Halted(way, 4)), None);

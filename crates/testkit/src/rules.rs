@@ -3,7 +3,7 @@
 //! A rule may have every kind of field, transitions, imports, nodes and fields made from nodes.
 //! The targets have to fit their rules, so rules come with a signature.
 
-use crate::expression::{Expressions, Kind, Place};
+use crate::expression::{ExpressionKind, Expressions, Kind};
 use crate::{Case, Rng, random_expression};
 use serde_json::{Map, Value, json};
 
@@ -63,7 +63,7 @@ pub(crate) fn rules(rng: &mut Rng, modules: &[&str]) -> Rules {
     let place = rng.below(modules.len());
     for (name, other) in [("f", "g"), ("g", "h"), ("h", "")] {
         let depth = 1 + rng.below(2);
-        let mut body = Expressions { rng, place: Place::Rule }.any(depth, Kind::Text);
+        let mut body = Expressions { rng, place: ExpressionKind::Rule }.any(depth, Kind::Text);
         let mut function = json!({"vars": ["X", "v"]});
         if !other.is_empty() && rng.chance(50) {
             function["imports"] = json!({"f": other});
@@ -271,7 +271,7 @@ fn defining(rng: &mut Rng, rule: &Value, signature: &Signature, transitions: &[V
     };
     let mut provides = vec![json!({"type": "singleton_map", "key": "nodes", "value": nodes})];
     if rng.chance(30) {
-        let value = Expressions { rng, place: Place::Rule }.any(2, Kind::Any);
+        let value = Expressions { rng, place: ExpressionKind::Rule }.any(2, Kind::Any);
         provides.push(json!({"type": "singleton_map", "key": "v", "value": value}));
     }
     if rng.chance(10) {
@@ -329,7 +329,7 @@ pub fn expressions_case(expressions: &[Value], config: &Value, without: &[usize]
         {"type": "DEP_PROVIDES", "dep": var("_"), "provider": "v"}});
     let all = json!({"target_fields": ["deps"], "tainted": ["test"], "expression":
         {"type": "RESULT", "provides": {"type": "singleton_map", "key": "v", "value": values}}});
-    let leaf = random_expression(&mut Rng::new(7), Place::Anywhere, 0);
+    let leaf = random_expression(&mut Rng::new(7), ExpressionKind::Anywhere, 0);
     let library = json!({"expression": {"type": "RESULT",
         "artifacts": {"type": "singleton_map", "key": "lib/a", "value": {"type": "BLOB", "data": "a"}},
         "runfiles": {"type": "singleton_map", "key": "b", "value": {"type": "BLOB", "data": "b"}},

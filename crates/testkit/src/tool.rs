@@ -21,7 +21,7 @@ pub struct Tool {
 
 /// The result of a call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ran {
+pub struct ToolResult {
     /// The exit code; 128 + n if signal n ended the process.
     pub code: i32,
     /// Everything on standard output; bytes that are not UTF-8 are replaced.
@@ -101,13 +101,13 @@ impl Tool {
     /// # Panics
     ///
     /// If the binary cannot be started.
-    pub fn run<S: AsRef<OsStr>>(&self, dir: &Path, args: impl IntoIterator<Item = S>) -> Ran {
+    pub fn run<S: AsRef<OsStr>>(&self, dir: &Path, args: impl IntoIterator<Item = S>) -> ToolResult {
         let output = self
             .command(dir)
             .args(args)
             .output()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.path.display()));
-        Ran {
+        ToolResult {
             code: code(output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -115,7 +115,7 @@ impl Tool {
     }
 }
 
-impl Ran {
+impl ToolResult {
     /// This result, provided that the exit code is `code`.
     ///
     /// # Panics

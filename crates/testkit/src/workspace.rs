@@ -2,7 +2,7 @@
 //!
 //! Every fixture has its own build root: tests run in parallel, and none may depend on results that another one cached.
 
-use crate::{Ran, Tool};
+use crate::{Tool, ToolResult};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -77,7 +77,7 @@ impl Workspace {
 
     /// Calls `tool` in the workspace root. `args` begin with the subcommand, after which
     /// the build root is inserted (where the subcommand takes one).
-    pub fn run<S: AsRef<OsStr>>(&self, tool: &Tool, args: impl IntoIterator<Item = S>) -> Ran {
+    pub fn run<S: AsRef<OsStr>>(&self, tool: &Tool, args: impl IntoIterator<Item = S>) -> ToolResult {
         tool.run(&self.root(), self.args(args))
     }
 

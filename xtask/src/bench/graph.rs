@@ -61,7 +61,7 @@ impl Shape {
 }
 
 /// One step: a name, which is also that of its output, inputs and the shell command.
-struct Step {
+struct GraphStep {
     name: String,
     /// The number of its module.
     module: usize,
@@ -77,7 +77,7 @@ struct Step {
 pub(crate) struct Graph {
     pub(crate) shape: Shape,
     pub(crate) size: usize,
-    steps: Vec<Step>,
+    steps: Vec<GraphStep>,
     /// The steps of the request.
     tops: Vec<usize>,
     /// Path and content of the sources.
@@ -166,7 +166,7 @@ impl Graph {
     fn push(&mut self, steps: Vec<usize>, sources: Vec<String>) {
         let number = self.steps.len();
         let (name, note) = (format!("t{number}"), String::new());
-        self.steps.push(Step { name, module: number / TARGETS_PER_MODULE, steps, sources, note });
+        self.steps.push(GraphStep { name, module: number / TARGETS_PER_MODULE, steps, sources, note });
     }
 
     /// The source whose edit runs `EDIT_RUNS` actions, or nearly; of several the one nearest to the middle.
@@ -219,7 +219,7 @@ mod tests {
         for shape in Shape::ALL {
             let graph = Graph::new(shape, 500);
             let mut seen = HashSet::new();
-            let collects = |step: &super::Step| step.sources.is_empty();
+            let collects = |step: &super::GraphStep| step.sources.is_empty();
             for step in graph.steps.iter().filter(|step| !collects(step)) {
                 assert!(step.sources.iter().any(|path| seen.insert(path)), "{}: {}", shape.name(), step.name);
             }

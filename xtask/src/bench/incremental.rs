@@ -221,7 +221,7 @@ impl<'o> Bench<'o> {
                 rows.add(phase, STATX, (self.statx_loop()?, None));
             }
             // Every copy has been changed in the same way.
-            if matches!(phase, Phase::Back | Phase::Mended) {
+            if matches!(phase, Phase::Back | Phase::Fixed) {
                 self.graph.note("");
             }
             if phase == Phase::First {

@@ -8,13 +8,15 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use taut_testkit::{Case, Place, Rng, Tool, expressions_case, random_config, random_expression, shrink};
+use taut_testkit::{
+    Case, ExpressionKind, Rng, Tool, expressions_case, random_config, random_expression, shrink,
+};
 
 /// The number of expressions in one project.
 const BATCH: u64 = 250;
 
 /// A random expression of any kind and depth, by its number.
-fn expression(seed: u64, place: Place) -> Value {
+fn expression(seed: u64, place: ExpressionKind) -> Value {
     random_expression(&mut Rng::new(seed), place, 2 + seed as usize % 4)
 }
 
@@ -27,7 +29,7 @@ pub(crate) fn print_expressions(args: &[String]) -> Result<()> {
     let [count, seed] = args else { bail!("expressions N SEED") };
     let (count, seed): (u64, u64) = (count.parse()?, seed.parse()?);
     let lines: Vec<String> =
-        (seed..seed + count).map(|seed| expression(seed, Place::Anywhere).to_string()).collect();
+        (seed..seed + count).map(|seed| expression(seed, ExpressionKind::Anywhere).to_string()).collect();
     println!("[\n{}\n]", lines.join(",\n"));
     Ok(())
 }
@@ -37,7 +39,7 @@ pub(super) fn run(count: u64, seed: u64, taut: &Tool, reference: &Tool) -> Resul
     let (mut good, mut different, mut begin) = (0, 0, seed);
     while begin < seed + count {
         let end = (begin + BATCH).min(seed + count);
-        let all: Vec<Value> = (begin..end).map(|seed| expression(seed, Place::Rule)).collect();
+        let all: Vec<Value> = (begin..end).map(|seed| expression(seed, ExpressionKind::Rule)).collect();
         let config = random_config(&mut Rng::new(begin));
         let wrong = batch(&all, &config, taut, reference)?;
         good += all.len() - wrong.errors;

@@ -5,8 +5,8 @@ use taut_syntax::{Diagnostics, Kind, quoted};
 use taut_value::{EntityName, Map, Value};
 
 use crate::{
-    AnalysedTarget, CacheEntry, CacheEntryRule, CacheKey, Config, ConfiguredTarget, Defined, Dependencies,
-    Export, RepositoryKeyRule, RepositoryName, StrSet, TargetRule, key_text,
+    AnalysedTarget, CacheEntry, CacheEntryRule, CacheKey, Config, ConfiguredTarget, DefinitionNames,
+    Dependencies, Export, RepositoryKeyRule, RepositoryName, StrSet, TargetRule, key_text,
     problem::{below, fail},
     scope::Scope,
 };
@@ -104,7 +104,7 @@ async fn cache_key(scope: &Scope<'_>) -> Result<Option<CacheKey>, Fail> {
 fn taken(entry: &CacheEntry, key: CacheKey, vars: StrSet) -> AnalysedTarget {
     AnalysedTarget {
         result: entry.target.result.clone(),
-        defined: Defined::default(),
+        defined: DefinitionNames::default(),
         vars,
         tainted: StrSet::empty(),
         dependencies: Dependencies::default(),

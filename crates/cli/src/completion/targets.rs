@@ -15,7 +15,7 @@ use super::{Candidate, repositories::Description};
 /// What a word may become in a call in a directory, with the values of its options; and some that does not begin like it.
 pub(super) fn candidates(word: &str, cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Candidate> {
     let Some(word) = word.strip_prefix('@') else {
-        return Place::of(cwd, values).map(|place| place.candidates(word)).unwrap_or_default();
+        return NameContext::of(cwd, values).map(|place| place.candidates(word)).unwrap_or_default();
     };
     let Some(description) = Description::of(cwd, values) else { return Vec::new() };
     let bindings = description.bindings().into_iter();
@@ -28,12 +28,12 @@ pub(super) fn candidates(word: &str, cwd: &Path, values: &BTreeMap<&str, String>
         return vec![Candidate::new(format!("@{local}//..."), "all targets")];
     };
     let Ok(root) = Dir::of_user(&root) else { return Vec::new() };
-    let found = Place { root, file, cwd: String::new() }.candidates(&format!("//{path}"));
+    let found = NameContext { root, file, cwd: String::new() }.candidates(&format!("//{path}"));
     found.into_iter().map(|found| Candidate { text: format!("@{local}{}", found.text), ..found }).collect()
 }
 
 /// Where names are looked up.
-struct Place {
+struct NameContext {
     /// The workspace root, open.
     root: Dir,
     /// The name of targets files.
@@ -42,9 +42,9 @@ struct Place {
     cwd: String,
 }
 
-impl Place {
+impl NameContext {
     /// The place of a call in a directory, with the values of its options; `None` if there is no workspace.
-    fn of(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<Place> {
+    fn of(cwd: &Path, values: &BTreeMap<&str, String>) -> Option<NameContext> {
         let root = match values.get("workspace_root") {
             Some(root) => cwd.join(root),
             None => find_workspace_root(cwd).ok()?,
@@ -54,7 +54,7 @@ impl Place {
             let (cwd, root) = (taut_sys::canonical(cwd).ok()?, taut_sys::canonical(root).ok()?);
             Some(cwd.strip_prefix(root).ok()?.to_str()?.to_owned())
         };
-        Some(Place {
+        Some(NameContext {
             root: Dir::of_user(&targets).ok()?,
             file: values.get("target_file_name").cloned().unwrap_or_else(|| "TARGETS".to_owned()),
             // Outside of the workspace, names are those of the root module.

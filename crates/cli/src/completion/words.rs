@@ -68,7 +68,7 @@ pub(super) fn offer(before: &[&str], current: &str, cwd: &Path) -> Offer {
         [] => return of_tool(&tool, current),
     };
     let Some(command) = tool.find_subcommand(name) else { return Offer::by_shell(Otherwise::Nothing) };
-    let given = Given::of(before, command);
+    let given = TypedWords::of(before, command);
     let value = |arg, lead: &str, begun: &str| value(arg, lead, begun, cwd, &given.values);
     if let Some(arg) = given.unfinished {
         return value(arg, "", current);
@@ -103,7 +103,7 @@ fn of_tool(tool: &Command, current: &str) -> Offer {
 }
 
 /// What the words between subcommand and cursor say.
-struct Given<'c> {
+struct TypedWords<'c> {
     /// An option whose value is still to come.
     unfinished: Option<&'c Arg>,
     /// Whether all that follows is a name.
@@ -112,9 +112,9 @@ struct Given<'c> {
     values: BTreeMap<&'c str, String>,
 }
 
-impl<'c> Given<'c> {
-    fn of(words: &[&str], command: &'c Command) -> Given<'c> {
-        let mut given = Given { unfinished: None, has_only_names: false, values: BTreeMap::new() };
+impl<'c> TypedWords<'c> {
+    fn of(words: &[&str], command: &'c Command) -> TypedWords<'c> {
+        let mut given = TypedWords { unfinished: None, has_only_names: false, values: BTreeMap::new() };
         for word in words {
             if let Some(arg) = given.unfinished.take() {
                 given.values.insert(arg.get_id().as_str(), (*word).to_owned());

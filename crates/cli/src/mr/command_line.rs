@@ -5,7 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 use taut_setup::{canonical_if_begun, weakly_canonical};
 use taut_syntax::json::reference_error;
 
-use super::words::{Given, NotSorted, Sorted, Spec, SubcommandKind, SubcommandSpec, help, shown, sort};
+use super::words::{
+    GivenOption, NotSorted, SortedWords, Spec, SubcommandKind, SubcommandSpec, help, shown, sort,
+};
 use crate::{options::Log, settings};
 
 const fn flag(long: &'static str, help: &'static str) -> Spec {
@@ -198,7 +200,7 @@ fn wrong(text: impl std::fmt::Display) -> NoCall {
 /// The words of a call, the first of which is the name of the tool.
 pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
     let words = words.get(1..).unwrap_or_default();
-    let Sorted { options, subcommand, own, names } =
+    let SortedWords { options, subcommand, own, names } =
         sort(words, &OPTIONS, &SUBCOMMANDS).map_err(|why| match why {
             NotSorted::Wrong(text) => wrong(text),
             NotSorted::Help(about) => {
@@ -241,7 +243,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
 }
 
 /// The options with their types; of each the last occurrence counts, unless it accumulates.
-fn typed(given: &[Given]) -> Result<(Options, Log), NoCall> {
+fn typed(given: &[GivenOption]) -> Result<(Options, Log), NoCall> {
     let (mut o, mut log) = (Options::default(), Log::default());
     for given in given {
         let (spec, value) = given;
@@ -289,11 +291,11 @@ fn typed(given: &[Given]) -> Result<(Options, Log), NoCall> {
     Ok((o, log))
 }
 
-fn not_converted((spec, value): &Given) -> NoCall {
+fn not_converted((spec, value): &GivenOption) -> NoCall {
     wrong(format!("Could not convert: {} = {}", shown(spec), value.display()))
 }
 
-fn truth(given: &Given) -> Result<bool, NoCall> {
+fn truth(given: &GivenOption) -> Result<bool, NoCall> {
     match given.1.to_str().map(str::to_ascii_lowercase).as_deref() {
         Some("true" | "on" | "yes" | "enable" | "1") => Ok(true),
         Some("false" | "off" | "no" | "disable" | "0" | "-1") => Ok(false),
@@ -301,7 +303,7 @@ fn truth(given: &Given) -> Result<bool, NoCall> {
     }
 }
 
-fn number<N: std::str::FromStr>(given: &Given) -> Result<N, NoCall> {
+fn number<N: std::str::FromStr>(given: &GivenOption) -> Result<N, NoCall> {
     // Rust accepts a plus sign, which the reference does not.
     let text = given.1.to_str().map(str::trim).filter(|text| !text.starts_with('+'));
     text.and_then(|text| text.parse().ok()).ok_or_else(|| not_converted(given))

@@ -11,7 +11,7 @@ use crate::settings::USUAL_LAUNCHER;
 
 /// Which options a subcommand of the build tool takes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Takes {
+pub(crate) struct AcceptedOptions {
     /// A configuration of repositories, which is set up first.
     pub(crate) config: bool,
     build_root: bool,
@@ -25,10 +25,10 @@ pub(crate) struct Takes {
     builds: bool,
 }
 
-impl Takes {
+impl AcceptedOptions {
     /// Those of a subcommand; none of one that is not known.
-    pub(crate) fn of(subcommand: &str) -> Takes {
-        let analyses = Takes {
+    pub(crate) fn of(subcommand: &str) -> AcceptedOptions {
+        let analyses = AcceptedOptions {
             config: true,
             build_root: true,
             launcher: true,
@@ -41,12 +41,14 @@ impl Takes {
         };
         match subcommand {
             "analyse" => analyses,
-            "build" | "install" | "rebuild" => Takes { builds: true, ..analyses },
-            "describe" => Takes { launcher: false, properties: false, dispatch: false, ..analyses },
-            "add-to-cas" | "install-cas" => Takes { build_root: true, remote: true, ..Takes::default() },
-            "gc" => Takes { build_root: true, ..Takes::default() },
+            "build" | "install" | "rebuild" => AcceptedOptions { builds: true, ..analyses },
+            "describe" => AcceptedOptions { launcher: false, properties: false, dispatch: false, ..analyses },
+            "add-to-cas" | "install-cas" => {
+                AcceptedOptions { build_root: true, remote: true, ..AcceptedOptions::default() }
+            }
+            "gc" => AcceptedOptions { build_root: true, ..AcceptedOptions::default() },
             // Other subcommands get no options at all, since any of them may be refused.
-            _ => Takes::default(),
+            _ => AcceptedOptions::default(),
         }
     }
 }
@@ -60,7 +62,7 @@ pub(crate) fn words(
     subcommand: Option<&str>,
     config: Option<&Path>,
 ) -> Result<Vec<OsString>, String> {
-    let takes = Takes::of(subcommand.unwrap_or_default());
+    let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
     let mut words = Words(vec![name_of(&settings.just)]);
     words.0.extend(subcommand.map(OsString::from));
     words.option("-C", config);
@@ -159,7 +161,7 @@ pub(crate) fn logged(
     directory: &Path,
     subcommand: Option<&str>,
 ) -> Result<Vec<OsString>, String> {
-    let takes = Takes::of(subcommand.unwrap_or_default());
+    let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
     let mut words = Vec::new();
     for option in taut_setup::LOGGED_OPTIONS {
         let Some(name) = log.files.get(option) else { continue };

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use taut_setup::{Anchors, InvocationLog, Locations, Place, Rc, Remark, weakly_canonical};
+use taut_setup::{AnchoredPath, Anchors, InvocationLog, Locations, Rc, Remark, weakly_canonical};
 use taut_syntax::Dialect;
 
 use super::command_line::{CommandLine, Options};
-use crate::{options::Log, repositories::usual};
+use crate::{options::Log, repositories::defaults};
 
 /// The settings of a call.
 #[derive(Default, Debug)]
 pub(crate) struct Settings {
     /// The description of repositories, if there is one.
-    pub(crate) description: Option<Place>,
+    pub(crate) description: Option<AnchoredPath>,
     /// The list of absent repositories.
     pub(crate) absent: Option<PathBuf>,
     /// The build root.
@@ -56,7 +56,7 @@ impl Settings {
         let CommandLine { options: o, mut log, .. } = line;
         let Options { repository_config, local_build_root, .. } = &o;
         // A description that is named is relative to the working directory, wherever it is.
-        let named = |path: &PathBuf| Place { path: path.clone(), base: anchors.cwd.clone() };
+        let named = |path: &PathBuf| AnchoredPath { path: path.clone(), base: anchors.cwd.clone() };
         let description = repository_config.as_ref().map(named).or(rc.description);
         let given_build_root = local_build_root.clone().or(rc.local_build_root);
         let build_root =
@@ -70,13 +70,13 @@ impl Settings {
             absent: o.absent.or(rc.absent),
             build_root,
             given_build_root,
-            checkout_locations: locations.or_else(|| usual::checkout_locations(anchors)),
-            launcher: o.local_launcher.or(rc.local_launcher).unwrap_or_else(usual::launcher),
-            distdirs: usual::distdirs(rc.distdirs, o.distdirs, anchors),
+            checkout_locations: locations.or_else(|| defaults::checkout_locations(anchors)),
+            launcher: o.local_launcher.or(rc.local_launcher).unwrap_or_else(defaults::launcher),
+            distdirs: defaults::distdirs(rc.distdirs, o.distdirs, anchors),
             no_ssl_verify: o.no_ssl_verify,
             ca_bundle: o.ca_bundle,
             just: o.just.or(rc.just).unwrap_or_else(|| "just".into()),
-            git: o.git.or(rc.git).unwrap_or_else(usual::git),
+            git: o.git.or(rc.git).unwrap_or_else(defaults::git),
             main: o.main,
             jobs: o.jobs,
             defines: o.defines,

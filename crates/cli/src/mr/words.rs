@@ -38,15 +38,15 @@ pub(crate) enum SubcommandKind {
 }
 
 /// An option with its value; flags have `true` or `false`.
-pub(crate) type Given = (Spec, OsString);
+pub(crate) type GivenOption = (Spec, OsString);
 
 /// The words of a call, sorted.
-pub(crate) struct Sorted {
+pub(crate) struct SortedWords {
     /// The options in front of the subcommand.
-    pub(crate) options: Vec<Given>,
+    pub(crate) options: Vec<GivenOption>,
     pub(crate) subcommand: &'static SubcommandSpec,
     /// The options of the subcommand.
-    pub(crate) own: Vec<Given>,
+    pub(crate) own: Vec<GivenOption>,
     /// The names behind the subcommand, or the words of the build tool.
     pub(crate) names: Vec<OsString>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn sort(
     words: &[OsString],
     options: &'static [Spec],
     subcommands: &'static [SubcommandSpec],
-) -> Result<Sorted, NotSorted> {
+) -> Result<SortedWords, NotSorted> {
     let mut sorter = Sorter { options, given: Vec::new(), unexpected: Vec::new(), is_help: false };
     let mut rest = words.iter().cloned().collect::<std::collections::VecDeque<_>>();
     let mut subcommand: Option<&'static SubcommandSpec> = None;
@@ -126,7 +126,7 @@ pub(crate) fn sort(
         return Err(NotSorted::Wrong("A subcommand is required".to_owned()));
     };
     match &sorter.unexpected[..] {
-        [] => Ok(Sorted { options: sorter.given, subcommand, own, names }),
+        [] => Ok(SortedWords { options: sorter.given, subcommand, own, names }),
         unexpected => {
             let words: Vec<String> = unexpected.iter().map(|word| word.display().to_string()).collect();
             let (noun, verb) = if words.len() == 1 { ("argument", "was") } else { ("arguments", "were") };
@@ -147,7 +147,7 @@ fn is_option(word: &OsStr) -> bool {
 
 struct Sorter {
     options: &'static [Spec],
-    given: Vec<Given>,
+    given: Vec<GivenOption>,
     unexpected: Vec<OsString>,
     is_help: bool,
 }

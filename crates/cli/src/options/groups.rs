@@ -1,7 +1,7 @@
 //! Options that several subcommands share, in the groups of the reference: wrappers pass the same options to
 //! all of them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
 use taut_syntax::Dialect;
@@ -276,6 +276,13 @@ pub struct Execution {
     /// File that assigns servers to properties of actions: a JSON list of [{KEY: VAL}, "HOST:PORT"]
     #[arg(long, value_name = "PATH")]
     pub endpoint_configuration: Option<PathBuf>,
+}
+
+impl Execution {
+    /// How long an action may run, before scaling.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.action_timeout.map(|seconds| Duration::from_secs(seconds.into()))
+    }
 }
 
 /// What of a build is shown, and what is kept.

@@ -1,6 +1,6 @@
 //! The list of repositories that `repos` prints.
 
-use taut_setup::{Newest, Status};
+use taut_setup::{BranchState, Status};
 use taut_syntax::quoted;
 use taut_value::JsonWriter;
 
@@ -23,12 +23,12 @@ impl List<'_> {
                 json.key(&status.name).object(|json| {
                     json.key("from").string(&status.from);
                     match &status.newest {
-                        Some(Newest::Other(commit)) => drop(json.key("newest").string(commit)),
-                        Some(Newest::Unknown(cause)) => drop(json.key("newest error").string(cause)),
+                        Some(BranchState::Other(commit)) => drop(json.key("newest").string(commit)),
+                        Some(BranchState::Unknown(cause)) => drop(json.key("newest error").string(cause)),
                         _ => {}
                     }
                     if self.has_asked {
-                        let is_outdated = matches!(status.newest, Some(Newest::Other(_)));
+                        let is_outdated = matches!(status.newest, Some(BranchState::Other(_)));
                         json.key("outdated").bool(is_outdated);
                     }
                     if let Some(pinned) = &status.pinned {
@@ -73,14 +73,14 @@ fn row(status: &Status) -> [String; 6] {
     };
     let pinned = status.pinned.as_deref().map_or("-", |id| &id[..MAX_SHOWN_DIGITS.min(id.len())]);
     let state = match &status.newest {
-        Some(Newest::Other(commit)) => {
+        Some(BranchState::Other(commit)) => {
             format!(
                 "{}, outdated ({})",
                 status.presence.word(),
                 &commit[..MAX_SHOWN_DIGITS.min(commit.len())]
             )
         }
-        Some(Newest::Unknown(_)) => format!("{}, not asked", status.presence.word()),
+        Some(BranchState::Unknown(_)) => format!("{}, not asked", status.presence.word()),
         _ => status.presence.word().to_owned(),
     };
     let users: Vec<&str> = status.used_by.iter().map(String::as_str).collect();

@@ -49,7 +49,7 @@ impl<'l> Messages<'l> {
             // If no thread can be started, it is done without a display.
             let _ = std::thread::Builder::new().spawn_scoped(scope, || show(&end, &self.state, self.log));
             // Also when the task panics: the scope waits for the thread.
-            let _ending = Ending(&end);
+            let _ending = DisplayEnd(&end);
             task()
         })
     }
@@ -139,9 +139,9 @@ impl Observer for Messages<'_> {
 }
 
 /// Ends the display when it is dropped.
-struct Ending<'e>(&'e (Mutex<bool>, Condvar));
+struct DisplayEnd<'e>(&'e (Mutex<bool>, Condvar));
 
-impl Drop for Ending<'_> {
+impl Drop for DisplayEnd<'_> {
     fn drop(&mut self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.1.notify_all();

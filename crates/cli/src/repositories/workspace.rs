@@ -12,14 +12,14 @@ use std::{
 use taut_digest::HashFunction;
 use taut_driver::{ConfigError, Diagnostic, Origin, Overrides, RULES, RepoConfig, SetupError};
 use taut_setup::{
-    Anchors, Cache, Description, Locations, Place, Problem, Rc, RcFiles, Remark, RemoteCacheRc, Request,
-    Session, weakly_canonical,
+    AnchoredPath, Anchors, Cache, Description, Locations, Problem, Rc, RcFiles, Remark, RemoteCacheRc,
+    Request, Session, weakly_canonical,
 };
 use taut_store::Store;
 use taut_syntax::{Dialect, Document, Kind};
 use taut_sys::Named;
 
-use super::{Context, Messages, in_use::hold, options, report_remark, usual};
+use super::{Context, Messages, defaults, in_use::hold, options, report_remark};
 use crate::{
     diagnostics,
     environment::build_root,
@@ -79,7 +79,7 @@ pub(crate) fn configured(
     if !common.set_up.is_done {
         return Ok(Configured { file: named, ..Configured::default() });
     }
-    let place = named.clone().map(|path| Place { path: cwd.join(path), base: cwd.to_owned() });
+    let place = named.clone().map(|path| AnchoredPath { path: cwd.join(path), base: cwd.to_owned() });
     let workspace = Workspace::of(common, cwd);
     let (place, rc) = match place {
         Some(place) => (place, None),
@@ -272,7 +272,7 @@ impl<'w> Workspace<'w> {
         let (options, cwd) = (self.options, &self.anchors.cwd);
         let locations = options.checkout_locations.as_ref().map(|path| cwd.join(path));
         let locations = locations.or(rc.checkout_locations.clone());
-        let locations = locations.or_else(|| usual::checkout_locations(&self.anchors));
+        let locations = locations.or_else(|| defaults::checkout_locations(&self.anchors));
         let mut remarks = Vec::new();
         let locations = locations
             .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
@@ -280,9 +280,9 @@ impl<'w> Workspace<'w> {
         let given = options.distdir.iter().map(|path| cwd.join(path));
         Ok(Context {
             locations: locations.map_err(error)?,
-            distdirs: usual::distdirs(rc.distdirs.clone(), given, &self.anchors),
-            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(usual::git),
-            launcher: rc.local_launcher.clone().unwrap_or_else(usual::launcher),
+            distdirs: defaults::distdirs(rc.distdirs.clone(), given, &self.anchors),
+            git: options.git.clone().or(rc.git.clone()).unwrap_or_else(defaults::git),
+            launcher: rc.local_launcher.clone().unwrap_or_else(defaults::launcher),
             jobs: self.jobs,
             fetch_absent: options.fetch_absent,
             is_strict: true,
@@ -310,7 +310,7 @@ impl<'w> Workspace<'w> {
     /// There is none, or it is wrong.
     pub(crate) fn description(&self, named: Option<&Path>, rc: &Rc) -> Result<Description, SetupError> {
         let cwd = &self.anchors.cwd;
-        let place = named.map(|path| Place { path: cwd.join(path), base: cwd.clone() });
+        let place = named.map(|path| AnchoredPath { path: cwd.join(path), base: cwd.clone() });
         let Some(place) = place.or(rc.description.clone()) else {
             self.check_for_stray()?;
             let problem = Diagnostic::error("there is no description of repositories here");

@@ -30,11 +30,11 @@ pub(super) struct Lines {
     to_see_all: String,
     /// The limit of `--timeout`.
     limit: Option<Duration>,
-    state: Mutex<State>,
+    state: Mutex<LinesState>,
 }
 
 #[derive(Default)]
-struct State {
+struct LinesState {
     names: HashMap<ConfiguredTarget, String>,
     /// How many tests there are, those that do not run included.
     total: usize,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use taut_digest::Digest;
 use taut_driver::{
-    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, Ran, RepoConfig,
-    Request, Results, Retry, Sink, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, RepoConfig, Request,
+    Results, Retry, RunResult, Sink, Unbuilt,
     cas::WayEnd,
     event::{Event, Failed, Finished},
 };
@@ -14,7 +14,10 @@ use taut_store::Store;
 use taut_syntax::quoted;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
-use super::{BuildContext, BuildMessages, Compared, Defined, Delivered, Flaky, Found, Open, Snapshot, Voice};
+use super::{
+    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Flaky, Snapshot,
+    StartedAction, Voice,
+};
 use crate::{
     log::{Level, Log},
     output::Stream,
@@ -48,7 +51,7 @@ impl Voice for Just {
         log.say(Level::Info, announcement);
     }
 
-    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log) {
+    fn analysed(&self, found: &AnalysisOutcome<'_>, result: Option<&str>, log: &Log) {
         say_targets(found, log);
         if let Some(result) = result {
             log.say(Level::Info, result);
@@ -205,7 +208,7 @@ fn percent(now: &Snapshot<'_>) -> usize {
     }
 }
 
-fn name_of(open: &Open) -> String {
+fn name_of(open: &StartedAction) -> String {
     let mut quoted = JsonWriter::compact();
     quoted.string(open.output.rsplit('/').next().unwrap_or(&open.output));
     let origin = open.origin.as_ref().map_or_else(|| format!("\"{}\"", open.id), |origin| origin.numbered());
@@ -213,8 +216,8 @@ fn name_of(open: &Open) -> String {
 }
 
 /// Which targets were analysed, what of export targets there is, and what they are tainted with.
-fn say_targets(found: &Found<'_>, log: &Log) {
-    let Found { request, analysed, limit } = found;
+fn say_targets(found: &AnalysisOutcome<'_>, log: &Log) {
+    let AnalysisOutcome { request, analysed, limit } = found;
     say_exports(analysed, log);
     for target in request.targets.iter() {
         let shown = report::configured(&target.clone().into(), &request.configuration, *limit);
@@ -291,7 +294,7 @@ impl Messages {
     }
 
     /// The first output that could not be collected. Its path is shown from the working directory.
-    fn not_collected(&self, action: &ActionDescription, ran: &Ran) {
+    fn not_collected(&self, action: &ActionDescription, ran: &RunResult) {
         let Some((path, what, is_directory)) = &ran.not_collected else { return };
         let cwd = taut_driver::normal_path(&action.cwd);
         let shown = taut_value::path::relative(path, if cwd == "." { "" } else { &cwd });
@@ -307,7 +310,7 @@ impl Messages {
         format!("{}:{id}", if self.is_rebuild { "rebuild" } else { "action" })
     }
 
-    fn output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+    fn output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         if ran.stdout.is_none() && ran.stderr.is_none() {
             return;
         }
@@ -344,7 +347,7 @@ impl Messages {
     }
 
     /// Each failed action: how it ended, and the targets that ask for it.
-    fn say_failures(&self, defined: &dyn Defined) {
+    fn say_failures(&self, defined: &dyn ActionOrigins) {
         for failure in self.failures().iter() {
             let name = self.name_of(&failure.id);
             let action = &failure.action;
@@ -355,7 +358,7 @@ impl Messages {
         }
     }
 
-    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn ActionOrigins) {
         let mut text = unbuilt.cause.to_string();
         if let Cause::Conflict { overlay, .. } = &unbuilt.cause {
             text += &report::requested_by(&defined.of_overlay(overlay));
@@ -377,7 +380,7 @@ impl Sink for Messages {
 impl BuildMessages for Messages {
     fn requested(&self, _: &RepoConfig, _: String) {}
 
-    fn analysed(&self, found: &Found<'_>) {
+    fn analysed(&self, found: &AnalysisOutcome<'_>) {
         say_targets(found, &self.log);
         Just.tainted(&found.tainted(), &self.log);
         let counts = &found.analysed.counts;
@@ -403,14 +406,14 @@ impl BuildMessages for Messages {
                 self.log.say(Level::Info, text);
             }
             Retry::Lost => self.log.say(Level::Warn, format!("{LOST_OBJECTS}.")),
-            // The reference reports what it cannot read; so roots are not mended under its name.
+            // The reference reports what it cannot read; so roots are not repaired under its name.
             Retry::LostRoots => {}
         }
     }
 
-    fn executed(&self, _: &dyn Defined) {}
+    fn executed(&self, _: &dyn ActionOrigins) {}
 
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
+    fn failed(&self, failure: &BuildFailure, defined: &dyn ActionOrigins) {
         self.say_failures(defined);
         let (of_store, others): (Vec<_>, Vec<_>) = failure
             .unbuilt

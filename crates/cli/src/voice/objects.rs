@@ -9,13 +9,13 @@ use taut_syntax::{quoted, seen_from};
 
 use super::{just::Just, taut::Taut};
 use crate::{
-    freed::freed,
+    gc_summary::freed,
     log::{Level, Log},
 };
 
 /// Where an object was to be written that could not be taken out of the store.
 #[derive(Clone, Copy)]
-pub(crate) enum Destined {
+pub(crate) enum ObjectDestination {
     StandardOutput,
     File,
 }
@@ -26,7 +26,7 @@ pub(crate) trait ObjectTexts {
     fn no_object_id(&self, word: &str, log: &Log);
 
     /// An object that could not be taken out of the store.
-    fn not_taken(&self, error: &Error, store: &Store, destined: Destined, log: &Log);
+    fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination, log: &Log);
 
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
@@ -62,13 +62,13 @@ impl ObjectTexts for Just {
         log.say(Level::Error, "failed to dump artifact.");
     }
 
-    fn not_taken(&self, error: &Error, _: &Store, destined: Destined, log: &Log) {
+    fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination, log: &Log) {
         log.say(Level::Error, error.to_string());
         log.say(
             Level::Error,
             match destined {
-                Destined::StandardOutput => "failed to dump artifact.",
-                Destined::File => "failed to retrieve artifact.",
+                ObjectDestination::StandardOutput => "failed to dump artifact.",
+                ObjectDestination::File => "failed to retrieve artifact.",
             },
         );
     }
@@ -117,7 +117,7 @@ impl ObjectTexts for Taut {
         log.say(Level::Error, format!("{} is no identifier of an object: {forms}", quoted(word)));
     }
 
-    fn not_taken(&self, error: &Error, store: &Store, _: Destined, log: &Log) {
+    fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination, log: &Log) {
         let text = match error {
             Error::Missing(object) => {
                 let mut text = format!("There is no object {object} in the store");

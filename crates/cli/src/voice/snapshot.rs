@@ -12,7 +12,7 @@ use taut_value::Id;
 use crate::log::Names;
 
 /// An action that has begun.
-pub(crate) struct Open {
+pub(crate) struct StartedAction {
     pub(crate) id: Id,
     pub(crate) origin: Option<Origin>,
     /// Its first output.
@@ -35,7 +35,7 @@ pub(crate) struct Snapshot<'s> {
     /// How many were run, failed ones included.
     pub(crate) run: usize,
     pub(crate) failed: usize,
-    pub(crate) open: &'s BTreeMap<u64, Open>,
+    pub(crate) open: &'s BTreeMap<u64, StartedAction>,
     pub(crate) since: Instant,
     pub(crate) at: Instant,
     /// How long it will take from now on, if enough is known.

@@ -13,8 +13,8 @@ use std::{
 
 use taut_digest::ID_DIGITS;
 use taut_driver::{
-    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction, Ran,
-    RepoConfig, Request, Results, Retry, Sink, Step, TakenFrom, Traffic, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction,
+    RepoConfig, Request, Results, Retry, RunResult, Sink, Step, TakenFrom, Traffic, Unbuilt,
     cas::WayEnd,
     event::{Event, Failed, Finished, Origin, Origins},
 };
@@ -23,7 +23,8 @@ use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    BuildContext, BuildMessages, Compared, Defined, Delivered, Found, Snapshot, Voice, command, count,
+    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Snapshot, Voice,
+    command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -110,7 +111,7 @@ impl Voice for Taut {
         log.say(Level::Debug, announcement);
     }
 
-    fn analysed(&self, found: &Found<'_>, result: Option<&str>, log: &Log) {
+    fn analysed(&self, found: &AnalysisOutcome<'_>, result: Option<&str>, log: &Log) {
         say_counts(found, log);
         if let Some(result) = result {
             log.say(Level::Info, result);
@@ -284,7 +285,7 @@ fn what_there_is(results: &Results) -> String {
 }
 
 /// How many actions, trees and so on analysis found (`-v`).
-fn say_counts(found: &Found<'_>, log: &Log) {
+fn say_counts(found: &AnalysisOutcome<'_>, log: &Log) {
     let counts = &found.analysed.counts;
     let numbers = [
         (counts.targets, "target"),
@@ -355,8 +356,8 @@ fn short(id: &Id) -> String {
 
 /// A message about an action, deferred until the target of the action is known.
 enum Deferred {
-    Output(Id, Arc<ActionDescription>, Arc<Ran>),
-    Tolerated(Id, Arc<ActionDescription>, Arc<Ran>),
+    Output(Id, Arc<ActionDescription>, Arc<RunResult>),
+    Tolerated(Id, Arc<ActionDescription>, Arc<RunResult>),
     Failure(ActionFailure),
 }
 
@@ -373,11 +374,11 @@ impl Deferred {
 struct Replayed {
     id: Id,
     action: Arc<ActionDescription>,
-    ran: Arc<Ran>,
+    ran: Arc<RunResult>,
 }
 
 #[derive(Default)]
-struct State {
+struct MessagesState {
     repositories: Option<RepoConfig>,
     /// The request as messages name it, and whether that is a plural.
     name: String,
@@ -431,11 +432,11 @@ struct Messages {
     /// How long an action may run, before scaling.
     time_limit: Option<Duration>,
     begin: Instant,
-    state: Mutex<State>,
+    state: Mutex<MessagesState>,
 }
 
 impl Messages {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MessagesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -453,7 +454,7 @@ impl Messages {
     }
 
     /// Finds the target of an action, after execution.
-    fn find(&self, action: &Id, defined: &dyn Defined) {
+    fn find(&self, action: &Id, defined: &dyn ActionOrigins) {
         if !self.state().found.contains_key(action)
             && let Some(origin) = defined.origin(action)
         {
@@ -489,7 +490,7 @@ impl Messages {
     }
 
     /// What an action printed, below its target and output.
-    fn show_output(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+    fn show_output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         // Both are opened before the head is printed, so that there is no head without an output.
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         if streams.iter().all(Option::is_none) || !self.log.wants(Level::Info) {
@@ -553,7 +554,7 @@ impl Messages {
 
     /// The output of actions that did not run and whose outputs failed ones took: their warnings may be the reason of the
     /// failure.
-    fn show_inputs_of_failed(&self, defined: &dyn Defined) {
+    fn show_inputs_of_failed(&self, defined: &dyn ActionOrigins) {
         let (needed, replayed) = {
             let mut state = self.state();
             (std::mem::take(&mut state.needed), std::mem::take(&mut state.replayed))
@@ -566,7 +567,7 @@ impl Messages {
         }
     }
 
-    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn Defined) {
+    fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn ActionOrigins) {
         let mut text = match &unbuilt.cause {
             Cause::Conflict { overlay, path } => {
                 let origin = defined.first_of_overlay(overlay);
@@ -636,7 +637,7 @@ impl BuildMessages for Messages {
         (state.repositories, state.name) = (Some(repositories.clone()), name);
     }
 
-    fn analysed(&self, found: &Found<'_>) {
+    fn analysed(&self, found: &AnalysisOutcome<'_>) {
         {
             let mut state = self.state();
             state.is_many = found.request.targets.iter().nth(1).is_some();
@@ -675,7 +676,7 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn executed(&self, defined: &dyn Defined) {
+    fn executed(&self, defined: &dyn ActionOrigins) {
         let deferred = {
             let mut state = self.state();
             // It refers to the session, which refers to its sinks: a cycle.
@@ -688,7 +689,7 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
+    fn failed(&self, failure: &BuildFailure, defined: &dyn ActionOrigins) {
         self.show_inputs_of_failed(defined);
         let (of_store, others): (Vec<_>, Vec<_>) = failure
             .unbuilt

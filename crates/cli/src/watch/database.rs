@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Analysed, CompileCommands, Done};
+use taut_driver::{Analysed, CompileCommands, RoundSummary};
 use taut_sys::Named;
 
 use super::{WatchState, Watcher};
@@ -39,7 +39,7 @@ impl Watcher<'_> {
         }
         let is_current = |kept: &Commands| Arc::ptr_eq(&kept.of, analysed);
         let kept = state.history.commands.take().filter(is_current);
-        if kept.is_some() && state.session.done() == Done::default() {
+        if kept.is_some() && state.session.done() == RoundSummary::default() {
             state.history.commands = kept;
             return Ok(None);
         }

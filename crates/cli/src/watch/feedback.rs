@@ -17,7 +17,7 @@ use taut_digest::ObjectInfo;
 use taut_driver::{Analysis, Leaves, RepoConfig, normal_path, roots};
 use taut_sys::{
     Dir, Named, StatSignature, canonical, normal,
-    watch::{How, Noticed},
+    watch::{ChangeKind, Noticed},
 };
 use taut_value::{EntityName, Map, ReferenceType, Str};
 
@@ -54,7 +54,7 @@ pub(super) struct Feedback {
 }
 
 /// A change that an installation made.
-enum Made {
+enum InstallChange {
     /// What it left.
     Left,
     /// A temporary file, which is gone.
@@ -165,7 +165,7 @@ impl Feedback {
 
     /// The kind of a noticed change, if an installation made it: the path is as the installation left it, or was the name
     /// of a temporary file.
-    fn made(&self, path: &Path, how: &How) -> Option<Made> {
+    fn made(&self, path: &Path, how: &ChangeKind) -> Option<InstallChange> {
         let place = self.place(path);
         let now = signature(&place);
         let (is_made, made) = match self.signatures.get(&place) {
@@ -174,11 +174,11 @@ impl Feedback {
                 // The times of a directory change with each of its entries; the inode shows that it is still the same
                 // one.
                 let is_same = |now: StatSignature| (now.device, now.inode) == (then.device, then.inode);
-                (now.is_some_and(is_same), Made::Left)
+                (now.is_some_and(is_same), InstallChange::Left)
             }
-            Some(then) => (now == *then, Made::Left),
+            Some(then) => (now == *then, InstallChange::Left),
             // Files are installed under temporary names first, which are gone when the change is looked at.
-            None => (how.came && now.is_none() && place.starts_with(&self.output), Made::Passing),
+            None => (how.came && now.is_none() && place.starts_with(&self.output), InstallChange::Passing),
         };
         is_made.then_some(made)
     }
@@ -207,8 +207,8 @@ impl Feedback {
             (Noticed::default(), Noticed { lost: noticed.lost, ..Noticed::default() });
         for (path, how) in noticed.paths {
             match self.made(&path, &how) {
-                Some(Made::Left) => made.paths.insert(path, how),
-                Some(Made::Passing) => None,
+                Some(InstallChange::Left) => made.paths.insert(path, how),
+                Some(InstallChange::Passing) => None,
                 None => others.paths.insert(path, how),
             };
         }

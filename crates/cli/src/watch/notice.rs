@@ -14,7 +14,7 @@ use std::{
 };
 
 use taut_driver::{ChangedLeaves, Recheck, roots};
-use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Resolution, Unwatched, Woken, limit};
+use taut_sys::watch::{Coverage, Interest, Missing, Noticed, Resolution, Unwatched, WakeReason, limit};
 
 use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, paths::shown};
 use crate::{exit::Exit, interruption::Interruption, log::Level, repositories};
@@ -73,7 +73,7 @@ impl Watcher<'_> {
             let left = is_polling.then(|| state.next_poll.saturating_duration_since(Instant::now()));
             let left = if is_at_once && !is_polling { Some(Duration::ZERO) } else { left };
             let woken = match left {
-                Some(Duration::ZERO) if is_polling => Woken::Nothing,
+                Some(Duration::ZERO) if is_polling => WakeReason::Nothing,
                 left => state.watch.wait(left).map_err(|error| {
                     self.log.say(Level::Error, error.to_string());
                     Exit::Environment
@@ -82,16 +82,16 @@ impl Watcher<'_> {
             // Before the reason of the wakeup is looked at, since a signal wakes the wait as well.
             interruption.check()?;
             match woken {
-                Woken::ByWaker => {}
-                Woken::Nothing if is_polling => {
+                WakeReason::ByWaker => {}
+                WakeReason::Nothing if is_polling => {
                     let change = self.poll(state);
                     if !change.matters {
                         state.pace.rest();
                     }
                     return Ok(change);
                 }
-                Woken::Nothing => {}
-                Woken::Changed(noticed) => {
+                WakeReason::Nothing => {}
+                WakeReason::Changed(noticed) => {
                     if let Some(change) = self.what_matters(state, noticed) {
                         return Ok(Change { is_at_once, ..change });
                     }

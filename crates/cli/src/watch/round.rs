@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use taut_digest::ObjectInfo;
 use taut_driver::{
     Analysed, BuildFailure, BuildPass, Built, Diagnostics, Failed, Pass, Request, Results, Session,
-    SetupError, Undelivered, Wanted, event::Status,
+    SetupError, Undelivered, WantedArtifacts, event::Status,
 };
 use taut_store::Store;
 use taut_value::Str;
@@ -28,14 +28,14 @@ use crate::{
 };
 
 /// Why a round ends early: its failure was reported, or no more rounds are possible with this session.
-enum Stop {
+enum RoundStop {
     Reported,
     EndSession(SessionEnd),
 }
 
-impl From<Exit> for Stop {
-    fn from(exit: Exit) -> Stop {
-        Stop::EndSession(exit.into())
+impl From<Exit> for RoundStop {
+    fn from(exit: Exit) -> RoundStop {
+        RoundStop::EndSession(exit.into())
     }
 }
 
@@ -92,15 +92,15 @@ impl Watcher<'_> {
             is_cached: reporting.uses_state,
             reports_all_actions: false,
             // A round finds lost roots itself: they end the session.
-            mends_roots: false,
+            repairs_roots: false,
             is_last: true,
             is_only: false,
         };
         let passed = pass.run(&mut round, request);
         let mut messages = std::mem::take(&mut round.messages);
         let done = match passed {
-            Ok(()) | Err(Failed::Stopped(Stop::Reported)) => Ok(interruption.check()?),
-            Err(Failed::Stopped(Stop::EndSession(over))) => Err(over),
+            Ok(()) | Err(Failed::Stopped(RoundStop::Reported)) => Ok(interruption.check()?),
+            Err(Failed::Stopped(RoundStop::EndSession(over))) => Err(over),
             // Excluded by `is_last` above: the next change is the next try.
             Err(Failed::Retry(_)) => unreachable!("a round is not tried again"),
         };
@@ -122,7 +122,7 @@ impl Watcher<'_> {
 }
 
 impl Watcher<'_> {
-    /// The words of the command line name no target any more, which a further change may mend. If they never did, the call
+    /// The words of the command line name no target any more, which a further change may correct. If they never did, the call
     /// is over.
     fn not_understood(
         &self,
@@ -130,7 +130,7 @@ impl Watcher<'_> {
         error: SetupError,
         is_first: bool,
     ) -> Result<(), SessionEnd> {
-        if self.mends_roots.get() && state.session.has_lost_roots() {
+        if self.repairs_roots.get() && state.session.has_lost_roots() {
             return Err(SessionEnd::LostRoots);
         }
         if is_first && state.request.is_none() {
@@ -181,8 +181,8 @@ struct Round<'r> {
 
 impl Round<'_> {
     /// Whether something of the roots is lost that can be made again.
-    fn mends_roots(&self) -> bool {
-        self.watcher.mends_roots.get() && self.session.has_lost_roots()
+    fn repairs_roots(&self) -> bool {
+        self.watcher.repairs_roots.get() && self.session.has_lost_roots()
     }
 
     fn write_messages(&mut self) {
@@ -191,16 +191,16 @@ impl Round<'_> {
 }
 
 impl Pass for Round<'_> {
-    type Stop = Stop;
+    type Stop = RoundStop;
     type Done = ();
 
-    fn may_continue(&mut self, _: &Session) -> Result<(), Stop> {
+    fn may_continue(&mut self, _: &Session) -> Result<(), RoundStop> {
         Ok(self.interruption.check()?)
     }
 
-    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Stop {
-        if self.mends_roots() {
-            return Stop::EndSession(SessionEnd::LostRoots);
+    fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> RoundStop {
+        if self.repairs_roots() {
+            return RoundStop::EndSession(SessionEnd::LostRoots);
         }
         // Errors of analysis only follow from roots that are not there.
         let of_roots = request.problems_of_roots();
@@ -213,7 +213,7 @@ impl Pass for Round<'_> {
             self.watcher.log.say(Level::Info, "Analysis failed; waiting for a change.");
         }
         self.history.reported_errors = problems.clone();
-        Stop::Reported
+        RoundStop::Reported
     }
 
     fn analysed(
@@ -221,7 +221,7 @@ impl Pass for Round<'_> {
         session: &Session,
         request: &Request,
         analysed: &Arc<Analysed>,
-    ) -> Result<Option<Wanted>, Stop> {
+    ) -> Result<Option<WantedArtifacts>, RoundStop> {
         self.history.reported_errors = Diagnostics::default();
         let log = self.watcher.log;
         voice::of(log).unusable_entries(&session.take_entry_problems(), analysed, log);
@@ -285,24 +285,24 @@ impl Pass for Round<'_> {
         request: &Request,
         failure: &BuildFailure,
         _: bool,
-    ) -> Stop {
+    ) -> RoundStop {
         self.write_messages();
         let log = self.watcher.log;
-        if !failure.is_lost() && self.mends_roots() {
-            return Stop::EndSession(SessionEnd::LostRoots);
+        if !failure.is_lost() && self.repairs_roots() {
+            return RoundStop::EndSession(SessionEnd::LostRoots);
         }
         if failure.is_lost() {
             let causes = failure.unbuilt.iter().map(|unbuilt| unbuilt.cause.to_string());
             let (text, log) = (causes.take(MAX_SHOWN).collect::<Vec<_>>().join("\n"), log.clone());
             // Not reported yet: a new session makes the object again, unless that has failed several times.
-            return Stop::EndSession(SessionEnd::Lost(Box::new(move || {
+            return RoundStop::EndSession(SessionEnd::Lost(Box::new(move || {
                 log.say(Level::Error, text);
                 Exit::BuildFailure
             })));
         }
         let origins = session.origins(request);
         self.messages_of_build.failed(failure, &origins);
-        Stop::Reported
+        RoundStop::Reported
     }
 
     /// Installs with `-o`, and reports which results differ from those of the round before.
@@ -312,7 +312,7 @@ impl Pass for Round<'_> {
         request: &Request,
         analysed: &Analysed,
         built: &Results,
-    ) -> Result<(), Undelivered<Stop>> {
+    ) -> Result<(), Undelivered<RoundStop>> {
         let Watcher { output, o, log, .. } = self.watcher;
         let history = &mut *self.history;
         let is_new = |(path, built): &&(Str, Built)| history.results.get(path) != Some(&built.info);
@@ -322,7 +322,7 @@ impl Pass for Round<'_> {
             // Between the two calls of `feedback`, which have to see exactly what the installation changes.
             let put = results::put(self.store, built, directory, &request.owner(), o.prune, log);
             put.map_err(|undelivered| {
-                Stop::EndSession(match undelivered {
+                RoundStop::EndSession(match undelivered {
                     Undelivered::Lost(stop) => SessionEnd::Lost(stop),
                     Undelivered::Stopped(exit) => SessionEnd::Exit(exit),
                 })

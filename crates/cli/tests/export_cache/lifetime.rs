@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde_json::{Value, json};
-use taut_testkit::{Ran, Rng, processed, times};
+use taut_testkit::{Rng, ToolResult, processed, times};
 
 use crate::project::{Project, exports_found, lines_of_exports, taut};
 
@@ -38,22 +38,22 @@ fn configure(project: &Project, lib: &[(&str, &str)]) {
     project.configure(&[("lib", json!({"workspace_root": project.root(&tree)}))]);
 }
 
-fn is_hit(ran: &Ran) -> bool {
+fn is_hit(ran: &ToolResult) -> bool {
     exports_found(ran) == Some("1 cached, 0 uncached, 0 not eligible for caching")
 }
 
-fn is_miss(ran: &Ran) -> bool {
+fn is_miss(ran: &ToolResult) -> bool {
     exports_found(ran) == Some("0 cached, 2 uncached, 0 not eligible for caching")
 }
 
 /// The lines about what was built.
-fn artifacts(ran: &Ran) -> String {
+fn artifacts(ran: &ToolResult) -> String {
     let at = ran.stderr.find("Artifacts built").unwrap_or_else(|| panic!("{}", ran.stderr));
     ran.stderr[at..].lines().filter(|line| !line.contains("Backing up")).collect::<Vec<_>>().join("\n")
 }
 
 /// The key of the export target that the main repository uses.
-fn key_of_high(ran: &Ran) -> String {
+fn key_of_high(ran: &ToolResult) -> String {
     let line = lines_of_exports(ran).into_iter().find(|line| line.contains("high exported"));
     let line = line.unwrap_or_else(|| panic!("{}", ran.stderr));
     let at = line.find(": [").unwrap() + 3;

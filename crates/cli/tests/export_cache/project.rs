@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use taut_testkit::{GitRepository, Ran, Tool, Workspace};
+use taut_testkit::{GitRepository, Tool, ToolResult, Workspace};
 
 pub(crate) fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -160,13 +160,13 @@ impl Project {
     }
 
     /// Calls a tool with the configuration.
-    pub(crate) fn run(&self, tool: &Tool, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, tool: &Tool, words: &[&str]) -> ToolResult {
         let (command, rest) = words.split_first().unwrap();
         self.workspace.run(tool, [&[*command, "-C", "repos.json"], rest].concat())
     }
 
     /// Builds target `all` under the name `just`, with all that is reported of export targets.
-    pub(crate) fn build(&self) -> Ran {
+    pub(crate) fn build(&self) -> ToolResult {
         self.run(&taut().called("just"), &["build", "--log-limit", "4", "--plain-log", "all"]).exits(0)
     }
 
@@ -220,12 +220,12 @@ pub(crate) fn files(directory: &Path, found: &mut dyn FnMut(&Path)) {
 }
 
 /// The line about how many export targets were found.
-pub(crate) fn exports_found(ran: &Ran) -> Option<&str> {
+pub(crate) fn exports_found(ran: &ToolResult) -> Option<&str> {
     ran.stderr.lines().find_map(|line| line.split_once("Export targets found: ")).map(|(_, found)| found)
 }
 
 /// The lines about single export targets, without their order.
-pub(crate) fn lines_of_exports(ran: &Ran) -> Vec<&str> {
+pub(crate) fn lines_of_exports(ran: &ToolResult) -> Vec<&str> {
     let mut lines: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("Export target ")).collect();
     lines.sort_unstable();
     lines

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use serde_json::{Value, json};
-use taut_testkit::{Ran, Rng, Tool, times};
+use taut_testkit::{Rng, Tool, ToolResult, times};
 
 use crate::project::{Project, files, lines_of_exports, taut};
 
@@ -67,7 +67,7 @@ fn project() -> Project {
 }
 
 /// What scripts can see of a call, as far as the reference has it in the same order each time.
-fn report(out: &mut String, words: &[&str], ran: &Ran) {
+fn report(out: &mut String, words: &[&str], ran: &ToolResult) {
     writeln!(out, "=== {}: {}", words.join(" "), ran.code).unwrap();
     lines_of_exports(ran).iter().for_each(|line| writeln!(out, "{line}").unwrap());
     let marks = [
@@ -321,7 +321,7 @@ fn random_repositories_have_the_keys_and_entries_of_the_reference() {
             [(); 2].into_iter().map(|()| random_project(&mut Rng::new(1000 + seed))).collect();
         let first = [both[0].run(&reference, &words), both[1].run(&just, &words)];
         assert_eq!(first[0].code, first[1].code, "seed {seed}: {}{}", first[0].stderr, first[1].stderr);
-        let lines = |rans: &[Ran; 2]| {
+        let lines = |rans: &[ToolResult; 2]| {
             let [theirs, ours] = [&rans[0], &rans[1]].map(|ran| lines_of_exports(ran).join("\n"));
             assert_eq!(ours, theirs, "seed {seed}");
         };

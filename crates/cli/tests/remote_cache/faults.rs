@@ -10,7 +10,7 @@ use std::{
 
 use taut_digest::HashFunction;
 use taut_remote::server::{Fault, Faults, Offer, Server};
-use taut_testkit::{LinkFault, Proxy, Rng, Way, Workspace, times};
+use taut_testkit::{Direction, LinkFault, Proxy, Rng, Workspace, times};
 
 use super::{ACTIONS, event, install, ran, sharing, taut, without_cache, workspace, writing};
 
@@ -166,7 +166,7 @@ fn a_cache_that_falls_silent_costs_its_delay_once() {
     let server = Server::start(Offer::default()).unwrap();
     sharing(&workspace(), &server);
     for at in [0, 500] {
-        let proxy = Proxy::always(socket(&server), LinkFault::Halted(Way::Down, at)).unwrap();
+        let proxy = Proxy::always(socket(&server), LinkFault::Halted(Direction::Down, at)).unwrap();
         let workspace = workspace();
         let begin = Instant::now();
         let words = through(&proxy);

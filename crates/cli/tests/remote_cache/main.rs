@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taut_proto::{Directory, Message, OutputDirectory, OutputSymlink, SymlinkNode, TreeBytes};
 use taut_remote::server::{Fault, Faults, Offer, Server};
-use taut_testkit::{Ran, Tool, Workspace, listing};
+use taut_testkit::{Tool, ToolResult, Workspace, listing};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -42,7 +42,7 @@ fn workspace() -> Workspace {
 }
 
 struct Built {
-    ran: Ran,
+    ran: ToolResult,
     /// What was installed.
     installed: BTreeMap<String, String>,
 }

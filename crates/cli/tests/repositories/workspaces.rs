@@ -157,7 +157,7 @@ fn a_set_up_that_fails_says_where_what_and_why() {
     ]);
     let left = two.project.shell("find ../home/.cache/taut -name '*download*' -o -name 'fetch-*'").stdout;
     assert_eq!(left, "", "nothing is left behind");
-    // Mended, it builds.
+    // Corrected, it builds.
     two.serve_git();
     two.describe(&two.description());
     assert_eq!(two.build().success().stdout, "archive\nlib\n");

@@ -200,7 +200,7 @@ fn a_file_that_an_editor_renames_over_another_one_is_not_named() {
 }
 
 #[test]
-fn failures_are_reported_and_end_when_they_are_mended() {
+fn failures_are_reported_and_end_when_they_are_fixed() {
     let workspace = project();
     let mut watching = Watching::start(&workspace, &[]);
     watching.until("Interrupt to end.");

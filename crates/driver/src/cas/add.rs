@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{Hash, ObjectInfo, ObjectType, TreeEntry};
-use taut_store::{Store, Take};
+use taut_store::{AddMode, Store};
 use taut_sys::{At, Dir, FileKind, Named, canonical, if_exists};
 
 /// What becomes of directory entries that are neither files nor directories.
@@ -79,7 +79,7 @@ impl From<taut_sys::Error> for AddError {
 }
 
 /// A directory that is being added.
-struct Open {
+struct OpenDirectory {
     /// Under which name the parent has it.
     name: Vec<u8>,
     dir: Dir,
@@ -113,7 +113,7 @@ fn file(store: &Store, at: At<'_>) -> Result<ObjectInfo, AddError> {
     let file = at.open()?;
     let executable = file.stat()?.is_executable();
     // Never as a link into the store: the file is the user's, and may be written to later.
-    let digest = store.put_open_file(file, at, executable, Take::Copy)?;
+    let digest = store.put_open_file(file, at, executable, AddMode::Copy)?;
     let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
     Ok(ObjectInfo { digest, object_type })
 }
@@ -192,10 +192,10 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
     }
 }
 
-fn open(name: Vec<u8>, dir: Dir, real: Option<PathBuf>) -> Result<Open, AddError> {
+fn open(name: Vec<u8>, dir: Dir, real: Option<PathBuf>) -> Result<OpenDirectory, AddError> {
     let mut todo = dir.list()?;
     todo.reverse();
-    Ok(Open { name, dir, real, todo, done: BTreeMap::new() })
+    Ok(OpenDirectory { name, dir, real, todo, done: BTreeMap::new() })
 }
 
 fn entry(hash: Hash, object_type: ObjectType) -> TreeEntry {

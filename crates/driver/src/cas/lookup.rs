@@ -23,7 +23,7 @@ pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
 
 /// What was found on the way down a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
+pub struct PathLookup {
     /// The last object on the way: what lies at the path, if the way does not end before.
     pub object: ObjectInfo,
     /// Where the way ends before, if it does.
@@ -58,7 +58,7 @@ impl fmt::Display for WayEnd {
 /// # Errors
 ///
 /// If the store cannot be read, or a tree on the way is missing or damaged.
-pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Error> {
+pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<PathLookup, Error> {
     let mut here = object;
     let mut way: Vec<&str> = Vec::new();
     let path = normal_path(path);
@@ -74,14 +74,14 @@ pub fn below(store: &Store, object: ObjectInfo, path: &str) -> Result<Found, Err
         };
         let Some(entry) = entry else {
             let end = WayEnd { at: way.join("/"), name: name.to_owned(), is_tree };
-            return Ok(Found { object: here, ends: Some(end) });
+            return Ok(PathLookup { object: here, ends: Some(end) });
         };
         // Entries of trees have no sizes.
         let digest = Digest { hash: entry.hash, size: 0 };
         here = ObjectInfo { digest, object_type: entry.object_type };
         way.push(name);
     }
-    Ok(Found { object: here, ends: None })
+    Ok(PathLookup { object: here, ends: None })
 }
 
 /// A tree to be read by users: JSON, name to identifier; without sizes, which git's trees do not have, but in compatible mode.

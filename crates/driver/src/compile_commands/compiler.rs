@@ -211,7 +211,7 @@ impl Reader<'_> {
         let mut call = Call::default();
         let mut rest = words[1..].iter();
         while let Some(word) = rest.next() {
-            let takes = Takes::of(&word.text);
+            let takes = OptionArgument::of(&word.text);
             if !word.is_known {
                 call.is_partial |= !is_output(&word.text);
             } else if word.is_pattern && !word.text.starts_with('-') {
@@ -219,12 +219,12 @@ impl Reader<'_> {
                 let names = names.unwrap_or_default();
                 call.is_partial |= names.is_empty();
                 names.into_iter().for_each(|name| call.operand(name));
-            } else if takes == Takes::Nothing {
+            } else if takes == OptionArgument::Nothing {
                 call.word(&word.text);
             } else if let Some(value) = rest.next() {
                 match value.is_known {
                     true => call.option(&word.text, takes, &value.text),
-                    false => call.is_partial |= takes != Takes::Output,
+                    false => call.is_partial |= takes != OptionArgument::Output,
                 }
             }
         }
@@ -268,20 +268,22 @@ struct Call {
 
 impl Call {
     /// An option with its value in a word of its own.
-    fn option(&mut self, option: &str, takes: Takes, value: &str) {
+    fn option(&mut self, option: &str, takes: OptionArgument, value: &str) {
         let (option, value) = (option.to_owned(), value.to_owned());
         match takes {
-            Takes::Nothing | Takes::Output | Takes::OfLink => {}
-            Takes::Language => {
+            OptionArgument::Nothing | OptionArgument::Output | OptionArgument::OfLink => {}
+            OptionArgument::Language => {
                 self.set_language(&value);
                 self.arguments.extend([Argument::Plain(option), Argument::Plain(value)]);
             }
-            Takes::Text => self.arguments.extend([Argument::Plain(option), Argument::Plain(value)]),
-            Takes::Includes => self.arguments.push(Argument::Includes { option, directory: value }),
-            Takes::Root => {
+            OptionArgument::Text => self.arguments.extend([Argument::Plain(option), Argument::Plain(value)]),
+            OptionArgument::Includes => self.arguments.push(Argument::Includes { option, directory: value }),
+            OptionArgument::Root => {
                 self.arguments.push(Argument::Root { option, directory: value, is_joined: false });
             }
-            Takes::File => self.arguments.push(Argument::File { option, path: value, is_joined: false }),
+            OptionArgument::File => {
+                self.arguments.push(Argument::File { option, path: value, is_joined: false })
+            }
         }
     }
 
@@ -399,7 +401,7 @@ fn is_language(language: &str) -> bool {
 
 /// What the next word is for an option.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
+enum OptionArgument {
     /// A word of its own.
     Nothing,
     Text,
@@ -416,23 +418,23 @@ enum Takes {
 /// Options with a directory of includes.
 const INCLUDES: [&str; 6] = ["-I", "-iquote", "-isystem", "-idirafter", "-iframework", "-F"];
 
-impl Takes {
-    fn of(word: &str) -> Takes {
+impl OptionArgument {
+    fn of(word: &str) -> OptionArgument {
         match word {
             "-o" | "--output" | "-MF" | "-MT" | "-MQ" | "-MJ" | "-dumpbase" | "-dumpdir" | "-aux-info" => {
-                Takes::Output
+                OptionArgument::Output
             }
-            "-x" => Takes::Language,
+            "-x" => OptionArgument::Language,
             "-D" | "-U" | "-A" | "-arch" | "-target" | "-Xclang" | "--param" | "-Xpreprocessor" => {
-                Takes::Text
+                OptionArgument::Text
             }
-            "-isysroot" | "--sysroot" | "-B" => Takes::Root,
-            "-include" | "-imacros" | "-include-pch" => Takes::File,
+            "-isysroot" | "--sysroot" | "-B" => OptionArgument::Root,
+            "-include" | "-imacros" | "-include-pch" => OptionArgument::File,
             "-l" | "-L" | "-T" | "-u" | "-z" | "-e" | "-Xlinker" | "-Xassembler" | "-framework" => {
-                Takes::OfLink
+                OptionArgument::OfLink
             }
-            _ if INCLUDES.contains(&word) => Takes::Includes,
-            _ => Takes::Nothing,
+            _ if INCLUDES.contains(&word) => OptionArgument::Includes,
+            _ => OptionArgument::Nothing,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use taut_analysis::{Manual, ModuleEntry, manual};
-use taut_repos::Place;
+use taut_repos::RootPath;
 use taut_syntax::{Kind, Node, quoted};
 
 use super::{doc, items};
@@ -13,13 +13,18 @@ use super::{doc, items};
 const MAX_VALUE_BYTES: usize = 400;
 
 /// Where a target is defined: the file, between zero bytes, by the number of its root and the path below it.
-fn place(file: &Place, entry: &ModuleEntry) -> String {
+fn place(file: &RootPath, entry: &ModuleEntry) -> String {
     let (line, column) = entry.position();
     format!("\0{}/{}\0:{line}:{column}", file.root.number, file.path)
 }
 
 /// A target of a built-in rule.
-pub(super) fn builtin_target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry) -> Option<String> {
+pub(super) fn builtin_target(
+    rule: &str,
+    shown: &str,
+    file: &RootPath,
+    entry: &ModuleEntry,
+) -> Option<String> {
     let manual = manual(rule)?;
     let (place, quoted_rule) = (place(file, entry), quoted(rule));
     let mut text = format!("{shown}, {place}, is a target of the built-in rule {quoted_rule}.\n");
@@ -29,7 +34,7 @@ pub(super) fn builtin_target(rule: &str, shown: &str, file: &Place, entry: &Modu
 }
 
 /// A target of a rule that is described apart: its fields.
-pub(super) fn target(rule: &str, shown: &str, file: &Place, entry: &ModuleEntry) -> String {
+pub(super) fn target(rule: &str, shown: &str, file: &RootPath, entry: &ModuleEntry) -> String {
     let mut text = format!("{shown}, {}, is a target of rule {rule}.\n", place(file, entry));
     let fields = entry.json().entries().filter(|(field, _)| *field != "type");
     for (number, (field, json)) in fields.enumerate() {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::{Missed, Ran, TakenFrom, Traffic};
-use taut_syntax::{Diagnostic, Severity, diagnostic::Place};
+use taut_exec::{Missed, RunResult, TakenFrom, Traffic};
+use taut_syntax::{Diagnostic, Severity, diagnostic::LocationPart};
 use taut_value::{Id, Str};
 
 use super::line::Line;
@@ -41,7 +41,7 @@ pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
 }
 
 /// How an action ran, or what is known of an earlier run. `is_known`: it did not run in this call, so it has no times.
-pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
+pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
     if !is_known {
         line.seconds("wall", ran.duration).seconds("cpu", ran.cpu);
     }
@@ -72,7 +72,7 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &Ran, is_known: bool) {
 }
 
 /// Where a result comes from that was not made in this call.
-pub(crate) fn taken_from(line: &mut Line<'_>, ran: &Ran) {
+pub(crate) fn taken_from(line: &mut Line<'_>, ran: &RunResult) {
     match ran.taken_from {
         TakenFrom::LocalCache => line.shown("from", "local"),
         TakenFrom::RemoteCache => line.shown("from", "remote").number("fetched", ran.fetched_bytes),
@@ -126,7 +126,7 @@ pub(crate) fn diagnostic(line: &mut Line<'_>, diagnostic: &Diagnostic) {
     line.shown("severity", severity).text("message", &diagnostic.message);
     if let Some(location) = &diagnostic.location {
         line.text("file", &location.file);
-        if let Place::Value(path) | Place::Key(path) = &location.place {
+        if let LocationPart::Value(path) | LocationPart::Key(path) = &location.place {
             line.text("path", &path.to_string());
         }
     }

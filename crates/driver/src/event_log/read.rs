@@ -17,8 +17,8 @@ use super::MAX_LOG_BYTES;
 use super::directory::{Kind, LogDirectory, Name, Workspace};
 use super::fields::VERSION;
 use super::tasks::{cause_of, id_of, new_targets_of};
-use crate::history::{Done, Ended, How, Logged, Record};
-use crate::{Subject, Targets, Why};
+use crate::history::{ActionEnd, BuildEnd, Logged, Record, RecordedTask};
+use crate::{RecordedReason, Subject, Targets};
 
 /// How much of a log is read at most: more than is ever written.
 const MAX_READ_BYTES: u64 = 2 * MAX_LOG_BYTES;
@@ -135,13 +135,13 @@ impl EventLogs {
     }
 
     /// Marks the present moment, for [`EventLogs::excess`].
-    pub fn now(&self) -> Seen {
-        Seen(self.directory.names().iter().map(ToString::to_string).collect())
+    pub fn now(&self) -> LogNames {
+        LogNames(self.directory.names().iter().map(ToString::to_string).collect())
     }
 
     /// Whether a call since then did something that a repetition had no need to do, and what: everything but what runs
     /// each time, and what follows from that. The logs since then are removed.
-    pub fn excess(&self, since: &Seen) -> Option<String> {
+    pub fn excess(&self, since: &LogNames) -> Option<String> {
         let mut excess = None;
         for name in self.directory.names() {
             if name.workspace != self.workspace || since.0.contains(&name.to_string()) {
@@ -158,7 +158,7 @@ impl EventLogs {
 }
 
 /// The logs that were there at some time.
-pub struct Seen(HashSet<String>);
+pub struct LogNames(HashSet<String>);
 
 /// A log that was read.
 #[derive(Debug, PartialEq)]
@@ -216,7 +216,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let mut lines = bytes[..end].split(|byte| *byte == b'\n');
     let Call { when, command, targets, configuration } =
         Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
-    let (ended, before) = (Ended::InExecution, None);
+    let (ended, before) = (BuildEnd::InExecution, None);
     let (analysed, roots, done, actions, named, left_out) = Default::default();
     let mut record = Record {
         when,
@@ -247,11 +247,11 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                 name_action(&mut record, line);
                 let end = line.get("end").and_then(|end| end.as_str());
                 let how = match end {
-                    Some("ran") => How::Ran,
-                    Some("cached") => How::Cached,
-                    Some("unread") => How::Unread,
-                    Some("failed") => How::Failed,
-                    Some("unfinished") => How::Unfinished,
+                    Some("ran") => ActionEnd::Ran,
+                    Some("cached") => ActionEnd::Cached,
+                    Some("unread") => ActionEnd::Unread,
+                    Some("failed") => ActionEnd::Failed,
+                    Some("unfinished") => ActionEnd::Unfinished,
                     _ => continue,
                 };
                 if let Some(id) = line.get("action").and_then(id_of)
@@ -270,7 +270,7 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
             Some("unbuilt") => name_unbuilt(&mut record, line),
             Some("new_targets") => {
                 let fresh = new_targets_of(line).unwrap_or_default().into_iter();
-                record.done.extend(fresh.map(|subject| Done { subject, why: Why::New }));
+                record.done.extend(fresh.map(|subject| RecordedTask { subject, why: RecordedReason::New }));
             }
             Some("cause") => {
                 if let Some((subject, why)) = cause_of(line) {
@@ -278,20 +278,20 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                         have_reasons.insert(*id);
                         name_origin(&mut record, *id, line);
                     }
-                    record.done.push(Done { subject, why });
+                    record.done.push(RecordedTask { subject, why });
                 }
             }
             // Repeated steps have several of these lines: the call ended as the last of them did.
             Some("build_finished") => {
                 let is_complete = line.get("complete").is_some_and(|is| is.source() == "true");
-                record.ended = if is_complete { Ended::Well } else { Ended::InExecution };
+                record.ended = if is_complete { BuildEnd::Well } else { BuildEnd::InExecution };
             }
-            Some("analysis_failed") => record.ended = Ended::InAnalysis,
+            Some("analysis_failed") => record.ended = BuildEnd::InAnalysis,
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
             Some("summary") => {
                 record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
                 if line.get("status").and_then(|status| status.as_str()) == Some("interrupted") {
-                    record.ended = Ended::Interrupted;
+                    record.ended = BuildEnd::Interrupted;
                 }
                 is_whole = true;
             }
@@ -299,9 +299,11 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
         }
     }
     // What ran without a line about its cause ran for the first time (`tasks.rs`).
-    let is_fresh = |id: &Id| record.actions.get(id) == Some(&How::Ran) && !have_reasons.contains(id);
+    let is_fresh = |id: &Id| record.actions.get(id) == Some(&ActionEnd::Ran) && !have_reasons.contains(id);
     let fresh: Vec<Id> = in_order.into_iter().filter(is_fresh).collect();
-    record.done.extend(fresh.into_iter().map(|id| Done { subject: Subject::Action(id), why: Why::New }));
+    record.done.extend(
+        fresh.into_iter().map(|id| RecordedTask { subject: Subject::Action(id), why: RecordedReason::New }),
+    );
     is_whole.then_some(Parsed(record))
 }
 

@@ -7,19 +7,19 @@ use taut_syntax::json::Node;
 use taut_value::{Id, Str};
 
 use super::line::Line;
-use super::{MAX_EXTRA_BYTES, State};
-use crate::{Subject, Why};
+use super::{LogState, MAX_EXTRA_BYTES};
+use crate::{RecordedReason, Subject};
 
 /// How many targets share a line.
 const MAX_SHARED_TARGETS: usize = 256;
 
-impl State {
-    pub(super) fn task(&mut self, subject: &Subject, why: &Why) {
+impl LogState {
+    pub(super) fn task(&mut self, subject: &Subject, why: &RecordedReason) {
         // Other settings alone may lead to nothing but cache hits, which is no work that needs an explanation.
-        self.has_executed |= *why != Why::Settings;
+        self.has_executed |= *why != RecordedReason::Settings;
         if let Subject::Target { name, config } = subject {
             self.analysed += 1;
-            if *why == Why::New {
+            if *why == RecordedReason::New {
                 let (of, fresh) = &self.new_targets;
                 if of != config || fresh.len() >= MAX_SHARED_TARGETS {
                     self.write_new_targets();
@@ -29,7 +29,7 @@ impl State {
                 return;
             }
         }
-        let more = if *why == Why::New { 0 } else { MAX_EXTRA_BYTES };
+        let more = if *why == RecordedReason::New { 0 } else { MAX_EXTRA_BYTES };
         // An action that did not end has no other line.
         let origin = match subject {
             Subject::Action(id) => self.origin(id),
@@ -62,21 +62,21 @@ fn label(line: &mut Line<'_>, key: &str, text: &str) {
     };
 }
 
-fn cause(line: &mut Line<'_>, subject: &Subject, why: &Why) {
+fn cause(line: &mut Line<'_>, subject: &Subject, why: &RecordedReason) {
     to_json(&mut line.object("task"), subject);
     let word = match why {
-        Why::New => "new",
-        Why::Always => "always",
-        Why::Settings => "settings",
-        Why::Program => "program",
-        Why::Changed => "changed",
-        Why::Lost => "lost",
-        Why::Read { .. } => "read",
-        Why::Redefined { .. } => "redefined",
+        RecordedReason::New => "new",
+        RecordedReason::Always => "always",
+        RecordedReason::Settings => "settings",
+        RecordedReason::Program => "program",
+        RecordedReason::Changed => "changed",
+        RecordedReason::Lost => "lost",
+        RecordedReason::Read { .. } => "read",
+        RecordedReason::Redefined { .. } => "redefined",
     };
     line.shown("why", word);
     match why {
-        Why::Read { what, was, is } => {
+        RecordedReason::Read { what, was, is } => {
             to_json(&mut line.object("what"), what);
             for (key, text) in [("was", was), ("is", is)] {
                 if let Some(text) = text {
@@ -84,7 +84,7 @@ fn cause(line: &mut Line<'_>, subject: &Subject, why: &Why) {
                 }
             }
         }
-        Why::Redefined { target, difference } => {
+        RecordedReason::Redefined { target, difference } => {
             to_json(&mut line.object("what"), target);
             line.texts("difference", difference.iter().map(|text| text.as_str()));
         }
@@ -161,20 +161,22 @@ fn label_of(node: Node<'_>) -> Str {
 }
 
 /// The task that a line is about, and why it was executed.
-pub(super) fn cause_of(line: Node<'_>) -> Option<(Subject, Why)> {
+pub(super) fn cause_of(line: Node<'_>) -> Option<(Subject, RecordedReason)> {
     let subject = from_json(line.get("task")?)?;
     let text = |key: &str| line.get(key).and_then(|node| node.as_str()).map(Str::from);
     let why = match line.get("why")?.as_str()? {
-        "new" => Why::New,
-        "always" => Why::Always,
-        "settings" => Why::Settings,
-        "program" => Why::Program,
-        "changed" => Why::Changed,
-        "lost" => Why::Lost,
-        "read" => Why::Read { what: from_json(line.get("what")?)?, was: text("was"), is: text("is") },
+        "new" => RecordedReason::New,
+        "always" => RecordedReason::Always,
+        "settings" => RecordedReason::Settings,
+        "program" => RecordedReason::Program,
+        "changed" => RecordedReason::Changed,
+        "lost" => RecordedReason::Lost,
+        "read" => {
+            RecordedReason::Read { what: from_json(line.get("what")?)?, was: text("was"), is: text("is") }
+        }
         "redefined" => {
             let texts = line.get("difference")?.as_list()?.map(|item| item.as_str().map(Str::from));
-            Why::Redefined {
+            RecordedReason::Redefined {
                 target: from_json(line.get("what")?)?,
                 difference: texts.collect::<Option<_>>()?,
             }
@@ -236,15 +238,16 @@ mod tests {
             Subject::Inputs(id),
             Subject::Other("else".into()),
         ];
-        let read = |what: &Subject| Why::Read { what: what.clone(), was: Some("[a]".into()), is: None };
-        let redefined = Why::Redefined { target, difference: vec!["- x".into(), "".into()] };
+        let read =
+            |what: &Subject| RecordedReason::Read { what: what.clone(), was: Some("[a]".into()), is: None };
+        let redefined = RecordedReason::Redefined { target, difference: vec!["- x".into(), "".into()] };
         let whys = subjects.iter().map(read).chain([
-            Why::New,
-            Why::Always,
-            Why::Settings,
-            Why::Program,
-            Why::Changed,
-            Why::Lost,
+            RecordedReason::New,
+            RecordedReason::Always,
+            RecordedReason::Settings,
+            RecordedReason::Program,
+            RecordedReason::Changed,
+            RecordedReason::Lost,
             redefined,
         ]);
         for (at, why) in whys.enumerate() {

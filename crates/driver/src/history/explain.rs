@@ -22,9 +22,9 @@ use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
-use super::{Ended, How, Record, Subject, Why, below_roots};
+use super::{ActionEnd, BuildEnd, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
-use crate::{Analyser, Analysis, EventLogs, Reached, Request, Targets};
+use crate::{Analyser, Analysis, EventLogs, ReachedTarget, Request, Targets};
 use words::{capital, logged_action, many};
 
 /// A question about the last build with work to do.
@@ -89,11 +89,11 @@ pub fn explain(questions: &[Question], from: Records<'_>, analyser: &Analyser, c
         return Explanation { text, is_known: false };
     };
     let mut tried = vec![(latest.targets.clone(), latest.configuration.clone())];
-    let about = |record: Record, which: Which| {
+    let about = |record: Record, which: ExplainedBuild| {
         let request = request(&record.targets, &record.configuration);
         about(questions, record, &request, which, from, analyser, cwd)
     };
-    let (explanation, knows_any) = about(latest, Which::Last { unfinished });
+    let (explanation, knows_any) = about(latest, ExplainedBuild::Last { unfinished });
     if knows_any {
         return explanation;
     }
@@ -104,7 +104,8 @@ pub fn explain(questions: &[Question], from: Records<'_>, analyser: &Analyser, c
         tried.push(of);
         is_new
     });
-    let mut explanations = others.take(MAX_OTHER_REQUESTS).map(|record| about(record, Which::Earlier).0);
+    let mut explanations =
+        others.take(MAX_OTHER_REQUESTS).map(|record| about(record, ExplainedBuild::Earlier).0);
     explanations.find(|earlier| earlier.is_known).unwrap_or(explanation)
 }
 
@@ -120,7 +121,7 @@ pub struct Records<'r> {
 }
 
 /// Which build with work to do answers are about.
-enum Which {
+enum ExplainedBuild {
     Last {
         /// The text about a later call that has not ended.
         unfinished: Option<String>,
@@ -133,7 +134,7 @@ fn about(
     questions: &[Question],
     mut record: Record,
     request: &Request,
-    which: Which,
+    which: ExplainedBuild,
     from: Records<'_>,
     analyser: &Analyser,
     cwd: &Path,
@@ -170,14 +171,14 @@ struct Explainer<'r> {
     repositories: &'r RepoConfig,
     cwd: &'r Path,
     /// What was done.
-    done: HashMap<&'r Subject, &'r Why>,
+    done: HashMap<&'r Subject, &'r RecordedReason>,
     /// The actions of the description as it is now.
-    defined: HashMap<Id, Defined<'r>>,
+    defined: HashMap<Id, DefinedAction<'r>>,
     text: String,
 }
 
 /// An action, with the target that defines it.
-struct Defined<'a> {
+struct DefinedAction<'a> {
     action: &'a Arc<ActionDescription>,
     name: &'a EntityName,
     place: usize,
@@ -201,7 +202,7 @@ impl<'r> Explainer<'r> {
             for (place, id) in reached.analysed.defined.actions.iter().enumerate() {
                 let name = &reached.target.name;
                 let Some(action) = analysis.and_then(|analysis| analysis.action(id)) else { continue };
-                defined.entry(*id).or_insert(Defined { action, name, place });
+                defined.entry(*id).or_insert(DefinedAction { action, name, place });
             }
         }
         let text = String::new();
@@ -209,7 +210,7 @@ impl<'r> Explainer<'r> {
     }
 
     /// Why something was done, if it was.
-    fn why(&self, subject: &Subject) -> Option<Why> {
+    fn why(&self, subject: &Subject) -> Option<RecordedReason> {
         self.done.get(subject).map(|why| (*why).clone())
     }
 
@@ -218,22 +219,22 @@ impl<'r> Explainer<'r> {
         self.text.push('\n');
     }
 
-    fn heading(&mut self, request: &Request, which: Which) {
+    fn heading(&mut self, request: &Request, which: ExplainedBuild) {
         let record = self.record;
         let ended = match record.ended {
-            Ended::Well => "it succeeded",
-            Ended::InAnalysis => "analysis failed",
-            Ended::InExecution => "it failed",
-            Ended::Interrupted => "it was interrupted",
+            BuildEnd::Well => "it succeeded",
+            BuildEnd::InAnalysis => "analysis failed",
+            BuildEnd::InExecution => "it failed",
+            BuildEnd::Interrupted => "it was interrupted",
         };
         let (ago, target) = (ago(record.when), request.target_text());
         let (begin, unfinished) = match which {
-            Which::Last { unfinished } => ("Last build with work to do", unfinished),
-            Which::Earlier => ("Not in the last build with work to do, but in an earlier one", None),
+            ExplainedBuild::Last { unfinished } => ("Last build with work to do", unfinished),
+            ExplainedBuild::Earlier => ("Not in the last build with work to do, but in an earlier one", None),
         };
         self.say(format!("{begin}: {} {target}, {ago}; {ended}.", record.command));
-        let cached = record.count(How::Cached) + record.count(How::Unread);
-        let (failed, stopped) = (record.count(How::Failed), record.count(How::Unfinished));
+        let cached = record.count(ActionEnd::Cached) + record.count(ActionEnd::Unread);
+        let (failed, stopped) = (record.count(ActionEnd::Failed), record.count(ActionEnd::Unfinished));
         let of_these: Vec<String> = [(failed, "failed"), (stopped, "stopped by the interruption")]
             .iter()
             .filter(|(count, _)| *count > 0)
@@ -244,7 +245,7 @@ impl<'r> Explainer<'r> {
         self.say(format!(
             "{} analysed, {} run{of_these}, {cached} from cache.",
             many(record.analysed as usize, "target"),
-            many(record.count(How::Ran) + failed + stopped, "action"),
+            many(record.count(ActionEnd::Ran) + failed + stopped, "action"),
         ));
         for (what, from, ran) in &record.roots {
             let actions = many(*ran as usize, "action");
@@ -356,7 +357,7 @@ impl<'r> Explainer<'r> {
 
     /// What is named like a target, of all that the call had in its module, or made.
     fn meant(&self, target: &NamedTarget) -> Option<String> {
-        let of_module = |reached: &'r Reached| {
+        let of_module = |reached: &'r ReachedTarget| {
             let name = reached.target.name.as_named()?;
             let is_near = (&name.repository, &name.module) == (&target.repository, &target.module);
             (is_near && name.name != target.name).then_some(name.name.as_str())
@@ -404,8 +405,8 @@ impl<'r> Explainer<'r> {
             return false;
         }
         for variant in &variants {
-            let why = self.why(variant).unwrap_or(Why::New);
-            let again = if why == Why::New { "for the first time" } else { "again" };
+            let why = self.why(variant).unwrap_or(RecordedReason::New);
+            let again = if why == RecordedReason::New { "for the first time" } else { "again" };
             self.say(format!("{} was analysed {again}:", capital(&self.words(variant))));
             self.chain(variant);
         }
@@ -472,24 +473,24 @@ impl<'r> Explainer<'r> {
                     ));
                     continue;
                 }
-                (Some(How::Cached), why) => {
-                    let looked = if why == Some(Why::New) { "" } else { " again" };
+                (Some(ActionEnd::Cached), why) => {
+                    let looked = if why == Some(RecordedReason::New) { "" } else { " again" };
                     self.say(format!(
                         "{words} did not run: the action cache has a result of the same command on the same inputs. \
                          It was looked up{looked}"
                     ));
                 }
-                (Some(How::Unread), _) => {
+                (Some(ActionEnd::Unread), _) => {
                     self.say(format!(
                         "{words} did not run: none of the inputs that it read has changed, as its depfile says. It was \
                          looked up again"
                     ));
                 }
-                (Some(How::Failed), _) => self.say(format!("{words} ran, and failed:")),
-                (Some(How::Unfinished), _) => {
+                (Some(ActionEnd::Failed), _) => self.say(format!("{words} ran, and failed:")),
+                (Some(ActionEnd::Unfinished), _) => {
                     self.say(format!("{words} was running when the call was interrupted:"));
                 }
-                (Some(How::Ran), _) => self.say(format!("{words} ran:")),
+                (Some(ActionEnd::Ran), _) => self.say(format!("{words} ran:")),
                 (None, Some(_)) => self.say(format!("{words} was scheduled but not started:")),
             }
             self.chain(&subject);

@@ -13,7 +13,7 @@ use crate::Targets;
 
 /// Why something was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Why {
+pub enum RecordedReason {
     /// It was never done before.
     New,
     /// It is done in every build.
@@ -44,25 +44,27 @@ pub enum Why {
     },
 }
 
-impl Why {
+impl RecordedReason {
     /// The reason in a few words.
     fn in_words(&self) -> String {
         match self {
-            Why::New => "new".to_owned(),
-            Why::Always => "runs in every build".to_owned(),
-            Why::Settings => "the settings of execution changed".to_owned(),
-            Why::Program => "taut itself changed".to_owned(),
-            Why::Changed => "changed".to_owned(),
-            Why::Lost => "its result is no longer stored".to_owned(),
-            Why::Read { what, .. } => format!("{} changed", what.in_words()),
-            Why::Redefined { target, .. } => format!("{} defines it differently", target.in_words()),
+            RecordedReason::New => "new".to_owned(),
+            RecordedReason::Always => "runs in every build".to_owned(),
+            RecordedReason::Settings => "the settings of execution changed".to_owned(),
+            RecordedReason::Program => "taut itself changed".to_owned(),
+            RecordedReason::Changed => "changed".to_owned(),
+            RecordedReason::Lost => "its result is no longer stored".to_owned(),
+            RecordedReason::Read { what, .. } => format!("{} changed", what.in_words()),
+            RecordedReason::Redefined { target, .. } => {
+                format!("{} defines it differently", target.in_words())
+            }
         }
     }
 }
 
 /// How an action ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum How {
+pub(crate) enum ActionEnd {
     /// Its command was run.
     Ran,
     /// Another run of the same command on the same contents was known.
@@ -77,7 +79,7 @@ pub(crate) enum How {
 
 /// How a build ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Ended {
+pub(crate) enum BuildEnd {
     /// Everything that was requested is there.
     Well,
     /// The description is wrong.
@@ -90,9 +92,9 @@ pub(crate) enum Ended {
 
 /// What was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Done {
+pub(crate) struct RecordedTask {
     pub(crate) subject: Subject,
-    pub(crate) why: Why,
+    pub(crate) why: RecordedReason,
 }
 
 /// What a log has of an action besides its end.
@@ -119,15 +121,15 @@ pub(crate) struct Record {
     pub(crate) configuration: Map,
     /// The configuration of the call with work to do before, if that was another one.
     pub(crate) before: Option<Map>,
-    pub(crate) ended: Ended,
+    pub(crate) ended: BuildEnd,
     /// How many targets were analysed.
     pub(crate) analysed: u64,
     /// The roots that were computed: which one it is, from what, and how many actions were run.
     pub(crate) roots: Vec<(Str, Str, u64)>,
     /// What was done.
-    pub(crate) done: Vec<Done>,
+    pub(crate) done: Vec<RecordedTask>,
     /// How actions ended.
-    pub(crate) actions: HashMap<Id, How>,
+    pub(crate) actions: HashMap<Id, ActionEnd>,
     /// All actions that the log names: those with lines, and those that took part with no need to be looked at.
     pub(crate) named: HashMap<Id, Logged>,
     /// How many lines the log has not, since it would be too long.
@@ -136,7 +138,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// How many actions ended like this.
-    pub(crate) fn count(&self, how: How) -> usize {
+    pub(crate) fn count(&self, how: ActionEnd) -> usize {
         self.actions.values().filter(|known| **known == how).count()
     }
 
@@ -170,10 +172,10 @@ impl Record {
     /// what follows from that.
     pub(crate) fn excess(&self) -> Option<String> {
         let mut due: HashSet<&Subject> = HashSet::new();
-        for Done { subject, why } in &self.done {
+        for RecordedTask { subject, why } in &self.done {
             let is_due = match why {
-                Why::Always | Why::Settings => true,
-                Why::Read { what, .. } => {
+                RecordedReason::Always | RecordedReason::Settings => true,
+                RecordedReason::Read { what, .. } => {
                     let action = match what {
                         Subject::Output { action, .. } => Subject::Action(*action),
                         other => other.clone(),

@@ -13,15 +13,15 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
-use super::{How, Subject, Why};
+use super::{ActionEnd, RecordedReason, Subject};
 use crate::event::{Event, Finished, Sink};
 
 /// Records how actions end.
 #[derive(Default)]
-pub(crate) struct ActionEnds(Mutex<HashMap<Id, How>>);
+pub(crate) struct ActionEnds(Mutex<HashMap<Id, ActionEnd>>);
 
 impl ActionEnds {
-    fn note(&self, id: &Id, how: How) {
+    fn note(&self, id: &Id, how: ActionEnd) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, how);
     }
 
@@ -29,7 +29,7 @@ impl ActionEnds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    pub(crate) fn of(&self, id: &Id) -> Option<How> {
+    pub(crate) fn of(&self, id: &Id) -> Option<ActionEnd> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 }
@@ -39,14 +39,14 @@ impl Sink for ActionEnds {
         match event {
             Event::ActionFinished(Finished { action, outcome, .. }) => {
                 let how = match outcome.cached {
-                    true if outcome.ran.by_reads => How::Unread,
-                    true => How::Cached,
-                    false => How::Ran,
+                    true if outcome.ran.by_reads => ActionEnd::Unread,
+                    true => ActionEnd::Cached,
+                    false => ActionEnd::Ran,
                 };
                 self.note(action.id, how);
             }
             Event::ActionFailed(failed) => {
-                let how = if failed.was_ended { How::Unfinished } else { How::Failed };
+                let how = if failed.was_ended { ActionEnd::Unfinished } else { ActionEnd::Failed };
                 self.note(&failed.failure.id, how);
             }
             _ => {}
@@ -68,7 +68,7 @@ pub(crate) fn report(
     log.retain(|ran| {
         let is_known = ran.key.downcast::<ActionKey>().is_some_and(|ActionKey(id)| {
             let is_of_context = matches!(&ran.reason, Reason::Read { dep, .. } if dep.rule() == "context");
-            is_of_context && matches!(ends.of(id), Some(How::Cached | How::Unread))
+            is_of_context && matches!(ends.of(id), Some(ActionEnd::Cached | ActionEnd::Unread))
         });
         !is_known
             && !matches!(
@@ -93,25 +93,27 @@ pub(crate) fn report(
         let why = match ran.reason {
             Reason::New => match &subject {
                 Subject::Action(id) => definitions.why(id),
-                _ => Why::New,
+                _ => RecordedReason::New,
             },
-            Reason::Always => Why::Always,
-            Reason::RuleChanged => Why::Program,
-            Reason::Changed => Why::Changed,
+            Reason::Always => RecordedReason::Always,
+            Reason::RuleChanged => RecordedReason::Program,
+            Reason::Changed => RecordedReason::Changed,
             // No rule of taut compares times.
-            Reason::Newer { dep } => Why::Read { what: Subject::of(&dep, repositories), was: None, is: None },
-            Reason::ValueLost => Why::Lost,
-            Reason::Read { dep, .. } if dep.rule() == "each time" => Why::Always,
-            Reason::Read { dep, .. } if dep.rule() == "context" => Why::Settings,
+            Reason::Newer { dep } => {
+                RecordedReason::Read { what: Subject::of(&dep, repositories), was: None, is: None }
+            }
+            Reason::ValueLost => RecordedReason::Lost,
+            Reason::Read { dep, .. } if dep.rule() == "each time" => RecordedReason::Always,
+            Reason::Read { dep, .. } if dep.rule() == "context" => RecordedReason::Settings,
             Reason::Read { dep, was, is } => {
                 let (was, is) = (object(engine, &dep, was), object(engine, &dep, is));
-                Why::Read { what: Subject::of(&dep, repositories), was, is }
+                RecordedReason::Read { what: Subject::of(&dep, repositories), was, is }
             }
         };
         let is_reported = match (&why, subject) {
-            (Why::New, Subject::Action(id)) => ends.of(id) != Some(How::Ran),
-            (Why::New, Subject::Target { .. }) => true,
-            (Why::New, _) => false,
+            (RecordedReason::New, Subject::Action(id)) => ends.of(id) != Some(ActionEnd::Ran),
+            (RecordedReason::New, Subject::Target { .. }) => true,
+            (RecordedReason::New, _) => false,
             _ => true,
         };
         if is_reported {
@@ -172,10 +174,10 @@ impl Definitions {
     }
 
     /// Why an action ran that never did before.
-    fn why(&self, id: &Id) -> Why {
-        let Some(Redefined { target, was, is }) = self.of.get(id) else { return Why::New };
+    fn why(&self, id: &Id) -> RecordedReason {
+        let Some(Redefined { target, was, is }) = self.of.get(id) else { return RecordedReason::New };
         let difference = was.as_ref().map(|was| difference(was, is)).unwrap_or_default();
-        Why::Redefined { target: target.clone(), difference }
+        RecordedReason::Redefined { target: target.clone(), difference }
     }
 }
 

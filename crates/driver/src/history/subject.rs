@@ -10,7 +10,7 @@ use taut_analysis::rules::DefinitionName;
 use taut_analysis::{CacheKey, ConfiguredTarget, EntryPart, RepositoryName};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
-use taut_repos::{Place, RepoConfig, Repository, Root};
+use taut_repos::{RepoConfig, Repository, Root, RootPath};
 use taut_syntax::quoted;
 use taut_sys::canonical;
 use taut_value::{Artifact, EntityName, ID_PREFIX_DIGITS, Id, Str};
@@ -95,7 +95,7 @@ fn text(path: &Path) -> Str {
 impl Subject {
     /// What the task with this key is about.
     pub(crate) fn of(key: &KeyRef, repositories: &RepoConfig) -> Subject {
-        let place = |place: &Place| -> Str { text(&place.full(&repositories.roots)) };
+        let place = |place: &RootPath| -> Str { text(&place.full(&repositories.roots)) };
         if let Some(target) = key.downcast::<ConfiguredTarget>() {
             return Subject::target(target);
         }
@@ -116,10 +116,10 @@ impl Subject {
         if let Some(stage) = key.downcast::<StageKey>() {
             return Subject::Inputs(stage.id());
         }
-        if let Some((file, EntryPart(name))) = key.downcast::<(Place, EntryPart)>() {
+        if let Some((file, EntryPart(name))) = key.downcast::<(RootPath, EntryPart)>() {
             return Subject::Entry { file: place(file), name: name.clone() };
         }
-        if let Some(of) = key.downcast::<Place>() {
+        if let Some(of) = key.downcast::<RootPath>() {
             return if key.rule() == "dir" {
                 Subject::Directory(place(of))
             } else {

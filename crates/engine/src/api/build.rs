@@ -19,7 +19,7 @@ use crate::schedule::queue::Queue;
 use crate::schedule::slot::{Answer, Outcome, Part as Asked, Slot};
 use crate::schedule::wait::{Wait, Waiter};
 use crate::sync::{Arc, Mutex, Weak, atomic::AtomicBool, lock};
-use crate::{Differs, Facets, Fail, Hash, Part, Ran, Reason, Rule};
+use crate::{Differs, ExecutedTask, Facets, Fail, Hash, Part, Reason, Rule};
 
 /// A build, from which tasks are requested. Dropping it aborts what is still running.
 ///
@@ -285,14 +285,14 @@ impl Build {
     }
 
     /// What executed so far, in the order in which it started. Parts are left out: they only project.
-    pub fn log(&self) -> Vec<Ran> {
+    pub fn log(&self) -> Vec<ExecutedTask> {
         let core = self.core();
         self.inner.log.ran(|node, what, cause| core.spelled(node, what, cause))
     }
 
     /// The same as text, `Rule(key)` or `hash of Rule(key)`, for tests.
     pub fn ran(&self) -> Vec<String> {
-        self.log().iter().map(Ran::to_string).collect()
+        self.log().iter().map(ExecutedTask::to_string).collect()
     }
 
     /// Why a task executed in this build: `None` if it did not (or not yet).

@@ -7,7 +7,7 @@ use std::future::Future;
 use crate::api::build::Build;
 use crate::graph::ids::{NodeId, TaskId};
 use crate::schedule::inner::Inner;
-use crate::settle::below::{Incomplete, Met, Visit};
+use crate::settle::below::{Incomplete, Visit, VisitedTask};
 use crate::{Cx, Key, Rule};
 
 /// The keys of the tasks of a rule.
@@ -27,7 +27,7 @@ impl<K: Key> Visit for Keys<K> {
         rule == self.rule
     }
 
-    fn met(&mut self, met: &Met<'_>) -> Option<()> {
+    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()> {
         self.keys.push(met.key()?);
         Some(())
     }
@@ -44,7 +44,7 @@ impl Visit for Count {
         rule == self.rule
     }
 
-    fn met(&mut self, _: &Met<'_>) -> Option<()> {
+    fn met(&mut self, _: &VisitedTask<'_>) -> Option<()> {
         self.number += 1;
         Some(())
     }
@@ -56,7 +56,7 @@ impl<A: Visit, B: Visit> Visit for (A, B) {
         self.0.wants(rule) || self.1.wants(rule)
     }
 
-    fn met(&mut self, met: &Met<'_>) -> Option<()> {
+    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()> {
         if self.0.wants(met.rule) {
             self.0.met(met)?;
         }

@@ -6,7 +6,7 @@ use crate::api::build::Build;
 use crate::graph::ids::Seq;
 use crate::log::entries::Cause;
 use crate::sync::{atomic::Ordering, lock};
-use crate::{KeyRef, Ran, Reason, Rule};
+use crate::{ExecutedTask, KeyRef, Reason, Rule};
 
 /// Why a task's hash is good in a build.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,9 +93,9 @@ impl Build {
 
     /// Why a task executed, step by step down to the root cause: an input that changed, a task that is new, one that always
     /// executes. Empty if it did not execute.
-    pub fn causes<R: Rule>(&self, key: &R::Key) -> Vec<Ran> {
+    pub fn causes<R: Rule>(&self, key: &R::Key) -> Vec<ExecutedTask> {
         let (inner, core) = (self.inner(), self.core());
-        let mut way: Vec<Ran> = Vec::new();
+        let mut way: Vec<ExecutedTask> = Vec::new();
         let mut next = core.find::<R>(key);
         while let Some(node) = next {
             let Some((what, cause)) = inner.log.executed(node) else {
@@ -109,7 +109,7 @@ impl Build {
                 Cause::Read { dep, .. } | Cause::Newer { dep } => Some(dep),
                 _ => None,
             };
-            way.push(Ran { key: core.key_ref(node), what, reason: core.reason(cause) });
+            way.push(ExecutedTask { key: core.key_ref(node), what, reason: core.reason(cause) });
         }
         way
     }

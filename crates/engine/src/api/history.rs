@@ -11,7 +11,7 @@ use crate::{Engine, Hash, KeyRef, Rule};
 
 /// The result of a kept run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kept<V> {
+pub struct KeptRun<V> {
     /// The hash of the task by this run.
     pub hash: Option<Hash>,
     /// The value, if it was kept with the run.
@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// The results of the kept runs of a task, latest use first.
-    pub fn kept<R: Rule>(&self, key: &R::Key) -> Vec<Kept<R::Value>> {
+    pub fn kept<R: Rule>(&self, key: &R::Key) -> Vec<KeptRun<R::Value>> {
         let core = self.core();
         let id = core.intern::<R>(key.clone());
         core.fetch_history(id);
@@ -56,7 +56,7 @@ impl Engine {
             let decode = || rule.decode_value(&node.key, run.bytes()?);
             let value = run.value().cloned().or_else(|| in_memory(run.seq)).or_else(decode);
             let value = value.and_then(|value| value.downcast_ref::<R::Value>().cloned());
-            Kept { hash: hist.hash_of(run.seq), value }
+            KeptRun { hash: hist.hash_of(run.seq), value }
         });
         runs.collect()
     }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use crate::graph::core::Core;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
-use crate::graph::run::{Rest, Run};
+use crate::graph::run::{RareFields, Run};
 use crate::sync::{Arc, lock};
 use crate::{Cx, Fail, Hash, Key, Policy, Rule};
 
@@ -81,7 +81,7 @@ impl Core {
         let entry = self.node(node);
         let mut hist = lock(&entry.hist);
         let seq = hist.seq_of(hash);
-        let rest = Rest { value: Some(content), ..Rest::default() };
+        let rest = RareFields { value: Some(content), ..RareFields::default() };
         let has_it = |run: &Run| run.seq == seq && (run.value().is_some() || run.bytes().is_some());
         let is_new = !hist.runs.iter().any(has_it);
         if is_new {

@@ -6,7 +6,7 @@ use crate::api::build::Build;
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, TaskId};
 use crate::schedule::inner::Inner;
-use crate::settle::below::{Met, Place, Visit};
+use crate::settle::below::{TaskRef, Visit, VisitedTask};
 use crate::sync::Arc;
 use crate::{Content, Hash, Interned, Rule};
 
@@ -30,10 +30,10 @@ const NODE: u32 = 1 << 31;
 
 impl Id {
     /// `None`: the number has the highest bit set.
-    fn of(place: Place) -> Option<Id> {
+    fn of(place: TaskRef) -> Option<Id> {
         match place {
-            Place::Number(number) => (number < NODE).then_some(Id(number)),
-            Place::Node(node) => (node < NODE).then_some(Id(node | NODE)),
+            TaskRef::Number(number) => (number < NODE).then_some(Id(number)),
+            TaskRef::Node(node) => (node < NODE).then_some(Id(node | NODE)),
         }
     }
 }
@@ -52,7 +52,7 @@ impl Visit for Gather {
         rule == self.rule
     }
 
-    fn met(&mut self, met: &Met<'_>) -> Option<()> {
+    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()> {
         self.by = Some(Id::of(met.place)?);
         Some(())
     }
@@ -61,7 +61,7 @@ impl Visit for Gather {
         Some(self.kind)
     }
 
-    fn read(&mut self, read: Place) {
+    fn read(&mut self, read: TaskRef) {
         match (Id::of(read), self.by) {
             (Some(content), Some(by)) => self.pairs.push((content, by)),
             _ => self.overflows = true,
@@ -116,9 +116,9 @@ impl<I: Interned, R: Rule> Mentions<I, R> {
         let numbered = self.core.persist().and_then(|persist| {
             persist
                 .number_of(self.generation, I::NAME, &content.0)
-                .and_then(|number| Id::of(Place::Number(number)))
+                .and_then(|number| Id::of(TaskRef::Number(number)))
         });
-        let known = || self.core.find::<Content<I>>(content).and_then(|node| Id::of(Place::Node(node)));
+        let known = || self.core.find::<Content<I>>(content).and_then(|node| Id::of(TaskRef::Node(node)));
         let [numbered, known] = [numbered, known()].map(|id| id.map_or(&[][..], of));
         numbered.iter().chain(known)
     }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::graph::erased::{AnyFrame, Computation, Compute, ErasedRule, Found, Made};
+use crate::graph::erased::{AnyFrame, Computation, Compute, ErasedCurr, ErasedOutcome, ErasedRule};
 use crate::graph::ids::{AnyKey, AnyValue, NodeId};
 use crate::graph::intern::Interner;
 use crate::settle::frame::Frame;
@@ -24,14 +24,16 @@ struct Computing<B, F> {
     future: Pin<Box<Option<F>>>,
 }
 
-impl<B: Fn(AnyKey, Arc<Frame>) -> F + Send, F: Future<Output = Made> + Send> Compute for Computing<B, F> {
+impl<B: Fn(AnyKey, Arc<Frame>) -> F + Send, F: Future<Output = ErasedOutcome> + Send> Compute
+    for Computing<B, F>
+{
     fn begin(&mut self, key: &AnyKey, frame: AnyFrame<'_>) {
         // In the allocation of the last computation of the rule: most tasks are done after one poll, so that
         // allocating would be a large part of their time.
         self.future.set(Some((self.begin)(key.clone(), typed(frame))));
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Made> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ErasedOutcome> {
         self.future.as_mut().as_pin_mut().expect("polled between its begin and its end").poll(cx)
     }
 
@@ -41,7 +43,7 @@ impl<B: Fn(AnyKey, Arc<Frame>) -> F + Send, F: Future<Output = Made> + Send> Com
     }
 }
 
-fn computing<F: Future<Output = Made> + Send + 'static>(
+fn computing<F: Future<Output = ErasedOutcome> + Send + 'static>(
     begin: impl Fn(AnyKey, Arc<Frame>) -> F + Send + 'static,
 ) -> Computation {
     Box::new(Computing { begin, future: Box::pin(None) })
@@ -115,7 +117,7 @@ impl<R: Rule> ErasedRule for Typed<R> {
             let rule = rule.clone();
             async move {
                 let value = rule.value(Self::key(&key), Cx::new(frame)).await;
-                Made::Value(value.map(|value| Arc::new(value) as AnyValue))
+                ErasedOutcome::Value(value.map(|value| Arc::new(value) as AnyValue))
             }
         })
     }
@@ -131,7 +133,7 @@ impl<R: Rule> ErasedRule for Typed<R> {
         let rule = self.rule.clone();
         Some(computing(move |key, frame| {
             let rule = rule.clone();
-            async move { Made::Hash(rule.hash(Self::key(&key), HashCx::new(frame)).await) }
+            async move { ErasedOutcome::Hash(rule.hash(Self::key(&key), HashCx::new(frame)).await) }
         }))
     }
 
@@ -155,10 +157,10 @@ impl<R: Rule> ErasedRule for Typed<R> {
         self.rule.serves(Self::key(key), Self::key(other), Self::value(value))
     }
 
-    fn curr(&self, key: &AnyKey) -> Option<Found> {
+    fn curr(&self, key: &AnyKey) -> Option<ErasedCurr> {
         match self.rule.curr(Self::key(key)) {
             Curr::None => None,
-            Curr::There { value, hash } => Some(Found { value: Arc::new(value), hash }),
+            Curr::There { value, hash } => Some(ErasedCurr { value: Arc::new(value), hash }),
         }
     }
 

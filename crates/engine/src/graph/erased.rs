@@ -9,7 +9,7 @@ use crate::graph::ids::{AnyKey, AnyValue, NodeId};
 use crate::{Agreement, Fail, Failure, Hash, Policy};
 
 /// What a task's computation ends with.
-pub(crate) enum Made {
+pub(crate) enum ErasedOutcome {
     Value(Result<AnyValue, Fail>),
     Hash(Result<Hash, Fail>),
 }
@@ -24,13 +24,13 @@ pub(crate) type AnyFrame<'f> = &'f (dyn Any + Send + Sync);
 pub(crate) trait Compute: Send {
     /// Sets it up for a task.
     fn begin(&mut self, key: &AnyKey, frame: AnyFrame<'_>);
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Made>;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ErasedOutcome>;
     /// Drops whatever is there of the last task.
     fn end(&mut self);
 }
 
 /// What [`crate::Rule::curr`] found, with the value's type erased.
-pub(crate) struct Found {
+pub(crate) struct ErasedCurr {
     pub(crate) value: AnyValue,
     pub(crate) hash: Box<dyn FnOnce() -> Option<Hash> + Send>,
 }
@@ -55,7 +55,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn modtime(&self, key: &AnyKey) -> Option<u128>;
     fn share_key(&self, key: &AnyKey) -> Option<u64>;
     fn serves(&self, key: &AnyKey, other: &AnyKey, value: &AnyValue) -> bool;
-    fn curr(&self, key: &AnyKey) -> Option<Found>;
+    fn curr(&self, key: &AnyKey) -> Option<ErasedCurr>;
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
     /// The key that was encoded as these bytes.
     fn decode(&self, key: &[u8]) -> Option<AnyKey>;

@@ -2,7 +2,7 @@
 //!
 //! Hashes are compared here only, when a version gets its number: a hash that the task had before gets the same number
 //! again. So verifying a read is comparing two `u32`s. Most tasks have one version, one run and nothing else; the
-//! layout (inline vectors, [`Rare`] behind a pointer) keeps these small, since there may be millions.
+//! layout (inline vectors, [`RareState`] behind a pointer) keeps these small, since there may be millions.
 
 use std::any::Any;
 
@@ -30,12 +30,12 @@ pub(crate) struct Hist {
     /// The reads for which this task is among the dependents of what it read.
     pub(crate) noted: Option<Arc<[Edge]>>,
     /// What few tasks have, apart so that the others stay small.
-    rare: Option<Box<Rare>>,
+    rare: Option<Box<RareState>>,
 }
 
 /// What few tasks have, all of it empty for most.
 #[derive(Default)]
-struct Rare {
+struct RareState {
     /// The place of the task in a file, and how many of its versions have the same numbers there.
     place: Option<Unloaded>,
     /// Whether the hashes of these versions are loaded, and whether the runs are.
@@ -61,11 +61,11 @@ struct Rare {
 impl Hist {
     /// The history of a new node.
     pub(crate) fn new(unloaded: Option<Unloaded>) -> Hist {
-        let rare = unloaded.map(|_| Box::new(Rare { place: unloaded, ..Rare::default() }));
+        let rare = unloaded.map(|_| Box::new(RareState { place: unloaded, ..RareState::default() }));
         Hist { rare, ..Hist::default() }
     }
 
-    fn rare(&mut self) -> &mut Rare {
+    fn rare(&mut self) -> &mut RareState {
         self.rare.get_or_insert_default()
     }
 

@@ -38,12 +38,12 @@ pub(crate) struct Run {
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,
     /// What few runs have, apart so that the others stay small.
-    rest: Option<Box<Rest>>,
+    rest: Option<Box<RareFields>>,
 }
 
 /// The rare fields of a run.
 #[derive(Clone, Default)]
-pub(crate) struct Rest {
+pub(crate) struct RareFields {
     /// The witness of a leaf: evidence of what it saw ([`crate::Cx::witness`]).
     pub(crate) witness: Option<Arc<[u8]>>,
     /// A deterministic failure, if that was the outcome.
@@ -57,8 +57,8 @@ pub(crate) struct Rest {
 }
 
 impl Run {
-    pub(crate) fn new(version: u32, stamp: u64, edges: Arc<[Edge]>, seq: Seq, rest: Rest) -> Run {
-        let Rest { witness, fail, value, bytes, leaves } = &rest;
+    pub(crate) fn new(version: u32, stamp: u64, edges: Arc<[Edge]>, seq: Seq, rest: RareFields) -> Run {
+        let RareFields { witness, fail, value, bytes, leaves } = &rest;
         // Most runs have none of this, so they are one allocation less each.
         let is_plain =
             witness.is_none() && fail.is_none() && value.is_none() && bytes.is_none() && leaves.is_none();

@@ -54,7 +54,7 @@ impl fmt::Display for Reason {
 
 /// An execution.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ran {
+pub struct ExecutedTask {
     /// The task.
     pub key: KeyRef,
     /// Which of its computations.
@@ -63,7 +63,7 @@ pub struct Ran {
     pub reason: Reason,
 }
 
-impl fmt::Debug for Ran {
+impl fmt::Debug for ExecutedTask {
     /// `Rule(key)`, or `hash of Rule(key)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
@@ -73,7 +73,7 @@ impl fmt::Debug for Ran {
     }
 }
 
-impl fmt::Display for Ran {
+impl fmt::Display for ExecutedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -92,8 +92,8 @@ pub struct Differs {
 
 impl Core {
     /// An entry of the log.
-    pub(crate) fn spelled(&self, node: NodeId, what: Executed, cause: Cause) -> Ran {
-        Ran { key: self.key_ref(node), what, reason: self.reason(cause) }
+    pub(crate) fn spelled(&self, node: NodeId, what: Executed, cause: Cause) -> ExecutedTask {
+        ExecutedTask { key: self.key_ref(node), what, reason: self.reason(cause) }
     }
 
     pub(crate) fn reason(&self, cause: Cause) -> Reason {

@@ -10,7 +10,7 @@ use crate::Fail;
 use crate::graph::core::Core;
 use crate::graph::ids::{NodeId, Seq, Unloaded};
 use crate::graph::leaves::{Leaves, Part};
-use crate::graph::run::{Candidate, Edge, Mode, Rest, Run};
+use crate::graph::run::{Candidate, Edge, Mode, RareFields, Run};
 use crate::sync::{Arc, lock};
 
 /// A file, with the translation of its rules to those of this process.
@@ -89,7 +89,7 @@ impl Core {
         };
         let seq = self.seq_here(page, node, place, run.seq)?;
         let leaves = run.leaves.and_then(|leaves| leaves_here(page, &leaves)).map(Arc::new);
-        let rest = Rest { witness: run.witness, fail, value: None, bytes: run.value, leaves };
+        let rest = RareFields { witness: run.witness, fail, value: None, bytes: run.value, leaves };
         // Stamp 0: it has seen no change that was declared in this process. A leaf gets one when its rule confirms it.
         Some(Run::new(run.version, 0, edges.into(), seq, rest))
     }

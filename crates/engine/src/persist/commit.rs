@@ -9,13 +9,13 @@ use std::io;
 use std::time::SystemTime;
 
 use super::file_number::new_number;
-use super::journal::{Batch, Kept};
+use super::journal::{Batch, RunListItem};
 use super::leaves::{LeafSet, Range};
 use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use super::walk::RunUpdate;
-use super::{Persist, State, TraceWrite};
+use super::{FileState, Persist, TraceWrite};
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq};
@@ -62,7 +62,7 @@ impl Core {
         if is_quiet && !persist.has_updates() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
         }
-        let what = What {
+        let what = CommitInput {
             dirty: &dirty,
             wanted: &wanted,
             changed_rules: &changed_rules,
@@ -118,7 +118,7 @@ fn now() -> u32 {
 
 /// What is to be written.
 #[derive(Clone, Copy)]
-struct What<'c> {
+struct CommitInput<'c> {
     dirty: &'c [NodeId],
     wanted: &'c [NodeId],
     /// Rules of which all tasks were declared changed since the last commit.
@@ -127,7 +127,7 @@ struct What<'c> {
     invalid_leaf_sets: &'c [u16],
 }
 
-fn write(core: &Core, persist: &Persist, what: What<'_>) -> io::Result<Committed> {
+fn write(core: &Core, persist: &Persist, what: CommitInput<'_>) -> io::Result<Committed> {
     // The lock between processes is taken before `state`, and held to the end: numbers of new tasks must not be given by
     // two processes.
     let file = &mut *persist.file.lock()?;
@@ -153,7 +153,7 @@ struct Commit<'c> {
     stamps: Arc<[u64]>,
     /// By rule, the last epoch in which a change was declared of a task that is no leaf.
     leaf_sets_invalidated: Arc<[u64]>,
-    what: What<'c>,
+    what: CommitInput<'c>,
     /// Seconds since 1970.
     now: u32,
 }
@@ -220,7 +220,7 @@ impl Commit<'_> {
     }
 
     /// Writes a snapshot of the state of this process.
-    fn first(&self, state: &mut State, file: &mut dyn TraceWrite) -> io::Result<u64> {
+    fn first(&self, state: &mut FileState, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
         // One task as a sample of how many reads there are: only the capacity of a buffer depends on it.
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
@@ -286,7 +286,7 @@ impl Commit<'_> {
     /// Appends to the file what is new. `None`: it is corrupt.
     fn add(
         &self,
-        state: &mut State,
+        state: &mut FileState,
         persist: &Persist,
         file: &mut dyn TraceWrite,
         updates: Vec<(u32, RunUpdate)>,
@@ -324,7 +324,7 @@ impl Commit<'_> {
     }
 
     /// Gathers what is new into a batch. `None`: the file cannot be read.
-    fn gather(&self, state: &mut State, batch: &mut Batch, updates: Vec<(u32, RunUpdate)>) -> Option<()> {
+    fn gather(&self, state: &mut FileState, batch: &mut Batch, updates: Vec<(u32, RunUpdate)>) -> Option<()> {
         let generation = state.generation;
         // A copy, if a thread still reads the content: numbers must not change under it.
         let stored = Arc::make_mut(state.stored.as_mut()?);
@@ -631,8 +631,8 @@ impl JournalAppender<'_> {
             return Some(());
         }
         let kept = kept.into_iter().map(|run| match old.iter().position(|old| *old == run) {
-            Some(at) => Kept::Old(at as u32),
-            None => Kept::New(run),
+            Some(at) => RunListItem::Old(at as u32),
+            None => RunListItem::New(run),
         });
         let kept = kept.collect();
         self.stored.set_runs(self.batch, number, &old, kept);
@@ -640,7 +640,7 @@ impl JournalAppender<'_> {
     }
 }
 
-fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Result<u64> {
+fn append(state: &mut FileState, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Result<u64> {
     // What follows `read_to` is a batch that was cut short, else it would have been read.
     file.append(state.read_to, bytes)?;
     state.read_to += bytes.len() as u64;
@@ -648,7 +648,7 @@ fn append(state: &mut State, file: &mut dyn TraceWrite, bytes: &[u8]) -> io::Res
 }
 
 /// Replaces the file by `image`, which has all that is known. All tasks get new numbers, so the generation changes.
-fn begin(state: &mut State, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
+fn begin(state: &mut FileState, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
     let number = new_number();
     // Readers that have the old file open are not affected: it is replaced by name, not overwritten.
     let mut length = 0;

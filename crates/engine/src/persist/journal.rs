@@ -13,7 +13,7 @@ use crate::sync::Arc;
 use crate::{Facets, Hash};
 
 /// The new list of a task's runs: those that stay, by their present place, and new ones.
-pub(super) enum Kept {
+pub(super) enum RunListItem {
     Old(u32),
     New(StoredRun),
 }
@@ -113,7 +113,7 @@ impl Stored {
         if let Some(seq) = self.version_with(node, hash)? {
             return Some(seq);
         }
-        // All batches were read under the lock on the file (`State::catch_up`), so no other process has given this
+        // All batches were read under the lock on the file (`FileState::catch_up`), so no other process has given this
         // number.
         let next = self.versions(node);
         batch.0.push(HASH);
@@ -173,23 +173,29 @@ impl Stored {
     }
 
     /// Sets the runs of a task, which were `old`.
-    pub(super) fn set_runs(&mut self, batch: &mut Batch, node: u32, old: &[StoredRun], kept: Vec<Kept>) {
+    pub(super) fn set_runs(
+        &mut self,
+        batch: &mut Batch,
+        node: u32,
+        old: &[StoredRun],
+        kept: Vec<RunListItem>,
+    ) {
         let out = &mut batch.0;
         out.push(RUNS);
         number(out, node);
         number(out, kept.len() as u32);
         for kept in &kept {
             match kept {
-                Kept::Old(at) => {
+                RunListItem::Old(at) => {
                     out.push(OLD);
                     number(out, *at);
                 }
-                Kept::New(run) => put_run(out, run, old),
+                RunListItem::New(run) => put_run(out, run, old),
             }
         }
         let new = kept.into_iter().filter_map(|kept| match kept {
-            Kept::Old(at) => old.get(at as usize).cloned(),
-            Kept::New(run) => Some(run),
+            RunListItem::Old(at) => old.get(at as usize).cloned(),
+            RunListItem::New(run) => Some(run),
         });
         let new = new.collect();
         // As a reader of the batch would get it: a compaction is made from this content, without reading the batch.

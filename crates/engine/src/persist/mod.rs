@@ -57,7 +57,7 @@ use walk::Walk;
 /// one more reason why no build may run meanwhile ([`crate::Engine::commit`]).
 pub(crate) struct Persist {
     file: Box<dyn TraceFile>,
-    state: Mutex<State>,
+    state: Mutex<FileState>,
     walk: Mutex<Walk>,
     /// Tasks of the file that became nodes since the walk last took them over.
     bound: Mutex<Vec<(Unloaded, NodeId)>>,
@@ -114,7 +114,7 @@ impl Traces for Persist {
 }
 
 #[derive(Default)]
-struct State {
+struct FileState {
     /// `None`: the file was not read yet, or was written anew since.
     stored: Option<Arc<Stored>>,
     /// The header of the file that was read, and how far it was read. A file is identified by the random number in its
@@ -133,7 +133,7 @@ struct State {
     problem: Option<FileProblem>,
 }
 
-impl State {
+impl FileState {
     /// Forgets the file: there is another one, or none.
     fn forget(&mut self) {
         self.generation += 1;

@@ -3,7 +3,7 @@
 
 use super::TraceRead;
 use super::bytes::checksum;
-use super::journal::{Batch, Kept};
+use super::journal::{Batch, RunListItem};
 use super::leaves::{LeafSet, Range};
 use super::snapshot::{Counts, HEADER_SIZE, Header, Snapshot};
 use super::snapshot_builder::{Image, RunFields, SnapshotBuilder};
@@ -300,7 +300,7 @@ fn chain() -> Stored {
         let node = stored.node(&mut batch, "rule", &task.to_le_bytes()).unwrap();
         let seq = stored.seq(&mut batch, node, Hash::from(u64::from(task))).unwrap();
         let edges = task.checked_sub(1).map(|dep| edge(dep, 0, 2)).into_iter().collect();
-        stored.set_runs(&mut batch, node, &[], vec![Kept::New(run(seq, edges))]);
+        stored.set_runs(&mut batch, node, &[], vec![RunListItem::New(run(seq, edges))]);
     }
     stored.want(&mut batch, 5, 10);
     stored.want(&mut batch, 2, 40);
@@ -353,7 +353,7 @@ fn the_file_keeps_the_tasks_of_a_bounded_number_of_requests() {
             let node = stored.node(batch, "rule", &key).unwrap();
             let seq = stored.seq(batch, node, Hash::from(u64::from(task))).unwrap();
             let edges = below.map(|dep| edge(dep, 0, 2)).into_iter().collect();
-            stored.set_runs(batch, node, &[], vec![Kept::New(run(seq, edges))]);
+            stored.set_runs(batch, node, &[], vec![RunListItem::New(run(seq, edges))]);
             below = Some(node);
         }
         stored.want(batch, below.unwrap(), 100 + build);
@@ -375,8 +375,8 @@ fn a_further_run_with_the_same_reads_takes_few_bytes() {
     let seq = stored.seq(&mut batch, 5, Hash::from(55)).unwrap();
     let dep = stored.seq(&mut batch, 4, Hash::from(44)).unwrap();
     let old = stored.runs(5).unwrap();
-    let new = Kept::New(run(seq, vec![edge(4, dep, 2)]));
-    stored.set_runs(&mut batch, 5, &old, vec![new, Kept::Old(0)]);
+    let new = RunListItem::New(run(seq, vec![edge(4, dep, 2)]));
+    stored.set_runs(&mut batch, 5, &old, vec![new, RunListItem::Old(0)]);
     let runs = stored.runs(5).unwrap();
     // A frame of sixteen bytes, two versions of two bytes and a hash, the run, the one that stays.
     assert_eq!(batch.seal().len(), 16 + 2 * (2 + 32) + 3 + 6 + 2);

@@ -14,11 +14,11 @@
 //! under it, and their panics are caught. It is taken before `Persist::bound`, the state of the file, and the history of
 //! any task.
 
-mod ahead;
 mod below;
 mod facets;
 mod leaves;
 mod numbers;
+mod parallel_leaves;
 mod runs;
 
 pub(crate) use below::StoredLeaf;
@@ -249,9 +249,9 @@ impl Walk {
     }
 
     /// Records the verdict of a task.
-    fn close(&mut self, open: &OpenTask<'_>, step: &Step) {
+    fn close(&mut self, open: &OpenTask<'_>, step: &TaskVerdict) {
         let task = open.task;
-        if matches!(step, Step::Undecided) {
+        if matches!(step, TaskVerdict::Undecided) {
             self.verdicts.set(task, UNDECIDED);
             if open.is_leaf {
                 // The refreshed witness was of a run that is not good.
@@ -259,7 +259,7 @@ impl Walk {
             }
             return;
         }
-        if matches!(step, Step::Failed) {
+        if matches!(step, TaskVerdict::Failed) {
             // The failure itself is in the run, which is loaded on request; the leaf need not be verified again.
             self.verdicts.set(task, UNDECIDED);
         } else {
@@ -342,7 +342,7 @@ enum Group {
 }
 
 /// The verdict of a task, or what has to be done before.
-enum Step {
+enum TaskVerdict {
     Good,
     /// It is good, and a failure.
     Failed,
@@ -386,9 +386,9 @@ impl<'l> Walker<'l> {
         while let Some(frame) = stack.last_mut() {
             match frame {
                 Frame::Plain(plain) => match self.go_on(plain) {
-                    Some(Step::Below(dep)) => self.enter(dep, &mut stack)?,
+                    Some(TaskVerdict::Below(dep)) => self.enter(dep, &mut stack)?,
                     Some(step) => {
-                        let decided = matches!(step, Step::Good);
+                        let decided = matches!(step, TaskVerdict::Good);
                         self.walk.verdicts.set(plain.task, if decided { plain.run.seq } else { UNDECIDED });
                         self.walk.good += u64::from(decided);
                         // It is good by its first run, which is of note only where another run was noted as good
@@ -406,7 +406,7 @@ impl<'l> Walker<'l> {
                     }
                 },
                 Frame::Open(open) => match self.step(open)? {
-                    Step::Below(dep) => self.enter(dep, &mut stack)?,
+                    TaskVerdict::Below(dep) => self.enter(dep, &mut stack)?,
                     step => {
                         self.walk.close(open, &step);
                         stack.pop();
@@ -419,12 +419,12 @@ impl<'l> Walker<'l> {
 
     /// Verifies the reads of a plain run. `None`: the plain run alone does not decide it.
     #[inline]
-    fn go_on(&self, plain: &mut OpenPlainTask<'_>) -> Option<Step> {
+    fn go_on(&self, plain: &mut OpenPlainTask<'_>) -> Option<TaskVerdict> {
         while let Some((dep, seq, bits)) = plain.run.read()? {
             let now = self.walk.verdicts.get(dep)?;
             if now != seq {
                 match self.known(dep) {
-                    None => return Some(Step::Below(dep)),
+                    None => return Some(TaskVerdict::Below(dep)),
                     Some(UNDECIDED) => plain.undecided = true,
                     Some(now) if now == seq => {}
                     // Another run may agree, or it is equal in the facets that were read.
@@ -434,10 +434,10 @@ impl<'l> Walker<'l> {
             plain.run.pass(bits);
             // Only where the group ends: its tasks are requested together, so the others are decided in any case.
             if bits & u32::from(StoredEdge::ENDS_GROUP) != 0 && plain.undecided {
-                return Some(Step::Undecided);
+                return Some(TaskVerdict::Undecided);
             }
         }
-        Some(if plain.undecided { Step::Undecided } else { Step::Good })
+        Some(if plain.undecided { TaskVerdict::Undecided } else { TaskVerdict::Good })
     }
 
     /// What is known of a task; `None`: it has to be visited.
@@ -555,7 +555,7 @@ impl<'l> Walker<'l> {
 
     /// Whether a leaf's rule confirms the result of this run.
     fn agrees(&mut self, task: u32, here: LocalRule, at: usize, run: &AnyRun<'_>) -> Result<bool, Damaged> {
-        match ahead::ask_rule(self.inner, self.stored, (task, here), run, &mut self.key)? {
+        match parallel_leaves::ask_rule(self.inner, self.stored, (task, here), run, &mut self.key)? {
             Agreement::Yes => Ok(true),
             Agreement::YesBy(witness) => {
                 self.walk.refresh_witness(task, at, witness.into());
@@ -566,7 +566,7 @@ impl<'l> Walker<'l> {
     }
 
     /// Verifies a task until it is decided or another one has to be decided first.
-    fn step(&mut self, open: &mut OpenTask<'l>) -> Result<Step, Damaged> {
+    fn step(&mut self, open: &mut OpenTask<'l>) -> Result<TaskVerdict, Damaged> {
         loop {
             let next = match open.waits.take() {
                 Some(edge) => Some(edge),
@@ -576,15 +576,15 @@ impl<'l> Walker<'l> {
                 match self.end_group(open)? {
                     Group::Again => continue,
                     // To replay a failure, the run has to be loaded.
-                    Group::Agrees if !open.run.has_failed => return Ok(Step::Good),
-                    Group::Agrees => return Ok(Step::Failed),
-                    _ => return Ok(Step::Undecided),
+                    Group::Agrees if !open.run.has_failed => return Ok(TaskVerdict::Good),
+                    Group::Agrees => return Ok(TaskVerdict::Failed),
+                    _ => return Ok(TaskVerdict::Undecided),
                 }
             };
             match self.known(edge.dep) {
                 None => {
                     open.waits = Some(edge);
-                    return Ok(Step::Below(edge.dep));
+                    return Ok(TaskVerdict::Below(edge.dep));
                 }
                 Some(UNDECIDED) => open.undecided = true,
                 Some(now) if now == edge.seq => {}
@@ -597,7 +597,7 @@ impl<'l> Walker<'l> {
             if edge.ends_group()
                 && let Group::Undecided = self.end_group(open)?
             {
-                return Ok(Step::Undecided);
+                return Ok(TaskVerdict::Undecided);
             }
         }
     }

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::graph::ids::NodeId;
-use crate::schedule::slot::Step;
+use crate::schedule::slot::NextStep;
 use crate::schedule::wait::{Suspended, Wait};
 use crate::sync::{
     Arc, Condvar, Mutex, PoisonError,
@@ -29,7 +29,7 @@ use crate::sync::{
 /// A step of work on a task.
 pub(crate) enum Job {
     /// Begin something.
-    Step(NodeId, Step),
+    Step(NodeId, NextStep),
     /// Go on with what waited for other tasks' hashes.
     Resume(NodeId),
     /// Poll a computation that was woken.
@@ -81,7 +81,7 @@ impl Worker {
 }
 
 #[derive(Default)]
-struct Ready {
+struct QueueState {
     /// A stack for each thread that works, and the jobs in all of them.
     stacks: Vec<Stack>,
     jobs: usize,
@@ -107,7 +107,7 @@ struct Stack {
     owned: bool,
 }
 
-impl Ready {
+impl QueueState {
     /// The next job for the thread with this stack.
     fn pop(&mut self, own: usize) -> Option<Job> {
         if self.jobs == 0 {
@@ -131,7 +131,7 @@ impl Ready {
 }
 
 pub(crate) struct Queue {
-    ready: Mutex<Ready>,
+    ready: Mutex<QueueState>,
     more: Condvar,
     /// How many threads may be started besides those that call.
     extra: usize,
@@ -145,7 +145,7 @@ impl Queue {
     pub(crate) fn new(jobs: usize) -> Queue {
         let extra = jobs.max(1) - 1;
         Queue {
-            ready: Mutex::new(Ready { full: extra == 0, ..Ready::default() }),
+            ready: Mutex::new(QueueState { full: extra == 0, ..QueueState::default() }),
             more: Condvar::new(),
             extra,
             foreign: AtomicIsize::new(0),
@@ -217,7 +217,7 @@ impl Queue {
         self.extra == 0
     }
 
-    fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut Ready) {
+    fn start_thread<W: Works>(&self, build: &Arc<W>, ready: &mut QueueState) {
         // One thread for each push: more work leads to more pushes, and a short build does not start all threads.
         if ready.threads.len() >= self.extra {
             ready.full = true;

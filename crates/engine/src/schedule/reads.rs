@@ -22,14 +22,14 @@ pub(crate) struct Read {
 
 /// What a computation has seen.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct RecordedReads {
     /// Of other tasks, in order.
     pub(crate) reads: Vec<Read>,
     /// Of the outside world ([`crate::Cx::witness`]).
     pub(crate) witness: Option<Arc<[u8]>>,
 }
 
-impl Seen {
+impl RecordedReads {
     pub(crate) fn is_empty(&self) -> bool {
         self.reads.is_empty() && self.witness.is_none()
     }

@@ -7,7 +7,7 @@
 use crate::Fail;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::node::Node;
-use crate::schedule::reads::Seen;
+use crate::schedule::reads::RecordedReads;
 use crate::schedule::wait::{Suspended, Waiter};
 use crate::schedule::work::Work;
 use crate::sync::{Arc, Mutex, atomic::AtomicU32, lock};
@@ -22,7 +22,7 @@ pub(crate) struct Task<'b> {
 
 /// The next step for a task that is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Step {
+pub(crate) enum NextStep {
     /// Settle the hash.
     Begin,
     /// The hash is good: find the value, or compute it again.
@@ -94,7 +94,7 @@ impl Answer {
 /// A task in one build. Small, since a build has one for each task that it looks at.
 #[derive(Default)]
 pub(crate) struct Slot {
-    pub(crate) state: Mutex<State>,
+    pub(crate) state: Mutex<SlotState>,
     /// How many answers the [`Work`] still waits for, plus one while it is being set up.
     pub(crate) pending: AtomicU32,
 }
@@ -114,7 +114,7 @@ impl Slot {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct SlotState {
     pub(crate) hash: Progress<Outcome>,
     pub(crate) value: Progress<Result<AnyValue, Box<Fail>>>,
     /// The value was requested: it is fetched once the hash is settled.
@@ -122,21 +122,21 @@ pub(crate) struct State {
     /// The hash is that of the value that is being computed.
     pub(crate) by_store: bool,
     /// The fields that are needed only while something waits.
-    open: Option<Box<Open>>,
+    open: Option<Box<InProgress>>,
 }
 
 #[derive(Default)]
-pub(crate) struct Open {
+pub(crate) struct InProgress {
     pub(crate) work: Option<Work>,
     pub(crate) hash_frame: Option<Arc<dyn Suspended>>,
     pub(crate) value_frame: Option<Arc<dyn Suspended>>,
     /// What is notified when a part is settled.
     pub(crate) waiters: Vec<(Part, Waiter)>,
     /// The reads of the value, for the hash function that requested it.
-    pub(crate) own_seen: Option<Box<Seen>>,
+    pub(crate) own_seen: Option<Box<RecordedReads>>,
 }
 
-impl Open {
+impl InProgress {
     /// Whether nothing is there but waiters.
     fn is_over(&self) -> bool {
         self.work.is_none()
@@ -146,14 +146,14 @@ impl Open {
     }
 }
 
-impl State {
+impl SlotState {
     /// What waits, made if there is nothing yet.
-    pub(crate) fn open(&mut self) -> &mut Open {
+    pub(crate) fn open(&mut self) -> &mut InProgress {
         self.open.get_or_insert_default()
     }
 
     /// What waits, if anything does.
-    pub(crate) fn opened(&mut self) -> Option<&mut Open> {
+    pub(crate) fn opened(&mut self) -> Option<&mut InProgress> {
         self.open.as_deref_mut()
     }
 
@@ -194,12 +194,12 @@ impl State {
     }
 
     /// The step by which `part` is computed, unless that is in progress; marks it as in progress.
-    pub(crate) fn wake_up(&mut self, part: Part) -> Option<Step> {
+    pub(crate) fn wake_up(&mut self, part: Part) -> Option<NextStep> {
         // The hash is being computed, by the function that asks: the value is computed without it.
         if part == Part::Own {
             return self.value.is_idle().then(|| {
                 self.value = Progress::Busy;
-                Step::Construct
+                NextStep::Construct
             });
         }
         // Also while the hash is in progress: the thread that settles it fetches the value then (`conclude`).
@@ -207,11 +207,11 @@ impl State {
         match (&self.hash, &self.value) {
             (Progress::Idle, _) => {
                 self.hash = Progress::Busy;
-                Some(Step::Begin)
+                Some(NextStep::Begin)
             }
             (Progress::Done(_), Progress::Idle) if part == Part::Value => {
                 self.value = Progress::Busy;
-                Some(Step::Fetch)
+                Some(NextStep::Fetch)
             }
             _ => None,
         }

@@ -5,7 +5,7 @@ use crate::graph::ids::{AnyValue, NodeId, Unloaded};
 use crate::graph::leaves::{LeafSet, Leaves};
 use crate::graph::run::{Candidate, Edge};
 use crate::log::entries::Cause;
-use crate::schedule::reads::Seen;
+use crate::schedule::reads::RecordedReads;
 use crate::sync::Arc;
 use crate::{Fail, Hash, Policy};
 
@@ -65,23 +65,23 @@ pub(crate) struct TakeOver {
 
 /// A computation that ended, while the trace of it is being finished.
 pub(crate) struct Finish {
-    pub(crate) result: Ended,
-    pub(crate) seen: Seen,
+    pub(crate) result: ComputationEnd,
+    pub(crate) seen: RecordedReads,
 }
 
 /// How it ended.
-pub(crate) enum Ended {
+pub(crate) enum ComputationEnd {
     /// The value, which gives the hash.
     Value(Result<AnyValue, Fail>),
     /// The task's own hash function.
     Hash(Result<Hash, Fail>),
 }
 
-impl Ended {
+impl ComputationEnd {
     pub(crate) fn fail(&self) -> Option<&Fail> {
         match self {
-            Ended::Value(result) => result.as_ref().err(),
-            Ended::Hash(result) => result.as_ref().err(),
+            ComputationEnd::Value(result) => result.as_ref().err(),
+            ComputationEnd::Hash(result) => result.as_ref().err(),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) trait Visit {
     fn wants(&self, rule: u16) -> bool;
 
     /// Called for a task of such a rule, once. `None`: its key cannot be decoded.
-    fn met(&mut self, met: &Met<'_>) -> Option<()>;
+    fn met(&mut self, met: &VisitedTask<'_>) -> Option<()>;
 
     /// The rule whose tasks are reported to [`Visit::read`] if a task of interest read them.
     fn reads(&self) -> Option<u16> {
@@ -32,21 +32,21 @@ pub(crate) trait Visit {
     }
 
     /// Called for a task of that rule that a task read or mentioned; in order, right after [`Visit::met`] for the reader.
-    fn read(&mut self, _read: Place) {}
+    fn read(&mut self, _read: TaskRef) {}
 }
 
 /// A task of a traversal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
+pub(crate) enum TaskRef {
     Node(NodeId),
     /// A task that is not loaded, by its number in the file.
     Number(u32),
 }
 
 /// A task of interest, with access to its key.
-pub(crate) struct Met<'m> {
+pub(crate) struct VisitedTask<'m> {
     pub(crate) rule: u16,
-    pub(crate) place: Place,
+    pub(crate) place: TaskRef,
     source: Source<'m>,
 }
 
@@ -55,11 +55,11 @@ enum Source<'m> {
     Numbers(&'m Numbers<'m>),
 }
 
-impl Met<'_> {
+impl VisitedTask<'_> {
     pub(crate) fn key<K: Key>(&self) -> Option<K> {
         match (&self.source, self.place) {
             (Source::Node(node), _) => (*node.key).downcast_ref::<K>().cloned(),
-            (Source::Numbers(numbers), Place::Number(number)) => K::decode(&numbers.key(number)?),
+            (Source::Numbers(numbers), TaskRef::Number(number)) => K::decode(&numbers.key(number)?),
             _ => None,
         }
     }
@@ -73,16 +73,16 @@ pub(crate) enum Incomplete {
     Unsettled(Vec<NodeId>),
 }
 
-enum Next {
+enum NextVisit {
     /// A task, with the version and facets that were read, if it was read.
-    Task(NodeId, Option<(Seq, Facets)>, By),
+    Task(NodeId, Option<(Seq, Facets)>, ValidBy),
     /// A task that is not loaded, by its number in the file.
-    Number(u32, Option<(u32, Facets)>, By),
+    Number(u32, Option<(u32, Facets)>, ValidBy),
 }
 
 /// By what the reading run is good.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+enum ValidBy {
     /// Its reads are unchanged.
     Reads,
     /// The leaves below are unchanged: a read of a task without a content hash may be another version now.
@@ -103,7 +103,7 @@ struct Below<'b, V> {
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
     not_plain: Bits,
-    next: Vec<Next>,
+    next: Vec<NextVisit>,
     visit: &'b mut V,
 }
 
@@ -136,13 +136,13 @@ impl Inner {
             versions: HashMap::default(),
             seen_numbers: Bits::new(tasks),
             not_plain,
-            next: roots.iter().rev().map(|root| Next::Task(*root, None, By::Reads)).collect(),
+            next: roots.iter().rev().map(|root| NextVisit::Task(*root, None, ValidBy::Reads)).collect(),
             visit,
         };
         while let Some(next) = below.next.pop() {
             let way = match next {
-                Next::Task(node, read, by) => below.task(node, read, by),
-                Next::Number(number, read, by) => below.number(number, read, by),
+                NextVisit::Task(node, read, by) => below.task(node, read, by),
+                NextVisit::Number(number, read, by) => below.number(number, read, by),
             };
             way.ok_or(Incomplete::Unknown)?;
         }
@@ -160,7 +160,7 @@ impl Inner {
 }
 
 impl<V: Visit> Below<'_, V> {
-    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>, by: By) -> Option<()> {
+    fn task(&mut self, node: NodeId, read: Option<(Seq, Facets)>, by: ValidBy) -> Option<()> {
         let core = &self.inner.engine;
         let entry = core.node(node);
         let settled = self.inner.seq(node);
@@ -182,7 +182,7 @@ impl<V: Visit> Below<'_, V> {
             let is_stored =
                 |(seq, _): &(Seq, Facets)| lock(&entry.hist).is_seq_of(place.generation, place.number, *seq);
             let read = read.filter(is_stored).map(|(seq, facets)| (seq.number(), facets));
-            self.next.push(Next::Number(place.number, read, by));
+            self.next.push(NextVisit::Number(place.number, read, by));
             return Some(());
         }
         if self.settles && settled.is_none() {
@@ -191,7 +191,8 @@ impl<V: Visit> Below<'_, V> {
         }
         // A root that was not settled in this build has no version to follow.
         let now = settled.or(read.map(|(seq, _)| seq))?;
-        if let Some((was, facets)) = read.filter(|_| !self.settles && (by == By::Reads || settled.is_none()))
+        if let Some((was, facets)) =
+            read.filter(|_| !self.settles && (by == ValidBy::Reads || settled.is_none()))
             && now != was
             && (facets == Facets::WHOLE || !lock(&entry.hist).are_equal_in_facets(was, now, facets))
         {
@@ -212,8 +213,8 @@ impl<V: Visit> Below<'_, V> {
         }
         let is_wanted = self.visit.wants(entry.rule);
         if is_wanted {
-            let at = place.map_or(Place::Node(node), |place| Place::Number(place.number));
-            self.visit.met(&Met { rule: entry.rule, place: at, source: Source::Node(entry) })?;
+            let at = place.map_or(TaskRef::Node(node), |place| TaskRef::Number(place.number));
+            self.visit.met(&VisitedTask { rule: entry.rule, place: at, source: Source::Node(entry) })?;
         }
         if settled.is_none() && entry.policy.leaf {
             // It was not verified, so no task that read it is known to be good.
@@ -223,23 +224,23 @@ impl<V: Visit> Below<'_, V> {
         // Of a task that executed in this build and keeps no run, the reads are only here.
         if let Some(reads) = self.unkept.get(&node) {
             let read = |(dep, seq): &(NodeId, Seq)| {
-                Next::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)), By::Reads)
+                NextVisit::Task(*dep, seq.is_known().then_some((*seq, Facets::WHOLE)), ValidBy::Reads)
             };
             self.next.extend(reads.iter().rev().map(read));
         } else {
             let edges = self.good_run(node, entry, now)?;
-            let by = if self.by_leaves.contains_key(&node) { By::Leaves } else { By::Reads };
-            let below = |edge: &Edge| Next::Task(edge.dep, Some((edge.seq, edge.facets)), by);
+            let by = if self.by_leaves.contains_key(&node) { ValidBy::Leaves } else { ValidBy::Reads };
+            let below = |edge: &Edge| NextVisit::Task(edge.dep, Some((edge.seq, edge.facets)), by);
             self.next.extend(edges.iter().rev().map(below));
         }
         if let Some(kind) = self.visit.reads().filter(|_| is_wanted) {
             for next in self.next[first..].iter().rev() {
-                if let Next::Task(dep, ..) = *next
+                if let NextVisit::Task(dep, ..) = *next
                     && core.node(dep).rule == kind
                 {
                     let place = lock(&core.node(dep).hist).place();
                     let place = place.filter(|place| Some(place.generation) == generation);
-                    self.visit.read(place.map_or(Place::Node(dep), |place| Place::Number(place.number)));
+                    self.visit.read(place.map_or(TaskRef::Node(dep), |place| TaskRef::Number(place.number)));
                 }
             }
         }
@@ -301,7 +302,7 @@ impl<V: Visit> Below<'_, V> {
         }
     }
 
-    fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: By) -> Option<()> {
+    fn number(&mut self, number: u32, read: Option<(u32, Facets)>, by: ValidBy) -> Option<()> {
         let numbers = self.numbers.as_mut()?;
         if let Some(node) = numbers.loaded_node(self.inner, number) {
             let read = match read {
@@ -322,19 +323,19 @@ impl<V: Visit> Below<'_, V> {
             let found = numbers.plain_reads(number, 0, |dep, seq, facets| {
                 // Each task is visited once.
                 if wanted.is_some() || !seen.has(dep) {
-                    next.push(Next::Number(dep, Some((seq, facets)), By::Reads));
+                    next.push(NextVisit::Number(dep, Some((seq, facets)), ValidBy::Reads));
                 }
             });
             if let Some(rule) = found {
                 if self.visit.wants(rule) {
-                    let (place, source) = (Place::Number(number), Source::Numbers(numbers));
-                    self.visit.met(&Met { rule, place, source })?;
+                    let (place, source) = (TaskRef::Number(number), Source::Numbers(numbers));
+                    self.visit.met(&VisitedTask { rule, place, source })?;
                     if kind.is_some() {
                         for next in &self.next[first..] {
-                            if let Next::Number(dep, ..) = next
+                            if let NextVisit::Number(dep, ..) = next
                                 && numbers.is_of(*dep, kind)
                             {
-                                self.visit.read(Place::Number(*dep));
+                                self.visit.read(TaskRef::Number(*dep));
                             }
                         }
                     }
@@ -355,14 +356,14 @@ impl<V: Visit> Below<'_, V> {
         };
         let is_wanted = self.visit.wants(found.rule.0);
         if is_wanted {
-            let (place, source) = (Place::Number(number), Source::Numbers(numbers));
-            self.visit.met(&Met { rule: found.rule.0, place, source })?;
+            let (place, source) = (TaskRef::Number(number), Source::Numbers(numbers));
+            self.visit.met(&VisitedTask { rule: found.rule.0, place, source })?;
             let kind = self.visit.reads().and_then(|rule| numbers.rule_in_file(rule));
             let of_kind = found.reads.iter().filter(|(dep, ..)| numbers.is_of(*dep, kind));
-            of_kind.for_each(|(dep, ..)| self.visit.read(Place::Number(*dep)));
+            of_kind.for_each(|(dep, ..)| self.visit.read(TaskRef::Number(*dep)));
         }
-        let by = if found.leaves.is_some() { By::Leaves } else { By::Reads };
-        let below = |(dep, seq, facets)| Next::Number(dep, Some((seq, facets)), by);
+        let by = if found.leaves.is_some() { ValidBy::Leaves } else { ValidBy::Reads };
+        let below = |(dep, seq, facets)| NextVisit::Number(dep, Some((seq, facets)), by);
         self.next.extend(found.reads.into_iter().rev().map(below));
         Some(())
     }

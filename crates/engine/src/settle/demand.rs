@@ -7,7 +7,7 @@ use crate::log::entries::Cause;
 use crate::schedule::cancel::Cancellable;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::{Job, Queue, Works};
-use crate::schedule::slot::{Answer, Part as Asked, Step, Task};
+use crate::schedule::slot::{Answer, NextStep, Part as Asked, Task};
 use crate::schedule::wait::{Suspended, Wait, Waiter};
 use crate::schedule::work::Work;
 use crate::settle::frame::Frame;
@@ -95,7 +95,7 @@ impl Inner {
     }
 
     /// The step by which `part` of a task is computed, for a caller that runs it at once.
-    fn claim(&self, task: Task<'_>, part: Asked) -> Option<Step> {
+    fn claim(&self, task: Task<'_>, part: Asked) -> Option<NextStep> {
         if self.cancel.is_cancelled() {
             return None;
         }
@@ -148,11 +148,11 @@ impl Inner {
         }
     }
 
-    fn step(self: &Arc<Inner>, task: Task<'_>, step: Step) {
+    fn step(self: &Arc<Inner>, task: Task<'_>, step: NextStep) {
         match step {
-            Step::Begin => self.begin(task),
-            Step::Fetch => self.fetch(task),
-            Step::Construct => self.construct(task, Cause::New),
+            NextStep::Begin => self.begin(task),
+            NextStep::Fetch => self.fetch(task),
+            NextStep::Construct => self.construct(task, Cause::New),
         }
     }
 

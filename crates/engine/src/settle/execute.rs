@@ -4,18 +4,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::graph::erased::Found;
+use crate::graph::erased::ErasedCurr;
 use crate::graph::facet;
 use crate::graph::fail::guarded;
 use crate::graph::ids::{AnyValue, NodeId, Seq};
 use crate::graph::intern::BuildMix;
 use crate::graph::leaves::Leaves;
-use crate::graph::run::{Edge, Mode, Rest, Run};
+use crate::graph::run::{Edge, Mode, RareFields, Run};
 use crate::log::entries::{Cause, Executed};
 use crate::schedule::inner::Inner;
-use crate::schedule::reads::{Read, Seen};
+use crate::schedule::reads::{Read, RecordedReads};
 use crate::schedule::slot::{Outcome, Part, Progress, Task};
-use crate::schedule::work::{Ended, Finish, Work};
+use crate::schedule::work::{ComputationEnd, Finish, Work};
 use crate::settle::frame::Frame;
 use crate::settle::reuse::{cached_computation, recycle_reads};
 use crate::sync::lock;
@@ -33,7 +33,7 @@ impl Inner {
         let injected = lock(&entry.hist).injected(self.epoch);
         if let Some(value) = injected {
             lock(&task.slot.state).value = Progress::Busy;
-            return self.made(task, value, Seen::default());
+            return self.made(task, value, RecordedReads::default());
         }
         let rule = self.engine.rule(entry);
         let frame = Frame::new(self, task.id);
@@ -46,7 +46,7 @@ impl Inner {
             self.log.executes(task.id, Executed::Hash, cause);
         }
         if let Err(fail) = guarded(|| computation.begin(&entry.key, &frame)) {
-            return self.hash_made(task, Err(fail), Seen::default());
+            return self.hash_made(task, Err(fail), RecordedReads::default());
         }
         // The build may have been cancelled since; that aborts no frame that is not registered, so it is looked at
         // here.
@@ -56,14 +56,14 @@ impl Inner {
     }
 
     /// Settles a task with a value that its own code did not compute (set from outside, or of a sibling).
-    pub(crate) fn made(self: &Arc<Inner>, task: Task<'_>, value: AnyValue, seen: Seen) {
-        self.finish(task, Finish { result: Ended::Value(Ok(value)), seen });
+    pub(crate) fn made(self: &Arc<Inner>, task: Task<'_>, value: AnyValue, seen: RecordedReads) {
+        self.finish(task, Finish { result: ComputationEnd::Value(Ok(value)), seen });
     }
 
     /// Computes the value for the task's own hash function, or again because it is not kept.
     pub(crate) fn construct(self: &Arc<Inner>, task: Task<'_>, cause: Cause) {
         if self.stops() {
-            return self.value_made(task, Err(Fail::Cancelled), Seen::default());
+            return self.value_made(task, Err(Fail::Cancelled), RecordedReads::default());
         }
         self.start_value(task, cause, Frame::new(self, task.id), false);
     }
@@ -85,7 +85,7 @@ impl Inner {
         let mut computation = cached_computation(entry.rule).unwrap_or_else(|| rule.value());
         match guarded(|| computation.begin(&entry.key, &frame)) {
             Ok(()) => frame.start(computation),
-            Err(fail) => self.value_made(task, Err(fail), Seen::default()),
+            Err(fail) => self.value_made(task, Err(fail), RecordedReads::default()),
         }
     }
 
@@ -127,7 +127,7 @@ impl Inner {
             Some(value)
         };
         match found.or_else(given) {
-            Some(value) => self.give_value(task, Ok(value), Seen::default()),
+            Some(value) => self.give_value(task, Ok(value), RecordedReads::default()),
             None => self.construct(task, Cause::ValueLost),
         }
     }
@@ -138,7 +138,7 @@ impl Inner {
         let wanted = lock(&entry.hist).hash_of(seq)?;
         let rule = self.engine.rule(entry);
         let found = guarded(|| {
-            let Found { value, hash } = rule.curr(&entry.key)?;
+            let ErasedCurr { value, hash } = rule.curr(&entry.key)?;
             // With `Rebuild::Times` the times were compared, so no hash is.
             (entry.policy.rebuild == Rebuild::Times || hash() == Some(wanted)).then_some(value)
         });
@@ -147,7 +147,12 @@ impl Inner {
     }
 
     /// The value function ended.
-    pub(crate) fn value_made(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
+    pub(crate) fn value_made(
+        self: &Arc<Inner>,
+        task: Task<'_>,
+        value: Result<AnyValue, Fail>,
+        seen: RecordedReads,
+    ) {
         let known = {
             let mut state = lock(&task.slot.state);
             if let Some(open) = state.opened() {
@@ -155,7 +160,7 @@ impl Inner {
             }
             if state.by_store && state.hash.done().is_none() {
                 drop(state);
-                return self.finish(task, Finish { result: Ended::Value(value), seen });
+                return self.finish(task, Finish { result: ComputationEnd::Value(value), seen });
             }
             if state.value.done().is_some() {
                 // It was aborted.
@@ -175,7 +180,7 @@ impl Inner {
         self.give_value(task, value, seen);
     }
 
-    fn give_value(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: Seen) {
+    fn give_value(self: &Arc<Inner>, task: Task<'_>, value: Result<AnyValue, Fail>, seen: RecordedReads) {
         let waiters = {
             let mut state = lock(&task.slot.state);
             if state.value.done().is_some() {
@@ -225,7 +230,12 @@ impl Inner {
     }
 
     /// The task's own hash function ended.
-    pub(crate) fn hash_made(self: &Arc<Inner>, task: Task<'_>, hash: Result<Hash, Fail>, seen: Seen) {
+    pub(crate) fn hash_made(
+        self: &Arc<Inner>,
+        task: Task<'_>,
+        hash: Result<Hash, Fail>,
+        seen: RecordedReads,
+    ) {
         {
             let mut state = lock(&task.slot.state);
             if let Some(open) = state.opened() {
@@ -236,7 +246,7 @@ impl Inner {
                 return;
             }
         }
-        self.finish(task, Finish { result: Ended::Hash(hash), seen });
+        self.finish(task, Finish { result: ComputationEnd::Hash(hash), seen });
     }
 
     /// Finishes the trace: waits for the hashes of tasks requested by `depend`, then records the run.
@@ -271,13 +281,13 @@ impl Inner {
             let mentioned = seen.reads.iter().filter(|read| read.later);
             let fail = mentioned.filter_map(|read| self.peek(read.dep, Part::Hash)?.result.err()).next();
             if let Some(fail) = fail {
-                result = Ended::Hash(Err(fail));
+                result = ComputationEnd::Hash(Err(fail));
             }
         }
         let (hash, value) = match result {
-            Ended::Value(Err(fail)) | Ended::Hash(Err(fail)) => (Err(fail), None),
-            Ended::Hash(Ok(hash)) => (Ok(hash), None),
-            Ended::Value(Ok(value)) => match guarded(|| rule.content_hash(&entry.key, &value)) {
+            ComputationEnd::Value(Err(fail)) | ComputationEnd::Hash(Err(fail)) => (Err(fail), None),
+            ComputationEnd::Hash(Ok(hash)) => (Ok(hash), None),
+            ComputationEnd::Value(Ok(value)) => match guarded(|| rule.content_hash(&entry.key, &value)) {
                 Ok(hash) => (Ok(hash.unwrap_or(Hash::of_build(self.number))), Some(value)),
                 Err(fail) => (Err(fail), None),
             },
@@ -299,7 +309,7 @@ impl Inner {
         task: Task<'_>,
         hash: Result<Hash, Fail>,
         value: Option<&AnyValue>,
-        seen: Seen,
+        seen: RecordedReads,
     ) -> Outcome {
         let entry = task.node;
         let rule = self.engine.rule(entry);
@@ -351,7 +361,7 @@ impl Inner {
             let keeps_value = fail.is_none()
                 && entry.policy.store == Store::Memory
                 && entry.policy.trace == Trace::Constructive;
-            let rest = Rest {
+            let rest = RareFields {
                 fail: fail.clone(),
                 witness: seen.witness,
                 value: value.filter(|_| keeps_value).cloned(),

@@ -13,11 +13,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::graph::erased::{Computation, Made};
+use crate::graph::erased::{Computation, ErasedOutcome};
 use crate::graph::ids::NodeId;
 use crate::schedule::inner::Inner;
 use crate::schedule::queue::Job;
-use crate::schedule::reads::Seen;
+use crate::schedule::reads::RecordedReads;
 use crate::schedule::wait::Suspended;
 use crate::sync::{
     Arc, Mutex, PoisonError,
@@ -39,7 +39,7 @@ pub(crate) struct Frame {
     /// polls.
     pub(crate) is_hash: AtomicBool,
     pub(super) computation: Mutex<Option<Computation>>,
-    pub(crate) seen: Mutex<Seen>,
+    pub(crate) seen: Mutex<RecordedReads>,
 }
 
 /// Suspended, waiting for other tasks.
@@ -113,7 +113,11 @@ impl Frame {
                     let fail = Fail::transient(Panicked::new(&*payload));
                     // Relaxed here and below: set before the first poll; the state publishes the frame to other threads.
                     let is_hash = self.is_hash.load(Ordering::Relaxed);
-                    break if is_hash { Made::Hash(Err(fail)) } else { Made::Value(Err(fail)) };
+                    break if is_hash {
+                        ErasedOutcome::Hash(Err(fail))
+                    } else {
+                        ErasedOutcome::Value(Err(fail))
+                    };
                 }
             }
         };
@@ -132,11 +136,11 @@ impl Frame {
         }
     }
 
-    fn finished(self: &Arc<Frame>, made: Made) {
+    fn finished(self: &Arc<Frame>, made: ErasedOutcome) {
         let seen = std::mem::take(&mut *lock(&self.seen));
         match made {
-            Made::Value(value) => self.build.value_made(self.build.task(self.node), value, seen),
-            Made::Hash(hash) => self.build.hash_made(self.build.task(self.node), hash, seen),
+            ErasedOutcome::Value(value) => self.build.value_made(self.build.task(self.node), value, seen),
+            ErasedOutcome::Hash(hash) => self.build.hash_made(self.build.task(self.node), hash, seen),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::sync::lock;
 use crate::{Facets, Rebuild, Store};
 
 /// What is still to be visited.
-enum Next {
+enum NextVisit {
     /// A task, with the version and facets that were read.
     Task(NodeId, Seq, Facets),
     /// A task that is settled by the numbers of the file.
@@ -36,7 +36,7 @@ struct Gather<'g> {
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
     not_plain: Bits,
-    next: Vec<Next>,
+    next: Vec<NextVisit>,
 }
 
 impl Inner {
@@ -70,8 +70,8 @@ impl Inner {
         gather.push(edges);
         while let Some(next) = gather.next.pop() {
             match next {
-                Next::Task(node, read, facets) => gather.task(node, read, facets)?,
-                Next::Number(number) => gather.number(number)?,
+                NextVisit::Task(node, read, facets) => gather.task(node, read, facets)?,
+                NextVisit::Number(number) => gather.number(number)?,
             }
         }
         let Gather { rules, parts, .. } = gather;
@@ -82,7 +82,7 @@ impl Inner {
 impl Gather<'_> {
     /// The first read is visited first.
     fn push(&mut self, edges: &[Edge]) {
-        self.next.extend(edges.iter().rev().map(|edge| Next::Task(edge.dep, edge.seq, edge.facets)));
+        self.next.extend(edges.iter().rev().map(|edge| NextVisit::Task(edge.dep, edge.seq, edge.facets)));
     }
 
     fn push_number(&mut self, leaf: u32, seq: u32) {
@@ -138,7 +138,7 @@ impl Gather<'_> {
             // If it is settled, then by these numbers.
             numbers.now(place.number)?;
             self.seen.insert(node);
-            self.next.push(Next::Number(place.number));
+            self.next.push(NextVisit::Number(place.number));
             return Some(());
         }
         let now = settled.filter(|now| now.is_known())?;
@@ -190,7 +190,7 @@ impl Gather<'_> {
             let plain = self
                 .numbers
                 .as_ref()?
-                .plain_reads(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(Next::Number(dep)));
+                .plain_reads(number, Numbers::GOOD_BY_READS, |dep, _, _| next.push(NextVisit::Number(dep)));
             if let Some(rule) = plain {
                 self.next[first..].reverse();
                 self.rules.insert(rule, self.inner.engine.rule_at(rule).version());
@@ -208,7 +208,7 @@ impl Gather<'_> {
         if let Some(leaves) = found.leaves {
             return self.splice(&leaves);
         }
-        self.next.extend(found.reads.into_iter().rev().map(|(dep, ..)| Next::Number(dep)));
+        self.next.extend(found.reads.into_iter().rev().map(|(dep, ..)| NextVisit::Number(dep)));
         Some(())
     }
 }

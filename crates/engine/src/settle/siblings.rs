@@ -13,7 +13,7 @@ use crate::graph::ids::{AnyValue, NodeId};
 use crate::graph::run::{Edge, Mode};
 use crate::log::entries::Cause;
 use crate::schedule::inner::Inner;
-use crate::schedule::reads::{Read, Seen};
+use crate::schedule::reads::{Read, RecordedReads};
 use crate::schedule::slot::{Answer, Part, Progress, Task};
 use crate::schedule::work::{TakeOver, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
@@ -161,6 +161,6 @@ impl Inner {
         // Whether the sibling is clean is looked up when the run is recorded (`mark_clean_if_reads_are`).
         let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, is_clean: false };
         self.log.replayed();
-        self.made(task, value, Seen { reads: vec![read], witness: None });
+        self.made(task, value, RecordedReads { reads: vec![read], witness: None });
     }
 }

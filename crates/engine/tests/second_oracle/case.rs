@@ -172,7 +172,7 @@ impl Case {
         let builds = (0..1 + dice.roll(9)).map(|_| Case::build(dice, leaves.len(), all)).collect();
         let mut case = Case { leaves, tasks, builds };
         case.match_twins();
-        case.mend();
+        case.make_consistent();
         case
     }
 
@@ -257,7 +257,7 @@ impl Case {
 
     /// Takes out what does not go together: what is collected depends on which of those ran that share their values, and
     /// on what was only waited for and failed, which is read by the run that saw it.
-    fn mend(&mut self) {
+    fn make_consistent(&mut self) {
         let has_twins = self.has_twins();
         for task in &mut self.tasks {
             task.only &= !has_twins;
@@ -332,7 +332,7 @@ impl Case {
             let mut case = self.clone();
             change(&mut case);
             case.match_twins();
-            case.mend();
+            case.make_consistent();
             let leaves = case.leaves.len();
             let steps = case.tasks.iter_mut().flat_map(|task| &mut task.steps);
             steps.for_each(|step| step.deps.sort_by_key(|dep| *dep >= leaves));

@@ -18,16 +18,16 @@ use crate::{
 };
 
 /// Something that is in memory only.
-pub(super) struct Made {
+pub(super) struct GeneratedObject {
     pub(super) bytes: Arc<Vec<u8>>,
     entries: Vec<TreeEntry>,
 }
 
 /// An action with what it needs.
-pub(super) struct Described {
+pub(super) struct RemoteAction {
     /// The messages, the action first, and the directory of its inputs.
     tops: Vec<ObjectInfo>,
-    made: HashMap<Key, Made>,
+    made: HashMap<Key, GeneratedObject>,
 }
 
 /// An object that a server has to have.
@@ -47,17 +47,17 @@ fn of_tree(digest: Digest) -> ObjectInfo {
     ObjectInfo { digest, object_type: ObjectType::Tree }
 }
 
-impl Described {
+impl RemoteAction {
     /// Only an object.
-    pub(super) fn of_object(object: ObjectInfo) -> Described {
-        Described { tops: vec![object], made: HashMap::new() }
+    pub(super) fn of_object(object: ObjectInfo) -> RemoteAction {
+        RemoteAction { tops: vec![object], made: HashMap::new() }
     }
 
     pub(super) fn action(&self) -> &ObjectInfo {
         &self.tops[0]
     }
 
-    pub(super) fn made(&self, key: &Key) -> Option<&Made> {
+    pub(super) fn made(&self, key: &Key) -> Option<&GeneratedObject> {
         self.made.get(key)
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn describe(
     store: &Store,
     demands: Demands<'_>,
     run: &RunKey,
-) -> std::result::Result<Described, Fail> {
+) -> std::result::Result<RemoteAction, Fail> {
     let in_inputs = |error| match error {
         TreeError::Store(error) => Phase::Inputs.failed_in_store(error),
         other => Phase::Inputs.failed(other),
@@ -94,7 +94,7 @@ pub(super) fn describe(
                     }
                 };
                 let entries = entries.values().copied().collect();
-                let one = Made { bytes: Arc::new(bytes), entries };
+                let one = GeneratedObject { bytes: Arc::new(bytes), entries };
                 directories.borrow_mut().insert((true, digest.hash), one);
                 Ok(digest)
             };
@@ -105,16 +105,16 @@ pub(super) fn describe(
     };
     let mut add = |(digest, bytes): (Digest, Vec<u8>)| {
         let object = ObjectInfo { digest, object_type: ObjectType::File };
-        made.insert(key(&object), Made { bytes: Arc::new(bytes), entries: Vec::new() });
+        made.insert(key(&object), GeneratedObject { bytes: Arc::new(bytes), entries: Vec::new() });
         object
     };
     let [action, command] = messages(store, demands, &run.action, &inputs, Vec::new());
     let tops = vec![add(action), add(command), of_tree(inputs)];
-    Ok(Described { tops, made })
+    Ok(RemoteAction { tops, made })
 }
 
 /// Lists all that a server has to have for an action and was not seen there yet, each once. `all`: also what was.
-pub(super) fn parts(store: &Store, place: usize, described: &Described, all: bool) -> Result<Vec<Part>> {
+pub(super) fn parts(store: &Store, server: usize, described: &RemoteAction, all: bool) -> Result<Vec<Part>> {
     let mut parts: HashMap<Key, Part> = HashMap::new();
     let mut opened = HashSet::new();
     let mut steps: Vec<(ObjectInfo, Option<Vec<Key>>)> =
@@ -127,7 +127,7 @@ pub(super) fn parts(store: &Store, place: usize, described: &Described, all: boo
             parts.insert(its_key, Part { object, height, is_noted: false });
             continue;
         }
-        if (!all && store.is_checked(place, &object)) || !opened.insert(its_key) {
+        if (!all && store.is_checked(server, &object)) || !opened.insert(its_key) {
             continue;
         }
         let leaf = |is_noted| Part { object, height: 0, is_noted };
@@ -136,7 +136,7 @@ pub(super) fn parts(store: &Store, place: usize, described: &Described, all: boo
             continue;
         }
         // In native mode a server has all that is below a tree that it has.
-        let has_all_below = store.hash_function() == HashFunction::GitSha1 && store.is_noted(place, &object);
+        let has_all_below = store.hash_function() == HashFunction::GitSha1 && store.is_noted(server, &object);
         // With all: also what is below those that can be sent again.
         let can_be_sent =
             described.made(&its_key).is_some() || store.has_bytes_of_tree(&object.digest.hash)?;

@@ -15,7 +15,7 @@ use taut_value::{Str, path::is_non_upwards};
 
 use super::Transfers;
 use crate::{
-    Instead, MissingOutput, Ran, RunKey,
+    ActualEntry, MissingOutput, RunKey, RunResult,
     message::rebased,
     shared::{ReceivedTree, standard::Node},
 };
@@ -32,7 +32,7 @@ enum Output {
 }
 
 /// The outputs that a result has.
-struct Found {
+struct ResultOutputs {
     outputs: HashMap<String, Output>,
     /// Everything that has to be at the server besides what is in directories.
     objects: Vec<ObjectInfo>,
@@ -46,15 +46,15 @@ impl Transfers {
     /// The result as that of a run; `None` if something of it is not at the server, or it is malformed.
     pub(super) async fn taken(
         &self,
-        place: usize,
+        server: usize,
         key: &RunKey,
         executed: &Executed,
-    ) -> std::result::Result<Option<Ran>, Fail> {
+    ) -> std::result::Result<Option<RunResult>, Fail> {
         let in_store = |error| self.failed_in_store(error);
         let result = &executed.result;
         let store = &self.store;
         let Some(found) = self.found(result) else { return Ok(None) };
-        let Some(trees) = self.trees(place, &found).await? else { return Ok(None) };
+        let Some(trees) = self.trees(server, &found).await? else { return Ok(None) };
         let mut objects = found.objects;
         for tree in trees.values() {
             objects.extend(tree.files().map(|(digest, executable)| ObjectInfo {
@@ -62,10 +62,10 @@ impl Transfers {
                 object_type: if executable { ObjectType::Executable } else { ObjectType::File },
             }));
         }
-        if executed.was_cached && !self.are_there(place, &objects).await? {
+        if executed.was_cached && !self.are_there(server, &objects).await? {
             return Ok(None);
         }
-        store.note_elsewhere(place, true, objects);
+        store.note_at_server(server, true, objects);
         let streams =
             [(&result.stdout_digest, &result.stdout_raw), (&result.stderr_digest, &result.stderr_raw)];
         let mut digests = [None, None];
@@ -77,15 +77,23 @@ impl Transfers {
             };
         }
         let [stdout, stderr] = digests;
-        let executed_by = Some(self.worker(place, result));
+        let executed_by = Some(self.worker(server, result));
         let (exit_code, timed_out) = (result.exit_code, executed.timed_out);
         let metadata = result.execution_metadata.clone().unwrap_or_default();
         let duration = between(&metadata.execution_started, &metadata.execution_completed);
         // Of another execution, if the result was known.
         let queued = between(&metadata.queued, &metadata.worker_start).filter(|_| !executed.was_cached);
         let (duration, queued) = (duration.unwrap_or_default(), queued.unwrap_or_default());
-        let mut ran =
-            Ran { exit_code, timed_out, stdout, stderr, executed_by, duration, queued, ..Ran::default() };
+        let mut ran = RunResult {
+            exit_code,
+            timed_out,
+            stdout,
+            stderr,
+            executed_by,
+            duration,
+            queued,
+            ..RunResult::default()
+        };
         if timed_out && ran.exit_code == 0 {
             ran.exit_code = 1;
         }
@@ -99,7 +107,7 @@ impl Transfers {
     }
 
     /// The outputs by path; `None` if a digest is none.
-    fn found(&self, result: &ActionResult) -> Option<Found> {
+    fn found(&self, result: &ActionResult) -> Option<ResultOutputs> {
         let store = &self.store;
         let (mut outputs, mut objects) = (HashMap::new(), Vec::new());
         for file in &result.output_files {
@@ -123,14 +131,14 @@ impl Transfers {
             let digest = store.from_wire(digest)?;
             objects.extend((digest.size > 0).then(|| of_file(digest)));
         }
-        Some(Found { outputs, objects })
+        Some(ResultOutputs { outputs, objects })
     }
 
     /// In compatible mode, the directories among the outputs, by the digest of their message.
     async fn trees(
         &self,
-        place: usize,
-        found: &Found,
+        server: usize,
+        found: &ResultOutputs,
     ) -> std::result::Result<Option<HashMap<Digest, ReceivedTree>>, Fail> {
         let mut wanted: HashMap<Digest, Arc<Buffer>> = HashMap::new();
         if self.store.hash_function() == HashFunction::Sha256 {
@@ -147,11 +155,11 @@ impl Transfers {
             return Ok(Some(HashMap::new()));
         }
         let receivers = wanted.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));
-        let answers = self.endpoints[place].cas.get(receivers.collect()).await;
-        for answer in answers.map_err(|error| self.failed(place, error))? {
+        let answers = self.endpoints[server].cas.get(receivers.collect()).await;
+        for answer in answers.map_err(|error| self.failed(server, error))? {
             match answer {
                 Err(Error::NotFound(_) | Error::Corrupt(_)) => return Ok(None),
-                answer => answer.map_err(|error| self.failed(place, error))?,
+                answer => answer.map_err(|error| self.failed(server, error))?,
             }
         }
         Ok(wanted
@@ -161,18 +169,18 @@ impl Transfers {
     }
 
     /// Whether objects of a known result are still at the server.
-    async fn are_there(&self, place: usize, objects: &[ObjectInfo]) -> std::result::Result<bool, Fail> {
+    async fn are_there(&self, server: usize, objects: &[ObjectInfo]) -> std::result::Result<bool, Fail> {
         let store = &self.store;
         let asked: HashSet<Digest> = (objects.iter())
-            .filter(|object| !store.is_checked(place, object))
+            .filter(|object| !store.is_checked(server, object))
             .map(|object| store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree))
             .collect();
         if asked.is_empty() {
             return Ok(true);
         }
-        let missing = self.endpoints[place].cas.missing(asked.into_iter().collect()).await;
+        let missing = self.endpoints[server].cas.missing(asked.into_iter().collect()).await;
         let missing: HashSet<Digest> =
-            missing.map_err(|error| self.failed(place, error))?.into_iter().collect();
+            missing.map_err(|error| self.failed(server, error))?.into_iter().collect();
         let gone: Vec<ObjectInfo> = (objects.iter().copied())
             .filter(|object| {
                 let is_tree = object.object_type == ObjectType::Tree;
@@ -181,7 +189,7 @@ impl Transfers {
             .collect();
         let is_complete = gone.is_empty();
         if !is_complete {
-            store.forget_elsewhere(place, gone);
+            store.forget_at_server(server, gone);
         }
         Ok(is_complete)
     }
@@ -192,7 +200,7 @@ impl Transfers {
         key: &RunKey,
         found: &HashMap<String, Output>,
         trees: &HashMap<Digest, ReceivedTree>,
-        ran: &mut Ran,
+        ran: &mut RunResult,
     ) -> Result<()> {
         let action = &key.action;
         let outs = action.outs.iter().map(|path| (path, false));
@@ -218,16 +226,16 @@ impl Transfers {
                         .push(format!("found invalid symlink at {path}: it leads outwards, to {target}"));
                     continue;
                 }
-                (Some(Output::Directory(_)), false) => Instead::Directory,
-                (Some(Output::File(_)), true) => Instead::File,
-                (None, _) => Instead::Nothing { similar: Vec::new() },
+                (Some(Output::Directory(_)), false) => ActualEntry::Directory,
+                (Some(Output::File(_)), true) => ActualEntry::File,
+                (None, _) => ActualEntry::Nothing { similar: Vec::new() },
             };
             ran.missing.push(MissingOutput { path: path.clone(), found: instead });
         }
         Ok(())
     }
 
-    fn add(&self, path: &Str, object: ObjectInfo, ran: &mut Ran) {
+    fn add(&self, path: &Str, object: ObjectInfo, ran: &mut RunResult) {
         if ran.is_complete() {
             ran.outputs.insert(path.clone(), object);
         }
@@ -262,8 +270,8 @@ impl Transfers {
     }
 
     /// How messages name what executed an action.
-    fn worker(&self, place: usize, result: &ActionResult) -> Arc<str> {
-        let name = &self.endpoints[place].name;
+    fn worker(&self, server: usize, result: &ActionResult) -> Arc<str> {
+        let name = &self.endpoints[server].name;
         match &result.execution_metadata {
             Some(of) if !of.worker.is_empty() => format!("{name} ({})", of.worker).into(),
             _ => name.clone(),

@@ -12,7 +12,7 @@ use taut_service::{Content, Source};
 
 use super::{
     MAX_REPEATS, Transfers,
-    inputs::{Described, Part, key, parts},
+    inputs::{Part, RemoteAction, key, parts},
 };
 use crate::{Cause, ExecutionFailure};
 
@@ -21,25 +21,25 @@ impl Transfers {
     /// many bytes were sent.
     pub(super) async fn provide(
         &self,
-        place: usize,
-        described: &Described,
+        server: usize,
+        described: &RemoteAction,
         begins: impl Fn(),
     ) -> Result<u64, Fail> {
         let (mut repeats, mut sent) = (0, 0);
         loop {
-            let wanted = parts(&self.store, place, described, false);
+            let wanted = parts(&self.store, server, described, false);
             let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
             if wanted.is_empty() {
                 return Ok(sent);
             }
             begins();
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(place, described, &wanted, &mut sent).await else { continue };
+            let Err(fail) = self.send(server, described, &wanted, &mut sent).await else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
             let may_be_lost = matches!(failure, Some(Cause::Server(_))) && repeats <= MAX_REPEATS;
-            if !may_be_lost || !self.has_lost(place, described).await? {
+            if !may_be_lost || !self.has_lost(server, described).await? {
                 return Err(fail);
             }
         }
@@ -48,16 +48,16 @@ impl Transfers {
     /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to send.
     async fn send(
         &self,
-        place: usize,
-        described: &Described,
+        server: usize,
+        described: &RemoteAction,
         wanted: &[Part],
         sent: &mut u64,
     ) -> Result<(), Fail> {
-        let (store, cas) = (&self.store, &self.endpoints[place].cas);
-        let claims = &self.claims[place];
+        let (store, cas) = (&self.store, &self.endpoints[server].cas);
+        let claims = &self.claims[server];
         let mut claimed = claims.claim(wanted.iter().map(|part| key(&part.object)));
         // Another action may have been done with them just before they were claimed.
-        let is_done = |part: &&Part| store.is_checked(place, &part.object);
+        let is_done = |part: &&Part| store.is_checked(server, &part.object);
         let done: Vec<_> = wanted.iter().filter(is_done).map(|part| key(&part.object)).collect();
         claimed.done(done.into_iter());
         let mut own = Vec::new();
@@ -71,7 +71,7 @@ impl Transfers {
             true => Vec::new(),
             false => {
                 let asked = cas.missing(own.iter().map(|(_, object)| name(object)).collect()).await;
-                asked.map_err(|error| self.failed(place, error))?
+                asked.map_err(|error| self.failed(server, error))?
             }
         };
         let missing: HashSet<Digest> = missing.into_iter().collect();
@@ -81,9 +81,9 @@ impl Transfers {
             .collect();
         if !gone.is_empty() {
             // What is below has to be looked at now; and where this is gone, more may be.
-            store.forget_elsewhere(place, gone);
+            store.forget_at_server(server, gone);
             drop(claimed);
-            let verified = store.verify_elsewhere(place).await;
+            let verified = store.verify_server_objects(server).await;
             return verified.map_err(|error| self.failed_in_store(error));
         }
         let mut rest = wanted;
@@ -94,17 +94,17 @@ impl Transfers {
             let own = || own.iter().filter(move |(part, _)| part.height == height).map(|(_, object)| *object);
             let mut contents = Vec::new();
             for object in own().filter(|object| missing.contains(&name(object))) {
-                let source = self.source(place, described, &object).await?;
+                let source = self.source(server, described, &object).await?;
                 contents.push(Content { digest: name(&object), source });
             }
-            *sent += self.put(place, contents).await?;
-            store.note_elsewhere(place, true, own());
+            *sent += self.put(server, contents).await?;
+            store.note_at_server(server, true, own());
             claimed.done(own().map(|object| key(&object)));
             for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
                 claims.wait(key(&part.object)).await;
             }
             // What is above them cannot be sent before they are there.
-            if level.iter().any(|part| !store.is_checked(place, &part.object)) {
+            if level.iter().any(|part| !store.is_checked(server, &part.object)) {
                 return Ok(());
             }
         }
@@ -112,15 +112,15 @@ impl Transfers {
     }
 
     /// Returns how many bytes were sent.
-    async fn put(&self, place: usize, contents: Vec<Content>) -> Result<u64, Fail> {
+    async fn put(&self, server: usize, contents: Vec<Content>) -> Result<u64, Fail> {
         if contents.is_empty() {
             return Ok(0);
         }
         let mut sent = 0;
         let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
-        let answers = self.endpoints[place].cas.put(contents).await;
-        for (answer, size) in answers.map_err(|error| self.failed(place, error))?.into_iter().zip(sizes) {
-            answer.map_err(|error| self.failed(place, error))?;
+        let answers = self.endpoints[server].cas.put(contents).await;
+        for (answer, size) in answers.map_err(|error| self.failed(server, error))?.into_iter().zip(sizes) {
+            answer.map_err(|error| self.failed(server, error))?;
             sent += size;
         }
         self.sent.fetch_add(sent, Relaxed);
@@ -128,9 +128,9 @@ impl Transfers {
     }
 
     /// Whether a server turns out to lack something that it was thought to have for an action.
-    pub(super) async fn has_lost(&self, place: usize, described: &Described) -> Result<bool, Fail> {
+    pub(super) async fn has_lost(&self, server: usize, described: &RemoteAction) -> Result<bool, Fail> {
         let store = &self.store;
-        let wanted = parts(store, place, described, true).map_err(|error| self.failed_in_store(error))?;
+        let wanted = parts(store, server, described, true).map_err(|error| self.failed_in_store(error))?;
         let mut objects = Vec::new();
         for part in &wanted {
             objects.push(self.measured(described, &part.object)?);
@@ -138,7 +138,7 @@ impl Transfers {
         let name = |object: &ObjectInfo| {
             store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
         };
-        let asked = self.endpoints[place].cas.missing(objects.iter().map(name).collect()).await;
+        let asked = self.endpoints[server].cas.missing(objects.iter().map(name).collect()).await;
         // If that is not answered, either, the first error is the one to report.
         let Ok(missing) = asked else { return Ok(false) };
         let missing: HashSet<Digest> = missing.into_iter().collect();
@@ -146,7 +146,7 @@ impl Transfers {
             objects.into_iter().filter(|object| missing.contains(&name(object))).collect();
         let has_lost = !gone.is_empty();
         if has_lost {
-            store.forget_elsewhere(place, gone);
+            store.forget_at_server(server, gone);
             // A directory that was checked counts with all that is below it: those that can be sent again are looked at anew.
             for Part { object, .. } in
                 wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree)
@@ -156,7 +156,7 @@ impl Transfers {
                         .has_bytes_of_tree(&object.digest.hash)
                         .map_err(|error| self.failed_in_store(error))?;
                 if can_be_sent {
-                    store.forget_elsewhere(place, [*object]);
+                    store.forget_at_server(server, [*object]);
                 }
             }
         }
@@ -164,7 +164,7 @@ impl Transfers {
     }
 
     /// An object with its size, as far as that is known.
-    fn measured(&self, described: &Described, object: &ObjectInfo) -> Result<ObjectInfo, Fail> {
+    fn measured(&self, described: &RemoteAction, object: &ObjectInfo) -> Result<ObjectInfo, Fail> {
         let store = &self.store;
         let size = match described.made(&key(object)) {
             Some(made) => Some(made.bytes.len() as u64),
@@ -179,8 +179,8 @@ impl Transfers {
     /// The bytes of an object that a server lacks.
     async fn source(
         &self,
-        place: usize,
-        described: &Described,
+        server: usize,
+        described: &RemoteAction,
         object: &ObjectInfo,
     ) -> Result<Arc<dyn Source>, Fail> {
         if let Some(made) = described.made(&key(object)) {
@@ -192,7 +192,7 @@ impl Transfers {
             return Ok(store.source(object));
         }
         // It has to be elsewhere, as this server does not have it.
-        store.forget_elsewhere(place, [*object]);
+        store.forget_at_server(server, [*object]);
         let lost = || taut_store::Error::Missing(*object);
         if object.object_type == ObjectType::Tree {
             let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
@@ -203,7 +203,7 @@ impl Transfers {
             Err(error) => {
                 if matches!(error, taut_store::Error::Missing(_)) {
                     // What was lost together is made again together.
-                    store.verify_elsewhere(place).await.map_err(in_store)?;
+                    store.verify_server_objects(server).await.map_err(in_store)?;
                 }
                 Err(in_store(error))
             }

@@ -20,7 +20,7 @@ use super::{
     standard::{Node, Standard, from_wire},
     total,
 };
-use crate::{Execution, Ran, RunKey, Step, TakenFrom, message::rebased};
+use crate::{Execution, RunKey, RunResult, Step, TakenFrom, message::rebased};
 
 /// No directory is described by more bytes.
 const MAX_TREE_BYTES: u64 = 256 << 20;
@@ -38,7 +38,7 @@ impl Shared {
         execution: &Execution,
         run: &RunKey,
         key: &Digest,
-    ) -> Result<std::result::Result<Ran, Option<NoResult>>> {
+    ) -> Result<std::result::Result<RunResult, Option<NoResult>>> {
         Ok(match self.service.results.look_up(*key).await {
             Ok(Some(result)) => {
                 execution.events.remote(&run.id, &run.action, &self.name, Step::Downloading);
@@ -52,7 +52,7 @@ impl Shared {
         })
     }
 
-    async fn fetched(&self, action: &ActionDescription, result: &ActionResult) -> Result<Option<Ran>> {
+    async fn fetched(&self, action: &ActionDescription, result: &ActionResult) -> Result<Option<RunResult>> {
         let Some(standard) = self.standard() else { return Ok(None) };
         let Some(outputs) = outputs_of(action, result) else { return Ok(None) };
         let streams = [&result.stdout_digest, &result.stderr_digest];
@@ -67,7 +67,8 @@ impl Shared {
         let files = files.chain(trees.values().flat_map(ReceivedTree::files));
         let files = files.chain(streams.iter().flatten().map(|digest| (*digest, false)));
         let Some((files, bytes)) = self.files(standard, files).await? else { return Ok(None) };
-        let mut ran = Ran { taken_from: TakenFrom::RemoteCache, fetched_bytes: bytes, ..Ran::default() };
+        let mut ran =
+            RunResult { taken_from: TakenFrom::RemoteCache, fetched_bytes: bytes, ..RunResult::default() };
         for (path, node) in outputs {
             let object = match node {
                 Node::Directory(digest) => self.put_tree(&trees[&digest], &files)?,

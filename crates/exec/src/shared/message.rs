@@ -8,7 +8,7 @@ use super::standard::{digest_of, to_wire};
 use crate::{Execution, message};
 
 /// An action in the standard form.
-pub(crate) struct Described {
+pub(crate) struct StandardAction {
     /// The digest of its `Action` message: the key of its result.
     pub(crate) action: Digest,
     /// The messages themselves, `Action` and `Command`, which are stored beside the result for people and tools that look
@@ -44,14 +44,14 @@ pub(super) fn describe(
     action: &ActionDescription,
     inputs: &Digest,
     salt: &[u8],
-) -> Described {
+) -> StandardAction {
     // Newer servers look at the common list of outputs only, older ones at the others only.
     let command = message::command(execution.demands(), action, true);
     let command = command.encode_to_vec();
     let digest = to_wire(&digest_of(&command));
     let action = message::message(execution.demands(), action, digest, to_wire(inputs), salt.to_vec());
     let action = action.encode_to_vec();
-    Described { action: digest_of(&action), messages: [action, command], answer: None }
+    StandardAction { action: digest_of(&action), messages: [action, command], answer: None }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use taut_service::{Buffer, Receiver, wait};
 use taut_store::Store;
 
 use super::{
-    Described, NoResult, SharedService,
+    NoResult, SharedService, StandardAction,
     latest::{MAX_ACTIONS, key_of_outputs},
     standard::{Standard, digest_of, from_wire},
 };
@@ -41,7 +41,7 @@ pub struct Missed {
 
 impl Missed {
     /// Keeps what is known of an action that ran since the cache had no result. It is for people: what cannot be kept is not.
-    pub(crate) fn keep(store: &Store, key: &RunKey, described: &Described) -> Option<Missed> {
+    pub(crate) fn keep(store: &Store, key: &RunKey, described: &StandardAction) -> Option<Missed> {
         let is_incomplete = described.answer? == NoResult::Incomplete;
         let message = |bytes: &[u8]| {
             let digest = store.put_blob(bytes, false).ok()?;

@@ -9,8 +9,8 @@ use taut_store::Result;
 
 use super::{NOT_ASKED, Shared, latest::Latest, message, packed::Packed, standard::from_wire};
 use crate::{
-    Execution, Ran, RunKey,
-    reads::{MAX_LISTS, Names, Recorded, list_text, parse_list, result_of_lists},
+    Execution, RunKey, RunResult,
+    reads::{DepfileInputs, MAX_LISTS, RecordedAction, list_text, parse_list, result_of_lists},
 };
 
 /// No list of inputs is longer, in bytes.
@@ -30,7 +30,7 @@ impl Shared {
     fn key(
         &self,
         execution: &Execution,
-        names: &Names<'_>,
+        names: &DepfileInputs<'_>,
         read: &BTreeSet<taut_value::Str>,
         salt: Vec<u8>,
     ) -> Result<Option<Digest>> {
@@ -43,19 +43,19 @@ impl Shared {
         Ok(Some(message::describe(execution, names.action, &inputs, &salt).action))
     }
 
-    fn first(&self, execution: &Execution, names: &Names<'_>) -> Result<Option<Digest>> {
+    fn first(&self, execution: &Execution, names: &DepfileInputs<'_>) -> Result<Option<Digest>> {
         self.key(execution, names, &BTreeSet::new(), names.salt())
     }
 
     /// The result of a run with other inputs that read the same of them.
-    pub(super) async fn by_reads(&self, execution: &Execution, key: &RunKey) -> Result<Option<Ran>> {
+    pub(super) async fn by_reads(&self, execution: &Execution, key: &RunKey) -> Result<Option<RunResult>> {
         let Some(names) = execution.names(key)? else { return Ok(None) };
         let Some(first) = self.first(execution, &names)? else { return Ok(None) };
         for (list, read) in self.lists(&first).await {
             let salt = names.salt_of_list(&list);
             let Some(second) = self.key(execution, &names, &read, salt)? else { continue };
             if let Ok(ran) = self.result(execution, key, &second).await? {
-                return Ok(Some(Ran { by_reads: true, ..ran }));
+                return Ok(Some(RunResult { by_reads: true, ..ran }));
             }
         }
         Ok(None)
@@ -83,8 +83,12 @@ impl Shared {
     }
 
     /// What a run read, for the thread that stores results.
-    pub(super) fn reads(&self, execution: &Execution, recorded: &Recorded<'_>) -> Result<Option<Reads>> {
-        let Recorded { names, read } = recorded;
+    pub(super) fn reads(
+        &self,
+        execution: &Execution,
+        recorded: &RecordedAction<'_>,
+    ) -> Result<Option<Reads>> {
+        let RecordedAction { names, read } = recorded;
         let list = list_text(read).into_bytes();
         let salt = names.salt_of_list(&super::standard::digest_of(&list).hash);
         let (first, second) = (self.first(execution, names)?, self.key(execution, names, read, salt)?);

@@ -70,7 +70,7 @@ pub(crate) struct Standard {
 const MAX_DIRECTORIES: usize = 4096;
 
 /// Steps of a walk over trees without recursion.
-enum Step {
+enum WalkStep {
     Open(Hash),
     Close(Hash, BTreeMap<Vec<u8>, TreeEntry>),
 }
@@ -229,10 +229,10 @@ impl Standard {
         mut visit: impl FnMut(&Hash, Vec<u8>, Vec<(ObjectInfo, Digest)>) -> Result<()>,
     ) -> Result<bool> {
         let mut seen = HashSet::new();
-        let mut steps = vec![Step::Open(*root)];
+        let mut steps = vec![WalkStep::Open(*root)];
         while let Some(step) = steps.pop() {
             match step {
-                Step::Open(tree) => {
+                WalkStep::Open(tree) => {
                     if !seen.insert(tree) || (only_new && self.names.known(&of_tree(&tree)).is_some()) {
                         continue;
                     }
@@ -240,10 +240,10 @@ impl Standard {
                     let below = entries.values().filter(|entry| entry.object_type == ObjectType::Tree);
                     let below: Vec<Hash> = below.map(|entry| entry.hash).collect();
                     // Pushed before its entries, so popped after them.
-                    steps.push(Step::Close(tree, entries));
-                    steps.extend(below.into_iter().map(Step::Open));
+                    steps.push(WalkStep::Close(tree, entries));
+                    steps.extend(below.into_iter().map(WalkStep::Open));
                 }
-                Step::Close(tree, entries) => {
+                WalkStep::Close(tree, entries) => {
                     let (mut nodes, mut files) = (BTreeMap::new(), Vec::new());
                     for (name, entry) in &entries {
                         let digest = Digest { hash: entry.hash, size: 0 };

@@ -16,14 +16,14 @@ use taut_service::{Content, Error, wait};
 use taut_value::{ActionDescription, Str};
 
 use super::{
-    Described, Shared,
+    Shared, StandardAction,
     in_chunks::SentFile,
     latest::{self, add_latest},
     packed::Packed,
     reads::Reads,
     standard::{Standard, to_wire},
 };
-use crate::{Ran, RunKey, Stop, message::rebased};
+use crate::{RunKey, RunResult, StopSwitch, message::rebased};
 
 /// How many results go in one batch.
 const MAX_BATCH: usize = 256;
@@ -35,38 +35,38 @@ const CHECK: Duration = Duration::from_millis(50);
 struct Upload {
     action: Arc<ActionDescription>,
     inputs: Arc<[(Str, ObjectInfo)]>,
-    described: Described,
-    ran: Ran,
+    described: StandardAction,
+    ran: RunResult,
     reads: Option<Reads>,
 }
 
 pub(super) struct Uploads {
     shared: Arc<Shared>,
-    stop: Arc<Stop>,
+    stop: Arc<StopSwitch>,
     /// Where the thread takes results from; started with the first of them.
     queue: Mutex<Option<Sender<Upload>>>,
-    open: Arc<Open>,
+    open: Arc<PendingCount>,
 }
 
 /// How many results were added and not yet dealt with.
 #[derive(Default)]
-struct Open {
+struct PendingCount {
     count: Mutex<usize>,
     is_zero: Condvar,
 }
 
-impl Open {
+impl PendingCount {
     fn count(&self) -> MutexGuard<'_, usize> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Uploads {
-    pub(super) fn new(shared: &Arc<Shared>, stop: &Arc<Stop>) -> Uploads {
+    pub(super) fn new(shared: &Arc<Shared>, stop: &Arc<StopSwitch>) -> Uploads {
         Uploads { shared: shared.clone(), stop: stop.clone(), queue: Mutex::default(), open: Arc::default() }
     }
 
-    pub(super) fn add(&self, key: &RunKey, described: Described, ran: &Ran, reads: Option<Reads>) {
+    pub(super) fn add(&self, key: &RunKey, described: StandardAction, ran: &RunResult, reads: Option<Reads>) {
         let (action, inputs) = (key.action.clone(), key.inputs.clone());
         let upload = Upload { action, inputs, described, ran: ran.clone(), reads };
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,17 +103,17 @@ impl Uploads {
 }
 
 /// Releases those that wait for the thread, however it ends.
-struct Ending<'o>(&'o Open);
+struct ReleaseOnDrop<'o>(&'o PendingCount);
 
-impl Drop for Ending<'_> {
+impl Drop for ReleaseOnDrop<'_> {
     fn drop(&mut self) {
         *self.0.count() = 0;
         self.0.is_zero.notify_all();
     }
 }
 
-fn upload_all(shared: &Shared, open: &Open, stop: &Stop, queue: &Receiver<Upload>) {
-    let _ending = Ending(open);
+fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &Receiver<Upload>) {
+    let _ending = ReleaseOnDrop(open);
     let (mut sent, mut build) = (Sent::default(), None);
     let refuse = |error: &Error| {
         shared.trouble(error, "no more results are stored there");

@@ -1,6 +1,6 @@
 //! Errors about arguments: which one, the expected and the actual value, and the location.
 
-use taut_syntax::{JsonPath, Location, Step, did_you_mean, quoted};
+use taut_syntax::{JsonPath, Location, PathStep, did_you_mean, quoted};
 use taut_value::{List, Map, Str, Value};
 
 use super::{Evaluator, Frame, argument::Argument, reference::wrong_argument};
@@ -76,13 +76,13 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         expected: &str,
         whole: &Value,
-        step: &Step,
+        step: &PathStep,
         item: &Value,
     ) -> EvalError {
         let kind = kind_of(item);
         let at = match step {
-            Step::Key(key) => format!(" at {}", quoted(&key)),
-            Step::Index(_) => String::new(),
+            PathStep::Key(key) => format!(" at {}", quoted(&key)),
+            PathStep::Index(_) => String::new(),
         };
         let shown = match item {
             Value::Null => String::new(),
@@ -90,23 +90,24 @@ impl Evaluator<'_> {
         };
         let message = format!("{argument} has to be {expected}, but contains {kind}{at}{shown}");
         let key = match step {
-            Step::Key(key) => Some(&**key),
-            Step::Index(_) => None,
+            PathStep::Key(key) => Some(&**key),
+            PathStep::Index(_) => None,
         };
         let error = EvalError::plain(message).at(self.place_of_item(f, argument.node, step));
         error.reference_as(wrong_argument(argument, expected, whole, Some((item, key))))
     }
 
     /// The location of an item of a list; that of the list, if its items are computed.
-    pub(super) fn place_of_item(&self, f: Frame<'_>, node: u32, step: &Step) -> Option<Location> {
-        let below = |node: u32, step: &Step| {
+    pub(super) fn place_of_item(&self, f: Frame<'_>, node: u32, step: &PathStep) -> Option<Location> {
+        let below = |node: u32, step: &PathStep| {
             let path = f.program.path(node).join(&JsonPath::from_steps([step.clone()]));
             Location::value(f.program.file.clone(), path)
         };
         match (&f.program.nodes.get(node as usize)?.op, step) {
-            (Op::List(items), Step::Index(index)) => self.place(f, *items.get(*index as usize)?),
-            (Op::Constant(Value::List(_)), Step::Index(_)) => Some(below(node, step)),
-            (Op::Quote(Value::List(_)), Step::Index(_)) | (Op::Quote(Value::Map(_)), Step::Key(_)) => {
+            (Op::List(items), PathStep::Index(index)) => self.place(f, *items.get(*index as usize)?),
+            (Op::Constant(Value::List(_)), PathStep::Index(_)) => Some(below(node, step)),
+            (Op::Quote(Value::List(_)), PathStep::Index(_))
+            | (Op::Quote(Value::Map(_)), PathStep::Key(_)) => {
                 let path = f.program.path(node).key("$1").join(&JsonPath::from_steps([step.clone()]));
                 Some(Location::value(f.program.file.clone(), path))
             }
@@ -152,7 +153,7 @@ impl Evaluator<'_> {
     ) -> Result<Vec<T>, EvalError> {
         let list = value.as_list().ok_or_else(|| self.no(f, argument, expected, value))?;
         let items = list.iter().enumerate().map(|(index, part)| {
-            let step = Step::Index(index as u32);
+            let step = PathStep::Index(index as u32);
             item(part).ok_or_else(|| self.no_item(f, argument, expected, value, &step, part))
         });
         items.collect()
@@ -180,7 +181,7 @@ impl Evaluator<'_> {
         match map.iter().find(|(_, item)| !is(item)) {
             None => Ok(map),
             Some((key, item)) => {
-                let step = Step::Key(key.as_str().into());
+                let step = PathStep::Key(key.as_str().into());
                 Err(self.no_item(f, argument, expected, value, &step, item))
             }
         }

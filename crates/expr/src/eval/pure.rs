@@ -1,7 +1,7 @@
 //! The constructs that need only their arguments.
 
 use rustc_hash::FxHashSet;
-use taut_syntax::{Step, quoted};
+use taut_syntax::{PathStep, quoted};
 use taut_value::{JsonMode, List, Map, Str, Value, path};
 
 use super::{
@@ -261,7 +261,7 @@ impl Evaluator<'_> {
         let mut entries = Vec::with_capacity(keys.len());
         let pairs = keys.iter().zip(self.list(f, argument(1), &values)?.iter());
         for (index, (key, value)) in pairs.enumerate() {
-            let step = Step::Index(index as u32);
+            let step = PathStep::Index(index as u32);
             let key = key.as_str();
             let key = key.ok_or_else(|| {
                 let whole = Value::List(keys.clone());

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use taut_syntax::{Step, did_you_mean, named, quoted};
+use taut_syntax::{PathStep, did_you_mean, named, quoted};
 use taut_value::{ActionDescription, Artifact, Map, Node, Str, TargetResult, Tree, TreeOverlay, Value, path};
 
 use super::{Evaluated, Evaluator, Frame, argument::Argument, bounds, empty_list, plain, reference};
@@ -258,7 +258,7 @@ impl Evaluator<'_> {
         let targets = self.map(f, argument(2), &targets)?;
         let check = |position, map: &Map, expected: &str, is: fn(&Value) -> bool, other: Option<&Map>| {
             for (key, list) in map.iter() {
-                let step = Step::Key(key.as_str().into());
+                let step = PathStep::Key(key.as_str().into());
                 let Value::List(items) = list else {
                     let whole = Value::Map(map.clone());
                     return Err(self.no_item(f, argument(position), expected, &whole, &step, list));
@@ -309,7 +309,7 @@ impl Evaluator<'_> {
         let is_extended = self.host.is_extended();
         if let Some(index) = outs.iter().position(|out| is_extended && path::normal_path(out) == ".") {
             let (what, path) = (argument(1), Value::String(outs[index].clone()).to_json());
-            let place = self.place_of_item(f, what.node, &Step::Index(index as u32));
+            let place = self.place_of_item(f, what.node, &PathStep::Index(index as u32));
             let message =
                 format!("{what} contains {path}, which is the directory of the action itself and no file");
             let help = "an output is \"\", for example, if a field from which its name is joined is not set";
@@ -378,7 +378,7 @@ impl Evaluator<'_> {
     fn check_inside(&self, f: Frame<'_>, outputs: Argument<'_>, paths: &[Str]) -> Result<(), EvalError> {
         let Some(index) = paths.iter().position(|path| !path::is_non_upwards(path)) else { return Ok(()) };
         let path = Value::String(paths[index].clone()).to_json();
-        let place = self.place_of_item(f, outputs.node, &Step::Index(index as u32));
+        let place = self.place_of_item(f, outputs.node, &PathStep::Index(index as u32));
         let message =
             format!("{outputs} has to be a list of non-upwards relative paths, but contains {path}");
         Err(EvalError::plain(message).at(place).help(OUTSIDE_HELP))

@@ -12,7 +12,7 @@ use taut_sys::Dir;
 
 use super::{
     CommitRequest, Fetched, Programs, failure,
-    run::{Scratch, Watch, run, scratch_name},
+    run::{CommandWatch, Scratch, run, scratch_name},
 };
 use crate::{Cause, Progress, Result, Update, url::without_password};
 
@@ -148,7 +148,7 @@ fn git_fetch(
             progress.update(Update { url: &shown, bytes, total: None });
         }
     };
-    let watch = Watch { progress, line: &line, stall: Some(programs.stall_timeout) };
+    let watch = CommandWatch { progress, line: &line, stall: Some(programs.stall_timeout) };
     run(programs, &command, &environment, repository, &watch)?
         .succeeded(&programs.git.to_string_lossy())
         .map_err(|cause| match cause {

@@ -8,9 +8,9 @@ use taut_sys::{Dir, Links};
 
 use super::{
     Programs, TreeCommand,
-    run::{Scratch, Watch, run as run_command, scratch_name},
+    run::{CommandWatch, Scratch, run as run_command, scratch_name},
 };
-use crate::{Cause, Error, Progress, Result, Tried};
+use crate::{Cause, Error, Progress, Result, TriedUrl};
 
 /// See [`super::tree_of_command`].
 pub(super) fn run(
@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> Result<u64> {
     make_and_store(programs, request, into, scratch, progress).map_err(|cause| {
         let words: Vec<_> = request.command.iter().map(|word| word.to_string_lossy()).collect();
-        Error { tried: vec![Tried { url: words.join(" "), attempts: 1, cause }] }
+        Error { tried: vec![TriedUrl { url: words.join(" "), attempts: 1, cause }] }
     })
 }
 
@@ -36,7 +36,7 @@ fn make_and_store(
     let name = scratch_name();
     let temporary = Scratch::make(scratch.at(&name))?;
     // No limit for silence: a command of a description may compute for long without printing.
-    let watch = Watch { progress, line: &|_| (), stall: None };
+    let watch = CommandWatch { progress, line: &|_| (), stall: None };
     let ended = run_command(programs, request.command, &[], &temporary.dir, &watch)?;
     // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
     let all = import_all(&temporary.dir, &mut HashOnly)?;

@@ -62,7 +62,7 @@ impl Drop for Scratch<'_> {
 }
 
 /// How a command is watched.
-pub(super) struct Watch<'w> {
+pub(super) struct CommandWatch<'w> {
     pub(super) progress: &'w dyn Progress,
     /// Receives each line, also those that end in a carriage return.
     pub(super) line: &'w (dyn Fn(&str) + Sync),
@@ -71,13 +71,13 @@ pub(super) struct Watch<'w> {
 }
 
 /// A command that was run to its end.
-pub(super) struct Ended {
+pub(super) struct CommandEnd {
     status: Status,
     /// The last of what it printed, without white space at the end.
     pub(super) printed: String,
 }
 
-impl Ended {
+impl CommandEnd {
     /// How it failed, if it did.
     pub(super) fn failure(&self) -> Option<String> {
         Some(match self.status {
@@ -111,8 +111,8 @@ pub(super) fn run(
     command: &[OsString],
     extra_environment: &[(&str, &str)],
     cwd: &Dir,
-    watch: &Watch<'_>,
-) -> Result<Ended, Cause> {
+    watch: &CommandWatch<'_>,
+) -> Result<CommandEnd, Cause> {
     let Some((name, arguments)) = command.split_first() else {
         return Err(Cause::Command("the command is empty".to_owned()));
     };
@@ -154,7 +154,7 @@ pub(super) fn run(
         })
     })?;
     let printed = lock(&printed).text().trim_end().to_owned();
-    Ok(Ended { status: exit.status, printed })
+    Ok(CommandEnd { status: exit.status, printed })
 }
 
 /// Where programs are searched if the call has no `PATH`, as `execvp` does.

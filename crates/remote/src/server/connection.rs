@@ -20,15 +20,15 @@ use tonic::transport::server::Connected;
 
 /// After how many more bytes the connection that writes them is cut; negative for never.
 // Relaxed, and read and written in two steps: all connections are served by one thread. An atomic only because they share it.
-pub(crate) struct Cuts(AtomicI64);
+pub(crate) struct ConnectionCuts(AtomicI64);
 
-impl Default for Cuts {
-    fn default() -> Cuts {
-        Cuts(AtomicI64::new(-1))
+impl Default for ConnectionCuts {
+    fn default() -> ConnectionCuts {
+        ConnectionCuts(AtomicI64::new(-1))
     }
 }
 
-impl Cuts {
+impl ConnectionCuts {
     pub(crate) fn cut_after(&self, bytes: u64) {
         self.0.store(bytes as i64, Relaxed);
     }
@@ -52,11 +52,11 @@ impl Cuts {
 /// New connections.
 pub(crate) struct Connections {
     listener: TcpListener,
-    cuts: Arc<Cuts>,
+    cuts: Arc<ConnectionCuts>,
 }
 
 impl Connections {
-    pub(crate) fn new(listener: Listener, cuts: Arc<Cuts>) -> io::Result<Connections> {
+    pub(crate) fn new(listener: Listener, cuts: Arc<ConnectionCuts>) -> io::Result<Connections> {
         Ok(Connections { listener: TcpListener::from_std(listener)?, cuts })
     }
 }
@@ -72,7 +72,7 @@ impl Stream for Connections {
 
 pub(crate) struct Connection {
     stream: TcpStream,
-    cuts: Arc<Cuts>,
+    cuts: Arc<ConnectionCuts>,
 }
 
 impl Connected for Connection {

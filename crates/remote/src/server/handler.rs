@@ -29,7 +29,7 @@ use tower_service::Service;
 
 use super::{
     Calls, Offer,
-    connection::Cuts,
+    connection::ConnectionCuts,
     faults::{Fault, mixed},
     operations::Operations,
 };
@@ -42,13 +42,13 @@ use crate::{
 type Answer<T> = Result<T, Failed>;
 
 #[derive(Clone)]
-pub(crate) struct Handler(Arc<State>);
+pub(crate) struct Handler(Arc<ServerState>);
 
-struct State {
+struct ServerState {
     offer: Offer,
     memory: Arc<Memory>,
     calls: Arc<Calls>,
-    cuts: Arc<Cuts>,
+    cuts: Arc<ConnectionCuts>,
     /// The number of the next call.
     number: AtomicU64,
     operations: Operations,
@@ -57,10 +57,15 @@ struct State {
 }
 
 impl Handler {
-    pub(crate) fn new(offer: Offer, memory: Arc<Memory>, calls: Arc<Calls>, cuts: Arc<Cuts>) -> Handler {
+    pub(crate) fn new(
+        offer: Offer,
+        memory: Arc<Memory>,
+        calls: Arc<Calls>,
+        cuts: Arc<ConnectionCuts>,
+    ) -> Handler {
         let (number, partial) = Default::default();
         let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default());
-        Handler(Arc::new(State { offer, memory, calls, cuts, number, operations, partial }))
+        Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, operations, partial }))
     }
 }
 
@@ -211,7 +216,7 @@ impl Call {
     }
 }
 
-impl State {
+impl ServerState {
     /// Counts a call, and lets it fail if it has to.
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;

@@ -28,7 +28,7 @@ pub const CUT_AFTER: Duration = Duration::from_millis(100);
 
 /// How an execution ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
+pub enum ExecutionEnding {
     /// With its result.
     Usual,
     /// The stream ends before the action does; the result is there for those that wait.
@@ -62,7 +62,7 @@ pub(crate) type Updates = Pin<Box<dyn Stream<Item = Result<Operation, Failed>> +
 /// What is executed.
 pub(crate) struct Operations {
     memory: Arc<Memory>,
-    endings: Mutex<VecDeque<Ending>>,
+    endings: Mutex<VecDeque<ExecutionEnding>>,
     /// Operations that are over, by name.
     done: Mutex<HashMap<String, Result<Operation, Failed>>>,
     /// How many of the streams that wait for an operation are still to be cut.
@@ -99,7 +99,7 @@ fn missing(digests: &[Digest]) -> ExecuteResponse {
 }
 
 impl Operations {
-    pub(crate) fn new(memory: &Arc<Memory>, endings: Vec<Ending>) -> Operations {
+    pub(crate) fn new(memory: &Arc<Memory>, endings: Vec<ExecutionEnding>) -> Operations {
         Operations {
             memory: memory.clone(),
             endings: Mutex::new(endings.into()),
@@ -109,20 +109,20 @@ impl Operations {
     }
 
     pub(crate) async fn execute(&self, action: Digest, skips_cache: bool) -> Result<Updates, Failed> {
-        let ending = lock(&self.endings).pop_front().unwrap_or(Ending::Usual);
+        let ending = lock(&self.endings).pop_front().unwrap_or(ExecutionEnding::Usual);
         let name = format!("operation-{}", action.hash);
         let first = [at_stage(&name, QUEUED), at_stage(&name, EXECUTING)].map(Ok);
         match ending {
-            Ending::Exhausted => return Err(Failed::resource_exhausted("too busy")),
-            Ending::WorkerLost => {
+            ExecutionEnding::Exhausted => return Err(Failed::resource_exhausted("too busy")),
+            ExecutionEnding::WorkerLost => {
                 let lost = done(&name, &with_status(Code::Unavailable, "the worker is lost"));
                 return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(lost)]))));
             }
-            Ending::Silent => {
+            ExecutionEnding::Silent => {
                 let first = tokio_stream::iter(first);
                 return Ok(Box::pin(first.chain(tokio_stream::pending())));
             }
-            Ending::Evicted | Ending::EvictedSilently => {
+            ExecutionEnding::Evicted | ExecutionEnding::EvictedSilently => {
                 // The action itself is an input, too.
                 self.memory.remove(&action.hash);
             }
@@ -137,13 +137,15 @@ impl Operations {
         });
         let executed = receiver.await.map_err(|_| Failed::internal("the worker panicked"))?;
         let response = match (ending, executed) {
-            (Ending::Refused, _) => with_status(Code::FailedPrecondition, "no worker has these properties"),
-            (Ending::TimedOut, _) => with_status(Code::DeadlineExceeded, "it took too long"),
-            (Ending::EvictedSilently, Err(_)) => with_status(Code::Internal, "cannot execute"),
+            (ExecutionEnding::Refused, _) => {
+                with_status(Code::FailedPrecondition, "no worker has these properties")
+            }
+            (ExecutionEnding::TimedOut, _) => with_status(Code::DeadlineExceeded, "it took too long"),
+            (ExecutionEnding::EvictedSilently, Err(_)) => with_status(Code::Internal, "cannot execute"),
             (_, Err(Error::InputsMissing(digests))) => missing(&digests),
             (_, Err(error)) => with_status(Code::Internal, &error.to_string()),
             (_, Ok(Executed { result, was_cached, .. })) => {
-                if ending == Ending::OutputLost
+                if ending == ExecutionEnding::OutputLost
                     && let Some(digest) = result.output_files.first().and_then(|file| file.digest.as_ref())
                 {
                     wire::parse(digest).into_iter().for_each(|digest| self.memory.remove(&digest.hash));
@@ -154,15 +156,18 @@ impl Operations {
         let last = done(&name, &response);
         let is_cut = matches!(
             ending,
-            Ending::Cut | Ending::CutOften(_) | Ending::Forgotten | Ending::ForgottenAsInternal
+            ExecutionEnding::Cut
+                | ExecutionEnding::CutOften(_)
+                | ExecutionEnding::Forgotten
+                | ExecutionEnding::ForgottenAsInternal
         );
         match ending {
-            Ending::CutOften(count) => {
+            ExecutionEnding::CutOften(count) => {
                 lock(&self.cuts).insert(name.clone(), count);
                 lock(&self.done).insert(name, Ok(last.clone()));
             }
-            Ending::Cut => drop(lock(&self.done).insert(name, Ok(last.clone()))),
-            Ending::ForgottenAsInternal => {
+            ExecutionEnding::Cut => drop(lock(&self.done).insert(name, Ok(last.clone()))),
+            ExecutionEnding::ForgottenAsInternal => {
                 let why = Failed::internal("Executing action not found in internal cache.");
                 drop(lock(&self.done).insert(name, Err(why)));
             }

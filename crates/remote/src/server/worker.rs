@@ -48,31 +48,31 @@ impl Drop for Root {
 }
 
 /// Why an action cannot be executed.
-enum Refused {
+enum NotExecuted {
     Missing(Digest),
     System(io::Error),
 }
 
-impl From<io::Error> for Refused {
-    fn from(error: io::Error) -> Refused {
-        Refused::System(error)
+impl From<io::Error> for NotExecuted {
+    fn from(error: io::Error) -> NotExecuted {
+        NotExecuted::System(error)
     }
 }
 
-type Done<T> = std::result::Result<T, Refused>;
+type WorkerResult<T> = std::result::Result<T, NotExecuted>;
 
 impl Worker {
     fn is_native(&self) -> bool {
         self.0.hash_function() == HashFunction::GitSha1
     }
 
-    fn bytes(&self, digest: &Digest) -> Done<Arc<[u8]>> {
-        self.0.content(&digest.hash).ok_or(Refused::Missing(*digest))
+    fn bytes(&self, digest: &Digest) -> WorkerResult<Arc<[u8]>> {
+        self.0.content(&digest.hash).ok_or(NotExecuted::Missing(*digest))
     }
 
-    fn parsed<M: Message + Default>(&self, digest: &Option<proto::Digest>) -> Done<(M, Digest)> {
+    fn parsed<M: Message + Default>(&self, digest: &Option<proto::Digest>) -> WorkerResult<(M, Digest)> {
         let digest = digest.as_ref().and_then(wire::parse);
-        let digest = digest.ok_or_else(|| Refused::System(io::Error::other("no digest")))?;
+        let digest = digest.ok_or_else(|| NotExecuted::System(io::Error::other("no digest")))?;
         let message = M::decode(&self.bytes(&digest)?[..]).map_err(io::Error::other)?;
         Ok((message, digest))
     }
@@ -93,12 +93,12 @@ impl Worker {
     /// [`Error::InputsMissing`], or the system refuses something.
     pub fn run(&self, action: &Digest) -> Result<ActionResult> {
         self.try_run(action).map_err(|refused| match refused {
-            Refused::Missing(digest) => Error::InputsMissing(vec![digest]),
-            Refused::System(error) => Error::Final { call: "Execute", why: error.to_string() },
+            NotExecuted::Missing(digest) => Error::InputsMissing(vec![digest]),
+            NotExecuted::System(error) => Error::Final { call: "Execute", why: error.to_string() },
         })
     }
 
-    fn try_run(&self, digest: &Digest) -> Done<ActionResult> {
+    fn try_run(&self, digest: &Digest) -> WorkerResult<ActionResult> {
         let (action, _): (Action, _) = self.parsed(&Some(wire::digest(digest)))?;
         let (command, _): (proto::Command, _) = self.parsed(&action.command_digest)?;
         let root = Root::new()?;
@@ -143,7 +143,7 @@ impl Worker {
     }
 
     /// Puts a directory of inputs at a place.
-    fn stage(&self, tree: &Digest, at: &Path) -> Done<()> {
+    fn stage(&self, tree: &Digest, at: &Path) -> WorkerResult<()> {
         let bytes = self.bytes(tree)?;
         if self.is_native() {
             for (name, TreeEntry { hash, object_type }) in
@@ -182,14 +182,14 @@ impl Worker {
         Ok(())
     }
 
-    fn stage_file(&self, digest: &Digest, is_executable: bool, to: &Path) -> Done<()> {
+    fn stage_file(&self, digest: &Digest, is_executable: bool, to: &Path) -> WorkerResult<()> {
         fs::write(to, self.bytes(digest)?)?;
         fs::set_permissions(to, fs::Permissions::from_mode(if is_executable { 0o555 } else { 0o444 }))?;
         Ok(())
     }
 
     /// Adds what is at the path of an output, if anything is.
-    fn collect(&self, at: &Path, path: &str, result: &mut ActionResult) -> Done<()> {
+    fn collect(&self, at: &Path, path: &str, result: &mut ActionResult) -> WorkerResult<()> {
         let path = path.to_owned();
         let Ok(found) = fs::symlink_metadata(at) else { return Ok(()) };
         if found.is_symlink() {
@@ -216,7 +216,7 @@ impl Worker {
         Ok(())
     }
 
-    fn git_tree(&self, at: &Path) -> Done<Digest> {
+    fn git_tree(&self, at: &Path) -> WorkerResult<Digest> {
         let mut entries: BTreeMap<String, TreeEntry> = BTreeMap::new();
         for (name, path, found) in listed(at)? {
             let id = |digest: Digest| digest.hash.untagged().map_or(digest.hash, |(id, _)| id);
@@ -235,7 +235,7 @@ impl Worker {
         Ok(self.add(encode_git_tree(&entries), true))
     }
 
-    fn directory(&self, at: &Path, children: &mut BTreeMap<Hash, Vec<u8>>) -> Done<Vec<u8>> {
+    fn directory(&self, at: &Path, children: &mut BTreeMap<Hash, Vec<u8>>) -> WorkerResult<Vec<u8>> {
         let mut directory = Directory::default();
         for (name, path, found) in listed(at)? {
             if found.is_symlink() {

@@ -8,7 +8,7 @@ use crate::{paths, tree::Tree};
 
 /// A header that a script makes in its own directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Made {
+pub(crate) struct GeneratedHeader {
     /// The path of the header.
     pub(crate) path: String,
     /// The script.
@@ -16,12 +16,12 @@ pub(crate) struct Made {
 }
 
 /// How a header that is not in the tree is made, if a script beside the place where it is looked up first writes it.
-pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<Made> {
+pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
     let path = paths::join(paths::parent(tree.path(from)), spelled)?;
     let (directory, name) = (paths::parent(&path), paths::name(&path));
     let mut scripts = tree.with_ending("sh").filter(|script| paths::parent(tree.path(*script)) == directory);
     let script = scripts.find(|script| writes(&tree.text(*script), name))?;
-    Some(Made { path, script })
+    Some(GeneratedHeader { path, script })
 }
 
 /// Whether the output of a command in a script goes to a file of this name.
@@ -44,7 +44,7 @@ pub(crate) fn is_makefile(path: &str) -> bool {
 
 /// A macro that names a file, for what is compiled in and below a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Passed {
+pub(crate) struct MacroInclude {
     pub(crate) directory: String,
     pub(crate) name: String,
     /// The value, with its quotation marks or angle brackets.
@@ -52,13 +52,13 @@ pub(crate) struct Passed {
 }
 
 /// All such macros in the makefiles of a tree.
-pub(crate) fn passed(tree: &Tree) -> Vec<Passed> {
+pub(crate) fn passed(tree: &Tree) -> Vec<MacroInclude> {
     let makefiles = (0..tree.len()).filter(|index| is_makefile(tree.path(*index)));
     makefiles
         .flat_map(|index| {
             let directory = paths::parent(tree.path(index)).to_owned();
             let all = macros(&tree.text(index)).into_iter();
-            all.map(move |(name, value)| Passed { directory: directory.clone(), name, value })
+            all.map(move |(name, value)| MacroInclude { directory: directory.clone(), name, value })
                 .collect::<Vec<_>>()
         })
         .collect()

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    commands::Made,
+    commands::GeneratedHeader,
     condition::Truth,
     includes::Includes,
     libraries::{Libraries, Program, is_test},
-    staging::{Staging, Unit},
+    staging::{Staging, TargetFiles},
     system::Origin,
 };
 use crate::{
@@ -41,8 +41,8 @@ pub(crate) fn describe(
         doubtful: BTreeSet::new(),
         proposal,
     };
-    let units: Vec<Unit> = (0..all.libraries.len()).map(|number| staging.library(number)).collect();
-    let of_programs: Vec<Unit> = all.programs.iter().map(|program| staging.program(program)).collect();
+    let units: Vec<TargetFiles> = (0..all.libraries.len()).map(|number| staging.library(number)).collect();
+    let of_programs: Vec<TargetFiles> = all.programs.iter().map(|program| staging.program(program)).collect();
     let reached: BTreeSet<usize> =
         units.iter().chain(&of_programs).flat_map(|unit| unit.reached.iter().copied()).collect();
     writer.doubt(&units);
@@ -105,7 +105,7 @@ struct Writer<'a> {
     /// The target of each library of the system that pkg-config is asked for.
     packages: BTreeMap<&'static str, String>,
     /// The target of each header that a script makes.
-    made: BTreeMap<Made, String>,
+    made: BTreeMap<GeneratedHeader, String>,
     /// Libraries that may not build.
     doubtful: BTreeSet<usize>,
     proposal: &'a mut Proposal,
@@ -120,14 +120,14 @@ struct System {
 
 impl Writer<'_> {
     /// Finds the libraries that may not build: something that they include is missing, or they use such a library.
-    fn doubt(&mut self, units: &[Unit]) {
+    fn doubt(&mut self, units: &[TargetFiles]) {
         for (number, unit) in units.iter().enumerate() {
             if self.lacks_something(unit) {
                 self.doubtful.insert(number);
             }
         }
         loop {
-            let uses = |unit: &Unit| {
+            let uses = |unit: &TargetFiles| {
                 unit.deps.iter().chain(&unit.private_deps).any(|dep| self.doubtful.contains(dep))
             };
             let more: Vec<usize> = (0..units.len())
@@ -140,7 +140,7 @@ impl Writer<'_> {
         }
     }
 
-    fn lacks_something(&self, unit: &Unit) -> bool {
+    fn lacks_something(&self, unit: &TargetFiles) -> bool {
         let lacks = |file: &usize| {
             let includes = &self.includes[*file];
             !includes.missing.is_empty() || !includes.unknown.is_empty()
@@ -148,7 +148,7 @@ impl Writer<'_> {
         !unit.ambiguous.is_empty() || unit.reached.iter().any(lacks)
     }
 
-    fn system(&self, unit: &Unit) -> System {
+    fn system(&self, unit: &TargetFiles) -> System {
         let mut all = System::default();
         for (origin, is_compiled) in unit.reached.iter().flat_map(|file| &self.includes[*file].system) {
             match origin {
@@ -166,7 +166,7 @@ impl Writer<'_> {
     }
 
     /// Headers that a target is compiled with: files, and targets of those that scripts make.
-    fn private_headers(&mut self, unit: &Unit) -> Vec<String> {
+    fn private_headers(&mut self, unit: &TargetFiles) -> Vec<String> {
         let mut all = self.paths(unit.private_headers.iter().copied());
         for made in unit.reached.iter().flat_map(|file| &self.includes[*file].made) {
             let names = &mut self.names;
@@ -183,7 +183,7 @@ impl Writer<'_> {
     }
 
     /// Macros that the sources of a target are compiled with.
-    fn passed(&self, unit: &Unit) -> BTreeSet<String> {
+    fn passed(&self, unit: &TargetFiles) -> BTreeSet<String> {
         let all = unit.reached.iter().flat_map(|file| &self.includes[*file].passed);
         all.map(|(name, value)| format!("{name}={value}")).collect()
     }
@@ -201,7 +201,7 @@ impl Writer<'_> {
         all
     }
 
-    fn program(&mut self, program: &Program, name: &str, unit: &Unit) {
+    fn program(&mut self, program: &Program, name: &str, unit: &TargetFiles) {
         let path = self.tree.path(program.source).to_owned();
         let mut system = self.system(unit);
         if program.needs_main {
@@ -233,7 +233,7 @@ impl Writer<'_> {
         self.proposal.add(kind, target, path, builds);
     }
 
-    fn library(&mut self, number: usize, library: &super::libraries::Library, unit: &Unit) {
+    fn library(&mut self, number: usize, library: &super::libraries::Library, unit: &TargetFiles) {
         let name = self.libraries[number].clone();
         let system = self.system(unit);
         let has_sources = !unit.sources.is_empty();
@@ -282,7 +282,7 @@ impl Writer<'_> {
         self.proposal.add("library", target, from, builds);
     }
 
-    fn note_ambiguous(&mut self, name: &str, unit: &Unit) {
+    fn note_ambiguous(&mut self, name: &str, unit: &TargetFiles) {
         for spelled in &unit.ambiguous {
             self.proposal.note(format!(
                 "{name}: several files fit the name {spelled} in its sources; say which by \"include dirs\"."
@@ -292,7 +292,7 @@ impl Writer<'_> {
 
     /// Adds the headers that scripts make, each by its script.
     fn made(&mut self) {
-        for (Made { path, script }, name) in &self.made {
+        for (GeneratedHeader { path, script }, name) in &self.made {
             let script = self.tree.path(*script);
             let directory = paths::parent(script);
             let call = format!("sh ./{}", quoted_for_shell(paths::name(script)));

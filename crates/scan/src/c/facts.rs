@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Kind,
-    commands::{self, Passed},
+    commands::{self, MacroInclude},
     condition::{Macros, Truth},
     kind,
     lex::{Token, tokens},
@@ -13,7 +13,7 @@ use crate::tree::Tree;
 
 /// What a file says.
 #[derive(Default, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct FileFacts {
     pub(crate) includes: Vec<Include>,
     /// Lines whose `#include` names a macro, and the macro.
     pub(crate) computed: Vec<(u32, String)>,
@@ -38,7 +38,7 @@ pub(crate) struct Include {
 }
 
 /// The facts of all files; of those that are no C, nothing.
-pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
+pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     let nothing = BTreeSet::new();
     let read = |index: usize, defined: &BTreeSet<String>| {
         let file = tree.file(index);
@@ -48,7 +48,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
             None if matches!(crate::paths::ending(&file.path), "def" | "inc") => {
                 of_text(&file.content, Kind::Header, defined)
             }
-            None => Facts::default(),
+            None => FileFacts::default(),
         }
     };
     let (mut defined, mut named) = (BTreeSet::new(), Vec::new());
@@ -57,7 +57,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
         defined.extend(facts.defined);
         named.extend(facts.named);
     }
-    let mut all: Vec<Facts> = (0..tree.len()).map(|index| read(index, &defined)).collect();
+    let mut all: Vec<FileFacts> = (0..tree.len()).map(|index| read(index, &defined)).collect();
     let passed = commands::passed(tree);
     for (index, facts) in all.iter_mut().enumerate() {
         facts.replace_macros(&named);
@@ -66,7 +66,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<Facts> {
     all
 }
 
-impl Facts {
+impl FileFacts {
     /// Adds what an `#include` of a macro may include, by the definitions in the tree.
     fn replace_macros(&mut self, named: &[(String, String)]) {
         for (line, name) in &self.computed {
@@ -80,17 +80,17 @@ impl Facts {
     }
 }
 
-impl Facts {
+impl FileFacts {
     /// Adds what an `#include` of a macro includes that a makefile above the file passes.
-    fn replace_passed(&mut self, passed: &[Passed], path: &str) {
+    fn replace_passed(&mut self, passed: &[MacroInclude], path: &str) {
         for (line, name) in &self.computed {
-            let is_above = |of: &&Passed| {
+            let is_above = |of: &&MacroInclude| {
                 of.name == *name
                     && (of.directory.is_empty() || path.starts_with(&format!("{}/", of.directory)))
             };
             // The nearest.
             let of = passed.iter().filter(is_above).max_by_key(|of| of.directory.len());
-            if let Some(Passed { name, value, .. }) = of
+            if let Some(MacroInclude { name, value, .. }) = of
                 && let Some((spelled, is_quoted)) = file_name(value)
             {
                 self.includes.push(Include { spelled, is_quoted, line: *line, is_compiled: Truth::Yes });
@@ -101,7 +101,7 @@ impl Facts {
 }
 
 /// The facts of a text, if these macros are defined somewhere in the tree.
-pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Facts {
+pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> FileFacts {
     let is_cxx = match kind {
         Kind::C | Kind::Assembler => Some(false),
         Kind::Cxx => Some(true),
@@ -110,7 +110,7 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: &BTreeSet<String>) -> Fa
     let tokens = tokens(text);
     let mut reader = Reader {
         macros: Macros { defined, is_cxx },
-        facts: Facts::default(),
+        facts: FileFacts::default(),
         conditions: Vec::new(),
         braces: Vec::new(),
     };
@@ -176,7 +176,7 @@ struct Condition {
 
 struct Reader<'m> {
     macros: Macros<'m>,
-    facts: Facts,
+    facts: FileFacts,
     conditions: Vec<Condition>,
     /// The open braces, each with whether it is one of code, not of `extern "C"`.
     braces: Vec<bool>,
@@ -276,7 +276,7 @@ fn split_word(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    fn facts(text: &str) -> Facts {
+    fn facts(text: &str) -> FileFacts {
         of_text(text.as_bytes(), Kind::C, &BTreeSet::from(["HAVE_X".to_owned()]))
     }
 

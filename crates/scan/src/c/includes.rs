@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    commands::{Made, made},
+    commands::{GeneratedHeader, made},
     condition::Truth,
-    facts::{Facts, Include},
+    facts::{FileFacts, Include},
     system::{self, Origin},
 };
 use crate::{paths, tree::Tree};
@@ -23,7 +23,7 @@ pub(crate) struct Includes {
     /// What is neither in the tree nor known, though it is surely compiled.
     pub(crate) missing: Vec<Include>,
     /// What is not in the tree, but made by a script that is.
-    pub(crate) made: Vec<Made>,
+    pub(crate) made: Vec<GeneratedHeader>,
     /// Macros that have to be passed to the compiler.
     pub(crate) passed: Vec<(String, String)>,
     /// Lines with a macro of which no value in the tree names a file that is there.
@@ -48,11 +48,11 @@ impl Link {
 }
 
 /// Resolves the includes of all files.
-pub(crate) fn resolve(tree: &Tree, facts: &[Facts]) -> Vec<Includes> {
+pub(crate) fn resolve(tree: &Tree, facts: &[FileFacts]) -> Vec<Includes> {
     facts.iter().enumerate().map(|(index, facts)| of_file(tree, index, facts)).collect()
 }
 
-fn of_file(tree: &Tree, from: usize, facts: &Facts) -> Includes {
+fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
     let mut all = Includes { passed: facts.passed.clone(), ..Includes::default() };
     let mut resolved = BTreeSet::new();
     for include in facts.includes.iter().filter(|include| include.is_compiled != Truth::No) {

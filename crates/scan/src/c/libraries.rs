@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, condition::Truth, facts::Facts, includes::Includes, kind};
+use super::{Kind, condition::Truth, facts::FileFacts, includes::Includes, kind};
 use crate::{paths, tree::Tree};
 
 /// A library.
@@ -55,7 +55,7 @@ pub(crate) struct Libraries {
 }
 
 /// Divides the sources and headers of a tree.
-pub(crate) fn divide(tree: &Tree, facts: &[Facts], includes: &[Includes]) -> Libraries {
+pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) -> Libraries {
     let programs: Vec<Program> =
         (0..tree.len()).filter_map(|file| program(tree, file, facts, includes)).collect();
     let of_programs: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
@@ -93,7 +93,7 @@ fn is_source(tree: &Tree, file: usize) -> bool {
 }
 
 /// The program or test that a source is.
-fn program(tree: &Tree, file: usize, facts: &[Facts], includes: &[Includes]) -> Option<Program> {
+fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes]) -> Option<Program> {
     if !is_source(tree, file) {
         return None;
     }

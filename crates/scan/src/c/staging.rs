@@ -16,7 +16,7 @@ use crate::{paths, tree::Tree};
 
 /// What a target consists of.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Unit {
+pub(crate) struct TargetFiles {
     pub(crate) sources: Vec<usize>,
     pub(crate) headers: BTreeSet<usize>,
     pub(crate) private_headers: BTreeSet<usize>,
@@ -44,17 +44,17 @@ pub(crate) struct Staging<'a> {
 
 impl Staging<'_> {
     /// The target of a library.
-    pub(crate) fn library(&self, number: usize) -> Unit {
+    pub(crate) fn library(&self, number: usize) -> TargetFiles {
         let library = &self.all.libraries[number];
         let headers = library.headers.iter().copied();
         let (public, private) = headers.partition(|file| library.public.contains(file));
-        let mut unit = Unit {
+        let mut unit = TargetFiles {
             sources: library.sources.clone(),
             headers: public,
             private_headers: private,
             base: (!library.base.is_empty() && !library.public.is_empty()).then(|| library.base.clone()),
             deps: self.public_deps(number),
-            ..Unit::default()
+            ..TargetFiles::default()
         };
         let own = library.sources.iter().chain(&library.headers);
         unit.private_deps = self.libraries_of(own.copied());
@@ -64,8 +64,8 @@ impl Staging<'_> {
     }
 
     /// The target of a program or test.
-    pub(crate) fn program(&self, program: &Program) -> Unit {
-        let mut unit = Unit { sources: vec![program.source], ..Unit::default() };
+    pub(crate) fn program(&self, program: &Program) -> TargetFiles {
+        let mut unit = TargetFiles { sources: vec![program.source], ..TargetFiles::default() };
         let loose = self.closure([program.source], |file| self.all.owner[file].is_none());
         unit.deps = self.libraries_of(loose.iter().copied());
         // A program may declare the functions of its directory itself.
@@ -128,7 +128,7 @@ impl Staging<'_> {
     }
 
     /// Adds files and directories until each source finds what it includes.
-    fn complete(&self, unit: &mut Unit, own: Option<usize>) {
+    fn complete(&self, unit: &mut TargetFiles, own: Option<usize>) {
         unit.reached = self.closure(unit.sources.iter().copied(), |_| true);
         let libraries = unit.deps.iter().chain(&unit.private_deps).copied();
         let mut public = self.public(libraries);
@@ -162,7 +162,7 @@ impl Staging<'_> {
     }
 
     /// The includes by which a compiler would find nothing, or another file; each with the place of the file that has it.
-    fn missed(&self, unit: &Unit, public: &BTreeMap<String, usize>) -> Vec<(String, &Link)> {
+    fn missed(&self, unit: &TargetFiles, public: &BTreeMap<String, usize>) -> Vec<(String, &Link)> {
         // The action of a source does not have the other sources, unless these are among the headers, too.
         let own = unit.headers.iter().chain(&unit.private_headers);
         let mut places: BTreeMap<&str, usize> = own.map(|file| (self.tree.path(*file), *file)).collect();
@@ -192,7 +192,7 @@ impl Staging<'_> {
     }
 }
 
-impl Unit {
+impl TargetFiles {
     /// Makes a file one of the target, so that this `#include` in another one finds it. False if that was so before.
     fn add(&mut self, link: &Link) -> bool {
         let is_new = !self.headers.contains(&link.file) && self.private_headers.insert(link.file);

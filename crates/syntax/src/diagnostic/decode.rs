@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity};
-use crate::json::{JsonPath, Span, Step};
+use super::{Diagnostic, Diagnostics, Frame, Location, LocationPart, Note, Severity};
+use crate::json::{JsonPath, PathStep, Span};
 
 impl Diagnostics {
     /// Decodes [`Diagnostics::encode`]; `None` for other bytes.
@@ -80,12 +80,12 @@ impl Reader<'_> {
     fn location(&mut self) -> Option<Location> {
         let file: Arc<str> = self.text()?.into();
         let place = match self.byte()? {
-            0 => Place::File,
-            1 => Place::Value(self.path()?),
-            2 => Place::Key(self.path()?),
+            0 => LocationPart::File,
+            1 => LocationPart::Value(self.path()?),
+            2 => LocationPart::Key(self.path()?),
             3 => {
                 let mut offset = || u32::try_from(self.number()?).ok();
-                Place::Text(Span { start: offset()?, end: offset()? })
+                LocationPart::Text(Span { start: offset()?, end: offset()? })
             }
             _ => return None,
         };
@@ -94,8 +94,8 @@ impl Reader<'_> {
 
     fn path(&mut self) -> Option<JsonPath> {
         let steps = self.list(|reader| match reader.byte()? {
-            0 => reader.number()?.try_into().ok().map(Step::Index),
-            1 => reader.text().map(|key| Step::Key(key.into())),
+            0 => reader.number()?.try_into().ok().map(PathStep::Index),
+            1 => reader.text().map(|key| PathStep::Key(key.into())),
             _ => None,
         })?;
         Some(JsonPath::from_steps(steps))
@@ -111,12 +111,15 @@ mod tests {
         let path = JsonPath::root().key("a").index(3);
         let location = |place| Location { file: "/w/TARGETS".into(), place };
         let all = [
-            Diagnostic::warning("w").at(location(Place::Key(path.clone()))).help("h").suggest(Some("s")),
+            Diagnostic::warning("w")
+                .at(location(LocationPart::Key(path.clone())))
+                .help("h")
+                .suggest(Some("s")),
             Diagnostic::error("")
                 .reference("r")
-                .at(location(Place::Text(Span { start: 1, end: 2 })))
-                .note(Note::showing("n", location(Place::Value(path))))
-                .within(Frame::of_target("t").at(location(Place::File)).detail("d")),
+                .at(location(LocationPart::Text(Span { start: 1, end: 2 })))
+                .note(Note::showing("n", location(LocationPart::Value(path))))
+                .within(Frame::of_target("t").at(location(LocationPart::File)).detail("d")),
         ];
         let all: Diagnostics = all.into_iter().collect();
         let bytes = all.encode();

@@ -12,8 +12,8 @@
 //! | location | file, then 0, or 1 and the path of a value, or 2 and the path of a key, or 3 and the first and last offset |
 //! | path | list of steps: 0 and an index, or 1 and a key |
 
-use super::{Diagnostic, Diagnostics, Frame, Location, Note, Place, Severity};
-use crate::json::{JsonPath, Step};
+use super::{Diagnostic, Diagnostics, Frame, Location, LocationPart, Note, Severity};
+use crate::json::{JsonPath, PathStep};
 
 impl Diagnostic {
     /// Appends the encoding of this diagnostic; different diagnostics have different encodings.
@@ -74,16 +74,16 @@ fn option<T>(out: &mut Vec<u8>, value: &Option<T>, some: impl FnOnce(&mut Vec<u8
 fn encode_location(out: &mut Vec<u8>, Location { file, place }: &Location) {
     text(out, file);
     match place {
-        Place::File => out.push(0),
-        Place::Value(at) => {
+        LocationPart::File => out.push(0),
+        LocationPart::Value(at) => {
             out.push(1);
             path(out, at);
         }
-        Place::Key(at) => {
+        LocationPart::Key(at) => {
             out.push(2);
             path(out, at);
         }
-        Place::Text(span) => {
+        LocationPart::Text(span) => {
             out.push(3);
             number(out, span.start.into());
             number(out, span.end.into());
@@ -93,11 +93,11 @@ fn encode_location(out: &mut Vec<u8>, Location { file, place }: &Location) {
 
 fn path(out: &mut Vec<u8>, path: &JsonPath) {
     list(out, path.steps(), |out, step| match step {
-        Step::Index(index) => {
+        PathStep::Index(index) => {
             out.push(0);
             number(out, (*index).into());
         }
-        Step::Key(key) => {
+        PathStep::Key(key) => {
             out.push(1);
             text(out, key);
         }
@@ -119,7 +119,7 @@ mod tests {
 
     fn sample() -> Diagnostic {
         let path = JsonPath::root().key("a").index(2);
-        let text = Location { file: "T".into(), place: Place::Text(Span { start: 3, end: 9 }) };
+        let text = Location { file: "T".into(), place: LocationPart::Text(Span { start: 3, end: 9 }) };
         Diagnostic::error("wrong")
             .at(Location::value("f", path.clone()))
             .note("fact")

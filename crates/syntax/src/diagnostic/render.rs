@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write, sync::Arc};
 
-use super::{Diagnostic, Group, Location, Place, Severity, suggested};
+use super::{Diagnostic, Group, Location, LocationPart, Severity, suggested};
 use crate::json::{Dialect, Document, Span};
 use crate::seen_from;
 
@@ -233,13 +233,13 @@ impl<'s> Renderer<'s> {
         let file = file.as_ref()?;
         let document = file.document.as_ref();
         let span = match &location.place {
-            Place::File => return None,
-            Place::Text(span) => {
+            LocationPart::File => return None,
+            LocationPart::Text(span) => {
                 let end = file.text.len() as u32;
                 Span { start: span.start.min(end), end: span.end.min(end) }
             }
-            Place::Value(path) => document?.nearest(path).span(),
-            Place::Key(path) => document?.nearest_key(path),
+            LocationPart::Value(path) => document?.nearest(path).span(),
+            LocationPart::Key(path) => document?.nearest_key(path),
         };
         Some((file, span))
     }

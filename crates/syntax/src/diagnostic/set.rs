@@ -37,9 +37,9 @@ enum Content {
 }
 
 /// A line above the texts of the reference, and those above it.
-struct Step {
+struct ReferenceLine {
     line: Arc<str>,
-    above: Option<Arc<Step>>,
+    above: Option<Arc<ReferenceLine>>,
 }
 
 impl Diagnostics {
@@ -91,7 +91,7 @@ impl Diagnostics {
     pub fn referenced(&self) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         let mut seen: HashSet<Id> = HashSet::new();
-        let mut pending: Vec<(&Diagnostics, Option<Arc<Step>>)> = vec![(self, None)];
+        let mut pending: Vec<(&Diagnostics, Option<Arc<ReferenceLine>>)> = vec![(self, None)];
         while let Some((part, above)) = pending.pop() {
             let Some(node) = part.0.as_deref() else { continue };
             if !seen.insert(node.id) {
@@ -100,7 +100,7 @@ impl Diagnostics {
             match &node.content {
                 Content::Many(parts) => pending.extend(parts.iter().rev().map(|part| (part, above.clone()))),
                 Content::Below(line, part) => {
-                    let step = Step { line: line.clone(), above };
+                    let step = ReferenceLine { line: line.clone(), above };
                     pending.push((part, Some(Arc::new(step))));
                 }
                 Content::One(diagnostic) => {

@@ -128,20 +128,20 @@ struct Parser<'t> {
 }
 
 /// A container that is still open: its index on the tape, and how many children were pending when it was opened.
-struct Open {
+struct OpenContainer {
     index: u32,
     pending: usize,
 }
 
 impl Parser<'_> {
     fn document(&mut self) -> Parsed<()> {
-        let mut open: Vec<Open> = Vec::new();
+        let mut open: Vec<OpenContainer> = Vec::new();
         loop {
             // A value starts here.
             let container = self.value(&open)?;
             if let Some(kind) = container {
                 let index = self.tape.len() as u32 - 1;
-                open.push(Open { index, pending: self.pending.len() });
+                open.push(OpenContainer { index, pending: self.pending.len() });
                 if self.peek() != Some(closing(kind)) {
                     if kind == Kind::Object {
                         self.key("a key or }", &open)?;
@@ -184,8 +184,8 @@ impl Parser<'_> {
     }
 
     /// Ends the innermost container: its children move to the table.
-    fn close(&mut self, open: &mut Vec<Open>) {
-        let Open { index, pending } = open.pop().expect("a container is open");
+    fn close(&mut self, open: &mut Vec<OpenContainer>) {
+        let OpenContainer { index, pending } = open.pop().expect("a container is open");
         self.at += 1;
         // Those of inner containers were moved before, so the children of each are contiguous.
         let start = self.children.len();
@@ -257,7 +257,7 @@ impl Parser<'_> {
     }
 
     /// Reads an atom, or the opening bracket of a container, and returns the kind of the container.
-    fn value(&mut self, open: &[Open]) -> Parsed<Option<Kind>> {
+    fn value(&mut self, open: &[OpenContainer]) -> Parsed<Option<Kind>> {
         let first = self.peek();
         let start = self.at;
         match first {
@@ -285,7 +285,7 @@ impl Parser<'_> {
         Ok(None)
     }
 
-    fn key(&mut self, expected: &str, open: &[Open]) -> Parsed<()> {
+    fn key(&mut self, expected: &str, open: &[OpenContainer]) -> Parsed<()> {
         if self.peek() != Some(b'"') {
             return self.unexpected(expected, open);
         }
@@ -461,7 +461,7 @@ impl Parser<'_> {
     }
 
     /// Reports the next token, or the end of the file, where `expected` was expected.
-    fn unexpected<T>(&mut self, expected: &str, open: &[Open]) -> Parsed<T> {
+    fn unexpected<T>(&mut self, expected: &str, open: &[OpenContainer]) -> Parsed<T> {
         self.peek();
         let rest = &self.text[self.at..];
         let innermost = open.last().map(|open| self.tape[open.index as usize].span.start as usize);

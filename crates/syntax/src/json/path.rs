@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 /// One step from a container to a child.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Step {
+pub enum PathStep {
     /// To the item of a list.
     Index(u32),
     /// To the value at a key.
@@ -13,7 +13,7 @@ pub enum Step {
 
 /// The steps from the outermost value of a document to one inside. Prints as `.key[0]."odd key"`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct JsonPath(Arc<[Step]>);
+pub struct JsonPath(Arc<[PathStep]>);
 
 impl JsonPath {
     /// The outermost value.
@@ -22,26 +22,26 @@ impl JsonPath {
     }
 
     /// A path of the given steps.
-    pub fn from_steps(steps: impl Into<Arc<[Step]>>) -> JsonPath {
+    pub fn from_steps(steps: impl Into<Arc<[PathStep]>>) -> JsonPath {
         JsonPath(steps.into())
     }
 
     /// The steps, outermost first.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PathStep] {
         &self.0
     }
 
     /// This path and one more step to a key.
     pub fn key(&self, key: impl AsRef<str>) -> JsonPath {
-        self.then(Step::Key(Arc::from(key.as_ref())))
+        self.then(PathStep::Key(Arc::from(key.as_ref())))
     }
 
     /// This path and one more step to an item.
     pub fn index(&self, index: usize) -> JsonPath {
-        self.then(Step::Index(index as u32))
+        self.then(PathStep::Index(index as u32))
     }
 
-    fn then(&self, step: Step) -> JsonPath {
+    fn then(&self, step: PathStep) -> JsonPath {
         JsonPath(self.0.iter().cloned().chain([step]).collect())
     }
 
@@ -61,11 +61,13 @@ impl fmt::Display for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in self.0.iter() {
             match step {
-                Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key(key) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                PathStep::Index(index) => write!(f, "[{index}]")?,
+                PathStep::Key(key)
+                    if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') =>
+                {
                     write!(f, ".{key}")?;
                 }
-                Step::Key(key) => write!(f, ".{}", crate::quoted(key))?,
+                PathStep::Key(key) => write!(f, ".{}", crate::quoted(key))?,
             }
         }
         Ok(())

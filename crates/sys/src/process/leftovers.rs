@@ -25,7 +25,7 @@ pub(super) const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether there are children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum RemainingChildren {
     /// There is no child.
     Nothing,
     /// There are children that have not ended.
@@ -33,13 +33,13 @@ pub(super) enum Left {
 }
 
 /// Reaps all children that have ended.
-pub(super) fn reap_all() -> Left {
+pub(super) fn reap_all() -> RemainingChildren {
     loop {
         // `WNOHANG`: returns 0 if there are children, none of which has ended, and ECHILD if there is none.
         match wait(WaitOptions::NOHANG) {
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
-            Ok(None) => return Left::Something,
-            Err(_) => return Left::Nothing, // no children
+            Ok(None) => return RemainingChildren::Something,
+            Err(_) => return RemainingChildren::Nothing, // no children
         }
     }
 }
@@ -111,14 +111,14 @@ fn kill_if_child(pid: i32) -> Child {
 /// Kills all descendants: when a process is killed, its children become those of this process, so this reaches all of
 /// them, however deep and in whatever session. `signals` is a descriptor for SIGCHLD. Returns whether any are left when
 /// the time is over.
-pub(super) fn end_all(signals: impl AsFd, within: Duration) -> Left {
+pub(super) fn end_all(signals: impl AsFd, within: Duration) -> RemainingChildren {
     let give_up = Instant::now() + within;
     loop {
-        if reap_all() == Left::Nothing {
-            return Left::Nothing;
+        if reap_all() == RemainingChildren::Nothing {
+            return RemainingChildren::Nothing;
         }
         if Instant::now() >= give_up {
-            return Left::Something;
+            return RemainingChildren::Something;
         }
         kill_children(|_| false);
         let mut ready = [PollFd::new(&signals, PollFlags::IN)];

@@ -22,18 +22,18 @@ use super::{Exit, channel, raw};
 
 /// Why the end of a process is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum LossReason {
     /// Its runner was killed.
     Runner,
     /// The helper was killed, and with it everything below it.
     Helper,
 }
 
-impl From<Lost> for io::Error {
-    fn from(lost: Lost) -> io::Error {
+impl From<LossReason> for io::Error {
+    fn from(lost: LossReason) -> io::Error {
         io::Error::other(match lost {
-            Lost::Runner => "the process that ran it was killed or stopped",
-            Lost::Helper => "the process helper was killed or stopped",
+            LossReason::Runner => "the process that ran it was killed or stopped",
+            LossReason::Helper => "the process helper was killed or stopped",
         })
     }
 }
@@ -41,7 +41,7 @@ impl From<Lost> for io::Error {
 /// The state of a process that was started.
 pub(super) enum ProcessState {
     Running { runner: u64, waker: Option<Waker> },
-    Ended(Result<Exit, Lost>),
+    Ended(Result<Exit, LossReason>),
 }
 
 /// The build's end of a runner's socket.
@@ -57,7 +57,7 @@ struct Slot {
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     runners: HashMap<u64, Slot>,
     /// The runners without a process; the one that became idle last comes last, and is used first.
     idle: Vec<u64>,
@@ -77,7 +77,7 @@ pub(super) struct Pool {
     helper: Arc<StartedHelper>,
     epoll: OwnedFd,
     signals: OwnedFd,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     over: Condvar,
 }
 
@@ -105,7 +105,7 @@ impl Pool {
         let (id, runner) = {
             let mut state = lock(&self.state);
             if state.is_helper_gone {
-                return Err(Lost::Helper.into());
+                return Err(LossReason::Helper.into());
             }
             // The runner that became idle last: its memory is most likely still in the processor's caches.
             let key = match state.idle.pop() {
@@ -116,7 +116,7 @@ impl Pool {
             let id = state.last;
             // Entered before the request is sent: its report may arrive at once.
             // Only the reader thread removes runners, under the same lock, and takes them off `idle` with that.
-            let Some(slot) = state.runners.get_mut(&key) else { return Err(Lost::Runner.into()) };
+            let Some(slot) = state.runners.get_mut(&key) else { return Err(LossReason::Runner.into()) };
             slot.running = Some(id);
             let runner = slot.runner.clone();
             state.processes.insert(id, ProcessState::Running { runner: key, waker: None });
@@ -128,7 +128,7 @@ impl Pool {
         Ok(id)
     }
 
-    fn start_runner(&self, state: &mut State) -> io::Result<u64> {
+    fn start_runner(&self, state: &mut PoolState) -> io::Result<u64> {
         let (ours, theirs) = UnixStream::pair()?;
         state.last += 1;
         let key = state.last;
@@ -176,13 +176,13 @@ impl Pool {
     }
 
     /// The end of a process, which is forgotten once it was returned. Otherwise `waker` is woken when it is known.
-    pub(super) fn poll(&self, id: u64, waker: &Waker) -> Option<Result<Exit, Lost>> {
+    pub(super) fn poll(&self, id: u64, waker: &Waker) -> Option<Result<Exit, LossReason>> {
         let mut state = lock(&self.state);
         match state.processes.remove(&id) {
             Some(ProcessState::Ended(end)) => Some(end),
             // After the reader thread has ended, no report can arrive: everything without an end is lost.
-            Some(ProcessState::Running { .. }) | None if state.is_over => Some(Err(Lost::Helper)),
-            None => Some(Err(Lost::Runner)),
+            Some(ProcessState::Running { .. }) | None if state.is_over => Some(Err(LossReason::Helper)),
+            None => Some(Err(LossReason::Runner)),
             Some(ProcessState::Running { runner, .. }) => {
                 state.processes.insert(id, ProcessState::Running { runner, waker: Some(waker.clone()) });
                 None
@@ -284,7 +284,7 @@ impl Pool {
             Some(Report(id, exit)) if running.is_some_and(|r| id == r || id == Report::LAST_REQUESTED) => {
                 Ok(exit)
             }
-            _ => Err(Lost::Runner),
+            _ => Err(LossReason::Runner),
         };
         match end {
             Ok(exit) if !exit.left_behind => state.idle.push(key),

@@ -265,7 +265,7 @@ fn all_signals() -> libc::sigset_t {
 }
 
 /// What is open in a process that is started.
-pub(super) struct Open<'f> {
+pub(super) struct OpenFiles<'f> {
     pub(super) cwd: BorrowedFd<'f>,
     pub(super) stdout: BorrowedFd<'f>,
     pub(super) stderr: BorrowedFd<'f>,
@@ -316,7 +316,7 @@ impl Starter {
     ///
     /// A file that may be executed, but is in a format that the system does not know (`ENOEXEC`), is run as a shell
     /// script, as `execvp(3)` and therefore `env(1)` do.
-    pub(super) fn spawn(&mut self, command: &Command, open: &Open<'_>) -> io::Result<i32> {
+    pub(super) fn spawn(&mut self, command: &Command, open: &OpenFiles<'_>) -> io::Result<i32> {
         let words = Words::of(command)?;
         let numbers = [open.cwd.as_raw_fd(), open.stdout.as_raw_fd(), open.stderr.as_raw_fd()];
         let plan = match self.plan.take() {

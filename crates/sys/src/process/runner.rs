@@ -14,7 +14,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::channel::{self, MAX_DESCRIPTORS};
-use super::leftovers::{self, KILL_TIMEOUT, Left};
+use super::leftovers::{self, KILL_TIMEOUT, RemainingChildren};
 use super::wire::{Incoming, Report, Request};
 use super::{Command, Exit, Status, raw};
 
@@ -50,7 +50,7 @@ struct Runner {
 
 /// What is done to an action at a certain time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum TimedStep {
     /// Ask it to end: it has exceeded its time.
     TimeOut,
     /// Kill it.
@@ -68,7 +68,7 @@ struct Action {
     /// Whether SIGTERM was sent.
     is_ending: bool,
     /// What to do next, and when.
-    next: Option<(Instant, Step)>,
+    next: Option<(Instant, TimedStep)>,
     /// How it ended. It is reaped then, its number may belong to another process, and only its leftovers are waited
     /// for.
     ended: Option<Status>,
@@ -77,7 +77,7 @@ struct Action {
 }
 
 /// A step after a time; `None` if that is beyond what the clock can represent.
-fn after(time: Duration, step: Step) -> Option<(Instant, Step)> {
+fn after(time: Duration, step: TimedStep) -> Option<(Instant, TimedStep)> {
     Some((Instant::now().checked_add(time)?, step))
 }
 
@@ -87,7 +87,7 @@ impl Action {
         if !self.is_ending && self.ended.is_none() {
             self.is_ending = true;
             raw::signal_group_of(self.pid, libc::SIGTERM);
-            self.next = after(self.grace, Step::Kill);
+            self.next = after(self.grace, TimedStep::Kill);
         }
     }
 
@@ -98,15 +98,15 @@ impl Action {
             return true;
         }
         match step {
-            Step::TimeOut => {
+            TimedStep::TimeOut => {
                 self.timed_out = true;
                 self.terminate();
             }
-            Step::Kill => {
+            TimedStep::Kill => {
                 raw::signal_group_of(self.pid, libc::SIGKILL);
-                self.next = after(KILL_TIMEOUT, Step::GiveUp);
+                self.next = after(KILL_TIMEOUT, TimedStep::GiveUp);
             }
-            Step::GiveUp => return false,
+            TimedStep::GiveUp => return false,
         }
         true
     }
@@ -121,7 +121,7 @@ impl Action {
                 // While the leader is a zombie its group cannot be that of another process.
                 raw::signal_group_of(pid, libc::SIGKILL);
                 self.ended = Some(status);
-                self.next = after(KILL_TIMEOUT, Step::GiveUp);
+                self.next = after(KILL_TIMEOUT, TimedStep::GiveUp);
             }
             let cpu = raw::reap(pid);
             if pid == self.pid {
@@ -184,7 +184,7 @@ impl Runner {
                 grace: command.grace,
                 timed_out: false,
                 is_ending: false,
-                next: command.timeout.and_then(|limit| after(limit, Step::TimeOut)),
+                next: command.timeout.and_then(|limit| after(limit, TimedStep::TimeOut)),
                 ended: None,
                 cpu: Duration::ZERO,
             },
@@ -197,7 +197,10 @@ impl Runner {
         if let Some(left) = self.wait_for_end(&mut action) {
             let Action { id, timed_out, ended, cpu, .. } = action;
             let status = ended.unwrap_or(Status::Signal(libc::SIGKILL));
-            return self.report(id, Exit { status, timed_out, cpu, left_behind: left == Left::Something });
+            return self.report(
+                id,
+                Exit { status, timed_out, cpu, left_behind: left == RemainingChildren::Something },
+            );
         }
         leftovers::end_all(&self.signals, KILL_TIMEOUT);
         None
@@ -210,12 +213,12 @@ impl Runner {
         let [cwd, stdout, stderr] = &descriptors[..] else {
             return Err(std::io::Error::from_raw_os_error(libc::EMFILE));
         };
-        let open = raw::Open { cwd: cwd.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() };
+        let open = raw::OpenFiles { cwd: cwd.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() };
         self.starter.spawn(command, &open)
     }
 
     /// Waits until nothing is left of the action, or until that took too long. `None` if the build is gone.
-    fn wait_for_end(&mut self, action: &mut Action) -> Option<Left> {
+    fn wait_for_end(&mut self, action: &mut Action) -> Option<RemainingChildren> {
         loop {
             let timeout = action.until_next();
             let mut ready =
@@ -240,13 +243,13 @@ impl Runner {
             if action.ended.is_some() {
                 // The only proof that nothing is left: the kernel has no child for this process, which is the
                 // sub-reaper of all descendants.
-                if leftovers::reap_all() == Left::Nothing {
-                    return Some(Left::Nothing);
+                if leftovers::reap_all() == RemainingChildren::Nothing {
+                    return Some(RemainingChildren::Nothing);
                 }
                 leftovers::kill_children(|_| false);
             }
             if !action.take_step() {
-                return Some(Left::Something);
+                return Some(RemainingChildren::Something);
             }
         }
     }

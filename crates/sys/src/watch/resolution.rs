@@ -25,13 +25,13 @@ const MAX_LINKS: usize = 40;
 /// The steps to a directory.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resolution {
-    steps: Vec<Step>,
+    steps: Vec<ResolvedEntry>,
     missing: Option<Missing>,
 }
 
 /// An entry that was resolved.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Step {
+struct ResolvedEntry {
     /// Where it is: a path without links.
     entry: PathBuf,
     /// Device and inode of what is there.
@@ -67,7 +67,7 @@ impl Resolution {
             let is_link = kind == Ok(FileType::Symlink);
             let link = if is_link { readlink(&entry, Vec::new()).ok() } else { None };
             let link = link.map(|link| OsString::from_vec(link.into_bytes()));
-            resolution.steps.push(Step {
+            resolution.steps.push(ResolvedEntry {
                 entry: entry.clone(),
                 identity: found.ok().map(|found| (found.st_dev, found.st_ino)),
                 link: link.clone(),

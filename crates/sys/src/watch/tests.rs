@@ -5,7 +5,7 @@ use super::*;
 
 fn changed(watch: &mut Watch) -> Noticed {
     match watch.wait(Some(Duration::from_secs(20))).unwrap() {
-        Woken::Changed(noticed) => noticed,
+        WakeReason::Changed(noticed) => noticed,
         other => panic!("{other:?}"),
     }
 }
@@ -24,10 +24,11 @@ fn changes_are_reported_with_their_kind() {
     std::fs::write(path("new"), "").unwrap();
     std::fs::create_dir(path("sub")).unwrap();
     let noticed = changed(&mut watch);
-    let how = |is_directory| How { entry: true, came: true, is_directory, attributes: false };
-    let expected = [(path("new"), how(false)), (path("sub"), how(true)), (path("there"), How::default())];
+    let how = |is_directory| ChangeKind { entry: true, came: true, is_directory, attributes: false };
+    let expected =
+        [(path("new"), how(false)), (path("sub"), how(true)), (path("there"), ChangeKind::default())];
     assert_eq!(noticed, Noticed { paths: expected.into(), lost: false });
-    assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), Woken::Nothing);
+    assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), WakeReason::Nothing);
 }
 
 #[test]
@@ -57,11 +58,11 @@ fn a_waker_ends_the_wait() {
     let mut watch = Watch::new().unwrap();
     let waker = watch.waker();
     waker.wake();
-    assert_eq!(watch.wait(None).unwrap(), Woken::ByWaker);
+    assert_eq!(watch.wait(None).unwrap(), WakeReason::ByWaker);
     let thread = std::thread::spawn(move || waker.wake());
-    assert_eq!(watch.wait(None).unwrap(), Woken::ByWaker);
+    assert_eq!(watch.wait(None).unwrap(), WakeReason::ByWaker);
     thread.join().unwrap();
-    assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), Woken::Nothing);
+    assert_eq!(watch.wait(Some(Duration::ZERO)).unwrap(), WakeReason::Nothing);
     assert!(!watch.pause(Duration::from_millis(1)).unwrap());
     watch.waker().wake();
     assert!(watch.pause(Duration::from_secs(3600)).unwrap());
@@ -115,7 +116,7 @@ fn files_are_watched_by_all_their_hard_links() {
     changed(&mut watch);
     assert_eq!(watch.dropped(), [path("one")].into());
     std::fs::write(path("pool/one"), "5").unwrap();
-    assert_eq!(watch.wait(Some(QUIET_PERIOD)).unwrap(), Woken::Nothing);
+    assert_eq!(watch.wait(Some(QUIET_PERIOD)).unwrap(), WakeReason::Nothing);
     // Without watches left, files with other names have to be polled.
     watch.max_files = 1;
     std::fs::hard_link(path("one"), path("pool/other")).unwrap();

@@ -1,6 +1,6 @@
 //! Writing a graph: target files for taut and the reference, a ninja file for the others.
 
-use super::{Graph, Shape, Step, put};
+use super::{Graph, GraphStep, Shape, put};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -11,9 +11,9 @@ impl Graph {
     /// The shell command of a step; the functions map steps to outputs and sources to paths.
     fn command(
         &self,
-        step: &Step,
-        place: &dyn Fn(&Step) -> String,
-        source_place: &dyn Fn(&Step, &str) -> String,
+        step: &GraphStep,
+        place: &dyn Fn(&GraphStep) -> String,
+        source_place: &dyn Fn(&GraphStep, &str) -> String,
     ) -> String {
         let out = place(step);
         let steps: Vec<String> = step.steps.iter().map(|&n| place(&self.steps[n])).collect();
@@ -36,7 +36,7 @@ impl Graph {
 
     /// The name of a source in a target file: its file name if it belongs to the module. C sources need their whole
     /// paths, which `#include` uses.
-    fn name_of_source<'s>(&self, step: &Step, path: &'s str) -> Option<&'s str> {
+    fn name_of_source<'s>(&self, step: &GraphStep, path: &'s str) -> Option<&'s str> {
         let own = format!("m{}/", step.module);
         path.strip_prefix(&own).filter(|_| !self.is_c())
     }
@@ -79,7 +79,7 @@ impl Graph {
                 .chain(step.sources.iter().map(of_source))
                 .collect();
             let source_place =
-                |step: &Step, path: &str| self.name_of_source(step, path).unwrap_or(path).to_owned();
+                |step: &GraphStep, path: &str| self.name_of_source(step, path).unwrap_or(path).to_owned();
             let command = self.command(step, &|step| step.name.clone(), &source_place);
             let mut target = json!({
                 "type": "generic",
@@ -138,7 +138,7 @@ impl Graph {
         if let Some(edits) = self.ruled {
             let _ = writeln!(text, "# edit {edits}");
         }
-        let out = |step: &Step| format!("out/{}", step.name);
+        let out = |step: &GraphStep| format!("out/{}", step.name);
         for step in &self.steps {
             let inputs: Vec<String> =
                 step.steps.iter().map(|&n| out(&self.steps[n])).chain(step.sources.iter().cloned()).collect();

@@ -44,7 +44,7 @@ impl Bench<'_> {
                 self.graph.switch(&source, None)?;
             }
             Phase::Revision => self.graph.revise(&source, number)?,
-            Phase::Mended => {
+            Phase::Fixed => {
                 self.graph.note("false");
                 self.graph.describe(&source, ninja)?;
                 self.graph.edit(&source, number)?;

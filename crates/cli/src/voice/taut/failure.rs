@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use taut_driver::{ActionFailure, MissingOutput, Ran, event::Origin};
+use taut_driver::{ActionFailure, MissingOutput, RunResult, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
@@ -19,22 +19,22 @@ use crate::{
 const MAX_SEARCHED: usize = 64 << 10;
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
-struct Ending {
+struct ActionEnding {
     words: String,
     details: Vec<String>,
 }
 
-impl Ending {
+impl ActionEnding {
     /// `limit`: the configured time limit.
-    fn of(failure: &ActionFailure, limit: Option<Duration>) -> Ending {
+    fn of(failure: &ActionFailure, limit: Option<Duration>) -> ActionEnding {
         let what = output_of(&failure.action);
         if let Some(error) = &failure.error {
             let phase = error.phase.to_string();
             let words = phase.strip_prefix("action ").unwrap_or(&phase);
             let details = error.why.lines().map(str::to_owned).collect();
-            return Ending { words: format!("action for {what} {words}"), details };
+            return ActionEnding { words: format!("action for {what} {words}"), details };
         }
-        let Ran { exit_code: code, missing, invalid, .. } = &*failure.ran;
+        let RunResult { exit_code: code, missing, invalid, .. } = &*failure.ran;
         let mut details: Vec<String> = Vec::new();
         let mut words = match &failure.action.may_fail {
             Some(message) if *code != 0 => {
@@ -57,7 +57,7 @@ impl Ending {
             words = format!("building {what} failed: its outputs cannot be used");
         }
         details.extend(invalid.iter().flat_map(|text| text.lines()).map(str::to_owned));
-        Ending { words, details }
+        ActionEnding { words, details }
     }
 }
 
@@ -65,7 +65,7 @@ impl Ending {
 fn how_it_failed(
     what: &str,
     action: &ActionDescription,
-    ran: &Ran,
+    ran: &RunResult,
     limit: Option<Duration>,
     details: &mut Vec<String>,
 ) -> String {
@@ -86,7 +86,7 @@ fn how_it_failed(
 }
 
 /// Why the command was not started, if it was not; the exit code is made up then.
-fn why_not_started(ran: &Ran) -> Vec<String> {
+fn why_not_started(ran: &RunResult) -> Vec<String> {
     let why = ran.not_started.as_ref().map(|why| format!("the command could not be started: {why}"));
     why.iter().flat_map(|why| why.lines()).map(|line| line.trim().to_owned()).collect()
 }
@@ -104,7 +104,7 @@ fn hint_of_space(build_root: &Path) -> Option<String> {
 impl Messages {
     /// A failed action.
     pub(super) fn show_failure(&self, failure: &ActionFailure) {
-        let Ending { words, details } = Ending::of(failure, self.time_limit);
+        let ActionEnding { words, details } = ActionEnding::of(failure, self.time_limit);
         let mut lines = details;
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
@@ -120,7 +120,7 @@ impl Messages {
     }
 
     /// An action that failed as it may.
-    pub(super) fn show_tolerated(&self, id: &Id, action: &ActionDescription, ran: &Ran) {
+    pub(super) fn show_tolerated(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         let message = action.may_fail.as_ref().map_or("action failed", |message| message.as_str());
         let mut lines = why_not_started(ran);
         lines.extend(self.details_of_id(id));
@@ -142,7 +142,7 @@ impl Messages {
     }
 
     /// The beginnings of what an action printed, in which the cause is looked for.
-    fn searched(&self, ran: &Ran) -> Vec<String> {
+    fn searched(&self, ran: &RunResult) -> Vec<String> {
         let beginning = |digest| Stream::open(&self.store, digest).map(|out| out.beginning(MAX_SEARCHED));
         [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
     }
@@ -162,7 +162,7 @@ impl Messages {
         level: Level,
         id: &Id,
         action: &ActionDescription,
-        ran: &Ran,
+        ran: &RunResult,
         head: &str,
         details: &str,
         again: Option<String>,

@@ -3,7 +3,7 @@
 //! Actions have the environment that their target gives, and nothing else: a compiler that every shell of the user finds may be
 //! missing in all of them. What compilers print then (`cannot execute 'cc1'`) does not mention that.
 
-use taut_driver::Ran;
+use taut_driver::RunResult;
 use taut_value::{ActionDescription, Str};
 
 /// What helps if an action has no `PATH`, and it is not known which program it misses.
@@ -11,7 +11,7 @@ const WITHOUT_PATH: &str =
     "help: actions see only the environment that their target gives; set PATH in the field \"env\"";
 
 /// What helps if an action did not find a program that is looked up in `PATH`.
-pub(super) fn hint(action: &ActionDescription, ran: &Ran, printed: &[String]) -> Option<String> {
+pub(super) fn hint(action: &ActionDescription, ran: &RunResult, printed: &[String]) -> Option<String> {
     let path =
         action.env.iter().find(|(name, _)| name.as_str() == "PATH").and_then(|(_, path)| path.as_str());
     let lines = || printed.iter().flat_map(|text| text.lines());

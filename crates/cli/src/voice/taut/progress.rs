@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use taut_driver::Step;
 
-use crate::voice::{Open, Snapshot, count, figures::size};
+use crate::voice::{Snapshot, StartedAction, count, figures::size};
 
 /// How many running actions are shown.
 const MAX_RUNNING_SHOWN: usize = 8;
 
-fn name(open: &Open, now: &Snapshot<'_>) -> String {
+fn name(open: &StartedAction, now: &Snapshot<'_>) -> String {
     let target = open.origin.as_ref().map(|origin| now.names.origin(origin));
     let mut name = target.map_or_else(|| open.output.clone(), |target| format!("{target} {}", open.output));
     if let Some(at) = &open.at {
@@ -19,8 +19,8 @@ fn name(open: &Open, now: &Snapshot<'_>) -> String {
 }
 
 /// The actions whose processes run, with how long they do, longest first.
-fn running<'s>(now: &'s Snapshot<'_>) -> Vec<(Duration, &'s Open)> {
-    let mut running: Vec<(Duration, &Open)> = (now.open.values())
+fn running<'s>(now: &'s Snapshot<'_>) -> Vec<(Duration, &'s StartedAction)> {
+    let mut running: Vec<(Duration, &StartedAction)> = (now.open.values())
         .filter_map(|open| Some((now.at.saturating_duration_since(open.runs_since?), open)))
         .collect();
     running.sort_by_key(|(time, _)| std::cmp::Reverse(*time));

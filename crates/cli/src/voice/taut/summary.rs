@@ -5,11 +5,11 @@ use std::{collections::HashSet, path::Path};
 use taut_driver::{BuildFailure, Unbuilt};
 use taut_value::{EntityName, Id, Map, Value};
 
-use super::{MAX_NAMED, Messages, State, Taut};
+use super::{MAX_NAMED, Messages, MessagesState, Taut};
 use crate::{
     log::Level,
     voice::{
-        Compared, Defined, Delivered, Voice as _, count,
+        ActionOrigins, Compared, Delivered, Voice as _, count,
         figures::{size, some_of, some_of_so_many},
         seconds,
     },
@@ -76,7 +76,7 @@ impl Messages {
     }
 
     /// What failed, and what is not built because of it.
-    pub(super) fn say_failed(&self, failure: &BuildFailure, defined: &dyn Defined) {
+    pub(super) fn say_failed(&self, failure: &BuildFailure, defined: &dyn ActionOrigins) {
         // Cloned: to find the targets of actions locks the state, too.
         let failed = self.state().failed.clone();
         let name = |(id, output): &(Id, String)| format!("{} ({output})", self.name_in_summary(id, defined));
@@ -122,7 +122,7 @@ impl Messages {
     }
 
     /// The target of an action as the last line names it, which has the configuration of the request already.
-    fn name_in_summary(&self, id: &Id, defined: &dyn Defined) -> String {
+    fn name_in_summary(&self, id: &Id, defined: &dyn ActionOrigins) -> String {
         self.find(id, defined);
         let Some(origin) = self.origin(id) else { return self.target_of(id) };
         let configuration = self.state().configuration.clone();
@@ -143,7 +143,7 @@ impl Messages {
         &self,
         failure: &BuildFailure,
         failed: &[(Id, String)],
-        defined: &dyn Defined,
+        defined: &dyn ActionOrigins,
     ) -> Option<String> {
         let first_of = |unbuilt: &Unbuilt| unbuilt.actions.first().map(|(id, _)| *id);
         let mut seen: HashSet<Id> = failed.iter().map(|(id, _)| *id).collect();
@@ -172,7 +172,7 @@ impl Messages {
     }
 
     /// That warnings were shown by an earlier call, for the last line.
-    fn known_warnings(&self, state: &State) -> Option<String> {
+    fn known_warnings(&self, state: &MessagesState) -> Option<String> {
         let number = Some(state.known_warnings).filter(|number| *number > 0)?;
         Some(format!(
             "{} as before, -v shows {}",
@@ -182,7 +182,7 @@ impl Messages {
     }
 
     /// Counts of what was done, for the last line.
-    fn figures(&self, state: &State) -> Vec<String> {
+    fn figures(&self, state: &MessagesState) -> Vec<String> {
         let mut figures = Vec::new();
         if state.ran > 0 {
             let at = match state.by_servers {

@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use taut_value::{Map, Value};
 
 use super::{Explainer, words::short_ids};
-use crate::history::{Subject, Why};
+use crate::history::{RecordedReason, Subject};
 
 /// How many links of a chain are shown at most.
 const MAX_SHOWN_LINKS: usize = 24;
 
 impl Explainer<'_> {
     /// From something that was done down to what had changed; each with why it was done, if it was.
-    fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<Why>)> {
+    fn follow(&self, subject: &Subject) -> Vec<(Subject, Option<RecordedReason>)> {
         let (mut links, mut seen) = (Vec::new(), HashSet::new());
         let mut next = Some(subject.clone());
         // A log may be damaged, or of a build whose steps were repeated: its links can form a cycle.
@@ -28,8 +28,8 @@ impl Explainer<'_> {
     /// What came before something in a chain.
     pub(super) fn next(&self, subject: &Subject) -> Option<Subject> {
         match *self.done.get(&of_action(subject))? {
-            Why::Read { what, .. } => Some(what.clone()),
-            Why::Redefined { target, .. } => Some(target.clone()),
+            RecordedReason::Read { what, .. } => Some(what.clone()),
+            RecordedReason::Redefined { target, .. } => Some(target.clone()),
             _ => None,
         }
     }
@@ -43,24 +43,24 @@ impl Explainer<'_> {
                 lines.push(format!("since {} {changed}", self.words(&subject)));
             }
             match why {
-                Some(Why::New) => lines.push(match (&subject, &self.record.before) {
+                Some(RecordedReason::New) => lines.push(match (&subject, &self.record.before) {
                     (Subject::Target { .. }, Some(before)) => different(before, &self.record.configuration),
                     _ => "since no earlier run of it is recorded".to_owned(),
                 }),
-                Some(Why::Always) => {
+                Some(RecordedReason::Always) => {
                     lines.push("since it runs each time: it may fail, or is not to be cached".into())
                 }
-                Some(Why::Settings) => lines.push(
+                Some(RecordedReason::Settings) => lines.push(
                     "since it is run with other settings, or objects were collected since: its result was looked up".into(),
                 ),
-                Some(Why::Program) => {
+                Some(RecordedReason::Program) => {
                     lines.push("since taut itself changed".into())
                 }
-                Some(Why::Lost) => {
+                Some(RecordedReason::Lost) => {
                     lines.push("since its result, though known to be the same, is no longer stored".into());
                 }
-                Some(Why::Changed) | None => {}
-                Some(Why::Read { what, was, is }) => {
+                Some(RecordedReason::Changed) | None => {}
+                Some(RecordedReason::Read { what, was, is }) => {
                     let verb = match &what {
                         Subject::Target { .. } => "came out differently",
                         Subject::Output { .. } | Subject::Tree(_) | Subject::Inputs(_) => "differs",
@@ -73,7 +73,7 @@ impl Explainer<'_> {
                         _ => verb.to_owned(),
                     });
                 }
-                Some(Why::Redefined { difference, .. }) => {
+                Some(RecordedReason::Redefined { difference, .. }) => {
                     lines.extend(difference.iter().map(|line| format!("- {line}")));
                     changed = Some("defines it differently".to_owned());
                 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use taut_value::{Artifact, Id};
 
 use super::words::{capital, many};
-use super::{Defined, Explainer, MAX_SHOWN};
-use crate::history::{How, Subject, source_file};
+use super::{DefinedAction, Explainer, MAX_SHOWN};
+use crate::history::{ActionEnd, Subject, source_file};
 
 impl Explainer<'_> {
     /// Explains what lies at a path: a source, or what is built under that name.
@@ -36,8 +36,9 @@ impl Explainer<'_> {
             }
         }
         let path = typed.trim_start_matches("./");
-        let makes =
-            |d: &Defined<'_>| d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path);
+        let makes = |d: &DefinedAction<'_>| {
+            d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path)
+        };
         let mut named: Vec<Id> =
             self.defined.iter().filter(|(_, defined)| makes(defined)).map(|(id, _)| *id).collect();
         let logged =
@@ -138,7 +139,8 @@ impl Explainer<'_> {
             match &done.subject {
                 Subject::Target { .. } => targets.push(self.words(&done.subject)),
                 Subject::Action(id) => {
-                    let known = matches!(self.record.actions.get(id), Some(How::Cached | How::Unread));
+                    let known =
+                        matches!(self.record.actions.get(id), Some(ActionEnd::Cached | ActionEnd::Unread));
                     let known = if known { ", from cache" } else { "" };
                     actions.push(format!("{}{known}", self.action_words(id)));
                 }

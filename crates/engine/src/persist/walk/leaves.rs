@@ -40,7 +40,7 @@ pub(crate) enum ByLeaves {
 }
 
 /// The same, by numbers only.
-pub(super) enum Found {
+pub(super) enum LeafMatch {
     Good {
         run: usize,
         seq: u32,
@@ -65,7 +65,7 @@ impl Walker<'_> {
         task: u32,
         here: LocalRule,
         at: &mut Position,
-    ) -> Result<Found, Damaged> {
+    ) -> Result<LeafMatch, Damaged> {
         let mut runs = AnyRuns::of(self.stored, task);
         let mut number = 0;
         at.latest = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
@@ -81,15 +81,15 @@ impl Walker<'_> {
                 match self.compare(&leaves, at)? {
                     None => {
                         let (seq, has_failed) = (run.seq, run.has_failed);
-                        return Ok(Found::Good { run: number, seq, has_failed, leaves });
+                        return Ok(LeafMatch::Good { run: number, seq, has_failed, leaves });
                     }
-                    Some((leaf, seq, false)) => return Ok(Found::Undecided(leaf, seq)),
+                    Some((leaf, seq, false)) => return Ok(LeafMatch::Undecided(leaf, seq)),
                     Some((leaf, seq, true)) => at.note(leaf, seq),
                 }
             }
             number += 1;
         }
-        Ok(Found::None)
+        Ok(LeafMatch::None)
     }
 
     fn leaves_of(&self, run: &AnyRun<'_>, at: &mut Position) -> Result<Option<Arc<LeafSet>>, Damaged> {
@@ -195,11 +195,11 @@ impl Inner {
                 let mut walker = Walker::new(self, &stored, walk);
                 let found = walker.of_task(place.number, at);
                 let leaves = match &found {
-                    Ok(Found::Good { run, seq, has_failed: false, leaves }) => {
+                    Ok(LeafMatch::Good { run, seq, has_failed: false, leaves }) => {
                         walker.close_by_leaves(place.number, *run, *seq);
                         walker.leaves_here(leaves)
                     }
-                    Ok(Found::Good { run, leaves, .. }) => {
+                    Ok(LeafMatch::Good { run, leaves, .. }) => {
                         walker.note_good_run(place.number, *run);
                         walker.leaves_here(leaves)
                     }
@@ -213,12 +213,12 @@ impl Inner {
                 found.map(|found| (found, leaves))
             };
             let (leaf, seq) = match found {
-                Ok((Found::Good { seq, has_failed, .. }, Some(leaves))) if !stored.is_damaged() => {
+                Ok((LeafMatch::Good { seq, has_failed, .. }, Some(leaves))) if !stored.is_damaged() => {
                     return ByLeaves::Good { seq, leaves: Arc::new(leaves), has_failed };
                 }
-                Ok((Found::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
+                Ok((LeafMatch::Undecided(leaf, seq), _)) if !stored.is_damaged() => (leaf, seq),
                 // From here on tasks in between are verified, so all chunks are read and checked first.
-                Ok((Found::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
+                Ok((LeafMatch::None, _)) if stored.read_all_tasks() => return ByLeaves::None,
                 _ => {
                     persist.mark_corrupt(place.generation);
                     return ByLeaves::None;
@@ -258,11 +258,11 @@ impl Inner {
 }
 
 impl Walker<'_> {
-    fn of_task(&mut self, task: u32, at: &mut Position) -> Result<Found, Damaged> {
+    fn of_task(&mut self, task: u32, at: &mut Position) -> Result<LeafMatch, Damaged> {
         let rule = self.stored.rule(task).ok_or(Damaged)?;
         match self.walk.rules.get(rule as usize).copied().flatten() {
             Some(here) => self.by_leaves(task, here, at),
-            None => Ok(Found::None),
+            None => Ok(LeafMatch::None),
         }
     }
 
@@ -270,7 +270,7 @@ impl Walker<'_> {
     pub(super) fn decide_by_leaves(&mut self, task: u32, here: LocalRule) -> Result<(), Damaged> {
         let found = self.by_leaves(task, here, &mut Position::default())?;
         match found {
-            Found::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
+            LeafMatch::Good { run, seq, has_failed: false, .. } => self.close_by_leaves(task, run, seq),
             _ => self.walk.verdicts.set(task, UNDECIDED),
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
 
 /// The repositories of a set-up.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Reached {
+pub struct ReachedRepositories {
     /// Those whose roots are needed: the ones of the configuration, and those that are layers of them only.
     pub set_up: BTreeSet<String>,
     /// Those of the configuration.
@@ -27,14 +27,14 @@ pub struct Remark {
     pub is_detail: bool,
 }
 
-impl Reached {
+impl ReachedRepositories {
     /// All repositories of a description.
     ///
     /// # Errors
     /// It has none.
-    pub fn all(description: &Description) -> Result<Reached, Problem> {
+    pub fn all(description: &Description) -> Result<ReachedRepositories, Problem> {
         let names: BTreeSet<String> = description.names()?.into_iter().map(str::to_owned).collect();
-        Ok(Reached { set_up: names.clone(), included: names })
+        Ok(ReachedRepositories { set_up: names.clone(), included: names })
     }
 
     /// The repositories that a main one reaches: by bindings, as the repository of a computed root or a tree
@@ -42,9 +42,12 @@ impl Reached {
     ///
     /// # Errors
     /// The description has no repositories.
-    pub fn from(description: &Description, main: &str) -> Result<(Reached, Vec<Remark>), Problem> {
+    pub fn from(
+        description: &Description,
+        main: &str,
+    ) -> Result<(ReachedRepositories, Vec<Remark>), Problem> {
         let all = description.repositories()?;
-        let mut reached = Reached::default();
+        let mut reached = ReachedRepositories::default();
         let mut remarks = Vec::new();
         let is_absent = |entry: Option<Node<'_>>| description.is_written_absent(main, entry);
         // An absent root is needed by its id only, which a changing directory does not have.

@@ -1,4 +1,4 @@
-//! Damaged packs taken out of a repository that is to be mended.
+//! Damaged packs taken out of a repository that is to be repaired.
 //!
 //! The objects of a damaged pack can be had again; but as long as its index is there, a look-up may find them in it and not
 //! where they were written anew, and `git gc` fails for good. What can still be read is written to another pack first.

@@ -9,12 +9,12 @@ use std::{
 
 use taut_sys::on_own_thread;
 
-struct State<T> {
+struct ThreadState<T> {
     result: Option<std::thread::Result<T>>,
     waker: Option<Waker>,
 }
 
-struct Finished<T>(Arc<Mutex<State<T>>>);
+struct Finished<T>(Arc<Mutex<ThreadState<T>>>);
 
 impl<T> Future for Finished<T> {
     type Output = T;
@@ -38,7 +38,7 @@ impl<T> Future for Finished<T> {
 pub(crate) fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> + Send {
-    let state = Arc::new(Mutex::new(State { result: None, waker: None }));
+    let state = Arc::new(Mutex::new(ThreadState { result: None, waker: None }));
     let finished = Finished(state.clone());
     on_own_thread("task", move || {
         // Caught, since a thread that ends without a result would leave the task waiting for ever.

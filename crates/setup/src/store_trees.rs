@@ -11,16 +11,16 @@ use crate::cache::Cache;
 
 /// Copies a tree with all that is below it. Returns whether all of it was there.
 pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Result<bool, String> {
-    enum Step {
+    enum CopyStep {
         Enter(Hash),
         /// Everything below was copied.
         Leave(Vec<u8>),
     }
-    let mut todo = vec![Step::Enter(*tree)];
+    let mut todo = vec![CopyStep::Enter(*tree)];
     while let Some(step) = todo.pop() {
         let tree = match step {
-            Step::Enter(tree) => tree,
-            Step::Leave(encoded) => {
+            CopyStep::Enter(tree) => tree,
+            CopyStep::Leave(encoded) => {
                 batch.tree(&encoded).map_err(|error| error.to_string())?;
                 continue;
             }
@@ -32,10 +32,10 @@ pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Re
         let Some(entries) = store.read_tree(&tree).map_err(|error| error.to_string())? else {
             return Ok(false);
         };
-        todo.push(Step::Leave(encode_git_tree(&entries)));
+        todo.push(CopyStep::Leave(encode_git_tree(&entries)));
         for entry in entries.values() {
             if entry.object_type == ObjectType::Tree {
-                todo.push(Step::Enter(entry.hash));
+                todo.push(CopyStep::Enter(entry.hash));
                 continue;
             }
             let content = store.read(&entry.hash, entry.object_type).map_err(|error| error.to_string())?;
@@ -74,17 +74,17 @@ pub fn take_from_git(
 }
 
 fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectType) -> Result<bool, String> {
-    enum Step {
+    enum CopyStep {
         Enter(Hash, ObjectType),
         /// Everything below was copied.
         Leave(Vec<u8>),
     }
     let failed = |error: taut_store::Error| error.to_string();
-    let mut todo = vec![Step::Enter(*id, object_type)];
+    let mut todo = vec![CopyStep::Enter(*id, object_type)];
     while let Some(step) = todo.pop() {
         let (id, object_type) = match step {
-            Step::Enter(id, object_type) => (id, object_type),
-            Step::Leave(content) => {
+            CopyStep::Enter(id, object_type) => (id, object_type),
+            CopyStep::Leave(content) => {
                 let Ok(entries) = decode_git_tree(&content, 20) else { return Ok(false) };
                 store.put_tree(&entries).map_err(failed)?;
                 continue;
@@ -100,8 +100,8 @@ fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectTy
             (ObjectType::Tree, Kind::Tree) => {
                 // A submodule is in another repository.
                 let Ok(entries) = decode_git_tree(&object.content, 20) else { return Ok(false) };
-                todo.push(Step::Leave(object.content));
-                todo.extend(entries.values().map(|entry| Step::Enter(entry.hash, entry.object_type)));
+                todo.push(CopyStep::Leave(object.content));
+                todo.extend(entries.values().map(|entry| CopyStep::Enter(entry.hash, entry.object_type)));
             }
             (ObjectType::File | ObjectType::Executable | ObjectType::Symlink, Kind::Blob) => {
                 let is_executable = object_type == ObjectType::Executable;

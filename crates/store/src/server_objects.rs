@@ -33,12 +33,12 @@ use crate::{
 
 /// In front of the id of a server and the name of the epoch; and of the latter alone, for trees. The numbers are raised when
 /// lists get another meaning.
-const HELD: &str = "taut held 1\0";
-const TREES: &str = "taut trees 1\0";
+const OBJECTS_SALT: &str = "taut held 1\0";
+const TREES_SALT: &str = "taut trees 1\0";
 
 /// A server that has objects.
 #[derive(Clone)]
-pub struct Place {
+pub struct ObjectServer {
     /// Identifies it in what is kept between calls: letters and digits.
     pub id: String,
     /// How messages name it.
@@ -47,59 +47,59 @@ pub struct Place {
     pub cas: Arc<dyn Cas>,
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for ObjectServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ObjectServer").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-/// Places as bits.
-type Places = u64;
+/// Servers as bits, by number.
+type ServerSet = u64;
 
-/// How many places there may be.
-pub(crate) const MAX_PLACES: usize = Places::BITS as usize;
+/// How many servers there may be.
+pub(crate) const MAX_SERVERS: usize = ServerSet::BITS as usize;
 
 /// What is known of an object.
 #[derive(Default)]
-struct Held {
+struct KnownObject {
     /// `None` if it is not known: entries of git trees have none.
     size: Option<u64>,
-    at: Places,
+    at: ServerSet,
     /// Where it was seen or put in this process.
-    checked: Places,
+    checked: ServerSet,
     /// In whose lists of the youngest epoch it is, or will be.
-    written: Places,
+    written: ServerSet,
 }
 
 /// The bytes of a tree that is kept apart.
-struct Kept {
+struct SeparateTree {
     blob: Digest,
     /// Whether a list of the youngest epoch has it, or will have.
     is_young: bool,
 }
 
 #[derive(Default)]
-struct State {
-    held: HashMap<Key, Held>,
+struct ServerIndex {
+    held: HashMap<Key, KnownObject>,
     /// Trees of which everything was found present; emptied when something is forgotten.
     sound: HashSet<Hash>,
-    trees: HashMap<Hash, Kept>,
-    /// What no list has yet, by place; and trees.
+    trees: HashMap<Hash, SeparateTree>,
+    /// What no list has yet, by server; and trees.
     new: Vec<Vec<Key>>,
     new_trees: Vec<Hash>,
     /// Whose lists have something that was forgotten.
-    stale: Places,
-    /// The lists of the older epoch, by place, if there is one.
+    stale: ServerSet,
+    /// The lists of the older epoch, by server, if there is one.
     older: Vec<Option<Lists>>,
-    /// The lists of the youngest epoch, by place; and of trees.
+    /// The lists of the youngest epoch, by server; and of trees.
     lists: Vec<Lists>,
     lists_of_trees: Option<Lists>,
 }
 
 /// What servers have.
-pub(crate) struct Elsewhere {
-    pub(crate) places: Vec<Place>,
-    state: Mutex<State>,
+pub(crate) struct ServerObjects {
+    pub(crate) servers: Vec<ObjectServer>,
+    state: Mutex<ServerIndex>,
     pub(crate) fetched_bytes: AtomicU64,
 }
 
@@ -112,22 +112,22 @@ fn is_empty(function: HashFunction, (is_tree, hash): Key) -> bool {
     hash == if is_tree { function.tree(b"") } else { function.blob(b"") }
 }
 
-fn salt(place: &Place, epoch: &OsStr) -> Vec<u8> {
-    [HELD.as_bytes(), place.id.as_bytes(), b"\0", epoch.as_encoded_bytes()].concat()
+fn salt(server: &ObjectServer, epoch: &OsStr) -> Vec<u8> {
+    [OBJECTS_SALT.as_bytes(), server.id.as_bytes(), b"\0", epoch.as_encoded_bytes()].concat()
 }
 
 fn salt_of_trees(epoch: &OsStr) -> Vec<u8> {
-    [TREES.as_bytes(), epoch.as_encoded_bytes()].concat()
+    [TREES_SALT.as_bytes(), epoch.as_encoded_bytes()].concat()
 }
 
-impl State {
-    fn read(&mut self, function: HashFunction, key: Key, digest: Digest, place: usize, is_young: bool) {
+impl ServerIndex {
+    fn read(&mut self, function: HashFunction, key: Key, digest: Digest, server: usize, is_young: bool) {
         let held = self.held.entry(key).or_default();
         let size = Some(digest.size).filter(|size| *size > 0 || is_empty(function, key));
         held.size = held.size.or(size);
-        held.at |= 1 << place;
+        held.at |= 1 << server;
         if is_young {
-            held.written |= 1 << place;
+            held.written |= 1 << server;
         }
     }
 
@@ -139,22 +139,22 @@ impl State {
             return;
         }
         held.written |= unwritten;
-        for (place, new) in self.new.iter_mut().enumerate() {
-            if unwritten & (1 << place) != 0 {
+        for (server, new) in self.new.iter_mut().enumerate() {
+            if unwritten & (1 << server) != 0 {
                 new.push(key);
             }
         }
     }
 }
 
-impl Elsewhere {
-    pub(crate) fn open(store: &Store, places: Vec<Place>) -> Result<Elsewhere> {
+impl ServerObjects {
+    pub(crate) fn open(store: &Store, servers: Vec<ObjectServer>) -> Result<ServerObjects> {
         let (young, older) = store.epochs()?;
-        let mut state = State { new: vec![Vec::new(); places.len()], ..State::default() };
+        let mut state = ServerIndex { new: vec![Vec::new(); servers.len()], ..ServerIndex::default() };
         let function = store.hash_function();
-        for (number, place) in places.iter().enumerate().take(MAX_PLACES) {
+        for (number, server) in servers.iter().enumerate().take(MAX_SERVERS) {
             let mut read = |epoch: &OsStr, is_young| {
-                Lists::read(store, salt(place, epoch), |key, digest| {
+                Lists::read(store, salt(server, epoch), |key, digest| {
                     state.read(function, key, digest, number, is_young);
                 })
             };
@@ -165,17 +165,17 @@ impl Elsewhere {
         }
         let mut read = |epoch: &OsStr, is_young| {
             Lists::read(store, salt_of_trees(epoch), |(_, hash), blob| {
-                state.trees.insert(hash, Kept { blob, is_young });
+                state.trees.insert(hash, SeparateTree { blob, is_young });
             })
         };
         if let Some(older) = &older {
             read(older, false)?;
         }
         state.lists_of_trees = Some(read(&young, true)?);
-        Ok(Elsewhere { places, state: Mutex::new(state), fetched_bytes: AtomicU64::new(0) })
+        Ok(ServerObjects { servers, state: Mutex::new(state), fetched_bytes: AtomicU64::new(0) })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServerIndex> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -189,7 +189,13 @@ impl Elsewhere {
         Some((at.trailing_zeros() as usize, held.size))
     }
 
-    fn note(&self, store: &Store, place: usize, is_checked: bool, objects: impl Iterator<Item = ObjectInfo>) {
+    fn note(
+        &self,
+        store: &Store,
+        server: usize,
+        is_checked: bool,
+        objects: impl Iterator<Item = ObjectInfo>,
+    ) {
         let mut state = self.state();
         for object in objects {
             let key = key(&object);
@@ -201,25 +207,25 @@ impl Elsewhere {
                 // The record without the size is of less use.
                 held.written = 0;
             }
-            held.at |= 1 << place;
+            held.at |= 1 << server;
             if is_checked {
-                held.checked |= 1 << place;
+                held.checked |= 1 << server;
             }
             state.keep(key);
         }
     }
 
-    fn forget(&self, place: usize, keys: impl Iterator<Item = Key>) {
+    fn forget(&self, server: usize, keys: impl Iterator<Item = Key>) {
         let mut state = self.state();
         for key in keys {
             if let Some(held) = state.held.get_mut(&key) {
-                held.at &= !(1 << place);
-                held.checked &= !(1 << place);
-                held.written &= !(1 << place);
+                held.at &= !(1 << server);
+                held.checked &= !(1 << server);
+                held.written &= !(1 << server);
             }
         }
         state.sound.clear();
-        state.stale |= 1 << place;
+        state.stale |= 1 << server;
     }
 
     fn save(&self, store: &Store) -> Result<()> {
@@ -257,7 +263,7 @@ impl Elsewhere {
         let message = TreeBytes { root: encoded.to_vec(), children: Vec::new() };
         let blob = store.put_blob(&message.encode_to_vec(), false)?;
         let mut state = self.state();
-        state.trees.insert(*hash, Kept { blob, is_young: true });
+        state.trees.insert(*hash, SeparateTree { blob, is_young: true });
         state.new_trees.push(*hash);
         Ok(())
     }
@@ -300,21 +306,21 @@ impl Store {
 
     /// Notes objects of an attached server. `is_checked`: that they were seen there, or put there, in this process; of a tree
     /// with all that is below it.
-    pub fn note_elsewhere(
+    pub fn note_at_server(
         &self,
-        place: usize,
+        server: usize,
         is_checked: bool,
         objects: impl IntoIterator<Item = ObjectInfo>,
     ) {
-        if let Some(elsewhere) = self.elsewhere() {
-            elsewhere.note(self, place, is_checked, objects.into_iter());
+        if let Some(servers) = self.server_objects() {
+            servers.note(self, server, is_checked, objects.into_iter());
         }
     }
 
     /// Forgets objects that a server turned out not to have.
-    pub fn forget_elsewhere(&self, place: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
-        if let Some(elsewhere) = self.elsewhere() {
-            elsewhere.forget(place, objects.into_iter().map(|object| key(&object)));
+    pub fn forget_at_server(&self, server: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
+        if let Some(servers) = self.server_objects() {
+            servers.forget(server, objects.into_iter().map(|object| key(&object)));
         }
     }
 
@@ -323,47 +329,47 @@ impl Store {
     /// # Errors
     /// The build root cannot be read.
     pub fn has_bytes_of_tree(&self, hash: &Hash) -> Result<bool> {
-        let kept = |elsewhere: &Elsewhere| elsewhere.has_kept(self, hash);
-        Ok(self.is_here(hash, ObjectType::Tree)? || self.elsewhere().map_or(Ok(false), kept)?)
+        let kept = |servers: &ServerObjects| servers.has_kept(self, hash);
+        Ok(self.is_here(hash, ObjectType::Tree)? || self.server_objects().map_or(Ok(false), kept)?)
     }
 
     /// Writes down what was noted.
     ///
     /// # Errors
     /// The build root cannot be written to.
-    pub fn save_elsewhere(&self) -> Result<()> {
-        self.elsewhere().map_or(Ok(()), |elsewhere| elsewhere.save(self))
+    pub fn save_server_objects(&self) -> Result<()> {
+        self.server_objects().map_or(Ok(()), |servers| servers.save(self))
     }
 
     /// Whether an object was seen in this process at an attached server, or put there.
-    pub fn is_checked(&self, place: usize, object: &ObjectInfo) -> bool {
-        self.elsewhere().is_some_and(|elsewhere| {
-            elsewhere.state().held.get(&key(object)).is_some_and(|held| held.checked & (1 << place) != 0)
+    pub fn is_checked(&self, server: usize, object: &ObjectInfo) -> bool {
+        self.server_objects().is_some_and(|servers| {
+            servers.state().held.get(&key(object)).is_some_and(|held| held.checked & (1 << server) != 0)
         })
     }
 
     /// Whether an object was noted for an attached server, in this process or before.
-    pub fn is_noted(&self, place: usize, object: &ObjectInfo) -> bool {
-        self.elsewhere().is_some_and(|elsewhere| {
-            elsewhere.state().held.get(&key(object)).is_some_and(|held| held.at & (1 << place) != 0)
+    pub fn is_noted(&self, server: usize, object: &ObjectInfo) -> bool {
+        self.server_objects().is_some_and(|servers| {
+            servers.state().held.get(&key(object)).is_some_and(|held| held.at & (1 << server) != 0)
         })
     }
 
     /// How many bytes came from attached servers since this was called before.
     pub fn fetched_bytes(&self) -> u64 {
-        self.elsewhere().map_or(0, |elsewhere| elsewhere.fetched_bytes.load(Relaxed))
+        self.server_objects().map_or(0, |servers| servers.fetched_bytes.load(Relaxed))
     }
 
     /// The same; counted anew from now on.
     pub fn take_fetched_bytes(&self) -> u64 {
-        self.elsewhere().map_or(0, |elsewhere| elsewhere.fetched_bytes.swap(0, Relaxed))
+        self.server_objects().map_or(0, |servers| servers.fetched_bytes.swap(0, Relaxed))
     }
 
     /// The objects that were noted for a server in earlier processes, and not seen in this one.
-    pub(crate) fn unchecked(&self, place: usize) -> Vec<ObjectInfo> {
-        let Some(elsewhere) = self.elsewhere() else { return Vec::new() };
-        let state = elsewhere.state();
-        let bit = 1 << place;
+    pub(crate) fn unchecked(&self, server: usize) -> Vec<ObjectInfo> {
+        let Some(servers) = self.server_objects() else { return Vec::new() };
+        let state = servers.state();
+        let bit = 1 << server;
         let unchecked = state.held.iter().filter(|(_, held)| held.at & bit != 0 && held.checked & bit == 0);
         unchecked
             .map(|((is_tree, hash), held)| ObjectInfo {
@@ -374,10 +380,10 @@ impl Store {
     }
 
     /// Whether servers have an object; a tree, also if it is kept here and all its entries are here or there.
-    pub(crate) fn is_elsewhere(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(false) };
+    pub(crate) fn is_at_server(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
+        let Some(servers) = self.server_objects() else { return Ok(false) };
         let is_tree = object_type == ObjectType::Tree;
-        if elsewhere.find((is_tree, *hash)).is_some() {
+        if servers.find((is_tree, *hash)).is_some() {
             return Ok(true);
         }
         if !is_tree {
@@ -386,14 +392,14 @@ impl Store {
         // All trees that are kept here and reached from this one, without recursion.
         let (mut seen, mut pending) = (HashSet::from([*hash]), vec![*hash]);
         while let Some(tree) = pending.pop() {
-            if elsewhere.state().sound.contains(&tree) {
+            if servers.state().sound.contains(&tree) {
                 continue;
             }
-            let Some(encoded) = elsewhere.kept_tree(self, &tree)? else { return Ok(false) };
+            let Some(encoded) = servers.kept_tree(self, &tree)? else { return Ok(false) };
             let Ok(entries) = self.decode_tree(&encoded)? else { return Ok(false) };
             for entry in entries.values() {
                 if self.is_here(&entry.hash, entry.object_type)?
-                    || elsewhere.find((entry.object_type == ObjectType::Tree, entry.hash)).is_some()
+                    || servers.find((entry.object_type == ObjectType::Tree, entry.hash)).is_some()
                 {
                     continue;
                 }
@@ -405,31 +411,31 @@ impl Store {
                 }
             }
         }
-        elsewhere.state().sound.extend(seen);
+        servers.state().sound.extend(seen);
         Ok(true)
     }
 
     /// The bytes of a tree that is not in the store itself; `None` if it is nowhere.
-    pub(crate) fn tree_elsewhere(&self, hash: &Hash) -> Result<Option<Vec<u8>>> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(None) };
-        if let Some(encoded) = elsewhere.kept_tree(self, hash)? {
-            if let Some((place, _)) = elsewhere.find((true, *hash)) {
-                self.note_entries(place, &encoded)?;
+    pub(crate) fn tree_from_server(&self, hash: &Hash) -> Result<Option<Vec<u8>>> {
+        let Some(servers) = self.server_objects() else { return Ok(None) };
+        if let Some(encoded) = servers.kept_tree(self, hash)? {
+            if let Some((server, _)) = servers.find((true, *hash)) {
+                self.note_entries(server, &encoded)?;
             }
             return Ok(Some(encoded));
         }
         let tree = ObjectInfo { digest: Digest { hash: *hash, size: 0 }, object_type: ObjectType::Tree };
         taut_service::wait(self.fetch_trees(&[tree]))?;
-        elsewhere.kept_tree(self, hash)
+        servers.kept_tree(self, hash)
     }
 
     /// Notes the entries of a tree that a server has: in native mode it has all that is below.
-    pub(crate) fn note_entries(&self, place: usize, encoded: &[u8]) -> Result<()> {
-        let (Some(elsewhere), HashFunction::GitSha1) = (self.elsewhere(), self.hash_function()) else {
+    pub(crate) fn note_entries(&self, server: usize, encoded: &[u8]) -> Result<()> {
+        let (Some(servers), HashFunction::GitSha1) = (self.server_objects(), self.hash_function()) else {
             return Ok(());
         };
         let Ok(entries) = self.decode_tree(encoded)? else { return Ok(()) };
-        elsewhere.note(self, place, false, of_entries(&entries));
+        servers.note(self, server, false, of_entries(&entries));
         Ok(())
     }
 
@@ -441,22 +447,22 @@ impl Store {
         if self.is_here(hash, object_type)? {
             return self.size(hash, object_type);
         }
-        let Some(elsewhere) = self.elsewhere() else { return Ok(None) };
+        let Some(servers) = self.server_objects() else { return Ok(None) };
         let is_tree = object_type == ObjectType::Tree;
-        if let Some((_, Some(size))) = elsewhere.find((is_tree, *hash)) {
+        if let Some((_, Some(size))) = servers.find((is_tree, *hash)) {
             return Ok(Some(size));
         }
-        let kept = if is_tree { elsewhere.kept_tree(self, hash)? } else { None };
+        let kept = if is_tree { servers.kept_tree(self, hash)? } else { None };
         Ok(kept.map(|encoded| encoded.len() as u64))
     }
 
     /// The size of an object that is not in the store itself.
-    pub(crate) fn size_elsewhere(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
-        let Some(elsewhere) = self.elsewhere() else { return Ok(None) };
+    pub(crate) fn size_at_server(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
+        let Some(servers) = self.server_objects() else { return Ok(None) };
         let is_tree = object_type == ObjectType::Tree;
-        match elsewhere.find((is_tree, *hash)) {
+        match servers.find((is_tree, *hash)) {
             Some((_, Some(size))) => Ok(Some(size)),
-            _ if is_tree => Ok(self.tree_elsewhere(hash)?.map(|encoded| encoded.len() as u64)),
+            _ if is_tree => Ok(self.tree_from_server(hash)?.map(|encoded| encoded.len() as u64)),
             Some((_, None)) if self.fetch_blob(hash, object_type)? => self.size(hash, object_type),
             _ => Ok(None),
         }
@@ -472,6 +478,6 @@ fn of_entries(entries: &BTreeMap<Vec<u8>, TreeEntry>) -> impl Iterator<Item = Ob
 }
 
 /// What a server says that cannot answer.
-pub(crate) fn unanswered(place: &Place, error: &taut_service::Error) -> Error {
-    Error::Remote(format!("server {}: {error}", place.name))
+pub(crate) fn unanswered(server: &ObjectServer, error: &taut_service::Error) -> Error {
+    Error::Remote(format!("server {}: {error}", server.name))
 }

@@ -68,7 +68,7 @@ pub enum TakenFrom {
 
 /// The result of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Ran {
+pub struct RunResult {
     /// By path, as in the definition; of a run that failed, those before the first one that is missing.
     pub outputs: BTreeMap<Str, ObjectInfo>,
     /// As a shell gives it: 128 + n for signal n.
@@ -112,7 +112,7 @@ pub struct Ran {
     pub cpu: Duration,
 }
 
-impl Ran {
+impl RunResult {
     /// Whether the command succeeded with all its outputs.
     pub fn is_success(&self) -> bool {
         self.exit_code == 0 && self.is_complete()
