@@ -55,8 +55,8 @@ impl<'s> Engine<'s> {
         let mut command = Command::new(scripts.join(script));
         command.arg(port.to_string()).arg(dir).envs(environment.iter().map(|(name, value)| (name, value)));
         let output = command.output().with_context(|| format!("cannot start {script}"))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{script}: {}", said.lines().last().unwrap_or("it says nothing"));
+        let printed = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{script}: {}", printed.lines().last().unwrap_or("it says nothing"));
         let process = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         Ok(Engine { scripts, process, port })
     }

@@ -159,7 +159,7 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
         ));
     }
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
-    // Whoever says how often to try means that.
+    // An explicit number of attempts is the limit.
     let restart = if stores.max_attempts.is_none() { RESTART } else { Duration::ZERO };
     let patience = Patience { max_slow: MAX_SLOW, restart, ..patience(stores) };
     let instance = stores.remote_instance_name.clone().unwrap_or_default();

@@ -177,7 +177,7 @@ const MAX_REPEATS: usize = 3;
 
 /// Reports how far an execution has come.
 struct Reports {
-    /// When it was given to the server, and when that said that it runs.
+    /// When it was given to the server, and when that reported that it runs.
     times: Mutex<(Instant, Option<Instant>)>,
     events: Arc<dyn Events>,
     id: Id,
@@ -203,7 +203,7 @@ impl Reports {
         *self.times() = (Instant::now(), None);
     }
 
-    /// How long the action has waited at the server, as far as that said when it runs.
+    /// How long the action has waited at the server, as far as that reported when it runs.
     fn queued(&self) -> Option<Duration> {
         let (given, runs) = *self.times();
         Some(runs?.duration_since(given))

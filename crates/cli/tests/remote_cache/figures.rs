@@ -4,7 +4,7 @@ use serde_json::Value;
 use taut_digest::HashFunction;
 use taut_remote::server::{Offer, Server};
 
-use super::{ACTIONS, event, install, sharing, taut, workspace};
+use super::{ACTIONS, golden::golden, event, install, sharing, taut, workspace};
 
 /// The profile that a call writes.
 fn profile(workspace: &taut_testkit::Workspace, words: &[&str]) -> Vec<Value> {
@@ -15,6 +15,12 @@ fn profile(workspace: &taut_testkit::Workspace, words: &[&str]) -> Vec<Value> {
     profile["actions"].as_object().unwrap().values().cloned().collect()
 }
 
+/// The keys of an object, but for those that not every action has.
+fn keys(of: &Value) -> String {
+    let keys = of.as_object().unwrap().keys().map(String::as_str);
+    keys.filter(|key| !["stdout", "stderr"].contains(key)).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn of_actions_that_a_server_executes() {
     for (naming, mode) in [(HashFunction::GitSha1, &[][..]), (HashFunction::Sha256, &["--compatible"])] {
@@ -22,6 +28,7 @@ fn of_actions_that_a_server_executes() {
         let (address, workspace) = (server.address(), workspace());
         let words = [&["-r", &address][..], mode].concat();
         let actions = profile(&workspace, &words);
+        golden("What a profile has of an action that a server executes", &keys(&actions[0]));
         let total: u64 = actions.iter().map(|action| action["sent bytes"].as_u64().unwrap()).sum();
         for action in &actions {
             assert!(action["executed by"].as_str().unwrap().contains(&address), "{action}");
@@ -78,6 +85,7 @@ fn of_results_that_come_from_a_cache() {
     let second = workspace();
     let actions = profile(&second, &["--remote-cache", &server.address()]);
     assert_eq!(actions.len(), ACTIONS);
+    golden("What a profile has of an action with a result from a remote cache", &keys(&actions[0]));
     let fetched: u64 = actions.iter().map(|action| action["fetched bytes"].as_u64().unwrap()).sum();
     assert!(actions.iter().all(|action| action["from"] == "remote cache" && action.get("queued").is_none()));
     assert!(fetched >= 5_000_000, "{fetched}");

@@ -5,6 +5,7 @@
 mod encrypted;
 mod faults;
 mod figures;
+mod golden;
 mod misses;
 mod page;
 mod settings;

@@ -3,7 +3,7 @@
 use taut_remote::server::{Offer, Server};
 use taut_testkit::{Workspace, without_ages};
 
-use super::taut;
+use super::{golden::golden, taut};
 
 /// An action with a variable, a tool that is a tree, and many headers, which become a directory of their own.
 const RULES: &str = r#"{"made": {"target_fields": ["deps"], "config_vars": ["MODE", "WORD", "WORDS"],
@@ -44,7 +44,7 @@ fn explained(workspace: &Workspace, words: &[&str]) -> String {
 
 /// What the one machine has, after the other one has built with these words, or with this change.
 #[track_caller]
-fn differs(words: &[&str], change: impl Fn(&Workspace), expected: &[&str]) {
+fn differs(situation: &str, words: &[&str], change: impl Fn(&Workspace)) {
     for is_compatible in [false, true] {
         let server = Server::start(Offer::default()).unwrap();
         let address = server.address();
@@ -55,61 +55,66 @@ fn differs(words: &[&str], change: impl Fn(&Workspace), expected: &[&str]) {
         let mode: &[&str] = if is_compatible { &["--compatible"] } else { &[] };
         let all = [&["build", "--remote-cache", &address], mode, words, &["all"]].concat();
         other.run(&taut(), all).exits(0);
-        let text = explained(&other, &[&["--remote-cache", &address], mode].concat());
-        let begin = format!(
-            "  The remote cache {address} had no result of it. The nearest action that it knows differs from this one:\n"
-        );
-        let expected: String = expected.iter().map(|line| format!("    - {line}\n")).collect();
-        assert_eq!(text, begin + &expected);
+        golden(situation, &explained(&other, &[&["--remote-cache", &address], mode].concat()));
     }
 }
 
 #[test]
 fn a_variable_that_differs_is_named() {
-    differs(
-        &["-D", r#"{"MODE": "slow"}"#],
-        |_| {},
-        &[r#"the environment variable MODE is "slow" here, "fast" there"#],
-    );
+    differs("A variable differs", &["-D", r#"{"MODE": "slow"}"#], |_| {});
 }
 
 #[test]
 fn a_word_of_the_command_that_differs_is_named() {
-    differs(&["-D", r#"{"WORD": "two"}"#], |_| {}, &[r#"word 4 of the command is "two" here, "one" there"#]);
-    differs(&["-D", r#"{"WORDS": ["more"]}"#], |_| {}, &[r#"the command has only here ["more"]"#]);
+    differs("A word of the command differs", &["-D", r#"{"WORD": "two"}"#], |_| {});
+    differs("The command has more words", &["-D", r#"{"WORDS": ["more"]}"#], |_| {});
+    differs("The command has a word twice", &["-D", r#"{"WORDS": ["one"]}"#], |_| {});
 }
 
 #[test]
 fn another_version_of_a_tool_is_named_by_its_file() {
-    differs(
-        &[],
-        |workspace| _ = workspace.file("tool/etc/version", "2").file("tool/bin/more", "more"),
-        &["the input tool/bin/more is only here", "the input tool/etc/version has other content"],
-    );
-    differs(
-        &[],
-        |workspace| _ = workspace.remove("tool/bin/run").file("tool/bin/walk", ""),
-        &["the input tool/bin/run is only there", "the input tool/bin/walk is only here"],
-    );
+    differs("A file of a tool differs, and one is new", &[], |workspace| {
+        workspace.file("tool/etc/version", "2").file("tool/bin/more", "more");
+    });
+    differs("A file of a tool has another name", &[], |workspace| {
+        workspace.remove("tool/bin/run").file("tool/bin/walk", "");
+    });
 }
 
 #[test]
 fn a_header_that_differs_is_named_among_many() {
-    differs(&[], |workspace| _ = workspace.file("h/17.h", "2\n"), &["the input h/17.h has other content"]);
+    differs("A header differs", &[], |workspace| _ = workspace.file("h/17.h", "2\n"));
+    differs("Many headers differ", &[], |workspace| {
+        (10..30).for_each(|number| _ = workspace.file(&format!("h/{number}.h"), "2\n"));
+    });
 }
 
 #[test]
 fn properties_launcher_and_time_limit_are_compared() {
-    differs(
-        &["--remote-execution-property", "image:13"],
-        |_| {},
-        &[r#"the property image is "13" here, not set there"#],
-    );
-    differs(
-        &["-L", r#"["nice"]"#, "--action-timeout", "9"],
-        |_| {},
-        &["the time limit is 9 s here, 300 s there", r#"the launcher is "nice" here, "env --" there"#],
-    );
+    differs("A property differs", &["--remote-execution-property", "image:13"], |_| {});
+    differs("Launcher and time limit differ", &["-L", r#"["nice"]"#, "--action-timeout", "9"], |_| {});
+}
+
+/// A directory of inputs of which the cache has no list any more is named.
+#[test]
+fn what_is_lost_of_the_lists_of_inputs_is_not_guessed() {
+    for (situation, names) in [
+        ("The list of a directory of inputs is lost", ["etc", "bin"]),
+        ("The list of all inputs is lost", ["source", "tool"]),
+    ] {
+        let server = Server::start(Offer::default()).unwrap();
+        let address = server.address();
+        machine().run(&taut(), ["build", "--remote-cache", &address, "--remote-cache-write", "all"]).exits(0);
+        for hash in server.memory().contents() {
+            let text = String::from_utf8_lossy(&server.memory().content(&hash).unwrap()).into_owned();
+            if names.iter().all(|name| text.contains(name)) {
+                server.memory().remove(&hash);
+            }
+        }
+        let other = machine();
+        other.file("tool/etc/version", "2");
+        golden(situation, &missed(&other, &server, &[]));
+    }
 }
 
 #[test]
@@ -127,23 +132,23 @@ fn the_nearest_of_several_actions_is_compared() {
     let other = machine();
     other.file("source", "b");
     let text = missed(&other, &server, &["-D", r#"{"MODE": "b", "WORD": "d"}"#]);
-    assert!(text.ends_with("one:\n    - word 4 of the command is \"d\" here, \"b\" there\n"), "{text}");
+    golden("The nearest of several differs in a word", &text);
 }
 
 #[test]
 fn a_cache_that_knows_nothing_like_it_or_has_lost_the_result_says_so() {
     let server = Server::start(Offer::default()).unwrap();
     let text = missed(&machine(), &server, &[]);
-    assert!(text.ends_with("had no result of it. It knows no other action with these outputs.\n"), "{text}");
+    golden("The cache knows no such action", &text);
     // A machine that writes finds its own result from then on.
     let text = missed(&machine(), &server, &["--remote-cache-write"]);
-    assert!(text.contains("had no result of it (it has one now)."), "{text}");
-    // Contents are lost: the result is of no use. Both are lost: what is known of the action tells.
+    golden("The build has stored the result itself", &text);
+    // Contents are lost: the result is of no use. Both are lost: what is known of the action shows it.
     let content = |hash: &_| server.memory().content(hash).unwrap();
     let lost = server.memory().contents().into_iter().find(|hash| *content(hash) == *b"3\n").unwrap();
     server.memory().remove(&lost);
     let text = missed(&machine(), &server, &[]);
-    assert!(text.contains("had a result of it that could not be used: not all of it is there"), "{text}");
+    golden("Contents of the result are gone", &text);
     let forgetful = Server::start(Offer::default()).unwrap();
     server.memory().contents().iter().for_each(|hash| _ = forgetful.memory().add(content(hash).to_vec()));
     let results = server.memory().results().into_iter();
@@ -151,10 +156,7 @@ fn a_cache_that_knows_nothing_like_it_or_has_lost_the_result_says_so() {
         forgetful.memory().add_result(action, result);
     }
     let text = missed(&machine(), &forgetful, &[]);
-    assert!(
-        text.contains("It knows the same action, but the result is gone: the cache has removed it."),
-        "{text}"
-    );
+    golden("The result is gone", &text);
 }
 
 #[test]
@@ -162,12 +164,14 @@ fn without_the_cache_the_answer_says_what_is_missing() {
     let server = Server::start(Offer::default()).unwrap();
     let other = machine();
     missed(&other, &server, &[]);
-    let text = explained(&other, &[]);
-    assert!(text.contains("had no result of it; --remote-cache ADDRESS compares it"), "{text}");
+    golden("The call names no cache", &explained(&other, &[]));
     let address = server.address();
     drop(server);
-    let text = explained(&other, &["--remote-cache", &address, "--max-attempts", "1"]);
-    assert!(text.contains("Why is not known: remote cache") && text.contains("Connection refused"), "{text}");
+    let gone = explained(&other, &["--remote-cache", &address, "--max-attempts", "1"]);
+    golden("The cache does not answer", &gone);
+    std::fs::remove_dir_all(other.build_root().join("protocol-dependent/generation-0/git-sha1/casf")).unwrap();
+    let lost = explained(&other, &["--remote-cache", &address, "--max-attempts", "1"]);
+    golden("The build root does not have the action any more", &lost);
 }
 
 /// What the cache has may be anything: it is shown without a character that a terminal obeys, and in bounds.

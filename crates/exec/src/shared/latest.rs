@@ -8,7 +8,7 @@ use taut_value::{ActionDescription, Str};
 
 use super::{
     Shared,
-    packed::Packed,
+    packed::{Latest, Packed},
     standard::{digest_of, to_wire},
 };
 use crate::message::rebased;
@@ -18,14 +18,6 @@ pub(super) const MAX_ACTIONS: usize = 8;
 
 /// Sets the keys of [`key_of_outputs`] apart from those of actions. What follows changes with the meaning.
 const SALT: &[u8] = b"taut actions 1";
-
-/// A content that comes in front of those that are there under a key.
-pub(super) struct Latest {
-    pub(super) key: Digest,
-    pub(super) new: Digest,
-    /// The result that has them, the latest first.
-    pub(super) as_result: fn(&mut dyn Iterator<Item = proto::Digest>) -> ActionResult,
-}
 
 /// Adds the results with what is the latest. All are asked for at the same time.
 ///

@@ -6,7 +6,15 @@ use taut_digest::Digest;
 use taut_proto::ActionResult;
 use taut_service::Content;
 
-use super::{latest::Latest, standard::digest_of};
+use super::standard::digest_of;
+
+/// A content that comes in front of those that are there under a key.
+pub(super) struct Latest {
+    pub(super) key: Digest,
+    pub(super) new: Digest,
+    /// The result that has them, the latest first.
+    pub(super) as_result: fn(&mut dyn Iterator<Item = taut_proto::Digest>) -> ActionResult,
+}
 
 /// A result in the standard form, and what it refers to.
 #[derive(Default)]
