@@ -9,7 +9,7 @@ line of every message below warnings that is not listed as differing. `$OUT` is 
 workspace; calls of one project share a build root and run in order. The tests do not need the binary.
 """
 
-import json, os, subprocess, sys, tempfile
+import json, os, re, subprocess, sys, tempfile
 
 JUST = os.path.abspath(sys.argv[1])
 CASES = sys.argv[2] if len(sys.argv) > 2 else "crates/cli/tests/cases"
@@ -106,9 +106,37 @@ PROJECTS["print"] = (
         "unnamed": ["o.txt", "e/f.txt", "zz", "."]}.items() for path in paths]
     + [["build", word, "-p"] for word in ["[m,t]", "[m, t]", "[[m,t,]]", "[,g]", "[]", "[m,t"]])
 
+# Objects of the store by their identifiers. Here and below, all that is written to standard error is recorded.
+WHOLE = {"objects", "graphs", "inputs"}
+LINKS = {"objects": {"up/d/l": "../../x", "ok/l": "e", "dangling": "nowhere", "in/l": "gone"}}
+X = "587be6b4c3f93f93c489c0111bba5596147a26cb"
+PROJECTS["objects"] = (
+    {"x": "x\n", "up/x": "", "ok/e/f": "f", "in/x": ""},
+    [["add-to-cas", *words] for words in [["x"], ["ok"], ["up"], ["nope"], ["dangling"], ["dangling", "--follow-symlinks"],
+     ["in", "--resolve-special=tree-all"], ["in", "--resolve-special=all"], ["up", "--resolve-special=ignore"], ["--resolve-special"]]]
+    + [["install-cas", *words] for words in [[X], [X + ":2:x", "-o", "$OUT/x"], ["0" * 40], ["0" * 40, "-o", "$OUT/y"],
+     ["0" * 40 + "::t"], ["0" * 40 + "::t", "-o", "$OUT/y"], ["0" * 40 + "::t", "-P", "a"], ["0" * 40 + "::t", "--raw-tree"], ["zz"],
+     ["zz", "-o", "$OUT/y"], [""], [X, "--archive"]]]
+    + [["gc", "--no-rotate", "--all"]])
+
+# Files that have no graph.
+PROJECTS["graphs"] = (
+    {"broken": "{", "list": "[]", "g": {"actions": {}, "blobs": [], "trees": {}}},
+    [["traverse", "-g", graph, "-a", "{}", "-o", "$OUT"] for graph in ["absent", "broken", "list"]]
+    + [["traverse", "-g", "g", "-a", artifacts, "-o", "$OUT"] for artifacts in ["{", "x", ""]]
+    + [["traverse", "-g", "g", "-a", "{}", "--git-cas", "absent", "-o", "$OUT"], ["install", "g", "-o", "g"]])
+
+# Inputs of actions in place of a target, what rebuilt actions print, and rules that are nowhere.
+PROJECTS["inputs"] = (
+    {"TARGETS": {"x": gen("x", "echo said; touch x"), "y": gen("y", "cat x > y", deps=["x"])}, "d/RULES": "{ no"},
+    [["analyse", "y", "--request-action-input", action] for action in ["0", "-1"]]
+    + [["analyse", "y", "--request-action-input", "0", "--dump-actions", "-", "--dump-result", "-"],
+       ["build", "x"], ["rebuild", "x"], ["describe", "--rule", "m", "r"], ["describe", "--rule", "d", "r"]])
+
 # Messages of which every word is ours, or that depend on the machine.
 OURS = ["While ", "Parsing ", "JSON ", "Could not", "Failed to resolve", "Cannot resolve", "Syntactically", "LocalExecution",
         "expected known type", "could not collect", "Run with --help", "[json.exception", "invalid", "Artifact ", "parsing graph", "key "]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 VERSION = json.loads(subprocess.run([JUST, "version"], capture_output=True, text=True).stdout)
 for name, (files, calls) in PROJECTS.items():
     with tempfile.TemporaryDirectory() as top:
@@ -118,6 +146,10 @@ for name, (files, calls) in PROJECTS.items():
             os.makedirs(os.path.dirname(full), exist_ok=True)
             with open(full, "w") as file:
                 file.write(content if isinstance(content, str) else json.dumps(content))
+        for path, target in LINKS.get(name, {}).items():
+            full = os.path.join(root, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            os.symlink(target, full)
         answers = []
         for call in calls:
             words = [word.replace("$OUT", out) for word in call]
@@ -133,9 +165,14 @@ for name, (files, calls) in PROJECTS.items():
             answer = {"words": call, "exit": ran.returncode}
             if "uuid" not in ran.stdout:
                 answer["stdout"] = ran.stdout.replace(out, "$OUT")
-            answers.append({**answer, "stderr": lines} if lines else answer)
+            if name in WHOLE:
+                answer["messages"] = COLOUR.sub("", ran.stderr.replace(out, "$OUT").replace(root, "$W"))
+            elif lines:
+                answer["stderr"] = lines
+            answers.append(answer)
         dump = lambda value: json.dumps(value, ensure_ascii=False)
         with open(os.path.join(CASES, f"commands-{name}.json"), "w") as file:
-            file.write(f'{{\n"from": {dump(VERSION["version"])},\n"files": {dump(files)},\n"calls": [\n')
+            links = f'"links": {dump(LINKS[name])},\n' if name in LINKS else ""
+            file.write(f'{{\n"from": {dump(VERSION["version"])},\n"files": {dump(files)},\n{links}"calls": [\n')
             file.write(",\n".join(dump(answer) for answer in answers) + "\n]\n}\n")
         print(f"{name}: {len(answers)} calls, {sum(a['exit'] != 0 for a in answers)} fail")

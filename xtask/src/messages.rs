@@ -2,8 +2,11 @@
 //!
 //! A message is a string literal of the product with a sentence in it, wherever it is written: as the argument of a
 //! constructor of errors, an arm of a `match`, a constant. It is covered if its words, with anything in place of what is
-//! inserted, occur in one of the golden files, which tests compare with what the binary prints. So a message that is new or changed
-//! needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why there is none.
+//! inserted, occur in an answer of the golden files, which tests compare with what the binary prints. So a message that is new or
+//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why there is none.
+//!
+//! Which voice a message belongs to is seen in the sources: files and `impl` blocks of a voice, and what diagnostics call
+//! the reference's text ([`Voice`]). It has to occur in an answer of that voice; one that both have, in any answer.
 
 use anyhow::{Context as _, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,16 +19,63 @@ use syn::visit::{self, Visit};
 const LIST: &str = "xtask/uncaused-messages.txt";
 
 /// Crates that print nothing to users: what only tests use, and generated sources.
-const NOT_OF_THE_PRODUCT: &[&str] = &["parser-checks", "proto", "testkit", "remote/src/server"];
+const NOT_OF_THE_PRODUCT: &[&str] =
+    &["parser-checks", "proto", "testkit", "remote/src/server", "service/src/executor_cases"];
 
-/// Golden files: all of these but the sources and scripts below them.
-const GOLDEN: &[&str] = &["crates/cli/tests", "crates/expr/tests/cases"];
+/// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
+/// what of them is answers.
+const GOLDEN: &[(&str, &[&str], Golden)] = &[
+    ("crates/cli/tests/messages", &["md"], Golden::Calls),
+    ("crates/cli/tests/diagnostics", &["md"], Golden::Calls),
+    ("crates/cli/tests/reference", &["md"], Golden::Calls),
+    ("crates/cli/tests/from_sources", &["md"], Golden::Whole(Voice::Taut)),
+    ("crates/cli/tests/help", &["txt", "1"], Golden::Whole(Voice::Taut)),
+    ("crates/cli/tests/terminal", &["txt"], Golden::Whole(Voice::Taut)),
+    ("crates/cli/tests/cases", &["json"], Golden::Whole(Voice::Just)),
+    ("crates/cli/tests/computed_roots", &["txt"], Golden::Whole(Voice::Just)),
+    ("crates/cli/tests/export_cache", &["txt"], Golden::Whole(Voice::Just)),
+    ("crates/cli/tests/git_roots", &["txt"], Golden::Whole(Voice::Just)),
+    ("crates/cli/tests/repositories/just_mr", &["out"], Golden::Whole(Voice::Just)),
+    ("crates/expr/tests/cases/errors.txt", &["txt"], Golden::Whole(Voice::Taut)),
+];
 
-/// What is no answer of the binary: sources, scripts, drawings.
-const NOT_GOLDEN: &[&str] = &["rs", "sh", "svg"];
+/// What of a golden file is answers of the binary.
+#[derive(Clone, Copy)]
+enum Golden {
+    /// The blocks below lines with calls, which have the name in them.
+    Calls,
+    /// All of it.
+    Whole(Voice),
+}
+
+/// The voice of a message, or of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Voice {
+    /// That under the name `taut`.
+    Taut,
+    /// That under the names `just` and `just-mr`.
+    Just,
+    /// A message that both have.
+    Both,
+}
+
+/// Sources that belong to one voice: the beginnings of their names.
+const OF_VOICES: &[(&str, Voice)] = &[
+    ("crates/cli/src/log/layout/just.rs", Voice::Just),
+    ("crates/cli/src/log/layout/taut.rs", Voice::Taut),
+    ("crates/cli/src/mr", Voice::Just),
+    ("crates/cli/src/voice/just.rs", Voice::Just),
+    ("crates/cli/src/voice/taut.rs", Voice::Taut),
+];
+
+/// Methods of diagnostics whose arguments are texts of the reference; what they are called on has those of taut.
+const REFERENCE_TEXTS: &[&str] = &["reference", "reference_as"];
+
+/// Names with which an error may begin: files of documents, and programs.
+const NAMES: &[&str] = &["Git"];
 
 /// How far apart two pieces of a message may be in a document: what is inserted between them may be long.
-const MAX_INSERTED: usize = 1500;
+const MAX_INSERTED: usize = 3000;
 
 /// Macros and methods whose texts are for developers.
 const FOR_DEVELOPERS: &[&str] = &[
@@ -42,12 +92,19 @@ const FOR_DEVELOPERS: &[&str] = &[
     "unreachable",
 ];
 
+/// Methods whose texts are looked for.
+const SEARCHES: &[&str] =
+    &["contains", "ends_with", "find", "rfind", "split_once", "starts_with", "strip_prefix", "strip_suffix"];
+
 /// A message of the sources.
 struct Message {
     /// File and line.
     place: String,
+    voice: Voice,
     /// Its text, with `{}` for what is inserted, and one blank for white space.
     text: String,
+    /// The same of a text that is no format: braces are part of it.
+    plain: String,
 }
 
 /// Checks all messages of the product.
@@ -65,31 +122,46 @@ pub(crate) fn violations(root: &Path, sources: &[PathBuf]) -> Result<Vec<String>
     }
     let golden = golden(root)?;
     let uncaused = Uncaused::parse(&fs::read_to_string(root.join(LIST))?)?;
-    Ok(uncovered(&messages, &golden, &uncaused))
+    let mut found = uncovered(&messages, &golden, &uncaused);
+    found.extend(golden.capitals.iter().map(|text| {
+        format!(
+            "\"{text}\" begins with a capital letter: write a small one, or add the word to FIRST_WORDS in \
+             crates/cli/src/log/layout/taut.rs"
+        )
+    }));
+    Ok(found)
 }
 
-fn uncovered(messages: &[Message], golden: &[String], uncaused: &Uncaused) -> Vec<String> {
-    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec<String> {
+    let mut places: BTreeMap<(&str, &str, Voice), Vec<&str>> = BTreeMap::new();
     for message in messages {
-        places.entry(&message.text).or_default().push(&message.place);
+        places.entry((&message.text, &message.plain, message.voice)).or_default().push(&message.place);
     }
     let mut found = Vec::new();
-    let mut used = BTreeSet::new();
-    for (text, places) in &places {
-        let is_listed = uncaused.texts.contains(*text);
-        used.extend(is_listed.then_some(*text));
-        match (is_covered(text, golden), is_listed) {
-            (true, true) => {
-                found
-                    .push(format!("{LIST}: a golden document has \"{text}\", which is listed as not caused"));
-            }
-            (false, false) => {
-                found.push(format!("{}: no golden document has \"{text}\"", places.join(", ")));
-            }
-            _ => {}
+    // Listed texts, and whether a document has them in each voice.
+    let mut used: BTreeMap<&str, bool> = BTreeMap::new();
+    for ((text, plain, voice), places) in &places {
+        let is_covered = golden
+            .of(*voice)
+            .any(|answers| is_covered(text, answers) || (text != plain && is_whole_in(plain, answers)));
+        if uncaused.texts.contains(*text) {
+            *used.entry(text).or_insert(true) &= is_covered;
+        } else if !is_covered {
+            let name = match voice {
+                Voice::Taut => " under the name taut",
+                Voice::Just => " under the name just",
+                Voice::Both => "",
+            };
+            found.push(format!("{}: no golden document has \"{text}\"{name}", places.join(", ")));
         }
     }
-    let gone = uncaused.texts.iter().filter(|text| !used.contains(text.as_str()));
+    let caused = used.iter().filter(|(_, is_covered)| **is_covered);
+    found.extend(
+        caused.map(|(text, _)| {
+            format!("{LIST}: a golden document has \"{text}\", which is listed as not caused")
+        }),
+    );
+    let gone = uncaused.texts.iter().filter(|text| !used.contains_key(text.as_str()));
     found.extend(gone.map(|text| format!("{LIST}: no message is \"{text}\"")));
     found.sort();
     found
@@ -109,7 +181,9 @@ fn is_of_the_product(name: &str) -> bool {
 /// The messages of a source file.
 fn messages_of(name: &str, text: &str) -> Result<Vec<Message>> {
     let file = syn::parse_file(text).with_context(|| format!("{name} is not Rust"))?;
-    let mut texts = Texts { name, source: text, found: Vec::new() };
+    let of_file = OF_VOICES.iter().find(|(begin, _)| name.starts_with(begin));
+    let voice = of_file.map_or(Voice::Both, |(_, voice)| *voice);
+    let mut texts = Texts { name, source: text, voice, found: Vec::new() };
     texts.visit_file(&file);
     Ok(texts.found)
 }
@@ -118,18 +192,32 @@ fn messages_of(name: &str, text: &str) -> Result<Vec<Message>> {
 struct Texts<'f> {
     name: &'f str,
     source: &'f str,
+    /// The voice of what is visited.
+    voice: Voice,
     found: Vec<Message>,
 }
 
 impl Texts<'_> {
+    /// Visits something that belongs to a voice, if to any.
+    fn within(&mut self, voice: Option<Voice>, visit: impl FnOnce(&mut Self)) {
+        let before = self.voice;
+        // What belongs to one voice has nothing of the other.
+        if let (Voice::Both, Some(voice)) = (before, voice) {
+            self.voice = voice;
+        }
+        visit(self);
+        self.voice = before;
+    }
+
     fn note(&mut self, literal: &syn::LitStr) {
+        let plain = normal(&literal.value());
         let text = normal(&placeholders(&literal.value()));
         if is_sentence(&text) {
             // As it is written, which is in the file at least once.
             let written = literal.token().to_string();
             let before = self.source.split(&written).next().unwrap_or_default();
             let place = format!("{}:{}", self.name, before.lines().count().max(1));
-            self.found.push(Message { place, text });
+            self.found.push(Message { place, voice: self.voice, text, plain });
         }
     }
 
@@ -183,10 +271,48 @@ impl<'a> Visit<'a> for Texts<'_> {
     }
 
     fn visit_expr_method_call(&mut self, call: &'a syn::ExprMethodCall) {
-        match FOR_DEVELOPERS.contains(&call.method.to_string().as_str()) {
-            true => self.visit_expr(&call.receiver),
-            false => visit::visit_expr_method_call(self, call),
+        let name = call.method.to_string();
+        let is_search = SEARCHES.contains(&name.as_str())
+            && call.args.iter().all(|word| matches!(word, syn::Expr::Lit(_) | syn::Expr::Array(_)));
+        if is_search || FOR_DEVELOPERS.contains(&name.as_str()) {
+            self.visit_expr(&call.receiver);
+        } else if REFERENCE_TEXTS.contains(&name.as_str()) {
+            self.within(Some(Voice::Taut), |this| this.visit_expr(&call.receiver));
+            self.within(Some(Voice::Just), |this| call.args.iter().for_each(|word| this.visit_expr(word)));
+        } else {
+            visit::visit_expr_method_call(self, call);
         }
+    }
+
+    /// What is computed for the reference's text.
+    fn visit_local(&mut self, local: &'a syn::Local) {
+        let is_reference = is_named_reference(&local.pat);
+        self.within(is_reference.then_some(Voice::Just), |this| visit::visit_local(this, local));
+    }
+
+    fn visit_expr_assign(&mut self, assign: &'a syn::ExprAssign) {
+        let is_reference = matches!(&*assign.left, syn::Expr::Path(path) if path.path.is_ident("reference"));
+        self.within(is_reference.then_some(Voice::Just), |this| visit::visit_expr_assign(this, assign));
+    }
+
+    /// The texts of a voice.
+    fn visit_item_impl(&mut self, block: &'a syn::ItemImpl) {
+        let syn::Type::Path(of) = &*block.self_ty else { return visit::visit_item_impl(self, block) };
+        self.within(voice_called(&of.path), |this| visit::visit_item_impl(this, block));
+    }
+
+    /// The arms of a decision between names.
+    fn visit_arm(&mut self, arm: &'a syn::Arm) {
+        let voice = match &arm.pat {
+            syn::Pat::Path(name) => voice_called(&name.path),
+            _ => None,
+        };
+        self.within(voice, |this| visit::visit_arm(this, arm));
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'a syn::ImplItemFn) {
+        let is_reference = is_of_reference(&function.sig.ident);
+        self.within(is_reference.then_some(Voice::Just), |this| visit::visit_impl_item_fn(this, function));
     }
 
     fn visit_item_mod(&mut self, module: &'a syn::ItemMod) {
@@ -197,8 +323,33 @@ impl<'a> Visit<'a> for Texts<'_> {
 
     fn visit_item_fn(&mut self, function: &'a syn::ItemFn) {
         if !is_for_tests(&function.attrs) {
-            visit::visit_item_fn(self, function);
+            let is_reference = is_of_reference(&function.sig.ident);
+            self.within(is_reference.then_some(Voice::Just), |this| visit::visit_item_fn(this, function));
         }
+    }
+}
+
+/// The voice that a type or a name of the tool is named after.
+fn voice_called(path: &syn::Path) -> Option<Voice> {
+    let last = path.segments.last()?;
+    match last.ident.to_string().as_str() {
+        "Taut" => Some(Voice::Taut),
+        "Just" => Some(Voice::Just),
+        _ => None,
+    }
+}
+
+/// Whether a function gives the reference's text of something.
+fn is_of_reference(name: &syn::Ident) -> bool {
+    let name = name.to_string();
+    ["as_reference", "in_reference", "of_reference"].iter().any(|end| name.ends_with(end))
+}
+
+fn is_named_reference(pattern: &syn::Pat) -> bool {
+    match pattern {
+        syn::Pat::Ident(name) => name.ident == "reference",
+        syn::Pat::Type(typed) => is_named_reference(&typed.pat),
+        _ => false,
     }
 }
 
@@ -269,12 +420,29 @@ fn is_sentence(text: &str) -> bool {
     })
 }
 
-/// Whether one of the documents has the pieces of a message, one after the other.
-fn is_covered(text: &str, golden: &[String]) -> bool {
+/// Whether one of these answers has the pieces of a message, one after the other.
+fn is_covered(text: &str, answers: &[String]) -> bool {
     // A last full stop is not shown under the name `taut`.
     let text = text.strip_suffix('.').unwrap_or(text);
-    let pieces: Vec<&str> = text.split("{}").filter(|piece| !piece.trim().is_empty()).collect();
-    golden.iter().any(|document| has_pieces(document, &pieces, document.len()))
+    let mut pieces: Vec<&str> = text.split("{}").filter(|piece| !piece.trim().is_empty()).collect();
+    let is_there = |pieces: &[&str]| answers.iter().any(|answer| has_pieces(answer, pieces, answer.len()));
+    if is_there(&pieces) {
+        return true;
+    }
+    // Nor is a capital letter at its beginning, of texts that both voices have.
+    let Some(first) =
+        pieces.first_mut().filter(|first| text.starts_with(**first) && first.is_char_boundary(1))
+    else {
+        return false;
+    };
+    let small = first[..1].to_ascii_lowercase() + &first[1..];
+    *first = &small;
+    is_there(&pieces)
+}
+
+/// Whether one of these answers has a text that is no format string.
+fn is_whole_in(text: &str, answers: &[String]) -> bool {
+    answers.iter().any(|answer| answer.contains(text))
 }
 
 /// Whether a document has these pieces; the first of them within so many bytes.
@@ -288,32 +456,114 @@ fn has_pieces(document: &str, pieces: &[&str], within: usize) -> bool {
     ends.any(|end| has_pieces(&document[end..], rest, MAX_INSERTED))
 }
 
-/// The golden files, with white space as in messages.
-fn golden(root: &Path) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    let mut pending: Vec<PathBuf> = GOLDEN.iter().map(|place| root.join(place)).collect();
-    while let Some(path) = pending.pop() {
-        if path.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                pending.push(entry?.path());
+/// What the binary prints according to the golden files, with white space as in messages.
+#[derive(Default)]
+struct Answers {
+    taut: Vec<String>,
+    just: Vec<String>,
+    /// The beginnings of errors and warnings under the name `taut` that are no names and have a capital letter.
+    capitals: BTreeSet<String>,
+}
+
+impl Answers {
+    /// Those in which a message of this voice may be.
+    fn of(&self, voice: Voice) -> impl Iterator<Item = &[String]> {
+        let taut = (voice != Voice::Just).then_some(&*self.taut);
+        let just = (voice != Voice::Taut).then_some(&*self.just);
+        taut.into_iter().chain(just)
+    }
+
+    fn add(&mut self, file: &str, how: Golden) {
+        let found = match how {
+            Golden::Whole(voice) => vec![(voice, file.to_owned())],
+            Golden::Calls => answers(file),
+        };
+        for (voice, text) in found {
+            if voice != Voice::Just {
+                self.capitals.extend(text.lines().filter_map(capital));
             }
-        } else if !path.extension().is_some_and(|kind| NOT_GOLDEN.iter().any(|not| kind == *not)) {
-            let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-            found.push(normal(&answers(&text)));
+            match voice {
+                Voice::Just => self.just.push(normal(&text)),
+                Voice::Taut | Voice::Both => self.taut.push(normal(&text)),
+            }
+        }
+    }
+}
+
+fn golden(root: &Path) -> Result<Answers> {
+    let mut found = Answers::default();
+    for (place, kinds, how) in GOLDEN {
+        let mut pending = vec![root.join(place)];
+        while let Some(path) = pending.pop() {
+            if path.is_dir() {
+                for entry in fs::read_dir(&path)? {
+                    pending.push(entry?.path());
+                }
+            } else if path.extension().is_some_and(|kind| kinds.iter().any(|name| kind == *name)) {
+                let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+                found.add(&text, *how);
+            }
         }
     }
     Ok(found)
 }
 
-/// A document without the answers of the reference from which those of taut differ.
-fn answers(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(", taut differs:\n\n```\n") {
-        out.push_str(before);
-        rest = after.split_once("\n```\n").map_or("", |(_, rest)| rest);
+/// The answers in a document: the blocks below lines with calls, by voice. Those of the reference from which those of taut
+/// differ are none of taut.
+fn answers(document: &str) -> Vec<(Voice, String)> {
+    let mut found: Vec<(Voice, String)> = Vec::new();
+    // The voice of the next block, of the block, and of the call that goes on.
+    let (mut next, mut inside, mut last) = (None, None, Voice::Taut);
+    for line in document.lines() {
+        let is_fence = line == "```" || (inside.is_none() && line.starts_with("```"));
+        match inside {
+            Some(_) if is_fence => inside = None,
+            Some(Some(_)) => {
+                let (_, text) = found.last_mut().expect("pushed where the block begins");
+                text.push_str(line);
+                text.push('\n');
+            }
+            Some(None) => {}
+            None if is_fence => {
+                let voice: Option<Voice> = next.take();
+                found.extend(voice.map(|voice| (voice, String::new())));
+                inside = Some(voice);
+            }
+            None if line.is_empty() => {}
+            None => {
+                let voice = called(line);
+                last = voice.unwrap_or(last);
+                let goes_on =
+                    line.starts_with("It prints `") || line.starts_with("It is interrupted and exits with ");
+                next = match () {
+                    () if line.ends_with(", taut differs:") => None,
+                    () if goes_on => Some(last),
+                    () => voice,
+                };
+            }
+        }
     }
-    out + rest
+    found
+}
+
+/// The beginning of an error or a warning if its first word is none of a language and has a capital letter.
+fn capital(line: &str) -> Option<String> {
+    let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
+    let (first, rest) = text.split_once(' ')?;
+    let is_capital = first.starts_with(|c: char| c.is_ascii_uppercase())
+        && first[1..].chars().all(|c| c.is_ascii_lowercase())
+        && !NAMES.contains(&first);
+    is_capital.then(|| format!("{first} {}", rest.chars().take(40).collect::<String>()))
+}
+
+/// The voice of the call in a line.
+fn called(line: &str) -> Option<Voice> {
+    match line {
+        _ if line.starts_with("`$ taut ") => Some(Voice::Taut),
+        _ if line.starts_with("`$ just ") || line.starts_with("`$ just-mr ") => Some(Voice::Just),
+        _ if line.starts_with("Under the name `just` it exits with ") => Some(Voice::Just),
+        _ => None,
+    }
 }
 
 /// The list of messages that no document can have.
@@ -352,7 +602,8 @@ impl Uncaused {
 #[cfg(test)]
 mod tests {
     use super::{
-        Uncaused, answers, is_covered, is_of_the_product, messages_of, normal, placeholders, uncovered,
+        Answers, Uncaused, Voice, answers, is_covered, is_of_the_product, messages_of, normal, placeholders,
+        uncovered,
     };
 
     fn texts(source: &str) -> Vec<String> {
@@ -379,6 +630,7 @@ mod tests {
             #[allow(dead_code, reason = "not used yet")]
             fn f() {
                 x.expect("there is one");
+                text.contains("what is searched");
                 assert!(x, "it has to be");
                 list!(#[doc = "of a macro"] unreachable!("never comes here"));
             }
@@ -402,6 +654,7 @@ mod tests {
         let golden = [normal("error: the file\n  a/b  has 3 lines, too many")];
         assert!(is_covered("the file {} has {} lines", &golden));
         assert!(is_covered("too many.", &golden));
+        assert!(is_covered("The file {} has", &golden));
         assert!(!is_covered("{} lines of the file", &golden));
     }
 
@@ -410,7 +663,7 @@ mod tests {
         let source =
             r#"const A: &str = "in the document"; const B: &str = "in the list"; const C: &str = "in none";"#;
         let messages = messages_of("a.rs", source).unwrap();
-        let golden = ["it is in the document".to_owned()];
+        let golden = Answers { taut: vec!["it is in the document".to_owned()], ..Answers::default() };
         let check = |list: &str| uncovered(&messages, &golden, &Uncaused::parse(list).unwrap());
         assert_eq!(check("[reason]\n|in the list|\n"), ["a.rs:1: no golden document has \"in none\""]);
         let found = check("[reason]\n|in the list|\n|in none|\n|in the document|\n|in no source|\n");
@@ -429,10 +682,67 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_the_reference_count_where_those_of_taut_are_equal() {
-        let equal = "`$ just a` exits with 1:\n\n```\nequal\n```\n";
-        let other = "`$ just b` exits with 1, taut differs:\n\n```\nother\n```\nend";
-        let kept = answers(&format!("{equal}{other}"));
-        assert!(kept.contains("equal") && kept.contains("end") && !kept.contains("other"));
+    fn what_belongs_to_one_voice_is_looked_for_in_its_answers_only() {
+        let source = r#"
+            impl Texts for Just { fn a(&self) { say("of just alone"); } }
+            impl Texts for Taut { fn a(&self) { say("of taut alone"); } }
+            fn wrong(name: Name) {
+                let reference = format!("for the reference {name}");
+                match name { Name::Just => say("arm of just"), Name::Taut => say("arm of taut") }
+                error("first as taut").reference("second as just");
+                error("of both names")
+            }
+            fn in_reference() -> String { "text as reference".into() }
+        "#;
+        let messages = messages_of("a.rs", source).unwrap();
+        let of = |voice: Voice| {
+            let texts = messages.iter().filter(|message| message.voice == voice);
+            texts.map(|message| message.text.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Voice::Taut), ["of taut alone", "arm of taut", "first as taut"]);
+        assert_eq!(
+            of(Voice::Just),
+            ["of just alone", "for the reference {}", "arm of just", "second as just", "text as reference"]
+        );
+        assert_eq!(of(Voice::Both), ["of both names"]);
+        let of_file = |name: &str| messages_of(name, r#"const A: &str = "a b";"#).unwrap()[0].voice;
+        assert_eq!(of_file("crates/cli/src/mr/words.rs"), Voice::Just);
+        assert_eq!(of_file("crates/cli/src/watch.rs"), Voice::Both);
+
+        let all: Vec<String> = messages.iter().map(|message| message.text.replace("{}", "x")).collect();
+        let golden = Answers { taut: vec![all.join("; ")], ..Answers::default() };
+        let found = uncovered(&messages, &golden, &Uncaused::default());
+        assert_eq!(found.len(), 5, "{found:#?}");
+        assert!(found.iter().all(|found| found.ends_with(" under the name just")), "{found:#?}");
+    }
+
+    #[test]
+    fn errors_begin_with_a_small_letter() {
+        let mut golden = Answers::default();
+        let text = "error: Cannot read it\nwarning: cannot\nerror: TREE conflict\nerror: Git is absent\nerror: C++20 is\n";
+        golden.add(text, super::Golden::Whole(Voice::Just));
+        assert_eq!(golden.capitals.len(), 0);
+        golden.add(text, super::Golden::Whole(Voice::Taut));
+        assert_eq!(Vec::from_iter(&golden.capitals), ["Cannot read it"]);
+    }
+
+    #[test]
+    fn answers_are_the_blocks_below_calls() {
+        let document = "`$ just a` exits with 1:\n\n```\nequal\n```\n\n`$ just b` exits with 1, taut differs:\n\n\
+            ```\nother\n```\n\n`f`\n\n```json\na file\n```\n\n`$ taut c` exits with 0:\n\n```\nours\n```\n\n\
+            Under the name `just` it exits with 0:\n\n```\ntheirs\n```\n\n`$ taut d` goes on after `x`:\n\n```\nx\n```\n\n\
+            It is interrupted and exits with 3:\n\n```\nthe end\n```\nProse.\n";
+        let found = answers(document);
+        let found: Vec<_> = found.iter().map(|(voice, text)| (*voice, text.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (Voice::Just, "equal\n"),
+                (Voice::Taut, "ours\n"),
+                (Voice::Just, "theirs\n"),
+                (Voice::Taut, "x\n"),
+                (Voice::Taut, "the end\n"),
+            ]
+        );
     }
 }

@@ -54,7 +54,10 @@ struct Script {
     /// Its module and file, as `cli/pwd.sh`.
     name: String,
     module: String,
+    /// What is started for it.
     kind: Kind,
+    /// What it needs, started for it or by itself.
+    server: Kind,
     /// Targets whose files lie in the working directory, as written.
     needs: Vec<Value>,
     /// Targets that are repositories of the server, as written.
@@ -134,7 +137,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let checkout = checkout(&options.dir, scratch.path())?;
     let (wanted, left_out): (Vec<Script>, Vec<Script>) =
         found(&checkout.join("test/end-to-end"))?.into_iter().partition(|script| {
-            options.kinds.contains(&script.kind)
+            options.kinds.contains(&script.server)
                 && (options.words.is_empty() || options.words.iter().any(|word| script.name.contains(word)))
         });
     if wanted.is_empty() {
@@ -231,6 +234,22 @@ fn checkout(dir: &Path, scratch: &Path) -> Result<PathBuf> {
     Ok(sources)
 }
 
+/// The server that a script starts itself: `"${JUST}" serve …` or `${JUST} execute …`.
+fn started_by(script: &str) -> Kind {
+    let starts = |subcommand: &str| {
+        script.lines().any(|line| {
+            let mut words = line.split_whitespace().map(|word| word.trim_matches('"'));
+            words.next().is_some_and(|tool| matches!(tool, "${JUST}" | "$JUST"))
+                && words.next() == Some(subcommand)
+        })
+    };
+    match () {
+        () if starts("serve") => Kind::Serve,
+        () if starts("execute") => Kind::Remote,
+        () => Kind::Plain,
+    }
+}
+
 /// All scripts below `dir`, by name.
 fn found(dir: &Path) -> Result<Vec<Script>> {
     let (mut scripts, mut left) = (Vec::new(), vec![String::new()]);
@@ -252,10 +271,13 @@ fn found(dir: &Path) -> Result<Vec<Script>> {
                 continue;
             };
             let list = |field: &str| target[field].as_array().cloned().unwrap_or_default();
+            let text = fs::read_to_string(here.join(file))
+                .with_context(|| format!("{}, which {}/TARGETS names", file, here.display()))?;
             scripts.push(Script {
                 name: within(file),
                 module: module.clone(),
                 kind,
+                server: if kind == Kind::Plain { started_by(&text) } else { kind },
                 needs: list("deps"),
                 served: list("repos"),
                 writes: [list("keep"), list("keep-dirs")]
@@ -268,4 +290,22 @@ fn found(dir: &Path) -> Result<Vec<Script>> {
     }
     scripts.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(scripts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_starts_a_server_itself_needs_one() {
+        for (script, kind) in [
+            ("\"${JUST}\" serve .just-servec 2>&1 &\n", Kind::Serve),
+            ("  ${JUST} execute --info-file \"$INFO\" \\\n", Kind::Remote),
+            ("\"${JUST}\" execute a &\n\"${JUST}\" serve b &\n", Kind::Serve),
+            ("# Make it available by 'just serve'.\n\"${JUST}\" build serve\n", Kind::Plain),
+            ("echo \"${JUST}\" execute\n", Kind::Plain),
+        ] {
+            assert_eq!(started_by(script), kind, "{script}");
+        }
+    }
 }

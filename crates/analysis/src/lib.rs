@@ -53,7 +53,7 @@ pub use missing::{
 };
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule, NamesRule};
 pub use name::{NameContext, NameError, NameProblem, parse_json_name, parse_name};
-pub use problem::Problem;
+pub use problem::{Problem, below};
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
 pub use source::{DEFINES, NO_SOURCE, OUTSIDE, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};

@@ -53,7 +53,7 @@ pub(crate) fn settle(fail: Fail, change: impl Fn(Diagnostic) -> Diagnostic) -> F
 }
 
 /// The failure with one more line above the reference's texts: the step of analysis that failed.
-pub(crate) fn below(fail: Fail, line: impl FnOnce() -> String) -> Fail {
+pub fn below(fail: Fail, line: impl FnOnce() -> String) -> Fail {
     match fail.downcast_ref::<Problem>() {
         Some(Problem(diagnostics)) => with(&fail, diagnostics.below(&line())),
         None => fail,

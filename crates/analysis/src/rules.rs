@@ -517,7 +517,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
         let message =
-            format!("A field can have only one type, but the following have more: {}", enumeration(&more));
+            format!("a field can have only one type, but the following have more: {}", enumeration(&more));
         let mut places = more.iter().flat_map(|field| declared(rule, field));
         let reference =
             format!("A field can have only one type, but the following have more: [{}]", more.join(","));

@@ -122,10 +122,21 @@ impl<'s> Scope<'s> {
     /// Reads `arguments_config` and `tainted`.
     pub(crate) fn read_common(&mut self) -> Result<(), Fail> {
         // First: `tainted` is evaluated with these variables.
+        self.read_variables()?;
+        self.read_tainted()
+    }
+
+    /// Reads `arguments_config`.
+    pub(crate) fn read_variables(&mut self) -> Result<(), Fail> {
         let vars = self.literal_strings("arguments_config")?;
         self.own_vars = vars.iter().cloned().collect();
         self.env = environment(&self.target.config, vars.iter());
         self.declared = vars;
+        Ok(())
+    }
+
+    /// Reads `tainted`.
+    pub(crate) fn read_tainted(&mut self) -> Result<(), Fail> {
         let tainted = self.field("tainted", || Value::List(List::default()))?;
         let words = tainted.as_list().and_then(|list| strings(list));
         self.tainted =

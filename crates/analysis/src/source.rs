@@ -62,6 +62,21 @@ pub(crate) async fn listing(
     }
 }
 
+/// The same with the reference's text about a directory of a git tree, which has an entry that makes it unreadable, such as a
+/// submodule.
+fn in_git_tree(
+    workspace: &Workspace,
+    named: &NamedTarget,
+    listing: Result<ListingRead, Fail>,
+    reference: impl Fn() -> String,
+) -> Result<ListingRead, Fail> {
+    listing.map_err(|failure| {
+        let repository = workspace.repository(&named.repository);
+        let is_tree = repository.is_ok_and(|of| of.workspace_root.source.fixed_content().is_some());
+        if is_tree { settle(failure, |problem| problem.reference(reference())) } else { failure }
+    })
+}
+
 /// How the message begins about a name that is neither that of a target nor of a source file.
 pub const NO_SOURCE: &str = "No target or file ";
 /// How the message begins about a name that leads out of its module.
@@ -232,7 +247,8 @@ async fn file(
     let is_directory = named.name.ends_with('/') || named.name.ends_with("/.");
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
-    let entries = listing(workspace, cx, named, directory).await?;
+    let entries = listing(workspace, cx, named, directory).await;
+    let entries = in_git_tree(workspace, named, entries, || no_source(named))?;
     // Only the facet that has this name is read: most other names may come and go in the directory.
     if let Some(listed) = entries.at(Listing::facet_of(base)).find(base).filter(|listed| is_source(listed)) {
         let stage = [(named.name.clone(), artifact(workspace, named, listed, &path)?)].into_iter().collect();
@@ -291,6 +307,19 @@ async fn file(
         _ => {}
     }
     Err(fail(diagnostic))
+}
+
+/// The reference's text about a source file that is not there.
+fn no_source(named: &NamedTarget) -> String {
+    // Without normalising, as the reference has it.
+    let joined = join(&named.module, &named.name);
+    let (in_directory, last) = joined.rsplit_once('/').unwrap_or(("", &joined));
+    format!(
+        "Cannot determine source file {} in directory {} of repository {}",
+        Value::string(last).to_json(),
+        Value::string(in_directory).to_json(),
+        Value::string(named.repository.clone()).to_json()
+    )
 }
 
 /// How many targets are listed at most.
@@ -386,7 +415,14 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         return Err(fail(outside(named)));
     }
     let top = normal_path(&join(&named.module, &named.name));
-    let entries = listing(workspace, cx, named, &top).await?;
+    let entries = listing(workspace, cx, named, &top).await;
+    let entries = in_git_tree(workspace, named, entries, || {
+        let name = EntityName::Named(named.clone()).to_json();
+        let repository = &named.repository;
+        format!(
+            "While analysing entries of {name}: Failed to read directory {top} from repository {repository}"
+        )
+    })?;
     // In a git tree the id is known, so nothing below is read.
     if workspace.uses_ids_of_git()
         && let Some(known) = entries.at(Listing::facet_of_itself()).itself()

@@ -11,7 +11,9 @@ use taut_expr::{ErrorKind, Expr, Host, Offer};
 use taut_syntax::{
     Diagnostic, Diagnostics, Frame, JsonPath, Location, NEXT_MESSAGE, Note, did_you_mean, enumeration, quoted,
 };
-use taut_value::{AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value};
+use taut_value::{
+    AbstractNode, AnonymousTarget, EntityName, List, Map, NamedTarget, Node, ReferenceType, Str, Value,
+};
 
 use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
@@ -21,7 +23,7 @@ use crate::{
     missing,
     problem::{Problem, after_warnings, all, below, beside, fail, settle},
     reference::RuleKind,
-    rules::{DefinitionName, RuleRule, UserRule},
+    rules::{AnonymousField, DefinitionName, RuleRule, UserRule},
     scope::{Scope, environment},
 };
 
@@ -57,8 +59,12 @@ pub(crate) async fn evaluate(
             diagnostic.within(frame)
         })
     })?;
-    let scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
+    let mut scope = Scope::new(workspace, cx, target, named, entry, RuleKind::User(rule.clone()))?;
     let warnings = scope.warnings.clone();
+    // The reference reads the variables before it begins with the analysis, and says both.
+    let read =
+        scope.read_variables().map_err(|failure| settle(failure, |problem| unread(problem, target, &name)));
+    read.map_err(|failure| after_warnings(beside(failure, &warnings), &warnings))?;
     let analysed = by_rule(scope, &rule).await;
     analysed.map_err(|failure| {
         let failure = below(beside(failure, &warnings), || analysing(workspace, &name, target));
@@ -66,8 +72,17 @@ pub(crate) async fn evaluate(
     })
 }
 
+/// A problem of a target whose fields are not even read.
+fn unread(problem: Diagnostic, target: &ConfiguredTarget, rule: &EntityName) -> Diagnostic {
+    let text = problem.reference_text();
+    let target = target.name.to_json();
+    let reference =
+        format!("{text}{NEXT_MESSAGE}Failed to read data from target {target} with rule {}", rule.to_json());
+    problem.reference(reference)
+}
+
 async fn by_rule(mut scope: Scope<'_>, rule: &Arc<UserRule>) -> Result<AnalysedTarget, Fail> {
-    scope.read_common()?;
+    scope.read_tainted()?;
     let tainted: StrSet = rule.tainted.iter().cloned().collect();
     // Targets need not repeat the words of their rule.
     scope.tainted = scope.tainted.union(&tainted);
@@ -141,56 +156,9 @@ pub(crate) async fn anonymous(
             });
         }
     };
-    let Some(Value::Name(EntityName::Named(rule))) = anonymous.rule_map.get(&node.node_type) else {
-        let node_type = node.node_type.as_str();
-        let known: Vec<&str> = anonymous.rule_map.keys().map(|known| known.as_str()).collect();
-        let meant = did_you_mean(node_type, known.iter().copied());
-        let message = format!("Cannot resolve type of node: rule_map has no rule for {}", quoted(&node_type));
-        let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
-        let rule_map = Value::Map(anonymous.rule_map.clone()).to_json_beyond(MAX_SHOWN_BYTES);
-        let reference = format!(
-            "Cannot resolve type of node {} via rule map {rule_map}",
-            Value::Node(anonymous.node.clone()).to_json_beyond(MAX_SHOWN_BYTES)
-        );
-        let diagnostic = Diagnostic::error(message).reference(reference);
-        let diagnostic = diagnostic.suggest(meant).note(format!("the node is {shown}"));
-        return Err(fail(diagnostic.note(format!("rule_map has rules for {}", enumeration(&known)))));
-    };
-    if rule.reference != ReferenceType::Target {
-        let name = EntityName::Named(rule.clone());
-        let diagnostic = Diagnostic::error(format!("{name} is a reference to a file, not to a rule"));
-        return Err(fail(diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))));
-    }
-    let rule = cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
-        let failure = below(failure, || format!("While looking up rule for {}:", target.name.to_json()));
-        settle(failure, |diagnostic| {
-            diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))
-        })
-    })?;
-    let strings = rule.config_fields.iter().chain(&rule.string_fields);
-    let wrong = |(field, _, of_node): &(&Str, &str, &taut_value::Map)| of_node.contains_key(field);
-    let misplaced = strings
-        .map(|field| (field, "string", &node.target_fields))
-        .chain(rule.target_fields.iter().map(|field| (field, "target", &node.string_fields)))
-        .find(wrong);
-    if let Some((field, kind, _)) = misplaced {
-        let other = if kind == "string" { "target" } else { "string" };
-        let message = format!(
-            "Expected {kind} field {} in {kind}_fields of abstract node type {}, and not in {other}_fields",
-            quoted(&field),
-            quoted(&*node.node_type)
-        );
-        let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
-        let rule = EntityName::Named(rule.name.clone());
-        let reference = format!(
-            "Expected {kind} field '{field}' in {kind}_fields of abstract node type '{}', and not in \
-             {other}_fields{NEXT_MESSAGE}Failed to read data from target {} with rule {rule}",
-            node.node_type,
-            target.name.to_json(),
-        );
-        let problem = Diagnostic::error(message).reference(reference);
-        let problem = problem.note(format!("the rule for such nodes is {rule}"));
-        return Err(fail(problem.note(format!("the node is {shown}"))));
+    let rule = rule_of_node(workspace, cx, target, anonymous, node).await?;
+    if let Some((field, kind)) = misplaced_field(&rule, node) {
+        return Err(misplaced(workspace, target, anonymous, (node, &rule), field, kind));
     }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
@@ -211,6 +179,86 @@ pub(crate) async fn anonymous(
     let analysed = of_node(Evaluation::new(workspace, cx, target, &rule, strings, targets)).await;
     let name = EntityName::Named(rule.name.clone());
     analysed.map_err(|failure| below(failure, || analysing(workspace, &name, target)))
+}
+
+/// The rule that the rule map of an anonymous target has for its node.
+async fn rule_of_node(
+    workspace: &Workspace,
+    cx: &Cx,
+    target: &ConfiguredTarget,
+    anonymous: &AnonymousTarget,
+    node: &AbstractNode,
+) -> Result<Arc<UserRule>, Fail> {
+    let Some(Value::Name(EntityName::Named(rule))) = anonymous.rule_map.get(&node.node_type) else {
+        return Err(no_rule_for_node(workspace, anonymous, node));
+    };
+    if rule.reference != ReferenceType::Target {
+        let name = EntityName::Named(rule.clone());
+        let diagnostic = Diagnostic::error(format!("{name} is a reference to a file, not to a rule"));
+        return Err(fail(diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))));
+    }
+    cx.get::<RuleRule>(DefinitionName(rule.clone())).await.map_err(|failure| {
+        let failure = below(failure, || format!("While looking up rule for {}:", target.name.to_json()));
+        settle(failure, |diagnostic| {
+            diagnostic.note(format!("wanted for nodes of type {}", quoted(&*node.node_type)))
+        })
+    })
+}
+
+/// The error for a node of a type that its rule map does not have.
+fn no_rule_for_node(workspace: &Workspace, anonymous: &AnonymousTarget, node: &AbstractNode) -> Fail {
+    let node_type = node.node_type.as_str();
+    let known: Vec<&str> = anonymous.rule_map.keys().map(|known| known.as_str()).collect();
+    let meant = did_you_mean(node_type, known.iter().copied());
+    let message = format!("Cannot resolve type of node: rule_map has no rule for {}", quoted(&node_type));
+    let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
+    let rule_map = Value::Map(anonymous.rule_map.clone()).to_json_beyond(MAX_SHOWN_BYTES);
+    let reference = format!(
+        "Cannot resolve type of node {} via rule map {rule_map}",
+        Value::Node(anonymous.node.clone()).to_json_beyond(MAX_SHOWN_BYTES)
+    );
+    let diagnostic = Diagnostic::error(message).reference(reference);
+    let diagnostic = diagnostic.suggest(meant).note(format!("the node is {shown}"));
+    fail(diagnostic.note(format!("rule_map has rules for {}", enumeration(&known))))
+}
+
+/// A field that a node has among those of the other kind than its rule declares, and the declared kind.
+fn misplaced_field<'r>(rule: &'r UserRule, node: &AbstractNode) -> Option<(&'r Str, &'static str)> {
+    let strings = rule.config_fields.iter().chain(&rule.string_fields);
+    let wrong = |(field, _, of_node): &(&Str, &str, &taut_value::Map)| of_node.contains_key(field);
+    let misplaced = strings
+        .map(|field| (field, "string", &node.target_fields))
+        .chain(rule.target_fields.iter().map(|field| (field, "target", &node.string_fields)))
+        .find(wrong);
+    misplaced.map(|(field, kind, _)| (field, kind))
+}
+
+/// The error for such a field.
+fn misplaced(
+    workspace: &Workspace,
+    target: &ConfiguredTarget,
+    anonymous: &AnonymousTarget,
+    (node, rule): (&AbstractNode, &UserRule),
+    field: &Str,
+    kind: &str,
+) -> Fail {
+    let other = if kind == "string" { "target" } else { "string" };
+    let message = format!(
+        "Expected {kind} field {} in {kind}_fields of abstract node type {}, and not in {other}_fields",
+        quoted(&field),
+        quoted(&*node.node_type)
+    );
+    let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
+    let rule = EntityName::Named(rule.name.clone());
+    let reference = format!(
+        "Expected {kind} field '{field}' in {kind}_fields of abstract node type '{}', and not in \
+         {other}_fields{NEXT_MESSAGE}Failed to read data from target {} with rule {rule}",
+        node.node_type,
+        target.name.to_json(),
+    );
+    let problem = Diagnostic::error(message).reference(reference);
+    let problem = problem.note(format!("the rule for such nodes is {rule}"));
+    fail(problem.note(format!("the node is {shown}")))
 }
 
 async fn of_node(mut evaluation: Evaluation<'_>) -> Result<AnalysedTarget, Fail> {
@@ -479,57 +527,7 @@ impl<'e> Evaluation<'e> {
         for (field, anonymous) in &self.rule.anonymous {
             let mut names = Vec::new();
             for reached in self.reached.iter().filter(|reached| reached.field == anonymous.target) {
-                let provided = reached.dep.provided(&anonymous.provider);
-                let nodes = provided.ok_or_else(|| {
-                    let provides = &reached.dep.result().provides;
-                    let provider = anonymous.provider.as_str();
-                    let known: Vec<&str> = provides.keys().map(|known| known.as_str()).collect();
-                    let meant = did_you_mean(provider, known.iter().copied());
-                    let mut diagnostic = Diagnostic::error(format!(
-                        "Provider {provider} in {} does not exist",
-                        anonymous.target
-                    ))
-                    .note(format!("the nodes of field {} are taken from there", quoted(&field)));
-                    let dep = &reached.dep.name;
-                    diagnostic = diagnostic.note(match known.as_slice() {
-                        [] => format!("{dep} provides nothing"),
-                        _ => format!("{dep} provides {}", enumeration(&known)),
-                    });
-                    let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
-                    let location = Location::value(self.rule.entry.label().clone(), path);
-                    fail(self.attributed(diagnostic.suggest(meant).at(location)))
-                })?;
-                let nodes = nodes
-                    .as_list()
-                    .and_then(|list| list.iter().map(|node| node.as_node().cloned()).collect());
-                let found = provided.cloned().unwrap_or_default();
-                let nodes: Vec<Node> = nodes.ok_or_else(|| {
-                    let provider = anonymous.provider.as_str();
-                    let whole = found.to_json_beyond(MAX_SHOWN_BYTES);
-                    let mut items = found.as_list().into_iter().flat_map(|list| list.iter());
-                    let wrong = items.find(|item| item.as_node().is_none()).cloned();
-                    let found = taut_expr::abbreviate(&found, self.workspace.log_limit);
-                    let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
-                    let reference = match &wrong {
-                        None => format!(
-                            "Provider {provider} in {} must be list of target nodes but found: {whole}",
-                            anonymous.target
-                        ),
-                        Some(item) => format!(
-                            "Entry in provider {provider} in {} must be target node but found: {}",
-                            anonymous.target,
-                            item.to_json_beyond(MAX_SHOWN_BYTES)
-                        ),
-                    };
-                    let diagnostic = Diagnostic::error(format!(
-                        "Provider {provider} in {} has to be a list of nodes, but is {found}",
-                        anonymous.target
-                    ));
-                    let diagnostic = diagnostic.reference(reference);
-                    let diagnostic = diagnostic.note(format!("provided by {}", reached.dep.name));
-                    let location = Location::value(self.rule.entry.label().clone(), path);
-                    fail(self.attributed(diagnostic.at(location)))
-                })?;
+                let nodes = self.nodes_of(field, anonymous, &reached.dep)?;
                 names.extend(nodes.into_iter().map(|node| {
                     EntityName::Anonymous(AnonymousTarget { rule_map: anonymous.rule_map.clone(), node })
                 }));
@@ -542,6 +540,63 @@ impl<'e> Evaluation<'e> {
             self.deps.anonymous = self.reach(fields).await?;
         }
         Ok(())
+    }
+
+    /// The nodes that a dependency provides for an anonymous field.
+    fn nodes_of(&self, field: &Str, anonymous: &AnonymousField, dep: &Dep) -> Result<Vec<Node>, Fail> {
+        let provided = dep.provided(&anonymous.provider);
+        let provided = provided.ok_or_else(|| self.no_provider(field, anonymous, dep))?;
+        let nodes =
+            provided.as_list().and_then(|list| list.iter().map(|node| node.as_node().cloned()).collect());
+        nodes.ok_or_else(|| self.no_nodes(field, anonymous, dep, provided))
+    }
+
+    /// The error for a provider that a dependency does not have.
+    fn no_provider(&self, field: &Str, anonymous: &AnonymousField, dep: &Dep) -> Fail {
+        let provides = &dep.result().provides;
+        let provider = anonymous.provider.as_str();
+        let known: Vec<&str> = provides.keys().map(|known| known.as_str()).collect();
+        let meant = did_you_mean(provider, known.iter().copied());
+        let mut diagnostic =
+            Diagnostic::error(format!("Provider {provider} in {} does not exist", anonymous.target))
+                .note(format!("the nodes of field {} are taken from there", quoted(&field)));
+        let name = &dep.name;
+        diagnostic = diagnostic.note(match known.as_slice() {
+            [] => format!("{name} provides nothing"),
+            _ => format!("{name} provides {}", enumeration(&known)),
+        });
+        let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
+        let location = Location::value(self.rule.entry.label().clone(), path);
+        fail(self.attributed(diagnostic.suggest(meant).at(location)))
+    }
+
+    /// The error for a provider that is no list of nodes.
+    fn no_nodes(&self, field: &Str, anonymous: &AnonymousField, dep: &Dep, found: &Value) -> Fail {
+        let provider = anonymous.provider.as_str();
+        let whole = found.to_json_beyond(MAX_SHOWN_BYTES);
+        let mut items = found.as_list().into_iter().flat_map(|list| list.iter());
+        let wrong = items.find(|item| item.as_node().is_none()).cloned();
+        let found = taut_expr::abbreviate(found, self.workspace.log_limit);
+        let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
+        let reference = match &wrong {
+            None => format!(
+                "Provider {provider} in {} must be list of target nodes but found: {whole}",
+                anonymous.target
+            ),
+            Some(item) => format!(
+                "Entry in provider {provider} in {} must be target node but found: {}",
+                anonymous.target,
+                item.to_json_beyond(MAX_SHOWN_BYTES)
+            ),
+        };
+        let diagnostic = Diagnostic::error(format!(
+            "Provider {provider} in {} has to be a list of nodes, but is {found}",
+            anonymous.target
+        ));
+        let diagnostic = diagnostic.reference(reference);
+        let diagnostic = diagnostic.note(format!("provided by {}", dep.name));
+        let location = Location::value(self.rule.entry.label().clone(), path);
+        fail(self.attributed(diagnostic.at(location)))
     }
 
     fn check_taint(&self, tainted: &StrSet, entry: Option<&ModuleEntry>) -> Result<(), Fail> {

@@ -8,7 +8,7 @@ use taut_driver::{
     send,
 };
 use taut_store::Store;
-use taut_sys::{Named, canonical};
+use taut_sys::{Named, canonical, normal};
 
 use crate::{
     environment::open_store,
@@ -43,7 +43,7 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     let location: PathBuf = options.location.components().collect();
     let location = std::path::absolute(&location).unwrap_or(location);
     let followed = if options.follow_symlinks {
-        canonical(&location).map_err(|_| AddError::Unsupported(location.clone()))
+        canonical(&location).map_err(|_| not_followed(&location))
     } else {
         Ok(location.clone())
     };
@@ -60,9 +60,21 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
             exit => exit,
         },
         Err(error) => {
-            voice.not_added(&error, &location, log);
+            voice.not_added(&error, &location, is_directory(&location), log);
             Exit::Environment
         }
+    }
+}
+
+/// The error about a path that leads nowhere: a link, or nothing at all.
+fn not_followed(location: &Path) -> AddError {
+    let target = Named::of_user(location).and_then(|named| named.at().read_link());
+    match target {
+        Ok(target) => {
+            let target = normal(&location.with_file_name("").join(target));
+            AddError::Dangling { link: location.to_owned(), target }
+        }
+        Err(_) => AddError::Absent(location.to_owned()),
     }
 }
 

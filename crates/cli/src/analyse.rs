@@ -102,22 +102,24 @@ fn analyse(
     voice::of(log).unusable_entries(&exports.take_problems(), &analysed, log);
     findings::report_warnings(&analysed, &request, log);
     findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
-    let mut target = voice::of(log).name_of_request(&request, log);
+    let target = voice::of(log).name_of_request(&request, log);
+    let mut subject = format!("target {target}");
     let mut result = analysed.result.clone();
     if let Some(analysis) = &mut whole
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
-        target = voice::of(log).input_of(&action, &target);
+        subject = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
     let found = AnalysisOutcome { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
     let too_long = too_long_as_text(&result, &request);
     let text = too_long
         .is_none()
-        .then(|| report::result_of_target(&target, &result.artifacts, &result.provides, &result.runfiles));
+        .then(|| report::result_of(&subject, &result.artifacts, &result.provides, &result.runfiles));
     voice::of(log).analysed(&found, text.as_deref(), log);
     if let Some(why) = too_long {
-        log.say(Level::Warn, format!("{why}; it is not shown."));
+        let text = format!("{why}; it is not shown.");
+        log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, &log.names().main()));
     }
     if let Some(analysis) = &whole {
         dumps::of_values(analysis, &target, &o.dumps, log)?;

@@ -6,8 +6,11 @@ use taut_driver::{Diagnostic, Location, Renderer};
 use taut_syntax::{LocationPart, PathStep, Severity, diagnostic::Extent};
 use taut_value::JsonWriter;
 
+use crate::log::layout::sentence;
+
 /// A message that is about no file, as a diagnostic for programs.
 pub(crate) fn message_as_json(severity: Severity, about: Option<&str>, text: &str) -> String {
+    let text = &*sentence(text);
     let mut writer = JsonWriter::compact();
     writer.object(|w| {
         w.key("severity").string(word(severity));

@@ -59,7 +59,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
                 }
                 found.object
             }
-            Err(error) => return fail(error, ObjectDestination::StandardOutput),
+            Err(error) => return fail(error, ObjectDestination::PathBelow),
         },
     };
     if options.archive && object.object_type != ObjectType::Tree {
@@ -76,7 +76,10 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
                 voice.installed_object(object, &path, options.archive, log);
                 Exit::Success
             }
-            Err(error) => fail(error, ObjectDestination::File),
+            Err(error) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                fail(error, ObjectDestination::File(&path))
+            }
         },
     }
 }

@@ -119,6 +119,10 @@ fn call_with(name: Name, words: &[OsString], parsed: Result<CommandLine, NoComma
             eprint_text(&text);
             Exit::Syntax
         }
+        Err(NoCommand::Error(text)) => {
+            eprint_error(&text);
+            Exit::Syntax
+        }
     }
 }
 

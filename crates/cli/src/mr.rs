@@ -6,11 +6,7 @@ mod launch;
 mod settings;
 mod words;
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{ffi::OsString, path::Path, sync::Arc};
 
 use taut_setup::{Anchors, Cache, Description, Problem, RcFiles, Remark, Request, Session, SetUp};
 use taut_store::Store;
@@ -107,7 +103,6 @@ struct Call {
     settings: Settings,
     subcommand: Subcommand,
     log: Arc<Log>,
-    workspace: Option<PathBuf>,
 }
 
 /// Reads the rc files of a call.
@@ -126,14 +121,13 @@ fn configured(line: CommandLine) -> Result<Call, MrExit> {
             return Err(MrExit::Config);
         }
     };
-    let workspace = anchors.workspace.clone();
     let (subcommand, line) = take_subcommand(line);
     let settings = Settings::of(line, rc, &anchors);
     let log = Arc::new(open(&settings.log)?);
     remarks.iter().for_each(|remark| report_remark(remark, &log));
     // What a call becomes in the end has no signals blocked.
     let _ = Interruption::watch(&log);
-    Ok(Call { settings, subcommand, log, workspace })
+    Ok(Call { settings, subcommand, log })
 }
 
 fn take_subcommand(mut line: CommandLine) -> (Subcommand, CommandLine) {
@@ -229,7 +223,6 @@ impl Call {
                     description: &description,
                     request: Request { main, all: *all, without_root: false },
                     directory: directory.as_deref(),
-                    workspace: self.workspace.as_deref(),
                     wrong_about_servers: self.wrong_about_servers(),
                     tool: "just-mr",
                     log,

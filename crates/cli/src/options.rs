@@ -11,6 +11,7 @@ pub(crate) mod page;
 mod parse;
 mod refused;
 mod words;
+mod wrong_words;
 
 use std::ffi::OsString;
 

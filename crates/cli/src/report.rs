@@ -2,7 +2,7 @@
 //!
 //! Functions from data to text; the callers decide about level and destination.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use taut_digest::ObjectInfo;
 use taut_value::{ActionDescription, EntityName, JsonMode, JsonWriter, Map, Value};
@@ -72,9 +72,9 @@ pub fn artifacts(heading: &str, built: &[Built], omitted_runfiles: usize) -> Str
     text
 }
 
-/// The result of a target, as `analyse` shows it.
-pub fn result_of_target(target: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
-    let mut text = format!("Result of target {target}: {{");
+/// The result of a target or of the inputs of an action, as `analyse` shows it.
+pub fn result_of(subject: &str, artifacts: &Map, provides: &Map, runfiles: &Map) -> String {
+    let mut text = format!("Result of {subject}: {{");
     let parts = [("artifacts", artifacts, 1), ("provides", provides, 2), ("runfiles", runfiles, 1)];
     for (place, (name, map, levels)) in parts.into_iter().enumerate() {
         text.push_str(if place == 0 { "\n  " } else { ",\n  " });
@@ -182,20 +182,6 @@ pub fn requested_by(origins: &[String]) -> String {
     format!("\nrequested by{lines}")
 }
 
-/// The longest command that is shown as a whole, in bytes.
-const MAX_COMMAND: usize = 8 << 10;
-
-/// A command as [`in_environment`] has it, without its middle if it is long.
-pub fn shortened(command: &str) -> Cow<'_, str> {
-    if command.len() <= MAX_COMMAND {
-        return Cow::Borrowed(command);
-    }
-    // Most of what is shown is the beginning: the program and its options.
-    let begin = command.floor_char_boundary(MAX_COMMAND / 4 * 3);
-    let end = command.ceil_char_boundary(command.len() - MAX_COMMAND / 8);
-    format!("{}[… {} bytes left out …]{}", &command[..begin], end - begin, &command[end..]).into()
-}
-
 /// A command and its environment.
 pub fn in_environment(command: &[impl AsRef<str>], environment: &Map) -> String {
     let mut words = JsonWriter::compact();
@@ -216,7 +202,7 @@ mod tests {
         let file = "[c1b0730e0133447badcfd47fd144e254807b06e1:1:f]".parse::<ObjectInfo>().unwrap();
         let artifact = Value::artifact(taut_value::Artifact::Known(file));
         let artifacts = [("a/b", artifact)].into_iter().collect();
-        let text = result_of_target("T", &artifacts, provides.as_map().unwrap(), &Map::default());
+        let text = result_of("target T", &artifacts, provides.as_map().unwrap(), &Map::default());
         let expected = r#"Result of target T: {
   "artifacts": {
     "a/b": {"data":{"file_type":"f","id":"c1b0730e0133447badcfd47fd144e254807b06e1","size":1},"type":"KNOWN"}
@@ -279,18 +265,6 @@ mod tests {
             failed_command(&in_none, &["[[\"@\",\"\",\"\",\"x\"],{}]#0".into()]),
             format!("Failed to execute {shown}\nrequested by\n - [[\"@\",\"\",\"\",\"x\"],{{}}]#0")
         );
-    }
-
-    #[test]
-    fn a_long_command_is_shown_by_its_ends() {
-        assert_eq!(shortened("[\"sh\"]"), "[\"sh\"]");
-        let long = format!("[\"a\",\"{}\",\"z\"]", "ö".repeat(1 << 20));
-        let short = shortened(&long);
-        assert!(
-            short.len() < MAX_COMMAND && short.starts_with("[\"a\",\"ö") && short.ends_with("ö\",\"z\"]"),
-            "{short}"
-        );
-        assert!(short.contains(" bytes left out …]"));
     }
 
     #[test]

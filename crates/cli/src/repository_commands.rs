@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Diagnostics, SetupError};
+use taut_driver::{BuildOptions, Diagnostics, SetupError};
 use taut_setup::{Rc, Request, Session, weakly_canonical};
+use taut_value::Value;
 
 use crate::{
     cancelled_set_up::until_signal,
@@ -13,10 +14,11 @@ use crate::{
     interruption::Interruption,
     log::{Level, Log},
     options::{
-        CollectRepositories, FetchRepositories, ListRepositories, Repositories, SetUp, SetUpRepositories,
-        Stores, UpdateRepositories,
+        CollectRepositories, Common, Execution, FetchRepositories, ListRepositories, Repositories, Results,
+        SetUp, SetUpRepositories, Stores, UpdateRepositories,
     },
-    repositories::{Fetch, List, Messages, Update, Workspace, options},
+    repositories::{Fetch, List, MadeRoots, Messages, Update, Workspace, options},
+    settings::build_options,
     setup_error::report_error,
     standard_streams::print,
     tool_name::Name,
@@ -57,7 +59,6 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
             description: &description,
             request: Request { main, all: o.all, without_root: false },
             directory: o.output_dir.as_deref(),
-            workspace: call.workspace.root(),
             wrong_about_servers: None,
             tool: "taut",
             log,
@@ -86,12 +87,16 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
         let context = call.workspace.context(&call.rc, log)?;
         let options = options(&context);
         let (store, cache) = call.workspace.open()?;
-        let description = call.description()?;
+        let description = Arc::new(call.description()?);
         let messages = Messages::new(log, String::new());
         let session = Session::new(&options, &store, &cache, &messages);
         let request = Request { main, all: o.all, without_root: false };
         match until_signal(session.cancellation(), || session.status(&description, &request, o.outdated)) {
-            Ok(status) => {
+            Ok(mut status) => {
+                let Ok(build) = build_of(&call.rc, log) else { return Ok(Exit::Syntax) };
+                let cwd = &std::env::current_dir().unwrap_or_else(|_| "/".into());
+                let (store, cache) = (&store, &cache);
+                MadeRoots { description, set_up: &options, store, cache, build, cwd }.note(&mut status);
                 let list = List { status: &status, has_asked: o.outdated };
                 let text = if o.json { list.to_json() } else { list.to_text(log.width()) };
                 Ok(print(text.as_bytes()))
@@ -99,6 +104,17 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
             Err(problems) => Ok(reported(&messages, &problems)),
         }
     })
+}
+
+/// How a build executes the actions of computed roots if the call says nothing of it.
+fn build_of(rc: &Rc, log: &Log) -> Result<BuildOptions, Exit> {
+    let launcher = rc.local_launcher.as_ref().map(|words| Value::list(words.iter().map(Value::string)));
+    let execution = Execution {
+        local_launcher: launcher.map(|launcher| launcher.to_json()),
+        remote_execution_property: rc.properties.clone(),
+        ..Execution::default()
+    };
+    build_options(&Common::default(), (&execution, &Stores::default()), &Results::default(), false, log)
 }
 
 /// Runs `gc-repo`.

@@ -158,7 +158,10 @@ pub(crate) fn put(
     let normal = normal.unwrap_or_else(|| directory.to_owned());
     let shown = std::env::current_dir().map_or_else(|_| normal.clone(), |here| here.join(&normal));
     let directory = std::path::absolute(&normal).map_err(|error| failed(error.to_string()))?;
-    let directory = Dir::made_of_user(&directory).map_err(|error| failed(error.to_string()))?;
+    let directory = Dir::made_of_user(&directory).map_err(|error| {
+        voice::of(log).no_directory(&shown, &error, log);
+        Exit::BuildFailure
+    })?;
     // Later entries replace earlier ones of the same path, which is how artifacts win.
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));

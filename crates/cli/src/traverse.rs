@@ -1,14 +1,17 @@
 //! `traverse`: from a graph file to installed artifacts.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use taut_driver::{
     Overrides, RepoConfig, ResolveRoots as _, Session, WantedArtifacts,
     event::{Event, Origins, Sink},
-    graph::NamedGraph,
+    graph::{ActionGraph, NamedGraph},
 };
+use taut_setup::{TakeError, take_from_repository};
+use taut_store::Store;
 use taut_syntax::{Dialect, Document};
 use taut_sys::Named;
+use taut_value::Artifact;
 
 use crate::{
     call,
@@ -44,21 +47,23 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         exit
     };
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    if let Some(path) = &o.git_cas {
-        let text =
-            format!("Objects of a git repository (--git-cas {}) are not supported yet.", path.display());
-        return Err(fail(Exit::Environment, text));
-    }
     let wanted = o.artifacts.as_deref().unwrap_or("{}");
     if let Err(error) = Document::parse("--artifacts", wanted) {
-        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(error.column, &error.message)));
+        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(wanted, error.column, &error.message)));
     }
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let label = o.graph_file.display().to_string();
-    let no_graph = |why: String| fail(Exit::BuildFailure, voice::of(log).bad_graph(&label, why));
-    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(error.to_string()))?;
-    let named = NamedGraph::read(&label, bytes).map_err(|error| no_graph(error.to_string()))?;
+    let no_graph = |text: Option<&[u8]>, why: String| {
+        voice::of(log).bad_graph(&label, text, why, log);
+        Exit::BuildFailure
+    };
+    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(None, error.to_string()))?;
+    let named = NamedGraph::read(&label, bytes).map_err(|error| {
+        // Read again: a graph is large, and the text is needed for the message only.
+        let text = Named::read(&o.graph_file).ok();
+        no_graph(text.as_deref(), error.to_string())
+    })?;
     let artifacts = named
         .stage("--artifacts", wanted.as_bytes().to_vec())
         .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
@@ -105,6 +110,9 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     };
 
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
+    if let Some(path) = &o.git_cas {
+        take_known_objects(path, &named.graph, &wanted, &store, log)?;
+    }
     reporting.requested_graph(&repositories);
     reporting.keep_in(&store);
     let context = BuildContext::of_call(&of, &o.results, &store, Reproduction::none());
@@ -141,4 +149,31 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let delivery = Delivery { store: &store, results: &built, owner: "traverse", o: &o.results, log };
     results::deliver(&delivery, &destination, &*messages).map_err(results::give_up)?;
     Ok(Exit::Success)
+}
+
+/// Takes the objects that a graph refers to by their identifiers from a git repository, as far as the store lacks them.
+fn take_known_objects(
+    path: &Path,
+    graph: &ActionGraph,
+    wanted: &WantedArtifacts,
+    store: &Store,
+    log: &Log,
+) -> Result<(), Exit> {
+    let of_artifact = |artifact: &Artifact| match artifact {
+        Artifact::Known(object) => Some(*object),
+        _ => None,
+    };
+    let wanted = wanted.artifacts.iter().filter_map(|(_, artifact)| of_artifact(artifact));
+    match take_from_repository(path, store, graph.known_objects().chain(wanted)) {
+        Ok(()) => Ok(()),
+        // The store may have all that is needed.
+        Err(TakeError::NoRepository(why)) => {
+            voice::of(log).no_git_cas(path, &why.to_string(), log);
+            Ok(())
+        }
+        Err(TakeError::Store(why)) => {
+            log.say(Level::Error, why);
+            Err(Exit::Environment)
+        }
+    }
 }

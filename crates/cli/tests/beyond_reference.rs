@@ -170,7 +170,7 @@ fn comments_are_read_under_the_name_taut_alone_also_where_both_share_a_build_roo
     build(&taut()).exits(0);
     let refused = build(&just).exits(1);
     assert!(
-        refused.stderr.contains("Parsing repository configuration file config.json failed"),
+        refused.stderr.contains("parsing repository configuration file config.json failed"),
         "{refused:?}"
     );
 }
@@ -208,7 +208,7 @@ fn a_path_with_dots_is_one_from_the_current_directory_and_for_just_a_name_in_the
     }
     for (directory, word) in [("inc", "../../c.c"), ("inc", "./c.c"), ("", "../c.c")] {
         let refused = builds(&taut(), directory, word).exits(8);
-        assert!(refused.stderr.contains("No target or file"), "{directory} {word}: {}", refused.stderr);
+        assert!(refused.stderr.contains("no target or file"), "{directory} {word}: {}", refused.stderr);
     }
     let just = taut().called("just");
     let built = builds(&just, "inc", "./d.c").exits(0);

@@ -1,9 +1,9 @@
 //! Cases as data: a project and calls of the tool in it, with what they answer.
 //!
 //! Every JSON file in `cases/` is one case: `files` (path to content; a content that is a list is an executable file of
-//! these lines) and `calls`, each with `words` (the subcommand first), and what is expected: `exit`, `stdout` (the
+//! these lines), `links` (path to where it leads) and `calls`, each with `words` (the subcommand first), and what is expected: `exit`, `stdout` (the
 //! whole of it, if given), `stderr` (lines that must be there, without their indentation), `says` (phrases that must
-//! occur there). `$OUT` is a directory beside the workspace, the build root is given by the runner, and so is
+//! occur there), `messages` (all of it, where `$W` is the workspace). `$OUT` is a directory beside the workspace, the build root is given by the runner, and so is
 //! `--plain-log`.
 //!
 //! The expected values are the reference's (just 1.6.5). `TAUT_CASES_TOOL=/path/to/just cargo test -p
@@ -32,7 +32,11 @@ fn differences(tool: &Tool, case: &Path) -> Vec<String> {
             _ => workspace.file(path, content.as_str().expect("a content")),
         };
     }
+    for (path, target) in root.get("links").into_iter().flat_map(|links| links.entries()) {
+        workspace.link(path, target.as_str().expect("a target"));
+    }
     let out = workspace.beside("out").display().to_string();
+    let top = workspace.root().display().to_string();
     let mut wrong = Vec::new();
     for (number, call) in root.get("calls").expect("calls").items().enumerate() {
         let mut words: Vec<String> =
@@ -52,6 +56,11 @@ fn differences(tool: &Tool, case: &Path) -> Vec<String> {
         let stdout = call.get("stdout").and_then(Node::as_str).map(|text| text.replace("$OUT", &out));
         if let Some(stdout) = stdout.filter(|stdout| *stdout != ran.stdout) {
             differs("standard output", &stdout, &ran.stdout);
+        }
+        let messages = call.get("messages").and_then(Node::as_str);
+        let messages = messages.map(|text| text.replace("$OUT", &out).replace("$W", &top));
+        if let Some(messages) = messages.filter(|messages| *messages != ran.stderr) {
+            differs("standard error", &messages, &ran.stderr);
         }
         for line in texts(call.get("stderr")) {
             let line = line.replace("$OUT", &out);

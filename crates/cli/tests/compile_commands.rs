@@ -146,7 +146,7 @@ fn a_damaged_header_is_made_again_and_the_event_log_is_that_of_a_build() {
     fs::remove_dir_all(workspace.build_root().join("compile-commands")).unwrap();
     let again = run(&workspace, &["-o", "-"]).exits(0);
     assert_eq!(again.stdout, text);
-    let warning = "Objects in the build root were lost or damaged: they are made again";
+    let warning = "objects in the build root were lost or damaged: they are made again";
     assert_eq!(again.stderr.matches(warning).count(), 1, "{}", again.stderr);
     assert_eq!(of_kind("begun_anew").len(), 1);
     let [action] = &of_kind("action")[..] else { panic!("{:?}", events(&workspace)) };

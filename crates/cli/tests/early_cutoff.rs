@@ -283,7 +283,7 @@ fn a_new_targets_file_makes_its_directory_a_module() {
         assert!(stderr.contains(text), "{stderr}");
     };
     // The root module is meant, which has no such target.
-    inner("No target or file \"inner\" in the root module");
+    inner("no target or file \"inner\" in the root module");
     workspace.file("sub/TARGETS", r#"{"inner": {"type": "install"}}"#);
     inner("Result of target sub:inner: {");
 }

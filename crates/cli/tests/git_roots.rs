@@ -420,7 +420,7 @@ fn roots_that_are_not_there_are_named_with_their_place() {
     let id_place = format!("repos.json:3:{}", r#"["git tree", "#.len() + 1);
     let path_place = format!("repos.json:3:{}", r#"["git tree", "", "#.len() + 41);
     let git = |id: &str| format!(r#"["git tree", "{id}", "REPOSITORY"]"#);
-    fails(&git(&none), 1, &format!("There is no tree {none} in the git repository {path}"), &id_place);
+    fails(&git(&none), 1, &format!("there is no tree {none} in the git repository {path}"), &id_place);
     fails(&git(&commit), 1, "is a commit, not a tree", &id_place);
     fails(&git(&commit), 1, &format!("git -C {path} rev-parse {commit}^{{tree}}"), is_root);
     fails(&git(&blob), 1, "is a blob, not a tree", &id_place);
@@ -439,7 +439,7 @@ fn roots_that_are_not_there_are_named_with_their_place() {
     project.build("plain").exits(0);
     // The empty tree need not be in the repository.
     let empty = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-    fails(&git(empty), 8, "There is no targets file", "");
+    fails(&git(empty), 8, "there is no targets file", "");
 }
 
 #[test]

@@ -234,3 +234,23 @@ fn files_replace_pruned_directories_and_the_reverse() {
     workspace.run(&taut(), [&words[..], &["--prune"]].concat()).exits(1);
     assert_eq!(fs::read_to_string(out.join("x")).unwrap(), "changed since\n");
 }
+
+/// Where the reference installs it, too; what is in place is left alone, and pruned like anything else.
+#[test]
+fn a_path_with_dots_that_stays_inside_is_installed() {
+    let workspace = Workspace::new();
+    workspace.file("f", "content\n");
+    workspace.file("TARGETS", r#"{"t": {"type": "install", "files": {"x/../d": "f", "y/./e": "f"}}}"#);
+    let out = workspace.beside("out");
+    install(&workspace, "t", &[]);
+    let before = untouched(&out);
+    assert_eq!(fs::read(out.join("d")).unwrap(), b"content\n");
+    assert_eq!(fs::read(out.join("y/e")).unwrap(), b"content\n");
+    assert_eq!(before.len(), 4, "{before:?}");
+    install(&workspace, "t", &[]);
+    assert_eq!(untouched(&out), before);
+    workspace.file("TARGETS", r#"{"t": {"type": "install", "files": {"y/./e": "f"}}}"#);
+    install(&workspace, "t", &["--prune"]);
+    assert!(!out.join("d").exists());
+    assert_eq!(fs::read(out.join("y/e")).unwrap(), b"content\n");
+}

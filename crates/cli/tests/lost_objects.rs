@@ -113,7 +113,7 @@ fn a_loss_is_reported_in_one_line() {
         .build_root()
         .join("protocol-dependent/generation-0/git-sha1/casf/d0/0491fd7e5bb6fa28c517a0bb32b8b506539d4d");
     fs::remove_file(object).unwrap();
-    let words = "Objects in the build root were lost or damaged: they are made again";
+    let words = "objects in the build root were lost or damaged: they are made again";
     let reports = |ran: ToolResult| ran.stderr.lines().filter(|line| line.contains(words)).count();
     assert_eq!(reports(install(&workspace, &out).exits(0)), 1);
     assert_eq!(reports(install(&workspace, &out).exits(0)), 0);
@@ -131,7 +131,7 @@ fn a_directory_or_pipe_in_place_of_a_targets_file_is_no_module_and_is_not_opened
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let stderr = build().exits(8).stderr;
-    assert!(stderr.contains("There is no module \"m\""), "{stderr}");
+    assert!(stderr.contains("there is no module \"m\""), "{stderr}");
     fs::remove_dir(&path).unwrap();
     workspace.file("m/TARGETS", targets);
     build().exits(0);
@@ -139,9 +139,9 @@ fn a_directory_or_pipe_in_place_of_a_targets_file_is_no_module_and_is_not_opened
     // Where no pipe can be created there is nothing to test.
     if Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success()) {
         let stderr = build().exits(8).stderr;
-        assert!(stderr.contains("There is no module \"m\""), "{stderr}");
+        assert!(stderr.contains("there is no module \"m\""), "{stderr}");
         let stderr = workspace.run(&taut(), ["build", "m", "x"]).exits(8).stderr;
-        assert!(stderr.contains("There is no module \"m\""), "{stderr}");
+        assert!(stderr.contains("there is no module \"m\""), "{stderr}");
         fs::remove_file(&path).unwrap();
     }
     fs::write(&path, targets).unwrap();
@@ -157,7 +157,7 @@ fn lost_objects_are_made_again_although_another_action_fails() {
   "beside": {"type": "install", "files": {"bad": "bad", "use": "use"}},"#;
     workspace.file("TARGETS", TARGETS.replacen('{', &format!("{{ {more}"), 1));
     workspace.run(&taut(), ["build", "use"]).exits(0);
-    let words = "Objects in the build root were lost or damaged: they are made again";
+    let words = "objects in the build root were lost or damaged: they are made again";
     for (round, target) in ["both", "beside"].iter().enumerate() {
         // "1\n", which lies only below trees that "use" has as inputs.
         let object = workspace

@@ -353,7 +353,7 @@ fn objects_come_from_a_server_and_go_to_it() {
     assert_eq!(listing(&there.root().join("copy")).unwrap(), listing(&here.root().join("d")).unwrap());
     let absent = "0000000000000000000000000000000000000001";
     let text = there.run(&taut(), ["install-cas", &words[0], &words[1], absent]).exits(16).stderr;
-    assert!(text.contains("There is no object"), "{text}");
+    assert!(text.contains("there is no object"), "{text}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn every_workspace_has_the_rules_unless_it_is_one_of_the_reference() {
     install(&workspace, "a", &[]).exits(0);
     assert_eq!(out(&workspace, "b.txt"), "a");
     let failed = workspace.run(&taut().called("just"), ["build", "a"]).exits(8);
-    assert!(failed.stderr.contains("Cannot resolve repository name std"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("cannot resolve repository name std"), "{}", failed.stderr);
     // What does not name them is the same under both names.
     workspace.file(
         "TARGETS",
@@ -157,7 +157,7 @@ fn groups_have_files_at_other_paths() {
     let failed = install(&workspace, "typo", &[]).exits(8);
     assert!(failed.stderr.contains("not among the files: d/sub/c.txt"), "{}", failed.stderr);
     let failed = install(&workspace, "clash", &[]).exits(8);
-    assert!(failed.stderr.contains("Two files of the group have the same path."), "{}", failed.stderr);
+    assert!(failed.stderr.contains("two files of the group have the same path."), "{}", failed.stderr);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn archives_depend_on_names_and_contents_only() {
     );
     let failed = install(&one, "rar", &[]).exits(8);
     assert!(
-        failed.stderr.contains("The name of an archive ends in one of .tar, .tar.gz"),
+        failed.stderr.contains("the name of an archive ends in one of .tar, .tar.gz"),
         "{}",
         failed.stderr
     );

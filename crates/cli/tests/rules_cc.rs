@@ -155,10 +155,10 @@ fn without_a_compiler_the_message_says_what_to_do() {
     for (define, expected) in [
         (
             r#"{"CC": "no-such-cc"}"#,
-            "There is no no-such-cc in /usr/local/bin:/usr/bin:/bin, which is needed to compile C.",
+            "there is no no-such-cc in /usr/local/bin:/usr/bin:/bin, which is needed to compile C.",
         ),
-        (r#"{"TARGET": "no-such-machine"}"#, "There is no no-such-machine-gcc in "),
-        (r#"{"AR": "/no/such/ar"}"#, "There is no /no/such/ar in "),
+        (r#"{"TARGET": "no-such-machine"}"#, "there is no no-such-machine-gcc in "),
+        (r#"{"AR": "/no/such/ar"}"#, "there is no /no/such/ar in "),
     ] {
         let failed = install(&workspace, "hello", &["-D", define]).exits(1);
         assert!(failed.stderr.contains(expected), "{}", failed.stderr);
@@ -169,7 +169,7 @@ fn without_a_compiler_the_message_says_what_to_do() {
     assert!(failed.stderr.contains(expected), "{}", failed.stderr);
     let failed = install(&workspace, "hello", &["-D", r#"{"CFLAGS": "-O2"}"#]).exits(8);
     let expected =
-        "The variable CFLAGS is a list of strings, one for each flag: -D '{\"CFLAGS\": [\"-O2\"]}'";
+        "the variable CFLAGS is a list of strings, one for each flag: -D '{\"CFLAGS\": [\"-O2\"]}'";
     assert!(failed.stderr.contains(expected), "{}", failed.stderr);
     install(&workspace, "hello", &["-D", r#"{"CFLAGS": ["-O2"]}"#]).exits(0);
 }
@@ -213,7 +213,7 @@ fn shared_libraries_are_found_where_they_are_installed() {
         TARGETS.replace("\"name\": [\"greet\"]", r#""name": ["greet"], "linkage": ["dynamic"]"#),
     );
     let failed = install(&workspace, "hello", &[]).exits(8);
-    assert!(failed.stderr.contains("The field \"linkage\" is"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("the field \"linkage\" is"), "{}", failed.stderr);
 }
 
 #[test]
@@ -365,10 +365,10 @@ fn a_workspace_can_have_a_tool_chain_of_its_own() {
 fn wrong_fields_are_errors_that_say_what_is_meant() {
     let workspace = project();
     for (definition, expected) in [
-        (r#"{"type": ["@", "std", "cc", "binary"], "srcs": ["main.c"]}"#, "The field \"name\" is missing."),
+        (r#"{"type": ["@", "std", "cc", "binary"], "srcs": ["main.c"]}"#, "the field \"name\" is missing."),
         (
             r#"{"type": ["@", "std", "cc", "binary"], "name": ["a", "b"], "srcs": ["main.c"]}"#,
-            "The field \"name\" has more than one string: a, b",
+            "the field \"name\" has more than one string: a, b",
         ),
         (r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"]}"#, "A program needs sources"),
         (

@@ -88,7 +88,7 @@ fn python_programs_are_one_file() {
     let failed = install(&workspace, "test", &with).exits(1);
     assert!(failed.stderr.contains("AssertionError"), "{}", failed.stderr);
     let failed = install(&workspace, "app", &["-D", r#"{"PYTHON": "no-such-python"}"#]).exits(1);
-    assert!(failed.stderr.contains("There is no no-such-python in "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("there is no no-such-python in "), "{}", failed.stderr);
 }
 
 /// The definition of RUSTC as the compiler of this machine; what cargo calls may need variables of rustup.
@@ -141,7 +141,7 @@ fn crates_are_compiled_with_those_that_they_use() {
     let (actions, not_run) = processed(&install(&one, "app", &with).exits(0).stderr).unwrap();
     assert_eq!(actions - not_run, 2);
     for (target, expected) in [
-        ("rootless", "Which of the sources is the root of the crate?"),
+        ("rootless", "which of the sources is the root of the crate?"),
         ("wrong", "belong targets of the rule `library` of std/rust, not"),
     ] {
         let failed = install(&one, target, &with).exits(8);
@@ -217,7 +217,7 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
         failed.stderr
     );
     let failed = install(&workspace, "app", &["-D", r#"{"PROTOC": "no-such-protoc"}"#]).exits(1);
-    assert!(failed.stderr.contains("There is no no-such-protoc in "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("there is no no-such-protoc in "), "{}", failed.stderr);
     let Some(python) = python() else { return };
     install(&workspace, "py", &["-D", &define, "-D", &python]).exits(0);
     let output = Command::new("python3").arg(workspace.beside("out/py")).output().unwrap();

@@ -11,8 +11,8 @@ mod fields;
 use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
-    DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, definition,
-    definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
+    DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below,
+    definition, definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
     vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
@@ -336,7 +336,10 @@ impl Describer<'_> {
         let place = module_file(&repository.rule_root, &name.module, &repository.rule_file_name);
         let kind = DefinitionKind::Rule;
         let module = self.module(place.clone()).await;
-        let module = module.map_err(|failure| definition_file(kind, name, self.workspace, &place, failure));
+        let module = module.map_err(|failure| {
+            let failure = definition_file(kind, name, self.workspace, &place, failure);
+            below(failure, || "While searching for rule definition:".to_owned())
+        });
         let found = module.as_ref().map(|module| EntryPart(name.name.clone()).project(module));
         // Built-in rules are in no module. A rule of the same name in a rules file of the root module has priority.
         let builtin =

@@ -183,6 +183,7 @@ fn leaves(
         match part {
             Component::Normal(part) => place.push(part),
             Component::CurDir => {}
+            Component::ParentDir if place.pop() => {}
             _ => return Ok(None),
         }
     }

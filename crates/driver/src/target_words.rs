@@ -25,7 +25,7 @@ pub(crate) fn is_one_name(words: &[String]) -> bool {
 pub(crate) fn named_by(words: &[String], module: &Str, repositories: &RepoConfig) -> Vec<NamedTarget> {
     let mut found = Vec::new();
     if is_one_name(words) {
-        found.extend(named(repositories, module, words, true).ok());
+        found.extend(named(repositories, module, words).ok());
     } else if let [module, name] = words {
         let module = normal_path(module);
         let module = if module == "." { Str::default() } else { module.as_str().into() };
@@ -86,7 +86,7 @@ impl TypedName {
             // As a target file of the main repository would name it.
             Some(repository) => {
                 let words = ["@", repository, module, name].map(str::to_owned);
-                named(repositories, &Str::default(), &words, true)
+                named(repositories, &Str::default(), &words)
             }
         }
     }
@@ -131,14 +131,10 @@ pub(crate) fn unbracketed(words: &[String]) -> Vec<String> {
     words.iter().flat_map(split).collect()
 }
 
-/// How a target can be named in one word, where that is possible.
-const TYPED_FORMS: &str = "on the command line a target is named in one of these ways:
-MODULE:TARGET, or :TARGET in the root module
-@REPOSITORY//MODULE:TARGET
-";
-
 /// How a target can be named on the command line.
 const FORMS: &str = "on the command line a target is named in one of these ways:
+MODULE:TARGET, or :TARGET in the root module
+@REPOSITORY//MODULE:TARGET
 TARGET (of the module that the working directory is in)
 MODULE TARGET
 ./ RELATIVE-MODULE TARGET
@@ -153,7 +149,6 @@ pub(crate) fn named(
     repositories: &RepoConfig,
     module: &Str,
     words: &[String],
-    has_typed_names: bool,
 ) -> Result<NamedTarget, SetupError> {
     let given = words.join(" ");
     let words = Value::list(words.iter().map(|word| Value::string(word.as_str())));
@@ -164,11 +159,7 @@ pub(crate) fn named(
         let mut problem = why.into_diagnostic(&words).below(&step);
         if has_no_form {
             problem.message = format!("{} names no target", quoted(&given));
-            let heading = FORMS.lines().next().unwrap_or_default();
-            problem.help = vec![match has_typed_names {
-                true => TYPED_FORMS.to_owned() + FORMS[heading.len()..].trim_start(),
-                false => FORMS.to_owned(),
-            }];
+            problem.help = vec![FORMS.to_owned()];
         }
         SetupError::from(problem)
     })

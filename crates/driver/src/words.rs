@@ -221,13 +221,13 @@ impl Reader<'_> {
 
     /// One target, by the forms that the reference has.
     async fn as_reference(&self, words: &[String]) -> Result<NamedTarget, Fail> {
-        let (repositories, has_typed_names) = (self.files.repositories, self.key.has_typed_names);
+        let repositories = self.files.repositories;
         match words {
             [] => self.first_target().await,
             [name] => Ok(self.in_module(name)),
             // On the command line a module may be written as a path from the root.
             [module, name] => Ok(self.main(module, name)),
-            others => named(repositories, &self.module, others, has_typed_names).map_err(wrong),
+            others => named(repositories, &self.module, others).map_err(wrong),
         }
     }
 
@@ -379,8 +379,7 @@ impl Reader<'_> {
                 wrong(Diagnostic::from(error).reference(reference).below(&step))
             })?;
         if document.root().kind() != Kind::Object {
-            let problem = Diagnostic::error("A targets file is a JSON object");
-            let problem = problem.reference(format!("Invalid content in target file {name}."));
+            let problem = Diagnostic::error(format!("Invalid content in target file {name}."));
             let problem = problem.at(Location::value(label, JsonPath::root()));
             return Err(wrong(problem.help(A_TARGETS_FILE)));
         }

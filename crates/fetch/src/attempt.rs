@@ -16,6 +16,7 @@ use crate::{
     Cause, Client, Download, Expected, Progress, Update,
     download::TemporaryFile,
     url::{UrlTarget, place},
+    words::{no_answer, stream},
 };
 
 /// How often a transfer is resumed in one attempt, if more came each time.
@@ -102,7 +103,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
         if let Some(validator) = &validator {
             request = request.header("range", format!("bytes={}-", self.bytes)).header("if-range", validator);
         }
-        let response = request.call().map_err(|error| no_answer(&error))?;
+        let response = request.call().map_err(|error| no_answer(&error, &self.client.options))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         match response.status().as_u16() {
             // Whatever was asked for: the answer begins at the first byte, and `receive` cuts the file accordingly.
@@ -137,7 +138,9 @@ impl<'r, 'd> Transfer<'r, 'd> {
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let received = self.receive(&mut body, total, progress);
         received.map_err(|error| match error {
-            StreamFailure::Read(error) => Cause::Cut { bytes: self.bytes, total, why: error.to_string() },
+            StreamFailure::Read(error) => {
+                Cause::Cut { bytes: self.bytes, total, why: stream(&error, &self.client.options) }
+            }
             StreamFailure::Other(cause) => cause,
         })
     }
@@ -237,60 +240,4 @@ fn cut(file: &mut fs::File, bytes: u64) -> io::Result<()> {
 /// The number of the first byte in a `Content-Range`.
 fn first_byte(range: &str) -> Option<u64> {
     range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
-}
-
-fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// Why TLS failed, with what can be done about a certificate that is not accepted.
-fn tls_words(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Certificate;
-
-    let rustls::Error::InvalidCertificate(certificate) = error else { return error.to_string() };
-    let why = match certificate {
-        Certificate::UnknownIssuer => {
-            "it is signed by none that is trusted here; --fetch-cacert FILE names a file with those to trust".to_owned()
-        }
-        Certificate::Expired | Certificate::ExpiredContext { .. } => "it has expired".to_owned(),
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-            "it is for servers of other names".to_owned()
-        }
-        // Of another crate, which the library does not show: only its words tell it from other faults.
-        Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it is one of a certification authority (CA:TRUE), as self-signed certificates often are; a server needs one with \
-             CA:FALSE, also self-signed: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE"
-                .to_owned()
-        }
-        other => format!("{other:?}"),
-    };
-    format!("the certificate of the server is not accepted: {why}")
-}
-
-/// Why there was no answer to a request.
-fn no_answer(error: &ureq::Error) -> Cause {
-    use ureq::Error;
-
-    let text = error.to_string();
-    match error {
-        Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => Cause::Url(text),
-        Error::Rustls(error) => Cause::Tls(tls_words(error)),
-        Error::Tls(_) | Error::Pem(_) | Error::TlsRequired => Cause::Tls(text),
-        // The library reports failures of TLS as failures of the connection below.
-        Error::Io(inner) if of_tls(inner).is_some() => {
-            Cause::Tls(of_tls(inner).map(tls_words).unwrap_or_default())
-        }
-        Error::HostNotFound => Cause::UnknownHost(text),
-        // Of the resolver, which has no other number for it here. A server of names that does not answer is another case.
-        Error::Io(inner) if inner.to_string().contains("Name or service not known") => {
-            Cause::UnknownHost(text)
-        }
-        Error::Io(_)
-        | Error::Timeout(_)
-        | Error::ConnectionFailed
-        | Error::BodyStalled
-        | Error::ConnectProxyFailed(_) => Cause::Connection(text),
-        _ => Cause::Protocol(text),
-    }
 }

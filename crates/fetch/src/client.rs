@@ -1,14 +1,22 @@
 //! Downloads of files, from one of several URLs.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use taut_sys::{Dir, Named};
 use ureq::{
     Agent,
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem},
+    unversioned::{
+        resolver::DefaultResolver,
+        transport::{ConnectProxyConnector, Connector as _, TcpConnector},
+    },
 };
 
-use crate::{Cause, Download, Expected, Options, Progress, Result, attempt::Transfer};
+use crate::{
+    Cause, Download, Expected, Options, Progress, Result,
+    attempt::Transfer,
+    tls::{self, TlsConnector},
+};
 
 /// What to download.
 #[derive(Clone, Debug)]
@@ -31,24 +39,13 @@ impl Client {
     /// # Errors
     /// The file with certificates cannot be read, or has none.
     pub fn new(options: Options) -> std::result::Result<Client, Cause> {
-        let roots = match &options.ca_file {
-            _ if !options.verify_tls => Vec::new(),
-            Some(path) => certificates_in(path)?,
+        let trusted = match &options.ca_file {
+            _ if !options.verify_tls => None,
+            Some(path) => Some(certificates_in(path)?),
             // Certificates of the system that cannot be read are not trusted, and that is all.
-            None => rustls_native_certs::load_native_certs()
-                .certs
-                .iter()
-                .map(|certificate| Certificate::from_der(certificate).to_owned())
-                .collect(),
+            None => Some(rustls_native_certs::load_native_certs().certs),
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .disable_verification(!options.verify_tls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
+        let config = Agent::config_builder()
             .user_agent(concat!("taut/", env!("CARGO_PKG_VERSION")))
             // The bytes of an archive are wanted as they are, not compressed once more.
             .accept_encoding("identity")
@@ -58,8 +55,12 @@ impl Client {
             .timeout_recv_response(Some(options.stall_timeout))
             // No limit for a whole transfer: a large archive over a slow line is no fault as long as bytes come.
             .timeout_per_read(Some(options.stall_timeout))
-            .build()
-            .new_agent();
+            .build();
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(TlsConnector(tls::config(trusted)));
+        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
         Ok(Client { agent, options })
     }
 
@@ -80,16 +81,11 @@ impl Client {
 }
 
 /// The certificates in a file in PEM format.
-fn certificates_in(path: &Path) -> std::result::Result<Vec<Certificate<'static>>, Cause> {
+fn certificates_in(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, Cause> {
     let content = Named::read(path).map_err(|error| Cause::File(error.to_string()))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&content) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(Cause::File(format!("{}: {error}", path.display()))),
-        }
-    }
+    let certificates: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
+    let certificates = certificates
+        .map_err(|error| Cause::File(format!("{} is no file of certificates: {error}", path.display())))?;
     if certificates.is_empty() {
         return Err(Cause::File(format!("{} has no certificate in PEM format", path.display())));
     }

@@ -21,7 +21,9 @@ pub mod git;
 mod options;
 mod progress;
 mod rounds;
+mod tls;
 mod url;
+mod words;
 
 pub use checks::Expected;
 pub use client::{Client, Request};

@@ -398,28 +398,96 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     }
 }
 
-/// A server may have a certificate that is signed by itself and named by the caller, if it is one for a server.
+/// A server's certificate may itself be one that the caller names, also one of an authority, as OpenSSL has it. What else
+/// is wrong with it counts all the same.
 #[test]
-fn self_signed_certificates_are_accepted_or_the_error_says_which_would_be() {
+fn certificates_are_accepted_or_the_error_says_what_is_wrong_with_them() {
+    const ACCEPTED: Result<(), &str> = Ok(());
     let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-    let fetch = |certificate: &str, trusted: &str| {
-        let server = Server::with_certificate(certificate, "self-key.pem", |_, out| whole(out, &content()));
+    for (certificate, key, trusted, expected_result) in [
+        ("self-server.pem", "self-key.pem", "self-server.pem", ACCEPTED),
+        ("self-ca.pem", "self-key.pem", "self-ca.pem", ACCEPTED),
+        // Signed by an authority that is not named; it is named itself.
+        ("cert.pem", "key.pem", "cert.pem", ACCEPTED),
+        ("self-server.pem", "self-key.pem", "ca.pem", Err("it is signed by none that is trusted here")),
+        ("self-ca.pem", "self-key.pem", "ca.pem", Err("and none that is trusted here; --fetch-cacert FILE")),
+        ("self-ca-expired.pem", "self-key.pem", "self-ca-expired.pem", Err("it has expired")),
+        (
+            "self-ca-elsewhere.pem",
+            "self-key.pem",
+            "self-ca-elsewhere.pem",
+            Err("it is for servers of other names"),
+        ),
+        // The authority has the name, and another key.
+        ("cert.pem", "key.pem", "ca-other-key.pem", Err("that of --fetch-cacert may be an older one")),
+    ] {
+        let server = Server::with_certificate(certificate, key, |_, out| whole(out, &content()));
         let case = Case::new(Options { ca_file: Some(tls.join(trusted)), ..options() });
         let done = case.fetch(&[server.url("/a")], &expected(&content()));
-        done.map(drop).map_err(|error| error.tried[0].cause.to_string())
-    };
-    assert_eq!(fetch("self-server.pem", "self-server.pem"), Ok(()));
-    for (certificate, trusted, expected_text) in [
-        ("self-ca.pem", "self-ca.pem", "a server needs one with CA:FALSE, also self-signed"),
-        ("self-server.pem", "ca.pem", "--fetch-cacert FILE names a file with those to trust"),
-    ] {
-        let text = fetch(certificate, trusted).unwrap_err();
-        assert!(
-            text.starts_with("the certificate of the server is not accepted: ")
-                && text.contains(expected_text),
-            "{text}"
-        );
+        let done = done.map(drop).map_err(|error| error.tried[0].cause.to_string());
+        match (&done, expected_result) {
+            (Ok(()), Ok(())) => {}
+            (Err(text), Err(part)) => assert!(
+                text.starts_with("the certificate of the server is not accepted: ") && text.contains(part),
+                "{certificate}, {trusted}: {text}"
+            ),
+            _ => panic!("{certificate}, {trusted}: {done:?}"),
+        }
     }
+}
+
+/// The words are those of a person, not of the libraries below.
+#[test]
+fn causes_are_in_plain_words() {
+    let cause = |options: Options, url: String| {
+        let error = Case::new(options).fetch(&[url], &expected(&content())).unwrap_err();
+        error.tried[0].cause.to_string()
+    };
+    let once = || Options { retries: retries(1), ..options() };
+    let answering = |bytes: &'static [u8]| Server::new(move |_, out| drop(out.write_all(bytes)));
+
+    let server = answering(b"SSH-2.0-OpenSSH_9.6\r\n");
+    let text = cause(once(), server.url("/a"));
+    assert!(
+        text.starts_with("the server's answer is not HTTP; is the port that of another service"),
+        "{text}"
+    );
+    // It answers to the first bytes of TLS, which are no request.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://127.0.0.1:{}/a", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    assert_eq!(cause(once(), url), "the server does not speak TLS; is the port one of http?");
+
+    let server = answering(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n");
+    let text = cause(once(), server.url("/a"));
+    assert_eq!(text, "the server's answer is not as HTTP wants it: content-length header not a number");
+
+    let server = answering(b"");
+    assert_eq!(cause(once(), server.url("/a")), "the server closed the connection");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = cause(once(), format!("http://127.0.0.1:{free}/a"));
+    assert_eq!(text, "connection refused: no server listens there");
+
+    let server = Server::new(|_, out| drop((out.flush(), std::thread::sleep(Duration::from_millis(400)))));
+    let short = Options { stall_timeout: Duration::from_millis(100), ..once() };
+    assert_eq!(cause(short.clone(), server.url("/a")), "no answer within 0.1 s");
+
+    let server = Server::new(|_, out| {
+        let _ = out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegin");
+        let _ = out.flush();
+        std::thread::sleep(Duration::from_millis(400));
+    });
+    let text = cause(short, server.url("/a"));
+    assert_eq!(text, "the transfer was cut after 5 of 100 bytes: nothing came for 0.1 s");
+
+    let text = cause(once(), "http://no-such-host.invalid/a".to_owned());
+    assert_eq!(text, "there is no server of that name");
 }
 
 #[test]

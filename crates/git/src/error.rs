@@ -16,6 +16,11 @@ pub enum Error {
         /// What is missing there.
         why: String,
     },
+    /// A file `.git` does not say where the git directory is.
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
     /// An object is there but cannot be read, or its content does not have its hash.
     Damaged {
         /// The repository.
@@ -74,6 +79,9 @@ impl fmt::Display for Error {
         match self {
             Error::NoRepository { path, why } => {
                 write!(f, "{} is no git repository: {why}", path.display())
+            }
+            Error::Malformed { path } => {
+                write!(f, "the file {} does not lead to a git directory (\"gitdir: …\")", path.display())
             }
             Error::Damaged { path, id, why } => {
                 write!(f, "object {} of git repository {} cannot be read: {why}", id.to_hex(), path.display())

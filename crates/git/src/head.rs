@@ -13,22 +13,62 @@ use crate::{
 /// How many symbolic references may lead to each other; git follows as many.
 const MAX_SYMBOLIC: usize = 5;
 
-/// The top directory of the repository that a directory is part of: the nearest one upwards that is a worktree, or a bare
-/// repository. `None` if there is none.
+/// Where a directory belongs.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Enclosing {
+    /// The top directory of the repository that it is part of: the nearest one upwards that is a worktree, or a bare
+    /// repository. `None` if there is none.
+    pub top: Option<PathBuf>,
+    /// What looks like a repository on the way there and is none, with what is missing: git passes over it, too.
+    pub passed_over: Vec<Error>,
+}
+
+/// The repository that a directory is part of.
 ///
 /// # Errors
-/// A directory upwards has an entry `.git` that is damaged.
-pub fn enclosing(directory: &Path) -> Result<Option<PathBuf>> {
+/// A directory upwards has a file `.git` that leads nowhere by its form. As for git, one that leads to a directory which is no
+/// repository, or any more, is passed over.
+pub fn enclosing(directory: &Path) -> Result<Enclosing> {
+    let mut found = Enclosing::default();
     for above in directory.ancestors() {
         let is_there = |name: &str| Named::lstat(&above.join(name)).is_ok();
         let is_bare = || is_there("HEAD") && is_there("objects") && is_there("refs");
-        // `lstat`: also a broken link `.git` ends the search, and is reported instead of a repository further up.
-        if is_there(".git") || is_bare() {
-            directories(above)?;
-            return Ok(Some(above.to_owned()));
+        if !is_there(".git") && !is_bare() {
+            continue;
+        }
+        check_form(&above.join(".git"))?;
+        match directories(above).and_then(|directories| has_references(above, &directories)) {
+            Ok(()) => {
+                found.top = Some(above.to_owned());
+                return Ok(found);
+            }
+            Err(error) => found.passed_over.push(error),
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// That a file `.git` has the form of one that leads elsewhere.
+fn check_form(dot_git: &Path) -> Result<()> {
+    match Named::read(dot_git) {
+        Ok(content) if !content.trim_ascii_end().starts_with(b"gitdir:") => {
+            Err(Error::Malformed { path: dot_git.to_owned() })
+        }
+        // A directory, nothing, or what cannot be read.
+        _ => Ok(()),
+    }
+}
+
+/// That a git directory has references, without which it is none for git; its objects could be read all the same.
+fn has_references(path: &Path, directories: &Directories) -> Result<()> {
+    let refs = directories.common.join("refs");
+    match Named::stat(&refs).is_ok_and(|stat| stat.is_dir()) {
+        true => Ok(()),
+        false => Err(Error::NoRepository {
+            path: path.to_owned(),
+            why: format!("{} is no directory", refs.display()),
+        }),
+    }
 }
 
 /// What `HEAD` of a repository leads to.

@@ -37,7 +37,7 @@ mod writer;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
-pub use head::{Head, enclosing, head};
+pub use head::{Enclosing, Head, enclosing, head};
 pub use import::{SpecialFiles, import};
 pub use link_fault::LinkFault;
 pub use path_fault::PathFault;

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use taut_digest::ObjectInfo;
 use taut_value::{ActionDescription, Artifact, EntityName, Id, Map, Str, Tree, TreeOverlay, Value};
 
 use crate::read::{self, GraphError};
@@ -95,6 +96,18 @@ impl ActionGraph {
             // Cached, since the order of one origin takes the hash of a configuration.
             action.origins.sort_by_cached_key(Origin::order);
         }
+    }
+
+    /// The known objects that something in the graph is made from; some more than once.
+    pub fn known_objects(&self) -> impl Iterator<Item = ObjectInfo> + '_ {
+        let inputs = self.actions.values().flat_map(|action| action.description.inputs.values());
+        let staged = self.trees.values().flat_map(|tree| tree.stage().values());
+        let artifacts = inputs.chain(staged).filter_map(Value::as_artifact);
+        let merged = self.overlays.values().flat_map(TreeOverlay::trees);
+        artifacts.chain(merged).filter_map(|artifact| match artifact {
+            Artifact::Known(object) => Some(*object),
+            _ => None,
+        })
     }
 
     /// The first target that defines an action, and the action's number there; the id if no target is known.

@@ -60,6 +60,7 @@ impl From<Status> for Failure {
 pub(crate) struct Link {
     setup: Setup,
     /// How many connections were given up before, and the one in use.
+    // Locked only to be copied or replaced, never across a wait: clones of a channel share its connection.
     channel: Mutex<(u64, Channel)>,
     pub(crate) instance: String,
     /// How contents are named, as a number of the protocol; 0 where it has none.
@@ -119,6 +120,8 @@ impl Link {
     /// which no answers come may be dead without either end knowing.
     fn renew(&self, number: u64) {
         let mut channel = self.channel();
+        // When a connection dies, all calls on it fail at once. The first of them replaces it; to the others the number
+        // shows that this was done.
         if channel.0 == number
             && let Ok(new) = self.setup.channel()
         {
@@ -182,7 +185,11 @@ impl Link {
                     Failure::Here(error) => return Err(error),
                     Failure::Wrong(error) if is_last => return Err(error),
                     Failure::Wrong(_) => {}
+                    // An answer, not a failure: the API has NOT_FOUND for a result, content or operation that is not
+                    // there.
                     Failure::Status(status) if status.code() == Code::NotFound => return Ok(None),
+                    // The server would answer the next call of any kind in the same way (no permission, no such
+                    // method). If it refuses only writes, reads go on.
                     Failure::Status(status) if !is_transient(status.code()) => {
                         if !method.is_write {
                             self.give_up.give_up();
@@ -239,6 +246,8 @@ pub(crate) async fn within<T>(
 }
 
 /// Whether another attempt may succeed. Connections that are cut in the middle of an answer appear as internal errors.
+// The codes that depend on the state of server and network, by gRPC's definition of them. INVALID_ARGUMENT,
+// UNIMPLEMENTED, PERMISSION_DENIED, FAILED_PRECONDITION and the like follow from the call, and would be repeated.
 pub(crate) fn is_transient(code: Code) -> bool {
     matches!(
         code,
@@ -262,6 +271,7 @@ pub(crate) fn text(status: &Status) -> String {
     if let Some(by_http) = status_of_proxy(status) {
         return format!("{HTTP_STATUS}{by_http}");
     }
+    // For a connection that fails, tonic's own message is only "transport error"; what the system reported is below it.
     let reason = std::error::Error::source(status).map(innermost).filter(|reason| !reason.is_empty());
     let text = reason.unwrap_or_else(|| status.message().to_owned());
     if text.is_empty() { status.code().description().to_owned() } else { text }

@@ -90,6 +90,8 @@ pub(crate) async fn split(link: &Link, digest: &Digest) -> Option<Vec<Digest>> {
     let answer: SplitBlobResponse = link.unary(&SPLIT, &request, digest.size).await.ok()??;
     let chunks: Vec<Digest> = answer.chunk_digests.iter().filter_map(wire::parse).collect();
     let total = chunks.iter().map(|chunk| chunk.size).fold(0, u64::saturating_add);
+    // The list is not trusted: a digest that cannot be read, one chunk, or sizes with another sum mean that the content
+    // goes as a stream.
     let is_good = chunks.len() == answer.chunk_digests.len() && (2..=MAX_CHUNKS).contains(&chunks.len());
     (is_good && total == digest.size && chunks.iter().all(|chunk| chunk.size > 0)).then_some(chunks)
 }

@@ -104,6 +104,8 @@ impl Server {
             Ok(AnsweredServer { link, can, contents })
         };
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
+            // Relaxed: only that a single caller gets `false` matters, not which one, and nothing else is read because
+            // of it.
             if !self.setup.executes && self.is_reported.swap(true, Relaxed) {
                 Error::Off
             } else {
@@ -195,6 +197,7 @@ impl ActionCache for Client {
                 digest_function: link.digest_function,
             };
             let found = link.unary(&LOOK_UP, &request, 0).await;
+            // Counted whether or not it was found, and with the wait for the connection: the action has waited for both.
             link.give_up.count_look_up(begin, Instant::now())?;
             found
         })

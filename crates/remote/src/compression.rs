@@ -13,6 +13,7 @@ pub(crate) fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() < MIN_BYTES {
         return None;
     }
+    // What does not shrink goes plain: the server would unpack it for nothing.
     zstd::stream::encode_all(bytes, LEVEL).ok().filter(|packed| packed.len() < bytes.len())
 }
 

@@ -99,6 +99,8 @@ impl Contents {
     /// Those that are missing, each once.
     pub(crate) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>> {
         let mut seen = HashSet::new();
+        // All are asked before the first answer is awaited: so they are in the same batches, with those of other
+        // callers.
         let asked: Vec<_> = (digests.into_iter().filter(|digest| seen.insert(*digest)))
             .map(|digest| (digest, self.missing.ask(digest)))
             .collect();
@@ -193,6 +195,8 @@ impl Contents {
         if let Err(error) = receiver.begin() {
             return failed(error);
         }
+        // Each chunk is checked where it comes from; the whole is, too, since the list of chunks is only what the
+        // server says.
         let mut hasher = HashFunction::Sha256.blob_hasher(digest.size);
         let mut rest = chunks;
         while !rest.is_empty() {
@@ -338,6 +342,8 @@ async fn find_missing(link: Arc<Link>, batch: Vec<BatchItem<Digest, Result<bool>
 }
 
 async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Digest, Bytes>>) {
+    // By digest: several callers may wait for one content, which is asked for once, and a server may answer in any
+    // order or leave some out. What it leaves out counts as damaged, and is tried as a stream.
     let mut wanted: BTreeMap<Digest, Bytes> =
         batch.iter().map(|(digest, _)| (*digest, Err(Error::Corrupt(*digest)))).collect();
     // A content that is empty need not be asked for, and some servers do not have it.
@@ -424,6 +430,8 @@ async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content
             requests,
             digest_function: link.digest_function,
         };
+        // The status of the call is about the batch; each content has one of its own in the answer, so one may be
+        // refused and the others stored.
         let done: Result<Option<BatchUpdateBlobsResponse>> = link.unary(&UPDATE, &request, size).await;
         match done.and_then(|done| done.ok_or_else(|| no_such_call(&UPDATE))) {
             Ok(done) => {

@@ -67,6 +67,7 @@ pub(crate) async fn execute(
     let mut execution = Execution { link, action, progress, operation: None, heard: None, stage: None };
     let ended = link.give_up.or_off(async {
         tokio::select! {
+            // The caller first: if it is gone, the operation is cancelled even if an answer came at the same moment.
             biased;
             _ = dropped => Err(Error::Off),
             // Boxed: a future of this size for each of thousands of executions would be moved around.
@@ -164,9 +165,13 @@ impl Execution<'_> {
             let Some(operation) = operation else {
                 return Err(Status::unavailable("the stream ended before the action did").into());
             };
+            // A message with the end says nothing about how long the server has been there: a cached result comes at
+            // once.
             if !operation.done {
                 self.heard = Some(Instant::now());
             }
+            // The API sends the name in the first message. With it, a stream that is cut goes on by `WaitExecution`,
+            // and nothing is executed twice.
             if !operation.name.is_empty() {
                 self.operation = Some(operation.name.clone());
             }
@@ -220,6 +225,8 @@ impl Execution<'_> {
     /// Asks the server for a sign of life, unless there was one in another call.
     async fn sign_of_life(&self) -> std::result::Result<(), Failure> {
         let link = self.link;
+        // Held during the question: of all executions that wait, one asks, and the others then find its answer. The
+        // lock is tokio's, so it may be held across a wait.
         let asks = link.heard.lock().await;
         if asks.elapsed() < SILENCE {
             return Ok(());
@@ -228,6 +235,7 @@ impl Execution<'_> {
         within(link.patience.deadline, async {
             let codec = ProstCodec::<GetCapabilitiesRequest, ServerCapabilities>::default();
             let request = Request::new(GetCapabilitiesRequest { instance_name: link.instance.clone() });
+            // A call that every server of the API has, and that costs it next to nothing.
             let path = PathAndQuery::from_static(capabilities::PATH);
             link.grpc().await?.unary(request, path, codec).await?;
             Ok(())

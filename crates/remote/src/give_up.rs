@@ -28,6 +28,7 @@ impl GiveUp {
     }
 
     pub(crate) fn give_up(&self) {
+        // Not `send`, which does nothing as long as no call listens: the calls to come have to find it.
         self.given_up.send_replace(true);
     }
 
@@ -44,6 +45,7 @@ impl GiveUp {
     pub(crate) async fn or_off<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let mut given_up = self.given_up.subscribe();
         tokio::select! {
+            // The switch first: once it is set, no call begins, whatever is ready.
             biased;
             _ = given_up.wait_for(|given_up| *given_up) => Err(Error::Off),
             answer = call => answer,
@@ -81,6 +83,8 @@ impl GiveUp {
     fn count(&self, begin: Instant, now: Instant) -> Duration {
         let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, until) = &mut *slow;
+        // Times that overlap count once. `until` only grows, so of a call that began before it, only what is behind it
+        // is added.
         let from = until.map_or(begin, |until| begin.max(until));
         *total += now.saturating_duration_since(from);
         *until = Some(until.map_or(now, |until| now.max(until)));

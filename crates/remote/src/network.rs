@@ -87,6 +87,8 @@ impl Setup {
         let uri = self.address.uri(self.tls.is_some());
         let mut endpoint = Endpoint::from_shared(uri)
             .map_err(refused)?
+            // Not longer than the deadline of a call, so that an address where nothing answers fails as unreachable,
+            // and not as slow.
             .connect_timeout(self.patience.deadline.min(Duration::from_secs(5)))
             .tcp_nodelay(true)
             // More than a round trip's worth of a fast network, so that large contents are not held up by windows.
@@ -95,6 +97,7 @@ impl Setup {
         if let Some(tls) = &self.tls {
             let mut config = ClientTlsConfig::new();
             config = match &tls.authorities {
+                // In the place of the system's, not in addition: a call that names an authority trusts no other.
                 Some(authorities) => config.ca_certificate(Certificate::from_pem(authorities)),
                 None => config.with_native_roots(),
             };
@@ -127,6 +130,8 @@ impl Network {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Network> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        // Unbounded, since callers are threads of the engine, which must not block here. What is under way is bounded
+        // by the jobs of the build, and by the batches that calls are put into.
         let (jobs, mut begin) = mpsc::unbounded_channel::<Job>();
         std::thread::Builder::new().name("network".to_owned()).spawn(move || {
             let local = LocalSet::new();

@@ -47,6 +47,7 @@ impl Progress<'_> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> std::result::Result<(), Failure> {
+        // Before the receiver gets any of it: a server that sends without end must not fill a disk.
         if bytes.len() as u64 > self.digest.size - self.at {
             return Err(self.wrong());
         }
@@ -81,6 +82,7 @@ pub(crate) async fn read(
         let done = link.tried(&READ, async || attempt(link, form, &mut progress).await).await?;
         match done {
             None => return Err(Error::NotFound(*digest)),
+            // An attempt that succeeds without progress has read an empty content.
             Some(()) => is_over = progress.at == digest.size || progress.at == before,
         }
     }
@@ -100,6 +102,8 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
     if progress.at < progress.digest.size {
         return Err(Failure::Status(Status::unavailable("the stream ended early")));
     }
+    // The hash runs over all attempts, so a server that was replaced between two of them cannot put two contents
+    // together.
     let hashed = std::mem::replace(&mut progress.hasher, hasher(progress.digest));
     if is_right(progress.digest, hashed) { Ok(()) } else { Err(progress.wrong()) }
 }

@@ -77,6 +77,8 @@ async fn attempt(link: &Link, digest: &Digest) -> std::result::Result<(Vec<u8>, 
         Ok(link.grpc().await?.server_streaming(request, path, codec).await?.into_inner())
     });
     let mut stream = opened.await?;
+    // Git's hash begins with the size, so a content that does not fit is only counted here, and hashed when it is read
+    // again.
     let (mut bytes, mut size) = (Vec::new(), 0);
     while let Some(piece) = within(deadline, async { Ok(stream.message().await?) }).await? {
         size += piece.data.len() as u64;

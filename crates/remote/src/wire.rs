@@ -38,6 +38,8 @@ pub(crate) fn hasher(digest: &Digest) -> ContentHasher {
 
 /// Whether that has hashed what the name says.
 pub(crate) fn is_right(digest: &Digest, hasher: ContentHasher) -> bool {
+    // justbuild's native protocol has a byte in front of git's ids: 62 for a blob, 74 for a tree. The hash itself is of
+    // the content alone.
     let wanted = digest.hash.untagged().map_or(digest.hash, |(hash, _)| hash);
     hasher.finish() == wanted
 }

@@ -78,9 +78,13 @@ impl Upload<'_> {
             let before = self.from;
             self.from = match self.form {
                 Form::Plain => committed(link, self.content, &self.transfer).await,
+                // The server counts bytes of the compressed stream, and the one that is made now need not have the
+                // same.
                 Form::Zstd => 0,
             };
             self.form = Form::Plain;
+            // Under the old name the server may still hold the stream that was cut, and refuse one that begins at 0
+            // again.
             if self.from == 0 {
                 self.transfer = transfer_name();
             }
@@ -114,6 +118,7 @@ async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
         Ok(link.grpc().await?.unary(request, path, codec).await?.into_inner())
     });
     let answer = asked.await.unwrap_or_default();
+    // A size of all, or of more, is no place to go on from: only the answer to a write says that a content is stored.
     u64::try_from(answer.committed_size).ok().filter(|size| *size < content.digest.size).unwrap_or(0)
 }
 
@@ -142,6 +147,9 @@ async fn attempt(
         return Err(Failure::Here(Error::Local(why)));
     }
     let committed = answer?.committed_size;
+    // A server that has the content already may answer before all of it was sent: with its full size, or, for a
+    // compressed stream, with -1. Of a compressed stream the number is one of compressed bytes, which is not known
+    // here.
     if form == Form::Zstd || committed == content.digest.size as i64 {
         return Ok(());
     }

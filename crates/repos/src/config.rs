@@ -555,12 +555,7 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
         _ => {
             let (source, of) = (root.source(), quoted(&repository));
             let scheme = words.first().copied().flatten();
-            let is_known = scheme.is_some_and(|scheme| SCHEMES.contains(&scheme));
             let message = match scheme {
-                Some(scheme) if is_known => {
-                    let scheme = quoted(&scheme);
-                    format!("{scheme} takes one path, but the {key} of repository {of} is {source}")
-                }
                 Some(_) => {
                     format!("Unknown scheme in the specification {source} of the {key} of repository {of}")
                 }
@@ -578,8 +573,8 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
                 ),
             };
             let problem = Diagnostic::error(message).reference(reference);
-            let problem = problem.at(place(root.item(0).filter(|_| !is_known).unwrap_or(root)));
-            let meant = scheme.and_then(|word| did_you_mean(word, SCHEMES)).filter(|_| !is_known);
+            let problem = problem.at(place(root.item(0).unwrap_or(root)));
+            let meant = scheme.and_then(|word| did_you_mean(word, SCHEMES));
             Err(match meant {
                 Some(_) => problem.suggest(meant),
                 None => problem.help("a directory is written as [\"file\", \"path\"]"),

@@ -83,7 +83,7 @@ impl Parser<'_> {
         if (length..=length + 1).contains(&self.root.len()) {
             return Ok(());
         }
-        let message = format!("A {} root has {} items, not {}", self.scheme, length, self.root.len());
+        let message = format!("a {} root has {} items, not {}", self.scheme, length, self.root.len());
         let shown = plain_json(self.root);
         let reference = format!(
             "The root has a wrong number of arguments: {shown}\nThe scheme requires {arguments} optionally followed by a \

@@ -7,7 +7,7 @@ use taut_syntax::{Diagnostic, Node, quoted};
 use taut_sys::{Named, canonical, normal};
 
 use crate::{
-    problem::{Problem, place, text},
+    problem::{Problem, missing, place, text},
     reachable::Remark,
 };
 
@@ -52,9 +52,10 @@ impl Anchors {
     ) -> Result<Option<AnchoredPath>, Problem> {
         let field = |key: &str| node.get(key).and_then(Node::as_str);
         let (Some(root), Some(path)) = (field("root"), field("path")) else {
-            return Err(Diagnostic::error("a location has a \"root\" and a \"path\"")
-                .reference(format!("Malformed location object: {}", text(node)))
-                .at(place(node))
+            let lacking = if field("root").is_none() { "root" } else { "path" };
+            let problem = Diagnostic::error("a location has a \"root\" and a \"path\"")
+                .reference(format!("Malformed location object: {}", text(node)));
+            return Err(missing(problem, node, lacking)
                 .help("{\"root\": \"workspace\", \"path\": \"directory/file\"}")
                 .into());
         };
@@ -84,9 +85,8 @@ impl Anchors {
     /// Notes that a location in the workspace is ignored.
     fn note_outside(&self, location: &str, remarks: &mut Vec<Remark>) {
         if !self.is_quiet {
-            let message = format!("the call is not made in a workspace; ignoring location {location}");
-            let finding = Diagnostic::warning(message)
-                .reference(format!("Not in workspace root, ignoring location {location}."));
+            let text = format!("Not in workspace root, ignoring location {location}.");
+            let finding = Diagnostic::warning(text);
             remarks.push(Remark { finding, is_detail: false });
         }
     }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use taut_syntax::{Diagnostic, Document, Kind, Location, Node, did_you_mean, quoted};
+use taut_syntax::{Diagnostic, Document, Kind, Node, did_you_mean, quoted};
 
 use crate::{
     description::Description,
     fields::{ENTRY, Fields, Form, PRAGMA, TOP, of_type},
+    misspelt,
     problem::place,
     reachable::Remark,
     source::Special,
@@ -67,17 +68,7 @@ impl<'d> Check<'d> {
     }
 
     fn keys(&mut self, object: Node<'_>, of: &str, fields: Fields) {
-        for (key, value) in object.entries() {
-            let known = || fields.iter().map(|(key, _)| *key);
-            let meant = did_you_mean(key, known()).filter(|_| !known().any(|known| known == key));
-            let Some(meant) = meant else { continue };
-            let label = object.document().label().clone();
-            let finding = Diagnostic::warning(format!("unknown key {} in {of}", quoted(key)))
-                .reference("")
-                .at(Location::key(label, value.path()))
-                .suggest(Some(meant));
-            self.remarks.push(Remark { finding, is_detail: false });
-        }
+        misspelt::keys(object, of, fields.iter().map(|(key, _)| *key), &mut self.remarks);
     }
 
     fn values(&mut self, object: Node<'_>, of: &str, fields: Fields) {

@@ -89,7 +89,8 @@ impl Session<'_> {
                 && self.is_there(path, &tree)
             {
                 let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
-                let tree = subtree.ok_or_else(|| no_directory(&tree, &commit.subdir, wanted))?;
+                let tree = subtree
+                    .ok_or_else(|| no_directory(&repository, &tree, &commit.subdir, wanted, of_commit))?;
                 self.note(TreeMap::Checkout, key, &tree, wanted)?;
                 return Ok(Some(TreeLocation { tree, repository: path.clone() }));
             }
@@ -105,7 +106,7 @@ impl Session<'_> {
             Ok(Some(tree))
         })?;
         let Some(whole) = whole else { return Ok(None) };
-        let tree = self.directory_of(&whole, &commit.subdir, wanted)?;
+        let tree = self.directory_of(&whole, &commit.subdir, wanted, of_commit)?;
         if let Some(Checkout { key, .. }) = checkout {
             self.note(TreeMap::NotCheckout, key, &tree, wanted)?;
         }
@@ -270,6 +271,11 @@ impl Session<'_> {
     }
 }
 
+/// What the reference does with the tree of a commit.
+fn of_commit(_: &str) -> String {
+    "While getting subtree from commit:".to_owned()
+}
+
 fn not_fetched(
     commit: &Commit,
     checkout: Option<&Checkout>,
@@ -280,6 +286,7 @@ fn not_fetched(
     let of = quoted(wanted.repository);
     let mut problem = Diagnostic::error(format!("the commit {id} of repository {of} cannot be fetched"))
         .at(wanted.url.clone());
+    let branch = &commit.branch;
     let (mut causes, mut remotes) = (String::new(), String::new());
     for tried in &error.tried {
         problem = problem.note(note_of(tried));
@@ -289,11 +296,15 @@ fn not_fetched(
     if let Some(Checkout { path, .. }) = checkout {
         problem = problem.note(format!("the repository {} does not have it", path.display()));
     }
-    let branch = quoted(&commit.branch);
-    problem
-        .note(format!("the branch that should have it is {branch}"))
-        .reference(format!(
+    let reference = match checkout {
+        // The only one that the reference asks then.
+        Some(Checkout { path, .. }) => {
+            format!("Could not fetch commit {id} from branch {branch} for remote {}", path.display())
+        }
+        None => format!(
             "While trying to fetch from provided remotes:\n{causes}Fetch failed for the provided remotes{remotes}"
-        ))
-        .into()
+        ),
+    };
+    let branch = quoted(branch);
+    problem.note(format!("the branch that should have it is {branch}")).reference(reference).into()
 }

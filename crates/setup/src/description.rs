@@ -16,7 +16,7 @@ use taut_syntax::{
 };
 use taut_sys::Named;
 
-use crate::problem::{Problem, missing, place, text};
+use crate::problem::{Problem, meant, missing, place, text};
 
 /// A description of repositories, with the places of everything in its file.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Description {
     /// `repository`, which no configuration has. Both words may be misspelt, so that it is reported as what it is meant to be.
     pub fn is_description(document: &Document) -> bool {
         let root = document.root();
-        let is = |key: &str, word: &str| key == word || did_you_mean(key, [word]).is_some();
+        let is = |key: &str, word: &str| key == word || meant(key, [word]).is_some();
         let has_source = |entry: Node<'_>| entry.entries().any(|(key, _)| is(key, "repository"));
         let all = root
             .get("repositories")
@@ -190,7 +190,7 @@ impl Description {
     /// There is none, or it is no object.
     pub fn entry(&self, name: &str) -> Result<Node<'_>, Problem> {
         let all = self.repositories()?;
-        let Some(entry) = all.get(name).filter(|entry| !entry.is_null()) else {
+        let Some(entry) = all.get(name) else {
             return Err(self.unknown(name));
         };
         if entry.kind() != Kind::Object {
@@ -205,13 +205,22 @@ impl Description {
         Ok(entry)
     }
 
-    /// The error for a repository that is not described.
+    /// The error for a repository that is not described: where the description names it as the main one, or all that are
+    /// described. A caller that knows another place that names it sets that.
     pub(crate) fn unknown(&self, name: &str) -> Problem {
-        let known = self.document.root().get("repositories");
+        let root = self.document.root();
+        let known = root.get("repositories");
+        let label = self.document.label().clone();
+        let main = root.get("main").filter(|main| main.as_str() == Some(name));
+        let at = match (main, known) {
+            (Some(main), _) => place(main),
+            (None, Some(all)) => Location::key(label, all.path()),
+            (None, None) => Location::file(label),
+        };
         let known = known.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
         Diagnostic::error(format!("there is no repository {} in the description", quoted(name)))
             .reference(format!("Config: Missing config entry for repository {}", quoted(name)))
-            .at(Location::file(self.document.label().clone()))
+            .at(at)
             .suggest(did_you_mean(name, known))
             .into()
     }
@@ -246,7 +255,7 @@ impl Description {
                     let why = format!("Key \"repository\" missing for repository {at}");
                     return Err(self.resolving(name, problem, &why));
                 }
-                let reference = match at == name {
+                let reference = match at == name && entry.get("repository").is_none() {
                     true => {
                         format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at))
                     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use taut_digest::Hash;
-use taut_git::{Head, Repository, SpecialFiles, enclosing, head, import};
+use taut_git::{Enclosing, Head, Repository, SpecialFiles, enclosing, head, import};
 use taut_syntax::{Diagnostic, quoted};
 use taut_sys::{Dir, FileKind, Links, canonical, settled_age};
 use taut_value::Encoder;
@@ -28,14 +28,6 @@ use crate::{
     trees::own_key,
 };
 
-/// The repository that a directory is part of, and the real path of the directory; `None` if there is no directory.
-fn enclosing_of(path: &Path) -> Result<Option<(PathBuf, PathBuf)>, taut_git::Error> {
-    match canonical(path) {
-        Ok(path) => Ok(enclosing(&path)?.map(|top| (top, path))),
-        Err(_) => Ok(None),
-    }
-}
-
 impl Session<'_> {
     /// The tree of a directory, which is imported if need be.
     pub(crate) fn directory(
@@ -46,8 +38,15 @@ impl Session<'_> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         // By its real path, since it is looked for in the tree of the repository by its path there. What is not there is
         // part of no repository: the import reports that nothing is there.
-        let found = match enclosing_of(&directory.path).map_err(of_git)? {
-            Some((top, path)) => self.part_of(&top, &path, directory, wanted)?,
+        let (enclosing, path) = match canonical(&directory.path) {
+            Ok(path) => (enclosing(&path).map_err(|error| malformed(&error, &path, wanted))?, path),
+            Err(_) => (Enclosing::default(), directory.path.clone()),
+        };
+        for error in &enclosing.passed_over {
+            self.warn_of_no_repository(error, wanted);
+        }
+        let found = match enclosing.top {
+            Some(top) => self.part_of(&top, &path, directory, wanted)?,
             None => {
                 TreeLocation { tree: self.imported(&directory.path, wanted)?, repository: self.cache.git() }
             }
@@ -59,8 +58,17 @@ impl Session<'_> {
         if found.repository != self.cache.git() && !is_treated {
             self.take_over(&Repository::new(found.repository), &found.tree).map_err(of_git)?;
         }
-        let tree = self.treated(&found.tree, special, wanted)?;
+        let of = format!("target {}", directory.path.display());
+        let tree = self.treated(&found.tree, special, &of, wanted)?;
         Ok(TreeLocation { tree, repository: self.cache.git() })
+    }
+
+    /// Warns of a `.git` that is no repository: what is in the directory is taken, or the commit of a repository further up.
+    fn warn_of_no_repository(&self, error: &taut_git::Error, wanted: &ContentRequest<'_>) {
+        let of = quoted(wanted.repository);
+        let warning =
+            Diagnostic::warning(format!("the directory of repository {of} is not taken from git: {error}"));
+        self.warn(warning.reference("").at(wanted.url.clone()));
     }
 
     /// The tree of a directory of a commit `HEAD`.
@@ -129,11 +137,11 @@ impl Session<'_> {
         }
         let of = quoted(wanted.repository);
         let shown = path.display();
-        let warning = Diagnostic::warning(format!("the directory {shown} of repository {of} is imported in each call"))
-            .reference(format!(
-                "Inefficient Git import of file path '{shown}'.\nPlease consider using 'just-mr setup' and '{launches}' \
-                 separately to cache the output."
-            ))
+        let text = format!(
+            "Inefficient Git import of file path '{shown}'.\nPlease consider using 'just-mr setup' and '{launches}' \
+             separately to cache the output."
+        );
+        let warning = Diagnostic::warning(text)
             .at(wanted.url.clone())
             .below(&format!("While setting the workspace root for repository {of} of type \"file\":"))
             .below(&format!("While setting up repository {of}:"));
@@ -187,6 +195,17 @@ impl Session<'_> {
         }
         Ok(tree)
     }
+}
+
+fn malformed(error: &taut_git::Error, path: &Path, wanted: &ContentRequest<'_>) -> Problem {
+    let taut_git::Error::Malformed { path: file } = error else { return broken(wanted, error.to_string()) };
+    let reference = format!(
+        "While getting repo root from path:\nRepository root search failed at path {} with:\nerror code 6: the `.git` file at \
+         '{}' is malformed!",
+        path.display(),
+        file.display()
+    );
+    Diagnostic::error(error.to_string()).reference(reference).at(wanted.url.clone()).into()
 }
 
 fn about(

@@ -11,6 +11,8 @@ pub enum Event<'e> {
     Remark(&'e Remark),
     /// How many repositories there are to set up.
     Involved(usize),
+    /// How many repositories have branches whose newest commits are about to be determined.
+    Branches(usize),
     /// Of them, how many have roots that are to be made.
     Missing {
         /// How many are to be made.

@@ -11,7 +11,8 @@ use std::{
 };
 
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
-use taut_sys::{Dir, on_threads};
+use taut_sys::{Dir, Named, on_threads};
+use taut_value::path::{is_non_upwards, normal_path};
 
 use crate::{
     contents::{ContentRequest, broken},
@@ -146,11 +147,18 @@ impl Session<'_> {
             );
             let reference =
                 format!("Failed to copy content {} from CAS to {}", content.id.to_hex(), path.display());
-            Problem::from(Diagnostic::error(message).reference(reference).at(wanted.place.clone()))
+            let mut problem = Diagnostic::error(message).reference(reference).at(wanted.place.clone());
+            if Named::lstat(&path).is_ok_and(|found| found.is_dir()) {
+                problem = problem.after_message(&format!("cannot remove file {}", path.display()));
+            }
+            Problem::from(problem)
         };
-        // The name comes from the description and must not lead out of the directory.
-        if name.is_empty() || matches!(name.as_str(), "." | "..") || name.contains(['/', '\0']) {
-            return Err(failed(format!("{} is no name of a file", quoted(name))));
+        // The name comes from the description and must not lead out of the directory. Directories in it have to be there, as
+        // with the reference.
+        let is_in_directory = is_non_upwards(name) && !name.contains('\0');
+        let inner = normal_path(name);
+        if !is_in_directory || inner == "." || name.ends_with('/') {
+            return Err(failed(format!("{} is no name of a file in it", quoted(name))));
         }
         let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
         let Some((source, _)) = opened else {
@@ -168,7 +176,7 @@ impl Session<'_> {
             let mut source = source;
             std::io::copy(&mut source, &mut target)
                 .map_err(|error| taut_sys::Error::new("write", &at.path(), error))?;
-            at.rename(into.at(name.as_str()))
+            at.rename(into.at(inner.as_str()))
         });
         written.map_err(|error| {
             // The first error is the one to report.

@@ -1,5 +1,6 @@
 //! The keys of a description, and what each of them holds: one table for the check (`check.rs`) and for the schema of the
-//! file, which a test compares with it.
+//! file, which a test compares with it. The keys of an rc file and of checkout locations are here, too, for keys that look
+//! misspelt (`misspelt.rs`).
 
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,3 +137,85 @@ const ARCHIVE: Fields = &[
 pub(crate) fn of_type(name: &str) -> Fields {
     SOURCES.iter().find(|(of, _)| *of == name).map_or(&[], |(_, fields)| fields)
 }
+
+/// The keys of checkout locations.
+pub(crate) const LOCATIONS: &[&str] =
+    &["checkouts", "local mirrors", "preferred hostnames", "extra inherit env"];
+
+/// The systems of version control that have checkouts.
+pub(crate) const CHECKOUTS: &[&str] = &["git"];
+
+/// The keys of a location in an rc file.
+pub(crate) const LOCATION: &[&str] = &["root", "path", "base"];
+
+/// What a key of an rc file holds, as far as it has keys of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RcForm {
+    /// No object.
+    Plain,
+    /// An object with these keys.
+    Keys(&'static [(&'static str, RcForm)]),
+    /// A location, or a list of locations.
+    Locations,
+    /// A map from subcommands to words.
+    Subcommands,
+}
+
+/// The keys of an rc file.
+pub(crate) const RC: &[(&str, RcForm)] = &[
+    ("rc files", RcForm::Locations),
+    ("absent", RcForm::Locations),
+    ("local build root", RcForm::Locations),
+    ("checkout locations", RcForm::Locations),
+    ("distdirs", RcForm::Locations),
+    ("config lookup order", RcForm::Locations),
+    ("log files", RcForm::Locations),
+    ("just", RcForm::Locations),
+    ("git", RcForm::Locations),
+    (
+        "just files",
+        RcForm::Keys(&[("config", RcForm::Locations), ("endpoint-configuration", RcForm::Locations)]),
+    ),
+    ("just args", RcForm::Subcommands),
+    ("local launcher", RcForm::Plain),
+    ("log limit", RcForm::Plain),
+    ("restrict stderr log limit", RcForm::Plain),
+    ("remote-execution properties", RcForm::Plain),
+    ("max attempts", RcForm::Plain),
+    ("initial backoff seconds", RcForm::Plain),
+    ("max backoff seconds", RcForm::Plain),
+    (
+        "remote execution",
+        RcForm::Keys(&[
+            ("address", RcForm::Plain),
+            ("instance name", RcForm::Plain),
+            ("compatible", RcForm::Plain),
+        ]),
+    ),
+    ("remote serve", RcForm::Keys(&[("address", RcForm::Plain)])),
+    // An unknown key of it is an error (`RcFiles::remote_cache`).
+    ("remote cache", RcForm::Plain),
+    (
+        "authentication",
+        RcForm::Keys(&[
+            ("ca cert", RcForm::Locations),
+            ("client cert", RcForm::Locations),
+            ("client key", RcForm::Locations),
+        ]),
+    ),
+    (
+        "invocation log",
+        RcForm::Keys(&[
+            ("directory", RcForm::Locations),
+            ("project id", RcForm::Plain),
+            ("invocation message", RcForm::Plain),
+            ("metadata", RcForm::Plain),
+            ("context variables", RcForm::Plain),
+            ("--dump-graph", RcForm::Plain),
+            ("--dump-plain-graph", RcForm::Plain),
+            ("--dump-artifacts-to-build", RcForm::Plain),
+            ("--dump-artifacts", RcForm::Plain),
+            ("--profile", RcForm::Plain),
+        ]),
+    ),
+];

@@ -24,6 +24,7 @@ mod event;
 mod fetch;
 mod fields;
 mod locations;
+mod misspelt;
 mod origin;
 mod output;
 mod parse;
@@ -58,4 +59,4 @@ pub use source::{
     SourceOf, Special, TreeStructure,
 };
 pub use status::{BranchState, Presence, Status};
-pub use store_trees::take_from_git;
+pub use store_trees::{TakeError, take_from_git, take_from_repository};

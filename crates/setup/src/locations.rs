@@ -9,7 +9,9 @@ use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, json::reference_err
 use taut_sys::Named;
 
 use crate::{
-    problem::{Problem, place, text},
+    fields::{CHECKOUTS, LOCATIONS},
+    misspelt,
+    problem::{Problem, place},
     reachable::Remark,
 };
 
@@ -44,7 +46,10 @@ impl Locations {
         let root = document.root();
         let wrong = |node: Node<'_>, what: &str| -> Problem {
             Diagnostic::error(what)
-                .reference(format!("unexpected value {}", text(node)))
+                .reference(format!(
+                    "[json.exception.type_error.306] cannot use value() with {}",
+                    type_of(node)
+                ))
                 .below(&step)
                 .at(place(node))
                 .into()
@@ -52,6 +57,7 @@ impl Locations {
         if root.kind() != Kind::Object {
             return Err(wrong(root, "checkout locations are a JSON object"));
         }
+        misspelt::keys(root, "the checkout locations", LOCATIONS.iter().copied(), remarks);
         let mut locations = Locations::default();
         let base = path.parent().unwrap_or(Path::new("/"));
         if let Some(checkouts) = root.get("checkouts") {
@@ -61,9 +67,11 @@ impl Locations {
                     "\"checkouts\" is a map from version-control systems to locations",
                 ));
             }
+            misspelt::keys(checkouts, "\"checkouts\"", CHECKOUTS.iter().copied(), remarks);
             if let Some(git) = checkouts.get("git") {
                 if git.kind() != Kind::Object {
-                    return Err(wrong(git, "the checkouts of git are a map from URLs to paths"));
+                    remarks
+                        .push(ignored(git, "the checkouts of git are a map from URLs to paths".to_owned()));
                 }
                 for (url, node) in git.entries() {
                     match node.as_str() {
@@ -73,11 +81,6 @@ impl Locations {
                         None => remarks.push(ignored(
                             node,
                             format!("the location of {} is a path, a string", quoted(url)),
-                            format!(
-                                "Retrieving Git checkout location: key {} has non-string value {}",
-                                quoted(url),
-                                text(node)
-                            ),
                         )),
                     }
                 }
@@ -85,22 +88,22 @@ impl Locations {
         }
         if let Some(mirrors) = root.get("local mirrors") {
             if mirrors.kind() != Kind::Object {
-                return Err(wrong(mirrors, "\"local mirrors\" is a map from URLs to lists of URLs"));
+                remarks.push(ignored(
+                    mirrors,
+                    "\"local mirrors\" is a map from URLs to lists of URLs".to_owned(),
+                ));
             }
             for (url, list) in mirrors.entries() {
-                let what = "Retrieving additional mirrors";
-                if let Some(list) = strings(list, what, remarks) {
+                if let Some(list) = strings(list, remarks) {
                     locations.local_mirrors.insert(url.to_owned(), list);
                 }
             }
         }
         if let Some(hosts) = root.get("preferred hostnames") {
-            locations.preferred_hosts =
-                strings(hosts, "Retrieving preferred mirrors", remarks).unwrap_or_default();
+            locations.preferred_hosts = strings(hosts, remarks).unwrap_or_default();
         }
         if let Some(variables) = root.get("extra inherit env") {
-            locations.inherit_env =
-                strings(variables, "Retrieving extra variables to inherit", remarks).unwrap_or_default();
+            locations.inherit_env = strings(variables, remarks).unwrap_or_default();
         }
         Ok(locations)
     }
@@ -123,23 +126,33 @@ impl Locations {
 }
 
 /// The strings of a list; another value is ignored, as in the reference, with a remark.
-fn strings(node: Node<'_>, what: &str, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
+fn strings(node: Node<'_>, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
     let Some(items) = node.as_list() else {
-        let reference = format!("{what}: found non-list value {}", text(node));
-        remarks.push(ignored(node, "a list of strings was expected here".to_owned(), reference));
+        remarks.push(ignored(node, "a list of strings was expected here".to_owned()));
         return None;
     };
     if let Some(wrong) = items.clone().find(|item| item.as_str().is_none()) {
-        let reference = format!("{what}: found non-string list entry {}", text(wrong));
-        remarks.push(ignored(wrong, "a string was expected here".to_owned(), reference));
+        remarks.push(ignored(wrong, "a string was expected here".to_owned()));
         return None;
     }
     Some(items.filter_map(|item| item.as_str().map(str::to_owned)).collect())
 }
 
-fn ignored(node: Node<'_>, message: String, reference: String) -> Remark {
-    let finding = Diagnostic::warning(message).reference(reference).at(place(node));
-    // The reference reports it only when the entry is used.
+/// What kind of value it is, in the words of the reference's library.
+fn type_of(node: Node<'_>) -> &'static str {
+    match node.kind() {
+        Kind::Null => "null",
+        Kind::Bool => "boolean",
+        Kind::Number => "number",
+        Kind::String => "string",
+        Kind::List => "array",
+        Kind::Object => "object",
+    }
+}
+
+fn ignored(node: Node<'_>, message: String) -> Remark {
+    // The reference reports it only when the entry is used; so nothing is reported under its name.
+    let finding = Diagnostic::warning(message).reference("").at(place(node));
     Remark { finding: finding.help("it is ignored"), is_detail: true }
 }
 

@@ -16,9 +16,19 @@ pub(crate) fn text(node: Node<'_>) -> String {
     json_to_value(node).to_json()
 }
 
+/// The key that another one is probably meant to be: one with few other letters, or another form of the same word, as
+/// `repository` of `repositories`.
+pub(crate) fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> Option<&'k str> {
+    let is_form = |known: &&str| {
+        let common = known.bytes().zip(key.bytes()).take_while(|(one, other)| one == other).count();
+        common >= 4 && 4 * common >= 3 * known.len().max(key.len())
+    };
+    did_you_mean(key, known.clone()).or_else(|| known.into_iter().find(is_form))
+}
+
 /// An error about a missing key: at the key that is probably meant to be it, if there is one, with the right word.
 pub(crate) fn missing(problem: Diagnostic, object: Node<'_>, key: &str) -> Diagnostic {
-    let is_meant = |(word, _): &(&str, Node<'_>)| did_you_mean(word, [key]).is_some();
+    let is_meant = |(word, _): &(&str, Node<'_>)| meant(word, [key]).is_some();
     match object.entries().find(is_meant) {
         Some((_, value)) => {
             let label = object.document().label().clone();

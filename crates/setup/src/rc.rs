@@ -14,6 +14,7 @@ use taut_value::{Map, Str, Value};
 
 use crate::{
     anchors::{AnchoredPath, Anchors, is_directory, is_file},
+    misspelt,
     problem::{Problem, place, text},
     reachable::Remark,
 };
@@ -235,6 +236,15 @@ impl RcFiles {
         rc.invocation_log = reader.invocation_log()?;
         rc.description = reader.description()?;
         Ok(rc)
+    }
+
+    /// Keys that look misspelt. `subcommands`: those that `just args` may have.
+    pub fn check(&self, subcommands: &[&str], remarks: &mut Vec<Remark>) {
+        for document in &self.documents {
+            let twice = Diagnostic::of_duplicates(document, document.root().span());
+            remarks.extend(twice.map(|finding| Remark { finding, is_detail: false }));
+            misspelt::in_rc(document.root(), subcommands, remarks);
+        }
     }
 
     /// What the files say of a cache that builds share.

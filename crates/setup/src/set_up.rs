@@ -211,8 +211,7 @@ impl Session<'_> {
             match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
                 Some(Outcome::Failed(problem)) => failed.push(*problem),
-                // Only if a thread panicked; this one then panics, too, so this is never reported.
-                None => failed.push(*broken(&wanted(&task), "it was not tried".to_owned())),
+                None => unreachable!("a thread panicked, and with it this one"),
             }
         }
         match failed.is_empty() {

@@ -9,6 +9,7 @@ use taut_digest::{Hash, ObjectType, TreeEntry};
 use taut_fetch::without_password;
 use taut_git::{HashOnly, TreeBuilder};
 use taut_syntax::Diagnostics;
+use taut_value::{EntityName, NamedTarget, configured_as_typed};
 
 use crate::{
     anchors::is_directory,
@@ -281,7 +282,8 @@ fn from(source: &Source) -> String {
         Source::ForeignFile(file) => without_password(&file.content.fetch),
         Source::Distdir(distdir) => distdir.contents.keys().cloned().collect::<Vec<_>>().join(", "),
         Source::Computed(computed) => {
-            format!("target {} of module {} of {}", computed.name, computed.module, computed.repository)
+            let named = NamedTarget::new(&*computed.repository, &*computed.module, &*computed.name);
+            configured_as_typed(&EntityName::Named(named), &computed.config)
         }
         Source::TreeStructure(structure) => structure.repository.clone(),
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taut_digest::{Hash, ObjectType, decode_git_tree, encode_git_tree};
+use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, decode_git_tree, encode_git_tree};
 use taut_git::{Batch, Kind, ObjectSink, Repository};
 use taut_store::Store;
 use taut_sys::Dir;
@@ -71,6 +71,33 @@ pub fn take_from_git(
         }
     }
     Ok(false)
+}
+
+/// Copies objects that the store lacks into it, each with all that is below it, if the git repository at a path has them.
+///
+/// # Errors
+/// There is no repository, or the store cannot be read or written.
+pub fn take_from_repository(
+    path: &Path,
+    store: &Store,
+    objects: impl IntoIterator<Item = ObjectInfo>,
+) -> Result<(), TakeError> {
+    let repository = Repository::new(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    // What git calls the empty tree: asked for to find out whether there is a repository at all.
+    repository.read(&HashFunction::GitSha1.tree(b"")).map_err(TakeError::NoRepository)?;
+    for ObjectInfo { digest, object_type } in objects {
+        take(&repository, store, &digest.hash, object_type).map_err(TakeError::Store)?;
+    }
+    Ok(())
+}
+
+/// Why objects of a git repository cannot be copied into the store.
+#[derive(Debug)]
+pub enum TakeError {
+    /// There is no repository, or it is damaged.
+    NoRepository(taut_git::Error),
+    /// The store cannot be read or written, and why.
+    Store(String),
 }
 
 fn take(repository: &Repository, store: &Store, id: &Hash, object_type: ObjectType) -> Result<bool, String> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
-use taut_git::{Kind, ObjectSink, Repository, TreeBuilder};
+use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::{Id, JsonWriter};
 
@@ -96,10 +96,15 @@ impl Session<'_> {
             Ok(Some(tree))
         })?;
         let Some(whole) = whole else { return Ok(None) };
-        let tree = self.directory_of(&whole, &archive.subdir, wanted)?;
+        let tree = self.directory_of(&whole, &archive.subdir, wanted, |tree| {
+            format!("While getting subdir {} from tree {tree}:", archive.subdir)
+        })?;
         match archive.special {
             None => Ok(Some(tree)),
-            Some(special) => self.treated(&tree, special, wanted).map(Some),
+            Some(special) => {
+                let of = format!("content {}", id.to_hex());
+                self.treated(&tree, special, &of, wanted).map(Some)
+            }
         }
     }
 
@@ -179,20 +184,23 @@ impl Session<'_> {
         tree: &Hash,
         subdir: &str,
         wanted: &ContentRequest<'_>,
+        step: impl FnOnce(&str) -> String,
     ) -> Result<Hash, Problem> {
         if subdir == "." {
             return Ok(*tree);
         }
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
-        let found = self.writer().map_err(of_git)?.repository().subtree(tree, subdir.as_bytes());
-        found.map_err(of_git)?.ok_or_else(|| no_directory(tree, subdir, wanted))
+        let writer = self.writer().map_err(of_git)?;
+        let found = writer.repository().subtree(tree, subdir.as_bytes());
+        found.map_err(of_git)?.ok_or_else(|| no_directory(writer.repository(), tree, subdir, wanted, step))
     }
 
-    /// A tree whose special entries are treated.
+    /// A tree whose special entries are treated; `of` is what the reference names it by.
     pub(crate) fn treated(
         &self,
         tree: &Hash,
         special: Special,
+        of: &str,
         wanted: &ContentRequest<'_>,
     ) -> Result<Hash, Problem> {
         let (map, key) = (TreeMap::Special(special), tree.to_hex());
@@ -200,14 +208,17 @@ impl Session<'_> {
             return Ok(treated);
         }
         let of_git = |error: taut_git::Error| {
-            let (of, word) = (quoted(wanted.repository), quoted(special.word()));
-            Problem::from(
-                Diagnostic::error(format!(
-                    "the links of repository {of} cannot be treated as {word}: {error}"
-                ))
-                .reference(format!("While resolving symlinks for content {key}:\n{error}"))
-                .at(wanted.place.clone()),
-            )
+            let (repository, word) = (quoted(wanted.repository), quoted(special.word()));
+            let why = match &error {
+                taut_git::Error::Link { tree, link, fault: LinkFault::Outside(_) } => {
+                    format!("ResolveSymlinks: symlink {link} is not confined to tree {}", tree.to_hex())
+                }
+                error => error.to_string(),
+            };
+            let message =
+                format!("the links of repository {repository} cannot be treated as {word}: {error}");
+            let problem = Diagnostic::error(message).at(wanted.place.clone());
+            Problem::from(problem.reference(format!("While resolving symlinks for {of}:\n{why}")))
         };
         let writer = self.writer().map_err(of_git)?;
         let special = match special {
@@ -320,12 +331,24 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
     Id::of(bytes).to_hex()
 }
 
-/// The error for a directory that a tree does not have.
-pub(crate) fn no_directory(tree: &Hash, subdir: &str, wanted: &ContentRequest<'_>) -> Problem {
+/// The error for a directory that a tree does not have. `step`: what the reference does with the tree.
+pub(crate) fn no_directory(
+    repository: &Repository,
+    tree: &Hash,
+    subdir: &str,
+    wanted: &ContentRequest<'_>,
+    step: impl FnOnce(&str) -> String,
+) -> Problem {
     let of = quoted(wanted.repository);
     let tree = tree.to_hex();
+    let cause = format!(
+        "Retrieving subtree at {subdir} in git repository {} failed with:\nerror code 14: the path '{subdir}' does not \
+         exist in the given tree",
+        repository.path().display()
+    );
     Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
-        .reference(format!("While getting subdir {subdir} in tree {tree}:\nit is not there"))
+        .reference(cause)
+        .below(&step(&tree))
         .at(wanted.subdir.clone())
         .note(format!("the tree of its contents is {tree}"))
         .into()

@@ -8,7 +8,8 @@ use taut_sys::Dir;
 use taut_value::{Map, Str, Value};
 
 use crate::{
-    commits::absolute_url, description::Description, problem::Problem, session::Session, source::Source,
+    commits::absolute_url, description::Description, event::Event, problem::Problem, session::Session,
+    source::Source,
 };
 
 impl Session<'_> {
@@ -39,6 +40,9 @@ impl Session<'_> {
                 return Err(Diagnostic::error(message).reference(reference).at(source.place()).into());
             };
             branches.insert(name.clone(), (git.clone(), source));
+        }
+        if !names.is_empty() {
+            self.observer.event(Event::Branches(names.len()));
         }
         let mut problems: Vec<Diagnostic> = Vec::new();
         let _running = self.cancellation.begin();

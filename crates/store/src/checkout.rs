@@ -40,7 +40,7 @@ impl<'s> Installer<'s> {
     /// are left out, as the reference does. Without recursion. Returns whether anything was written.
     ///
     /// # Errors
-    /// [`Error::Refused`] for names that are absolute, contain `..`, or lead through a symbolic link.
+    /// [`Error::Refused`] for names that are absolute, lead out of the directory, or lead through a symbolic link.
     pub fn install(&self, object: &ObjectInfo, name: impl AsRef<Path>) -> Result<bool> {
         let name = name.as_ref();
         let refused =
@@ -50,6 +50,8 @@ impl<'s> Installer<'s> {
             match part {
                 Component::CurDir => {}
                 Component::Normal(part) => path.push(part),
+                // By the text alone: a link before it is not followed.
+                Component::ParentDir if path.pop() => {}
                 Component::ParentDir => return Err(refused("it leaves the output directory")),
                 _ => return Err(refused("it is absolute")),
             }

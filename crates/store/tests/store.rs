@@ -289,6 +289,12 @@ fn installing_never_leaves_the_directory() {
         assert!(matches!(result, Err(Error::Refused { .. })), "{name:?}");
     }
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    // By the text alone: what is there under the name before `..` does not matter.
+    install(&store, &file(digest), out.path(), "link/../x");
+    install(&store, &file(digest), out.path(), "a/../b/../c/./d");
+    assert_eq!(fs::read(out.path().join("x")).unwrap(), b"payload");
+    assert_eq!(fs::read(out.path().join("c/d")).unwrap(), b"payload");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
 
 #[test]

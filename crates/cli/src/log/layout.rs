@@ -6,7 +6,7 @@ use crate::tool_name::Name;
 mod just;
 mod taut;
 
-pub(crate) use taut::without_full_stop;
+pub(crate) use taut::sentence;
 
 /// By how much the further lines of a message are indented at most under the name `taut`.
 pub(crate) const INDENT: usize = taut::INDENT.len();

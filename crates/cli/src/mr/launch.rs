@@ -98,9 +98,9 @@ pub(crate) fn words(
 /// The name by which the build tool is called. This binary acts by its name, and an rc file leads to it through links whose
 /// names are lost: for `just-mr` it is `just`, whatever its file is called.
 fn name_of(program: &Path) -> OsString {
-    let own = std::env::current_exe().and_then(|own| own.canonicalize());
+    let own = std::env::current_exe().ok().and_then(|own| taut_sys::canonical(&own).ok());
     let is_own = program.components().nth(1).is_some()
-        && own.is_ok_and(|own| taut_sys::canonical(program).is_ok_and(|path| path == own));
+        && own.is_some_and(|own| taut_sys::canonical(program).is_ok_and(|path| path == own));
     if is_own { "just".into() } else { program.into() }
 }
 

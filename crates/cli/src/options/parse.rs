@@ -11,7 +11,6 @@ use clap::{
     builder::{OsStringValueParser, StringValueParser, TypedValueParser as _},
     error::{ContextKind, ContextValue, ErrorKind},
 };
-use taut_syntax::with_and;
 use taut_value::Value;
 
 use super::{
@@ -19,7 +18,8 @@ use super::{
     help,
     page::{self, Extent},
     refused,
-    words::{normalized, unexpected},
+    words::{NotNormal, normalized, unexpected},
+    wrong_words::WrongWords,
 };
 
 /// The error of a command line, or the help that it requests.
@@ -27,8 +27,10 @@ use super::{
 pub enum NoCommand {
     /// Help: to be printed on standard output.
     Help(String),
-    /// The words make no command line: to be printed on standard error.
+    /// The words make no command line: to be printed on standard error as it is.
     Wrong(String),
+    /// The same: to be printed as an error.
+    Error(String),
 }
 
 /// Options that the reference does not have, by their ids, beside those of [`SetUp`].
@@ -47,6 +49,37 @@ const OWN_OPTIONS: [&str; 14] = [
     "show_cached_output",
     "termination_grace",
     "verbose",
+];
+
+/// Options of the groups of a subcommand that the reference does not list for it.
+const NOT_OF_REFERENCE: [(&str, &[&str]); 4] = [
+    (
+        "gc",
+        &[
+            "remote_execution_address",
+            "remote_instance_name",
+            "remote_serve_address",
+            "tls_ca_cert",
+            "tls_client_cert",
+            "tls_client_key",
+            "compatible",
+            "max_attempts",
+            "initial_backoff_seconds",
+            "max_backoff_seconds",
+        ],
+    ),
+    ("install-cas", &["remote_serve_address"]),
+    ("add-to-cas", &["remote_serve_address"]),
+    (
+        "traverse",
+        &[
+            "remote_serve_address",
+            "max_attempts",
+            "initial_backoff_seconds",
+            "max_backoff_seconds",
+            "target_cache_write_strategy",
+        ],
+    ),
 ];
 
 /// Subcommands that the reference does not have.
@@ -88,24 +121,31 @@ impl CommandLine {
         // Once per call: the parser takes only names that live as long as the process.
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
         let read = |command: clap::Command| -> Result<(CommandLine, clap::ArgMatches), NoCommand> {
-            let command = as_called(command, name);
+            let mut command = as_called(command, name);
             let meant =
-                normalized(words, &command).map_err(|text| NoCommand::wrong(&format!("error: {text}")))?;
+                normalized(words, &command).map_err(|why| NoCommand::not_normal(name, &why, words))?;
             let first = meant.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
             let unexpected = command.find_subcommand(&first).map(|below| unexpected(&meant, below));
-            let wrong = |error: clap::Error| match name {
+            let read = command.try_get_matches_from_mut(meant.clone());
+            let matches = read.map_err(|error| match name {
+                "just" => NoCommand::of_reference(
+                    before_unexpected(error, &mut command, meant, unexpected.as_deref()),
+                    unexpected.as_deref(),
+                ),
+                _ => NoCommand::of_taut(error, words),
+            })?;
+            let line = CommandLine::from_arg_matches(&matches).map_err(|error| match name {
                 "just" => NoCommand::of_reference(error, unexpected.as_deref()),
                 _ => NoCommand::of_taut(error, words),
-            };
-            let matches = command.try_get_matches_from(meant).map_err(wrong)?;
-            Ok((CommandLine::from_arg_matches(&matches)?, matches))
+            })?;
+            Ok((line, matches))
         };
         // Errors and help come from the parser of all subcommands.
         let all = || read(CommandLine::command());
         let quick = words.get(1).and_then(|word| alone(word)).and_then(|command| read(command).ok());
         let (mut line, matches) = quick.map_or_else(all, Ok)?;
         match refused::refusal(&matches) {
-            Some(text) => Err(NoCommand::wrong(&text)),
+            Some(text) => Err(NoCommand::own_error(text, words)),
             None => {
                 line.subcommand.complete(name != "just");
                 Ok(line)
@@ -201,7 +241,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
         };
         let of = subcommand.get_name().to_owned();
         subcommand.mut_args(|arg| {
-            let arg = if name == "just" { without_own(arg) } else { arg };
+            let arg = if name == "just" { without_own(&of, arg) } else { arg };
             let is_target = name == "just" && arg.get_id() == "target";
             let names_targets = |arg: &clap::Arg| {
                 matches!(arg.get_value_names(), Some([name]) if name == "TARGET") && arg.is_positional()
@@ -240,14 +280,32 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
 
 /// An option that the reference does not have is unreachable under its name: it is renamed to what cannot be typed, so that
 /// the parser knows no such option.
-fn without_own(arg: clap::Arg) -> clap::Arg {
+fn without_own(subcommand: &str, arg: clap::Arg) -> clap::Arg {
     let id = arg.get_id().as_str();
-    if !OWN_OPTIONS.contains(&id) && !SetUp::OPTIONS.contains(&id) {
+    let is_unlisted = || NOT_OF_REFERENCE.iter().any(|(name, ids)| *name == subcommand && ids.contains(&id));
+    if !OWN_OPTIONS.contains(&id) && !SetUp::OPTIONS.contains(&id) && !is_unlisted() {
         return arg;
     }
     // Once per option and call: the parser takes only names that live as long as the process.
     let unreachable: &'static str = Box::leak(format!("\u{1}{id}").into_boxed_str());
     arg.long(unreachable).short(None).hide(true)
+}
+
+/// The error that the reference reports: an option that is missing, even if there are words that nothing expects.
+fn before_unexpected(
+    error: clap::Error,
+    command: &mut clap::Command,
+    mut words: Vec<OsString>,
+    unexpected: Option<&[String]>,
+) -> clap::Error {
+    let Some(unexpected) = unexpected.filter(|_| error.kind() == ErrorKind::UnknownArgument) else {
+        return error;
+    };
+    words.retain(|word| !unexpected.iter().any(|unexpected| word == unexpected.as_str()));
+    match command.try_get_matches_from_mut(words) {
+        Err(other) if other.kind() == ErrorKind::MissingRequiredArgument => other,
+        _ => error,
+    }
 }
 
 fn or_here(path: OsString) -> PathBuf {
@@ -268,6 +326,7 @@ impl NoCommand {
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
         let kind = match name {
             "--print-to-stdout" => "LOGICAL_PATH",
+            "--resolve-special" => "TEXT",
             _ => kind.trim_matches(['<', '>']),
         };
         let text = match error.kind() {
@@ -276,9 +335,8 @@ impl NoCommand {
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "A subcommand is required".to_owned(),
             ErrorKind::UnknownArgument => match unexpected {
                 None => "A subcommand is required".to_owned(),
-                Some([]) => format!("The following argument was not expected: {option}"),
-                Some([one]) => format!("The following argument was not expected: {one}"),
-                Some(all) => format!("The following arguments were not expected: {}", all.join(" ")),
+                Some([]) => not_expected(std::slice::from_ref(&option)),
+                Some(all) => not_expected(all),
             },
             ErrorKind::InvalidValue
                 if context(ContextKind::InvalidValue).is_none_or(|value| value.is_empty()) =>
@@ -294,23 +352,26 @@ impl NoCommand {
                 "<PATH>" => "location is required".to_owned(),
                 name => format!("{name} is required"),
             },
-            _ => return NoCommand::from(error),
+            ErrorKind::DisplayHelp => return NoCommand::Help(error.render().to_string()),
+            // The only options that exclude each other under this name.
+            ErrorKind::ArgumentConflict => "--no-rotate excludes --all".to_owned(),
+            // Not caused by the definition of the command line as it is.
+            _ => error.render().to_string(),
         };
         NoCommand::wrong(&text)
     }
 
     /// The help that the words of a call request, or what is wrong in them.
     fn of_taut(error: clap::Error, words: &[OsString]) -> NoCommand {
-        match (error.kind(), error.get(ContextKind::InvalidArg)) {
-            (ErrorKind::DisplayHelp, _) => NoCommand::Help(NoCommand::help(words)),
-            (ErrorKind::MissingSubcommand, _) => {
+        match error.kind() {
+            ErrorKind::DisplayHelp => NoCommand::Help(NoCommand::help(words)),
+            ErrorKind::MissingSubcommand => {
                 NoCommand::Wrong(format!("error: no command is given\n\n{}", NoCommand::help(&[])))
             }
-            (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) => {
-                let option = option.clone();
-                NoCommand::with_owners(error, &option)
+            _ => {
+                let tool = definition("taut");
+                NoCommand::Error(WrongWords::of(&error, words, &tool).error(words, &tool))
             }
-            _ => NoCommand::from(error),
         }
     }
 
@@ -324,29 +385,17 @@ impl NoCommand {
         help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
     }
 
-    /// An option that the subcommand does not have, with the subcommands that have it.
-    fn with_owners(error: clap::Error, option: &str) -> NoCommand {
-        let all = definition("taut");
-        let has_option = |command: &&clap::Command| {
-            command.get_arguments().filter(|arg| !arg.is_hide_set()).any(|arg| {
-                let long = arg.get_long().map(|long| format!("--{long}"));
-                let short = arg.get_short().map(|short| format!("-{short}"));
-                [long, short].into_iter().flatten().any(|own| own == option)
-            })
-        };
-        let owners: Vec<String> =
-            all.get_subcommands().filter(has_option).map(|command| command.get_name().to_owned()).collect();
-        match (owners.is_empty(), NoCommand::from(error)) {
-            (false, NoCommand::Wrong(text)) => {
-                let usage = text
-                    .split_once("\n\nUsage")
-                    .map_or(String::new(), |(_, usage)| format!("\n\nUsage{usage}"));
-                NoCommand::Wrong(format!(
-                    "error: unexpected argument '{option}' found\n\n  tip: it is an option of {}{usage}",
-                    with_and(&owners)
-                ))
+    fn own_error(text: String, words: &[OsString]) -> NoCommand {
+        NoCommand::Error(WrongWords::from(text).error(words, &definition("taut")))
+    }
+
+    fn not_normal(name: &str, why: &NotNormal, words: &[OsString]) -> NoCommand {
+        match (name, why) {
+            ("just", NotNormal::Names(names)) => NoCommand::wrong(&not_expected(names)),
+            ("just", NotNormal::NoBoolean { option, value }) => {
+                NoCommand::wrong(&format!("Could not convert: {option} = {value}"))
             }
-            (_, other) => other,
+            _ => NoCommand::own_error(why.to_string(), words),
         }
     }
 
@@ -355,19 +404,10 @@ impl NoCommand {
     }
 }
 
-impl From<clap::Error> for NoCommand {
-    fn from(error: clap::Error) -> NoCommand {
-        let text = error.render().to_string();
-        if !error.use_stderr() {
-            return NoCommand::Help(text);
-        }
-        let text = text.trim_end();
-        let text = match text.rfind("\n\nFor more information") {
-            Some(end) => &text[..end],
-            None => text,
-        };
-        NoCommand::wrong(text)
-    }
+/// Words that the reference has no use for.
+fn not_expected(words: &[String]) -> String {
+    let (noun, verb) = if words.len() == 1 { ("argument", "was") } else { ("arguments", "were") };
+    format!("The following {noun} {verb} not expected: {}", words.join(" "))
 }
 
 #[cfg(test)]
@@ -447,7 +487,7 @@ mod tests {
         assert!(interleaved.results.show_runfiles);
         let build = build(&["build", "-s", "--", "-x", "--"]);
         assert_eq!(build.analysis.target, ["-x", "--"]);
-        let Err(NoCommand::Wrong(text)) = parse(&["build", "m", "--", "-x"]) else {
+        let Err(NoCommand::Error(text)) = parse(&["build", "m", "--", "-x"]) else {
             panic!("-x is accepted")
         };
         assert!(text.contains("-x"), "{text}");
@@ -463,11 +503,9 @@ mod tests {
     #[test]
     fn wrong_words_cause_an_error_with_a_hint() {
         for words in [&["buld"][..], &["build", "--no-such"], &["install"], &["gc", "--all", "--no-rotate"]] {
-            let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
-            assert!(text.ends_with("\nRun with --help for more information.\n"), "{text}");
+            let Err(NoCommand::Error(text)) = parse(words) else { panic!("{words:?} is accepted") };
+            assert!(text.contains("\nnote: taut "), "{text}");
         }
-        let Err(NoCommand::Wrong(text)) = parse(&["buld"]) else { panic!("buld is accepted") };
-        assert!(text.contains("'build'"), "{text}");
     }
 
     #[test]
@@ -481,8 +519,8 @@ mod tests {
             (&["what-if", "f", "--profile", "p"], "--profile"),
             (&["rebuild", "--check-traces", "t"], "--check-traces"),
         ] {
-            let Err(NoCommand::Wrong(text)) = parse(words) else { panic!("{words:?} is accepted") };
-            assert!(text.starts_with(&format!("error: {option} is not for '{}': ", words[0])), "{text}");
+            let Err(NoCommand::Error(text)) = parse(words) else { panic!("{words:?} is accepted") };
+            assert!(text.starts_with(&format!("{option} is not for {}: ", words[0])), "{text}");
             let Err(NoCommand::Help(help)) = parse(&[words[0], "--help"]) else { panic!("no help") };
             assert!(!help.contains(&format!("{option} ")), "{help}");
         }
@@ -523,7 +561,7 @@ mod tests {
                 let words: Vec<OsString> = words.iter().map(Into::into).collect();
                 CommandLine::parse_words(name, &words)
             };
-            assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_))), "{words:?}");
+            assert!(!matches!(parse("taut"), Err(NoCommand::Wrong(_) | NoCommand::Error(_))), "{words:?}");
             let Err(NoCommand::Wrong(text)) = parse("just") else { panic!("{words:?} is accepted") };
             let is_subcommand = OWN.contains(&words[1]);
             let expected = if is_subcommand { "A subcommand is required" } else { "The following argument" };
@@ -540,6 +578,8 @@ mod tests {
             (&["build", "--main", "--foo", "-sx", "--bar"], "arguments were not expected: -x --bar"),
             (&["gc", "x", "--foo"], "arguments were not expected: x --foo"),
             (&["install-cas", "a", "b", "--foo", "c"], "arguments were not expected: b --foo c"),
+            (&["build", "a", "--", "b"], "argument was not expected: b"),
+            (&["build", "a", "-s", "--", "b", "-c"], "arguments were not expected: b -c"),
         ] {
             let words: Vec<OsString> = std::iter::once(&"just").chain(words).map(Into::into).collect();
             let text = format!("The following {expected}\nRun with --help for more information.\n");

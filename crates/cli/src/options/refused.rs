@@ -42,22 +42,18 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
             "print_unique_artifact",
             "rerun",
         ],
-        "it does not end; use `build` or `install`",
+        "it does not end; use build or install",
     ),
-    (
-        "test",
-        &ABOUT_RESULTS,
-        "it runs tests, all of them, and delivers nothing else; use `build` or `install`",
-    ),
-    ("compile-commands", &ABOUT_RESULTS, "it builds only what sources include; use `build` or `install`"),
+    ("test", &ABOUT_RESULTS, "it runs tests, all of them, and delivers nothing else; use build or install"),
+    ("compile-commands", &ABOUT_RESULTS, "it builds only what sources include; use build or install"),
     (
         "explain",
         &["check_traces", "no_trace", "profile", "request_action_input"],
         "it reads the record of an earlier call and runs nothing",
     ),
     ("what-if", &["profile", "request_action_input"], "it runs nothing"),
-    ("traverse", &["rerun"], "a graph has no targets to analyse; use `build` or `install`"),
-    ("rebuild", &["rerun"], "it runs all actions again; use `build` or `install`"),
+    ("traverse", &["rerun"], "a graph has no targets to analyse; use build or install"),
+    ("rebuild", &["rerun"], "it runs all actions again; use build or install"),
     ("rebuild", &["check_traces"], "it ignores cached build state anyway"),
 ];
 
@@ -73,6 +69,6 @@ pub(super) fn refusal(matches: &ArgMatches) -> Option<String> {
     let given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
     REFUSED.iter().filter(|(refusing, ..)| *refusing == name).find_map(|(_, options, why)| {
         let option = options.iter().find(given)?.replace('_', "-");
-        Some(format!("error: --{option} is not for '{name}': {why}"))
+        Some(format!("--{option} is not for {name}: {why}"))
     })
 }

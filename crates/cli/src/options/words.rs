@@ -9,15 +9,37 @@ use std::num::IntErrorKind;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use clap::{Arg, ArgAction, Command};
-use taut_syntax::quoted;
+use taut_syntax::{quoted, with_and};
+
+/// Words that have no normal form.
+pub(super) enum NotNormal {
+    /// Names after `--`, with others before it.
+    Names(Vec<String>),
+    /// A flag with a value that is neither true nor false.
+    NoBoolean { option: String, value: String },
+}
+
+impl std::fmt::Display for NotNormal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NotNormal::Names(names) => {
+                let names: Vec<String> = names.iter().map(|name| quoted(name).to_string()).collect();
+                write!(f, "names stand before or after --, not on both sides: {}", with_and(&names))
+            }
+            NotNormal::NoBoolean { option, value } => {
+                write!(f, "{} is no value of {option}, which is true or false", quoted(value))
+            }
+        }
+    }
+}
 
 /// The words of a call in a form that means the same to clap: `--flag=true` is `--flag`, `-X=value` has the value
 /// `=value`, `--option= value` is `--option value`, and names after `--` are names, but not if there were names before it.
 ///
 /// # Errors
 ///
-/// The error for a word that cannot be normalized.
-pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<OsString>, String> {
+/// Words that have none.
+pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<OsString>, NotNormal> {
     // The name of the tool and the subcommand.
     let mut meant: Vec<OsString> = words.iter().take(2).cloned().collect();
     let name = words.get(1).and_then(|word| word.to_str());
@@ -30,8 +52,8 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
     while let Some(word) = rest.next() {
         let bytes = word.as_bytes();
         if bytes == b"--" {
-            if let Some(next) = rest.as_slice().first().filter(|_| names > 0) {
-                return Err(format!("unexpected argument {} found", quoted(&next.to_string_lossy())));
+            if names > 0 && !rest.as_slice().is_empty() {
+                return Err(NotNormal::Names(rest.map(|word| word.to_string_lossy().into_owned()).collect()));
             }
             meant.push(word.clone());
             meant.extend(rest.cloned());
@@ -47,8 +69,9 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
                 match (arg, end) {
                     (Some(arg), Some(end)) if !takes_value(arg) => {
                         let flag = OsString::from_vec(bytes[..end + 2].to_vec());
-                        if is_set(&option[end + 1..]).ok_or_else(|| {
-                            format!("{} is neither true nor false", quoted(&word.to_string_lossy()))
+                        if is_set(&option[end + 1..]).ok_or_else(|| NotNormal::NoBoolean {
+                            option: flag.to_string_lossy().into_owned(),
+                            value: String::from_utf8_lossy(&option[end + 1..]).into_owned(),
                         })? {
                             meant.push(flag);
                         } else {

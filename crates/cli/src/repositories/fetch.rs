@@ -19,8 +19,6 @@ pub(crate) struct Fetch<'f> {
     pub(crate) request: Request<'f>,
     /// The directory that the call names.
     pub(crate) directory: Option<&'f Path>,
-    /// The workspace that the call is made in.
-    pub(crate) workspace: Option<&'f Path>,
     /// What is wrong with the settings about servers; an error once it is known what is to be fetched.
     pub(crate) wrong_about_servers: Option<String>,
     pub(crate) tool: &'f str,
@@ -48,7 +46,7 @@ impl Fetch<'_> {
             voice.no_fetch_directory(&options.distdirs, log);
             NotFetched::Failed
         })?;
-        let messages = Messages::new(log, format!("While performing {} fetch:", self.tool));
+        let messages = Messages::new(log, format!("While performing {} fetch:", self.tool)).of_fetch();
         let session = Session::new(options, self.store, self.cache, &messages);
         let mut request = self.request;
         // Without a main repository, the reference takes the first one here, whatever the description says.
@@ -64,7 +62,6 @@ impl Fetch<'_> {
         if as_reference {
             self.description.repositories().map_err(|problem| failed((*problem).into()))?;
         }
-        self.warn_of_workspace(&directory);
         voice.fetching_to(&directory, log);
         let what = session.to_fetch(self.description, &request).map_err(failed)?;
         let plural = |number: usize, one: &str| match number {
@@ -93,26 +90,5 @@ impl Fetch<'_> {
         let is_there = |path: &&PathBuf| taut_sys::Named::stat(path).is_ok_and(|stat| stat.is_dir());
         // Directories that do not exist are not made: which of them is meant is a guess then.
         self.options.distdirs.iter().find(is_there).map(|path| weakly_canonical(path))
-    }
-
-    /// Warns if archives are written into the workspace of the call, and the main repository is elsewhere.
-    fn warn_of_workspace(&self, directory: &Path) {
-        let Some(workspace) = self.workspace.filter(|workspace| directory.starts_with(workspace)) else {
-            return;
-        };
-        let Some(main) = self.request.main.filter(|_| !self.request.all) else { return };
-        let Ok(of) = self.description.source(main) else { return };
-        if let taut_setup::Source::File(main_directory) = &of.source
-            && !main_directory.path.starts_with(workspace)
-        {
-            let quoted = |path: &Path| taut_value::quoted(&path.to_string_lossy());
-            let text = format!(
-                "Writing distribution files to workspace location {}, which is different to the workspace of the requested \
-                 main repository {}.",
-                quoted(directory),
-                quoted(&main_directory.path)
-            );
-            self.log.say(Level::Warn, text);
-        }
     }
 }

@@ -38,6 +38,12 @@ impl<'l> Messages<'l> {
         Messages { log, step, state: Mutex::default() }
     }
 
+    /// For archives that are fetched, with no root made of them: how many was shown already.
+    pub(crate) fn of_fetch(self) -> Messages<'l> {
+        let state = SetUpProgress { is_fetch: true, is_announced: true, ..SetUpProgress::default() };
+        Messages { state: Mutex::new(state), ..self }
+    }
+
     /// Does something with a session, and shows how far it is. A signal ends it, and removes what it began.
     pub(crate) fn with_progress<T>(&self, session: &Session<'_>, task: impl FnOnce() -> T) -> T {
         let task = || until_signal(session.cancellation(), task);
@@ -99,6 +105,7 @@ impl Observer for Messages<'_> {
                 self.state().involved = involved;
                 voice.involved(involved, log);
             }
+            Event::Branches(number) => voice.updating(number, log),
             Event::Missing { missing, involved } => {
                 let mut state = self.state();
                 (state.missing, state.all) = (missing, involved);

@@ -24,7 +24,7 @@ use crate::{
     diagnostics,
     environment::build_root,
     log::{Level, Log},
-    options::{Common, SetUp, Stores},
+    options::{Common, SetUp, Stores, definition},
     tool_name::Name,
 };
 
@@ -82,6 +82,8 @@ pub(crate) fn configured(
     let place = named.clone().map(|path| AnchoredPath { path: cwd.join(path), base: cwd.to_owned() });
     let workspace = Workspace::of(common, cwd);
     let (place, rc) = match place {
+        // What the rc file says is a part of the words of the call already; this is for the warnings about it.
+        Some(place) if Workspace::has_rc(&common.set_up) => (place, Some(workspace.rc(log)?)),
         Some(place) => (place, None),
         None => {
             let rc = workspace.rc(log)?;
@@ -260,7 +262,15 @@ impl<'w> Workspace<'w> {
     /// What rc files say.
     pub(crate) fn rc(&self, log: &Log) -> Result<Rc, SetupError> {
         let mut remarks = Vec::new();
-        let rc = self.read_rc(&mut remarks);
+        let rc = self.rc_files(&mut remarks).and_then(|files| {
+            if Workspace::has_rc(self.options) {
+                let definition = definition(Name::Taut.word());
+                let subcommands: Vec<&str> =
+                    definition.get_subcommands().map(clap::Command::get_name).collect();
+                files.check(&subcommands, &mut remarks);
+            }
+            files.settings(&self.anchors, &mut remarks)
+        });
         remarks.iter().for_each(|remark| report_remark(remark, log));
         let rc = rc.map_err(error)?;
         warn_of_services(&rc, log);

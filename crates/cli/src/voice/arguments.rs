@@ -1,8 +1,8 @@
 //! The messages about values of options, and about files that the command line names, in both voices.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-use taut_syntax::quoted;
+use taut_syntax::{Document, quoted};
 
 use super::{just::Just, taut::Taut};
 use crate::log::{Level, Log};
@@ -43,14 +43,20 @@ pub(crate) trait ArgumentTexts {
     /// What `rebuild` is to compare with, and is no address.
     fn bad_comparison(&self, given: &str) -> String;
 
-    /// An argument that is no JSON: where, and why.
-    fn bad_artifacts(&self, column: u32, why: &str) -> String;
+    /// An argument that is no JSON, where, and why.
+    fn bad_artifacts(&self, given: &str, column: u32, why: &str) -> String;
 
     /// The message, if any, after the error of artifacts to build that are not in the graph.
     fn no_artifacts_to_build(&self) -> Option<&'static str>;
 
-    /// A graph that cannot be read from a file, and why; that names the file.
-    fn bad_graph(&self, file: &str, why: String) -> String;
+    /// A file that cannot be read or has no graph, and why; that names the file. `text`: what is in it.
+    fn bad_graph(&self, file: &str, text: Option<&[u8]>, why: String, log: &Log);
+
+    /// A path at which there is no git repository to take objects from.
+    fn no_git_cas(&self, path: &Path, why: &str, log: &Log);
+
+    /// A directory, to install into, that cannot be made or opened.
+    fn no_directory(&self, path: &Path, why: &taut_sys::Error, log: &Log);
 
     /// A file that cannot be written.
     fn not_written(&self, path: &Path, why: &taut_sys::Error, log: &Log);
@@ -91,16 +97,50 @@ impl ArgumentTexts for Just {
         format!("Failed to set cache endpoint address {}", quoted(given))
     }
 
-    fn bad_artifacts(&self, column: u32, why: &str) -> String {
-        format!("Command line parse error: --artifacts: column {column}: {why}")
+    fn bad_artifacts(&self, given: &str, _: u32, why: &str) -> String {
+        let of_parser = taut_syntax::json::reference_error(given.as_bytes());
+        format!("Command line parse error: {}", if of_parser.is_empty() { why } else { &of_parser })
     }
 
     fn no_artifacts_to_build(&self) -> Option<&'static str> {
         Some("Build failed.")
     }
 
-    fn bad_graph(&self, file: &str, why: String) -> String {
-        format!("parsing graph from {file}\n{why}")
+    fn bad_graph(&self, file: &str, text: Option<&[u8]>, why: String, log: &Log) {
+        let heading = format!("parsing graph from {file}");
+        let Some(text) = text else { return log.say(Level::Error, heading) };
+        let of_parser = taut_syntax::json::reference_error(text);
+        if !of_parser.is_empty() {
+            log.say(Level::Error, of_parser);
+            return log.say(Level::Error, heading);
+        }
+        let document = Document::parse(file, text.to_vec());
+        let is_absent = |key: &&str| document.as_ref().is_ok_and(|graph| graph.root().get(key).is_none());
+        let absent: Vec<&str> = ["blobs", "trees", "actions"].into_iter().filter(is_absent).collect();
+        for key in &absent {
+            let text = format!("can not retrieve value for {} from graph description.", quoted(key));
+            log.say(Level::Error, format!("key {key} cannot be found in JSON object\n{text}"));
+        }
+        if absent.is_empty() {
+            log.say(Level::Error, format!("{heading}\n{why}"));
+        }
+    }
+
+    fn no_git_cas(&self, path: &Path, _: &str, log: &Log) {
+        log.say(Level::Warn, format!("Failed set Git CAS {}.", path.display()));
+    }
+
+    fn no_directory(&self, path: &Path, why: &taut_sys::Error, log: &Log) {
+        let reason = match why.source.kind() {
+            ErrorKind::NotADirectory => "Not a directory",
+            ErrorKind::PermissionDenied => "Permission denied",
+            ErrorKind::ReadOnlyFilesystem => "Read-only file system",
+            ErrorKind::StorageFull => "No space left on device",
+            ErrorKind::NotFound => "No such file or directory",
+            _ => return log.say(Level::Error, why.to_string()),
+        };
+        let text = format!("filesystem error: cannot create directories: {reason} [{}]", path.display());
+        log.say(Level::Error, text);
     }
 
     fn not_written(&self, _: &Path, why: &taut_sys::Error, log: &Log) {
@@ -142,7 +182,7 @@ impl ArgumentTexts for Taut {
         format!("--vs: expected \"local\" or HOST:PORT, not {}", quoted(given))
     }
 
-    fn bad_artifacts(&self, column: u32, why: &str) -> String {
+    fn bad_artifacts(&self, _: &str, column: u32, why: &str) -> String {
         format!("--artifacts: column {column}: {why}")
     }
 
@@ -150,8 +190,16 @@ impl ArgumentTexts for Taut {
         None
     }
 
-    fn bad_graph(&self, _: &str, why: String) -> String {
-        why
+    fn bad_graph(&self, _: &str, _: Option<&[u8]>, why: String, log: &Log) {
+        log.say(Level::Error, why);
+    }
+
+    fn no_git_cas(&self, path: &Path, why: &str, log: &Log) {
+        log.say(Level::Warn, format!("--git-cas {} is ignored: {why}", path.display()));
+    }
+
+    fn no_directory(&self, _: &Path, why: &taut_sys::Error, log: &Log) {
+        log.say(Level::Error, format!("Cannot install: {why}"));
     }
 
     fn not_written(&self, path: &Path, why: &taut_sys::Error, log: &Log) {

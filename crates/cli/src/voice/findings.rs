@@ -121,15 +121,16 @@ impl FindingTexts for Taut {
     }
 
     fn input_of(&self, action: &str, target: &str) -> String {
-        format!("{target}, inputs of action {action}")
+        format!("target {target}, inputs of action {action}")
     }
 }
 
-/// A text as it is under the name `taut`: names of targets as one types them, and one sentence without a full stop.
+/// A text as it is under the name `taut`: names of targets as one types them, and one sentence with a small letter and
+/// without a full stop.
 pub(crate) fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
     match taut_value::names_as_typed(text, main) {
-        Cow::Borrowed(text) => layout::without_full_stop(text).into(),
-        Cow::Owned(text) => layout::without_full_stop(&text).to_owned().into(),
+        Cow::Borrowed(text) => layout::sentence(text),
+        Cow::Owned(text) => layout::sentence(&text).into_owned().into(),
     }
 }
 

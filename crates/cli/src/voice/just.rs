@@ -102,10 +102,8 @@ impl Voice for Just {
         request.target_text()
     }
 
-    fn removed(&self, paths: &[String], log: &Log) {
-        let paths: Vec<String> = paths.iter().map(|path| format!("\n  {path}")).collect();
-        log.say(Level::Info, format!("Removed what is no longer part of the result:{}", paths.concat()));
-    }
+    /// The reference removes nothing.
+    fn removed(&self, _: &[String], _: &Log) {}
 
     fn not_in_result(&self, wanted: &str, _: &Results, log: &Log) {
         log.say(Level::Warn, format!("{wanted} not a logical path of the specified target"));
@@ -270,6 +268,12 @@ struct Messages {
 impl Messages {
     fn failures(&self) -> MutexGuard<'_, Vec<ActionFailure>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What messages about an action are headed by.
+    fn name_of(&self, id: &Id) -> String {
+        let runs_for = if self.is_rebuild { "rebuild" } else { "action" };
+        format!("{runs_for}:{id}")
     }
 
     fn show(&self, output: &Output) {

@@ -15,9 +15,11 @@ use crate::{
 
 /// Where an object was to be written that could not be taken out of the store.
 #[derive(Clone, Copy)]
-pub(crate) enum ObjectDestination {
+pub(crate) enum ObjectDestination<'d> {
     StandardOutput,
-    File,
+    /// A path below it was asked for.
+    PathBelow,
+    File(&'d Path),
 }
 
 /// The texts about single objects of the store, and about collecting garbage.
@@ -26,7 +28,7 @@ pub(crate) trait ObjectTexts {
     fn no_object_id(&self, word: &str, log: &Log);
 
     /// An object that could not be taken out of the store.
-    fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination, log: &Log);
+    fn not_taken(&self, error: &Error, store: &Store, destined: ObjectDestination<'_>, log: &Log);
 
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
@@ -41,7 +43,7 @@ pub(crate) trait ObjectTexts {
     fn unknown_strategy(&self, named: &str, log: &Log);
 
     /// Something could not be added to the store.
-    fn not_added(&self, error: &AddError, location: &Path, log: &Log);
+    fn not_added(&self, error: &AddError, location: &Path, is_directory: bool, log: &Log);
 
     /// Something could not be sent to a server.
     fn not_sent(&self, why: &str, log: &Log);
@@ -57,18 +59,31 @@ pub(crate) trait ObjectTexts {
 }
 
 impl ObjectTexts for Just {
-    fn no_object_id(&self, word: &str, log: &Log) {
-        log.say(Level::Error, format!("{} is no object identifier", quoted(word)));
-        log.say(Level::Error, "failed to dump artifact.");
-    }
+    // The reference fails without a word.
+    fn no_object_id(&self, _: &str, _: &Log) {}
 
-    fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination, log: &Log) {
-        log.say(Level::Error, error.to_string());
+    fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination<'_>, log: &Log) {
+        let cause = match (error, destined) {
+            (Error::Missing(_), ObjectDestination::StandardOutput) => None,
+            (Error::Missing(object), ObjectDestination::PathBelow) => {
+                log.say(Level::Error, format!("Failed to retrieve artifact {object} at path ''"));
+                return;
+            }
+            (Error::Missing(_), ObjectDestination::File(path)) => {
+                Some(format!("staging to output path {} failed.", path.display()))
+            }
+            (error, _) => Some(error.to_string()),
+        };
+        if let Some(cause) = cause {
+            log.say(Level::Error, cause);
+        }
         log.say(
             Level::Error,
             match destined {
-                ObjectDestination::StandardOutput => "failed to dump artifact.",
-                ObjectDestination::File => "failed to retrieve artifact.",
+                ObjectDestination::StandardOutput | ObjectDestination::PathBelow => {
+                    "failed to dump artifact."
+                }
+                ObjectDestination::File(_) => "failed to retrieve artifact.",
             },
         );
     }
@@ -90,8 +105,22 @@ impl ObjectTexts for Just {
         log.say(Level::Warn, format!("Ignoring unknown --resolve-special strategy {}.", quoted(named)));
     }
 
-    fn not_added(&self, error: &AddError, location: &Path, log: &Log) {
-        log.say(Level::Error, error.to_string());
+    fn not_added(&self, error: &AddError, location: &Path, is_directory: bool, log: &Log) {
+        match error {
+            // What a link leads to is named, if it was to be followed.
+            AddError::Dangling { link, target } if link == location => {
+                log.say(Level::Error, AddError::Absent(target.clone()).to_string());
+            }
+            error => log.say(Level::Error, error.to_string()),
+        }
+        if !is_directory {
+            return;
+        }
+        // Each directory on the way to what is wrong fails, too.
+        let within = error.path().and_then(|path| path.parent()).into_iter().flat_map(Path::ancestors);
+        for directory in within.take_while(|path| path.starts_with(location) && *path != location) {
+            log.say(Level::Error, format!("Failed storing tree {}", directory.display()));
+        }
         log.say(Level::Error, format!("Failed to store {} in local CAS", location.display()));
     }
 
@@ -117,7 +146,7 @@ impl ObjectTexts for Taut {
         log.say(Level::Error, format!("{} is no identifier of an object: {forms}", quoted(word)));
     }
 
-    fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination, log: &Log) {
+    fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination<'_>, log: &Log) {
         let text = match error {
             Error::Missing(object) => {
                 let mut text = format!("There is no object {object} in the store");
@@ -157,21 +186,26 @@ impl ObjectTexts for Taut {
         log.say(Level::Warn, format!("--resolve-special {} is ignored: {all}", quoted(named)));
     }
 
-    fn not_added(&self, error: &AddError, location: &Path, log: &Log) {
-        let it = |path: &Path| if path == location { "it".to_owned() } else { shown(path) };
-        let link = |path: &Path, is: &str| format!("the symbolic link {} {is}", shown(path));
-        let why = match error {
-            AddError::Unsupported(path) => {
-                format!("{} is absent, or neither a file, a directory nor a symbolic link", it(path))
+    fn not_added(&self, error: &AddError, location: &Path, _: bool, log: &Log) {
+        let link = |path: &Path, is: &str| format!("{}: a symbolic link that {is}", shown(path));
+        let text = match error {
+            AddError::Absent(path) => format!("{}: there is no such file or directory", shown(path)),
+            AddError::Dangling { link: path, target } => {
+                link(path, &format!("leads to {}, which does not exist", shown(target)))
             }
-            AddError::Upwards(path) => {
-                link(path, "leads upwards or is absolute (--resolve-special says what to do with such links)")
-            }
-            AddError::Outside(path) => link(path, "leads out of it"),
+            AddError::Unsupported(path) | AddError::UnsupportedEntry(path) => format!(
+                "{}: a device, a pipe or a socket; files, directories and symbolic links can be added",
+                shown(path)
+            ),
+            AddError::Upwards(path) => link(
+                path,
+                "leads upwards or is absolute\nhelp: --resolve-special says what becomes of such links",
+            ),
+            AddError::Outside(path) => link(path, &format!("leads out of {}", shown(location))),
             AddError::Endless(path) => link(path, "leads to a directory that it lies in"),
-            AddError::Store(error) => error.to_string(),
+            AddError::Store(error) => format!("cannot add {}: {error}", shown(location)),
         };
-        log.say(Level::Error, format!("Cannot add {}: {why}", shown(location)));
+        log.say(Level::Error, text);
     }
 
     fn not_sent(&self, why: &str, log: &Log) {

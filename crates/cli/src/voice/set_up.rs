@@ -19,6 +19,8 @@ pub(crate) struct SetUpProgress {
     pub(crate) all: usize,
     /// Whether a message has named these numbers.
     pub(crate) is_announced: bool,
+    /// Whether archives are fetched for later set-ups, and no root is made.
+    pub(crate) is_fetch: bool,
     pub(crate) ended: usize,
     /// Transfers by repository: URL, bytes, and how many there will be.
     pub(crate) transfers: BTreeMap<String, (String, u64, Option<u64>)>,
@@ -65,6 +67,9 @@ pub(crate) trait SetUpTexts {
 
     /// `update` begins.
     fn update_begins(&self, log: &Log);
+
+    /// The newest commits for so many repositories are about to be determined.
+    fn updating(&self, number: usize, log: &Log);
 
     /// `update` has ended for so many repositories, with or without success.
     fn update_ended(&self, number: usize, is_successful: bool, log: &Log);
@@ -140,12 +145,15 @@ impl SetUpTexts for Just {
         log.say(Level::Info, "Performing repositories update");
     }
 
+    fn updating(&self, number: usize, log: &Log) {
+        let what = if number == 1 { "repository" } else { "repositories" };
+        log.say(Level::Info, format!("Discovered {number} Git {what} to update"));
+    }
+
     fn update_ended(&self, number: usize, is_successful: bool, log: &Log) {
         if number == 0 {
             log.say(Level::Info, "No update needed");
         } else if is_successful {
-            let what = if number == 1 { "repository" } else { "repositories" };
-            log.say(Level::Info, format!("Discovered {number} Git {what} to update"));
             log.say(Level::Info, "Update completed");
         }
     }
@@ -171,26 +179,25 @@ impl SetUpTexts for Taut {
     }
 
     fn set_up_line(&self, now: &SetUpProgress) -> String {
-        let transfers = now.transfers.values();
-        let bytes: u64 = transfers.map(|(_, bytes, _)| bytes).sum();
-        let running: Vec<String> = now.running.keys().take(3).map(|name| quoted(name).to_string()).collect();
-        let others = if now.running.len() > 3 { ", …" } else { "" };
-        let (ended, of) = (now.ended, number_of_repositories(now.missing));
-        let names = running.join(", ");
-        format!("{ended} of {of} set up; fetching {names}{others} ({})", size(bytes))
+        const MAX_SHOWN: usize = 3;
+        let running: Vec<String> = now
+            .running
+            .iter()
+            .take(MAX_SHOWN)
+            .map(|(name, type_name)| format!("{} {}", quoted(name), running(now, name, type_name)))
+            .collect();
+        let others = if now.running.len() > MAX_SHOWN { ", …" } else { "" };
+        let now = ended(now);
+        match running.is_empty() {
+            true => now,
+            false => format!("{now}; fetching {}{others}", running.join(", ")),
+        }
     }
 
     fn set_up_frame(&self, now: &SetUpProgress, rows: usize) -> Option<Vec<String>> {
-        let of = number_of_repositories(now.missing);
-        let mut lines = vec![format!("{} of {of} set up", now.ended)];
+        let mut lines = vec![ended(now)];
         for (name, type_name) in &now.running {
-            let state = match now.transfers.get(name) {
-                Some((url, bytes, Some(total))) => format!("{} of {} from {url}", size(*bytes), size(*total)),
-                Some((url, 0, None)) => format!("from {url}"),
-                Some((url, bytes, None)) => format!("{} from {url}", size(*bytes)),
-                None => (*type_name).to_owned(),
-            };
-            lines.push(format!("  {}: {state}", quoted(name)));
+            lines.push(format!("  {}: {}", quoted(name), running(now, name, type_name)));
         }
         lines.truncate(rows.saturating_sub(1).max(1));
         Some(lines)
@@ -211,7 +218,11 @@ impl SetUpTexts for Taut {
 
     fn fetching_to(&self, _: &Path, _: &Log) {}
 
-    fn to_fetch(&self, _: &[String], _: &Log) {}
+    fn to_fetch(&self, parts: &[String], log: &Log) {
+        if !parts.is_empty() {
+            log.say(Level::Info, format!("Fetching {}.", parts.join(" and ")));
+        }
+    }
 
     fn fetch_completed(&self, parts: &[String], directory: &Path, log: &Log) {
         let text = match parts.is_empty() {
@@ -222,6 +233,8 @@ impl SetUpTexts for Taut {
     }
 
     fn update_begins(&self, _: &Log) {}
+
+    fn updating(&self, _: usize, _: &Log) {}
 
     fn update_ended(&self, _: usize, _: bool, _: &Log) {}
 }
@@ -247,7 +260,61 @@ fn shortened(command: &str) -> String {
     }
 }
 
+/// How many are done.
+fn ended(now: &SetUpProgress) -> String {
+    let what = if now.is_fetch { "fetched" } else { "set up" };
+    format!("{} of {} {what}", now.ended, number_of_repositories(now.missing))
+}
+
+/// What is known of a repository that is being fetched.
+fn running(now: &SetUpProgress, name: &str, type_name: &str) -> String {
+    match now.transfers.get(name) {
+        Some((url, bytes, Some(total))) => format!("{} of {} from {url}", size(*bytes), size(*total)),
+        // Git does not say how much comes in some ways of fetching.
+        Some((url, 0, None)) => format!("from {url}"),
+        Some((url, bytes, None)) => format!("{} from {url}", size(*bytes)),
+        None => format!("({type_name})"),
+    }
+}
+
 /// A number of repositories in words.
 fn number_of_repositories(number: usize) -> String {
     format!("{number} repositor{}", if number == 1 { "y" } else { "ies" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipe gets a line from time to time; it has what the frames of a terminal have.
+    #[test]
+    fn the_line_about_progress_has_the_urls_and_how_much_is_there() {
+        let transfers = [
+            ("a", ("https://h/a.tgz", 1_200_000, Some(5_000_000))),
+            ("d", ("http://h/dumb.git", 0, None)),
+            ("g", ("ssh://h/g", 3_000, None)),
+        ];
+        let now = SetUpProgress {
+            missing: 7,
+            ended: 2,
+            transfers: transfers
+                .map(|(name, (url, bytes, total))| (name.to_owned(), (url.to_owned(), bytes, total)))
+                .into(),
+            running: [("a", "archive"), ("d", "git"), ("g", "git")].map(|(n, t)| (n.to_owned(), t)).into(),
+            ..SetUpProgress::default()
+        };
+        assert_eq!(
+            Taut.set_up_line(&now),
+            "2 of 7 repositories set up; fetching \"a\" 1.1 MiB of 4.8 MiB from https://h/a.tgz, \
+             \"d\" from http://h/dumb.git, \"g\" 2.9 KiB from ssh://h/g"
+        );
+        let mut now = SetUpProgress { is_fetch: true, transfers: BTreeMap::new(), ..now };
+        now.running.insert("t".to_owned(), "git tree");
+        assert_eq!(
+            Taut.set_up_line(&now),
+            "2 of 7 repositories fetched; fetching \"a\" (archive), \"d\" (git), \"g\" (git), …"
+        );
+        now.running.clear();
+        assert_eq!(Taut.set_up_line(&now), "2 of 7 repositories fetched");
+    }
 }

@@ -305,7 +305,7 @@ fn say_counts(found: &AnalysisOutcome<'_>, log: &Log) {
         let all = count(found.analysed.exports.len(), "export target");
         numbers.push(format!("{all} ({})", states.join(", ")));
     }
-    let numbers = if numbers.is_empty() { "nothing to build".to_owned() } else { numbers.join(", ") };
+    let numbers = numbers.join(", ");
     log.say(Level::Debug, format!("analysed {}: {numbers}", log.names().request(found.request)));
 }
 

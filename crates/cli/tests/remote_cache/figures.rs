@@ -4,7 +4,7 @@ use serde_json::Value;
 use taut_digest::HashFunction;
 use taut_remote::server::{Offer, Server};
 
-use super::{ACTIONS, golden::golden, event, install, sharing, taut, workspace};
+use super::{ACTIONS, event, golden::golden, install, sharing, taut, workspace};
 
 /// The profile that a call writes.
 fn profile(workspace: &taut_testkit::Workspace, words: &[&str]) -> Vec<Value> {

@@ -14,7 +14,9 @@ pub(crate) fn golden(situation: &str, text: &str) {
     let heading = format!("\n## {situation}\n");
     let section = format!("{heading}\n```\n{}\n```\n", without_ports(text).trim_matches('\n'));
     let found = document.find(&heading).map(|at| {
-        let end = document[at + heading.len()..].find("\n## ").map_or(document.len(), |end| at + heading.len() + end);
+        let end = document[at + heading.len()..]
+            .find("\n## ")
+            .map_or(document.len(), |end| at + heading.len() + end);
         at..end
     });
     let there = found.clone().map(|range| &document[range]).unwrap_or_default();
@@ -32,7 +34,9 @@ pub(crate) fn golden(situation: &str, text: &str) {
 /// A text with `PORT` in place of each number behind the name of this machine.
 fn without_ports(text: &str) -> String {
     let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = ["127.0.0.1:", "localhost:"].iter().filter_map(|name| Some(rest.find(name)? + name.len())).min() {
+    while let Some(at) =
+        ["127.0.0.1:", "localhost:"].iter().filter_map(|name| Some(rest.find(name)? + name.len())).min()
+    {
         out += &rest[..at];
         rest = rest[at..].trim_start_matches(|c: char| c.is_ascii_digit());
         out += "PORT";

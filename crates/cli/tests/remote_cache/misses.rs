@@ -169,7 +169,8 @@ fn without_the_cache_the_answer_says_what_is_missing() {
     drop(server);
     let gone = explained(&other, &["--remote-cache", &address, "--max-attempts", "1"]);
     golden("The cache does not answer", &gone);
-    std::fs::remove_dir_all(other.build_root().join("protocol-dependent/generation-0/git-sha1/casf")).unwrap();
+    std::fs::remove_dir_all(other.build_root().join("protocol-dependent/generation-0/git-sha1/casf"))
+        .unwrap();
     let lost = explained(&other, &["--remote-cache", &address, "--max-attempts", "1"]);
     golden("The build root does not have the action any more", &lost);
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::project::{Answer, Project, has_git};
 
-const WARNING: &str = "Contents of repositories were lost or damaged: they are set up again";
+const WARNING: &str = "contents of repositories were lost or damaged: they are set up again";
 
 /// A project with a repository of git, of which each target needs another file, and a root that is computed from it.
 struct Lost {

@@ -533,7 +533,11 @@ fn repositories_of_all_types_are_listed() {
                 r#"{{"type": "archive", "content": "{tar}", "fetch": "http://127.0.0.1:1/a.tar", "subdir": "made"}}"#
             ),
         ),
-        ("c", r#"{"type": "computed", "repo": "a", "target": ["", "e"]}"#.to_owned()),
+        (
+            "c",
+            r#"{"type": "computed", "repo": "a", "target": ["", "e"], "config": {"MODE": "fast"}}"#
+                .to_owned(),
+        ),
         ("d", r#"{"type": "distdir", "repositories": ["a"]}"#.to_owned()),
         (
             "f",
@@ -597,6 +601,15 @@ fn repositories_of_all_types_are_listed() {
     let set_up =
         "a present, c offline, d present, f present, g present, n offline, p present, t present, u absent";
     assert_eq!(states(&here).0, set_up);
+    assert_eq!(states(&here).1["c"]["from"], r#"@a//:e {"MODE":"fast"}"#);
+    // A build makes the roots that are made from other repositories, and the next one finds them.
+    project.file("TARGETS", r#"{"m": {"type": "file_gen", "name": "m", "data": ""}}"#);
+    project.taut([&["build", "m"], &here[..]].concat()).success();
+    assert_eq!(states(&here).0, set_up.replace("c offline", "c present").replace("n offline", "n present"));
+    // With another launcher its actions would be other ones; no action is run for the names of files.
+    project.file("../home/rc", r#"{"local launcher": ["env", "-i"]}"#);
+    let other = [&here[..], &["--rc", "../home/rc"]].concat();
+    assert_eq!(states(&other).0, set_up.replace("n offline", "n present"));
     // Only an older generation has them.
     project.taut(["gc-repo"]).success();
     assert_eq!(states(&here).0, set_up.replace("present", "offline").replace("p offline", "p present"));

@@ -43,7 +43,7 @@ fn rounds_of_a_tree_that_contains_its_result_end() {
 #[track_caller]
 fn edits_end(workspace: &Workspace, out: &Path, mut watching: Watching, is_polling: bool) {
     let output = watching.until("Interrupt to end.");
-    has(&output, "The output directory dist is part of what the target is made from");
+    has(&output, "the output directory dist is part of what the target is made from");
     has(&output, "dist/copy is installed by each round");
     has(&output, "(by tree .)");
     assert!(runs(&watching) <= 3, "{output}");
@@ -65,7 +65,7 @@ fn edits_end(workspace: &Workspace, out: &Path, mut watching: Watching, is_polli
     watching.until(if is_polling { "src changed." } else { "last changed." });
     watching.until("New results");
     assert!(runs(&watching) - before <= 2, "{}", watching.all());
-    assert_eq!(watching.all().matches("The output directory").count(), 1, "reported once");
+    assert_eq!(watching.all().matches("the output directory").count(), 1, "reported once");
     assert_eq!(watching.interrupt(), 130);
 }
 
@@ -132,7 +132,7 @@ fn a_result_that_another_part_reads_as_a_source_is_followed_until_it_is_stable()
         workspace.file("gen.in", content);
         becomes(&workspace.root().join("use"), result);
     }
-    assert!(!watching.all().contains("The output directory"), "{}", watching.all());
+    assert!(!watching.all().contains("the output directory"), "{}", watching.all());
     assert_eq!(watching.interrupt(), 130);
 }
 
@@ -148,7 +148,7 @@ fn an_output_directory_beside_what_is_read_causes_no_warning() {
     workspace.file("b.txt", "b\n");
     let output = watching.until("b.txt changed.");
     assert_eq!(output.matches("changed.").count(), 1, "{output}");
-    assert!(!watching.all().contains("The output directory"), "{}", watching.all());
+    assert!(!watching.all().contains("the output directory"), "{}", watching.all());
     assert_eq!(watching.interrupt(), 130);
 }
 

@@ -237,7 +237,7 @@ fn new_and_removed_directories_are_followed() {
     let mut watching = Watching::start(&workspace, &["-o", &out.display().to_string()]);
     watching.until("Interrupt to end.");
     fs::rename(&module, &away).unwrap();
-    watching.until("There is no module \"m\"");
+    watching.until("there is no module \"m\"");
     watching.until("Analysis failed; waiting for a change.");
     fs::write(away.join("u.txt"), "from afar\n").unwrap();
     fs::rename(&away, &module).unwrap();
@@ -262,7 +262,7 @@ fn modules_that_are_added_and_removed_belong_to_a_pattern() {
     becomes(&out.join("new"), "changed");
     // Words that name nothing are reported, and may name something later.
     fs::rename(workspace.root().join("m"), workspace.root().join("away")).unwrap();
-    watching.until("No module has a target that matches");
+    watching.until("no module has a target that matches");
     watching.until("Nothing is built; waiting for a change.");
     fs::write(workspace.root().join("away/u.txt"), "back\n").unwrap();
     fs::rename(workspace.root().join("away"), workspace.root().join("m")).unwrap();

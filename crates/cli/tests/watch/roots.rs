@@ -76,7 +76,7 @@ fn a_root_that_is_moved_away_and_back_is_followed() {
         let away = case.beside("away");
         fs::rename(&case.ws, &away).unwrap();
         let output = watching.until("Waiting until it is there again.");
-        has(&output, &format!("The root {} is gone:", case.ws.display()));
+        has(&output, &format!("the root {} is gone:", case.ws.display()));
         fs::write(away.join("m/in"), "from afar\n").unwrap();
         fs::rename(&away, &case.ws).unwrap();
         case.becomes("from afar\n");
@@ -134,7 +134,7 @@ fn a_target_root_that_is_removed_and_made_again_is_followed() {
     let mut watching = case.watch(Path::new("/"), &words);
     case.becomes("one\nstart\n");
     fs::remove_dir_all(&root).unwrap();
-    watching.until(&format!("The root {} is gone", root.display()));
+    watching.until(&format!("the root {} is gone", root.display()));
     targets("two");
     case.becomes("two\nstart\n");
     fs::rename(&root, case.beside("away")).unwrap();

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{Hash, ObjectInfo, ObjectType, TreeEntry};
 use taut_store::{AddMode, Store};
-use taut_sys::{At, Dir, FileKind, Named, canonical, if_exists};
+use taut_sys::{At, Dir, FileKind, Named, canonical, if_exists, normal};
 
 /// What becomes of directory entries that are neither files nor directories.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,8 +28,19 @@ pub enum SpecialEntries {
 /// Why something was not added.
 #[derive(Debug)]
 pub enum AddError {
-    /// There is nothing, or nothing that a store can hold.
+    /// There is nothing, also where a link leads.
+    Absent(PathBuf),
+    /// Nothing that a store can hold: a device, a pipe or a socket.
     Unsupported(PathBuf),
+    /// An entry of the added directory, or what a link there leads to, that a store cannot hold.
+    UnsupportedEntry(PathBuf),
+    /// A link, which was to be replaced by what it leads to, that leads nowhere.
+    Dangling {
+        /// The link.
+        link: PathBuf,
+        /// Where it leads to.
+        target: PathBuf,
+    },
     /// A link that may lead upwards.
     Upwards(PathBuf),
     /// A link that leads out of the added directory.
@@ -43,8 +54,14 @@ pub enum AddError {
 impl fmt::Display for AddError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AddError::Unsupported(path) => {
+            AddError::Absent(path) | AddError::Unsupported(path) => {
                 write!(f, "Non existent or unsupported file-system entry at {}", path.display())
+            }
+            AddError::UnsupportedEntry(path) => {
+                write!(f, "unsupported type for dir entry {}", path.display())
+            }
+            AddError::Dangling { target, .. } => {
+                write!(f, "Failed getting type of entry {}", target.display())
             }
             AddError::Upwards(path) => {
                 write!(f, "Failed storing symlink {} -- not non-upwards", path.display())
@@ -60,6 +77,22 @@ impl fmt::Display for AddError {
                 )
             }
             AddError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl AddError {
+    /// What could not be added, if it is known.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            AddError::Absent(path)
+            | AddError::Unsupported(path)
+            | AddError::UnsupportedEntry(path)
+            | AddError::Dangling { link: path, .. }
+            | AddError::Upwards(path)
+            | AddError::Outside(path)
+            | AddError::Endless(path) => Some(path),
+            AddError::Store(_) => None,
         }
     }
 }
@@ -96,8 +129,8 @@ struct OpenDirectory {
 ///
 /// [`AddError`]; objects that were added before the error stay in the store.
 pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
-    let unsupported = || AddError::Unsupported(location.to_owned());
-    let kind = if_exists(Named::lstat(location))?.ok_or_else(unsupported)?.kind;
+    let absent = || AddError::Absent(location.to_owned());
+    let kind = if_exists(Named::lstat(location))?.ok_or_else(absent)?.kind;
     if kind == FileKind::Directory {
         return add_directory(store, location, special);
     }
@@ -105,7 +138,7 @@ pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<Ob
     match kind {
         FileKind::File => file(store, named.at()),
         FileKind::Symlink => link(store, named.at().read_link()?),
-        _ => Err(unsupported()),
+        _ => Err(AddError::Unsupported(location.to_owned())),
     }
 }
 
@@ -128,6 +161,7 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
     // Without links in it, since paths are compared with it component by component.
     let real_root = if resolves { Some(canonical(root)?) } else { None };
     // An explicit stack, since users decide how deep directories are.
+    let open = |name, dir, real| open(name, dir, real, special);
     let mut stack = vec![open(Vec::new(), Dir::of_user(root)?, real_root.clone())?];
     loop {
         let last = stack.len() - 1;
@@ -149,12 +183,12 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
             FileKind::File => file(store, here)?,
             FileKind::Directory => {
                 let real = stack[last].real.as_ref().map(|real| real.join(&name));
-                let open = open(entry_name, here.open_dir()?, real)?;
-                stack.push(open);
+                let opened = open(entry_name, here.open_dir()?, real)?;
+                stack.push(opened);
                 continue;
             }
             _ if special == SpecialEntries::Ignore => continue,
-            FileKind::Special => return Err(AddError::Unsupported(path)),
+            FileKind::Special => return Err(AddError::UnsupportedEntry(path)),
             FileKind::Symlink => {
                 let target = here.read_link()?;
                 let harmless = non_upwards(&target);
@@ -165,7 +199,10 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                     _ => {
                         let real = if_exists(canonical(&path))?;
                         // A link that leads nowhere has nothing to be replaced by.
-                        let real = real.ok_or_else(|| AddError::Unsupported(path.clone()))?;
+                        let real = real.ok_or_else(|| AddError::Dangling {
+                            target: normal(&path.parent().unwrap_or(&path).join(&target)),
+                            link: path.clone(),
+                        })?;
                         let inside = real_root.as_ref().is_some_and(|root| real.starts_with(root));
                         if special != SpecialEntries::ResolveAll && !inside {
                             return Err(AddError::Outside(path));
@@ -178,11 +215,11 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
                                 if stack.iter().any(|open| open.real.as_ref() == Some(&real)) {
                                     return Err(AddError::Endless(path));
                                 }
-                                let open = open(entry_name, Dir::of_user(&real)?, Some(real))?;
-                                stack.push(open);
+                                let opened = open(entry_name, Dir::of_user(&real)?, Some(real))?;
+                                stack.push(opened);
                                 continue;
                             }
-                            _ => return Err(AddError::Unsupported(path)),
+                            _ => return Err(AddError::UnsupportedEntry(path)),
                         }
                     }
                 }
@@ -192,8 +229,18 @@ fn add_directory(store: &Store, root: &Path, special: SpecialEntries) -> Result<
     }
 }
 
-fn open(name: Vec<u8>, dir: Dir, real: Option<PathBuf>) -> Result<OpenDirectory, AddError> {
+fn open(
+    name: Vec<u8>,
+    dir: Dir,
+    real: Option<PathBuf>,
+    special: SpecialEntries,
+) -> Result<OpenDirectory, AddError> {
     let mut todo = dir.list()?;
+    // Before anything in it is read, as in the reference.
+    let refused = todo.iter().find(|(_, kind)| *kind == FileKind::Special);
+    if let Some((name, _)) = refused.filter(|_| special != SpecialEntries::Ignore) {
+        return Err(AddError::UnsupportedEntry(dir.at(name).path()));
+    }
     todo.reverse();
     Ok(OpenDirectory { name, dir, real, todo, done: BTreeMap::new() })
 }

@@ -212,54 +212,61 @@ fn named(node: Node<'_>) -> Option<NamedTarget> {
 
 /// Reads the log of a call that ended; `None` if that is not what the bytes are.
 pub fn parse(bytes: &[u8]) -> Option<Parsed> {
+    // What is behind the last line feed was not written to its end.
     let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
     let mut lines = bytes[..end].split(|byte| *byte == b'\n');
-    let Call { when, command, targets, configuration } =
-        Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
-    let (ended, before) = (BuildEnd::InExecution, None);
-    let (analysed, roots, done, actions, named, left_out) = Default::default();
-    let mut record = Record {
-        when,
-        command,
-        targets,
-        configuration,
-        before,
-        ended,
-        analysed,
-        roots,
-        done,
-        actions,
-        named,
-        left_out,
-    };
-    let mut is_whole = false;
-    let mut have_reasons: HashSet<Id> = HashSet::new();
-    let mut in_order = Vec::new();
+    let call = Call::of(Document::parse("log", lines.next()?.to_vec()).ok()?.root())?;
+    let mut reader = LogReader::new(call);
     for line in lines {
         // A damaged line costs what it has, and no more.
         let Ok(document) = Document::parse("log", line.to_vec()) else { continue };
         let line = document.root();
-        if line.kind() != JsonKind::Object {
-            continue;
+        if line.kind() == JsonKind::Object {
+            reader.line(line);
         }
+    }
+    reader.finish()
+}
+
+/// What the lines of a log up to some place have.
+struct LogReader {
+    record: Record,
+    /// Whether there was the last line of a call that ended.
+    is_whole: bool,
+    /// The actions whose cause has a line.
+    have_reasons: HashSet<Id>,
+    /// The actions that ended, each once.
+    in_order: Vec<Id>,
+}
+
+impl LogReader {
+    fn new(call: Call) -> LogReader {
+        let Call { when, command, targets, configuration } = call;
+        let (ended, before) = (BuildEnd::InExecution, None);
+        let (analysed, roots, done, actions, named, left_out) = Default::default();
+        let record = Record {
+            when,
+            command,
+            targets,
+            configuration,
+            before,
+            ended,
+            analysed,
+            roots,
+            done,
+            actions,
+            named,
+            left_out,
+        };
+        let (have_reasons, in_order) = Default::default();
+        LogReader { record, is_whole: false, have_reasons, in_order }
+    }
+
+    /// Adds what a line has. Lines of events that are not known are passed over: a later version may write more.
+    fn line(&mut self, line: Node<'_>) {
+        let record = &mut self.record;
         match line.get("event").and_then(|event| event.as_str()) {
-            Some("action") => {
-                name_action(&mut record, line);
-                let end = line.get("end").and_then(|end| end.as_str());
-                let how = match end {
-                    Some("ran") => ActionEnd::Ran,
-                    Some("cached") => ActionEnd::Cached,
-                    Some("unread") => ActionEnd::Unread,
-                    Some("failed") => ActionEnd::Failed,
-                    Some("unfinished") => ActionEnd::Unfinished,
-                    _ => continue,
-                };
-                if let Some(id) = line.get("action").and_then(id_of)
-                    && record.actions.insert(id, how).is_none()
-                {
-                    in_order.push(id);
-                }
-            }
+            Some("action") => self.action(line),
             Some("root") => {
                 let text = |key| line.get(key).and_then(|text| text.as_str()).map(Str::from);
                 if let (Some(what), Some(from)) = (text("what"), text("from")) {
@@ -267,20 +274,12 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                     record.roots.push((what, from, ran));
                 }
             }
-            Some("unbuilt") => name_unbuilt(&mut record, line),
+            Some("unbuilt") => name_unbuilt(record, line),
             Some("new_targets") => {
                 let fresh = new_targets_of(line).unwrap_or_default().into_iter();
                 record.done.extend(fresh.map(|subject| RecordedTask { subject, why: RecordedReason::New }));
             }
-            Some("cause") => {
-                if let Some((subject, why)) = cause_of(line) {
-                    if let Subject::Action(id) = &subject {
-                        have_reasons.insert(*id);
-                        name_origin(&mut record, *id, line);
-                    }
-                    record.done.push(RecordedTask { subject, why });
-                }
-            }
+            Some("cause") => self.cause(line),
             // Repeated steps have several of these lines: the call ended as the last of them did.
             Some("build_finished") => {
                 let is_complete = line.get("complete").is_some_and(|is| is.source() == "true");
@@ -293,18 +292,51 @@ pub fn parse(bytes: &[u8]) -> Option<Parsed> {
                 if line.get("status").and_then(|status| status.as_str()) == Some("interrupted") {
                     record.ended = BuildEnd::Interrupted;
                 }
-                is_whole = true;
+                self.is_whole = true;
             }
             _ => {}
         }
     }
-    // What ran without a line about its cause ran for the first time (`tasks.rs`).
-    let is_fresh = |id: &Id| record.actions.get(id) == Some(&ActionEnd::Ran) && !have_reasons.contains(id);
-    let fresh: Vec<Id> = in_order.into_iter().filter(is_fresh).collect();
-    record.done.extend(
-        fresh.into_iter().map(|id| RecordedTask { subject: Subject::Action(id), why: RecordedReason::New }),
-    );
-    is_whole.then_some(Parsed(record))
+
+    /// Adds the end of an action.
+    fn action(&mut self, line: Node<'_>) {
+        name_action(&mut self.record, line);
+        let how = match line.get("end").and_then(|end| end.as_str()) {
+            Some("ran") => ActionEnd::Ran,
+            Some("cached") => ActionEnd::Cached,
+            Some("unread") => ActionEnd::Unread,
+            Some("failed") => ActionEnd::Failed,
+            Some("unfinished") => ActionEnd::Unfinished,
+            _ => return,
+        };
+        if let Some(id) = line.get("action").and_then(id_of)
+            && self.record.actions.insert(id, how).is_none()
+        {
+            self.in_order.push(id);
+        }
+    }
+
+    /// Adds the reason for which a task was executed.
+    fn cause(&mut self, line: Node<'_>) {
+        let Some((subject, why)) = cause_of(line) else { return };
+        if let Subject::Action(id) = &subject {
+            self.have_reasons.insert(*id);
+            name_origin(&mut self.record, *id, line);
+        }
+        self.record.done.push(RecordedTask { subject, why });
+    }
+
+    /// The log, if it has its last line.
+    fn finish(self) -> Option<Parsed> {
+        let LogReader { mut record, is_whole, have_reasons, in_order } = self;
+        // What ran without a line about its cause ran for the first time (`tasks.rs`).
+        let is_fresh =
+            |id: &Id| record.actions.get(id) == Some(&ActionEnd::Ran) && !have_reasons.contains(id);
+        let fresh: Vec<Id> = in_order.into_iter().filter(is_fresh).collect();
+        let fresh = fresh.into_iter().map(Subject::Action);
+        record.done.extend(fresh.map(|subject| RecordedTask { subject, why: RecordedReason::New }));
+        is_whole.then_some(Parsed(record))
+    }
 }
 
 /// Records what a line has of an action, and the actions that it needs.

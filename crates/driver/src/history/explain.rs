@@ -406,9 +406,14 @@ impl<'r> Explainer<'r> {
         }
         for variant in &variants {
             let why = self.why(variant).unwrap_or(RecordedReason::New);
-            let again = if why == RecordedReason::New { "for the first time" } else { "again" };
-            self.say(format!("{} was analysed {again}:", capital(&self.words(variant))));
-            self.chain(variant);
+            let words = capital(&self.words(variant));
+            if self.is_first(variant) {
+                self.say(format!("{words} was analysed for the first time."));
+            } else {
+                let again = if why == RecordedReason::New { "for the first time" } else { "again" };
+                self.say(format!("{words} was analysed {again}:"));
+                self.chain(variant);
+            }
         }
         if variants.is_empty() {
             self.say(match self.same_result(&name) {
@@ -474,26 +479,35 @@ impl<'r> Explainer<'r> {
                     continue;
                 }
                 (Some(ActionEnd::Cached), why) => {
+                    let words = format!(
+                        "{words} did not run: the action cache has a result of the same command on the same inputs"
+                    );
+                    if self.is_first(&subject) {
+                        self.say(format!("{words}."));
+                        continue;
+                    }
                     let looked = if why == Some(RecordedReason::New) { "" } else { " again" };
-                    self.say(format!(
-                        "{words} did not run: the action cache has a result of the same command on the same inputs. \
-                         It was looked up{looked}"
-                    ));
+                    self.say(format!("{words}. It was looked up{looked}"));
+                    self.chain(&subject);
                 }
                 (Some(ActionEnd::Unread), _) => {
                     self.say(format!(
                         "{words} did not run: none of the inputs that it read has changed, as its depfile says. It was \
                          looked up again"
                     ));
+                    self.chain(&subject);
                 }
-                (Some(ActionEnd::Failed), _) => self.say(format!("{words} ran, and failed:")),
+                (Some(ActionEnd::Failed), _) => {
+                    self.done_since(&format!("{words} ran, and failed"), &subject)
+                }
                 (Some(ActionEnd::Unfinished), _) => {
-                    self.say(format!("{words} was running when the call was interrupted:"));
+                    self.done_since(&format!("{words} was running when the call was interrupted"), &subject);
                 }
-                (Some(ActionEnd::Ran), _) => self.say(format!("{words} ran:")),
-                (None, Some(_)) => self.say(format!("{words} was scheduled but not started:")),
+                (Some(ActionEnd::Ran), _) => self.done_since(&format!("{words} ran"), &subject),
+                (None, Some(_)) => {
+                    self.done_since(&format!("{words} was scheduled but not started"), &subject)
+                }
             }
-            self.chain(&subject);
             self.missed(id);
         }
         if ids.len() > most {

@@ -7,7 +7,11 @@ use taut_proto::ActionResult;
 use taut_service::{Buffer, Receiver};
 use taut_store::Result;
 
-use super::{NOT_ASKED, Shared, message, packed::{Latest, Packed}, standard::from_wire};
+use super::{
+    NOT_ASKED, Shared, message,
+    packed::{Latest, Packed},
+    standard::from_wire,
+};
 use crate::{
     Execution, RunKey, RunResult,
     reads::{DepfileInputs, MAX_LISTS, RecordedAction, list_text, parse_list, result_of_lists},

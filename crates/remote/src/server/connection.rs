@@ -39,6 +39,8 @@ impl ConnectionCuts {
         if left < 0 {
             return Some(bytes);
         }
+        // The cut is over with the connection that it hits: the client's next one works, as after a fault of the
+        // network.
         if left == 0 {
             self.0.store(-1, Relaxed);
             return None;

@@ -64,6 +64,7 @@ impl Faults {
 
     /// The fault of a call, and a random number for its details.
     pub(crate) fn of_call(&self, number: u64) -> (Option<Fault>, u64) {
+        // By number, not by a generator with a state: calls come in any order, and each has its fault all the same.
         let random = mixed(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
         if random % 100 >= self.percent {
             return (None, random);

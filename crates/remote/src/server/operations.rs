@@ -27,6 +27,8 @@ use crate::wire;
 pub const CUT_AFTER: Duration = Duration::from_millis(100);
 
 /// How an execution ends.
+// Each is what some server does, or what a failing network makes of it: what the client has to cope with is listed
+// here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExecutionEnding {
     /// With its result.

@@ -1,5 +1,7 @@
 //! Messages under the name `taut`.
 
+use std::borrow::Cow;
+
 use super::Layout;
 use crate::log::level::Level;
 
@@ -21,7 +23,7 @@ fn prefix(level: Level, color: bool) -> &'static str {
 }
 
 /// A message of one sentence ends without a full stop; some are shared with the other voice, which has one.
-pub(crate) fn without_full_stop(text: &str) -> &str {
+fn without_full_stop(text: &str) -> &str {
     match text.strip_suffix('.') {
         Some(sentence)
             if !sentence.contains(['\n', '\u{1b}'])
@@ -32,6 +34,93 @@ pub(crate) fn without_full_stop(text: &str) -> &str {
         }
         _ => text,
     }
+}
+
+/// Words with which texts begin that the reference has, too, and there with a capital letter. Under the name `taut` an error
+/// or a warning begins with a small one; not by a rule for all words, since a text may begin with the name of a file.
+const FIRST_WORDS: &[&str] = &[
+    "Anonymous",
+    "Argument",
+    "At",
+    "Binding",
+    "Cache",
+    "Cached",
+    "Cannot",
+    "Comparison",
+    "Config",
+    "Contents",
+    "Could",
+    "Cycle",
+    "Defines",
+    "Defining",
+    "Each",
+    "Entry",
+    "Expected",
+    "Failed",
+    "Flat",
+    "Having",
+    "Ignoring",
+    "Implicit",
+    "In",
+    "Input",
+    "Invalid",
+    "Invocation",
+    "Key",
+    "Libraries",
+    "Malformed",
+    "Missing",
+    "No",
+    "Not",
+    "Nothing",
+    "Object",
+    "Objects",
+    "Only",
+    "Optional",
+    "Parsing",
+    "Provider",
+    "Reading",
+    "Reference",
+    "Relative",
+    "Repository",
+    "Setting",
+    "Source",
+    "Staging",
+    "Storing",
+    "String",
+    "Syntactically",
+    "Target",
+    "The",
+    "There",
+    "This",
+    "Tree",
+    "Trees",
+    "Two",
+    "Unknown",
+    "Unsupported",
+    "Update",
+    "Variable",
+    "Variables",
+    "Which",
+    "While",
+    "Workspace",
+    "Would",
+    "Writing",
+];
+
+/// A text that begins with a small letter, if its first word is one of ours.
+fn in_small_letters(text: &str) -> Cow<'_, str> {
+    let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
+    match text.as_bytes().get(end) {
+        Some(b' ') if FIRST_WORDS.contains(&&text[..end]) => {
+            format!("{}{}", text[..1].to_ascii_lowercase(), &text[1..]).into()
+        }
+        _ => text.into(),
+    }
+}
+
+/// The text of an error or a warning.
+pub(crate) fn sentence(text: &str) -> Cow<'_, str> {
+    in_small_letters(without_full_stop(text))
 }
 
 impl Layout for Taut {
@@ -45,10 +134,14 @@ impl Layout for Taut {
         };
         let mut lines = prefix(level, color).to_owned();
         // Not in other messages, which may be data that was asked for, such as what an action printed.
-        let text = if level <= Level::Warn { without_full_stop(text) } else { text };
+        let text = if level <= Level::Warn { sentence(text) } else { text.into() };
         for (number, line) in text.split('\n').enumerate() {
             if number > 0 && !line.is_empty() {
                 lines.push_str(indent);
+                // As below diagnostics.
+                if indent == INDENT && (line.starts_with("help: ") || line.starts_with("note: ")) {
+                    lines.push_str("  ");
+                }
             }
             lines.push_str(line);
             lines.push('\n');
@@ -75,6 +168,11 @@ mod tests {
         assert_eq!(lines(Level::Info, None, "a\nb"), "a\nb\n");
         assert_eq!(lines(Level::Warn, Some("x"), "a\nb"), "warning: a\n  b\n");
         assert_eq!(lines(Level::Error, None, "a\n\nb"), "error: a\n\n       b\n");
+        assert_eq!(lines(Level::Error, None, "a\nhelp: b"), "error: a\n         help: b\n");
         assert_eq!(Taut.layout(Level::Error, None, "a", true), "\x1b[1;31merror:\x1b[0m a\n");
+        assert_eq!(lines(Level::Warn, None, "Cannot read it."), "warning: cannot read it\n");
+        for name in ["Makefile is absent", "No.txt is absent", "TREE conflict", "Git is absent"] {
+            assert_eq!(lines(Level::Error, None, name), format!("error: {name}\n"));
+        }
     }
 }

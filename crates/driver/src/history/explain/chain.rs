@@ -34,7 +34,24 @@ impl Explainer<'_> {
         }
     }
 
-    /// Explains why something was done: each line is the reason for the one above.
+    /// Whether there is no reason to show: it was done for the first time.
+    pub(super) fn is_first(&self, subject: &Subject) -> bool {
+        let has_reason = matches!(subject, Subject::Target { .. }) && self.record.before.is_some();
+        self.why(&of_action(subject)) == Some(RecordedReason::New) && !has_reason
+    }
+
+    /// Says that something was done, and why: each line is the reason for the one above.
+    pub(super) fn done_since(&mut self, done: &str, subject: &Subject) {
+        match self.is_first(subject) {
+            true => self.say(format!("{done}: no earlier run of it is recorded.")),
+            false => {
+                self.say(format!("{done}:"));
+                self.chain(subject);
+            }
+        }
+    }
+
+    /// Explains why something was done.
     pub(super) fn chain(&mut self, subject: &Subject) {
         let mut lines: Vec<String> = Vec::new();
         let mut changed: Option<String> = None;

@@ -60,8 +60,11 @@ impl Explainer<'_> {
             (Some(Artifact::Tree(id) | Artifact::TreeOverlay(id)), _) => {
                 let tree = Subject::Tree(*id);
                 if self.why(&tree).is_some() {
-                    self.say(format!("{path} is a tree of other artifacts, and was assembled again:"));
-                    self.chain(&tree);
+                    let again = if self.is_first(&tree) { "" } else { " again" };
+                    self.done_since(
+                        &format!("{path} is a tree of other artifacts, and was assembled{again}"),
+                        &tree,
+                    );
                 } else {
                     self.say(format!("{path} is a tree of other artifacts, none of which changed."));
                 }

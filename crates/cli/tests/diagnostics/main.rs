@@ -13,7 +13,11 @@
 //! In `diagnostics`, errors and warnings are shown (`--log-limit 1`), after standard output if the call is one of
 //! `describe`, and all files of a case are there before its first call. In `messages`, all messages are shown, standard
 //! output below them after a line `stdout:`; a file or link that comes after a call is written after it; `` `$ just words…` `` is a
-//! call under that name; `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
+//! call under that name, and so is `` `$ just-mr words…` ``, with nothing added to its words; in a case with a line
+//! `In both voices.` each call under the name `taut` is made under the name `just`, too, in a workspace of its own with the
+//! same files, and `` Under the name `just` it exits with N: `` is followed by what that prints, if it is something else (and the
+//! command is one of both);
+//! `` `$ taut words…` interrupted after `TEXT` exits with N: `` is one that gets SIGINT as soon as
 //! it has printed that text, or the file of that name is there in `$OUT`, or at that path in `$BUILD`;
 //! `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next ones are made, followed by what it
 //! has printed; later `` It prints `TEXT`: `` is followed by what it prints up to the line with that text, and
@@ -35,17 +39,16 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::Read as _,
-    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command},
-    sync::{Arc, Mutex},
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    process::Command,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::{Tool, Workspace, without_ages};
+use taut_testkit::{Tool, Workspace};
+
+mod normal;
+mod running;
+
+use running::Running;
 
 /// The words of a call.
 fn words(line: &str) -> Vec<String> {
@@ -77,6 +80,8 @@ enum Line<'l> {
     Prints(&'l str),
     /// The call that goes on is interrupted.
     End,
+    /// The answer of the call before under the name `just`.
+    OfJust,
     Text,
 }
 
@@ -94,9 +99,10 @@ struct Call<'l> {
 }
 
 fn call<'l>(line: &'l str) -> Option<Call<'l>> {
-    for name in ["taut", "just"] {
-        let Some(rest) = line.strip_prefix("`$ ").and_then(|rest| rest.strip_prefix(name)) else { continue };
-        let (words, rest) = rest.strip_prefix(' ')?.split_once('`')?;
+    for name in ["taut", "just", "just-mr"] {
+        let rest = line.strip_prefix("`$ ").and_then(|rest| rest.strip_prefix(name)?.strip_prefix(' '));
+        let Some(rest) = rest else { continue };
+        let (words, rest) = rest.split_once('`')?;
         let quoted = |rest: &'l str, before: &str| {
             rest.strip_prefix(before).and_then(|rest| rest.split_once('`')).unzip()
         };
@@ -126,6 +132,9 @@ fn meaning(line: &str) -> Line<'_> {
     if line.starts_with("It is interrupted and exits with ") {
         return Line::End;
     }
+    if line.starts_with(OF_JUST) {
+        return Line::OfJust;
+    }
     let Some(inner) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else {
         return Line::Text;
     };
@@ -135,6 +144,15 @@ fn meaning(line: &str) -> Line<'_> {
         None => Line::File(inner),
     }
 }
+
+/// The line in a case whose calls are made under both names.
+const IN_BOTH_VOICES: &str = "In both voices.";
+
+/// The beginning of the line before what a call prints under the name `just`.
+const OF_JUST: &str = "Under the name `just` it exits with ";
+
+/// What a command that only taut has is answered with under the name `just`.
+const NO_SUBCOMMAND: &str = "A subcommand is required";
 
 /// A folder of documents.
 #[derive(Clone, Copy, PartialEq)]
@@ -230,7 +248,7 @@ impl Case {
                 }
                 None
             }
-            Line::Call(_) | Line::Prints(_) | Line::End | Line::Text => None,
+            Line::Call(_) | Line::Prints(_) | Line::End | Line::OfJust | Line::Text => None,
         }
     }
 
@@ -275,7 +293,11 @@ impl Case {
                 (code, printed + &rest)
             }
             None => {
-                let ran = self.workspace.run(&tool, &words);
+                // The options of `just-mr` come before its subcommand.
+                let ran = match call.name {
+                    "just-mr" => tool.run(&self.workspace.root(), &words),
+                    _ => self.workspace.run(&tool, &words),
+                };
                 let output = match self.folder {
                     Folder::Diagnostics if words[0] == "describe" => ran.stdout + &ran.stderr,
                     Folder::Messages if !ran.stdout.is_empty() => {
@@ -299,7 +321,8 @@ impl Case {
             Folder::Diagnostics => &["1", "--log-limit", "--plain-log"],
             Folder::Messages => &["1", "-J"],
         };
-        let takes_options = |word: &String| !word.starts_with('-') && word != "frobnicate";
+        let takes_options =
+            |word: &String| call.name != "just-mr" && !word.starts_with('-') && word != "frobnicate";
         let is_build = |word: &String| ["build", "install", "rebuild", "watch"].contains(&&**word);
         if words
             .first()
@@ -315,196 +338,6 @@ impl Case {
         }
         (tool, words)
     }
-
-    /// Output without what differs from run to run.
-    fn normal(&self, output: &str) -> String {
-        let workspace = &self.workspace;
-        let output = output.replace(&*workspace.root().to_string_lossy(), "$ROOT");
-        let output = output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD");
-        let output = output.replace(&*workspace.beside("out").to_string_lossy(), "$OUT");
-        let output = output.replace(&*workspace.beside("made").to_string_lossy(), "$OUT");
-        let made = workspace.beside("made");
-        let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap_or_default();
-        let has_path = |path: &Path| targets.contains(&*path.to_string_lossy());
-        let output = match has_path(&made) || has_path(&workspace.build_root()) {
-            true => without_ids(&output),
-            false => output,
-        };
-        let output = without_names_of_build_root(&without_widths(&without_states(&output)));
-        without_sizes(&without_ages(&without_random_names(&without_times(&output))))
-    }
-}
-
-/// How long a call is given to print a text; long, since a machine may be busy.
-const MAX_WAIT: Duration = Duration::from_secs(120);
-
-/// A call that has not ended.
-struct Running {
-    child: Child,
-    /// What it has printed on standard error.
-    output: Arc<Mutex<Vec<u8>>>,
-    reader: JoinHandle<()>,
-    /// How many bytes of that were returned.
-    returned: usize,
-}
-
-impl Running {
-    /// Starts a call that is to print a text or make a file.
-    fn start(case: &Case, tool: &Tool, words: &[String], text: &str) -> Running {
-        if !text.starts_with("$BUILD") {
-            let _ = fs::remove_file(case.workspace.beside("made").join(text));
-        }
-        let mut child = case.workspace.start(tool, words);
-        let mut stderr = child.stderr.take().unwrap();
-        let output: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let kept = output.clone();
-        let reader = thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = stderr.read(&mut buffer) {
-                kept.lock().unwrap().extend(&buffer[..read]);
-            }
-        });
-        Running { child, output, reader, returned: 0 }
-    }
-
-    /// Waits until it has printed a text or made a file; returns what it has printed until then: up to the end of the line
-    /// with the text.
-    fn printed(&mut self, case: &Case, text: &str) -> String {
-        let made = case.workspace.beside("made").join(case.with_directories(text));
-        let begin = Instant::now();
-        loop {
-            let is_made = made.exists();
-            let output = String::from_utf8_lossy(&self.output.lock().unwrap()[self.returned..]).into_owned();
-            let end = output.find(text).and_then(|begin| Some(begin + output[begin..].find('\n')? + 1));
-            if is_made || end.is_some() {
-                let printed = &output[..end.unwrap_or(output.len())];
-                self.returned += printed.len();
-                return printed.to_owned();
-            }
-            let goes_on = self.child.try_wait().unwrap().is_none() && begin.elapsed() < MAX_WAIT;
-            if !goes_on {
-                let _ = self.child.kill();
-                panic!("it did not come to {text:?}: {output}");
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// The exit code after SIGINT, and the rest of what it printed.
-    fn interrupt(mut self) -> (i32, String) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
-        let status = self.child.wait().unwrap();
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-        self.reader.join().unwrap();
-        let output = self.output.lock().unwrap();
-        (code, String::from_utf8_lossy(&output[self.returned..]).into_owned())
-    }
-}
-
-/// A text without the lines that say how far a set-up is: which there are depends on the time that it takes.
-fn without_states(text: &str) -> String {
-    let is_state = |line: &&str| line.contains(" set up; fetching ");
-    text.split_inclusive('\n').filter(|line| !is_state(line)).collect()
-}
-
-/// A text with three carets below a path of the test in a line of a file: its length differs from machine to machine.
-fn without_widths(text: &str) -> String {
-    let mut has_path = false;
-    let mut out = String::new();
-    for line in text.split_inclusive('\n') {
-        let carets = line.trim_end().trim_start_matches([' ', '|']);
-        let is_mark = !carets.is_empty() && carets.chars().all(|c| c == '^');
-        match is_mark && has_path {
-            true => out += &line.replace(carets, "^^^"),
-            false => out += line,
-        }
-        has_path = ["$ROOT", "$OUT", "$BUILD"].iter().any(|path| line.contains(path));
-    }
-    out
-}
-
-/// A text with `N` in the names of temporary files, epochs and logs: hexadecimal numbers, joined by hyphens, of processes,
-/// times and paths.
-fn without_names_of_build_root(text: &str) -> String {
-    let is_part = |c: char| c.is_ascii_hexdigit() || c == '-';
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(begin) = rest.find(is_part) {
-        let end = rest[begin..].find(|c| !is_part(c)).map_or(rest.len(), |end| begin + end);
-        let (before, part) = (&rest[..begin], &rest[begin..end]);
-        let inner = part.trim_matches('-');
-        let digits = inner.chars().filter(char::is_ascii_hexdigit).count();
-        out.push_str(before);
-        match inner.contains('-') && digits >= MIN_DIGITS {
-            true => out.push_str(&part.replace(inner, "N")),
-            false => out.push_str(part),
-        }
-        rest = &rest[end..];
-    }
-    out + rest
-}
-
-/// How many hexadecimal digits such names have at least; dates have fewer.
-const MIN_DIGITS: usize = 16;
-
-/// A text without the hexadecimal numbers of directories in which actions are run again.
-fn without_random_names(text: &str) -> String {
-    let mut parts = text.split("/taut-rerun-");
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        out += "/taut-rerun-N";
-        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
-    }
-    out
-}
-
-/// A text with `%ID` for the ids of actions: those whose commands name a directory of the test differ from run to run.
-fn without_ids(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
-        let is_id = part.len() - rest.len() >= 12;
-        out += if is_id { "%ID" } else { "%" };
-        out += if is_id { rest } else { part };
-    }
-    out
-}
-
-/// A text with `N bytes` for the size of files: some of the build root hold times.
-fn without_sizes(text: &str) -> String {
-    let mut words: Vec<&str> = text.split(' ').collect();
-    for at in 2..words.len() {
-        let is_size = words[at] == "in" && ["bytes", "kB", "MB"].contains(&words[at - 1]);
-        if is_size && words[at + 2..].first().is_some_and(|word| word.starts_with("file")) {
-            (words[at - 2], words[at - 1]) = ("N", "bytes");
-        }
-    }
-    words.join(" ")
-}
-
-/// A text with `N s` for each time.
-fn without_times(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
-        out.push_str(&rest[..begin]);
-        let number = &rest[begin..];
-        let end =
-            number.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(number.len());
-        let (number, after) = number.split_at(end);
-        // A colon ends the place in a file; within a time it is between digits.
-        let end = number.trim_end_matches(':').len();
-        let (number, colons) = number.split_at(end);
-        let is_of_seconds = after.starts_with(" s") && !after[2..].starts_with(char::is_alphabetic);
-        let is_clock = number.contains(':') && out.ends_with(", ");
-        let is_time =
-            is_clock || (colons.is_empty() && is_of_seconds && (number.contains('.') || out.ends_with('(')));
-        out.push_str(if is_time { "N" } else { number });
-        out.push_str(colons);
-        rest = after;
-    }
-    out + rest
 }
 
 /// The answer to a line that is followed by one: the line with the exit code, and the output.
@@ -539,6 +372,14 @@ fn answer(case: &Case, line: &str, running: &mut Option<Running>) -> (String, St
     }
 }
 
+/// A line with what is printed, as documents have it.
+fn shown(line: &str, output: &str) -> String {
+    assert!(!output.contains("```"), "{line}");
+    // Output need not end with a line feed.
+    let feed = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
+    format!("{line}\n\n```\n{output}{feed}```\n")
+}
+
 /// The document with the present messages; counts its cases.
 fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
@@ -550,6 +391,8 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
     for pair in begins.windows(2) {
         let lines = &lines[pair[0]..pair[1]];
         let case = Case::new(folder, lines);
+        let of_just = lines.contains(&IN_BOTH_VOICES).then(|| Case::new(folder, lines));
+        let cases = || [Some(&case), of_just.as_ref()].into_iter().flatten();
         let (mut at, mut calls) = (0, 0);
         let mut running: Option<Running> = None;
         while at < lines.len() {
@@ -558,12 +401,24 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
             match meaning(line) {
                 Line::Call(_) | Line::Prints(_) | Line::End => {
                     calls += 1;
-                    let (line, output) = answer(&case, line, &mut running);
-                    assert!(!output.contains("```"), "{line}");
-                    // Output need not end with a line feed.
-                    let feed = if output.is_empty() || output.ends_with('\n') { "" } else { "\n" };
-                    let _ = write!(out, "{line}\n\n```\n{output}{feed}```\n");
+                    let (answered, output) = answer(&case, line, &mut running);
+                    out += &shown(&answered, &output);
+                    if let (Some(case), Line::Call(call @ Call { name: "taut", .. })) =
+                        (&of_just, meaning(line))
+                    {
+                        let (code, of_just) = case.run(&Call { name: "just", ..call });
+                        let line = format!("{OF_JUST}{code}:");
+                        let is_equal = of_just == output && answered.ends_with(&line[OF_JUST.len()..]);
+                        if !is_equal && !of_just.starts_with(NO_SUBCOMMAND) {
+                            out += &format!("\n{}", shown(&line, &of_just));
+                        }
+                    }
                     if let Some((_, next)) = block(lines, at) {
+                        at = next;
+                    }
+                    let is_of_just = |line: &usize| matches!(meaning(lines[*line]), Line::OfJust);
+                    let next = (at..lines.len()).find(|line| !lines[*line].is_empty());
+                    if let Some((_, next)) = next.filter(is_of_just).and_then(|line| block(lines, line + 1)) {
                         at = next;
                     }
                     if lines.get(at).is_some_and(|line| !line.is_empty()) {
@@ -573,7 +428,7 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
                 Line::Script => {
                     let (_, next) = block(lines, at).expect("a block with a script");
                     if calls > 0 && folder == Folder::Messages {
-                        case.write(Line::Script, lines, at);
+                        cases().for_each(|case| _ = case.write(Line::Script, lines, at));
                     }
                     lines[at - 1..next].iter().for_each(|line| out.push_str(&format!("{line}\n")));
                     at = next;
@@ -581,21 +436,22 @@ fn with_present_messages(folder: Folder, text: &str, count: &mut usize) -> Strin
                 Line::File(path) => {
                     let (_, next) = block(lines, at).unwrap_or_else(|| panic!("a block after {path}"));
                     if calls > 0 && folder == Folder::Messages {
-                        case.write(Line::File(path), lines, at);
+                        cases().for_each(|case| _ = case.write(Line::File(path), lines, at));
                     }
                     lines[at - 1..next].iter().for_each(|line| out.push_str(&format!("{line}\n")));
                     at = next;
                 }
                 Line::Removal(_) => {
-                    case.write(meaning(line), lines, at);
+                    cases().for_each(|case| _ = case.write(meaning(line), lines, at));
                     out.push_str(&format!("{line}\n"));
                 }
                 Line::Link(..) => {
                     if calls > 0 && folder == Folder::Messages {
-                        case.write(meaning(line), lines, at);
+                        cases().for_each(|case| _ = case.write(meaning(line), lines, at));
                     }
                     out.push_str(&format!("{line}\n"));
                 }
+                Line::OfJust => panic!("{line}: the case is not in both voices"),
                 Line::Text => out.push_str(&format!("{line}\n")),
             }
         }
@@ -611,7 +467,9 @@ fn check(folder: Folder, min_cases: usize) {
     let bless = std::env::var_os("TAUT_BLESS").is_some();
     let only = std::env::var("TAUT_ONLY").unwrap_or_default();
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.to_string_lossy().contains(&only));
+    files.retain(|path| {
+        path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only)
+    });
     files.sort();
     let mut count = 0;
     for path in files {
@@ -696,7 +554,9 @@ fn under_the_name_just_messages_are_those_of_the_reference() {
     let (mut equal, mut count) = (0, 0);
     let mut files: Vec<_> =
         fs::read_dir(tests.join("diagnostics")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.to_string_lossy().contains(&only));
+    files.retain(|path| {
+        path.extension().is_some_and(|kind| kind == "md") && path.to_string_lossy().contains(&only)
+    });
     files.sort();
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
@@ -765,20 +625,4 @@ fn mistakes_are_answered_with_the_messages_in_the_documents() {
 #[test]
 fn builds_print_the_messages_in_the_documents() {
     check(Folder::Messages, 20);
-}
-
-#[test]
-fn times_are_replaced() {
-    assert_eq!(without_times("in 0.03 s: 5 actions, 1.5 sec, v1.2.3"), "in N s: 5 actions, 1.5 sec, v1.2.3");
-    assert_eq!(without_times("a.c:1:12: x, 0:12; t (12 s)"), "a.c:1:12: x, N; t (N s)");
-    assert_eq!(
-        without_names_of_build_root(
-            "cannot create b/tmp-13855-18ecb0764a0411af-0-1, d0/0491fd7e5bb6fa28c517, 2026-11-30"
-        ),
-        "cannot create b/tmp-N, d0/0491fd7e5bb6fa28c517, 2026-11-30"
-    );
-    assert_eq!(
-        without_sizes("Freed 1.5 kB in 2 files; 3 bytes in all"),
-        "Freed N bytes in 2 files; 3 bytes in all"
-    );
 }

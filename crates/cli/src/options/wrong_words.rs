@@ -1,0 +1,141 @@
+//! The errors of a command line under the name `taut`, in the form of all other messages: what is wrong, what was probably
+//! meant, and which call shows what there is.
+
+use std::{error::Error as _, ffi::OsString};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use taut_syntax::{did_you_mean, quoted, with_and};
+
+/// How many commands that have an option are named.
+const MAX_OWNERS: usize = 6;
+
+/// What is wrong with the words of a call.
+pub(super) struct WrongWords {
+    text: String,
+    help: Option<String>,
+}
+
+impl From<String> for WrongWords {
+    fn from(text: String) -> WrongWords {
+        WrongWords { text, help: None }
+    }
+}
+
+impl WrongWords {
+    /// What the parser of `tool` found.
+    pub(super) fn of(error: &clap::Error, words: &[OsString], tool: &clap::Command) -> WrongWords {
+        let all = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => vec![text.clone()],
+            Some(ContextValue::Strings(texts)) => texts.clone(),
+            _ => Vec::new(),
+        };
+        let first = |kind| all(kind).into_iter().next().unwrap_or_default();
+        let option = first(ContextKind::InvalidArg);
+        // `--jobs <NUM>`: the option, and what its value is called.
+        let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
+        let given = first(ContextKind::InvalidValue);
+        match error.kind() {
+            ErrorKind::InvalidSubcommand => unknown_command(&first(ContextKind::InvalidSubcommand), tool),
+            ErrorKind::UnknownArgument if name.starts_with('-') => unknown_option(name, words, tool),
+            ErrorKind::UnknownArgument => format!("unexpected argument {}", quoted(&option)).into(),
+            ErrorKind::InvalidValue if given.is_empty() => {
+                format!("{name} needs a value: {}", plain(kind)).into()
+            }
+            ErrorKind::InvalidValue => {
+                let values = all(ContextKind::ValidValue);
+                let text = format!(
+                    "{} is no value of {}, which are {}",
+                    quoted(&given),
+                    plain(name),
+                    with_and(&values)
+                );
+                let meant = did_you_mean(&given, values.iter().map(String::as_str));
+                WrongWords { text, help: meant.map(|meant| format!("did you mean {meant}?")) }
+            }
+            ErrorKind::ValueValidation => {
+                let why = error.source().map(ToString::to_string).unwrap_or_default();
+                format!("{} is no value of {}: {why}", quoted(&given), plain(name)).into()
+            }
+            ErrorKind::MissingRequiredArgument => {
+                let missing: Vec<String> =
+                    all(ContextKind::InvalidArg).iter().map(|arg| plain(arg)).collect();
+                let command = words.get(1).map(|word| word.to_string_lossy()).unwrap_or_default();
+                format!("{command} needs {}", with_and(&missing)).into()
+            }
+            ErrorKind::ArgumentConflict => {
+                let others: Vec<String> = all(ContextKind::PriorArg).iter().map(|arg| name_of(arg)).collect();
+                format!("{name} cannot be used with {}", with_and(&others)).into()
+            }
+            // Not caused by the definition of the command line as it is.
+            _ => {
+                let text = error.render().to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text);
+                text.lines().next().unwrap_or_default().to_owned().into()
+            }
+        }
+    }
+
+    /// The text of the error; the first of these words is the name of the tool.
+    pub(super) fn error(&self, words: &[OsString], tool: &clap::Command) -> String {
+        let named = words.get(1).and_then(|word| word.to_str());
+        let command = named.filter(|name| tool.find_subcommand(name).is_some());
+        let note = match command {
+            Some(name) => format!("taut {name} --help lists its options"),
+            None => "taut --help lists the commands".to_owned(),
+        };
+        let help = self.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        format!("{}{help}\nnote: {note}", self.text)
+    }
+}
+
+fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
+    let names: Vec<&str> = (tool.get_subcommands())
+        .filter(|command| !command.is_hide_set())
+        .map(clap::Command::get_name)
+        .collect();
+    let help = did_you_mean(word, names).map(|meant| format!("did you mean {meant}?"));
+    WrongWords { text: format!("unknown command {}", quoted(word)), help }
+}
+
+/// An option that the command does not have: of which commands it is one, or which one was probably meant.
+fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> WrongWords {
+    let command = words.get(1).and_then(|word| tool.find_subcommand(word));
+    let owners: Vec<String> = (tool.get_subcommands())
+        .filter(|command| options_of(command).any(|own| own == option))
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let own: Vec<String> = command.map(|command| options_of(command).collect()).unwrap_or_default();
+    let meant = did_you_mean(option, own.iter().map(String::as_str));
+    let help = match (&owners[..], meant) {
+        ([], Some(meant)) => Some(format!("did you mean {meant}?")),
+        ([], None) => None,
+        ([_, others @ ..], _) if others.len() >= MAX_OWNERS => {
+            Some(format!("{} other commands have it", owners.len()))
+        }
+        _ => Some(format!("it is an option of {}", with_and(&owners))),
+    };
+    let text = match command {
+        Some(command) => format!("{} has no option {option}", command.get_name()),
+        None => format!("there is no option {option} before a command"),
+    };
+    WrongWords { text, help }
+}
+
+/// The options of a command that its help has, as they are typed.
+fn options_of(command: &clap::Command) -> impl Iterator<Item = String> {
+    command.get_arguments().filter(|arg| !arg.is_hide_set()).flat_map(|arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        [long, short].into_iter().flatten()
+    })
+}
+
+/// `--output-dir <PATH>` without the marks.
+fn plain(arg: &str) -> String {
+    arg.replace(['<', '>'], "")
+}
+
+/// The name of an option without what its value is called.
+fn name_of(arg: &str) -> String {
+    arg.split(' ').next().unwrap_or_default().to_owned()
+}
