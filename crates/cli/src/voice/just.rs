@@ -309,11 +309,6 @@ impl Messages {
         self.log.say_about(Level::Error, NAME, format!("could not collect output {kind} or symlink {shown}"));
     }
 
-    /// The logger of an action.
-    fn name_of(&self, id: &Id) -> String {
-        format!("{}:{id}", if self.is_rebuild { "rebuild" } else { "action" })
-    }
-
     fn output(&self, id: &Id, action: &ActionDescription, ran: &RunResult) {
         if ran.stdout.is_none() && ran.stderr.is_none() {
             return;

@@ -33,7 +33,7 @@ impl Explainer<'_> {
                 "  The remote cache {had}. Why is not known: what the action was then is no longer stored here."
             )),
             Ok(Some(Nearest { has_result, is_known, differences })) => {
-                let now = if has_result { " (it has one now)" } else { "" };
+                let now = if has_result && !missed.is_incomplete { " (it has one now)" } else { "" };
                 let had = format!("  The remote cache {name} {had}{now}.");
                 match differences {
                     Some(differences) if differences.is_empty() => self.say(format!(
