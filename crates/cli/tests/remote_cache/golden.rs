@@ -12,7 +12,8 @@ pub(crate) fn golden(situation: &str, text: &str) {
     let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/remote_cache/messages.md"));
     let document = std::fs::read_to_string(&file).unwrap_or_default();
     let heading = format!("\n## {situation}\n");
-    let section = format!("{heading}\n`$ taut …` prints:\n\n```\n{}\n```\n", without_ports(text).trim_matches('\n'));
+    let section =
+        format!("{heading}\n`$ taut …` prints:\n\n```\n{}\n```\n", without_ports(text).trim_matches('\n'));
     let found = document.find(&heading).map(|at| {
         let end = document[at + heading.len()..]
             .find("\n## ")
