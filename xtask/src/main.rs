@@ -13,6 +13,7 @@ mod clangd;
 mod demo;
 mod diff;
 mod edits;
+mod engines;
 mod fuzz;
 mod header_edits;
 mod import_cycles;
@@ -44,6 +45,8 @@ cargo xtask COMMAND
                        random edits of a real project; after each batch a build from nothing has to give the same
   edits headers [--edits N] [--seed S]
                        random edits of C++ with deep headers, beside builds from nothing and ninja (or what NINJA names)
+  engines [SCRIPTS [DIR]]
+                       the calls on the page about servers, against real ones; scripts in SCRIPTS start them
   fuzz TARGET [SECONDS]
                        a coverage-guided fuzzer on one of the targets of fuzz/; wants a nightly compiler
   expressions N SEED   random expressions, one a line, as cases for crates/expr/tests/cases
@@ -100,6 +103,7 @@ fn main() -> Result<()> {
             [word, rest @ ..] if word == "headers" => header_edits::run(rest),
             _ => edits::run(rest),
         },
+        "engines" => engines::run(rest),
         "fuzz" => fuzz::run(rest),
         "rulesets" => rulesets::run(rest),
         "soak" => soak::run(),

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analyser, EventLogs, ExportCache, Question, SetupError, Traces, UnresolvedRequest, explain,
+    Analyser, EventLogs, ExportCache, Question, Records, SetupError, Traces, UnresolvedRequest, explain,
 };
 use taut_store::Store;
 use taut_value::NamedTarget;
@@ -13,6 +13,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options,
+    remote_cache::remote_cache,
     remote_execution::backend,
     request,
     root_options::RootOptions,
@@ -75,7 +76,9 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let questions =
         questions(&o.analysis.target, &unresolved, &analyser, &cwd).map_err(|error| roots.report(&error))?;
-    let explanation = explain(&questions, &logs, &analyser, &cwd);
+    let service = remote_cache(&o.execution, &o.stores).map_err(unusable)?;
+    let records = Records { logs: &logs, store: &store, cache: service.as_ref() };
+    let explanation = explain(&questions, records, &analyser, &cwd);
     match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taut_driver::{
-    Backend, RunResult,
+    Backend, RunResult, TakenFrom,
     event::{Call, Event, Failed, Finished, Sink},
 };
 use taut_value::{EntityName, Id, JsonMode, JsonWriter, Value};
@@ -169,12 +169,34 @@ impl Action {
             if ran.exit_code != 0 {
                 w.key("exit code").integer(ran.exit_code);
             }
+            if !as_reference {
+                self.write_transfer(w);
+            }
             for (name, digest) in [("stderr", &ran.stderr), ("stdout", &ran.stdout)] {
                 if let Some(digest) = digest {
                     w.key(name).string(digest.hash.to_hex());
                 }
             }
+            if !as_reference && !self.cached && ran.executed_by.is_some() {
+                w.key("uploading").number(ran.uploading.as_secs_f64());
+            }
         });
+    }
+}
+
+impl Action {
+    /// Where the result comes from that was not made here, what passed for that, and what was waited for. Keys are in order
+    /// among themselves and behind those before.
+    fn write_transfer(&self, w: &mut JsonWriter) {
+        let ran = &self.ran;
+        if self.cached && ran.run_as.is_none() && ran.taken_from == TakenFrom::RemoteCache {
+            w.key("fetched bytes").integer(ran.fetched_bytes);
+            w.key("from").string("remote cache");
+        }
+        if !self.cached && ran.executed_by.is_some() {
+            w.key("queued").number(ran.queued.as_secs_f64());
+            w.key("sent bytes").integer(ran.sent_bytes);
+        }
     }
 }
 

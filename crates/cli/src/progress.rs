@@ -11,9 +11,10 @@ use std::{
 };
 
 use taut_driver::{
-    Stage, Timings,
+    Step, Timings,
     event::{Action, Event, Origin, Origins, Sink},
 };
+use taut_store::Store;
 use taut_value::Id;
 
 use crate::{
@@ -142,27 +143,29 @@ impl Sink for Progress {
                 let output = output.map(|path| path.to_string()).unwrap_or_default();
                 state.begun += 1;
                 let number = state.begun;
-                state
-                    .open
-                    .insert(number, StartedAction { id: **id, origin, output, at: None, runs_since: None });
+                let (at, step, runs_since) = (None, None, None);
+                state.open.insert(number, StartedAction { id: **id, origin, output, at, step, runs_since });
                 state.numbers.insert(**id, number);
             }
             Event::ActionStarted(action) => {
                 let mut state = self.state();
                 let number = state.numbers.get(action.id).copied();
                 if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
+                    // A remote cache may have been asked before.
+                    (open.at, open.step) = (None, None);
                     open.runs_since = Some(Instant::now());
                 }
                 let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
                 state.max_running = state.max_running.max(running);
             }
-            Event::ActionRemote { action, at, stage } => {
+            Event::ActionRemote { action, at, step } => {
                 let mut state = self.state();
                 let number = state.numbers.get(action.id).copied();
                 if let Some(open) = number.and_then(|number| state.open.get_mut(&number)) {
-                    open.at = Some((*at).clone());
+                    (open.at, open.step) = (Some((*at).clone()), Some(*step));
                     // Not all servers say when it runs: until one says that it waits, it counts as running.
-                    open.runs_since = (*stage != Some(Stage::Queued)).then(Instant::now);
+                    let runs = matches!(step, Step::Given | Step::Running);
+                    open.runs_since = runs.then(Instant::now);
                 }
                 let running = state.open.values().filter(|open| open.runs_since.is_some()).count();
                 state.max_running = state.max_running.max(running);
@@ -271,6 +274,55 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
     log.show(&[]);
 }
 
+/// Shows how much of a result has come that is fetched from servers, until it is dropped.
+pub(crate) struct Fetching {
+    _display: Display,
+}
+
+impl Fetching {
+    /// `None` where nothing is fetched, or nothing of that shown.
+    pub(crate) fn start(store: &Store, log: &Arc<Log>) -> Option<Fetching> {
+        if !store.is_attached() || !log.wants(Level::Progress) {
+            return None;
+        }
+        voice::of(log).downloading(0, Duration::ZERO)?;
+        let end: Arc<(Mutex<bool>, Condvar)> = Arc::default();
+        let thread = {
+            let (end, store, log) = (end.clone(), store.clone(), log.clone());
+            let thread = std::thread::Builder::new().name("progress".into());
+            thread.spawn(move || show_fetched(&end, &store, &log))
+        };
+        Some(Fetching { _display: Display { end, thread: thread.ok() } })
+    }
+}
+
+fn show_fetched(end: &(Mutex<bool>, Condvar), store: &Store, log: &Log) {
+    let (begin, live) = (Instant::now(), log.is_live());
+    let (interval, _) = voice::of(log).progress_pace();
+    let mut due = begin + if live { FIRST_FRAME } else { interval };
+    let mut over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
+    while !*over {
+        let wait = due.saturating_duration_since(Instant::now());
+        over = end.1.wait_timeout(over, wait).unwrap_or_else(PoisonError::into_inner).0;
+        let now = Instant::now();
+        if *over || now < due {
+            continue;
+        }
+        let line = voice::of(log).downloading(store.fetched_bytes(), now.duration_since(begin));
+        let Some(line) = line else { return };
+        if live {
+            log.show(&[line]);
+            due = now + FRAME_INTERVAL;
+        } else {
+            log.say(Level::Progress, line);
+            due = now + interval;
+        }
+    }
+    if live {
+        log.show(&[]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,6 +407,34 @@ mod tests {
         let taut = frame(Name::Taut);
         assert_eq!((&*taut[0], taut.len()), ("[0/10] 9 running, 1:15", 1 + 8 + 1));
         assert_eq!(taut[9], "          and 1 more action");
+    }
+
+    #[test]
+    fn a_line_says_what_servers_do() {
+        let (progress, log, now) = (Progress::default(), log(Name::Taut), Instant::now());
+        of_target(&progress, 6);
+        let at: Arc<str> = "server:1".into();
+        let line = || {
+            let state = progress.state();
+            let line = voice::of(&log).progress_line(&state.snapshot(now, now, Estimate::default(), &log));
+            line.split("; longest").next().unwrap().to_owned()
+        };
+        let step = |name: &str, step| {
+            let (id, description) = (id(name), action("out"));
+            let action = Action { id: &id, description: &description };
+            progress.event(&Event::ActionRemote { action, at: &at, step });
+        };
+        ["a", "b", "c"].iter().for_each(|name| begin(&progress, name, "out"));
+        ["a", "b"].iter().for_each(|name| step(name, Step::Uploading));
+        step("c", Step::Downloading);
+        assert_eq!(line(), "[0/6] 0 running, 2 uploading, 1 downloading, 0:00");
+        step("a", Step::Given);
+        step("b", Step::Queued);
+        assert_eq!(line(), "[0/6] 1 running remotely, 1 queued, 1 downloading, 0:00");
+        step("b", Step::Running);
+        // The result that the cache had was of no use, so the action runs here.
+        start(&progress, "c");
+        assert_eq!(line(), "[0/6] 3 running (2 remotely), 0:00");
     }
 
     #[test]

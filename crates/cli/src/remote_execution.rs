@@ -25,6 +25,9 @@ const JOBS: usize = 256;
 /// How long look-ups may be slow in all: no limit, since there is no other way to a result.
 const MAX_SLOW: Duration = Duration::from_secs(u32::MAX as u64);
 
+/// How long a server that was there is waited for, since there is no other way to a result.
+const RESTART: Duration = Duration::from_secs(30);
+
 /// Properties, and the address for actions that have them.
 type Dispatch = Vec<(BTreeMap<String, String>, String)>;
 
@@ -157,7 +160,9 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
         ));
     }
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
-    let patience = Patience { max_slow: MAX_SLOW, ..patience(stores) };
+    // An explicit number of attempts is the limit.
+    let restart = if stores.max_attempts.is_none() { RESTART } else { Duration::ZERO };
+    let patience = Patience { max_slow: MAX_SLOW, restart, ..patience(stores) };
     let instance = stores.remote_instance_name.clone().unwrap_or_default();
     let (name, naming) = (address.to_string(), hash_function(stores));
     let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
@@ -189,6 +194,11 @@ pub(crate) fn compare_with(
     }
     let number = servers.number(vs, false);
     remote.endpoints = servers.endpoints;
+    // In native mode the reference asks the server under another name than that of the result, if actions run here.
+    if log.tool() == Name::Just && !stores.compatible && remote.main.is_none() && remote.dispatch.is_empty() {
+        remote.compared_with = number.is_ok().then_some(Compared::Nothing);
+        return Ok(());
+    }
     remote.compared_with = Some(Compared::Server(number.map_err(|why| {
         log.say(Level::Error, format!("--vs {why}"));
         Exit::Environment

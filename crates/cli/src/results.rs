@@ -15,6 +15,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options,
+    progress::Fetching,
     report::{self, Built},
     standard_streams::print,
     text_file,
@@ -173,6 +174,7 @@ pub(crate) fn put(
     // Later entries replace earlier ones of the same path, which is how artifacts win.
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
+    let _fetching = Fetching::start(store, log);
     let Installed { written, removed, kept } =
         install(store, objects, &directory, owner, prune).map_err(|error| {
             let text = format!("Cannot install: {error}");

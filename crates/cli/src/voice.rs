@@ -107,6 +107,9 @@ pub(crate) trait Voice:
     /// The option with the strategy for that, if it is given.
     fn write_strategy(&self, named: Option<&str>, log: &Log);
 
+    /// How much of a result has come that is fetched from servers, if that is shown.
+    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String>;
+
     /// What targets are tainted with, if anything.
     fn tainted(&self, tainted: &[&str], log: &Log);
 

@@ -127,6 +127,23 @@ fn under_the_name_of_the_reference_its_lines_are_unchanged() {
     );
 }
 
+/// The logger of an action has another name when it is run again.
+#[test]
+fn under_the_name_of_the_reference_a_rebuild_names_itself() {
+    let workspace = workspace(
+        r#"{"says": {"type": "generic", "outs": ["o"], "cmds": ["echo > o; echo printed"]},
+            "fails": {"type": "generic", "outs": ["o"], "cmds": ["echo > o; exit 3"]}}"#,
+    );
+    symlink(env!("CARGO_BIN_EXE_taut"), workspace.beside("just")).unwrap();
+    let just = Tool::at(workspace.beside("just"));
+    for (command, name) in [("build", "action"), ("rebuild", "rebuild")] {
+        let ran = workspace.run(&just, [command, "--plain-log", "says"]).exits(0);
+        says(&ran, &[&format!("INFO ({name}:")]);
+        let ran = workspace.run(&just, [command, "--plain-log", "fails"]).exits(1);
+        says(&ran, &[&format!("ERROR ({name}:"), "action returned non-zero exit code 3\n"]);
+    }
+}
+
 #[test]
 fn a_missing_program_or_interpreter_is_named() {
     let workspace = workspace(r#"{"launcher": {"type": "generic", "outs": ["o"], "cmds": ["echo > o"]}}"#);

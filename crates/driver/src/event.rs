@@ -15,7 +15,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_engine::{Content, Engine};
-use taut_exec::{ActionFailure, ActionOutcome, Events, RunResult, Stage, StopSwitch, Traffic};
+use taut_exec::{ActionFailure, ActionOutcome, Events, RunResult, Step, StopSwitch, Traffic};
 pub use taut_graph::Origin;
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::RepoConfig;
@@ -68,14 +68,14 @@ pub enum Event<'e> {
     ActionBegun(Action<'e>),
     /// An action's process is about to start.
     ActionStarted(Action<'e>),
-    /// An action is given to a server; then, if the server says it, that it waits there, and that it runs.
+    /// An action has come to a step in which a server takes part.
     ActionRemote {
         /// The action.
         action: Action<'e>,
         /// The server.
         at: &'e Arc<str>,
-        /// What the server says; `None` when it is asked.
-        stage: Option<Stage>,
+        /// The step.
+        step: Step,
     },
     /// An action was run again, to be compared with what is cached of an earlier run, if anything is.
     ActionCompared {
@@ -352,8 +352,8 @@ impl Events for ExecutionEvents {
         self.sink.event(&Event::ActionStarted(Action { id, description }));
     }
 
-    fn remote(&self, id: &Id, description: &Arc<ActionDescription>, at: &Arc<str>, stage: Option<Stage>) {
-        self.sink.event(&Event::ActionRemote { action: Action { id, description }, at, stage });
+    fn remote(&self, id: &Id, description: &Arc<ActionDescription>, at: &Arc<str>, step: Step) {
+        self.sink.event(&Event::ActionRemote { action: Action { id, description }, at, step });
     }
 
     fn compared(

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashMap;
-use taut_exec::Stage;
+use taut_exec::Step;
 use taut_store::Store;
 use taut_syntax::Diagnostics;
 use taut_value::{EntityName, Id, Str, Value};
@@ -174,8 +174,10 @@ impl Sink for EventLog {
         if !state.is_closed {
             state.note(event);
             // This event is sent before the process exists: if the call is killed from now on, its log has what it ran.
-            let is_first_process = matches!(event, Event::ActionStarted(_) | Event::ActionRemote { .. })
-                && state.is_first_process();
+            let begins = |step: &Step| !matches!(step, Step::Uploading | Step::Downloading);
+            let is_process = matches!(event, Event::ActionStarted(_))
+                || matches!(event, Event::ActionRemote { step, .. } if begins(step));
+            let is_first_process = is_process && state.is_first_process();
             if state.buffer.len() >= MAX_BUFFERED_BYTES || state.is_due() || is_first_process {
                 state.write();
             }
@@ -288,17 +290,19 @@ impl LogState {
                     fields::action(line, at, action.id, origin.as_deref());
                 });
             }
-            Event::ActionRemote { action, at: server, stage: None } => {
+            Event::ActionRemote { action, at: server, step: Step::Given } => {
                 self.running.insert(*action.id, at);
                 let origin = self.origin(action.id);
                 self.line("action_started", |line| {
                     fields::action(line, at, action.id, origin.as_deref()).text("executed_by", server);
                 });
             }
-            Event::ActionRemote { action, stage: Some(stage), .. } => {
-                let stage = match stage {
-                    Stage::Queued => "queued",
-                    Stage::Running => "running",
+            Event::ActionRemote { action, step, .. } => {
+                let stage = match step {
+                    Step::Queued => "queued",
+                    Step::Running => "running",
+                    // How long that took is in the line about the end.
+                    _ => return,
                 };
                 self.line("action_stage", |line| {
                     fields::action(line, at, action.id, None).shown("stage", stage);
@@ -392,6 +396,9 @@ impl LogState {
             fields::outcome(line, &outcome.ran, outcome.cached);
             if outcome.cached && outcome.ran.run_as.is_none() {
                 fields::taken_from(line, &outcome.ran);
+            }
+            if let Some(missed) = &outcome.ran.missed {
+                fields::missed(line, missed);
             }
             if outcome.failed {
                 line.bool("tainted", true);

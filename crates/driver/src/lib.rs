@@ -82,7 +82,7 @@ pub use export_cache::{EntryProblem, ExportCache, WriteStrategy, backend_descrip
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
-pub use history::{Explanation, Question, RecordedReason, Subject, explain};
+pub use history::{Explanation, Question, RecordedReason, Records, Subject, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
 pub use options::{Backend, BuildOptions, RemoteExecution, WantedArtifacts};
@@ -106,7 +106,7 @@ pub use taut_analysis::{
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
     ActionFailure, ActionOutcome, ActualEntry, Built, Cause, Compared, Endpoint, MissingOutput, RunResult,
-    SharedService, Stage, TakenFrom, Traffic, send,
+    SharedService, Step, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;

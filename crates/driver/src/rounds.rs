@@ -84,6 +84,7 @@ impl Session {
         }
         self.build = Arc::new(begin(next, self.jobs));
         // After the engine's build has begun, before any task of it runs: tasks begin when they are requested.
+        self.begin_sharing_anew();
         self.execution.stop.reset();
         self.execution.counters.reset();
         self.ends.reset();

@@ -92,6 +92,16 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Tries again what an earlier build of this session has given up.
+    fn begin_anew(&self) {
+        if let Some(cache) = &self.cache {
+            cache.cas.begin_anew();
+        }
+        self.endpoints.iter().for_each(|endpoint| endpoint.cas.begin_anew());
+    }
+}
+
 impl Interrupter {
     /// Begins nothing new, and asks the actions that run to end. Those that have not ended within
     /// [`Interrupter::grace`] are killed.
@@ -462,6 +472,17 @@ impl Session {
         let origins = self.origins(request);
         let origins: event::Origins = Arc::new(move |id: &Id| origins.first(id));
         self.sink.event(&Event::BuildBegan { actions, origins: &origins });
+    }
+
+    /// Tries services again that were given up, for another build.
+    pub(crate) fn begin_sharing_anew(&self) {
+        if self.execution.stop.is_interrupted() {
+            return;
+        }
+        self.services.begin_anew();
+        if let Some(shared) = &self.execution.shared {
+            shared.begin_anew();
+        }
     }
 
     /// Waits until the results of this build are in the remote cache, and reports what went wrong with it. Returns what

@@ -13,7 +13,7 @@ use taut_graph::{Definition, DefinitionKey};
 use taut_value::{Id, Str};
 
 use crate::{
-    ActionOutcome, Cause, Execution, Phase, RunKey, RunResult, Undefined,
+    ActionOutcome, Cause, Execution, Missed, Phase, RunKey, RunResult, Undefined,
     inputs::{self, Inputs},
     message::action_digest,
     trees::{self, TreeError},
@@ -129,6 +129,9 @@ impl Rule for AttemptRule {
         let recording = |error| Phase::Recording.failed_in_store(error);
         if ran.is_success() {
             ran.invalid.extend(execution.wrong_depfile(&run, &ran).map_err(recording)?);
+        }
+        if let Some(described) = described.as_ref().filter(|_| ran.is_success()) {
+            ran.missed = Missed::keep(&execution.store, &run, described);
         }
         if is_cached && ran.is_success() && !failed {
             execution.record(&run, &ran, described).map_err(recording)?;

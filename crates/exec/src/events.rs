@@ -14,14 +14,38 @@ use taut_value::{ActionDescription, Id};
 
 use crate::{ActionFailure, ActionOutcome, RunResult};
 
+/// What an action waits for that a server takes part in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// What the server lacks of the inputs is sent.
+    Uploading,
+    /// The action is given to the server. Not all servers say more.
+    Given,
+    /// The server says that it waits there.
+    Queued,
+    /// The server says that it runs.
+    Running,
+    /// The contents of a result are fetched that the server knows.
+    Downloading,
+}
+
+impl From<Stage> for Step {
+    fn from(stage: Stage) -> Step {
+        match stage {
+            Stage::Queued => Step::Queued,
+            Stage::Running => Step::Running,
+        }
+    }
+}
+
 /// Receives what happens to actions. Called from any thread; must not block.
 pub trait Events: Send + Sync {
     /// All inputs of an action are in the store.
     fn begun(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
     /// An action's process is about to start.
     fn started(&self, _id: &Id, _action: &Arc<ActionDescription>) {}
-    /// An action is given to a server; then, if the server says it, that the action waits there, and that it runs.
-    fn remote(&self, _id: &Id, _action: &Arc<ActionDescription>, _at: &Arc<str>, _stage: Option<Stage>) {}
+    /// An action has come to a step in which a server takes part.
+    fn remote(&self, _id: &Id, _action: &Arc<ActionDescription>, _at: &Arc<str>, _step: Step) {}
     /// An action was run again, for comparison with the cached result, if there is one.
     fn compared(
         &self,

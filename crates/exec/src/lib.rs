@@ -53,7 +53,7 @@ pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
 pub use depfile::{Malformed, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
-pub use events::{Counters, Events, NoEvents};
+pub use events::{Counters, Events, NoEvents, Step};
 pub use failure::{ActionError, ActionFailure, Phase};
 pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
@@ -62,7 +62,9 @@ pub use printed::Printed;
 pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, send};
 pub use run::{Executor, KnownFuture, KnownResult, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
-pub use shared::{ReceivedTree, SharedCache, SharedService, Traffic};
+pub use shared::{
+    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values, nearest,
+};
 use source::TakenSources;
 pub use stage_key::StageKey;
 pub use stop::StopSwitch;
@@ -70,7 +72,6 @@ use taut_digest::{Hash, ObjectType};
 use taut_engine::{Content, Cx};
 use taut_graph::{Definition, DefinitionKey};
 use taut_repos::SourceRoot;
-pub use taut_service::Stage;
 use taut_store::Store;
 use taut_value::{ActionDescription, Id, Str};
 

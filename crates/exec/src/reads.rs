@@ -91,7 +91,7 @@ pub(crate) fn parse_list(bytes: Vec<u8>) -> Option<BTreeSet<Str>> {
 }
 
 /// The result under the first key: lists by their digests.
-pub(crate) fn result_of_lists(lists: impl Iterator<Item = taut_proto::Digest>) -> ActionResult {
+pub(crate) fn result_of_lists(lists: &mut dyn Iterator<Item = taut_proto::Digest>) -> ActionResult {
     let output_files = lists
         .take(MAX_LISTS)
         .enumerate()
@@ -269,7 +269,7 @@ impl Execution {
         // The list comes last, and leads to a result that is there.
         let older = self.lists(&names)?.into_iter().map(|(digest, _)| digest);
         let lists = std::iter::once(list).chain(older.filter(|older| *older != list));
-        let lists = result_of_lists(lists.map(|list| self.store.to_wire(&list, false)));
+        let lists = result_of_lists(&mut lists.map(|list| self.store.to_wire(&list, false)));
         self.store.cache_action(&first, &lists)?;
         Ok(Some(RecordedAction { names, read }))
     }

@@ -21,7 +21,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -34,8 +34,8 @@ use taut_store::{ObjectServer, Store};
 use taut_value::{ActionDescription, Id};
 
 use crate::{
-    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, StopSwitch,
-    TakenFrom, Traffic,
+    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, Step,
+    StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
     slots::Slots,
 };
@@ -77,6 +77,8 @@ pub enum Compared {
     Local,
     /// What a server knows, by number.
     Server(usize),
+    /// Nothing: no result is known.
+    Nothing,
 }
 
 /// The configuration of execution by servers.
@@ -163,8 +165,8 @@ impl Transfers {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let sent = taut_service::wait(transfers.provide(0, &RemoteAction::of_objects(vec![*object])));
-    sent.map_err(|fail| fail.to_string())
+    let sent = taut_service::wait(transfers.provide(0, &RemoteAction::of_objects(vec![*object]), || ()));
+    sent.map(drop).map_err(|fail| fail.to_string())
 }
 
 /// The call that executes, in errors.
@@ -175,6 +177,8 @@ const MAX_REPEATS: usize = 3;
 
 /// Reports how far an execution has come.
 struct Reports {
+    /// When it was given to the server, and when that reported that it runs.
+    times: Mutex<(Instant, Option<Instant>)>,
     events: Arc<dyn Events>,
     id: Id,
     action: Arc<ActionDescription>,
@@ -183,7 +187,26 @@ struct Reports {
 
 impl Progress for Reports {
     fn stage(&self, stage: Stage) {
-        self.events.remote(&self.id, &self.action, &self.at, Some(stage));
+        if stage == Stage::Running {
+            self.times().1.get_or_insert_with(Instant::now);
+        }
+        self.events.remote(&self.id, &self.action, &self.at, stage.into());
+    }
+}
+
+impl Reports {
+    fn times(&self) -> MutexGuard<'_, (Instant, Option<Instant>)> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_given(&self) {
+        *self.times() = (Instant::now(), None);
+    }
+
+    /// How long the action has waited at the server, as far as that reported when it runs.
+    fn queued(&self) -> Option<Duration> {
+        let (given, runs) = *self.times();
+        Some(runs?.duration_since(given))
     }
 }
 
@@ -252,24 +275,29 @@ impl RemoteExecutor {
                 }
             }
         }
-        let progress: Arc<dyn Progress> = Arc::new(Reports {
+        let reports = Arc::new(Reports {
+            times: Mutex::new((begin, None)),
             events: self.setup.events.clone(),
             id: key.id,
             action: key.action.clone(),
             at: endpoint.name.clone(),
         });
-        let mut repeats = 0;
+        let (mut repeats, mut sent_bytes, mut uploading) = (0, 0, Duration::ZERO);
         loop {
-            self.transfers.provide(number, &described).await?;
+            let report = |step| self.setup.events.remote(&key.id, &key.action, &endpoint.name, step);
+            let begins = Instant::now();
+            sent_bytes += self.transfers.provide(number, &described, || report(Step::Uploading)).await?;
+            uploading += begins.elapsed();
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
             if repeats == 0 {
-                self.setup.events.remote(&key.id, &key.action, &endpoint.name, None);
+                report(Step::Given);
             }
+            reports.is_given();
             let execute = Execute { action, skips_cache };
             repeats += 1;
-            let executed = match endpoint.executor.execute(execute, progress.clone()).await {
+            let executed = match endpoint.executor.execute(execute, reports.clone()).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -296,7 +324,12 @@ impl RemoteExecutor {
                     } else if ran.duration.is_zero() {
                         ran.duration = begin.elapsed();
                     }
-                    return Ok(RunResult { run_as: Some(key.id), ..ran });
+                    // By the clocks of the server, else by the one here.
+                    let queued = match ran.queued.is_zero() {
+                        true => reports.queued().unwrap_or_default(),
+                        false => ran.queued,
+                    };
+                    return Ok(RunResult { run_as: Some(key.id), sent_bytes, uploading, queued, ..ran });
                 }
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
@@ -326,6 +359,7 @@ impl Executor for RemoteExecutor {
         let server = match self.setup.compared_with {
             Some(Compared::Local) => None,
             Some(Compared::Server(number)) => Some(number),
+            Some(Compared::Nothing) => return Box::pin(async { Ok(KnownResult::AtServer(None)) }),
             None => self.endpoint_of(&key.action),
         };
         Box::pin(async move {
@@ -355,7 +389,10 @@ impl Executor for RemoteExecutor {
         let here: Vec<ObjectInfo> = built.into_iter().filter(|object| !is_noted(object)).collect();
         match here.is_empty() {
             true => Ok(()),
-            false => taut_service::wait(self.transfers.provide(main, &RemoteAction::of_objects(here))),
+            false => {
+                let objects = RemoteAction::of_objects(here);
+                taut_service::wait(self.transfers.provide(main, &objects, || ())).map(drop)
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use taut_engine::{Cx, Fail, Policy, Rule};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_value::ActionDescription;
 
-use crate::{Execution, Phase, RunKey, RunResult, Traffic, message::rebased, shared::StandardAction};
+use crate::{Execution, Missed, Phase, RunKey, RunResult, Traffic, message::rebased, shared::StandardAction};
 
 /// What is known of a run.
 pub enum KnownResult {
@@ -103,6 +103,9 @@ impl Rule for RunRule {
         let recording = |error| Phase::Recording.failed_in_store(error);
         if ran.is_success() {
             ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
+        }
+        if let Some(described) = described.as_ref().filter(|_| ran.is_success()) {
+            ran.missed = Missed::keep(&execution.store, key, described);
         }
         if cacheable && ran.is_success() {
             execution.record(key, &ran, described).map_err(recording)?;

@@ -6,7 +6,7 @@ use taut_digest::{Digest, Hash, ObjectInfo};
 use taut_engine::Key;
 use taut_value::{ActionDescription, Id, Str};
 
-use crate::MissingOutput;
+use crate::{Missed, MissingOutput};
 
 /// Identifies a run by the digest of its `Action` message. The other fields are those of one of the definitions with
 /// that digest; they do not count for equality.
@@ -103,6 +103,14 @@ pub struct RunResult {
     pub executed_by: Option<Arc<str>>,
     /// How many bytes of contents came with it from a remote cache.
     pub fetched_bytes: u64,
+    /// How many bytes of contents were sent to the server that executed it.
+    pub sent_bytes: u64,
+    /// How long it waited until that had all inputs.
+    pub uploading: Duration,
+    /// How long it waited there, as far as the server says it.
+    pub queued: Duration,
+    /// How it is described in a remote cache that was asked and had no result.
+    pub missed: Option<Missed>,
     /// How long it ran.
     pub duration: Duration,
     /// User and system time of its processes, as far as they were waited for.

@@ -9,7 +9,9 @@
 
 mod fetch;
 mod in_chunks;
+mod latest;
 mod message;
+mod nearest;
 mod packed;
 mod reads;
 mod received_tree;
@@ -28,7 +30,8 @@ use taut_digest::Digest;
 use taut_service::{ActionCache, Cas, Error};
 use taut_store::Store;
 
-pub(crate) use message::StandardAction;
+pub(crate) use message::{NoResult, StandardAction};
+pub use nearest::{Difference, Missed, Nearest, Presence, Values, nearest};
 pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;
@@ -91,6 +94,8 @@ pub struct SharedCache {
 
 /// What the threads of a build and the one that stores results have in common.
 struct Shared {
+    /// How messages name it.
+    name: Arc<str>,
     service: SharedService,
     store: Store,
     /// Distinguishes results that depend on more than the standard message of an action says.
@@ -101,6 +106,8 @@ struct Shared {
     // Relaxed, like the counts below: a run that misses this is queued in vain. The counts are read after
     // `Uploads::finish`, whose lock orders them.
     refuses: AtomicBool,
+    /// How many builds have ended of the process, which may use it for several.
+    builds: AtomicU64,
     hits: AtomicU64,
     stored: AtomicU64,
     fetched: AtomicU64,
@@ -158,11 +165,13 @@ impl SharedCache {
         stop: &Arc<StopSwitch>,
     ) -> SharedCache {
         let shared = Arc::new(Shared {
+            name: service.name.as_str().into(),
             service,
             store: store.clone(),
             salt: message::salt(launcher),
             standard: OnceLock::new(),
             refuses: AtomicBool::new(false),
+            builds: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             stored: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
@@ -182,11 +191,14 @@ impl SharedCache {
         let shared = &*self.shared;
         let Some(standard) = shared.standard() else { return Ok((None, None)) };
         let Some(inputs) = standard.stage(&key.inputs)? else { return Ok((None, None)) };
-        let described = message::describe(execution, &key.action, &inputs, &shared.salt);
-        let mut found = shared.result(&key.action, &described.action).await?;
-        if found.is_none() {
-            found = shared.by_reads(execution, key).await?;
-        }
+        let mut described = message::describe(execution, &key.action, &inputs, &shared.salt);
+        let found = match shared.result(execution, key, &described.action).await? {
+            Ok(ran) => Some(ran),
+            Err(answer) => {
+                described.answer = answer;
+                shared.by_reads(execution, key).await?
+            }
+        };
         if found.is_some() {
             shared.hits.fetch_add(1, Relaxed);
         }
@@ -209,7 +221,7 @@ impl SharedCache {
             Some(recorded) => self.shared.reads(execution, &recorded)?,
             None => None,
         };
-        self.uploads.add(&key.action, described, ran, reads);
+        self.uploads.add(key, described, ran, reads);
         Ok(())
     }
 
@@ -222,6 +234,12 @@ impl SharedCache {
             // Names that are not kept are computed again.
             self.shared.note(error.to_string());
         }
+    }
+
+    /// Another build begins: what was refused is tried again, and what is at the cache is asked for.
+    pub fn begin_anew(&self) {
+        self.shared.refuses.store(false, Relaxed);
+        self.shared.builds.fetch_add(1, Relaxed);
     }
 
     /// What passed since this was called before.

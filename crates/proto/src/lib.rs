@@ -196,7 +196,13 @@ pub struct ExecutedActionMetadata {
     /// Name of the worker.
     #[prost(string, tag = "1")]
     pub worker: String,
-    /// When the command began, since 1970.
+    /// When the action was queued, since 1970.
+    #[prost(message, optional, tag = "2")]
+    pub queued: Option<Duration>,
+    /// When the worker got it.
+    #[prost(message, optional, tag = "3")]
+    pub worker_start: Option<Duration>,
+    /// When the command began.
     #[prost(message, optional, tag = "7")]
     pub execution_started: Option<Duration>,
     /// When it ended.

@@ -2,7 +2,10 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,7 +17,7 @@ use tonic::{Code, Request, Status, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    Setup,
+    Setup, Tls,
     give_up::GiveUp,
     network::{Patience, innermost},
 };
@@ -24,6 +27,9 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How many bytes a second a connection has to carry at least; else a batch exceeds its deadline.
 const MIN_BYTES_PER_SECOND: u64 = 128 << 10;
+
+/// How an answer of a proxy is shown.
+pub(crate) const HTTP_STATUS: &str = "HTTP status ";
 
 /// A method of the protocol.
 pub(crate) struct Method {
@@ -61,6 +67,8 @@ pub(crate) struct Link {
     pub(crate) digest_function: i32,
     pub(crate) patience: Patience,
     pub(crate) give_up: Arc<GiveUp>,
+    /// Whether the server has answered.
+    pub(crate) has_answered: AtomicBool,
     /// When the server gave the last sign of life to those that wait for executions; one asks at a time.
     pub(crate) heard: tokio::sync::Mutex<Instant>,
 }
@@ -70,12 +78,18 @@ impl Link {
         let Setup { instance, patience, .. } = setup.clone();
         let channel = Mutex::new((0, setup.channel()?));
         let digest_function = if setup.naming == HashFunction::Sha256 { SHA256 } else { 0 };
-        let heard = Instant::now().into();
-        Ok(Link { setup: setup.clone(), channel, instance, digest_function, patience, give_up, heard })
+        let (has_answered, heard) = (AtomicBool::new(false), Instant::now().into());
+        let setup = setup.clone();
+        Ok(Link { setup, channel, instance, digest_function, patience, give_up, has_answered, heard })
     }
 
     fn channel(&self) -> MutexGuard<'_, (u64, Channel)> {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the connection is encrypted, if it is.
+    pub(crate) fn encryption(&self) -> Option<&Tls> {
+        self.setup.tls.as_ref()
     }
 
     /// The number of the connection in use.
@@ -156,13 +170,17 @@ impl Link {
     ) -> Result<Option<T>> {
         let attempts = async {
             let begin = Instant::now();
+            let mut failing_since = None;
             for number in 1.. {
                 let connection = self.connection();
                 let failure = match attempt().await {
                     Ok(done) => return Ok(Some(done)),
                     Err(failure) => failure,
                 };
-                let is_last = number >= self.patience.attempts;
+                let since = *failing_since.get_or_insert_with(Instant::now);
+                let may_restart =
+                    matches!(&failure, Failure::Status(status) if self.may_restart(status, since));
+                let is_last = number >= self.patience.attempts && !may_restart;
                 match failure {
                     Failure::Here(error) => return Err(error),
                     Failure::Wrong(error) if is_last => return Err(error),
@@ -197,6 +215,13 @@ impl Link {
         };
         // Boxed: a future of this size for each of thousands of calls would be moved around.
         self.give_up.or_off(Box::pin(attempts)).await
+    }
+
+    /// Whether a server that cannot be reached since some time is waited for, as it may be restarted.
+    pub(crate) fn may_restart(&self, status: &Status, since: Instant) -> bool {
+        status.code() == Code::Unavailable
+            && self.has_answered.load(Relaxed)
+            && since.elapsed() < self.patience.restart
     }
 
     /// How long to wait after the attempt of this number.
@@ -237,7 +262,15 @@ pub(crate) fn is_transient(code: Code) -> bool {
     )
 }
 
+/// The status by HTTP, if a proxy answers in the place of the server: its page is no message.
+pub(crate) fn status_of_proxy(status: &Status) -> Option<&str> {
+    Some(status.message().split_once("while receiving response with status: ")?.1)
+}
+
 pub(crate) fn text(status: &Status) -> String {
+    if let Some(by_http) = status_of_proxy(status) {
+        return format!("{HTTP_STATUS}{by_http}");
+    }
     // For a connection that fails, tonic's own message is only "transport error"; what the system reported is below it.
     let reason = std::error::Error::source(status).map(innermost).filter(|reason| !reason.is_empty());
     let text = reason.unwrap_or_else(|| status.message().to_owned());

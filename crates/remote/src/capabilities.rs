@@ -4,7 +4,7 @@ use taut_digest::HashFunction;
 use taut_proto::cache::{GetCapabilitiesRequest, SHA1, SHA256, SemVer, ServerCapabilities, ZSTD};
 use taut_service::{Error, Result};
 
-use crate::call::{Link, Method};
+use crate::call::{HTTP_STATUS, Link, Method};
 
 pub(crate) const PATH: &str = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
 
@@ -36,7 +36,7 @@ pub(crate) struct Capabilities {
 /// Asks the server, and gives it up if it is none that can be used.
 pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Result<Capabilities> {
     let request = GetCapabilitiesRequest { instance_name: link.instance.clone() };
-    let answer = link.unary(&GET, &request, 0).await?;
+    let answer = link.unary(&GET, &request, 0).await.map_err(|error| with_guess(link, error))?;
     let found = answer.ok_or_else(|| match link.instance.as_str() {
         "" => "the server knows no cache without an instance name".to_owned(),
         instance => format!("the server knows no instance {instance:?}"),
@@ -45,6 +45,41 @@ pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Re
         link.give_up.give_up();
         Error::Final { call: GET.name, why }
     })
+}
+
+/// A failure to connect with what may be wrong with the encryption, which neither end says in words of its own.
+fn with_guess(link: &Link, error: Error) -> Error {
+    let guess = |why: &str| {
+        let is_closed = ["closed", "reset", "broken pipe"].iter().any(|word| why.contains(word));
+        match link.encryption() {
+            // What an encrypted answer looks like.
+            None if is_closed || why.contains("frame with invalid size") => {
+                Some("does the server want an encrypted connection, grpcs://…?")
+            }
+            Some(_) if why.contains("corrupt message") => Some("does the server not encrypt, grpc://…?"),
+            // The one or the other, by which of the two is read first.
+            Some(tls) if (is_closed || why.contains("CertificateRequired")) && tls.identity.is_none() => {
+                Some("does the server ask for a certificate of the client, --tls-client-cert?")
+            }
+            Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => {
+                Some("a proxy answers; does it ask for a certificate of the client, --tls-client-cert?")
+            }
+            _ if why.contains(HTTP_STATUS) => Some("a proxy answers in the place of the server"),
+            Some(tls) if why.contains("UnknownIssuer") && tls.authorities.is_none() => {
+                Some("--tls-ca-cert names the authority to trust")
+            }
+            _ => None,
+        }
+    };
+    let guessed = |why: String| match guess(&why) {
+        Some(guess) => format!("{why}; {guess}"),
+        None => why,
+    };
+    match error {
+        Error::Final { call, why } => Error::Final { call, why: guessed(why) },
+        Error::Transient { call, attempts, why } => Error::Transient { call, attempts, why: guessed(why) },
+        other => other,
+    }
 }
 
 fn of(

@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use taut_digest::{Digest, HashFunction};
@@ -19,7 +19,7 @@ use taut_service::{
 use tokio::sync::{OnceCell, oneshot};
 
 use crate::{
-    Setup,
+    Patience, Setup,
     call::{Link, Method},
     capabilities::{self, Capabilities},
     contents::Contents,
@@ -41,21 +41,22 @@ const STORE: Method = Method {
     is_write: true,
 };
 
+/// How long a service is waited for that was given up in the build before and can be done without.
+const MAX_PROBE: Duration = Duration::from_secs(2);
+
 /// A service behind a network.
 pub struct Client {
     setup: Setup,
-    give_up: Arc<GiveUp>,
-    started: OnceLock<Result<Started>>,
-}
-
-struct Started {
-    network: Network,
-    server: Arc<Server>,
+    network: OnceLock<Result<Network>>,
+    /// Replaced when it was given up and is tried again.
+    server: Mutex<Arc<Server>>,
 }
 
 /// A server, as far as it is known.
 struct Server {
     setup: Setup,
+    /// Whether it was given up in an earlier build.
+    was_given_up: bool,
     give_up: Arc<GiveUp>,
     // Tokio's cell, not that of `std`: initialising it awaits, and calls that come meanwhile have to wait without
     // blocking the thread of the network.
@@ -80,10 +81,25 @@ impl AnsweredServer {
 }
 
 impl Server {
+    fn new(setup: &Setup, was_given_up: bool) -> Server {
+        let give_up = Arc::new(GiveUp::new(setup.patience.max_slow));
+        let (known, is_reported) = Default::default();
+        Server { setup: setup.clone(), was_given_up, give_up, known, is_reported }
+    }
+
     async fn known(&self) -> Result<&AnsweredServer> {
         let ask = || async {
+            let Setup { naming, executes, .. } = self.setup;
             let link = Arc::new(Link::new(&self.setup, self.give_up.clone())?);
-            let can = capabilities::ask(&link, self.setup.naming, self.setup.executes).await?;
+            let can = if self.was_given_up && !executes {
+                let patience = Patience { attempts: 1, ..self.setup.patience.clone() };
+                let patience = Patience { deadline: patience.deadline.min(MAX_PROBE), ..patience };
+                let probing = Link::new(&Setup { patience, ..self.setup.clone() }, self.give_up.clone())?;
+                capabilities::ask(&probing, naming, executes).await?
+            } else {
+                capabilities::ask(&link, naming, executes).await?
+            };
+            link.has_answered.store(true, Relaxed);
             let contents = Contents::new(&link, &can);
             Ok(AnsweredServer { link, can, contents })
         };
@@ -102,20 +118,21 @@ impl Server {
 impl Client {
     /// Nothing is connected, and no thread started, before something is asked.
     pub fn new(setup: Setup) -> Client {
-        let give_up = Arc::new(GiveUp::new(setup.patience.max_slow));
-        Client { setup, give_up, started: OnceLock::new() }
+        let server = Mutex::new(Arc::new(Server::new(&setup, false)));
+        Client { setup, network: OnceLock::new(), server }
     }
 
-    fn started(&self) -> Result<&Started> {
+    fn network(&self) -> Result<&Network> {
         // Kept if it failed, too: a thread that could not be had once is not tried for each action.
         let start = || {
             let failed = |error: std::io::Error| Error::Final { call: "connect", why: error.to_string() };
-            let network = Network::start().map_err(failed)?;
-            let (setup, give_up) = (self.setup.clone(), self.give_up.clone());
-            let (known, is_reported) = Default::default();
-            Ok(Started { network, server: Arc::new(Server { setup, give_up, known, is_reported }) })
+            Network::start().map_err(failed)
         };
-        self.started.get_or_init(start).as_ref().map_err(Clone::clone)
+        self.network.get_or_init(start).as_ref().map_err(Clone::clone)
+    }
+
+    fn server(&self) -> MutexGuard<'_, Arc<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a question in the thread of the network.
@@ -123,9 +140,9 @@ impl Client {
         &self,
         question: impl FnOnce(Arc<Server>) -> F + Send + 'static,
     ) -> Answer<'static, T> {
-        match self.started() {
-            Ok(Started { network, server }) => {
-                let server = server.clone();
+        match self.network() {
+            Ok(network) => {
+                let server = self.server().clone();
                 Box::pin(network.run(move || question(server)))
             }
             Err(error) => Box::pin(std::future::ready(Err(error))),
@@ -151,7 +168,17 @@ impl Cas for Client {
     }
 
     fn give_up(&self) {
-        self.give_up.give_up();
+        self.server().give_up.give_up();
+    }
+
+    fn begin_anew(&self) {
+        let mut server = self.server();
+        let is_unusable = server.known.get().is_some_and(Result::is_err);
+        if is_unusable || server.give_up.is_given_up() {
+            *server = Arc::new(Server::new(&self.setup, true));
+        } else {
+            server.give_up.forget_slow();
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, is_transient, text, within},
+    call::{Failure, Link, is_transient, status_of_proxy, text, within},
     capabilities, wire,
 };
 
@@ -31,9 +31,6 @@ const EXECUTE: &str = "Execute";
 const EXECUTE_PATH: &str = "/build.bazel.remote.execution.v2.Execution/Execute";
 const WAIT_PATH: &str = "/build.bazel.remote.execution.v2.Execution/WaitExecution";
 const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
-
-/// How long a stream has to last, so that its end is no failure in a row with those before.
-const STEADY: Duration = Duration::from_secs(5);
 
 /// How long is waited for the answer that an execution is ended.
 const CANCELLING: Duration = Duration::from_secs(1);
@@ -97,6 +94,7 @@ impl Execution<'_> {
     async fn until_the_end(&mut self) -> Result<Executed> {
         // Failures in a row; and how often the server has forgotten the operation.
         let (mut failed, mut forgotten) = (0, 0);
+        let mut failing_since = None;
         loop {
             (self.heard, self.connection) = (None, self.link.connection());
             let begin = Instant::now();
@@ -118,13 +116,25 @@ impl Execution<'_> {
                 Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
             };
             // A server that was there for a while, and reported something, is there again, as a rule.
-            let was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > STEADY);
+            let steady = self.link.patience.steady;
+            let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
+            // So is one that was silent for a while: proxies cut streams on which nothing passes for some time.
+            if !was_there && begin.elapsed() > steady && why.code() != Code::DeadlineExceeded {
+                was_there = self.sign_of_life().await.is_ok();
+            }
             failed = if was_there { 1 } else { failed + 1 };
             if why.code() == Code::DeadlineExceeded {
                 self.link.renew(self.connection);
             }
+            if failed == 1 {
+                failing_since = Some(Instant::now());
+            }
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            let may_restart = self.link.may_restart(&why, since);
             let is_gone = why.code() == Code::Unavailable || why.code() == Code::DeadlineExceeded;
-            if failed >= self.link.patience.attempts || forgotten > self.link.patience.attempts {
+            if (failed >= self.link.patience.attempts && !may_restart)
+                || forgotten > self.link.patience.attempts
+            {
                 if is_gone {
                     self.link.give_up.give_up();
                 }
@@ -139,8 +149,9 @@ impl Execution<'_> {
     }
 
     async fn attempt(&mut self) -> std::result::Result<AttemptEnd, Failure> {
+        let waits = self.operation.is_some();
         let mut stream = match self.open().await {
-            Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
+            Err(Failure::Status(status)) if waits && is_forgotten(&status, true) => {
                 return Ok(AttemptEnd::Forgotten);
             }
             opened => opened?,
@@ -148,7 +159,9 @@ impl Execution<'_> {
         loop {
             let operation = match self.while_alive(async { Ok(stream.message().await?) }).await {
                 // Some servers open the stream before they look for the operation.
-                Err(Failure::Status(status)) if is_forgotten(&status, &self.operation) => {
+                Err(Failure::Status(status))
+                    if self.operation.is_some() && is_forgotten(&status, waits && self.heard.is_none()) =>
+                {
                     return Ok(AttemptEnd::Forgotten);
                 }
                 next => next?,
@@ -282,10 +295,17 @@ impl Execution<'_> {
     }
 }
 
-/// Whether an operation that was waited for is not known any more.
-fn is_forgotten(status: &Status, operation: &Option<String>) -> bool {
-    let is_unknown = matches!(status.code(), Code::NotFound | Code::Unimplemented | Code::InvalidArgument);
-    is_unknown && operation.is_some()
+/// Whether an operation that was waited for is not known any more. `is_first`: whether this is the first answer to the question
+/// for it.
+fn is_forgotten(status: &Status, is_first: bool) -> bool {
+    match status.code() {
+        Code::NotFound | Code::Unimplemented | Code::InvalidArgument => true,
+        // The words of justbuild's server, unless a cut connection, or the answer of a proxy, appears so.
+        Code::Internal | Code::Unknown => {
+            is_first && std::error::Error::source(status).is_none() && status_of_proxy(status).is_none()
+        }
+        _ => false,
+    }
 }
 
 /// What an error in an answer means.

@@ -32,6 +32,15 @@ impl GiveUp {
         self.given_up.send_replace(true);
     }
 
+    pub(crate) fn is_given_up(&self) -> bool {
+        *self.given_up.borrow()
+    }
+
+    /// Begins to count anew what is slow.
+    pub(crate) fn forget_slow(&self) {
+        *self.slow.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
+
     /// Runs a call, unless the service is given up, before or meanwhile.
     pub(crate) async fn or_off<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
         let mut given_up = self.given_up.subscribe();

@@ -61,6 +61,11 @@ pub struct Patience {
     pub max_slow: Duration,
     /// How long a server may say nothing about an execution before it is asked for a sign of life.
     pub silence: Duration,
+    /// How long a server that has answered before is waited for when it cannot be reached, however many attempts that takes:
+    /// it may be restarted.
+    pub restart: Duration,
+    /// How long the stream of an execution has to last, so that its end is no failure in a row with those before.
+    pub steady: Duration,
 }
 
 impl Default for Patience {
@@ -72,6 +77,8 @@ impl Default for Patience {
             deadline: Duration::from_secs(10),
             max_slow: Duration::from_secs(20),
             silence: Duration::from_secs(20),
+            restart: Duration::ZERO,
+            steady: Duration::from_secs(5),
         }
     }
 }

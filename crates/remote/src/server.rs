@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use faults::{Fault, Faults};
-pub use operations::ExecutionEnding;
+pub use operations::{CUT_AFTER, ExecutionEnding};
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};
 use taut_service::Memory;

@@ -13,7 +13,7 @@ use taut_digest::{Digest, HashFunction};
 use taut_proto::{Action, Command, Message};
 use taut_remote::{
     Address, Client, Patience, Setup,
-    server::{ExecutionEnding, Offer, Server, Worker},
+    server::{CUT_AFTER, ExecutionEnding, Offer, Server, Worker},
 };
 use taut_service::{
     Cas, Content, Error, Execute, Executed, Executor, Memory, NoProgress, Progress, Stage, executor_cases,
@@ -33,12 +33,20 @@ fn patience() -> Patience {
 }
 
 fn client(server: &Server, naming: HashFunction) -> Client {
-    client_at(&server.address(), naming, patience())
+    Client::new(setup(server, naming))
 }
 
 fn client_at(address: &str, naming: HashFunction, patience: Patience) -> Client {
+    Client::new(setup_at(address, naming, patience))
+}
+
+fn setup(server: &Server, naming: HashFunction) -> Setup {
+    setup_at(&server.address(), naming, patience())
+}
+
+fn setup_at(address: &str, naming: HashFunction, patience: Patience) -> Setup {
     let address = Address::parse(address).unwrap();
-    Client::new(Setup { address, instance: String::new(), tls: None, naming, executes: true, patience })
+    Setup { address, instance: String::new(), tls: None, naming, executes: true, patience }
 }
 
 fn start(naming: HashFunction, endings: &[ExecutionEnding]) -> (Server, Client) {
@@ -91,7 +99,12 @@ fn a_stream_that_is_cut_goes_on_where_it_was() {
 
 #[test]
 fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
-    for ending in [ExecutionEnding::Forgotten, ExecutionEnding::WorkerLost, ExecutionEnding::Exhausted] {
+    for ending in [
+        ExecutionEnding::Forgotten,
+        ExecutionEnding::ForgottenAsInternal,
+        ExecutionEnding::WorkerLost,
+        ExecutionEnding::Exhausted,
+    ] {
         let (server, client) = start(HashFunction::Sha256, &[ending]);
         let executed = execute(&client, action(&client)).unwrap();
         assert_eq!((executed.result.output_files.len(), server.calls()["Execute"]), (1, 2), "{ending:?}");
@@ -100,7 +113,12 @@ fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
 
 #[test]
 fn attempts_are_bounded() {
-    for ending in [ExecutionEnding::Forgotten, ExecutionEnding::WorkerLost, ExecutionEnding::Exhausted] {
+    for ending in [
+        ExecutionEnding::Forgotten,
+        ExecutionEnding::ForgottenAsInternal,
+        ExecutionEnding::WorkerLost,
+        ExecutionEnding::Exhausted,
+    ] {
         let (server, client) = start(HashFunction::Sha256, &[ending; 100]);
         let error = execute(&client, action(&client)).unwrap_err();
         assert!(matches!(error, Error::Transient { call: "Execute", .. }), "{ending:?}: {error}");
@@ -198,6 +216,70 @@ fn an_execution_on_a_connection_that_fell_silent_goes_on_over_another_one() {
             });
         }
     }
+}
+
+#[test]
+fn streams_that_a_proxy_cuts_after_a_while_are_no_failures_in_a_row() {
+    let cut_by_proxy = |steady| {
+        let server =
+            Server::start(Offer::executing(HashFunction::Sha256, vec![ExecutionEnding::CutOften(9)]))
+                .unwrap();
+        let mut setup = setup(&server, HashFunction::Sha256);
+        setup.patience = Patience { steady, max_slow: Duration::from_secs(60), ..setup.patience };
+        let client = Client::new(setup);
+        let executed = execute(&client, action(&client));
+        (executed, server.calls()["Execute"])
+    };
+    let (executed, count) = cut_by_proxy(CUT_AFTER / 2);
+    assert_eq!((executed.unwrap().result.output_files.len(), count), (1, 1));
+    // If they end sooner than a proxy would cut them, the server is out of order.
+    let (executed, _) = cut_by_proxy(CUT_AFTER * 100);
+    assert!(matches!(executed, Err(Error::Transient { call: "Execute", .. })), "{executed:?}");
+}
+
+/// An execution during which the server ends, and how it ends if another one starts on the same port after a second.
+fn through_a_restart(restart: Duration) -> Result<Executed, Error> {
+    let server =
+        Server::start(Offer::executing(HashFunction::Sha256, vec![ExecutionEnding::Silent])).unwrap();
+    let mut setup = setup(&server, HashFunction::Sha256);
+    setup.patience = Patience { restart, max_slow: Duration::from_secs(60), ..setup.patience };
+    let client = Arc::new(Client::new(setup));
+    let action = action(&client);
+    let waiting = {
+        let client = client.clone();
+        std::thread::spawn(move || execute(&client, action))
+    };
+    while !server.calls().contains_key("Execute") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let (memory, port) = (server.memory().clone(), server.port());
+    drop(server);
+    std::thread::sleep(Duration::from_secs(1));
+    let offer = Offer::executing(HashFunction::Sha256, Vec::new());
+    // Kept until the end.
+    let _again = (0..100).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        Server::with(offer.clone(), memory.clone(), port).ok()
+    });
+    waiting.join().unwrap()
+}
+
+#[test]
+fn a_server_that_is_restarted_is_waited_for_if_that_is_wanted() {
+    assert_eq!(through_a_restart(Duration::from_secs(30)).unwrap().result.output_files.len(), 1);
+    let error = through_a_restart(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Transient { attempts: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_server_that_was_never_there_is_not_waited_for() {
+    let server = Server::start(Offer::executing(HashFunction::Sha256, Vec::new())).unwrap();
+    let mut setup = setup(&server, HashFunction::Sha256);
+    drop(server);
+    setup.patience.restart = Duration::from_secs(600);
+    let error = wait(Client::new(setup).missing(vec![])).unwrap_err();
+    assert!(matches!(error, Error::Transient { attempts: 3, .. }), "{error}");
 }
 
 #[test]

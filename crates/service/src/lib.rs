@@ -53,6 +53,9 @@ pub trait Cas: Send + Sync {
     /// waited for.
     // Of interest only behind a network: memory and disks answer at once.
     fn give_up(&self) {}
+
+    /// Another build begins, for which what was given up is tried again. Without effect where nothing is given up.
+    fn begin_anew(&self) {}
 }
 
 /// Results of actions, by the digest of the `Action` message.

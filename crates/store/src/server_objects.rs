@@ -356,6 +356,11 @@ impl Store {
     }
 
     /// How many bytes came from attached servers since this was called before.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.server_objects().map_or(0, |servers| servers.fetched_bytes.load(Relaxed))
+    }
+
+    /// The same; counted anew from now on.
     pub fn take_fetched_bytes(&self) -> u64 {
         self.server_objects().map_or(0, |servers| servers.fetched_bytes.swap(0, Relaxed))
     }

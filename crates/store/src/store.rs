@@ -146,6 +146,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there are servers that have objects, too.
+    pub fn is_attached(&self) -> bool {
+        self.server_objects().is_some()
+    }
+
     /// The servers that have objects, too.
     pub(crate) fn server_objects(&self) -> Option<&ServerObjects> {
         self.0.server_objects.get()

@@ -177,6 +177,10 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
+    fn downloading(&self, _: u64, _: Duration) -> Option<String> {
+        None
+    }
+
     fn interrupted_early(&self, _: &Log) {}
 
     fn ends_with_result(&self) -> bool {

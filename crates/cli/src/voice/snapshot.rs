@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_driver::event::Origin;
+use taut_driver::{Step, event::Origin};
 use taut_value::Id;
 
 use crate::log::Names;
@@ -17,8 +17,10 @@ pub(crate) struct StartedAction {
     pub(crate) origin: Option<Origin>,
     /// Its first output.
     pub(crate) output: String,
-    /// The server that executes it, if one does.
+    /// The server that takes part, if one does.
     pub(crate) at: Option<Arc<str>>,
+    /// In what that takes part.
+    pub(crate) step: Option<Step>,
     /// Since when its process runs.
     pub(crate) runs_since: Option<Instant>,
 }

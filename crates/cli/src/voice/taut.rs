@@ -14,7 +14,7 @@ use std::{
 use taut_digest::ID_DIGITS;
 use taut_driver::{
     ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Exports, MIN_ID_DIGITS, NoAction,
-    RepoConfig, Request, Results, Retry, RunResult, Sink, TakenFrom, Traffic, Unbuilt,
+    RepoConfig, Request, Results, Retry, RunResult, Sink, Step, TakenFrom, Traffic, Unbuilt,
     cas::WayEnd,
     event::{Event, Failed, Finished, Origin, Origins},
 };
@@ -221,6 +221,10 @@ impl Voice for Taut {
 
     fn progress_pace(&self) -> (Duration, f64) {
         (Duration::from_secs(10), 1.0)
+    }
+
+    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String> {
+        Some(progress::downloading(bytes, elapsed))
     }
 
     fn interrupted_early(&self, log: &Log) {
@@ -604,7 +608,7 @@ impl Sink for Messages {
                 let mut state = self.state();
                 (state.total, state.origins) = (*actions, Some((*origins).clone()));
             }
-            Event::ActionStarted(action) | Event::ActionRemote { action, stage: None, .. }
+            Event::ActionStarted(action) | Event::ActionRemote { action, step: Step::Given, .. }
                 if self.log.wants(Level::Debug) =>
             {
                 // Not cut, as this level is for the analysis of a problem.

@@ -2,7 +2,12 @@
 //! those of a build without it.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod encrypted;
 mod faults;
+mod figures;
+mod golden;
+mod misses;
+mod page;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -158,10 +163,11 @@ fn each_content_is_sent_at_most_once_and_asked_for_in_batches() {
     sharing(&workspace, &server);
     let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
     assert_eq!(traffic["stored"], 60, "{traffic}");
-    // Each has an Action, a Command, a content of its own, and one that all have.
-    assert_eq!(server.memory().contents().len(), 3 * 60 + 1);
+    // Each has an Action, a Command, a content of its own, and two that all have: the empty directory of inputs is one.
+    assert_eq!(server.memory().contents().len(), 3 * 60 + 2);
     let calls = server.calls();
-    assert_eq!((calls["GetActionResult"], calls["UpdateActionResult"]), (60, 60));
+    // Each has a result, and is the latest action with its outputs.
+    assert_eq!((calls["GetActionResult"], calls["UpdateActionResult"]), (2 * 60, 2 * 60));
     assert!(calls["FindMissingBlobs"] + calls["BatchUpdateBlobs"] <= 2 * 60, "{calls:?}");
     assert_eq!(calls.get("Write"), None);
 }

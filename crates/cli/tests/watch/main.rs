@@ -15,6 +15,7 @@ mod feedback;
 mod hard_links;
 mod polling;
 mod roots;
+mod services;
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taut_digest::Hash;
-use taut_exec::{RunResult, TakenFrom, Traffic};
+use taut_exec::{Missed, RunResult, TakenFrom, Traffic};
 use taut_syntax::{Diagnostic, Severity, diagnostic::LocationPart};
 use taut_value::{Id, Str};
 
@@ -47,6 +47,11 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
     }
     if let Some(server) = &ran.executed_by {
         line.text("executed_by", server);
+        if !is_known {
+            line.number("sent", ran.sent_bytes)
+                .seconds("uploading", ran.uploading)
+                .seconds("queued", ran.queued);
+        }
     }
     let mut outputs = line.object("outputs");
     for (path, info) in ran.outputs.iter().take(MAX_OUTPUTS) {
@@ -72,6 +77,15 @@ pub(crate) fn taken_from(line: &mut Line<'_>, ran: &RunResult) {
         TakenFrom::LocalCache => line.shown("from", "local"),
         TakenFrom::RemoteCache => line.shown("from", "remote").number("fetched", ran.fetched_bytes),
     };
+}
+
+/// How a remote cache knows an action of which it had no result.
+pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
+    let mut object = line.object("missed");
+    object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
+    if missed.is_incomplete {
+        object.bool("incomplete", true);
+    }
 }
 
 /// What passed between a call and the remote cache.

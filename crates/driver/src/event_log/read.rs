@@ -6,6 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use taut_digest::ObjectInfo;
+use taut_exec::Missed;
 use taut_repos::RepoConfig;
 use taut_store::Store;
 use taut_syntax::json::{Document, Kind as JsonKind, Node};
@@ -360,6 +362,18 @@ fn name_action(record: &mut Record, line: Node<'_>) {
     }
     let logged = record.named.entry(id).or_default();
     (logged.outs, logged.needs) = (outs, needs);
+    logged.missed = line.get("missed").and_then(missed_of);
+}
+
+/// How a remote cache knows an action of which it had no result.
+fn missed_of(node: Node<'_>) -> Option<Missed> {
+    let object = |key| node.get(key)?.as_str()?.parse::<ObjectInfo>().ok();
+    Some(Missed {
+        action: object("action")?,
+        command: object("command")?,
+        inputs: object("inputs")?,
+        is_incomplete: node.get("incomplete").is_some(),
+    })
 }
 
 /// Records the actions that needed what has no result.

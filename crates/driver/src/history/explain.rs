@@ -6,6 +6,7 @@
 //! adds to the record: where it fails, what the record names is explained all the same.
 
 mod chain;
+mod missed;
 mod path;
 mod words;
 
@@ -16,7 +17,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use taut_analysis::{Config, ConfiguredTarget, Export, TargetRule};
 use taut_engine::Engine;
+use taut_exec::SharedService;
 use taut_repos::RepoConfig;
+use taut_store::Store;
 use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{ActionEnd, BuildEnd, Record, RecordedReason, Subject, below_roots};
@@ -59,7 +62,8 @@ const MAX_OTHER_REQUESTS: usize = 8;
 /// Answers questions about the last build with the repositories of an analyser that executed something, one after the
 /// other. If it had no part in any of what is asked about, the answers are about the latest build that had a part in all.
 /// `cwd`: what paths are shown relative to.
-pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cwd: &Path) -> Explanation {
+pub fn explain(questions: &[Question], from: Records<'_>, analyser: &Analyser, cwd: &Path) -> Explanation {
+    let logs = from.logs;
     let repositories = &analyser.workspace.repositories;
     let request = |targets: &Targets, configuration: &Map| Request {
         repositories: repositories.clone(),
@@ -88,7 +92,7 @@ pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cw
     let mut tried = vec![(latest.targets.clone(), latest.configuration.clone())];
     let about = |record: Record, which: ExplainedBuild| {
         let request = request(&record.targets, &record.configuration);
-        about(questions, record, &request, which, logs, analyser, cwd)
+        about(questions, record, &request, which, from, analyser, cwd)
     };
     let (explanation, knows_any) = about(latest, ExplainedBuild::Last { unfinished });
     if knows_any {
@@ -106,6 +110,17 @@ pub fn explain(questions: &[Question], logs: &EventLogs, analyser: &Analyser, cw
     explanations.find(|earlier| earlier.is_known).unwrap_or(explanation)
 }
 
+/// What answers come from.
+#[derive(Clone, Copy)]
+pub struct Records<'r> {
+    /// The event logs of the repositories.
+    pub logs: &'r EventLogs,
+    /// The build root.
+    pub store: &'r Store,
+    /// A remote cache, if one is named: what is asked for actions like those that it had no result of.
+    pub cache: Option<&'r SharedService>,
+}
+
 /// Which build with work to do answers are about.
 enum ExplainedBuild {
     Last {
@@ -121,7 +136,7 @@ fn about(
     mut record: Record,
     request: &Request,
     which: ExplainedBuild,
-    logs: &EventLogs,
+    from: Records<'_>,
     analyser: &Analyser,
     cwd: &Path,
 ) -> (Explanation, bool) {
@@ -130,10 +145,10 @@ fn about(
     let analysis = analyse_all(build, request).ok();
     if analysis.is_none() {
         // Analysis would have their names; without it, only earlier logs do.
-        logs.name_up_to_date(&mut record);
+        from.logs.name_up_to_date(&mut record);
     }
     let mut explainer =
-        Explainer::new((&record, logs), engine, analysis.as_ref(), &workspace.repositories, cwd);
+        Explainer::new((&record, from), engine, analysis.as_ref(), &workspace.repositories, cwd);
     explainer.heading(request, which);
     let (mut knows_all, mut knows_any) = (true, false);
     for (at, question) in questions.iter().enumerate() {
@@ -152,7 +167,7 @@ struct Explainer<'r> {
     /// Has the kept runs.
     engine: &'r Engine,
     /// Has earlier calls.
-    logs: &'r EventLogs,
+    from: Records<'r>,
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
     cwd: &'r Path,
@@ -174,7 +189,7 @@ struct DefinedAction<'a> {
 
 impl<'r> Explainer<'r> {
     fn new(
-        (record, logs): (&'r Record, &'r EventLogs),
+        (record, from): (&'r Record, Records<'r>),
         engine: &'r Engine,
         analysis: Option<&'r Analysis>,
         repositories: &'r RepoConfig,
@@ -196,7 +211,7 @@ impl<'r> Explainer<'r> {
         let reached = analysis.iter().filter(|_| &*record.command == "test").flat_map(|all| &all.reached);
         let tests = reached.flat_map(|reached| results(&reached.analysed)).map(|(_, id, _)| *id).collect();
         let text = String::new();
-        Explainer { record, engine, logs, analysis, repositories, cwd, done, defined, tests, text }
+        Explainer { record, engine, from, analysis, repositories, cwd, done, defined, tests, text }
     }
 
     /// Why something was done, if it was.
@@ -297,7 +312,7 @@ impl<'r> Explainer<'r> {
     fn unknown_action(&mut self, prefix: &str) -> bool {
         self.say(format!("No action has an id that begins with %{prefix}."));
         self.cached_exports();
-        let Some(earlier) = self.logs.earlier_with_action(prefix) else { return false };
+        let Some(earlier) = self.from.logs.earlier_with_action(prefix) else { return false };
         let mut ids: Vec<&Id> = earlier.named.keys().filter(|id| id.to_hex().starts_with(prefix)).collect();
         ids.sort_unstable_by_key(|id| id.0);
         let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
@@ -498,6 +513,7 @@ impl<'r> Explainer<'r> {
                     self.done_since(&format!("{words} was scheduled but not started"), &subject)
                 }
             }
+            self.missed(id);
         }
         if ids.len() > most {
             let hint = "name one as %ID to see it";

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use taut_exec::Missed;
 use taut_value::{Id, Map, Str};
 
 use super::Subject;
@@ -105,6 +106,8 @@ pub(crate) struct Logged {
     pub(crate) outs: Vec<Str>,
     /// The actions that it takes outputs of.
     pub(crate) needs: Vec<Id>,
+    /// How a remote cache knows it that had no result.
+    pub(crate) missed: Option<Missed>,
 }
 
 /// A call that had work to do.

@@ -8,7 +8,7 @@ use std::{
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::Fail;
-use taut_proto::{ActionResult, ExecutedActionMetadata, OutputSymlink};
+use taut_proto::{ActionResult, OutputSymlink};
 use taut_service::{Buffer, Error, Executed, Receiver};
 use taut_store::Result;
 use taut_value::{Str, path::is_non_upwards};
@@ -79,9 +79,21 @@ impl Transfers {
         let [stdout, stderr] = digests;
         let executed_by = Some(self.worker(server, result));
         let (exit_code, timed_out) = (result.exit_code, executed.timed_out);
-        let duration = result.execution_metadata.as_ref().and_then(duration).unwrap_or_default();
-        let mut ran =
-            RunResult { exit_code, timed_out, stdout, stderr, executed_by, duration, ..RunResult::default() };
+        let metadata = result.execution_metadata.clone().unwrap_or_default();
+        let duration = between(&metadata.execution_started, &metadata.execution_completed);
+        // Of another execution, if the result was known.
+        let queued = between(&metadata.queued, &metadata.worker_start).filter(|_| !executed.was_cached);
+        let (duration, queued) = (duration.unwrap_or_default(), queued.unwrap_or_default());
+        let mut ran = RunResult {
+            exit_code,
+            timed_out,
+            stdout,
+            stderr,
+            executed_by,
+            duration,
+            queued,
+            ..RunResult::default()
+        };
         if timed_out && ran.exit_code == 0 {
             ran.exit_code = 1;
         }
@@ -267,11 +279,14 @@ impl Transfers {
     }
 }
 
-/// How long the command ran, if the server says so.
-fn duration(of: &ExecutedActionMetadata) -> Option<std::time::Duration> {
+/// The time between two moments, if the server says both.
+fn between(
+    begin: &Option<taut_proto::Duration>,
+    end: &Option<taut_proto::Duration>,
+) -> Option<std::time::Duration> {
     let nanos = |at: &Option<taut_proto::Duration>| {
         at.as_ref().map(|at| i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos))
     };
-    let took = nanos(&of.execution_completed)? - nanos(&of.execution_started)?;
+    let took = nanos(end)? - nanos(begin)?;
     Some(std::time::Duration::from_nanos(u64::try_from(took).ok()?))
 }

@@ -17,17 +17,24 @@ use super::{
 use crate::{Cause, ExecutionFailure};
 
 impl Transfers {
-    /// Sees to it that a server has all that an action needs.
-    pub(super) async fn provide(&self, server: usize, described: &RemoteAction) -> Result<(), Fail> {
-        let mut repeats = 0;
+    /// Sees to it that a server has all that an action needs. `begins` is called before anything is asked or sent. Returns how
+    /// many bytes were sent.
+    pub(super) async fn provide(
+        &self,
+        server: usize,
+        described: &RemoteAction,
+        begins: impl Fn(),
+    ) -> Result<u64, Fail> {
+        let (mut repeats, mut sent) = (0, 0);
         loop {
             let wanted = parts(&self.store, server, described, false);
             let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
             if wanted.is_empty() {
-                return Ok(());
+                return Ok(sent);
             }
+            begins();
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(server, described, &wanted).await else { continue };
+            let Err(fail) = self.send(server, described, &wanted, &mut sent).await else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
@@ -39,7 +46,13 @@ impl Transfers {
     }
 
     /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to send.
-    async fn send(&self, server: usize, described: &RemoteAction, wanted: &[Part]) -> Result<(), Fail> {
+    async fn send(
+        &self,
+        server: usize,
+        described: &RemoteAction,
+        wanted: &[Part],
+        sent: &mut u64,
+    ) -> Result<(), Fail> {
         let (store, cas) = (&self.store, &self.endpoints[server].cas);
         let claims = &self.claims[server];
         let mut claimed = claims.claim(wanted.iter().map(|part| key(&part.object)));
@@ -84,7 +97,7 @@ impl Transfers {
                 let source = self.source(server, described, &object).await?;
                 contents.push(Content { digest: name(&object), source });
             }
-            self.put(server, contents).await?;
+            *sent += self.put(server, contents).await?;
             store.note_at_server(server, true, own());
             claimed.done(own().map(|object| key(&object)));
             for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
@@ -98,17 +111,20 @@ impl Transfers {
         Ok(())
     }
 
-    async fn put(&self, server: usize, contents: Vec<Content>) -> Result<(), Fail> {
+    /// Returns how many bytes were sent.
+    async fn put(&self, server: usize, contents: Vec<Content>) -> Result<u64, Fail> {
         if contents.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let mut sent = 0;
         let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
         let answers = self.endpoints[server].cas.put(contents).await;
         for (answer, size) in answers.map_err(|error| self.failed(server, error))?.into_iter().zip(sizes) {
             answer.map_err(|error| self.failed(server, error))?;
-            self.sent.fetch_add(size, Relaxed);
+            sent += size;
         }
-        Ok(())
+        self.sent.fetch_add(sent, Relaxed);
+        Ok(sent)
     }
 
     /// Whether a server turns out to lack something that it was thought to have for an action.

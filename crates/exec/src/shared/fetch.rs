@@ -15,11 +15,12 @@ use taut_value::{ActionDescription, Str};
 use super::{
     NOT_ASKED, Shared,
     in_chunks::ReceivedFile,
+    message::NoResult,
     received_tree::ReceivedTree,
     standard::{Node, Standard, from_wire},
     total,
 };
-use crate::{RunResult, TakenFrom, message::rebased};
+use crate::{Execution, RunKey, RunResult, Step, TakenFrom, message::rebased};
 
 /// No directory is described by more bytes.
 const MAX_TREE_BYTES: u64 = 256 << 20;
@@ -31,16 +32,24 @@ type Outputs = BTreeMap<Str, Node>;
 type Files = HashMap<(Digest, bool), ObjectInfo>;
 
 impl Shared {
-    /// The result of an action under a key, with everything in the store; `None` if there is none, or none of use.
-    pub(super) async fn result(&self, action: &ActionDescription, key: &Digest) -> Result<Option<RunResult>> {
-        match self.service.results.look_up(*key).await {
-            Ok(Some(result)) => self.fetched(action, &result).await,
-            Ok(None) => Ok(None),
+    /// The result of an action under a key, with everything in the store; else what the cache answered, if it did.
+    pub(super) async fn result(
+        &self,
+        execution: &Execution,
+        run: &RunKey,
+        key: &Digest,
+    ) -> Result<std::result::Result<RunResult, Option<NoResult>>> {
+        Ok(match self.service.results.look_up(*key).await {
+            Ok(Some(result)) => {
+                execution.events.remote(&run.id, &run.action, &self.name, Step::Downloading);
+                self.fetched(&run.action, &result).await?.ok_or(Some(NoResult::Incomplete))
+            }
+            Ok(None) => Err(Some(NoResult::Unknown)),
             Err(error) => {
                 self.trouble(&error, NOT_ASKED);
-                Ok(None)
+                Err(None)
             }
-        }
+        })
     }
 
     async fn fetched(&self, action: &ActionDescription, result: &ActionResult) -> Result<Option<RunResult>> {

@@ -14,6 +14,17 @@ pub(crate) struct StandardAction {
     /// The messages themselves, `Action` and `Command`, which are stored beside the result for people and tools that look
     /// for the difference between two actions.
     pub(crate) messages: [Vec<u8>; 2],
+    /// What the cache answered when it was asked for a result, if it did.
+    pub(crate) answer: Option<NoResult>,
+}
+
+/// How a cache answered that has no result of use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoResult {
+    /// It has none.
+    Unknown,
+    /// It has one of which not all can be had, or that cannot be of the action.
+    Incomplete,
 }
 
 /// What results of local actions depend on that no standard message says, as part of the key: the kind of machine, and the
@@ -40,7 +51,7 @@ pub(super) fn describe(
     let digest = to_wire(&digest_of(&command));
     let action = message::message(execution.demands(), action, digest, to_wire(inputs), salt.to_vec());
     let action = action.encode_to_vec();
-    StandardAction { action: digest_of(&action), messages: [action, command] }
+    StandardAction { action: digest_of(&action), messages: [action, command], answer: None }
 }
 
 #[cfg(test)]

@@ -8,13 +8,21 @@ use taut_service::Content;
 
 use super::standard::digest_of;
 
+/// A content that comes in front of those that are there under a key.
+pub(super) struct Latest {
+    pub(super) key: Digest,
+    pub(super) new: Digest,
+    /// The result that has them, the latest first.
+    pub(super) as_result: fn(&mut dyn Iterator<Item = taut_proto::Digest>) -> ActionResult,
+}
+
 /// A result in the standard form, and what it refers to.
 #[derive(Default)]
 pub(super) struct Packed {
     pub(super) results: Vec<(Digest, ActionResult)>,
     pub(super) contents: Vec<Content>,
-    /// A list of what was read, and the key under which it belongs.
-    pub(super) list: Option<(Digest, Digest)>,
+    /// What comes in front of what is there.
+    pub(super) latest: Vec<Latest>,
 }
 
 impl Packed {

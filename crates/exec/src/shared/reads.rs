@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use taut_digest::{Digest, Hash};
 use taut_proto::ActionResult;
-use taut_service::{Buffer, Receiver, wait};
+use taut_service::{Buffer, Receiver};
 use taut_store::Result;
 
 use super::{
     NOT_ASKED, Shared, message,
-    packed::Packed,
-    standard::{from_wire, to_wire},
+    packed::{Latest, Packed},
+    standard::from_wire,
 };
 use crate::{
     Execution, RunKey, RunResult,
@@ -58,7 +58,7 @@ impl Shared {
         for (list, read) in self.lists(&first).await {
             let salt = names.salt_of_list(&list);
             let Some(second) = self.key(execution, &names, &read, salt)? else { continue };
-            if let Some(ran) = self.result(names.action, &second).await? {
+            if let Ok(ran) = self.result(execution, key, &second).await? {
                 return Ok(Some(RunResult { by_reads: true, ..ran }));
             }
         }
@@ -102,29 +102,11 @@ impl Shared {
 
 impl Reads {
     /// Adds what is to be stored: the list, and the result under the second key. What is under the first key depends on
-    /// what is there ([`add_lists`]).
+    /// what is there ([`Latest`]).
     pub(super) fn pack(self, result: &ActionResult, packed: &mut Packed) {
         let Reads { first, second, list } = self;
         let list = packed.add(list);
         packed.results.push((second, result.clone()));
-        packed.list = Some((first, list));
-    }
-}
-
-/// Adds the results under first keys: the lists that are there, with the new one in front. All are asked for at the same
-/// time.
-pub(super) fn add_lists(shared: &Shared, all: &mut [Packed]) {
-    let asked: Vec<_> = all
-        .iter_mut()
-        .filter_map(|packed| {
-            let (first, list) = packed.list.take()?;
-            Some((shared.service.results.look_up(first), first, to_wire(&list), packed))
-        })
-        .collect();
-    for (there, first, list, packed) in asked {
-        let there = wait(there).ok().flatten().unwrap_or_default();
-        let older = there.output_files.into_iter().filter_map(|file| file.digest);
-        let lists = std::iter::once(list.clone()).chain(older.filter(|older| *older != list));
-        packed.results.push((first, result_of_lists(lists)));
+        packed.latest.push(Latest { key: first, new: list, as_result: result_of_lists });
     }
 }

@@ -4,6 +4,7 @@
 //! that have one among inputs or outputs are not shared.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
@@ -65,6 +66,9 @@ pub(crate) struct Standard {
     pub(crate) names: Arc<StandardNames>,
 }
 
+/// Of a tree among inputs with more directories, none is sent.
+const MAX_DIRECTORIES: usize = 4096;
+
 /// Steps of a walk over trees without recursion.
 enum WalkStep {
     Open(Hash),
@@ -119,6 +123,68 @@ impl Standard {
             Ok(digest) => Ok(Some(digest)),
             Err(TreeError::Store(error)) => Err(error),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// The `Directory` messages of a stage, those of trees in it, too, but for trees that are among `done`, which gets the
+    /// others. They are for people and tools that look for the difference between two actions: of trees that are lost or have
+    /// very many directories, there are none.
+    pub(crate) fn directories(
+        &self,
+        stage: &[(Str, ObjectInfo)],
+        done: &mut HashSet<Hash>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let Ok(stage) = trees::normalised_stage(stage) else { return Ok(Vec::new()) };
+        let mut all = Vec::new();
+        let trees = stage.iter().filter(|(_, object)| object.object_type == ObjectType::Tree);
+        for hash in trees.map(|(_, object)| object.digest.hash) {
+            if done.insert(hash) {
+                all.extend(self.directories_of(&hash)?.unwrap_or_default());
+            }
+        }
+        if trees::whole(&stage).is_some() {
+            return Ok(all);
+        }
+        let mut nodes = Vec::with_capacity(stage.len());
+        for (path, object) in &stage {
+            let Some(node) = self.node(object)? else { return Ok(all) };
+            nodes.push((&**path, node));
+        }
+        let made = RefCell::new(Vec::new());
+        let make = |entries: &BTreeMap<&str, Node>| {
+            let bytes = encode(entries.iter().map(|(name, node)| (*name, node.clone())));
+            let digest = digest_of(&bytes);
+            made.borrow_mut().push(bytes);
+            Ok(digest)
+        };
+        match trees::build_tree(&nodes, make, |directory| Node::Directory(*directory)) {
+            Ok(_) => all.extend(made.into_inner()),
+            Err(TreeError::Store(error)) => return Err(error),
+            Err(_) => {}
+        }
+        Ok(all)
+    }
+
+    /// The `Directory` messages of a stored tree; `None` if it is lost, has no standard form, or has very many directories.
+    pub(crate) fn directories_of(&self, root: &Hash) -> Result<Option<Vec<Vec<u8>>>> {
+        let mut directories = Vec::new();
+        let named = match self.tree(root) {
+            Err(Error::Missing(_)) => None,
+            named => named?,
+        };
+        // Entries need the names of all directories in it.
+        if named.is_none() {
+            return Ok(None);
+        }
+        let walked = self.each_directory(root, false, |_, bytes, _| {
+            directories.push(bytes);
+            // Ends the walk.
+            if directories.len() > MAX_DIRECTORIES { Err(Error::Missing(of_tree(root))) } else { Ok(()) }
+        });
+        match walked {
+            Ok(true) => Ok(Some(directories)),
+            Ok(false) | Err(Error::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

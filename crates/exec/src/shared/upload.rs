@@ -10,19 +10,20 @@ use std::{
     time::Duration,
 };
 
-use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
 use taut_proto::{ActionResult, OutputDirectory, OutputFile, OutputSymlink};
 use taut_service::{Content, Error, wait};
-use taut_value::ActionDescription;
+use taut_value::{ActionDescription, Str};
 
 use super::{
     Shared, StandardAction,
     in_chunks::SentFile,
+    latest::{self, add_latest},
     packed::Packed,
-    reads::{Reads, add_lists},
+    reads::Reads,
     standard::{Standard, to_wire},
 };
-use crate::{RunResult, StopSwitch, message::rebased};
+use crate::{RunKey, RunResult, StopSwitch, message::rebased};
 
 /// How many results go in one batch.
 const MAX_BATCH: usize = 256;
@@ -33,6 +34,7 @@ const CHECK: Duration = Duration::from_millis(50);
 /// A result to be stored.
 struct Upload {
     action: Arc<ActionDescription>,
+    inputs: Arc<[(Str, ObjectInfo)]>,
     described: StandardAction,
     ran: RunResult,
     reads: Option<Reads>,
@@ -64,14 +66,9 @@ impl Uploads {
         Uploads { shared: shared.clone(), stop: stop.clone(), queue: Mutex::default(), open: Arc::default() }
     }
 
-    pub(super) fn add(
-        &self,
-        action: &Arc<ActionDescription>,
-        described: StandardAction,
-        ran: &RunResult,
-        reads: Option<Reads>,
-    ) {
-        let upload = Upload { action: action.clone(), described, ran: ran.clone(), reads };
+    pub(super) fn add(&self, key: &RunKey, described: StandardAction, ran: &RunResult, reads: Option<Reads>) {
+        let (action, inputs) = (key.action.clone(), key.inputs.clone());
+        let upload = Upload { action, inputs, described, ran: ran.clone(), reads };
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = match &*queue {
             Some(sender) => sender,
@@ -117,21 +114,25 @@ impl Drop for ReleaseOnDrop<'_> {
 
 fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &Receiver<Upload>) {
     let _ending = ReleaseOnDrop(open);
-    // Contents that are there, for this build: they are neither asked for nor sent again.
-    let mut present: HashSet<Digest> = HashSet::new();
+    let (mut sent, mut build) = (Sent::default(), None);
     let refuse = |error: &Error| {
         shared.trouble(error, "no more results are stored there");
         shared.refuses.store(true, Relaxed);
     };
-    // Before anything is sent.
-    let _ = wait(shared.service.results.takes_results()).inspect_err(refuse);
     while let Ok(first) = queue.recv() {
+        let now = shared.builds.load(Relaxed);
+        if build.replace(now) != Some(now) {
+            // Since the build before, the server may have lost what it had, or may be another one.
+            sent = Sent::default();
+            // Before anything is sent.
+            let _ = wait(shared.service.results.takes_results()).inspect_err(refuse);
+        }
         let mut batch = vec![first];
         batch.extend(queue.try_iter().take(MAX_BATCH - 1));
         let count = batch.len();
         if !shared.refuses.load(Relaxed)
             && !stop.is_interrupted()
-            && let Err(error) = upload(shared, &mut present, batch)
+            && let Err(error) = upload(shared, &mut sent, batch)
         {
             refuse(&error);
         }
@@ -142,15 +143,25 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
     }
 }
 
+/// What was sent in this build, so that it is neither asked for nor sent again.
+#[derive(Default)]
+struct Sent {
+    /// Contents that are there.
+    present: HashSet<Digest>,
+    /// Trees of which all directories are there, or were passed over.
+    directories: HashSet<Hash>,
+}
+
 /// Stores some results. An error concerns all results to come; a single one that cannot be stored is passed over.
-fn upload(shared: &Shared, present: &mut HashSet<Digest>, batch: Vec<Upload>) -> Result<(), Error> {
+fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Error> {
     let Some(standard) = shared.standard() else { return Ok(()) };
     let local = |error: taut_store::Error| Error::Local(error.to_string());
     let mut packed = Vec::new();
     for upload in batch {
-        packed.extend(pack(shared, standard, upload).map_err(local)?);
+        packed.extend(pack(shared, standard, sent, upload).map_err(local)?);
     }
-    add_lists(shared, &mut packed);
+    add_latest(shared, &mut packed)?;
+    let present = &mut sent.present;
     let contents: HashMap<Digest, Content> = (packed.iter().flat_map(|packed| &packed.contents))
         .filter(|content| !present.contains(&content.digest))
         .map(|content| (content.digest, content.clone()))
@@ -191,15 +202,25 @@ fn upload(shared: &Shared, present: &mut HashSet<Digest>, batch: Vec<Upload>) ->
 }
 
 /// A result in the standard form; `None` if it has none, or something of it is lost by now.
-fn pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store::Result<Option<Packed>> {
-    match try_pack(shared, standard, upload) {
+fn pack(
+    shared: &Shared,
+    standard: &Standard,
+    sent: &mut Sent,
+    upload: Upload,
+) -> taut_store::Result<Option<Packed>> {
+    match try_pack(shared, standard, sent, upload) {
         Err(taut_store::Error::Missing(_)) => Ok(None),
         other => other,
     }
 }
 
-fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store::Result<Option<Packed>> {
-    let Upload { action, described, ran, reads } = upload;
+fn try_pack(
+    shared: &Shared,
+    standard: &Standard,
+    sent: &mut Sent,
+    upload: Upload,
+) -> taut_store::Result<Option<Packed>> {
+    let Upload { action, inputs, described, ran, reads } = upload;
     let mut packed = Packed::default();
     let mut result = ActionResult::default();
     for (path, object) in &ran.outputs {
@@ -236,6 +257,9 @@ fn try_pack(shared: &Shared, standard: &Standard, upload: Upload) -> taut_store:
             *to = Some(to_wire(&digest));
         }
     }
+    let directories = standard.directories(&inputs, &mut sent.directories)?;
+    directories.into_iter().for_each(|directory| _ = packed.add(directory));
+    packed.latest.push(latest::of_action(&action, described.action));
     described.messages.into_iter().for_each(|message| _ = packed.add(message));
     if let Some(reads) = reads {
         reads.pack(&result, &mut packed);

@@ -141,7 +141,7 @@ impl Service<http::Request<Body>> for Handler {
                     let state = state.clone();
                     async move {
                         state.begin("WaitExecution").await?;
-                        state.operations.wait(&q.name)
+                        state.operations.wait(&q.name).await
                     }
                 };
                 let codec = ProstCodec::<Operation, WaitExecutionRequest>::default();

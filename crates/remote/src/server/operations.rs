@@ -23,6 +23,9 @@ use tonic::{Code, Status as Failed};
 use super::{Pretence, Worker};
 use crate::wire;
 
+/// How long a proxy waits that cuts silent streams.
+pub const CUT_AFTER: Duration = Duration::from_millis(100);
+
 /// How an execution ends.
 // Each is what some server does, or what a failing network makes of it: what the client has to cope with is listed
 // here.
@@ -34,6 +37,10 @@ pub enum ExecutionEnding {
     Cut,
     /// The same, but the operation is forgotten.
     Forgotten,
+    /// The same, and that it is forgotten is an internal error, as justbuild's server has it.
+    ForgottenAsInternal,
+    /// As with a proxy that cuts silent streams: this one, and so many of those that wait for the result.
+    CutOften(u32),
     /// The worker is lost.
     WorkerLost,
     /// The server says that it is too busy.
@@ -59,7 +66,9 @@ pub(crate) struct Operations {
     memory: Arc<Memory>,
     endings: Mutex<VecDeque<ExecutionEnding>>,
     /// Operations that are over, by name.
-    done: Mutex<HashMap<String, Operation>>,
+    done: Mutex<HashMap<String, Result<Operation, Failed>>>,
+    /// How many of the streams that wait for an operation are still to be cut.
+    cuts: Mutex<HashMap<String, u32>>,
     /// The cores that are free, and how long an execution takes that is none.
     pretends: Option<(Semaphore, Duration)>,
 }
@@ -99,9 +108,13 @@ impl Operations {
         endings: Vec<ExecutionEnding>,
         pretends: Option<Pretence>,
     ) -> Operations {
-        let (memory, endings, done) = (memory.clone(), Mutex::new(endings.into()), Mutex::default());
-        let pretends = pretends.map(|Pretence { cores, takes }| (Semaphore::new(cores), takes));
-        Operations { memory, endings, done, pretends }
+        Operations {
+            memory: memory.clone(),
+            endings: Mutex::new(endings.into()),
+            done: Mutex::default(),
+            cuts: Mutex::default(),
+            pretends: pretends.map(|Pretence { cores, takes }| (Semaphore::new(cores), takes)),
+        }
     }
 
     pub(crate) async fn execute(&self, action: Digest, skips_cache: bool) -> Result<Updates, Failed> {
@@ -162,17 +175,38 @@ impl Operations {
             }
         };
         let last = done(&name, &response);
-        let is_cut = matches!(ending, ExecutionEnding::Cut | ExecutionEnding::Forgotten);
-        if ending == ExecutionEnding::Cut {
-            lock(&self.done).insert(name, last.clone());
+        let is_cut = matches!(
+            ending,
+            ExecutionEnding::Cut
+                | ExecutionEnding::CutOften(_)
+                | ExecutionEnding::Forgotten
+                | ExecutionEnding::ForgottenAsInternal
+        );
+        match ending {
+            ExecutionEnding::CutOften(count) => {
+                lock(&self.cuts).insert(name.clone(), count);
+                lock(&self.done).insert(name, Ok(last.clone()));
+            }
+            ExecutionEnding::Cut => drop(lock(&self.done).insert(name, Ok(last.clone()))),
+            ExecutionEnding::ForgottenAsInternal => {
+                let why = Failed::internal("Executing action not found in internal cache.");
+                drop(lock(&self.done).insert(name, Err(why)));
+            }
+            _ => {}
         }
         let last = (!is_cut).then_some(Ok(last));
         Ok(Box::pin(tokio_stream::iter(first.into_iter().chain(last))))
     }
 
-    pub(crate) fn wait(&self, name: &str) -> Result<Updates, Failed> {
+    pub(crate) async fn wait(&self, name: &str) -> Result<Updates, Failed> {
+        let is_cut =
+            lock(&self.cuts).get_mut(name).filter(|left| **left > 0).map(|left| *left -= 1).is_some();
+        if is_cut {
+            tokio::time::sleep(CUT_AFTER).await;
+            return Err(Failed::unavailable("no answer from the server behind this proxy"));
+        }
         let last = lock(&self.done).get(name).cloned();
-        let last = last.ok_or_else(|| Failed::not_found("no such operation"))?;
+        let last = last.ok_or_else(|| Failed::not_found("no such operation"))??;
         Ok(Box::pin(tokio_stream::iter([Ok(last)])))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::voice::{Snapshot, StartedAction, count};
+use taut_driver::Step;
+
+use crate::voice::{Snapshot, StartedAction, count, figures::size};
 
 /// How many running actions are shown.
 const MAX_RUNNING_SHOWN: usize = 8;
@@ -39,8 +41,20 @@ fn state(now: &Snapshot<'_>, running: usize) -> String {
     // The estimate may be too small; what is done or has begun is certain.
     let all = now.to_do.unwrap_or(now.total).max(done + now.open.len());
     let mut text = format!("[{done}/{all}] {running} running");
-    let queued = now.open.values().filter(|open| open.at.is_some() && open.runs_since.is_none()).count();
-    for (number, what) in [(queued, "queued"), (now.cached, "from cache"), (now.failed, "failed")] {
+    let at = |step: Step| now.open.values().filter(|open| open.step == Some(step)).count();
+    let remotely = now.open.values().filter(|open| open.runs_since.is_some() && open.at.is_some()).count();
+    match remotely {
+        0 => {}
+        all if all == running => text += " remotely",
+        some => text += &format!(" ({some} remotely)"),
+    }
+    for (number, what) in [
+        (at(Step::Queued), "queued"),
+        (at(Step::Uploading), "uploading"),
+        (at(Step::Downloading), "downloading"),
+        (now.cached, "from cache"),
+        (now.failed, "failed"),
+    ] {
         if number > 0 {
             text += &format!(", {number} {what}");
         }
@@ -50,6 +64,11 @@ fn state(now: &Snapshot<'_>, running: usize) -> String {
         text += &format!(", about {} left", clock(left));
     }
     text
+}
+
+/// `[downloading results] 12.5 MiB, 0:12`
+pub(super) fn downloading(bytes: u64, elapsed: Duration) -> String {
+    format!("[downloading results] {}, {}", size(bytes), clock(elapsed))
 }
 
 pub(super) fn line(now: &Snapshot<'_>) -> String {

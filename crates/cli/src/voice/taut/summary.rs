@@ -18,7 +18,11 @@ use crate::{
 impl Messages {
     /// What was built, and where it was installed.
     pub(super) fn say_built(&self, delivered: &Delivered<'_>) {
-        let state = self.state();
+        let mut state = self.state();
+        if let Some(traffic) = &mut state.traffic {
+            // What was installed.
+            traffic.fetched_bytes += self.store.take_fetched_bytes();
+        }
         let (name, time) = (&state.name, seconds(self.begin.elapsed()));
         let mut figures = self.figures(&state);
         let installed = delivered.directory.map(|directory| {
@@ -35,6 +39,7 @@ impl Messages {
                 _ => format!("installed {all} in {shown}"),
             }
         });
+        let figures_are_empty = figures.is_empty();
         let mut line = if let Some(compared) = state.compared {
             format!("Rebuilt {name} in {time}: {}", comparison(compared))
         } else if figures.is_empty() {
@@ -59,6 +64,10 @@ impl Messages {
         };
         if let Some(installed) = installed {
             line += &format!("; {installed}");
+            let fetched = state.traffic.map_or(0, |traffic| traffic.fetched_bytes);
+            if figures_are_empty && fetched > 0 {
+                line += &format!(", {} fetched", size(fetched));
+            }
         }
         if let Some(warnings) = self.known_warnings(&state) {
             line += &format!("; {warnings}");
