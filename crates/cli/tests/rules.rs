@@ -29,7 +29,7 @@ fn every_workspace_has_the_rules_unless_it_is_one_of_the_reference() {
     install(&workspace, "a", &[]).exits(0);
     assert_eq!(out(&workspace, "b.txt"), "a");
     let failed = workspace.run(&taut().called("just"), ["build", "a"]).exits(8);
-    assert!(failed.stderr.contains("cannot resolve repository name std"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("Cannot resolve repository name std"), "{}", failed.stderr);
     // What does not name them is the same under both names.
     workspace.file(
         "TARGETS",

@@ -155,10 +155,10 @@ fn without_a_compiler_the_message_says_what_to_do() {
     for (define, expected) in [
         (
             r#"{"CC": "no-such-cc"}"#,
-            "there is no no-such-cc in /usr/local/bin:/usr/bin:/bin, which is needed to compile C.",
+            "There is no no-such-cc in /usr/local/bin:/usr/bin:/bin, which is needed to compile C.",
         ),
-        (r#"{"TARGET": "no-such-machine"}"#, "there is no no-such-machine-gcc in "),
-        (r#"{"AR": "/no/such/ar"}"#, "there is no /no/such/ar in "),
+        (r#"{"TARGET": "no-such-machine"}"#, "There is no no-such-machine-gcc in "),
+        (r#"{"AR": "/no/such/ar"}"#, "There is no /no/such/ar in "),
     ] {
         let failed = install(&workspace, "hello", &["-D", define]).exits(1);
         assert!(failed.stderr.contains(expected), "{}", failed.stderr);
@@ -370,7 +370,7 @@ fn wrong_fields_are_errors_that_say_what_is_meant() {
             r#"{"type": ["@", "std", "cc", "binary"], "name": ["a", "b"], "srcs": ["main.c"]}"#,
             "the field \"name\" has more than one string: a, b",
         ),
-        (r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"]}"#, "A program needs sources"),
+        (r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"]}"#, "a program needs sources"),
         (
             r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"], "srcs": ["main.c"], "deps": ["greet.c"]}"#,
             "belong targets of the rules `library` and `system library` of std/cc",

@@ -88,7 +88,7 @@ fn python_programs_are_one_file() {
     let failed = install(&workspace, "test", &with).exits(1);
     assert!(failed.stderr.contains("AssertionError"), "{}", failed.stderr);
     let failed = install(&workspace, "app", &["-D", r#"{"PYTHON": "no-such-python"}"#]).exits(1);
-    assert!(failed.stderr.contains("there is no no-such-python in "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("There is no no-such-python in "), "{}", failed.stderr);
 }
 
 /// The definition of RUSTC as the compiler of this machine; what cargo calls may need variables of rustup.
@@ -217,7 +217,7 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
         failed.stderr
     );
     let failed = install(&workspace, "app", &["-D", r#"{"PROTOC": "no-such-protoc"}"#]).exits(1);
-    assert!(failed.stderr.contains("there is no no-such-protoc in "), "{}", failed.stderr);
+    assert!(failed.stderr.contains("There is no no-such-protoc in "), "{}", failed.stderr);
     let Some(python) = python() else { return };
     install(&workspace, "py", &["-D", &define, "-D", &python]).exits(0);
     let output = Command::new("python3").arg(workspace.beside("out/py")).output().unwrap();

@@ -27,7 +27,13 @@ fn an_action_below_a_cached_export_target_is_named_by_the_build_that_ran_it() {
     project.run(&taut(), &["build", "all"]).exits(0);
     let explained = project.run(&taut(), &["explain", "@e//:inner"]).exits(0).stdout;
     let action = format!("%{}", id_in(&explained));
-    assert!(project.run(&taut(), &["explain", &action]).exits(0).stdout.contains(" ran:\n"));
+    assert!(
+        project
+            .run(&taut(), &["explain", &action])
+            .exits(0)
+            .stdout
+            .contains(" ran: no earlier run of it is recorded.\n")
+    );
     project.workspace.file("f", "2");
     project.run(&taut(), &["build", "all"]).exits(0);
     let explained = project.run(&taut(), &["explain", &action]).exits(0).stdout;

@@ -205,7 +205,7 @@ fn failures_are_reported_and_end_when_they_are_fixed() {
     let mut watching = Watching::start(&workspace, &[]);
     watching.until("Interrupt to end.");
     workspace.file("m/TARGETS", "{");
-    watching.until("Invalid JSON");
+    watching.until("invalid JSON");
     watching.until("Analysis failed; waiting for a change.");
     workspace.file("m/TARGETS", MODULE.replace("tr A-Z a-z < shout", "false"));
     watching.until("failed (exit code 1)");
