@@ -9,7 +9,7 @@ use crate::{contents::ContentRequest, event::Event, session::Session};
 
 impl Session<'_> {
     /// Brings an object from the server into the store, if there is a server and it has it.
-    pub(crate) fn from_server(&self, object: &ObjectInfo, wanted: &ContentRequest<'_>) -> bool {
+    pub(crate) fn taken_from_server(&self, object: &ObjectInfo, wanted: &ContentRequest<'_>) -> bool {
         let Some(server) = &self.options.server else { return false };
         let (hash, object_type) = (&object.digest.hash, object.object_type);
         match server.bring(object) {
