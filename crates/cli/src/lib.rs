@@ -45,6 +45,7 @@ mod results;
 mod retry;
 mod root_options;
 mod roots;
+mod set_up_server;
 mod settings;
 mod setup_error;
 mod standard_streams;

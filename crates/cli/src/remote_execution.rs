@@ -14,7 +14,7 @@ use crate::{
     log::{Level, Log},
     options::{Execution, Stores},
     remote_cache::{patience, tls},
-    repositories::SetUpServer,
+    set_up_server::SetUpServer,
     tool_name::Name,
     voice::{self, BadDispatch},
 };

@@ -6,7 +6,6 @@ mod in_use;
 mod list;
 mod made_roots;
 mod observer;
-mod server;
 mod update;
 mod workspace;
 
@@ -23,9 +22,10 @@ pub(crate) use in_use::{hold_those_of, release};
 pub(crate) use list::List;
 pub(crate) use made_roots::MadeRoots;
 pub(crate) use observer::{Messages, report_remark};
-pub(crate) use server::SetUpServer;
 pub(crate) use update::Update;
 pub(crate) use workspace::{Workspace, configured, files};
+
+use crate::set_up_server::SetUpServer;
 
 /// What the options of a call and rc files say of a set-up.
 pub(crate) struct Context {

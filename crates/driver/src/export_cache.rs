@@ -192,7 +192,9 @@ mod tests {
         let shard = |properties: &[(&str, &str)]| {
             let owned: Vec<(String, String)> =
                 properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            taut_digest::HashFunction::GitSha1.blob(backend(&owned, &Backend::default()).as_bytes()).to_hex()
+            taut_digest::HashFunction::GitSha1
+                .blob(backend_description(&owned, &Backend::default()).as_bytes())
+                .to_hex()
         };
         assert_eq!(shard(&[]), "c8bb729ea6f15c30f396d8d002b1956b0c12229c");
         assert_eq!(shard(&[("z", "b"), ("a", "c:d")]), "e188b85c7b6eefd1ecbe69b92a9e83c3539f253f");

@@ -191,7 +191,7 @@ impl Session<'_> {
             }
         }
         if self.tree_from_store(&id, wanted)?
-            || (self.from_server(&object(id, ObjectType::Tree), wanted)
+            || (self.taken_from_server(&object(id, ObjectType::Tree), wanted)
                 && self.tree_from_store(&id, wanted)?)
         {
             return Ok(());

@@ -60,7 +60,7 @@ impl Session<'_> {
             Local::Found => return Ok(()),
             Local::Absent { other } => other,
         };
-        if self.from_server(&object(content.id, ObjectType::File), wanted) {
+        if self.taken_from_server(&object(content.id, ObjectType::File), wanted) {
             return Ok(());
         }
         let failed = |error: taut_store::Error| broken(wanted, error.to_string());

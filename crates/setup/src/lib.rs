@@ -23,6 +23,7 @@ mod directories;
 mod event;
 mod fetch;
 mod fields;
+mod from_server;
 mod locations;
 mod misspelt;
 mod origin;

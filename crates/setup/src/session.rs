@@ -65,7 +65,7 @@ pub struct Session<'s> {
     client: OnceLock<Result<Client, taut_fetch::Cause>>,
     /// The directories whose import had a warning.
     pub(crate) warned: Mutex<HashSet<PathBuf>>,
-    /// Whether it was said that the server does not answer.
+    /// Whether there was a warning that the server does not answer.
     pub(crate) has_warned_of_server: AtomicBool,
     /// The contents that a thread works on.
     busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,

@@ -295,7 +295,8 @@ fn describe(sources: &Path, work: &Path) -> Result<usize> {
         }
         fs::copy(entry.path(), work.join(name))?;
     }
-    (units.sort(), headers.sort());
+    units.sort();
+    headers.sort();
     let targets = json!({
         "lua": {"type": ["@", "std", "cc", "library"], "name": ["lua"], "srcs": units, "hdrs": headers},
         "interpreter": {
