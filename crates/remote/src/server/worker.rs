@@ -213,7 +213,21 @@ impl Worker {
     }
 
     fn stage_file(&self, digest: &Digest, is_executable: bool, to: &Path) -> WorkerResult<()> {
-        fs::write(to, self.bytes(digest)?)?;
+        let bytes = self.bytes(digest)?;
+        match is_executable {
+            false => fs::write(to, bytes)?,
+            true => {
+                // By a process of its own: a file that this one has open for writing is open in each process that another thread
+                // starts at the same moment, too, and cannot be executed meanwhile.
+                let beside = to.with_extension("being-written");
+                fs::write(&beside, bytes)?;
+                let copied = Command::new("cp").arg(&beside).arg(to).status()?;
+                fs::remove_file(&beside)?;
+                if !copied.success() {
+                    return Err(io::Error::other("an executable file cannot be copied").into());
+                }
+            }
+        }
         fs::set_permissions(to, fs::Permissions::from_mode(if is_executable { 0o555 } else { 0o444 }))?;
         Ok(())
     }
