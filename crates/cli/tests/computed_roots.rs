@@ -502,6 +502,9 @@ fn nothing_is_written_outside_of_a_root() {
         );
         project.configure(&derived(&project.tree(&[("TARGETS", "100644", &targets)])));
         let failed = project.build("main", "out").exits(8);
+        assert!(failed.stderr.contains(&format!("\"name\" is \"{name}\"")), "{}", failed.stderr);
+        // Under this name analysis accepts it, as the reference does.
+        let failed = project.run(&just(), &["build", "-C", "repos.json", "--main", "main", "out"]).exits(8);
         let expected = format!("the artifact at \"{name}\" would be outside of the root");
         assert!(failed.stderr.contains(&expected), "{}", failed.stderr);
     }

@@ -4,12 +4,11 @@
 use std::{
     fs,
     io::Read as _,
-    process::Child,
     thread,
     time::{Duration, Instant},
 };
 
-use taut_testkit::{Tool, Workspace, processed};
+use taut_testkit::{StartedTool, Tool, Workspace, processed};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -18,7 +17,7 @@ fn taut() -> Tool {
 /// A build whose action runs until a file appears.
 struct Running {
     workspace: Workspace,
-    child: Option<Child>,
+    child: Option<StartedTool>,
 }
 
 impl Running {
@@ -54,15 +53,6 @@ impl Running {
         let mut output = String::new();
         child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
         output
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 

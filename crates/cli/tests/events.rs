@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use taut_testkit::{Tool, Workspace};
+use taut_testkit::{StartedTool, Tool, Workspace};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -400,10 +400,10 @@ fn the_examples_of_the_manual_follow_the_schema() {
     assert!(described.len() >= 9, "{described:?}");
 }
 
-fn spawn(workspace: &Workspace, words: &[&str]) -> std::process::Child {
+fn spawn(workspace: &Workspace, words: &[&str]) -> StartedTool {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taut"));
     command.arg(words[0]).arg("--local-build-root").arg(workspace.build_root()).args(&words[1..]);
-    command.current_dir(workspace.root()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.current_dir(workspace.root()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap().into()
 }
 
 fn eventually(what: &str, condition: impl Fn() -> bool) {

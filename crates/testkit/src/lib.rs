@@ -37,5 +37,5 @@ pub use rng::Rng;
 pub use rules::expressions_case;
 pub use shrink::shrink;
 pub use soak::times;
-pub use tool::{Tool, ToolResult, processed, without_ages};
+pub use tool::{StartedTool, Tool, ToolResult, processed, without_ages};
 pub use workspace::{Workspace, listing};

@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A binary with taut's command line: taut itself, or the tool it is compatible with.
 #[derive(Debug, Clone)]
@@ -28,6 +30,50 @@ pub struct ToolResult {
     pub stdout: String,
     /// Everything on standard error; bytes that are not UTF-8 are replaced.
     pub stderr: String,
+}
+
+/// A call that was started. It ends with the test at the latest: one that fails leaves nothing running.
+#[derive(Debug)]
+pub struct StartedTool(Option<Child>);
+
+impl StartedTool {
+    /// As [`Child::wait_with_output`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_with_output(mut self) -> io::Result<Output> {
+        self.0.take().expect("it is there until it is dropped").wait_with_output()
+    }
+}
+
+impl From<Child> for StartedTool {
+    fn from(child: Child) -> StartedTool {
+        StartedTool(Some(child))
+    }
+}
+
+impl Deref for StartedTool {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl DerefMut for StartedTool {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for StartedTool {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // Of one that has ended and was waited for, this does nothing.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 impl Tool {

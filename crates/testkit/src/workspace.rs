@@ -2,7 +2,7 @@
 //!
 //! Every fixture has its own build root: tests run in parallel, and none may depend on results that another one cached.
 
-use crate::{Tool, ToolResult};
+use crate::{StartedTool, Tool, ToolResult};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -82,12 +82,8 @@ impl Workspace {
     }
 
     /// As [`run`](Self::run), but started without waiting for its end.
-    pub fn start<S: AsRef<OsStr>>(
-        &self,
-        tool: &Tool,
-        args: impl IntoIterator<Item = S>,
-    ) -> std::process::Child {
-        tool.command(&self.root()).args(self.args(args)).spawn().expect("the tool starts")
+    pub fn start<S: AsRef<OsStr>>(&self, tool: &Tool, args: impl IntoIterator<Item = S>) -> StartedTool {
+        tool.command(&self.root()).args(self.args(args)).spawn().expect("the tool starts").into()
     }
 
     fn args<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Vec<std::ffi::OsString> {

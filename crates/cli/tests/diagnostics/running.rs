@@ -4,14 +4,13 @@ use std::{
     fs,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
-    process::Child,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use taut_testkit::Tool;
+use taut_testkit::{StartedTool, Tool};
 
 use crate::Case;
 
@@ -20,7 +19,7 @@ const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// A call that has not ended.
 pub(crate) struct Running {
-    child: Child,
+    child: StartedTool,
     /// What it has printed on standard error.
     output: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,

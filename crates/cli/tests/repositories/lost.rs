@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use taut_testkit::StartedTool;
+
 use crate::project::{Answer, Project, has_git};
 
 const WARNING: &str = "contents of repositories were lost or damaged: they are set up again";
@@ -294,16 +296,6 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
     panic!("{what}");
 }
 
-/// A process that ends with the test.
-struct Watching(std::process::Child);
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn an_idle_watch_lets_repositories_be_collected_and_sets_them_up_again() {
     if !has_git() {
@@ -317,7 +309,7 @@ fn an_idle_watch_lets_repositories_be_collected_and_sets_them_up_again() {
         .env("HOME", lost.project.path("home"))
         .stderr(std::process::Stdio::null())
         .stdout(std::process::Stdio::null());
-    let _watching = Watching(command.spawn().unwrap());
+    let _watching = StartedTool::from(command.spawn().unwrap());
     let installed = |text: &str| {
         let out = lost.project.path("out/one");
         until(text, || fs::read_to_string(&out).is_ok_and(|found| found == text));

@@ -3,12 +3,11 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use taut_testkit::{Rng, Tool, Workspace, listing, processed, times};
+use taut_testkit::{Rng, StartedTool, Tool, Workspace, listing, processed, times};
 
 mod database;
 mod feedback;
@@ -41,7 +40,7 @@ fn project() -> Workspace {
 
 /// A watching process, and its output.
 struct Watching {
-    child: Child,
+    child: StartedTool,
     output: Arc<(Mutex<String>, Condvar)>,
     /// How much of it was read by the test.
     seen: usize,
@@ -62,7 +61,7 @@ impl Watching {
         Watching::of(command.spawn().unwrap())
     }
 
-    fn of(mut child: Child) -> Watching {
+    fn of(mut child: StartedTool) -> Watching {
         let output = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), output.clone());
         thread::spawn(move || {
@@ -112,14 +111,6 @@ impl Watching {
         let killed = std::process::Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(killed.unwrap().success());
         self.child.wait().unwrap().code().unwrap_or(-1)
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        // A test that failed leaves nothing running; else it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
