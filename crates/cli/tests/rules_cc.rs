@@ -387,6 +387,31 @@ fn wrong_fields_are_errors_that_say_what_is_meant() {
     }
 }
 
+#[test]
+fn what_is_no_library_is_named_wherever_it_is_a_dependency() {
+    let workspace = project();
+    workspace.file("main.h", "");
+    for wrong in ["greet.c", "made", "app"] {
+        for consumer in [
+            r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"], "srcs": ["main.c"], "deps": ["WRONG"]}"#,
+            r#"{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["words.c"], "deps": ["WRONG"]}"#,
+            r#"{"type": ["@", "std", "cc", "library"], "hdrs": ["main.h"], "deps": ["WRONG"]}"#,
+            r#"{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["words.c"], "private deps": ["WRONG"]}"#,
+        ] {
+            let consumer = consumer.replace("WRONG", wrong);
+            workspace.file("TARGETS", format!(r#"{{"x": {consumer},
+                "made": {{"type": ["@", "std", "", "genrule"], "outs": ["out.h"], "cmds": ["touch out.h"]}},
+                "app": {{"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["main.c"]}}}}"#));
+            let failed = install(&workspace, "x", &[]).exits(8).stderr;
+            let expected = format!(
+                "belong targets of the rules `library` and `system library` of std/cc (sources in \"srcs\", files for a \
+                 test in \"data\"), not :{wrong}\n"
+            );
+            assert!(failed.contains(&expected), "{consumer}: {failed}");
+        }
+    }
+}
+
 /// That a source has to do with modules is known when a compiler reads it.
 #[test]
 fn a_source_that_exports_or_imports_a_module_is_reported_as_out_of_scope() {
