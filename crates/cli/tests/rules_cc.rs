@@ -412,6 +412,28 @@ fn what_is_no_library_is_named_wherever_it_is_a_dependency() {
     }
 }
 
+#[test]
+fn public_headers_of_one_name_in_a_library_are_reported_as_such() {
+    let workspace = Workspace::new();
+    for (headers, directories, expected) in [
+        (r#""a.h", "inc1/a.h""#, r#""inc1""#, ", one below the \"include dirs\" and one outside of them."),
+        (r#""inc1/a.h", "inc2/a.h""#, r#""inc1", "inc2""#, " below the \"include dirs\"."),
+    ] {
+        for (at, header) in ["a.h", "inc1/a.h", "inc2/a.h"].into_iter().enumerate() {
+            workspace.file(header, format!("#define A {at}\n"));
+        }
+        workspace.file(
+            "TARGETS",
+            format!(
+                r#"{{"x": {{"type": ["@", "std", "cc", "library"], "hdrs": [{headers}], "include dirs": [{directories}]}}}}"#
+            ),
+        );
+        let failed = install(&workspace, "x", &[]).exits(8).stderr;
+        assert!(failed.contains(&format!("wo public headers have the same name{expected}")), "{failed}");
+        assert!(failed.contains("TARGETS:1:2"), "{failed}");
+    }
+}
+
 /// That a source has to do with modules is known when a compiler reads it.
 #[test]
 fn a_source_that_exports_or_imports_a_module_is_reported_as_out_of_scope() {
