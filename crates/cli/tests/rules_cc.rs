@@ -399,9 +399,14 @@ fn what_is_no_library_is_named_wherever_it_is_a_dependency() {
             r#"{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["words.c"], "private deps": ["WRONG"]}"#,
         ] {
             let consumer = consumer.replace("WRONG", wrong);
-            workspace.file("TARGETS", format!(r#"{{"x": {consumer},
+            workspace.file(
+                "TARGETS",
+                format!(
+                    r#"{{"x": {consumer},
                 "made": {{"type": ["@", "std", "", "genrule"], "outs": ["out.h"], "cmds": ["touch out.h"]}},
-                "app": {{"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["main.c"]}}}}"#));
+                "app": {{"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["main.c"]}}}}"#
+                ),
+            );
             let failed = install(&workspace, "x", &[]).exits(8).stderr;
             let expected = format!(
                 "belong targets of the rules `library` and `system library` of std/cc (sources in \"srcs\", files for a \
