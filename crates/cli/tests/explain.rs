@@ -331,6 +331,26 @@ fn of_the_actions_of_a_target_those_that_ran_come_first() {
     assert_eq!(text.lines().filter(|line| line.starts_with("Action ")).count(), 22, "{text}");
 }
 
+#[test]
+fn of_many_targets_of_a_build_the_first_ones_are_named() {
+    let workspace = Workspace::new();
+    let targets = |count: usize| -> Vec<String> {
+        (0..count)
+            .map(|at| format!(r#""t{at:03}": {{"type": "file_gen", "name": "t{at:03}", "data": "1"}}"#))
+            .collect()
+    };
+    workspace.file("TARGETS", format!("{{{}}}", targets(200).join(", ")));
+    workspace.run(&taut(), ["build", "..."]).exits(0);
+    let text = explained(&workspace, &["t001"]);
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with(
+            "Last build with work to do: build :t000, :t001, :t002, :t003, :t004 and 195 more targets, "
+        ),
+        "{first}"
+    );
+}
+
 const CHAIN: &str = r#"{
   "d": {"type": "generic", "outs": ["d.out"], "deps": ["c"], "cmds": ["cp c.out d.out"]},
   "c": {"type": "generic", "outs": ["c.out"], "deps": ["b"], "cmds": ["false"]},

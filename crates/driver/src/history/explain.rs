@@ -24,6 +24,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{ActionEnd, BuildEnd, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
+use crate::targets::joined_first;
 use crate::tests::results;
 use crate::{Analyser, Analysis, EventLogs, ReachedTarget, Request, Targets};
 use words::{capital, logged_action, many};
@@ -352,7 +353,7 @@ impl<'r> Explainer<'r> {
         let mut ids: Vec<&Id> = earlier.named.keys().filter(|id| id.to_hex().starts_with(prefix)).collect();
         ids.sort_unstable_by_key(|id| id.0);
         let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
-        let (command, targets) = (&earlier.command, targets.collect::<Vec<_>>().join(", "));
+        let (command, targets) = (&earlier.command, joined_first(targets));
         self.say(format!("An earlier build had one: {command} {targets}, {}.", ago(earlier.when)));
         for id in ids.into_iter().take(MAX_SHOWN) {
             self.say(format!("  {}", logged_action(id, &earlier.named[id])));
