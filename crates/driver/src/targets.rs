@@ -72,7 +72,7 @@ impl Targets {
 pub(crate) fn joined_first(texts: impl ExactSizeIterator<Item = String>) -> String {
     const MAX_SHOWN: usize = 5;
     let left_out = texts.len().saturating_sub(MAX_SHOWN);
-    // A number that stands for one target would not be shorter.
+    // The number of one left out would not be shorter.
     if left_out <= 1 {
         return joined(texts);
     }

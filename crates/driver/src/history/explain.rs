@@ -195,7 +195,7 @@ struct Explainer<'r> {
     text: String,
 }
 
-/// How much an action tells about a build, the most first.
+/// How an action ended, what says most about a build first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Failed,

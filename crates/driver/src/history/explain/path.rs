@@ -175,7 +175,7 @@ impl Explainer<'_> {
         // Of actions that did not run only the number says something, unless there are no others.
         let shown = if cached == 0 || self.is_verbose { actions.len() } else { cached };
         let mut lines: Vec<String> = actions[..shown].iter().map(words).collect();
-        // A line that stands for one action would not be shorter.
+        // A line about one left out would not be shorter.
         if let [one] = &actions[shown..] {
             lines.push(words(one));
         }
