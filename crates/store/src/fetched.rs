@@ -200,7 +200,8 @@ impl Store {
         while let Some((tree, is_closed)) = steps.pop() {
             let Some(entries) = trees.get(&tree) else { continue };
             if is_closed {
-                self.put_tree(entries)?;
+                let encoded = self.read(&tree, ObjectType::Tree)?.ok_or(Error::Missing(of_tree(&tree)))?;
+                self.put_tree_bytes(&encoded)?;
                 continue;
             }
             if opened.insert(tree) {
