@@ -35,12 +35,27 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
         return problem;
     }
     if problem.message.starts_with(NO_SOURCE) {
-        no_source(problem, request, target)
+        let problem = no_source(problem, request, target);
+        match words {
+            // Each was taken for a target, since the first is no module.
+            [module, name] if request.targets.iter().len() > 1 && is_plain(module) && is_plain(name) => {
+                problem.note(format!(
+                    "two words can also be a module and a target in it, but there is no module {}",
+                    quoted(module)
+                ))
+            }
+            _ => problem,
+        }
     } else if problem.message.starts_with(OUTSIDE) {
         outside(problem, request, target, words)
     } else {
         problem
     }
+}
+
+/// Whether a word may be the path of a module, or a name in it, by its form.
+fn is_plain(word: &str) -> bool {
+    !word.starts_with('@') && !word.contains(':') && !word.ends_with("...")
 }
 
 /// The target of the request that a problem is about: of several, the one whose name the message begins with.
@@ -85,6 +100,10 @@ fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -
             let word = if targets.len() == 1 { "target" } else { "targets" };
             note.message = format!("{file}{DEFINES}{word} {}", with_and(&targets));
         }
+    }
+    if name.starts_with('@') && name.contains("//") && problem.help.is_empty() {
+        problem.notes.clear();
+        return problem.help("a target of another repository is named @REPOSITORY//MODULE:TARGET");
     }
     let path = normal_path(&join(module, name));
     let shown_module = for_shell(module);

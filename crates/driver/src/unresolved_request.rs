@@ -373,7 +373,8 @@ mod tests {
         let fixture = Fixture::new();
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
-            (&["@x//m:t"], "Cannot resolve repository name x"),
+            (&["@x//m:t"], "There is no repository \"x\""),
+            (&["@x//m"], "There is no repository \"x\""),
             (&["a", "b", "c"], "\"a b c\" names no target"),
             (&["./", "../../..", "t"], "Relative module name \"../../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
