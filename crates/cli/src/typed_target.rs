@@ -2,7 +2,7 @@
 //! targets file the same target is named in another way, which the command line does not take.
 
 use taut_driver::{
-    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, Request, join, normal_path,
+    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, Request, UNKNOWN_RULE, join, normal_path,
 };
 use taut_syntax::{Document, quoted, with_and};
 use taut_value::{NamedTarget, ReferenceType, named_as_typed};
@@ -21,8 +21,14 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
             problem.help("two words are a module and a target in it, or two targets of the module here");
     }
     if let Some(meant) = problem.suggestion.take() {
-        let (module, name) = module_and_name(&meant).unwrap_or_else(|| (target.module.to_string(), meant));
-        problem.help.insert(0, format!("did you mean {}?", typed(request, &module, &name)));
+        // A rule that is typed by its name alone is one that has no module, or of the module here.
+        let is_plain_rule = problem.message.starts_with(UNKNOWN_RULE) && words == [target.name.as_str()];
+        let meant = match module_and_name(&meant) {
+            Some((module, name)) => typed(request, &module, &name),
+            None if is_plain_rule => meant,
+            None => typed(request, &target.module, &meant),
+        };
+        problem.help.insert(0, format!("did you mean {meant}?"));
     }
     for help in &mut problem.help {
         if let Some((path, _)) = help.split_once(IS_MODULE)
