@@ -141,7 +141,7 @@ impl Shared {
     }
 
     /// Keeps in mind why something was not answered. `what` is not done because of that.
-    fn trouble(&self, error: &Error, what: &str) {
+    fn note_failure(&self, error: &Error, what: &str) {
         match error {
             // The protocol does not promise that the contents of a result are kept as long as the result: an ordinary
             // miss.

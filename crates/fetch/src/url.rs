@@ -19,6 +19,9 @@ pub(crate) fn place(url: &str) -> Result<UrlTarget, Cause> {
         return Err(Cause::Url("it is no URL: it has no scheme such as https://".to_owned()));
     };
     match scheme.to_ascii_lowercase().as_str() {
+        "http" | "https" if has_port_out_of_range(rest) => {
+            Err(Cause::Url("its port is no number from 1 to 65535".to_owned()))
+        }
         "http" | "https" => Ok(UrlTarget::Http),
         "file" => {
             // RFC 8089: the host may be empty or `localhost`.
@@ -32,6 +35,16 @@ pub(crate) fn place(url: &str) -> Result<UrlTarget, Cause> {
             Err(Cause::Url(format!("the scheme {other} is not supported, but http, https and file are")))
         }
     }
+}
+
+/// Whether a URL, without its scheme, names a port that there is not. The library for HTTP would take the usual one.
+fn has_port_out_of_range(rest: &str) -> bool {
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    // The colons in an IPv6 address are inside of brackets.
+    let behind = host.rsplit_once(']').map_or(host, |(_, behind)| behind);
+    let port = behind.rsplit_once(':').map_or("", |(_, port)| port);
+    !port.is_empty() && !port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn percent_decoded(text: &str) -> OsString {
@@ -78,6 +91,11 @@ mod tests {
         assert_eq!(place("HTTPS://example.org/a"), Ok(UrlTarget::Http));
         assert_eq!(place("file:///a%20b/c%"), Ok(UrlTarget::File("/a b/c%".into())));
         assert_eq!(place("file://localhost/a"), Ok(UrlTarget::File("/a".into())));
+        assert_eq!(place("http://u:p@[::1]:8080/a:b"), Ok(UrlTarget::Http));
+        assert_eq!(place("http://host:/a"), Ok(UrlTarget::Http));
+        for bad in ["http://host:0/", "http://host:65536", "https://u:p@[::1]:x/a"] {
+            assert!(matches!(place(bad), Err(Cause::Url(_))), "{bad}");
+        }
         for bad in ["file://host/a", "file://a", "ftp://x/y", "/a/b", ""] {
             assert!(matches!(place(bad), Err(Cause::Url(_))), "{bad}");
         }

@@ -9,16 +9,16 @@
 use std::{collections::BTreeMap, io::Write as _, time::Duration};
 
 use taut_digest::HashFunction;
-use taut_remote::server::{Offer, Pretence, Server};
+use taut_remote::server::{Offer, Server, SimulatedExecution};
 
 fn main() -> std::io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| words.get(at).and_then(|word| word.parse().ok());
-    let pretends = Pretence {
+    let simulated = SimulatedExecution {
         cores: number(1).unwrap_or(1_000) as usize,
         takes: Duration::from_millis(number(2).unwrap_or(0)),
     };
-    let executing = |naming| Offer { pretends: Some(pretends), ..Offer::executing(naming, Vec::new()) };
+    let executing = |naming| Offer { simulated: Some(simulated), ..Offer::executing(naming, Vec::new()) };
     let offer = match words.first().map(String::as_str) {
         Some("native") => executing(HashFunction::GitSha1),
         Some("standard") => executing(HashFunction::Sha256),

@@ -50,12 +50,12 @@ pub struct Offer {
     /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
     pub executes: Option<Vec<ExecutionEnding>>,
     /// Whether executions only look like some: no command runs, and outputs are what their paths say. For measurements.
-    pub pretends: Option<Pretence>,
+    pub simulated: Option<SimulatedExecution>,
 }
 
 /// Executions that run nothing.
 #[derive(Clone, Copy, Debug)]
-pub struct Pretence {
+pub struct SimulatedExecution {
     /// How many go on at a time.
     pub cores: usize,
     /// How long each takes.
@@ -85,7 +85,7 @@ impl Default for Offer {
             faults: Faults::default(),
             tls: None,
             executes: None,
-            pretends: None,
+            simulated: None,
         }
     }
 }

@@ -61,7 +61,8 @@ impl Watching {
         Watching::of(command.spawn().unwrap())
     }
 
-    fn of(mut child: StartedTool) -> Watching {
+    fn of(child: impl Into<StartedTool>) -> Watching {
+        let mut child = child.into();
         let output = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), output.clone());
         thread::spawn(move || {

@@ -46,7 +46,7 @@ impl Shared {
             }
             Ok(None) => Err(Some(NoResult::Unknown)),
             Err(error) => {
-                self.trouble(&error, NOT_ASKED);
+                self.note_failure(&error, NOT_ASKED);
                 Err(None)
             }
         })
@@ -153,7 +153,7 @@ impl Shared {
             Err(error) => vec![Err(error)],
         };
         let failures: Vec<&Error> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
-        failures.iter().for_each(|error| self.trouble(error, NOT_ASKED));
+        failures.iter().for_each(|error| self.note_failure(error, NOT_ASKED));
         if failures.is_empty() {
             self.fetched.fetch_add(bytes, Relaxed);
         }

@@ -70,7 +70,7 @@ impl Shared {
         let result = match self.service.results.look_up(*first).await {
             Ok(result) => result.unwrap_or_default(),
             Err(error) => {
-                self.trouble(&error, NOT_ASKED);
+                self.note_failure(&error, NOT_ASKED);
                 return Vec::new();
             }
         };

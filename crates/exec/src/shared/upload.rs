@@ -116,7 +116,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
     let _ending = ReleaseOnDrop(open);
     let (mut sent, mut build) = (Sent::default(), None);
     let refuse = |error: &Error| {
-        shared.trouble(error, "no more results are stored there");
+        shared.note_failure(error, "no more results are stored there");
         shared.refuses.store(true, Relaxed);
     };
     while let Ok(first) = queue.recv() {

@@ -64,7 +64,8 @@ impl Handler {
         cuts: Arc<ConnectionCuts>,
     ) -> Handler {
         let (number, partial) = Default::default();
-        let operations = Operations::new(&memory, offer.executes.clone().unwrap_or_default(), offer.pretends);
+        let operations =
+            Operations::new(&memory, offer.executes.clone().unwrap_or_default(), offer.simulated);
         Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, operations, partial }))
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Status as Failed};
 
-use super::{Pretence, Worker};
+use super::{SimulatedExecution, Worker};
 use crate::wire;
 
 /// How long a proxy waits that cuts silent streams.
@@ -70,7 +70,7 @@ pub(crate) struct Operations {
     /// How many of the streams that wait for an operation are still to be cut.
     cuts: Mutex<HashMap<String, u32>>,
     /// The cores that are free, and how long an execution takes that is none.
-    pretends: Option<(Semaphore, Duration)>,
+    simulated: Option<(Semaphore, Duration)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -106,14 +106,14 @@ impl Operations {
     pub(crate) fn new(
         memory: &Arc<Memory>,
         endings: Vec<ExecutionEnding>,
-        pretends: Option<Pretence>,
+        simulated: Option<SimulatedExecution>,
     ) -> Operations {
         Operations {
             memory: memory.clone(),
             endings: Mutex::new(endings.into()),
             done: Mutex::default(),
             cuts: Mutex::default(),
-            pretends: pretends.map(|Pretence { cores, takes }| (Semaphore::new(cores), takes)),
+            simulated: simulated.map(|SimulatedExecution { cores, takes }| (Semaphore::new(cores), takes)),
         }
     }
 
@@ -138,7 +138,7 @@ impl Operations {
             _ => {}
         }
         let worker = Worker(self.memory.clone());
-        let executed = match &self.pretends {
+        let executed = match &self.simulated {
             Some((cores, takes)) => {
                 // The semaphore is never closed.
                 let _core = cores.acquire().await;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     environment::with_hint,
-    log::Level,
+    log::{Level, plain},
     output::Stream,
     voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
@@ -143,9 +143,12 @@ impl Messages {
         Some(format!("{}: ", place_of(origin, &repositories)?))
     }
 
-    /// The beginnings of what an action printed, in which the cause is looked for.
+    /// The beginnings of what an action printed, without colours, in which the cause is looked for.
     fn searched(&self, ran: &RunResult) -> Vec<String> {
-        let beginning = |digest| Stream::open(&self.store, digest).map(|out| out.beginning(MAX_SEARCHED));
+        let beginning = |digest| {
+            let out = Stream::open(&self.store, digest)?;
+            Some(plain(&out.beginning(MAX_SEARCHED)).into_owned())
+        };
         [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
     }
 
@@ -175,7 +178,7 @@ impl Messages {
         self.log.note(
             level,
             Some(&name),
-            &crate::log::plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
+            &plain(&format!("{head}\n{}", command::in_one_line(action, usize::MAX))),
         );
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         self.log.say_in_pieces(level, &name, |give| {
