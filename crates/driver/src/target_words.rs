@@ -105,8 +105,7 @@ fn no_repository(name: &str, repositories: &RepoConfig) -> Diagnostic {
     let problem = Diagnostic::error(format!("There is no repository {}", quoted(&name)));
     match did_you_mean(name, known.iter().copied()) {
         Some(meant) => problem.help(format!("did you mean {meant}?")),
-        None if known.is_empty() => problem,
-        None if known.len() > MAX_LISTED => problem.note(format!("{} others are there", known.len())),
+        None if known.is_empty() || known.len() > MAX_LISTED => problem,
         None => problem.note(format!("repositories that are there: {}", enumeration(&known))),
     }
 }
