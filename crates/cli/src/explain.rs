@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analyser, EventLogs, ExportCache, Question, Records, SetupError, Traces, UnresolvedRequest, explain,
+    Analyser, EventLogs, ExportCache, Presentation, Question, Records, SetupError, Traces, UnresolvedRequest,
+    explain,
 };
 use taut_store::Store;
 use taut_value::NamedTarget;
@@ -72,13 +73,14 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
         Exit::Environment
     })?;
     let exports = ExportCache::of(&store, &properties(&o.execution), &at);
-    let how = analysis_options(&o.common, &o.analysis, &o.stores);
-    let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
+    let options = analysis_options(&o.common, &o.analysis, &o.stores);
+    let analyser = Analyser::new(&unresolved.repositories, options, &traces, &exports);
     let questions =
         questions(&o.analysis.target, &unresolved, &analyser, &cwd).map_err(|error| roots.report(&error))?;
     let service = remote_cache(&o.execution, &o.stores).map_err(unusable)?;
+    let how = Presentation { cwd: &cwd, is_verbose: log.wants(Level::Debug) };
     let records = Records { logs: &logs, store: &store, cache: service.as_ref() };
-    let explanation = explain(&questions, records, &analyser, &cwd);
+    let explanation = explain(&questions, records, &analyser, how);
     match print(log.names().in_text(&explanation.text).as_bytes()) {
         // For scripts: there is no record of what was asked about.
         Exit::Success if !explanation.is_known => Ok(Exit::BuildFailure),

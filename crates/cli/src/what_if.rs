@@ -5,10 +5,10 @@ use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 use taut_driver::{
     Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Traces,
     event::{Analysed, Event, Sink as _},
-    joined, what_if,
+    what_if,
 };
 use taut_store::Store;
-use taut_value::{ID_PREFIX_DIGITS, NamedTarget};
+use taut_value::ID_PREFIX_DIGITS;
 
 use crate::{
     environment::{build_root, build_root_exists, hash_function},
@@ -111,7 +111,7 @@ fn go(
         });
         if let Some((earlier, of_earlier)) = earlier {
             let it = if paths.len() == 1 { "it" } else { "all of them" };
-            let last = shown_targets(&request, log.names());
+            let last = log.names().request(&request);
             heading = format!(
                 "The last build with work to do, of {last}, reads nothing of that; an earlier one reads {it}.\n"
             );
@@ -126,12 +126,6 @@ fn go(
 
 /// How many builds are searched for one that reads a path.
 const MAX_REQUESTS: usize = 8;
-
-/// The targets of a request, as one types them.
-fn shown_targets(request: &Request, typed: &Names) -> String {
-    let shown = |target: &NamedTarget| typed.typed(&target.clone().into(), &request.configuration);
-    joined(request.targets.iter().map(shown))
-}
 
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.
 fn target_words(text: &str) -> Result<Vec<String>, String> {
@@ -153,7 +147,7 @@ fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], 
         [first, .., last] if words.len() == 2 => format!("{first} and {last}"),
         _ => words.join(", "),
     };
-    let target = shown_targets(request, typed);
+    let target = typed.request(request);
     let mut text = format!("If {names} changed, building {target} would\n");
     let _ = writeln!(text, "analyse at most {} of {all_targets} targets,", targets.len());
     for target in targets {

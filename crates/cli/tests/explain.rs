@@ -256,6 +256,101 @@ fn a_new_file_is_not_reported_as_unchanged() {
     has(&text, "1 action was invalidated:");
 }
 
+/// Targets `t0` to `t19`, each with an action that reads `h.txt`, and `all` of them. All are built after a change of the file
+/// to a content for which the action cache has the results of all but the last.
+fn one_of_many_ran() -> Workspace {
+    let workspace = Workspace::new();
+    let names: Vec<String> = (0..20).map(|at| format!("t{at}")).collect();
+    let target = |name: &String| {
+        format!(
+            r#""{name}": {{"type": "generic", "outs": ["{name}"], "deps": ["h.txt"], "cmds": ["cat h.txt > {name}"]}}"#
+        )
+    };
+    let targets: Vec<String> = names.iter().map(target).collect();
+    let files: Vec<String> = names.iter().map(|name| format!(r#""{name}": "{name}""#)).collect();
+    let all = format!(r#""all": {{"type": "install", "files": {{{}}}}}"#, files.join(", "));
+    workspace.file("TARGETS", format!("{{{}, {all}}}", targets.join(", ")));
+    workspace.file("h.txt", "1\n");
+    let some: Vec<&str> = names[..19].iter().map(String::as_str).collect();
+    workspace.run(&taut(), [&["build", "--no-trace"], &some[..]].concat()).exits(0);
+    workspace.file("h.txt", "2\n");
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    workspace.file("h.txt", "1\n");
+    workspace.run(&taut(), ["build", "all"]).exits(0);
+    workspace
+}
+
+#[test]
+fn what_ran_because_of_a_source_is_not_hidden_by_what_came_from_the_cache() {
+    let workspace = one_of_many_ran();
+    let because = r#"
+The source file h.txt changed. Because of that
+  20 actions were invalidated:
+    action %ID (:t19#0: t19)
+"#;
+    let short = explained(&workspace, &["h.txt"]);
+    has(&short, &format!("{}\n    and 19 actions from cache: -v shows which\n", because.trim()));
+    let long = explained(&workspace, &["h.txt", "-v"]);
+    has(&long, because);
+    assert_eq!(long.matches(", from cache\n").count(), 19, "{long}");
+    assert!(!long.contains("-v shows which"), "{long}");
+}
+
+#[test]
+fn of_the_actions_of_a_target_those_that_ran_come_first() {
+    let workspace = Workspace::new();
+    let rules = r#"{"many": {"string_fields": ["names"], "target_fields": ["srcs"],
+      "expression": {"type": "let*", "bindings": [
+         ["in", {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "srcs"},
+            "body": {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}],
+         ["out", {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "names"},
+            "body": {"type": "ACTION", "outs": [{"type": "var", "name": "_"}], "inputs": {"type": "var", "name": "in"},
+               "cmd": ["cp", "h.txt", {"type": "var", "name": "_"}]}}}]],
+       "body": {"type": "RESULT", "artifacts": {"type": "var", "name": "out"}}}}}"#;
+    workspace.file("RULES", rules);
+    let build = |content: &str, count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("o{at}")).collect();
+        workspace.file("h.txt", content);
+        workspace.file(
+            "TARGETS",
+            format!(r#"{{"t": {{"type": "many", "names": {names:?}, "srcs": ["h.txt"]}}}}"#),
+        );
+        workspace.run(&taut(), ["build", "t"]).exits(0);
+    };
+    build("1", 20);
+    build("2", 20);
+    // Of two, neither of which is the first one by accident.
+    build("1", 22);
+    let text = explained(&workspace, &["t"]);
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("Action ")).collect();
+    let ran = lines.iter().filter(|line| line.contains(" ran")).count();
+    assert_eq!((lines.len(), ran), (12, 2), "{text}");
+    assert!(lines[..2].iter().all(|line| line.contains(" ran")), "{text}");
+    has(&text, "And 10 more actions");
+    let text = explained(&workspace, &["t", "-v"]);
+    assert_eq!(text.lines().filter(|line| line.starts_with("Action ")).count(), 22, "{text}");
+}
+
+#[test]
+fn of_many_targets_of_a_build_the_first_ones_are_named() {
+    let workspace = Workspace::new();
+    let targets = |count: usize| -> Vec<String> {
+        (0..count)
+            .map(|at| format!(r#""t{at:03}": {{"type": "file_gen", "name": "t{at:03}", "data": "1"}}"#))
+            .collect()
+    };
+    workspace.file("TARGETS", format!("{{{}}}", targets(200).join(", ")));
+    workspace.run(&taut(), ["build", "..."]).exits(0);
+    let text = explained(&workspace, &["t001"]);
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with(
+            "Last build with work to do: build :t000, :t001, :t002, :t003, :t004 and 195 more targets, "
+        ),
+        "{first}"
+    );
+}
+
 const CHAIN: &str = r#"{
   "d": {"type": "generic", "outs": ["d.out"], "deps": ["c"], "cmds": ["cp c.out d.out"]},
   "c": {"type": "generic", "outs": ["c.out"], "deps": ["b"], "cmds": ["false"]},

@@ -315,6 +315,20 @@ fn what_a_link_that_leads_outwards_makes_unreadable_is_not_in_default() {
 }
 
 #[test]
+fn tests_of_other_projects_are_described_but_not_among_the_tests() {
+    let project = Project::new();
+    for directory in ["deps/a", "third_party/b", "x/vendor/c", "own", "depsy"] {
+        let name = directory.rsplit('/').next().unwrap();
+        project.write(&format!("{directory}/{name}_test.c"), "int main(void) { return 0; }\n");
+        project.write(&format!("{directory}/{name}_sh_test.sh"), "true\n");
+    }
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    assert!(written.contains("vendor/c/c_test.c"), "{written}");
+    let tested = project.build(&["test", "tests"]).exits(0).stderr;
+    assert!(tested.contains("4 tests: 4 passed"), "{tested}");
+}
+
+#[test]
 fn names_that_are_no_text_are_left_out() {
     let project = Project::new();
     project.write("main.c", "int main(void) { return 0; }\n");

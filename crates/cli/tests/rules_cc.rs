@@ -387,6 +387,58 @@ fn wrong_fields_are_errors_that_say_what_is_meant() {
     }
 }
 
+#[test]
+fn what_is_no_library_is_named_wherever_it_is_a_dependency() {
+    let workspace = project();
+    workspace.file("main.h", "");
+    for wrong in ["greet.c", "made", "app"] {
+        for consumer in [
+            r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"], "srcs": ["main.c"], "deps": ["WRONG"]}"#,
+            r#"{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["words.c"], "deps": ["WRONG"]}"#,
+            r#"{"type": ["@", "std", "cc", "library"], "hdrs": ["main.h"], "deps": ["WRONG"]}"#,
+            r#"{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["words.c"], "private deps": ["WRONG"]}"#,
+        ] {
+            let consumer = consumer.replace("WRONG", wrong);
+            workspace.file(
+                "TARGETS",
+                format!(
+                    r#"{{"x": {consumer},
+                "made": {{"type": ["@", "std", "", "genrule"], "outs": ["out.h"], "cmds": ["touch out.h"]}},
+                "app": {{"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["main.c"]}}}}"#
+                ),
+            );
+            let failed = install(&workspace, "x", &[]).exits(8).stderr;
+            let expected = format!(
+                "belong targets of the rules `library` and `system library` of std/cc (sources in \"srcs\", files for a \
+                 test in \"data\"), not :{wrong}\n"
+            );
+            assert!(failed.contains(&expected), "{consumer}: {failed}");
+        }
+    }
+}
+
+#[test]
+fn public_headers_of_one_name_in_a_library_are_reported_as_such() {
+    let workspace = Workspace::new();
+    for (headers, directories, expected) in [
+        (r#""a.h", "inc1/a.h""#, r#""inc1""#, ", one below the \"include dirs\" and one outside of them."),
+        (r#""inc1/a.h", "inc2/a.h""#, r#""inc1", "inc2""#, " below the \"include dirs\"."),
+    ] {
+        for (at, header) in ["a.h", "inc1/a.h", "inc2/a.h"].into_iter().enumerate() {
+            workspace.file(header, format!("#define A {at}\n"));
+        }
+        workspace.file(
+            "TARGETS",
+            format!(
+                r#"{{"x": {{"type": ["@", "std", "cc", "library"], "hdrs": [{headers}], "include dirs": [{directories}]}}}}"#
+            ),
+        );
+        let failed = install(&workspace, "x", &[]).exits(8).stderr;
+        assert!(failed.contains(&format!("wo public headers have the same name{expected}")), "{failed}");
+        assert!(failed.contains("TARGETS:1:2"), "{failed}");
+    }
+}
+
 /// That a source has to do with modules is known when a compiler reads it.
 #[test]
 fn a_source_that_exports_or_imports_a_module_is_reported_as_out_of_scope() {

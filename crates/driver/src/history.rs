@@ -9,7 +9,7 @@ mod record;
 mod report;
 mod subject;
 
-pub use explain::{Explanation, Question, Records, explain};
+pub use explain::{Explanation, Presentation, Question, Records, explain};
 pub use record::RecordedReason;
 pub(crate) use record::{ActionEnd, BuildEnd, Logged, Record, RecordedTask};
 pub(crate) use report::{ActionEnds, report};

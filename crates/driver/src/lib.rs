@@ -82,7 +82,7 @@ pub use export_cache::{EntryProblem, ExportCache, WriteStrategy, backend_descrip
 pub use exports::Exports;
 pub use find::{Located, find};
 pub use full_analysis::{Analysis, Closure, MIN_ID_DIGITS, NoAction};
-pub use history::{Explanation, Question, RecordedReason, Records, Subject, explain};
+pub use history::{Explanation, Presentation, Question, RecordedReason, Records, Subject, explain};
 pub use install::{Installed, install};
 pub use leaves::{ChangedLeaves, Leaves, Signatures, roots};
 pub use options::{Backend, BuildOptions, RemoteExecution, WantedArtifacts};

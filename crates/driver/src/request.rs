@@ -7,7 +7,7 @@ use taut_syntax::json::{Document, Kind, Node};
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_value::{Encoder, Id, Map};
 
-use crate::{Targets, configured_text::configured_text, joined};
+use crate::{Targets, configured_text::configured_text, targets::joined_first};
 
 /// What a call is about.
 #[derive(Clone, Debug)]
@@ -108,9 +108,9 @@ impl Request {
         self.repositories.roots.check()
     }
 
-    /// Targets and configuration as messages show them: `[name,configuration]` for each.
+    /// Targets and configuration as messages show them: `[name,configuration]` for each, of many for the first ones.
     pub fn target_text(&self) -> String {
-        joined(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
+        joined_first(self.targets.iter().map(|target| configured_text(target, &self.configuration)))
     }
 
     /// The first target and its configuration as messages show them.

@@ -68,6 +68,17 @@ impl Targets {
     }
 }
 
+/// Texts about targets as one; of many, those about the first ones, and how many are left out.
+pub(crate) fn joined_first(texts: impl ExactSizeIterator<Item = String>) -> String {
+    const MAX_SHOWN: usize = 5;
+    let left_out = texts.len().saturating_sub(MAX_SHOWN);
+    // A number that stands for one target would not be shorter.
+    if left_out <= 1 {
+        return joined(texts);
+    }
+    format!("{} and {left_out} more targets", joined(texts.take(MAX_SHOWN)))
+}
+
 /// Texts about several targets as one.
 pub fn joined(texts: impl IntoIterator<Item = String>) -> String {
     texts.into_iter().collect::<Vec<_>>().join(", ")

@@ -52,3 +52,8 @@ pub fn propose(files: Vec<SourceFile>, project: &str, unreadable: &BTreeSet<Stri
 pub fn read_c(text: &[u8]) -> usize {
     c::weight(text)
 }
+
+/// Whether a path is that of a file of another project, whose sources are kept in this one.
+fn is_foreign(path: &str) -> bool {
+    paths::parent(path).split('/').any(|name| matches!(name, "deps" | "third_party" | "vendor"))
+}

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::target::{Field, Rule, Target, targets_file};
+use crate::{
+    is_foreign,
+    target::{Field, Rule, Target, targets_file},
+};
 
 /// Targets for a tree of sources.
 #[derive(Default, Debug)]
@@ -82,14 +85,16 @@ impl Proposal {
         self.targets.push(target);
     }
 
-    /// Adds a target; programs and scripts that surely build are installed by `default`.
+    /// Adds a target; programs and scripts that surely build are installed by `default`, and tests that surely build are in
+    /// `tests`, but for those of other projects.
     pub(crate) fn add(&mut self, kind: &'static str, target: Target, from: String, builds: Builds) {
         let name = target.name.clone();
+        let is_foreign_test = kind == "test" && is_foreign(&from);
         if builds == Builds::Surely {
             match kind {
                 "program" | "script" => self.installed.push((format!("bin/{name}"), name.clone())),
                 "library" => self.libraries.push(name.clone()),
-                "test" => self.tests.push(name.clone()),
+                "test" if !is_foreign_test => self.tests.push(name.clone()),
                 _ => {}
             }
         }

@@ -24,6 +24,7 @@ use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
 
 use super::{ActionEnd, BuildEnd, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
+use crate::targets::joined_first;
 use crate::tests::results;
 use crate::{Analyser, Analysis, EventLogs, ReachedTarget, Request, Targets};
 use words::{capital, logged_action, many};
@@ -61,8 +62,12 @@ const MAX_OTHER_REQUESTS: usize = 8;
 
 /// Answers questions about the last build with the repositories of an analyser that executed something, one after the
 /// other. If it had no part in any of what is asked about, the answers are about the latest build that had a part in all.
-/// `cwd`: what paths are shown relative to.
-pub fn explain(questions: &[Question], from: Records<'_>, analyser: &Analyser, cwd: &Path) -> Explanation {
+pub fn explain(
+    questions: &[Question],
+    from: Records<'_>,
+    analyser: &Analyser,
+    how: Presentation<'_>,
+) -> Explanation {
     let logs = from.logs;
     let repositories = &analyser.workspace.repositories;
     let request = |targets: &Targets, configuration: &Map| Request {
@@ -92,7 +97,7 @@ pub fn explain(questions: &[Question], from: Records<'_>, analyser: &Analyser, c
     let mut tried = vec![(latest.targets.clone(), latest.configuration.clone())];
     let about = |record: Record, which: ExplainedBuild| {
         let request = request(&record.targets, &record.configuration);
-        about(questions, record, &request, which, from, analyser, cwd)
+        about(questions, record, &request, which, from, analyser, how)
     };
     let (explanation, knows_any) = about(latest, ExplainedBuild::Last { unfinished });
     if knows_any {
@@ -108,6 +113,15 @@ pub fn explain(questions: &[Question], from: Records<'_>, analyser: &Analyser, c
     let mut explanations =
         others.take(MAX_OTHER_REQUESTS).map(|record| about(record, ExplainedBuild::Earlier).0);
     explanations.find(|earlier| earlier.is_known).unwrap_or(explanation)
+}
+
+/// How answers are written.
+#[derive(Clone, Copy)]
+pub struct Presentation<'p> {
+    /// What paths are shown relative to.
+    pub cwd: &'p Path,
+    /// Whether all targets and actions are listed.
+    pub is_verbose: bool,
 }
 
 /// What answers come from.
@@ -138,7 +152,7 @@ fn about(
     which: ExplainedBuild,
     from: Records<'_>,
     analyser: &Analyser,
-    cwd: &Path,
+    how: Presentation<'_>,
 ) -> (Explanation, bool) {
     let Analyser { engine, build, workspace, .. } = analyser;
     // What is wrong with the description is for a build to report. Nothing is committed: a question changes no cached state.
@@ -148,7 +162,7 @@ fn about(
         from.logs.name_up_to_date(&mut record);
     }
     let mut explainer =
-        Explainer::new((&record, from), engine, analysis.as_ref(), &workspace.repositories, cwd);
+        Explainer::new((&record, from), engine, analysis.as_ref(), &workspace.repositories, how);
     explainer.heading(request, which);
     let (mut knows_all, mut knows_any) = (true, false);
     for (at, question) in questions.iter().enumerate() {
@@ -171,6 +185,7 @@ struct Explainer<'r> {
     analysis: Option<&'r Analysis>,
     repositories: &'r RepoConfig,
     cwd: &'r Path,
+    is_verbose: bool,
     /// What was done.
     done: HashMap<&'r Subject, &'r RecordedReason>,
     /// The actions of the description as it is now.
@@ -178,6 +193,16 @@ struct Explainer<'r> {
     /// The actions that `test` runs if they are not known to pass: nothing is recorded of their earlier runs.
     tests: BTreeSet<Id>,
     text: String,
+}
+
+/// How much an action tells about a build, the most first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Failed,
+    Ran,
+    NotStarted,
+    FromCache,
+    Replayed,
 }
 
 /// An action, with the target that defines it.
@@ -193,7 +218,7 @@ impl<'r> Explainer<'r> {
         engine: &'r Engine,
         analysis: Option<&'r Analysis>,
         repositories: &'r RepoConfig,
-        cwd: &'r Path,
+        Presentation { cwd, is_verbose }: Presentation<'r>,
     ) -> Explainer<'r> {
         let mut done = HashMap::new();
         for known in &record.done {
@@ -211,7 +236,19 @@ impl<'r> Explainer<'r> {
         let reached = analysis.iter().filter(|_| &*record.command == "test").flat_map(|all| &all.reached);
         let tests = reached.flat_map(|reached| results(&reached.analysed)).map(|(_, id, _)| *id).collect();
         let text = String::new();
-        Explainer { record, engine, from, analysis, repositories, cwd, done, defined, tests, text }
+        Explainer {
+            record,
+            engine,
+            from,
+            analysis,
+            repositories,
+            cwd,
+            is_verbose,
+            done,
+            defined,
+            tests,
+            text,
+        }
     }
 
     /// Why something was done, if it was.
@@ -316,7 +353,7 @@ impl<'r> Explainer<'r> {
         let mut ids: Vec<&Id> = earlier.named.keys().filter(|id| id.to_hex().starts_with(prefix)).collect();
         ids.sort_unstable_by_key(|id| id.0);
         let targets = earlier.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
-        let (command, targets) = (&earlier.command, targets.collect::<Vec<_>>().join(", "));
+        let (command, targets) = (&earlier.command, joined_first(targets));
         self.say(format!("An earlier build had one: {command} {targets}, {}.", ago(earlier.when)));
         for id in ids.into_iter().take(MAX_SHOWN) {
             self.say(format!("  {}", logged_action(id, &earlier.named[id])));
@@ -442,7 +479,8 @@ impl<'r> Explainer<'r> {
         if !is_as_it_was {
             present.retain(|id| self.record.named.contains_key(id));
         }
-        let actions: Vec<Id> = logged.union(&present).copied().collect();
+        let mut actions: Vec<Id> = logged.union(&present).copied().collect();
+        self.first_what_ran(&mut actions);
         if actions.is_empty() {
             return;
         }
@@ -472,7 +510,23 @@ impl<'r> Explainer<'r> {
         set.to_label().into()
     }
 
+    /// Puts actions that failed first, then those that ran, and those with nothing to do last.
+    fn first_what_ran(&self, actions: &mut [Id]) {
+        actions.sort_by_key(|id| self.rank(id));
+    }
+
+    fn rank(&self, id: &Id) -> Rank {
+        match self.record.actions.get(id) {
+            Some(ActionEnd::Failed) => Rank::Failed,
+            Some(ActionEnd::Ran | ActionEnd::Unfinished) => Rank::Ran,
+            Some(ActionEnd::Cached | ActionEnd::Unread) => Rank::FromCache,
+            None if self.why(&Subject::Action(*id)).is_some() => Rank::NotStarted,
+            None => Rank::Replayed,
+        }
+    }
+
     fn actions(&mut self, ids: &[Id], most: usize) {
+        let most = if self.is_verbose { usize::MAX } else { most };
         for id in ids.iter().take(most) {
             let subject = Subject::Action(*id);
             let words = capital(&self.action_words(id));
@@ -516,8 +570,7 @@ impl<'r> Explainer<'r> {
             self.missed(id);
         }
         if ids.len() > most {
-            let hint = "name one as %ID to see it";
-            self.say(format!("And {}; {hint}.", many(ids.len() - most, "more action")));
+            self.say(format!("And {}: -v shows which.", many(ids.len() - most, "more action")));
         }
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use taut_value::{Artifact, Id};
 
 use super::words::{capital, many};
-use super::{DefinedAction, Explainer, MAX_SHOWN};
-use crate::history::{ActionEnd, Subject, source_file};
+use super::{DefinedAction, Explainer, MAX_SHOWN, Rank};
+use crate::history::{Subject, source_file};
 
 impl Explainer<'_> {
     /// Explains what lies at a path: a source, or what is built under that name.
@@ -45,6 +45,7 @@ impl Explainer<'_> {
             self.record.named.iter().filter(|(_, logged)| logged.outs.iter().any(|out| &**out == path));
         named.extend(logged.map(|(id, _)| *id).filter(|id| !self.defined.contains_key(id)));
         named.sort_unstable_by_key(|id| id.0);
+        self.first_what_ran(&mut named);
         let staged = self.analysis.and_then(|analysis| {
             let wanted = analysis.wanted();
             let mut all = wanted.artifacts.into_iter().chain(wanted.runfiles);
@@ -141,12 +142,7 @@ impl Explainer<'_> {
             }
             match &done.subject {
                 Subject::Target { .. } => targets.push(self.words(&done.subject)),
-                Subject::Action(id) => {
-                    let known =
-                        matches!(self.record.actions.get(id), Some(ActionEnd::Cached | ActionEnd::Unread));
-                    let known = if known { ", from cache" } else { "" };
-                    actions.push(format!("{}{known}", self.action_words(id)));
-                }
+                Subject::Action(id) => actions.push(*id),
                 Subject::Tree(_) => trees += 1,
                 subject if subject == source => {}
                 _ => others += 1,
@@ -169,16 +165,38 @@ impl Explainer<'_> {
             return;
         }
         self.say(format!("{what} changed. Because of that"));
-        for (kind, verb, all) in [("target", "analysed again", targets), ("action", "invalidated", actions)] {
-            if all.is_empty() {
-                continue;
-            }
-            let was = if all.len() == 1 { "was" } else { "were" };
-            self.say(format!("  {} {was} {verb}:", many(all.len(), kind)));
-            all.iter().take(MAX_SHOWN).for_each(|name| self.text.push_str(&format!("    {name}\n")));
-            if all.len() > MAX_SHOWN {
-                self.say(format!("    and {} more", all.len() - MAX_SHOWN));
-            }
+        self.listed("target", "analysed again", targets.len(), &targets);
+        self.first_what_ran(&mut actions);
+        let cached = actions.iter().position(|id| self.rank(id) == Rank::FromCache).unwrap_or(actions.len());
+        let words = |id: &Id| {
+            let from = if self.rank(id) == Rank::FromCache { ", from cache" } else { "" };
+            format!("{}{from}", self.action_words(id))
+        };
+        // Of actions that did not run only the number says something, unless there are no others.
+        let shown = if cached == 0 || self.is_verbose { actions.len() } else { cached };
+        let mut lines: Vec<String> = actions[..shown].iter().map(words).collect();
+        // A line that stands for one action would not be shorter.
+        if let [one] = &actions[shown..] {
+            lines.push(words(one));
+        }
+        let left_out = actions.len() - lines.len();
+        self.listed("action", "invalidated", actions.len(), &lines);
+        if left_out > 0 {
+            self.say(format!("    and {} from cache: -v shows which", many(left_out, "action")));
+        }
+    }
+
+    /// Says how much was done, with lines about some of it: all of them only if the call is verbose.
+    fn listed(&mut self, kind: &str, verb: &str, count: usize, lines: &[String]) {
+        if count == 0 {
+            return;
+        }
+        let was = if count == 1 { "was" } else { "were" };
+        self.say(format!("  {} {was} {verb}:", many(count, kind)));
+        let shown = if self.is_verbose { lines.len() } else { lines.len().min(MAX_SHOWN) };
+        lines[..shown].iter().for_each(|line| self.say(format!("    {line}")));
+        if shown < lines.len() {
+            self.say(format!("    and {} more: -v shows which", lines.len() - shown));
         }
     }
 }
