@@ -58,7 +58,7 @@ pub use server::Server;
 pub use session::{Options, Session, transfers};
 pub use set_up::{Request, SetUp};
 pub use source::{
-    Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
+    Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree, Source,
     SourceOf, Special, TreeStructure,
 };
 pub use status::{BranchState, Presence, Status};

@@ -16,6 +16,7 @@ use taut_store::Store;
 use crate::{
     cache::Cache,
     cancellation::{Cancellation, Scratch},
+    contents::ContentRequest,
     event::{Observer, TransferOf},
     locations::Locations,
     server::Server,
@@ -158,8 +159,9 @@ impl<'s> Session<'s> {
     }
 
     /// The progress of transfers for a repository.
-    pub(crate) fn progress_of<'p>(&'p self, repository: &'p str) -> TransferOf<'p> {
-        TransferOf { observer: self.observer, cancellation: &self.cancellation, repository }
+    pub(crate) fn progress_of<'p>(&'p self, wanted: &'p ContentRequest<'_>) -> TransferOf<'p> {
+        let ContentRequest { repository, root_of, .. } = wanted;
+        TransferOf { observer: self.observer, cancellation: &self.cancellation, repository, root_of }
     }
 
     /// A fresh directory for temporary files, which is removed in the end.
