@@ -138,7 +138,9 @@ fn tls(error: &Tls) -> String {
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA => "the server does not accept the certificate of the client".to_owned(),
+            | AlertDescription::UnknownCA => {
+                "the server does not accept the certificate of the client".to_owned()
+            }
             AlertDescription::AccessDenied => "the server denies access".to_owned(),
             AlertDescription::NoApplicationProtocol => "the server does not speak HTTP over TLS".to_owned(),
             AlertDescription::InternalError => "the server reports an error of its own".to_owned(),

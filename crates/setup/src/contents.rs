@@ -74,7 +74,7 @@ impl Session<'_> {
             sha512: content.sha512.clone(),
         };
         let directory = self.scratch("fetch").map_err(failed)?;
-        let progress = self.progress_of(wanted);
+        let progress = self.progress_of(wanted.repository, wanted.root_of);
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
         fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
             // The store hashes it again: what it has is what its name says.

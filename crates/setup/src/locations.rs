@@ -70,8 +70,10 @@ impl Locations {
             misspelt::keys(checkouts, "\"checkouts\"", CHECKOUTS.iter().copied(), remarks);
             if let Some(git) = checkouts.get("git") {
                 if git.kind() != Kind::Object {
-                    remarks
-                        .push(Remark::ignored(git, "the checkouts of git are a map from URLs to paths".to_owned()));
+                    remarks.push(Remark::ignored(
+                        git,
+                        "the checkouts of git are a map from URLs to paths".to_owned(),
+                    ));
                 }
                 for (url, node) in git.entries() {
                     match node.as_str() {

@@ -14,8 +14,8 @@ use crate::{
     description::Description,
     problem::{Problem, missing, place, text},
     source::{
-        Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree, Source,
-        SourceOf, Special, TreeStructure,
+        Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
+        Source, SourceOf, Special, TreeStructure,
     },
 };
 

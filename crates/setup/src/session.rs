@@ -16,7 +16,6 @@ use taut_store::Store;
 use crate::{
     cache::Cache,
     cancellation::{Cancellation, Scratch},
-    contents::ContentRequest,
     event::{Observer, TransferOf},
     locations::Locations,
     server::Server,
@@ -159,8 +158,7 @@ impl<'s> Session<'s> {
     }
 
     /// The progress of transfers for a repository.
-    pub(crate) fn progress_of<'p>(&'p self, wanted: &'p ContentRequest<'_>) -> TransferOf<'p> {
-        let ContentRequest { repository, root_of, .. } = wanted;
+    pub(crate) fn progress_of<'p>(&'p self, repository: &'p str, root_of: &'p str) -> TransferOf<'p> {
         TransferOf { observer: self.observer, cancellation: &self.cancellation, repository, root_of }
     }
 

@@ -3,7 +3,6 @@
 //! Under the name `just` help is what the parser makes of the definition.
 
 use super::page::{Entry, Page};
-use crate::standard_streams::columns_of_output;
 
 /// Where explanations begin at most.
 const MAX_INDENT: usize = 34;
@@ -17,7 +16,10 @@ pub(super) fn text(page: &Page) -> String {
 fn columns() -> usize {
     /// Where there is no terminal, and where it is wider.
     const WIDTH: usize = 110;
-    columns_of_output().map_or(WIDTH, |columns| columns.clamp(40, WIDTH))
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).clamp(40, WIDTH),
+        _ => WIDTH,
+    }
 }
 
 /// The text of a page; no line is longer than `columns`, if words allow it.
