@@ -51,14 +51,14 @@ pub use finding::{Finding, located, relative};
 pub use log_limit::{LogLimit, LogLimitRule};
 pub use manual::{Manual, manual};
 pub use missing::{
-    DefinitionKind, NO_MODULE, NO_TARGETS_FILE, definition, definition_file, missing_module, named_at,
-    no_workspace_root,
+    DefinitionKind, NO_MODULE, NO_TARGETS_FILE, UNKNOWN_RULE, definition, definition_file, missing_module,
+    named_at, no_workspace_root,
 };
 pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule, NamesRule};
 pub use name::{NameContext, NameError, NameProblem, parse_json_name, parse_name};
 pub use problem::{Problem, below};
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
-pub use source::{DEFINES, NO_SOURCE, OUTSIDE, notices_entry};
+pub use source::{DEFINES, NO_SOURCE, OUTSIDE, WITHOUT_SPECIAL, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
 pub use target_cache::{CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text};
 pub use workspace::{Workspace, module_file};

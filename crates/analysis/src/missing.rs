@@ -13,6 +13,9 @@ use crate::{
 /// How the message begins about a module that is not there.
 pub const NO_MODULE: &str = "There is no module ";
 
+/// How the message begins about a rule that is not there.
+pub const UNKNOWN_RULE: &str = "Unknown rule ";
+
 /// The message about a file of targets of the root module that is not there.
 pub const NO_TARGETS_FILE: &str = "There is no targets file";
 
@@ -115,6 +118,14 @@ impl DefinitionKind {
         }
     }
 
+    /// How the message begins about one that is not there.
+    fn unknown(self) -> &'static str {
+        match self {
+            DefinitionKind::Rule => UNKNOWN_RULE,
+            DefinitionKind::Expression => "Unknown expression ",
+        }
+    }
+
     /// What was probably meant by a name; else the names that need no file.
     fn named_like<'n>(
         self,
@@ -150,7 +161,7 @@ pub fn definition_file(
     failure: Fail,
 ) -> Fail {
     if_missing(failure, file, |mut problem, meant| {
-        problem.message = format!("Unknown {} {}", kind.word(), shown(name));
+        problem.message = format!("{}{}", kind.unknown(), shown(name));
         problem.notes.clear();
         let problem = problem.note(format!("there is no file {}, which would define it", file.path));
         match meant {
@@ -169,7 +180,7 @@ pub fn definition<'n>(
     others: impl Iterator<Item = &'n str>,
 ) -> Diagnostic {
     let word = kind.word();
-    let problem = Diagnostic::error(format!("Unknown {word} {}", shown(name)));
+    let problem = Diagnostic::error(format!("{}{}", kind.unknown(), shown(name)));
     let problem = problem.reference(match kind {
         DefinitionKind::Rule => {
             let (name, module) = (Value::String(name.name.clone()), Value::String(name.module.clone()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Faceted, Fail};
-use taut_repos::{DirRule, Entry, Listed, Listing, RootPath};
+use taut_repos::{DirRule, Entry, Listed, Listing, Root, RootPath};
 use taut_syntax::{
     Diagnostic, Diagnostics, Note, containing, did_you_mean, enumeration, named as listed, quoted,
 };
@@ -40,25 +40,51 @@ pub(crate) async fn listing(
     named: &NamedTarget,
     path: &str,
 ) -> Result<ListingRead, Fail> {
-    let root = workspace.repository(&named.repository)?.workspace_root.name;
-    let place = RootPath { root, path: if path == "." { Str::default() } else { path.into() } };
+    let root = &workspace.repository(&named.repository)?.workspace_root;
+    let place = RootPath { root: root.name, path: if path == "." { Str::default() } else { path.into() } };
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
     match &**listing.at(Listing::READABLE) {
         Listing::Unreadable(why) => {
             let shown = if path.is_empty() { "." } else { path };
-            let message = format!(
-                "Failed to read directory {shown} from repository {}: {why}",
-                quoted(&named.repository)
-            );
+            let message = format!("Failed to read directory {shown}{}: {why}", in_repository(named));
             let reference = format!(
                 "While reading contents of directory {}: Failed to read directory {shown} from repository {}",
                 quoted(&path),
                 named.repository
             );
-            Err(fail(Diagnostic::error(message).reference(reference)))
+            Err(fail(Diagnostic::error(message).reference(reference).help(without_special(named, root))))
         }
         _ => Ok(listing),
     }
+}
+
+/// Of which repository something is, unless it is the one without a name.
+fn in_repository(named: &NamedTarget) -> String {
+    match named.repository.as_str() {
+        "" => String::new(),
+        repository => format!(" in repository {}", quoted(&repository)),
+    }
+}
+
+/// A description of the repository without a name in which there are neither links nor what is no file or directory.
+pub const WITHOUT_SPECIAL: &str = r#"{"main": "", "repositories": {"": {"repository": {"type": "file", "path": ".", "pragma": {"special": "ignore"}}}}}"#;
+
+/// What to do about an entry that makes its directory unreadable.
+fn without_special(named: &NamedTarget, root: &Root) -> String {
+    let (special, scheme) = match root.source.directory() {
+        Some(_) if named.repository.is_empty() => {
+            return format!(
+                "remove it, or have links and what is no file or directory ignored, by this in a file repos.json:\n\
+                 {WITHOUT_SPECIAL}"
+            );
+        }
+        Some(_) => ("links and what is no file or directory", "file ignore-special"),
+        None => ("links and submodules", "git tree ignore-special"),
+    };
+    format!(
+        "remove it, or have {special} ignored, by \"pragma\": {{\"special\": \"ignore\"}} of \
+         the repository in repos.json, or by a root [\"{scheme}\", …]"
+    )
 }
 
 /// The same with the reference's text about a directory of a git tree, which has an entry that makes it unreadable, such as a
@@ -242,10 +268,7 @@ async fn file(
     let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
     let Targets { file, names: targets } = targets();
-    let of = match named.repository.as_str() {
-        "" => String::new(),
-        repository => format!(" in repository {}", quoted(&repository)),
-    };
+    let of = in_repository(named);
     let message = if explicit {
         format!("There is no file {}{of}", quoted(&path))
     } else {

@@ -64,6 +64,29 @@ impl Error {
 }
 
 impl Fault {
+    /// What a reader or decoder reports, in plain words: those of the libraries are about their streams and frames.
+    pub(crate) fn of_reader(text: &str) -> Fault {
+        const ENDS: [&str; 6] = [
+            "incomplete deflate stream",
+            "premature eof",
+            "incomplete frame",
+            "decompression not finished but EOF reached",
+            "failed to fill whole buffer",
+            "unexpected end of file",
+        ];
+        const DAMAGED: [&str; 5] =
+            ["corrupt deflate stream", "deflate decompression error", "bzip2: ", "corrupt xz stream", "xz "];
+        let why = match text {
+            "corrupt gzip stream does not have a matching checksum" | "Invalid checksum" => {
+                "its content has another checksum than it says"
+            }
+            _ if ENDS.contains(&text) => "it ends too early",
+            _ if DAMAGED.iter().any(|begin| text.starts_with(begin)) => "its compressed data are damaged",
+            _ => text,
+        };
+        Fault::Corrupt(why.to_owned())
+    }
+
     /// The fault of an entry whose kind, by the bits of its Unix mode (`S_IFMT`, inode(7)), is not allowed.
     pub(crate) fn of_special(kind: u32) -> Option<Fault> {
         Some(Fault::SpecialFile(match kind {
@@ -122,7 +145,7 @@ impl error::Error for Error {}
 pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
     match error {
         // It could not be read, so the archive is at fault.
-        taut_git::Error::Content { why } => Error::at(entry, Fault::Corrupt(why)),
+        taut_git::Error::Content { why } => Error::at(entry, Fault::of_reader(&why)),
         error => Error::at(entry, Fault::Store(error)),
     }
 }

@@ -20,7 +20,7 @@ const MAX_MEMORY: usize = 1 << 20;
 const MAX_TARGET: u64 = 1 << 16;
 
 fn corrupt(error: &io::Error) -> Error {
-    Error::new(Fault::Corrupt(error.to_string()))
+    Error::new(Fault::of_reader(&error.to_string()))
 }
 
 /// Whether a content begins as a 7z archive.
@@ -70,7 +70,26 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
     Error::new(match error {
         Seven::PasswordRequired | Seven::MaybeBadPassword(_) => Fault::Encrypted,
         Seven::UnsupportedCompressionMethod(method) if method.contains("AES") => Fault::Encrypted,
-        error => Fault::Corrupt(error.to_string()),
+        Seven::Io(error, _) => Fault::of_reader(&error.to_string()),
+        // The library shows its errors as names of its types.
+        error => Fault::Corrupt(match error {
+            Seven::ChecksumVerificationFailed | Seven::NextHeaderCrcMismatch => {
+                "its content has another checksum than it says".to_owned()
+            }
+            Seven::BadTerminatedStreamsInfo(_)
+            | Seven::BadTerminatedUnpackInfo
+            | Seven::BadTerminatedPackInfo(_)
+            | Seven::BadTerminatedSubStreamsInfo
+            | Seven::BadTerminatedHeader(_) => "the list of its entries is damaged".to_owned(),
+            Seven::UnsupportedCompressionMethod(method) => {
+                format!("it is compressed by {method}, which is not supported")
+            }
+            Seven::MaxMemLimited { max_kb, .. } => {
+                format!("to read it needs more memory than the limit of {max_kb} KiB")
+            }
+            Seven::Other(text) | Seven::Unsupported(text) => text.to_string(),
+            error => error.to_string(),
+        }),
     })
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn read(
 }
 
 fn corrupt(error: io::Error) -> Error {
-    Error::new(Fault::Corrupt(error.to_string()))
+    Error::new(Fault::of_reader(&error.to_string()))
 }
 
 fn malformed(why: &str) -> Error {

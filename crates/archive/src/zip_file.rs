@@ -25,7 +25,7 @@ pub(crate) fn read(
     limits: &Limits,
     sink: &mut dyn ObjectSink,
 ) -> Result<Unpacked> {
-    let corrupt = |error: io::Error| Error::new(Fault::Corrupt(error.to_string()));
+    let corrupt = |error: io::Error| Error::new(Fault::of_reader(&error.to_string()));
     let size = source.seek(SeekFrom::End(0)).map_err(corrupt)?;
     source.rewind().map_err(corrupt)?;
     let mut budget = Budget::new(limits, size);
@@ -61,6 +61,7 @@ fn fault(error: ZipError) -> Error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
             Fault::Encrypted
         }
+        ZipError::Io(error) => Fault::of_reader(&error.to_string()),
         error => Fault::Corrupt(error.to_string()),
     })
 }
@@ -111,7 +112,7 @@ fn store_entry<R: Read>(
             }
             let mut target = Vec::new();
             let read = budget.count(&mut file).take(size + 1).read_to_end(&mut target);
-            read.map_err(|error| Error::at(name, Fault::Corrupt(error.to_string())))?;
+            read.map_err(|error| Error::at(name, Fault::of_reader(&error.to_string())))?;
             if target.len() as u64 != size || target.is_empty() || target.contains(&0) {
                 return Err(Error::at(name, Fault::BadTarget));
             }
@@ -130,7 +131,7 @@ fn store_entry<R: Read>(
                 Ok(_) => {
                     return Err(Error::at(name, Fault::Corrupt("it is longer than its size".to_owned())));
                 }
-                Err(error) => return Err(Error::at(name, Fault::Corrupt(error.to_string()))),
+                Err(error) => return Err(Error::at(name, Fault::of_reader(&error.to_string()))),
             }
             let object_type = if mode & 0o111 == 0 { ObjectType::File } else { ObjectType::Executable };
             layout.object(name, hash, object_type)

@@ -195,7 +195,12 @@ fn truncated_archives_are_refused() {
         let content = fs::read(directory.join(name)).unwrap();
         for length in (0..content.len()).step_by(7) {
             let unpacked = unpack(&content[..length], kind, &Limits::default());
-            assert!(unpacked.is_err(), "{name}: {length} bytes of {}", content.len());
+            let error = unpacked.expect_err(&format!("{name}: {length} bytes of {}", content.len()));
+            // In words of this tool: those of decoders are about their streams, frames and buffers.
+            let text = error.to_string();
+            for word in ["stream", "frame", "eof", "EOF", "buffer", "bzip2:"] {
+                assert!(!text.contains(word), "{name}: {length} bytes of {}: {text}", content.len());
+            }
         }
     }
 }

@@ -174,11 +174,11 @@ impl Caller for BuildCaller<'_> {
         self.messages.requested(&request.repositories, name);
     }
 
-    fn on_retry(&mut self, why: Retry) {
+    fn on_retry(&mut self, why: Retry, server: Option<&str>) {
         if why == Retry::LostRoots {
             self.roots.verify();
         }
-        self.messages.on_retry(why);
+        self.messages.on_retry(why, server);
     }
 
     fn warn_of_cache(&mut self, text: String) {

@@ -29,7 +29,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options, request,
-    retry::{LOST_OBJECTS, LOST_ROOTS},
+    retry::{LOST_ROOTS, MADE_AGAIN},
     root_options::RootOptions,
     roots::Roots,
     standard_streams::{eprint_text, print},
@@ -244,7 +244,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 fn comparable_lines(stderr: &str) -> Vec<String> {
     let differs = |line: &&str| {
         differs_each_time(line)
-            || [LOST_OBJECTS, LOST_ROOTS].iter().any(|text| line.contains(text))
+            || [MADE_AGAIN, LOST_ROOTS].iter().any(|text| line.contains(text))
             || is_cache_warning(line)
     };
     let lines = stderr.lines().filter(|line| !differs(line));

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many actions are executed at once by servers, if the call does not say: they queue there.
-const JOBS: usize = 256;
+pub(crate) const JOBS: usize = 256;
 
 /// How long look-ups may be slow in all: no limit, since there is no other way to a result.
 const MAX_SLOW: Duration = Duration::from_secs(u32::MAX as u64);

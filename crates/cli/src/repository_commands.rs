@@ -20,7 +20,7 @@ use crate::{
     repositories::{Context, Fetch, List, MadeRoots, Messages, Update, Workspace, options},
     settings::build_options,
     setup_error::report_error,
-    standard_streams::print,
+    standard_streams::{columns_of_output, print},
     tool_name::Name,
     voice::freed,
 };
@@ -92,7 +92,7 @@ pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
                 let (store, cache) = (&store, &cache);
                 MadeRoots { description, set_up: &options, store, cache, build, cwd }.note(&mut status);
                 let list = List { status: &status, has_asked: o.outdated };
-                let text = if o.json { list.to_json() } else { list.to_text(log.width()) };
+                let text = if o.json { list.to_json() } else { list.to_text(columns_of_output()) };
                 Ok(print(text.as_bytes()))
             }
             Err(problems) => Ok(reported(&messages, &problems)),

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::remote_cache::remote_cache;
-use crate::remote_execution::remote_execution;
+use crate::remote_execution::{JOBS, remote_execution};
 use crate::repositories;
 use crate::retry::LOST_ROOTS;
 use crate::roots::Roots;
@@ -173,7 +173,7 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
     {
         return fail(Exit::Syntax, voice.bad_launcher(given, why));
     }
-    warn_of_options_without_effect(common, execution, log);
+    warn_of_options_without_effect(common, stores, execution, log);
     if let Some(number) = zero_number(common, stores, execution) {
         return fail(Exit::Environment, voice.is_zero(number));
     }
@@ -197,12 +197,18 @@ pub(crate) fn check(common: &Common, stores: &Stores, execution: &Execution, log
 }
 
 /// Warns of options that are accepted, as the reference accepts them, but do not do what they seem to.
-fn warn_of_options_without_effect(common: &Common, execution: &Execution, log: &Log) {
+fn warn_of_options_without_effect(common: &Common, stores: &Stores, execution: &Execution, log: &Log) {
     if !voice::of(log).has_own_warnings() {
         return;
     }
     if execution.build_jobs == Some(0) {
-        log.say(Level::Warn, "-J 0 is ignored: as many actions run at once as --jobs says");
+        let is_remote =
+            stores.remote_execution_address.is_some() || execution.endpoint_configuration.is_some();
+        let jobs = match is_remote {
+            true => format!("{JOBS} actions are given to servers at once"),
+            false => "as many actions run at once as --jobs says".to_owned(),
+        };
+        log.say(Level::Warn, format!("-J 0 is ignored: {jobs}"));
     }
     let cwd = std::env::current_dir().unwrap_or_default();
     if let Some(name) = common.main.as_ref().filter(|_| repositories::files(common, &cwd).is_empty()) {

@@ -9,6 +9,7 @@ use taut_driver::{
     Installed, Located, Results, Undelivered, ambiguous, cas::PathLookup, find, install, normal_path,
 };
 use taut_store::Store;
+use taut_syntax::quoted;
 use taut_sys::Dir;
 
 use crate::{
@@ -140,6 +141,14 @@ fn shown(results: &Results, runfiles: bool, place: impl Fn(&str) -> String) -> V
     all
 }
 
+/// The path of the object that a server has wrong, if it is not one within a tree.
+fn path_of_wrong<'r>(error: &taut_store::Error, results: &'r Results) -> Option<&'r str> {
+    let taut_store::Error::WrongAtServer { object, .. } = error else { return None };
+    let mut all = results.artifacts.iter().chain(&results.runfiles);
+    let found = all.find(|(_, built)| built.info.digest.hash == object.digest.hash);
+    found.map(|(path, _)| path.as_str())
+}
+
 /// Installs everything; artifacts win over runfiles of the same path. Returns the directory as messages show it,
 /// and how many paths were written.
 pub(crate) fn put(
@@ -177,7 +186,10 @@ pub(crate) fn put(
     let _fetching = Fetching::start(store, log);
     let Installed { written, removed, kept } =
         install(store, objects, &directory, owner, prune).map_err(|error| {
-            let text = format!("Cannot install: {error}");
+            let text = match path_of_wrong(&error, results) {
+                Some(path) => format!("Cannot install {}: {error}", quoted(path)),
+                None => format!("Cannot install: {error}"),
+            };
             undelivered(&error, text, Exit::BuildFailure, store, objects_of(results), log)
         })?;
     if !removed.is_empty() {

@@ -467,8 +467,8 @@ impl Caller for RootCaller<'_> {
         self.messages.requested(&repositories, name);
     }
 
-    fn on_retry(&mut self, why: Retry) {
-        self.messages.on_retry(why);
+    fn on_retry(&mut self, why: Retry, server: Option<&str>) {
+        self.messages.on_retry(why, server);
     }
 
     fn warn_of_cache(&mut self, text: String) {

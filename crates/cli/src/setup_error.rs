@@ -13,7 +13,7 @@ pub(crate) fn report_error(error: &SetupError, log: &Log) -> Exit {
     report_with(&error.problems(), &error.inline, Level::Error, log);
     match error.failure {
         SetupFailure::Request => Exit::BuildFailure,
-        SetupFailure::Roots => Exit::AnalysisFailure,
+        SetupFailure::Names | SetupFailure::Roots => Exit::AnalysisFailure,
         SetupFailure::Reported => Exit::Environment,
     }
 }

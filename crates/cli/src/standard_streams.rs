@@ -21,6 +21,12 @@ pub(crate) fn print(bytes: &[u8]) -> Exit {
     }
 }
 
+/// How many columns a line on standard output has; `None` if that is no terminal, or does not know.
+pub(crate) fn columns_of_output() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// Writes an error that no log takes to standard error.
 pub(crate) fn eprint_error(text: &str) {
     eprint_text(&layout::of(Name::current()).layout(Level::Error, None, text, false));

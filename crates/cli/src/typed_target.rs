@@ -2,7 +2,7 @@
 //! targets file the same target is named in another way, which the command line does not take.
 
 use taut_driver::{
-    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, Request, join, normal_path,
+    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, Request, UNKNOWN_RULE, join, normal_path,
 };
 use taut_syntax::{Document, quoted, with_and};
 use taut_value::{NamedTarget, ReferenceType, named_as_typed};
@@ -21,8 +21,14 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
             problem.help("two words are a module and a target in it, or two targets of the module here");
     }
     if let Some(meant) = problem.suggestion.take() {
-        let (module, name) = module_and_name(&meant).unwrap_or_else(|| (target.module.to_string(), meant));
-        problem.help.insert(0, format!("did you mean {}?", typed(request, &module, &name)));
+        // A rule that is typed by its name alone is one that has no module, or of the module here.
+        let is_plain_rule = problem.message.starts_with(UNKNOWN_RULE) && words == [target.name.as_str()];
+        let meant = match module_and_name(&meant) {
+            Some((module, name)) => typed(request, &module, &name),
+            None if is_plain_rule => meant,
+            None => typed(request, &target.module, &meant),
+        };
+        problem.help.insert(0, format!("did you mean {meant}?"));
     }
     for help in &mut problem.help {
         if let Some((path, _)) = help.split_once(IS_MODULE)
@@ -35,12 +41,27 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
         return problem;
     }
     if problem.message.starts_with(NO_SOURCE) {
-        no_source(problem, request, target)
+        let problem = no_source(problem, request, target);
+        match words {
+            // Each was taken for a target, since the first is no module.
+            [module, name] if request.targets.iter().len() > 1 && is_plain(module) && is_plain(name) => {
+                problem.note(format!(
+                    "two words can also be a module and a target in it, but there is no module {}",
+                    quoted(module)
+                ))
+            }
+            _ => problem,
+        }
     } else if problem.message.starts_with(OUTSIDE) {
         outside(problem, request, target, words)
     } else {
         problem
     }
+}
+
+/// Whether a word may be the path of a module, or a name in it, by its form.
+fn is_plain(word: &str) -> bool {
+    !word.starts_with('@') && !word.contains(':') && !word.ends_with("...")
 }
 
 /// The target of the request that a problem is about: of several, the one whose name the message begins with.
@@ -85,6 +106,10 @@ fn no_source(mut problem: Diagnostic, request: &Request, target: &NamedTarget) -
             let word = if targets.len() == 1 { "target" } else { "targets" };
             note.message = format!("{file}{DEFINES}{word} {}", with_and(&targets));
         }
+    }
+    if name.starts_with('@') && name.contains("//") && problem.help.is_empty() {
+        problem.notes.clear();
+        return problem.help("a target of another repository is named @REPOSITORY//MODULE:TARGET");
     }
     let path = normal_path(&join(module, name));
     let shown_module = for_shell(module);

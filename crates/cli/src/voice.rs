@@ -229,7 +229,7 @@ pub(crate) trait BuildMessages: Sink {
     fn building(&self, name: &str, input_of: Option<&str>);
 
     /// The build is tried again from its beginning.
-    fn on_retry(&self, why: Retry);
+    fn on_retry(&self, why: Retry, server: Option<&str>);
 
     /// Execution has ended, with or without failures.
     fn executed(&self, defined: &dyn ActionOrigins);

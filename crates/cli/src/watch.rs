@@ -33,7 +33,7 @@ use crate::{
     repositories,
     reproduce::Reproduction,
     request,
-    retry::{LOST_OBJECTS, LOST_ROOTS},
+    retry::{LOST_ROOTS, lost_objects},
     root_options::RootOptions,
     roots::Roots,
     settings::{analysis_options, build_options},
@@ -224,7 +224,7 @@ impl Watcher<'_> {
                 Err(SessionEnd::Lost(stop)) if lost + 1 == MAX_TRIES => return Err(stop()),
                 Err(SessionEnd::Lost(_)) => {
                     lost += 1;
-                    self.log.say(Level::Warn, LOST_OBJECTS);
+                    self.log.say(Level::Warn, lost_objects(state.store.make_lost_again()));
                 }
                 Err(SessionEnd::Exit(exit)) => return Err(exit),
                 Err(SessionEnd::Repositories(new)) => {

@@ -308,6 +308,38 @@ fn sources_are_installed_as_what_they_are() {
     assert_eq!(mode("out/t/tree/main.c"), 0);
 }
 
+/// Git has written modes of files with the permissions of the group, and of directories with a leading zero. The names of such
+/// trees are those of their bytes.
+#[test]
+fn trees_with_modes_as_git_once_wrote_them_are_used_as_they_are() {
+    for mode in [&[][..], &["--compatible"]] {
+        let project = Project::new();
+        let git = &project.git;
+        let file = git.blob("file\n");
+        let below = git.tree(&[("100664", b"plain", &file), ("100775", b"run", &file)]);
+        let sub = git.tree(&[("040000", b"below", &below), ("100600", b"own", &file)]);
+        let targets = git.blob(
+            r#"{ "action": {"type": "generic", "outs": ["o"], "cmds": ["cat sub/below/plain sub/own > o; test -x sub/below/run"],
+                            "deps": [["TREE", null, "sub"]]}
+               , "tree": {"type": "install", "dirs": [[["TREE", null, "sub"], "at"]]}}"#,
+        );
+        let root = git.tree(&[("100644", b"TARGETS", &targets), ("40000", b"sub", &sub)]);
+        project.configure(&one(&root));
+        let call = |words: &[&str]| {
+            project.run(&taut(), &[&words[..1], &["-C", "repos.json"], mode, &words[1..]].concat())
+        };
+        assert_eq!(call(&["build", "action", "-p"]).exits(0).stdout, "file\nfile\n");
+        call(&["install", "tree", "-o", "out"]).exits(0);
+        let installed = listing(&project.workspace.root().join("out/at/sub")).unwrap();
+        assert_eq!(installed["below/run"], "file 755 file\n");
+        assert_eq!(installed["below/plain"], "file 644 file\n");
+        assert_eq!(installed["own"], "file 644 file\n");
+        if mode.is_empty() {
+            assert!(project.stores("cast", &sub) && project.stores("cast", &below));
+        }
+    }
+}
+
 #[test]
 fn objects_are_stored_when_something_needs_them() {
     let project = Project::new();

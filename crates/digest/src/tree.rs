@@ -117,10 +117,12 @@ pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEn
             return Err(TreeError::Truncated);
         }
         let object_type = match mode {
-            // git writes modes without leading zeros, and none but these; `100664` and `040000` are in old
-            // repositories.
-            b"100644" | b"100664" => Some(ObjectType::File),
-            b"100755" => Some(ObjectType::Executable),
+            // git writes modes without leading zeros, and of files 100644 and 100755. Others, and `040000`, are in old
+            // repositories; git takes such a file for an executable one if its owner may execute it (`canon_mode`).
+            [b'1', b'0', b'0', owner @ b'0'..=b'7', b'0'..=b'7', b'0'..=b'7'] => match owner & 1 {
+                0 => Some(ObjectType::File),
+                _ => Some(ObjectType::Executable),
+            },
             b"40000" | b"040000" => Some(ObjectType::Tree),
             b"120000" => Some(ObjectType::Symlink),
             b"160000" => None,
@@ -215,6 +217,8 @@ mod tests {
         let apart = [(file, "a"), (file, "a.b"), (directory, "a")];
         assert_eq!(parse(&apart), Err(TreeError::Duplicate("a".to_owned())));
         assert!(matches!(parse(&[("777777", "a")]), Err(TreeError::UnknownMode(_))));
+        assert!(matches!(parse(&[("100888", "a")]), Err(TreeError::UnknownMode(_))));
+        assert_eq!(parse(&[("100600", "a"), ("100664", "b"), ("100775", "c"), ("040000", "d")]), Ok(4));
     }
 
     #[test]

@@ -102,6 +102,7 @@ pub use targets::{Targets, ambiguous, joined};
 pub use targets_with_file::targets_with_file;
 pub use taut_analysis::{
     AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE,
+    UNKNOWN_RULE, WITHOUT_SPECIAL,
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{

@@ -133,8 +133,8 @@ pub trait Caller {
     /// The targets are known.
     fn requested(&mut self, request: &Request);
 
-    /// The steps are repeated.
-    fn on_retry(&mut self, why: Retry);
+    /// The steps are repeated. `server`: the one that turned out not to have something, if one did.
+    fn on_retry(&mut self, why: Retry, server: Option<&str>);
 
     /// Cached build state could not be read or written.
     fn warn_of_cache(&mut self, text: String);
@@ -235,7 +235,7 @@ impl Run<'_> {
                     let is_lost = repairs_roots && session.has_lost_roots();
                     session.close();
                     if is_lost {
-                        caller.on_retry(Retry::LostRoots);
+                        caller.on_retry(Retry::LostRoots, None);
                         continue;
                     }
                     return Err(caller.not_understood(&error));
@@ -265,7 +265,7 @@ impl Run<'_> {
                 Err(Failed::Retry(why)) => {
                     is_changed = why == Retry::Changed;
                     sink.event(&Event::CallRestarted);
-                    caller.on_retry(why);
+                    caller.on_retry(why, self.store.make_lost_again());
                 }
             }
         }

@@ -25,6 +25,8 @@ pub struct SetupError {
 pub enum SetupFailure {
     /// The request cannot be understood.
     Request,
+    /// Words that could be understood name nothing that is there.
+    Names,
     /// Roots cannot be computed.
     Roots,
     /// The call was to end, or roots could not even be tried to compute; this was reported.

@@ -4,9 +4,11 @@
 //! targets, patterns, or paths of files; only the name `taut` has these. What words mean may depend on the files of a
 //! workspace, which only `words` reads.
 
+use std::collections::BTreeSet;
+
 use taut_analysis::{NameContext, parse_name};
 use taut_repos::RepoConfig;
-use taut_syntax::{json::Document, quoted};
+use taut_syntax::{Diagnostic, did_you_mean, enumeration, json::Document, quoted};
 use taut_value::path::{join, normal_path};
 use taut_value::{NamedTarget, Str, Value};
 
@@ -74,7 +76,7 @@ impl TypedName {
     /// The target, with the global name of its repository.
     ///
     /// # Errors
-    /// The main repository knows none of that name.
+    /// There is no repository of that name.
     pub(crate) fn target(&self, repositories: &RepoConfig) -> Result<NamedTarget, SetupError> {
         let TypedName { repository, module, name } = self;
         let own = |repository: &Str| NamedTarget::new(repository.clone(), module.as_str(), name.as_str());
@@ -83,12 +85,28 @@ impl TypedName {
             Some(repository) if repositories.repositories.contains_key(repository.as_str()) => {
                 Ok(own(&repository.as_str().into()))
             }
-            // As a target file of the main repository would name it.
-            Some(repository) => {
-                let words = ["@", repository, module, name].map(str::to_owned);
-                named(repositories, &Str::default(), &words)
-            }
+            Some(local) => match repositories.repositories[&repositories.main].bindings.get(local.as_str()) {
+                Some(global) => Ok(own(global)),
+                None => Err(no_repository(local, repositories).into()),
+            },
         }
+    }
+}
+
+/// How many repositories are listed at most.
+const MAX_LISTED: usize = 12;
+
+/// The error about a name in one word whose repository is neither bound in the main one nor a global name.
+fn no_repository(name: &str, repositories: &RepoConfig) -> Diagnostic {
+    let bound = repositories.repositories[&repositories.main].bindings.keys();
+    let all = bound.chain(repositories.repositories.keys()).map(|name| name.as_str());
+    let known: BTreeSet<&str> = all.filter(|name| !name.is_empty()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    let problem = Diagnostic::error(format!("There is no repository {}", quoted(&name)));
+    match did_you_mean(name, known.iter().copied()) {
+        Some(meant) => problem.help(format!("did you mean {meant}?")),
+        None if known.is_empty() || known.len() > MAX_LISTED => problem,
+        None => problem.note(format!("repositories that are there: {}", enumeration(&known))),
     }
 }
 
@@ -106,6 +124,13 @@ pub(crate) fn typed_name(word: &str) -> Option<TypedName> {
     let colon = quoted_end + rest[quoted_end..].find(':')?;
     let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);
     Some(TypedName { repository, module, name })
+}
+
+/// That the repository is not there which a word without a colon begins with: `@foo//x`.
+pub(crate) fn unknown_repository(word: &str, repositories: &RepoConfig) -> Option<SetupError> {
+    let (repository, name) = word.strip_prefix('@')?.split_once("//")?;
+    let repository = Some(unquoted(repository)?);
+    TypedName { repository, module: String::new(), name: name.to_owned() }.target(repositories).err()
 }
 
 /// A part of a name, which may be in quotes as JSON has them.

@@ -206,42 +206,39 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             .map_err(|error| SetupError::new(format!("Reading config file {name} failed: {error}")))?
             .ok_or_else(|| SetupError::new(format!("Config file {name} does not exist.")))?;
         let label: Arc<str> = cwd.join(file).to_string_lossy().into();
-        all = object(words.overrides.dialect, label, content).map_err(|mut problem| {
-            problem.message = match problem.message.is_empty() {
-                true => format!("Config file {name} does not contain a map."),
-                false => {
-                    let step = format!("Parsing config file {name} failed with error:");
-                    *problem = problem.clone().below(&step);
-                    format!("{step}\n{}", problem.message)
-                }
-            };
-            SetupError::from(*problem)
+        let step = format!("Parsing config file {name} failed with error:");
+        all = object(words.overrides.dialect, label, content).map_err(|wrong| match wrong {
+            NoObject::Syntax { problem, .. } => SetupError::from(problem.below(&step)),
+            NoObject::OtherValue(at) => {
+                Diagnostic::error(format!("Config file {name} does not contain a map.")).at(at).into()
+            }
         })?;
     }
     for text in &words.defines {
         let mut shown = JsonWriter::compact();
         shown.string(text);
         let shown = shown.finish();
+        let expected = || Diagnostic::error(format!("-D {shown}: expected NAME=VALUE or a JSON object"));
         if words.overrides.dialect.is_extended() && is_bare(text) {
-            let problem = Diagnostic::error(format!("-D {shown}: expected NAME=VALUE or a JSON object"));
             let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let help = if is_name { format!("-D {text}=VALUE") } else { "-D NAME=VALUE".to_owned() };
-            return Err(SetupError::from(problem.help(help)));
+            return Err(SetupError::from(expected().help(help)));
         }
         let label: Arc<str> = "-D".into();
-        let defined =
-            object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|mut problem| {
-                problem.message = match problem.message.is_empty() {
-                    true => format!("Defines entry {shown} does not contain a map."),
-                    false => {
-                        let step = format!("Parsing defines entry {shown} failed with error:");
-                        *problem = problem.clone().below(&step);
-                        format!("{step}\n{}", problem.message)
-                    }
-                };
-                let inline = Some((label.clone(), text.as_str().into()));
-                SetupError { inline, ..SetupError::from(*problem) }
-            })?;
+        let defined = object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|wrong| {
+            let problem = match wrong {
+                NoObject::Syntax { why, problem } => {
+                    let step = format!("Parsing defines entry {shown} failed with error:");
+                    let message = format!("-D is no JSON object: {why}");
+                    Diagnostic { message, ..problem.below(&step) }
+                }
+                NoObject::OtherValue(at) => {
+                    expected().at(at).reference(format!("Defines entry {shown} does not contain a map."))
+                }
+            };
+            let inline = Some((label.clone(), text.as_str().into()));
+            SetupError { inline, ..SetupError::from(problem) }
+        })?;
         // Of a variable that both have, the later value counts as a whole: values are not merged.
         all = all.union(&defined);
     }
@@ -253,13 +250,24 @@ fn is_bare(text: &str) -> bool {
     !text.contains(['{', '[', '"', ':']) && Document::parse("-D", text.as_bytes().to_vec()).is_err()
 }
 
-/// Reads a JSON object. The error has no message if it is JSON, but no object.
-fn object(dialect: Dialect, label: Arc<str>, text: Vec<u8>) -> Result<Map, Box<Diagnostic>> {
-    let document = Document::parse_as(dialect, label.clone(), text.clone())
-        .map_err(|error| Box::new(Diagnostic::from(error).reference(reference_error(&text))))?;
+/// Why a text is no JSON object.
+enum NoObject {
+    /// It is no JSON: why, and the same as an error that says where.
+    Syntax { why: String, problem: Box<Diagnostic> },
+    /// It is JSON, but no object.
+    OtherValue(Location),
+}
+
+/// Reads a JSON object.
+fn object(dialect: Dialect, label: Arc<str>, text: Vec<u8>) -> Result<Map, NoObject> {
+    let document = Document::parse_as(dialect, label.clone(), text.clone()).map_err(|error| {
+        let why = error.message.clone();
+        let problem = Diagnostic::from(error).reference(reference_error(&text));
+        NoObject::Syntax { why, problem: Box::new(problem) }
+    })?;
     match taut_expr::json_to_value(document.root()) {
         Value::Map(map) if document.root().kind() == Kind::Object => Ok(map),
-        _ => Err(Box::new(Diagnostic::error("").at(Location::value(label, JsonPath::root())))),
+        _ => Err(NoObject::OtherValue(Location::value(label, JsonPath::root()))),
     }
 }
 
@@ -365,7 +373,8 @@ mod tests {
         let fixture = Fixture::new();
         for (words, reason) in [
             (&["@", "x", "", "t"][..], "Cannot resolve repository name x"),
-            (&["@x//m:t"], "Cannot resolve repository name x"),
+            (&["@x//m:t"], "There is no repository \"x\""),
+            (&["@x//m"], "There is no repository \"x\""),
             (&["a", "b", "c"], "\"a b c\" names no target"),
             (&["./", "../../..", "t"], "Relative module name \"../../..\" is outside of workspace"),
             (&["FILE", "n", "t"], "Invalid module name \"n\" for file reference"),
@@ -382,10 +391,8 @@ mod tests {
         assert_eq!(text.as_deref(), Ok(r#"[["@","","","t"],{"A":null,"B":{"y":2.0}}]"#));
         assert_eq!(
             fixture.ask("", &["t"], &["[]"]).unwrap_err(),
-            "Defines entry \"[]\" does not contain a map."
+            "-D \"[]\": expected NAME=VALUE or a JSON object"
         );
-        assert!(
-            fixture.ask("", &["t"], &["{"]).unwrap_err().starts_with("Parsing defines entry \"{\" failed")
-        );
+        assert!(fixture.ask("", &["t"], &["{"]).unwrap_err().starts_with("-D is no JSON object: "));
     }
 }

@@ -15,8 +15,8 @@ use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Decoder, Encoder, Id, NamedTarget, Str};
 
 use crate::{
-    SetupError, Targets,
-    target_words::{TypedName, is_one_name, named, pattern, typed_name},
+    SetupError, SetupFailure, Targets,
+    target_words::{TypedName, is_one_name, named, pattern, typed_name, unknown_repository},
     targets_below::{BelowKey, BelowRule},
 };
 
@@ -286,7 +286,11 @@ impl Reader<'_> {
             let target = typed.target(self.files.repositories).map_err(wrong)?;
             return Ok(Some(target.into()));
         }
-        Ok(self.file(word).await.map(Targets::from))
+        match self.file(word).await {
+            Some(file) => Ok(Some(file.into())),
+            None => unknown_repository(word, self.files.repositories)
+                .map_or(Ok(None), |problem| Err(wrong(problem))),
+        }
     }
 
     /// Whether the module has a target of this name, or a file. Asked only for names that could be read in another way.
@@ -304,12 +308,16 @@ impl Reader<'_> {
         if let Some(found) = self.below(key).await? {
             return Ok(found);
         }
+        // As if a target is named that is not there.
+        let none = |problem: Diagnostic| {
+            wrong(SetupError { failure: SetupFailure::Names, ..SetupError::from(problem) })
+        };
         if is_all {
-            return Err(wrong(SetupError::new("No module of the workspace defines a target")));
+            return Err(none(Diagnostic::error("No module of the workspace defines a target")));
         }
         let problem = Diagnostic::error(format!("No module has a target that matches {}", quoted(&word)));
         let root = self.files.repositories.repositories.get(&repository).map(|it| it.workspace_root.name);
-        Err(wrong(match root {
+        Err(none(match root {
             Some(root) if self.files.is_absent(root, &directory).await => {
                 problem.note(format!("there is no directory {directory}"))
             }
@@ -319,28 +327,18 @@ impl Reader<'_> {
 
     /// Several words that are no target name of the reference's: each names targets.
     async fn several(&self, words: &[String]) -> Result<Targets, Fail> {
-        let (mut all, mut unknown) = (Vec::new(), Vec::new());
+        let mut all = Vec::new();
+        let mut is_any_known = false;
         for word in words {
-            match self.one(word).await? {
-                Some(targets) => all.extend(targets.iter().cloned()),
-                None => unknown.push(word),
-            }
+            let targets = self.one(word).await?;
+            is_any_known |= targets.is_some();
+            // As a single word: analysis decides, and says what is wrong with it.
+            all.extend(targets.unwrap_or_else(|| self.in_module(word).into()).iter().cloned());
         }
-        match (Targets::new(all), unknown.first()) {
-            (Some(all), None) => Ok(all),
+        match Targets::new(all) {
+            Some(all) if is_any_known => Ok(all),
             // None of them is a target by itself: then it is one name, of a form that the error explains.
-            (None, _) => self.as_reference(words).await.map(Targets::from),
-            (Some(_), Some(word)) => {
-                let place = match self.module.as_str() {
-                    "" => "the root module".to_owned(),
-                    module => format!("module {}", quoted(&module)),
-                };
-                let problem = Diagnostic::error(format!("No target or file {} in {place}", quoted(word)));
-                Err(wrong(match words {
-                    [_, _] => problem.help("two words may also be a module and a target in it"),
-                    _ => problem,
-                }))
-            }
+            _ => self.as_reference(words).await.map(Targets::from),
         }
     }
 

@@ -101,6 +101,7 @@ impl Cause {
         match error {
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
             taut_store::Error::Remote(why) => Cause::Server(why),
+            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()),
             error => Cause::Store(error.to_string()),
         }
     }

@@ -45,6 +45,7 @@ impl Phase {
                 Cause::Lost(object).fail()
             }
             taut_store::Error::Remote(why) => Cause::Server(why).fail(),
+            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
             error => self.failed(error),
         }
     }

@@ -154,6 +154,7 @@ impl Transfers {
             // It names the server.
             taut_store::Error::Remote(_) if self.stop.is_interrupted() => Fail::Cancelled,
             taut_store::Error::Remote(why) => Cause::Server(why).fail(),
+            error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
             error => Phase::Remote.failed(error),
         }
     }

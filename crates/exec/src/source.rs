@@ -213,7 +213,7 @@ impl Execution {
                     let below = entries.values().map(|entry| Pending::Object(entry.hash, entry.object_type));
                     let below: Vec<Pending> = below.collect();
                     // Children first, as the store requires.
-                    pending.push(Pending::Tree(hash, entries));
+                    pending.push(Pending::Tree(hash, entries, content));
                     pending.extend(below);
                     return Ok(());
                 }
@@ -223,7 +223,7 @@ impl Execution {
                 }
                 (hash, self.store.put_blob(&content, kind == ObjectType::Executable))
             }
-            Pending::Tree(hash, entries) => (hash, self.store.put_tree(&entries)),
+            Pending::Tree(hash, _, content) => (hash, self.store.put_tree_bytes(&content)),
         };
         // The root's names are trusted for identity, but what is stored must match its name.
         match stored.map_err(NotStored::Store)?.hash == hash {
@@ -250,7 +250,7 @@ fn path_below(pending: &[Pending], hash: &Hash) -> String {
     let mut hash = *hash;
     // The trees among what is pending are each below the one before.
     for above in pending.iter().rev() {
-        if let Pending::Tree(tree, entries) = above {
+        if let Pending::Tree(tree, entries, _) = above {
             let name = entries.iter().find(|(_, entry)| entry.hash == hash).map(|(name, _)| name);
             names.extend(name.map(|name| String::from_utf8_lossy(name).into_owned()));
             hash = *tree;
@@ -264,14 +264,14 @@ fn path_below(pending: &[Pending], hash: &Hash) -> String {
 enum Pending {
     /// An object, unless it is stored.
     Object(Hash, ObjectType),
-    /// A tree; what is below it comes before.
-    Tree(Hash, BTreeMap<Vec<u8>, TreeEntry>),
+    /// A tree with its entries and bytes; what is below it comes before.
+    Tree(Hash, BTreeMap<Vec<u8>, TreeEntry>, Vec<u8>),
 }
 
 impl Pending {
     fn hash(&self) -> &Hash {
         match self {
-            Pending::Object(hash, _) | Pending::Tree(hash, _) => hash,
+            Pending::Object(hash, _) | Pending::Tree(hash, ..) => hash,
         }
     }
 }

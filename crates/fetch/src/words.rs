@@ -15,7 +15,13 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
     use ureq::Error;
 
     match error {
-        Error::BadUri(why) => Cause::Url(format!("it is no URL: {why}")),
+        Error::BadUri(why) => match why.strip_prefix("unknown scheme: ") {
+            // The scheme of the request was checked before (`place`): this is that of a redirection.
+            Some(scheme) => Cause::Protocol(format!(
+                "the server redirects to a URL of the scheme {scheme}, which is not supported"
+            )),
+            None => Cause::Url(format!("it is no URL: {why}")),
+        },
         Error::Http(why) => Cause::Url(format!("it is no URL: {why}")),
         Error::InvalidProxyUrl => {
             Cause::Url("the proxy that the environment names has no valid URL".to_owned())
@@ -46,6 +52,9 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             why if why.starts_with("http parse fail") => {
                 "the server's answer is not HTTP; is the port that of another service, or does it want https?"
                     .to_owned()
+            }
+            why if why == "http parse resulted in too many headers" => {
+                "the server's answer has more lines in its header than are accepted".to_owned()
             }
             why => format!("the server's answer is not as HTTP wants it: {why}"),
         }),
@@ -120,7 +129,24 @@ fn tls(error: &Tls) -> String {
             AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {
                 "the server wants a certificate of the client".to_owned()
             }
-            alert => format!("the server refuses the connection ({alert:?})"),
+            AlertDescription::HandshakeFailure => {
+                "the server finds no version, cipher or certificate of TLS that it and this tool both accept"
+                    .to_owned()
+            }
+            AlertDescription::NoCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA => {
+                "the server does not accept the certificate of the client".to_owned()
+            }
+            AlertDescription::AccessDenied => "the server denies access".to_owned(),
+            AlertDescription::NoApplicationProtocol => "the server does not speak HTTP over TLS".to_owned(),
+            AlertDescription::InternalError => "the server reports an error of its own".to_owned(),
+            AlertDescription::UserCanceled => "the server cancelled the connection".to_owned(),
+            // The others are about single messages; the number is that of RFC 8446, section 6.
+            alert => format!("the server refuses the connection (alert {} of TLS)", u8::from(*alert)),
         },
         Tls::PeerIncompatible(_) => {
             "the server has no version and cipher of TLS that are used here (1.2 and 1.3 are)".to_owned()
@@ -169,4 +195,19 @@ fn certificate(why: &CertificateError) -> String {
         other => return format!("it is not as it should be ({other:?})"),
     };
     text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_alert_is_named_as_the_library_has_it() {
+        for number in 0..=u8::MAX {
+            let alert = AlertDescription::from(number);
+            let name = format!("{alert:?}");
+            let text = tls(&Tls::AlertReceived(alert));
+            assert!(text.starts_with("the server ") && !text.contains(&name), "{number}: {text}");
+        }
+    }
 }

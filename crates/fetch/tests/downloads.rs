@@ -322,6 +322,27 @@ fn redirects_are_followed_within_limits() {
 }
 
 #[test]
+fn a_redirection_that_leads_nowhere_is_the_fault_of_the_server() {
+    let to = |out: &mut dyn Write, location: &str| {
+        reply(out, "302 Found", &[format!("location: {location}"), "content-length: 0".to_owned()], b"");
+    };
+    let server = Server::new(move |request, out| match request.path.as_str() {
+        "/ftp" => to(out, "ftp://x/"),
+        _ => {
+            let lines: Vec<String> = (0..1000).map(|number| format!("x-{number}: 1")).collect();
+            reply(out, "200 OK", &lines, b"");
+        }
+    });
+    let case = Case::new(options());
+    for (path, words) in [
+        ("/ftp", "the server redirects to a URL of the scheme ftp, which is not supported"),
+        ("/headers", "the server's answer has more lines in its header than are accepted"),
+    ] {
+        assert_eq!(case.cause(server.url(path), &expected(&content())).to_string(), words, "{path}");
+    }
+}
+
+#[test]
 fn what_is_no_http_is_refused() {
     let server = Server::new(|_, out| drop(out.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")));
     let case = Case::new(options());

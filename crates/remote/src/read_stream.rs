@@ -6,7 +6,7 @@ use std::{io::Write as _, time::Instant};
 use taut_digest::{ContentHasher, Digest};
 use taut_proto::cache::{ReadRequest, ReadResponse};
 use taut_service::{Error, Receiver, Result};
-use tonic::{Request, Status};
+use tonic::Request;
 use tonic_prost::ProstCodec;
 
 use crate::{
@@ -28,6 +28,8 @@ struct Progress<'r> {
     hasher: ContentHasher,
     /// How many bytes the receiver has.
     at: u64,
+    /// Whether something wrong came in an earlier attempt.
+    was_wrong: bool,
 }
 
 impl Progress<'_> {
@@ -40,6 +42,7 @@ impl Progress<'_> {
 
     /// Begins anew with the next attempt.
     fn wrong(&mut self) -> Failure {
+        self.was_wrong = true;
         match self.begin() {
             Ok(()) => Failure::Wrong(Error::Corrupt(*self.digest)),
             Err(failure) => failure,
@@ -73,39 +76,43 @@ pub(crate) async fn read(
         true => Form::Zstd,
         false => Form::Plain,
     };
-    let mut progress = Progress { digest, receiver, hasher: hasher(digest), at: 0 };
+    let mut progress = Progress { digest, receiver, hasher: hasher(digest), at: 0, was_wrong: false };
     receiver.begin().map_err(|error| Error::Local(error.to_string()))?;
     // A stream that goes on after each cut may have as many attempts as it has pieces.
-    let mut is_over = false;
-    while !is_over {
-        let before = progress.at;
-        let done = link.tried(&READ, async || attempt(link, form, &mut progress).await).await?;
-        match done {
-            None => return Err(Error::NotFound(*digest)),
-            // An attempt that succeeds without progress has read an empty content.
-            Some(()) => is_over = progress.at == digest.size || progress.at == before,
-        }
-    }
+    while !link
+        .tried(&READ, async || attempt(link, form, &mut progress).await)
+        .await?
+        .ok_or(Error::NotFound(*digest))?
+    {}
     Ok(())
 }
 
-/// One attempt: from where the transfer has come to, to the end; or to a cut after which there was some progress.
-async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<(), Failure> {
+/// One attempt: from where the transfer has come to, to the end; or to a cut after which there was some progress. Returns
+/// whether that was the end.
+async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<bool, Failure> {
     let (before, begin, connection) = (progress.at, Instant::now(), link.connection());
     match pieces(link, form, progress).await {
-        // Not counted as a failed attempt.
-        Err(Failure::Status(status)) if progress.at >= before.saturating_add(MIN_PROGRESS_BYTES) => {
-            return link.count_failed(&READ, &status, connection, begin).map_err(Failure::Here);
+        // Not counted as a failed attempt; unless the server may send the same wrong bytes again and again.
+        Err(Failure::Status(status))
+            if !progress.was_wrong && progress.at >= before.saturating_add(MIN_PROGRESS_BYTES) =>
+        {
+            link.count_failed(&READ, &status, connection, begin).map_err(Failure::Here)?;
+            return Ok(false);
         }
         other => other?,
     }
     if progress.at < progress.digest.size {
-        return Err(Failure::Status(Status::unavailable("the stream ended early")));
+        // The server says that this was all of it, so waiting for the server does not help. If there was some progress, the
+        // next attempt goes on from here: there are proxies that end streams.
+        return Err(match progress.at > before {
+            true => Failure::Wrong(Error::Corrupt(*progress.digest)),
+            false => progress.wrong(),
+        });
     }
     // The hash runs over all attempts, so a server that was replaced between two of them cannot put two contents
     // together.
     let hashed = std::mem::replace(&mut progress.hasher, hasher(progress.digest));
-    if is_right(progress.digest, hashed) { Ok(()) } else { Err(progress.wrong()) }
+    if is_right(progress.digest, hashed) { Ok(true) } else { Err(progress.wrong()) }
 }
 
 /// So many bytes are progress, also when a stream is written: a server that sends single bytes and cuts is not waited for for ever.

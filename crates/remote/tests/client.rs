@@ -227,6 +227,23 @@ fn each_kind_of_fault_has_its_consequence() {
     }
 }
 
+/// It says that it is all, and it is asked often enough; that is no server that may be restarted, which is waited for.
+#[test]
+fn a_server_that_ends_streams_too_early_each_time_has_wrong_contents() {
+    let bytes: Vec<u8> = incompressible(400_000);
+    for has_zstd in [false, true] {
+        let offer = Offer { has_zstd, max_batch_bytes: 100_000, ..Offer::default() };
+        let server = Server::start(Offer { faults: Faults::always(Fault::Truncated), ..offer }).unwrap();
+        let wanted = server.memory().add(bytes.clone());
+        let patience = Patience { restart: Duration::from_secs(3_600), ..patience() };
+        let client = Client::new(Setup { patience, ..setup(&server) });
+        assert_eq!(wait(client.look_up(digest(b"an action"))), Ok(None));
+        assert_eq!(get(&client, &[wanted]), Ok(vec![Err(Error::Corrupt(wanted))]), "{has_zstd}");
+        // It is still asked for others.
+        assert_eq!(wait(client.look_up(digest(b"another action"))), Ok(None));
+    }
+}
+
 #[test]
 fn a_large_content_that_was_cut_goes_on_where_it_was_cut() {
     let bytes: Vec<u8> = incompressible(2_000_000);

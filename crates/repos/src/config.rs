@@ -242,6 +242,14 @@ impl RepoConfig {
             .map(Str::from)
             .or_else(|| described.keys().next().cloned())
             .unwrap_or_default();
+        let given = overrides.main.is_some() || main_entry.is_some();
+        // One that options define needs no description, and neither does that of the rules.
+        let is_defined = overrides.workspace_root.is_some()
+            || overrides.has_rules && main.as_str() == taut_rules::NAME
+            || described.is_empty();
+        if overrides.dialect.is_extended() && given && !is_defined && !described.contains_key(&main) {
+            return Err(unknown_main(root, &main).into());
+        }
         let mut repositories = BTreeMap::new();
         // Values of `all` are nodes of a document, so the missing description needs one, too.
         let empty = Document::parse("", "{}").expect("an empty object");
@@ -305,6 +313,21 @@ impl RepoConfig {
         }
         Ok(())
     }
+}
+
+/// The error about a main repository that is not described: where the file names it, or all that are described.
+fn unknown_main(root: Node<'_>, main: &str) -> Diagnostic {
+    let label = root.document().label().clone();
+    let all = root.get("repositories");
+    let at = match (root.get("main").filter(|node| node.as_str() == Some(main)), all) {
+        (Some(node), _) => place(node),
+        (None, Some(all)) => Location::key(label, all.path()),
+        (None, None) => Location::file(label),
+    };
+    let known = all.iter().flat_map(|all| all.entries()).map(|(name, _)| name);
+    Diagnostic::error(format!("there is no repository {} in the configuration", quoted(&main)))
+        .at(at)
+        .suggest(did_you_mean(main, known))
 }
 
 /// The locations that roots name.

@@ -46,9 +46,9 @@ impl Memory {
         }
     }
 
-    /// Adds a content under a name that was compared with it.
+    /// Adds a content under a name that was compared with it. What is there stays, as it does at real servers.
     pub fn insert(&self, hash: Hash, bytes: Vec<u8>) {
-        self.held().contents.insert(hash, bytes.into());
+        self.held().contents.entry(hash).or_insert_with(|| bytes.into());
     }
 
     /// Adds a content under the name that it has.

@@ -153,7 +153,7 @@ impl Session<'_> {
         let programs = self.git_programs(&commit.inherit_env);
         let request = CommitRequest { urls: &urls, commit: id, branch: Some(&commit.branch) };
         let scratch = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
-        let progress = self.progress_of(wanted.repository);
+        let progress = self.progress_of(wanted.repository, wanted.root_of);
         let fetched = taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
         let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
         let (from, bytes) = (&*without_password(&fetched.url), fetched.bytes);
@@ -202,7 +202,7 @@ impl Session<'_> {
             self.options.launcher.iter().chain(&made.command).map(Into::into).collect();
         let scratch = self.scratch("git-tree").map_err(|error| failed(error.to_string()))?;
         let request = TreeCommand { command: &command, tree: id };
-        let progress = self.progress_of(wanted.repository);
+        let progress = self.progress_of(wanted.repository, wanted.root_of);
         let done = taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);
         let bytes = done.map_err(|error| self.not_made(made, wanted, error))?;
         let command = &*made.shown_command();
@@ -298,7 +298,11 @@ fn not_fetched(
         remotes.push_str(&format!("\n> {}", tried.url));
     }
     if let Some(Checkout { path, .. }) = checkout {
-        problem = problem.note(format!("the repository {} does not have it", path.display()));
+        problem = problem.note(match Repository::new(path.clone()).tree_of_commit(&commit.commit) {
+            Ok(None) => format!("the repository {} does not have it", path.display()),
+            Ok(Some(_)) => format!("the repository {} has it, but not all of its files", path.display()),
+            Err(error) => error.to_string(),
+        });
     }
     let reference = match checkout {
         // The only one that the reference asks then.

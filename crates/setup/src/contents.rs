@@ -19,6 +19,8 @@ use crate::{event::Event, problem::Problem, server::object, session::Session, so
 pub(crate) struct ContentRequest<'w> {
     /// The repository.
     pub(crate) repository: &'w str,
+    /// The one whose root is being made: another one if that is of archives of others.
+    pub(crate) root_of: &'w str,
     /// The place of what it is made from.
     pub(crate) place: Location,
     /// The place of its URL.
@@ -72,7 +74,7 @@ impl Session<'_> {
             sha512: content.sha512.clone(),
         };
         let directory = self.scratch("fetch").map_err(failed)?;
-        let progress = self.progress_of(wanted.repository);
+        let progress = self.progress_of(wanted.repository, wanted.root_of);
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
         fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
             // The store hashes it again: what it has is what its name says.

@@ -29,7 +29,7 @@ pub enum Event<'e> {
     },
     /// Something is fetched from a URL.
     Transfer {
-        /// The repository.
+        /// The repository that has begun.
         repository: &'e str,
         /// The URL, without a password.
         url: &'e str,
@@ -87,13 +87,15 @@ pub(crate) struct TransferOf<'o> {
     pub(crate) observer: &'o dyn Observer,
     pub(crate) cancellation: &'o Cancellation,
     pub(crate) repository: &'o str,
+    /// The repository whose root is being made, or content is fetched.
+    pub(crate) root_of: &'o str,
 }
 
 impl taut_fetch::Progress for TransferOf<'_> {
     fn update(&self, update: taut_fetch::Update<'_>) {
         let taut_fetch::Update { url, bytes, total } = update;
         let url = &taut_fetch::without_password(url);
-        self.observer.event(Event::Transfer { repository: self.repository, url, bytes, total });
+        self.observer.event(Event::Transfer { repository: self.root_of, url, bytes, total });
     }
 
     fn retry(&self, url: &str, cause: &taut_fetch::Cause) {

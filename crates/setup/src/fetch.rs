@@ -203,5 +203,6 @@ impl Session<'_> {
 
 fn wanted<'t>(repository: &'t str, of: &SourceOf<'_>) -> ContentRequest<'t> {
     let url = if matches!(of.source, Source::GitTree(_)) { "cmd" } else { "fetch" };
-    ContentRequest { repository, place: of.place(), url: of.field(url), subdir: of.field("subdir") }
+    let (url, subdir) = (of.field(url), of.field("subdir"));
+    ContentRequest { repository, root_of: repository, place: of.place(), url, subdir }
 }

@@ -58,8 +58,8 @@ pub use server::Server;
 pub use session::{Options, Session, transfers};
 pub use set_up::{Request, SetUp};
 pub use source::{
-    Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
-    SourceOf, Special, TreeStructure,
+    Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
+    Source, SourceOf, Special, TreeStructure,
 };
 pub use status::{BranchState, Presence, Status};
 pub use store_trees::{TakeError, take_from_git, take_from_repository};

@@ -70,15 +70,17 @@ impl Locations {
             misspelt::keys(checkouts, "\"checkouts\"", CHECKOUTS.iter().copied(), remarks);
             if let Some(git) = checkouts.get("git") {
                 if git.kind() != Kind::Object {
-                    remarks
-                        .push(ignored(git, "the checkouts of git are a map from URLs to paths".to_owned()));
+                    remarks.push(Remark::ignored(
+                        git,
+                        "the checkouts of git are a map from URLs to paths".to_owned(),
+                    ));
                 }
                 for (url, node) in git.entries() {
                     match node.as_str() {
                         Some(path) => {
                             locations.checkouts.insert(url.to_owned(), taut_sys::normal(&base.join(path)));
                         }
-                        None => remarks.push(ignored(
+                        None => remarks.push(Remark::ignored(
                             node,
                             format!("the location of {} is a path, a string", quoted(url)),
                         )),
@@ -88,7 +90,7 @@ impl Locations {
         }
         if let Some(mirrors) = root.get("local mirrors") {
             if mirrors.kind() != Kind::Object {
-                remarks.push(ignored(
+                remarks.push(Remark::ignored(
                     mirrors,
                     "\"local mirrors\" is a map from URLs to lists of URLs".to_owned(),
                 ));
@@ -128,11 +130,11 @@ impl Locations {
 /// The strings of a list; another value is ignored, as in the reference, with a remark.
 fn strings(node: Node<'_>, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
     let Some(items) = node.as_list() else {
-        remarks.push(ignored(node, "a list of strings was expected here".to_owned()));
+        remarks.push(Remark::ignored(node, "a list of strings was expected here".to_owned()));
         return None;
     };
     if let Some(wrong) = items.clone().find(|item| item.as_str().is_none()) {
-        remarks.push(ignored(wrong, "a string was expected here".to_owned()));
+        remarks.push(Remark::ignored(wrong, "a string was expected here".to_owned()));
         return None;
     }
     Some(items.filter_map(|item| item.as_str().map(str::to_owned)).collect())
@@ -148,12 +150,6 @@ fn type_of(node: Node<'_>) -> &'static str {
         Kind::List => "array",
         Kind::Object => "object",
     }
-}
-
-fn ignored(node: Node<'_>, message: String) -> Remark {
-    // The reference reports it only when the entry is used; so nothing is reported under its name.
-    let finding = Diagnostic::warning(message).reference("").at(place(node));
-    Remark { finding: finding.help("it is ignored"), is_detail: true }
 }
 
 /// The host of a URL, `scheme://user@host:port/path` or `user@host:path`.

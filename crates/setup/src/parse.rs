@@ -14,8 +14,8 @@ use crate::{
     description::Description,
     problem::{Problem, missing, place, text},
     source::{
-        Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, ForeignFile, MadeTree, Source,
-        SourceOf, Special, TreeStructure,
+        Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
+        Source, SourceOf, Special, TreeStructure,
     },
 };
 
@@ -374,7 +374,7 @@ fn distdir(description: &Description, fields: &Fields<'_>) -> Result<Source, Pro
     let Some(names) = repositories.as_list() else {
         return Err(fields.unsupported(repositories, "repositories", "a list of names"));
     };
-    let mut contents = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for written in names {
         let Some(name) = written.as_str() else {
             let reference = format!("Unsupported value {} for \"repositories\" list entry", text(written));
@@ -389,12 +389,18 @@ fn distdir(description: &Description, fields: &Fields<'_>) -> Result<Source, Pro
         }
         // A distdir that names itself, or another one, has nothing of it: only archives count.
         let is_archive = description.type_of(name)?.is_some_and(|of| matches!(of, "archive" | "zip"));
-        if is_archive && let Source::Archive(archive) = description.source(name)?.source {
+        if !is_archive {
+            continue;
+        }
+        let of = description.source(name)?;
+        let (place, url) = (of.place(), of.field("fetch"));
+        if let Source::Archive(Archive { content, .. }) = of.source {
             // By the name in the directory: of two archives with one name the later one counts.
-            contents.insert(archive.content.distfile.clone(), archive.content);
+            let name_in_root = content.distfile.clone();
+            files.insert(name_in_root, Distfile { repository: name.to_owned(), content, place, url });
         }
     }
-    Ok(Source::Distdir(Distdir { contents, absent: fields.is_absent() }))
+    Ok(Source::Distdir(Distdir { files, absent: fields.is_absent() }))
 }
 
 fn computed(fields: &Fields<'_>) -> Result<Source, Problem> {

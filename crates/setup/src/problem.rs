@@ -1,7 +1,7 @@
 //! Errors about a description, at the places of its values.
 
 use taut_expr::json_to_value;
-use taut_syntax::{Diagnostic, Location, Node, did_you_mean};
+use taut_syntax::{Diagnostic, Location, Node, did_you_mean, quoted};
 
 /// Why something cannot be done, and where that is written.
 pub type Problem = Box<Diagnostic>;
@@ -28,6 +28,10 @@ pub(crate) fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k str> + Cl
 
 /// An error about a missing key: at the key that is probably meant to be it, if there is one, with the right word.
 pub(crate) fn missing(problem: Diagnostic, object: Node<'_>, key: &str) -> Diagnostic {
+    // A value of null counts as none.
+    if let Some(null) = object.get(key) {
+        return problem.at(place(null)).note(format!("{} is null", quoted(key)));
+    }
     let is_meant = |(word, _): &(&str, Node<'_>)| meant(word, [key]).is_some();
     match object.entries().find(is_meant) {
         Some((_, value)) => {

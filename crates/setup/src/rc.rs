@@ -339,6 +339,14 @@ impl<'d> Reader<'_, 'd> {
         self.get(key).map_or(Ok(None), |node| self.at(node))
     }
 
+    /// Warns of a value that is no list; the reference takes it for an empty one.
+    fn expect_list_of_locations(&mut self, key: &str, node: Node<'_>) {
+        if node.kind() != Kind::List {
+            let message = format!("{} is a list of locations", quoted(key));
+            self.remarks.push(Remark::ignored(node, message));
+        }
+    }
+
     /// The first of the locations in a list that leads to a file.
     fn first_file(&mut self, list: Node<'_>) -> Result<Option<PathBuf>, Problem> {
         for location in list.items() {
@@ -572,7 +580,9 @@ impl<'d> Reader<'_, 'd> {
     }
 
     fn absent(&mut self) -> Result<Option<PathBuf>, Problem> {
-        self.get("absent").map_or(Ok(None), |list| self.first_file(list))
+        let Some(list) = self.get("absent") else { return Ok(None) };
+        self.expect_list_of_locations("absent", list);
+        self.first_file(list)
     }
 
     fn invocation_log(&mut self) -> Result<Option<InvocationLog>, Problem> {
@@ -608,6 +618,7 @@ impl<'d> Reader<'_, 'd> {
         let places = match self.get("config lookup order") {
             None => self.anchors.usual(self.remarks),
             Some(order) => {
+                self.expect_list_of_locations("config lookup order", order);
                 // One after the other: those behind the first that exists need not be right.
                 for location in order.items() {
                     let found = self.anchors.read(location, self.remarks)?;

@@ -6,7 +6,7 @@ use taut_syntax::{Diagnostic, Kind, Location, Node, did_you_mean, quoted};
 
 use crate::{
     description::{Description, LAYERS, TAKEN_OVER},
-    problem::Problem,
+    problem::{Problem, place},
 };
 
 /// The repositories of a set-up.
@@ -25,6 +25,15 @@ pub struct Remark {
     pub finding: Diagnostic,
     /// Whether it is of interest only for the analysis of a problem: the key of a comment that is not understood.
     pub is_detail: bool,
+}
+
+impl Remark {
+    /// A value that has no effect since it has another form.
+    pub(crate) fn ignored(node: Node<'_>, message: String) -> Remark {
+        // The reference reports it only when the entry is used, or not at all; so nothing is reported under its name.
+        let finding = Diagnostic::warning(message).reference("").at(place(node));
+        Remark { finding: finding.help("it is ignored"), is_detail: false }
+    }
 }
 
 impl ReachedRepositories {

@@ -158,8 +158,8 @@ impl<'s> Session<'s> {
     }
 
     /// The progress of transfers for a repository.
-    pub(crate) fn progress_of<'p>(&'p self, repository: &'p str) -> TransferOf<'p> {
-        TransferOf { observer: self.observer, cancellation: &self.cancellation, repository }
+    pub(crate) fn progress_of<'p>(&'p self, repository: &'p str, root_of: &'p str) -> TransferOf<'p> {
+        TransferOf { observer: self.observer, cancellation: &self.cancellation, repository, root_of }
     }
 
     /// A fresh directory for temporary files, which is removed in the end.

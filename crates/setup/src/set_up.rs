@@ -405,6 +405,7 @@ fn wanted<'t>(task: &'t RootTask<'_>) -> ContentRequest<'t> {
     };
     ContentRequest {
         repository: &task.name,
+        root_of: &task.name,
         place: task.of.place(),
         url: task.of.field(url),
         subdir: task.of.field("subdir"),

@@ -207,9 +207,22 @@ pub struct ForeignFile {
 #[derive(Clone, Debug)]
 pub struct Distdir {
     /// By their names in the root.
-    pub contents: BTreeMap<String, Content>,
+    pub files: BTreeMap<String, Distfile>,
     /// Whether only the id of the tree is needed.
     pub absent: bool,
+}
+
+/// The archive of a repository, as a file of a distdir.
+#[derive(Clone, Debug)]
+pub struct Distfile {
+    /// The repository.
+    pub repository: String,
+    /// What the archive is.
+    pub content: Content,
+    /// The place of the repository's source.
+    pub place: Location,
+    /// The place of its URL.
+    pub url: Location,
 }
 
 /// The artifacts of a target.
@@ -316,10 +329,10 @@ impl Source {
             }
             Source::Distdir(distdir) => {
                 // The count makes the encoding of a list unambiguous.
-                e.number(distdir.contents.len() as u64);
-                for (name, content) in &distdir.contents {
+                e.number(distdir.files.len() as u64);
+                for (name, file) in &distdir.files {
                     e.bytes(name.as_bytes());
-                    e.bytes(content.id.as_bytes());
+                    e.bytes(file.content.id.as_bytes());
                 }
             }
         }

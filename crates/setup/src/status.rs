@@ -8,7 +8,7 @@ use std::{
 use taut_digest::{Hash, ObjectType, TreeEntry};
 use taut_fetch::without_password;
 use taut_git::{HashOnly, TreeBuilder};
-use taut_syntax::Diagnostics;
+use taut_syntax::{Diagnostic, Diagnostics};
 use taut_value::{EntityName, NamedTarget, configured_as_typed};
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     set_up::{Request, at_hand_of, tasks},
     source::{Content, Distdir, Source},
     trees::{has_tree, own_key},
+    update::{asked_at, not_determined},
 };
 
 /// What there is of a repository.
@@ -118,7 +119,14 @@ impl Session<'_> {
             let newest = match source {
                 Source::Git(git) if asks => {
                     let url = absolute_url(&git.repository, description.base());
-                    Some(self.newest(&url, &git.branch, &git.commit.to_hex(), &git.inherit_env))
+                    let newest = self.newest(&url, &git.branch, &git.commit.to_hex(), &git.inherit_env);
+                    if let BranchState::Unknown(cause) = &newest {
+                        let warning = Diagnostic::warning(not_determined(&task.name, &git.branch, cause))
+                            .reference("")
+                            .at(task.of.field("repository"));
+                        self.warn(warning.note(asked_at(&url)));
+                    }
+                    Some(newest)
                 }
                 _ => None,
             };
@@ -183,7 +191,7 @@ impl Session<'_> {
                     || has(&archive.content)
             }
             Source::ForeignFile(file) => has(&file.content),
-            Source::Distdir(distdir) => distdir.contents.values().all(has),
+            Source::Distdir(distdir) => distdir.files.values().all(|file| has(&file.content)),
             Source::Git(commit) => {
                 let has_commit = |repository: &taut_git::Repository| {
                     matches!(repository.tree_of_commit(&commit.commit), Ok(Some(_)))
@@ -254,8 +262,8 @@ fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
 /// The id of the tree of archives, by their names and ids.
 fn tree_of(distdir: &Distdir) -> Option<Hash> {
     let mut tree = TreeBuilder::new();
-    for (name, content) in &distdir.contents {
-        tree.put(&[name], TreeEntry { hash: content.id, object_type: ObjectType::File }).ok()?;
+    for (name, file) in &distdir.files {
+        tree.put(&[name], TreeEntry { hash: file.content.id, object_type: ObjectType::File }).ok()?;
     }
     tree.write(&mut HashOnly).ok()
 }
@@ -280,7 +288,7 @@ fn from(source: &Source) -> String {
         Source::GitTree(tree) => tree.shown_command(),
         Source::Archive(archive) => without_password(&archive.content.fetch),
         Source::ForeignFile(file) => without_password(&file.content.fetch),
-        Source::Distdir(distdir) => distdir.contents.keys().cloned().collect::<Vec<_>>().join(", "),
+        Source::Distdir(distdir) => distdir.files.keys().cloned().collect::<Vec<_>>().join(", "),
         Source::Computed(computed) => {
             let named = NamedTarget::new(&*computed.repository, &*computed.module, &*computed.name);
             configured_as_typed(&EntityName::Named(named), &computed.config)

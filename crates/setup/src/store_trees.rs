@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, decode_git_tree, encode_git_tree};
+use taut_digest::{Hash, HashFunction, ObjectInfo, ObjectType, decode_git_tree};
 use taut_git::{Batch, Kind, ObjectSink, Repository};
 use taut_store::Store;
 use taut_sys::Dir;
@@ -29,10 +29,11 @@ pub(crate) fn copy_tree(store: &Store, tree: &Hash, batch: &mut Batch<'_>) -> Re
         if batch.has(&tree).map_err(|error| error.to_string())? {
             continue;
         }
-        let Some(entries) = store.read_tree(&tree).map_err(|error| error.to_string())? else {
-            return Ok(false);
-        };
-        todo.push(CopyStep::Leave(encode_git_tree(&entries)));
+        // The bytes as they are: of entries alone, others could be made, with another name.
+        let encoded = store.read(&tree, ObjectType::Tree).map_err(|error| error.to_string())?;
+        let Some(encoded) = encoded else { return Ok(false) };
+        let Ok(entries) = decode_git_tree(&encoded, 20) else { return Ok(false) };
+        todo.push(CopyStep::Leave(encoded));
         for entry in entries.values() {
             if entry.object_type == ObjectType::Tree {
                 todo.push(CopyStep::Enter(entry.hash));
@@ -118,8 +119,7 @@ pub(crate) fn take(
         let (id, object_type) = match step {
             CopyStep::Enter(id, object_type) => (id, object_type),
             CopyStep::Leave(content) => {
-                let Ok(entries) = decode_git_tree(&content, 20) else { return Ok(false) };
-                store.put_tree(&entries).map_err(failed)?;
+                store.put_tree_bytes(&content).map_err(failed)?;
                 continue;
             }
         };

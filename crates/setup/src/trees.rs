@@ -12,7 +12,7 @@ use crate::{
     contents::{ContentRequest, Local, broken},
     problem::Problem,
     session::Session,
-    source::{Archive, ArchiveKind, Content, Distdir, ForeignFile, Special},
+    source::{Archive, ArchiveKind, Content, Distdir, Distfile, ForeignFile, Special},
 };
 
 impl Session<'_> {
@@ -241,11 +241,9 @@ impl Session<'_> {
         file: &ForeignFile,
         wanted: &ContentRequest<'_>,
     ) -> Result<Hash, Problem> {
-        let entry = |content: &Content, executable| {
-            let object_type = if executable { ObjectType::Executable } else { ObjectType::File };
-            (content.clone(), object_type)
-        };
-        let files = [(file.name.as_str(), entry(&file.content, file.executable))];
+        let object_type = if file.executable { ObjectType::Executable } else { ObjectType::File };
+        let (content, wanted_file) = (&file.content, wanted.clone());
+        let files = [NamedFile { name: &file.name, content, object_type, wanted: wanted_file }];
         let name = taut_value::quoted(&file.name);
         let message = format!("Content of foreign file at {name} {}", file.content.id.to_hex());
         self.files(&files, file.absent, wanted, message)
@@ -254,9 +252,14 @@ impl Session<'_> {
     /// The tree of the archives of other repositories.
     pub(crate) fn distdir(&self, distdir: &Distdir, wanted: &ContentRequest<'_>) -> Result<Hash, Problem> {
         let files: Vec<_> = distdir
-            .contents
+            .files
             .iter()
-            .map(|(name, content)| (name.as_str(), (content.clone(), ObjectType::File)))
+            .map(|(name, Distfile { repository, content, place, url })| {
+                // What is wrong with an archive is wrong with the repository that has it.
+                let (place, url) = (place.clone(), url.clone());
+                let wanted = ContentRequest { repository, place, url, ..wanted.clone() };
+                NamedFile { name, content, object_type: ObjectType::File, wanted }
+            })
             .collect();
         let message = format!("Content of distdir {}", id_of_files(&files));
         self.files(&files, distdir.absent, wanted, message)
@@ -272,9 +275,10 @@ impl Session<'_> {
     ) -> Result<Hash, Problem> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         let mut tree = TreeBuilder::new();
-        for (name, (content, object_type)) in files {
-            let entry = TreeEntry { hash: content.id, object_type: *object_type };
-            tree.put(&[name.as_bytes()], entry).map_err(of_git)?;
+        for file in files {
+            let entry = TreeEntry { hash: file.content.id, object_type: file.object_type };
+            let put = tree.put(&[file.name.as_bytes()], entry);
+            put.map_err(|error| broken(&file.wanted, error.to_string()))?;
         }
         if is_absent && !self.options.fetch_absent {
             // The ids of the files are in the description, so that of the tree needs no content.
@@ -285,17 +289,17 @@ impl Session<'_> {
         if let Some(tree) = self.mapped(map, &key, wanted)? {
             return Ok(tree);
         }
-        for (_, (content, _)) in files {
-            self.ensure(content, wanted)?;
+        for file in files {
+            self.ensure(file.content, &file.wanted)?;
         }
         let writer = self.writer().map_err(of_git)?;
         let mut batch = writer.batch();
-        for (name, (content, _)) in files {
+        for NamedFile { name, content, wanted, .. } in files {
             let opened = self.store.open_file(&content.id);
-            let Some((mut file, size)) = opened.map_err(|error| broken(wanted, error.to_string()))? else {
+            let Some((mut opened, size)) = opened.map_err(|error| broken(wanted, error.to_string()))? else {
                 return Err(broken(wanted, format!("{} was removed from the store", quoted(name))));
             };
-            batch.blob_from(size, &mut file).map_err(of_git)?;
+            batch.blob_from(size, &mut opened).map_err(of_git)?;
         }
         let tree = tree.write(&mut batch).map_err(of_git)?;
         batch.finish().map_err(of_git)?;
@@ -305,16 +309,24 @@ impl Session<'_> {
     }
 }
 
-/// A file under a name in a root, and whether it is executable.
-type NamedFile<'f> = (&'f str, (Content, ObjectType));
+/// A file of a root.
+struct NamedFile<'f> {
+    /// Its name there.
+    name: &'f str,
+    content: &'f Content,
+    /// Whether it is executable.
+    object_type: ObjectType,
+    /// The repository that it is of.
+    wanted: ContentRequest<'f>,
+}
 
 /// The id of a list of files: the blob id of a JSON map from names to lists of the id and whether it is executable.
 fn id_of_files(files: &[NamedFile<'_>]) -> String {
     let mut json = JsonWriter::compact();
     json.object(|json| {
-        for (name, (content, object_type)) in files {
-            json.key(name).list(|json| {
-                json.string(content.id.to_hex()).bool(*object_type == ObjectType::Executable);
+        for file in files {
+            json.key(file.name).list(|json| {
+                json.string(file.content.id.to_hex()).bool(file.object_type == ObjectType::Executable);
             });
         }
     });

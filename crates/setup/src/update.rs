@@ -1,6 +1,6 @@
 //! The newest commits of branches: a description with other commits.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use taut_fetch::without_password;
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
@@ -56,17 +56,10 @@ impl Session<'_> {
             match taut_fetch::git::newest_commit(&programs, &url, &git.branch, scratch) {
                 Ok(commit) => value = with_commit(&value, name, &commit.to_hex()),
                 Err(cause) => {
-                    let (of, branch) = (quoted(name), quoted(&git.branch));
-                    let message = format!(
-                        "the newest commit of branch {branch} for repository {of} cannot be determined: {cause}"
-                    );
+                    let message = not_determined(name, &git.branch, &cause);
                     let problem = Diagnostic::error(message).at(source.field("repository"));
                     let reference = format!("While updating commit from remote:\n{cause}");
-                    problems.push(
-                        problem
-                            .reference(reference)
-                            .note(format!("it was asked for at {}", without_password(&url))),
-                    );
+                    problems.push(problem.reference(reference).note(asked_at(&url)));
                 }
             }
         }
@@ -75,6 +68,17 @@ impl Session<'_> {
             false => Err(problems.into_iter().collect()),
         }
     }
+}
+
+/// The message about a branch whose newest commit is not known.
+pub(crate) fn not_determined(repository: &str, branch: &str, cause: &dyn fmt::Display) -> String {
+    let (of, branch) = (quoted(repository), quoted(branch));
+    format!("the newest commit of branch {branch} for repository {of} cannot be determined: {cause}")
+}
+
+/// The note with the server that was asked for it.
+pub(crate) fn asked_at(url: &str) -> String {
+    format!("it was asked for at {}", without_password(url))
 }
 
 /// A description in which one repository has another commit. As in the reference, it becomes one of the entry itself, also

@@ -43,8 +43,25 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] if an entry is not stored; else the build root cannot be written to.
     pub fn put_tree<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
-        let encoded = self.encode_tree(entries)?;
-        let digest = Digest { hash: self.hash_function().tree(&encoded), size: encoded.len() as u64 };
+        self.put_encoded(&self.encode_tree(entries)?, entries)
+    }
+
+    /// Adds a directory by its bytes, as a git repository or a server has them, all entries of which have been added before.
+    /// They may be others than those that [`Store::put_tree`] writes: git has written modes in several ways.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if the bytes are no directory; else as for [`Store::put_tree`].
+    pub fn put_tree_bytes(&self, encoded: &[u8]) -> Result<Digest> {
+        let entries = self.decode_tree(encoded)?.map_err(|why| {
+            let digest = Digest { hash: self.hash_function().tree(encoded), size: encoded.len() as u64 };
+            Error::Unusable { tree: ObjectInfo { digest, object_type: ObjectType::Tree }, why }
+        })?;
+        self.put_encoded(encoded, &entries)
+    }
+
+    /// Adds a directory with these bytes and entries.
+    fn put_encoded<N>(&self, encoded: &[u8], entries: &BTreeMap<N, TreeEntry>) -> Result<Digest> {
+        let digest = Digest { hash: self.hash_function().tree(encoded), size: encoded.len() as u64 };
         // Known means present in the youngest generation, with all entries (docs/store.md, commit protocol).
         if self.is_known(Kind::Tree, &digest.hash) {
             return Ok(digest);
@@ -60,8 +77,8 @@ impl Store {
         }
         match self.server_objects().filter(|_| !is_all_here) {
             // A tree in the store has all that is below it there.
-            Some(servers) => servers.keep_tree(self, &digest.hash, &encoded)?,
-            None => self.put(Kind::Tree, &digest, &encoded)?,
+            Some(servers) => servers.keep_tree(self, &digest.hash, encoded)?,
+            None => self.put(Kind::Tree, &digest, encoded)?,
         }
         Ok(digest)
     }

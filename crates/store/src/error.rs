@@ -26,6 +26,13 @@ pub enum Error {
     InTheWay(String),
     /// A server that should have an object does not answer for it.
     Remote(String),
+    /// What a server has under the name of an object is wrong, also after the object was made again.
+    WrongAtServer {
+        /// As messages name it.
+        server: String,
+        /// The object.
+        object: ObjectInfo,
+    },
     /// A path at which nothing may be written.
     Refused {
         /// The path as it was asked for.
@@ -55,6 +62,12 @@ impl fmt::Display for Error {
             }
             Error::Unusable { tree, why } => write!(f, "tree {tree} cannot be used: {why}"),
             Error::Remote(why) => f.write_str(why),
+            Error::WrongAtServer { server, object } => {
+                write!(
+                    f,
+                    "server {server} has wrong contents for object {object}, also after it was made again"
+                )
+            }
             Error::InTheWay(path) => write!(f, "{path} is a file, and a directory is wanted there"),
             Error::Refused { path, reason } => write!(f, "refusing to write at {path}: {reason}"),
         }

@@ -200,7 +200,8 @@ impl Store {
         while let Some((tree, is_closed)) = steps.pop() {
             let Some(entries) = trees.get(&tree) else { continue };
             if is_closed {
-                self.put_tree(entries)?;
+                let encoded = self.read(&tree, ObjectType::Tree)?.ok_or(Error::Missing(of_tree(&tree)))?;
+                self.put_tree_bytes(&encoded)?;
                 continue;
             }
             if opened.insert(tree) {
@@ -296,12 +297,21 @@ impl Store {
             let server = &servers.servers[number];
             let asked = wanted.iter().map(|(_, name, receiver)| (*name, receiver.clone())).collect();
             let answers = server.cas.get(asked).await.map_err(|error| unanswered(server, &error))?;
-            let (mut lost, mut failed) = (Vec::new(), None);
+            let (mut lost, mut failed, mut wrong_again) = (Vec::new(), None, None);
             for ((object, name, _), answer) in wanted.iter().zip(answers) {
                 match answer {
-                    Ok(()) => drop(servers.fetched_bytes.fetch_add(name.size, Relaxed)),
+                    Ok(()) => {
+                        servers.came(number, object, true);
+                        servers.fetched_bytes.fetch_add(name.size, Relaxed);
+                    }
+                    Err(Unanswered::NotFound(_)) => lost.push(*object),
                     // A server that has something else under this name does not have it.
-                    Err(Unanswered::NotFound(_) | Unanswered::Corrupt(_)) => lost.push(*object),
+                    Err(Unanswered::Corrupt(_)) => {
+                        lost.push(*object);
+                        if servers.came(number, object, false) {
+                            wrong_again = Some(*object);
+                        }
+                    }
                     Err(error) => failed = Some(error),
                 }
             }
@@ -309,7 +319,10 @@ impl Store {
                 let first = *first;
                 self.forget_at_server(number, lost);
                 self.verify_server_objects(number).await?;
-                return Err(Error::Missing(first));
+                return Err(match wrong_again {
+                    Some(object) => Error::WrongAtServer { server: server.name.clone(), object },
+                    None => Error::Missing(first),
+                });
             }
             if let Some(error) = failed {
                 return Err(unanswered(server, &error));

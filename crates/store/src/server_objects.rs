@@ -100,7 +100,19 @@ struct ServerIndex {
 pub(crate) struct ServerObjects {
     pub(crate) servers: Vec<ObjectServer>,
     state: Mutex<ServerIndex>,
+    losses: Mutex<Losses>,
     pub(crate) fetched_bytes: AtomicU64,
+}
+
+/// What servers turned out not to have in this process.
+#[derive(Default)]
+struct Losses {
+    /// The last server that did not have something since objects were made again.
+    server: Option<usize>,
+    /// What came wrong since then.
+    wrong: HashSet<(usize, Key)>,
+    /// What came wrong before, and not right since.
+    wrong_before: HashSet<(usize, Key)>,
 }
 
 fn key(object: &ObjectInfo) -> Key {
@@ -172,7 +184,27 @@ impl ServerObjects {
             read(older, false)?;
         }
         state.lists_of_trees = Some(read(&young, true)?);
-        Ok(ServerObjects { servers, state: Mutex::new(state), fetched_bytes: AtomicU64::new(0) })
+        Ok(ServerObjects {
+            servers,
+            state: Mutex::new(state),
+            losses: Mutex::default(),
+            fetched_bytes: AtomicU64::new(0),
+        })
+    }
+
+    fn losses(&self) -> MutexGuard<'_, Losses> {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an object came from a server, and whether it was right. Returns whether it is wrong although it was made again.
+    pub(crate) fn came(&self, server: usize, object: &ObjectInfo, is_right: bool) -> bool {
+        let (mut losses, one) = (self.losses(), (server, key(object)));
+        if is_right {
+            losses.wrong_before.remove(&one);
+            return false;
+        }
+        losses.wrong.insert(one);
+        losses.wrong_before.contains(&one)
     }
 
     fn state(&self) -> MutexGuard<'_, ServerIndex> {
@@ -320,8 +352,35 @@ impl Store {
     /// Forgets objects that a server turned out not to have.
     pub fn forget_at_server(&self, server: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
         if let Some(servers) = self.server_objects() {
+            servers.losses().server = Some(server);
             servers.forget(server, objects.into_iter().map(|object| key(&object)));
         }
+    }
+
+    /// What is lost is made again from now on: what a server has wrong then is not worth another try. Returns the server that
+    /// turned out not to have something since the last time, if one did.
+    pub fn make_lost_again(&self) -> Option<&str> {
+        let servers = self.server_objects()?;
+        let mut losses = servers.losses();
+        let wrong = std::mem::take(&mut losses.wrong);
+        losses.wrong_before.extend(wrong);
+        losses.server.take().map(|server| &*servers.servers[server].name)
+    }
+
+    /// The name of a server that has something else under the name of this object.
+    pub fn wrong_at(&self, object: &ObjectInfo) -> Option<&str> {
+        let servers = self.server_objects()?;
+        let losses = servers.losses();
+        let is_wrong = |number: &usize| {
+            let one = (*number, key(object));
+            losses.wrong.contains(&one) || losses.wrong_before.contains(&one)
+        };
+        (0..servers.servers.len()).find(is_wrong).map(|number| &*servers.servers[number].name)
+    }
+
+    /// The names of the servers that are asked for objects.
+    pub fn object_servers(&self) -> impl Iterator<Item = &str> {
+        self.server_objects().into_iter().flat_map(|servers| &servers.servers).map(|server| &*server.name)
     }
 
     /// Whether the bytes of a tree are on this machine, whatever is with what is below it.

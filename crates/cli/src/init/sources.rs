@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use taut_driver::WITHOUT_SPECIAL;
 use taut_scan::SourceFile;
 use taut_syntax::quoted;
 use taut_sys::{Dir, FileKind, if_exists};
@@ -92,13 +93,10 @@ fn leads_outwards(link: &str, directory: &str, target: &str) -> String {
     let directory = if directory.is_empty() { "the top directory" } else { directory };
     format!(
         "{link}: the symbolic link leads outwards, to {}, so no file of {directory} can be a source, and default has nothing \
-         that needs one. Remove it, or have all links ignored, by this in a file repos.json:\n    {IGNORING}",
+         that needs one. Remove it, or have all links ignored, by this in a file repos.json:\n    {WITHOUT_SPECIAL}",
         quoted(target)
     )
 }
-
-/// A description of the repository in which links do not exist.
-const IGNORING: &str = r#"{"main": "", "repositories": {"": {"repository": {"type": "file", "path": ".", "pragma": {"special": "ignore"}}}}}"#;
 
 fn file(directory: &Dir, name: &Path, path: &str) -> taut_sys::Result<SourceFile> {
     let at = directory.at(name);

@@ -19,7 +19,7 @@ use super::{
     page::{self, Extent},
     refused,
     words::{NotNormal, normalized, unexpected},
-    wrong_words::WrongWords,
+    wrong_words::{WrongWords, unknown_command},
 };
 
 /// The error of a command line, or the help that it requests.
@@ -116,7 +116,9 @@ impl CommandLine {
             && let [tool, help, subcommand @ ..] = words
             && help == "help"
         {
-            return Err(NoCommand::Help(NoCommand::help(&[std::slice::from_ref(tool), subcommand].concat())));
+            let words = [std::slice::from_ref(tool), subcommand].concat();
+            return Err(NoCommand::unknown_topic(subcommand)
+                .unwrap_or_else(|| NoCommand::Help(NoCommand::help(&words))));
         }
         // Once per call: the parser takes only names that live as long as the process.
         let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
@@ -385,6 +387,14 @@ impl NoCommand {
         help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
     }
 
+    /// The error about a command that help is requested of, if there is none of this name.
+    fn unknown_topic(words: &[OsString]) -> Option<NoCommand> {
+        let word = words.first()?.to_string_lossy();
+        let tool = definition("taut");
+        let is_known = word.starts_with('-') || word == "help" || tool.find_subcommand(&*word).is_some();
+        (!is_known).then(|| NoCommand::Error(unknown_command(&word, &tool).error(&[], &tool)))
+    }
+
     fn own_error(text: String, words: &[OsString]) -> NoCommand {
         NoCommand::Error(WrongWords::from(text).error(words, &definition("taut")))
     }
@@ -584,6 +594,23 @@ mod tests {
             let words: Vec<OsString> = std::iter::once(&"just").chain(words).map(Into::into).collect();
             let text = format!("The following {expected}\nRun with --help for more information.\n");
             assert_eq!(CommandLine::parse_words("just", &words).err(), Some(NoCommand::Wrong(text)));
+        }
+    }
+
+    #[test]
+    fn help_about_an_unknown_command_is_an_error() {
+        for (words, answer) in [
+            (&["help", "bild"][..], "unknown command \"bild\"\nhelp: did you mean build?\n"),
+            (&["help", "nothing"], "unknown command \"nothing\"\nnote: "),
+        ] {
+            let answered = parse(words);
+            assert!(
+                matches!(&answered, Err(NoCommand::Error(text)) if text.starts_with(answer)),
+                "{words:?}: {answered:?}"
+            );
+        }
+        for words in [&["help", "help"][..], &["help", "--help-all"], &["help", "completions"]] {
+            assert!(matches!(parse(words), Err(NoCommand::Help(_))), "{words:?}");
         }
     }
 

@@ -6,6 +6,9 @@ use std::{error::Error as _, ffi::OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taut_syntax::{did_you_mean, quoted, with_and};
 
+/// Options of other build tools, and what they are called here.
+const FOREIGN_OPTIONS: [(&str, &str); 1] = [("-k", "--keep-going")];
+
 /// How many commands that have an option are named.
 const MAX_OWNERS: usize = 6;
 
@@ -88,11 +91,8 @@ impl WrongWords {
     }
 }
 
-fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
-    let names: Vec<&str> = (tool.get_subcommands())
-        .filter(|command| !command.is_hide_set())
-        .map(clap::Command::get_name)
-        .collect();
+pub(super) fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
+    let names = tool.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
     let help = did_you_mean(word, names).map(|meant| format!("did you mean {meant}?"));
     WrongWords { text: format!("unknown command {}", quoted(word)), help }
 }
@@ -105,7 +105,15 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
         .map(|command| command.get_name().to_owned())
         .collect();
     let own: Vec<String> = command.map(|command| options_of(command).collect()).unwrap_or_default();
-    let meant = did_you_mean(option, own.iter().map(String::as_str));
+    // Each short option resembles each other one.
+    let is_alike = |own: &&str| option.len() > 2 || own.eq_ignore_ascii_case(option);
+    let foreign = FOREIGN_OPTIONS
+        .iter()
+        .find(|(foreign, own_name)| *foreign == option && own.iter().any(|own| own == own_name));
+    let meant = match foreign {
+        Some((_, meant)) => Some(*meant),
+        None => did_you_mean(option, own.iter().map(String::as_str).filter(is_alike)),
+    };
     let help = match (&owners[..], meant) {
         ([], Some(meant)) => Some(format!("did you mean {meant}?")),
         ([], None) => None,

@@ -44,8 +44,8 @@ impl List<'_> {
         json.finish() + "\n"
     }
 
-    /// As a table for people; lines are cut at `width`.
-    pub(crate) fn to_text(&self, width: usize) -> String {
+    /// As a table for people; on a terminal, lines are cut at its width.
+    pub(crate) fn to_text(&self, width: Option<usize>) -> String {
         let header = ["REPOSITORY", "TYPE", "PINNED", "STATE", "USED BY", "FROM"].map(str::to_owned);
         let rows: Vec<[String; 6]> = std::iter::once(header).chain(self.status.iter().map(row)).collect();
         let widths: Vec<usize> = (0..5)
@@ -58,7 +58,8 @@ impl List<'_> {
                 line.push_str(&format!("{cell:<width$}  "));
             }
             line.push_str(&row[5]);
-            let line: String = line.trim_end().chars().take(width.max(40)).collect();
+            let width = width.map_or(usize::MAX, |width| width.max(40));
+            let line: String = line.trim_end().chars().take(width).collect();
             text.push_str(line.trim_end());
             text.push('\n');
         }
@@ -80,7 +81,7 @@ fn row(status: &Status) -> [String; 6] {
                 &commit[..MAX_SHOWN_DIGITS.min(commit.len())]
             )
         }
-        Some(BranchState::Unknown(_)) => format!("{}, not asked", status.presence.word()),
+        Some(BranchState::Unknown(_)) => format!("{}, newest unknown", status.presence.word()),
         _ => status.presence.word().to_owned(),
     };
     let users: Vec<&str> = status.used_by.iter().map(String::as_str).collect();

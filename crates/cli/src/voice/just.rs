@@ -22,7 +22,7 @@ use crate::{
     log::{Level, Log},
     output::Stream,
     report,
-    retry::LOST_OBJECTS,
+    retry::lost_objects,
 };
 
 /// When the first plain line about progress is due; later ones at intervals that grow by this factor.
@@ -394,7 +394,7 @@ impl BuildMessages for Messages {
     }
 
     /// Failures before that are none, and what was shown once is not shown again.
-    fn on_retry(&self, why: Retry) {
+    fn on_retry(&self, why: Retry, server: Option<&str>) {
         self.failures().clear();
         // Only now: within one try, equal outputs of two events are both shown.
         let outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
@@ -404,7 +404,7 @@ impl BuildMessages for Messages {
                 let text = "The description changed while it was being built: beginning anew.";
                 self.log.say(Level::Info, text);
             }
-            Retry::Lost => self.log.say(Level::Warn, format!("{LOST_OBJECTS}.")),
+            Retry::Lost => self.log.say(Level::Warn, format!("{}.", lost_objects(server))),
             // The reference reports what it cannot read; so roots are not repaired under its name.
             Retry::LostRoots => {}
         }

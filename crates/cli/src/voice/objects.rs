@@ -162,7 +162,14 @@ impl ObjectTexts for Taut {
     fn not_taken(&self, error: &Error, store: &Store, _: ObjectDestination<'_>, log: &Log) {
         let text = match error {
             Error::Missing(object) => {
+                if let Some(server) = store.wrong_at(object) {
+                    log.say(Level::Error, format!("Server {server} has wrong contents for object {object}"));
+                    return;
+                }
                 let mut text = format!("There is no object {object} in the store");
+                for server in store.object_servers() {
+                    text += &format!(", nor at server {server}");
+                }
                 let hash = &object.digest.hash;
                 if object.object_type == ObjectType::File
                     && store.contains(hash, ObjectType::Tree).is_ok_and(|is| is)

@@ -32,7 +32,7 @@ use crate::{
     log::{Escapes, Level, Log},
     output::Stream,
     reproduce::Reproduction,
-    retry::{LOST_OBJECTS, LOST_ROOTS},
+    retry::{LOST_ROOTS, lost_objects},
 };
 
 mod cxx_modules;
@@ -661,7 +661,7 @@ impl BuildMessages for Messages {
         }
     }
 
-    fn on_retry(&self, why: Retry) {
+    fn on_retry(&self, why: Retry, server: Option<&str>) {
         {
             let mut state = self.state();
             // What was shown stays noted in `shown`; only the figures begin anew.
@@ -672,7 +672,7 @@ impl BuildMessages for Messages {
             Retry::Changed => {
                 self.log.say(Level::Info, "the description changed during the build; starting again");
             }
-            Retry::Lost => self.log.say(Level::Warn, LOST_OBJECTS),
+            Retry::Lost => self.log.say(Level::Warn, lost_objects(server)),
             Retry::LostRoots => self.log.say(Level::Warn, LOST_ROOTS),
         }
     }

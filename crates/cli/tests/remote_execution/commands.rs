@@ -141,6 +141,7 @@ fn an_object_comes_from_a_server_and_goes_to_it() {
         let absent = "1".repeat(hash.len());
         let text = run(&there, "install-cas", &words, &[&absent]).exits(16).stderr;
         assert!(text.contains("there is no object"), "{text}");
+        assert!(text.contains(&format!("in the store, nor at server {}", server.address())), "{text}");
         let has_hint = text.contains("most servers need it: HASH:SIZE:TYPE");
         assert_eq!(has_hint, naming == HashFunction::Sha256, "{text}");
     }

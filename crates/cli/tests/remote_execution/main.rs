@@ -9,7 +9,7 @@ mod set_ups;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use taut_digest::HashFunction;
+use taut_digest::{Hash, HashFunction};
 use taut_remote::server::{ExecutionEnding, Offer, Server};
 use taut_testkit::{Tool, ToolResult, Workspace, listing};
 
@@ -213,6 +213,48 @@ fn what_the_server_loses_is_made_again_however_deep_it_is() {
             server.memory().remove(content);
         }
         assert_eq!(install(&fresh, &words).files, here(&fresh), "{naming:?}");
+    }
+}
+
+#[test]
+fn no_actions_at_once_are_as_many_as_usual() {
+    let (server, workspace) = (start(BOTH[0], &[]), workspace());
+    let words = [at(&server, BOTH[0]), vec!["-J".to_owned(), "0".to_owned()]].concat();
+    let text = build(&workspace, &words).exits(0).stderr;
+    assert!(text.contains("-J 0 is ignored: 256 actions are given to servers at once"), "{text}");
+}
+
+/// Executions do not help, since it keeps what it has.
+#[test]
+fn a_server_with_wrong_contents_is_named_with_the_object() {
+    for naming in BOTH {
+        let (server, workspace) = (start(naming, &[]), workspace());
+        let words = at(&server, naming);
+        build(&workspace, &words).exits(0);
+        let memory = server.memory();
+        // The large one, which comes as a stream.
+        let size = |hash: &Hash| memory.content(hash).unwrap().len();
+        let large = memory.contents().into_iter().max_by_key(size).unwrap();
+        let mut bytes = memory.content(&large).unwrap().to_vec();
+        bytes[4_000_000] ^= 1;
+        memory.remove(&large);
+        memory.insert(large, bytes);
+
+        let mut call: Vec<&str> = vec!["install", "-o", "out"];
+        call.extend(words.iter().map(String::as_str));
+        call.push("all");
+        let text = workspace.run(&taut(), call).exits(1).stderr;
+        let address = server.address();
+        let warning = format!("server {address} lost, or has wrong, contents: they are made again");
+        assert_eq!(text.matches(&warning).count(), 1, "{text}");
+        let error =
+            format!("cannot install \"large/large\": server {address} has wrong contents for object [");
+        assert!(text.contains(&error), "{text}");
+        assert!(!text.contains("build root") && !text.contains("in the store"), "{text}");
+
+        // With the right ones it goes on.
+        memory.remove(&large);
+        assert_eq!(install(&workspace, &words).files, here(&workspace));
     }
 }
 

@@ -82,6 +82,7 @@ const FIRST_WORDS: &[&str] = &[
     "Reference",
     "Relative",
     "Repository",
+    "Server",
     "Setting",
     "Source",
     "Staging",
