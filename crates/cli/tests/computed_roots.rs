@@ -505,7 +505,7 @@ fn nothing_is_written_outside_of_a_root() {
         assert!(failed.stderr.contains(&format!("\"name\" is \"{name}\"")), "{}", failed.stderr);
         // Under this name analysis accepts it, as the reference does.
         let failed = project.run(&just(), &["build", "-C", "repos.json", "--main", "main", "out"]).exits(8);
-        let expected = format!("the artifact at \"{name}\" would be outside of the root");
+        let expected = format!("The artifact at \"{name}\" would be outside of the root");
         assert!(failed.stderr.contains(&expected), "{}", failed.stderr);
     }
 }

@@ -177,7 +177,10 @@ struct Binary(tempfile::TempDir);
 impl Binary {
     fn new() -> Binary {
         let directory = tempfile::Builder::new().prefix("taut-test-").tempdir().unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_taut"), directory.path().join("taut")).unwrap();
+        // By another process: a test that starts one meanwhile would hand it the file open for writing, and a file that is open
+        // for writing anywhere cannot be executed.
+        let copy = directory.path().join("taut");
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_taut")).arg(copy).status().unwrap().success());
         Binary(directory)
     }
 
