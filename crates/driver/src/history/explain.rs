@@ -510,9 +510,10 @@ impl<'r> Explainer<'r> {
         set.to_label().into()
     }
 
-    /// Puts actions that failed first, then those that ran, and those with nothing to do last.
+    /// Puts actions that failed first, then those that ran, and those with nothing to do last; of one kind, in the order of their
+    /// names, since they are collected in no fixed one.
     fn first_what_ran(&self, actions: &mut [Id]) {
-        actions.sort_by_key(|id| self.rank(id));
+        actions.sort_by_cached_key(|id| (self.rank(id), self.action_words(id)));
     }
 
     fn rank(&self, id: &Id) -> Rank {
