@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
+use taut_syntax::diagnostic::Author;
 
 use crate::environment::{build_root, hash_function};
 use crate::exit::Exit;
@@ -119,7 +120,7 @@ fn analyse(
     voice::of(log).analysed(&found, text.as_deref(), log);
     if let Some(why) = too_long {
         let text = format!("{why}; it is not shown.");
-        log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, &log.names().main()));
+        log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, Author::Program, &log.names().main()));
     }
     if let Some(analysis) = &whole {
         dumps::of_values(analysis, &target, &o.dumps, log)?;
