@@ -35,6 +35,7 @@ use crate::{
     retry::{LOST_ROOTS, lost_objects},
 };
 
+mod binary_as_script;
 mod cxx_modules;
 mod failure;
 mod missing_file;
