@@ -3,7 +3,7 @@
 //! A message is a string literal of the product with a sentence in it, wherever it is written: as the argument of a
 //! constructor of errors, an arm of a `match`, a constant. It is covered if its words, with anything in place of what is
 //! inserted, occur in an answer of the golden files, which tests compare with what the binary prints. So a message that is new or
-//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why there is none.
+//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why no document can cause it.
 //!
 //! Which voice a message belongs to is seen in the sources: files and `impl` blocks of a voice, and what diagnostics call
 //! the reference's text ([`Voice`]). It has to occur in an answer of that voice; one that both have, in any answer.

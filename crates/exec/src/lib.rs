@@ -93,7 +93,7 @@ pub trait Sources: Send + Sync {
         false
     }
 
-    /// The path of a file or directory of this machine without links; `None` if there is none.
+    /// The path of a file or directory of this machine without links; `None` if nothing is there.
     fn real_path(&self, path: &Path) -> Option<PathBuf> {
         taut_sys::canonical(path).ok()
     }

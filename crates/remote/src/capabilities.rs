@@ -33,7 +33,7 @@ pub(crate) struct Capabilities {
     pub(crate) splices: bool,
 }
 
-/// Asks the server, and gives it up if it is none that can be used.
+/// Asks the server, and gives it up if it cannot be used.
 pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Result<Capabilities> {
     let request = GetCapabilitiesRequest { instance_name: link.instance.clone() };
     let answer = link.unary(&GET, &request, 0).await.map_err(|error| with_guess(link, error))?;

@@ -114,6 +114,8 @@ impl Proposal {
             let needs = |target: &&Target| {
                 target.texts_of_all().any(|text| is_unreadable(text) || out.contains(text))
             };
+            // Texts of fields are names of targets as well as paths, so what is left out may be named by other
+            // targets: until nothing more is found.
             let names = self.targets.iter().filter(|target| !out.contains(&target.name)).filter(needs);
             let more: Vec<String> = names.map(|target| target.name.clone()).collect();
             if more.is_empty() {
@@ -146,6 +148,7 @@ impl Proposal {
         if !directories.is_empty() {
             target = target.with("dirs", Field::Pairs(directories));
         }
+        // First in the file, where readers look for what a project builds, and `has_default` does, too.
         self.targets.insert(0, target);
     }
 }

@@ -327,7 +327,7 @@ impl<'w> Workspace<'w> {
     /// The description of repositories that a call is about.
     ///
     /// # Errors
-    /// There is none, or it is wrong.
+    /// It does not exist, or it is wrong.
     pub(crate) fn description(&self, named: Option<&Path>, rc: &Rc) -> Result<Description, SetupError> {
         let cwd = &self.anchors.cwd;
         let place = named.map(|path| AnchoredPath { path: cwd.join(path), base: cwd.clone() });

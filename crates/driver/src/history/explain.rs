@@ -36,7 +36,7 @@ pub enum Question {
     Call,
     /// The action whose id begins like this.
     Action(String),
-    /// A target; or, if there is none of that name, what lies at this path.
+    /// A target; or, if no target has that name, what lies at this path.
     Named {
         /// The name.
         target: NamedTarget,
@@ -416,7 +416,7 @@ impl<'r> Explainer<'r> {
         })
     }
 
-    /// Explains a target in all its configurations; `false` if there is none of that name.
+    /// Explains a target in all its configurations; `false` if no target has that name.
     fn target(&mut self, target: &NamedTarget) -> bool {
         let name = EntityName::Named(target.clone());
         let json = name.to_json();
