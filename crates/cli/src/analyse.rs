@@ -14,7 +14,6 @@ use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::remote_execution::backend;
 use crate::reporting::{Reporting, reported, warn_of_cache};
-use crate::retry::LOST_ROOTS;
 use crate::root_options::RootOptions;
 use crate::roots::Roots;
 use crate::settings::{analysis_options, log_limit, properties};
@@ -39,13 +38,7 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     };
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let call = || analyse(name, o, log, reporting, &interruption, &roots);
-    if let Some(exit) = interruption.reported(call())? {
-        return Ok(exit);
-    }
-    log.say(Level::Warn, LOST_ROOTS);
-    roots.verify();
-    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
+    roots.with_lost_made_again(&interruption, || analyse(name, o, log, reporting, &interruption, &roots))
 }
 
 /// Analyses the request once. `None`: something of its roots is lost that can be made again.
