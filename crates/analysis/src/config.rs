@@ -55,6 +55,7 @@ impl Config {
 
     /// This configuration with the variables of `changes` set.
     pub fn update(&self, changes: &Map) -> Config {
+        // The same object where nothing changes: comparisons begin with the address.
         if changes.is_empty() { self.clone() } else { Config(self.0.union(changes)) }
     }
 

@@ -208,6 +208,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
         }
         (_, 3, Some(reference)) => {
             let is_here = match &words[1] {
+                // Null, "." and the name of the module itself say the same, as in the reference.
                 Value::Null => true,
                 Value::String(module) => module.as_str() == "." || module.as_str() == context.module,
                 _ => false,
@@ -227,6 +228,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
             let global = global.ok_or_else(|| unbound(local, module, name, context))?;
             Ok(NamedTarget::new(global.clone(), module, name))
         }
+        // An anonymous target is named by nodes, which are values and have no written form.
         ("#", ..) => Err(NameProblem::Anonymous),
         _ => {
             let words: Option<Vec<&str>> = (0..words.len()).map(text).collect();

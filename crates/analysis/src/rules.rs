@@ -211,6 +211,7 @@ async fn imports(
         names.push(Str::from(alias));
         keys.push(DefinitionName(name));
     }
+    // At once, so that files are read and compiled in parallel, and all errors are reported.
     let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
         function.map_err(|failure| {
             let failure = below(failure, || reading_expressions(kind, &shown));

@@ -117,6 +117,7 @@ fn of(
         return Err("the server executes no actions: it is a cache only\nhelp: --remote-cache uses it, and actions run here"
             .to_owned());
     }
+    // Zero means no limit in the protocol; a negative number means nothing, and is taken for that.
     let max = u64::try_from(cache.max_batch_total_size_bytes).unwrap_or(0);
     Ok(Capabilities {
         max_batch_bytes: if max == 0 { MAX_BATCH_BYTES } else { max.min(MAX_BATCH_BYTES) },

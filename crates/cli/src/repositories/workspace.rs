@@ -144,6 +144,7 @@ fn set_up(
         }
         SetupError::from(last)
     })?;
+    // It borrows the cache, which is held below until the call is over, so that no collection takes roots away.
     drop(session);
     hold(cache);
     let description = description.clone();
