@@ -1,4 +1,4 @@
-//! The check of `cargo xtask tidy` for the Markdown pages: each says in its first sentence who needs it, has one heading of the
+//! The check of `cargo xtask tidy` for the Markdown pages: each says in its first sentence which readers it is for, has one heading of the
 //! first level, and links only to what is there.
 //!
 //! Links to other sites are not followed: the checks give the same answer offline.
@@ -59,7 +59,7 @@ fn form(name: &str, text: &str) -> Vec<String> {
     }
     let first = prose(text).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("");
     if name != INTRODUCTION && !first.starts_with("For ") {
-        found.push(format!("{name}: its first sentence does not begin with \"For\" and say who needs the page"));
+        found.push(format!("{name}: its first sentence does not begin with \"For\" and name the readers"));
     }
     found
 }
@@ -135,7 +135,7 @@ mod tests {
         See [a](b.md), [c](https://d) and\n[e](#c-and-c-this).\n## Twice\n## Twice\n";
 
     #[test]
-    fn a_page_has_one_title_and_says_who_needs_it() {
+    fn a_page_has_one_title_and_names_its_readers() {
         assert_eq!(form("docs/a.md", PAGE), [] as [&str; 0]);
         assert_eq!(form("docs/a.md", "# A\n\nFor b.\n\n# C\n").len(), 1);
         assert_eq!(form("docs/a.md", "# A\n\nThis page is about b.\n").len(), 1);

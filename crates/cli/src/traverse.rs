@@ -72,8 +72,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let events = call::sinks([messages.clone() as Arc<dyn Sink>], &progress, reporting);
     let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
     attach(&options, &store, log)?;
-    let session = Session::of_graph(&graph, repositories, &store, &options, &events)
-        .map_err(|error| {
+    let session = Session::of_graph(&graph, repositories, &store, &options, &events).map_err(|error| {
         log.say(Level::Error, format!("Cannot use the build root: {error}"));
         Exit::Environment
     })?;

@@ -36,7 +36,7 @@ fn paint(color: bool, style: &str, text: &str) -> String {
 const MAX_EXCERPT: usize = 100;
 const MIN_EXCERPT: usize = 20;
 
-/// Who wrote a text.
+/// The author of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Author {
     /// This program: the text can be put into the form that all its messages have.
@@ -136,7 +136,7 @@ impl<'s> Renderer<'s> {
         self
     }
 
-    /// The renderer that shows texts as the function has it, which is given who wrote them.
+    /// The renderer that shows texts as the function has it, which is given their authors.
     pub fn with_texts(mut self, shown: impl Fn(&str, Author) -> Cow<'_, str> + 's) -> Self {
         self.texts = Box::new(shown);
         self
