@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use taut_sys::{Dir, Named, process::Command};
+use taut_sys::{Dir, Named, in_words, process::Command};
 
 /// The longest word and the longest environment variable that Linux accepts, with its terminating byte
 /// (`MAX_ARG_STRLEN`, 32 pages of 4 KiB; execve(2)).
@@ -35,7 +35,7 @@ pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
         }
         _ => format!("program {program}"),
     };
-    format!("{system}\n{detail}")
+    format!("{}\n{detail}", in_words(&system))
 }
 
 fn too_long(command: &Command) -> String {

@@ -45,6 +45,7 @@ use std::{
 
 use taut_testkit::{Tool, Workspace};
 
+mod machine;
 mod normal;
 mod running;
 
