@@ -13,9 +13,6 @@ use taut_sys::{Dir, Named, in_words, process::Command};
 /// (`MAX_ARG_STRLEN`, 32 pages of 4 KiB; execve(2)).
 const MAX_WORD_BYTES: usize = 128 << 10;
 
-/// `ENOEXEC`, which has no [`ErrorKind`].
-const ENOEXEC: i32 = 8;
-
 /// The reason for `errno`, the system's answer to the start of `command`.
 pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
     let system = Error::from_raw_os_error(errno);
@@ -30,9 +27,6 @@ pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
             }
             Some(_) => format!("program {program}"),
         },
-        _ if errno == ENOEXEC => {
-            format!("{program} is neither a program of this machine nor begins with #!")
-        }
         _ => format!("program {program}"),
     };
     format!("{}\n{detail}", in_words(&system))

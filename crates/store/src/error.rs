@@ -53,8 +53,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Sys(error) => error.fmt(f),
-            Error::Missing(object) => write!(f, "object {object} is not in the store"),
-            Error::Damaged(object) => write!(f, "stored object {object} was damaged and has been removed"),
+            // A damaged one has been removed.
+            Error::Missing(object) | Error::Damaged(object) => write!(f, "object {object} is not in the store"),
             Error::Changed(path) => {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }
