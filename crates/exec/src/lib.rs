@@ -51,7 +51,7 @@ pub use attempt::{Attempt, AttemptKey, AttemptRule};
 pub use built::{ArtifactKey, ArtifactRule, Built};
 pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
-pub use depfile::{Malformed, prerequisites};
+pub use depfile::{Malformed, Unsupported, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents, Step};
 pub use failure::{ActionError, ActionFailure, Phase};

@@ -62,7 +62,7 @@ impl Receiver for Unmeasured {
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         match &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((_, file)) => file.write_all(bytes),
-            None => Err(io::Error::other("a transfer that has not begun")),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -138,7 +138,7 @@ fn set_up(
     let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
-        let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
+        let last = problems.pop().expect("a set-up that fails says why");
         if !problems.is_empty() {
             diagnostics::report(&problems.into_iter().collect(), Level::Error, log);
         }

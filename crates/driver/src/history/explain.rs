@@ -580,10 +580,9 @@ impl<'r> Explainer<'r> {
 fn ago(when: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(when) {
-        0..=1 => "just now".to_owned(),
-        seconds @ 2..=119 => format!("{seconds} seconds ago"),
-        seconds @ 120..=7_199 => format!("{} minutes ago", seconds / 60),
-        seconds @ 7_200..=172_799 => format!("{} hours ago", seconds / 3_600),
-        seconds => format!("{} days ago", seconds / 86_400),
+        0..60 => "just now".to_owned(),
+        seconds @ 60..7_200 => format!("{} ago", many(seconds as usize / 60, "minute")),
+        seconds @ 7_200..172_800 => format!("{} ago", many(seconds as usize / 3_600, "hour")),
+        seconds => format!("{} ago", many(seconds as usize / 86_400, "day")),
     }
 }
