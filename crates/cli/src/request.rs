@@ -160,6 +160,11 @@ pub(crate) fn report_problems(
     Exit::AnalysisFailure
 }
 
+/// Reports the errors of targets that a call leaves out.
+pub(crate) fn report_left_out(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+    diagnostics::report(&voice::of(log).about_words(problems, request, words), Level::Warn, log);
+}
+
 /// Checks the options about services and execution; reports those that are malformed or not supported.
 ///
 /// # Errors

@@ -117,7 +117,7 @@ impl Messages {
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
         self.show_block(
-            Level::Error,
+            if self.is_partial { Level::Warn } else { Level::Error },
             &failure.id,
             &failure.action,
             &failure.ran,
