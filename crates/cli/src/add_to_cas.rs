@@ -92,8 +92,14 @@ fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Re
     if let Err(error) = store.save_server_objects() {
         log.say(Level::Warn, error.to_string());
     }
-    sent.map_err(|why| {
-        voice::of(log).not_sent(&why, log);
-        Exit::Environment
-    })
+    match sent {
+        Ok(sent) => {
+            voice::of(log).sent(&sent, &server.name, log);
+            Ok(())
+        }
+        Err(why) => {
+            voice::of(log).not_sent(&why, log);
+            Err(Exit::Environment)
+        }
+    }
 }
