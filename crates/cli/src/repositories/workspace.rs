@@ -177,13 +177,9 @@ fn error(problem: Problem) -> SetupError {
 
 /// Warns of what an rc file says of services, which taut does not use.
 fn warn_of_services(rc: &Rc, log: &Log) {
-    for (is_there, key, what) in [
-        (rc.remote_address.is_some(), "remote execution", "actions run here"),
-        (rc.serve_address.is_some(), "remote serve", "roots are made here"),
-    ] {
-        if is_there {
-            log.say(Level::Warn, format!("The address of \"{key}\" in the rc file is not used: {what}."));
-        }
+    if rc.serve_address.is_some() {
+        let text = "The address of \"remote serve\" in the rc file is not used: roots are made here.";
+        log.say(Level::Warn, text);
     }
 }
 
