@@ -164,17 +164,19 @@ impl Command {
             Command::Install(o) => o.build.results.rerun.clone(),
             _ => None,
         };
-        let without_address = |stores: &mut Stores| {
+        let without_address = |server: &mut Server| {
             // No server, also if an rc file names one.
-            stores.remote_execution_address.take_if(|address| is_taut && address.is_empty());
+            server.remote_execution_address.take_if(|address| is_taut && address.is_empty());
         };
         match self {
-            Command::AddToCas(o) => without_address(&mut o.stores),
-            Command::InstallCas(o) => without_address(&mut o.stores),
+            Command::AddToCas(o) => without_address(&mut o.stores.server),
+            Command::InstallCas(o) => without_address(&mut o.stores.server),
+            Command::Setup(o) | Command::SetupEnv(o) => without_address(&mut o.server),
+            Command::Fetch(o) => without_address(&mut o.server),
             _ => {}
         }
         if let Some((common, stores)) = self.repositories_mut() {
-            without_address(stores);
+            without_address(&mut stores.server);
             common.set_up.stores = stores.clone();
             common.set_up.is_done = is_taut;
         }

@@ -108,7 +108,7 @@ pub(crate) fn build_options(
 /// Warns of a remote cache that has no effect, since a server executes: one that an rc file names is left out before.
 fn warn_of_useless_cache(execution: &options::Execution, stores: &options::Stores, log: &Log) {
     let cache = execution.remote_cache.as_ref().filter(|cache| !cache.is_empty());
-    let (Some(_), Some(server)) = (cache, &stores.remote_execution_address) else { return };
+    let (Some(_), Some(server)) = (cache, &stores.server.remote_execution_address) else { return };
     let words: Vec<_> = std::env::args_os().collect();
     let text = match server_of(&words) {
         Some(_) => format!("--remote-cache has no effect with -r: results are those that server {server} has"),

@@ -284,7 +284,7 @@ impl<'w> Workspace<'w> {
         let locations = locations
             .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        let server = match options.stores.remote_execution_address {
+        let server = match options.stores.server.remote_execution_address {
             Some(_) => server_of_set_ups(&options.stores, &self.build_root()?, log)
                 .map_err(|why| SetupError::from(Diagnostic::error(why)))?,
             None => None,

@@ -8,6 +8,7 @@ mod faults;
 mod golden;
 mod misses;
 mod set_ups;
+mod settings;
 
 use std::collections::BTreeMap;
 
