@@ -41,6 +41,7 @@ const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/reference", &["md"], Golden::Calls),
     ("crates/cli/tests/from_sources", &["md"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/remote_cache", &["md"], Golden::Calls),
+    ("crates/cli/tests/remote_execution", &["md"], Golden::Calls),
     ("crates/cli/tests/help", &["txt", "1"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/terminal", &["txt"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/cases", &["json"], Golden::Whole(Voice::Just)),

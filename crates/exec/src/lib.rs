@@ -59,11 +59,11 @@ pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
 pub use missing_output::{ActualEntry, MissingOutput};
 pub use printed::Printed;
-pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, send};
+pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, send};
 pub use run::{Executor, KnownFuture, KnownResult, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
 pub use shared::{
-    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values, nearest,
+    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values, differences, nearest,
 };
 use source::TakenSources;
 pub use stage_key::StageKey;

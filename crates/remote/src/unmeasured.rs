@@ -14,7 +14,7 @@ use tonic::Request;
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, within},
+    call::{Failure, Link},
     capabilities::Capabilities,
     read_stream::{self, READ},
     wire::{Form, is_name_of, read_name},
@@ -70,7 +70,7 @@ async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &dyn R
 async fn attempt(link: &Link, digest: &Digest) -> std::result::Result<(Vec<u8>, u64), Failure> {
     let deadline = link.patience.deadline;
     let resource_name = read_name(&link.instance, digest, Form::Plain);
-    let opened = within(deadline, async {
+    let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
         let path = http::uri::PathAndQuery::from_static(READ.path);
         let request = Request::new(ReadRequest { resource_name, read_offset: 0, read_limit: 0 });
@@ -80,7 +80,7 @@ async fn attempt(link: &Link, digest: &Digest) -> std::result::Result<(Vec<u8>, 
     // Git's hash begins with the size, so a content that does not fit is only counted here, and hashed when it is read
     // again.
     let (mut bytes, mut size) = (Vec::new(), 0);
-    while let Some(piece) = within(deadline, async { Ok(stream.message().await?) }).await? {
+    while let Some(piece) = link.within(READ.name, deadline, async { Ok(stream.message().await?) }).await? {
         size += piece.data.len() as u64;
         match size <= MAX_HELD_BYTES {
             true => bytes.extend(piece.data),

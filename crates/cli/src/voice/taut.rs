@@ -23,7 +23,7 @@ use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Snapshot, Voice,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Snapshot, Voice,
     command, count,
     figures::{set_time, some_of},
 };
@@ -224,8 +224,8 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
-    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String> {
-        Some(progress::downloading(bytes, elapsed))
+    fn downloading(&self, bytes: u64, elapsed: Duration, waiting: Option<AwaitedServer>) -> Option<String> {
+        Some(progress::downloading(bytes, elapsed, waiting.as_ref()))
     }
 
     fn interrupted_early(&self, log: &Log) {
