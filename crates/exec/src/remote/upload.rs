@@ -8,7 +8,7 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Content, Source};
+use taut_service::{Caller, Content, Source};
 
 use super::{
     MAX_REPEATS, Transfers,
@@ -22,6 +22,7 @@ impl Transfers {
     pub(super) async fn provide(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
         begins: impl Fn(),
     ) -> Result<u64, Fail> {
@@ -34,7 +35,7 @@ impl Transfers {
             }
             begins();
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(server, described, &wanted, &mut sent).await else { continue };
+            let Err(fail) = self.send(server, caller, described, &wanted, &mut sent).await else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
@@ -49,6 +50,7 @@ impl Transfers {
     async fn send(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
         wanted: &[Part],
         sent: &mut u64,
@@ -101,7 +103,7 @@ impl Transfers {
             store.note_at_server(server, true, own());
             claimed.done(own().map(|object| key(&object)));
             for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                claims.wait(key(&part.object)).await;
+                caller.apart(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
             if level.iter().any(|part| !store.is_checked(server, &part.object)) {
