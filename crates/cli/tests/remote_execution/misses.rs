@@ -29,7 +29,8 @@ fn checkout() -> Workspace {
 #[track_caller]
 fn call(subcommand: &str, checkout: &Workspace, root: &Path, words: &[String]) -> ToolResult {
     let root = root.to_string_lossy().into_owned();
-    let all = [&[subcommand.to_owned(), "--local-build-root".into(), root], words, &["all".to_owned()]].concat();
+    let all =
+        [&[subcommand.to_owned(), "--local-build-root".into(), root], words, &["all".to_owned()]].concat();
     taut().run(&checkout.root(), all).exits(0)
 }
 
@@ -64,7 +65,11 @@ fn differs(situation: &str, words: &[&str], change: impl Fn(&Workspace)) {
 fn what_differs_from_another_checkout_is_named() {
     differs("A variable differs", &["-D", r#"{"MODE": "slow"}"#], |_| {});
     differs("A word of the command differs", &["-D", r#"{"WORD": "two"}"#], |_| {});
-    differs("A property and the time limit differ", &["--remote-execution-property", "image:13", "--action-timeout", "9"], |_| {});
+    differs(
+        "A property and the time limit differ",
+        &["--remote-execution-property", "image:13", "--action-timeout", "9"],
+        |_| {},
+    );
     differs("Inputs differ", &[], |second| {
         second.file("source", "other").file("tool/etc/version", "2").file("tool/bin/more", "");
         second.remove("tool/bin/run");

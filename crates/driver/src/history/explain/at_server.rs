@@ -20,7 +20,9 @@ impl Explainer<'_> {
     pub(super) fn missed_at_server(&mut self, id: &Id, missed: &Missed, logged: &Logged) {
         let Some(server) = logged.executed_by.as_deref().map(without_worker) else { return };
         let had = match missed.is_incomplete {
-            true => format!("  Server {server} had a result of it that could not be used: not all of it is there"),
+            true => {
+                format!("  Server {server} had a result of it that could not be used: not all of it is there")
+            }
             false => format!("  Server {server} had no result of it"),
         };
         let why = self.why(&Subject::Action(*id));
@@ -38,7 +40,8 @@ impl Explainer<'_> {
                 None => format!("{had}. The same action was built on this machine by {run}; servers have results of their own."),
             });
         }
-        let is_comparable = |run: &&EarlierRun| run.logged.executed_by.is_some() && (is_unexplained || !run.is_of_workspace);
+        let is_comparable =
+            |run: &&EarlierRun| run.logged.executed_by.is_some() && (is_unexplained || !run.is_of_workspace);
         let comparable: Vec<&EarlierRun> = earlier.iter().filter(is_comparable).take(MAX_COMPARED).collect();
         let Some(latest) = comparable.first() else {
             return self.say(match earlier.is_empty() {
@@ -68,11 +71,18 @@ impl Explainer<'_> {
                 None if !asked.contains(&of) => {
                     format!("{had}. Server {of}, which this call does not name, has what it was for {run}.")
                 }
-                None => format!("{had}. Why is not known: what the action was, then or before, is no longer there."),
+                None => format!(
+                    "{had}. Why is not known: what the action was, then or before, is no longer there."
+                ),
             });
         };
-        self.say(format!("{had}. It differs from the nearest one that is known here, that of {}:", self.run_in_words(nearest)));
-        if let Some(other) = nearest.logged.executed_by.as_deref().map(without_worker).filter(|other| *other != server) {
+        self.say(format!(
+            "{had}. It differs from the nearest one that is known here, that of {}:",
+            self.run_in_words(nearest)
+        ));
+        if let Some(other) =
+            nearest.logged.executed_by.as_deref().map(without_worker).filter(|other| *other != server)
+        {
             self.say(format!("    - the server is {server} here, {other} there"));
         }
         self.differences(&found);
@@ -90,7 +100,8 @@ impl Explainer<'_> {
 
     /// The call that an earlier run is of, in words.
     fn run_in_words(&self, run: &EarlierRun) -> String {
-        let targets = joined_first(run.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()));
+        let targets =
+            joined_first(run.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()));
         let of = if run.is_of_workspace { "" } else { " in another checkout" };
         format!("{} {targets}{of}, {}", run.command, ago(run.when))
     }
