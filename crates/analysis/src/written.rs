@@ -202,12 +202,6 @@ impl<'s> Written<'s> {
         }
     }
 
-    /// A value in a message of the reference.
-    pub(crate) fn whole(&self, value: &Value) -> String {
-        const MAX_SHOWN_BYTES: usize = 1 << 16;
-        value.to_json_beyond(MAX_SHOWN_BYTES)
-    }
-
     /// The type of a value, and the value, unless the type determines it.
     pub(crate) fn described(&self, value: &Value) -> String {
         match value {
