@@ -294,6 +294,8 @@ impl Call {
             verifies: false,
             no_ssl_verify: settings.no_ssl_verify,
             ca_bundle: settings.ca_bundle.clone(),
+            fetch_attempts: None,
+            fetch_timeout: None,
             server: self.server(),
         })
     }

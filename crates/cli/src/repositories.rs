@@ -12,10 +12,11 @@ mod workspace;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use taut_driver::find_workspace_root;
-use taut_setup::{Anchors, Locations, Options, Server};
+use taut_setup::{Anchors, Locations, Options, Server, Transfers};
 
 pub(crate) use fetch::{Fetch, NotFetched};
 pub(crate) use in_use::{hold_those_of, release};
@@ -42,6 +43,9 @@ pub(crate) struct Context {
     pub(crate) verifies: bool,
     pub(crate) no_ssl_verify: bool,
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// How often a URL is tried, and how long a server may send nothing; as usual if that is not given.
+    pub(crate) fetch_attempts: Option<u32>,
+    pub(crate) fetch_timeout: Option<Duration>,
     /// A server that may have contents.
     pub(crate) server: Option<Arc<SetUpServer>>,
 }
@@ -63,6 +67,21 @@ fn home() -> PathBuf {
     home.map_or_else(|| "/".into(), PathBuf::from)
 }
 
+/// How is fetched.
+fn transfers(context: &Context) -> Transfers {
+    let mut transfers = Transfers {
+        verify_tls: !context.no_ssl_verify,
+        ca_file: context.ca_bundle.clone(),
+        ..Transfers::default()
+    };
+    transfers.retries.attempts = context.fetch_attempts.unwrap_or(transfers.retries.attempts);
+    if let Some(timeout) = context.fetch_timeout {
+        transfers.stall_timeout = timeout;
+        transfers.connect_timeout = transfers.connect_timeout.min(timeout);
+    }
+    transfers
+}
+
 /// How a set-up is done.
 pub(crate) fn options(context: &Context) -> Options {
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -76,7 +95,7 @@ pub(crate) fn options(context: &Context) -> Options {
         is_strict: context.is_strict,
         launches: None,
         verifies: context.verifies,
-        transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),
+        transfers: transfers(context),
         server: context.server.clone().map(|server| server as Arc<dyn Server>),
         backs_up: false,
         environment: std::env::vars_os().collect(),

@@ -55,7 +55,7 @@ pub use rc::{InvocationLog, LOGGED_OPTIONS, Rc, RcFiles, RemoteCacheRc};
 pub use reachable::{ReachedRepositories, Remark};
 pub use root::Root;
 pub use server::Server;
-pub use session::{Options, Session, transfers};
+pub use session::{Options, Session};
 pub use set_up::{Request, SetUp};
 pub use source::{
     Archive, ArchiveKind, Commit, Computed, Content, Directory, Distdir, Distfile, ForeignFile, MadeTree,
@@ -63,3 +63,5 @@ pub use source::{
 };
 pub use status::{BranchState, Presence, Status};
 pub use store_trees::{TakeError, take_from_git, take_from_repository};
+/// How files are fetched: certificates, time limits, retries.
+pub use taut_fetch::Options as Transfers;

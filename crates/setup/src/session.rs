@@ -179,9 +179,3 @@ impl<'s> Session<'s> {
         task()
     }
 }
-
-/// How files are downloaded: whether the certificates of servers are verified, and the file with certificates that are trusted in
-/// place of the system's.
-pub fn transfers(verify_tls: bool, ca_file: Option<PathBuf>) -> taut_fetch::Options {
-    taut_fetch::Options { verify_tls, ca_file, ..taut_fetch::Options::default() }
-}

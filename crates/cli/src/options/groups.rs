@@ -48,6 +48,12 @@ pub struct SetUp {
     /// Certificates to trust when archives are fetched
     #[arg(long, value_name = "PATH")]
     pub fetch_cacert: Option<PathBuf>,
+    /// How often to try to fetch from a URL that cannot be reached; default 3
+    #[arg(long, value_name = "NUM", value_parser = number::<u32>)]
+    pub fetch_attempts: Option<u32>,
+    /// How long a server may send nothing before an attempt to fetch from it has failed; default 60
+    #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
+    pub fetch_timeout: Option<u32>,
     /// The git program; default git
     #[arg(long, value_name = "PATH")]
     pub git: Option<PathBuf>,
@@ -70,12 +76,14 @@ pub struct SetUp {
 
 impl SetUp {
     /// The names of its options, as clap has them.
-    pub(super) const OPTIONS: [&str; 9] = [
+    pub(super) const OPTIONS: [&str; 11] = [
         "absent",
         "checkout_locations",
         "distdir",
         "no_fetch_ssl_verify",
         "fetch_cacert",
+        "fetch_attempts",
+        "fetch_timeout",
         "git",
         "fetch_absent",
         "rc",

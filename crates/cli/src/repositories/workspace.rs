@@ -7,6 +7,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use taut_digest::HashFunction;
@@ -302,6 +303,9 @@ impl<'w> Workspace<'w> {
             verifies: false,
             no_ssl_verify: options.no_fetch_ssl_verify,
             ca_bundle: options.fetch_cacert.as_ref().map(|path| cwd.join(path)),
+            fetch_attempts: options.fetch_attempts,
+            // A second at least: with none, nothing could be fetched.
+            fetch_timeout: options.fetch_timeout.map(|seconds| Duration::from_secs(seconds.max(1).into())),
             server,
         })
     }
