@@ -18,6 +18,8 @@ pub enum Fault {
     UnknownFormat,
     /// It is truncated or damaged, or uses a feature that is not supported; the reader's words.
     Corrupt(String),
+    /// It needs something that is not supported, or not allowed, as a whole sentence.
+    Unsupported(String),
     /// It can only be read with a password.
     Encrypted,
     /// The name is absolute.
@@ -66,7 +68,7 @@ impl Error {
 impl Fault {
     /// What a reader or decoder reports, in plain words: those of the libraries are about their streams and frames.
     pub(crate) fn of_reader(text: &str) -> Fault {
-        const ENDS: [&str; 6] = [
+        const WORDS_OF_EARLY_ENDS: [&str; 6] = [
             "incomplete deflate stream",
             "premature eof",
             "incomplete frame",
@@ -74,18 +76,26 @@ impl Fault {
             "failed to fill whole buffer",
             "unexpected end of file",
         ];
-        const DAMAGED: [&str; 5] =
-            ["corrupt deflate stream", "deflate decompression error", "bzip2: ", "corrupt xz stream", "xz "];
+        const WORDS_OF_DAMAGE: [&str; 6] = [
+            "corrupt deflate stream",
+            "deflate decompression error",
+            "bzip2: ",
+            "corrupt xz stream",
+            "xz ",
+            "lzma data error",
+        ];
         let why = match text {
             "corrupt gzip stream does not have a matching checksum" | "Invalid checksum" => {
                 "its content has another checksum than it says"
             }
-            _ if ENDS.contains(&text) => "it ends too early",
+            _ if WORDS_OF_EARLY_ENDS.contains(&text) => "it ends too early",
             "File is larger than its declared uncompressed size" => "it is longer than its size",
             "Archive contains file with streams but no subStreamsInfo" => {
                 "the list of its entries is damaged"
             }
-            _ if DAMAGED.iter().any(|begin| text.starts_with(begin)) => "its compressed data are damaged",
+            _ if WORDS_OF_DAMAGE.iter().any(|begin| text.starts_with(begin)) => {
+                "its compressed data are damaged"
+            }
             _ => text,
         };
         Fault::Corrupt(why.to_owned())
@@ -108,6 +118,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::UnknownFormat => f.write_str("it is in no known archive format"),
             Fault::Corrupt(why) => write!(f, "it is truncated or corrupt: {why}"),
+            Fault::Unsupported(why) => f.write_str(why),
             Fault::Encrypted => f.write_str("it is encrypted"),
             Fault::AbsoluteName => f.write_str("its name is an absolute path"),
             Fault::Upwards => f.write_str("its name leads upwards"),

@@ -71,6 +71,12 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
         Seven::PasswordRequired | Seven::MaybeBadPassword(_) => Fault::Encrypted,
         Seven::UnsupportedCompressionMethod(method) if method.contains("AES") => Fault::Encrypted,
         Seven::Io(error, _) => Fault::of_reader(&error.to_string()),
+        Seven::UnsupportedCompressionMethod(method) => {
+            Fault::Unsupported(format!("it is compressed by {}, which is not supported", method_name(method)))
+        }
+        Seven::MaxMemLimited { max_kb, .. } => {
+            Fault::Unsupported(format!("to read it needs more memory than the limit of {max_kb} KiB"))
+        }
         // The library shows its errors as names of its types.
         error => Fault::Corrupt(match error {
             Seven::ChecksumVerificationFailed | Seven::NextHeaderCrcMismatch => {
@@ -81,16 +87,19 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
             | Seven::BadTerminatedPackInfo(_)
             | Seven::BadTerminatedSubStreamsInfo
             | Seven::BadTerminatedHeader(_) => "the list of its entries is damaged".to_owned(),
-            Seven::UnsupportedCompressionMethod(method) => {
-                format!("it is compressed by {method}, which is not supported")
-            }
-            Seven::MaxMemLimited { max_kb, .. } => {
-                format!("to read it needs more memory than the limit of {max_kb} KiB")
-            }
             Seven::Other(text) | Seven::Unsupported(text) => return Error::new(Fault::of_reader(text)),
             error => error.to_string(),
         }),
     })
+}
+
+/// The name of a method: the library has one, or the bytes of its id as a list of numbers, where documentation has them in
+/// hexadecimal.
+fn method_name(method: &str) -> String {
+    let list = method.strip_prefix('[').and_then(|list| list.strip_suffix(']'));
+    let bytes = list.and_then(|list| list.split(", ").map(|byte| byte.parse::<u8>().ok()).collect());
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    bytes.map_or_else(|| method.to_owned(), |bytes| format!("method {}", hex(bytes)))
 }
 
 fn entry(
