@@ -210,10 +210,9 @@ impl<'r, 'd> Transfer<'r, 'd> {
         }
         match total {
             // A body that ends early is a cut transfer, whether the library reports it or not.
-            Some(total) if self.bytes < total => Err(StreamFailure::Read(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the connection was closed",
-            ))),
+            Some(total) if self.bytes < total => {
+                Err(StreamFailure::Read(io::ErrorKind::UnexpectedEof.into()))
+            }
             _ => Ok(()),
         }
     }

@@ -84,8 +84,8 @@ impl Client {
 fn certificates_in(path: &Path) -> std::result::Result<Vec<CertificateDer<'static>>, Cause> {
     let content = Named::read(path).map_err(|error| Cause::File(error.to_string()))?;
     let certificates: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
-    let certificates = certificates
-        .map_err(|error| Cause::File(format!("{} is no file of certificates: {error}", path.display())))?;
+    let certificates =
+        certificates.map_err(|_| Cause::File(format!("a certificate in {} is damaged", path.display())))?;
     if certificates.is_empty() {
         return Err(Cause::File(format!("{} has no certificate in PEM format", path.display())));
     }

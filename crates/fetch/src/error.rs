@@ -107,13 +107,7 @@ impl fmt::Display for Cause {
             | Cause::Protocol(why)
             | Cause::File(why)
             | Cause::Command(why) => f.write_str(why),
-            Cause::Status(status) => {
-                write!(f, "the server answered {status}")?;
-                match reason(*status) {
-                    Some(reason) => write!(f, " ({reason})"),
-                    None => Ok(()),
-                }
-            }
+            Cause::Status(status) => write!(f, "the server answered {}", status_text(*status)),
             Cause::Cut { bytes, total: Some(total), why } => {
                 write!(f, "the transfer was cut after {bytes} of {total} bytes: {why}")
             }
@@ -156,6 +150,14 @@ fn last_lines(printed: &str) -> &str {
 /// gateways.
 pub(crate) fn status_may_pass(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502..=504)
+}
+
+/// A status of HTTP, with its meaning if users meet it.
+pub(crate) fn status_text(status: u16) -> String {
+    match reason(status) {
+        Some(reason) => format!("{status} ({reason})"),
+        None => status.to_string(),
+    }
 }
 
 /// The words for statuses that users meet.

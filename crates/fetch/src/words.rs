@@ -9,7 +9,7 @@ use rustls::{AlertDescription, CertificateError, Error as Tls};
 use taut_sys::in_words;
 use ureq::Timeout;
 
-use crate::{Cause, Options, tls::is_of_authority};
+use crate::{Cause, Options, error::status_text, tls::is_of_authority};
 
 /// Why there was no answer to a request.
 pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
@@ -24,9 +24,6 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             None => Cause::Url(format!("it is no URL: {why}")),
         },
         Error::Http(why) => Cause::Url(format!("it is no URL: {why}")),
-        Error::InvalidProxyUrl => {
-            Cause::Url("the proxy that the environment names has no valid URL".to_owned())
-        }
         Error::Tls(why) => Cause::Tls((*why).to_owned()),
         Error::HostNotFound => Cause::UnknownHost("there is no server of that name".to_owned()),
         Error::Io(error) => match of_tls(error) {
@@ -39,16 +36,18 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             None => Cause::Connection(stream(error, options)),
         },
         Error::Timeout(which) => Cause::Connection(timeout(*which, options)),
-        Error::ConnectionFailed => Cause::Connection("no connection to the server could be made".to_owned()),
         Error::ConnectProxyFailed(why) => {
+            // `proxy server responded 403/403`
+            let status = why.rsplit_once('/').and_then(|(_, status)| status.parse().ok());
+            let why =
+                status.map_or_else(|| why.clone(), |status| format!("it answers {}", status_text(status)));
             Cause::Connection(format!("the proxy makes no connection to the server: {why}"))
         }
-        Error::BodyStalled => Cause::Connection("the server sends nothing any more".to_owned()),
         Error::TooManyRedirects => Cause::Protocol("the server redirects without end".to_owned()),
-        Error::RedirectFailed => Cause::Protocol("a redirection of the server leads nowhere".to_owned()),
-        Error::LargeResponseHeader(size, limit) => Cause::Protocol(format!(
-            "the header of the server's answer has {size} bytes, more than the limit of {limit}"
-        )),
+        // How many there are is not known: the rest is not read.
+        Error::LargeResponseHeader(_, limit) => {
+            Cause::Protocol(format!("the header of the server's answer has more than {limit} bytes"))
+        }
         Error::Protocol(why) => Cause::Protocol(match why.to_string() {
             why if why.starts_with("http parse fail") => {
                 "the server's answer is not HTTP; is the port that of another service, or does it want https?"
@@ -88,7 +87,6 @@ fn timeout(which: Timeout, options: &Options) -> String {
     match which {
         Timeout::Connect => format!("no connection within {}", seconds(options.connect_timeout)),
         Timeout::RecvResponse => format!("no answer within {}", seconds(options.stall_timeout)),
-        Timeout::Resolve => "the server of names does not answer".to_owned(),
         _ => format!("nothing came for {}", seconds(options.stall_timeout)),
     }
 }
@@ -176,16 +174,19 @@ fn certificate(why: &CertificateError) -> String {
              older one of the same name"
         }
         Certificate::BadEncoding => "it is damaged",
-        Certificate::Revoked => "it was revoked",
         Certificate::InvalidPurpose | Certificate::InvalidPurposeContext { .. } => {
             "it is not one for servers"
         }
-        Certificate::UnhandledCriticalExtension => "it has a condition that is not known here",
         Certificate::UnsupportedSignatureAlgorithmContext { .. }
         | Certificate::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it is signed in a way that is not supported here, such as with SHA-1"
         }
-        Certificate::Other(other) => return format!("it is not as it should be ({other})"),
+        // Of a crate that the library does not show.
+        Certificate::Other(other) => match other.to_string().as_str() {
+            "UnsupportedCriticalExtension" => "it has a condition that is not known here",
+            "UnsupportedCertVersion" => "it is of an old version of X.509, and only version 3 is supported",
+            other => return format!("it is not as it should be ({other})"),
+        },
         other => return format!("it is not as it should be ({other:?})"),
     };
     text.to_owned()

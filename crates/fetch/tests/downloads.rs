@@ -1,12 +1,10 @@
 //! Downloads from servers that cut, stall, redirect, resume, lie and fail.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-mod server;
-
 use std::{
     fs,
     io::{Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -14,11 +12,16 @@ use std::{
     time::Duration,
 };
 
-use server::{Received, Server, reply, whole};
 use taut_digest::HashFunction;
 use taut_fetch::{Cause, Client, Download, Error, Expected, Options, Progress, Request, Silent, Update};
 use taut_sys::Dir;
+use taut_testkit::{HttpRequest as Received, HttpServer as Server, reply, whole};
 use tempfile::TempDir;
+
+/// A file of certificates that are good for nothing else.
+fn tls(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
+}
 
 fn retries(attempts: u32) -> taut_fetch::Retries {
     let [initial_backoff, max_backoff] = [1, 5].map(Duration::from_millis);
@@ -401,10 +404,10 @@ fn progress_is_reported_and_a_download_can_be_cancelled() {
 
 #[test]
 fn certificates_are_verified_unless_that_is_switched_off() {
-    let server = Server::tls(|_, out| whole(out, &content()));
-    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let server =
+        Server::with_certificate(Some(&tls("cert.pem")), &tls("key.pem"), |_, out| whole(out, &content()));
     let with = |ca_file: Option<&str>, verify_tls| {
-        let ca_file = ca_file.map(|name| tls.join(name));
+        let ca_file = ca_file.map(tls);
         Case::new(Options { ca_file, verify_tls, ..options() })
     };
     with(Some("ca.pem"), true).fetch(&[server.url("/a")], &expected(&content())).unwrap();
@@ -414,7 +417,7 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     assert!(matches!(error.tried[0].cause, Cause::Tls(_)), "{error:?}");
     assert_eq!(error.tried[0].attempts, 1);
     for bad in ["key.pem", "nothing.pem"] {
-        let options = Options { ca_file: Some(tls.join(bad)), ..options() };
+        let options = Options { ca_file: Some(tls(bad)), ..options() };
         let cause = Client::new(options).map(drop).unwrap_err();
         assert!(cause.to_string().contains(bad), "{cause}");
     }
@@ -425,7 +428,6 @@ fn certificates_are_verified_unless_that_is_switched_off() {
 #[test]
 fn certificates_are_accepted_or_the_error_says_what_is_wrong_with_them() {
     const ACCEPTED: Result<(), &str> = Ok(());
-    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
     for (certificate, key, trusted, expected_result) in [
         ("self-server.pem", "self-key.pem", "self-server.pem", ACCEPTED),
         ("self-ca.pem", "self-key.pem", "self-ca.pem", ACCEPTED),
@@ -443,8 +445,9 @@ fn certificates_are_accepted_or_the_error_says_what_is_wrong_with_them() {
         // The authority has the name, and another key.
         ("cert.pem", "key.pem", "ca-other-key.pem", Err("that of --fetch-cacert may be an older one")),
     ] {
-        let server = Server::with_certificate(certificate, key, |_, out| whole(out, &content()));
-        let case = Case::new(Options { ca_file: Some(tls.join(trusted)), ..options() });
+        let server =
+            Server::with_certificate(Some(&tls(certificate)), &tls(key), |_, out| whole(out, &content()));
+        let case = Case::new(Options { ca_file: Some(tls(trusted)), ..options() });
         let done = case.fetch(&[server.url("/a")], &expected(&content()));
         let done = done.map(drop).map_err(|error| error.tried[0].cause.to_string());
         match (&done, expected_result) {

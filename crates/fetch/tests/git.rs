@@ -1,8 +1,6 @@
 //! Commits and trees fetched by the installed git, from repositories and servers that the tests make.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-mod server;
-
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -18,7 +16,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use server::{Received, Server, reply};
 use taut_digest::Hash;
 use taut_fetch::{
     Cause, Error, Progress, Retries, Silent, Update,
@@ -29,7 +26,13 @@ use taut_sys::{
     Dir,
     process::{HelperStart, Processes, helper_main_if_requested},
 };
+use taut_testkit::{HttpRequest as Received, HttpServer as Server, reply};
 use tempfile::TempDir;
+
+/// A file of certificates that are good for nothing else.
+fn tls(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
+}
 
 fn git_command(directory: &Path) -> Command {
     let mut command = Command::new("git");
@@ -275,7 +278,7 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     let mut case = Case::new();
     let upstream = upstream(&case.top, "up");
     let root = upstream.path.parent().unwrap().to_owned();
-    let server = Server::tls(move |request, out| {
+    let server = Server::with_certificate(Some(&tls("cert.pem")), &tls("key.pem"), move |request, out| {
         let (status, headers, body) = split_answer(&backend(&root, request, true));
         reply(out, &status, &headers, &body);
     });

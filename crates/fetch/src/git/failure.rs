@@ -8,7 +8,7 @@ use crate::{Cause, error::status_may_pass};
 
 /// Words of failures that last, though some are followed by words of the others: a server ends the connection after it has
 /// refused something.
-const FINAL: [&str; 16] = [
+const WORDS_OF_LASTING_FAILURES: [&str; 16] = [
     "not our ref",
     "unadvertised object",
     "couldn't find remote ref",
@@ -28,7 +28,7 @@ const FINAL: [&str; 16] = [
 ];
 
 /// Words of connections that were cut or not made, and of time-outs.
-const TRANSIENT: [&str; 18] = [
+const WORDS_OF_PASSING_FAILURES: [&str; 18] = [
     "early EOF",
     "unexpected disconnect",
     "hung up unexpectedly",
@@ -54,7 +54,7 @@ pub(super) fn cause(text: String) -> Cause {
     let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
     let may_pass = match status(&text) {
         Some(status) => status_may_pass(status),
-        None => !says(&FINAL) && says(&TRANSIENT),
+        None => !says(&WORDS_OF_LASTING_FAILURES) && says(&WORDS_OF_PASSING_FAILURES),
     };
     if may_pass { Cause::Connection(text) } else { Cause::Command(text) }
 }

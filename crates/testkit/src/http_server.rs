@@ -1,9 +1,9 @@
-//! A server on 127.0.0.1 that behaves as a test wants, badly too.
-#![allow(dead_code, reason = "not every test needs all of it")]
+//! A server for HTTP on 127.0.0.1 that behaves as a test wants, badly too.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -13,68 +13,79 @@ use std::{
 
 /// A request as the server received it.
 #[derive(Clone, Debug)]
-pub(crate) struct Received {
-    pub(crate) method: String,
-    pub(crate) path: String,
+pub struct HttpRequest {
+    /// Such as `GET`.
+    pub method: String,
+    /// What follows it: a path, mostly.
+    pub path: String,
     /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// What follows the headers.
+    pub body: Vec<u8>,
 }
 
-impl Received {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+impl HttpRequest {
+    /// The value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// The first byte that is asked for.
-    pub(crate) fn range(&self) -> Option<usize> {
+    #[must_use]
+    pub fn range(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
 /// Answers one request; the connection is closed afterwards.
-pub(crate) type Answer = dyn Fn(&Received, &mut dyn Write) + Send + Sync;
+pub type HttpAnswer = dyn Fn(&HttpRequest, &mut dyn Write) + Send + Sync;
 
 /// A running server; it ends when it is dropped.
-pub(crate) struct Server {
-    address: std::net::SocketAddr,
+pub struct HttpServer {
+    address: SocketAddr,
     scheme: &'static str,
-    requests: Arc<Mutex<Vec<Received>>>,
+    requests: Arc<Mutex<Vec<HttpRequest>>>,
     is_ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl HttpServer {
     /// A server for http.
-    pub(crate) fn new(answer: impl Fn(&Received, &mut dyn Write) + Send + Sync + 'static) -> Server {
-        Server::start("http", Arc::new(answer), |stream| Box::new(stream))
+    ///
+    /// # Panics
+    /// The system refuses a socket; so do all functions here.
+    pub fn new(answer: impl Fn(&HttpRequest, &mut dyn Write) + Send + Sync + 'static) -> HttpServer {
+        HttpServer::start("http", Arc::new(answer), |stream| Box::new(stream))
     }
 
-    /// A server for https with a certificate that is signed by `tests/tls/ca.pem`.
-    pub(crate) fn tls(answer: impl Fn(&Received, &mut dyn Write) + Send + Sync + 'static) -> Server {
-        Server::with_certificate("cert.pem", "key.pem", answer)
-    }
+    /// A server for https with a certificate, if with any, and its key, of files in PEM format.
+    ///
+    /// # Panics
+    /// They cannot be read.
+    pub fn with_certificate(
+        certificate: Option<&Path>,
+        key: &Path,
+        answer: impl Fn(&HttpRequest, &mut dyn Write) + Send + Sync + 'static,
+    ) -> HttpServer {
+        use rustls::{
+            pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+            sign::{CertifiedKey, SingleCertAndKey},
+        };
 
-    /// A server for https with a certificate of `tests/tls`.
-    pub(crate) fn with_certificate(
-        certificate: &str,
-        key: &str,
-        answer: impl Fn(&Received, &mut dyn Write) + Send + Sync + 'static,
-    ) -> Server {
-        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-
-        let file = |name: &str| format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"));
-        let certificate = CertificateDer::from_pem_file(file(certificate)).unwrap();
-        let key = PrivateKeyDer::from_pem_file(file(key)).unwrap();
+        let certificates = certificate.map(|file| CertificateDer::from_pem_file(file).unwrap());
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+        // Not compared with the key: what is wrong with a certificate is for the client to find out.
+        let presented = SingleCertAndKey::from(CertifiedKey::new(certificates.into_iter().collect(), key));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
+            .with_cert_resolver(Arc::new(presented));
         let config = Arc::new(config);
-        Server::start("https", Arc::new(answer), move |stream| {
+        HttpServer::start("https", Arc::new(answer), move |stream| {
             let connection = rustls::ServerConnection::new(config.clone()).unwrap();
             Box::new(rustls::StreamOwned::new(connection, stream))
         })
@@ -82,9 +93,9 @@ impl Server {
 
     fn start(
         scheme: &'static str,
-        answer: Arc<Answer>,
+        answer: Arc<HttpAnswer>,
         wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
-    ) -> Server {
+    ) -> HttpServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -102,16 +113,27 @@ impl Server {
                 }
             })
         };
-        Server { address, scheme, requests, is_ending, thread: Some(thread) }
+        HttpServer { address, scheme, requests, is_ending, thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The URL of a path, which begins with `/`.
-    pub(crate) fn url(&self, path: &str) -> String {
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// What was asked so far.
-    pub(crate) fn requests(&self) -> Vec<Received> {
+    ///
+    /// # Panics
+    /// An answer panicked.
+    #[must_use]
+    pub fn requests(&self) -> Vec<HttpRequest> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -132,7 +154,7 @@ impl Stream for rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
     }
 }
 
-fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<Received>>, answer: &Answer) {
+fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<HttpRequest>>, answer: &HttpAnswer) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     if stream.read_line(&mut line).is_err() || line.is_empty() {
@@ -146,10 +168,11 @@ fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<Received>>, answer: &Answ
         if stream.read_line(&mut line).is_err() || line.trim_end().is_empty() {
             break;
         }
-        let (name, value) = line.split_once(':').unwrap();
+        // What is no HTTP ends here, and is answered all the same.
+        let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    let mut received = Received { method, path, headers, body: Vec::new() };
+    let mut received = HttpRequest { method, path, headers, body: Vec::new() };
     if let Some(length) = received.header("content-length").and_then(|length| length.parse().ok()) {
         let _ = stream.by_ref().take(length).read_to_end(&mut received.body);
     }
@@ -158,7 +181,7 @@ fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<Received>>, answer: &Answ
     stream.get_mut().end();
 }
 
-impl Drop for Server {
+impl Drop for HttpServer {
     fn drop(&mut self) {
         self.is_ending.store(true, SeqCst);
         // Wakes the thread that waits for connections.
@@ -168,7 +191,7 @@ impl Drop for Server {
 }
 
 /// An answer with a status, headers and a body; errors of the connection are the client's affair.
-pub(crate) fn reply(out: &mut dyn Write, status: &str, headers: &[String], body: &[u8]) {
+pub fn reply(out: &mut dyn Write, status: &str, headers: &[String], body: &[u8]) {
     let mut text = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
     for header in headers {
         text += &format!("{header}\r\n");
@@ -178,6 +201,6 @@ pub(crate) fn reply(out: &mut dyn Write, status: &str, headers: &[String], body:
 }
 
 /// A whole content, with its length.
-pub(crate) fn whole(out: &mut dyn Write, body: &[u8]) {
+pub fn whole(out: &mut dyn Write, body: &[u8]) {
     reply(out, "200 OK", &[format!("content-length: {}", body.len())], body);
 }
