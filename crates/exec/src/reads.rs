@@ -28,6 +28,10 @@ use crate::{
     trees,
 };
 
+/// What the keys begin with. The numbers are raised when a key gets another meaning: nothing is found under the old ones then.
+const SALT_OF_NAMES: &str = "taut depfile names 2";
+const SALT_OF_CONTENTS: &str = "taut depfile contents 2";
+
 /// How many lists are kept for a command with names of inputs. Another list arises where a header decides which others
 /// are included.
 pub(crate) const MAX_LISTS: usize = 4;
@@ -66,16 +70,15 @@ impl DepfileInputs<'_> {
         self.objects.iter().map(mask).collect()
     }
 
-    /// What makes the first key that of no action. The number, here and below, is raised when a key gets another meaning:
-    /// nothing is found under the old ones then.
+    /// What makes the first key that of no action.
     pub(crate) fn salt(&self) -> Vec<u8> {
-        format!("taut depfile names 2\0{}", self.depfile).into_bytes()
+        format!("{SALT_OF_NAMES}\0{}", self.depfile).into_bytes()
     }
 
     /// The same for the second key, of a list that has this hash.
     pub(crate) fn salt_of_list(&self, list: &Hash) -> Vec<u8> {
         // With the list, since a file that is empty and one that does not count look the same in the tree.
-        format!("taut depfile contents 2\0{}\0{list}", self.depfile).into_bytes()
+        format!("{SALT_OF_CONTENTS}\0{}\0{list}", self.depfile).into_bytes()
     }
 }
 

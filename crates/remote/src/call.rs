@@ -276,9 +276,15 @@ pub(crate) fn is_transient(code: Code) -> bool {
     )
 }
 
+/// What the library reports before the status by HTTP.
+const WORDS_OF_PROXIES: [&str; 2] =
+    ["while receiving response with status: ", "mapped from HTTP status code "];
+
 /// The status by HTTP, if a proxy answers in the place of the server: its page is no message.
 pub(crate) fn status_of_proxy(status: &Status) -> Option<&str> {
-    Some(status.message().split_once("while receiving response with status: ")?.1)
+    let message = status.message();
+    // With a page, which is no message of the protocol, and without.
+    WORDS_OF_PROXIES.iter().find_map(|form| Some(message.split_once(form)?.1))
 }
 
 pub(crate) fn text(status: &Status) -> String {
@@ -288,5 +294,9 @@ pub(crate) fn text(status: &Status) -> String {
     // For a connection that fails, tonic's own message is only "transport error"; what the system reported is below it.
     let reason = std::error::Error::source(status).map(innermost).filter(|reason| !reason.is_empty());
     let text = reason.unwrap_or_else(|| status.message().to_owned());
-    if text.is_empty() { status.code().description().to_owned() } else { text }
+    match status.code() {
+        _ if !text.is_empty() => text,
+        Code::Unimplemented => "the server has no such method".to_owned(),
+        code => code.description().to_owned(),
+    }
 }

@@ -49,32 +49,40 @@ pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Re
     })
 }
 
+/// What the libraries below report of a connection that the other side has ended.
+const WORDS_OF_CLOSED_CONNECTIONS: [&str; 3] = ["closed", "reset", "broken pipe"];
+
+/// What is reported in their place: which of them it is depends on which side is faster.
+const ENDED: &str = "the connection ended before there was an answer";
+
 /// A failure to connect with what may be wrong with the encryption, which neither end says in words of its own.
 fn with_guess(link: &Link, error: Error) -> Error {
-    let guess = |why: &str| {
-        let is_closed = ["closed", "reset", "broken pipe"].iter().any(|word| why.contains(word));
+    let guess = |why: &str| -> Option<(Option<&'static str>, &'static str)> {
+        let is_closed = WORDS_OF_CLOSED_CONNECTIONS.iter().any(|word| why.contains(word));
         match link.encryption() {
             // What an encrypted answer looks like.
             None if is_closed || why.contains("frame with invalid size") => {
-                Some("does the server want an encrypted connection, grpcs://…?")
+                Some((Some(ENDED), "does the server want an encrypted connection, grpcs://…?"))
             }
-            Some(_) if why.contains("corrupt message") => Some("does the server not encrypt, grpc://…?"),
-            // The one or the other, by which of the two is read first.
+            Some(_) if why.contains("corrupt message") => {
+                Some((None, "does the server not encrypt, grpc://…?"))
+            }
             Some(tls) if (is_closed || why.contains("CertificateRequired")) && tls.identity.is_none() => {
-                Some("does the server ask for a certificate of the client, --tls-client-cert?")
+                Some((Some(ENDED), "does the server ask for a certificate of the client, --tls-client-cert?"))
             }
-            Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => {
-                Some("a proxy answers; does it ask for a certificate of the client, --tls-client-cert?")
-            }
-            _ if why.contains(HTTP_STATUS) => Some("a proxy answers in the place of the server"),
+            Some(tls) if why.contains(HTTP_STATUS) && tls.identity.is_none() => Some((
+                None,
+                "a proxy answers; does it ask for a certificate of the client, --tls-client-cert?",
+            )),
+            _ if why.contains(HTTP_STATUS) => Some((None, "a proxy answers in the place of the server")),
             Some(tls) if why.contains("UnknownIssuer") && tls.authorities.is_none() => {
-                Some("--tls-ca-cert names the authority to trust")
+                Some((None, "--tls-ca-cert names the authority to trust"))
             }
             _ => None,
         }
     };
     let guessed = |why: String| match guess(&why) {
-        Some(guess) => format!("{why}; {guess}"),
+        Some((words, guess)) => format!("{}; {guess}", words.unwrap_or(&why)),
         None => why,
     };
     match error {
@@ -94,9 +102,8 @@ fn of(
     let major = |version: Option<SemVer>| version.map_or(MAJOR, |version| version.major);
     let (low, high) = (major(low_api_version), major(high_api_version));
     if !(low..=high).contains(&MAJOR) {
-        return Err(format!(
-            "the server speaks versions {low} to {high} of the API, and taut version {MAJOR}"
-        ));
+        let theirs = if low == high { format!("version {low}") } else { format!("versions {low} to {high}") };
+        return Err(format!("the server speaks {theirs} of the API, and taut version {MAJOR}"));
     }
     let cache = cache_capabilities.ok_or("the server is no cache")?;
     match naming {

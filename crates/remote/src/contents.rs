@@ -412,9 +412,9 @@ async fn update(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Content
         if answers.contains_key(&content.digest) {
             continue;
         }
-        // What the server does not answer counts as refused.
-        let refused =
-            Err(Error::Final { call: UPDATE.name, why: "the server did not take a content".to_owned() });
+        // What the server does not answer counts as refused. The reason is not shown: what is refused here is sent once more as a
+        // stream.
+        let refused = Err(Error::Final { call: UPDATE.name, why: String::new() });
         let read = content.read().map_err(|error| Error::Local(error.to_string()));
         match read.and_then(|bytes| checked(&content.digest, bytes)) {
             Ok(bytes) => {

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Instead, ScriptedAnswer};
 pub use operations::{CUT_AFTER, ExecutionEnding};
 use taut_digest::HashFunction;
 use taut_proto::cache::{SHA1, SHA256};
@@ -45,6 +45,13 @@ pub struct Offer {
     pub instance: String,
     /// Faults.
     pub faults: Faults,
+    /// Answers by method, which come before random faults. Of several for one method the first counts until it was given often
+    /// enough.
+    pub scripted: Vec<ScriptedAnswer>,
+    /// The lowest and the highest major version of the protocol.
+    pub versions: (i32, i32),
+    /// Whether it says that it holds contents.
+    pub is_cache: bool,
     /// Encryption.
     pub tls: Option<Encryption>,
     /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
@@ -69,8 +76,8 @@ pub struct Encryption {
     pub certificate: Vec<u8>,
     /// Its key.
     pub key: Vec<u8>,
-    /// The authority that clients need a certificate of.
-    pub authority: Vec<u8>,
+    /// The authority that clients need a certificate of, if they need one.
+    pub authority: Option<Vec<u8>>,
 }
 
 impl Default for Offer {
@@ -83,6 +90,9 @@ impl Default for Offer {
             digest_functions: vec![taut_proto::cache::SHA256],
             instance: String::new(),
             faults: Faults::default(),
+            scripted: Vec::new(),
+            versions: (2, 2),
+            is_cache: true,
             tls: None,
             executes: None,
             simulated: None,
@@ -144,9 +154,10 @@ impl Server {
                 let connections = Connections::new(listener, cuts)?;
                 let mut server = tonic::transport::Server::builder();
                 if let Some(Encryption { certificate, key, authority }) = &offer.tls {
-                    let tls = ServerTlsConfig::new()
-                        .identity(Identity::from_pem(certificate, key))
-                        .client_ca_root(Certificate::from_pem(authority));
+                    let mut tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+                    if let Some(authority) = authority {
+                        tls = tls.client_ca_root(Certificate::from_pem(authority));
+                    }
                     server = server.tls_config(tls).map_err(io::Error::other)?;
                 }
                 let serving = server.serve_with_incoming(handler, connections);

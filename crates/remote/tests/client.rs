@@ -391,7 +391,7 @@ fn whatever_the_network_does_answers_are_right_or_errors() {
 #[test]
 fn bytes_that_are_damaged_on_the_way_are_noticed_where_they_are_encrypted() {
     let (certificate, key) = (tls("server.pem"), tls("server.key"));
-    let encryption = Encryption { certificate, key, authority: tls("ca.pem") };
+    let encryption = Encryption { certificate, key, authority: Some(tls("ca.pem")) };
     let server = Server::start(Offer { tls: Some(encryption), ..Offer::default() }).unwrap();
     let bytes = incompressible(300_000);
     let wanted = server.memory().add(bytes.clone());
@@ -551,8 +551,10 @@ fn tls(name: &str) -> Vec<u8> {
 fn connections_are_encrypted_and_both_sides_identified() {
     let identity = |name: &str| (tls(&format!("{name}.pem")), tls(&format!("{name}.key")));
     let (certificate, key) = identity("server");
-    let offer =
-        Offer { tls: Some(Encryption { certificate, key, authority: tls("ca.pem") }), ..Offer::default() };
+    let offer = Offer {
+        tls: Some(Encryption { certificate, key, authority: Some(tls("ca.pem")) }),
+        ..Offer::default()
+    };
     let server = Server::start(offer).unwrap();
     let ask = |tls| {
         let client = Client::new(Setup { tls, ..setup(&server) });

@@ -334,10 +334,9 @@ impl Store {
             if object.object_type == ObjectType::Symlink {
                 let target = self.read(&object.digest.hash, ObjectType::Symlink)?.unwrap_or_default();
                 if leads_outwards(&target) {
-                    return Err(Error::Refused {
-                        path: String::from_utf8_lossy(&target).into_owned(),
-                        reason: "a link in a result of a server leads outwards".to_owned(),
-                    });
+                    let target = String::from_utf8_lossy(&target);
+                    let why = format!("a link in a result of a server leads outwards, to {target}");
+                    return Err(Error::Remote(why));
                 }
             }
         }

@@ -13,7 +13,7 @@ pub(crate) fn file(name: &str) -> String {
 
 pub(crate) fn encrypting(offer: Offer) -> Server {
     let read = |name: &str| std::fs::read(file(name)).unwrap();
-    let (certificate, key, authority) = (read("server.pem"), read("server.key"), read("ca.pem"));
+    let (certificate, key, authority) = (read("server.pem"), read("server.key"), Some(read("ca.pem")));
     Server::start(Offer { tls: Some(Encryption { certificate, key, authority }), ..offer }).unwrap()
 }
 

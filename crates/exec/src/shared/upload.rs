@@ -75,7 +75,7 @@ impl Uploads {
             None => {
                 let (sender, receiver) = channel();
                 let (shared, open, stop) = (self.shared.clone(), self.open.clone(), self.stop.clone());
-                let thread = std::thread::Builder::new().name("shared cache".to_owned());
+                let thread = std::thread::Builder::new().name("uploads".to_owned());
                 if let Err(error) = thread.spawn(move || upload_all(&shared, &open, &stop, &receiver)) {
                     self.shared.note(error.to_string());
                     self.shared.refuses.store(true, Relaxed);
@@ -171,14 +171,20 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
         let put = missing.iter().filter_map(|digest| contents.get(digest)).cloned().collect::<Vec<_>>();
         let asked: Vec<Digest> = put.iter().map(|content| content.digest).collect();
         let answers = if put.is_empty() { Vec::new() } else { wait(shared.service.cas.put(put))? };
-        let mut refused: HashSet<Digest> = HashSet::new();
+        let (mut refused, mut failed) = (HashSet::new(), None);
         for (digest, answer) in asked.iter().zip(answers) {
             match answer {
                 Ok(()) => drop(shared.sent.fetch_add(digest.size, Relaxed)),
                 // An object of this side that was lost meanwhile: only what refers to it cannot be stored.
                 Err(Error::Local(_)) => drop(refused.insert(*digest)),
-                Err(error) => return Err(error),
+                // What was not asked any more because of another failure is not the reason.
+                Err(error) if failed.is_none() || failed == Some(Error::Off) => failed = Some(error),
+                Err(_) => {}
             }
+        }
+        // Only now, so that what was sent is counted all the same.
+        if let Some(error) = failed {
+            return Err(error);
         }
         // Only after all answers: a content that a failed call may not have brought must be sent again.
         present.extend(contents.into_keys().filter(|digest| !refused.contains(digest)));

@@ -27,9 +27,33 @@ pub enum Fault {
     Evicted,
     /// A result refers to contents that do not exist, or with another size.
     Mistaken,
+    /// The server says that it took less than it was given, or says nothing of it.
+    NotTaken,
 }
 
-/// All kinds of faults.
+/// What a server does in a call of a method, in the place of what it usually does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Instead {
+    /// It answers with a status of gRPC, by number, and a message.
+    Status(i32, String),
+    /// A proxy answers, with a status of HTTP and a page.
+    Http(u16, String),
+    /// Something goes wrong.
+    Fault(Fault),
+}
+
+/// An answer that is decided before there is a question.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScriptedAnswer {
+    /// The method, as the protocol names it.
+    pub method: String,
+    /// How many calls of the method are answered so; `None` for all.
+    pub times: Option<u32>,
+    /// What is done.
+    pub instead: Instead,
+}
+
+/// The kinds of faults that happen at random. [`Fault::NotTaken`] is none: no client can go on after it.
 pub(crate) const ALL: [Fault; 12] = [
     Fault::Unavailable,
     Fault::Exhausted,

@@ -30,7 +30,7 @@ use tower_service::Service;
 use super::{
     Calls, Offer,
     connection::ConnectionCuts,
-    faults::{Fault, mixed},
+    faults::{Fault, Instead, ScriptedAnswer, mixed},
     operations::Operations,
 };
 use crate::{
@@ -51,6 +51,8 @@ struct ServerState {
     cuts: Arc<ConnectionCuts>,
     /// The number of the next call.
     number: AtomicU64,
+    /// The answers that are still to be given in the place of others.
+    scripted: Mutex<Vec<ScriptedAnswer>>,
     operations: Operations,
     /// Streams that were cut while they were written, by name.
     partial: Mutex<HashMap<String, Vec<u8>>>,
@@ -66,7 +68,8 @@ impl Handler {
         let (number, partial) = Default::default();
         let operations =
             Operations::new(&memory, offer.executes.clone().unwrap_or_default(), offer.simulated);
-        Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, operations, partial }))
+        let scripted = Mutex::new(offer.scripted.clone());
+        Handler(Arc::new(ServerState { offer, memory, calls, cuts, number, scripted, operations, partial }))
     }
 }
 
@@ -117,7 +120,11 @@ impl Service<http::Request<Body>> for Handler {
     fn call(&mut self, request: http::Request<Body>) -> Answered {
         let state = self.0.clone();
         // By the method alone: no two of the services have methods of one name.
-        match request.uri().path().rsplit('/').next().unwrap_or_default() {
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+        if let Some(page) = state.page_of_proxy(method) {
+            return Box::pin(async { Ok(page) });
+        }
+        match method {
             "GetCapabilities" => unary(request, move |q| {
                 let state = state.clone();
                 async move { state.begin("GetCapabilities").await.and_then(|_| state.capabilities(&q)) }
@@ -223,12 +230,19 @@ impl ServerState {
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         // By the number of the call, so that a seed gives the same faults to the same sequence of calls.
-        let (fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
+        let (mut fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
+        match self.scripted(name, |_| true) {
+            Some(Instead::Status(code, message)) => return Err(Failed::new(Code::from_i32(code), message)),
+            Some(Instead::Fault(scripted)) => fault = Some(scripted),
+            // Of the latter the proxy has given one before, and this call got past it.
+            None | Some(Instead::Http(..)) => {}
+        }
         match fault {
             Some(Fault::Unavailable) => return Err(Failed::unavailable("busy")),
             Some(Fault::Exhausted) => return Err(Failed::resource_exhausted("full")),
             Some(Fault::Internal) => return Err(Failed::internal("broken")),
-            Some(Fault::Hang) => std::future::pending().await,
+            // A stream is read all the same: one that is not would hold up all others of its connection.
+            Some(Fault::Hang) if name != "Write" => std::future::pending().await,
             Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20 + random % 30)).await,
             // Few enough bytes to hit small answers, and enough to hit the middle of larger ones.
             Some(Fault::Cut) => self.cuts.cut_after(random % 2000),
@@ -244,6 +258,28 @@ impl ServerState {
         Ok(Call { fault, random })
     }
 
+    /// Takes the next scripted answer to a method, if it is one of these.
+    fn scripted(&self, method: &str, is_wanted: impl Fn(&Instead) -> bool) -> Option<Instead> {
+        let mut all = self.scripted.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = all.iter().position(|scripted| scripted.method == method && scripted.times != Some(0))?;
+        let next = &mut all[at];
+        if !is_wanted(&next.instead) {
+            return None;
+        }
+        next.times = next.times.map(|times| times - 1);
+        Some(next.instead.clone())
+    }
+
+    /// What a proxy answers in the place of this server.
+    fn page_of_proxy(&self, method: &str) -> Option<http::Response<Body>> {
+        match self.scripted(method, |instead| matches!(instead, Instead::Http(..)))? {
+            Instead::Http(status, page) => {
+                http::Response::builder().status(status).body(Body::new(page)).ok()
+            }
+            _ => None,
+        }
+    }
+
     fn check_instance(&self, name: &str) -> Answer<()> {
         if name == self.offer.instance { Ok(()) } else { Err(Failed::not_found("no such instance")) }
     }
@@ -251,7 +287,8 @@ impl ServerState {
     fn capabilities(&self, q: &GetCapabilitiesRequest) -> Answer<ServerCapabilities> {
         self.check_instance(&q.instance_name)?;
         let zstd: Vec<i32> = self.offer.has_zstd.then_some(ZSTD).into_iter().collect();
-        let version = |minor| Some(SemVer { major: 2, minor });
+        let (low, high) = self.offer.versions;
+        let version = |major, minor| Some(SemVer { major, minor });
         let cache = CacheCapabilities {
             digest_functions: self.offer.digest_functions.clone(),
             action_cache_update_capabilities: Some(ActionCacheUpdateCapabilities {
@@ -264,14 +301,14 @@ impl ServerState {
             blob_splice_support: self.offer.has_chunks,
         };
         Ok(ServerCapabilities {
-            cache_capabilities: Some(cache),
+            cache_capabilities: self.offer.is_cache.then_some(cache),
             execution_capabilities: self.offer.executes.as_ref().map(|_| ExecutionCapabilities {
                 digest_function: self.offer.digest_functions[0],
                 exec_enabled: true,
                 digest_functions: self.offer.digest_functions.clone(),
             }),
-            low_api_version: version(0),
-            high_api_version: version(3),
+            low_api_version: version(low, 0),
+            high_api_version: version(high, 3),
         })
     }
 
@@ -377,6 +414,9 @@ impl ServerState {
         };
         let mut responses: Vec<_> = q.requests.iter().map(one).collect();
         shuffle(&mut responses, call);
+        if call.has(Fault::NotTaken) {
+            responses.clear();
+        }
         Ok(BatchUpdateBlobsResponse { responses })
     }
 
@@ -460,6 +500,9 @@ impl ServerState {
                 return Err(Failed::unavailable("interrupted"));
             }
         }
+        if call.has(Fault::Hang) {
+            std::future::pending::<()>().await;
+        }
         let bytes = self.partial().remove(&name).unwrap_or_default();
         let rest = name.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
         let named = rest.and_then(|(_, rest)| stream_name(rest));
@@ -472,7 +515,7 @@ impl ServerState {
         let content = content.filter(|content| self.takes(&digest, content));
         let content = content.ok_or_else(|| Failed::invalid_argument("wrong digest"))?;
         self.memory.insert(digest.hash, content);
-        Ok(WriteResponse { committed_size: taken })
+        Ok(WriteResponse { committed_size: taken - i64::from(call.has(Fault::NotTaken)) })
     }
 
     fn partial(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {

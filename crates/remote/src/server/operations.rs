@@ -47,6 +47,8 @@ pub enum ExecutionEnding {
     Exhausted,
     /// An input is gone by then, whichever.
     Evicted,
+    /// All inputs are gone by then, and all else that the server had.
+    AllEvicted,
     /// The server says only that something is wrong, since an input is gone.
     EvictedSilently,
     /// An output is gone as soon as the result is known.
@@ -57,6 +59,14 @@ pub enum ExecutionEnding {
     Refused,
     /// The server says nothing more.
     Silent,
+    /// The stream ends with the answer that there is no such operation.
+    Disowned,
+    /// With the message that it is over, and nothing else.
+    Unexplained,
+    /// Well, as the server says, and without a result.
+    WithoutResult,
+    /// Not at all: the server says that it has no such method.
+    Unimplemented,
 }
 
 pub(crate) type Updates = Pin<Box<dyn Stream<Item = Result<Operation, Failed>> + Send>>;
@@ -127,6 +137,26 @@ impl Operations {
                 let lost = done(&name, &with_status(Code::Unavailable, "the worker is lost"));
                 return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(lost)]))));
             }
+            ExecutionEnding::Unimplemented => return Err(Failed::unimplemented("no such method")),
+            ExecutionEnding::AllEvicted => {
+                let gone = self.memory.contents();
+                gone.iter().for_each(|hash| self.memory.remove(hash));
+                let gone: Vec<Digest> = gone.into_iter().map(|hash| Digest { hash, size: 1 }).collect();
+                let last = done(&name, &missing(&gone));
+                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(last)]))));
+            }
+            ExecutionEnding::Disowned => {
+                let last = Err(Failed::not_found("no such operation"));
+                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([last]))));
+            }
+            ExecutionEnding::Unexplained => {
+                let last = Operation { name, done: true, ..Operation::default() };
+                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(last)]))));
+            }
+            ExecutionEnding::WithoutResult => {
+                let last = done(&name, &ExecuteResponse::default());
+                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(last)]))));
+            }
             ExecutionEnding::Silent => {
                 let first = tokio_stream::iter(first);
                 return Ok(Box::pin(first.chain(tokio_stream::pending())));
@@ -166,10 +196,11 @@ impl Operations {
             (_, Err(Error::InputsMissing(digests))) => missing(&digests),
             (_, Err(error)) => with_status(Code::Internal, &error.to_string()),
             (_, Ok(Executed { result, was_cached, .. })) => {
-                if ending == ExecutionEnding::OutputLost
-                    && let Some(digest) = result.output_files.first().and_then(|file| file.digest.as_ref())
-                {
-                    wire::parse(digest).into_iter().for_each(|digest| self.memory.remove(&digest.hash));
+                if ending == ExecutionEnding::OutputLost {
+                    let file = result.output_files.first().and_then(|file| file.digest.as_ref());
+                    let tree = result.output_directories.first().and_then(|tree| tree.tree_digest.as_ref());
+                    let lost = file.or(tree).and_then(wire::parse);
+                    lost.into_iter().for_each(|digest| self.memory.remove(&digest.hash));
                 }
                 ExecuteResponse { result: Some(result), cached_result: was_cached, ..Default::default() }
             }
