@@ -102,11 +102,11 @@ impl Profile {
             if !seen.errors.is_empty() {
                 w.key("analysis errors").strings(&seen.errors);
             }
-            for (key, time) in [("build start time", seen.build_start), ("build stop time", seen.build_stop)]
-            {
-                if let Some(time) = time {
-                    w.key(key).integer(time);
-                }
+            if let Some(time) = seen.build_start {
+                w.key("build start time").integer(time);
+            }
+            if let Some(time) = seen.build_stop {
+                w.key("build stop time").integer(time);
             }
             if let Some((_, configuration)) = &seen.target {
                 w.key("configuration").value(&Value::Map(configuration.clone()), JsonMode::All);

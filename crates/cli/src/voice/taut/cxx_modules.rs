@@ -10,18 +10,22 @@ pub(super) fn hint(printed: &[String]) -> Option<&'static str> {
     )
 }
 
+/// What GCC and Clang print about a module: lines with all parts of one of these.
+const WORDS_OF_COMPILERS: [&[&str]; 8] = [
+    &["error: 'module' does not name a type"],
+    &["error: 'import' does not name a type"],
+    &["error: failed to read compiled module"],
+    &["note: C++20 'import' only available"],
+    &["note: C++20 'module' only available"],
+    &["fatal error: module '", "' not found"],
+    &["error: unknown type name 'module'"],
+    &["error: unknown type name 'import'"],
+];
+
 /// Whether a line is what GCC or Clang print about a module.
 fn names_module(line: &str) -> bool {
     let line = line.replace(['‘', '’'], "'");
-    let has = |all: &[&str]| all.iter().all(|part| line.contains(part));
-    has(&["error: 'module' does not name a type"])
-        || has(&["error: 'import' does not name a type"])
-        || has(&["error: failed to read compiled module"])
-        || has(&["note: C++20 'import' only available"])
-        || has(&["note: C++20 'module' only available"])
-        || has(&["fatal error: module '", "' not found"])
-        || has(&["error: unknown type name 'module'"])
-        || has(&["error: unknown type name 'import'"])
+    WORDS_OF_COMPILERS.iter().any(|parts| parts.iter().all(|part| line.contains(part)))
 }
 
 #[cfg(test)]
