@@ -25,10 +25,14 @@
 //! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment; a line that is just
 //! `` `path` is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
 //!
+//! A line `` `$NAME` is a … ``, and others that begin with such a name and a verb, are about servers: what they offer, and what
+//! goes wrong with them or on the way. `servers.rs` has these sentences.
+//!
 //! `reference/*.md` has the messages of the reference in the situations of `diagnostics`, recorded, with the version. Under
 //! the name `just` those of taut are the same, but for calls that are marked: the kinds of differences are in
 //! docs/differences.md. The order of messages is not compared, since the reference analyses several targets at once.
-//! `TAUT_REFERENCE=JUST TAUT_RECORD=1 cargo test -p taut --test diagnostics reference` records them again.
+//! `TAUT_REFERENCE=JUST TAUT_RECORD=1 cargo test -p taut --test diagnostics reference` records them again. With `TAUT_JUST=JUST`
+//! that binary is called under the name `just` in `messages`, too: to see what it prints, not to bless it.
 //!
 //! Lines about the state of a set-up are left out. A
 //! mark below a path of the test has three carets. Times are shown as `N s`, the age of a call as `just now`, sizes of files as `N bytes`; `$ROOT` is the workspace,
@@ -37,6 +41,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
+    cell::RefCell,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -48,8 +53,10 @@ use taut_testkit::{Tool, Workspace};
 mod machine;
 mod normal;
 mod running;
+mod servers;
 
 use running::Running;
+use servers::Servers;
 
 /// The words of a call.
 fn words(line: &str) -> Vec<String> {
@@ -75,6 +82,8 @@ enum Line<'l> {
     File(&'l str),
     Link(&'l str, &'l str),
     Removal(&'l str),
+    /// The name of a server, and the sentence about it.
+    Server(&'l str, &'l str),
     Script,
     Call(Call<'l>),
     /// The call that goes on prints this text.
@@ -128,6 +137,9 @@ fn meaning(line: &str) -> Line<'_> {
     }
     if let Some(path) = line.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is removed")) {
         return Line::Removal(path);
+    }
+    if let Some((name, rest)) = servers::sentence(line) {
+        return Line::Server(name, rest);
     }
     if let Some(text) = line.strip_prefix("It prints `").and_then(|rest| rest.strip_suffix("`:")) {
         return Line::Prints(text);
@@ -188,6 +200,9 @@ impl Binary {
     }
 
     fn called(&self, name: &'static str) -> Tool {
+        if let Some(just) = std::env::var_os("TAUT_JUST").filter(|_| name == "just") {
+            return Tool::at(just);
+        }
         Tool::at(self.0.path().join("taut")).called(name)
     }
 }
@@ -197,6 +212,7 @@ struct Case<'b> {
     folder: Folder,
     workspace: Workspace,
     binary: &'b Binary,
+    servers: RefCell<Servers>,
 }
 
 /// The block that begins at a line, and the line behind it.
@@ -213,7 +229,7 @@ fn block(lines: &[&str], at: usize) -> Option<(String, usize)> {
 impl<'b> Case<'b> {
     /// A workspace with the files of a case: all of them, or those before its first call.
     fn new(folder: Folder, lines: &[&str], binary: &'b Binary) -> Case<'b> {
-        let case = Case { folder, workspace: Workspace::new(), binary };
+        let case = Case { folder, workspace: Workspace::new(), binary, servers: RefCell::default() };
         fs::create_dir(case.workspace.beside("made")).unwrap();
         let mut at = 0;
         while at < lines.len() {
@@ -256,7 +272,7 @@ impl<'b> Case<'b> {
             }
             Line::Script => {
                 let (script, next) = block(lines, at).expect("a block with a script");
-                self.prepare(&script);
+                self.prepare(&self.servers.borrow().with_addresses(&script));
                 Some(next)
             }
             Line::Link(path, target) => {
@@ -269,6 +285,10 @@ impl<'b> Case<'b> {
                     true => fs::remove_dir_all(path).unwrap(),
                     false => fs::remove_file(path).unwrap(),
                 }
+                None
+            }
+            Line::Server(name, rest) => {
+                self.servers.borrow_mut().obey(name, rest, &workspace.beside("made"));
                 None
             }
             Line::Call(_) | Line::Prints(_) | Line::End | Line::OfJust | Line::Text => None,
@@ -293,8 +313,9 @@ impl<'b> Case<'b> {
         assert!(ran.status.success(), "{script}\n{}", String::from_utf8_lossy(&ran.stderr));
     }
 
-    /// A text with the paths of the build root and of the directory beside the workspace.
+    /// A text with the paths of the build root and of the directory beside the workspace, and with the addresses of servers.
     fn with_directories(&self, text: &str) -> String {
+        let text = self.servers.borrow().with_addresses(text);
         let text = text.replace("$BUILD", &self.workspace.build_root().to_string_lossy());
         text.replace("$OUT", &self.workspace.beside("made").to_string_lossy())
     }
@@ -466,7 +487,7 @@ fn with_present_messages(folder: Folder, text: &str, binary: &Binary, count: &mu
                     cases().for_each(|case| _ = case.write(meaning(line), lines, at));
                     out.push_str(&format!("{line}\n"));
                 }
-                Line::Link(..) => {
+                Line::Link(..) | Line::Server(..) => {
                     if calls > 0 && folder == Folder::Messages {
                         cases().for_each(|case| _ = case.write(meaning(line), lines, at));
                     }

@@ -10,6 +10,7 @@ impl Case<'_> {
     /// Output without what differs from run to run.
     pub(crate) fn normal(&self, output: &str) -> String {
         let workspace = &self.workspace;
+        let output = self.servers.borrow().without_addresses(output);
         let output = output.replace(&*workspace.root().to_string_lossy(), "$ROOT");
         let output = output.replace(&*workspace.build_root().to_string_lossy(), "$BUILD");
         let output = output.replace(&*workspace.beside("out").to_string_lossy(), "$OUT");
