@@ -74,6 +74,7 @@ pub(crate) fn options(context: &Context) -> Options {
         jobs: context.jobs.unwrap_or_else(processors).max(1),
         fetch_absent: context.fetch_absent,
         is_strict: context.is_strict,
+        keeps_unusable: !context.is_strict,
         launches: None,
         verifies: context.verifies,
         transfers: taut_setup::transfers(!context.no_ssl_verify, context.ca_bundle.clone()),

@@ -8,7 +8,7 @@ use std::{
     io::{Read, Write},
     path::Path,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use std::{
 
 use server::{Received, Server, reply, whole};
 use taut_digest::HashFunction;
-use taut_fetch::{Cause, Client, Download, Error, Expected, Options, Progress, Request, Silent, Update};
+use taut_fetch::{Cause, Client, Download, Error, Expected, Options, Progress, Request, Servers, Silent, Update};
 use taut_sys::Dir;
 use tempfile::TempDir;
 
@@ -53,7 +53,7 @@ impl Case {
     fn new(options: Options) -> Case {
         let top = TempDir::new().unwrap();
         let dir = Dir::of_user(top.path()).unwrap();
-        Case { top, dir, client: Client::new(options).unwrap() }
+        Case { top, dir, client: Client::new(options, Servers::default()).unwrap() }
     }
 
     fn fetch_with(
@@ -223,7 +223,7 @@ fn the_next_mirror_is_used() {
     assert!(text.contains("the scheme ftp is not supported"), "{text}");
     assert_eq!(fs::read_dir(case.top.path()).unwrap().count(), 0);
     let none = case.fetch(&[], &expected(&content())).unwrap_err();
-    assert_eq!(none.to_string(), "there is no URL to fetch from");
+    assert_eq!(none.to_string(), "no URL is given");
 }
 
 #[test]
@@ -247,8 +247,49 @@ fn failures_that_may_pass_are_retried() {
     // A port at which nothing listens.
     let gone = Server::new(|_, _| {}).url("/a");
     let error = case.fetch(&[gone], &Expected::default()).unwrap_err();
-    assert!(matches!(error.tried[0].cause, Cause::Connection(_)), "{error}");
+    assert!(matches!(error.tried[0].cause, Cause::Unreachable(_)), "{error}");
     assert_eq!(error.tried[0].attempts, 3);
+}
+
+/// A call has one client: what a file showed of a server holds for the next one.
+#[test]
+fn a_server_that_is_down_is_tried_once_for_further_files_and_after_the_mirrors() {
+    let case = Case::new(options());
+    let down = Server::new(|_, _| {}).url("");
+    let mirror = Server::new(|_, out| whole(out, &content()));
+    let attempts = |urls: &[String]| -> Vec<u32> {
+        let error = case.fetch(urls, &Expected::default()).unwrap_err();
+        error.tried.iter().map(|tried| tried.attempts).collect()
+    };
+    assert_eq!(attempts(&[format!("{down}/a")]), [3]);
+    assert_eq!(attempts(&[format!("{down}/b")]), [1]);
+    let missing = Server::new(|_, out| reply(out, "404 Not Found", &["content-length: 0".to_owned()], b""));
+    // The order of what was tried is that of the description all the same.
+    assert_eq!(attempts(&[format!("{down}/c"), missing.url("/c")]), [1, 1]);
+    let retries = Retries::default();
+    let urls = [format!("{down}/d"), mirror.url("/d")];
+    let download = case.fetch_with(&urls, &expected(&content()), &retries).unwrap();
+    assert_eq!(download.url, urls[1]);
+    assert_eq!(*retries.0.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_answers_again_is_one_like_the_others() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let answers = is_down.clone();
+    let server = Server::new(move |_, out| match answers.load(SeqCst) {
+        true => {}
+        false => whole(out, &content()),
+    });
+    let case = Case::new(options());
+    let error = case.fetch(&[server.url("/a")], &Expected::default()).unwrap_err();
+    assert_eq!((error.tried[0].attempts, server.requests().len()), (3, 3));
+    is_down.store(false, SeqCst);
+    case.fetch(&[server.url("/b")], &expected(&content())).unwrap();
+    // It counts as up: a file that has no answer is tried three times again.
+    is_down.store(true, SeqCst);
+    let error = case.fetch(&[server.url("/c")], &Expected::default()).unwrap_err();
+    assert_eq!((error.tried[0].attempts, server.requests().len()), (3, 7));
 }
 
 #[derive(Default)]
@@ -281,7 +322,7 @@ fn a_server_that_stalls_is_given_up() {
         other => panic!("{other:?}"),
     }
     let cause = case.cause(server.url("/header"), &expected(&content()));
-    assert!(matches!(cause, Cause::Connection(_)), "{cause:?}");
+    assert!(matches!(cause, Cause::Unreachable(_)), "{cause:?}");
 }
 
 #[test]
@@ -328,6 +369,8 @@ fn a_redirection_that_leads_nowhere_is_the_fault_of_the_server() {
     };
     let server = Server::new(move |request, out| match request.path.as_str() {
         "/ftp" => to(out, "ftp://x/"),
+        "/spaces" => to(out, "http://a b/"),
+        "/none" => reply(out, "302 Found", &["content-length: 0".to_owned()], b""),
         _ => {
             let lines: Vec<String> = (0..1000).map(|number| format!("x-{number}: 1")).collect();
             reply(out, "200 OK", &lines, b"");
@@ -336,6 +379,8 @@ fn a_redirection_that_leads_nowhere_is_the_fault_of_the_server() {
     let case = Case::new(options());
     for (path, words) in [
         ("/ftp", "the server redirects to a URL of the scheme ftp, which is not supported"),
+        ("/spaces", "the server redirects to something that is no URL: http://a b/"),
+        ("/none", "the server redirects, and does not say where to"),
         ("/headers", "the server's answer has more lines in its header than are accepted"),
     ] {
         assert_eq!(case.cause(server.url(path), &expected(&content())).to_string(), words, "{path}");
@@ -415,7 +460,7 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     assert_eq!(error.tried[0].attempts, 1);
     for bad in ["key.pem", "nothing.pem"] {
         let options = Options { ca_file: Some(tls.join(bad)), ..options() };
-        let cause = Client::new(options).map(drop).unwrap_err();
+        let cause = Client::new(options, Servers::default()).map(drop).unwrap_err();
         assert!(cause.to_string().contains(bad), "{cause}");
     }
 }
