@@ -19,6 +19,7 @@ use crate::{
     contents::{ContentRequest, broken},
     description::Description,
     event::Event,
+    parse::Reader,
     problem::Problem,
     server::object,
     session::Session,
@@ -60,8 +61,10 @@ impl Session<'_> {
         let mut problems: Vec<Diagnostic> = Vec::new();
         let unknown = self.unknown(description, &reached);
         for name in reached.included.iter().filter(|name| !unknown.contains(*name)) {
-            let of = match description.source(name) {
+            let of = match description.source_for(name, Reader::Fetch) {
                 Ok(of) => of,
+                // The reference does not read what it has nothing to fetch of.
+                Err(_) if !self.options.is_strict && !description.may_be_fetched(name) => continue,
                 Err(problem) => {
                     problems.push(*problem);
                     continue;
