@@ -6,11 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    Cause, Error, Progress, Result, Servers, TriedUrl,
-    servers::Server,
-    url::without_password,
-};
+use crate::{Cause, Error, Progress, Result, Servers, TriedUrl, servers::Server, url::without_password};
 
 /// How often URLs are tried, and how long the pauses are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -617,7 +617,10 @@ fn a_lock_of_git_that_is_old_was_left_by_a_killed_process() {
     fs::File::options().write(true).open(&lock).unwrap().set_modified(hour_ago).unwrap();
     own.adopt_packs_of(&fetched).unwrap();
     assert!(!lock.exists());
-    assert_eq!(fs::read(own.path().join("shallow")).unwrap(), fs::read(fetched.path().join("shallow")).unwrap());
+    assert_eq!(
+        fs::read(own.path().join("shallow")).unwrap(),
+        fs::read(fetched.path().join("shallow")).unwrap()
+    );
 }
 
 /// It is only old because it is slow: its process lives.
@@ -658,9 +661,21 @@ fn what_killed_processes_left_is_removed_and_nothing_else() {
     git(own.path(), &["repack", "-q", "-a", "-d"]);
     let before = files(own.path());
     let left = [
-        "HEAD.lock", "config.lock", "index.lock", "packed-refs.lock", "shallow.lock", "tmp_file_1_0", "refs/heads/a.lock",
-        "refs/tags/b/c.lock", "objects/tmp_obj_x", "objects/00/tmp_obj_y", "objects/info/commit-graph.lock",
-        "objects/pack/tmp_pack_1_2", "objects/pack/.tmp-1-pack-2.idx", "objects/pack/pack-0.pack", "objects/pack/pack-0.rev",
+        "HEAD.lock",
+        "config.lock",
+        "index.lock",
+        "packed-refs.lock",
+        "shallow.lock",
+        "tmp_file_1_0",
+        "refs/heads/a.lock",
+        "refs/tags/b/c.lock",
+        "objects/tmp_obj_x",
+        "objects/00/tmp_obj_y",
+        "objects/info/commit-graph.lock",
+        "objects/pack/tmp_pack_1_2",
+        "objects/pack/.tmp-1-pack-2.idx",
+        "objects/pack/pack-0.pack",
+        "objects/pack/pack-0.rev",
     ];
     for name in left {
         let path = own.path().join(name);

@@ -163,9 +163,8 @@ pub fn remove_leftovers(build_root: &Path) -> taut_sys::Result<()> {
 
 /// The same under the lock.
 fn remove_leftovers_below(path: &Path) -> taut_sys::Result<()> {
-    (0..GENERATIONS).try_for_each(|number| {
-        taut_git::remove_leftovers(&path.join(generation(number)).join("git"))
-    })
+    (0..GENERATIONS)
+        .try_for_each(|number| taut_git::remove_leftovers(&path.join(generation(number)).join("git")))
 }
 
 /// Makes the youngest generation the old one, and removes the one that was old; or, with `drop_only`, only the latter.

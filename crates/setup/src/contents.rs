@@ -18,7 +18,9 @@ use taut_store::AddMode;
 use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
-use crate::{cancellation::Scratch, event::Event, problem::Problem, server::object, session::Session, source::Content};
+use crate::{
+    cancellation::Scratch, event::Event, problem::Problem, server::object, session::Session, source::Content,
+};
 
 /// The repository that a content is for, and where the description says so.
 #[derive(Clone, Debug)]
@@ -230,7 +232,11 @@ impl Session<'_> {
             let (size, mut file) = opened.map_err(|error| broken(wanted, error.to_string()))?;
             if let Some(mut copy) = self.copy_of(&mut file, size, content, wanted)? {
                 let from = path.to_string_lossy();
-                self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes: size });
+                self.observer.event(Event::Fetched {
+                    repository: wanted.repository,
+                    from: &from,
+                    bytes: size,
+                });
                 self.add(copy.directory.at(COPY), &mut copy.file, content, wanted, inspect)?;
                 return Ok(Local::Found);
             }

@@ -60,12 +60,7 @@ pub(crate) enum Reader {
 }
 
 /// Reads what a repository is made from.
-fn source(
-    description: &Description,
-    name: &str,
-    node: Node<'_>,
-    reader: Reader,
-) -> Result<Source, Problem> {
+fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader) -> Result<Source, Problem> {
     let of = quoted(name);
     let Some(written) = node.get("type").filter(|written| !written.is_null()) else {
         let problem = Diagnostic::error(format!("what repository {of} is made from has no \"type\""))

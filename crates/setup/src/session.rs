@@ -111,7 +111,8 @@ impl<'s> Session<'s> {
     }
 
     pub(crate) fn client(&self) -> Result<&Client, taut_fetch::Cause> {
-        let client = self.client.get_or_init(|| Client::new(self.options.transfers.clone(), self.servers.clone()));
+        let client =
+            self.client.get_or_init(|| Client::new(self.options.transfers.clone(), self.servers.clone()));
         client.as_ref().map_err(Clone::clone)
     }
 

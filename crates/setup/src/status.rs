@@ -14,9 +14,9 @@ use taut_value::{EntityName, NamedTarget, configured_as_typed};
 use crate::{
     anchors::is_directory,
     cache::TreeMap,
-    newest::Branch,
     description::{Description, LAYERS},
     locations::local_path,
+    newest::Branch,
     problem::Problem,
     reachable::ReachedRepositories,
     session::Session,

@@ -148,20 +148,20 @@ impl Session<'_> {
         };
         let unpacked = taut_archive::read(file, kind_of, &taut_archive::Limits::default(), &mut batch)
             .map_err(|error| {
-            let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
-            let path = self.store.path_of(&content.id);
-            Problem::from(
-                Diagnostic::error(format!(
-                    "the archive {name} of repository {of} cannot be unpacked: {error}"
-                ))
-                .reference(format!(
-                    "Failed to extract archive {} from CAS with error:\n{error}",
-                    path.display()
-                ))
-                .at(wanted.place.clone())
-                .note(format!("its content has the id {id}")),
-            )
-        })?;
+                let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
+                let path = self.store.path_of(&content.id);
+                Problem::from(
+                    Diagnostic::error(format!(
+                        "the archive {name} of repository {of} cannot be unpacked: {error}"
+                    ))
+                    .reference(format!(
+                        "Failed to extract archive {} from CAS with error:\n{error}",
+                        path.display()
+                    ))
+                    .at(wanted.place.clone())
+                    .note(format!("its content has the id {id}")),
+                )
+            })?;
         // First the objects, then the commit that keeps them, then the entry of the map: a crash leaves only unused
         // objects.
         batch.finish().map_err(of_git)?;

@@ -46,9 +46,8 @@ impl Session<'_> {
         let mut problems: Vec<Diagnostic> = Vec::new();
         let _running = self.cancellation.begin();
         let asked = branches.values().map(|(git, _)| Branch::of(git, description.base())).collect();
-        let newest = self
-            .newest(asked)
-            .map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
+        let newest =
+            self.newest(asked).map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
         for (name, (git, source)) in &branches {
             let branch = Branch::of(git, description.base());
             let url = &branch.url;

@@ -169,7 +169,9 @@ fn of_an_archive_that_cannot_be_unpacked_nothing_is_kept() {
         match source {
             "a server" => {}
             "a directory of archives" => words.extend(["--distdir", "."]),
-            _ => drop(project.shell(&format!("git init -q --bare {git}; git -C {git} hash-object -w --no-filters $PWD/cut.tgz"))),
+            _ => drop(project.shell(&format!(
+                "git init -q --bare {git}; git -C {git} hash-object -w --no-filters $PWD/cut.tgz"
+            ))),
         }
         // Twice: nothing of the first call changes the second.
         for _ in 0..2 {
@@ -177,7 +179,9 @@ fn of_an_archive_that_cannot_be_unpacked_nothing_is_kept() {
             assert_eq!(failed.code, 1, "{source}");
             failed.says(&["cannot be unpacked", "it is truncated or corrupt"]);
             let mut kept = kept(&project, "../home/.cache/taut");
-            kept.retain(|path| !(source.starts_with("a git") && path.contains(&format!("objects/{}/", &id[..2]))));
+            kept.retain(|path| {
+                !(source.starts_with("a git") && path.contains(&format!("objects/{}/", &id[..2])))
+            });
             assert_eq!(kept, [""; 0], "{source}");
         }
         // What only wants the file, and does not open it, gets it; and what is in the store stays there.
@@ -186,7 +190,10 @@ fn of_an_archive_that_cannot_be_unpacked_nothing_is_kept() {
         words[2] = "a";
         assert_eq!(project.taut(&words).code, 1);
         let in_store = format!("casf/{}/{}", &id[..2], &id[2..]);
-        assert!(kept(&project, "../home/.cache/taut").iter().any(|path| path.ends_with(&in_store)), "{source}");
+        assert!(
+            kept(&project, "../home/.cache/taut").iter().any(|path| path.ends_with(&in_store)),
+            "{source}"
+        );
         words[2] = "d";
         project.taut(&words).success();
     }
@@ -242,7 +249,9 @@ END
     assert!(left.contains(&commit) && !left.contains("shallow.lock"), "{left}");
     // Locks and temporary files that are in nothing's way here, but in that of just-mr and git, are removed by the
     // collection of garbage.
-    let leave = format!("cd {git}; touch packed-refs.lock refs/tags/x.lock objects/pack/tmp_pack_x; ls -R | grep -e lock -e tmp");
+    let leave = format!(
+        "cd {git}; touch packed-refs.lock refs/tags/x.lock objects/pack/tmp_pack_x; ls -R | grep -e lock -e tmp"
+    );
     for collect in ["gc", "gc-repo"] {
         project.shell(&leave);
         project.taut([collect]).success();

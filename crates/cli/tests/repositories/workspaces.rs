@@ -738,3 +738,27 @@ fn each_branch_is_asked_for_once_however_many_repositories_are_of_it() {
     }
     assert_eq!(asked(), 2);
 }
+
+#[test]
+fn of_an_archive_with_many_entries_of_the_same_names_ten_are_shown() {
+    let project = Project::new();
+    project
+        .shell("mkdir d; for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo > d/$n; done; tar -cf a.tar d/* d/*");
+    let id = project.shell("git hash-object --no-filters a.tar").stdout;
+    let archive = format!(
+        r#"{{"type": "archive", "content": "{}", "fetch": "file://{}"}}"#,
+        id.trim(),
+        project.path("work/a.tar").display()
+    );
+    project.file("repos.json", format!(r#"{{"repositories": {{"": {{"repository": {archive}}}}}}}"#));
+    let answer = project.taut(["setup"]).success();
+    assert_eq!(
+        answer.stderr.matches("the archive has several entries \"d/").count(),
+        10,
+        "{}",
+        answer.stderr
+    );
+    answer.says(&[
+        "warning: \"a.tar\": the archive has several entries of 2 more names; the last ones are used",
+    ]);
+}
