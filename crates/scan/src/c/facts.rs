@@ -176,8 +176,11 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>
 
 /// Whether a text in C++ begins as a unit of a module does: `module;`, `module NAME`, `export module NAME`.
 fn is_module(tokens: &[(Token, u32)]) -> bool {
-    let mut code =
-        tokens.iter().map(|(token, _)| token).filter(|token| !matches!(token, Token::Directive(_))).peekable();
+    let mut code = tokens
+        .iter()
+        .map(|(token, _)| token)
+        .filter(|token| !matches!(token, Token::Directive(_)))
+        .peekable();
     let is_word = |token: &Token, text: &str| matches!(token, Token::Word(word) if word == text);
     code.next_if(|token| is_word(token, "export"));
     code.next().is_some_and(|token| is_word(token, "module"))
