@@ -393,7 +393,8 @@ fn default_makes_also_what_only_headers_use() {
     let project = Project::new();
     project.write("base/base.c", "#include \"base.h\"\nint base(void) { return 0; }\n");
     project.write("base/base.h", "int base(void);\n");
-    project.write("adapt/adapt.h", "#include \"../base/base.h\"\nstatic int adapt(void) { return base(); }\n");
+    project
+        .write("adapt/adapt.h", "#include \"../base/base.h\"\nstatic int adapt(void) { return base(); }\n");
     project.write("upper/upper.c", "#include \"../base/base.h\"\nint upper(void) { return base(); }\n");
     project.taut(&["init", "--from-sources"]).exits(0);
     project.build(&["install", "-o", "out"]).exits(0);
