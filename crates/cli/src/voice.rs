@@ -61,7 +61,7 @@ pub(crate) use servers::BadDispatch;
 use servers::ServerTexts;
 pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
-pub(crate) use snapshot::{Snapshot, StartedAction};
+pub(crate) use snapshot::{AwaitedServer, Snapshot, StartedAction};
 pub(crate) use taut::differs_each_time;
 
 /// The texts of the call that writes to this log.
@@ -108,7 +108,7 @@ pub(crate) trait Voice:
     fn write_strategy(&self, named: Option<&str>, log: &Log);
 
     /// How much of a result has come that is fetched from servers, if that is shown.
-    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String>;
+    fn downloading(&self, bytes: u64, elapsed: Duration, waiting: Option<AwaitedServer>) -> Option<String>;
 
     /// What targets are tainted with, if anything.
     fn tainted(&self, tainted: &[&str], log: &Log);

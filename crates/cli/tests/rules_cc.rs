@@ -507,7 +507,7 @@ fn public_headers_of_one_name_in_a_library_are_reported_as_such() {
             ),
         );
         let failed = install(&workspace, "x", &[]).exits(8).stderr;
-        assert!(failed.contains(&format!("wo public headers have the same name{expected}")), "{failed}");
+        assert!(failed.contains(&format!("two public headers have the same name{expected}")), "{failed}");
         assert!(failed.contains("TARGETS:1:2"), "{failed}");
     }
 }

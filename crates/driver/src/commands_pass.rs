@@ -81,7 +81,7 @@ fn possible(
         Ok(results) => return results.artifacts,
         Err(failure) => failure,
     };
-    let not_built: HashSet<&Str> = failure.not_built.iter().collect();
+    let not_built: HashSet<&Str> = failure.not_built.iter().map(|missing| &missing.path).collect();
     wanted.artifacts.retain(|(path, _)| !not_built.contains(path));
     // Everything is settled by now, so this runs nothing.
     session.build(&wanted).map(|results| results.artifacts).unwrap_or_default()

@@ -118,6 +118,8 @@ impl Proposal {
         loop {
             let needs =
                 |target: &&Target| target.texts_of_all().any(|text| is_needed(text) || all.contains(text));
+            // Texts of fields are names of targets as well as paths, so what is left out may be named by other
+            // targets: until nothing more is found.
             let names = self.targets.iter().filter(|target| !all.contains(&target.name)).filter(needs);
             let more: Vec<String> = names.map(|target| target.name.clone()).collect();
             if more.is_empty() {
@@ -201,6 +203,7 @@ impl Proposal {
         if !directories.is_empty() {
             target = target.with("dirs", Field::Pairs(directories));
         }
+        // First in the file, where readers look for what a project builds, and `has_default` does, too.
         self.targets.insert(0, target);
     }
 }

@@ -23,8 +23,8 @@ use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Snapshot, Voice,
-    command, count,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
+    Snapshot, Voice, command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -35,6 +35,7 @@ use crate::{
     retry::{LOST_ROOTS, lost_objects},
 };
 
+mod binary_as_script;
 mod cxx_modules;
 mod failure;
 mod missing_file;
@@ -223,8 +224,8 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
-    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String> {
-        Some(progress::downloading(bytes, elapsed))
+    fn downloading(&self, bytes: u64, elapsed: Duration, waiting: Option<AwaitedServer>) -> Option<String> {
+        Some(progress::downloading(bytes, elapsed, waiting.as_ref()))
     }
 
     fn interrupted_early(&self, log: &Log) {

@@ -65,6 +65,7 @@ pub(crate) fn describe(
             with_and(&files),
         ));
     }
+    // Before anything is written: whether a target is in `default` depends on all that it uses.
     writer.doubt(&units);
     for ((program, name), unit) in all.programs.iter().zip(&programs).zip(&of_programs) {
         writer.program(program, name, unit);
@@ -132,6 +133,7 @@ fn name_of(tree: &Tree, program: &Program, names: &mut Names) -> String {
 fn is_aside(path: &str) -> bool {
     let names = paths::parent(path).split('/').chain([paths::stem(path)]);
     let is_word = |word: &str| {
+        // Singular or plural.
         let word = word.strip_suffix('s').unwrap_or(word);
         matches!(
             word,
@@ -172,6 +174,7 @@ impl Writer<'_> {
             }
         }
         loop {
+            // What uses a doubtful library is doubtful, too: until nothing more is found.
             let uses = |unit: &TargetFiles| {
                 unit.deps.iter().chain(&unit.private_deps).any(|dep| self.doubtful.contains(dep))
             };
@@ -249,6 +252,7 @@ impl Writer<'_> {
     fn program(&mut self, program: &Program, name: &str, unit: &TargetFiles) {
         let path = self.tree.path(program.source).to_owned();
         let mut system = self.system(unit);
+        // The `main` of GoogleTest is in a library of its own.
         if program.needs_main {
             system.packages.insert("gtest_main");
         }

@@ -24,6 +24,7 @@ pub(crate) fn origin(spelled: &str) -> Option<Origin> {
             || spelled
                 .strip_suffix(".h")
                 .is_some_and(|name| STANDARD_C.split_ascii_whitespace().any(|c| c == name))
+            // Intrinsics of processors (`immintrin.h`, `x86intrin.h`) come with compilers.
             || spelled.ends_with("intrin.h")
     } else {
         SYSTEM_DIRECTORIES.contains(&directory)

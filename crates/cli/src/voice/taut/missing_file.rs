@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use taut_driver::{RepoConfig, event::Origin, targets_with_file};
-use taut_syntax::{quoted, with_and};
+use taut_syntax::{did_you_mean, quoted, with_and};
 use taut_value::path::{is_non_upwards, normal_path};
 use taut_value::{ActionDescription, Artifact, NamedTarget, Str, Value, named_as_typed};
 
@@ -64,13 +64,13 @@ fn hint_about(
     let places: Vec<String> = found.filter(|path| is_non_upwards(path)).collect();
     let is_file = |path: &&String| taut_sys::Named::stat(&root.join(path)).is_ok_and(|stat| stat.is_file());
     let found: Vec<&String> = places.iter().filter(is_file).collect();
-    if found.is_empty() {
-        // What it was to make itself is nothing that others have to give it.
-        if action.outs.iter().any(|out| out.as_str() == name) {
-            return None;
+    // What it was to make itself is nothing that others have to give it.
+    let is_own = action.outs.iter().any(|out| out.as_str() == name);
+    if found.is_empty() && !is_own {
+        let mut made = places.iter().filter(|path| !is_input(path)).take(MAX_LOOKED_FOR);
+        if let Some(hint) = made.find_map(|path| made_by(path, target, repositories)) {
+            return Some(hint);
         }
-        let made = places.iter().filter(|path| !is_input(path)).take(MAX_LOOKED_FOR);
-        return made.into_iter().find_map(|path| made_by(path, target, repositories));
     }
     let Some(path) = found.iter().find(|path| !is_input(path)) else {
         if !missing.is_header {
@@ -79,7 +79,8 @@ fn hint_about(
         let angled = format!("<{name}>");
         let is_angled = printed.iter().any(|text| text.contains(&angled));
         let written = if is_angled { angled } else { format!("\"{name}\"") };
-        return found.iter().find_map(|path| other_name(action, path, &written));
+        let of_other_name = found.iter().find_map(|path| other_name(action, path, &written));
+        return of_other_name.or_else(|| similar_name(action, name, is_angled));
     };
     let shown = |(having, field): &(NamedTarget, String)| {
         format!("{} has it in {}", typed(having, repositories), quoted(field))
@@ -130,6 +131,18 @@ fn other_name(action: &ActionDescription, path: &str, written: &str) -> Option<S
     };
     (include != written)
         .then(|| format!("help: {path} is an input of the action; it is included by #include {include}"))
+}
+
+/// What helps if no header is called as it is included, but one of the inputs almost is.
+fn similar_name(action: &ActionDescription, name: &str, is_angled: bool) -> Option<String> {
+    let names = action.inputs.keys().map(|at| at.strip_prefix(PUBLIC).unwrap_or(at));
+    let is_public = |meant: &str| action.inputs.contains_key(format!("{PUBLIC}{meant}").as_str());
+    let meant = did_you_mean(name, names)?;
+    let include = match is_angled && is_public(meant) {
+        true => format!("<{meant}>"),
+        false => format!("\"{meant}\""),
+    };
+    Some(format!("help: no input of the action is called {name}; did you mean #include {include}?"))
 }
 
 /// The file that a line names as one that was not found, as compilers and other tools print it; one that is below some
