@@ -114,8 +114,6 @@ impl Proposal {
             let needs = |target: &&Target| {
                 target.texts_of_all().any(|text| is_unreadable(text) || out.contains(text))
             };
-            // Texts of fields are names of targets as well as paths, so what is left out may be named by other
-            // targets: until nothing more is found.
             let names = self.targets.iter().filter(|target| !out.contains(&target.name)).filter(needs);
             let more: Vec<String> = names.map(|target| target.name.clone()).collect();
             if more.is_empty() {

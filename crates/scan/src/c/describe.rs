@@ -276,7 +276,6 @@ impl Writer<'_> {
             || program.needs_another
             || is_aside(&path);
         let builds = if is_doubtful { Builds::Perhaps } else { Builds::Surely };
-        // What only tests and doubtful programs use is named by `default` itself: nothing else there builds it.
         for dep in unit.deps.iter().filter(|_| builds == Builds::Surely && !program.is_test) {
             self.proposal.uses(&self.libraries[*dep]);
         }
