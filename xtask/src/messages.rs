@@ -18,9 +18,20 @@ use syn::visit::{self, Visit};
 /// The messages that no document can have, relative to the root of the repository.
 const LIST: &str = "xtask/uncaused-messages.txt";
 
-/// Crates that print nothing to users: what only tests use, and generated sources.
-const NOT_OF_THE_PRODUCT: &[&str] =
-    &["parser-checks", "proto", "testkit", "remote/src/server", "service/src/executor_cases"];
+/// Crates and modules that print nothing to users: what only tests use, generated sources, and what the engine offers to
+/// other users of the library, in place of which taut has words of its own (`driver/src/history`) and its crate `sys`.
+const NOT_OF_THE_PRODUCT: &[&str] = &[
+    "parser-checks",
+    "proto",
+    "testkit",
+    "engine/src/api/derivation",
+    "engine/src/api/files",
+    "engine/src/log/reason",
+    "engine/src/persist/path",
+    "remote/src/server",
+    "service/src/cases",
+    "service/src/executor_cases",
+];
 
 /// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
 /// what of them is answers.
@@ -30,6 +41,7 @@ const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/reference", &["md"], Golden::Calls),
     ("crates/cli/tests/from_sources", &["md"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/remote_cache", &["md"], Golden::Calls),
+    ("crates/cli/tests/remote_execution", &["md"], Golden::Calls),
     ("crates/cli/tests/help", &["txt", "1"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/terminal", &["txt"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/cases", &["json"], Golden::Whole(Voice::Just)),
@@ -266,7 +278,8 @@ impl<'a> Visit<'a> for Texts<'_> {
 
     fn visit_macro(&mut self, called: &'a syn::Macro) {
         let name = called.path.segments.last().map(|last| last.ident.to_string());
-        if !name.is_some_and(|name| FOR_DEVELOPERS.contains(&name.as_str())) {
+        // Of `matches!`, what a text is compared with.
+        if !name.is_some_and(|name| name == "matches" || FOR_DEVELOPERS.contains(&name.as_str())) {
             self.note_tokens(TokenBuffer::new2(called.tokens.clone()).begin());
         }
     }
@@ -296,8 +309,15 @@ impl<'a> Visit<'a> for Texts<'_> {
         self.within(is_reference.then_some(Voice::Just), |this| visit::visit_expr_assign(this, assign));
     }
 
-    /// The texts of a voice.
+    /// What a text is compared with.
+    fn visit_pat(&mut self, _: &'a syn::Pat) {}
+
+    /// The texts of a voice. What `Debug` shows is for developers.
     fn visit_item_impl(&mut self, block: &'a syn::ItemImpl) {
+        let of_trait = block.trait_.as_ref().and_then(|(_, name, _)| name.segments.last());
+        if of_trait.is_some_and(|name| name.ident == "Debug") {
+            return;
+        }
         let syn::Type::Path(of) = &*block.self_ty else { return visit::visit_item_impl(self, block) };
         self.within(voice_called(&of.path), |this| visit::visit_item_impl(this, block));
     }
@@ -650,7 +670,9 @@ mod tests {
                 text.contains("what is searched");
                 assert!(x, "it has to be");
                 list!(#[doc = "of a macro"] unreachable!("never comes here"));
+                match text { "what it may be" | "or this one" => matches!(text, "what it is") }
             }
+            impl fmt::Debug for A { fn fmt(&self) { f.write_str("what it looks like") } }
             #[cfg(test)]
             mod tests { const A: &str = "only in tests"; }
             #[test]

@@ -309,8 +309,7 @@ async fn file(
             }
         }
         (Listing::Absent, _) => {
-            let why = absent(workspace, cx, named, directory).await;
-            diagnostic = diagnostic.note(why.unwrap_or_else(|| "that directory does not exist".to_owned()));
+            diagnostic.notes.extend(absent(workspace, cx, named, directory).await.map(Note::from));
         }
         _ => {}
     }

@@ -8,7 +8,9 @@ use crate::call::{HTTP_STATUS, Link, Method};
 
 pub(crate) const PATH: &str = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
 
-const GET: Method = Method { name: "GetCapabilities", path: PATH, is_write: false };
+pub(crate) const NAME: &str = "GetCapabilities";
+
+const GET: Method = Method { name: NAME, path: PATH, is_write: false };
 
 /// The most bytes of contents in one batch, whatever the server says: gRPC servers refuse messages of more than 4 MiB
 /// unless they are configured otherwise.

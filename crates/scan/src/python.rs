@@ -232,9 +232,6 @@ impl Project<'_> {
                 .texts("srcs", self.paths(&library.files))
                 .texts("strip", (!library.root.is_empty()).then_some(library.root.as_str()))
                 .texts("deps", self.named(deps));
-            for dep in deps {
-                proposal.uses(&self.libraries[*dep].name);
-            }
             let count = library.files.len();
             let files = format!("{count} file{}", if count == 1 { "" } else { "s" });
             let at = if library.directory.is_empty() { "." } else { &library.directory };
@@ -256,7 +253,6 @@ impl Project<'_> {
                 .texts("name", [&name])
                 .texts("main", [path])
                 .texts("deps", self.named(&deps));
-            deps.iter().for_each(|dep| proposal.uses(&self.libraries[*dep].name));
             proposal.add("program", target, path.to_owned(), Builds::Surely);
         }
         for library in self.libraries.iter().filter(|library| library.is_package) {
@@ -281,7 +277,6 @@ impl Project<'_> {
                 .texts("name", [package])
                 .texts("main", [main])
                 .texts("deps", [&library.name]);
-            proposal.uses(&library.name);
             proposal.add("program", target, path, Builds::Surely);
         }
     }

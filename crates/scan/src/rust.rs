@@ -143,9 +143,6 @@ impl Crate {
                     .texts("srcs", sources)
                     .texts("deps", deps)
             };
-        for dep in &deps {
-            proposal.uses(dep);
-        }
         let mut of_users = deps.clone();
         if let Some(library) = &self.library {
             let root = at("src/lib.rs");
@@ -171,9 +168,6 @@ impl Crate {
                 shared.iter().filter(|other| **other != at("src/lib.rs")).cloned().collect();
             sources.push(path.clone());
             let target = target_of("binary", &name, &name, path, &sources, &of_users);
-            if let Some(library) = &self.library {
-                proposal.uses(library);
-            }
             proposal.add("program", target, path.clone(), builds);
         }
         for path in below("tests").iter().filter(|path| paths::parent(path) == at("tests")) {

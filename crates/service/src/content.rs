@@ -75,6 +75,15 @@ pub trait Receiver: Send + Sync {
     /// They cannot be written.
     fn piece(&self, bytes: &[u8]) -> io::Result<()>;
 
+    /// Passes on what has come, from the beginning: git's hash begins with the size, so a content whose size is not known is
+    /// hashed when all of it is here. Returns whether that is possible; if not, the content comes a second time.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    fn again(&self, _: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+        Ok(false)
+    }
+
     /// A chunk that is here, so that it need not come. What is returned is compared with the digest.
     fn chunk(&self, _: &Digest) -> Option<Vec<u8>> {
         None
@@ -109,5 +118,10 @@ impl Receiver for Buffer {
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         self.bytes().extend_from_slice(bytes);
         Ok(())
+    }
+
+    fn again(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+        take(&self.bytes());
+        Ok(true)
     }
 }

@@ -68,6 +68,11 @@ impl Memory {
         self.held().results.insert(action, result);
     }
 
+    /// Removes a result.
+    pub fn remove_result(&self, action: &Hash) {
+        self.held().results.remove(action);
+    }
+
     /// Removes a content.
     pub fn remove(&self, hash: &Hash) {
         self.held().contents.remove(hash);

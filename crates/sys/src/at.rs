@@ -292,7 +292,17 @@ impl<'d> At<'d> {
         let open = |dir: BorrowedFd<'_>, name: &OsStr| {
             openat(dir, checked(name)?, flags, Mode::from_raw_mode(0o644))
         };
-        File::regular(self.last("open", open)?.into(), self)
+        let file = self.last("open", open).map_err(|error| {
+            // How `open(2)` reports a directory, and a fifo without reader or a socket.
+            if error.has_errno(&[Errno::ISDIR]) {
+                self.other_kind(FileKind::Directory)
+            } else if error.has_errno(&[Errno::NXIO]) {
+                self.other_kind(FileKind::Special)
+            } else {
+                error
+            }
+        });
+        File::regular(file?.into(), self)
     }
 
     /// The target of a symbolic link.

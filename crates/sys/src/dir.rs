@@ -220,7 +220,7 @@ impl Dir {
     /// # Errors
     /// The system refuses the call.
     pub fn free_space(&self) -> Result<u64> {
-        let of = call("look at the file system of", || self.path.clone(), || rustix::fs::fstatvfs(&self.fd))?;
+        let of = call("statfs", || self.path.clone(), || rustix::fs::fstatvfs(&self.fd))?;
         // File systems that make room for files as they come count none.
         let has_files = of.f_files == 0 || of.f_favail > 0;
         Ok(if has_files { of.f_bavail.saturating_mul(of.f_frsize) } else { 0 })

@@ -138,7 +138,7 @@ fn set_up(
     let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
-        let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
+        let last = problems.pop().expect("a set-up that fails says why");
         if !problems.is_empty() {
             diagnostics::report(&problems.into_iter().collect(), Level::Error, log);
         }
@@ -178,13 +178,9 @@ fn error(problem: Problem) -> SetupError {
 
 /// Warns of what an rc file says of services, which taut does not use.
 fn warn_of_services(rc: &Rc, log: &Log) {
-    for (is_there, key, what) in [
-        (rc.remote_address.is_some(), "remote execution", "actions run here"),
-        (rc.serve_address.is_some(), "remote serve", "roots are made here"),
-    ] {
-        if is_there {
-            log.say(Level::Warn, format!("The address of \"{key}\" in the rc file is not used: {what}."));
-        }
+    if rc.serve_address.is_some() {
+        let text = "The address of \"remote serve\" in the rc file is not used: roots are made here.";
+        log.say(Level::Warn, text);
     }
 }
 
@@ -289,7 +285,7 @@ impl<'w> Workspace<'w> {
         let locations = locations
             .map_or_else(|| Ok(Locations::default()), |path| Locations::read(DIALECT, &path, &mut remarks));
         remarks.iter().for_each(|remark| report_remark(remark, log));
-        let server = match options.stores.remote_execution_address {
+        let server = match options.stores.server.remote_execution_address {
             Some(_) => server_of_set_ups(&options.stores, &self.build_root()?, log)
                 .map_err(|why| SetupError::from(Diagnostic::error(why)))?,
             None => None,

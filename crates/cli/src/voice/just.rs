@@ -15,8 +15,8 @@ use taut_syntax::quoted;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Flaky, Snapshot,
-    StartedAction, Voice,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Flaky,
+    Snapshot, StartedAction, Voice,
 };
 use crate::{
     log::{Level, Log},
@@ -177,7 +177,7 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
-    fn downloading(&self, _: u64, _: Duration) -> Option<String> {
+    fn downloading(&self, _: u64, _: Duration, _: Option<AwaitedServer>) -> Option<String> {
         None
     }
 

@@ -403,7 +403,7 @@ fn reason(why: &Unwatched) -> Option<String> {
         Unwatched::Remote => {
             "The system does not tell what other machines change in a network file system".into()
         }
-        Unwatched::Permission => "A directory may not be read, and so not be watched".into(),
-        Unwatched::Refused => "The system refuses to watch a directory".into(),
+        Unwatched::Permission => "Directories that may not be read cannot be watched".into(),
+        Unwatched::Refused => "The system refuses to watch directories".into(),
     })
 }

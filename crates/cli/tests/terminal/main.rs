@@ -406,6 +406,25 @@ fn an_interrupted_build_leaves_one_line() {
     }
 }
 
+/// A server that takes connections and never answers: the display says what is waited for, and nothing of that is left.
+#[test]
+fn a_server_that_is_silent_is_named_while_it_is_waited_for() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let workspace = Workspace::new();
+    let started = slow(&workspace, 60);
+    std::fs::write(&started, "").unwrap();
+    for option in ["-r", "--remote-cache"] {
+        let waiting = "to answer GetCapabilities (";
+        let recording = Recording { interrupted_at: Some((waiting, started.clone())), ..Recording::new(100) };
+        let shown = recording.run(&workspace, &["build", option, &address, "--max-attempts", "9", "all"]);
+        assert_eq!(shown.code, Some(130), "{}", shown.raw);
+        assert!(shown.raw.contains(&format!("waiting for server {address} {waiting}")), "{}", shown.raw);
+        let end = shown.screen().text();
+        assert!(!end.contains("waiting for"), "{end}");
+    }
+}
+
 #[test]
 fn a_build_that_is_interrupted_twice_leaves_no_display() {
     let workspace = Workspace::new();

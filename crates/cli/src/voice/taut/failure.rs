@@ -99,7 +99,11 @@ fn why_not_started(ran: &RunResult) -> Vec<String> {
 fn hint_of_space(build_root: &Path) -> Option<String> {
     // A full disk may have a block or two left.
     const FULL_BELOW: u64 = 64 << 10;
-    let free = Dir::of_user(build_root).and_then(|directory| directory.free_space()).ok()?;
+    let free = match Dir::of_user(build_root).and_then(|directory| directory.free_space()) {
+        // A file system that is full may have no answer for this, either.
+        Err(error) if error.is_full() => 0,
+        free => free.ok()?,
+    };
     let root = build_root.display();
     (free < FULL_BELOW)
         .then(|| format!("help: the disk with the build root {root} is full ({free} bytes left)"))
@@ -113,7 +117,7 @@ impl Messages {
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
         self.show_block(
-            Level::Error,
+            if self.is_partial { Level::Warn } else { Level::Error },
             &failure.id,
             &failure.action,
             &failure.ran,

@@ -101,6 +101,10 @@ impl Messages {
         parts.extend(self.known_warnings(&state));
         let what = if self.is_rebuild { "rebuild" } else { "build" };
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
+        if self.is_partial && failure.unbuilt.is_empty() {
+            let text = format!("some of {} cannot be built, and are left out ({time}){parts}", state.name);
+            return self.log.say(Level::Warn, text);
+        }
         self.log.say(Level::Error, format!("{what} of {} failed after {time}{parts}", state.name));
     }
 
