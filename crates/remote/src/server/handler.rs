@@ -116,6 +116,7 @@ impl Service<http::Request<Body>> for Handler {
 
     fn call(&mut self, request: http::Request<Body>) -> Answered {
         let state = self.0.clone();
+        // By the method alone: no two of the services have methods of one name.
         match request.uri().path().rsplit('/').next().unwrap_or_default() {
             "GetCapabilities" => unary(request, move |q| {
                 let state = state.clone();
