@@ -115,7 +115,7 @@ impl Session {
         let key_text = repository.and_then(|repository| key_text(&repository, named, &name.config));
         let function = self.execution.store.hash_function();
         let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
-        let key_text = key_text.ok_or_else(|| "its key has changed meanwhile".to_owned())?;
+        let key_text = key_text.ok_or_else(|| "the description changed during the build".to_owned())?;
         // An entry refers to objects of the build root.
         self.execution.store.bring(&all.into_inner()).map_err(|error| error.to_string())?;
         self.exports.add(&key_text, &text).map_err(|error| error.to_string())

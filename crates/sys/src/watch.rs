@@ -198,7 +198,7 @@ fn fallible<T>(
 fn instance() -> std::result::Result<OwnedFd, Unwatched> {
     let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
     let begin = || inotify::init(flags);
-    fallible("begin to watch", Path::new("anything"), begin).map_err(|errno| match errno {
+    fallible("begin", Path::new("watching"), begin).map_err(|errno| match errno {
         Errno::MFILE => Unwatched::Instances,
         _ => Unwatched::Refused,
     })

@@ -161,7 +161,7 @@ impl Subject {
             Subject::Target { name, config } if config.as_str() == "{}" => format!("target {name}"),
             Subject::Target { name, config } => format!("target [{name},{config}]"),
             Subject::Action(id) => format!("action %{}", short(id)),
-            Subject::Output { action, path } => format!("output {path} of action %{}", short(action)),
+            Subject::Output { action, path } => format!("output {path} %{}", short(action)),
             Subject::Source(path) | Subject::File(path) => format!("file {path}"),
             Subject::Directory(path) => format!("directory {path}"),
             Subject::Entry { file, name } => format!("entry {} of {file}", quoted(name)),
