@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use taut_analysis::rules::DefinitionName;
-use taut_analysis::{CacheKey, ConfiguredTarget, EntryPart, RepositoryName};
+use taut_analysis::{CacheKey, ConfiguredTarget, EntryPart};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{RepoConfig, Repository, Root, RootPath};
@@ -15,7 +15,6 @@ use taut_syntax::quoted;
 use taut_sys::canonical;
 use taut_value::{Artifact, EntityName, ID_PREFIX_DIGITS, Id, Str};
 
-use crate::{targets_below::BelowKey, words::WordsKey};
 
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -139,18 +138,7 @@ impl Subject {
             let hash = key.0.hash.to_hex();
             return Subject::Other(format!("target-level cache entry {}", &hash[..ID_PREFIX_DIGITS]).into());
         }
-        if let Some(RepositoryName(name)) = key.downcast::<RepositoryName>() {
-            return Subject::Other(format!("content of repository {}", quoted(name)).into());
-        }
-        if let Some(words) = key.downcast::<WordsKey>() {
-            let words: Vec<&str> = words.words.iter().map(Str::as_str).collect();
-            return Subject::Other(format!("meaning of the words [{}]", words.join(" ")).into());
-        }
-        if let Some(below) = key.downcast::<BelowKey>() {
-            let (directory, repository) = (quoted(&below.directory), quoted(&below.repository));
-            return Subject::Other(format!("targets below {directory} of repository {repository}").into());
-        }
-        // Its whole key may be large, and no question names it.
+        // Anything else no question names, and its whole key may be large.
         Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..ID_PREFIX_DIGITS]).into())
     }
 
