@@ -689,7 +689,8 @@ mod tests {
         assert_eq!(texts(&names), [] as [&str; 0]);
         let source = r#"fn f() { write(format!("import it\nrun \"{it}\"")); }"#;
         let messages = messages_of("a.rs", source).unwrap();
-        let golden = Answers { taut: vec![r#""data": "import it\nrun \"x\"""#.to_owned()], ..Answers::default() };
+        let golden =
+            Answers { taut: vec![r#""data": "import it\nrun \"x\"""#.to_owned()], ..Answers::default() };
         assert_eq!(uncovered(&messages, &golden, &Uncaused::default()), [] as [&str; 0]);
     }
 

@@ -82,7 +82,9 @@ impl Fault {
             }
             _ if ENDS.contains(&text) => "it ends too early",
             "File is larger than its declared uncompressed size" => "it is longer than its size",
-            "Archive contains file with streams but no subStreamsInfo" => "the list of its entries is damaged",
+            "Archive contains file with streams but no subStreamsInfo" => {
+                "the list of its entries is damaged"
+            }
             _ if DAMAGED.iter().any(|begin| text.starts_with(begin)) => "its compressed data are damaged",
             _ => text,
         };

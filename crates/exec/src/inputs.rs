@@ -79,7 +79,8 @@ impl Inputs {
 
 /// Builds all artifacts of a stage, in parallel.
 pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
-    let parts = split::split(stage).expect("only artifacts are staged: analysis and graphs from files check it");
+    let parts =
+        split::split(stage).expect("only artifacts are staged: analysis and graphs from files check it");
     build_parts(cx, &parts).await
 }
 

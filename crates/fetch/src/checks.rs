@@ -26,7 +26,8 @@ pub struct Expected {
 impl Expected {
     /// Reads a file from its beginning, and compares its hashes. Returns its id as a git blob.
     pub(crate) fn verify(&self, file: &mut fs::File, size: u64) -> Result<Hash, Cause> {
-        let failed = |error: std::io::Error| Cause::File(format!("cannot read the download: {}", in_words(&error)));
+        let failed =
+            |error: std::io::Error| Cause::File(format!("cannot read the download: {}", in_words(&error)));
         // After the transfer, not during it: in between, bytes may have been cut off and sent again.
         fault::point("read", Path::new("download")).and_then(|()| file.rewind()).map_err(failed)?;
         let mut blob = HashFunction::GitSha1.blob_hasher(size);

@@ -54,7 +54,9 @@ impl fmt::Display for Error {
         match self {
             Error::Sys(error) => error.fmt(f),
             // A damaged one has been removed.
-            Error::Missing(object) | Error::Damaged(object) => write!(f, "object {object} is not in the store"),
+            Error::Missing(object) | Error::Damaged(object) => {
+                write!(f, "object {object} is not in the store")
+            }
             Error::Changed(path) => {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }

@@ -379,8 +379,7 @@ impl Watch {
             if before.is_some() && before == identity(path, interest) {
                 // One that does not answer may be of any kind.
                 let is_local = fallible("statfs", path, || statfs(path)).is_ok_and(|on| !is_remote(&on));
-                let coverage =
-                    if is_local { Coverage::Watched } else { Coverage::Polled(Unwatched::Remote) };
+                let coverage = if is_local { Coverage::Watched } else { Coverage::Polled(Unwatched::Remote) };
                 return Watched { coverage, interest, number: Some(number), identity: before };
             }
             // A watch that no path uses; one that another path uses must stay.

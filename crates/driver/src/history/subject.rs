@@ -15,7 +15,6 @@ use taut_syntax::quoted;
 use taut_sys::canonical;
 use taut_value::{Artifact, EntityName, ID_PREFIX_DIGITS, Id, Str};
 
-
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Subject {

@@ -139,7 +139,8 @@ pub(super) fn run(
         };
         // The reader sees the end when the processes have closed their copies.
         drop(writer);
-        let running = running.map_err(|error| Cause::Command(format!("cannot start it: {}", in_words(&error))))?;
+        let running =
+            running.map_err(|error| Cause::Command(format!("cannot start it: {}", in_words(&error))))?;
         // It runs beside the wait: a full pipe would block the command.
         let read = || read_lines(&mut reader, &printed, watch.line, started);
         fault::point("start", Path::new("thread"))

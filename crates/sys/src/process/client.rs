@@ -84,7 +84,9 @@ impl Processes {
     }
 
     fn link(&self) -> io::Result<&Link> {
-        let describe = |error: io::Error| (error.kind(), format!("cannot start the process helper: {}", in_words(&error)));
+        let describe = |error: io::Error| {
+            (error.kind(), format!("cannot start the process helper: {}", in_words(&error)))
+        };
         let start = || fault::point("start", Path::new("helper")).and_then(|()| Link::start(&self.0.start));
         let link = self.0.link.get_or_init(|| start().map_err(describe));
         link.as_ref().map_err(|(kind, text)| io::Error::new(*kind, text.clone()))

@@ -1,8 +1,8 @@
 //! Handling of Ctrl-C and SIGTERM before the program ends.
 
 use std::{
-    path::Path,
     io,
+    path::Path,
     time::{Duration, Instant},
 };
 
