@@ -530,6 +530,11 @@ impl Watch {
                 Err(Errno::INTR) => continue,
                 other => other.map_err(error("read changes of", directories))?,
             };
+            // As if the queue had been full.
+            if fault::point("keep", Path::new("events")).is_err() {
+                noticed.lost = true;
+                continue;
+            }
             let flags = event.events();
             // IN_Q_OVERFLOW has no watch; IN_UNMOUNT ends watches of a whole file system.
             noticed.lost |= flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT);
