@@ -3,7 +3,7 @@
 //! A message is a string literal of the product with a sentence in it, wherever it is written: as the argument of a
 //! constructor of errors, an arm of a `match`, a constant. It is covered if its words, with anything in place of what is
 //! inserted, occur in an answer of the golden files, which tests compare with what the binary prints. So a message that is new or
-//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why there is none.
+//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why no document can cause it.
 //!
 //! Which voice a message belongs to is seen in the sources: files and `impl` blocks of a voice, and what diagnostics call
 //! the reference's text ([`Voice`]). It has to occur in an answer of that voice; one that both have, in any answer.
@@ -41,6 +41,7 @@ const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/reference", &["md"], Golden::Calls),
     ("crates/cli/tests/from_sources", &["md"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/remote_cache", &["md"], Golden::Calls),
+    ("crates/cli/tests/remote_execution", &["md"], Golden::Calls),
     ("crates/cli/tests/help", &["txt", "1"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/terminal", &["txt"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/cases", &["json"], Golden::Whole(Voice::Just)),
@@ -513,7 +514,7 @@ impl Answers {
         };
         for (voice, text) in found {
             if voice != Voice::Just {
-                self.capitals.extend(text.lines().filter_map(capital));
+                self.capitals.extend(capitals(&text));
             }
             match voice {
                 Voice::Just => self.just.push(normal(&text)),
@@ -579,7 +580,23 @@ fn answers(document: &str) -> Vec<(Voice, String)> {
     found
 }
 
-/// The beginning of an error or a warning if its first word is none of a language and has a capital letter.
+/// The note below a message that the author of a rule wrote, which is shown as it is written.
+const OF_RULE: &str = "note: the rule says so here";
+
+/// The beginnings of errors and warnings that have a capital letter, without those that users wrote.
+fn capitals(answer: &str) -> Vec<String> {
+    let lines: Vec<&str> = answer.lines().collect();
+    let is_next = |line: &&&str| line.starts_with("error: ") || line.starts_with("warning: ");
+    let is_of_user = |at: usize| {
+        let end =
+            lines[at + 1..].iter().position(|line| is_next(&line)).map_or(lines.len(), |next| at + 1 + next);
+        lines[at..end].iter().any(|line| line.contains(OF_RULE))
+    };
+    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((at, capital(line)?)));
+    found.filter(|(at, _)| !is_of_user(*at)).map(|(_, text)| text).collect()
+}
+
+/// The beginning of an error or a warning if its first word is no name and has a capital letter.
 fn capital(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;
@@ -770,6 +787,13 @@ mod tests {
         assert_eq!(golden.capitals.len(), 0);
         golden.add(text, super::Golden::Whole(Voice::Taut));
         assert_eq!(Vec::from_iter(&golden.capitals), ["Cannot read it"]);
+    }
+    #[test]
+    fn what_the_author_of_a_rule_wrote_may_have_a_capital_letter() {
+        let of_rule = "error: Ask Legal\n  --> TARGETS:1:2\n  note: the rule says so here: RULES:1:9\n";
+        assert_eq!(super::capitals(of_rule), [] as [&str; 0]);
+        let of_both = format!("error: Cannot read it\n{of_rule}");
+        assert_eq!(super::capitals(&of_both), ["Cannot read it"]);
     }
 
     #[test]

@@ -454,7 +454,7 @@ impl<'d> Values<'d> {
 /// Reads the text of an entry.
 ///
 /// # Errors
-/// Why it is none.
+/// Why the text is no entry.
 pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     let document = parse(text)?;
     let root = document.root();

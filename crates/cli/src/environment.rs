@@ -39,7 +39,7 @@ pub(crate) fn build_root_exists(build_root: &Path) -> bool {
 
 /// How contents are named.
 pub(crate) fn hash_function(options: &Stores) -> HashFunction {
-    if options.compatible { HashFunction::Sha256 } else { HashFunction::GitSha1 }
+    if options.server.compatible { HashFunction::Sha256 } else { HashFunction::GitSha1 }
 }
 
 /// Opens the store that the options name; if it cannot be opened, reports the error.

@@ -32,7 +32,8 @@ pub(crate) fn columns_of_output() -> Option<usize> {
 
 /// Writes an error that no log takes to standard error.
 pub(crate) fn eprint_error(text: &str) {
-    eprint_text(&layout::of(Name::current()).layout(Level::Error, None, text, false));
+    let layout = layout::of(Name::current());
+    eprint_text(&layout.layout(Level::Error, None, &layout.own_text(Level::Error, text), false));
 }
 
 /// Writes a text that no log takes to standard error.

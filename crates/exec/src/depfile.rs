@@ -98,7 +98,7 @@ impl Lexer<'_> {
         self.text.get(self.at + ahead).copied()
     }
 
-    /// How long the end of a line is that begins so far ahead; 0 if there is none. The end of the text is none.
+    /// How long the end of a line is that begins so far ahead; 0 if no line ends there. The end of the text does not count.
     fn end_of_line(&self, ahead: usize) -> usize {
         match (self.peek(ahead), self.peek(ahead + 1)) {
             (Some(b'\n'), _) => 1,

@@ -1,7 +1,7 @@
 //! Execution of actions by servers.
 //!
 //! An action is described in the form of the store, so that in either mode the names of the build root are those of the
-//! protocol. If the server knows no result, it gets what it lacks of the inputs (`upload`), and executes the action. The
+//! protocol. If the server knows no result (`look_ups`), it gets what it lacks of the inputs (`upload`), and executes the action. The
 //! outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build of which nothing is
 //! read moves descriptions only.
 //!
@@ -12,6 +12,7 @@
 
 mod claims;
 mod inputs;
+mod look_ups;
 mod result;
 mod upload;
 
@@ -41,6 +42,7 @@ use crate::{
 };
 use claims::Claims;
 use inputs::RemoteAction;
+use look_ups::LookUps;
 
 /// A server that executes actions.
 #[derive(Clone)]
@@ -114,6 +116,8 @@ pub struct RemoteExecutor {
     transfers: Transfers,
     slots: Slots<()>,
     hits: AtomicU64,
+    /// By server.
+    look_ups: Vec<LookUps>,
 }
 
 /// What passes between a store and servers.
@@ -124,6 +128,16 @@ struct Transfers {
     /// What is being sent, by server.
     claims: Vec<Claims>,
     sent: AtomicU64,
+}
+
+/// What passed for one action, and how long that took.
+#[derive(Default)]
+struct Moved {
+    sent_objects: u64,
+    sent_bytes: u64,
+    fetched_bytes: u64,
+    uploading: Duration,
+    downloading: Duration,
 }
 
 impl Transfers {
@@ -160,14 +174,26 @@ impl Transfers {
     }
 }
 
-/// Sends an object, with all that is below it, to the only server that is attached to the store.
+/// What a server lacked, and got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SentObjects {
+    /// How many objects.
+    pub count: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Sends an object, with all that is below it, to the only server that is attached to the store, as far as it lacks that.
 ///
 /// # Errors
 /// What is wrong with the object or the server.
-pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
+pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let sent = taut_service::wait(transfers.provide(0, &RemoteAction::of_objects(vec![*object]), || ()));
-    sent.map(drop).map_err(|fail| fail.to_string())
+    let caller = endpoint.cas.callers().enter();
+    let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), Moved::default());
+    let sent = taut_service::wait(transfers.provide(0, &caller, &objects, &|_, _| (), &mut moved));
+    let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
+    sent.map_err(|fail| fail.to_string())
 }
 
 /// The call that executes, in errors.
@@ -216,7 +242,13 @@ impl RemoteExecutor {
     pub fn new(setup: RemoteSetup) -> RemoteExecutor {
         let transfers = Transfers::new(&setup.store, &setup.endpoints, &setup.stop);
         let slots = Slots::new((), setup.jobs.max(1));
-        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0) }
+        let look_ups = setup.endpoints.iter().map(|_| LookUps::default()).collect();
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), look_ups }
+    }
+
+    fn count_hit(&self, number: usize) {
+        self.hits.fetch_add(1, Relaxed);
+        self.look_ups[number].count_hit();
     }
 
     fn demands(&self) -> Demands<'_> {
@@ -243,8 +275,17 @@ impl RemoteExecutor {
         }
         // What other actions have left at servers is read here.
         let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
-        self.setup.store.fetch(&inputs).await.map_err(|error| Phase::Staging.failed_in_store(error))?;
-        self.setup.local.run(key).await
+        let in_staging = |error| Phase::Staging.failed_in_store(error);
+        let mut moved = Moved::default();
+        if let Some(server) = self.setup.store.server_of(&inputs).map_err(in_staging)? {
+            self.setup.events.remote(&key.id, &key.action, &server.into(), Step::Downloading);
+            let begin = Instant::now();
+            moved.fetched_bytes = self.setup.store.fetch(&inputs).await.map_err(in_staging)?;
+            moved.downloading = begin.elapsed();
+        }
+        let ran = self.setup.local.run(key).await?;
+        let Moved { fetched_bytes, downloading, .. } = moved;
+        Ok(RunResult { fetched_bytes, downloading, ..ran })
     }
 
     async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
@@ -254,21 +295,27 @@ impl RemoteExecutor {
             return Err(Fail::Cancelled);
         }
         let endpoint = &self.setup.endpoints[number];
+        let caller = endpoint.cas.callers().enter();
         let described = inputs::describe(&self.setup.store, self.demands(), key)?;
         let begin = Instant::now();
         let action = self.setup.store.name_at_servers(&described.action().digest, false);
         let mut skips_cache = key.is_fresh || key.action.no_cache;
-        if !skips_cache {
+        // A server that is not asked looks its results up all the same before it executes.
+        let mut missed = if skips_cache { None } else { described.missed(false) };
+        let asks = !skips_cache && self.look_ups[number].is_next_asked();
+        if asks {
             let known = endpoint
                 .results
                 .look_up(action)
                 .await
                 .map_err(|error| self.transfers.failed(number, error))?;
-            if let Some(result) = known.filter(|result| result.exit_code == 0) {
+            let known = known.filter(|result| result.exit_code == 0);
+            missed = described.missed(known.is_some());
+            if let Some(result) = known {
                 let executed = Executed { result, was_cached: true, ..Executed::default() };
                 match self.transfers.taken(number, key, &executed).await? {
                     Some(ran) if ran.is_complete() => {
-                        self.hits.fetch_add(1, Relaxed);
+                        self.count_hit(number);
                         return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                     }
                     // A result of which something is gone, or that never was one.
@@ -283,22 +330,21 @@ impl RemoteExecutor {
             action: key.action.clone(),
             at: endpoint.name.clone(),
         });
-        let (mut repeats, mut sent_bytes, mut uploading) = (0, 0, Duration::ZERO);
+        let (mut repeats, mut moved) = (0, Moved::default());
         loop {
-            let report = |step| self.setup.events.remote(&key.id, &key.action, &endpoint.name, step);
-            let begins = Instant::now();
-            sent_bytes += self.transfers.provide(number, &described, || report(Step::Uploading)).await?;
-            uploading += begins.elapsed();
+            let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
+            self.transfers.provide(number, &caller, &described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
             if repeats == 0 {
-                report(Step::Given);
+                report(&endpoint.name, Step::Given);
             }
             reports.is_given();
             let execute = Execute { action, skips_cache };
             repeats += 1;
-            let executed = match endpoint.executor.execute(execute, reports.clone()).await {
+            let executed = endpoint.executor.execute(execute, reports.clone());
+            let executed = match caller.apart(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -319,7 +365,7 @@ impl RemoteExecutor {
                 Some(mut ran) => {
                     if executed.was_cached && !key.is_fresh {
                         if ran.is_success() {
-                            self.hits.fetch_add(1, Relaxed);
+                            self.count_hit(number);
                             return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                         }
                     } else if ran.duration.is_zero() {
@@ -330,7 +376,17 @@ impl RemoteExecutor {
                         true => reports.queued().unwrap_or_default(),
                         false => ran.queued,
                     };
-                    return Ok(RunResult { run_as: Some(key.id), sent_bytes, uploading, queued, ..ran });
+                    let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
+                    return Ok(RunResult {
+                        run_as: Some(key.id),
+                        sent_bytes,
+                        uploading,
+                        fetched_bytes: fetched_bytes + ran.fetched_bytes,
+                        downloading: downloading + ran.downloading,
+                        queued,
+                        missed,
+                        ..ran
+                    });
                 }
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
@@ -391,8 +447,9 @@ impl Executor for RemoteExecutor {
         match here.is_empty() {
             true => Ok(()),
             false => {
-                let objects = RemoteAction::of_objects(here);
-                taut_service::wait(self.transfers.provide(main, &objects, || ())).map(drop)
+                let caller = endpoints[main].cas.callers().enter();
+                let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
+                taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
             }
         }
     }

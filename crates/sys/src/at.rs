@@ -124,7 +124,7 @@ impl<'d> At<'d> {
     /// Opens a regular file for reading. Anything else is refused: a link is not followed, and a fifo does not block.
     ///
     /// # Errors
-    /// There is none ([`Error::is_not_found`]), or something else is there ([`Error::is_other_kind`]).
+    /// It does not exist ([`Error::is_not_found`]), or something else is there ([`Error::is_other_kind`]).
     pub fn open(self) -> Result<File<'d>> {
         self.open_with(OFlags::RDONLY, OFlags::NOFOLLOW)
     }
@@ -370,7 +370,7 @@ impl<'d> At<'d> {
     /// Opens the directory here, on whatever file system.
     ///
     /// # Errors
-    /// There is none; a link to one is none.
+    /// It does not exist; a link to a directory does not count as one.
     pub fn open_dir(self) -> Result<Dir> {
         self.dir.sub(self.name, Links::Refused)
     }
@@ -378,7 +378,7 @@ impl<'d> At<'d> {
     /// As [`At::open_dir`], on the file system of the directory: a mount point is refused.
     ///
     /// # Errors
-    /// There is none, or something is mounted there.
+    /// It does not exist, or something is mounted there.
     pub fn open_dir_of_mount(self) -> Result<Dir> {
         self.dir.open_sub(self.name, Links::Refused, false)
     }

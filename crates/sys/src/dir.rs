@@ -155,7 +155,7 @@ impl Dir {
     /// The directory at a relative path beneath this one, on whatever file system.
     ///
     /// # Errors
-    /// There is none, or a link is in the way that is not to be followed.
+    /// It does not exist, or a link is in the way that is not to be followed.
     pub fn sub(&self, path: &(impl AsRef<Path> + ?Sized), links: Links) -> Result<Dir> {
         self.open_sub(path.as_ref(), links, true)
     }
@@ -199,7 +199,7 @@ impl Dir {
     /// same way.
     ///
     /// # Errors
-    /// There is none.
+    /// It does not exist.
     pub fn sub_anywhere(&self, path: &Path) -> Result<Dir> {
         let open = || openat(self.as_fd(), path, PATH_ONLY, Mode::empty());
         Ok(Dir { fd: call("open", || self.path.join(path), open)?, path: self.path.join(path) })

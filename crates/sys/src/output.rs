@@ -1,6 +1,6 @@
 //! Files that receive what processes print.
 //!
-//! They never have a name, so there is none that a process could replace by a link before it is read back. To create
+//! They never have a name that a process could replace by a link before it is read back. To create
 //! such a file costs more than all the rest of starting a process, so one serves many processes in turn, each of which
 //! gets an open file description of its own.
 

@@ -71,7 +71,7 @@ fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
     (stat.is_some() && is_refusing).then(|| path.to_owned())
 }
 
-/// The name of a user, or the number if there is none.
+/// The name of a user, or the number if the user has no name.
 fn name_of(user: u32) -> String {
     let users = Named::read(Path::new("/etc/passwd")).unwrap_or_default();
     let users = String::from_utf8_lossy(&users);

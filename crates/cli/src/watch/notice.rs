@@ -42,7 +42,7 @@ impl RootPaths {
         RootPaths { resolutions, entries }
     }
 
-    /// Why there is no directory at one of the paths, if there is none.
+    /// Why one of the paths leads to no directory, if that is so.
     pub(super) fn missing(&self, path: &Path) -> Option<&Missing> {
         self.resolutions.get(path).and_then(Resolution::missing)
     }

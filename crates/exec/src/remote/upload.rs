@@ -4,37 +4,56 @@
 use std::{
     collections::HashSet,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
 };
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Content, Source};
+use taut_service::{Caller, Content, Source};
 
 use super::{
-    MAX_REPEATS, Transfers,
+    MAX_REPEATS, Moved, Transfers,
     inputs::{Part, RemoteAction, key, parts},
 };
-use crate::{Cause, ExecutionFailure};
+use crate::{Cause, ExecutionFailure, Step};
 
 impl Transfers {
-    /// Sees to it that a server has all that an action needs. `begins` is called before anything is asked or sent. Returns how
-    /// many bytes were sent.
+    /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a server before
+    /// anything is sent to it, or fetched from it.
     pub(super) async fn provide(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
-        begins: impl Fn(),
-    ) -> Result<u64, Fail> {
-        let (mut repeats, mut sent) = (0, 0);
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), Fail> {
+        let begin = Instant::now();
+        let downloading = moved.downloading;
+        let provided = self.provide_all(server, caller, described, begins, moved).await;
+        moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
+        provided
+    }
+
+    async fn provide_all(
+        &self,
+        server: usize,
+        caller: &Caller,
+        described: &RemoteAction,
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), Fail> {
+        let mut repeats = 0;
         loop {
             let wanted = parts(&self.store, server, described, false);
             let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
             if wanted.is_empty() {
-                return Ok(sent);
+                return Ok(());
             }
-            begins();
+            begins(&self.endpoints[server].name, Step::Uploading);
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(server, described, &wanted, &mut sent).await else { continue };
+            let sent = self.send(server, caller, described, &wanted, begins, moved).await;
+            let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
@@ -49,9 +68,11 @@ impl Transfers {
     async fn send(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
         wanted: &[Part],
-        sent: &mut u64,
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
     ) -> Result<(), Fail> {
         let (store, cas) = (&self.store, &self.endpoints[server].cas);
         let claims = &self.claims[server];
@@ -92,16 +113,18 @@ impl Transfers {
             rest = above;
             let height = first.height;
             let own = || own.iter().filter(move |(part, _)| part.height == height).map(|(_, object)| *object);
+            let missing: Vec<ObjectInfo> = own().filter(|object| missing.contains(&name(object))).collect();
+            self.fetch_elsewhere(server, described, &missing, begins, moved).await?;
             let mut contents = Vec::new();
-            for object in own().filter(|object| missing.contains(&name(object))) {
-                let source = self.source(server, described, &object).await?;
+            for object in missing {
+                let source = self.source(described, &object)?;
                 contents.push(Content { digest: name(&object), source });
             }
-            *sent += self.put(server, contents).await?;
+            self.put(server, contents, moved).await?;
             store.note_at_server(server, true, own());
             claimed.done(own().map(|object| key(&object)));
             for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                claims.wait(key(&part.object)).await;
+                caller.apart(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
             if level.iter().any(|part| !store.is_checked(server, &part.object)) {
@@ -111,20 +134,19 @@ impl Transfers {
         Ok(())
     }
 
-    /// Returns how many bytes were sent.
-    async fn put(&self, server: usize, contents: Vec<Content>) -> Result<u64, Fail> {
+    async fn put(&self, server: usize, contents: Vec<Content>, moved: &mut Moved) -> Result<(), Fail> {
         if contents.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
-        let mut sent = 0;
         let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
         let answers = self.endpoints[server].cas.put(contents).await;
         for (answer, size) in answers.map_err(|error| self.failed(server, error))?.into_iter().zip(sizes) {
             answer.map_err(|error| self.failed(server, error))?;
-            sent += size;
+            moved.sent_objects += 1;
+            moved.sent_bytes += size;
+            self.sent.fetch_add(size, Relaxed);
         }
-        self.sent.fetch_add(sent, Relaxed);
-        Ok(sent)
+        Ok(())
     }
 
     /// Whether a server turns out to lack something that it was thought to have for an action, also below directories that are
@@ -181,37 +203,66 @@ impl Transfers {
         Ok(ObjectInfo { digest: Digest { size: size.unwrap_or(0), ..object.digest }, ..*object })
     }
 
-    /// The bytes of an object that a server lacks.
-    async fn source(
+    /// Brings what a server lacks of some objects here, from other servers. All at once, and each for itself: of a directory its
+    /// bytes.
+    async fn fetch_elsewhere(
         &self,
         server: usize,
         described: &RemoteAction,
-        object: &ObjectInfo,
-    ) -> Result<Arc<dyn Source>, Fail> {
-        if let Some(made) = described.made(&key(object)) {
-            return Ok(made.bytes.clone());
-        }
-        let (store, hash) = (&self.store, &object.digest.hash);
+        missing: &[ObjectInfo],
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), Fail> {
+        let store = &self.store;
         let in_store = |error| self.failed_in_store(error);
-        if store.is_here(hash, object.object_type).map_err(in_store)? {
-            return Ok(store.source(object));
+        let mut elsewhere = Vec::new();
+        for object in missing.iter().filter(|object| described.made(&key(object)).is_none()) {
+            if !store.is_here(&object.digest.hash, object.object_type).map_err(in_store)? {
+                elsewhere.push(*object);
+            }
         }
-        // It has to be elsewhere, as this server does not have it.
-        store.forget_at_server(server, [*object]);
-        let lost = || taut_store::Error::Missing(*object);
-        if object.object_type == ObjectType::Tree {
-            let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
-            return Ok(Arc::new(bytes.map_err(in_store)?));
+        if elsewhere.is_empty() {
+            return Ok(());
         }
-        match store.fetch(&[*object]).await {
-            Ok(()) => Ok(store.source(object)),
+        // They have to be elsewhere, as this server does not have them.
+        store.forget_at_server(server, elsewhere.iter().copied());
+        let from = store.server_of(&elsewhere).map_err(in_store)?.map(Arc::from);
+        if let Some(from) = &from {
+            begins(from, Step::Downloading);
+        }
+        let begin = Instant::now();
+        let fetched = store.fetch_each(&elsewhere).await;
+        moved.downloading += begin.elapsed();
+        match fetched {
+            Ok(bytes) => moved.fetched_bytes += bytes,
             Err(error) => {
                 if matches!(error, taut_store::Error::Missing(_)) {
                     // What was lost together is made again together.
                     store.verify_server_objects(server).await.map_err(in_store)?;
                 }
-                Err(in_store(error))
+                return Err(in_store(error));
             }
         }
+        if from.is_some() {
+            begins(&self.endpoints[server].name, Step::Uploading);
+        }
+        Ok(())
+    }
+
+    /// The bytes of an object, which are on this machine.
+    fn source(&self, described: &RemoteAction, object: &ObjectInfo) -> Result<Arc<dyn Source>, Fail> {
+        if let Some(made) = described.made(&key(object)) {
+            return Ok(made.bytes.clone());
+        }
+        let (store, hash) = (&self.store, &object.digest.hash);
+        let in_store = |error| self.failed_in_store(error);
+        if object.object_type == ObjectType::Tree
+            && !store.is_here(hash, ObjectType::Tree).map_err(in_store)?
+        {
+            let lost = || taut_store::Error::Missing(*object);
+            let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
+            return Ok(Arc::new(bytes.map_err(in_store)?));
+        }
+        Ok(store.source(object))
     }
 }
