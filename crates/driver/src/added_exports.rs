@@ -107,7 +107,7 @@ impl Session {
         };
         // All artifacts were wanted by the request, so nothing is built for this.
         let text = entry_text(&analysed.result, analysed.provides_null, implied, &known);
-        let text = text.ok_or_else(|| "incomplete".to_owned())?;
+        let text = text.ok_or_else(|| "an artifact of it is not built".to_owned())?;
         let EntityName::Named(named) = &name.name else { unreachable!("an export target has a name") };
         let repository = RepositoryName(named.repository.clone());
         let repository = self.build.get::<RepositoryKeyRule>(repository).ok().flatten();
@@ -115,7 +115,7 @@ impl Session {
         let key_text = repository.and_then(|repository| key_text(&repository, named, &name.config));
         let function = self.execution.store.hash_function();
         let key_text = key_text.filter(|text| CacheKey::of(text, function) == *key);
-        let key_text = key_text.ok_or_else(|| "changed".to_owned())?;
+        let key_text = key_text.ok_or_else(|| "its key has changed meanwhile".to_owned())?;
         // An entry refers to objects of the build root.
         self.execution.store.bring(&all.into_inner()).map_err(|error| error.to_string())?;
         self.exports.add(&key_text, &text).map_err(|error| error.to_string())
