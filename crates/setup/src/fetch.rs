@@ -180,7 +180,8 @@ impl Session<'_> {
         }
         let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
         let Some((source, _)) = opened else {
-            return Err(failed("it was removed from the store".to_owned()));
+            let why = format!("the content {} was removed from the store", content.id.to_hex());
+            return Err(failed(why));
         };
         let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
         // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories with

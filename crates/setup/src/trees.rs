@@ -308,10 +308,11 @@ impl Session<'_> {
         }
         let writer = self.writer().map_err(of_git)?;
         let mut batch = writer.batch();
-        for NamedFile { name, content, wanted, .. } in files {
+        for NamedFile { content, wanted, .. } in files {
             let opened = self.store.open_file(&content.id);
             let Some((mut opened, size)) = opened.map_err(|error| broken(wanted, error.to_string()))? else {
-                return Err(broken(wanted, format!("{} was removed from the store", quoted(name))));
+                let why = format!("the content {} was removed from the store", content.id.to_hex());
+                return Err(broken(wanted, why));
             };
             batch.blob_from(size, &mut opened).map_err(of_git)?;
         }
