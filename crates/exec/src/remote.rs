@@ -37,6 +37,7 @@ use crate::{
     Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, Step,
     StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
+    shared::ExecutedActions,
     slots::Slots,
 };
 use claims::Claims;
@@ -114,6 +115,8 @@ pub struct RemoteExecutor {
     transfers: Transfers,
     slots: Slots<()>,
     hits: AtomicU64,
+    /// By server, what it has executed in this build.
+    executed: Vec<ExecutedActions>,
 }
 
 /// What passes between a store and servers.
@@ -237,7 +240,8 @@ impl RemoteExecutor {
     pub fn new(setup: RemoteSetup) -> RemoteExecutor {
         let transfers = Transfers::new(&setup.store, &setup.endpoints, &setup.stop);
         let slots = Slots::new((), setup.jobs.max(1));
-        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0) }
+        let executed = setup.endpoints.iter().map(|_| ExecutedActions::default()).collect();
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), executed }
     }
 
     fn demands(&self) -> Demands<'_> {
@@ -361,6 +365,9 @@ impl RemoteExecutor {
                         true => reports.queued().unwrap_or_default(),
                         false => ran.queued,
                     };
+                    if missed.is_some() && ran.is_success() {
+                        self.executed[number].add(&key.action, described.action().digest);
+                    }
                     let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
                     return Ok(RunResult {
                         run_as: Some(key.id),
@@ -434,6 +441,15 @@ impl Executor for RemoteExecutor {
             false => {
                 let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
                 taut_service::wait(self.transfers.provide(main, &objects, &|_, _| (), &mut moved))
+            }
+        }
+    }
+
+    fn finish(&self) {
+        for (endpoint, executed) in self.setup.endpoints.iter().zip(&self.executed) {
+            if !self.setup.stop.is_interrupted() {
+                // It is for people who ask why there was no result.
+                let _ = taut_service::wait(executed.tell(&*endpoint.cas, &*endpoint.results));
             }
         }
     }

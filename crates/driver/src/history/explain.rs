@@ -139,6 +139,9 @@ pub struct Records<'r> {
     pub store: &'r Store,
     /// A remote cache, if one is named: what is asked for actions like those that it had no result of.
     pub cache: Option<&'r SharedService>,
+    /// Servers of the standard protocol that execute, if some are named: what is asked for actions like those that they had to
+    /// execute.
+    pub servers: &'r [SharedService],
 }
 
 /// Which build with work to do answers are about.
