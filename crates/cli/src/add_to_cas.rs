@@ -57,7 +57,8 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     if name == Name::Just {
         // The reference's store has this text whatever it is used for, and its scripts count objects. What is wrong with the store
         // is reported with the object.
-        let at = Backend { address: options.stores.server.remote_execution_address.clone(), ..Backend::default() };
+        let at =
+            Backend { address: options.stores.server.remote_execution_address.clone(), ..Backend::default() };
         let _ = store.put_blob(backend_description(&[], &at).as_bytes(), false);
     }
     match followed.and_then(|location| add(&store, &location, special)) {

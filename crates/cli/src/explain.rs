@@ -4,8 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use taut_driver::{
     Analyser, EventLogs, ExportCache, Presentation, Question, Records, RemoteExecution, SetupError,
-    SharedService, Traces,
-    UnresolvedRequest, explain,
+    SharedService, Traces, UnresolvedRequest, explain,
 };
 use taut_store::Store;
 use taut_value::NamedTarget;

@@ -261,7 +261,8 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
         if estimated.is_none_or(|at| now.saturating_duration_since(at) >= ESTIMATE_INTERVAL) {
             (estimate, estimated) = (state.estimate(&timings, now), Some(now));
         }
-        let snapshot = Snapshot { waiting: server_waited_for(now), ..state.snapshot(begin, now, estimate, log) };
+        let snapshot =
+            Snapshot { waiting: server_waited_for(now), ..state.snapshot(begin, now, estimate, log) };
         if live {
             let frame = voice::of(log).progress_frame(&snapshot);
             // The lock of the state is released before writing: a slow terminal must not hold up the build's events.
@@ -474,7 +475,11 @@ mod tests {
         (0..9).for_each(|number| start(&progress, &number.to_string()));
         let shown = waits(Name::Taut, &frame);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!((lines.len(), lines[1].trim(), lines[4].trim()), (5, waiting, "and 7 more actions"), "{shown}");
+        assert_eq!(
+            (lines.len(), lines[1].trim(), lines[4].trim()),
+            (5, waiting, "and 7 more actions"),
+            "{shown}"
+        );
         // The reference has no such words.
         assert!(!waits(Name::Just, &line).contains("server:1"));
         assert!(!waits(Name::Just, &frame).contains("server:1"));

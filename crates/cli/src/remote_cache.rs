@@ -36,7 +36,8 @@ fn of(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, S
     };
     let address = Address::parse(text)
         .map_err(|why| format!("--remote-cache {}: {why}\nhelp: grpc://HOST:PORT, or grpcs://HOST:PORT for an encrypted connection", quoted(text)))?;
-    let names_files = [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
+    let names_files =
+        [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
     let has_files = names_files.iter().any(|file| file.is_some());
     if has_files && address.is_plain() {
         return Err(format!(

@@ -195,7 +195,11 @@ pub(crate) fn compare_with(
     let number = servers.number(vs, false);
     remote.endpoints = servers.endpoints;
     // In native mode the reference asks the server under another name than that of the result, if actions run here.
-    if log.tool() == Name::Just && !stores.server.compatible && remote.main.is_none() && remote.dispatch.is_empty() {
+    if log.tool() == Name::Just
+        && !stores.server.compatible
+        && remote.main.is_none()
+        && remote.dispatch.is_empty()
+    {
         remote.compared_with = number.is_ok().then_some(Compared::Nothing);
         return Ok(());
     }

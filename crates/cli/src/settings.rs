@@ -111,7 +111,9 @@ fn warn_of_useless_cache(execution: &options::Execution, stores: &options::Store
     let (Some(_), Some(server)) = (cache, &stores.server.remote_execution_address) else { return };
     let words: Vec<_> = std::env::args_os().collect();
     let text = match server_of(&words) {
-        Some(_) => format!("--remote-cache has no effect with -r: results are those that server {server} has"),
+        Some(_) => {
+            format!("--remote-cache has no effect with -r: results are those that server {server} has")
+        }
         None => format!(
             "--remote-cache has no effect: the rc file names server {server}, which executes, and results are those that it \
              has\nhelp: -r '' is no server"

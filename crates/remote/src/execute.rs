@@ -201,7 +201,8 @@ impl Execution<'_> {
     async fn open(&self) -> std::result::Result<Streaming<Operation>, Failure> {
         let opening = async {
             let link = self.link;
-            let mut grpc = link.within(EXECUTE, link.patience.deadline, async { Ok(link.grpc().await?) }).await?;
+            let mut grpc =
+                link.within(EXECUTE, link.patience.deadline, async { Ok(link.grpc().await?) }).await?;
             let stream = match &self.operation {
                 Some(name) => {
                     let codec = ProstCodec::<WaitExecutionRequest, Operation>::default();

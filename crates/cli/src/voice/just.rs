@@ -15,8 +15,8 @@ use taut_syntax::quoted;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Flaky, Snapshot,
-    StartedAction, Voice,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Flaky,
+    Snapshot, StartedAction, Voice,
 };
 use crate::{
     log::{Level, Log},

@@ -23,8 +23,8 @@ use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Snapshot, Voice,
-    command, count,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
+    Snapshot, Voice, command, count,
     figures::{set_time, some_of},
 };
 use crate::{

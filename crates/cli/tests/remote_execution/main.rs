@@ -356,7 +356,11 @@ fn fetched_by_output(workspace: &Workspace) -> BTreeMap<String, Option<u64>> {
     let actions = event(workspace, "action").into_iter().filter(|action| action["end"] == "ran");
     let fetched = |action: Value| {
         let bytes = action["fetched"].as_u64();
-        assert_eq!(bytes.is_some(), action["downloading"].as_f64().is_some_and(|time| time > 0.0), "{action}");
+        assert_eq!(
+            bytes.is_some(),
+            action["downloading"].as_f64().is_some_and(|time| time > 0.0),
+            "{action}"
+        );
         let output = action["outputs"].as_object().unwrap().keys().next().unwrap().clone();
         (output, bytes)
     };

@@ -29,7 +29,8 @@ fn checkout() -> Workspace {
 #[track_caller]
 fn call(subcommand: &str, checkout: &Workspace, root: &Path, words: &[String]) -> ToolResult {
     let root = root.to_string_lossy().into_owned();
-    let all = [&[subcommand.to_owned(), "--local-build-root".into(), root], words, &["all".to_owned()]].concat();
+    let all =
+        [&[subcommand.to_owned(), "--local-build-root".into(), root], words, &["all".to_owned()]].concat();
     taut().run(&checkout.root(), all).exits(0)
 }
 
@@ -64,7 +65,11 @@ fn differs(situation: &str, words: &[&str], change: impl Fn(&Workspace)) {
 fn what_differs_from_another_checkout_is_named() {
     differs("A variable differs", &["-D", r#"{"MODE": "slow"}"#], |_| {});
     differs("A word of the command differs", &["-D", r#"{"WORD": "two"}"#], |_| {});
-    differs("A property and the time limit differ", &["--remote-execution-property", "image:13", "--action-timeout", "9"], |_| {});
+    differs(
+        "A property and the time limit differ",
+        &["--remote-execution-property", "image:13", "--action-timeout", "9"],
+        |_| {},
+    );
     differs("Inputs differ", &[], |second| {
         second.file("source", "other").file("tool/etc/version", "2").file("tool/bin/more", "");
         second.remove("tool/bin/run");
@@ -181,7 +186,10 @@ fn what_differs_from_another_machine_is_named_if_the_server_takes_results() {
     second.file("source", "more");
     let root = second.build_root();
     call("build", &second, &root, &with(&server, naming, &["-D", r#"{"MODE": "slow"}"#]));
-    golden("A variable differs from another machine after an edit", &explained(&second, &root, &at(&server, naming)));
+    golden(
+        "A variable differs from another machine after an edit",
+        &explained(&second, &root, &at(&server, naming)),
+    );
     golden("Without the server nothing is known of another machine", &explained(&second, &root, &[]));
 
     let refuses = Offer { takes_results: false, ..Offer::executing(naming, Vec::new()) };

@@ -85,7 +85,10 @@ fn repositories_come_from_and_go_to_a_server_under_the_own_name() {
     let address = server.address();
     let first = project(&archive, None);
     let text = first.run(&taut(), ["fetch", "--backup-to-remote", "-o", "."]).exits(16).stderr;
-    assert_eq!(text, "error: --backup-to-remote: no server is named\n         help: -r HOST:PORT names one\n");
+    assert_eq!(
+        text,
+        "error: --backup-to-remote: no server is named\n         help: -r HOST:PORT names one\n"
+    );
     first
         .run(&taut(), ["fetch", "-r", &address, "--backup-to-remote", "--distdir", &archives, "-o", "."])
         .exits(0);

@@ -44,7 +44,9 @@ fn a_remote_cache_without_effect_is_a_warning_if_the_call_names_it() {
     let (at, of_cache) = (server.address(), cache.address());
     let execution = format!(r#""remote execution": {{"address": "{at}"}}"#);
     let caching = format!(r#""remote cache": {{"address": "{of_cache}"}}"#);
-    let warning = |text: &str| text.lines().take_while(|line| !line.starts_with("Built")).collect::<Vec<_>>().join("\n");
+    let warning = |text: &str| {
+        text.lines().take_while(|line| !line.starts_with("Built")).collect::<Vec<_>>().join("\n")
+    };
     let both = build(&project(&format!("{{{execution}, {caching}}}")), &[]).stderr;
     let option = build(&project(&format!("{{{caching}}}")), &["-r", &at]).stderr;
     assert_eq!((warning(&both), warning(&option)), Default::default());

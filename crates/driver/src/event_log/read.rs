@@ -129,7 +129,11 @@ impl EventLogs {
 
     /// Runs of actions with certain outputs, by these, latest first, of calls that began before that moment: of all checkouts
     /// that use the build root.
-    pub(crate) fn runs_before(&self, began: u64, outs: &HashSet<&[Str]>) -> HashMap<Vec<Str>, Vec<EarlierRun>> {
+    pub(crate) fn runs_before(
+        &self,
+        began: u64,
+        outs: &HashSet<&[Str]>,
+    ) -> HashMap<Vec<Str>, Vec<EarlierRun>> {
         // A line has its outputs by path: by the first one it is known whether it has to be parsed.
         let key = |path: &Str| {
             let mut key = String::from(OUTPUTS);
@@ -138,8 +142,8 @@ impl EventLogs {
         };
         let firsts: HashSet<Vec<u8>> = outs.iter().filter_map(|outs| Some(key(outs.first()?))).collect();
         let is_wanted = |line: &[u8]| {
-            let at = line.windows(OUTPUTS.len()).position(|text| text == OUTPUTS.as_bytes());
-            at.is_some_and(|at| firsts.contains(with_first_key(&line[at..])))
+            let line = std::str::from_utf8(line).unwrap_or_default();
+            line.find(OUTPUTS).is_some_and(|at| firsts.contains(with_first_key(line[at..].as_bytes())))
         };
         let (mut left, mut runs) = (MAX_COMPARED_BYTES, HashMap::<Vec<Str>, Vec<EarlierRun>>::new());
         let names = self.directory.names().into_iter().filter(|name| name.micros < began);
@@ -148,7 +152,10 @@ impl EventLogs {
             left = left.saturating_sub(log.len() as u64);
             let mut lines = log.split(|byte| *byte == b'\n');
             let call = lines.next().and_then(|line| Document::parse("log", line.to_vec()).ok());
-            let Some(Call { when, command, targets, .. }) = call.and_then(|line| Call::of(line.root())) else { continue };
+            let Some(Call { when, command, targets, .. }) = call.and_then(|line| Call::of(line.root()))
+            else {
+                continue;
+            };
             for line in lines.filter(|line| line.starts_with(br#"{"event":"action","#) && is_wanted(line)) {
                 let Ok(line) = Document::parse("log", line.to_vec()) else { continue };
                 let logged = logged_of(line.root());

@@ -563,7 +563,8 @@ impl<'r> Explainer<'r> {
                 }
                 (Some(ActionEnd::Cached), why) => {
                     let had = self.had_result(id);
-                    let words = format!("{words} did not run: {had} a result of the same command on the same inputs");
+                    let words =
+                        format!("{words} did not run: {had} a result of the same command on the same inputs");
                     if why.is_none() || self.is_first(&subject) {
                         self.say(format!("{words}."));
                         continue;

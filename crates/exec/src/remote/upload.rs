@@ -247,7 +247,9 @@ impl Transfers {
         }
         let (store, hash) = (&self.store, &object.digest.hash);
         let in_store = |error| self.failed_in_store(error);
-        if object.object_type == ObjectType::Tree && !store.is_here(hash, ObjectType::Tree).map_err(in_store)? {
+        if object.object_type == ObjectType::Tree
+            && !store.is_here(hash, ObjectType::Tree).map_err(in_store)?
+        {
             let lost = || taut_store::Error::Missing(*object);
             let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
             return Ok(Arc::new(bytes.map_err(in_store)?));

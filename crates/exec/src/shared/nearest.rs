@@ -313,9 +313,14 @@ fn values<'m>(
 ///
 /// # Errors
 /// The store cannot be read, or a server behind it does not answer.
-pub fn differences(store: &Store, here: &Missed, there: &Missed) -> taut_store::Result<Option<Vec<Difference>>> {
+pub fn differences(
+    store: &Store,
+    here: &Missed,
+    there: &Missed,
+) -> taut_store::Result<Option<Vec<Difference>>> {
     let messages = |of: &Missed| -> taut_store::Result<Option<Messages>> {
-        let [action, command] = [of.action, of.command].map(|object| store.read(&object.digest.hash, object.object_type));
+        let [action, command] =
+            [of.action, of.command].map(|object| store.read(&object.digest.hash, object.object_type));
         let (Some(action), Some(command)) = (action?, command?) else { return Ok(None) };
         let decoded = (Action::decode(&*action), Command::decode(&*command));
         let (Ok(action), Ok(command)) = decoded else { return Ok(None) };
@@ -367,9 +372,10 @@ fn entries(directory: &Directory) -> Entries {
         .symlinks
         .iter()
         .map(|link| (link.name.clone(), Entry::Leaf(ObjectType::Symlink, link.target.clone().into_bytes())));
-    let below = directory.directories.iter().filter_map(|below| {
-        Some((below.name.clone(), Entry::Directory(from_wire(below.digest.as_ref()?)?)))
-    });
+    let below = directory
+        .directories
+        .iter()
+        .filter_map(|below| Some((below.name.clone(), Entry::Directory(from_wire(below.digest.as_ref()?)?))));
     files.chain(links).chain(below).collect()
 }
 

@@ -21,7 +21,9 @@ impl Explainer<'_> {
     pub(super) fn missed_at_server(&mut self, id: &Id, missed: &Missed, logged: &Logged) {
         let Some(server) = logged.executed_by.as_deref().map(without_worker) else { return };
         let had = match missed.is_incomplete {
-            true => format!("  Server {server} had a result of it that could not be used: not all of it is there"),
+            true => {
+                format!("  Server {server} had a result of it that could not be used: not all of it is there")
+            }
             false => format!("  Server {server} had no result of it"),
         };
         let why = self.why(&Subject::Action(*id));
@@ -39,7 +41,8 @@ impl Explainer<'_> {
                 None => format!("{had}. The same action was built on this machine by {run}; servers have results of their own."),
             });
         }
-        let is_comparable = |run: &&EarlierRun| run.logged.executed_by.is_some() && (is_unexplained || !run.is_of_workspace);
+        let is_comparable =
+            |run: &&EarlierRun| run.logged.executed_by.is_some() && (is_unexplained || !run.is_of_workspace);
         let comparable: Vec<&EarlierRun> = earlier.iter().filter(is_comparable).take(MAX_COMPARED).collect();
         let mut best: Option<(Vec<Difference>, Option<&EarlierRun>)> = None;
         let mut unknown = None;
@@ -95,8 +98,12 @@ impl Explainer<'_> {
         let asked: Vec<&str> = self.from.store.object_servers().collect();
         let text = match (unknown, comparable.first()) {
             (Some(why), _) => format!("{had}. Why is not known: {why}."),
-            (None, None) if is_first && asked.is_empty() => format!("{had}; with -r ADDRESS, it is asked for others."),
-            (None, None) if is_first => format!("{had}, and no earlier build with this build root made these outputs."),
+            (None, None) if is_first && asked.is_empty() => {
+                format!("{had}; with -r ADDRESS, it is asked for others.")
+            }
+            (None, None) if is_first => {
+                format!("{had}, and no earlier build with this build root made these outputs.")
+            }
             (None, None) => format!("{had}."),
             (None, Some(latest)) => {
                 let run = self.run_in_words(latest);
@@ -104,10 +111,14 @@ impl Explainer<'_> {
                 match asked.is_empty() {
                     true => format!("{had}; -r ADDRESS compares it with that of {run}."),
                     false if asked.contains(&of) => {
-                        format!("{had}. Why is not known: what the action was, then or before, is no longer there.")
+                        format!(
+                            "{had}. Why is not known: what the action was, then or before, is no longer there."
+                        )
                     }
                     false => {
-                        format!("{had}. Server {of}, which this call does not name, has what it was for {run}.")
+                        format!(
+                            "{had}. Server {of}, which this call does not name, has what it was for {run}."
+                        )
                     }
                 }
             }
@@ -127,7 +138,8 @@ impl Explainer<'_> {
 
     /// The call that an earlier run is of, in words.
     fn run_in_words(&self, run: &EarlierRun) -> String {
-        let targets = joined_first(run.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()));
+        let targets =
+            joined_first(run.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()));
         let of = if run.is_of_workspace { "" } else { " in another checkout" };
         format!("{} {targets}{of}, {}", run.command, ago(run.when))
     }
