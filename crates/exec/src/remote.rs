@@ -448,8 +448,8 @@ impl Executor for RemoteExecutor {
     fn finish(&self) {
         for (endpoint, executed) in self.setup.endpoints.iter().zip(&self.executed) {
             if !self.setup.stop.is_interrupted() {
-                // It is for people who ask why there was no result.
-                let _ = taut_service::wait(executed.tell(&*endpoint.cas, &*endpoint.results));
+                // It is for explanations only.
+                let _ = taut_service::wait(executed.report(&*endpoint.cas, &*endpoint.results));
             }
         }
     }

@@ -52,7 +52,7 @@ pub trait Executor: Send + Sync {
         Ok(())
     }
 
-    /// A build is over: others may be told what was executed. Without effect where they cannot be.
+    /// A build is over: what was executed is reported to the servers that keep that for others.
     fn finish(&self) {}
 
     /// What passed between this machine and others for it since this was called before; `None` if it is all local.

@@ -96,6 +96,7 @@ fn an_edit_in_the_same_checkout_is_not_compared() {
     let words = at(&server, BOTH[0]);
     call("build", &only, &root, &words);
     golden("Nothing was built before", &explained(&only, &root, &words));
+    golden("Nothing was built before, and the call names no server", &explained(&only, &root, &[]));
     only.file("source", "other");
     call("build", &only, &root, &words);
     golden("A source was edited", &explained(&only, &root, &words));
@@ -138,6 +139,26 @@ fn the_same_action_elsewhere_is_named_with_the_place() {
     golden("It was built on this machine", &explained(&second, &root, &at(&server, BOTH[0])));
 }
 
+/// A result of which something is gone is none.
+#[test]
+fn a_result_that_is_incomplete_is_named_as_the_reason() {
+    for naming in BOTH {
+        let (server, first, second) = (start(naming, &[]), checkout(), checkout());
+        let words = at(&server, naming);
+        call("build", &first, &first.build_root(), &words);
+        let made = naming.blob(b"1text");
+        server
+            .memory()
+            .contents()
+            .iter()
+            .filter(|hash| **hash == made || hash.untagged() == Some((made, false)))
+            .for_each(|hash| server.memory().remove(hash));
+        let root = second.build_root();
+        call("build", &second, &root, &words);
+        golden("Contents of the result are gone", &explained(&second, &root, &words));
+    }
+}
+
 #[test]
 fn another_server_is_among_what_differs() {
     let (one, two, first, second) = (start(BOTH[0], &[]), start(BOTH[0], &[]), checkout(), checkout());
@@ -160,12 +181,14 @@ fn without_the_server_the_answer_says_what_is_missing() {
     call("build", &first, &root, &words);
     call("build", &second, &root, &with(&server, BOTH[0], &["-D", r#"{"MODE": "slow"}"#]));
     golden("The call names no server", &explained(&second, &root, &[]));
+    server.memory().contents().iter().for_each(|hash| server.memory().remove(hash));
+    golden("The server has nothing of it any more", &explained(&second, &root, &words));
     drop(server);
     let once = [words, vec!["--max-attempts".to_owned(), "1".to_owned()]].concat();
     golden("The server does not answer", &explained(&second, &root, &once));
 }
 
-/// Another machine has another build root: a standard server that takes results is told what it executed for that one.
+/// Another machine has another build root: a standard server that takes results has a report of what it executed for that one.
 #[test]
 fn what_differs_from_another_machine_is_named_if_the_server_takes_results() {
     let naming = HashFunction::Sha256;
@@ -199,9 +222,9 @@ fn what_differs_from_another_machine_is_named_if_the_server_takes_results() {
     assert_eq!(server.calls().get("UpdateActionResult"), None);
 }
 
-/// However many actions a build has executed, it tells that with three calls; and with none if there were none.
+/// However many actions a build has executed, it reports them with three calls; and with none if there were none.
 #[test]
-fn that_actions_were_executed_is_told_in_one() {
+fn all_executed_actions_are_reported_at_once() {
     let (server, workspace) = (start(HashFunction::Sha256, &[]), Workspace::new());
     let targets: Vec<String> = (0..30)
         .map(|number| format!(r#""{number}": {{"type": "generic", "outs": ["o{number}"], "cmds": ["echo {number} > o{number}"]}}"#))

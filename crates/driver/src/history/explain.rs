@@ -542,10 +542,9 @@ impl<'r> Explainer<'r> {
     fn had_result(&self, id: &Id) -> String {
         let logged = self.record.named.get(id).filter(|logged| logged.is_from_server);
         match logged.map(|logged| (&logged.cache, &logged.executed_by)) {
-            None => LOCAL_CACHE.to_owned(),
             Some((Some(cache), _)) => format!("the remote cache {cache} had"),
             Some((None, Some(server))) => format!("server {} had", without_worker(server)),
-            Some((None, None)) => "a remote cache had".to_owned(),
+            _ => LOCAL_CACHE.to_owned(),
         }
     }
 

@@ -51,11 +51,11 @@ impl ExecutedActions {
         }
     }
 
-    /// Tells the server, if it takes results.
+    /// Reports them to the server, if it takes results.
     ///
     /// # Errors
     /// It does not, or does not answer.
-    pub(crate) async fn tell(&self, cas: &dyn Cas, results: &dyn ActionCache) -> Result<()> {
+    pub(crate) async fn report(&self, cas: &dyn Cas, results: &dyn ActionCache) -> Result<()> {
         let executed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if executed.is_empty() {
             return Ok(());
@@ -90,7 +90,7 @@ fn result_of_builds(builds: impl Iterator<Item = proto::Digest>) -> ActionResult
     ActionResult { output_files: builds.enumerate().map(file).collect(), ..ActionResult::default() }
 }
 
-/// The latest actions with outputs of this key that a server has executed, each once, as builds have told it.
+/// The latest actions with outputs of this key that a server has executed, each once, as builds have reported.
 ///
 /// # Errors
 /// It does not answer.
@@ -150,10 +150,10 @@ mod tests {
             let executed = ExecutedActions::default();
             executed.add(&action("o"), of(&number.to_string()));
             executed.add(&action("other"), of("other"));
-            wait(executed.tell(&memory, &memory)).unwrap();
-            // What was told is not told again.
+            wait(executed.report(&memory, &memory)).unwrap();
+            // What was reported is not reported again.
             let before = memory.result(&key().hash);
-            wait(executed.tell(&memory, &memory)).unwrap();
+            wait(executed.report(&memory, &memory)).unwrap();
             assert_eq!(memory.result(&key().hash), before);
         }
         let outputs = of_action(&action("o"), of("")).key;

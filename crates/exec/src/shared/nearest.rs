@@ -137,7 +137,7 @@ pub fn nearest(service: &SharedService, store: &Store, missed: &Missed) -> Resul
     nearest_by(KnownBy::Results, service, store, missed)
 }
 
-/// The same of a server of the standard protocol that executes, if builds have told it what it executed for them.
+/// The same of a server of the standard protocol that executes, by what builds have reported that it executed for them.
 /// `passed_over`: actions that are not compared.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ impl Explainer<'_> {
                 Err(why) => drop(unknown.get_or_insert(why.to_string())),
             }
         }
-        // What the server has executed for other machines, as their builds told it.
+        // What the server has executed for other machines, as their builds have reported.
         if let Some(service) = self.from.servers.iter().find(|service| service.name == server) {
             let is_of_workspace = |run: &&EarlierRun| run.is_of_workspace && !is_unexplained;
             let own = earlier.iter().filter(is_of_workspace).filter_map(|run| run.logged.missed);
