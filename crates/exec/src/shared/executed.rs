@@ -133,7 +133,9 @@ mod tests {
     use super::*;
 
     fn action(out: &str) -> ActionDescription {
-        ActionDescription { outs: vec![out.into()], ..ActionDescription::default() }
+        let mut action = ActionDescription::default();
+        action.outs = vec![out.into()];
+        action
     }
 
     /// The bytes are what `docs/store.md` says.
