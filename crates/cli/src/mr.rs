@@ -407,16 +407,7 @@ impl Call {
         // Returns only if it fails: the process is the build tool then, with its exit code and its signals.
         let error = taut_sys::process::exec(settings.just.as_os_str(), &call);
         drop(kept);
-        log.say(Level::Error, format!("execvp failed with:\n{}", reason(&error)));
+        log.say(Level::Error, format!("execvp failed with:\n{}", taut_sys::in_words(&error)));
         Ok(MrExit::Exec)
-    }
-}
-
-/// The system's words for an error, without its number.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }

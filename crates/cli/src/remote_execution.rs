@@ -50,6 +50,7 @@ pub(crate) fn remote_execution(
     for (properties, address) in &backend.dispatch {
         dispatch.push((properties.clone(), servers.number(address, true)?));
     }
+    // Not the number of processors here: actions wait at the servers, which know what they can do at once.
     let jobs = execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or(JOBS);
     let (endpoints, compared_with) = (servers.endpoints, None);
     Ok(Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, backend }))

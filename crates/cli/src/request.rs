@@ -18,6 +18,7 @@ use crate::settings::launcher;
 use crate::text_file;
 use crate::voice::{self, BadCertificate, Number};
 use taut_syntax::quoted;
+use taut_sys::{fault, in_words};
 
 /// What the call asks for, or reports why that is wrong.
 ///
@@ -31,8 +32,10 @@ pub(crate) fn request(
     log: &Log,
 ) -> Result<UnresolvedRequest, Exit> {
     // It may have been removed, or not be accessible to this user. Absolute paths do not need it.
-    if let Err(error) = std::env::current_dir() {
-        log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
+    let here = fault::point("look at", Path::new("working directory")).and_then(|()| std::env::current_dir());
+    if let Err(error) = here {
+        let why = in_words(&error);
+        log.say(Level::Warn, format!("Cannot determine the working directory ({why}): taking / for it."));
     }
     let request = quiet_request(common, analysis, roots, log)?;
     if let Some(path) = &analysis.serve_errors_log {
@@ -155,6 +158,11 @@ pub(crate) fn report_problems(
     }
     diagnostics::report(&voice::of(log).about_words(problems, request, words), Level::Error, log);
     Exit::AnalysisFailure
+}
+
+/// Reports the errors of targets that a call leaves out.
+pub(crate) fn report_left_out(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+    diagnostics::report(&voice::of(log).about_words(problems, request, words), Level::Warn, log);
 }
 
 /// Checks the options about services and execution; reports those that are malformed or not supported.

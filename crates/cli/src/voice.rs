@@ -189,6 +189,8 @@ pub(crate) struct BuildContext {
     pub(crate) again: Reproduction,
     /// Whether all actions that have a result are run again, to be compared.
     pub(crate) is_rebuild: bool,
+    /// Whether what is built is of use without what fails: then failed actions are warnings.
+    pub(crate) is_partial: bool,
     /// How long an action may run, before scaling.
     pub(crate) time_limit: Option<Duration>,
 }
@@ -208,6 +210,7 @@ impl BuildContext {
             shows_cached_output: results.show_cached_output,
             again,
             is_rebuild: false,
+            is_partial: false,
             time_limit: of.execution.time_limit(),
         }
     }

@@ -68,7 +68,7 @@ pub use added_exports::Added;
 pub use analyser::Analyser;
 pub use analysis::{Analysed, Counts};
 pub use analysis_setup::AnalysisOptions;
-pub use build_failure::{BuildFailure, Unbuilt};
+pub use build_failure::{BuildFailure, MissingPath, Unbuilt};
 pub use cache_warning::is_cache_warning;
 pub use closure_pass::ClosureClient;
 pub use commands_pass::CommandsClient;

@@ -51,7 +51,7 @@ pub use attempt::{Attempt, AttemptKey, AttemptRule};
 pub use built::{ArtifactKey, ArtifactRule, Built};
 pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
-pub use depfile::{Malformed, prerequisites};
+pub use depfile::{Malformed, Unsupported, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents, Step};
 pub use failure::{ActionError, ActionFailure, Phase};
@@ -94,7 +94,7 @@ pub trait Sources: Send + Sync {
         false
     }
 
-    /// The path of a file or directory of this machine without links; `None` if there is none.
+    /// The path of a file or directory of this machine without links; `None` if nothing is there.
     fn real_path(&self, path: &Path) -> Option<PathBuf> {
         taut_sys::canonical(path).ok()
     }

@@ -1,7 +1,7 @@
 //! Execution of actions by servers.
 //!
 //! An action is described in the form of the store, so that in either mode the names of the build root are those of the
-//! protocol. If the server knows no result, it gets what it lacks of the inputs (`upload`), and executes the action. The
+//! protocol. If the server knows no result (`look_ups`), it gets what it lacks of the inputs (`upload`), and executes the action. The
 //! outputs stay there (`result`): the store notes where they are, and fetches what is read. So a build of which nothing is
 //! read moves descriptions only.
 //!
@@ -12,6 +12,7 @@
 
 mod claims;
 mod inputs;
+mod look_ups;
 mod result;
 mod upload;
 
@@ -42,6 +43,7 @@ use crate::{
 };
 use claims::Claims;
 use inputs::RemoteAction;
+use look_ups::LookUps;
 
 /// A server that executes actions.
 #[derive(Clone)]
@@ -117,6 +119,8 @@ pub struct RemoteExecutor {
     hits: AtomicU64,
     /// By server, what it has executed in this build.
     executed: Vec<ExecutedActions>,
+    /// By server.
+    look_ups: Vec<LookUps>,
 }
 
 /// What passes between a store and servers.
@@ -188,8 +192,9 @@ pub struct SentObjects {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
+    let caller = endpoint.cas.callers().enter();
     let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), Moved::default());
-    let sent = taut_service::wait(transfers.provide(0, &objects, &|_, _| (), &mut moved));
+    let sent = taut_service::wait(transfers.provide(0, &caller, &objects, &|_, _| (), &mut moved));
     let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
     sent.map_err(|fail| fail.to_string())
 }
@@ -241,7 +246,13 @@ impl RemoteExecutor {
         let transfers = Transfers::new(&setup.store, &setup.endpoints, &setup.stop);
         let slots = Slots::new((), setup.jobs.max(1));
         let executed = setup.endpoints.iter().map(|_| ExecutedActions::default()).collect();
-        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), executed }
+        let look_ups = setup.endpoints.iter().map(|_| LookUps::default()).collect();
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), executed, look_ups }
+    }
+
+    fn count_hit(&self, number: usize) {
+        self.hits.fetch_add(1, Relaxed);
+        self.look_ups[number].count_hit();
     }
 
     fn demands(&self) -> Demands<'_> {
@@ -288,12 +299,15 @@ impl RemoteExecutor {
             return Err(Fail::Cancelled);
         }
         let endpoint = &self.setup.endpoints[number];
+        let caller = endpoint.cas.callers().enter();
         let described = inputs::describe(&self.setup.store, self.demands(), key)?;
         let begin = Instant::now();
         let action = self.setup.store.name_at_servers(&described.action().digest, false);
         let mut skips_cache = key.is_fresh || key.action.no_cache;
-        let mut missed = None;
-        if !skips_cache {
+        // A server that is not asked looks its results up all the same before it executes.
+        let mut missed = if skips_cache { None } else { described.missed(false) };
+        let asks = !skips_cache && self.look_ups[number].is_next_asked();
+        if asks {
             let known = endpoint
                 .results
                 .look_up(action)
@@ -305,7 +319,7 @@ impl RemoteExecutor {
                 let executed = Executed { result, was_cached: true, ..Executed::default() };
                 match self.transfers.taken(number, key, &executed).await? {
                     Some(ran) if ran.is_complete() => {
-                        self.hits.fetch_add(1, Relaxed);
+                        self.count_hit(number);
                         return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                     }
                     // A result of which something is gone, or that never was one.
@@ -323,7 +337,7 @@ impl RemoteExecutor {
         let (mut repeats, mut moved) = (0, Moved::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
-            self.transfers.provide(number, &described, &report, &mut moved).await?;
+            self.transfers.provide(number, &caller, &described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
@@ -333,7 +347,8 @@ impl RemoteExecutor {
             reports.is_given();
             let execute = Execute { action, skips_cache };
             repeats += 1;
-            let executed = match endpoint.executor.execute(execute, reports.clone()).await {
+            let executed = endpoint.executor.execute(execute, reports.clone());
+            let executed = match caller.apart(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -354,7 +369,7 @@ impl RemoteExecutor {
                 Some(mut ran) => {
                     if executed.was_cached && !key.is_fresh {
                         if ran.is_success() {
-                            self.hits.fetch_add(1, Relaxed);
+                            self.count_hit(number);
                             return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
                         }
                     } else if ran.duration.is_zero() {
@@ -439,8 +454,9 @@ impl Executor for RemoteExecutor {
         match here.is_empty() {
             true => Ok(()),
             false => {
+                let caller = endpoints[main].cas.callers().enter();
                 let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
-                taut_service::wait(self.transfers.provide(main, &objects, &|_, _| (), &mut moved))
+                taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
             }
         }
     }

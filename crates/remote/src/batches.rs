@@ -1,56 +1,107 @@
-//! Batches from concurrent callers, without waiting for more of them.
+//! Batches from concurrent callers.
 //!
-//! As long as few calls are under way, what comes is sent at once. Otherwise it gathers, and the next call takes all of
-//! it, up to a limit. So a single caller is not delayed, and many callers need few calls.
+//! A batch waits a moment for callers that are about to ask ([`Callers`]), and for nothing else: when all of them are in it, it is
+//! sent. So a single caller, or a chain of actions each of which needs the one before, is never delayed, and many callers need
+//! few calls, however fast the server answers. While as many calls are under way as may be, what comes gathers, too.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use taut_service::Callers;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::spawn_local,
+    time::timeout,
 };
 
 /// How many calls of a kind are under way at the same time.
 const CALLS: usize = 4;
 
+/// How often a batch waits for further callers, and how long each time: they may also turn out not to ask.
+const WAITS: usize = 4;
+const WAIT: Duration = Duration::from_millis(1);
+
 /// An item, and where its answer goes.
 pub(crate) type BatchItem<I, O> = (I, oneshot::Sender<O>);
 
-/// Takes items one by one and sends them in batches.
-pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<BatchItem<I, O>>);
+/// Takes items and sends them in batches. A message is all that one caller asks at once.
+pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<Vec<BatchItem<I, O>>>);
+
+/// The next batch, as it grows.
+struct Gathering<I, O> {
+    items: Vec<BatchItem<I, O>>,
+    total: u64,
+    /// How many callers have something in it.
+    callers: usize,
+    /// What does not fit.
+    left_over: std::vec::IntoIter<BatchItem<I, O>>,
+}
+
+impl<I, O> Gathering<I, O> {
+    /// Adds what a caller asks, as far as it fits.
+    fn add(
+        &mut self,
+        mut asked: std::vec::IntoIter<BatchItem<I, O>>,
+        limit: u64,
+        weight: impl Fn(&I) -> u64,
+    ) {
+        self.callers += 1;
+        while let Some(next) = asked.as_slice().first() {
+            let total = self.total.saturating_add(weight(&next.0));
+            if total > limit && !self.items.is_empty() {
+                break;
+            }
+            self.total = total;
+            self.items.extend(asked.next());
+        }
+        self.left_over = asked;
+    }
+
+    fn is_full(&self, limit: u64) -> bool {
+        self.total >= limit || !self.left_over.as_slice().is_empty()
+    }
+}
 
 impl<I: 'static, O: 'static> Batches<I, O> {
     /// Starts a task that sends batches by calling `send`; the sum of `weight` of a batch is at most `limit`, unless it
-    /// is one item.
+    /// is one item. It waits for those of `callers` that have not asked yet.
     pub(crate) fn start<F: Future<Output = ()> + 'static>(
         limit: u64,
+        callers: Callers,
         weight: impl Fn(&I) -> u64 + 'static,
         send: impl Fn(Vec<BatchItem<I, O>>) -> F + 'static,
     ) -> Batches<I, O> {
-        let (sender, mut items) = mpsc::unbounded_channel::<BatchItem<I, O>>();
+        let (sender, mut asked) = mpsc::unbounded_channel::<Vec<BatchItem<I, O>>>();
         spawn_local(async move {
             let calls = Arc::new(Semaphore::new(CALLS));
-            let mut left_over: Option<BatchItem<I, O>> = None;
+            let mut left_over = Vec::new().into_iter();
             // First the permission, then the items: what comes meanwhile is in the same batch.
             while let Ok(permit) = calls.clone().acquire_owned().await {
-                let first = match left_over.take() {
-                    Some(first) => first,
-                    None => match items.recv().await {
-                        Some(first) => first,
+                let first = match left_over.as_slice().is_empty() {
+                    true => match asked.recv().await {
+                        Some(first) => first.into_iter(),
                         None => return,
                     },
+                    false => left_over,
                 };
-                let mut total = weight(&first.0);
-                let mut batch = vec![first];
-                while let Ok(next) = items.try_recv() {
-                    total = total.saturating_add(weight(&next.0));
-                    if total > limit {
-                        left_over = Some(next);
+                let nothing = Vec::new().into_iter();
+                let mut batch = Gathering { items: Vec::new(), total: 0, callers: 0, left_over: nothing };
+                batch.add(first, limit, &weight);
+                let mut waits = 0;
+                while !batch.is_full(limit) {
+                    if let Ok(next) = asked.try_recv() {
+                        batch.add(next.into_iter(), limit, &weight);
+                    } else if batch.callers >= callers.count() || waits == WAITS {
                         break;
+                    } else {
+                        match timeout(WAIT, asked.recv()).await {
+                            Ok(Some(next)) => batch.add(next.into_iter(), limit, &weight),
+                            Ok(None) => break,
+                            Err(_) => waits += 1,
+                        }
                     }
-                    batch.push(next);
                 }
-                let sent = send(batch);
+                left_over = batch.left_over;
+                let sent = send(batch.items);
                 spawn_local(async move {
                     sent.await;
                     drop(permit);
@@ -60,11 +111,123 @@ impl<I: 'static, O: 'static> Batches<I, O> {
         Batches(sender)
     }
 
-    /// Adds an item. The answer is an error only if the task has ended.
-    pub(crate) fn ask(&self, item: I) -> oneshot::Receiver<O> {
-        let (sender, receiver) = oneshot::channel();
-        // If the task has ended, the sender of the answer is dropped, which is the answer.
-        let _ = self.0.send((item, sender));
-        receiver
+    /// Asks for all items of a caller. An answer is an error only if the task has ended.
+    pub(crate) fn ask(&self, items: impl IntoIterator<Item = I>) -> Vec<oneshot::Receiver<O>> {
+        let (items, answers): (Vec<_>, Vec<_>) = items
+            .into_iter()
+            .map(|item| {
+                let (sender, receiver) = oneshot::channel();
+                ((item, sender), receiver)
+            })
+            .unzip();
+        // If the task has ended, the senders of the answers are dropped, which is the answer.
+        if !items.is_empty() {
+            let _ = self.0.send(items);
+        }
+        answers
+    }
+
+    /// The same for one item.
+    pub(crate) fn ask_one(&self, item: I) -> oneshot::Receiver<O> {
+        self.ask([item]).pop().expect("an answer for each item")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use tokio::{
+        runtime::Builder,
+        task::LocalSet,
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    /// The batches that were sent, each with when, in milliseconds.
+    type Sent = Rc<RefCell<Vec<(u128, Vec<u32>)>>>;
+
+    /// Runs a test with a clock that goes on only when there is nothing else to do.
+    fn with_batches<F: Future<Output = ()>>(test: impl FnOnce(Rc<Batches<u32, ()>>, Callers, Sent) -> F) {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (callers, sent, begin) = (Callers::default(), Sent::default(), Instant::now());
+            let log = sent.clone();
+            let send = move |batch: Vec<BatchItem<u32, ()>>| {
+                let items = batch.iter().map(|(item, _)| *item).collect();
+                log.borrow_mut().push((begin.elapsed().as_millis(), items));
+                batch.into_iter().for_each(|(_, answer)| answer.send(()).unwrap());
+                async {}
+            };
+            let batches = Batches::start(5, callers.clone(), |_| 1, send);
+            test(Rc::new(batches), callers, sent).await;
+        });
+    }
+
+    async fn answered(answers: Vec<oneshot::Receiver<()>>) {
+        for answer in answers {
+            answer.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_waits_where_no_other_caller_can_ask() {
+        with_batches(async |batches, callers, sent| {
+            answered(batches.ask([1])).await;
+            let _caller = callers.enter();
+            // A chain: each question after the answer to the one before.
+            for number in 2..6 {
+                answered(batches.ask([number])).await;
+            }
+            assert_eq!(*sent.borrow(), [1, 2, 3, 4, 5].map(|number| (0, vec![number])));
+        });
+    }
+
+    #[test]
+    fn callers_that_are_about_to_ask_are_in_one_batch() {
+        with_batches(async |batches, callers, sent| {
+            let entered: Vec<_> = (0..3).map(|_| callers.enter()).collect();
+            let late = batches.clone();
+            let third = spawn_local(async move {
+                sleep(Duration::from_millis(2)).await;
+                answered(late.ask([3])).await;
+            });
+            answered([batches.ask([1]), batches.ask([2])].into_iter().flatten().collect()).await;
+            third.await.unwrap();
+            assert_eq!(*sent.borrow(), [(2, vec![1, 2, 3])]);
+            drop(entered);
+        });
+    }
+
+    #[test]
+    fn a_caller_that_does_not_ask_is_waited_for_only_a_moment() {
+        with_batches(async |batches, callers, sent| {
+            let _callers = [callers.enter(), callers.enter()];
+            answered(batches.ask([1])).await;
+            assert_eq!(*sent.borrow(), [(4, vec![1])]);
+        });
+    }
+
+    #[test]
+    fn one_that_leaves_is_not_waited_for() {
+        with_batches(async |batches, callers, sent| {
+            let (_stays, leaves) = (callers.enter(), callers.enter());
+            spawn_local(async move {
+                sleep(Duration::from_millis(1)).await;
+                drop(leaves);
+            });
+            answered(batches.ask([1])).await;
+            assert!(sent.borrow()[0].0 < 4, "{sent:?}");
+        });
+    }
+
+    #[test]
+    fn a_full_batch_waits_for_none() {
+        with_batches(async |batches, callers, sent| {
+            let _callers: Vec<_> = (0..9).map(|_| callers.enter()).collect();
+            answered(batches.ask(0..12)).await;
+            assert_eq!(*sent.borrow(), [(0, (0..5).collect()), (0, (5..10).collect()), (4, vec![10, 11])]);
+        });
     }
 }

@@ -242,6 +242,7 @@ impl Link {
 
     /// Whether a server that cannot be reached since some time is waited for, as it may be restarted.
     pub(crate) fn may_restart(&self, status: &Status, since: Instant) -> bool {
+        // Only a server that has answered before: an address at which nothing ever was is reported at once.
         status.code() == Code::Unavailable
             && self.has_answered.load(Relaxed)
             && since.elapsed() < self.patience.restart
@@ -250,6 +251,7 @@ impl Link {
     /// How long to wait after the attempt of this number.
     pub(crate) fn pause(&self, number: u32) -> Duration {
         let Patience { first_pause, max_pause, .. } = self.patience;
+        // Bounded before it is shifted: a larger number of attempts would overflow.
         let pause = first_pause.saturating_mul(1 << (number - 1).min(16)).min(max_pause);
         // Half of it is random, so that clients which failed at the same time do not come back at the same time.
         let random = RandomState::new().build_hasher().finish() % 1024;

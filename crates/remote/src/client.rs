@@ -14,7 +14,8 @@ use taut_proto::{
     cache::{GetActionResultRequest, UpdateActionResultRequest},
 };
 use taut_service::{
-    ActionCache, Answer, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver, Result,
+    ActionCache, Answer, Callers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver,
+    Result,
 };
 use tokio::sync::{OnceCell, oneshot};
 
@@ -48,6 +49,8 @@ const MAX_PROBE: Duration = Duration::from_secs(2);
 pub struct Client {
     setup: Setup,
     network: OnceLock<Result<Network>>,
+    /// Those that are about to ask.
+    callers: Callers,
     /// Replaced when it was given up and is tried again.
     server: Mutex<Arc<Server>>,
 }
@@ -55,6 +58,7 @@ pub struct Client {
 /// A server, as far as it is known.
 struct Server {
     setup: Setup,
+    callers: Callers,
     /// Whether it was given up in an earlier build.
     was_given_up: bool,
     give_up: Arc<GiveUp>,
@@ -81,10 +85,11 @@ impl AnsweredServer {
 }
 
 impl Server {
-    fn new(setup: &Setup, was_given_up: bool) -> Server {
+    fn new(setup: &Setup, callers: &Callers, was_given_up: bool) -> Server {
         let give_up = Arc::new(GiveUp::new(setup.patience.max_slow));
         let (known, is_reported) = Default::default();
-        Server { setup: setup.clone(), was_given_up, give_up, known, is_reported }
+        let callers = callers.clone();
+        Server { setup: setup.clone(), callers, was_given_up, give_up, known, is_reported }
     }
 
     async fn known(&self) -> Result<&AnsweredServer> {
@@ -99,8 +104,10 @@ impl Server {
             } else {
                 capabilities::ask(&link, naming, executes).await?
             };
+            // Relaxed: it is read when a later call fails, to decide whether to wait, and a call that misses it
+            // fails as one to a server that was never there.
             link.has_answered.store(true, Relaxed);
-            let contents = Contents::new(&link, &can);
+            let contents = Contents::new(&link, &can, &self.callers);
             Ok(AnsweredServer { link, can, contents })
         };
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
@@ -118,8 +125,9 @@ impl Server {
 impl Client {
     /// Nothing is connected, and no thread started, before something is asked.
     pub fn new(setup: Setup) -> Client {
-        let server = Mutex::new(Arc::new(Server::new(&setup, false)));
-        Client { setup, network: OnceLock::new(), server }
+        let callers = Callers::default();
+        let server = Mutex::new(Arc::new(Server::new(&setup, &callers, false)));
+        Client { setup, network: OnceLock::new(), callers, server }
     }
 
     fn network(&self) -> Result<&Network> {
@@ -167,6 +175,10 @@ impl Cas for Client {
         self.ask(|server| async move { Ok(server.known().await?.contents.put(contents).await) })
     }
 
+    fn callers(&self) -> Callers {
+        self.callers.clone()
+    }
+
     fn give_up(&self) {
         self.server().give_up.give_up();
     }
@@ -175,7 +187,7 @@ impl Cas for Client {
         let mut server = self.server();
         let is_unusable = server.known.get().is_some_and(Result::is_err);
         if is_unusable || server.give_up.is_given_up() {
-            *server = Arc::new(Server::new(&self.setup, true));
+            *server = Arc::new(Server::new(&self.setup, &self.callers, true));
         } else {
             server.give_up.forget_slow();
         }

@@ -11,7 +11,7 @@ use taut_proto::cache::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     FindMissingBlobsRequest, FindMissingBlobsResponse, UpdateBlob, ZSTD,
 };
-use taut_service::{Buffer, Content, Error, Receiver, Result};
+use taut_service::{Buffer, Callers, Content, Error, Receiver, Result};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -70,21 +70,30 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities) -> Contents {
+    /// `callers`: those that are about to ask which contents are missing, and to put them.
+    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, callers: &Callers) -> Contents {
         let limit = can.max_batch_bytes;
         let with = || (link.clone(), can.clone());
         let ((a, _), (b, of_b), (c, of_c)) = (with(), with(), with());
         Contents {
             link: link.clone(),
             can: can.clone(),
-            missing: Batches::start(MAX_DIGESTS, |_| 1, move |batch| find_missing(a.clone(), batch)),
+            missing: Batches::start(
+                MAX_DIGESTS,
+                callers.clone(),
+                |_| 1,
+                move |batch| find_missing(a.clone(), batch),
+            ),
             reads: Batches::start(
                 limit,
+                // Of those that get contents it is not known beforehand.
+                Callers::default(),
                 |digest: &Digest| digest.size + OVERHEAD_BYTES,
                 move |batch| read(b.clone(), of_b.clone(), batch),
             ),
             writes: Batches::start(
                 limit,
+                callers.clone(),
                 |content: &Content| content.digest.size + OVERHEAD_BYTES,
                 move |batch| update(c.clone(), of_c.clone(), batch),
             ),
@@ -101,11 +110,10 @@ impl Contents {
         let mut seen = HashSet::new();
         // All are asked before the first answer is awaited: so they are in the same batches, with those of other
         // callers.
-        let asked: Vec<_> = (digests.into_iter().filter(|digest| seen.insert(*digest)))
-            .map(|digest| (digest, self.missing.ask(digest)))
-            .collect();
+        let digests: Vec<Digest> = digests.into_iter().filter(|digest| seen.insert(*digest)).collect();
+        let answers = self.missing.ask(digests.iter().copied());
         let mut missing = Vec::new();
-        for (digest, answer) in asked {
+        for (digest, answer) in digests.into_iter().zip(answers) {
             if answered(answer).await? {
                 missing.push(digest);
             }
@@ -133,20 +141,21 @@ impl Contents {
 
     /// Asks for all small ones together, then for the others one by one.
     async fn get_together(&self, wanted: &[(Digest, Arc<dyn Receiver>)]) -> Vec<Result<()>> {
-        let asked = wanted.iter().map(|(digest, _)| self.is_small(digest).then(|| self.reads.ask(*digest)));
-        let asked: Vec<_> = asked.collect();
+        let is_small = |digest: &Digest| self.is_small(digest);
+        let small = wanted.iter().map(|(digest, _)| *digest).filter(is_small);
+        let mut small = self.reads.ask(small).into_iter();
         let unmeasured = wanted.iter().map(|(digest, receiver)| {
             wire::is_unmeasured(digest)
                 .then(|| self.unmeasured.begin(&self.link, &self.can, digest, receiver))
         });
         let unmeasured: Vec<_> = unmeasured.collect();
         let mut answers = Vec::with_capacity(wanted.len());
-        for (((digest, receiver), answer), unmeasured) in wanted.iter().zip(asked).zip(unmeasured) {
+        for ((digest, receiver), unmeasured) in wanted.iter().zip(unmeasured) {
             if let Some(answer) = unmeasured {
                 answers.push(answered(answer).await);
                 continue;
             }
-            let bytes = match answer {
+            let bytes = match is_small(digest).then(|| small.next()).flatten() {
                 Some(answer) => answered(answer).await,
                 None => {
                     answers.push(self.get_large(digest, &**receiver).await);
@@ -209,7 +218,7 @@ impl Contents {
             let asked: Vec<_> = (now.iter())
                 .map(|chunk| match chunks::here(receiver, chunk) {
                     Some(bytes) => Ok(bytes),
-                    None => Err((*chunk, self.is_small(chunk).then(|| self.reads.ask(*chunk)))),
+                    None => Err((*chunk, self.is_small(chunk).then(|| self.reads.ask_one(*chunk)))),
                 })
                 .collect();
             for part in asked {
@@ -245,13 +254,10 @@ impl Contents {
     /// The same for putting.
     pub(crate) async fn put(&self, contents: Vec<Content>) -> Vec<Result<()>> {
         let is_small = |content: &&Content| self.is_small(&content.digest);
-        let asked: Vec<_> = contents
-            .iter()
-            .map(|content| is_small(&content).then(|| self.writes.ask(content.clone())))
-            .collect();
+        let mut small = self.writes.ask(contents.iter().filter(is_small).cloned()).into_iter();
         let mut answers = Vec::with_capacity(contents.len());
-        for (content, answer) in contents.iter().zip(asked) {
-            answers.push(match answer {
+        for content in &contents {
+            answers.push(match is_small(&content).then(|| small.next()).flatten() {
                 Some(answer) => answered(answer).await,
                 None => self.put_large(content).await,
             });
@@ -289,7 +295,7 @@ impl Contents {
             .map(|chunk| {
                 let source = Arc::new(chunks::Part { whole: content.source.clone(), chunk: *chunk });
                 let part = Content { digest: chunk.digest, source };
-                if self.is_small(&part.digest) { Ok(self.writes.ask(part)) } else { Err(part) }
+                if self.is_small(&part.digest) { Ok(self.writes.ask_one(part)) } else { Err(part) }
             })
             .collect();
         for part in asked {

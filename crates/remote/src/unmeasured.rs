@@ -1,7 +1,7 @@
 //! Contents whose size is not known: entries of git trees have none, and git's hash begins with it. Each is a stream of its
 //! own, several at a time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use taut_digest::Digest;
 use taut_proto::cache::{ReadRequest, ReadResponse};
@@ -16,15 +16,15 @@ use tonic_prost::ProstCodec;
 use crate::{
     call::{Failure, Link},
     capabilities::Capabilities,
-    read_stream::{self, READ},
-    wire::{Form, is_name_of, read_name},
+    read_stream::{self, MIN_PROGRESS_BYTES, READ},
+    wire::{Form, hasher, is_name_of, is_right, read_name},
 };
 
 /// How many are read at the same time.
 const STREAMS: usize = 32;
 
-/// Larger contents are read twice: first for their size, then piece by piece.
-const MAX_HELD_BYTES: u64 = 16 << 20;
+/// Larger contents go to their receiver piece by piece, and are read from there to be hashed.
+const MAX_HELD_BYTES: usize = 16 << 20;
 
 /// Reads contents of unknown size, so many at a time that they fit into memory.
 pub(crate) struct Unmeasured(Arc<Semaphore>);
@@ -50,45 +50,133 @@ impl Unmeasured {
             // The semaphore is never closed.
             let _permit = streams.acquire().await;
             // A caller that does not wait any more is passed over.
-            let _ = sender.send(read(&link, &can, &digest, &*receiver).await);
+            let _ = sender.send(read(&link, &can, &digest, &receiver).await);
         });
         answer
     }
 }
 
-async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
-    let here = |error: std::io::Error| Error::Local(error.to_string());
-    let (bytes, size) =
-        link.tried(&READ, async || attempt(link, digest).await).await?.ok_or(Error::NotFound(*digest))?;
-    if size <= MAX_HELD_BYTES {
-        return receiver.begin().and_then(|()| receiver.piece(&bytes)).map_err(here);
-    }
-    read_stream::read(link, can, &Digest { size, ..*digest }, receiver).await
+/// How far a transfer has come.
+struct Unchecked<'r> {
+    digest: &'r Digest,
+    receiver: &'r Arc<dyn Receiver>,
+    /// The bytes, as long as they are few.
+    held: Vec<u8>,
+    /// Whether the receiver has what came before those.
+    is_passed_on: bool,
+    /// How many bytes have come.
+    at: u64,
+    /// Whether something wrong came in an earlier attempt.
+    was_wrong: bool,
 }
 
-/// The bytes, compared with the name, and how many there are; without the bytes if there are too many.
-async fn attempt(link: &Link, digest: &Digest) -> std::result::Result<(Vec<u8>, u64), Failure> {
+impl Unchecked<'_> {
+    fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.at += bytes.len() as u64;
+        if !self.is_passed_on {
+            self.held.extend_from_slice(bytes);
+            if self.held.len() <= MAX_HELD_BYTES {
+                return Ok(());
+            }
+            self.pass_on()
+        } else {
+            self.receiver.piece(bytes)
+        }
+    }
+
+    fn pass_on(&mut self) -> std::io::Result<()> {
+        self.receiver.begin()?;
+        self.is_passed_on = true;
+        self.receiver.piece(&std::mem::take(&mut self.held))
+    }
+
+    /// What came is not what the name says: the next attempt begins anew.
+    fn wrong(&mut self) -> Failure {
+        (self.held, self.is_passed_on, self.at, self.was_wrong) = (Vec::new(), false, 0, true);
+        Failure::Wrong(Error::Corrupt(*self.digest))
+    }
+
+    /// Compares all that came with the name. `None` if the receiver cannot say what it has got.
+    async fn is_right(&self) -> std::result::Result<Option<bool>, Failure> {
+        if !self.is_passed_on {
+            return Ok(Some(is_name_of(self.digest, &self.held)));
+        }
+        let (digest, receiver) = (Digest { size: self.at, ..*self.digest }, self.receiver.clone());
+        // Beside the network, which goes on meanwhile.
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut hasher = hasher(&digest);
+            let is_all = receiver.again(&mut |bytes| hasher.update(bytes))?;
+            Ok(is_all.then(|| is_right(&digest, hasher)))
+        });
+        checked.await.map_err(|_| Failure::Here(Error::Off))?.map_err(here)
+    }
+}
+
+fn here(error: std::io::Error) -> Failure {
+    Failure::Here(Error::Local(error.to_string()))
+}
+
+async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &Arc<dyn Receiver>) -> Result<()> {
+    let (held, is_passed_on, at, was_wrong) = Default::default();
+    let mut unchecked = Unchecked { digest, receiver, held, is_passed_on, at, was_wrong };
+    let end = loop {
+        let end = link.tried(&READ, async || attempt(link, &mut unchecked).await).await?;
+        match end.ok_or(Error::NotFound(*digest))? {
+            // As for contents of known size, a stream that goes on after each cut may have many attempts.
+            End::Cut => {}
+            end => break end,
+        }
+    };
+    match end {
+        End::Unknown => {
+            read_stream::read(link, can, &Digest { size: unchecked.at, ..*digest }, &**receiver).await
+        }
+        _ if unchecked.is_passed_on => Ok(()),
+        _ => unchecked.pass_on().map_err(|error| Error::Local(error.to_string())),
+    }
+}
+
+/// How an attempt ended that did not fail.
+enum End {
+    /// All bytes are here, and right.
+    Right,
+    /// All bytes have come, and their number is known now; but they cannot be checked.
+    Unknown,
+    /// It was cut after some progress.
+    Cut,
+}
+
+/// One attempt, from where the transfer has come to.
+async fn attempt(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Result<End, Failure> {
+    let (before, begin, connection) = (unchecked.at, Instant::now(), link.connection());
+    match pieces(link, unchecked).await {
+        Err(Failure::Status(status))
+            if !unchecked.was_wrong && unchecked.at >= before.saturating_add(MIN_PROGRESS_BYTES) =>
+        {
+            link.count_failed(&READ, &status, connection, begin).map_err(Failure::Here)?;
+            return Ok(End::Cut);
+        }
+        other => other?,
+    }
+    match unchecked.is_right().await? {
+        Some(true) => Ok(End::Right),
+        Some(false) => Err(unchecked.wrong()),
+        None => Ok(End::Unknown),
+    }
+}
+
+async fn pieces(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Result<(), Failure> {
     let deadline = link.patience.deadline;
-    let resource_name = read_name(&link.instance, digest, Form::Plain);
+    let resource_name = read_name(&link.instance, unchecked.digest, Form::Plain);
+    let request = ReadRequest { resource_name, read_offset: unchecked.at as i64, read_limit: 0 };
     let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
         let path = http::uri::PathAndQuery::from_static(READ.path);
-        let request = Request::new(ReadRequest { resource_name, read_offset: 0, read_limit: 0 });
-        Ok(link.grpc().await?.server_streaming(request, path, codec).await?.into_inner())
+        Ok(link.grpc().await?.server_streaming(Request::new(request), path, codec).await?.into_inner())
     });
     let mut stream = opened.await?;
-    // Git's hash begins with the size, so a content that does not fit is only counted here, and hashed when it is read
-    // again.
-    let (mut bytes, mut size) = (Vec::new(), 0);
     while let Some(piece) = link.within(READ.name, deadline, async { Ok(stream.message().await?) }).await? {
-        size += piece.data.len() as u64;
-        match size <= MAX_HELD_BYTES {
-            true => bytes.extend(piece.data),
-            false => bytes = Vec::new(),
-        }
+        unchecked.take(&piece.data).map_err(here)?;
     }
-    if size <= MAX_HELD_BYTES && !is_name_of(digest, &bytes) {
-        return Err(Failure::Wrong(Error::Corrupt(*digest)));
-    }
-    Ok((bytes, size))
+    Ok(())
 }

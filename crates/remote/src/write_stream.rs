@@ -164,6 +164,7 @@ struct SendProgress(Arc<std::sync::atomic::AtomicU64>);
 
 impl SendProgress {
     fn count(&self) -> u64 {
+        // Relaxed: the number is compared with an earlier one of the same counter, and nothing else is read by it.
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 

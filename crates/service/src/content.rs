@@ -47,9 +47,12 @@ impl Content {
     /// It cannot be read, or has another size by now.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.digest.size).map_err(io::Error::other)?;
+        // All at once: the size is that of the digest, which says what is to come, and the caller knows that it is
+        // small.
         let (mut bytes, mut at) = (vec![0; size], 0);
         while at < size {
             match self.source.read_at(at as u64, &mut bytes[at..])? {
+                // A file that was cut since it was hashed.
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => at += count,
             }
@@ -71,6 +74,15 @@ pub trait Receiver: Send + Sync {
     /// # Errors
     /// They cannot be written.
     fn piece(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Passes on what has come, from the beginning: git's hash begins with the size, so a content whose size is not known is
+    /// hashed when all of it is here. Returns whether that is possible; if not, the content comes a second time.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    fn again(&self, _: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// A chunk that is here, so that it need not come. What is returned is compared with the digest.
     fn chunk(&self, _: &Digest) -> Option<Vec<u8>> {
@@ -98,6 +110,7 @@ impl Buffer {
 
 impl Receiver for Buffer {
     fn begin(&self) -> io::Result<()> {
+        // What an earlier attempt brought is not to be mixed with this one.
         self.bytes().clear();
         Ok(())
     }
@@ -105,5 +118,10 @@ impl Receiver for Buffer {
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         self.bytes().extend_from_slice(bytes);
         Ok(())
+    }
+
+    fn again(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+        take(&self.bytes());
+        Ok(true)
     }
 }

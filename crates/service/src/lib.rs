@@ -11,6 +11,7 @@
 
 #![deny(missing_docs)]
 
+mod callers;
 #[cfg(feature = "cases")]
 pub mod cases;
 mod content;
@@ -23,6 +24,7 @@ mod wait;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+pub use callers::{Caller, Callers};
 pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
@@ -48,6 +50,11 @@ pub trait Cas: Send + Sync {
 
     /// Takes contents; one answer for each, in order.
     fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>>;
+
+    /// Those that are about to ask: batches wait a moment for them. Without effect where there are no batches.
+    fn callers(&self) -> Callers {
+        Callers::default()
+    }
 
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is
     /// waited for.

@@ -80,6 +80,7 @@ impl Memory {
 
     /// The names of all contents, sorted.
     pub fn contents(&self) -> Vec<Hash> {
+        // Sorted, since the order of a hash table differs from run to run, and tests compare.
         let mut all: Vec<Hash> = self.held().contents.keys().copied().collect();
         all.sort_unstable();
         all

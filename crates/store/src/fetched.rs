@@ -64,7 +64,22 @@ impl Receiver for Unmeasured {
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         match &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((_, file)) => file.write_all(bytes),
-            None => Err(io::Error::other("a transfer that has not begun")),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn again(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((name, _)) = &*open else { return Ok(false) };
+        // The open file can only be written to.
+        let dir = self.store.ephemeral().map_err(io::Error::other)?;
+        let mut file = dir.at(name).open().map_err(io::Error::other)?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read_some(&mut buffer).map_err(io::Error::other)? {
+                0 => return Ok(true),
+                count => take(&buffer[..count]),
+            }
         }
     }
 }

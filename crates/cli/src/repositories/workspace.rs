@@ -138,12 +138,13 @@ fn set_up(
     let done = messages.with_progress(&session, || session.set_up(description, request));
     let done = done.map_err(|problems| {
         let mut problems: Vec<Diagnostic> = problems.iter().cloned().collect();
-        let last = problems.pop().unwrap_or_else(|| Diagnostic::error("the set-up failed"));
+        let last = problems.pop().expect("a set-up that fails says why");
         if !problems.is_empty() {
             diagnostics::report(&problems.into_iter().collect(), Level::Error, log);
         }
         SetupError::from(last)
     })?;
+    // It borrows the cache, which is held below until the call is over, so that no collection takes roots away.
     drop(session);
     hold(cache);
     let description = description.clone();
@@ -323,7 +324,7 @@ impl<'w> Workspace<'w> {
     /// The description of repositories that a call is about.
     ///
     /// # Errors
-    /// There is none, or it is wrong.
+    /// It does not exist, or it is wrong.
     pub(crate) fn description(&self, named: Option<&Path>, rc: &Rc) -> Result<Description, SetupError> {
         let cwd = &self.anchors.cwd;
         let place = named.map(|path| AnchoredPath { path: cwd.join(path), base: cwd.clone() });

@@ -393,7 +393,7 @@ impl BuildMessages for Messages {
         self.log.say(Level::Info, format!("{word}{input} {name}."));
     }
 
-    /// Failures before that are none, and what was shown once is not shown again.
+    /// Failures before that do not count, and what was shown once is not shown again.
     fn on_retry(&self, why: Retry, server: Option<&str>) {
         self.failures().clear();
         // Only now: within one try, equal outputs of two events are both shown.

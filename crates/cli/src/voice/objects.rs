@@ -214,7 +214,8 @@ impl ObjectTexts for Taut {
     }
 
     fn no_tree(&self, object: ObjectInfo, log: &Log) {
-        let text = format!("Only a tree can be written as an archive, and {object} is none");
+        let text =
+            format!("Only a tree can be written as an archive, and {object} is another kind of object");
         log.say(Level::Error, text);
     }
 

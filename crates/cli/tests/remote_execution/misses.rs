@@ -238,7 +238,8 @@ fn all_executed_actions_are_reported_at_once() {
     let words = at(&server, HashFunction::Sha256);
     call("build", &workspace, &root, &words);
     assert_eq!((server.calls()["Execute"], server.calls()["UpdateActionResult"]), (30, 1));
-    assert_eq!(server.calls()["GetActionResult"], 31);
+    // At most one question for each action, and one for the reports that are there.
+    assert!(server.calls()["GetActionResult"] <= 31, "{:?}", server.calls());
     let before = server.total();
     call("build", &workspace, &root, &words);
     assert_eq!(server.total(), before);

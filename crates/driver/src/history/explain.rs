@@ -39,7 +39,7 @@ pub enum Question {
     Call,
     /// The action whose id begins like this.
     Action(String),
-    /// A target; or, if there is none of that name, what lies at this path.
+    /// A target; or, if no target has that name, what lies at this path.
     Named {
         /// The name.
         target: NamedTarget,
@@ -428,7 +428,7 @@ impl<'r> Explainer<'r> {
         })
     }
 
-    /// Explains a target in all its configurations; `false` if there is none of that name.
+    /// Explains a target in all its configurations; `false` if no target has that name.
     fn target(&mut self, target: &NamedTarget) -> bool {
         let name = EntityName::Named(target.clone());
         let json = name.to_json();
@@ -606,10 +606,9 @@ impl<'r> Explainer<'r> {
 fn ago(when: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(when) {
-        0..=1 => "just now".to_owned(),
-        seconds @ 2..=119 => format!("{seconds} seconds ago"),
-        seconds @ 120..=7_199 => format!("{} minutes ago", seconds / 60),
-        seconds @ 7_200..=172_799 => format!("{} hours ago", seconds / 3_600),
-        seconds => format!("{} days ago", seconds / 86_400),
+        0..60 => "just now".to_owned(),
+        seconds @ 60..7_200 => format!("{} ago", many(seconds as usize / 60, "minute")),
+        seconds @ 7_200..172_800 => format!("{} ago", many(seconds as usize / 3_600, "hour")),
+        seconds => format!("{} ago", many(seconds as usize / 86_400, "day")),
     }
 }

@@ -111,7 +111,7 @@ impl Transfers {
         Ok(Some(ran))
     }
 
-    /// The outputs by path; `None` if a digest is none.
+    /// The outputs by path; `None` if a digest is malformed.
     fn found(&self, result: &ActionResult) -> Option<ResultOutputs> {
         let store = &self.store;
         let (mut outputs, mut objects) = (HashMap::new(), Vec::new());

@@ -9,7 +9,7 @@ use std::{
 
 use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Content, Source};
+use taut_service::{Caller, Content, Source};
 
 use super::{
     MAX_REPEATS, Moved, Transfers,
@@ -23,13 +23,14 @@ impl Transfers {
     pub(super) async fn provide(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut Moved,
     ) -> Result<(), Fail> {
         let begin = Instant::now();
         let downloading = moved.downloading;
-        let provided = self.provide_all(server, described, begins, moved).await;
+        let provided = self.provide_all(server, caller, described, begins, moved).await;
         moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
         provided
     }
@@ -37,6 +38,7 @@ impl Transfers {
     async fn provide_all(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut Moved,
@@ -50,7 +52,8 @@ impl Transfers {
             }
             begins(&self.endpoints[server].name, Step::Uploading);
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(server, described, &wanted, begins, moved).await else { continue };
+            let sent = self.send(server, caller, described, &wanted, begins, moved).await;
+            let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
@@ -65,6 +68,7 @@ impl Transfers {
     async fn send(
         &self,
         server: usize,
+        caller: &Caller,
         described: &RemoteAction,
         wanted: &[Part],
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
@@ -120,7 +124,7 @@ impl Transfers {
             store.note_at_server(server, true, own());
             claimed.done(own().map(|object| key(&object)));
             for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                claims.wait(key(&part.object)).await;
+                caller.apart(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
             if level.iter().any(|part| !store.is_checked(server, &part.object)) {
