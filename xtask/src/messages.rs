@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 use syn::buffer::{Cursor, TokenBuffer};
 use syn::visit::{self, Visit};
 
+mod text;
+
+use text::{is_covered, is_list_of_names, is_sentence, is_whole_in, normal, placeholders};
+
 /// The messages that no document can have, relative to the root of the repository.
 const LIST: &str = "xtask/uncaused-messages.txt";
 
@@ -87,9 +91,6 @@ const REFERENCE_TEXTS: &[&str] = &["reference", "reference_as"];
 /// Names with which an error may begin: files of documents, and programs.
 const NAMES: &[&str] = &["Git"];
 
-/// How far apart two pieces of a message may be in a document: what is inserted between them may be long.
-const MAX_INSERTED: usize = 3000;
-
 /// Macros and methods whose texts are for developers.
 const FOR_DEVELOPERS: &[&str] = &[
     "assert",
@@ -121,6 +122,8 @@ struct Message {
     text: String,
     /// The same of a text that is no format: braces are part of it.
     plain: String,
+    /// The same as a string of a JSON document, in which it is shown if it is a content that is generated.
+    quoted: String,
 }
 
 /// Checks all messages of the product.
@@ -149,17 +152,19 @@ pub(crate) fn violations(root: &Path, sources: &[PathBuf]) -> Result<Vec<String>
 }
 
 fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec<String> {
-    let mut places: BTreeMap<(&str, &str, Voice), Vec<&str>> = BTreeMap::new();
-    for message in messages {
-        places.entry((&message.text, &message.plain, message.voice)).or_default().push(&message.place);
+    let mut places: BTreeMap<(&str, &str, &str, Voice), Vec<&str>> = BTreeMap::new();
+    for Message { place, voice, text, plain, quoted } in messages {
+        places.entry((text, plain, quoted, *voice)).or_default().push(place);
     }
     let mut found = Vec::new();
     // Listed texts, and whether a document has them in each voice.
     let mut used: BTreeMap<&str, bool> = BTreeMap::new();
-    for ((text, plain, voice), places) in &places {
-        let is_covered = golden
-            .of(*voice)
-            .any(|answers| is_covered(text, answers) || (text != plain && is_whole_in(plain, answers)));
+    for ((text, plain, quoted, voice), places) in &places {
+        let is_covered = golden.of(*voice).any(|answers| {
+            is_covered(text, answers)
+                || (text != plain && is_whole_in(plain, answers))
+                || (text != quoted && is_covered(quoted, answers))
+        });
         if uncaused.texts.contains(*text) {
             *used.entry(text).or_insert(true) &= is_covered;
         } else if !is_covered {
@@ -228,12 +233,14 @@ impl Texts<'_> {
     fn note(&mut self, literal: &syn::LitStr) {
         let plain = normal(&literal.value());
         let text = normal(&placeholders(&literal.value()));
-        if is_sentence(&text) {
+        let quoted = literal.value().replace('"', "\\\"").replace('\n', "\\n");
+        let quoted = normal(&placeholders(&quoted));
+        if is_sentence(&text) && !is_list_of_names(&text) {
             // As it is written, which is in the file at least once.
             let written = literal.token().to_string();
             let before = self.source.split(&written).next().unwrap_or_default();
             let place = format!("{}:{}", self.name, before.lines().count().max(1));
-            self.found.push(Message { place, voice: self.voice, text, plain });
+            self.found.push(Message { place, voice: self.voice, text, plain, quoted });
         }
     }
 
@@ -417,100 +424,6 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(is_test)
 }
 
-/// A format string with `{}` for all that it inserts, whatever its name and form.
-fn placeholders(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        out.push_str(&rest[..at]);
-        let inserted = &rest[at..];
-        if let Some(after) = inserted.strip_prefix("{{").or_else(|| inserted.strip_prefix("}}")) {
-            out.push(if inserted.starts_with('{') { '{' } else { '}' });
-            rest = after;
-            continue;
-        }
-        let is_of_a_name = |c: char| c.is_alphanumeric() || "_:#?.<>$*+-^0 ".contains(c);
-        match inserted[1..].split_once('}') {
-            Some((name, after)) if inserted.starts_with('{') && name.chars().all(is_of_a_name) => {
-                out.push_str("{}");
-                rest = after;
-            }
-            _ => {
-                out.push_str(&inserted[..1]);
-                rest = &inserted[1..];
-            }
-        }
-    }
-    out + rest
-}
-
-/// A text with one blank for white space; also for characters of control, which separate the messages of the reference.
-fn normal(text: &str) -> String {
-    let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let mut out = String::new();
-    let mut is_apart = text.starts_with(char::is_whitespace);
-    for part in parts.filter(|part| !part.is_empty()) {
-        if is_apart {
-            out.push(' ');
-        }
-        out.push_str(part);
-        is_apart = true;
-    }
-    if text.ends_with(char::is_whitespace) && !out.is_empty() {
-        out.push(' ');
-    }
-    out
-}
-
-/// Whether a text is meant for people: it has two words, one after the other.
-fn is_sentence(text: &str) -> bool {
-    text.split("{}").any(|piece| {
-        let is_word = |word: &str| {
-            let letters = word.trim_matches(|c: char| ",.:;()\"'".contains(c));
-            letters.chars().any(char::is_alphabetic)
-                && letters.chars().all(|c| c.is_alphanumeric() || "-'_".contains(c))
-        };
-        let words: Vec<bool> = piece.split(' ').map(is_word).collect();
-        words.windows(2).any(|pair| pair == [true, true])
-    })
-}
-
-/// Whether one of these answers has the pieces of a message, one after the other.
-fn is_covered(text: &str, answers: &[String]) -> bool {
-    // A last full stop is not shown under the name `taut`.
-    let text = text.strip_suffix('.').unwrap_or(text);
-    let mut pieces: Vec<&str> = text.split("{}").filter(|piece| !piece.trim().is_empty()).collect();
-    let is_there = |pieces: &[&str]| answers.iter().any(|answer| has_pieces(answer, pieces, answer.len()));
-    if is_there(&pieces) {
-        return true;
-    }
-    // Nor is a capital letter at its beginning, of texts that both voices have.
-    let Some(first) =
-        pieces.first_mut().filter(|first| text.starts_with(**first) && first.is_char_boundary(1))
-    else {
-        return false;
-    };
-    let small = first[..1].to_ascii_lowercase() + &first[1..];
-    *first = &small;
-    is_there(&pieces)
-}
-
-/// Whether one of these answers has a text that is no format string.
-fn is_whole_in(text: &str, answers: &[String]) -> bool {
-    answers.iter().any(|answer| answer.contains(text))
-}
-
-/// Whether a document has these pieces; the first of them within so many bytes.
-fn has_pieces(document: &str, pieces: &[&str], within: usize) -> bool {
-    let Some((first, rest)) = pieces.split_first() else { return true };
-    let mut end = within.saturating_add(first.len()).min(document.len());
-    while !document.is_char_boundary(end) {
-        end += 1;
-    }
-    let mut ends = document[..end].match_indices(first).map(|(at, piece)| at + piece.len());
-    ends.any(|end| has_pieces(&document[end..], rest, MAX_INSERTED))
-}
-
 /// What the binary prints according to the golden files, with white space as in messages.
 #[derive(Default)]
 struct Answers {
@@ -671,4 +584,185 @@ impl Uncaused {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::{
+        Answers, Uncaused, Voice, answers, is_covered, is_of_the_product, messages_of, normal, placeholders,
+        uncovered,
+    };
+
+    fn texts(source: &str) -> Vec<String> {
+        messages_of("crates/a/src/b.rs", source).unwrap().into_iter().map(|message| message.text).collect()
+    }
+
+    #[test]
+    fn sentences_are_found_wherever_they_are_written() {
+        let source = r#"
+            const HINT: &str = "try it again";
+            fn f() -> String {
+                match x { 1 => "one word is none".into(), _ => "word".into() }
+                log(format!("there is no {name:?} in {}", g("a b")));
+            }
+        "#;
+        assert_eq!(texts(source), ["try it again", "one word is none", "there is no {} in {}", "a b"]);
+    }
+
+    #[test]
+    fn texts_for_developers_and_tests_are_no_messages() {
+        let source = r#"
+            //! A document.
+            /// Of a function.
+            #[allow(dead_code, reason = "not used yet")]
+            fn f() {
+                x.expect("there is one");
+                text.contains("what is searched");
+                assert!(x, "it has to be");
+                list!(#[doc = "of a macro"] unreachable!("never comes here"));
+                match text { "what it may be" | "or this one" => matches!(text, "what it is") }
+            }
+            impl fmt::Debug for A { fn fmt(&self) { f.write_str("what it looks like") } }
+            #[cfg(test)]
+            mod tests { const A: &str = "only in tests"; }
+            #[test]
+            fn t() { f("only in tests"); }
+        "#;
+        assert_eq!(texts(source), [] as [&str; 0]);
+        assert!(is_of_the_product("crates/cli/src/voice.rs"));
+        for name in
+            ["crates/cli/tests/a.rs", "crates/testkit/src/a.rs", "crates/a/src/b/tests.rs", "xtask/src/a.rs"]
+        {
+            assert!(!is_of_the_product(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_of_names_are_no_messages_and_generated_contents_are_found_in_json() {
+        let names = format!("const NAMES: &str = \"{}\";", "name of ".repeat(20));
+        assert_eq!(texts(&names), [] as [&str; 0]);
+        let source = r#"fn f() { write(format!("import it\nrun \"{it}\"")); }"#;
+        let messages = messages_of("a.rs", source).unwrap();
+        let golden =
+            Answers { taut: vec![r#""data": "import it\nrun \"x\"""#.to_owned()], ..Answers::default() };
+        assert_eq!(uncovered(&messages, &golden, &Uncaused::default()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_is_compared_searched_for_hashed_or_a_key_is_no_message() {
+        let source = r#"
+            const WORDS_OF_GIT: [&str; 1] = ["early end of the file"];
+            const SALT: &str = "kept names 1";
+            impl Rule for A { const NAME: &'static str = "name of a rule"; }
+            fn f() -> String {
+                const WORDS_OF_ENDS: &[&str] = &["ends too early"];
+                writer.key("start time").integer(1);
+                if text == "closed by peer" || "not found" != text { return "it is shown".into() }
+                match text { "first case" | "second case" => "what is shown", other if matches!(other, "a b") => "shown, too" }
+            }
+        "#;
+        assert_eq!(texts(source), ["it is shown", "what is shown", "shown, too"]);
+    }
+
+    #[test]
+    fn what_is_inserted_may_be_anything() {
+        assert_eq!(placeholders("{a} of {:>3} and {{}} {b:#?}"), "{} of {} and {} {}");
+        let golden = [normal("error: the file\n  a/b  has 3 lines, too many")];
+        assert!(is_covered("the file {} has {} lines", &golden));
+        assert!(is_covered("too many.", &golden));
+        assert!(is_covered("The file {} has", &golden));
+        assert!(!is_covered("{} lines of the file", &golden));
+    }
+
+    #[test]
+    fn a_message_is_in_a_document_or_listed_with_a_reason_and_never_both() {
+        let source =
+            r#"const A: &str = "in the document"; const B: &str = "in the list"; const C: &str = "in none";"#;
+        let messages = messages_of("a.rs", source).unwrap();
+        let golden = Answers { taut: vec!["it is in the document".to_owned()], ..Answers::default() };
+        let check = |list: &str| uncovered(&messages, &golden, &Uncaused::parse(list).unwrap());
+        assert_eq!(check("[reason]\n|in the list|\n"), ["a.rs:1: no golden document has \"in none\""]);
+        let found = check("[reason]\n|in the list|\n|in none|\n|in the document|\n|in no source|\n");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].ends_with("a golden document has \"in the document\", which is listed as not caused")
+        );
+        assert!(found[1].ends_with("no message is \"in no source\""));
+    }
+
+    #[test]
+    fn a_list_without_reasons_is_an_error() {
+        for list in ["|a message|", "[reason]\na message", "[reason]\n|a b|\n|a b|"] {
+            assert!(Uncaused::parse(list).is_err(), "{list}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_one_voice_is_looked_for_in_its_answers_only() {
+        let source = r#"
+            impl Texts for Just { fn a(&self) { say("of just alone"); } }
+            impl Texts for Taut { fn a(&self) { say("of taut alone"); } }
+            fn wrong(name: Name) {
+                let reference = format!("for the reference {name}");
+                match name { Name::Just => say("arm of just"), Name::Taut => say("arm of taut") }
+                error("first as taut").reference("second as just");
+                error("of both names")
+            }
+            fn in_reference() -> String { "text as reference".into() }
+        "#;
+        let messages = messages_of("a.rs", source).unwrap();
+        let of = |voice: Voice| {
+            let texts = messages.iter().filter(|message| message.voice == voice);
+            texts.map(|message| message.text.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Voice::Taut), ["of taut alone", "arm of taut", "first as taut"]);
+        assert_eq!(
+            of(Voice::Just),
+            ["of just alone", "for the reference {}", "arm of just", "second as just", "text as reference"]
+        );
+        assert_eq!(of(Voice::Both), ["of both names"]);
+        let of_file = |name: &str| messages_of(name, r#"const A: &str = "a b";"#).unwrap()[0].voice;
+        assert_eq!(of_file("crates/cli/src/mr/words.rs"), Voice::Just);
+        assert_eq!(of_file("crates/cli/src/watch.rs"), Voice::Both);
+
+        let all: Vec<String> = messages.iter().map(|message| message.text.replace("{}", "x")).collect();
+        let golden = Answers { taut: vec![all.join("; ")], ..Answers::default() };
+        let found = uncovered(&messages, &golden, &Uncaused::default());
+        assert_eq!(found.len(), 5, "{found:#?}");
+        assert!(found.iter().all(|found| found.ends_with(" under the name just")), "{found:#?}");
+    }
+
+    #[test]
+    fn errors_begin_with_a_small_letter() {
+        let mut golden = Answers::default();
+        let text = "error: Cannot read it\nwarning: cannot\nerror: TREE conflict\nerror: Git is absent\nerror: C++20 is\n";
+        golden.add(text, super::Golden::Whole(Voice::Just));
+        assert_eq!(golden.capitals.len(), 0);
+        golden.add(text, super::Golden::Whole(Voice::Taut));
+        assert_eq!(Vec::from_iter(&golden.capitals), ["Cannot read it"]);
+    }
+    #[test]
+    fn what_the_author_of_a_rule_wrote_may_have_a_capital_letter() {
+        let of_rule = "error: Ask Legal\n  --> TARGETS:1:2\n  note: the rule says so here: RULES:1:9\n";
+        assert_eq!(super::capitals(of_rule), [] as [&str; 0]);
+        let of_both = format!("error: Cannot read it\n{of_rule}");
+        assert_eq!(super::capitals(&of_both), ["Cannot read it"]);
+    }
+
+    #[test]
+    fn answers_are_the_blocks_below_calls() {
+        let document = "`$ just a` exits with 1:\n\n```\nequal\n```\n\n`$ just b` exits with 1, taut differs:\n\n\
+            ```\nother\n```\n\n`f`\n\n```json\na file\n```\n\n`$ taut c` exits with 0:\n\n```\nours\n```\n\n\
+            Under the name `just` it exits with 0:\n\n```\ntheirs\n```\n\n`$ taut d` goes on after `x`:\n\n```\nx\n```\n\n\
+            It is interrupted and exits with 3:\n\n```\nthe end\n```\nProse.\n";
+        let found = answers(document);
+        let found: Vec<_> = found.iter().map(|(voice, text)| (*voice, text.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (Voice::Just, "equal\n"),
+                (Voice::Taut, "ours\n"),
+                (Voice::Just, "theirs\n"),
+                (Voice::Taut, "x\n"),
+                (Voice::Taut, "the end\n"),
+            ]
+        );
+    }
+}

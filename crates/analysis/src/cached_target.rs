@@ -259,6 +259,10 @@ fn beginning(text: &str) -> String {
     }
 }
 
+fn no_value(id: &str) -> Wrong {
+    format!("there is no value {}", beginning(id))
+}
+
 /// The kind of a value with its article, for messages.
 fn of_kind(value: &Value) -> String {
     let name = value.type_name();
@@ -310,7 +314,7 @@ fn references(root: Json<'_>) -> Result<(Vec<ObjectInfo>, Vec<Hash>), Wrong> {
     let nodes = field(provides, "nodes")?;
     for id in field(provides, "provided_artifacts")?.items() {
         let named = id.as_str().and_then(|id| nodes.get(id));
-        objects.push(known_object(named.ok_or_else(|| format!("there is no value {}", shown(id)))?)?);
+        objects.push(known_object(named.ok_or_else(|| no_value(&shown(id)))?)?);
     }
     Ok((objects, implied(root)?.into_iter().collect()))
 }
@@ -332,7 +336,7 @@ struct Values<'d> {
 
 impl<'d> Values<'d> {
     fn json(&self, id: &str) -> Result<Json<'d>, Wrong> {
-        self.nodes.get(id).ok_or_else(|| format!("there is no value {}", beginning(id)))
+        self.nodes.get(id).ok_or_else(|| no_value(id))
     }
 
     /// The ids of what is directly below a value.
@@ -359,7 +363,7 @@ impl<'d> Values<'d> {
     /// The value of an id that is below another one, and so was read before.
     fn of(&self, id: Option<Json<'d>>) -> Result<Value, Wrong> {
         let read = id.and_then(|id| self.read.get(id.as_str()?)).cloned();
-        read.ok_or_else(|| "a value is not there".to_owned())
+        read.ok_or_else(|| no_value(&id.map(shown).unwrap_or_default()))
     }
 
     fn map(&self, id: Option<Json<'d>>) -> Result<Map, Wrong> {
@@ -443,7 +447,7 @@ impl<'d> Values<'d> {
                 }
             }
         }
-        self.read.get(top).cloned().ok_or_else(|| "a value is not there".to_owned())
+        self.read.get(top).cloned().ok_or_else(|| no_value(top))
     }
 }
 

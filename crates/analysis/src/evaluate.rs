@@ -11,9 +11,9 @@ use crate::{
     Workspace, builtin, facets, missing,
     module::KEEP_VALUES,
     problem::{below, fail, fail_unrecorded, once, settle},
-    reference::whole_as_read,
     source, user,
     vocabulary::Builtin,
+    whole_value::whole_as_read,
     workspace::module_file,
 };
 

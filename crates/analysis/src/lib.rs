@@ -37,6 +37,7 @@ mod target;
 mod target_cache;
 mod user;
 pub mod vocabulary;
+mod whole_value;
 mod workspace;
 mod written;
 

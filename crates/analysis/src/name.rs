@@ -5,7 +5,7 @@ use taut_syntax::{Diagnostic, NEXT_MESSAGE, Node, quoted, quoted_list};
 use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
-use crate::reference::{whole, whole_as_read};
+use crate::whole_value::{whole, whole_as_read};
 
 /// The location of a name, to which relative names are relative.
 #[derive(Clone, Copy)]

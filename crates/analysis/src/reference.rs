@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taut_value::{EntityName, Value};
 
-use crate::{rules::UserRule, vocabulary::Builtin};
+use crate::{rules::UserRule, vocabulary::Builtin, whole_value::whole};
 
 /// The rule of a target.
 #[derive(Clone)]
@@ -21,20 +21,6 @@ enum FieldUse {
     Strings,
     Config,
     Targets,
-}
-
-/// How much of a value is shown in the reference's messages.
-// The reference has no limit; values that share their parts may be exponentially large as text.
-const MAX_SHOWN_BYTES: usize = 1 << 16;
-
-/// A value in a message of the reference.
-pub(crate) fn whole(value: &Value) -> String {
-    value.to_json_beyond(MAX_SHOWN_BYTES)
-}
-
-/// The same of a value that was read from a file, where whole numbers have no decimal point.
-pub(crate) fn whole_as_read(value: &Value) -> String {
-    taut_expr::abbreviate(value, MAX_SHOWN_BYTES)
 }
 
 impl RuleKind {

@@ -16,9 +16,9 @@ use crate::{
     EntryPart, ModuleEntry, NameError, NameProblem, Workspace, missing, misspelt,
     module::KEEP_VALUES,
     problem::{all, below, fail, once, settle},
-    reference::whole_as_read,
     strings::strings,
     vocabulary::{COMMON, RULE},
+    whole_value::whole_as_read,
     workspace::module_file,
 };
 

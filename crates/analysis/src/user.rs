@@ -22,9 +22,10 @@ use crate::{
     hosts::{FieldTargets, RuleHost, TransitionHost},
     missing,
     problem::{Problem, after_warnings, all, below, beside, fail, settle},
-    reference::{RuleKind, whole},
+    reference::RuleKind,
     rules::{AnonymousField, DefinitionName, RuleRule, UserRule},
     scope::{Scope, environment},
+    whole_value::whole,
 };
 
 /// A dependency in one transition.

@@ -61,7 +61,7 @@ impl Error {
 
     /// An error about an entry.
     pub(crate) fn at(entry: &[u8], fault: Fault) -> Error {
-        Error { entry: Some(String::from_utf8_lossy(entry).into_owned()), fault }
+        Error { entry: Some(shown(entry)), fault }
     }
 }
 
@@ -172,6 +172,19 @@ pub(crate) fn store(entry: &[u8], error: taut_git::Error) -> Error {
         taut_git::Error::Content { why } => Error::at(entry, Fault::of_reader(&why)),
         error => Error::at(entry, Fault::Store(error)),
     }
+}
+
+/// A name in an archive as messages have it. A hostile archive has names of any length: the middle of a long one is left out.
+pub(crate) fn shown(name: &[u8]) -> String {
+    const MAX_SHOWN: usize = 160;
+    let name = String::from_utf8_lossy(name);
+    let count = name.chars().count();
+    if count <= MAX_SHOWN {
+        return name.into_owned();
+    }
+    let end = |from: usize| name.char_indices().nth(from).map_or(name.len(), |(at, _)| at);
+    let half = MAX_SHOWN / 2;
+    format!("{}…{}", &name[..end(half)], &name[end(count - half)..])
 }
 
 /// The result of reading an archive.

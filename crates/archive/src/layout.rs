@@ -3,7 +3,7 @@
 use taut_digest::{Hash, ObjectType, TreeEntry};
 use taut_git::{Node, ObjectSink, PathFault, TreeBuilder};
 
-use crate::{Error, Fault, Limits, Result, Unpacked, Warning};
+use crate::{Error, Fault, Limits, Result, Unpacked, Warning, error::shown};
 
 /// The tree of the entries so far.
 pub(crate) struct Layout {
@@ -34,7 +34,7 @@ impl Layout {
         let path = self.components(name)?;
         if let Some(Node::Object(TreeEntry { object_type: ObjectType::Symlink, .. })) = self.tree.get(&path) {
             // What follows may be meant for the directory that the link leads to.
-            return Err(Error::at(name, Fault::Below(text(&path.join(&b'/')))));
+            return Err(Error::at(name, Fault::Below(shown(&path.join(&b'/')))));
         }
         let replaced = self.tree.directory(&path);
         self.note(name, &path, replaced)
@@ -42,7 +42,7 @@ impl Layout {
 
     /// A hard link to an entry before.
     pub(crate) fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
-        let missing = || Error::at(name, Fault::HardLink(text(target)));
+        let missing = || Error::at(name, Fault::HardLink(shown(target)));
         // The target is a name in the archive, not relative to the link, so it is looked up among the entries so far.
         let path = components(target, self.max_depth).map_err(|_| missing())?;
         let Some(Node::Object(there)) = self.tree.get(&path) else { return Err(missing()) };
@@ -61,7 +61,7 @@ impl Layout {
         match replaced {
             Ok(None) => Ok(()),
             Ok(Some(_)) => {
-                self.warnings.push(Warning::Duplicate { name: text(&path.join(&b'/')) });
+                self.warnings.push(Warning::Duplicate { name: shown(&path.join(&b'/')) });
                 Ok(())
             }
             // The message names the entry that is no directory; the error has only the whole path.
@@ -69,7 +69,7 @@ impl Layout {
                 let above = (1..path.len()).find(|&length| {
                     matches!(self.tree.get(&path[..length]), Some(Node::Object(_) | Node::Submodule(_)))
                 });
-                let above = text(&path[..above.unwrap_or(path.len())].join(&b'/'));
+                let above = shown(&path[..above.unwrap_or(path.len())].join(&b'/'));
                 Err(Error::at(name, Fault::Below(above)))
             }
             Err(taut_git::Error::Path { .. }) => Err(Error::at(name, Fault::BadName)),
@@ -99,8 +99,4 @@ fn components(name: &[u8], max_depth: usize) -> std::result::Result<Vec<&[u8]>, 
         }
     }
     if path.len() > max_depth { Err(Fault::TooDeep(max_depth)) } else { Ok(path) }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

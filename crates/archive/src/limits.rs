@@ -97,7 +97,7 @@ impl<R: Read> Read for CountingReader<R> {
         self.bytes.set(self.bytes.get().saturating_add(read as u64));
         // After the read, so up to one buffer more than the limit is decompressed.
         if self.bytes.get() > self.maximum {
-            return Err(io::Error::other("too many bytes"));
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(read)
     }

@@ -288,3 +288,16 @@ fn mutated_archives_neither_panic_nor_hang() {
     }
     assert!(accepted > 100 && refused > 500, "{accepted} accepted, {refused} refused");
 }
+
+#[test]
+fn of_a_long_name_the_beginning_and_the_end_are_shown() {
+    let name = format!("begin/{}end", "x/".repeat(3000));
+    let mut archive = header("././@LongLink", b'L', name.len() as u64 + 1, "");
+    archive.extend(name.as_bytes());
+    archive.resize(archive.len().next_multiple_of(512), 0);
+    archive.extend(header("short", b'3', 0, ""));
+    archive.extend([0; 1024]);
+    let text = tar_tree(&archive).unwrap_err().to_string();
+    assert!(text.starts_with("entry \"begin/x/") && text.contains("x/end\": it is no file"), "{text}");
+    assert!(text.contains('…') && text.len() < 300, "{text}");
+}

@@ -38,7 +38,9 @@ pub(crate) fn run(name: Name, options: &Gc, log: &Log) -> Exit {
     // shown: counting walks through the whole build root.
     let usage = || voice.shows_freed(log).then(|| taut_store::usage(&root).ok()).flatten();
     let before = usage();
-    match taut_store::gc(&root, mode, busy) {
+    let collected = taut_store::gc(&root, mode, busy).map_err(|error| error.to_string());
+    // Only now: both have locks of their own, and no call waits for one while it holds the other.
+    match collected.and_then(|()| taut_setup::remove_leftovers(&root).map_err(|error| error.to_string())) {
         Ok(()) => {
             if let Some((before, left)) = before.zip(usage()) {
                 voice.freed(before, left, mode, log);

@@ -21,6 +21,7 @@ pub mod exit;
 mod explain;
 mod findings;
 mod gc;
+mod given_server;
 mod init;
 mod install_cas;
 mod interruption;

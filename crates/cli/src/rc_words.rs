@@ -10,6 +10,7 @@ use taut_setup::{Rc, RemoteCacheRc};
 use taut_value::Value;
 
 use crate::{
+    given_server::{last_value, server_of},
     options::{Command, SetUp, definition, is_refused},
     repositories::Workspace,
 };
@@ -54,29 +55,6 @@ pub(crate) fn with_rc(
         return Ok(None);
     }
     Ok(Some([&[tool.clone(), subcommand.clone()], &own[..], given].concat()))
-}
-
-/// The server that executes, as the words of a call say, if they do; empty for none.
-pub(crate) fn server_of(words: &[OsString]) -> Option<String> {
-    last_value(words, "--remote-execution-address", Some("-r"))
-}
-
-/// The value of the last of some words that is an option.
-fn last_value(words: &[OsString], long: &str, short: Option<&str>) -> Option<String> {
-    let mut words = words.iter().map(|word| word.to_string_lossy());
-    let mut last = None;
-    while let Some(word) = words.next() {
-        let value = match word.strip_prefix(long) {
-            Some("") => words.next().map(|value| value.into_owned()),
-            Some(rest) => rest.strip_prefix('=').map(str::to_owned),
-            None => match short.and_then(|short| word.strip_prefix(short)) {
-                Some("") => words.next().map(|value| value.into_owned()),
-                rest => rest.map(|rest| rest.trim_start_matches('=').to_owned()),
-            },
-        };
-        last = value.or(last);
-    }
-    last
 }
 
 fn is_about_rc(word: &OsString) -> bool {

@@ -93,6 +93,7 @@ pub(crate) fn options(context: &Context) -> Options {
         jobs: context.jobs.unwrap_or_else(processors).max(1),
         fetch_absent: context.fetch_absent,
         is_strict: context.is_strict,
+        keeps_unusable: !context.is_strict,
         launches: None,
         verifies: context.verifies,
         transfers: transfers(context),

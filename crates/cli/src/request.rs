@@ -32,7 +32,7 @@ pub(crate) fn request(
     log: &Log,
 ) -> Result<UnresolvedRequest, Exit> {
     // It may have been removed, or not be accessible to this user. Absolute paths do not need it.
-    let here = fault::point("look at", Path::new("working directory")).and_then(|()| std::env::current_dir());
+    let here = fault::point("getcwd", Path::new("working directory")).and_then(|()| std::env::current_dir());
     if let Err(error) = here {
         let why = in_words(&error);
         log.say(Level::Warn, format!("Cannot determine the working directory ({why}): taking / for it."));

@@ -10,9 +10,9 @@ use taut_driver::{AnalysisOptions, BuildOptions, GRACE, WriteStrategy};
 use crate::{
     environment::hash_function,
     exit::Exit,
+    given_server::server_of,
     log::{Level, Log},
     options,
-    rc_words::server_of,
     remote_cache::remote_cache,
     remote_execution::remote_execution,
 };
@@ -120,8 +120,8 @@ fn warn_of_useless_cache(execution: &options::Execution, stores: &options::Store
         ),
     };
     // Once, though computed roots have options of their own.
-    static SAID: Once = Once::new();
-    SAID.call_once(|| log.say(Level::Warn, text));
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| log.say(Level::Warn, text));
 }
 
 /// Reads a launcher: a JSON list of strings.

@@ -375,7 +375,7 @@ fn a_tool_chain_has_the_usual_build_types_unless_it_names_others() {
 }
 
 #[test]
-fn a_setting_that_is_none_of_several_has_a_suggestion() {
+fn an_unknown_value_of_a_setting_has_a_suggestion() {
     let workspace = project();
     let meant = |words: &[&str], target: &str| {
         let failed = install(&workspace, target, words).exits(8).stderr;

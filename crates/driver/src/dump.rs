@@ -56,7 +56,8 @@ impl Analysis {
         };
         match all.find(is_too_long) {
             Some(ReachedTarget { target, .. }) => {
-                Some(format!("The configuration or definition of target {target} {TOO_LONG}"))
+                let name = target.name.to_json();
+                Some(format!("The configuration or definition of target {name} {TOO_LONG}"))
             }
             None => result_is_too_long(&self.analysed.result).then(|| {
                 let targets = joined(self.requested.iter().map(|of| of.target.to_string()));

@@ -21,7 +21,9 @@ pub fn shown(root: &ComputedRoot) -> String {
         RootContent::Structure => format!("the tree structure of repository {}", quoted(&root.repository)),
         RootContent::Artifacts { module, target, configuration } => {
             let name = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
-            configured_as_typed(&EntityName::Named(name), &configuration_of(configuration))
+            let text = configured_as_typed(&EntityName::Named(name), &configuration_of(configuration));
+            // Without a name it ends in its colon, which then would look like one of the sentence.
+            if target.is_empty() { format!("the target {}", quoted(&text)) } else { text }
         }
     }
 }

@@ -488,6 +488,7 @@ impl Session {
     /// Waits until the results of this build are in the remote cache, and reports what went wrong with it. Returns what
     /// passed between this machine and others; `None` if none takes part.
     fn finish_sharing(&self) -> Option<Traffic> {
+        self.execution.executor.finish();
         let remote = self.execution.executor.take_traffic();
         if remote.is_some()
             && let Err(error) = self.execution.store.save_server_objects()

@@ -133,10 +133,9 @@ impl Cause {
 impl fmt::Display for Undefined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Undefined::Action(id) => write!(f, "action {id} is not defined"),
-            Undefined::Tree(id) => write!(f, "tree {id} is not defined"),
-            Undefined::Overlay(id) => write!(f, "tree overlay {id} is not defined"),
             Undefined::Object(object) => write!(f, "object {object} is neither defined nor in the store"),
+            // The description is read again then, and what the call reports is that it changes.
+            other => fmt::Debug::fmt(other, f),
         }
     }
 }

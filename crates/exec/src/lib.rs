@@ -64,7 +64,7 @@ pub use run::{Executor, KnownFuture, KnownResult, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
 pub use shared::{
     Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values,
-    differences, nearest,
+    differences, nearest, nearest_executed,
 };
 use source::TakenSources;
 pub use stage_key::StageKey;

@@ -38,6 +38,7 @@ use crate::{
     Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, Step,
     StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
+    shared::ExecutedActions,
     slots::Slots,
 };
 use claims::Claims;
@@ -116,6 +117,8 @@ pub struct RemoteExecutor {
     transfers: Transfers,
     slots: Slots<()>,
     hits: AtomicU64,
+    /// By server, what it has executed in this build.
+    executed: Vec<ExecutedActions>,
     /// By server.
     look_ups: Vec<LookUps>,
 }
@@ -242,8 +245,9 @@ impl RemoteExecutor {
     pub fn new(setup: RemoteSetup) -> RemoteExecutor {
         let transfers = Transfers::new(&setup.store, &setup.endpoints, &setup.stop);
         let slots = Slots::new((), setup.jobs.max(1));
+        let executed = setup.endpoints.iter().map(|_| ExecutedActions::default()).collect();
         let look_ups = setup.endpoints.iter().map(|_| LookUps::default()).collect();
-        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), look_ups }
+        RemoteExecutor { setup, transfers, slots, hits: AtomicU64::new(0), executed, look_ups }
     }
 
     fn count_hit(&self, number: usize) {
@@ -376,6 +380,9 @@ impl RemoteExecutor {
                         true => reports.queued().unwrap_or_default(),
                         false => ran.queued,
                     };
+                    if missed.is_some() && ran.is_success() {
+                        self.executed[number].add(&key.action, described.action().digest);
+                    }
                     let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
                     return Ok(RunResult {
                         run_as: Some(key.id),
@@ -450,6 +457,15 @@ impl Executor for RemoteExecutor {
                 let caller = endpoints[main].cas.callers().enter();
                 let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
                 taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
+            }
+        }
+    }
+
+    fn finish(&self) {
+        for (endpoint, executed) in self.setup.endpoints.iter().zip(&self.executed) {
+            if !self.setup.stop.is_interrupted() {
+                // It is for explanations only.
+                let _ = taut_service::wait(executed.report(&*endpoint.cas, &*endpoint.results));
             }
         }
     }

@@ -52,6 +52,9 @@ pub trait Executor: Send + Sync {
         Ok(())
     }
 
+    /// A build is over: what was executed is reported to the servers that keep that for others.
+    fn finish(&self) {}
+
     /// What passed between this machine and others for it since this was called before; `None` if it is all local.
     fn take_traffic(&self) -> Option<Traffic> {
         None

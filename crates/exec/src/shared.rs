@@ -7,6 +7,7 @@
 //!
 //! Whatever is wrong with the cache is no error of a build: the action runs. What went wrong is kept for one warning.
 
+mod executed;
 mod fetch;
 mod in_chunks;
 mod latest;
@@ -30,8 +31,9 @@ use taut_digest::Digest;
 use taut_service::{ActionCache, Cas, Error};
 use taut_store::Store;
 
+pub(crate) use executed::ExecutedActions;
 pub(crate) use message::{NoResult, StandardAction};
-pub use nearest::{Difference, Missed, Nearest, Presence, Values, differences, nearest};
+pub use nearest::{Difference, Missed, Nearest, Presence, Values, differences, nearest, nearest_executed};
 pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;

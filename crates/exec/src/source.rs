@@ -228,7 +228,7 @@ impl Execution {
         // The root's names are trusted for identity, but what is stored must match its name.
         match stored.map_err(NotStored::Store)?.hash == hash {
             true => Ok(()),
-            false => Err(wrong(&"its content has another name")),
+            false => Err(wrong(&"its content has another hash")),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Evaluator<'_> {
         if node == NONE { Ok(default()) } else { self.eval(f, node) }
     }
 
-    /// The default of a choice by a key that is none of some. If it is a `fail`, the user of a rule chose wrongly, and reads which
+    /// The default of a choice by an unknown key. If it is a `fail`, the user of a rule chose wrongly, and reads which
     /// of the keys was probably meant.
     fn or_meant<'k>(
         &mut self,

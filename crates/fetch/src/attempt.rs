@@ -13,7 +13,7 @@ use std::{
 use taut_sys::{Dir, FileKind, Named, fault, in_words};
 
 use crate::{
-    Cause, Client, Download, Expected, Progress, Update,
+    Cause, Client, Download, Expected, Options, Progress, Update,
     download::TemporaryFile,
     url::{UrlTarget, place},
     words::{no_answer, stream},
@@ -99,13 +99,15 @@ impl<'r, 'd> Transfer<'r, 'd> {
     fn transfer(&mut self, progress: &dyn Progress) -> Result<(), Cause> {
         // `If-Range`: if the file has changed, the server answers 200 with all of it in place of 206.
         let validator = self.validator.take().filter(|_| self.bytes > 0);
-        let mut request = self.client.agent.get(self.url);
+        let options = self.options();
+        let request = self.client.agent.get(self.url).config();
+        let mut request = request.timeout_connect(Some(options.connect_timeout)).build();
         if let Some(validator) = &validator {
             request = request.header("range", format!("bytes={}-", self.bytes)).header("if-range", validator);
         }
         // Before there is an answer, so that what is waited for can be shown.
         progress.update(Update { url: self.url, bytes: self.bytes, total: None });
-        let response = request.call().map_err(|error| no_answer(&error, &self.client.options))?;
+        let response = request.call().map_err(|error| no_answer(&error, &options))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         match response.status().as_u16() {
             // Whatever was asked for: the answer begins at the first byte, and `receive` cuts the file accordingly.
@@ -145,6 +147,13 @@ impl<'r, 'd> Transfer<'r, 'd> {
             }
             StreamFailure::Other(cause) => cause,
         })
+    }
+
+    /// How the next request is made: a server that is known to be down is not waited for as long as others are.
+    fn options(&self) -> Options {
+        let mut options = self.client.options.clone();
+        options.connect_timeout = self.client.servers.of(self.url).patience(options.connect_timeout);
+        options
     }
 
     /// Copies a local file.

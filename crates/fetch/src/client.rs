@@ -13,7 +13,7 @@ use ureq::{
 };
 
 use crate::{
-    Cause, Download, Expected, Options, Progress, Result,
+    Cause, Download, Expected, Options, Progress, Result, Servers,
     attempt::Transfer,
     tls::{self, TlsConnector},
 };
@@ -31,14 +31,15 @@ pub struct Request<'r> {
 pub struct Client {
     pub(crate) agent: Agent,
     pub(crate) options: Options,
+    pub(crate) servers: Servers,
 }
 
 impl Client {
-    /// A client; it makes no connection yet.
+    /// A client; it makes no connection yet. `servers`: what is known of them already.
     ///
     /// # Errors
     /// The file with certificates cannot be read, or has none.
-    pub fn new(options: Options) -> std::result::Result<Client, Cause> {
+    pub fn new(options: Options, servers: Servers) -> std::result::Result<Client, Cause> {
         let trusted = match &options.ca_file {
             _ if !options.verify_tls => None,
             Some(path) => Some(certificates_in(path)?),
@@ -61,7 +62,7 @@ impl Client {
                 .chain(TcpConnector::default())
                 .chain(TlsConnector(tls::config(trusted)));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
-        Ok(Client { agent, options })
+        Ok(Client { agent, options, servers })
     }
 
     /// Downloads a file into a directory, under a temporary name. Each URL is tried, then after a pause again those whose
@@ -76,7 +77,8 @@ impl Client {
         progress: &dyn Progress,
     ) -> Result<Download<'d>> {
         let begin = |url| Transfer::new(self, url, request.expected, directory);
-        self.options.retries.run(request.urls, progress, begin, |_, transfer| transfer.attempt(progress))
+        let attempt = |_: &str, transfer: &mut Transfer<'_, 'd>| transfer.attempt(progress);
+        self.options.retries.run(request.urls, &self.servers, progress, begin, attempt)
     }
 }
 

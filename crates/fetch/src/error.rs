@@ -29,7 +29,9 @@ pub enum Cause {
     Url(String),
     /// There is no server of that name; the library's words.
     UnknownHost(String),
-    /// The server cannot be reached, sends nothing, or ends the connection; the words of the library or of `git`.
+    /// There was no answer: no connection could be made, or nothing came through it; the words of the library or of `git`.
+    Unreachable(String),
+    /// The server sends nothing any more, ends the connection, or cannot answer now; the words of the library or of `git`.
     Connection(String),
     /// The server has no certificate that is trusted, or does not speak TLS; the library's words.
     Tls(String),
@@ -84,10 +86,31 @@ impl Cause {
     /// Whether another attempt at the same URL may succeed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Cause::Connection(_) | Cause::Cut { .. } => true,
+            Cause::Unreachable(_) | Cause::Connection(_) | Cause::Cut { .. } => true,
             Cause::Status(status) => status_may_pass(*status),
             // Unknown hosts, TLS, other statuses, hashes: the same request would have the same answer.
             _ => false,
+        }
+    }
+
+    /// Whether it shows that there is a server, or that there is none; `None` if it says nothing of that.
+    pub(crate) fn is_answer(&self) -> Option<bool> {
+        match self {
+            Cause::UnknownHost(_) | Cause::Unreachable(_) => Some(false),
+            Cause::Connection(_)
+            | Cause::Tls(_)
+            | Cause::Protocol(_)
+            | Cause::Status(_)
+            | Cause::Cut { .. }
+            | Cause::TooLarge(_)
+            | Cause::Mismatch { .. }
+            | Cause::NotContained(_) => Some(true),
+            Cause::Url(_)
+            | Cause::File(_)
+            | Cause::Command(_)
+            | Cause::NoTree { .. }
+            | Cause::Repository(_)
+            | Cause::Cancelled => None,
         }
     }
 
@@ -102,6 +125,7 @@ impl fmt::Display for Cause {
         match self {
             Cause::Url(why)
             | Cause::UnknownHost(why)
+            | Cause::Unreachable(why)
             | Cause::Connection(why)
             | Cause::Tls(why)
             | Cause::Protocol(why)
@@ -181,7 +205,7 @@ fn reason(status: u16) -> Option<&'static str> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.tried.is_empty() {
-            return f.write_str("there is no URL to fetch from");
+            return f.write_str("no URL is given");
         }
         for (index, tried) in self.tried.iter().enumerate() {
             if index > 0 {

@@ -12,7 +12,7 @@ use taut_digest::Hash;
 use taut_git::Writer;
 use taut_sys::{Dir, process::Processes};
 
-use crate::{Progress, Result, Retries};
+use crate::{Progress, Result, Retries, Servers};
 
 /// How `git` and other commands are run.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub struct Programs {
     pub stall_timeout: Duration,
     /// How often URLs are tried.
     pub retries: Retries,
+    /// What is known of servers.
+    pub servers: Servers,
 }
 
 /// The commit to fetch.

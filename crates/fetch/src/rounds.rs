@@ -1,10 +1,12 @@
 //! The rounds of a fetch: every URL, then after a pause again those whose failure may pass.
 //!
+//! A server that does not answer comes last, and is not asked again once it is known to be down (`servers.rs`).
+//!
 //! Downloads and fetches by git are alike in this; what an attempt leaves for the next one at the same URL is its own affair.
 
 use std::time::{Duration, Instant};
 
-use crate::{Cause, Error, Progress, Result, TriedUrl, url::without_password};
+use crate::{Cause, Error, Progress, Result, Servers, TriedUrl, servers::Server, url::without_password};
 
 /// How often URLs are tried, and how long the pauses are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +28,7 @@ impl Default for Retries {
 /// What has been done with a URL.
 struct Attempts<'u, S> {
     url: &'u str,
+    server: Server,
     /// What attempts leave for each other; absent if another one would fail, too.
     state: Option<S>,
     count: u32,
@@ -40,6 +43,7 @@ impl Retries {
     pub(crate) fn run<'u, S, T>(
         &self,
         urls: &'u [String],
+        servers: &Servers,
         progress: &dyn Progress,
         begin: impl Fn(&'u str) -> S,
         attempt: impl Fn(&'u str, &mut S) -> std::result::Result<T, Cause>,
@@ -48,7 +52,8 @@ impl Retries {
         for url in urls {
             // A mirror that is listed twice is one.
             if all.iter().all(|other| other.url != url) {
-                all.push(Attempts { url, state: Some(begin(url)), count: 0, cause: None });
+                let server = servers.of(url);
+                all.push(Attempts { url, server, state: Some(begin(url)), count: 0, cause: None });
             }
         }
         let rounds = self.attempts.max(1);
@@ -56,11 +61,16 @@ impl Retries {
         // All mirrors before any of them again: another server is more likely to answer than the same one after a
         // pause.
         'rounds: for round in 1..=rounds {
-            for attempts in &mut all {
+            let mut order: Vec<usize> = (0..all.len()).collect();
+            order.sort_by_key(|index| all[*index].server.is_silent());
+            for index in order {
+                let attempts = &mut all[index];
                 // Put back only if another attempt makes sense; what it received stays with it, to be resumed.
                 let Some(mut state) = attempts.state.take() else { continue };
                 attempts.count += 1;
-                let cause = match attempt(attempts.url, &mut state) {
+                let done = attempt(attempts.url, &mut state);
+                attempts.server.note(done.as_ref().err());
+                let cause = match done {
                     Ok(done) => return Ok(done),
                     Err(cause) => attempts.cause.insert(cause),
                 };
@@ -68,12 +78,21 @@ impl Retries {
                 if cause.is_final() {
                     break 'rounds;
                 }
-                if cause.may_pass() && round < rounds {
-                    progress.retry(attempts.url, cause);
+                let is_unreachable = matches!(cause, Cause::Unreachable(_));
+                if is_unreachable && round == rounds {
+                    attempts.server.note_down();
+                }
+                let is_down = is_unreachable && attempts.server.is_down();
+                if cause.may_pass() && !is_down && round < rounds {
                     attempts.state = Some(state);
                 }
             }
-            if all.iter().all(|attempts| attempts.state.is_none()) || !sleep(backoff, progress) {
+            // Only now: if a mirror has it, nothing is tried again.
+            let again = || all.iter().filter(|attempts| attempts.state.is_some());
+            for attempts in again() {
+                attempts.cause.iter().for_each(|cause| progress.retry(attempts.url, cause));
+            }
+            if again().next().is_none() || !sleep(backoff, progress) {
                 break;
             }
             backoff = (backoff * 2).min(self.max_backoff);

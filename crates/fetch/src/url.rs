@@ -22,7 +22,10 @@ pub(crate) fn place(url: &str) -> Result<UrlTarget, Cause> {
         "http" | "https" if has_port_out_of_range(rest) => {
             Err(Cause::Url("its port is no number from 1 to 65535".to_owned()))
         }
-        "http" | "https" => Ok(UrlTarget::Http),
+        "http" | "https" => match ureq::http::Uri::try_from(url) {
+            Ok(_) => Ok(UrlTarget::Http),
+            Err(why) => Err(Cause::Url(format!("it is no URL: {why}"))),
+        },
         "file" => {
             // RFC 8089: the host may be empty or `localhost`.
             let path = rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest);

@@ -21,9 +21,10 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             Some(scheme) => Cause::Protocol(format!(
                 "the server redirects to a URL of the scheme {scheme}, which is not supported"
             )),
-            None => Cause::Url(format!("it is no URL: {why}")),
+            None => Cause::Protocol(no_redirection(why)),
         },
-        Error::Http(why) => Cause::Url(format!("it is no URL: {why}")),
+        // So is its form.
+        Error::Http(why) => Cause::Protocol(no_redirection(&why.to_string())),
         Error::Tls(why) => Cause::Tls((*why).to_owned()),
         Error::HostNotFound => Cause::UnknownHost("there is no server of that name".to_owned()),
         Error::Io(error) => match of_tls(error) {
@@ -33,15 +34,15 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             None if error.to_string().contains("Name or service not known") => {
                 Cause::UnknownHost("there is no server of that name".to_owned())
             }
-            None => Cause::Connection(stream(error, options)),
+            None => Cause::Unreachable(stream(error, options)),
         },
-        Error::Timeout(which) => Cause::Connection(timeout(*which, options)),
+        Error::Timeout(which) => Cause::Unreachable(timeout(*which, options)),
         Error::ConnectProxyFailed(why) => {
             // `proxy server responded 403/403`
             let status = why.rsplit_once('/').and_then(|(_, status)| status.parse().ok());
             let why =
                 status.map_or_else(|| why.clone(), |status| format!("it answers {}", status_text(status)));
-            Cause::Connection(format!("the proxy makes no connection to the server: {why}"))
+            Cause::Unreachable(format!("the proxy makes no connection to the server: {why}"))
         }
         Error::TooManyRedirects => Cause::Protocol("the server redirects without end".to_owned()),
         // How many there are is not known: the rest is not read.
@@ -56,10 +57,27 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             why if why == "http parse resulted in too many headers" => {
                 "the server's answer has more lines in its header than are accepted".to_owned()
             }
-            why => format!("the server's answer is not as HTTP wants it: {why}"),
+            why if why == "missing a location header" => {
+                "the server redirects, and does not say where to".to_owned()
+            }
+            why => match why.strip_prefix("location header is malformed: ") {
+                Some(location) => no_redirection(location),
+                None => format!("the server's answer is not as HTTP wants it: {why}"),
+            },
         }),
         other => Cause::Protocol(other.to_string()),
     }
+}
+
+/// That what a server redirects to is no URL; `what`: as much of it as is known.
+fn no_redirection(what: &str) -> String {
+    // The server may send something long.
+    const MAX_SHOWN: usize = 100;
+    let mut shown: String = what.chars().take(MAX_SHOWN).collect::<String>().escape_debug().collect();
+    if what.chars().nth(MAX_SHOWN).is_some() {
+        shown.push('…');
+    }
+    format!("the server redirects to something that is no URL: {shown}")
 }
 
 /// Why a connection ended, or could not be made.

@@ -6,14 +6,16 @@ use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
 
 use taut_digest::HashFunction;
-use taut_fetch::{Cause, Client, Download, Error, Expected, Options, Progress, Request, Silent, Update};
+use taut_fetch::{
+    Cause, Client, Download, Error, Expected, Options, Progress, Request, Servers, Silent, Update,
+};
 use taut_sys::Dir;
 use taut_testkit::{HttpRequest as Received, HttpServer as Server, reply, whole};
 use tempfile::TempDir;
@@ -28,13 +30,24 @@ fn retries(attempts: u32) -> taut_fetch::Retries {
     taut_fetch::Retries { attempts, initial_backoff, max_backoff }
 }
 
-/// Short times, so that tests do not take long.
+/// Short pauses, so that tests do not take long, and time limits that a busy machine does not reach.
 fn options() -> Options {
-    Options {
-        retries: retries(3),
-        connect_timeout: Duration::from_secs(20),
-        stall_timeout: Duration::from_millis(400),
-        ..Options::default()
+    Options { retries: retries(3), ..Options::default() }
+}
+
+/// The first answer with growing time limits that is a right one, or the last: how soon a server that will stall has sent what it
+/// sends depends on the machine.
+fn with_patience<T>(attempt: impl Fn(Options) -> T, is_right: impl Fn(&T) -> bool) -> T {
+    let options =
+        |millis| Options { retries: retries(1), stall_timeout: Duration::from_millis(millis), ..options() };
+    let first = attempt(options(400));
+    if is_right(&first) { first } else { attempt(options(30_000)) }
+}
+
+/// An answer that does not go on; the connection stays open.
+fn hold() -> ! {
+    loop {
+        std::thread::park();
     }
 }
 
@@ -56,7 +69,7 @@ impl Case {
     fn new(options: Options) -> Case {
         let top = TempDir::new().unwrap();
         let dir = Dir::of_user(top.path()).unwrap();
-        Case { top, dir, client: Client::new(options).unwrap() }
+        Case { top, dir, client: Client::new(options, Servers::default()).unwrap() }
     }
 
     fn fetch_with(
@@ -226,7 +239,7 @@ fn the_next_mirror_is_used() {
     assert!(text.contains("the scheme ftp is not supported"), "{text}");
     assert_eq!(fs::read_dir(case.top.path()).unwrap().count(), 0);
     let none = case.fetch(&[], &expected(&content())).unwrap_err();
-    assert_eq!(none.to_string(), "there is no URL to fetch from");
+    assert_eq!(none.to_string(), "no URL is given");
 }
 
 #[test]
@@ -250,8 +263,49 @@ fn failures_that_may_pass_are_retried() {
     // A port at which nothing listens.
     let gone = Server::new(|_, _| {}).url("/a");
     let error = case.fetch(&[gone], &Expected::default()).unwrap_err();
-    assert!(matches!(error.tried[0].cause, Cause::Connection(_)), "{error}");
+    assert!(matches!(error.tried[0].cause, Cause::Unreachable(_)), "{error}");
     assert_eq!(error.tried[0].attempts, 3);
+}
+
+/// A call has one client: what a file showed of a server holds for the next one.
+#[test]
+fn a_server_that_is_down_is_tried_once_for_further_files_and_after_the_mirrors() {
+    let case = Case::new(options());
+    let down = Server::new(|_, _| {}).url("");
+    let mirror = Server::new(|_, out| whole(out, &content()));
+    let attempts = |urls: &[String]| -> Vec<u32> {
+        let error = case.fetch(urls, &Expected::default()).unwrap_err();
+        error.tried.iter().map(|tried| tried.attempts).collect()
+    };
+    assert_eq!(attempts(&[format!("{down}/a")]), [3]);
+    assert_eq!(attempts(&[format!("{down}/b")]), [1]);
+    let missing = Server::new(|_, out| reply(out, "404 Not Found", &["content-length: 0".to_owned()], b""));
+    // The order of what was tried is that of the description all the same.
+    assert_eq!(attempts(&[format!("{down}/c"), missing.url("/c")]), [1, 1]);
+    let retries = Retries::default();
+    let urls = [format!("{down}/d"), mirror.url("/d")];
+    let download = case.fetch_with(&urls, &expected(&content()), &retries).unwrap();
+    assert_eq!(download.url, urls[1]);
+    assert_eq!(*retries.0.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_answers_again_is_one_like_the_others() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let answers = is_down.clone();
+    let server = Server::new(move |_, out| match answers.load(SeqCst) {
+        true => {}
+        false => whole(out, &content()),
+    });
+    let case = Case::new(options());
+    let error = case.fetch(&[server.url("/a")], &Expected::default()).unwrap_err();
+    assert_eq!((error.tried[0].attempts, server.requests().len()), (3, 3));
+    is_down.store(false, SeqCst);
+    case.fetch(&[server.url("/b")], &expected(&content())).unwrap();
+    // It counts as up: a file that has no answer is tried three times again.
+    is_down.store(true, SeqCst);
+    let error = case.fetch(&[server.url("/c")], &Expected::default()).unwrap_err();
+    assert_eq!((error.tried[0].attempts, server.requests().len()), (3, 7));
 }
 
 #[derive(Default)]
@@ -267,24 +321,23 @@ impl Progress for Retries {
 
 #[test]
 fn a_server_that_stalls_is_given_up() {
-    // The server's thread waits for the end of the test.
     let server = Server::new(|request, out| {
         let content = content();
         if request.path == "/header" {
-            std::thread::sleep(Duration::from_secs(20));
+            hold();
         }
         let length = format!("content-length: {}", content.len());
         reply(out, "200 OK", &[length], &content[..70_000]);
         let _ = out.flush();
-        std::thread::sleep(Duration::from_secs(20));
+        hold();
     });
-    let case = Case::new(Options { retries: retries(1), ..options() });
-    match case.cause(server.url("/body"), &expected(&content())) {
-        Cause::Cut { bytes: 70_000, total: Some(1_200_000), .. } => {}
-        other => panic!("{other:?}"),
-    }
-    let cause = case.cause(server.url("/header"), &expected(&content()));
-    assert!(matches!(cause, Cause::Connection(_)), "{cause:?}");
+    let cause = |path: &str, options| Case::new(options).cause(server.url(path), &expected(&content()));
+    let is_cut = |cause: &Cause| matches!(cause, Cause::Cut { bytes: 70_000, total: Some(1_200_000), .. });
+    let cut = with_patience(|options| cause("/body", options), is_cut);
+    assert!(is_cut(&cut), "{cut:?}");
+    assert!(cut.to_string().contains(": nothing came for "), "{cut}");
+    let silent = with_patience(|options| cause("/header", options), |_| true);
+    assert_eq!(silent, Cause::Unreachable("no answer within 0.4 s".to_owned()));
 }
 
 #[test]
@@ -331,6 +384,8 @@ fn a_redirection_that_leads_nowhere_is_the_fault_of_the_server() {
     };
     let server = Server::new(move |request, out| match request.path.as_str() {
         "/ftp" => to(out, "ftp://x/"),
+        "/spaces" => to(out, "http://a b/"),
+        "/none" => reply(out, "302 Found", &["content-length: 0".to_owned()], b""),
         _ => {
             let lines: Vec<String> = (0..1000).map(|number| format!("x-{number}: 1")).collect();
             reply(out, "200 OK", &lines, b"");
@@ -339,6 +394,8 @@ fn a_redirection_that_leads_nowhere_is_the_fault_of_the_server() {
     let case = Case::new(options());
     for (path, words) in [
         ("/ftp", "the server redirects to a URL of the scheme ftp, which is not supported"),
+        ("/spaces", "the server redirects to something that is no URL: http://a b/"),
+        ("/none", "the server redirects, and does not say where to"),
         ("/headers", "the server's answer has more lines in its header than are accepted"),
     ] {
         assert_eq!(case.cause(server.url(path), &expected(&content())).to_string(), words, "{path}");
@@ -418,7 +475,7 @@ fn certificates_are_verified_unless_that_is_switched_off() {
     assert_eq!(error.tried[0].attempts, 1);
     for bad in ["key.pem", "nothing.pem"] {
         let options = Options { ca_file: Some(tls(bad)), ..options() };
-        let cause = Client::new(options).map(drop).unwrap_err();
+        let cause = Client::new(options, Servers::default()).map(drop).unwrap_err();
         assert!(cause.to_string().contains(bad), "{cause}");
     }
 }
@@ -498,18 +555,6 @@ fn causes_are_in_plain_words() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = cause(once(), format!("http://127.0.0.1:{free}/a"));
     assert_eq!(text, "connection refused: no server listens there");
-
-    let server = Server::new(|_, out| drop((out.flush(), std::thread::sleep(Duration::from_millis(400)))));
-    let short = Options { stall_timeout: Duration::from_millis(100), ..once() };
-    assert_eq!(cause(short.clone(), server.url("/a")), "no answer within 0.1 s");
-
-    let server = Server::new(|_, out| {
-        let _ = out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegin");
-        let _ = out.flush();
-        std::thread::sleep(Duration::from_millis(400));
-    });
-    let text = cause(short, server.url("/a"));
-    assert_eq!(text, "the transfer was cut after 5 of 100 bytes: nothing came for 0.1 s");
 
     let text = cause(once(), "http://no-such-host.invalid/a".to_owned());
     assert_eq!(text, "there is no server of that name");

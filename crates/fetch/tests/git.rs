@@ -18,7 +18,7 @@ use std::{
 
 use taut_digest::Hash;
 use taut_fetch::{
-    Cause, Error, Progress, Retries, Silent, Update,
+    Cause, Error, Progress, Retries, Servers, Silent, Update,
     git::{CommitRequest, Fetched, Programs, TreeCommand, fetch, tree_of_command},
 };
 use taut_git::Writer;
@@ -123,6 +123,7 @@ impl Case {
                 initial_backoff: Duration::from_millis(1),
                 max_backoff: Duration::from_millis(5),
             },
+            servers: Servers::default(),
         };
         Case { top, cache, scratch, programs }
     }
@@ -397,7 +398,8 @@ fn what_ssh_prints_decides_whether_it_is_tried_again() {
         prints(printed);
         let error = case.fetch(&["git@example.org:up".to_owned()], commit, Some("main")).unwrap_err();
         assert_eq!(error.tried[0].attempts, attempts, "{error}");
-        assert_eq!(matches!(error.tried[0].cause, Cause::Connection(_)), attempts > 1, "{error}");
+        let may_pass = matches!(error.tried[0].cause, Cause::Connection(_) | Cause::Unreachable(_));
+        assert_eq!(may_pass, attempts > 1, "{error}");
         assert!(error.to_string().contains(printed), "{error}");
         assert!(!error.to_string().contains('\r'), "{error}");
     }
@@ -470,8 +472,12 @@ fn what_may_pass_is_tried_at_each_mirror_and_the_error_says_how_often() {
     let error = case.fetch(&urls, commit, Some("main")).unwrap_err();
     let attempts: Vec<u32> = error.tried.iter().map(|tried| tried.attempts).collect();
     assert_eq!(attempts, [3, 1, 1], "{error}");
-    assert!(matches!(error.tried[0].cause, Cause::Connection(_)), "{error}");
+    assert!(matches!(error.tried[0].cause, Cause::Unreachable(_)), "{error}");
     assert!(error.to_string().contains("(3 attempts)"), "{error}");
+    // The next commit is not worth as much of the server that is down.
+    let error = case.fetch(&urls, commit, Some("main")).unwrap_err();
+    let attempts: Vec<u32> = error.tried.iter().map(|tried| tried.attempts).collect();
+    assert_eq!(attempts, [1, 1, 1], "{error}");
 }
 
 /// Keeps why attempts are repeated.
@@ -504,7 +510,7 @@ fn a_server_that_stalls_is_given_up() {
     let started = Instant::now();
     let commit = id("0123456789012345678901234567890123456789");
     let cause = case.cause(server.url("/up"), commit, Some("main"));
-    assert_eq!(cause, Cause::Connection("no progress for 0.7 s".to_owned()));
+    assert_eq!(cause, Cause::Unreachable("no progress for 0.7 s".to_owned()));
     assert!(started.elapsed() < Duration::from_secs(300));
 }
 

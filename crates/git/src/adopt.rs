@@ -3,15 +3,23 @@
 //! To move a pack costs nothing, however large it is. A repository that was fetched without the commits before has them
 //! listed in its file `shallow` (`gitformat-shallow`); without these lines `git fsck` and `git gc` would miss parents.
 
-use std::{collections::BTreeSet, ffi::OsStr, os::unix::ffi::OsStrExt, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    time::{Duration, SystemTime},
+};
 
-use taut_sys::{Dir, Links, if_exists};
+use taut_sys::{Dir, Links, Lock, if_exists};
 
 use crate::{Result, Writer};
 
-/// How long another process may hold the lock of the file `shallow`.
-// A lock left by a process that was killed never goes away: then the fetch fails with its path, as git does.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+/// How long another process may hold the lock of the file `shallow`. One that is older was left by a process that was killed:
+/// without a transfer, which is never made into this repository, git holds it for the time of one small write.
+const MAX_LOCKED: Duration = Duration::from_secs(10);
+
+/// Held by each taut that writes the file `shallow`: the system releases it when the process ends.
+const OWN_LOCK: &str = "taut-shallow";
 
 impl Writer {
     /// Moves all packs of another repository on the same file system here, with its list of commits without parents.
@@ -84,23 +92,35 @@ impl Writer {
         sum().map_err(|error| self.unwritable(error))
     }
 
-    /// Adds lines to the file `shallow`. Its lock is the one that git uses: the file that replaces it.
+    /// Adds lines to the file `shallow`. Its lock is the one that git uses: the file that replaces it. A process that is killed
+    /// leaves it, and then git has every later fetch fail.
     fn add_shallow(&self, lines: &[u8]) -> taut_sys::Result<()> {
         use std::io::Write;
 
         let directory: &Dir = self.directory();
+        // So a lock that is there belongs to no taut that runs.
+        let _alone = Lock::exclusive(directory.at(OWN_LOCK), || {})?;
         let lock = directory.at("shallow.lock");
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut waited_for) = (Duration::ZERO, None);
         let mut file = loop {
             match lock.create_new(0o644) {
                 Ok(file) => break file.into_std(),
-                Err(error) if error.is_exists() && waited < MAX_WAIT => {
-                    let pause = Duration::from_millis(20);
-                    std::thread::sleep(pause);
-                    waited += pause;
-                }
+                Err(error) if error.is_exists() => {}
                 Err(error) => return Err(error),
             }
+            let Some(found) = if_exists(lock.lstat())? else { continue };
+            if waited_for != Some(found.identity()) {
+                (waited, waited_for) = (Duration::ZERO, Some(found.identity()));
+            }
+            // By its own time, and, in case that is in the future, by that of the wait.
+            let age = SystemTime::now().duration_since(found.modified()).unwrap_or_default();
+            if age.max(waited) >= MAX_LOCKED {
+                if_exists(lock.remove_file())?;
+                continue;
+            }
+            let pause = Duration::from_millis(20);
+            std::thread::sleep(pause);
+            waited += pause;
         };
         let written = (|| {
             // Read only under the lock, so lines that another process adds meanwhile are not lost.

@@ -182,7 +182,7 @@ impl<'d> PackWriter<'d> {
             taut_sys::Error::new(
                 "write",
                 self.directory.path(),
-                std::io::Error::other("more than 2^32 objects at once"),
+                std::io::Error::from(std::io::ErrorKind::FileTooLarge),
             )
         })?;
         let hash = if self.file.is_none() {

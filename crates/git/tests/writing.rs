@@ -13,7 +13,7 @@ use std::{
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry};
 use taut_git::{
     Error, HashOnly, Kind, Node, Object, ObjectSink, PathFault, Repository, SpecialFiles, TreeBuilder,
-    Writer, import,
+    Writer, import, remove_leftovers,
 };
 use taut_sys::Dir;
 use taut_testkit::Rng;
@@ -598,4 +598,93 @@ fn what_is_lost_or_damaged_is_found_and_can_be_written_again() {
     std::os::unix::fs::symlink(&outside, file.parent().unwrap()).unwrap();
     assert!(!writer(&top).verify(&tree).unwrap_or(false));
     assert_eq!(fs::read_to_string(outside.join(file.file_name().unwrap())).unwrap(), "no object");
+}
+
+/// A fetched repository with a list of commits without parents.
+fn fetched(top: &TempDir) -> Writer {
+    let fetched = Writer::open(&top.path().join("fetched")).unwrap();
+    fs::write(fetched.path().join("shallow"), "0123456789012345678901234567890123456789\n").unwrap();
+    fetched
+}
+
+#[test]
+fn a_lock_of_git_that_is_old_was_left_by_a_killed_process() {
+    let top = TempDir::new().unwrap();
+    let (own, fetched) = (writer(&top), fetched(&top));
+    let lock = own.path().join("shallow.lock");
+    fs::write(&lock, "").unwrap();
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::options().write(true).open(&lock).unwrap().set_modified(hour_ago).unwrap();
+    own.adopt_packs_of(&fetched).unwrap();
+    assert!(!lock.exists());
+    assert_eq!(
+        fs::read(own.path().join("shallow")).unwrap(),
+        fs::read(fetched.path().join("shallow")).unwrap()
+    );
+}
+
+/// It is only old because it is slow: its process lives.
+#[test]
+fn a_list_that_another_process_is_writing_is_waited_for() {
+    let top = TempDir::new().unwrap();
+    let (own, fetched) = (writer(&top), fetched(&top));
+    let directory = Dir::of_user(own.path()).unwrap();
+    let held = taut_sys::Lock::exclusive(directory.at("taut-shallow"), || {}).unwrap();
+    let lock = own.path().join("shallow.lock");
+    fs::write(&lock, "").unwrap();
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::options().write(true).open(&lock).unwrap().set_modified(hour_ago).unwrap();
+    std::thread::scope(|scope| {
+        let adopting = scope.spawn(|| own.adopt_packs_of(&fetched));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(lock.exists() && !adopting.is_finished());
+        fs::rename(&lock, own.path().join("shallow")).unwrap();
+        drop(held);
+        adopting.join().unwrap().unwrap();
+    });
+    assert!(own.path().join("shallow").metadata().unwrap().len() > 0);
+}
+
+#[test]
+fn what_killed_processes_left_is_removed_and_nothing_else() {
+    let top = TempDir::new().unwrap();
+    let own = writer(&top);
+    for content in ["one", "two"] {
+        let mut batch = own.batch();
+        let mut tree = TreeBuilder::new();
+        let blob = batch.blob(content.as_bytes()).unwrap();
+        tree.put(&[&b"f"[..]], TreeEntry { hash: blob, object_type: ObjectType::File }).unwrap();
+        let tree = tree.write(&mut batch).unwrap();
+        batch.finish().unwrap();
+        own.keep(Kind::Tree, &tree).unwrap();
+    }
+    git(own.path(), &["repack", "-q", "-a", "-d"]);
+    let before = files(own.path());
+    let left = [
+        "HEAD.lock",
+        "config.lock",
+        "index.lock",
+        "packed-refs.lock",
+        "shallow.lock",
+        "tmp_file_1_0",
+        "refs/heads/a.lock",
+        "refs/tags/b/c.lock",
+        "objects/tmp_obj_x",
+        "objects/00/tmp_obj_y",
+        "objects/info/commit-graph.lock",
+        "objects/pack/tmp_pack_1_2",
+        "objects/pack/.tmp-1-pack-2.idx",
+        "objects/pack/pack-0.pack",
+        "objects/pack/pack-0.rev",
+    ];
+    for name in left {
+        let path = own.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    remove_leftovers(own.path()).unwrap();
+    assert_eq!(files(own.path()), before);
+    fsck(&own);
+    // Where there is none, there is nothing to do.
+    remove_leftovers(&top.path().join("nowhere")).unwrap();
 }

@@ -10,8 +10,8 @@ use crate::{
 const KIND: u8 = 3;
 
 impl UnresolvedRoot {
-    fn cannot<T>(&self, path: &str) -> Result<T> {
-        Err(RootError::new(format!("Cannot read {path:?} of {}, which was not computed", self.root)))
+    fn cannot<T>(&self) -> Result<T> {
+        Err(RootError::new("the root was not computed yet"))
     }
 }
 
@@ -35,20 +35,20 @@ impl SourceRoot for UnresolvedRoot {
         Some(self)
     }
 
-    fn list(&self, path: &str, _: bool) -> Result<Listing> {
-        self.cannot(path)
+    fn list(&self, _: &str, _: bool) -> Result<Listing> {
+        self.cannot()
     }
 
     fn is_file(&self, _: &Path) -> bool {
         false
     }
 
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        self.cannot(path)
+    fn read(&self, _: &str) -> Result<Option<Vec<u8>>> {
+        self.cannot()
     }
 
-    fn source<'p>(&self, path: &'p str) -> Result<Source<'p>> {
-        self.cannot(path)
+    fn source<'p>(&self, _: &'p str) -> Result<Source<'p>> {
+        self.cannot()
     }
 
     fn observe(&self, _: &str, _: Symlinks, read: &mut dyn FnMut()) -> Result<Observation> {
@@ -57,8 +57,8 @@ impl SourceRoot for UnresolvedRoot {
         Ok(Observation { witness: None, is_steady: true })
     }
 
-    fn witness(&self, path: &str, _: Symlinks) -> Result<Vec<u8>> {
-        self.cannot(path)
+    fn witness(&self, _: &str, _: Symlinks) -> Result<Vec<u8>> {
+        self.cannot()
     }
 
     fn holds(&self, _: &str, _: Symlinks, _: &[u8]) -> bool {

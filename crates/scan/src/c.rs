@@ -21,7 +21,6 @@ mod system;
 
 pub(crate) use commands::is_makefile;
 pub(crate) use libraries::is_test;
-pub(crate) use system::packaged;
 
 use std::collections::BTreeSet;
 

@@ -10,6 +10,7 @@
 
 mod c;
 mod names;
+mod packages;
 mod paths;
 mod proposal;
 mod python;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    c::packaged,
     is_foreign,
+    packages::packaged,
     target::{Field, Rule, Target, targets_file},
 };
 

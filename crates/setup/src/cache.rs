@@ -149,13 +149,32 @@ pub fn usage(build_root: &Path) -> taut_sys::Result<Usage> {
     Ok(Usage::below((0..GENERATIONS).filter_map(|number| root.at(&generation(number)).open_dir().ok())))
 }
 
+/// Removes what set-ups that were killed left in the git repositories of a build root, unless another process uses these.
+///
+/// # Errors
+/// The build root cannot be opened or locked, or something cannot be removed.
+pub fn remove_leftovers(build_root: &Path) -> taut_sys::Result<()> {
+    let path = build_root.join("repositories");
+    let Some(root) = if_exists(Dir::of_user(&path))? else { return Ok(()) };
+    // Set-ups hold it shared, those of just-mr, too.
+    let Some(_lock) = Lock::try_exclusive(root.at("gc.lock"))? else { return Ok(()) };
+    remove_leftovers_below(&path)
+}
+
+/// The same under the lock.
+fn remove_leftovers_below(path: &Path) -> taut_sys::Result<()> {
+    (0..GENERATIONS)
+        .try_for_each(|number| taut_git::remove_leftovers(&path.join(generation(number)).join("git")))
+}
+
 /// Makes the youngest generation the old one, and removes the one that was old; or, with `drop_only`, only the latter.
 /// Waits until no other process uses the repositories.
 ///
 /// # Errors
 /// A directory cannot be renamed or removed.
 pub fn collect(build_root: &Path, drop_only: bool, busy: impl FnOnce()) -> taut_sys::Result<()> {
-    let root = Dir::made_of_user(&build_root.join("repositories"))?;
+    let path = build_root.join("repositories");
+    let root = Dir::made_of_user(&path)?;
     let name = format!("remove-me{}-0", std::process::id());
     {
         // Set-ups and the builds that they become hold it shared, so no process uses a tree that moves.
@@ -169,6 +188,7 @@ pub fn collect(build_root: &Path, drop_only: bool, busy: impl FnOnce()) -> taut_
         if !drop_only {
             if_exists(root.at(&generation(0)).rename(root.at(&generation(1))))?;
         }
+        remove_leftovers_below(&path)?;
     }
     // The lock is released before the removal, which may take long: the name is of this process only.
     if_exists(root.at(&name).remove_all())?;

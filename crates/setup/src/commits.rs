@@ -235,7 +235,7 @@ impl Session<'_> {
         let of = quoted(wanted.repository);
         let problem =
             Diagnostic::error(format!("the command of repository {of} did not make its tree: {cause}"))
-                .reference(format!("While ensuring git-tree {id} is in Git cache:\n{reference}"))
+                .reference(reference)
                 .at(wanted.url.clone())
                 .note(format!("the command is {}", made.shown_command()))
                 .note(format!("the tree is {id}"));

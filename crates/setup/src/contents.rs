@@ -2,8 +2,14 @@
 //!
 //! The order is the reference's: the store, the git repositories of this build root, directories of archives, and only then
 //! a server of objects, if there is one, and the network, there mirrors of this site first.
+//!
+//! A file that is not in the store yet is a private file of this call first: it has its id, and what is wanted of it is
+//! looked at, before it is added. So an archive that cannot be unpacked never gets there, however the call ends.
 
-use std::io::Read as _;
+use std::{
+    fs,
+    io::{self, Read, Seek as _, Write as _},
+};
 
 use taut_digest::{Hash, HashFunction, ObjectType};
 use taut_fetch::{Cause, Expected, Request, without_password};
@@ -12,7 +18,9 @@ use taut_store::AddMode;
 use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
-use crate::{event::Event, problem::Problem, server::object, session::Session, source::Content};
+use crate::{
+    cancellation::Scratch, event::Event, problem::Problem, server::object, session::Session, source::Content,
+};
 
 /// The repository that a content is for, and where the description says so.
 #[derive(Clone, Debug)]
@@ -29,36 +37,70 @@ pub(crate) struct ContentRequest<'w> {
     pub(crate) subdir: Location,
 }
 
+/// A private copy of a file, under the name [`COPY`] in a directory that is removed with it.
+struct PrivateCopy {
+    directory: Scratch,
+    file: fs::File,
+}
+
+/// The name of a private copy.
+const COPY: &str = "copy";
+
+/// What has to succeed with a file, which has its id, before it is added to the store.
+pub(crate) type Inspect<'i> = dyn FnMut(&mut fs::File) -> Result<(), Problem> + 'i;
+
 impl Session<'_> {
     /// Gets a file into the store, if it is not there.
     ///
     /// # Errors
     /// It is nowhere, with everything that was tried.
     pub(crate) fn ensure(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
-        self.alone_with(&content.id, || self.ensure_alone(content, wanted))
+        self.ensure_inspected(content, wanted, &mut |_| Ok(()))
+    }
+
+    /// The same, if an inspection of the file succeeds. There is none of what was in the store before, or comes from a server
+    /// of objects, whose way leads through the store.
+    ///
+    /// # Errors
+    /// It is nowhere, or the inspection failed.
+    pub(crate) fn ensure_inspected(
+        &self,
+        content: &Content,
+        wanted: &ContentRequest<'_>,
+        inspect: &mut Inspect<'_>,
+    ) -> Result<(), Problem> {
+        self.alone_with(&content.id, || self.ensure_alone(content, wanted, inspect))
     }
 
     /// Whether a file is in the store, in a git repository of the build root or in a directory of archives; then it is in
-    /// the store afterwards.
+    /// the store afterwards, if its inspection succeeds.
     pub(crate) fn has_locally(
         &self,
         content: &Content,
         wanted: &ContentRequest<'_>,
+        inspect: &mut Inspect<'_>,
     ) -> Result<Local, Problem> {
         let failed = |error: taut_store::Error| broken(wanted, error.to_string());
         if self.store.contains(&content.id, ObjectType::File).map_err(failed)? {
             return Ok(Local::Found);
         }
-        if let Some(blob) = self.blob_of_git(&content.id) {
-            self.store.put_blob(&blob, false).map_err(failed)?;
+        if let Some(blob) = self.blob_of_git(&content.id)
+            && let Some(mut copy) = self.copy_of(&mut &blob[..], blob.len() as u64, content, wanted)?
+        {
+            self.add(copy.directory.at(COPY), &mut copy.file, content, wanted, inspect)?;
             return Ok(Local::Found);
         }
-        self.in_distdirs(content, wanted)
+        self.in_distdirs(content, wanted, inspect)
     }
 
-    fn ensure_alone(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
+    fn ensure_alone(
+        &self,
+        content: &Content,
+        wanted: &ContentRequest<'_>,
+        inspect: &mut Inspect<'_>,
+    ) -> Result<(), Problem> {
         // Also after waiting for the lock: another thread may have fetched the same content meanwhile.
-        let other = match self.has_locally(content, wanted)? {
+        let other = match self.has_locally(content, wanted, inspect)? {
             Local::Found => return Ok(()),
             Local::Absent { other } => other,
         };
@@ -76,17 +118,73 @@ impl Session<'_> {
         let directory = self.scratch("fetch").map_err(failed)?;
         let progress = self.progress_of(wanted.repository, wanted.root_of);
         let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
-        fetched.map_err(|error| not_fetched(content, wanted, &error, &other)).and_then(|download| {
-            // The store hashes it again: what it has is what its name says.
-            let digest = self.store.put_file(download.at(), false, AddMode::Copy).map_err(failed)?;
-            // The temporary file has a name, by which another process could have changed it.
-            if digest.hash != content.id {
-                return Err(broken(wanted, "the download changed after it was verified".to_owned()));
-            }
-            let (from, bytes) = (&*without_password(&download.url), download.size);
-            self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
-            Ok(())
-        })
+        let mut download = fetched.map_err(|error| not_fetched(content, wanted, &error, &other))?;
+        let (from, bytes) = (&*without_password(&download.url), download.size);
+        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
+        // Its own handle, since the download keeps the file's name.
+        let file = download.file().and_then(|file| file.try_clone());
+        let mut file = file.map_err(|error| broken(wanted, error.to_string()))?;
+        self.add(download.at(), &mut file, content, wanted, inspect)
+    }
+
+    /// Adds a private file to the store, if its inspection succeeds.
+    fn add(
+        &self,
+        at: At<'_>,
+        file: &mut fs::File,
+        content: &Content,
+        wanted: &ContentRequest<'_>,
+        inspect: &mut Inspect<'_>,
+    ) -> Result<(), Problem> {
+        let inspected = inspect(file);
+        // The reference adds a file before it looks at it, and its messages have the path.
+        if inspected.is_err() && !self.options.keeps_unusable {
+            return inspected;
+        }
+        // The store hashes it again: what it has is what its name says.
+        let added = self.store.put_file(at, false, AddMode::Move);
+        let digest = added.map_err(|error| broken(wanted, error.to_string()))?;
+        // It has a name, by which another process could have changed it.
+        if digest.hash != content.id {
+            return Err(broken(wanted, "the file changed after it was verified".to_owned()));
+        }
+        inspected
+    }
+
+    /// A private copy of a file that has the id; `None` if it is another file.
+    fn copy_of(
+        &self,
+        source: &mut dyn Read,
+        size: u64,
+        content: &Content,
+        wanted: &ContentRequest<'_>,
+    ) -> Result<Option<PrivateCopy>, Problem> {
+        let failed = |why: String| broken(wanted, why);
+        let directory = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
+        let created = directory.at(COPY).create_new_for_update(0o600).map(taut_sys::File::into_std);
+        let mut file = created.map_err(|error| failed(error.to_string()))?;
+        let mut hasher = HashFunction::GitSha1.blob_hasher(size);
+        let (mut left, mut buffer) = (size, vec![0; 1 << 17]);
+        loop {
+            let piece = match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => &buffer[..read],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(failed(format!("{} cannot be read: {error}", quoted(&content.distfile))));
+                }
+            };
+            // One that has grown has another id, which begins with the size.
+            let Some(rest) = left.checked_sub(piece.len() as u64) else { return Ok(None) };
+            left = rest;
+            hasher.update(piece);
+            file.write_all(piece).map_err(|error| failed(format!("cannot write a copy: {error}")))?;
+        }
+        if left > 0 || hasher.finish() != content.id {
+            return Ok(None);
+        }
+        file.rewind().map_err(|error| failed(error.to_string()))?;
+        Ok(Some(PrivateCopy { directory, file }))
     }
 
     /// A blob of the git repositories of the build root.
@@ -102,7 +200,12 @@ impl Session<'_> {
     }
 
     /// Looks for a file in the directories of archives. `other`: files of its name that have another content.
-    fn in_distdirs(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<Local, Problem> {
+    fn in_distdirs(
+        &self,
+        content: &Content,
+        wanted: &ContentRequest<'_>,
+        inspect: &mut Inspect<'_>,
+    ) -> Result<Local, Problem> {
         let mut other = Vec::new();
         if content.distfile.is_empty() || content.distfile.contains('\0') {
             return Ok(Local::Absent { other });
@@ -124,16 +227,17 @@ impl Session<'_> {
                     continue;
                 }
             }
-            let stored = at
-                .open_followed()
-                .map_err(taut_store::Error::from)
-                // A copy: the file belongs to the user, and may be changed in place later.
-                .and_then(|file| self.store.put_open_file(file, at, false, AddMode::Copy));
-            let digest = stored.map_err(|error| broken(wanted, error.to_string()))?;
-            if digest.hash == content.id {
+            // A copy: the file belongs to the user, and may be changed in place later.
+            let opened = at.open_followed().and_then(|file| Ok((file.stat()?.size(), file.into_std())));
+            let (size, mut file) = opened.map_err(|error| broken(wanted, error.to_string()))?;
+            if let Some(mut copy) = self.copy_of(&mut file, size, content, wanted)? {
                 let from = path.to_string_lossy();
-                let bytes = digest.size;
-                self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes });
+                self.observer.event(Event::Fetched {
+                    repository: wanted.repository,
+                    from: &from,
+                    bytes: size,
+                });
+                self.add(copy.directory.at(COPY), &mut copy.file, content, wanted, inspect)?;
                 return Ok(Local::Found);
             }
             other.push(format!("{} changed while it was read", path.display()));

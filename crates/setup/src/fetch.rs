@@ -19,6 +19,7 @@ use crate::{
     contents::{ContentRequest, broken},
     description::Description,
     event::Event,
+    parse::Reader,
     problem::Problem,
     server::object,
     session::Session,
@@ -60,8 +61,10 @@ impl Session<'_> {
         let mut problems: Vec<Diagnostic> = Vec::new();
         let unknown = self.unknown(description, &reached);
         for name in reached.included.iter().filter(|name| !unknown.contains(*name)) {
-            let of = match description.source(name) {
+            let of = match description.source_for(name, Reader::Fetch) {
                 Ok(of) => of,
+                // The reference does not read what it has nothing to fetch of.
+                Err(_) if !self.options.is_strict && !description.may_be_fetched(name) => continue,
                 Err(problem) => {
                     problems.push(*problem);
                     continue;
@@ -177,7 +180,8 @@ impl Session<'_> {
         }
         let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
         let Some((source, _)) = opened else {
-            return Err(failed("it was removed from the store".to_owned()));
+            let why = format!("the content {} was removed from the store", content.id.to_hex());
+            return Err(failed(why));
         };
         let into = Dir::of_user(directory).map_err(|error| failed(error.to_string()))?;
         // Complete under another name first: a file that is cut is not taken for the archive. Of several repositories with

@@ -26,6 +26,7 @@ mod fields;
 mod from_server;
 mod locations;
 mod misspelt;
+mod newest;
 mod origin;
 mod output;
 mod parse;
@@ -43,7 +44,7 @@ mod trees;
 mod update;
 
 pub use anchors::{AnchoredPath, Anchors, canonical_if_begun, weakly_canonical};
-pub use cache::{Cache, collect, usage};
+pub use cache::{Cache, collect, remove_leftovers, usage};
 pub use cancellation::Cancellation;
 pub use description::Description;
 pub use event::{Event, Observer};

@@ -30,10 +30,21 @@ impl Description {
     /// # Errors
     /// It is described wrongly.
     pub fn source(&self, name: &str) -> Result<SourceOf<'_>, Problem> {
+        self.source_for(name, Reader::SetUp)
+    }
+
+    /// Whether a repository may be of a type that `fetch` is about.
+    pub(crate) fn may_be_fetched(&self, name: &str) -> bool {
+        let type_name = self.resolve(name).ok().and_then(|(_, node)| node.get("type")?.as_str());
+        !matches!(type_name, Some("file" | "git" | "distdir" | "computed" | "tree structure"))
+    }
+
+    /// The same; its errors have the reference's words in a call of `reader`.
+    pub(crate) fn source_for(&self, name: &str, reader: Reader) -> Result<SourceOf<'_>, Problem> {
         let (defining, node) = self.resolve(name)?;
         // By the name of the repository that has the source, not of one that takes it over.
         let is_absent = self.absent().map(|absent| absent.contains(&defining));
-        let mut source = source(self, name, node)?;
+        let mut source = source(self, name, node, reader)?;
         if let Some(is_absent) = is_absent {
             source.set_absent(is_absent);
         }
@@ -41,8 +52,15 @@ impl Description {
     }
 }
 
+/// What reads a description; the reference reports its errors in other words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    SetUp,
+    Fetch,
+}
+
 /// Reads what a repository is made from.
-fn source(description: &Description, name: &str, node: Node<'_>) -> Result<Source, Problem> {
+fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader) -> Result<Source, Problem> {
     let of = quoted(name);
     let Some(written) = node.get("type").filter(|written| !written.is_null()) else {
         let problem = Diagnostic::error(format!("what repository {of} is made from has no \"type\""))
@@ -58,11 +76,12 @@ fn source(description: &Description, name: &str, node: Node<'_>) -> Result<Sourc
             .at(place(written))
             .into());
     };
+    let is_fetch = reader == Reader::Fetch;
     let fields = |prefix: &'static str| Fields { node, name, type_name, prefix };
     let read = match type_name {
         "file" => directory(description, &fields("FileCheckout: ")),
         "git" => git(&fields("GitCheckout: ")),
-        "git tree" => git_tree(&fields("GitTreeCheckout: ")),
+        "git tree" => git_tree(&fields(if is_fetch { "Config: " } else { "GitTreeCheckout: " })),
         "archive" => archive(ArchiveKind::Tar, &fields("ArchiveCheckout: ")),
         "zip" => archive(ArchiveKind::Zip, &fields("ArchiveCheckout: ")),
         "foreign file" => foreign_file(&fields("")),
@@ -74,14 +93,21 @@ fn source(description: &Description, name: &str, node: Node<'_>) -> Result<Sourc
                 "{} is no type of repository; it is the type of {of}",
                 quoted(unknown)
             ))
-            .reference(format!("Config: Unknown type {} for repository {of}", quoted(unknown)))
+            .reference(match reader {
+                Reader::SetUp => format!("Config: Unknown type {} for repository {of}", quoted(unknown)),
+                Reader::Fetch => format!("Config: Unknown repository type {} for {of}", quoted(unknown)),
+            })
             .at(place(written))
             .suggest(did_you_mean(unknown, TYPES))
             .help(format!("types are {}", TYPES.map(|name| quoted(name).to_string()).join(", ")))
             .into());
         }
     };
-    read.map_err(|problem| problem.below(&format!("While setting up repository {of}:")).into())
+    read.map_err(|problem| match reader {
+        Reader::SetUp => problem.below(&format!("While setting up repository {of}:")).into(),
+        Reader::Fetch if type_name == "git tree" => problem,
+        Reader::Fetch => problem.below(&format!("While parsing description of repository {of}:")).into(),
+    })
 }
 
 /// The reference's step of a root that another target or repository determines.

@@ -597,6 +597,22 @@ impl<'d> Reader<'_, 'd> {
         // Without a directory there is no log: the other keys may come from a shared file that a site has.
         let Some(directory) = get("directory") else { return Ok(None) };
         let Some(directory) = self.at(directory)? else { return Ok(None) };
+        let mut wrong = Vec::new();
+        for key in LOGGED_OPTIONS.into_iter().chain(["project id", "invocation message", "metadata"]) {
+            if let Some(node) = get(key).filter(|node| node.as_str().is_none()) {
+                wrong.push((node, format!("{} of \"invocation log\" is a string", quoted(key))));
+            }
+        }
+        if let Some(node) = get("context variables") {
+            let is_right = |node: Node<'_>| {
+                node.as_list().is_some_and(|mut items| items.all(|item| item.as_str().is_some()))
+            };
+            if !is_right(node) {
+                let message = "\"context variables\" of \"invocation log\" is a list of strings".to_owned();
+                wrong.push((node, message));
+            }
+        }
+        self.remarks.extend(wrong.into_iter().map(|(node, message)| Remark::ignored(node, message)));
         let string = |key: &str| get(key).and_then(Node::as_str).map(str::to_owned);
         let files = LOGGED_OPTIONS.into_iter().filter_map(|option| Some((option, string(option)?)));
         let variables = get("context variables");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use taut_digest::Hash;
-use taut_fetch::{Client, git::Programs};
+use taut_fetch::{Client, Servers, git::Programs};
 use taut_git::Writer;
 use taut_store::Store;
 
@@ -39,6 +39,8 @@ pub struct Options {
     pub is_strict: bool,
     /// Whether trees count as there only if all that is below them is intact: something was found to be lost.
     pub verifies: bool,
+    /// Whether an archive that cannot be unpacked stays in the store, as the reference leaves it there.
+    pub keeps_unusable: bool,
     /// Whether repositories that are absent are set up as if they were not.
     pub fetch_absent: bool,
     /// The call of the build tool that a set-up under the reference's name is for: with it, that a directory which is not
@@ -62,6 +64,8 @@ pub struct Session<'s> {
     pub(crate) observer: &'s dyn Observer,
     pub(crate) cancellation: Cancellation,
     writer: OnceLock<Result<Writer, taut_git::Error>>,
+    /// Which servers do not answer: the same for archives and commits.
+    servers: Servers,
     client: OnceLock<Result<Client, taut_fetch::Cause>>,
     /// The directories whose import had a warning.
     pub(crate) warned: Mutex<HashSet<PathBuf>>,
@@ -86,6 +90,7 @@ impl<'s> Session<'s> {
             observer,
             cancellation: Cancellation::default(),
             writer: OnceLock::new(),
+            servers: Servers::default(),
             client: OnceLock::new(),
             warned: Mutex::default(),
             has_warned_of_server: AtomicBool::default(),
@@ -106,7 +111,8 @@ impl<'s> Session<'s> {
     }
 
     pub(crate) fn client(&self) -> Result<&Client, taut_fetch::Cause> {
-        let client = self.client.get_or_init(|| Client::new(self.options.transfers.clone()));
+        let client =
+            self.client.get_or_init(|| Client::new(self.options.transfers.clone(), self.servers.clone()));
         client.as_ref().map_err(Clone::clone)
     }
 
@@ -144,6 +150,7 @@ impl<'s> Session<'s> {
             // `git` counts in whole seconds, and zero would mean no limit there.
             stall_timeout: self.options.transfers.stall_timeout.max(Duration::from_secs(1)),
             retries: self.options.transfers.retries,
+            servers: self.servers.clone(),
         }
     }
 

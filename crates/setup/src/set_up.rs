@@ -323,7 +323,8 @@ impl Session<'_> {
             }
             Source::GitTree(tree) => {
                 if !self.is_absent(source) {
-                    self.made_tree(tree, wanted)?;
+                    let step = format!("While ensuring git-tree {} is in Git cache:", tree.id.to_hex());
+                    self.made_tree(tree, wanted).map_err(|problem| problem.below(&step))?;
                 }
                 here(tree.id)
             }

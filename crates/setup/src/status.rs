@@ -14,9 +14,9 @@ use taut_value::{EntityName, NamedTarget, configured_as_typed};
 use crate::{
     anchors::is_directory,
     cache::TreeMap,
-    commits::absolute_url,
     description::{Description, LAYERS},
     locations::local_path,
+    newest::Branch,
     problem::Problem,
     reachable::ReachedRepositories,
     session::Session,
@@ -98,6 +98,11 @@ impl Session<'_> {
         let (_, _, reached) = self.reach(description, request).map_err(one)?;
         let tasks = tasks(self, description, &reached, None)?;
         let users = users(description, &reached.included).map_err(one)?;
+        let branches = tasks.iter().filter_map(|task| match &task.of.source {
+            Source::Git(git) if asks => Some(Branch::of(git, description.base())),
+            _ => None,
+        });
+        let newest = self.newest(branches.collect()).unwrap_or_default();
         let mut all: Vec<Status> = Vec::new();
         let mut derived: Vec<(usize, BTreeSet<String>)> = Vec::new();
         for task in tasks {
@@ -118,13 +123,18 @@ impl Session<'_> {
             };
             let newest = match source {
                 Source::Git(git) if asks => {
-                    let url = absolute_url(&git.repository, description.base());
-                    let newest = self.newest(&url, &git.branch, &git.commit.to_hex(), &git.inherit_env);
+                    let branch = Branch::of(git, description.base());
+                    let newest = match newest.get(&branch) {
+                        Some(Ok(newest)) if *newest == git.commit => BranchState::Same,
+                        Some(Ok(newest)) => BranchState::Other(newest.to_hex()),
+                        Some(Err(cause)) => BranchState::Unknown(cause.to_string()),
+                        None => BranchState::Unknown("there is no place for temporary files".to_owned()),
+                    };
                     if let BranchState::Unknown(cause) = &newest {
                         let warning = Diagnostic::warning(not_determined(&task.name, &git.branch, cause))
                             .reference("")
                             .at(task.of.field("repository"));
-                        self.warn(warning.note(asked_at(&url)));
+                        self.warn(warning.note(asked_at(&branch.url)));
                     }
                     Some(newest)
                 }
@@ -209,19 +219,6 @@ impl Session<'_> {
                     || in_git(&|repository| has_tree(repository, &tree.id))
             }
             _ => false,
-        }
-    }
-
-    fn newest(&self, url: &str, branch: &str, commit: &str, inherit: &[String]) -> BranchState {
-        // `git` runs in an empty directory, which is no repository with a configuration of its own.
-        let Ok(directory) = self.scratch("update") else {
-            return BranchState::Unknown("there is no place for temporary files".to_owned());
-        };
-        let asked = taut_fetch::git::newest_commit(&self.git_programs(inherit), url, branch, &directory);
-        match asked {
-            Ok(newest) if newest.to_hex() == commit => BranchState::Same,
-            Ok(newest) => BranchState::Other(newest.to_hex()),
-            Err(cause) => BranchState::Unknown(cause.to_string()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Trees of roots in the git repository of the build root: found, taken from an older generation, or made.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, parse_git_tree};
 use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
@@ -88,10 +88,7 @@ impl Session<'_> {
             if let Some(tree) = self.mapped(map, &id.to_hex(), wanted)? {
                 return Ok(Some(tree));
             }
-            if !self.obtain(&archive.content, archive.absent, wanted)? {
-                return Ok(None);
-            }
-            let tree = self.unpack(&archive.content, archive.kind, wanted)?;
+            let Some(tree) = self.unpacked(archive, wanted)? else { return Ok(None) };
             self.note(map, &id.to_hex(), &tree, wanted)?;
             Ok(Some(tree))
         })?;
@@ -108,31 +105,40 @@ impl Session<'_> {
         }
     }
 
-    /// Gets a content into the store; for a root that is absent, only if it is on this machine. Returns whether it is there.
-    fn obtain(
-        &self,
-        content: &Content,
-        is_absent: bool,
-        wanted: &ContentRequest<'_>,
-    ) -> Result<bool, Problem> {
-        if is_absent && !self.options.fetch_absent {
-            return Ok(matches!(self.has_locally(content, wanted)?, Local::Found));
+    /// The tree of a whole archive, which is in the store then; for a root that is absent, only if it is on this machine.
+    fn unpacked(&self, archive: &Archive, wanted: &ContentRequest<'_>) -> Result<Option<Hash>, Problem> {
+        let Archive { content, kind, .. } = archive;
+        let mut tree = None;
+        let mut inspect = |file: &mut fs::File| {
+            tree = Some(self.unpack(file, content, *kind, wanted)?);
+            Ok(())
+        };
+        if !archive.absent || self.options.fetch_absent {
+            self.ensure_inspected(content, wanted, &mut inspect)?;
+        } else if !matches!(self.has_locally(content, wanted, &mut inspect)?, Local::Found) {
+            return Ok(None);
         }
-        self.ensure(content, wanted).map(|()| true)
+        if tree.is_some() {
+            return Ok(tree);
+        }
+        // It was in the store.
+        let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
+        let Some((mut file, _)) = opened else {
+            let id = content.id.to_hex();
+            return Err(broken(wanted, format!("the content {id} was removed from the store")));
+        };
+        self.unpack(&mut file, content, *kind, wanted).map(Some)
     }
 
-    /// Unpacks an archive that is in the store.
+    /// Unpacks an archive, which is read from its beginning.
     fn unpack(
         &self,
+        file: &mut fs::File,
         content: &Content,
         kind: ArchiveKind,
         wanted: &ContentRequest<'_>,
     ) -> Result<Hash, Problem> {
         let id = content.id.to_hex();
-        let opened = self.store.open_file(&content.id).map_err(|error| broken(wanted, error.to_string()))?;
-        let Some((mut file, _)) = opened else {
-            return Err(broken(wanted, format!("the content {id} was removed from the store")));
-        };
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         let writer = self.writer().map_err(of_git)?;
         let mut batch = writer.batch();
@@ -140,26 +146,26 @@ impl Session<'_> {
             ArchiveKind::Tar => taut_archive::Kind::Tar,
             ArchiveKind::Zip => taut_archive::Kind::Zip,
         };
-        let unpacked = taut_archive::read(&mut file, kind_of, &taut_archive::Limits::default(), &mut batch)
+        let unpacked = taut_archive::read(file, kind_of, &taut_archive::Limits::default(), &mut batch)
             .map_err(|error| {
-            let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
-            let path = self.store.path_of(&content.id);
-            Problem::from(
-                Diagnostic::error(format!(
-                    "the archive {name} of repository {of} cannot be unpacked: {error}"
-                ))
-                .reference(format!(
-                    "Failed to extract archive {} from CAS with error:\n{error}",
-                    path.display()
-                ))
-                .at(wanted.place.clone())
-                .note(format!("its content has the id {id}")),
-            )
-        })?;
+                let (name, of) = (quoted(&content.distfile), quoted(wanted.repository));
+                let path = self.store.path_of(&content.id);
+                Problem::from(
+                    Diagnostic::error(format!(
+                        "the archive {name} of repository {of} cannot be unpacked: {error}"
+                    ))
+                    .reference(format!(
+                        "Failed to extract archive {} from CAS with error:\n{error}",
+                        path.display()
+                    ))
+                    .at(wanted.place.clone())
+                    .note(format!("its content has the id {id}")),
+                )
+            })?;
         // First the objects, then the commit that keeps them, then the entry of the map: a crash leaves only unused
         // objects.
         batch.finish().map_err(of_git)?;
-        for warning in &unpacked.warnings {
+        for warning in unpacked.warnings.iter().take(MAX_WARNINGS) {
             let of = quoted(wanted.repository);
             self.warn(
                 Diagnostic::warning(format!("{}: {warning}", quoted(&content.distfile)))
@@ -167,6 +173,14 @@ impl Session<'_> {
                     .at(wanted.place.clone())
                     .note(format!("it is the archive of repository {of}")),
             );
+        }
+        let further = unpacked.warnings.len().saturating_sub(MAX_WARNINGS);
+        if further > 0 {
+            let name = quoted(&content.distfile);
+            let warning = Diagnostic::warning(format!(
+                "{name}: the archive has several entries of {further} more names; the last ones are used"
+            ));
+            self.warn(warning.reference("").at(wanted.place.clone()));
         }
         // The message of just-mr: it is part of the id of the commit, which both tools then have only once.
         let message = format!("Content of {} {id}", kind.word());
@@ -294,10 +308,11 @@ impl Session<'_> {
         }
         let writer = self.writer().map_err(of_git)?;
         let mut batch = writer.batch();
-        for NamedFile { name, content, wanted, .. } in files {
+        for NamedFile { content, wanted, .. } in files {
             let opened = self.store.open_file(&content.id);
             let Some((mut opened, size)) = opened.map_err(|error| broken(wanted, error.to_string()))? else {
-                return Err(broken(wanted, format!("{} was removed from the store", quoted(name))));
+                let why = format!("the content {} was removed from the store", content.id.to_hex());
+                return Err(broken(wanted, why));
             };
             batch.blob_from(size, &mut opened).map_err(of_git)?;
         }
@@ -308,6 +323,9 @@ impl Session<'_> {
         Ok(tree)
     }
 }
+
+/// How many warnings of an archive are shown.
+const MAX_WARNINGS: usize = 10;
 
 /// A file of a root.
 struct NamedFile<'f> {

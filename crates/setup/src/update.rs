@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use taut_fetch::without_password;
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
-use taut_sys::Dir;
 use taut_value::{Map, Str, Value};
 
 use crate::{
-    commits::absolute_url, description::Description, event::Event, problem::Problem, session::Session,
+    description::Description, event::Event, newest::Branch, problem::Problem, session::Session,
     source::Source,
 };
 
@@ -46,20 +45,19 @@ impl Session<'_> {
         }
         let mut problems: Vec<Diagnostic> = Vec::new();
         let _running = self.cancellation.begin();
-        let directory = self
-            .scratch("update")
-            .map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
-        let scratch: &Dir = &directory;
+        let asked = branches.values().map(|(git, _)| Branch::of(git, description.base())).collect();
+        let newest =
+            self.newest(asked).map_err(|error| Diagnostics::from(Diagnostic::error(error.to_string())))?;
         for (name, (git, source)) in &branches {
-            let url = absolute_url(&git.repository, description.base());
-            let programs = self.git_programs(&git.inherit_env);
-            match taut_fetch::git::newest_commit(&programs, &url, &git.branch, scratch) {
+            let branch = Branch::of(git, description.base());
+            let url = &branch.url;
+            match newest.get(&branch).expect("all of them were asked for") {
                 Ok(commit) => value = with_commit(&value, name, &commit.to_hex()),
                 Err(cause) => {
-                    let message = not_determined(name, &git.branch, &cause);
+                    let message = not_determined(name, &git.branch, cause);
                     let problem = Diagnostic::error(message).at(source.field("repository"));
                     let reference = format!("While updating commit from remote:\n{cause}");
-                    problems.push(problem.reference(reference).note(asked_at(&url)));
+                    problems.push(problem.reference(reference).note(asked_at(url)));
                 }
             }
         }

@@ -32,7 +32,8 @@ impl Stored {
         }
         let ObjectInfo { digest, object_type } = &self.object;
         let opened = self.store.open_object(&digest.hash, *object_type).map_err(io::Error::other)?;
-        let file = opened.ok_or_else(|| io::Error::other(format!("object {} is lost", self.object)))?;
+        let file =
+            opened.ok_or_else(|| io::Error::other(format!("object {} is not in the store", self.object)))?;
         Ok(self.file.get_or_init(|| file))
     }
 }

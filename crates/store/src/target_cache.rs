@@ -101,7 +101,7 @@ impl TargetCache {
     /// # Errors
     /// [`Error::Missing`] if something that it refers to is not there; else the build root cannot be written to.
     pub fn put(&self, key: &str, text: &str) -> Result<ObjectInfo> {
-        let unreadable = || Error::Refused { path: key.to_owned(), reason: "it cannot be read back".into() };
+        let unreadable = || Error::Refused { path: key.to_owned(), reason: "unreadable".into() };
         let references = (self.read)(text.as_bytes()).ok_or_else(unreadable)?;
         // Looking an object up brings it into the youngest generation, where it has to be before the entry is.
         for object in &references.objects {

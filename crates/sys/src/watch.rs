@@ -198,7 +198,7 @@ fn fallible<T>(
 fn instance() -> std::result::Result<OwnedFd, Unwatched> {
     let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
     let begin = || inotify::init(flags);
-    fallible("begin to watch", Path::new("anything"), begin).map_err(|errno| match errno {
+    fallible("begin", Path::new("watching"), begin).map_err(|errno| match errno {
         Errno::MFILE => Unwatched::Instances,
         _ => Unwatched::Refused,
     })
@@ -530,6 +530,11 @@ impl Watch {
                 Err(Errno::INTR) => continue,
                 other => other.map_err(error("read changes of", directories))?,
             };
+            // As if the queue had been full.
+            if fault::point("keep", Path::new("events")).is_err() {
+                noticed.lost = true;
+                continue;
+            }
             let flags = event.events();
             // IN_Q_OVERFLOW has no watch; IN_UNMOUNT ends watches of a whole file system.
             noticed.lost |= flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT);

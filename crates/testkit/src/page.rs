@@ -9,20 +9,20 @@ pub struct PageSection {
     pub commands: Vec<Vec<String>>,
 }
 
-/// The sections below a heading of the first level that have commands of a program: indented lines that begin with its name.
+/// The sections below a heading of the second level that have commands of a program: indented lines that begin with its name.
 /// Words are separated by blanks; nothing is quoted.
 ///
 /// # Panics
 /// There is no such heading.
 pub fn commands_of_page(page: &str, below: &str, program: &str) -> Vec<PageSection> {
-    let heading = format!("\n# {below}\n");
+    let heading = format!("\n## {below}\n");
     let at = page.find(&heading).unwrap_or_else(|| panic!("the page has no heading {below:?}"));
     let text = &page[at + heading.len()..];
-    let text = text.find("\n# ").map_or(text, |end| &text[..end]);
+    let text = text.find("\n## ").map_or(text, |end| &text[..end]);
     let mut sections: Vec<PageSection> = Vec::new();
     let begin = format!("    {program} ");
     for line in text.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
+        if let Some(heading) = line.strip_prefix("### ") {
             sections.push(PageSection { heading: heading.to_owned(), commands: Vec::new() });
         } else if let (Some(command), Some(section)) = (line.strip_prefix(&begin), sections.last_mut()) {
             section.commands.push(command.split_whitespace().map(str::to_owned).collect());
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn commands_are_found_below_their_headings() {
-        let page = "# A\n\n    x no\n\n# B\n\n## one\n\n    x a  b\n    y c\n\n## none\n\n## two\n\n    x d\n\n# C\n## e\n    x f\n";
+        let page = "# A\n\n    x no\n\n## B\n\n### one\n\n    x a  b\n    y c\n\n### none\n\n### two\n\n    x d\n\n## C\n### e\n    x f\n";
         let found = commands_of_page(page, "B", "x");
         let found: Vec<(&str, usize)> =
             found.iter().map(|section| (section.heading.as_str(), section.commands.len())).collect();

@@ -179,7 +179,7 @@ impl Map {
     /// messages and records: values that share their parts may be exponentially large as text.
     pub fn to_label(&self) -> String {
         const MAX_LABEL_BYTES: usize = 64 << 10;
-        const MAX_SHOWN_BYTES: usize = 4 << 10;
+        const MAX_SHOWN_BYTES: usize = 256;
         let mut text = Value::Map(self.clone()).to_json_beyond(MAX_LABEL_BYTES);
         if text.len() > MAX_LABEL_BYTES {
             text.truncate(text.floor_char_boundary(MAX_SHOWN_BYTES));

@@ -8,8 +8,8 @@ use crate::{
     AnalysedTarget, CacheEntry, CacheEntryRule, CacheKey, Config, ConfiguredTarget, DefinitionNames,
     Dependencies, Export, RepositoryKeyRule, RepositoryName, StrSet, TargetRule, key_text,
     problem::{below, fail},
-    reference::whole,
     scope::Scope,
+    whole_value::whole,
 };
 
 fn missing(scope: &Scope<'_>, rule: &str) -> Fail {

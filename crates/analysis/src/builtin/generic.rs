@@ -13,7 +13,7 @@ use taut_value::{
     path::{is_non_upwards, normal_path},
 };
 
-use crate::{AnalysedTarget, dependency::Dep, problem::fail, reference::whole, scope::Scope};
+use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope, whole_value::whole};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;

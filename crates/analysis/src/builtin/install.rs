@@ -14,8 +14,8 @@ use crate::{
     AnalysedTarget,
     dependency::Dep,
     problem::{all_of_one, fail, settle},
-    reference::whole,
     scope::Scope,
+    whole_value::whole,
 };
 
 /// Paths to artifacts, with the dependency each comes from.

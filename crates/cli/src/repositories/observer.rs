@@ -68,7 +68,8 @@ impl<'l> Messages<'l> {
 
     /// An error with the step above it, unless it is one that the reference reports before that.
     fn below_step(&self, problem: Diagnostic) -> Diagnostic {
-        const BEFORE: [&str; 3] = [
+        const BEFORE: [&str; 4] = [
+            "While parsing description of repository ",
             "Config: Mandatory key \"repositories\"",
             "Config: Value for key \"repositories\"",
             "Unsupported value ",

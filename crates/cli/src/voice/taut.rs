@@ -326,7 +326,7 @@ fn exports_of<'p>(
     let name = |problem: &EntryProblem| {
         let of_key = exports.iter().find(|(_, export)| export.key() == Some(&problem.key));
         let named = of_key.map(|(target, _)| log.names().typed(&target.name, target.config.map()));
-        named.unwrap_or_else(|| format!("with the key {}", problem.key.object()))
+        named.unwrap_or_else(|| problem.key.object().to_string())
     };
     problems.iter().map(|problem| (name(problem), problem)).collect()
 }

@@ -1,9 +1,17 @@
 //! Output without what the machine and the user that run the tests put into it.
 
-/// A text with `N` for the users that files belong to and for the limits of the system.
+/// A text with `N` for the users that files belong to, for the limits of the system, for times and numbers of processes in
+/// names, and for the id of the configuration that a build tool is started with, which has paths in it.
 pub(crate) fn without_machine(text: &str) -> String {
     let text = with_words_behind(text, "belongs to user ", |c| !c.is_whitespace());
     let text = with_words_behind(&text, "and this is user ", |c| !c.is_whitespace());
+    let text = with_words_behind(&text, "/unknown/", |c| c.is_ascii_digit() || "-:N".contains(c));
+    let is_call = |line: &&str| line.contains("Setup finished, exec ");
+    let started = text.lines().find(is_call).unwrap_or_default();
+    let masked = with_words_behind(started, "/casf/", |c| c.is_ascii_hexdigit() || c == '/');
+    let text = if started.is_empty() { text } else { text.replace(started, &masked) };
+    let text = with_words_behind(&text, "/remove-me", |c| c.is_ascii_digit() || c == '-');
+    let text = with_words_behind(&text, "/tmp_obj_", |c| c.is_ascii_digit() || c == '_');
     ["max_user_watches", "max_user_instances"].iter().fold(text, |text, limit| {
         with_words_behind(&text, &format!("fs.inotify.{limit} = "), |c| c.is_ascii_digit())
     })

@@ -22,7 +22,9 @@
 //! `` `$ taut words…` goes on after `TEXT`: `` is one that is still there when the next ones are made, followed by what it
 //! has printed; later `` It prints `TEXT`: `` is followed by what it prints up to the line with that text, and
 //! `` It is interrupted and exits with N: `` by the rest.
-//! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment; a line that is just
+//! `` `$ taut words…` with `NAME=VALUE` exits with N: `` is one with a variable in its environment, such as
+//! `TAUT_TEST_FAULT`, which has calls of the system fail (`crates/sys/src/fault.rs`), or `HOME=`, without which no build root is
+//! given, either; a line that is just
 //! `` `path` is removed `` removes a file or directory. Paths may begin with `$BUILD/` or `$OUT/`.
 //!
 //! A line `` `$NAME` is a … ``, and others that begin with such a name and a verb, are about servers: what they offer, and what
@@ -339,6 +341,8 @@ impl<'b> Case<'b> {
                 // The options of `just-mr` come before its subcommand.
                 let ran = match call.name {
                     "just-mr" => tool.run(&self.workspace.root(), &words),
+                    // Without a build root of its own, which is what such a call is about.
+                    _ if call.variable == Some("HOME=") => tool.run(&self.workspace.root(), &words),
                     _ => self.workspace.run(&tool, &words),
                 };
                 let output = match self.folder {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use taut_digest::HashFunction;
-use taut_remote::server::Server;
+use taut_remote::server::{Offer, Server};
 use taut_testkit::{ToolResult, Workspace, without_ages};
 
 use super::{BOTH, at, golden::golden, start, taut};
@@ -96,6 +96,7 @@ fn an_edit_in_the_same_checkout_is_not_compared() {
     let words = at(&server, BOTH[0]);
     call("build", &only, &root, &words);
     golden("Nothing was built before", &explained(&only, &root, &words));
+    golden("Nothing was built before, and the call names no server", &explained(&only, &root, &[]));
     only.file("source", "other");
     call("build", &only, &root, &words);
     golden("A source was edited", &explained(&only, &root, &words));
@@ -138,6 +139,26 @@ fn the_same_action_elsewhere_is_named_with_the_place() {
     golden("It was built on this machine", &explained(&second, &root, &at(&server, BOTH[0])));
 }
 
+/// A result of which something is gone is none.
+#[test]
+fn a_result_that_is_incomplete_is_named_as_the_reason() {
+    for naming in BOTH {
+        let (server, first, second) = (start(naming, &[]), checkout(), checkout());
+        let words = at(&server, naming);
+        call("build", &first, &first.build_root(), &words);
+        let made = naming.blob(b"1text");
+        server
+            .memory()
+            .contents()
+            .iter()
+            .filter(|hash| **hash == made || hash.untagged() == Some((made, false)))
+            .for_each(|hash| server.memory().remove(hash));
+        let root = second.build_root();
+        call("build", &second, &root, &words);
+        golden("Contents of the result are gone", &explained(&second, &root, &words));
+    }
+}
+
 #[test]
 fn another_server_is_among_what_differs() {
     let (one, two, first, second) = (start(BOTH[0], &[]), start(BOTH[0], &[]), checkout(), checkout());
@@ -160,9 +181,68 @@ fn without_the_server_the_answer_says_what_is_missing() {
     call("build", &first, &root, &words);
     call("build", &second, &root, &with(&server, BOTH[0], &["-D", r#"{"MODE": "slow"}"#]));
     golden("The call names no server", &explained(&second, &root, &[]));
+    server.memory().contents().iter().for_each(|hash| server.memory().remove(hash));
+    golden("The server has nothing of it any more", &explained(&second, &root, &words));
     drop(server);
     let once = [words, vec!["--max-attempts".to_owned(), "1".to_owned()]].concat();
     golden("The server does not answer", &explained(&second, &root, &once));
+}
+
+/// Another machine has another build root: a standard server that takes results has a report of what it executed for that one.
+#[test]
+fn what_differs_from_another_machine_is_named_if_the_server_takes_results() {
+    let naming = HashFunction::Sha256;
+    let explained_there = |server: &Server, words: &[&str]| {
+        let (first, second) = (checkout(), checkout());
+        for source in ["text", "more", "text"] {
+            first.file("source", source);
+            call("build", &first, &first.build_root(), &at(server, naming));
+        }
+        let root = second.build_root();
+        call("build", &second, &root, &with(server, naming, words));
+        (explained(&second, &root, &at(server, naming)), second)
+    };
+    let server = start(naming, &[]);
+    let (text, second) = explained_there(&server, &["-D", r#"{"MODE": "slow"}"#]);
+    golden("A variable differs from another machine", &text);
+    // An edit that leads to what the other one had, but for the variable: not compared with what was here before.
+    second.file("source", "more");
+    let root = second.build_root();
+    call("build", &second, &root, &with(&server, naming, &["-D", r#"{"MODE": "slow"}"#]));
+    golden(
+        "A variable differs from another machine after an edit",
+        &explained(&second, &root, &at(&server, naming)),
+    );
+    golden("Without the server nothing is known of another machine", &explained(&second, &root, &[]));
+
+    let refuses = Offer { takes_results: false, ..Offer::executing(naming, Vec::new()) };
+    let server = Server::start(refuses).unwrap();
+    let (text, _) = explained_there(&server, &["-D", r#"{"MODE": "slow"}"#]);
+    golden("The server takes no results", &text);
+    assert_eq!(server.calls().get("UpdateActionResult"), None);
+}
+
+/// However many actions a build has executed, it reports them with three calls; and with none if there were none.
+#[test]
+fn all_executed_actions_are_reported_at_once() {
+    let (server, workspace) = (start(HashFunction::Sha256, &[]), Workspace::new());
+    let targets: Vec<String> = (0..30)
+        .map(|number| format!(r#""{number}": {{"type": "generic", "outs": ["o{number}"], "cmds": ["echo {number} > o{number}"]}}"#))
+        .collect();
+    let all: Vec<String> = (0..30).map(|number| format!(r#""o{number}": "{number}""#)).collect();
+    workspace.file(
+        "TARGETS",
+        format!(r#"{{{}, "all": {{"type": "install", "files": {{{}}}}}}}"#, targets.join(","), all.join(",")),
+    );
+    let root = workspace.build_root();
+    let words = at(&server, HashFunction::Sha256);
+    call("build", &workspace, &root, &words);
+    assert_eq!((server.calls()["Execute"], server.calls()["UpdateActionResult"]), (30, 1));
+    // At most one question for each action, and one for the reports that are there.
+    assert!(server.calls()["GetActionResult"] <= 31, "{:?}", server.calls());
+    let before = server.total();
+    call("build", &workspace, &root, &words);
+    assert_eq!(server.total(), before);
 }
 
 /// A result that came from elsewhere is one of that server; the next build has it in its records.
@@ -182,7 +262,7 @@ fn the_server_that_had_a_result_is_named() {
     call("build", &second, &root, &words);
     golden("The server had the result", &first_line(&call("explain", &second, &root, &words).stdout));
 
-    let cache = Server::start(taut_remote::server::Offer::default()).unwrap();
+    let cache = Server::start(Offer::default()).unwrap();
     let (first, second) = (checkout(), checkout());
     let words = ["--remote-cache".to_owned(), cache.address()].to_vec();
     let writes = [words.clone(), vec!["--remote-cache-write".to_owned()]].concat();

@@ -698,3 +698,67 @@ fn a_description_without_a_marker_of_the_workspace_is_named() {
     }
     project.taut(["repos", "-C", "repos.json"]).success();
 }
+
+/// Several repositories may be directories of one commit.
+#[test]
+fn each_branch_is_asked_for_once_however_many_repositories_are_of_it() {
+    if !has_git() {
+        return;
+    }
+    let (project, server) = (Project::new(), Server::start());
+    let newest = |name: &str| if name == "a" { "a".repeat(40) } else { "b".repeat(40) };
+    for name in ["a", "b"] {
+        let line = format!("{}\trefs/heads/main\n", newest(name));
+        server.file(&format!("/{name}/info/refs?service=git-upload-pack"), line.as_bytes());
+    }
+    let repositories: Vec<String> = ["a1", "a2", "b1", "a3"]
+        .iter()
+        .map(|name| {
+            let url = server.url(&format!("/{}", &name[..1]));
+            let commit = "a".repeat(40);
+            format!(
+                r#""{name}": {{"repository": {{"type": "git", "repository": "{url}", "branch": "main",
+                "commit": "{commit}", "subdir": "{name}"}}}}"#
+            )
+        })
+        .collect();
+    project.file("repos.json", format!(r#"{{"repositories": {{{}}}}}"#, repositories.join(",")));
+    let asked = || server.asked().into_iter().filter(|path| path.contains("/info/refs")).count();
+    let listed = project.taut(["repos", "--all", "--outdated", "--json"]).success().stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    for (name, outdated) in [("a1", false), ("a2", false), ("a3", false), ("b1", true)] {
+        assert_eq!(listed[name]["outdated"], outdated, "{name}: {listed}");
+    }
+    assert_eq!(asked(), 2);
+    let updated = project.taut(["update", "a1", "b1", "a3"]).success().stdout;
+    let updated: serde_json::Value = serde_json::from_str(&updated).unwrap();
+    for name in ["a1", "b1", "a3"] {
+        let commit = &updated["repositories"][name]["repository"]["commit"];
+        assert_eq!(commit, &newest(&name[..1]), "{updated}");
+    }
+    assert_eq!(asked(), 2);
+}
+
+#[test]
+fn of_an_archive_with_many_entries_of_the_same_names_ten_are_shown() {
+    let project = Project::new();
+    project
+        .shell("mkdir d; for n in 1 2 3 4 5 6 7 8 9 10 11 12; do echo > d/$n; done; tar -cf a.tar d/*; tar -rf a.tar d/*");
+    let id = project.shell("git hash-object --no-filters a.tar").stdout;
+    let archive = format!(
+        r#"{{"type": "archive", "content": "{}", "fetch": "file://{}"}}"#,
+        id.trim(),
+        project.path("work/a.tar").display()
+    );
+    project.file("repos.json", format!(r#"{{"repositories": {{"": {{"repository": {archive}}}}}}}"#));
+    let answer = project.taut(["setup"]).success();
+    assert_eq!(
+        answer.stderr.matches("the archive has several entries \"d/").count(),
+        10,
+        "{}",
+        answer.stderr
+    );
+    answer.says(&[
+        "warning: \"a.tar\": the archive has several entries of 2 more names; the last ones are used",
+    ]);
+}

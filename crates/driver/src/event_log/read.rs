@@ -142,8 +142,8 @@ impl EventLogs {
         };
         let firsts: HashSet<Vec<u8>> = outs.iter().filter_map(|outs| Some(key(outs.first()?))).collect();
         let is_wanted = |line: &[u8]| {
-            let at = line.windows(OUTPUTS.len()).position(|text| text == OUTPUTS.as_bytes());
-            at.is_some_and(|at| firsts.contains(with_first_key(&line[at..])))
+            let line = std::str::from_utf8(line).unwrap_or_default();
+            line.find(OUTPUTS).is_some_and(|at| firsts.contains(with_first_key(&line.as_bytes()[at..])))
         };
         let (mut left, mut runs) = (MAX_COMPARED_BYTES, HashMap::<Vec<Str>, Vec<EarlierRun>>::new());
         let names = self.directory.names().into_iter().filter(|name| name.micros < began);

@@ -139,6 +139,9 @@ pub struct Records<'r> {
     pub store: &'r Store,
     /// A remote cache, if one is named: what is asked for actions like those that it had no result of.
     pub cache: Option<&'r SharedService>,
+    /// Servers of the standard protocol that execute, if some are named: what is asked for actions like those that they had to
+    /// execute.
+    pub servers: &'r [SharedService],
 }
 
 /// Which build with work to do answers are about.
@@ -539,10 +542,9 @@ impl<'r> Explainer<'r> {
     fn had_result(&self, id: &Id) -> String {
         let logged = self.record.named.get(id).filter(|logged| logged.is_from_server);
         match logged.map(|logged| (&logged.cache, &logged.executed_by)) {
-            None => LOCAL_CACHE.to_owned(),
             Some((Some(cache), _)) => format!("the remote cache {cache} had"),
             Some((None, Some(server))) => format!("server {} had", without_worker(server)),
-            Some((None, None)) => "a remote cache had".to_owned(),
+            _ => LOCAL_CACHE.to_owned(),
         }
     }
 

@@ -45,15 +45,15 @@ pub enum RecordedReason {
 }
 
 impl RecordedReason {
-    /// The reason in a few words.
+    /// The reason, by the words of event logs.
     fn in_words(&self) -> String {
         match self {
             RecordedReason::New => "new".to_owned(),
-            RecordedReason::Always => "runs in every build".to_owned(),
-            RecordedReason::Settings => "the settings of execution changed".to_owned(),
-            RecordedReason::Program => "taut itself changed".to_owned(),
+            RecordedReason::Always => "always".to_owned(),
+            RecordedReason::Settings => "settings".to_owned(),
+            RecordedReason::Program => "program".to_owned(),
             RecordedReason::Changed => "changed".to_owned(),
-            RecordedReason::Lost => "its result is no longer stored".to_owned(),
+            RecordedReason::Lost => "lost".to_owned(),
             RecordedReason::Read { what, .. } => format!("{} changed", what.in_words()),
             RecordedReason::Redefined { target, .. } => {
                 format!("{} defines it differently", target.in_words())

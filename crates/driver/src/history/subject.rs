@@ -7,15 +7,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use taut_analysis::rules::DefinitionName;
-use taut_analysis::{CacheKey, ConfiguredTarget, EntryPart, RepositoryName};
+use taut_analysis::{CacheKey, ConfiguredTarget, EntryPart};
 use taut_engine::KeyRef;
 use taut_exec::{ActionKey, ArtifactKey, StageKey};
 use taut_repos::{RepoConfig, Repository, Root, RootPath};
 use taut_syntax::quoted;
 use taut_sys::canonical;
 use taut_value::{Artifact, EntityName, ID_PREFIX_DIGITS, Id, Str};
-
-use crate::{targets_below::BelowKey, words::WordsKey};
 
 /// What a task is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -139,18 +137,7 @@ impl Subject {
             let hash = key.0.hash.to_hex();
             return Subject::Other(format!("target-level cache entry {}", &hash[..ID_PREFIX_DIGITS]).into());
         }
-        if let Some(RepositoryName(name)) = key.downcast::<RepositoryName>() {
-            return Subject::Other(format!("content of repository {}", quoted(name)).into());
-        }
-        if let Some(words) = key.downcast::<WordsKey>() {
-            let words: Vec<&str> = words.words.iter().map(Str::as_str).collect();
-            return Subject::Other(format!("meaning of the words [{}]", words.join(" ")).into());
-        }
-        if let Some(below) = key.downcast::<BelowKey>() {
-            let (directory, repository) = (quoted(&below.directory), quoted(&below.repository));
-            return Subject::Other(format!("targets below {directory} of repository {repository}").into());
-        }
-        // Its whole key may be large, and no question names it.
+        // Anything else no question names, and its whole key may be large.
         Subject::Other(format!("{} {}", key.rule(), &Id::of(key.bytes()).to_hex()[..ID_PREFIX_DIGITS]).into())
     }
 
@@ -161,7 +148,7 @@ impl Subject {
             Subject::Target { name, config } if config.as_str() == "{}" => format!("target {name}"),
             Subject::Target { name, config } => format!("target [{name},{config}]"),
             Subject::Action(id) => format!("action %{}", short(id)),
-            Subject::Output { action, path } => format!("output {path} of action %{}", short(action)),
+            Subject::Output { action, path } => format!("output {path} %{}", short(action)),
             Subject::Source(path) | Subject::File(path) => format!("file {path}"),
             Subject::Directory(path) => format!("directory {path}"),
             Subject::Entry { file, name } => format!("entry {} of {file}", quoted(name)),

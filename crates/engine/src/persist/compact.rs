@@ -27,7 +27,7 @@ const MIN_KEPT_TASKS: usize = 1024;
 const NO_NUMBER: u32 = u32::MAX;
 
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the file of traces is damaged")
+    io::ErrorKind::InvalidData.into()
 }
 
 impl Stored {

@@ -16,6 +16,7 @@ use taut_store::Store;
 
 use super::{
     NoResult, SharedService, StandardAction,
+    executed::executed,
     latest::{MAX_ACTIONS, key_of_outputs},
     standard::{Standard, digest_of, from_wire},
 };
@@ -133,6 +134,37 @@ struct Messages {
 /// # Errors
 /// The cache does not answer, or the store cannot be read.
 pub fn nearest(service: &SharedService, store: &Store, missed: &Missed) -> Result<Option<Nearest>, String> {
+    nearest_by(KnownBy::Results, service, store, missed)
+}
+
+/// The same of a server of the standard protocol that executes, by what builds have reported that it executed for them.
+/// `passed_over`: actions that are not compared.
+///
+/// # Errors
+/// As for [`nearest`].
+pub fn nearest_executed(
+    service: &SharedService,
+    store: &Store,
+    missed: &Missed,
+    passed_over: &[Digest],
+) -> Result<Option<Nearest>, String> {
+    nearest_by(KnownBy::Builds { passed_over }, service, store, missed)
+}
+
+/// What leads to actions with the same outputs.
+enum KnownBy<'p> {
+    /// Stored results of them.
+    Results,
+    /// What builds had a server execute, but for some.
+    Builds { passed_over: &'p [Digest] },
+}
+
+fn nearest_by(
+    by: KnownBy<'_>,
+    service: &SharedService,
+    store: &Store,
+    missed: &Missed,
+) -> Result<Option<Nearest>, String> {
     let local = |error: taut_store::Error| error.to_string();
     let read = |object: &ObjectInfo| store.read(&object.digest.hash, object.object_type).map_err(local);
     let (Some(action), Some(command)) = (read(&missed.action)?, read(&missed.command)?) else {
@@ -143,13 +175,22 @@ pub fn nearest(service: &SharedService, store: &Store, missed: &Missed) -> Resul
         return Ok(None);
     };
     let here = Messages { action, command };
-    let asked = |error: taut_service::Error| format!("remote cache {}: {error}", service.name);
+    let what = if matches!(by, KnownBy::Results) { "remote cache" } else { "server" };
+    let asked = |error: taut_service::Error| format!("{what} {}: {error}", service.name);
     let has_result = wait(service.results.look_up(own)).map_err(asked)?.is_some();
     let Command { output_files, output_directories, working_directory, .. } = here.command.clone();
     let key = key_of_outputs(output_files, output_directories, working_directory);
-    let known = wait(service.results.look_up(key)).map_err(asked)?.unwrap_or_default();
-    let known = known.output_files.iter().filter_map(|file| from_wire(file.digest.as_ref()?));
-    let known: Vec<Digest> = known.take(MAX_ACTIONS).collect();
+    let known: Vec<Digest> = match by {
+        KnownBy::Results => {
+            let known = wait(service.results.look_up(key)).map_err(asked)?.unwrap_or_default();
+            let known = known.output_files.iter().filter_map(|file| from_wire(file.digest.as_ref()?));
+            known.take(MAX_ACTIONS).collect()
+        }
+        KnownBy::Builds { passed_over } => {
+            let known = wait(executed(&*service.cas, &*service.results, &key)).map_err(asked)?;
+            known.into_iter().filter(|action| !passed_over.contains(action)).take(MAX_ACTIONS).collect()
+        }
+    };
     let is_known = known.contains(&own);
     let mut there = There { service, directories: HashMap::new() };
     let mut local = None;

@@ -35,7 +35,7 @@ pub(super) fn fetch(
     progress: &dyn Progress,
 ) -> Result<Fetched> {
     // Nothing is kept from one attempt to the next: git cannot resume a pack.
-    programs.retries.run(request.urls, progress, drop, |url, ()| {
+    programs.retries.run(request.urls, &programs.servers, progress, drop, |url, ()| {
         let (tree, bytes) = from_url(programs, request, url, into, scratch, progress)?;
         Ok(Fetched { tree, url: url.to_owned(), bytes })
     })
@@ -114,7 +114,8 @@ fn git_fetch(
     repository: &Dir,
     progress: &dyn Progress,
 ) -> std::result::Result<(), Cause> {
-    let low_speed = programs.stall_timeout.as_secs().max(1);
+    let stall = programs.servers.of(url).patience(programs.stall_timeout);
+    let low_speed = stall.as_secs().max(1);
     let options = [
         // Nothing runs in the background after the fetch.
         "gc.auto=0".to_owned(),
@@ -148,13 +149,10 @@ fn git_fetch(
             progress.update(Update { url: &shown, bytes, total: None });
         }
     };
-    let watch = CommandWatch { progress, line: &line, stall: Some(programs.stall_timeout) };
+    let watch = CommandWatch { progress, line: &line, stall: Some(stall) };
     run(programs, &command, &environment, repository, &watch)?
         .succeeded(&programs.git.to_string_lossy())
-        .map_err(|cause| match cause {
-            Cause::Command(text) => failure::cause(text),
-            other => other,
-        })
+        .map_err(failure::of)
 }
 
 /// How many bytes have come, from a line that `git` prints during a transfer:

@@ -8,7 +8,7 @@ use crate::{Cause, error::status_may_pass};
 
 /// Words of failures that last, though some are followed by words of the others: a server ends the connection after it has
 /// refused something.
-const WORDS_OF_LASTING_FAILURES: [&str; 16] = [
+const WORDS_OF_LASTING_FAILURES: [&str; 15] = [
     "not our ref",
     "unadvertised object",
     "couldn't find remote ref",
@@ -18,7 +18,6 @@ const WORDS_OF_LASTING_FAILURES: [&str; 16] = [
     "could not read Password",
     "Permission denied",
     "Host key verification failed",
-    "Could not resolve host",
     "does not appear to be a git repository",
     "certificate",
     "pack is corrupted",
@@ -28,35 +27,50 @@ const WORDS_OF_LASTING_FAILURES: [&str; 16] = [
 ];
 
 /// Words of connections that were cut or not made, and of time-outs.
-const WORDS_OF_PASSING_FAILURES: [&str; 18] = [
+const WORDS_OF_PASSING_FAILURES: [&str; 12] = [
     "early EOF",
     "unexpected disconnect",
     "hung up unexpectedly",
     "Connection reset",
-    "Connection refused",
-    "Connection timed out",
     "Connection closed by",
     "Operation timed out",
     "Operation too slow",
-    "Failed to connect",
-    "Could not connect",
     "Empty reply from server",
     "Recv failure",
     "Send failure",
     "transfer closed with",
     "was not closed cleanly",
+];
+
+/// Words of connections that were not made; these may be, too, later.
+const WORDS_OF_UNREACHABLE_SERVERS: [&str; 6] = [
+    "Connection refused",
+    "Connection timed out",
+    "Failed to connect",
+    "Could not connect",
     "Network is unreachable",
     "No route to host",
 ];
 
-/// The cause, by what the command printed.
-pub(super) fn cause(text: String) -> Cause {
+/// The cause of a command that failed, by what it printed; other causes stay.
+pub(super) fn of(cause: Cause) -> Cause {
+    match cause {
+        Cause::Command(text) => by_text(text),
+        other => other,
+    }
+}
+
+fn by_text(text: String) -> Cause {
     let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
-    let may_pass = match status(&text) {
-        Some(status) => status_may_pass(status),
-        None => !says(&WORDS_OF_LASTING_FAILURES) && says(&WORDS_OF_PASSING_FAILURES),
-    };
-    if may_pass { Cause::Connection(text) } else { Cause::Command(text) }
+    match status(&text) {
+        Some(status) if status_may_pass(status) => Cause::Connection(text),
+        Some(_) => Cause::Command(text),
+        None if says(&WORDS_OF_LASTING_FAILURES) => Cause::Command(text),
+        None if text.contains("Could not resolve host") => Cause::UnknownHost(text),
+        None if says(&WORDS_OF_UNREACHABLE_SERVERS) => Cause::Unreachable(text),
+        None if says(&WORDS_OF_PASSING_FAILURES) => Cause::Connection(text),
+        None => Cause::Command(text),
+    }
 }
 
 /// The status of a server, in the words of curl: `The requested URL returned error: 503`.
@@ -76,27 +90,35 @@ mod tests {
             "error: RPC failed; curl 18 transfer closed with outstanding read data remaining\nfatal: early EOF",
             "fetch-pack: unexpected disconnect while reading sideband packet",
             "fatal: unable to access 'http://h/r/': The requested URL returned error: 503",
-            "fatal: unable to access 'https://h/r/': Failed to connect to h port 443: Connection refused",
-            "ssh: connect to host h port 22: Connection timed out\nfatal: Could not read from remote repository.",
             "kex_exchange_identification: Connection closed by remote host",
             "fatal: unable to access 'https://h/': Operation too slow. Less than 1 bytes/sec transferred",
         ] {
-            assert!(matches!(cause(text.to_owned()), Cause::Connection(_)), "{text}");
+            assert!(matches!(by_text(text.to_owned()), Cause::Connection(_)), "{text}");
+        }
+        for text in [
+            "fatal: unable to access 'https://h/r/': Failed to connect to h port 443: Connection refused",
+            "ssh: connect to host h port 22: Connection timed out\nfatal: Could not read from remote repository.",
+        ] {
+            assert!(matches!(by_text(text.to_owned()), Cause::Unreachable(_)), "{text}");
+        }
+        for text in [
+            "fatal: unable to access 'https://h/r/': Could not resolve host: h",
+            "ssh: Could not resolve hostname h: Name or service not known",
+        ] {
+            assert!(matches!(by_text(text.to_owned()), Cause::UnknownHost(_)), "{text}");
         }
         for text in [
             "fatal: git upload-pack: not our ref 01\nfatal: the remote end hung up unexpectedly",
             "fatal: couldn't find remote ref side",
             "remote: Repository not found.\nfatal: Authentication failed for 'https://h/r/'",
             "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
-            "fatal: unable to access 'https://h/r/': Could not resolve host: h",
-            "ssh: Could not resolve hostname h: Name or service not known",
             "fatal: unable to access 'http://h/r/': The requested URL returned error: 404",
             "error: RPC failed; HTTP 403 curl 22 The requested URL returned error: 403\nfatal: early EOF",
             "fatal: unable to access 'https://h/': SSL certificate problem: self-signed certificate",
             "something that no version of git prints",
             "",
         ] {
-            assert!(matches!(cause(text.to_owned()), Cause::Command(_)), "{text}");
+            assert!(matches!(by_text(text.to_owned()), Cause::Command(_)), "{text}");
         }
     }
 }

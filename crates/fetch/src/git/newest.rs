@@ -8,6 +8,7 @@ use taut_sys::Dir;
 use super::{
     Programs,
     commit::ENVIRONMENT,
+    failure,
     run::{CommandWatch, run},
 };
 use crate::{Cause, Silent};
@@ -28,8 +29,18 @@ pub(super) fn newest(programs: &Programs, url: &str, branch: &str, cwd: &Dir) ->
     let git = programs.git.as_os_str().to_owned();
     let words = ["ls-remote", "--", url, &reference].map(OsString::from);
     let command: Vec<OsString> = std::iter::once(git).chain(words).collect();
-    let watch = CommandWatch { progress: &Silent, line: &line, stall: Some(programs.stall_timeout) };
-    run(programs, &command, ENVIRONMENT, cwd, &watch)?.succeeded(&programs.git.to_string_lossy())?;
+    let server = programs.servers.of(url);
+    let stall = Some(server.patience(programs.stall_timeout));
+    let watch = CommandWatch { progress: &Silent, line: &line, stall };
+    let ended = run(programs, &command, ENVIRONMENT, cwd, &watch);
+    let ended = ended.and_then(|end| end.succeeded(&programs.git.to_string_lossy()));
+    let ended = ended.map_err(failure::of);
+    server.note(ended.as_ref().err());
+    if matches!(ended, Err(Cause::Unreachable(_))) {
+        // There is one attempt.
+        server.note_down();
+    }
+    ended?;
     let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.ok_or_else(|| Cause::NotContained(format!("a branch {branch}")))
 }

@@ -152,7 +152,9 @@ pub(super) fn run(
             }
             let silent = started.elapsed().saturating_sub(lock(&printed).last);
             let stall = watch.stall.filter(|stall| silent > *stall)?;
-            Some(Cause::Connection(format!("no progress for {} s", stall.as_secs_f32())))
+            let why = format!("no progress for {} s", stall.as_secs_f32());
+            let has_printed = !lock(&printed).last.is_zero();
+            Some(if has_printed { Cause::Connection(why) } else { Cause::Unreachable(why) })
         })
     })?;
     let printed = lock(&printed).text().trim_end().to_owned();

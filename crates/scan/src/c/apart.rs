@@ -6,9 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Kind, condition::Truth, facts::FileFacts, includes::Includes, kind, libraries::Library, system::Origin,
-};
+use super::{Kind, condition::Truth, facts::FileFacts, includes::Includes, kind, system::Origin};
 use crate::{paths, tree::Tree};
 
 /// A library of the system that a file surely includes a header of.
@@ -19,51 +17,42 @@ fn package(includes: &Includes) -> Option<&'static str> {
     })
 }
 
-/// Divides those libraries. The new ones are behind the others.
-pub(super) fn divide(
+/// Sources, and the headers that only they include.
+pub(super) struct Part {
+    /// What pkg-config calls the library of the system.
+    pub(super) package: &'static str,
+    pub(super) sources: BTreeSet<usize>,
+    pub(super) headers: BTreeSet<usize>,
+}
+
+/// The first such part of a library with these sources and headers.
+pub(super) fn part_of(
     tree: &Tree,
     facts: &[FileFacts],
     includes: &[Includes],
-    libraries: &mut Vec<Library>,
-    owner: &mut [Option<usize>],
-) {
-    for number in 0..libraries.len() {
-        let sources = libraries[number].sources.clone();
-        let packages: BTreeSet<&str> = sources.iter().filter_map(|file| package(&includes[*file])).collect();
-        for name in packages {
-            let (apart, others): (BTreeSet<usize>, BTreeSet<usize>) =
-                libraries[number].sources.iter().partition(|file| package(&includes[**file]) == Some(name));
-            let Some(headers) = own_headers(tree, includes, &libraries[number], &apart, &others) else {
-                continue;
-            };
-            if !is_used_by_headers(tree, facts, includes, &apart, &headers) {
-                continue;
-            }
-            let new = libraries.len();
-            for file in apart.iter().chain(&headers) {
-                owner[*file] = Some(new);
-            }
-            let old = &mut libraries[number];
-            old.sources.retain(|file| !apart.contains(file));
-            old.headers.retain(|file| !headers.contains(file));
-            let directory = old.directory.clone();
-            libraries.push(Library {
-                directory,
-                package: Some(name),
-                sources: apart.into_iter().collect(),
-                headers: headers.into_iter().collect(),
-                ..Library::default()
-            });
-        }
-    }
+    sources: &[usize],
+    headers: &[usize],
+) -> Option<Part> {
+    let packages: BTreeSet<&'static str> =
+        sources.iter().filter_map(|file| package(&includes[*file])).collect();
+    packages.into_iter().find_map(|name| {
+        let (apart, others): (BTreeSet<usize>, BTreeSet<usize>) =
+            sources.iter().partition(|file| package(&includes[**file]) == Some(name));
+        let own = own_headers(tree, includes, headers, &apart, &others)?;
+        is_used_by_headers(tree, facts, includes, &apart, &own).then_some(Part {
+            package: name,
+            sources: apart,
+            headers: own,
+        })
+    })
 }
 
-/// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if the sources
-/// are no part that can be told from the others.
+/// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if there are no
+/// others, or some of these may need the sources.
 fn own_headers(
     tree: &Tree,
     includes: &[Includes],
-    library: &Library,
+    headers: &[usize],
     apart: &BTreeSet<usize>,
     others: &BTreeSet<usize>,
 ) -> Option<BTreeSet<usize>> {
@@ -77,12 +66,13 @@ fn own_headers(
     let is_candidate = |header: &usize| {
         !others.iter().any(|source| includes_it(source, *header) || has_stem_of(source, *header))
     };
-    let mut own: BTreeSet<usize> = library.headers.iter().copied().filter(is_candidate).collect();
+    let mut own: BTreeSet<usize> = headers.iter().copied().filter(is_candidate).collect();
     // Without those that other headers include, until that is true of none.
     loop {
-        let shared = own.iter().copied().find(|header| {
-            library.headers.iter().any(|from| !own.contains(from) && includes_it(from, *header))
-        });
+        let shared = own
+            .iter()
+            .copied()
+            .find(|header| headers.iter().any(|from| !own.contains(from) && includes_it(from, *header)));
         match shared {
             Some(header) => own.remove(&header),
             None => break,
@@ -91,8 +81,8 @@ fn own_headers(
     // Without those that these sources do not include at all.
     let (mut left, mut reached) = (Vec::from_iter(apart.iter().copied()), BTreeSet::new());
     while let Some(file) = left.pop() {
-        let headers = includes[file].files.iter().map(|link| link.file);
-        left.extend(headers.filter(|header| own.contains(header) && reached.insert(*header)));
+        let included = includes[file].files.iter().map(|link| link.file);
+        left.extend(included.filter(|header| own.contains(header) && reached.insert(*header)));
     }
     let own = reached;
     // What another header declares may be defined here. In C the names of functions tell; in C++ only the names of files.
@@ -100,7 +90,7 @@ fn own_headers(
         kind(tree.path(*source)) == Some(Kind::C)
             || includes[*source].files.iter().map(|link| link.file).all(|header| {
                 own.contains(&header)
-                    || !library.headers.contains(&header)
+                    || !headers.contains(&header)
                     || others.iter().any(|source| has_stem_of(source, header))
             })
     };

@@ -9,7 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, apart, condition::Truth, facts::FileFacts, includes::Includes, kind, lists};
+use super::{
+    Kind,
+    apart::{self, Part},
+    condition::Truth,
+    facts::FileFacts,
+    includes::Includes,
+    kind, lists,
+};
 use crate::{paths, tree::Tree};
 
 /// A library.
@@ -77,10 +84,11 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
     let parts = included_sources(tree, includes, &tests);
     let mut division =
         Division { tree, owner: vec![None; tree.len()], libraries: Vec::new(), of: BTreeMap::new() };
+    let modules = facts.iter().enumerate().filter(|(_, facts)| facts.is_module).map(|(file, _)| file);
+    let elsewhere: BTreeSet<usize> = modules.chain(of_programs.union(&parts).copied()).collect();
     let mut amalgamations = Vec::new();
     for file in 0..tree.len() {
-        let is_left_out = of_programs.contains(&file) || parts.contains(&file) || facts[file].is_module;
-        if !is_source(tree, file) || is_left_out {
+        if !is_source(tree, file) || elsewhere.contains(&file) {
             continue;
         }
         if is_amalgamation(tree, includes, file) {
@@ -105,8 +113,8 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
             None => program.needs_another = true,
         }
     }
-    let Division { mut owner, mut libraries, of, .. } = division;
-    apart::divide(tree, facts, includes, &mut libraries, &mut owner);
+    division.set_apart(facts, includes);
+    let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
     let merged = merge_cycles(tree, &mut all, includes);
     for library in &mut all.libraries {
@@ -412,6 +420,32 @@ impl Division<'_> {
         for (header, libraries) in by {
             if let (1, Some(&library)) = (libraries.len(), libraries.first()) {
                 self.give(header, library);
+            }
+        }
+    }
+
+    /// Makes libraries of their own of sources that alone need a library of the system.
+    fn set_apart(&mut self, facts: &[FileFacts], includes: &[Includes]) {
+        for number in 0..self.libraries.len() {
+            while let Some(Part { package, sources, headers }) = apart::part_of(
+                self.tree,
+                facts,
+                includes,
+                &self.libraries[number].sources,
+                &self.libraries[number].headers,
+            ) {
+                let new = self.libraries.len();
+                sources.iter().chain(&headers).for_each(|file| self.owner[*file] = Some(new));
+                let old = &mut self.libraries[number];
+                old.sources.retain(|file| !sources.contains(file));
+                old.headers.retain(|file| !headers.contains(file));
+                self.libraries.push(Library {
+                    directory: self.libraries[number].directory.clone(),
+                    package: Some(package),
+                    sources: sources.into_iter().collect(),
+                    headers: headers.into_iter().collect(),
+                    ..Library::default()
+                });
             }
         }
     }

@@ -67,8 +67,11 @@ impl Resolution {
             let found = lstat(&entry);
             let kind = found.map(|found| FileType::from_raw_mode(found.st_mode));
             let is_link = kind == Ok(FileType::Symlink);
-            let link = if is_link { readlink(&entry, Vec::new()).ok() } else { None };
-            let link = link.map(|link| OsString::from_vec(link.into_bytes()));
+            let link = if is_link { Some(readlink(&entry, Vec::new())) } else { None };
+            let (link, kind) = match link.transpose() {
+                Ok(link) => (link.map(|link| OsString::from_vec(link.into_bytes())), kind),
+                Err(errno) => (None, Err(errno)),
+            };
             resolution.steps.push(ResolvedEntry {
                 entry: entry.clone(),
                 identity: found.ok().map(|found| (found.st_dev, found.st_ino)),
@@ -88,7 +91,6 @@ impl Resolution {
                     continue;
                 }
                 (Ok(FileType::Symlink), Some(_)) => "is reached by too many links".to_owned(),
-                (Ok(FileType::Symlink), None) => "is a link that cannot be read".to_owned(),
                 (Ok(_), _) => "is not a directory".to_owned(),
                 (Err(Errno::NOENT), _) => "does not exist".to_owned(),
                 (Err(errno), _) => format!("cannot be looked at ({})", in_words(&errno.into())),

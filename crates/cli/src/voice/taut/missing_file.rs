@@ -61,9 +61,17 @@ fn hint_about(
     let found = directories.iter().flat_map(|directory| {
         ["", "include", "src"].map(|below| normal_path(&directory.join(below).join(name).to_string_lossy()))
     });
-    let found = found.filter(|path| is_non_upwards(path));
-    let is_file = |path: &String| taut_sys::Named::stat(&root.join(path)).is_ok_and(|stat| stat.is_file());
-    let found: Vec<String> = found.filter(is_file).collect();
+    let places: Vec<String> = found.filter(|path| is_non_upwards(path)).collect();
+    let is_file = |path: &&String| taut_sys::Named::stat(&root.join(path)).is_ok_and(|stat| stat.is_file());
+    let found: Vec<&String> = places.iter().filter(is_file).collect();
+    // What it was to make itself is nothing that others have to give it.
+    let is_own = action.outs.iter().any(|out| out.as_str() == name);
+    if found.is_empty() && !is_own {
+        let mut made = places.iter().filter(|path| !is_input(path)).take(MAX_LOOKED_FOR);
+        if let Some(hint) = made.find_map(|path| made_by(path, target, repositories)) {
+            return Some(hint);
+        }
+    }
     let Some(path) = found.iter().find(|path| !is_input(path)) else {
         if !missing.is_header {
             return None;
@@ -75,10 +83,7 @@ fn hint_about(
         return of_other_name.or_else(|| similar_name(action, name, is_angled));
     };
     let shown = |(having, field): &(NamedTarget, String)| {
-        let is_main = having.repository == repositories.main;
-        let repository = if is_main { Str::default() } else { having.repository.clone() };
-        let having = NamedTarget::new(repository, having.module.clone(), having.name.clone());
-        format!("{} has it in {}", named_as_typed(&having), quoted(field))
+        format!("{} has it in {}", typed(having, repositories), quoted(field))
     };
     let named_in = targets_with_file(repositories, &target.repository, path);
     let others = named_in.iter().filter(|(having, _)| having != target);
@@ -87,6 +92,23 @@ fn hint_about(
     Some(format!(
         "help: {path} is there, but is no input of the action: name it, or a target that has it, in the target{named_in}"
     ))
+}
+
+/// What helps if a target makes the file, which is no input.
+fn made_by(path: &str, target: &NamedTarget, repositories: &RepoConfig) -> Option<String> {
+    let named_in = targets_with_file(repositories, &target.repository, path);
+    let (maker, _) = named_in.iter().find(|(having, field)| having != target && field == "outs")?;
+    let maker = typed(maker, repositories);
+    Some(format!(
+        "help: {maker} makes {path}, which is no input of the action: name that target, or one that has it, in the target"
+    ))
+}
+
+/// A target as one types it.
+fn typed(target: &NamedTarget, repositories: &RepoConfig) -> String {
+    let is_main = target.repository == repositories.main;
+    let repository = if is_main { Str::default() } else { target.repository.clone() };
+    named_as_typed(&NamedTarget::new(repository, target.module.clone(), target.name.clone()))
 }
 
 /// How many targets that have the header are named.

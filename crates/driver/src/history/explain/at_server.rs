@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use taut_exec::{Difference, Missed, differences};
+use taut_digest::Digest;
+use taut_exec::{Difference, Missed, Nearest, differences, nearest_executed};
 use taut_value::{EntityName, Id, Str};
 
 use super::{Explainer, ago};
@@ -43,49 +44,86 @@ impl Explainer<'_> {
         let is_comparable =
             |run: &&EarlierRun| run.logged.executed_by.is_some() && (is_unexplained || !run.is_of_workspace);
         let comparable: Vec<&EarlierRun> = earlier.iter().filter(is_comparable).take(MAX_COMPARED).collect();
-        let Some(latest) = comparable.first() else {
-            return self.say(match earlier.is_empty() {
-                true => format!("{had}, and no earlier build with this build root made these outputs."),
-                false => format!("{had}."),
-            });
-        };
-        let mut best: Option<(Vec<Difference>, &EarlierRun)> = None;
+        let mut best: Option<(Vec<Difference>, Option<&EarlierRun>)> = None;
         let mut unknown = None;
         for run in &comparable {
             let Some(there) = &run.logged.missed else { continue };
             match differences(self.from.store, missed, there) {
                 Ok(Some(found)) if best.as_ref().is_none_or(|(best, _)| found.len() < best.len()) => {
-                    best = Some((found, *run));
+                    best = Some((found, Some(*run)));
                 }
                 Ok(_) => {}
                 Err(why) => drop(unknown.get_or_insert(why.to_string())),
             }
         }
-        let Some((found, nearest)) = best else {
-            let run = self.run_in_words(latest);
-            let of = latest.logged.executed_by.as_deref().map_or(server, without_worker);
-            let asked: Vec<&str> = self.from.store.object_servers().collect();
-            return self.say(match unknown {
-                Some(why) => format!("{had}. Why is not known: {why}."),
-                None if asked.is_empty() => format!("{had}; -r ADDRESS compares it with that of {run}."),
-                None if !asked.contains(&of) => {
-                    format!("{had}. Server {of}, which this call does not name, has what it was for {run}.")
+        // What the server has executed for other machines, as their builds have reported.
+        if let Some(service) = self.from.servers.iter().find(|service| service.name == server) {
+            let is_of_workspace = |run: &&EarlierRun| run.is_of_workspace && !is_unexplained;
+            let own = earlier.iter().filter(is_of_workspace).filter_map(|run| run.logged.missed);
+            let own: Vec<Digest> = own.map(|missed| missed.action.digest).collect();
+            match nearest_executed(service, self.from.store, missed, &own) {
+                Ok(Some(Nearest { differences: Some(found), .. }))
+                    if best.as_ref().is_none_or(|(best, _)| found.len() < best.len()) =>
+                {
+                    best = Some((found, None));
                 }
-                None => format!(
-                    "{had}. Why is not known: what the action was, then or before, is no longer there."
-                ),
-            });
+                Ok(_) => {}
+                Err(why) => drop(unknown.get_or_insert(why)),
+            }
+        }
+        let Some((found, nearest)) = best else {
+            return self.nothing_to_compare(&had, server, &comparable, earlier.is_empty(), unknown);
         };
-        self.say(format!(
-            "{had}. It differs from the nearest one that is known here, that of {}:",
-            self.run_in_words(nearest)
-        ));
-        if let Some(other) =
-            nearest.logged.executed_by.as_deref().map(without_worker).filter(|other| *other != server)
-        {
+        let of = match nearest {
+            Some(run) => format!("the nearest one that is known here, that of {}", self.run_in_words(run)),
+            None => "the nearest one that it executed for another build".to_owned(),
+        };
+        self.say(format!("{had}. It differs from {of}:"));
+        let other = nearest.and_then(|run| run.logged.executed_by.as_deref()).map(without_worker);
+        if let Some(other) = other.filter(|other| *other != server) {
             self.say(format!("    - the server is {server} here, {other} there"));
         }
         self.differences(&found);
+    }
+
+    /// Writes that nothing was found that an action could be compared with, and why.
+    fn nothing_to_compare(
+        &mut self,
+        had: &str,
+        server: &str,
+        comparable: &[&EarlierRun],
+        is_first: bool,
+        unknown: Option<String>,
+    ) {
+        let asked: Vec<&str> = self.from.store.object_servers().collect();
+        let text = match (unknown, comparable.first()) {
+            (Some(why), _) => format!("{had}. Why is not known: {why}."),
+            (None, None) if is_first && asked.is_empty() => {
+                format!("{had}; with -r ADDRESS, it is asked for others.")
+            }
+            (None, None) if is_first => {
+                format!("{had}, and no earlier build with this build root made these outputs.")
+            }
+            (None, None) => format!("{had}."),
+            (None, Some(latest)) => {
+                let run = self.run_in_words(latest);
+                let of = latest.logged.executed_by.as_deref().map_or(server, without_worker);
+                match asked.is_empty() {
+                    true => format!("{had}; -r ADDRESS compares it with that of {run}."),
+                    false if asked.contains(&of) => {
+                        format!(
+                            "{had}. Why is not known: what the action was, then or before, is no longer there."
+                        )
+                    }
+                    false => {
+                        format!(
+                            "{had}. Server {of}, which this call does not name, has what it was for {run}."
+                        )
+                    }
+                }
+            }
+        };
+        self.say(text);
     }
 
     /// Earlier runs of what servers had no result of.
