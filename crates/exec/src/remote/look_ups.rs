@@ -24,7 +24,7 @@ impl LookUps {
     /// Counts an action, and says whether the server is asked for its result.
     pub(super) fn is_next_asked(&self) -> bool {
         let unknown = self.unknown.fetch_add(1, Relaxed);
-        unknown < MAX_MISSES || unknown % ASKED == 0
+        unknown < MAX_MISSES || unknown.is_multiple_of(ASKED)
     }
 
     /// The server knew a result, when it was asked for it or when it was to execute the action.
