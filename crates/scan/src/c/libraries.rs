@@ -78,8 +78,8 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
     let mut division =
         Division { tree, owner: vec![None; tree.len()], libraries: Vec::new(), of: BTreeMap::new() };
     let mut amalgamations = Vec::new();
-    for file in 0..tree.len() {
-        let is_left_out = of_programs.contains(&file) || parts.contains(&file) || facts[file].is_module;
+    for (file, of_file) in facts.iter().enumerate() {
+        let is_left_out = of_programs.contains(&file) || parts.contains(&file) || of_file.is_module;
         if !is_source(tree, file) || is_left_out {
             continue;
         }
