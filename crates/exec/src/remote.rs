@@ -278,7 +278,11 @@ impl RemoteExecutor {
                 .look_up(action)
                 .await
                 .map_err(|error| self.transfers.failed(number, error))?;
-            if let Some(result) = known.filter(|result| result.exit_code == 0) {
+            let known = known.filter(|result| result.exit_code == 0);
+            if known.is_none() {
+                self.look_ups[number].count_miss();
+            }
+            if let Some(result) = known {
                 let executed = Executed { result, was_cached: true, ..Executed::default() };
                 match self.transfers.taken(number, key, &executed).await? {
                     Some(ran) if ran.is_complete() => {

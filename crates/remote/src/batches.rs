@@ -37,7 +37,7 @@ struct Gathering<I, O> {
 }
 
 impl<I, O> Gathering<I, O> {
-    /// Adds what a caller asks, as far as it fits.
+    /// Adds what a caller asks, as far as it fits; what fits into one batch is not divided.
     fn add(
         &mut self,
         mut asked: std::vec::IntoIter<BatchItem<I, O>>,
@@ -45,6 +45,11 @@ impl<I, O> Gathering<I, O> {
         weight: impl Fn(&I) -> u64,
     ) {
         self.callers += 1;
+        let whole = asked.as_slice().iter().map(|item| weight(&item.0)).fold(0, u64::saturating_add);
+        if whole <= limit && self.total.saturating_add(whole) > limit {
+            self.left_over = asked;
+            return;
+        }
         while let Some(next) = asked.as_slice().first() {
             let total = self.total.saturating_add(weight(&next.0));
             if total > limit && !self.items.is_empty() {
@@ -219,6 +224,16 @@ mod tests {
             });
             answered(batches.ask([1])).await;
             assert!(sent.borrow()[0].0 < 4, "{sent:?}");
+        });
+    }
+
+    #[test]
+    fn what_a_caller_asks_at_once_is_divided_only_if_it_does_not_fit() {
+        with_batches(async |batches, _, sent| {
+            let asked = [batches.ask(0..3), batches.ask(3..6), batches.ask(6..13)];
+            answered(asked.into_iter().flatten().collect()).await;
+            let sent: Vec<Vec<u32>> = sent.borrow().iter().map(|(_, items)| items.clone()).collect();
+            assert_eq!(sent, [vec![0, 1, 2], vec![3, 4, 5, 6, 7], vec![8, 9, 10, 11, 12]]);
         });
     }
 

@@ -173,6 +173,10 @@ impl Cas for Client {
         self.ask(|server| async move { Ok(server.known().await?.contents.put(contents).await) })
     }
 
+    fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
+        self.ask(|server| async move { server.known().await?.contents.put_levels(levels).await })
+    }
+
     fn callers(&self) -> Callers {
         self.callers.clone()
     }

@@ -56,6 +56,10 @@ const MAX_HELD_BYTES: u64 = 32 << 20;
 /// What a content counts in a batch beside its bytes.
 const OVERHEAD_BYTES: u64 = 128;
 
+fn weight(digest: &Digest) -> u64 {
+    digest.size.saturating_add(OVERHEAD_BYTES)
+}
+
 /// The bytes of a small content, or why there are none.
 type Bytes = Result<Vec<u8>>;
 
@@ -88,13 +92,13 @@ impl Contents {
                 limit,
                 // Of those that get contents it is not known beforehand.
                 Callers::default(),
-                |digest: &Digest| digest.size + OVERHEAD_BYTES,
+                weight,
                 move |batch| read(b.clone(), of_b.clone(), batch),
             ),
             writes: Batches::start(
                 limit,
                 callers.clone(),
-                |content: &Content| content.digest.size + OVERHEAD_BYTES,
+                |content: &Content| weight(&content.digest),
                 move |batch| update(c.clone(), of_c.clone(), batch),
             ),
             unmeasured: Unmeasured::default(),
@@ -102,7 +106,7 @@ impl Contents {
     }
 
     fn is_small(&self, digest: &Digest) -> bool {
-        digest.size.saturating_add(OVERHEAD_BYTES) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
+        weight(digest) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
     }
 
     /// Those that are missing, each once.
@@ -263,6 +267,21 @@ impl Contents {
             });
         }
         answers
+    }
+
+    /// Puts contents of which those of a level may refer to those before: in one batch, whose contents a server takes in order,
+    /// if they fit; else level by level.
+    pub(crate) async fn put_levels(&self, levels: Vec<Vec<Content>>) -> Result<()> {
+        let weights = levels.iter().flatten().map(|content| weight(&content.digest));
+        let total = weights.fold(0, u64::saturating_add);
+        let levels = match total <= self.can.max_batch_bytes {
+            true => vec![levels.into_iter().flatten().collect()],
+            false => levels,
+        };
+        for level in levels {
+            self.put(level).await.into_iter().collect::<Result<()>>()?;
+        }
+        Ok(())
     }
 
     /// Puts the chunks that are missing, or else the whole.

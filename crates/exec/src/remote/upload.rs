@@ -1,12 +1,13 @@
-//! Sending what a server lacks: first asked for in one batch, then sent, what is below before what is above. Each object is
-//! asked for and sent once in a build, however many actions want it; the others wait for that.
+//! Sending what a server lacks: first asked for in one batch, then sent; where trees are checked as they arrive, as in the native
+//! protocol, what is below before what is above. Each object is asked for and sent once in a build, however many actions want
+//! it; the others wait for that.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
 use taut_service::{Caller, Content, Source};
 
@@ -88,25 +89,37 @@ impl Transfers {
             let verified = store.verify_server_objects(server).await;
             return verified.map_err(|error| self.failed_in_store(error));
         }
+        // In the standard protocol nothing has to be there before what refers to it. Else all that is below may be sent
+        // together with it only if no other action sends some of that.
+        let is_unordered = store.hash_function() == HashFunction::Sha256;
+        let is_together = is_unordered || wanted.iter().all(|part| claimed.has(&key(&part.object)));
         let mut rest = wanted;
         while let Some(first) = rest.first() {
-            let (level, above) = rest.split_at(rest.partition_point(|part| part.height == first.height));
+            let together = match is_together {
+                true => rest.len(),
+                false => rest.partition_point(|part| part.height == first.height),
+            };
+            let (now, above) = rest.split_at(together);
             rest = above;
-            let height = first.height;
-            let own = || own.iter().filter(move |(part, _)| part.height == height).map(|(_, object)| *object);
-            let mut contents = Vec::new();
-            for object in own().filter(|object| missing.contains(&name(object))) {
+            let heights = first.height..=now.last().map_or(0, |part| part.height);
+            let own = || {
+                let own = own.iter().filter(|(part, _)| heights.contains(&part.height));
+                own.map(|(part, object)| (part.height, *object))
+            };
+            let mut levels: BTreeMap<usize, Vec<Content>> = BTreeMap::new();
+            for (height, object) in own().filter(|(_, object)| missing.contains(&name(object))) {
                 let source = self.source(server, described, &object).await?;
-                contents.push(Content { digest: name(&object), source });
+                let level = levels.entry(if is_unordered { 0 } else { height }).or_default();
+                level.push(Content { digest: name(&object), source });
             }
-            *sent += self.put(server, contents).await?;
-            store.note_at_server(server, true, own());
-            claimed.done(own().map(|object| key(&object)));
-            for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
+            *sent += self.put(server, levels.into_values().collect()).await?;
+            store.note_at_server(server, true, own().map(|(_, object)| object));
+            claimed.done(own().map(|(_, object)| key(&object)));
+            for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
                 caller.apart(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
-            if level.iter().any(|part| !store.is_checked(server, &part.object)) {
+            if now.iter().any(|part| !store.is_checked(server, &part.object)) {
                 return Ok(());
             }
         }
@@ -114,18 +127,13 @@ impl Transfers {
     }
 
     /// Returns how many bytes were sent.
-    async fn put(&self, server: usize, contents: Vec<Content>) -> Result<u64, Fail> {
-        if contents.is_empty() {
-            return Ok(0);
+    async fn put(&self, server: usize, levels: Vec<Vec<Content>>) -> Result<u64, Fail> {
+        let sent = levels.iter().flatten().map(|content| content.digest.size).sum();
+        if !levels.is_empty() {
+            let put = self.endpoints[server].cas.put_levels(levels).await;
+            put.map_err(|error| self.failed(server, error))?;
+            self.sent.fetch_add(sent, Relaxed);
         }
-        let mut sent = 0;
-        let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
-        let answers = self.endpoints[server].cas.put(contents).await;
-        for (answer, size) in answers.map_err(|error| self.failed(server, error))?.into_iter().zip(sizes) {
-            answer.map_err(|error| self.failed(server, error))?;
-            sent += size;
-        }
-        self.sent.fetch_add(sent, Relaxed);
         Ok(sent)
     }
 
@@ -190,6 +198,9 @@ impl Transfers {
         }
         let (store, hash) = (&self.store, &object.digest.hash);
         let in_store = |error| self.failed_in_store(error);
+        if let Some(source) = store.withheld_source(hash, object.object_type) {
+            return Ok(source);
+        }
         if store.is_here(hash, object.object_type).map_err(in_store)? {
             return Ok(store.source(object));
         }
