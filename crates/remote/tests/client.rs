@@ -377,7 +377,7 @@ fn whatever_the_network_does_answers_are_right_or_errors() {
                 }
             }
         }
-        assert!(begin.elapsed() < Duration::from_secs(10), "seed {seed}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(60), "seed {seed}: {:?}", begin.elapsed());
     }
     assert!(successes > times(20), "{successes}");
 }

@@ -45,9 +45,18 @@ impl fmt::Display for Error {
             Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
             Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
             Error::Final { call, why } => write!(f, "{call}: {why}"),
-            Error::InputsMissing(digests) => {
-                write!(f, "{} inputs of the action are not there", digests.len())
-            }
+            Error::InputsMissing(digests) => match &digests[..] {
+                [digest] => write!(f, "input {} of the action is not there", digest.hash),
+                [digest, ..] => {
+                    write!(
+                        f,
+                        "{} inputs of the action are not there, {} among them",
+                        digests.len(),
+                        digest.hash
+                    )
+                }
+                [] => f.write_str("inputs of the action are not there"),
+            },
             Error::Corrupt(digest) => write!(f, "what came for {} is not that content", digest.hash),
             Error::Local(why) => f.write_str(why),
             Error::Off => f.write_str("not asked any more"),

@@ -375,6 +375,34 @@ impl Store {
         Ok(())
     }
 
+    /// Looks for all that is below some trees at a server, of which a tree is no proof; forgets what is not there, with the
+    /// trees above it. Brings the directories here.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] of a directory that is not there; or the server does not answer.
+    pub async fn verify_below(&self, number: usize, trees: &[ObjectInfo]) -> Result<()> {
+        let Some(servers) = self.server_objects() else { return Ok(()) };
+        let server = &servers.servers[number];
+        let all = self.below(trees).await?;
+        let entries = all.trees.values().flat_map(BTreeMap::values);
+        let mut objects: HashMap<Digest, ObjectInfo> = HashMap::new();
+        for entry in entries {
+            let object =
+                ObjectInfo { digest: Digest { hash: entry.hash, size: 0 }, object_type: entry.object_type };
+            let name = self.name_at_servers(&object.digest, object.object_type == ObjectType::Tree);
+            objects.insert(name, object);
+        }
+        let names: Vec<Digest> = objects.keys().copied().collect();
+        for some in names.chunks(MAX_DIGESTS) {
+            let missing = server.cas.missing(some.to_vec()).await;
+            let missing = missing.map_err(|error| unanswered(server, &error))?;
+            if !missing.is_empty() {
+                self.forget_at_server(number, missing.iter().filter_map(|name| objects.get(name)).copied());
+            }
+        }
+        Ok(())
+    }
+
     /// Brings one file here; whether that succeeded. Waits: for what is read one by one.
     pub(crate) fn fetch_blob(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
         if !self.is_at_server(hash, object_type)? {

@@ -113,6 +113,8 @@ struct Losses {
     wrong: HashSet<(usize, Key)>,
     /// What came wrong before, and not right since.
     wrong_before: HashSet<(usize, Key)>,
+    /// Trees that a server has without something that is below them, in native mode.
+    incomplete: HashSet<(usize, Key)>,
 }
 
 fn key(object: &ObjectInfo) -> Key {
@@ -345,16 +347,63 @@ impl Store {
         objects: impl IntoIterator<Item = ObjectInfo>,
     ) {
         if let Some(servers) = self.server_objects() {
-            servers.note(self, server, is_checked, objects.into_iter());
+            let mut trees = Vec::new();
+            let objects = objects.into_iter().inspect(|object| {
+                if is_checked && object.object_type == ObjectType::Tree {
+                    trees.push(key(object));
+                }
+            });
+            servers.note(self, server, is_checked, objects);
+            let mut losses = servers.losses();
+            if !losses.incomplete.is_empty() {
+                for tree in trees {
+                    losses.incomplete.remove(&(server, tree));
+                }
+            }
         }
     }
 
-    /// Forgets objects that a server turned out not to have.
+    /// Forgets objects that a server turned out not to have; in native mode also the trees that have them in it, as far as their
+    /// entries are known here: else these would count as complete, and what is lost would not be made again.
     pub fn forget_at_server(&self, server: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
-        if let Some(servers) = self.server_objects() {
-            servers.losses().server = Some(server);
-            servers.forget(server, objects.into_iter().map(|object| key(&object)));
+        let Some(servers) = self.server_objects() else { return };
+        servers.losses().server = Some(server);
+        let gone: Vec<Key> = objects.into_iter().map(|object| key(&object)).collect();
+        servers.forget(server, gone.iter().copied());
+        if self.hash_function() == HashFunction::GitSha1 {
+            let above = self.trees_above(servers, gone);
+            servers.forget(server, above.iter().copied());
+            servers.losses().incomplete.extend(above.into_iter().map(|tree| (server, tree)));
         }
+    }
+
+    /// The trees kept here that have one of some objects somewhere below them.
+    fn trees_above(&self, servers: &ServerObjects, objects: Vec<Key>) -> HashSet<Key> {
+        let kept: Vec<Hash> = servers.state().trees.keys().copied().collect();
+        let mut parents: HashMap<Key, Vec<Key>> = HashMap::new();
+        for tree in kept {
+            // One that cannot be read is not there, and counts as lost itself.
+            let Ok(Some(encoded)) = servers.kept_tree(self, &tree) else { continue };
+            let Ok(Ok(entries)) = self.decode_tree(&encoded) else { continue };
+            for entry in of_entries(&entries) {
+                parents.entry(key(&entry)).or_default().push((true, tree));
+            }
+        }
+        let (mut above, mut pending) = (HashSet::new(), objects);
+        while let Some(object) = pending.pop() {
+            for parent in parents.get(&object).into_iter().flatten() {
+                if above.insert(*parent) {
+                    pending.push(*parent);
+                }
+            }
+        }
+        above
+    }
+
+    /// Whether a server turned out to have this tree without something that is below it.
+    pub fn is_incomplete(&self, server: usize, tree: &ObjectInfo) -> bool {
+        self.server_objects()
+            .is_some_and(|servers| servers.losses().incomplete.contains(&(server, key(tree))))
     }
 
     /// What is lost is made again from now on: what a server has wrong then is not worth another try. Returns the server that

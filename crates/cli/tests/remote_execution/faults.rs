@@ -45,6 +45,8 @@ fn is_right(
         assert_eq!(ran.code, 1, "{case}: {}", ran.stderr);
         let is_explained = ran.stderr.contains("server ") || ran.stderr.contains("lost");
         assert!(is_explained && !ran.stderr.contains("panicked"), "{case}: {}", ran.stderr);
+        // What a test that expects success shows.
+        println!("{case}: {}", ran.stderr);
     }
     ran.code == 0
 }
@@ -236,6 +238,34 @@ fn contents_that_a_server_deletes_at_random_are_made_again() {
             }
         }
     });
+}
+
+/// Whichever single content it is, also one that only a directory at the server leads to, and whether an action or the
+/// installation needs it then.
+#[test]
+fn any_content_that_a_server_loses_is_made_again() {
+    let expected = here(&workspace());
+    // All contents where the server keeps directories whole, some otherwise.
+    let cases = [
+        (HashFunction::GitSha1, "staged", 16),
+        (HashFunction::GitSha1, "all", times(4)),
+        (HashFunction::Sha256, "staged", times(4)),
+        (HashFunction::Sha256, "all", times(4)),
+    ];
+    for (naming, built, count) in cases {
+        for_seeds(count, |number| {
+            let (server, workspace) = (Server::start(Offer::executing(naming, vec![])).unwrap(), workspace());
+            let words = words(&server.address(), naming);
+            let call = ["build"].into_iter().chain(words.iter().map(String::as_str)).chain([built]);
+            workspace.run(&taut(), call).exits(0);
+            let mut contents = server.memory().contents();
+            contents.sort_unstable();
+            let content = &contents[number as usize % contents.len()];
+            server.memory().remove(content);
+            let case = format!("{naming:?} {built} {content}");
+            assert!(is_right(&workspace, &words, &expected, &case), "{case}");
+        });
+    }
 }
 
 /// The N-th access to a file here fails as on a full disk: an error, or a right result; and nothing stays wrong.

@@ -171,6 +171,9 @@ impl Transfers {
     /// Whether objects of a known result are still at the server.
     async fn are_there(&self, server: usize, objects: &[ObjectInfo]) -> std::result::Result<bool, Fail> {
         let store = &self.store;
+        if objects.iter().any(|object| store.is_incomplete(server, object)) {
+            return Ok(false);
+        }
         let asked: HashSet<Digest> = (objects.iter())
             .filter(|object| !store.is_checked(server, object))
             .map(|object| store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree))

@@ -137,7 +137,8 @@ impl Transfers {
         Ok(sent)
     }
 
-    /// Whether a server turns out to lack something that it was thought to have for an action.
+    /// Whether a server turns out to lack something that it was thought to have for an action, also below directories that are
+    /// only there.
     pub(super) async fn has_lost(&self, server: usize, described: &RemoteAction) -> Result<bool, Fail> {
         let store = &self.store;
         let wanted = parts(store, server, described, true).map_err(|error| self.failed_in_store(error))?;
@@ -154,23 +155,27 @@ impl Transfers {
         let missing: HashSet<Digest> = missing.into_iter().collect();
         let gone: Vec<ObjectInfo> =
             objects.into_iter().filter(|object| missing.contains(&name(object))).collect();
-        let has_lost = !gone.is_empty();
-        if has_lost {
-            store.forget_at_server(server, gone);
-            // A directory that was checked counts with all that is below it: those that can be sent again are looked at anew.
-            for Part { object, .. } in
-                wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree)
-            {
-                let can_be_sent = described.made(&key(object)).is_some()
-                    || store
-                        .has_bytes_of_tree(&object.digest.hash)
-                        .map_err(|error| self.failed_in_store(error))?;
-                if can_be_sent {
-                    store.forget_at_server(server, [*object]);
-                }
+        if gone.is_empty() {
+            let is_elsewhere = |part: &&Part| part.is_noted && part.object.object_type == ObjectType::Tree;
+            let trees: Vec<ObjectInfo> = wanted.iter().filter(is_elsewhere).map(|part| part.object).collect();
+            return match store.verify_below(server, &trees).await {
+                Ok(()) => Ok(trees.iter().any(|tree| !store.is_noted(server, tree))),
+                Err(taut_store::Error::Remote(_)) => Ok(false),
+                Err(error) => Err(self.failed_in_store(error)),
+            };
+        }
+        store.forget_at_server(server, gone);
+        // A directory that was checked counts with all that is below it: those that can be sent again are looked at anew.
+        for Part { object, .. } in wanted.iter().filter(|part| part.object.object_type == ObjectType::Tree) {
+            let can_be_sent = described.made(&key(object)).is_some()
+                || store
+                    .has_bytes_of_tree(&object.digest.hash)
+                    .map_err(|error| self.failed_in_store(error))?;
+            if can_be_sent {
+                store.forget_at_server(server, [*object]);
             }
         }
-        Ok(has_lost)
+        Ok(true)
     }
 
     /// An object with its size, as far as that is known.
