@@ -170,9 +170,9 @@ impl Transfers {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let caller = endpoint.cas.callers().enter();
+    let asker = endpoint.cas.askers().enter();
     let objects = RemoteAction::of_objects(vec![*object]);
-    let sent = taut_service::wait(transfers.provide(0, &caller, &objects, || ()));
+    let sent = taut_service::wait(transfers.provide(0, &asker, &objects, || ()));
     sent.map(drop).map_err(|fail| fail.to_string())
 }
 
@@ -266,7 +266,7 @@ impl RemoteExecutor {
             return Err(Fail::Cancelled);
         }
         let endpoint = &self.setup.endpoints[number];
-        let caller = endpoint.cas.callers().enter();
+        let asker = endpoint.cas.askers().enter();
         let described = inputs::describe(&self.setup.store, self.demands(), key)?;
         let begin = Instant::now();
         let action = self.setup.store.name_at_servers(&described.action().digest, false);
@@ -306,7 +306,7 @@ impl RemoteExecutor {
             let report = |step| self.setup.events.remote(&key.id, &key.action, &endpoint.name, step);
             let begins = Instant::now();
             let uploads = || report(Step::Uploading);
-            sent_bytes += self.transfers.provide(number, &caller, &described, uploads).await?;
+            sent_bytes += self.transfers.provide(number, &asker, &described, uploads).await?;
             uploading += begins.elapsed();
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
@@ -318,7 +318,7 @@ impl RemoteExecutor {
             let execute = Execute { action, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, reports.clone());
-            let executed = match caller.apart(executed).await {
+            let executed = match asker.apart(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -411,9 +411,9 @@ impl Executor for RemoteExecutor {
         match here.is_empty() {
             true => Ok(()),
             false => {
-                let caller = endpoints[main].cas.callers().enter();
+                let asker = endpoints[main].cas.askers().enter();
                 let objects = RemoteAction::of_objects(here);
-                taut_service::wait(self.transfers.provide(main, &caller, &objects, || ())).map(drop)
+                taut_service::wait(self.transfers.provide(main, &asker, &objects, || ())).map(drop)
             }
         }
     }

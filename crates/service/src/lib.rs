@@ -11,7 +11,7 @@
 
 #![deny(missing_docs)]
 
-mod callers;
+mod askers;
 #[cfg(feature = "cases")]
 pub mod cases;
 mod content;
@@ -24,7 +24,7 @@ mod wait;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub use callers::{Caller, Callers};
+pub use askers::{Asker, Askers};
 pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
@@ -66,8 +66,8 @@ pub trait Cas: Send + Sync {
     }
 
     /// Those that are about to ask: batches wait a moment for them. Without effect where there are no batches.
-    fn callers(&self) -> Callers {
-        Callers::default()
+    fn askers(&self) -> Askers {
+        Askers::default()
     }
 
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is

@@ -198,7 +198,10 @@ fn sources_that_only_the_server_reads_are_not_stored_here_and_not_missed() {
 
     // What is installed is stored, and what an action reads that runs here.
     let other = self::workspace();
-    other.file("TARGETS", targets.replace(r#"["extra", "extra"]]"#, r#"["extra", "extra"], ["more", "more"]]"#));
+    other.file(
+        "TARGETS",
+        targets.replace(r#"["extra", "extra"]]"#, r#"["extra", "extra"], ["more", "more"]]"#),
+    );
     assert_eq!(install(&other, &words).files, here(&other));
     assert!(is_stored(&other, "more\n") && !is_stored(&other, "some text\n"));
     other.file("source", "another text\n");

@@ -9,7 +9,7 @@ use std::{
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Caller, Content, Source};
+use taut_service::{Asker, Content, Source};
 
 use super::{
     MAX_REPEATS, Transfers,
@@ -23,7 +23,7 @@ impl Transfers {
     pub(super) async fn provide(
         &self,
         server: usize,
-        caller: &Caller,
+        asker: &Asker,
         described: &RemoteAction,
         begins: impl Fn(),
     ) -> Result<u64, Fail> {
@@ -36,7 +36,7 @@ impl Transfers {
             }
             begins();
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(server, caller, described, &wanted, &mut sent).await else { continue };
+            let Err(fail) = self.send(server, asker, described, &wanted, &mut sent).await else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
@@ -51,7 +51,7 @@ impl Transfers {
     async fn send(
         &self,
         server: usize,
-        caller: &Caller,
+        asker: &Asker,
         described: &RemoteAction,
         wanted: &[Part],
         sent: &mut u64,
@@ -116,7 +116,7 @@ impl Transfers {
             store.note_at_server(server, true, own().map(|(_, object)| object));
             claimed.done(own().map(|(_, object)| key(&object)));
             for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                caller.apart(claims.wait(key(&part.object))).await;
+                asker.apart(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
             if now.iter().any(|part| !store.is_checked(server, &part.object)) {
