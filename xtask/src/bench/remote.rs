@@ -24,7 +24,7 @@ use std::{
 pub(super) use cache::run as cache;
 pub(super) use execution::run as execution;
 
-/// What both benchmarks are told.
+/// The options that both benchmarks have.
 struct Common {
     json: Option<PathBuf>,
     sizes: Vec<usize>,
