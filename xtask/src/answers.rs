@@ -120,7 +120,7 @@ impl Question<'_> {
 }
 
 impl Answers {
-    /// The difference between these results, the reference's, and `ours`, as text; `None` if there is none.
+    /// The difference between these results, the reference's, and `ours`, as text; `None` if they are equal.
     pub(crate) fn difference(&self, ours: &Self) -> Option<String> {
         let mut text = String::new();
         let answers = ours.questions();

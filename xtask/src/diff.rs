@@ -113,7 +113,7 @@ fn messages() -> Result<()> {
 /// Whether targets are built, and more options of all calls.
 type CallOptions<'h> = (bool, &'h [&'h str]);
 
-/// The difference as text; `None` if there is none, or the value is not a case.
+/// The difference as text; `None` if there is no difference, or the value is not a case.
 fn difference(case: &Case, taut: &Tool, reference: &Tool, how: CallOptions<'_>) -> Option<String> {
     compare(case, taut, reference, how)?.0
 }

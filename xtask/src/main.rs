@@ -20,6 +20,7 @@ mod import_cycles;
 mod licences;
 mod measure;
 mod messages;
+mod pages;
 mod proto;
 mod realworld;
 mod recording;

@@ -3,7 +3,7 @@
 //! A message is a string literal of the product with a sentence in it, wherever it is written: as the argument of a
 //! constructor of errors, an arm of a `match`, a constant. It is covered if its words, with anything in place of what is
 //! inserted, occur in an answer of the golden files, which tests compare with what the binary prints. So a message that is new or
-//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why there is none.
+//! changed needs a situation that causes it, or a line in `xtask/uncaused-messages.txt` with the reason why no document can cause it.
 //!
 //! Which voice a message belongs to is seen in the sources: files and `impl` blocks of a voice, and what diagnostics call
 //! the reference's text ([`Voice`]). It has to occur in an answer of that voice; one that both have, in any answer.
@@ -18,9 +18,20 @@ use syn::visit::{self, Visit};
 /// The messages that no document can have, relative to the root of the repository.
 const LIST: &str = "xtask/uncaused-messages.txt";
 
-/// Crates that print nothing to users: what only tests use, and generated sources.
-const NOT_OF_THE_PRODUCT: &[&str] =
-    &["parser-checks", "proto", "testkit", "remote/src/server", "service/src/executor_cases"];
+/// Crates and modules that print nothing to users: what only tests use, generated sources, and what the engine offers to
+/// other users of the library, in place of which taut has words of its own (`driver/src/history`) and its crate `sys`.
+const NOT_OF_THE_PRODUCT: &[&str] = &[
+    "parser-checks",
+    "proto",
+    "testkit",
+    "engine/src/api/derivation",
+    "engine/src/api/files",
+    "engine/src/log/reason",
+    "engine/src/persist/path",
+    "remote/src/server",
+    "service/src/cases",
+    "service/src/executor_cases",
+];
 
 /// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
 /// what of them is answers.
@@ -30,6 +41,7 @@ const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/reference", &["md"], Golden::Calls),
     ("crates/cli/tests/from_sources", &["md"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/remote_cache", &["md"], Golden::Calls),
+    ("crates/cli/tests/remote_execution", &["md"], Golden::Calls),
     ("crates/cli/tests/help", &["txt", "1"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/terminal", &["txt"], Golden::Whole(Voice::Taut)),
     ("crates/cli/tests/cases", &["json"], Golden::Whole(Voice::Just)),
@@ -266,7 +278,8 @@ impl<'a> Visit<'a> for Texts<'_> {
 
     fn visit_macro(&mut self, called: &'a syn::Macro) {
         let name = called.path.segments.last().map(|last| last.ident.to_string());
-        if !name.is_some_and(|name| FOR_DEVELOPERS.contains(&name.as_str())) {
+        // Of `matches!`, what a text is compared with.
+        if !name.is_some_and(|name| name == "matches" || FOR_DEVELOPERS.contains(&name.as_str())) {
             self.note_tokens(TokenBuffer::new2(called.tokens.clone()).begin());
         }
     }
@@ -296,8 +309,15 @@ impl<'a> Visit<'a> for Texts<'_> {
         self.within(is_reference.then_some(Voice::Just), |this| visit::visit_expr_assign(this, assign));
     }
 
-    /// The texts of a voice.
+    /// What a text is compared with.
+    fn visit_pat(&mut self, _: &'a syn::Pat) {}
+
+    /// The texts of a voice. What `Debug` shows is for developers.
     fn visit_item_impl(&mut self, block: &'a syn::ItemImpl) {
+        let of_trait = block.trait_.as_ref().and_then(|(_, name, _)| name.segments.last());
+        if of_trait.is_some_and(|name| name.ident == "Debug") {
+            return;
+        }
         let syn::Type::Path(of) = &*block.self_ty else { return visit::visit_item_impl(self, block) };
         self.within(voice_called(&of.path), |this| visit::visit_item_impl(this, block));
     }
@@ -481,7 +501,7 @@ impl Answers {
         };
         for (voice, text) in found {
             if voice != Voice::Just {
-                self.capitals.extend(text.lines().filter_map(capital));
+                self.capitals.extend(capitals(&text));
             }
             match voice {
                 Voice::Just => self.just.push(normal(&text)),
@@ -547,7 +567,23 @@ fn answers(document: &str) -> Vec<(Voice, String)> {
     found
 }
 
-/// The beginning of an error or a warning if its first word is none of a language and has a capital letter.
+/// The note below a message that the author of a rule wrote, which is shown as it is written.
+const OF_RULE: &str = "note: the rule says so here";
+
+/// The beginnings of errors and warnings that have a capital letter, without those that users wrote.
+fn capitals(answer: &str) -> Vec<String> {
+    let lines: Vec<&str> = answer.lines().collect();
+    let is_next = |line: &&&str| line.starts_with("error: ") || line.starts_with("warning: ");
+    let is_of_user = |at: usize| {
+        let end =
+            lines[at + 1..].iter().position(|line| is_next(&line)).map_or(lines.len(), |next| at + 1 + next);
+        lines[at..end].iter().any(|line| line.contains(OF_RULE))
+    };
+    let found = lines.iter().enumerate().filter_map(|(at, line)| Some((at, capital(line)?)));
+    found.filter(|(at, _)| !is_of_user(*at)).map(|(_, text)| text).collect()
+}
+
+/// The beginning of an error or a warning if its first word is no name and has a capital letter.
 fn capital(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;
@@ -634,7 +670,9 @@ mod tests {
                 text.contains("what is searched");
                 assert!(x, "it has to be");
                 list!(#[doc = "of a macro"] unreachable!("never comes here"));
+                match text { "what it may be" | "or this one" => matches!(text, "what it is") }
             }
+            impl fmt::Debug for A { fn fmt(&self) { f.write_str("what it looks like") } }
             #[cfg(test)]
             mod tests { const A: &str = "only in tests"; }
             #[test]
@@ -725,6 +763,13 @@ mod tests {
         assert_eq!(golden.capitals.len(), 0);
         golden.add(text, super::Golden::Whole(Voice::Taut));
         assert_eq!(Vec::from_iter(&golden.capitals), ["Cannot read it"]);
+    }
+    #[test]
+    fn what_the_author_of_a_rule_wrote_may_have_a_capital_letter() {
+        let of_rule = "error: Ask Legal\n  --> TARGETS:1:2\n  note: the rule says so here: RULES:1:9\n";
+        assert_eq!(super::capitals(of_rule), [] as [&str; 0]);
+        let of_both = format!("error: Cannot read it\n{of_rule}");
+        assert_eq!(super::capitals(&of_both), ["Cannot read it"]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The rules of the project that a program can check: crate dependencies, cycles of imports, file headers and
-//! lengths, where `unsafe` may be, banned words, licences.
+//! lengths, where `unsafe` may be, banned words, headings and links of pages, licences.
 //!
 //! The table in `docs/ARCHITECTURE.md` is the only list of allowed dependencies; this compares it with the workspace,
 //! so that it is never out of date.
 
-use crate::{cargo, import_cycles, licences, messages, words};
+use crate::{cargo, import_cycles, licences, messages, pages, words};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
     violations.extend(import_cycles::violations(&root, &sources)?);
     violations.extend(messages::violations(&root, &sources)?);
     violations.extend(words::violations(&root)?);
+    violations.extend(pages::violations(&root)?);
     violations.extend(licences::violations(&all)?);
     if violations.is_empty() {
         return Ok(());

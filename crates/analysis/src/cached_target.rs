@@ -247,10 +247,23 @@ fn known_object(json: Json<'_>) -> Result<ObjectInfo, Wrong> {
 }
 
 /// The beginning of a JSON text, for messages.
-fn shown(json: Json<'_>) -> &str {
+fn shown(json: Json<'_>) -> String {
+    beginning(json.source())
+}
+
+fn beginning(text: &str) -> String {
     const MAX_BYTES: usize = 80;
-    let text = json.source();
-    &text[..text.floor_char_boundary(MAX_BYTES)]
+    match text.len() {
+        0..=MAX_BYTES => text.to_owned(),
+        _ => format!("{}…", &text[..text.floor_char_boundary(MAX_BYTES)]),
+    }
+}
+
+/// The kind of a value with its article, for messages.
+fn of_kind(value: &Value) -> String {
+    let name = value.type_name();
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 fn field<'d>(json: Json<'d>, name: &str) -> Result<Json<'d>, Wrong> {
@@ -319,7 +332,7 @@ struct Values<'d> {
 
 impl<'d> Values<'d> {
     fn json(&self, id: &str) -> Result<Json<'d>, Wrong> {
-        self.nodes.get(id).ok_or_else(|| format!("there is no value {}", &id[..id.floor_char_boundary(80)]))
+        self.nodes.get(id).ok_or_else(|| format!("there is no value {}", beginning(id)))
     }
 
     /// The ids of what is directly below a value.
@@ -352,7 +365,7 @@ impl<'d> Values<'d> {
     fn map(&self, id: Option<Json<'d>>) -> Result<Map, Wrong> {
         match self.of(id)? {
             Value::Map(map) => Ok(map),
-            other => Err(format!("a {} is in the place of a map", other.type_name())),
+            other => Err(format!("there is {} in the place of a map", of_kind(&other))),
         }
     }
 
@@ -388,7 +401,7 @@ impl<'d> Values<'d> {
         if json.get("type").and_then(Json::as_str) == Some("VALUE_NODE") {
             return match self.of(json.get("result"))? {
                 Value::Result(result) => Ok(Node::Value(result)),
-                other => Err(format!("a {} is in the place of a result", other.type_name())),
+                other => Err(format!("there is {} in the place of a result", of_kind(&other))),
             };
         }
         let node_type = json.get("node_type").and_then(Json::as_str);
@@ -437,7 +450,7 @@ impl<'d> Values<'d> {
 /// Reads the text of an entry.
 ///
 /// # Errors
-/// Why it is none.
+/// Why the text is no entry.
 pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
     let document = parse(text)?;
     let root = document.root();
@@ -460,7 +473,7 @@ pub fn read_entry(text: &[u8]) -> Result<CachedTarget, String> {
         Value::Map(provides) => (provides, false),
         // What just 1.6.5 writes for a directory that is exported as a tree.
         Value::Null => (Map::default(), true),
-        other => return Err(format!("it provides a {}, not a map", other.type_name())),
+        other => return Err(format!("it provides {}, not a map", of_kind(&other))),
     };
     let result = TargetResult::new(artifacts, runfiles, provides);
     Ok(CachedTarget { result, provides_null, implied: implied(root)? })
@@ -545,7 +558,7 @@ mod tests {
         let local = r#"{"e": {"x": "a"}, "a": {"type": "LOCAL", "data": {"path": "p", "repository": ""}}}"#;
         assert!(wrong(entry(local, ["\"a\"", "", ""])).ends_with("is no known artifact"));
         let node = r#"{"e": {"x": "n"}, "n": {"type": "VALUE_NODE", "result": "e2"}, "e2": {}}"#;
-        assert_eq!(wrong(entry(node, ["", "\"n\"", ""])), "a map is in the place of a result");
+        assert_eq!(wrong(entry(node, ["", "\"n\"", ""])), "there is a map in the place of a result");
         let staged = r#"{"e": {"x": "r"}, "r": {"artifact_stage": "s", "runfiles": "m", "provides": "m"}, "s": {"p": "m"}, "m": {}}"#;
         assert!(wrong(entry(staged, ["", "", "\"r\""])).ends_with("stages something that is no artifact"));
     }

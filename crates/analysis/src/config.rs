@@ -55,6 +55,7 @@ impl Config {
 
     /// This configuration with the variables of `changes` set.
     pub fn update(&self, changes: &Map) -> Config {
+        // The same object where nothing changes: comparisons begin with the address.
         if changes.is_empty() { self.clone() } else { Config(self.0.union(changes)) }
     }
 
@@ -92,7 +93,7 @@ impl StrSet {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -206,6 +206,7 @@ impl CycleReport<'_> {
         wanted: &NamedTarget,
     ) -> Option<JsonPath> {
         const MAX_VISITED_NODES: usize = 10_000;
+        // Names are never nested that deep, and each step of a path costs its depth.
         const MAX_DEPTH: usize = 64;
         // A walk without recursion, with limits: it only improves a message.
         let mut pending = vec![(path, json)];

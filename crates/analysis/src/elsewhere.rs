@@ -1,4 +1,4 @@
-//! Which target was meant by a name that is none in its module: one of another module, by its name alone or in the form in
+//! Which target was meant by a name that its module does not define: one of another module, by its name alone or in the form in
 //! which targets are typed and shown (`src/lib:geo`, `//src/lib:geo`, `:geo`, `@std//cc:debug`), which targets files do
 //! not have, or a file by its path.
 
@@ -38,6 +38,7 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
         let (root, here) = (normal_path(path), normal_path(&join(module, path)));
         let places = match (is_absolute, path.is_empty()) {
             (true, _) => vec![root],
+            // `:name`, without a path, is of this module first; a path is one from the root first.
             (false, true) => vec![here, root],
             (false, false) => vec![root, here],
         };
@@ -75,6 +76,7 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
         None if module == named.module.as_str() => name.to_owned(),
         None => quoted_list(&[module, name]),
     };
+    // A name that is there, at whichever place, before one that only resembles it.
     for (module, name) in &meant {
         if has(cx, of, module, name).await {
             return Some(written(module, name));
@@ -86,6 +88,7 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
             return Some(written(module, name));
         }
     }
+    // A name with a path says where it is meant to be, so other modules are not searched.
     if !meant.is_empty() || repository.is_some() {
         return None;
     }
@@ -163,6 +166,7 @@ async fn below(cx: &Cx, repository: &Repository, module: &str) -> Vec<String> {
         let directory = found[next].clone();
         next += 1;
         let place = RootPath { root: repository.target_root.name, path: directory.as_str().into() };
+        // Each listing is a read of the failure: when a target appears there, the message is made anew.
         if let Ok(listing) = cx.get::<DirRule>(place).await
             && let Listing::Entries(entries) = &*listing
         {
@@ -172,6 +176,7 @@ async fn below(cx: &Cx, repository: &Repository, module: &str) -> Vec<String> {
         }
     }
     found.truncate(MAX_DIRECTORIES);
+    // Without the module itself.
     found.split_off(1)
 }
 
@@ -189,6 +194,7 @@ async fn has(cx: &Cx, repository: &Repository, module: &str, name: &str) -> bool
     if found.names().any(|target| target == name) {
         return true;
     }
+    // `../name` is a file of another module, which cannot be named so.
     if !is_non_upwards(name) {
         return false;
     }

@@ -11,6 +11,7 @@ use crate::{
     Workspace, builtin, facets, missing,
     module::KEEP_VALUES,
     problem::{below, fail, fail_unrecorded, once, settle},
+    reference::whole_as_read,
     source, user,
     vocabulary::Builtin,
     workspace::module_file,
@@ -151,7 +152,7 @@ async fn defined(
     let kind: Value = taut_expr::json_to_value(kind);
     let rule = crate::parse_name(&kind, workspace.names(named)).map_err(|why| {
         // As it is written in JSON, where whole numbers have no decimal point.
-        let json = taut_expr::abbreviate(&kind, 1 << 16);
+        let json = whole_as_read(&kind);
         let step = format!("Parsing rule name {json} for target {name} failed with:");
         let mut diagnostic = why.of_json(&kind).below(&step).at(entry.location(Some("type")));
         diagnostic.help.truncate(usize::from(diagnostic.suggestion.is_none()));

@@ -83,6 +83,7 @@ impl Host for RuleHost<'_> {
     fn define_action(&mut self, action: ActionDescription, depfile: Option<Str>) -> Id {
         let id = self.defined.action(self.cx, action);
         if let Some(path) = depfile {
+            // Beside the definition, not in it: the identity of an action is the reference's, which has no depfiles.
             self.cx.mention(Depfile { action: id, path });
         }
         id

@@ -15,7 +15,7 @@ pub struct Manual {
     pub runfiles: &'static str,
 }
 
-/// The manual of a built-in rule; `None` if there is none of the name.
+/// The manual of a built-in rule; `None` if no built-in rule has the name.
 pub fn manual(rule: &str) -> Option<Manual> {
     Builtin::from_name(rule).map(Builtin::manual)
 }

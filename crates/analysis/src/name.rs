@@ -5,6 +5,8 @@ use taut_syntax::{Diagnostic, NEXT_MESSAGE, Node, quoted, quoted_list};
 use taut_value::path::{join, normal_path};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Str, Value};
 
+use crate::reference::{whole, whole_as_read};
+
 /// The location of a name, to which relative names are relative.
 #[derive(Clone, Copy)]
 pub struct NameContext<'c> {
@@ -109,8 +111,7 @@ impl NameError {
 
     /// The last message of the reference, about the value that is no name.
     pub fn in_reference(&self, value: &Value) -> String {
-        const MAX_SHOWN_BYTES: usize = 1 << 16;
-        invalid(&value.to_json_beyond(MAX_SHOWN_BYTES))
+        invalid(&whole(value))
     }
 
     /// The error as a diagnostic.
@@ -121,8 +122,7 @@ impl NameError {
 
     /// The error of a name that is read from a file, where whole numbers have no decimal point.
     pub fn of_json(self, value: &Value) -> Diagnostic {
-        let shown = taut_expr::abbreviate(value, 1 << 16);
-        self.with_last_message(invalid(&shown))
+        self.with_last_message(invalid(&whole_as_read(value)))
     }
 
     fn with_last_message(self, invalid: String) -> Diagnostic {
@@ -208,6 +208,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
         }
         (_, 3, Some(reference)) => {
             let is_here = match &words[1] {
+                // Null, "." and the name of the module itself say the same, as in the reference.
                 Value::Null => true,
                 Value::String(module) => module.as_str() == "." || module.as_str() == context.module,
                 _ => false,
@@ -227,6 +228,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
             let global = global.ok_or_else(|| unbound(local, module, name, context))?;
             Ok(NamedTarget::new(global.clone(), module, name))
         }
+        // An anonymous target is named by nodes, which are values and have no written form.
         ("#", ..) => Err(NameProblem::Anonymous),
         _ => {
             let words: Option<Vec<&str>> = (0..words.len()).map(text).collect();

@@ -23,10 +23,18 @@ enum FieldUse {
     Targets,
 }
 
-/// A value in a message.
-fn shown(value: &Value) -> String {
-    const MAX_SHOWN_BYTES: usize = 1 << 16;
+/// How much of a value is shown in the reference's messages.
+// The reference has no limit; values that share their parts may be exponentially large as text.
+const MAX_SHOWN_BYTES: usize = 1 << 16;
+
+/// A value in a message of the reference.
+pub(crate) fn whole(value: &Value) -> String {
     value.to_json_beyond(MAX_SHOWN_BYTES)
+}
+
+/// The same of a value that was read from a file, where whole numbers have no decimal point.
+pub(crate) fn whole_as_read(value: &Value) -> String {
+    taut_expr::abbreviate(value, MAX_SHOWN_BYTES)
 }
 
 impl RuleKind {
@@ -66,7 +74,7 @@ impl RuleKind {
 
     /// The step of reading a name in a field.
     pub(crate) fn parsing(&self, field: &str, name: &Value) -> String {
-        let name = shown(name);
+        let name = whole(name);
         match (self, field) {
             (RuleKind::User(_), _) => format!("Parsing entry {name} in target field {field} failed with:"),
             (_, "target") => format!("Parsing target name {name} failed with:"),
@@ -82,8 +90,8 @@ impl RuleKind {
         value: &Value,
         item: Option<&Value>,
     ) -> Option<String> {
-        let found = shown(value);
-        let entry = item.map_or_else(|| found.clone(), |item| format!("entry {}", shown(item)));
+        let found = whole(value);
+        let entry = item.map_or_else(|| found.clone(), |item| format!("entry {}", whole(item)));
         Some(match (self, self.used(field), field) {
             (_, _, "arguments_config" | "flexible_config") => match item {
                 None => format!("Field {field} in {} {name} is not a list", self.of_target()),
@@ -103,7 +111,7 @@ impl RuleKind {
                 format!("{field} has to evaluate to a list of strings, but found {entry}")
             }
             (_, _, "sh -c") => {
-                let of = item.map(|item| format!("\nwith non-string entry {}", shown(item)));
+                let of = item.map(|item| format!("\nwith non-string entry {}", whole(item)));
                 let of = of.unwrap_or_default();
                 format!("sh has evaluate to list of strings or null, but found {found}{of}")
             }

@@ -16,6 +16,7 @@ use crate::{
     EntryPart, ModuleEntry, NameError, NameProblem, Workspace, missing, misspelt,
     module::KEEP_VALUES,
     problem::{all, below, fail, once, settle},
+    reference::whole_as_read,
     strings::strings,
     vocabulary::{COMMON, RULE},
     workspace::module_file,
@@ -118,11 +119,6 @@ async fn entry(
 /// How many bytes of a value are shown.
 const MAX_SHOWN_BYTES: usize = 320;
 
-/// A value as it is written in a file: whole numbers have no decimal point.
-fn json_as_read(value: &Value) -> String {
-    taut_expr::abbreviate(value, 1 << 16)
-}
-
 fn string_list(entry: &ModuleEntry, word: &str, field: &str) -> Result<Vec<Str>, Fail> {
     let Some(json) = entry.json().get(field) else { return Ok(Vec::new()) };
     let value = taut_expr::json_to_value(json);
@@ -203,7 +199,7 @@ async fn imports(
             }
             let step = format!(
                 "Parsing entry {} in field imports of {word} {} failed with:",
-                json_as_read(&value),
+                whole_as_read(&value),
                 at.name
             );
             fail(why.of_json(&value).below(&step).at(import_of(entry, alias)))
@@ -211,6 +207,7 @@ async fn imports(
         names.push(Str::from(alias));
         keys.push(DefinitionName(name));
     }
+    // At once, so that files are read and compiled in parallel, and all errors are reported.
     let functions = cx.all::<ExpressionRule>(keys).await.into_iter().zip(&names).map(|(function, alias)| {
         function.map_err(|failure| {
             let failure = below(failure, || reading_expressions(kind, &shown));
@@ -331,7 +328,7 @@ impl RuleRule {
             crate::parse_name(value, workspace.names(name)).map_err(|why| {
                 let step = format!(
                     "Parsing entry {} in {field} field of rule {} failed with:",
-                    json_as_read(value),
+                    whole_as_read(value),
                     name.name
                 );
                 fail(why.of_json(value).below(&step).at(entry.location(Some(field))))

@@ -253,7 +253,7 @@ async fn file(
         return Err(fail(outside(named)));
     }
     let path = normal_path(&join(&named.module, &named.name));
-    // A name with a trailing slash is none of the files in the directory above.
+    // A name with a trailing slash names no file in the directory above.
     let is_directory = named.name.ends_with('/') || named.name.ends_with("/.");
     let (directory, base) =
         if is_directory { (&*path, "") } else { path.rsplit_once('/').unwrap_or(("", &path)) };
@@ -309,8 +309,7 @@ async fn file(
             }
         }
         (Listing::Absent, _) => {
-            let why = absent(workspace, cx, named, directory).await;
-            diagnostic = diagnostic.note(why.unwrap_or_else(|| "that directory does not exist".to_owned()));
+            diagnostic.notes.extend(absent(workspace, cx, named, directory).await.map(Note::from));
         }
         _ => {}
     }

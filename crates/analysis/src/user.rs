@@ -22,13 +22,10 @@ use crate::{
     hosts::{FieldTargets, RuleHost, TransitionHost},
     missing,
     problem::{Problem, after_warnings, all, below, beside, fail, settle},
-    reference::RuleKind,
+    reference::{RuleKind, whole},
     rules::{AnonymousField, DefinitionName, RuleRule, UserRule},
     scope::{Scope, environment},
 };
-
-/// How many bytes of a value the reference's messages have here; its own have all.
-const MAX_SHOWN_BYTES: usize = 1 << 16;
 
 /// A dependency in one transition.
 struct TransitionDep {
@@ -212,10 +209,10 @@ fn no_rule_for_node(workspace: &Workspace, anonymous: &AnonymousTarget, node: &A
     let meant = did_you_mean(node_type, known.iter().copied());
     let message = format!("Cannot resolve type of node: rule_map has no rule for {}", quoted(&node_type));
     let shown = taut_expr::abbreviate(&Value::Node(anonymous.node.clone()), workspace.log_limit);
-    let rule_map = Value::Map(anonymous.rule_map.clone()).to_json_beyond(MAX_SHOWN_BYTES);
+    let rule_map = whole(&Value::Map(anonymous.rule_map.clone()));
     let reference = format!(
         "Cannot resolve type of node {} via rule map {rule_map}",
-        Value::Node(anonymous.node.clone()).to_json_beyond(MAX_SHOWN_BYTES)
+        whole(&Value::Node(anonymous.node.clone()))
     );
     let diagnostic = Diagnostic::error(message).reference(reference);
     let diagnostic = diagnostic.suggest(meant).note(format!("the node is {shown}"));
@@ -330,7 +327,7 @@ impl<'e> Evaluation<'e> {
             let message = format!("The transition of field {} has to be a list of maps, but is {shown}", quoted(&field));
             let path = self.rule.entry.path().key("config_transitions").key(field);
             let location = Location::value(self.rule.entry.label().clone(), path);
-            let found = value.to_json_beyond(MAX_SHOWN_BYTES);
+            let found = whole(&value);
             let reference = match value {
                 Value::List(_) => format!("expected list of dicts, but found {found}"),
                 _ => format!("expected list, but got {found}"),
@@ -413,7 +410,7 @@ impl<'e> Evaluation<'e> {
     fn annotation(&self, involved: &[(String, Value)]) -> String {
         let mut text = String::new();
         for (_, value) in involved.iter().filter(|(_, value)| value.as_artifact().is_some()) {
-            let shown = value.to_json_beyond(MAX_SHOWN_BYTES);
+            let shown = whole(value);
             let mut found = String::new();
             for TransitionDep { transition, dep, .. } in &self.reached {
                 let config = self.target.config.update(transition).prune(dep.vars());
@@ -575,20 +572,20 @@ impl<'e> Evaluation<'e> {
     /// The error for a provider that is no list of nodes.
     fn no_nodes(&self, field: &Str, anonymous: &AnonymousField, dep: &Dep, found: &Value) -> Fail {
         let provider = anonymous.provider.as_str();
-        let whole = found.to_json_beyond(MAX_SHOWN_BYTES);
+        let text = whole(found);
         let mut items = found.as_list().into_iter().flat_map(|list| list.iter());
         let wrong = items.find(|item| item.as_node().is_none()).cloned();
         let found = taut_expr::abbreviate(found, self.workspace.log_limit);
         let path = self.rule.entry.path().key("anonymous").key(field).key("provider");
         let reference = match &wrong {
             None => format!(
-                "Provider {provider} in {} must be list of target nodes but found: {whole}",
+                "Provider {provider} in {} must be list of target nodes but found: {text}",
                 anonymous.target
             ),
             Some(item) => format!(
                 "Entry in provider {provider} in {} must be target node but found: {}",
                 anonymous.target,
-                item.to_json_beyond(MAX_SHOWN_BYTES)
+                whole(item)
             ),
         };
         let diagnostic = Diagnostic::error(format!(
@@ -644,10 +641,8 @@ impl<'e> Evaluation<'e> {
                 "Defining expression should evaluate to a RESULT, but got: {}",
                 taut_expr::abbreviate(&value, self.workspace.log_limit)
             );
-            let reference = format!(
-                "Defining expression should evaluate to a RESULT, but got: {}",
-                value.to_json_beyond(MAX_SHOWN_BYTES)
-            );
+            let reference =
+                format!("Defining expression should evaluate to a RESULT, but got: {}", whole(&value));
             let diagnostic = Diagnostic::error(message).reference(reference);
             let diagnostic = diagnostic.at(self.rule.entry.location(Some("expression")));
             let help = "wrap it: {\"type\": \"RESULT\", \"artifacts\": …}";

@@ -27,6 +27,8 @@ pub(crate) struct Written<'s> {
     /// Its rule.
     pub(crate) kind: RuleKind,
     /// Warnings about undeclared variables in its fields, as far as these have been evaluated.
+    // A lock and not a cell: what is written is held while dependencies are awaited, and the task may go on in
+    // another thread.
     misspelt: Mutex<Vec<Diagnostic>>,
 }
 
@@ -97,6 +99,7 @@ impl<'s> Written<'s> {
     }
 
     fn find(&self, field: &str, value: &Value) -> Option<Location> {
+        // Beyond it the field as a whole is shown: the bound costs precision, not correctness.
         const MAX_VISITED_NODES: usize = 10_000;
         // Names are never nested that deep, and each step costs its depth.
         const MAX_DEPTH: usize = 64;
@@ -199,12 +202,6 @@ impl<'s> Written<'s> {
         }
     }
 
-    /// A value in a message of the reference.
-    pub(crate) fn whole(&self, value: &Value) -> String {
-        const MAX_SHOWN_BYTES: usize = 1 << 16;
-        value.to_json_beyond(MAX_SHOWN_BYTES)
-    }
-
     /// The type of a value, and the value, unless the type determines it.
     pub(crate) fn described(&self, value: &Value) -> String {
         match value {
@@ -269,6 +266,7 @@ impl<'s> Written<'s> {
         }
         let others = self.entry.json().entries().map(|(other, _)| other);
         let others = others.filter(|other| *other != field && *other != "type");
+        // A field may be computed from what other fields name, and then the name is only there.
         let mut fields = std::iter::once(field).chain(others);
         let found = fields.find_map(|field| {
             let location = spellings.iter().find_map(|spelling| self.find(field, spelling))?;

@@ -1,6 +1,6 @@
 //! Why an archive cannot be read.
 
-use std::{error, fmt};
+use std::{borrow::Cow, error, fmt};
 
 /// Why an archive cannot be read, and at which of its entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +81,10 @@ impl Fault {
                 "its content has another checksum than it says"
             }
             _ if ENDS.contains(&text) => "it ends too early",
+            "File is larger than its declared uncompressed size" => "it is longer than its size",
+            "Archive contains file with streams but no subStreamsInfo" => {
+                "the list of its entries is damaged"
+            }
             _ if DAMAGED.iter().any(|begin| text.starts_with(begin)) => "its compressed data are damaged",
             _ => text,
         };
@@ -133,9 +137,18 @@ impl fmt::Display for Fault {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.entry {
-            Some(entry) => write!(f, "entry {entry:?}: {}", self.fault),
+            Some(entry) => write!(f, "entry {:?}: {}", shortened(entry), self.fault),
             None => self.fault.fmt(f),
         }
+    }
+}
+
+/// A name as messages have it: of one that no system would take, the beginning.
+fn shortened(name: &str) -> Cow<'_, str> {
+    const MAX_SHOWN: usize = 255;
+    match name.len() {
+        0..=MAX_SHOWN => Cow::Borrowed(name),
+        _ => Cow::Owned(format!("{}…", &name[..name.floor_char_boundary(MAX_SHOWN)])),
     }
 }
 

@@ -87,7 +87,7 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
             Seven::MaxMemLimited { max_kb, .. } => {
                 format!("to read it needs more memory than the limit of {max_kb} KiB")
             }
-            Seven::Other(text) | Seven::Unsupported(text) => text.to_string(),
+            Seven::Other(text) | Seven::Unsupported(text) => return Error::new(Fault::of_reader(text)),
             error => error.to_string(),
         }),
     })

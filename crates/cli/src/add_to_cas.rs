@@ -50,14 +50,15 @@ pub(crate) fn run(name: Name, options: &AddToCas, log: &Log) -> Exit {
     };
     let is_directory = |location: &Path| Named::lstat(location).is_ok_and(|found| found.is_dir());
     // Taut can name trees in compatible mode, too; under the name of the reference it refuses them like that.
-    if options.stores.compatible && name == Name::Just && followed.as_deref().is_ok_and(is_directory) {
+    if options.stores.server.compatible && name == Name::Just && followed.as_deref().is_ok_and(is_directory) {
         log.say(Level::Error, "Storing of trees only supported in native mode");
         return Exit::Environment;
     }
     if name == Name::Just {
         // The reference's store has this text whatever it is used for, and its scripts count objects. What is wrong with the store
         // is reported with the object.
-        let at = Backend { address: options.stores.remote_execution_address.clone(), ..Backend::default() };
+        let at =
+            Backend { address: options.stores.server.remote_execution_address.clone(), ..Backend::default() };
         let _ = store.put_blob(backend_description(&[], &at).as_bytes(), false);
     }
     match followed.and_then(|location| add(&store, &location, special)) {
@@ -92,8 +93,14 @@ fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Re
     if let Err(error) = store.save_server_objects() {
         log.say(Level::Warn, error.to_string());
     }
-    sent.map_err(|why| {
-        voice::of(log).not_sent(&why, log);
-        Exit::Environment
-    })
+    match sent {
+        Ok(sent) => {
+            voice::of(log).sent(&sent, &server.name, log);
+            Ok(())
+        }
+        Err(why) => {
+            voice::of(log).not_sent(&why, log);
+            Err(Exit::Environment)
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
+use taut_syntax::diagnostic::Author;
 
 use crate::environment::{build_root, hash_function};
 use crate::exit::Exit;
@@ -13,7 +14,6 @@ use crate::options::Analyse;
 use crate::profile::Profile;
 use crate::remote_execution::backend;
 use crate::reporting::{Reporting, reported, warn_of_cache};
-use crate::retry::LOST_ROOTS;
 use crate::root_options::RootOptions;
 use crate::roots::Roots;
 use crate::settings::{analysis_options, log_limit, properties};
@@ -38,13 +38,7 @@ fn go(name: Name, o: &Analyse, log: &Arc<Log>, reporting: &Reporting) -> Result<
     };
     let interruption = Interruption::watch(log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let call = || analyse(name, o, log, reporting, &interruption, &roots);
-    if let Some(exit) = interruption.reported(call())? {
-        return Ok(exit);
-    }
-    log.say(Level::Warn, LOST_ROOTS);
-    roots.verify();
-    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
+    roots.with_lost_made_again(&interruption, || analyse(name, o, log, reporting, &interruption, &roots))
 }
 
 /// Analyses the request once. `None`: something of its roots is lost that can be made again.
@@ -119,7 +113,7 @@ fn analyse(
     voice::of(log).analysed(&found, text.as_deref(), log);
     if let Some(why) = too_long {
         let text = format!("{why}; it is not shown.");
-        log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, &log.names().main()));
+        log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, Author::Program, &log.names().main()));
     }
     if let Some(analysis) = &whole {
         dumps::of_values(analysis, &target, &o.dumps, log)?;

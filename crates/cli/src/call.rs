@@ -33,6 +33,15 @@ const ALL: &str = "//...";
 /// The error when no try found the same description from beginning to end.
 pub(crate) const CHANGING: &str = "The description keeps changing while it is being built.";
 
+/// What a call makes of its own out of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Product {
+    /// What messages call it.
+    pub(crate) name: &'static str,
+    /// Whether it is of use without what cannot be built: then failed actions are warnings.
+    pub(crate) is_partial: bool,
+}
+
 /// What a call that builds was given.
 #[derive(Clone, Copy)]
 pub(crate) struct BuildCall<'c> {
@@ -42,7 +51,7 @@ pub(crate) struct BuildCall<'c> {
     pub(crate) reporting: &'c Reporting,
     /// What messages name in place of the request, for a call that makes something of its own out of it. Such a call is
     /// about all targets of the workspace if it names none.
-    pub(crate) product: Option<&'static str>,
+    pub(crate) product: Option<Product>,
 }
 
 /// A call that has a store, and what reports on it.
@@ -72,7 +81,8 @@ impl<'c> BuildCall<'c> {
         reporting.keep_in(&store);
         let again = Reproduction::of_call(std::env::args());
         let context = BuildContext::of_call(&of, &o.results, &store, again);
-        let messages = messages(BuildContext { is_rebuild, ..context }, log, &interruption);
+        let is_partial = self.product.is_some_and(|product| product.is_partial);
+        let messages = messages(BuildContext { is_rebuild, is_partial, ..context }, log, &interruption);
         let caller = BuildCaller { call: self, first, roots, messages: messages.clone() };
         Ok((OpenCall { call: self, store, interruption, messages, progress: Arc::default() }, caller))
     }
@@ -170,7 +180,8 @@ impl Caller for BuildCaller<'_> {
         let BuildCall { log, reporting, product, .. } = self.call;
         voice::of(log).requested(request, log);
         reporting.requested(request);
-        let name = product.map_or_else(|| voice::of(log).name_of_request(request, log), str::to_owned);
+        let name = product.map(|product| product.name.to_owned());
+        let name = name.unwrap_or_else(|| voice::of(log).name_of_request(request, log));
         self.messages.requested(&request.repositories, name);
     }
 

@@ -108,7 +108,7 @@ impl Check<'_> {
         print(&cached.stdout);
         // See the header: the first call is then not comparable with the second one.
         if entries()? != before {
-            cached = self.call("with entries", &[])?;
+            cached = self.call("again-cached", &[])?;
         }
         let elsewhere = self.scratch.path().join("installed");
         // Installed elsewhere, since installing over the first result would hide differences.

@@ -15,7 +15,7 @@ use taut_sys::Dir;
 use taut_value::{JsonWriter, Str};
 
 use crate::{
-    call::{self, BuildCall, OpenCall},
+    call::{self, BuildCall, OpenCall, Product},
     diagnostics,
     environment::build_root,
     exit::Exit,
@@ -46,7 +46,7 @@ pub(crate) fn run(name: Name, o: &options::CompileCommands, log: &Arc<Log>) -> E
         log,
     );
     reported("compile-commands", !o.build.analysis.no_trace, profile, log, |reporting| {
-        let product = Some("the files that sources include");
+        let product = Some(Product { name: "the files that sources include", is_partial: true });
         go(o, BuildCall { name, o: &o.build, log, reporting, product })
     })
 }
@@ -90,6 +90,18 @@ struct Running<'c> {
 impl ClosureClient for Running<'_> {
     type Stop = Exit;
 
+    // The commands of the rest are of use.
+    const LEAVES_OUT: bool = true;
+
+    fn left_out(&mut self, request: &Request, part: &Request, problems: &Diagnostics) {
+        let BuildCall { o, log, .. } = self.open.call;
+        request::report_left_out(problems, request, &o.analysis.target, log);
+        let (all, left) = (request.targets.iter().len(), part.targets.iter().len());
+        let are = if all - left == 1 { "is" } else { "are" };
+        let text = format!("{} of {all} cannot be analysed and {are} left out", count(all - left, "target"));
+        log.say(Level::Warn, text);
+    }
+
     fn may_continue(&mut self, session: &Session) -> Result<(), Exit> {
         self.open.interruption.stop_on_signal(session)
     }
@@ -118,7 +130,7 @@ impl CommandsClient for Running<'_> {
         request: &Request,
         commands: &CompileCommands,
         built: &[(Str, Built)],
-        is_complete: bool,
+        is_sound: bool,
     ) -> Result<Exit, Undelivered<Exit>> {
         let log = self.open.call.log;
         let database = Database { commands, request, store: &self.open.store, views: &self.views, log };
@@ -128,7 +140,7 @@ impl CommandsClient for Running<'_> {
         if place.as_os_str() != "-" {
             log.say(Level::Info, database.summary(&place));
         }
-        Ok(if is_complete { Exit::Success } else { Exit::BuildFailure })
+        Ok(if is_sound { Exit::Success } else { Exit::BuildFailure })
     }
 }
 

@@ -20,7 +20,6 @@ use crate::{
     remote_execution::backend,
     reporting::{Reporting, reported, warn_of_cache},
     request,
-    retry::LOST_ROOTS,
     root_options::RootOptions,
     roots::Roots,
     settings::analysis_options,
@@ -48,13 +47,7 @@ fn go(name: Name, o: &Describe, log: &Arc<Log>, reporting: &Reporting) -> Result
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
     let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-    let call = || describe(name, o, log, reporting, &roots);
-    if let Some(exit) = interruption.reported(call())? {
-        return Ok(exit);
-    }
-    log.say(Level::Warn, LOST_ROOTS);
-    roots.verify();
-    Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
+    roots.with_lost_made_again(&interruption, || describe(name, o, log, reporting, &roots))
 }
 
 /// Describes once. `None`: something of the roots is lost that can be made again.

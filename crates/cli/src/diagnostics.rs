@@ -35,7 +35,7 @@ pub(crate) fn plain(diagnostics: &Diagnostics) -> Vec<String> {
     // Without a working directory, paths are shown as they are.
     let here = std::env::current_dir().unwrap_or_default();
     let plain = Renderer::new(&text_of, false).relative_to(&here.to_string_lossy());
-    let mut plain = plain.with_names(|text| as_under_taut(text, ""));
+    let mut plain = plain.with_texts(|text, author| as_under_taut(text, author, ""));
     Group::all(diagnostics).iter().map(|group| plain.render_group(group)).collect()
 }
 

@@ -37,12 +37,12 @@ pub(crate) fn file_of(diagnostics: &[String]) -> String {
 pub(crate) fn diagnostic_as_json(diagnostic: &Diagnostic, renderer: &mut Renderer<'_>) -> String {
     let rendered = renderer.render(diagnostic);
     let mut writer = JsonWriter::compact();
-    let Diagnostic { severity, message, location: place, suggestion, help, notes, chain, .. } = diagnostic;
+    let Diagnostic { severity, location: place, suggestion, help, notes, chain, .. } = diagnostic;
     // Texts are for people; the names of targets in them are as people type them.
     let shown = |renderer: &Renderer<'_>, text: &str| renderer.shown(text).into_owned();
     writer.object(|w| {
         w.key("severity").string(word(*severity));
-        w.key("message").string(shown(renderer, message));
+        w.key("message").string(renderer.shown_message(diagnostic).into_owned());
         location(w, place.as_ref(), renderer);
         if let Some(suggestion) = suggestion {
             w.key("suggestion").string(suggestion);

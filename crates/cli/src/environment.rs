@@ -16,8 +16,12 @@ pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
         // By the name of the call: under the name `just` it is the usual place of the reference's build root.
-        Some(home) => std::path::absolute(Path::new(&home).join(".cache").join(name.word()))
-            .map_err(|error| format!("Cannot use the home directory: {error}")),
+        Some(home) => {
+            let root = Path::new(&home).join(".cache").join(name.word());
+            // Only the system's answer to a relative one in no working directory is an error, which then is that of
+            // the path.
+            Ok(std::path::absolute(&root).unwrap_or(root))
+        }
         None => Err("Cannot determine the home directory; set HOME or give --local-build-root.".to_owned()),
     }
 }
@@ -35,7 +39,7 @@ pub(crate) fn build_root_exists(build_root: &Path) -> bool {
 
 /// How contents are named.
 pub(crate) fn hash_function(options: &Stores) -> HashFunction {
-    if options.compatible { HashFunction::Sha256 } else { HashFunction::GitSha1 }
+    if options.server.compatible { HashFunction::Sha256 } else { HashFunction::GitSha1 }
 }
 
 /// Opens the store that the options name; if it cannot be opened, reports the error.

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use taut_driver::{
-    Analyser, EventLogs, ExportCache, Presentation, Question, Records, SetupError, Traces, UnresolvedRequest,
-    explain,
+    Analyser, EventLogs, ExportCache, Presentation, Question, Records, RemoteExecution, SetupError, Traces,
+    UnresolvedRequest, explain,
 };
 use taut_store::Store;
 use taut_value::NamedTarget;
@@ -15,7 +15,7 @@ use crate::{
     log::{Level, Log},
     options,
     remote_cache::remote_cache,
-    remote_execution::backend,
+    remote_execution::{backend, remote_execution},
     request,
     root_options::RootOptions,
     roots::Roots,
@@ -65,6 +65,10 @@ fn go(name: Name, o: &options::Question, log: &Arc<Log>) -> Result<Exit, Exit> {
     }
     let store = Store::open(&root, hash_function(&o.stores))
         .map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
+    // What actions were that servers executed, these have.
+    let servers = remote_execution(&o.execution, &o.stores, log).map_err(unusable)?;
+    let servers = servers.as_ref().map(RemoteExecution::object_servers).unwrap_or_default();
+    store.attach(servers).map_err(|error| unusable(format!("Cannot use the build root: {error}")))?;
     let logs = EventLogs::of(&store, &unresolved.repositories)
         .map_err(|error| unusable(format!("Cannot read what was built: {error}")))?;
     let traces = if o.analysis.no_trace { Traces::none() } else { Traces::of(&store, &unresolved) };

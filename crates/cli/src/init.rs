@@ -1,10 +1,11 @@
 //! `init`: writes a small project from a template, or targets for sources that are there.
 
 mod from_sources;
+mod packages;
 mod sources;
 mod templates;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use taut_sys::{Dir, if_exists};
 
@@ -92,9 +93,7 @@ fn report(o: &Init, directory: &Path, files: &[(&str, &str)]) -> String {
         text += &format!("  {}\n", shown(directory, path));
     }
     text += "Next:\n";
-    if directory != Path::new(".") {
-        text += &format!("  cd {}\n", quoted(&directory.display().to_string()));
-    }
+    text += &change_directory(directory);
     let (run, more) = match o.template.as_str() {
         "python" => ("python3 out/bin/hello", ""),
         "rust" => ("out/bin/hello", RUSTC),
@@ -106,6 +105,39 @@ fn report(o: &Init, directory: &Path, files: &[(&str, &str)]) -> String {
 
 /// The compiler itself: the `rustc` of rustup needs an environment that actions do not have.
 const RUSTC: &str = r#" -D RUSTC="$(rustup which rustc)""#;
+
+/// The line that goes to the directory, if it is another one.
+fn change_directory(directory: &Path) -> String {
+    if directory == Path::new(".") {
+        return String::new();
+    }
+    let path = if_leads_elsewhere(directory).unwrap_or_else(|| directory.to_owned());
+    format!("  cd {}\n", quoted(&path.display().to_string()))
+}
+
+/// Shells take `link/..` for the directory in which the link is, and the system for the one above that to which it leads. Where
+/// that makes a difference, the path without `..`.
+fn if_leads_elsewhere(directory: &Path) -> Option<PathBuf> {
+    let is_upwards = |path: &Path| path.components().any(|part| part == Component::ParentDir);
+    if !is_upwards(directory) {
+        return None;
+    }
+    let real_path = |path: &Path| Dir::of_user(path).and_then(|dir| dir.real_path()).ok();
+    let here = std::env::current_dir().ok()?;
+    // The shell's own idea of where it is, with links; as it does, only if that is true.
+    let of_shell = std::env::var_os("PWD").map(PathBuf::from).filter(|path| {
+        path.is_absolute() && !is_upwards(path) && real_path(path).is_some_and(|path| path == here)
+    });
+    let mut path = PathBuf::new();
+    for part in of_shell.unwrap_or(here).join(directory).components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+    }
+    let meant = real_path(directory)?;
+    (real_path(&path).as_ref() != Some(&meant)).then_some(meant)
+}
 
 /// A word for a shell.
 fn quoted(word: &str) -> String {

@@ -37,7 +37,7 @@ pub(crate) fn run(name: Name, options: &InstallCas, log: &Log) -> Exit {
         Ok(server) => server,
         Err(exit) => return exit,
     };
-    if server.is_some() && options.stores.compatible && whole.digest.size == 0 && !is_empty(&whole) {
+    if server.is_some() && options.stores.server.compatible && whole.digest.size == 0 && !is_empty(&whole) {
         voice.no_size(&options.object_id, log);
     }
     // As in the reference, what is not in the store may be in the git repository of the build root.

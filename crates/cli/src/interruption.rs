@@ -12,7 +12,7 @@ use std::{
 };
 
 use taut_driver::{EventLog, Interrupter, Session, event::Status, on_termination};
-use taut_sys::watch::Waker;
+use taut_sys::{in_words, watch::Waker};
 
 use crate::{
     cancelled_set_up::cancel_set_up,
@@ -62,7 +62,7 @@ impl Interruption {
         let handle = move |signal| noticed.handle(signal);
         // The call goes on: only its end by a signal is less orderly then.
         if let Err(error) = on_termination(handle) {
-            log.say(Level::Warn, format!("Cannot handle signals: {error}"));
+            log.say(Level::Warn, format!("Cannot handle signals: {}", in_words(&error)));
         }
         state
     }

@@ -250,16 +250,16 @@ impl Log {
     /// Writes a message.
     pub fn say(&self, level: Level, text: impl AsRef<str>) {
         self.note(level, None, text.as_ref());
-        self.write(level, None, text.as_ref());
+        self.write(level, None, &self.layout.own_text(level, text.as_ref().trim_end_matches('\n')));
     }
 
     /// Writes a message about something that has a name, for example an action.
     pub fn say_about(&self, level: Level, name: &str, text: impl AsRef<str>) {
         self.note(level, Some(name), text.as_ref());
-        self.write(level, Some(name), text.as_ref());
+        self.write(level, Some(name), &self.layout.own_text(level, text.as_ref().trim_end_matches('\n')));
     }
 
-    /// Writes a message that is collected in another form.
+    /// Writes a message that is collected in another form. Its text is shown as it is: a user may have written it.
     pub fn say_of_files(&self, level: Level, text: impl AsRef<str>) {
         self.write(level, None, text.as_ref());
     }

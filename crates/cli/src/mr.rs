@@ -22,7 +22,7 @@ use crate::{
     diagnostics,
     interruption::Interruption,
     log::{Level, Log},
-    options::Stores,
+    options::{Server, Stores},
     remote_execution::server_of_set_ups,
     repositories::{self, Messages, NotFetched, anchors, report_remark},
     request::wrong_about_servers,
@@ -339,7 +339,7 @@ impl Call {
     /// The settings about servers.
     fn stores(&self) -> Stores {
         let settings = &self.settings;
-        Stores {
+        let server = Server {
             remote_execution_address: settings.remote_address.clone(),
             remote_instance_name: settings.remote_instance_name.clone(),
             compatible: settings.compatible,
@@ -349,8 +349,8 @@ impl Call {
             max_attempts: settings.max_attempts,
             initial_backoff_seconds: settings.initial_backoff_seconds,
             max_backoff_seconds: settings.max_backoff_seconds,
-            ..Stores::default()
-        }
+        };
+        Stores { server, ..Stores::default() }
     }
 
     /// Becomes the build tool.
@@ -407,16 +407,7 @@ impl Call {
         // Returns only if it fails: the process is the build tool then, with its exit code and its signals.
         let error = taut_sys::process::exec(settings.just.as_os_str(), &call);
         drop(kept);
-        log.say(Level::Error, format!("execvp failed with:\n{}", reason(&error)));
+        log.say(Level::Error, format!("execvp failed with:\n{}", taut_sys::in_words(&error)));
         Ok(MrExit::Exec)
-    }
-}
-
-/// The system's words for an error, without its number.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }

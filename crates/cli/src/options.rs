@@ -117,19 +117,19 @@ impl Command {
     }
 
     /// The options about repositories, of the subcommands that have them, with those about the build root.
-    fn repositories_mut(&mut self) -> Option<(&mut Common, &Stores)> {
+    fn repositories_mut(&mut self) -> Option<(&mut Common, &mut Stores)> {
         Some(match self {
-            Command::Describe(o) => (&mut o.common, &o.stores),
-            Command::Analyse(o) => (&mut o.common, &o.stores),
-            Command::Build(o) => (&mut o.common, &o.stores),
-            Command::Install(o) => (&mut o.build.common, &o.build.stores),
-            Command::Rebuild(o) => (&mut o.build.common, &o.build.stores),
-            Command::Explain(o) => (&mut o.common, &o.stores),
-            Command::Watch(o) => (&mut o.build.common, &o.build.stores),
-            Command::Test(o) => (&mut o.build.common, &o.build.stores),
-            Command::CompileCommands(o) => (&mut o.build.common, &o.build.stores),
-            Command::WhatIf(o) => (&mut o.question.common, &o.question.stores),
-            Command::Traverse(o) => (&mut o.common, &o.stores),
+            Command::Describe(o) => (&mut o.common, &mut o.stores),
+            Command::Analyse(o) => (&mut o.common, &mut o.stores),
+            Command::Build(o) => (&mut o.common, &mut o.stores),
+            Command::Install(o) => (&mut o.build.common, &mut o.build.stores),
+            Command::Rebuild(o) => (&mut o.build.common, &mut o.build.stores),
+            Command::Explain(o) => (&mut o.common, &mut o.stores),
+            Command::Watch(o) => (&mut o.build.common, &mut o.build.stores),
+            Command::Test(o) => (&mut o.build.common, &mut o.build.stores),
+            Command::CompileCommands(o) => (&mut o.build.common, &mut o.build.stores),
+            Command::WhatIf(o) => (&mut o.question.common, &mut o.question.stores),
+            Command::Traverse(o) => (&mut o.common, &mut o.stores),
             _ => return None,
         })
     }
@@ -164,7 +164,19 @@ impl Command {
             Command::Install(o) => o.build.results.rerun.clone(),
             _ => None,
         };
+        let without_address = |server: &mut Server| {
+            // No server, also if an rc file names one.
+            server.remote_execution_address.take_if(|address| is_taut && address.is_empty());
+        };
+        match self {
+            Command::AddToCas(o) => without_address(&mut o.stores.server),
+            Command::InstallCas(o) => without_address(&mut o.stores.server),
+            Command::Setup(o) | Command::SetupEnv(o) => without_address(&mut o.server),
+            Command::Fetch(o) => without_address(&mut o.server),
+            _ => {}
+        }
         if let Some((common, stores)) = self.repositories_mut() {
+            without_address(&mut stores.server);
             common.set_up.stores = stores.clone();
             common.set_up.is_done = is_taut;
         }

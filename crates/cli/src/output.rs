@@ -30,7 +30,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// The output with this digest; `None` if there is none, or it is not in the store any more.
+    /// The output with this digest; `None` without a digest, or if the store has it no longer.
     pub(crate) fn open(store: &Store, digest: &Option<Digest>) -> Option<Stream> {
         let digest = (*digest)?;
         // Opened at once: a `gc` in another process cannot take an open file away.

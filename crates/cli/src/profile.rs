@@ -160,6 +160,9 @@ impl Action {
                 }
             });
             w.key("cached").bool(self.cached);
+            if !as_reference && self.has_fetched() {
+                w.key("downloading").number(ran.downloading.as_secs_f64());
+            }
             if !self.cached {
                 w.key("duration").number(ran.duration.as_secs_f64());
             }
@@ -185,12 +188,24 @@ impl Action {
 }
 
 impl Action {
+    /// Whether the result came from a remote cache.
+    fn is_from_remote(&self) -> bool {
+        self.cached && self.ran.run_as.is_none() && self.ran.taken_from == TakenFrom::RemoteCache
+    }
+
+    /// Whether something had to come from servers for it.
+    fn has_fetched(&self) -> bool {
+        self.is_from_remote() || (!self.cached && self.ran.fetched_bytes > 0)
+    }
+
     /// Where the result comes from that was not made here, what passed for that, and what was waited for. Keys are in order
     /// among themselves and behind those before.
     fn write_transfer(&self, w: &mut JsonWriter) {
         let ran = &self.ran;
-        if self.cached && ran.run_as.is_none() && ran.taken_from == TakenFrom::RemoteCache {
+        if self.has_fetched() {
             w.key("fetched bytes").integer(ran.fetched_bytes);
+        }
+        if self.is_from_remote() {
             w.key("from").string("remote cache");
         }
         if !self.cached && ran.executed_by.is_some() {

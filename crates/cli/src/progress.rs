@@ -14,12 +14,13 @@ use taut_driver::{
     Step, Timings,
     event::{Action, Event, Origin, Origins, Sink},
 };
+use taut_remote::{Wait, longest_wait};
 use taut_store::Store;
 use taut_value::Id;
 
 use crate::{
     log::{Level, Log},
-    voice::{self, Snapshot, StartedAction},
+    voice::{self, AwaitedServer, Snapshot, StartedAction},
 };
 
 /// When the live display appears, and how often it is drawn.
@@ -29,6 +30,9 @@ const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the estimate is computed.
 const ESTIMATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Answers of servers that take this long are shown: a slow one is no event.
+const MIN_SHOWN_WAIT: Duration = Duration::from_secs(3);
 
 /// The part of the remaining actions whose durations have to be known for an estimate: three of four.
 const MIN_KNOWN_PART: (usize, usize) = (3, 4);
@@ -107,6 +111,7 @@ impl ProgressState {
 
     fn snapshot<'s>(&'s self, since: Instant, at: Instant, estimate: Estimate, log: &'s Log) -> Snapshot<'s> {
         Snapshot {
+            waiting: None,
             total: self.total,
             to_do: estimate.to_do,
             cached: self.cached,
@@ -256,7 +261,8 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
         if estimated.is_none_or(|at| now.saturating_duration_since(at) >= ESTIMATE_INTERVAL) {
             (estimate, estimated) = (state.estimate(&timings, now), Some(now));
         }
-        let snapshot = state.snapshot(begin, now, estimate, log);
+        let snapshot =
+            Snapshot { waiting: server_waited_for(now), ..state.snapshot(begin, now, estimate, log) };
         if live {
             let frame = voice::of(log).progress_frame(&snapshot);
             // The lock of the state is released before writing: a slow terminal must not hold up the build's events.
@@ -274,6 +280,13 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
     log.show(&[]);
 }
 
+/// The server whose answer is waited for longest, if that is worth a word.
+fn server_waited_for(now: Instant) -> Option<AwaitedServer> {
+    let Wait { server, call, since } = longest_wait()?;
+    let time = now.saturating_duration_since(since);
+    (time >= MIN_SHOWN_WAIT).then_some(AwaitedServer { server, call, time })
+}
+
 /// Shows how much of a result has come that is fetched from servers, until it is dropped.
 pub(crate) struct Fetching {
     _display: Display,
@@ -285,7 +298,7 @@ impl Fetching {
         if !store.is_attached() || !log.wants(Level::Progress) {
             return None;
         }
-        voice::of(log).downloading(0, Duration::ZERO)?;
+        voice::of(log).downloading(0, Duration::ZERO, None)?;
         let end: Arc<(Mutex<bool>, Condvar)> = Arc::default();
         let thread = {
             let (end, store, log) = (end.clone(), store.clone(), log.clone());
@@ -308,7 +321,8 @@ fn show_fetched(end: &(Mutex<bool>, Condvar), store: &Store, log: &Log) {
         if *over || now < due {
             continue;
         }
-        let line = voice::of(log).downloading(store.fetched_bytes(), now.duration_since(begin));
+        let elapsed = now.duration_since(begin);
+        let line = voice::of(log).downloading(store.fetched_bytes(), elapsed, server_waited_for(now));
         let Some(line) = line else { return };
         if live {
             log.show(&[line]);
@@ -435,6 +449,42 @@ mod tests {
         // The result that the cache had was of no use, so the action runs here.
         start(&progress, "c");
         assert_eq!(line(), "[0/6] 3 running (2 remotely), 0:00");
+    }
+
+    /// In a line behind the action that has run longest, on a display below the state, where it takes a row of the actions.
+    #[test]
+    fn a_server_that_does_not_answer_is_named() {
+        let (progress, now) = (Progress::default(), Instant::now());
+        of_target(&progress, 9);
+        (0..9).for_each(|number| begin(&progress, &number.to_string(), "out"));
+        let awaited = || {
+            let time = Duration::from_millis(12_900);
+            Some(AwaitedServer { server: "server:1".into(), call: "FindMissingBlobs", time })
+        };
+        let waits = |name: Name, show: &dyn Fn(&Log, &Snapshot<'_>) -> String| {
+            let (log, state) = (log(name), progress.state());
+            let snapshot = state.snapshot(now, now + Duration::from_secs(20), Estimate::default(), &log);
+            show(&log, &Snapshot { waiting: awaited(), rows: 6, ..snapshot })
+        };
+        let line = |log: &Log, now: &Snapshot<'_>| voice::of(log).progress_line(now);
+        let frame = |log: &Log, now: &Snapshot<'_>| voice::of(log).progress_frame(now).join("\n");
+        let text = "[0/9] 0 running, 0:20";
+        let waiting = "waiting for server server:1 to answer FindMissingBlobs (12 s)";
+        assert_eq!(waits(Name::Taut, &line), format!("{text}; {waiting}"));
+        assert_eq!(waits(Name::Taut, &frame), format!("{text}\n          {waiting}"));
+        (0..9).for_each(|number| start(&progress, &number.to_string()));
+        let shown = waits(Name::Taut, &frame);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(
+            (lines.len(), lines[1].trim(), lines[4].trim()),
+            (5, waiting, "and 7 more actions"),
+            "{shown}"
+        );
+        // The reference has no such words.
+        assert!(!waits(Name::Just, &line).contains("server:1"));
+        assert!(!waits(Name::Just, &frame).contains("server:1"));
+        let downloading = |name| voice::of(&log(name)).downloading(2048, Duration::from_secs(20), awaited());
+        assert_eq!(downloading(Name::Taut), Some(format!("[downloading results] 2.0 KiB, 0:20; {waiting}")));
     }
 
     #[test]

@@ -44,17 +44,39 @@ pub(crate) fn with_rc(
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // What there is to remark, the set-up does.
     let (rc, cache) = Workspace::new(set_up, None, None, &cwd).rc_in_silence()?;
-    // Another cache than that of the call: nothing of it counts.
-    let names_cache = given.iter().any(|word| {
-        let word = word.to_string_lossy();
-        word == "--remote-cache" || word.starts_with("--remote-cache=")
-    });
-    let cache = if names_cache { RemoteCacheRc::default() } else { cache };
-    let own = options.words(&rc, &cache);
+    // Another server than that of the call: nothing of it counts. With one that executes, the cache has no effect.
+    let server = server_of(given);
+    let executes = server.as_ref().or(rc.remote_address.as_ref()).is_some_and(|server| !server.is_empty());
+    let names_cache = last_value(given, "--remote-cache", None).is_some();
+    let cache = if names_cache || executes { RemoteCacheRc::default() } else { cache };
+    let own = options.words(&rc, &cache, server.is_none());
     if own.is_empty() {
         return Ok(None);
     }
     Ok(Some([&[tool.clone(), subcommand.clone()], &own[..], given].concat()))
+}
+
+/// The server that executes, as the words of a call say, if they do; empty for none.
+pub(crate) fn server_of(words: &[OsString]) -> Option<String> {
+    last_value(words, "--remote-execution-address", Some("-r"))
+}
+
+/// The value of the last of some words that is an option.
+fn last_value(words: &[OsString], long: &str, short: Option<&str>) -> Option<String> {
+    let mut words = words.iter().map(|word| word.to_string_lossy());
+    let mut last = None;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix(long) {
+            Some("") => words.next().map(|value| value.into_owned()),
+            Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+            None => match short.and_then(|short| word.strip_prefix(short)) {
+                Some("") => words.next().map(|value| value.into_owned()),
+                rest => rest.map(|rest| rest.trim_start_matches('=').to_owned()),
+            },
+        };
+        last = value.or(last);
+    }
+    last
 }
 
 fn is_about_rc(word: &OsString) -> bool {
@@ -81,7 +103,7 @@ impl Options {
     }
 
     /// The words for what an rc file says, as far as the subcommand has the options.
-    fn words(&self, rc: &Rc, cache: &RemoteCacheRc) -> Vec<OsString> {
+    fn words(&self, rc: &Rc, cache: &RemoteCacheRc, with_server: bool) -> Vec<OsString> {
         let mut words: Vec<OsString> = Vec::new();
         let mut add = |option: &str, value: Option<OsString>| {
             if let Some(value) = value.filter(|_| self.has(option)) {
@@ -99,13 +121,17 @@ impl Options {
         rc.log_files.iter().for_each(|file| add("log-file", Some(file.into())));
         add("config", path(&rc.config));
         rc.properties.iter().for_each(|property| add("remote-execution-property", Some(property.into())));
-        // Of the remote cache, whose server has the same certificates and attempts as one of remote execution.
+        // Of the remote cache and of remote execution, which have the same certificates and attempts.
         add("tls-ca-cert", path(&rc.tls_ca_cert));
         add("tls-client-cert", path(&rc.tls_client_cert));
         add("tls-client-key", path(&rc.tls_client_key));
         add("max-attempts", number(rc.max_attempts.map(counted)));
         add("initial-backoff-seconds", number(rc.initial_backoff_seconds.map(counted)));
         add("max-backoff-seconds", number(rc.max_backoff_seconds.map(counted)));
+        if let Some(address) = rc.remote_address.as_ref().filter(|_| with_server) {
+            add("remote-execution-address", Some(address.into()));
+            add("remote-instance-name", rc.remote_instance_name.as_ref().map(OsString::from));
+        }
         add("remote-cache", cache.address.as_ref().map(OsString::from));
         add("remote-instance-name", cache.instance_name.as_ref().map(OsString::from));
         add("remote-cache-timeout", number(cache.timeout.map(u64::from)));

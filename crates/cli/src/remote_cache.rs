@@ -36,7 +36,8 @@ fn of(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, S
     };
     let address = Address::parse(text)
         .map_err(|why| format!("--remote-cache {}: {why}\nhelp: grpc://HOST:PORT, or grpcs://HOST:PORT for an encrypted connection", quoted(text)))?;
-    let names_files = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
+    let names_files =
+        [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
     let has_files = names_files.iter().any(|file| file.is_some());
     if has_files && address.is_plain() {
         return Err(format!(
@@ -47,7 +48,7 @@ fn of(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, S
     let patience = patience(stores);
     let deadline = execution.remote_cache_timeout.map(|seconds| Duration::from_secs(seconds.into()));
     let patience = Patience { deadline: deadline.unwrap_or(patience.deadline), ..patience };
-    let instance = stores.remote_instance_name.clone().unwrap_or_default();
+    let instance = stores.server.remote_instance_name.clone().unwrap_or_default();
     let name = address.to_string();
     // Results are shared in the standard form, whatever the names of the build root are.
     let (naming, executes) = (HashFunction::Sha256, false);
@@ -61,9 +62,9 @@ pub(crate) fn patience(stores: &Stores) -> Patience {
     let usual = Patience::default();
     let pause = |seconds: Option<u32>| seconds.map(|seconds| Duration::from_secs(seconds.into()));
     Patience {
-        attempts: stores.max_attempts.unwrap_or(usual.attempts).max(1),
-        first_pause: pause(stores.initial_backoff_seconds).unwrap_or(usual.first_pause),
-        max_pause: pause(stores.max_backoff_seconds).unwrap_or(usual.max_pause),
+        attempts: stores.server.max_attempts.unwrap_or(usual.attempts).max(1),
+        first_pause: pause(stores.server.initial_backoff_seconds).unwrap_or(usual.first_pause),
+        max_pause: pause(stores.server.max_backoff_seconds).unwrap_or(usual.max_pause),
         ..usual
     }
 }
@@ -74,8 +75,8 @@ pub(crate) fn patience(stores: &Stores) -> Patience {
 /// One cannot be read.
 pub(crate) fn tls(stores: &Stores) -> Result<Tls, String> {
     let read = |path: &Path| taut_sys::Named::read(path).map_err(|error| error.to_string());
-    let authorities = stores.tls_ca_cert.as_deref().map(read).transpose()?;
-    let identity = match (&stores.tls_client_cert, &stores.tls_client_key) {
+    let authorities = stores.server.tls_ca_cert.as_deref().map(read).transpose()?;
+    let identity = match (&stores.server.tls_client_cert, &stores.server.tls_client_key) {
         (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
         _ => None,
     };

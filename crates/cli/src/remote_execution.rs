@@ -50,6 +50,7 @@ pub(crate) fn remote_execution(
     for (properties, address) in &backend.dispatch {
         dispatch.push((properties.clone(), servers.number(address, true)?));
     }
+    // Not the number of processors here: actions wait at the servers, which know what they can do at once.
     let jobs = execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or(JOBS);
     let (endpoints, compared_with) = (servers.endpoints, None);
     Ok(Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, backend }))
@@ -64,10 +65,10 @@ pub(crate) fn backend(execution: &Execution, stores: &Stores, log: &Log) -> Resu
         Some(path) => dispatch(path, log)?,
         None => Vec::new(),
     };
-    if let Some(address) = &stores.remote_execution_address {
+    if let Some(address) = &stores.server.remote_execution_address {
         check_address(address, log).map_err(|why| voice::of(log).bad_server(address, &why))?;
     }
-    Ok(Backend { address: stores.remote_execution_address.clone(), dispatch })
+    Ok(Backend { address: stores.server.remote_execution_address.clone(), dispatch })
 }
 
 /// Whether a text is the address of a server; if not, why. The reference knows neither schemes nor certificates in an
@@ -136,7 +137,7 @@ impl Servers<'_> {
 
 /// What identifies a server in what is kept between calls.
 pub(crate) fn id(address: &str, stores: &Stores) -> String {
-    let instance = stores.remote_instance_name.clone().unwrap_or_default();
+    let instance = stores.server.remote_instance_name.clone().unwrap_or_default();
     HashFunction::Sha256.blob(format!("{address}\0{instance}").as_bytes()).to_hex()
 }
 
@@ -152,7 +153,7 @@ pub(crate) struct NamedClient {
 /// What is wrong with the options.
 pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<NamedClient, String> {
     let address = Address::parse(text).map_err(|why| format!("{}: {why}", quoted(text)))?;
-    let files = [&stores.tls_ca_cert, &stores.tls_client_cert, &stores.tls_client_key];
+    let files = [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
     let has_files = files.iter().any(|file| file.is_some());
     if has_files && address.is_plain() {
         return Err(format!(
@@ -161,9 +162,9 @@ pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<Name
     }
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
     // An explicit number of attempts is the limit.
-    let restart = if stores.max_attempts.is_none() { RESTART } else { Duration::ZERO };
+    let restart = if stores.server.max_attempts.is_none() { RESTART } else { Duration::ZERO };
     let patience = Patience { max_slow: MAX_SLOW, restart, ..patience(stores) };
-    let instance = stores.remote_instance_name.clone().unwrap_or_default();
+    let instance = stores.server.remote_instance_name.clone().unwrap_or_default();
     let (name, naming) = (address.to_string(), hash_function(stores));
     let client = Arc::new(Client::new(Setup { address, instance, tls, naming, executes, patience }));
     Ok(NamedClient { client, name })
@@ -195,7 +196,11 @@ pub(crate) fn compare_with(
     let number = servers.number(vs, false);
     remote.endpoints = servers.endpoints;
     // In native mode the reference asks the server under another name than that of the result, if actions run here.
-    if log.tool() == Name::Just && !stores.compatible && remote.main.is_none() && remote.dispatch.is_empty() {
+    if log.tool() == Name::Just
+        && !stores.server.compatible
+        && remote.main.is_none()
+        && remote.dispatch.is_empty()
+    {
         remote.compared_with = number.is_ok().then_some(Compared::Nothing);
         return Ok(());
     }
@@ -211,7 +216,7 @@ pub(crate) fn compare_with(
 /// # Errors
 /// The exit code; the error has been reported.
 pub(crate) fn check_server(stores: &Stores, log: &Log) -> Result<(), Exit> {
-    let Some(address) = &stores.remote_execution_address else { return Ok(()) };
+    let Some(address) = &stores.server.remote_execution_address else { return Ok(()) };
     check_address(address, log).map_err(|why| {
         log.say(Level::Error, voice::of(log).bad_server(address, &why));
         Exit::Environment
@@ -223,7 +228,7 @@ pub(crate) fn check_server(stores: &Stores, log: &Log) -> Result<(), Exit> {
 /// # Errors
 /// The exit code; the error has been reported.
 pub(crate) fn server_of_objects(stores: &Stores, store: &Store, log: &Log) -> Result<Option<Endpoint>, Exit> {
-    let Some(address) = &stores.remote_execution_address else { return Ok(None) };
+    let Some(address) = &stores.server.remote_execution_address else { return Ok(None) };
     let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
     servers.number(address, false).map_err(|why| {
         log.say(Level::Error, why);
@@ -245,7 +250,7 @@ pub(crate) fn server_of_set_ups(
     build_root: &Path,
     log: &Log,
 ) -> Result<Option<Arc<SetUpServer>>, String> {
-    let Some(address) = &stores.remote_execution_address else { return Ok(None) };
+    let Some(address) = &stores.server.remote_execution_address else { return Ok(None) };
     check_address(address, log).map_err(|why| voice::of(log).bad_server(address, &why))?;
     let mut servers = Servers { stores, endpoints: Vec::new(), numbers: BTreeMap::new() };
     servers.number(address, false)?;

@@ -15,9 +15,10 @@ use crate::{
     log::{Level, Log},
     options::{
         CollectRepositories, Common, Execution, FetchRepositories, ListRepositories, Repositories, Results,
-        SetUp, SetUpRepositories, Stores, UpdateRepositories,
+        Server, SetUp, SetUpRepositories, Stores, UpdateRepositories,
     },
     repositories::{Context, Fetch, List, MadeRoots, Messages, Update, Workspace, options},
+    request::wrong_about_servers,
     settings::build_options,
     setup_error::report_error,
     standard_streams::{columns_of_output, print},
@@ -27,7 +28,7 @@ use crate::{
 
 /// Runs `setup`, or `setup-env` with `without_root`.
 pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) -> Exit {
-    with(&o.repositories, log, |call| {
+    with(&o.repositories, &o.server, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let request = Request { main, all: o.all, without_root };
         let messages = Messages::new(log, String::new());
@@ -45,10 +46,14 @@ pub(crate) fn set_up(o: &SetUpRepositories, without_root: bool, log: &Arc<Log>) 
 
 /// Runs `fetch`.
 pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
-    with(&o.repositories, log, |call| {
+    with(&o.repositories, &o.server, log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let Prepared { context, store, cache, description } = call.prepare(log)?;
-        let options = options(&context);
+        if o.backup_to_remote && context.server.is_none() {
+            log.say(Level::Error, "--backup-to-remote: no server is named\nhelp: -r HOST:PORT names one");
+            return Ok(Exit::Environment);
+        }
+        let options = taut_setup::Options { backs_up: o.backup_to_remote, ..options(&context) };
         let fetch = Fetch {
             store: &store,
             cache: &cache,
@@ -66,7 +71,7 @@ pub(crate) fn fetch(o: &FetchRepositories, log: &Arc<Log>) -> Exit {
 
 /// Runs `update`.
 pub(crate) fn update(o: &UpdateRepositories, log: &Arc<Log>) -> Exit {
-    with(&o.repositories, log, |call| {
+    with(&o.repositories, &Server::default(), log, |call| {
         let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
         let (store, cache) = (&store, &cache);
@@ -77,7 +82,7 @@ pub(crate) fn update(o: &UpdateRepositories, log: &Arc<Log>) -> Exit {
 
 /// Runs `repos`.
 pub(crate) fn list(o: &ListRepositories, log: &Arc<Log>) -> Exit {
-    with(&o.repositories, log, |call| {
+    with(&o.repositories, &Server::default(), log, |call| {
         let main = main(&o.repositories, o.main_repo.as_deref(), log);
         let Prepared { context, store, cache, description } = call.prepare(log)?;
         let options = options(&context);
@@ -173,11 +178,17 @@ impl Call<'_> {
 
 fn with(
     repositories: &Repositories,
+    server: &Server,
     log: &Arc<Log>,
     run: impl FnOnce(&Call<'_>) -> Result<Exit, SetupError>,
 ) -> Exit {
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let stores = Stores { local_build_root: repositories.local_build_root.clone(), ..Stores::default() };
+    let (local_build_root, server) = (repositories.local_build_root.clone(), server.clone());
+    let stores = Stores { local_build_root, server, ..Stores::default() };
+    if let Some(text) = wrong_about_servers(&stores, log) {
+        log.say(Level::Error, text);
+        return Exit::Environment;
+    }
     let set_up = SetUp { stores, ..repositories.set_up.clone() };
     // These subcommands have no `-w`: the workspace is found by the working directory.
     let workspace = Workspace::new(&set_up, repositories.jobs, None, &cwd);

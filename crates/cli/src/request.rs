@@ -18,6 +18,7 @@ use crate::settings::launcher;
 use crate::text_file;
 use crate::voice::{self, BadCertificate, Number};
 use taut_syntax::quoted;
+use taut_sys::{fault, in_words};
 
 /// What the call asks for, or reports why that is wrong.
 ///
@@ -31,8 +32,10 @@ pub(crate) fn request(
     log: &Log,
 ) -> Result<UnresolvedRequest, Exit> {
     // It may have been removed, or not be accessible to this user. Absolute paths do not need it.
-    if let Err(error) = std::env::current_dir() {
-        log.say(Level::Warn, format!("Cannot determine the working directory ({error}): taking / for it."));
+    let here = fault::point("look at", Path::new("working directory")).and_then(|()| std::env::current_dir());
+    if let Err(error) = here {
+        let why = in_words(&error);
+        log.say(Level::Warn, format!("Cannot determine the working directory ({why}): taking / for it."));
     }
     let request = quiet_request(common, analysis, roots, log)?;
     if let Some(path) = &analysis.serve_errors_log {
@@ -157,6 +160,11 @@ pub(crate) fn report_problems(
     Exit::AnalysisFailure
 }
 
+/// Reports the errors of targets that a call leaves out.
+pub(crate) fn report_left_out(problems: &Diagnostics, request: &Request, words: &[String], log: &Log) {
+    diagnostics::report(&voice::of(log).about_words(problems, request, words), Level::Warn, log);
+}
+
 /// Checks the options about services and execution; reports those that are malformed or not supported.
 ///
 /// # Errors
@@ -203,7 +211,7 @@ fn warn_of_options_without_effect(common: &Common, stores: &Stores, execution: &
     }
     if execution.build_jobs == Some(0) {
         let is_remote =
-            stores.remote_execution_address.is_some() || execution.endpoint_configuration.is_some();
+            stores.server.remote_execution_address.is_some() || execution.endpoint_configuration.is_some();
         let jobs = match is_remote {
             true => format!("{JOBS} actions are given to servers at once"),
             false => "as many actions run at once as --jobs says".to_owned(),
@@ -232,9 +240,9 @@ fn zero_number(common: &Common, stores: &Stores, execution: &Execution) -> Optio
 /// The numbers about attempts to reach a server, in the order in which the reference looks at them, and which are zero.
 fn attempts(stores: &Stores) -> [(Number, bool); 3] {
     [
-        (Number::InitialBackoff, stores.initial_backoff_seconds == Some(0)),
-        (Number::MaxBackoff, stores.max_backoff_seconds == Some(0)),
-        (Number::MaxAttempts, stores.max_attempts == Some(0)),
+        (Number::InitialBackoff, stores.server.initial_backoff_seconds == Some(0)),
+        (Number::MaxBackoff, stores.server.max_backoff_seconds == Some(0)),
+        (Number::MaxAttempts, stores.server.max_attempts == Some(0)),
     ]
 }
 
@@ -258,15 +266,15 @@ pub(crate) fn wrong_about_servers(stores: &Stores, log: &Log) -> Option<String> 
 /// The first thing that is wrong.
 fn check_certificates(stores: &Stores) -> Result<(), BadCertificate<'_>> {
     let files = [
-        (&stores.tls_ca_cert, "CA certificate", "--tls-ca-cert"),
-        (&stores.tls_client_cert, "client certificate", "--tls-client-cert"),
-        (&stores.tls_client_key, "client key", "--tls-client-key"),
+        (&stores.server.tls_ca_cert, "CA certificate", "--tls-ca-cert"),
+        (&stores.server.tls_client_cert, "client certificate", "--tls-client-cert"),
+        (&stores.server.tls_client_key, "client key", "--tls-client-key"),
     ];
     for (path, what, option) in files {
         let Some(path) = path else { continue };
         taut_sys::Named::read(path).map_err(|why| BadCertificate::Unreadable { option, what, path, why })?;
     }
-    match (&stores.tls_client_cert, &stores.tls_client_key) {
+    match (&stores.server.tls_client_cert, &stores.server.tls_client_key) {
         (Some(_), None) => Err(BadCertificate::Incomplete { missing: "tls-client-key" }),
         (None, Some(_)) => Err(BadCertificate::Incomplete { missing: "tls-client-cert" }),
         _ => Ok(()),

@@ -34,6 +34,7 @@ use crate::{
     reporting::{Reporting, warn_of_cache},
     repositories,
     reproduce::Reproduction,
+    retry::LOST_ROOTS,
     root_options::RootOptions,
     settings::{analysis_options, build_options, log_limit},
     setup_error::report_error,
@@ -82,6 +83,22 @@ impl<'o> Roots<'o> {
     /// The log of the call.
     pub(crate) fn log(&self) -> &'o Log {
         self.log
+    }
+
+    /// Makes a call which answers `None` if something of the roots is lost that can be made again: once more then, with all of
+    /// them verified.
+    pub(crate) fn with_lost_made_again(
+        &self,
+        interruption: &Interruption,
+        call: impl Fn() -> Result<Option<Exit>, Exit>,
+    ) -> Result<Exit, Exit> {
+        if let Some(exit) = interruption.reported(call())? {
+            return Ok(exit);
+        }
+        self.log.say(Level::Warn, LOST_ROOTS);
+        self.verify();
+        // The second call verifies, so it cannot find more to make again.
+        Ok(interruption.reported(call())?.unwrap_or(Exit::AnalysisFailure))
     }
 
     /// From now on, what is there is looked at as a whole, and made again if something is lost.

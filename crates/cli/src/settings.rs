@@ -1,6 +1,9 @@
 //! What the options of a subcommand mean for `driver`: how to analyse, and how to build.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Once, OnceLock},
+    time::Duration,
+};
 
 use taut_driver::{AnalysisOptions, BuildOptions, GRACE, WriteStrategy};
 
@@ -9,6 +12,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options,
+    rc_words::server_of,
     remote_cache::remote_cache,
     remote_execution::remote_execution,
 };
@@ -79,6 +83,7 @@ pub(crate) fn build_options(
             Exit::Syntax
         })?,
     };
+    warn_of_useless_cache(execution, stores, log);
     Ok(BuildOptions {
         // Zero means the same as no -J; `request` warns of it.
         jobs: execution.build_jobs.filter(|jobs| *jobs > 0).unwrap_or_else(|| jobs(common)),
@@ -98,6 +103,25 @@ pub(crate) fn build_options(
             Exit::Environment
         })?,
     })
+}
+
+/// Warns of a remote cache that has no effect, since a server executes: one that an rc file names is left out before.
+fn warn_of_useless_cache(execution: &options::Execution, stores: &options::Stores, log: &Log) {
+    let cache = execution.remote_cache.as_ref().filter(|cache| !cache.is_empty());
+    let (Some(_), Some(server)) = (cache, &stores.server.remote_execution_address) else { return };
+    let words: Vec<_> = std::env::args_os().collect();
+    let text = match server_of(&words) {
+        Some(_) => {
+            format!("--remote-cache has no effect with -r: results are those that server {server} has")
+        }
+        None => format!(
+            "--remote-cache has no effect: the rc file names server {server}, which executes, and results are those that it \
+             has\nhelp: -r '' is no server"
+        ),
+    };
+    // Once, though computed roots have options of their own.
+    static SAID: Once = Once::new();
+    SAID.call_once(|| log.say(Level::Warn, text));
 }
 
 /// Reads a launcher: a JSON list of strings.

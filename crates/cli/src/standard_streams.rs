@@ -1,6 +1,8 @@
 //! Standard output for requested data, and standard error while there is no log.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
+
+use taut_sys::{fault, in_words};
 
 use crate::{
     exit::Exit,
@@ -12,9 +14,10 @@ use crate::{
 /// other error is one, since the data is what the call was for.
 pub(crate) fn print(bytes: &[u8]) -> Exit {
     let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+    let may_write = fault::point("write", Path::new("standard output"));
+    match may_write.and_then(|()| out.write_all(bytes)).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprint_error(&format!("cannot write to standard output: {error}"));
+            eprint_error(&format!("cannot write to standard output: {}", in_words(&error)));
             Exit::Environment
         }
         _ => Exit::Success,
@@ -29,7 +32,8 @@ pub(crate) fn columns_of_output() -> Option<usize> {
 
 /// Writes an error that no log takes to standard error.
 pub(crate) fn eprint_error(text: &str) {
-    eprint_text(&layout::of(Name::current()).layout(Level::Error, None, text, false));
+    let layout = layout::of(Name::current());
+    eprint_text(&layout.layout(Level::Error, None, &layout.own_text(Level::Error, text), false));
 }
 
 /// Writes a text that no log takes to standard error.

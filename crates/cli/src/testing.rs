@@ -14,7 +14,7 @@ use taut_driver::{
 use taut_value::{EntityName, Id, Map, Value};
 
 use crate::{
-    call::{self, BuildCall, OpenCall},
+    call::{self, BuildCall, OpenCall, Product},
     diagnostics,
     environment::build_root_option,
     exit::Exit,
@@ -40,7 +40,7 @@ use lines::Lines;
 pub(crate) fn run(name: Name, o: &options::Test, log: &Arc<Log>) -> Exit {
     let profile = Profile::from_options("test", &o.build.analysis, &o.build.execution, &o.build.stores, log);
     reported("test", !o.build.analysis.no_trace, profile, log, |reporting| {
-        let product = Some("the tests");
+        let product = Some(Product { name: "the tests", is_partial: false });
         go(o, BuildCall { name, o: &o.build, log, reporting, product })
     })
 }

@@ -42,46 +42,11 @@ pub(crate) fn run(name: Name, o: &Traverse, log: &Arc<Log>) -> Exit {
 }
 
 fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result<Exit, Exit> {
-    let fail = |exit, text: String| {
-        log.say(Level::Error, text);
-        exit
-    };
     request::check(&o.common, &o.stores, &o.execution, log)?;
-    let wanted = o.artifacts.as_deref().unwrap_or("{}");
-    if let Err(error) = Document::parse("--artifacts", wanted) {
-        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(wanted, error.column, &error.message)));
-    }
     let interruption = Interruption::watch(log);
     interruption.finish_log_on_signal(&reporting.log);
-    let label = o.graph_file.display().to_string();
-    let no_graph = |text: Option<&[u8]>, why: String| {
-        voice::of(log).bad_graph(&label, text, why, log);
-        Exit::BuildFailure
-    };
-    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(None, error.to_string()))?;
-    let named = NamedGraph::read(&label, bytes).map_err(|error| {
-        // Read again: a graph is large, and the text is needed for the message only.
-        let text = Named::read(&o.graph_file).ok();
-        no_graph(text.as_deref(), error.to_string())
-    })?;
-    let artifacts = named
-        .stage("--artifacts", wanted.as_bytes().to_vec())
-        .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
-        .inspect_err(|_| {
-            if let Some(text) = voice::of(log).no_artifacts_to_build() {
-                log.say(Level::Error, text);
-            }
-        })?;
-    let wanted = WantedArtifacts { artifacts, ..WantedArtifacts::default() };
-
-    let overrides = Overrides {
-        main: o.common.main.clone(),
-        workspace_root: o.common.workspace_root.clone(),
-        // A graph may have files of the library of rules, which the store may lack.
-        has_rules: name == Name::Taut,
-        dialect: if name == Name::Taut { Dialect::Extended } else { Dialect::Strict },
-        ..Overrides::default()
-    };
+    let (named, wanted) = read_graph(o, log)?;
+    let label = o.graph_file.display();
     let analysis = options::Analysis::default();
     let of = RootOptions {
         name,
@@ -90,25 +55,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
         analysis: &analysis,
         execution: &o.execution,
     };
-    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    // Only source files need a workspace; a graph may well have none.
-    let configured =
-        repositories::configured(&o.common, false, &cwd, log).map_err(|error| report_error(&error, log))?;
-    let repositories = match configured.read(&overrides, &cwd) {
-        Ok(repositories) => {
-            // As in the reference, whether the graph needs them or not.
-            let roots = Roots::new(of, Some(&interruption), log).reported_to(reporting);
-            let main = repositories.main.clone();
-            let resolved = roots.resolve(repositories, &main).map_err(|error| roots.report(&error));
-            interruption.reported(resolved)?
-        }
-        Err(error) if configured.file.is_some() || o.common.workspace_root.is_some() => {
-            report(&(*error.problem).into(), Level::Error, log);
-            return Err(Exit::BuildFailure);
-        }
-        Err(_) => RepoConfig::default(),
-    };
-
+    let repositories = repositories_of(of, &interruption, log, reporting)?;
     let store = open_store(name, &o.stores, log).ok_or(Exit::Environment)?;
     if let Some(path) = &o.git_cas {
         take_known_objects(path, &named.graph, &wanted, &store, log)?;
@@ -125,8 +72,10 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let events = call::sinks([messages.clone() as Arc<dyn Sink>], &progress, reporting);
     let options = build_options(&o.common, (&o.execution, &o.stores), &o.results, false, log)?;
     attach(&options, &store, log)?;
-    let session = Session::of_graph(&graph, repositories, &store, &options, &events)
-        .map_err(|error| fail(Exit::Environment, format!("Cannot use the build root: {error}")))?;
+    let session = Session::of_graph(&graph, repositories, &store, &options, &events).map_err(|error| {
+        log.say(Level::Error, format!("Cannot use the build root: {error}"));
+        Exit::Environment
+    })?;
     interruption.stop_on_signal(&session)?;
 
     events.event(&Event::BuildBegan { actions: graph.actions.len(), origins: &origins });
@@ -150,6 +99,81 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     let delivery = Delivery { store: &store, results: &built, owner: "traverse", o: &o.results, log };
     results::deliver(&delivery, &destination, &*messages).map_err(results::give_up)?;
     Ok(Exit::Success)
+}
+
+/// Reads the graph, and what is wanted of it.
+///
+/// # Errors
+/// The exit code; the errors have been reported.
+fn read_graph(o: &Traverse, log: &Arc<Log>) -> Result<(NamedGraph, WantedArtifacts), Exit> {
+    let fail = |exit, text: String| {
+        log.say(Level::Error, text);
+        exit
+    };
+    let wanted = o.artifacts.as_deref().unwrap_or("{}");
+    // Before the graph is read, which may be large.
+    if let Err(error) = Document::parse("--artifacts", wanted) {
+        return Err(fail(Exit::Syntax, voice::of(log).bad_artifacts(wanted, error.column, &error.message)));
+    }
+    let label = o.graph_file.display().to_string();
+    let no_graph = |text: Option<&[u8]>, why: String| {
+        voice::of(log).bad_graph(&label, text, why, log);
+        Exit::BuildFailure
+    };
+    let bytes = Named::read(&o.graph_file).map_err(|error| no_graph(None, error.to_string()))?;
+    let named = NamedGraph::read(&label, bytes).map_err(|error| {
+        // Read again: a graph is large, and the text is needed for the message only.
+        let text = Named::read(&o.graph_file).ok();
+        no_graph(text.as_deref(), error.to_string())
+    })?;
+    let artifacts = named
+        .stage("--artifacts", wanted.as_bytes().to_vec())
+        .map_err(|error| fail(Exit::BuildFailure, error.to_string()))
+        .inspect_err(|_| {
+            if let Some(text) = voice::of(log).no_artifacts_to_build() {
+                log.say(Level::Error, text);
+            }
+        })?;
+    Ok((named, WantedArtifacts { artifacts, ..WantedArtifacts::default() }))
+}
+
+/// The repositories that the files of a graph are in.
+///
+/// # Errors
+/// The exit code; the errors have been reported.
+fn repositories_of(
+    of: RootOptions<'_>,
+    interruption: &Interruption,
+    log: &Arc<Log>,
+    reporting: &Reporting,
+) -> Result<RepoConfig, Exit> {
+    let RootOptions { name, common, .. } = of;
+    let overrides = Overrides {
+        main: common.main.clone(),
+        workspace_root: common.workspace_root.clone(),
+        // A graph may have files of the library of rules, which the store may lack.
+        has_rules: name == Name::Taut,
+        dialect: if name == Name::Taut { Dialect::Extended } else { Dialect::Strict },
+        ..Overrides::default()
+    };
+    let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    let configured =
+        repositories::configured(common, false, &cwd, log).map_err(|error| report_error(&error, log))?;
+    match configured.read(&overrides, &cwd) {
+        Ok(repositories) => {
+            // As in the reference, whether the graph needs them or not.
+            let roots = Roots::new(of, Some(interruption), log).reported_to(reporting);
+            let main = repositories.main.clone();
+            let resolved = roots.resolve(repositories, &main).map_err(|error| roots.report(&error));
+            interruption.reported(resolved)
+        }
+        Err(error) if configured.file.is_some() || common.workspace_root.is_some() => {
+            report(&(*error.problem).into(), Level::Error, log);
+            Err(Exit::BuildFailure)
+        }
+        // Only source files need a workspace; a graph may well have none.
+        Err(_) => Ok(RepoConfig::default()),
+    }
 }
 
 /// Takes the objects that a graph refers to by their identifiers from a git repository, as far as the store lacks them.

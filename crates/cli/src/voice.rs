@@ -61,7 +61,7 @@ pub(crate) use servers::BadDispatch;
 use servers::ServerTexts;
 pub(crate) use set_up::SetUpProgress;
 use set_up::SetUpTexts;
-pub(crate) use snapshot::{Snapshot, StartedAction};
+pub(crate) use snapshot::{AwaitedServer, Snapshot, StartedAction};
 pub(crate) use taut::differs_each_time;
 
 /// The texts of the call that writes to this log.
@@ -108,7 +108,7 @@ pub(crate) trait Voice:
     fn write_strategy(&self, named: Option<&str>, log: &Log);
 
     /// How much of a result has come that is fetched from servers, if that is shown.
-    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String>;
+    fn downloading(&self, bytes: u64, elapsed: Duration, waiting: Option<AwaitedServer>) -> Option<String>;
 
     /// What targets are tainted with, if anything.
     fn tainted(&self, tainted: &[&str], log: &Log);
@@ -189,6 +189,8 @@ pub(crate) struct BuildContext {
     pub(crate) again: Reproduction,
     /// Whether all actions that have a result are run again, to be compared.
     pub(crate) is_rebuild: bool,
+    /// Whether what is built is of use without what fails: then failed actions are warnings.
+    pub(crate) is_partial: bool,
     /// How long an action may run, before scaling.
     pub(crate) time_limit: Option<Duration>,
 }
@@ -208,6 +210,7 @@ impl BuildContext {
             shows_cached_output: results.show_cached_output,
             again,
             is_rebuild: false,
+            is_partial: false,
             time_limit: of.execution.time_limit(),
         }
     }

@@ -1,6 +1,10 @@
 //! `what-if`: what at most would be analysed and run if some files changed.
 
-use std::{fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use taut_driver::{
     Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Traces,
@@ -8,6 +12,8 @@ use taut_driver::{
     what_if,
 };
 use taut_store::Store;
+use taut_syntax::did_you_mean;
+use taut_sys::{Dir, Named};
 use taut_value::ID_PREFIX_DIGITS;
 
 use crate::{
@@ -141,6 +147,24 @@ fn target_words(text: &str) -> Result<Vec<String>, String> {
     words.ok_or_else(wrong)
 }
 
+/// That a path leads to nothing, with the one beside it that was probably meant, as the word has it.
+fn if_absent(word: &str, path: &Path) -> String {
+    if Named::stat(path).is_ok() {
+        return String::new();
+    }
+    let typed = path.file_name().unwrap_or_default().to_string_lossy();
+    let directory = path.parent().and_then(|directory| Dir::of_user(directory).ok());
+    let beside = directory.and_then(|directory| directory.list().ok()).unwrap_or_default();
+    let beside: Vec<&str> = beside.iter().filter_map(|(name, _)| name.to_str()).collect();
+    match did_you_mean(&typed, beside) {
+        Some(meant) => {
+            let above = word.strip_suffix(&*typed).unwrap_or_default();
+            format!(", which does not exist (did you mean {above}{meant}?)")
+        }
+        None => ", which does not exist".to_owned(),
+    }
+}
+
 fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], typed: &Names) -> String {
     let Impact { targets, all_targets, actions, in_any_case, not_reading, all_actions, unread } = reach;
     let names = match words {
@@ -174,7 +198,7 @@ fn text(reach: &Impact, request: &Request, words: &[String], paths: &[PathBuf], 
     };
     for (word, path) in words.iter().zip(paths) {
         if unread.contains(path) {
-            let _ = writeln!(text, "Nothing reads {word}.");
+            let _ = writeln!(text, "Nothing reads {word}{}.", if_absent(word, path));
         }
     }
     text

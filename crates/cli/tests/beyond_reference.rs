@@ -194,7 +194,7 @@ fn a_path_with_dots_is_one_from_the_current_directory_and_for_just_a_name_in_the
         ("inc", "sub/../d.c", "inc:d.c"),
         ("inc", "../inc/d.c", "inc:d.c"),
         ("inc", "./sub//e.c", "inc:sub/e.c"),
-        // A colon in the name of a file is none between module and name.
+        // A colon in the name of a file does not separate module and name.
         ("inc", "./x:y", "inc:x:y"),
         // A target of that name is preferred, as under the name `just`.
         ("inc", "./n.c", "inc:./n.c"),

@@ -164,9 +164,52 @@ fn what_cannot_be_built_does_not_keep_the_file_from_being_written() {
     let workspace = project();
     let targets = fs::read_to_string(workspace.root().join("TARGETS")).unwrap();
     workspace.file("TARGETS", targets.replace("echo '#define SIZE 3'", "exit 1; echo"));
-    let ran = run(&workspace, &["-o", "all.json"]).exits(1);
-    assert!(ran.stderr.contains(":table: building table.c"), "{}", ran.stderr);
+    let ran = run(&workspace, &["-o", "all.json"]).exits(0);
+    assert!(ran.stderr.contains("warning: TARGETS:2: :table: building table.c"), "{}", ran.stderr);
     assert_eq!(commands(&fs::read_to_string(workspace.root().join("all.json")).unwrap()).len(), 3);
+}
+
+#[test]
+fn what_is_missing_is_one_warning_for_each_cause() {
+    let workspace = Workspace::new();
+    workspace.file(
+        "TARGETS",
+        r#"{"default": {"type": "install", "deps": ["a"]},
+            "a": {"type": ["@", "std", "cc", "binary"], "name": ["a"], "srcs": ["a.c"]},
+            "b": {"type": ["@", "std", "cc", "binary"], "name": ["b"], "srcs": ["b.c"], "deps": ["none"]},
+            "c": {"type": ["@", "std", "cc", "library"], "name": ["c"], "srcs": ["b.c", "a.c"], "deps": ["none"]},
+            "none": {"type": ["@", "std", "cc", "system library"], "pkg-config": ["no-such-library"]}}"#,
+    );
+    workspace.file("a.c", "int main(void) { return 0; }\n").file("b.c", "int b;\n");
+    let ran = run(&workspace, &[]).exits(0);
+    assert_eq!(ran.stderr.matches("warning: ").count(), 2, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("does not find the library no-such-library").count(), 1, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("error: "), "{}", ran.stderr);
+    let all = commands(&fs::read_to_string(workspace.root().join("compile_commands.json")).unwrap());
+    assert_eq!(all.len(), 4, "{all:?}");
+}
+
+#[test]
+fn targets_that_cannot_be_analysed_are_left_out() {
+    let workspace = project();
+    let wrong = r#"{"wrong": {"type": ["@", "std", "cc", "binary"], "name": ["w"], "srcs": ["missing.c"]},
+                    "also": {"type": "install", "deps": ["wrong"]}}"#;
+    workspace.file("other/TARGETS", wrong);
+    let ran = run(&workspace, &[]).exits(0);
+    assert!(ran.stderr.contains("warning: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("missing.c"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: 2 targets of 6 cannot be analysed and are left out\n"),
+        "{}",
+        ran.stderr
+    );
+    let all = commands(&fs::read_to_string(workspace.root().join("compile_commands.json")).unwrap());
+    assert_eq!(all.len(), 3, "{all:?}");
+    compile(&workspace.root(), &all);
+    // Nothing is left of a request for these alone.
+    let ran = run(&workspace, &["other:wrong", "-o", "none.json"]).exits(8);
+    assert!(ran.stderr.contains("error: "), "{}", ran.stderr);
+    assert!(!workspace.root().join("none.json").exists());
 }
 
 #[test]

@@ -297,6 +297,7 @@ fn what_a_link_that_leads_outwards_makes_unreadable_is_not_in_default() {
         assert!(written.contains(part), "{part}: {written}");
     }
     assert!(!written.contains("inside: "), "{written}");
+    assert_eq!(written.matches("repos.json").count(), 1, "{written}");
     assert!(!written.contains("taut test"), "{written}");
     project.build(&["build"]).exits(0);
     project.build(&["build", "..."]).exits(8);
@@ -312,6 +313,140 @@ fn what_a_link_that_leads_outwards_makes_unreadable_is_not_in_default() {
     let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
     assert!(written.contains("no file of the top directory can be a source"), "{written}");
     assert!(!written.contains("taut install"), "{written}");
+}
+
+/// A library that pkg-config finds here, of those whose headers are known, with one of its headers; and one that it does not
+/// find.
+fn packages() -> [Option<(&'static str, &'static str)>; 2] {
+    const KNOWN: [(&str, &str); 10] = [
+        ("zlib", "zlib.h"),
+        ("openssl", "openssl/ssl.h"),
+        ("sqlite3", "sqlite3.h"),
+        ("expat", "expat.h"),
+        ("liblzma", "lzma.h"),
+        ("libuv", "uv.h"),
+        ("jansson", "jansson.h"),
+        ("libarchive", "archive.h"),
+        ("spdlog", "spdlog/spdlog.h"),
+        ("benchmark", "benchmark/benchmark.h"),
+    ];
+    // As actions of the rules in the box ask.
+    let is_found = |(package, _): &&(&str, &str)| {
+        let asked = Command::new("env")
+            .args(["-i", "PATH=/usr/local/bin:/usr/bin:/bin", "pkg-config", "--cflags", "--libs", package])
+            .output();
+        asked.is_ok_and(|asked| asked.status.success())
+    };
+    [KNOWN.iter().find(is_found).copied(), KNOWN.iter().find(|of| !is_found(of)).copied()]
+}
+
+#[test]
+fn what_needs_a_library_that_pkg_config_does_not_find_is_not_in_default() {
+    let [found, missing] = packages();
+    let project = Project::new();
+    project.write("plain.c", "int main(void) { return 0; }\n");
+    // A machine that has all of them has nothing to be left out.
+    let Some((package, header)) = missing else { return };
+    project.write(
+        "tool/tool.c",
+        &format!(
+            "#include <{header}>\n#include \"../store/store.h\"\nint main(void) {{ return store(); }}\n"
+        ),
+    );
+    project.write("tool/tool_test.c", &format!("#include <{header}>\nint main(void) {{ return 0; }}\n"));
+    project.write("store/store.c", "#include \"store.h\"\nint store(void) { return 0; }\n");
+    project.write("store/store.h", "int store(void);\n");
+    if let Some((_, header)) = found {
+        project.write("here.c", &format!("#include <{header}>\nint main(void) {{ return 0; }}\n"));
+    }
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    let note = written.split("To be decided:").nth(1).expect("a note");
+    assert!(note.contains(&format!("\n    {package}, for tool, tool_test: ")), "{written}");
+    assert!(note.contains(&format!("pkgconfig({package})")), "{written}");
+    assert!(!written.contains("taut test"), "{written}");
+    project.build(&["build"]).exits(0);
+    project.build(&["install", "-o", "out"]).exits(0);
+    let installed = |path: &str| project.path().join("out").join(path).exists();
+    assert!(installed("bin/plain") && !installed("bin/tool"), "{written}");
+    assert_eq!(installed("bin/here"), found.is_some(), "{written}");
+    // Its only user is left out, and the library builds without that.
+    assert!(installed("lib/store"), "{written}");
+}
+
+#[test]
+fn units_of_modules_are_in_no_target() {
+    let project = Project::new();
+    project.write("src/plain.cc", "int plain() { return 0; }\n");
+    project.write("src/unit.cc", "module;\n#include <vector>\nexport module unit;\n");
+    project.write("src/other.cpp", "#define A\nexport module other;\n");
+    project.write("src/called.cc", "int module(int);\nint called() { return module(1); }\n");
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    for unit in ["src/unit.cc", "src/other.cpp"] {
+        assert!(written.contains(&format!("\n  {unit}: C++20 modules are not supported")), "{written}");
+    }
+    assert!(written.contains("src: 2 sources"), "{written}");
+    project.build(&["build"]).exits(0);
+}
+
+#[test]
+fn default_makes_also_what_only_headers_use() {
+    let project = Project::new();
+    project.write("base/base.c", "#include \"base.h\"\nint base(void) { return 0; }\n");
+    project.write("base/base.h", "int base(void);\n");
+    project
+        .write("adapt/adapt.h", "#include \"../base/base.h\"\nstatic int adapt(void) { return base(); }\n");
+    project.write("upper/upper.c", "#include \"../base/base.h\"\nint upper(void) { return base(); }\n");
+    project.taut(&["init", "--from-sources"]).exits(0);
+    project.build(&["install", "-o", "out"]).exits(0);
+    for made in ["lib/base/libbase.a", "lib/upper/libupper.a"] {
+        assert!(project.path().join("out").join(made).is_file(), "{made}");
+    }
+}
+
+#[test]
+fn sources_that_alone_need_a_library_of_the_system_are_a_library_of_their_own() {
+    let Some((package, header)) = packages()[1] else { return };
+    let project = Project::new();
+    project.write("net/net.c", "#include \"net.h\"\nint net(void) { return 0; }\n");
+    project.write("net/net.h", "int net(void);\n");
+    project.write("net/secure.c", &format!("#include <{header}>\n#include \"net.h\"\n#include \"net_secure.h\"\nint secure(void) {{ return net(); }}\n"));
+    project.write("net/net_secure.h", "int secure(void);\n");
+    project.write("a/a.c", "#include \"../net/net.h\"\n#ifdef SECURE\n#include \"../net/net_secure.h\"\n#endif\nint main(void) { return net(); }\n");
+    project.write("b/b.c", "#include \"../net/net_secure.h\"\nint main(void) { return secure(); }\n");
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    assert!(written.contains(&format!("{package}, for b, net-{package}: ")), "{written}");
+    project.build(&["install", "-o", "out"]).exits(0);
+    let installed = |path: &str| project.path().join("out/bin").join(path).exists();
+    assert!(installed("a") && !installed("b"), "{written}");
+    // If a program has the name of a function without the header, the sources belong together.
+    let project = Project::new();
+    project.write("net/net.c", "#include \"net.h\"\nint net(void) { return 0; }\n");
+    project.write("net/net.h", "int net(void);\nint secure(void);\n");
+    project.write(
+        "net/secure.c",
+        &format!("#include <{header}>\n#include \"net.h\"\nint secure(void) {{ return net(); }}\n"),
+    );
+    project.write("a/a.c", "#include \"../net/net.h\"\nint main(void) { return secure(); }\n");
+    let written = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    assert!(!written.contains("library net-"), "{written}");
+}
+
+#[test]
+fn the_next_commands_go_where_the_files_are_also_through_links() {
+    let project = Project::new();
+    project.write("deep/inner/main.c", "int main(void) { return 0; }\n");
+    project.write("deep/main.c", "int main(void) { return 0; }\n");
+    std::os::unix::fs::symlink("deep/inner", project.path().join("link")).unwrap();
+    // For a shell, `link/..` is where the link is; the directory that was read is another one.
+    let written = project.taut(&["init", "--from-sources", "link/.."]).exits(0).stdout;
+    let place = fs::canonicalize(project.path().join("deep")).unwrap();
+    assert!(written.contains(&format!("\n  cd {}\n", place.display())), "{written}");
+    assert!(place.join("TARGETS").is_file());
+    let made = project.taut(&["init", "--template", "shell", "link/../new"]).exits(0).stdout;
+    assert!(made.contains(&format!("\n  cd {}\n", place.join("new").display())), "{made}");
+    // Where both are the same, the path is as it was typed.
+    let made = project.taut(&["init", "--template", "shell", "deep/../plain"]).exits(0).stdout;
+    assert!(made.contains("\n  cd deep/../plain\n"), "{made}");
 }
 
 #[test]

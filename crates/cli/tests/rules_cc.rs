@@ -165,7 +165,7 @@ fn without_a_compiler_the_message_says_what_to_do() {
         assert!(failed.stderr.contains("-D '{\""), "{}", failed.stderr);
     }
     let failed = install(&workspace, "hello", &["-D", r#"{"BUILD_TYPE": "fast"}"#]).exits(8);
-    let expected = "Its field \"build types\" has address, debug, release, thread, undefined.";
+    let expected = "It has address, debug, release, thread, undefined.";
     assert!(failed.stderr.contains(expected), "{}", failed.stderr);
     let failed = install(&workspace, "hello", &["-D", r#"{"CFLAGS": "-O2"}"#]).exits(8);
     let expected =
@@ -362,6 +362,79 @@ fn a_workspace_can_have_a_tool_chain_of_its_own() {
 }
 
 #[test]
+fn a_tool_chain_has_the_usual_build_types_unless_it_names_others() {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{
+        "app": {"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["app.c"], "tool chain": ["mine"]},
+        "mine": {"type": ["@", "std", "cc", "tool chain"], "cc": ["cc"]}}"#);
+    workspace.file("app.c", "#include <stdio.h>\nint main(void) {\n#ifdef NDEBUG\n  puts(\"release\");\n#else\n  puts(\"debug\");\n#endif\n  return 0; }\n");
+    install(&workspace, "app", &[]).exits(0);
+    assert_eq!(output(&workspace, "app"), "debug\n");
+    install(&workspace, "app", &["-D", "BUILD_TYPE=release"]).exits(0);
+    assert_eq!(output(&workspace, "app"), "release\n");
+}
+
+#[test]
+fn a_setting_that_is_none_of_several_has_a_suggestion() {
+    let workspace = project();
+    let meant = |words: &[&str], target: &str| {
+        let failed = install(&workspace, target, words).exits(8).stderr;
+        failed.lines().find_map(|line| line.split_once("did you mean ")).map(|(_, rest)| rest.to_owned())
+    };
+    assert_eq!(meant(&["-D", "BUILD_TYPE=addres"], "hello").as_deref(), Some("\"address\"?"));
+    assert_eq!(meant(&["-D", "BUILD_TYPE=fast"], "hello"), None);
+    for (field, expected) in [(r#""linkage": ["sharde"]"#, "shared"), (r#""linkage": ["Static"]"#, "static")]
+    {
+        workspace.file(
+            "TARGETS",
+            format!(r#"{{"x": {{"type": ["@", "std", "cc", "library"], "name": ["x"], "srcs": ["words.c"], "private hdrs": ["words.h"], {field}}}}}"#),
+        );
+        assert_eq!(meant(&[], "x").as_deref(), Some(&*format!("\"{expected}\"?")), "{field}");
+    }
+}
+
+/// Assembler that the compiler preprocesses is compiled again for what it reads, and for nothing else that it can include.
+#[test]
+fn assembler_sources_depend_on_what_they_include() {
+    let workspace = Workspace::new();
+    workspace.file("TARGETS", r#"{
+        "app": {"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["app.c", "number.S", "plain.s"],
+          "private hdrs": ["number.h", "other.h", "inner.inc"]}}"#);
+    workspace
+        .file("app.c", "#include <stdio.h>\nextern const int number;\nint main(void) { printf(\"%d\\n\", number); return 0; }\n")
+        .file("number.h", "#define NUMBER 1\n")
+        .file("other.h", "#define OTHER 1\n")
+        .file("inner.inc", "")
+        .file("plain.s", "\t.section .note.GNU-stack,\"\",%progbits\n")
+        .file("number.S", "#include \"number.h\"\n\t.section .rodata\n\t.globl number\nnumber:\n\t.long NUMBER\n\t.section .note.GNU-stack,\"\",%progbits\n");
+    install(&workspace, "app", &[]).exits(0);
+    assert_eq!(output(&workspace, "app"), "1\n");
+    // Of the assembler without preprocessor nothing reports what it reads, so that is assembled again.
+    workspace.file("other.h", "#define OTHER 2\n");
+    assert_eq!(ran(install(&workspace, "app", &[])), 1);
+    workspace.file("number.h", "#define NUMBER 2\n");
+    install(&workspace, "app", &[]).exits(0);
+    assert_eq!(output(&workspace, "app"), "2\n");
+    // What the assembler includes is in no depfile: a source that does so depends on all that it can read.
+    let source = fs::read_to_string(workspace.root().join("number.S")).unwrap();
+    workspace.file("number.S", format!("{source}\t.include \"inner.inc\"\n"));
+    install(&workspace, "app", &[]).exits(0);
+    workspace.file("inner.inc", "\t.globl more\n\t.set more, 1\n");
+    assert!(ran(install(&workspace, "app", &[])) >= 2);
+}
+
+#[test]
+fn the_command_of_a_failed_compilation_is_shown_without_options_for_colours() {
+    let workspace = project();
+    workspace.file("words.c", "int word(void) { return }\n");
+    let failed = install(&workspace, "hello", &[]).exits(1).stderr;
+    assert!(failed.contains("  cc "), "{failed}");
+    assert!(!failed.contains("-fdiagnostics-color"), "{failed}");
+    let verbose = install(&workspace, "hello", &["-v"]).exits(1).stderr;
+    assert!(verbose.contains("-fdiagnostics-color=always"), "{verbose}");
+}
+
+#[test]
 fn wrong_fields_are_errors_that_say_what_is_meant() {
     let workspace = project();
     for (definition, expected) in [
@@ -434,7 +507,7 @@ fn public_headers_of_one_name_in_a_library_are_reported_as_such() {
             ),
         );
         let failed = install(&workspace, "x", &[]).exits(8).stderr;
-        assert!(failed.contains(&format!("wo public headers have the same name{expected}")), "{failed}");
+        assert!(failed.contains(&format!("two public headers have the same name{expected}")), "{failed}");
         assert!(failed.contains("TARGETS:1:2"), "{failed}");
     }
 }

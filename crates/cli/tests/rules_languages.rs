@@ -44,6 +44,58 @@ fn tests_of_a_suite_are_results_by_name() {
     install(&workspace, "untainted", &[]).exits(8);
 }
 
+#[test]
+fn what_does_not_belong_in_a_field_of_dependencies_is_named() {
+    let workspace = Workspace::new();
+    workspace.file("a.c", "int a;\n").file("a.py", "").file("test.sh", "true\n").file("words.rs", "");
+    let of_python = "belong targets of the rule `library` of std/python (modules and what they read in its \"srcs\", files \
+                     for a test in \"data\"), not";
+    let of_suite = "belong targets of the rules `test` and `suite`, not";
+    let of_rust = "belong targets of the rule `library` of std/rust, not";
+    for (consumer, expected) in [
+        (r#"{"type": ["@", "std", "python", "library"], "srcs": ["a.py"], "deps": ["WRONG"]}"#, of_python),
+        (
+            r#"{"type": ["@", "std", "python", "binary"], "name": ["p"], "main": ["a.py"], "deps": ["WRONG"]}"#,
+            of_python,
+        ),
+        (
+            r#"{"type": ["@", "std", "python", "test"], "tainted": ["test"], "name": ["p"], "srcs": ["a.py"], "deps": ["WRONG"]}"#,
+            of_python,
+        ),
+        (
+            r#"{"type": ["@", "std", "", "suite"], "tainted": ["test"], "tests": ["good", "WRONG", "more"]}"#,
+            of_suite,
+        ),
+        (
+            r#"{"type": ["@", "std", "rust", "library"], "name": ["r"], "srcs": ["words.rs"], "deps": ["WRONG"]}"#,
+            of_rust,
+        ),
+    ] {
+        for wrong in ["a.py", "lib", "made"] {
+            let consumer = consumer.replace("WRONG", wrong);
+            workspace.file(
+                "TARGETS",
+                format!(
+                    r#"{{"x": {consumer},
+                "lib": {{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["a.c"]}},
+                "made": {{"type": ["@", "std", "", "genrule"], "outs": ["out.py"], "cmds": ["touch out.py"]}},
+                "good": {{"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["g"], "src": ["test.sh"]}},
+                "more": {{"type": ["@", "std", "", "suite"], "tainted": ["test"], "tests": ["sharded"]}},
+                "sharded":
+                  {{"type": ["@", "std", "shell", "test"], "tainted": ["test"], "name": ["s"], "src": ["test.sh"], "shards": ["2"]}}}}"#
+                ),
+            );
+            let failed = install(&workspace, "x", &[]).exits(8).stderr;
+            let shown = if wrong == "a.py" { wrong.to_owned() } else { format!(":{wrong}") };
+            assert!(
+                failed.contains(&format!("{expected} {shown}\n"))
+                    || failed.contains(&format!("{expected} :{wrong}\n")),
+                "{consumer}: {failed}"
+            );
+        }
+    }
+}
+
 /// The definition of PYTHON as an interpreter of this machine, if it has one.
 fn python() -> Option<String> {
     let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok()?;

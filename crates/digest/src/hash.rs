@@ -117,14 +117,6 @@ impl fmt::Debug for Hash {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParseHashError;
 
-impl fmt::Display for ParseHashError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a hash has 40 or 64 hexadecimal digits")
-    }
-}
-
-impl std::error::Error for ParseHashError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -107,14 +107,6 @@ impl FromStr for ObjectInfo {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ParseObjectInfoError;
 
-impl fmt::Display for ParseObjectInfoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object identifier has the form [hash:size:type]")
-    }
-}
-
-impl std::error::Error for ParseObjectInfoError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,7 +108,7 @@ impl Session {
         // All artifacts were wanted by the request, so nothing is built for this.
         let text = entry_text(&analysed.result, analysed.provides_null, implied, &known);
         let text = text.ok_or_else(|| "an artifact of it is not built".to_owned())?;
-        let EntityName::Named(named) = &name.name else { return Err("it has no name".to_owned()) };
+        let EntityName::Named(named) = &name.name else { unreachable!("an export target has a name") };
         let repository = RepositoryName(named.repository.clone());
         let repository = self.build.get::<RepositoryKeyRule>(repository).ok().flatten();
         // The text is not kept with the key. It is made again, and has to lead to the same key.

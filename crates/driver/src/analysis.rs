@@ -118,13 +118,14 @@ impl Analysed {
 /// Analyses requests.
 pub(crate) struct AnalysisRule;
 
-/// The closure of a request cannot be collected, since cached build state turned out to be damaged meanwhile.
+/// The closure of a request cannot be collected, since cached build state turned out to be damaged meanwhile. The caller
+/// takes another way then, so there is no message.
 #[derive(Debug)]
 pub(crate) struct NotCollected;
 
 impl fmt::Display for NotCollected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the cached build state was damaged while it was used")
+        fmt::Debug::fmt(self, f)
     }
 }
 

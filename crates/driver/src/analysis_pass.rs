@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use taut_engine::{Build, Engine};
 use taut_syntax::Diagnostics;
+use taut_value::NamedTarget;
 
 use crate::{
-    Analysed, Closure, Event, Request, Sink, Traces,
+    Analysed, Closure, Event, Request, Sink, Targets, Traces,
     analysis::{AnalysisRule, analyse_request},
     event,
     history::{self, ActionEnds},
@@ -51,24 +52,34 @@ impl AnalysisPass<'_> {
         Ok(analysed)
     }
 
-    /// Analyses the targets of a request one by one, with everything below them. The runs of a failed analysis are
-    /// committed, too.
+    /// Analyses the targets of a request one by one, with everything below them. If something is wrong and `may_leave_out` says
+    /// so, the targets that cannot be analysed are left out, if others can: then what is left of the request is given, too, with
+    /// everything that is wrong. The runs of a failed analysis are committed, too.
     ///
     /// # Errors
     /// Everything that is wrong with the description; at least one diagnostic.
-    pub(crate) fn closure(&self, request: &Request) -> Result<Closure, Diagnostics> {
+    pub(crate) fn closure(
+        &self,
+        request: &Request,
+        may_leave_out: impl FnOnce() -> bool,
+    ) -> Result<(Closure, Option<(Request, Diagnostics)>), Diagnostics> {
         let AnalysisPass { engine, build, traces, sink, .. } = *self;
         sink.event(&Event::AnalysisBegan);
-        let closure = Closure::of(build, request).inspect_err(|problems| {
+        let whole = Closure::of(build, request).map(|closure| (closure, None));
+        let found = whole.or_else(|problems| {
+            let part = may_leave_out().then(|| part_of(build, request)).flatten();
+            part.map(|(closure, part)| (closure, Some((part, problems.clone())))).ok_or(problems)
+        });
+        let found = found.inspect_err(|problems| {
             traces.commit(engine);
             self.report_tasks(request);
             sink.event(&Event::AnalysisFailed(problems));
         })?;
         let is_known = build.ran().is_empty();
-        sink.event(&Event::Warned(&closure.warnings(&request.repositories.roots)));
-        let actions = closure.number_of_actions();
+        sink.event(&Event::Warned(&found.0.warnings(&request.repositories.roots)));
+        let actions = found.0.number_of_actions();
         sink.event(&Event::AnalysisFinished(event::Analysed { is_known, actions, ..Default::default() }));
-        Ok(closure)
+        Ok(found)
     }
 
     /// Sends an event for each task that was executed, with the reason; without cached build state there are no reasons.
@@ -87,4 +98,12 @@ impl AnalysisPass<'_> {
             history::report(sink, engine, build, ends, &request.repositories, has_tests);
         }
     }
+}
+
+/// The part of a request that can be analysed, if there is any, with everything below it.
+fn part_of(build: &Build, request: &Request) -> Option<(Closure, Request)> {
+    let part = |targets| Request { targets, ..request.clone() };
+    let is_fine = |target: &&NamedTarget| Closure::of(build, &part((*target).clone().into())).is_ok();
+    let part = part(Targets::new(request.targets.iter().filter(is_fine).cloned())?);
+    Some((Closure::of(build, &part).ok()?, part))
 }

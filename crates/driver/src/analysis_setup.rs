@@ -95,7 +95,8 @@ pub(crate) fn diagnostics(fail: Fail, build: &Build, repositories: &RepoConfig) 
             let report = CycleReport { repositories, module: &module };
             return report.diagnostic(cycle).into();
         }
-        Fail::Cancelled => "Analysis was cancelled.".to_owned(),
+        // Not shown: the call reports the interruption.
+        Fail::Cancelled => "cancelled".to_owned(),
         Fail::Task(failure) | Fail::Transient(failure) => failure.to_string(),
     };
     Diagnostic::error(text).into()

@@ -17,15 +17,24 @@ use crate::Retry;
 pub struct BuildFailure {
     /// Everything else that failed, in the order of what is wanted.
     pub unbuilt: Vec<Unbuilt>,
-    /// Wanted paths that could not be built, whatever the reason.
-    pub not_built: Vec<Str>,
-    /// For each of these, the action that it is an output of, or something in a tree; `None` for sources.
-    pub makers: Vec<Option<Id>>,
+    /// What is wanted and has no result, whatever the reason.
+    pub not_built: Vec<MissingPath>,
     /// Of an interrupted build, how many actions have a result, from this build or an earlier one.
     pub done: Option<usize>,
     /// Whether objects of export targets that were taken from the target-level cache are lost: their entries were removed,
     /// so the next try analyses and builds these targets.
     pub has_lost_entries: bool,
+}
+
+/// A wanted path without a result.
+#[derive(Debug)]
+pub struct MissingPath {
+    /// The path.
+    pub path: Str,
+    /// The action that it is an output of, or something in a tree; `None` for sources.
+    pub maker: Option<Id>,
+    /// Whether nothing that it depends on has failed: the build stopped before, since something else did.
+    pub is_stopped: bool,
 }
 
 /// A cause of failure, with what has no result because of it, as far as it is known: of several reasons that an
@@ -47,13 +56,14 @@ impl BuildFailure {
         // Where each cause is, and the actions that are there already.
         let (mut places, mut met) = (HashMap::new(), HashSet::new());
         for (path, maker, fail) in failed {
-            failure.not_built.push(path.clone());
-            failure.makers.push(maker);
+            // An artifact with several failures below it reports the worst, and this is the least of them.
+            let is_stopped = matches!(fail, Fail::Cancelled);
+            failure.not_built.push(MissingPath { path: path.clone(), maker, is_stopped });
             let of_action = fail.downcast_ref::<ActionFailure>().is_some();
             let (cause, action) = match fail.downcast_ref::<ExecutionFailure>() {
                 Some(ExecutionFailure { cause, action }) => (cause.clone(), action.as_ref()),
                 // A failed action has an event of its own, and what was cancelled is no cause.
-                None if of_action || matches!(fail, Fail::Cancelled) => continue,
+                None if of_action || is_stopped => continue,
                 None => (Cause::Fault(fail.to_string()), None),
             };
             let unbuilt = &mut failure.unbuilt;
@@ -143,7 +153,8 @@ mod tests {
         let [only] = &failure.unbuilt[..] else { panic!("{failure:?}") };
         let ids: Vec<Id> = only.actions.iter().map(|(id, _)| *id).collect();
         assert_eq!((ids, &only.paths[..]), (vec![Id::of("a"), Id::of("b")], &["4".into()][..]));
-        assert_eq!((failure.not_built.len(), failure.retry_reason()), (5, None));
+        let stopped: Vec<bool> = failure.not_built.iter().map(|path| path.is_stopped).collect();
+        assert_eq!((stopped, failure.retry_reason()), (vec![false, false, false, false, true], None));
         failed.push(("6", fail(&lost, Some("a"))));
         assert_eq!(of(&failed).retry_reason(), Some(Retry::Lost));
     }

@@ -21,6 +21,12 @@ pub trait ClosureClient {
     /// It is to stop.
     fn may_continue(&mut self, session: &Session) -> Result<(), Self::Stop>;
 
+    /// Whether targets that cannot be analysed are left out, if others can.
+    const LEAVES_OUT: bool = false;
+
+    /// This is wrong, and what is left of the request, `part`, is done without it.
+    fn left_out(&mut self, _request: &Request, _part: &Request, _problems: &Diagnostics) {}
+
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
 
@@ -45,6 +51,8 @@ pub(crate) struct BuiltChoice<T> {
     /// The export targets below the request.
     pub(crate) exports: Exports,
     pub(crate) built: Result<Results, BuildFailure>,
+    /// The request that was built, if some of its targets were left out.
+    pub(crate) part: Option<Request>,
 }
 
 /// One pass on a session.
@@ -73,12 +81,17 @@ impl ClosurePass<'_> {
         let ClosurePass { session, is_cached, repairs_roots, is_last } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
-        let closure = analysis.closure(request).map_err(|problems| {
-            match repairs_roots && session.has_lost_roots() {
-                true => Failed::Retry(Retry::LostRoots),
-                false => Failed::Stopped(client.analysis_failed(request, &problems)),
-            }
+        let is_of_roots = || repairs_roots && session.has_lost_roots();
+        let found = analysis.closure(request, || C::LEAVES_OUT && !is_of_roots());
+        let (closure, part) = found.map_err(|problems| match is_of_roots() {
+            true => Failed::Retry(Retry::LostRoots),
+            false => Failed::Stopped(client.analysis_failed(request, &problems)),
         })?;
+        let part = part.map(|(part, problems)| {
+            client.left_out(request, &part, &problems);
+            part
+        });
+        let request = part.as_ref().unwrap_or(request);
         client.may_continue(session)?;
         let chosen = choose(client, &closure).inspect_err(|_| session.commit());
         let Chosen { what, wanted, later_actions } = chosen?;
@@ -115,6 +128,6 @@ impl ClosurePass<'_> {
         // Before what follows: what was built is kept, even if that is interrupted.
         session.commit();
         client.may_continue(session)?;
-        Ok(BuiltChoice { what, wanted, exports, built })
+        Ok(BuiltChoice { what, wanted, exports, built, part })
     }
 }

@@ -19,7 +19,7 @@ pub trait CommandsClient: ClosureClient {
     /// The targets are known: finds the commands.
     fn found(&mut self, request: &Request, all: &Closure) -> CompileCommands;
 
-    /// What the commands need is built, by its paths. `is_complete`: all of it.
+    /// What the commands need is built, by its paths, but for what failed. `is_sound`: nothing but actions failed.
     ///
     /// # Errors
     /// The results are not where they belong.
@@ -28,7 +28,7 @@ pub trait CommandsClient: ClosureClient {
         request: &Request,
         commands: &CompileCommands,
         built: &[(Str, Built)],
-        is_complete: bool,
+        is_sound: bool,
     ) -> Result<Self::Done, Undelivered<Self::Stop>>;
 }
 
@@ -41,16 +41,17 @@ impl ClosurePass<'_> {
         request: &Request,
     ) -> Result<C::Done, Failed<C::Stop>> {
         let session = self.session;
-        let BuiltChoice { what: commands, wanted, exports, built } =
+        let BuiltChoice { what: commands, wanted, exports, built, part } =
             self.build(client, request, |client, closure| {
                 let commands = client.found(request, closure);
                 let wanted = commands.wanted();
                 Ok(Chosen { what: commands, wanted, later_actions: 0 })
             })?;
         session.report_end(built.as_ref());
-        let is_complete = built.is_ok();
+        let is_sound = built.as_ref().err().is_none_or(|failure| failure.unbuilt.is_empty());
         let artifacts = possible(session, wanted, built);
-        client.deliver(request, &commands, &artifacts, is_complete).map_err(|undelivered| match undelivered {
+        let request = part.as_ref().unwrap_or(request);
+        client.deliver(request, &commands, &artifacts, is_sound).map_err(|undelivered| match undelivered {
             Undelivered::Lost(stop) => {
                 // What was taken from the target-level cache is analysed and built in the next try.
                 session.remove_incomplete_entries(&exports);
@@ -80,7 +81,7 @@ fn possible(
         Ok(results) => return results.artifacts,
         Err(failure) => failure,
     };
-    let not_built: HashSet<&Str> = failure.not_built.iter().collect();
+    let not_built: HashSet<&Str> = failure.not_built.iter().map(|missing| &missing.path).collect();
     wanted.artifacts.retain(|(path, _)| !not_built.contains(path));
     // Everything is settled by now, so this runs nothing.
     session.build(&wanted).map(|results| results.artifacts).unwrap_or_default()

@@ -168,13 +168,13 @@ impl Key for RootKey {
     }
 }
 
-/// A root below another one failed.
+/// A root below another one failed, which is reported of that one.
 #[derive(Debug)]
 struct BelowFailed;
 
 impl fmt::Display for BelowFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a root below could not be computed")
+        fmt::Debug::fmt(self, f)
     }
 }
 

@@ -50,7 +50,7 @@ impl TreeKey {
     ) -> Result<TreeKey, RootFailure> {
         let root = &unresolved.root;
         let RootContent::Artifacts { module, target, configuration } = &root.taken else {
-            return Err(RootFailure::of(Diagnostic::error("a tree structure has no target")));
+            unreachable!("a tree structure is computed by a rule of its own")
         };
         let key = ContentFixed::of(part).key(&root.repository, HashFunction::GitSha1);
         let key = key.ok_or_else(|| RootFailure::not_content_fixed(root, part))?;

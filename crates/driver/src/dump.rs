@@ -313,7 +313,7 @@ fn objects_only(compact: &str) -> String {
             ']' => lists -= 1,
             '}' if lists == 0 => {
                 indent -= 2;
-                // The line that was begun for a first entry is taken back if there is none.
+                // The line that was begun for a first entry is taken back if no entry follows.
                 let kept = text.trim_end_matches(' ').len();
                 let empty = text[..kept].ends_with("{\n");
                 if empty {

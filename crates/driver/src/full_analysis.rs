@@ -321,7 +321,7 @@ fn id_with_prefix<'i>(digits: &str, all: impl Iterator<Item = &'i Id>) -> Result
     Ok(found.first().map(|id| **id))
 }
 
-/// The number that a text begins with, as C's `atoi` has it: 0 if there is none.
+/// The number that a text begins with, as C's `atoi` has it: 0 if it begins with something else.
 fn leading_number(text: &str) -> i64 {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());

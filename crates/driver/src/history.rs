@@ -11,7 +11,7 @@ mod subject;
 
 pub use explain::{Explanation, Presentation, Question, Records, explain};
 pub use record::RecordedReason;
-pub(crate) use record::{ActionEnd, BuildEnd, Logged, Record, RecordedTask};
+pub(crate) use record::{ActionEnd, BuildEnd, EarlierRun, Logged, Record, RecordedTask};
 pub(crate) use report::{ActionEnds, report};
 pub use subject::Subject;
 pub(crate) use subject::{below_roots, source_file};

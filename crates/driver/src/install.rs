@@ -105,7 +105,28 @@ pub fn install<'o>(
         }
     }
     done.written = written.len();
-    for (place, info) in &wanted {
+    note_installed(&mut after, &wanted, &evidence, directory, &owner);
+    if prune {
+        // The rest comes after installation: an interrupted call leaves too much rather than too little.
+        pruning.prune(&mut after, &mut done, |_| true)?;
+        done.removed.sort();
+    }
+    // Last: if the call is killed before, the old record describes less than there is, and later calls compare more.
+    if let Some(record) = record.filter(|_| after != before) {
+        record.write(&after);
+    }
+    Ok(done)
+}
+
+/// Notes that what is wanted is in place. `evidence`: of what was right already, which need not be looked at again.
+fn note_installed(
+    leaves: &mut Leaves,
+    wanted: &HashMap<PathBuf, ObjectInfo>,
+    evidence: &HashMap<PathBuf, Evidence>,
+    directory: &Dir,
+    owner: &Str,
+) {
+    for (place, info) in wanted {
         // A record has texts only: other names are compared each time, and never removed.
         let Some(name) = place.to_str() else { continue };
         let evidence = match evidence.get(place) {
@@ -113,7 +134,7 @@ pub fn install<'o>(
             // After it was installed: evidence of the new file.
             None => Evidence::gather(Some(directory.at(place)), false).ok(),
         };
-        let leaf = after.entry(name.into()).or_insert_with(|| Leaf {
+        let leaf = leaves.entry(name.into()).or_insert_with(|| Leaf {
             info: *info,
             evidence,
             owners: BTreeSet::new(),
@@ -125,16 +146,6 @@ pub fn install<'o>(
         (leaf.info, leaf.evidence) = (*info, evidence);
         leaf.owners.insert(owner.clone());
     }
-    if prune {
-        // The rest comes after installation: an interrupted call leaves too much rather than too little.
-        pruning.prune(&mut after, &mut done, |_| true)?;
-        done.removed.sort();
-    }
-    // Last: if the call is killed before, the old record describes less than there is, and later calls compare more.
-    if let Some(record) = record.filter(|_| after != before) {
-        record.write(&after);
-    }
-    Ok(done)
 }
 
 /// What an owner no longer wants.

@@ -68,7 +68,7 @@ pub use added_exports::Added;
 pub use analyser::Analyser;
 pub use analysis::{Analysed, Counts};
 pub use analysis_setup::AnalysisOptions;
-pub use build_failure::{BuildFailure, Unbuilt};
+pub use build_failure::{BuildFailure, MissingPath, Unbuilt};
 pub use cache_warning::is_cache_warning;
 pub use closure_pass::ClosureClient;
 pub use commands_pass::CommandsClient;
@@ -107,7 +107,7 @@ pub use taut_analysis::{
 pub use taut_engine::KeyRef;
 pub use taut_exec::{
     ActionFailure, ActionOutcome, ActualEntry, Built, Cause, Compared, Endpoint, MissingOutput, RunResult,
-    SharedService, Step, TakenFrom, Traffic, send,
+    SentObjects, SharedService, Step, TakenFrom, Traffic, send,
 };
 pub use taut_expr::json_to_value;
 pub use taut_graph as graph;

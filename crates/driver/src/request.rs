@@ -20,7 +20,7 @@ pub struct Request {
     pub configuration: Map,
 }
 
-/// The text of a file by its path in messages; `None` if there is none.
+/// The text of a file by its path in messages; `None` if it cannot be read.
 pub type RootTexts = Arc<dyn Fn(&str) -> Option<Arc<str>> + Send + Sync>;
 
 impl Request {

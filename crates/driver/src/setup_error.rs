@@ -34,6 +34,11 @@ pub enum SetupFailure {
 }
 
 impl SetupError {
+    /// Words name nothing that is there.
+    pub(crate) fn of_names(problem: Diagnostic) -> SetupError {
+        SetupError { failure: SetupFailure::Names, ..SetupError::from(problem) }
+    }
+
     pub(crate) fn new(message: impl Into<String>) -> SetupError {
         Diagnostic::error(message).into()
     }

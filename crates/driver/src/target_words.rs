@@ -87,7 +87,7 @@ impl TypedName {
             }
             Some(local) => match repositories.repositories[&repositories.main].bindings.get(local.as_str()) {
                 Some(global) => Ok(own(global)),
-                None => Err(no_repository(local, repositories).into()),
+                None => Err(no_repository(local, repositories)),
             },
         }
     }
@@ -97,17 +97,17 @@ impl TypedName {
 const MAX_LISTED: usize = 12;
 
 /// The error about a name in one word whose repository is neither bound in the main one nor a global name.
-fn no_repository(name: &str, repositories: &RepoConfig) -> Diagnostic {
+fn no_repository(name: &str, repositories: &RepoConfig) -> SetupError {
     let bound = repositories.repositories[&repositories.main].bindings.keys();
     let all = bound.chain(repositories.repositories.keys()).map(|name| name.as_str());
     let known: BTreeSet<&str> = all.filter(|name| !name.is_empty()).collect();
     let known: Vec<&str> = known.into_iter().collect();
     let problem = Diagnostic::error(format!("There is no repository {}", quoted(&name)));
-    match did_you_mean(name, known.iter().copied()) {
+    SetupError::of_names(match did_you_mean(name, known.iter().copied()) {
         Some(meant) => problem.help(format!("did you mean {meant}?")),
         None if known.is_empty() || known.len() > MAX_LISTED => problem,
         None => problem.note(format!("repositories that are there: {}", enumeration(&known))),
-    }
+    })
 }
 
 /// A name in one word, if it is one.
@@ -119,7 +119,7 @@ pub(crate) fn typed_name(word: &str) -> Option<TypedName> {
         }
         None => (None, word.strip_prefix("//").unwrap_or(word)),
     };
-    // A colon within quotes is none.
+    // A colon within quotes separates nothing.
     let quoted_end = rest.strip_prefix('"').and_then(|rest| rest.find("\":")).map_or(0, |end| end + 2);
     let colon = quoted_end + rest[quoted_end..].find(':')?;
     let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);

@@ -23,7 +23,7 @@ impl From<NamedTarget> for Targets {
 }
 
 impl Targets {
-    /// Some targets; `None` if there is none.
+    /// Some targets; `None` if the list is empty.
     pub fn new(named: impl IntoIterator<Item = NamedTarget>) -> Option<Targets> {
         let mut seen = HashSet::new();
         let targets: Vec<NamedTarget> =

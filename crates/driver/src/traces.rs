@@ -51,7 +51,7 @@ impl Traces {
         Traces::default()
     }
 
-    /// The file in a store. If there is none for the roots of the request, but one for other roots of the same shape with
+    /// The file in a store. If no file is kept for the roots of the request, but one for other roots of the same shape with
     /// the same target files, it begins as a copy of that: every file is looked at, and what has the same content is
     /// unchanged.
     pub fn of(store: &Store, request: &UnresolvedRequest) -> Traces {
@@ -154,7 +154,7 @@ impl Traces {
 const MAX_CANDIDATES: usize = 4;
 
 /// Begins a file as a copy of the latest one of the same shape that was recorded with the present target files of the
-/// request; `None` if there is none.
+/// request, if there is such a file.
 fn copy_from_other_checkout(
     directory: &Arc<EpochDir>,
     shape: &str,

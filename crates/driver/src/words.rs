@@ -15,7 +15,7 @@ use taut_value::path::{is_non_upwards, join, normal_path};
 use taut_value::{Decoder, Encoder, Id, NamedTarget, Str};
 
 use crate::{
-    SetupError, SetupFailure, Targets,
+    SetupError, Targets,
     target_words::{TypedName, is_one_name, named, pattern, typed_name, unknown_repository},
     targets_below::{BelowKey, BelowRule},
 };
@@ -174,7 +174,7 @@ impl Files<'_> {
     }
 
     /// The module that a directory lies in: the nearest directory upwards that has a targets file; the root module if
-    /// there is none. And whether it is the directory itself.
+    /// no directory has one. And whether it is the directory itself.
     async fn current_module(&self, here: Option<&str>) -> (Str, bool) {
         let Some(here) = here else { return (Str::default(), true) };
         let mut module = here;
@@ -309,9 +309,7 @@ impl Reader<'_> {
             return Ok(found);
         }
         // As if a target is named that is not there.
-        let none = |problem: Diagnostic| {
-            wrong(SetupError { failure: SetupFailure::Names, ..SetupError::from(problem) })
-        };
+        let none = |problem: Diagnostic| wrong(SetupError::of_names(problem));
         if is_all {
             return Err(none(Diagnostic::error("No module of the workspace defines a target")));
         }

@@ -117,7 +117,7 @@ fn each_derivation_is_reported() {
     assert_eq!(build.derivation::<Twice>(&ab), Some(Derivation::Clean));
     assert!(build.causes::<Twice>(&ab).is_empty());
 
-    // A change that is none to those above.
+    // A change that those above do not notice.
     set("b", 10);
     let build = engine.begin().changed::<Input>(&b).commit(one());
     build.get::<Twice>(ab.clone()).unwrap();

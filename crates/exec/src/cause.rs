@@ -29,7 +29,7 @@ pub enum Undefined {
 /// What is wrong with a source file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum SourceProblem {
-    /// There is none.
+    /// It does not exist.
     Absent,
     /// It is a fifo, a directory, or something else that is neither a file nor a link.
     OtherKind,

@@ -4,21 +4,44 @@
 //! read wrongly would leave out something that an action depends on. A file that is refused means that the action may have
 //! read all of its inputs.
 
-use std::fmt;
-
-/// Why a text is no dependency file, with the line.
+/// Why a text is no dependency file, with the line. No message has it: all inputs count then.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Malformed {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong.
-    pub why: &'static str,
+    /// What is there.
+    pub found: Unsupported,
 }
 
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.why)
-    }
+/// What compilers do not write, so that it is not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unsupported {
+    /// The last line has no end: the text may be cut off.
+    NoEndOfLine,
+    /// A recipe.
+    Recipe,
+    /// There is no rule.
+    NoRule,
+    /// A name is not UTF-8.
+    NotUtf8,
+    /// A rule without a target.
+    NoTarget,
+    /// Names without a colon.
+    NoColon,
+    /// A second colon.
+    SecondColon,
+    /// Backslashes that have several meanings.
+    AmbiguousBackslashes,
+    /// A variable.
+    Variable,
+    /// A comment.
+    Comment,
+    /// A control character.
+    ControlCharacter,
+    /// Something of make that is no name: `|`, `;` or an assignment.
+    MakeSyntax,
+    /// A double colon.
+    DoubleColon,
 }
 
 /// The names on the right-hand sides of all rules, in the order in which they are written.
@@ -36,18 +59,18 @@ pub fn prerequisites(text: &[u8]) -> Result<Vec<String>, Malformed> {
     let mut lexer = Lexer { text, at: 0, line: 1 };
     if !text.ends_with(b"\n") {
         // Compilers end the last line: the text may be cut off, and what is missing may name more.
-        return Err(lexer.malformed("the last line has no end"));
+        return Err(lexer.malformed(Unsupported::NoEndOfLine));
     }
     let mut names = Vec::new();
     let mut has_rule = false;
     while lexer.at < text.len() {
         if lexer.text[lexer.at] == b'\t' {
-            return Err(lexer.malformed("a recipe"));
+            return Err(lexer.malformed(Unsupported::Recipe));
         }
         has_rule |= lexer.rule(&mut names)?;
     }
     if !has_rule {
-        return Err(lexer.malformed("there is no rule"));
+        return Err(lexer.malformed(Unsupported::NoRule));
     }
     Ok(names)
 }
@@ -67,15 +90,15 @@ struct Lexer<'t> {
 }
 
 impl Lexer<'_> {
-    fn malformed(&self, why: &'static str) -> Malformed {
-        Malformed { line: self.line, why }
+    fn malformed(&self, found: Unsupported) -> Malformed {
+        Malformed { line: self.line, found }
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
         self.text.get(self.at + ahead).copied()
     }
 
-    /// How long the end of a line is that begins so far ahead; 0 if there is none. The end of the text is none.
+    /// How long the end of a line is that begins so far ahead; 0 if no line ends there. The end of the text does not count.
     fn end_of_line(&self, ahead: usize) -> usize {
         match (self.peek(ahead), self.peek(ahead + 1)) {
             (Some(b'\n'), _) => 1,
@@ -90,14 +113,14 @@ impl Lexer<'_> {
         loop {
             match self.token(!is_behind)? {
                 Token::Name(name) if is_behind => {
-                    let name = String::from_utf8(name).map_err(|_| self.malformed("a name is not UTF-8"))?;
+                    let name = String::from_utf8(name).map_err(|_| self.malformed(Unsupported::NotUtf8))?;
                     names.push(name);
                 }
                 Token::Name(_) => targets += 1,
-                Token::Colon if targets == 0 => return Err(self.malformed("a rule without a target")),
+                Token::Colon if targets == 0 => return Err(self.malformed(Unsupported::NoTarget)),
                 Token::Colon => is_behind = true,
                 Token::EndOfLine if targets > 0 && !is_behind => {
-                    return Err(self.malformed("names without a colon"));
+                    return Err(self.malformed(Unsupported::NoColon));
                 }
                 Token::EndOfLine => return Ok(is_behind),
             }
@@ -137,7 +160,7 @@ impl Lexer<'_> {
                         // The colon is the next token.
                         break;
                     }
-                    return Err(self.malformed("a second colon"));
+                    return Err(self.malformed(Unsupported::SecondColon));
                 }
                 b'\\' => {
                     let count = self.text[self.at..].iter().take_while(|byte| **byte == b'\\').count();
@@ -154,14 +177,14 @@ impl Lexer<'_> {
                         Some(next @ (b'#' | b':')) => {
                             // Compilers differ in what more than one means.
                             if count > 1 {
-                                return Err(self.malformed("backslashes that have several meanings"));
+                                return Err(self.malformed(Unsupported::AmbiguousBackslashes));
                             }
                             name.push(next);
                             self.at += 2;
                         }
                         Some(_) if self.end_of_line(count) > 0 => {
                             if count > 1 {
-                                return Err(self.malformed("backslashes that have several meanings"));
+                                return Err(self.malformed(Unsupported::AmbiguousBackslashes));
                             }
                             break;
                         }
@@ -175,9 +198,9 @@ impl Lexer<'_> {
                     name.push(b'$');
                     self.at += 2;
                 }
-                b'$' => return Err(self.malformed("a variable")),
-                b'#' => return Err(self.malformed("a comment")),
-                0 | b'\r' => return Err(self.malformed("a control character")),
+                b'$' => return Err(self.malformed(Unsupported::Variable)),
+                b'#' => return Err(self.malformed(Unsupported::Comment)),
+                0 | b'\r' => return Err(self.malformed(Unsupported::ControlCharacter)),
                 _ => {
                     name.push(byte);
                     self.at += 1;
@@ -186,8 +209,8 @@ impl Lexer<'_> {
         }
         // `::`, `|` and assignments are make's own, and no compiler writes them.
         match name.as_slice() {
-            b"|" | b";" | b"=" | b":=" | b":" => Err(self.malformed("something of make that is no name")),
-            _ if in_targets && name.ends_with(b":") => Err(self.malformed("a double colon")),
+            b"|" | b";" | b"=" | b":=" | b":" => Err(self.malformed(Unsupported::MakeSyntax)),
+            _ if in_targets && name.ends_with(b":") => Err(self.malformed(Unsupported::DoubleColon)),
             _ => Ok(Token::Name(name)),
         }
     }
@@ -213,9 +236,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(text: &[u8], line: usize, why: &str) {
+    fn refused(text: &[u8], line: usize, found: Unsupported) {
         let error = prerequisites(text).unwrap_err();
-        assert_eq!((error.line, error.why), (line, why));
+        assert_eq!(error, Malformed { line, found });
     }
 
     #[test]
@@ -241,21 +264,21 @@ mod tests {
 
     #[test]
     fn what_no_compiler_writes_is_refused() {
-        refused(b"", 1, "the last line has no end");
-        refused(b"a: b", 1, "the last line has no end");
-        refused(b"\n\n", 3, "there is no rule");
-        refused(b"hello\n", 2, "names without a colon");
-        refused(b"a: b $(c)\n", 1, "a variable");
-        refused(b"a: b # c\n", 1, "a comment");
-        refused(b"a: b\n\tcc b\n", 2, "a recipe");
-        refused(b"a:: b\n", 1, "a double colon");
-        refused(b"a: b | c\n", 1, "something of make that is no name");
-        refused(b"a: b: c\n", 1, "a second colon");
-        refused(b": b\n", 1, "a rule without a target");
-        refused(b"a: b\\\\\n", 1, "backslashes that have several meanings");
-        refused(b"a: b\\\\# c\n", 1, "backslashes that have several meanings");
-        refused(b"a: \xff\n", 1, "a name is not UTF-8");
-        refused(b"a: b\0c\n", 1, "a control character");
-        refused(b"a: b\rc\n", 1, "a control character");
+        refused(b"", 1, Unsupported::NoEndOfLine);
+        refused(b"a: b", 1, Unsupported::NoEndOfLine);
+        refused(b"\n\n", 3, Unsupported::NoRule);
+        refused(b"hello\n", 2, Unsupported::NoColon);
+        refused(b"a: b $(c)\n", 1, Unsupported::Variable);
+        refused(b"a: b # c\n", 1, Unsupported::Comment);
+        refused(b"a: b\n\tcc b\n", 2, Unsupported::Recipe);
+        refused(b"a:: b\n", 1, Unsupported::DoubleColon);
+        refused(b"a: b | c\n", 1, Unsupported::MakeSyntax);
+        refused(b"a: b: c\n", 1, Unsupported::SecondColon);
+        refused(b": b\n", 1, Unsupported::NoTarget);
+        refused(b"a: b\\\\\n", 1, Unsupported::AmbiguousBackslashes);
+        refused(b"a: b\\\\# c\n", 1, Unsupported::AmbiguousBackslashes);
+        refused(b"a: \xff\n", 1, Unsupported::NotUtf8);
+        refused(b"a: b\0c\n", 1, Unsupported::ControlCharacter);
+        refused(b"a: b\rc\n", 1, Unsupported::ControlCharacter);
     }
 }

@@ -225,9 +225,9 @@ mod tests {
 
     #[test]
     fn a_command_that_was_not_started_has_no_exit_code_of_its_own() {
-        let why = Some("Argument list too long (os error 7)".to_owned());
+        let why = Some("Argument list too long".to_owned());
         let failure = failure(RunResult { exit_code: 1, not_started: why, ..RunResult::default() }, None);
-        let text = "action could not be started: Argument list too long (os error 7)";
+        let text = "action could not be started: Argument list too long";
         assert_eq!(failure.to_string(), text);
         assert_eq!(failure.as_reference(), "action returned non-zero exit code 1");
     }

@@ -16,7 +16,7 @@ use std::{
 use taut_digest::{Hash as ObjectHash, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::{Cx, Fail, Hash, Policy, Rule};
 use taut_store::Store;
-use taut_value::{Map, Str, quoted};
+use taut_value::{Map, Str};
 
 use crate::{
     ArtifactKey, ArtifactRule, Built, Cause, Execution, built,
@@ -79,11 +79,8 @@ impl Inputs {
 
 /// Builds all artifacts of a stage, in parallel.
 pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
-    let no_artifact = |path: Str| {
-        let why = format!("what is staged at {} is no artifact", quoted(&path));
-        Cause::Layout { what: String::new(), why }.fail()
-    };
-    let parts = split::split(stage).map_err(no_artifact)?;
+    let parts =
+        split::split(stage).expect("only artifacts are staged: analysis and graphs from files check it");
     build_parts(cx, &parts).await
 }
 

@@ -51,7 +51,7 @@ pub use attempt::{Attempt, AttemptKey, AttemptRule};
 pub use built::{ArtifactKey, ArtifactRule, Built};
 pub use cause::{Cause, ExecutionFailure, SourceProblem, Undefined};
 pub use context::{Context, ContextRule};
-pub use depfile::{Malformed, prerequisites};
+pub use depfile::{Malformed, Unsupported, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents, Step};
 pub use failure::{ActionError, ActionFailure, Phase};
@@ -59,11 +59,12 @@ pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
 pub use missing_output::{ActualEntry, MissingOutput};
 pub use printed::Printed;
-pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, send};
+pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, send};
 pub use run::{Executor, KnownFuture, KnownResult, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
 pub use shared::{
-    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values, nearest,
+    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, Values,
+    differences, nearest,
 };
 use source::TakenSources;
 pub use stage_key::StageKey;
@@ -93,7 +94,7 @@ pub trait Sources: Send + Sync {
         false
     }
 
-    /// The path of a file or directory of this machine without links; `None` if there is none.
+    /// The path of a file or directory of this machine without links; `None` if nothing is there.
     fn real_path(&self, path: &Path) -> Option<PathBuf> {
         taut_sys::canonical(path).ok()
     }

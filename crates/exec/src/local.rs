@@ -18,7 +18,7 @@ use taut_digest::{Digest, ObjectInfo, ObjectType};
 use taut_engine::Fail;
 use taut_store::{AddMode, Store, TemporaryDir};
 use taut_sys::{
-    Dir, Output, is_program,
+    Dir, Output, fault, in_words, is_program,
     process::{Command, Exit, Processes, Status, Streams},
 };
 use taut_value::path::{normal, normal_path};
@@ -219,12 +219,12 @@ impl LocalExecutor {
     async fn run_process(&self, command: &Command, open: Streams<'_>) -> Result<Exit, Fail> {
         let refused = |error| {
             self.setup.stop.note_failure();
-            Phase::Running.failed(error)
+            Phase::Running.failed(in_words(&error))
         };
         let running = self.setup.processes.spawn(command, open).map_err(refused)?;
         let exit = running.await.map_err(refused)?;
         // Its processes could still write to outputs, so the result cannot be trusted, and the stage is not taken back.
-        if exit.left_behind {
+        if exit.left_behind || fault::point("end", Path::new("processes")).is_err() {
             return Err(Phase::Running.failed("it left processes behind that could not be ended"));
         }
         Ok(exit)

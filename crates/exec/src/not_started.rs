@@ -7,14 +7,11 @@ use std::{
     path::Path,
 };
 
-use taut_sys::{Dir, Named, process::Command};
+use taut_sys::{Dir, Named, in_words, process::Command};
 
 /// The longest word and the longest environment variable that Linux accepts, with its terminating byte
 /// (`MAX_ARG_STRLEN`, 32 pages of 4 KiB; execve(2)).
 const MAX_WORD_BYTES: usize = 128 << 10;
-
-/// `ENOEXEC`, which has no [`ErrorKind`].
-const ENOEXEC: i32 = 8;
 
 /// The reason for `errno`, the system's answer to the start of `command`.
 pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
@@ -30,12 +27,9 @@ pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
             }
             Some(_) => format!("program {program}"),
         },
-        _ if errno == ENOEXEC => {
-            format!("{program} is neither a program of this machine nor begins with #!")
-        }
         _ => format!("program {program}"),
     };
-    format!("{system}\n{detail}")
+    format!("{}\n{detail}", in_words(&system))
 }
 
 fn too_long(command: &Command) -> String {

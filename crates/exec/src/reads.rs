@@ -213,13 +213,13 @@ impl Execution {
                 continue;
             };
             let list = self.store.read(&digest.hash, ObjectType::File)?.and_then(parse_list);
-            // A list that is damaged or lost is none.
+            // A list that is damaged or lost counts as absent.
             lists.extend(list.map(|list| (digest, list)));
         }
         Ok(lists)
     }
 
-    /// The result of an earlier run that read the same contents; `None` if there is none.
+    /// The result of an earlier run that read the same contents, if there was one.
     pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<RunResult>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
         for (list, read) in self.lists(&names)? {
@@ -529,7 +529,7 @@ impl NameLookup<'_> {
     }
 }
 
-/// Where a name leads that is none in the action's directory, as it seems.
+/// Where a name leads that seems to lie outside of the action's directory.
 enum Outside {
     /// Into the action's directory, after all.
     Inside(NamePath),

@@ -130,6 +130,16 @@ struct Transfers {
     sent: AtomicU64,
 }
 
+/// What passed for one action, and how long that took.
+#[derive(Default)]
+struct Moved {
+    sent_objects: u64,
+    sent_bytes: u64,
+    fetched_bytes: u64,
+    uploading: Duration,
+    downloading: Duration,
+}
+
 impl Transfers {
     fn new(store: &Store, endpoints: &[Endpoint], stop: &Arc<StopSwitch>) -> Transfers {
         let claims = endpoints.iter().map(|_| Claims::default()).collect();
@@ -164,16 +174,26 @@ impl Transfers {
     }
 }
 
-/// Sends an object, with all that is below it, to the only server that is attached to the store.
+/// What a server lacked, and got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SentObjects {
+    /// How many objects.
+    pub count: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Sends an object, with all that is below it, to the only server that is attached to the store, as far as it lacks that.
 ///
 /// # Errors
 /// What is wrong with the object or the server.
-pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<(), String> {
+pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
     let asker = endpoint.cas.askers().enter();
-    let objects = RemoteAction::of_objects(vec![*object]);
-    let sent = taut_service::wait(transfers.provide(0, &asker, &objects, || ()));
-    sent.map(drop).map_err(|fail| fail.to_string())
+    let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), Moved::default());
+    let sent = taut_service::wait(transfers.provide(0, &asker, &objects, &|_, _| (), &mut moved));
+    let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
+    sent.map_err(|fail| fail.to_string())
 }
 
 /// The call that executes, in errors.
@@ -255,8 +275,17 @@ impl RemoteExecutor {
         }
         // What other actions have left at servers is read here.
         let inputs: Vec<_> = key.inputs.iter().map(|(_, object)| *object).collect();
-        self.setup.store.fetch(&inputs).await.map_err(|error| Phase::Staging.failed_in_store(error))?;
-        self.setup.local.run(key).await
+        let in_staging = |error| Phase::Staging.failed_in_store(error);
+        let mut moved = Moved::default();
+        if let Some(server) = self.setup.store.server_of(&inputs).map_err(in_staging)? {
+            self.setup.events.remote(&key.id, &key.action, &server.into(), Step::Downloading);
+            let begin = Instant::now();
+            moved.fetched_bytes = self.setup.store.fetch(&inputs).await.map_err(in_staging)?;
+            moved.downloading = begin.elapsed();
+        }
+        let ran = self.setup.local.run(key).await?;
+        let Moved { fetched_bytes, downloading, .. } = moved;
+        Ok(RunResult { fetched_bytes, downloading, ..ran })
     }
 
     async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
@@ -271,6 +300,8 @@ impl RemoteExecutor {
         let begin = Instant::now();
         let action = self.setup.store.name_at_servers(&described.action().digest, false);
         let mut skips_cache = key.is_fresh || key.action.no_cache;
+        // A server that is not asked looks its results up all the same before it executes.
+        let mut missed = if skips_cache { None } else { described.missed(false) };
         let asks = !skips_cache && self.look_ups[number].is_next_asked();
         if asks {
             let known = endpoint
@@ -279,6 +310,7 @@ impl RemoteExecutor {
                 .await
                 .map_err(|error| self.transfers.failed(number, error))?;
             let known = known.filter(|result| result.exit_code == 0);
+            missed = described.missed(known.is_some());
             if known.is_none() {
                 self.look_ups[number].count_miss();
             }
@@ -301,18 +333,15 @@ impl RemoteExecutor {
             action: key.action.clone(),
             at: endpoint.name.clone(),
         });
-        let (mut repeats, mut sent_bytes, mut uploading) = (0, 0, Duration::ZERO);
+        let (mut repeats, mut moved) = (0, Moved::default());
         loop {
-            let report = |step| self.setup.events.remote(&key.id, &key.action, &endpoint.name, step);
-            let begins = Instant::now();
-            let uploads = || report(Step::Uploading);
-            sent_bytes += self.transfers.provide(number, &asker, &described, uploads).await?;
-            uploading += begins.elapsed();
+            let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
+            self.transfers.provide(number, &asker, &described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
             if repeats == 0 {
-                report(Step::Given);
+                report(&endpoint.name, Step::Given);
             }
             reports.is_given();
             let execute = Execute { action, skips_cache };
@@ -350,7 +379,17 @@ impl RemoteExecutor {
                         true => reports.queued().unwrap_or_default(),
                         false => ran.queued,
                     };
-                    return Ok(RunResult { run_as: Some(key.id), sent_bytes, uploading, queued, ..ran });
+                    let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
+                    return Ok(RunResult {
+                        run_as: Some(key.id),
+                        sent_bytes,
+                        uploading,
+                        fetched_bytes: fetched_bytes + ran.fetched_bytes,
+                        downloading: downloading + ran.downloading,
+                        queued,
+                        missed,
+                        ..ran
+                    });
                 }
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
@@ -412,8 +451,8 @@ impl Executor for RemoteExecutor {
             true => Ok(()),
             false => {
                 let asker = endpoints[main].cas.askers().enter();
-                let objects = RemoteAction::of_objects(here);
-                taut_service::wait(self.transfers.provide(main, &asker, &objects, || ())).map(drop)
+                let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
+                taut_service::wait(self.transfers.provide(main, &asker, &objects, &|_, _| (), &mut moved))
             }
         }
     }

@@ -117,7 +117,7 @@ impl Rule for RunRule {
 /// Look-ups, first in the build root, then elsewhere; and conversion between results and messages of the action cache.
 impl Execution {
     /// Looks the result of a run up that is not cached here by its digest: by what was read, then in the remote cache. If
-    /// there is none, returns how the action is described there, if there is a remote cache. The run has its depfile.
+    /// neither has one, returns how the action is described there, if there is a remote cache. The run has its depfile.
     pub(crate) async fn look_further(
         &self,
         key: &RunKey,
@@ -161,7 +161,7 @@ impl Execution {
         RunKey { depfile: self.depfiles.of(&key.id, &key.action), ..key.clone() }
     }
 
-    /// The cached result in terms of the definition; `None` if there is none with all outputs.
+    /// The cached result in terms of the definition, if one with all outputs is cached.
     pub(crate) fn cached(
         &self,
         action: &ActionDescription,
@@ -199,7 +199,7 @@ impl Execution {
             };
         }
         let stream = |digest: &Option<taut_proto::Digest>| {
-            // An empty stream is none, as after a run.
+            // An empty stream counts as absent, as after a run.
             digest.as_ref().and_then(|digest| self.store.from_wire(digest)).filter(|digest| digest.size > 0)
         };
         let (stdout, stderr) = (stream(&result.stdout_digest), stream(&result.stderr_digest));

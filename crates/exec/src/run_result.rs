@@ -99,17 +99,22 @@ pub struct RunResult {
     pub by_reads: bool,
     /// Where it comes from, if nothing had to run.
     pub taken_from: TakenFrom,
+    /// The remote cache that had it, if one did.
+    pub had_by: Option<Arc<str>>,
     /// What executed it, if that was not this machine: the server, and the worker if the server says it.
     pub executed_by: Option<Arc<str>>,
-    /// How many bytes of contents came with it from a remote cache.
+    /// How many bytes of contents came for it from servers: with a result from a remote cache, as inputs of an action that runs
+    /// here, or to be sent to the server that executes it.
     pub fetched_bytes: u64,
+    /// How long it waited for these.
+    pub downloading: Duration,
     /// How many bytes of contents were sent to the server that executed it.
     pub sent_bytes: u64,
-    /// How long it waited until that had all inputs.
+    /// How long it waited until that had all inputs, without the time for what had to be fetched first.
     pub uploading: Duration,
     /// How long it waited there, as far as the server says it.
     pub queued: Duration,
-    /// How it is described in a remote cache that was asked and had no result.
+    /// How it is described at the server that was asked and had no result: a remote cache, or the one that executed it.
     pub missed: Option<Missed>,
     /// How long it ran.
     pub duration: Duration,

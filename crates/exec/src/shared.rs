@@ -31,7 +31,7 @@ use taut_service::{ActionCache, Cas, Error};
 use taut_store::Store;
 
 pub(crate) use message::{NoResult, StandardAction};
-pub use nearest::{Difference, Missed, Nearest, Presence, Values, nearest};
+pub use nearest::{Difference, Missed, Nearest, Presence, Values, differences, nearest};
 pub use received_tree::ReceivedTree;
 use standard::Standard;
 use upload::Uploads;

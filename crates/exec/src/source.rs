@@ -233,7 +233,7 @@ impl Execution {
     }
 }
 
-/// Has the content of an object; `None` if there is none.
+/// Has the content of an object; `None` if it is not stored.
 type ReadObject<'r> = dyn Fn(&Hash, ObjectType) -> taut_repos::Result<Option<Vec<u8>>> + 'r;
 
 /// Why an object is not stored.

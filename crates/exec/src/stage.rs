@@ -263,7 +263,8 @@ impl Stage {
         self.is_known = false;
         if let Some(path) = wanted.blocked() {
             // The caller reports both paths before it comes here.
-            return Err(taut_store::Error::InTheWay(String::from_utf8_lossy(path).into_owned()));
+            let path = Path::new(OsStr::from_bytes(path));
+            return Err(taut_sys::Error::new("stage", path, std::io::ErrorKind::NotADirectory).into());
         }
         let mut steps = Steps {
             store,

@@ -52,7 +52,7 @@ impl<'a> SystemDirs<'a> {
         SystemDirs { listed, sources }
     }
 
-    /// The path of a file or directory of this machine without links; `None` if there is none.
+    /// The path of a file or directory of this machine without links; `None` if nothing is there.
     pub(crate) fn real_path(&self, path: &Path) -> Option<PathBuf> {
         self.sources.real_path(path)
     }

@@ -24,7 +24,7 @@ impl std::fmt::Display for TreeError {
             TreeError::NoDirectory(path) => {
                 write!(
                     f,
-                    "failed to add artifact at {} to the directory: what is staged is no directory",
+                    "failed to add artifact at {} to the directory: its path leads out of it, or another artifact lies below it",
                     quoted(path)
                 )
             }

@@ -176,6 +176,7 @@ impl EvalError {
         let reference = self.traceback();
         let data = *self.0;
         let mut diagnostic = Diagnostic::error(data.message).reference(reference).suggest(data.suggestion);
+        diagnostic.is_of_user = data.kind == ErrorKind::User;
         diagnostic.location = data.location;
         diagnostic.help = data.help;
         diagnostic.notes = data.variables.into_iter().flatten().map(Note::from).collect();

@@ -109,6 +109,27 @@ impl Evaluator<'_> {
         if node == NONE { Ok(default()) } else { self.eval(f, node) }
     }
 
+    /// The default of a choice by a key that is none of some. If it is a `fail`, the user of a rule chose wrongly, and reads which
+    /// of the keys was probably meant.
+    fn or_meant<'k>(
+        &mut self,
+        f: Frame<'_>,
+        node: u32,
+        key: &str,
+        known: impl Iterator<Item = &'k str>,
+        default: impl FnOnce() -> Value,
+    ) -> Evaluated {
+        let is_fail =
+            node != NONE && matches!(&f.program.nodes[node as usize].op, Op::Call(Construct::Fail, _));
+        self.or(f, node, default).map_err(|mut error| match did_you_mean(key, known) {
+            // A message that cannot be evaluated is an error of the language.
+            Some(meant) if is_fail && error.data().kind == ErrorKind::User => {
+                error.help(format!("did you mean {}?", quoted(meant)))
+            }
+            _ => error,
+        })
+    }
+
     /// An argument that must be given.
     fn need(&mut self, f: Frame<'_>, construct: Construct, args: &[u32], position: usize) -> Evaluated {
         match args[position] {
@@ -298,6 +319,8 @@ impl Evaluator<'_> {
             if let Ok(found) = cases.binary_search_by(|(label, _)| label.cmp(key)) {
                 return self.eval(f, cases[found].1);
             }
+            let labels = cases.iter().map(|(label, _)| label.as_str());
+            return self.or_meant(f, default, key, labels, empty_list);
         }
         self.or(f, default, empty_list)
     }

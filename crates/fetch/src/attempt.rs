@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use taut_sys::{Dir, FileKind, Named};
+use taut_sys::{Dir, FileKind, Named, fault, in_words};
 
 use crate::{
     Cause, Client, Download, Expected, Progress, Update,
@@ -180,11 +180,12 @@ impl<'r, 'd> Transfer<'r, 'd> {
             None => self.file.insert(TemporaryFile::create(self.directory).map_err(StreamFailure::Other)?),
         };
         let written = |error: io::Error| {
-            StreamFailure::Other(Cause::File(format!("cannot write the download: {error}")))
+            StreamFailure::Other(Cause::File(format!("cannot write the download: {}", in_words(&error))))
         };
         // Removes what came beyond the bytes that count, such as the beginning of a file that the server has
         // replaced.
-        cut(&mut temporary.file, self.bytes).map_err(written)?;
+        let may_write = fault::point("write", Path::new("download"));
+        may_write.and_then(|()| cut(&mut temporary.file, self.bytes)).map_err(written)?;
         let update = |bytes| progress.update(Update { url: self.url, bytes, total });
         update(self.bytes);
         let mut buffer = vec![0; 1 << 16];

@@ -3,10 +3,12 @@
 use std::{
     fs,
     io::{Read, Seek},
+    path::Path,
 };
 
 use sha2::{Digest, Sha256, Sha512};
 use taut_digest::{Hash, HashFunction};
+use taut_sys::{fault, in_words};
 
 use crate::Cause;
 
@@ -24,9 +26,10 @@ pub struct Expected {
 impl Expected {
     /// Reads a file from its beginning, and compares its hashes. Returns its id as a git blob.
     pub(crate) fn verify(&self, file: &mut fs::File, size: u64) -> Result<Hash, Cause> {
-        let failed = |error: std::io::Error| Cause::File(format!("cannot read the download: {error}"));
+        let failed =
+            |error: std::io::Error| Cause::File(format!("cannot read the download: {}", in_words(&error)));
         // After the transfer, not during it: in between, bytes may have been cut off and sent again.
-        file.rewind().map_err(failed)?;
+        fault::point("read", Path::new("download")).and_then(|()| file.rewind()).map_err(failed)?;
         let mut blob = HashFunction::GitSha1.blob_hasher(size);
         let mut sha256 = self.sha256.as_ref().map(|expected| (Sha256::new(), expected));
         let mut sha512 = self.sha512.as_ref().map(|expected| (Sha512::new(), expected));

@@ -17,7 +17,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -89,7 +89,30 @@ impl Verifier {
             other => other,
         }
     }
+
+    /// Whether the server has the key of its certificate, by the check of one version of TLS.
+    fn verify_signature(
+        &self,
+        check: SignatureCheck,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        // Where any certificate is accepted, any server may have made it, so that it has the key says nothing.
+        if self.trusted.is_none() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        check(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
 }
+
+/// What the library checks signatures with: `verify_tls12_signature`, or that for the next version.
+type SignatureCheck = fn(
+    &[u8],
+    &CertificateDer<'_>,
+    &DigitallySignedStruct,
+    &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error>;
 
 /// Whether a certificate is refused since it is one of an authority, in the place of a server's.
 pub(crate) fn is_of_authority(error: &Error) -> bool {
@@ -122,12 +145,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.trusted {
-            Some(_) => {
-                verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-            }
-            None => Ok(HandshakeSignatureValid::assertion()),
-        }
+        self.verify_signature(verify_tls12_signature, message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -136,12 +154,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match self.trusted {
-            Some(_) => {
-                verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-            }
-            None => Ok(HandshakeSignatureValid::assertion()),
-        }
+        self.verify_signature(verify_tls13_signature, message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use rustls::{AlertDescription, CertificateError, Error as Tls};
+use taut_sys::in_words;
 use ureq::Timeout;
 
 use crate::{Cause, Options, tls::is_of_authority};
@@ -78,14 +79,7 @@ pub(crate) fn stream(error: &io::Error, options: &Options) -> String {
         io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
         io::ErrorKind::ConnectionRefused => "connection refused: no server listens there".to_owned(),
         io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
-        // A number of the system says nothing that its words do not say.
-        _ => {
-            let text = error.to_string();
-            match text.rsplit_once(" (os error ") {
-                Some((words, _)) => words.to_owned(),
-                None => text,
-            }
-        }
+        _ => in_words(error),
     }
 }
 

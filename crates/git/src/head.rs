@@ -17,9 +17,9 @@ const MAX_SYMBOLIC: usize = 5;
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Enclosing {
     /// The top directory of the repository that it is part of: the nearest one upwards that is a worktree, or a bare
-    /// repository. `None` if there is none.
+    /// repository. `None` outside of any repository.
     pub top: Option<PathBuf>,
-    /// What looks like a repository on the way there and is none, with what is missing: git passes over it, too.
+    /// What looks like a repository on the way there but is incomplete, with what is missing: git passes over it, too.
     pub passed_over: Vec<Error>,
 }
 
@@ -59,7 +59,7 @@ fn check_form(dot_git: &Path) -> Result<()> {
     }
 }
 
-/// That a git directory has references, without which it is none for git; its objects could be read all the same.
+/// That a git directory has references, without which git does not take it for a repository; its objects could be read all the same.
 fn has_references(path: &Path, directories: &Directories) -> Result<()> {
     let refs = directories.common.join("refs");
     match Named::stat(&refs).is_ok_and(|stat| stat.is_dir()) {

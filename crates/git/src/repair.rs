@@ -89,6 +89,7 @@ impl Writer {
 
 /// The ids in an index of version 2 (`gitformat-pack(5)`), if its checksum is right.
 fn ids(index: &[u8]) -> Option<Vec<Hash>> {
+    // Behind the magic number, the version, and the fan-out table, whose last entry is the number of objects.
     const BEGIN: usize = 8 + 256 * 4;
     let content = index.len().checked_sub(ID)?;
     let own: [u8; ID] = Sha1::digest(&index[..content]).into();

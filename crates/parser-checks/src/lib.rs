@@ -73,7 +73,7 @@ pub const TARGETS: &[Target] = &[
 ///
 /// # Panics
 ///
-/// If there is none.
+/// If no target has that name.
 pub fn target(name: &str) -> Target {
     *TARGETS.iter().find(|target| target.name == name).expect("a target of that name")
 }

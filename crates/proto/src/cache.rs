@@ -82,7 +82,7 @@ pub struct GetCapabilitiesRequest {
 /// What a server can do.
 #[derive(Clone, PartialEq, Message)]
 pub struct ServerCapabilities {
-    /// As a cache; absent if it is none.
+    /// As a cache; absent if the server does not work as one.
     #[prost(message, optional, tag = "1")]
     pub cache_capabilities: Option<CacheCapabilities>,
     /// As one that executes; absent if it does not.

@@ -20,6 +20,7 @@ use crate::{
     Setup, Tls,
     give_up::GiveUp,
     network::{Patience, innermost},
+    waits::Waiting,
 };
 
 /// The largest message that is taken: a batch of contents, or the result of an action with very many outputs.
@@ -59,6 +60,8 @@ impl From<Status> for Failure {
 /// A connection and what is allowed on it.
 pub(crate) struct Link {
     setup: Setup,
+    /// How displays name the server.
+    server: Arc<str>,
     /// How many connections were given up before, and the one in use.
     // Locked only to be copied or replaced, never across a wait: clones of a channel share its connection.
     channel: Mutex<(u64, Channel)>,
@@ -79,8 +82,8 @@ impl Link {
         let channel = Mutex::new((0, setup.channel()?));
         let digest_function = if setup.naming == HashFunction::Sha256 { SHA256 } else { 0 };
         let (has_answered, heard) = (AtomicBool::new(false), Instant::now().into());
-        let setup = setup.clone();
-        Ok(Link { setup, channel, instance, digest_function, patience, give_up, has_answered, heard })
+        let (setup, server) = (setup.clone(), setup.address.to_string().into());
+        Ok(Link { setup, server, channel, instance, digest_function, patience, give_up, has_answered, heard })
     }
 
     fn channel(&self) -> MutexGuard<'_, (u64, Channel)> {
@@ -156,7 +159,7 @@ impl Link {
                     self.grpc().await?.unary(request, PathAndQuery::from_static(method.path), codec).await?;
                 Ok(answer.into_inner())
             };
-            within(deadline, call).await
+            self.within(method.name, deadline, call).await
         };
         self.tried(method, attempt).await
     }
@@ -170,13 +173,14 @@ impl Link {
     ) -> Result<Option<T>> {
         let attempts = async {
             let begin = Instant::now();
-            let mut failing_since = None;
+            let (mut failing_since, mut waiting) = (None, None);
             for number in 1.. {
-                let connection = self.connection();
+                let (connection, attempted) = (self.connection(), Instant::now());
                 let failure = match attempt().await {
                     Ok(done) => return Ok(Some(done)),
                     Err(failure) => failure,
                 };
+                waiting.get_or_insert_with(|| self.waits(method.name, attempted));
                 let since = *failing_since.get_or_insert_with(Instant::now);
                 let may_restart =
                     matches!(&failure, Failure::Status(status) if self.may_restart(status, since));
@@ -217,8 +221,28 @@ impl Link {
         self.give_up.or_off(Box::pin(attempts)).await
     }
 
+    /// Waits for an answer, or the next piece of a stream; an attempt that takes too long has failed.
+    pub(crate) async fn within<T>(
+        &self,
+        name: &'static str,
+        deadline: Duration,
+        call: impl Future<Output = std::result::Result<T, Failure>>,
+    ) -> std::result::Result<T, Failure> {
+        let _waiting = self.waits(name, Instant::now());
+        tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| {
+            let text = format!("no answer within {} s", deadline.as_secs_f32());
+            Err(Failure::Status(Status::deadline_exceeded(text)))
+        })
+    }
+
+    /// Notes for displays that an answer is waited for since some time, until that is dropped.
+    pub(crate) fn waits(&self, call: &'static str, since: Instant) -> Waiting {
+        Waiting::begin(&self.server, call, since)
+    }
+
     /// Whether a server that cannot be reached since some time is waited for, as it may be restarted.
     pub(crate) fn may_restart(&self, status: &Status, since: Instant) -> bool {
+        // Only a server that has answered before: an address at which nothing ever was is reported at once.
         status.code() == Code::Unavailable
             && self.has_answered.load(Relaxed)
             && since.elapsed() < self.patience.restart
@@ -227,22 +251,12 @@ impl Link {
     /// How long to wait after the attempt of this number.
     pub(crate) fn pause(&self, number: u32) -> Duration {
         let Patience { first_pause, max_pause, .. } = self.patience;
+        // Bounded before it is shifted: a larger number of attempts would overflow.
         let pause = first_pause.saturating_mul(1 << (number - 1).min(16)).min(max_pause);
         // Half of it is random, so that clients which failed at the same time do not come back at the same time.
         let random = RandomState::new().build_hasher().finish() % 1024;
         pause / 2 + pause.mul_f64(random as f64 / 2048.0)
     }
-}
-
-/// An attempt that takes too long has failed.
-pub(crate) async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = std::result::Result<T, Failure>>,
-) -> std::result::Result<T, Failure> {
-    tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| {
-        let text = format!("no answer within {} s", deadline.as_secs_f32());
-        Err(Failure::Status(Status::deadline_exceeded(text)))
-    })
 }
 
 /// Whether another attempt may succeed. Connections that are cut in the middle of an answer appear as internal errors.

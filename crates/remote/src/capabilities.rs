@@ -8,7 +8,9 @@ use crate::call::{HTTP_STATUS, Link, Method};
 
 pub(crate) const PATH: &str = "/build.bazel.remote.execution.v2.Capabilities/GetCapabilities";
 
-const GET: Method = Method { name: "GetCapabilities", path: PATH, is_write: false };
+pub(crate) const NAME: &str = "GetCapabilities";
+
+const GET: Method = Method { name: NAME, path: PATH, is_write: false };
 
 /// The most bytes of contents in one batch, whatever the server says: gRPC servers refuse messages of more than 4 MiB
 /// unless they are configured otherwise.
@@ -33,7 +35,7 @@ pub(crate) struct Capabilities {
     pub(crate) splices: bool,
 }
 
-/// Asks the server, and gives it up if it is none that can be used.
+/// Asks the server, and gives it up if it cannot be used.
 pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Result<Capabilities> {
     let request = GetCapabilitiesRequest { instance_name: link.instance.clone() };
     let answer = link.unary(&GET, &request, 0).await.map_err(|error| with_guess(link, error))?;
@@ -117,6 +119,7 @@ fn of(
         return Err("the server executes no actions: it is a cache only\nhelp: --remote-cache uses it, and actions run here"
             .to_owned());
     }
+    // Zero means no limit in the protocol; a negative number means nothing, and is taken for that.
     let max = u64::try_from(cache.max_batch_total_size_bytes).unwrap_or(0);
     Ok(Capabilities {
         max_batch_bytes: if max == 0 { MAX_BATCH_BYTES } else { max.min(MAX_BATCH_BYTES) },

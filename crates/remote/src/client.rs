@@ -103,6 +103,8 @@ impl Server {
             } else {
                 capabilities::ask(&link, naming, executes).await?
             };
+            // Relaxed: it is read when a later call fails, to decide whether to wait, and a call that misses it
+            // fails as one to a server that was never there.
             link.has_answered.store(true, Relaxed);
             let contents = Contents::new(&link, &can, &self.askers);
             Ok(AnsweredServer { link, can, contents })

@@ -5,7 +5,10 @@
 //! at all for a while is asked for a sign of life, and that has one. A sign of life on one connection says nothing of another,
 //! so a stream on a connection that was given up is as good as cut.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use http::uri::PathAndQuery;
 use taut_digest::Digest;
@@ -23,11 +26,14 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, is_transient, status_of_proxy, text, within},
-    capabilities, wire,
+    call::{Failure, Link, is_transient, status_of_proxy, text},
+    capabilities,
+    waits::Waiting,
+    wire,
 };
 
 const EXECUTE: &str = "Execute";
+const CANCEL: &str = "CancelOperation";
 const EXECUTE_PATH: &str = "/build.bazel.remote.execution.v2.Execution/Execute";
 const WAIT_PATH: &str = "/build.bazel.remote.execution.v2.Execution/WaitExecution";
 const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
@@ -55,6 +61,8 @@ struct Execution<'e> {
     heard: Option<Instant>,
     /// Whether a stage was reported.
     stage: Option<Stage>,
+    /// Since an attempt failed, until the server is there again.
+    waiting: RefCell<Option<Waiting>>,
 }
 
 /// Executes an action, until `dropped` ends or the service is given up.
@@ -65,7 +73,8 @@ pub(crate) async fn execute(
     dropped: oneshot::Receiver<()>,
 ) -> Result<Executed> {
     let (operation, heard, stage, connection) = (None, None, None, link.connection());
-    let mut execution = Execution { link, action, progress, operation, connection, heard, stage };
+    let waiting = RefCell::default();
+    let mut execution = Execution { link, action, progress, operation, connection, heard, stage, waiting };
     let ended = link.give_up.or_off(async {
         tokio::select! {
             // The caller first: if it is gone, the operation is cancelled even if an answer came at the same moment.
@@ -78,7 +87,7 @@ pub(crate) async fn execute(
     let ended = ended.await;
     if let (Err(Error::Off), Some(name)) = (&ended, execution.operation) {
         // What comes of that changes nothing.
-        let _ = within(CANCELLING, cancel(link, name)).await;
+        let _ = link.within(CANCEL, CANCELLING, cancel(link, name)).await;
     }
     ended
 }
@@ -115,6 +124,7 @@ impl Execution<'_> {
                 }
                 Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
             };
+            self.waiting.borrow_mut().get_or_insert_with(|| self.link.waits(EXECUTE, Instant::now()));
             // A server that was there for a while, and reported something, is there again, as a rule.
             let steady = self.link.patience.steady;
             let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
@@ -156,6 +166,7 @@ impl Execution<'_> {
             }
             opened => opened?,
         };
+        self.waiting.take();
         loop {
             let operation = match self.while_alive(async { Ok(stream.message().await?) }).await {
                 // Some servers open the stream before they look for the operation.
@@ -189,7 +200,9 @@ impl Execution<'_> {
     /// Opens the stream. A server may answer even that only when the action has ended.
     async fn open(&self) -> std::result::Result<Streaming<Operation>, Failure> {
         let opening = async {
-            let mut grpc = within(self.link.patience.deadline, async { Ok(self.link.grpc().await?) }).await?;
+            let link = self.link;
+            let mut grpc =
+                link.within(EXECUTE, link.patience.deadline, async { Ok(link.grpc().await?) }).await?;
             let stream = match &self.operation {
                 Some(name) => {
                     let codec = ProstCodec::<WaitExecutionRequest, Operation>::default();
@@ -224,7 +237,10 @@ impl Execution<'_> {
                 Err(_) if self.link.connection() != self.connection => {
                     return Err(Status::unavailable("the connection fell silent").into());
                 }
-                Err(_) => self.sign_of_life().await?,
+                Err(_) => {
+                    self.sign_of_life().await?;
+                    self.waiting.take();
+                }
             }
         }
     }
@@ -239,15 +255,15 @@ impl Execution<'_> {
             return Ok(());
         }
         let mut asks = asks;
-        within(link.patience.deadline, async {
+        let asked = link.within(capabilities::NAME, link.patience.deadline, async {
             let codec = ProstCodec::<GetCapabilitiesRequest, ServerCapabilities>::default();
             let request = Request::new(GetCapabilitiesRequest { instance_name: link.instance.clone() });
             // A call that every server of the API has, and that costs it next to nothing.
             let path = PathAndQuery::from_static(capabilities::PATH);
             link.grpc().await?.unary(request, path, codec).await?;
             Ok(())
-        })
-        .await?;
+        });
+        asked.await?;
         *asks = Instant::now();
         Ok(())
     }

@@ -28,9 +28,11 @@ mod read_stream;
 #[cfg(feature = "server")]
 pub mod server;
 mod unmeasured;
+mod waits;
 mod wire;
 mod write_stream;
 
 pub use address::Address;
 pub use client::Client;
 pub use network::{Patience, Setup, Tls};
+pub use waits::{Wait, longest_wait};

@@ -10,7 +10,7 @@ use tonic::Request;
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, Method, within},
+    call::{Failure, Link, Method},
     capabilities::Capabilities,
     wire::{Form, hasher, is_right, read_name},
 };
@@ -126,7 +126,7 @@ async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::re
         read_offset: progress.at as i64,
         read_limit: 0,
     };
-    let opened = within(deadline, async {
+    let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
         let path = http::uri::PathAndQuery::from_static(READ.path);
         Ok(link.grpc().await?.server_streaming(Request::new(request), path, codec).await?.into_inner())
@@ -136,7 +136,7 @@ async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::re
         Form::Plain => None,
         Form::Zstd => Some(zstd::stream::write::Decoder::new(Unpacked::default()).map_err(here)?),
     };
-    while let Some(piece) = within(deadline, async { Ok(stream.message().await?) }).await? {
+    while let Some(piece) = link.within(READ.name, deadline, async { Ok(stream.message().await?) }).await? {
         let Some(decoder) = &mut decoder else {
             progress.take(&piece.data)?;
             continue;

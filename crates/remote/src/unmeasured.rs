@@ -14,7 +14,7 @@ use tonic::Request;
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, within},
+    call::{Failure, Link},
     capabilities::Capabilities,
     read_stream::{self, MIN_PROGRESS_BYTES, READ},
     wire::{Form, hasher, is_name_of, is_right, read_name},
@@ -169,13 +169,13 @@ async fn pieces(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Resu
     let deadline = link.patience.deadline;
     let resource_name = read_name(&link.instance, unchecked.digest, Form::Plain);
     let request = ReadRequest { resource_name, read_offset: unchecked.at as i64, read_limit: 0 };
-    let opened = within(deadline, async {
+    let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();
         let path = http::uri::PathAndQuery::from_static(READ.path);
         Ok(link.grpc().await?.server_streaming(Request::new(request), path, codec).await?.into_inner())
     });
     let mut stream = opened.await?;
-    while let Some(piece) = within(deadline, async { Ok(stream.message().await?) }).await? {
+    while let Some(piece) = link.within(READ.name, deadline, async { Ok(stream.message().await?) }).await? {
         unchecked.take(&piece.data).map_err(here)?;
     }
     Ok(())

@@ -15,7 +15,7 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 use crate::{
-    call::{Failure, Link, Method, is_transient, within},
+    call::{Failure, Link, Method, is_transient},
     capabilities::Capabilities,
     compression::LEVEL,
     read_stream::MIN_PROGRESS_BYTES,
@@ -111,7 +111,7 @@ fn transfer_name() -> String {
 /// How many bytes of an earlier attempt the server has; 0 if it does not say.
 async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
     let resource_name = write_name(&link.instance, &content.digest, Form::Plain, transfer);
-    let asked = within(link.patience.deadline, async {
+    let asked = link.within(WRITE.name, link.patience.deadline, async {
         let codec = ProstCodec::<QueryWriteStatusRequest, QueryWriteStatusResponse>::default();
         let path = http::uri::PathAndQuery::from_static(QUERY_PATH);
         let request = Request::new(QueryWriteStatusRequest { resource_name });
@@ -164,6 +164,7 @@ struct SendProgress(Arc<std::sync::atomic::AtomicU64>);
 
 impl SendProgress {
     fn count(&self) -> u64 {
+        // Relaxed: the number is compared with an earlier one of the same counter, and nothing else is read by it.
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 

@@ -88,7 +88,7 @@ impl GitTreeRoot {
         ))
     }
 
-    /// The repository is damaged, or is none.
+    /// The repository is damaged, or the path leads to something else.
     fn unreadable(&self, error: taut_git::Error) -> RootError {
         self.has_lost.store(true, Relaxed);
         RootError::new(error)

@@ -37,7 +37,7 @@ impl RootPath {
         self.full(roots).to_string_lossy().into()
     }
 
-    /// The content of a regular file, or of what a link there leads to; `None` if there is none.
+    /// The content of a regular file, or of what a link there leads to; `None` if that does not exist.
     ///
     /// # Errors
     /// It cannot be read.
@@ -133,7 +133,7 @@ impl Rule for DirRule {
     }
 }
 
-/// The content of a file; `None` if there is none.
+/// The content of a file; `None` if it does not exist.
 pub struct FileRule(pub Arc<Roots>);
 
 impl FileRule {

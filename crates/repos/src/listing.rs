@@ -103,7 +103,7 @@ impl Listing {
         Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
     }
 
-    /// The facets of the directory as an object: those of the entry "", which is none.
+    /// The facets of the directory as an object: those of the entry "", which no file can have as its name.
     pub fn facet_of_itself() -> Facets {
         Listing::facet_of("")
     }

@@ -49,7 +49,7 @@ impl OpenDirectory {
 }
 
 impl OpenDirs {
-    /// The directory at a path below the root, "" for the root itself; `None` if there is none.
+    /// The directory at a path below the root, "" for the root itself; `None` if it does not exist.
     pub(crate) fn get(&self, root: &Path, path: &str) -> Result<Option<Arc<Dir>>> {
         // Held while directories are opened, so that each is opened once.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

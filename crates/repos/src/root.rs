@@ -102,7 +102,7 @@ impl SourceFile<'_> {
 /// The result of observing a path while it was read.
 #[derive(Debug)]
 pub struct Observation {
-    /// The evidence, for [`SourceRoot::holds`]. If there is none, the path is read again in the next build.
+    /// The evidence, for [`SourceRoot::holds`]. Without it, the path is read again in the next build.
     pub witness: Option<Vec<u8>>,
     /// Whether the path did not change meanwhile.
     pub is_steady: bool,
@@ -130,7 +130,7 @@ pub trait SourceRoot: Send + Sync {
     /// Whether there is a regular file, or a link that leads to one, at a path of any bytes.
     fn is_file(&self, path: &Path) -> bool;
 
-    /// The content of a regular file, or, in a directory, of what a link there leads to; `None` if there is none.
+    /// The content of a regular file, or, in a directory, of what a link there leads to; `None` if that does not exist.
     ///
     /// # Errors
     /// It cannot be read.
@@ -174,7 +174,7 @@ pub trait SourceRoot: Send + Sync {
     /// Whether there is such a root at all. Called if something failed: a root is not looked at before it is needed.
     ///
     /// # Errors
-    /// There is none; with the place in the configuration.
+    /// It does not exist; the error has the place in the configuration.
     fn check(&self) -> std::result::Result<(), Box<Diagnostic>> {
         Ok(())
     }
@@ -328,6 +328,8 @@ impl Roots {
                 Err(failed) => drop(error.get_or_insert(failed)),
             }
         }
+        // Relaxed, like the flags of the roots: it is read when the build has failed, after its threads were waited
+        // for.
         self.has_lost_object.store(true, Relaxed);
         error.map_or(Ok(None), Err)
     }

@@ -2,10 +2,11 @@
 //! a function `main`.
 //!
 //! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). First each `#include` is resolved in the tree (`includes.rs`);
-//! then files become libraries and programs (`libraries.rs`), libraries get public headers and the names of these
+//! then files become libraries and programs (`libraries.rs`, `apart.rs`), libraries get public headers and the names of these
 //! (`publish.rs`), and each target gets the files that its sources include. The last step imitates what a compiler will
 //! find in the directory of the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
 
+mod apart;
 mod commands;
 mod condition;
 mod describe;
@@ -20,6 +21,7 @@ mod system;
 
 pub(crate) use commands::is_makefile;
 pub(crate) use libraries::is_test;
+pub(crate) use system::packaged;
 
 use std::collections::BTreeSet;
 
@@ -52,14 +54,20 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     for index in
         (0..tree.len()).filter(|index| matches!(paths::ending(tree.path(*index)), "cppm" | "ixx" | "mpp"))
     {
-        proposal
-            .note(format!("{}: C++20 modules are not supported by the rules in the box.", tree.path(index)));
+        proposal.note(modules_not_supported(tree.path(index)));
     }
     let facts = facts::of_tree(tree);
+    for index in (0..tree.len()).filter(|index| facts[*index].is_module) {
+        proposal.note(modules_not_supported(tree.path(index)));
+    }
     let includes = includes::resolve(tree, &facts);
     let mut libraries = libraries::divide(tree, &facts, &includes);
     publish::publish(tree, &includes, &mut libraries);
     describe::describe(tree, &includes, &libraries, names, proposal);
+}
+
+fn modules_not_supported(path: &str) -> String {
+    format!("{path}: C++20 modules are not supported by the rules in the box.")
 }
 
 /// How many things are understood in a text: for the tests of the lexer.

@@ -1,8 +1,9 @@
 //! Targets for a tree of sources, proposed by what the sources say.
 //!
 //! The answer is a targets file for the top of the tree, with the rules in the box, and notes about what cannot be known
-//! from sources. Nothing here reads a file or runs a compiler: a tree is a list of paths and contents, and the same tree
-//! gives the same answer on every machine. So a header is known to be one of the system by its name only (`c/system.rs`).
+//! from sources. Nothing here reads a file or runs a program: a tree is a list of paths and contents, and the same tree
+//! gives the same targets on every machine. So a header is known to be one of the system by its name only (`c/system.rs`).
+//! Which of the targets surely build, and are in `default` and `tests`, depends on the machine, too: [`Machine`].
 //!
 //! All targets are in one module, since a source may include files of any directory above it, and a path of a module does
 //! not lead out of it.
@@ -33,9 +34,16 @@ pub fn is_read(path: &str) -> bool {
     READ.contains(&paths::ending(path)) || c::kind(path).is_some() || c::is_makefile(path)
 }
 
-/// Proposes targets for all files of a directory. `project` is the name of what is in it, e.g. that of the directory;
-/// `unreadable` are directories of which taut can read no file as they are.
-pub fn propose(files: Vec<SourceFile>, project: &str, unreadable: &BTreeSet<String>) -> Proposal {
+/// What decides, apart from sources, whether a target builds.
+pub struct Machine<'m> {
+    /// Directories of which taut can read no file as they are.
+    pub unreadable: &'m BTreeSet<String>,
+    /// Whether pkg-config finds a library. It is asked for those that the targets need, once for each.
+    pub has_package: &'m dyn Fn(&str) -> bool,
+}
+
+/// Proposes targets for all files of a directory. `project` is the name of what is in it, e.g. that of the directory.
+pub fn propose(files: Vec<SourceFile>, project: &str, machine: &Machine<'_>) -> Proposal {
     let tree = Tree::new(files);
     let mut names = Names::new(&tree, project);
     let mut proposal = Proposal::default();
@@ -43,7 +51,9 @@ pub fn propose(files: Vec<SourceFile>, project: &str, unreadable: &BTreeSet<Stri
     python::propose(&tree, &mut names, &mut proposal);
     rust::propose(&tree, &mut names, &mut proposal);
     shell::propose(&tree, &mut names, &mut proposal);
-    proposal.add_groups(|path| tree.find(path).is_some() && unreadable.contains(paths::parent(path)));
+    let is_unreadable =
+        |path: &str| tree.find(path).is_some() && machine.unreadable.contains(paths::parent(path));
+    proposal.add_groups(is_unreadable, machine.has_package);
     proposal
 }
 

@@ -50,9 +50,13 @@ impl Names {
         self.take(name, &[long, format!("{directory}-{name}")])
     }
 
-    /// The name for what is made from a directory. If something has its name already, it is the library of that.
-    pub(crate) fn of_library(&mut self, directory: &str) -> String {
+    /// The name for what is made from a directory, or from the sources there that need a library of the system. If something
+    /// has its name already, it is the library of that.
+    pub(crate) fn of_library(&mut self, directory: &str, package: Option<&str>) -> String {
         let name = self.of_directory(directory);
+        if let Some(package) = package {
+            return self.take(&format!("{name}-{package}"), &[format!("{directory}-{package}")]);
+        }
         self.take(&name, &[format!("lib{name}"), format!("lib-{directory}")])
     }
 }
@@ -86,8 +90,9 @@ mod tests {
         assert_eq!(names.of_directory("src"), "my_project");
         assert_eq!(names.of_directory("net/src"), "net");
         assert_eq!(names.of_file("lua", "src/lua.c"), "lua");
-        assert_eq!(names.of_library("deps/lua/src"), "liblua");
-        assert_eq!(names.of_library("deps/lua/src"), "lib-deps-lua-src");
+        assert_eq!(names.of_library("deps/lua/src", None), "liblua");
+        assert_eq!(names.of_library("deps/lua/src", None), "lib-deps-lua-src");
+        assert_eq!(names.of_library("deps/lua/src", Some("zlib")), "lua-zlib");
         assert_eq!(names.of_file("default", "a b/default.c"), "a_b-default");
         assert_eq!(word("--"), "project");
     }

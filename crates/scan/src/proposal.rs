@@ -1,8 +1,9 @@
 //! What is proposed: targets, a line about each, and what could not be decided.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    c::packaged,
     is_foreign,
     target::{Field, Rule, Target, targets_file},
 };
@@ -15,12 +16,15 @@ pub struct Proposal {
     tests: Vec<String>,
     /// What is installed, by the paths.
     installed: Vec<(String, String)>,
-    /// Libraries that something else in the proposal uses.
-    used: BTreeSet<String>,
+    /// Libraries of the system, by the names that pkg-config and the proposal have for them.
+    packages: Vec<(&'static str, String)>,
     libraries: Vec<String>,
     summaries: Vec<Summary>,
     notes: Vec<String>,
 }
+
+/// How many targets a note names.
+const MAX_SHOWN: usize = 3;
 
 /// One target, for people.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,39 +106,92 @@ impl Proposal {
         self.targets.push(target);
     }
 
-    /// Says that a program uses the library, so that `default` need not name it.
-    pub(crate) fn uses(&mut self, library: &str) {
-        self.used.insert(library.to_owned());
+    /// Adds a library of the system.
+    pub(crate) fn add_package(&mut self, package: &'static str, target: Target) {
+        self.packages.push((package, target.name.clone()));
+        self.targets.push(target);
     }
 
-    /// Takes out of the groups what needs such a file, directly or through others.
-    fn leave_out(&mut self, is_unreadable: impl Fn(&str) -> bool) {
-        let mut out: BTreeSet<String> = BTreeSet::new();
+    /// The names of all targets in which such a text is, or which need one of these targets, directly or through others.
+    fn needing(&self, is_needed: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let mut all: BTreeSet<String> = BTreeSet::new();
         loop {
-            let needs = |target: &&Target| {
-                target.texts_of_all().any(|text| is_unreadable(text) || out.contains(text))
-            };
-            let names = self.targets.iter().filter(|target| !out.contains(&target.name)).filter(needs);
+            let needs =
+                |target: &&Target| target.texts_of_all().any(|text| is_needed(text) || all.contains(text));
+            // Texts of fields are names of targets as well as paths, so what is left out may be named by other
+            // targets: until nothing more is found.
+            let names = self.targets.iter().filter(|target| !all.contains(&target.name)).filter(needs);
             let more: Vec<String> = names.map(|target| target.name.clone()).collect();
             if more.is_empty() {
-                break;
+                return all;
             }
-            out.extend(more);
+            all.extend(more);
         }
+    }
+
+    /// Takes these out of the groups.
+    fn leave_out(&mut self, out: &BTreeSet<String>) {
         self.tests.retain(|name| !out.contains(name));
         self.installed.retain(|(_, name)| !out.contains(name));
         self.libraries.retain(|name| !out.contains(name));
     }
 
+    /// Takes out of the groups what needs libraries of the system that are not there, and says what to do.
+    fn leave_out_packages(&mut self, missing: &[(&'static str, String)]) {
+        let mut note = "pkg-config does not find some libraries of the system, so default and tests have nothing that needs \
+                        them. Install the packages that have their headers and .pc files:"
+            .to_owned();
+        for (package, target) in missing {
+            let mut out = self.needing(|text| text == target);
+            out.remove(target);
+            self.leave_out(&out);
+            let shown: Vec<&str> = out.iter().take(MAX_SHOWN).map(String::as_str).collect();
+            let more = match out.len() - shown.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            note += &format!("\n    {package}, for {}{more}: {}", shown.join(", "), packaged(package));
+        }
+        if !missing.is_empty() {
+            self.notes.push(note);
+        }
+    }
+
+    /// The libraries that are built with something else in `default`. A program needs all of its libraries, but a library in C or
+    /// C++ is made without those that it uses, of which it needs the headers only.
+    fn built_with_others(&self) -> BTreeSet<&String> {
+        let by_name: BTreeMap<&String, &Target> =
+            self.targets.iter().map(|target| (&target.name, target)).collect();
+        let is_of_cc = |name: &&String| matches!(by_name[*name].rule, Rule::InTheBox("cc", _));
+        let programs = self.installed.iter().map(|(_, name)| name);
+        let mut left: Vec<&String> =
+            programs.chain(self.libraries.iter().filter(|name| !is_of_cc(name))).collect();
+        let mut used = BTreeSet::new();
+        while let Some(target) = left.pop().and_then(|name| by_name.get(name)) {
+            left.extend(target.dependencies().filter(|name| used.insert(*name)));
+        }
+        used
+    }
+
     /// Adds the target that is built if a call names none, and one of all tests.
-    /// `is_unreadable`: whether a text is the path of a file that cannot be read as it is.
-    pub(crate) fn add_groups(&mut self, is_unreadable: impl Fn(&str) -> bool) {
-        self.leave_out(is_unreadable);
+    /// `is_unreadable`: whether a text is the path of a file that cannot be read as it is; `has_package`: whether pkg-config
+    /// finds a library.
+    pub(crate) fn add_groups(
+        &mut self,
+        is_unreadable: impl Fn(&str) -> bool,
+        has_package: impl Fn(&str) -> bool,
+    ) {
+        let out = self.needing(is_unreadable);
+        self.leave_out(&out);
+        let mut missing = std::mem::take(&mut self.packages);
+        missing.retain(|(package, _)| !has_package(package));
+        self.leave_out_packages(&missing);
         if !self.tests.is_empty() {
             let all = Target::new("tests", Rule::InTheBox("", "suite")).texts("tainted", ["test"]);
             self.targets.insert(0, all.texts("tests", self.tests.clone()));
         }
-        let unused = self.libraries.iter().filter(|name| !self.used.contains(*name));
+        let used = self.built_with_others();
+        let unused = self.libraries.iter().filter(|name| !used.contains(name));
         let directories: Vec<_> = unused.map(|name| (name.clone(), format!("lib/{name}"))).collect();
         if self.installed.is_empty() && directories.is_empty() {
             return;
@@ -146,6 +203,7 @@ impl Proposal {
         if !directories.is_empty() {
             target = target.with("dirs", Field::Pairs(directories));
         }
+        // First in the file, where readers look for what a project builds, and `has_default` does, too.
         self.targets.insert(0, target);
     }
 }

@@ -60,12 +60,15 @@ impl ModuleText {
     fn read(text: &str) -> ModuleText {
         let mut imports = BTreeSet::new();
         let mut has_functions = false;
+        // Line by line, not by a parser: a proposal may miss an import that is written over several lines, or take
+        // one from a text, and its reader sees that in the targets file.
         for line in text.lines() {
             has_functions |= line.starts_with("def test") || line.starts_with("async def test");
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("from") => {
                     let module = words.next().unwrap_or_default();
+                    // `from . import x`: the module has no name before the dot, and is dropped below.
                     if words.next() == Some("import") {
                         imports.insert(module.split('.').next().unwrap_or_default().to_owned());
                     }
@@ -80,7 +83,9 @@ impl ModuleText {
                 _ => {}
             }
         }
+        // What is left of lines of text that begin with these words.
         imports.retain(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_'));
+        // Functions at the top level are collected by pytest only; unittest runs methods of classes.
         let is_for_pytest = imports.contains("pytest") || (has_functions && !imports.contains("unittest"));
         let is_program = text.starts_with("#!")
             || text.lines().any(|line| line.starts_with("if __name__ ==") && line.contains("__main__"));
@@ -227,9 +232,6 @@ impl Project<'_> {
                 .texts("srcs", self.paths(&library.files))
                 .texts("strip", (!library.root.is_empty()).then_some(library.root.as_str()))
                 .texts("deps", self.named(deps));
-            for dep in deps {
-                proposal.uses(&self.libraries[*dep].name);
-            }
             let count = library.files.len();
             let files = format!("{count} file{}", if count == 1 { "" } else { "s" });
             let at = if library.directory.is_empty() { "." } else { &library.directory };
@@ -251,10 +253,10 @@ impl Project<'_> {
                 .texts("name", [&name])
                 .texts("main", [path])
                 .texts("deps", self.named(&deps));
-            deps.iter().for_each(|dep| proposal.uses(&self.libraries[*dep].name));
             proposal.add("program", target, path.to_owned(), Builds::Surely);
         }
         for library in self.libraries.iter().filter(|library| library.is_package) {
+            // A package that `python -m` can execute.
             let path = format!("{}/__main__.py", library.directory);
             if self.tree.find(&path).is_none() {
                 continue;
@@ -275,7 +277,6 @@ impl Project<'_> {
                 .texts("name", [package])
                 .texts("main", [main])
                 .texts("deps", [&library.name]);
-            proposal.uses(&library.name);
             proposal.add("program", target, path, Builds::Surely);
         }
     }
@@ -295,6 +296,7 @@ impl Project<'_> {
                 &[format!("{directory}-support")],
             );
             let deps: BTreeSet<usize> = files.iter().flat_map(|file| self.deps(*file, None)).collect();
+            // The package of a file in the directory: that of the directory itself, if it is one.
             let root = root_of(&format!("{directory}/x"));
             let target = Target::new(&name, Rule::InTheBox("python", "library"))
                 .texts("srcs", self.paths(&files))
@@ -312,6 +314,8 @@ impl Project<'_> {
             let mut source = path.to_owned();
             let root = root_of(path);
             if !root.is_empty() {
+                // A test in a package imports from it as the package is imported, so its path begins at the same
+                // directory.
                 source = names.take(&format!("{name}-file"), &[]);
                 let group = Target::new(&source, Rule::InTheBox("", "files"));
                 proposal.add_part(group.texts("srcs", [path]).texts("strip", [root]));

@@ -69,6 +69,8 @@ impl Crate {
 
     fn read_manifest(&mut self, text: &str, package: &mut String) {
         let mut section = "";
+        // Line by line: of TOML, only the forms that `cargo new` and people write in these sections are read. What
+        // is missed is missing in the proposal, and compilers name it.
         for line in text.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix('[') {
                 section = name.trim_end_matches(']').trim();
@@ -89,6 +91,7 @@ impl Crate {
                 }
                 ("package", "edition") => self.edition = text.filter(|text| is_name(text)).map(str::to_owned),
                 ("dependencies", _) => {
+                    // `name.workspace = true`
                     let name = key.split('.').next().unwrap_or_default();
                     self.dependencies.insert(in_sources(name));
                 }
@@ -123,6 +126,7 @@ impl Crate {
                 missing.join(", ")
             ));
         }
+        // Not run here: what it asks of Cargo is known only when it runs.
         if tree.find(&at("build.rs")).is_some() {
             proposal.note(format!("{}: what it makes has to be made by a genrule.", at("build.rs")));
         }
@@ -139,14 +143,12 @@ impl Crate {
                     .texts("srcs", sources)
                     .texts("deps", deps)
             };
-        for dep in &deps {
-            proposal.uses(dep);
-        }
         let mut of_users = deps.clone();
         if let Some(library) = &self.library {
             let root = at("src/lib.rs");
             let target = target_of("library", library, &self.name, &root, &shared, &deps);
             proposal.add("library", target, root.clone(), builds);
+            // As with Cargo, programs and integration tests see the library of their crate.
             of_users.push(library.clone());
             if shared.iter().any(|path| has_tests(tree, path)) {
                 let name = names.take(&format!("{}-test", self.name), &[at(&format!("{}-test", self.name))]);
@@ -166,9 +168,6 @@ impl Crate {
                 shared.iter().filter(|other| **other != at("src/lib.rs")).cloned().collect();
             sources.push(path.clone());
             let target = target_of("binary", &name, &name, path, &sources, &of_users);
-            if let Some(library) = &self.library {
-                proposal.uses(library);
-            }
             proposal.add("program", target, path.clone(), builds);
         }
         for path in below("tests").iter().filter(|path| paths::parent(path) == at("tests")) {

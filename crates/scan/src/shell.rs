@@ -28,6 +28,7 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
             proposal.add("script", target, path.to_owned(), Builds::Surely);
         }
     }
+    // After the scripts: a test may call them.
     let programs: BTreeSet<String> = proposal
         .summaries()
         .iter()
@@ -64,6 +65,8 @@ fn shell(text: &str) -> Option<String> {
 fn data(tree: &Tree, own: &str, text: &str, programs: &BTreeSet<String>) -> BTreeSet<String> {
     let is_of_path = |c: char| c.is_alphanumeric() || "/._+-".contains(c);
     let words = text.split(|c| !is_of_path(c)).filter(|word| !word.is_empty());
+    // A word that happens to be the path of a file adds an input too many, which does no harm; one too few fails
+    // the test.
     let named = words.filter_map(|word| {
         let path = paths::join("", word)?;
         if word.starts_with("./") && programs.contains(&path) {

@@ -48,6 +48,15 @@ impl Target {
         if texts.is_empty() { self } else { self.with(field, Field::Texts(texts)) }
     }
 
+    /// The libraries that it uses.
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = &String> {
+        let fields = self.fields.iter().filter(|(field, _)| matches!(*field, "deps" | "private deps"));
+        fields.flat_map(|(_, field)| match field {
+            Field::Texts(texts) => texts.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// All texts in its fields.
     pub(crate) fn texts_of_all(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().flat_map(|(_, field)| -> Vec<&str> {

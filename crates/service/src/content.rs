@@ -57,9 +57,12 @@ impl Content {
     /// It cannot be read, or has another size by now.
     pub fn read(&self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.digest.size).map_err(io::Error::other)?;
+        // All at once: the size is that of the digest, which says what is to come, and the caller knows that it is
+        // small.
         let (mut bytes, mut at) = (vec![0; size], 0);
         while at < size {
             match self.source.read_at(at as u64, &mut bytes[at..])? {
+                // A file that was cut since it was hashed.
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => at += count,
             }
@@ -117,6 +120,7 @@ impl Buffer {
 
 impl Receiver for Buffer {
     fn begin(&self) -> io::Result<()> {
+        // What an earlier attempt brought is not to be mixed with this one.
         self.bytes().clear();
         Ok(())
     }

@@ -68,6 +68,11 @@ impl Memory {
         self.held().results.insert(action, result);
     }
 
+    /// Removes a result.
+    pub fn remove_result(&self, action: &Hash) {
+        self.held().results.remove(action);
+    }
+
     /// Removes a content.
     pub fn remove(&self, hash: &Hash) {
         self.held().contents.remove(hash);
@@ -75,6 +80,7 @@ impl Memory {
 
     /// The names of all contents, sorted.
     pub fn contents(&self) -> Vec<Hash> {
+        // Sorted, since the order of a hash table differs from run to run, and tests compare.
         let mut all: Vec<Hash> = self.held().contents.keys().copied().collect();
         all.sort_unstable();
         all

@@ -153,7 +153,7 @@ pub(crate) enum Local {
     },
 }
 
-/// The id of the file at a place; `None` if there is none.
+/// The id of the file at a place; `None` if it does not exist.
 pub(crate) fn hash_of(at: At<'_>) -> taut_sys::Result<Option<Hash>> {
     let Some(file) = if_exists(at.open_followed())? else { return Ok(None) };
     let size = file.stat()?.size();

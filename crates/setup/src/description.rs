@@ -187,7 +187,7 @@ impl Description {
     /// The entry of a repository.
     ///
     /// # Errors
-    /// There is none, or it is no object.
+    /// It does not exist, or it is no object.
     pub fn entry(&self, name: &str) -> Result<Node<'_>, Problem> {
         let all = self.repositories()?;
         let Some(entry) = all.get(name) else {

@@ -10,7 +10,7 @@ use crate::{
 
 impl Description {
     /// The place that determines a value of the configuration that is set up from this description: the value that was
-    /// taken over, or the field of the source that a root is made from; if there is none, the nearest around it.
+    /// taken over, or the field of the source that a root is made from; without such a field, the nearest value around it.
     pub fn written(&self, path: &JsonPath) -> Location {
         let root = self.document().root();
         let [PathStep::Key(top), rest @ ..] = path.steps() else { return self.file() };

@@ -292,7 +292,7 @@ impl Session<'_> {
         let (repository, type_name) = (task.name.as_str(), task.of.source.type_name());
         // Checked for each task; those that run notice it in their transfers.
         if self.cancellation.is_cancelled() {
-            return Outcome::Failed(broken(&wanted(task), "the set-up was cancelled".to_owned()));
+            return Outcome::Failed(broken(&wanted(task), "cancelled".to_owned()));
         }
         self.observer.event(Event::Begun { repository, type_name });
         let made = self.tree(description, task);
@@ -334,7 +334,7 @@ impl Session<'_> {
             Source::ForeignFile(file) => here(self.foreign_file(file, wanted)?),
             Source::Distdir(distdir) => here(self.distdir(distdir, wanted)?),
             Source::Computed(_) | Source::TreeStructure(_) => {
-                return Err(broken(wanted, "its root needs no set-up".to_owned()));
+                unreachable!("what is computed is no task of a set-up")
             }
         };
         // An absent root is not noted: its tree need not be here, and each call has the warning.

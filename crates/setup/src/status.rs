@@ -41,7 +41,7 @@ pub struct Status {
     pub used_by: BTreeSet<String>,
     /// Whether its root is there.
     pub presence: Presence,
-    /// What a newer commit of its branch is, if servers were asked: `Some(None)` if there is none.
+    /// What a newer commit of its branch is, if servers were asked: `Some(None)` if the pinned one is the newest.
     pub newest: Option<BranchState>,
 }
 

@@ -256,7 +256,7 @@ impl Store {
             && self.is_whole_here(hash, object_type)?)
     }
 
-    /// The content of a file, link or encoded tree, checked against its name; `None` if there is none, or only a
+    /// The content of a file, link or encoded tree, checked against its name; `None` if there is nothing, or only a
     /// damaged one, which is removed.
     ///
     /// # Errors
@@ -279,7 +279,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Opens the content of a plain file, checked against its name, with its size; `None` if there is none, or only a
+    /// Opens the content of a plain file, checked against its name, with its size; `None` if there is nothing, or only a
     /// damaged one, which is removed.
     ///
     /// # Errors
@@ -300,7 +300,7 @@ impl Store {
     }
 
     /// Appends the content of a file to an open one, checked against its name, and returns its size in bytes; `None` if
-    /// there is none, or only a damaged one, which is removed.
+    /// there is nothing, or only a damaged one, which is removed.
     pub(crate) fn copy_content(
         &self,
         hash: &Hash,
@@ -310,7 +310,7 @@ impl Store {
         self.each_piece(hash, object_type, |piece| Ok(to.write_all(piece)?))
     }
 
-    /// Passes on the content of a file piece by piece, and returns its size in bytes; `None` if there is none, or what was
+    /// Passes on the content of a file piece by piece, and returns its size in bytes; `None` if there is nothing, or what was
     /// passed on is damaged, and has been removed.
     pub(crate) fn each_piece(
         &self,

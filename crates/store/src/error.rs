@@ -22,8 +22,6 @@ pub enum Error {
         /// Which entry, and why.
         why: TreeError,
     },
-    /// A file is where a directory has to be for something else to lie below it.
-    InTheWay(String),
     /// A server that should have an object does not answer for it.
     Remote(String),
     /// What a server has under the name of an object is wrong, also after the object was made again.
@@ -55,8 +53,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Sys(error) => error.fmt(f),
-            Error::Missing(object) => write!(f, "object {object} is not in the store"),
-            Error::Damaged(object) => write!(f, "stored object {object} was damaged and has been removed"),
+            // A damaged one has been removed.
+            Error::Missing(object) | Error::Damaged(object) => {
+                write!(f, "object {object} is not in the store")
+            }
             Error::Changed(path) => {
                 write!(f, "cannot store {}: the file changed while it was being read", path.display())
             }
@@ -68,7 +68,6 @@ impl fmt::Display for Error {
                     "server {server} has wrong contents for object {object}, also after it was made again"
                 )
             }
-            Error::InTheWay(path) => write!(f, "{path} is a file, and a directory is wanted there"),
             Error::Refused { path, reason } => write!(f, "refusing to write at {path}: {reason}"),
         }
     }

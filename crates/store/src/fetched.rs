@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     io::{self, Seek as _, Write as _},
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
@@ -30,19 +30,21 @@ struct Unmeasured {
 }
 
 impl Unmeasured {
-    fn finish(&self, expected: &Hash) -> Result<bool> {
+    /// Stores it; its size, unless it is another content than expected.
+    fn finish(&self, expected: &Hash) -> Result<Option<u64>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((name, file)) = open.take() else { return Ok(false) };
+        let Some((name, file)) = open.take() else { return Ok(None) };
         drop(file);
         let temporary = Temporary::of_name(&self.store, name)?;
         let mut written = temporary.at().open()?;
         if self.store.hash_open(&mut written)? != Some(*expected) {
-            return Ok(false);
+            return Ok(None);
         }
+        let size = written.stat()?.size();
         written.set_mtime_epoch()?;
         drop(written);
         self.store.commit(temporary, self.kind, expected)?;
-        Ok(true)
+        Ok(Some(size))
     }
 }
 
@@ -62,7 +64,7 @@ impl Receiver for Unmeasured {
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         match &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((_, file)) => file.write_all(bytes),
-            None => Err(io::Error::other("a transfer that has not begun")),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -105,9 +107,10 @@ impl IncomingFile {
         }
     }
 
-    fn finish(&self, hash: &Hash) -> Result<bool> {
+    /// Stores it; the bytes that were not counted when they came, unless it is another content.
+    fn finish(&self, hash: &Hash) -> Result<Option<u64>> {
         match self {
-            IncomingFile::Measured(incoming) => Ok(incoming.finish(Some(hash))?.is_some()),
+            IncomingFile::Measured(incoming) => Ok(incoming.finish(Some(hash))?.map(|_| 0)),
             IncomingFile::Unmeasured(incoming) => incoming.finish(hash),
         }
     }
@@ -121,6 +124,8 @@ struct MissingObjects {
     /// These, and all below.
     trees: HashMap<Hash, BTreeMap<Vec<u8>, TreeEntry>>,
     files: HashSet<(Hash, ObjectType)>,
+    /// How many bytes of trees came when they were looked for.
+    bytes: u64,
 }
 
 /// What is asked of one server.
@@ -128,14 +133,43 @@ type ServerRequest = Vec<(ObjectInfo, Digest, Arc<dyn Receiver>)>;
 
 impl Store {
     /// Brings objects into the store itself, trees with all that is below them, from attached servers where it lacks them.
-    /// Nothing is asked if there is nothing to fetch.
+    /// Nothing is asked if there is nothing to fetch. Returns how many bytes came.
     ///
     /// # Errors
     /// [`Error::Missing`] of an object that no server has any more; or a server does not answer.
-    pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<()> {
-        let MissingObjects { tops, trees, files } = self.below(objects).await?;
-        self.fetch_files(files.into_iter().collect()).await?;
-        self.put_fetched(tops, &trees)
+    pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<u64> {
+        let MissingObjects { tops, trees, files, bytes } = self.below(objects).await?;
+        let bytes = bytes + self.fetch_files(files.into_iter().collect()).await?;
+        self.put_fetched(tops, &trees)?;
+        Ok(bytes)
+    }
+
+    /// As [`Store::fetch`], but of a tree only its own bytes, which are kept beside the store.
+    ///
+    /// # Errors
+    /// As for [`Store::fetch`].
+    pub async fn fetch_each(&self, objects: &[ObjectInfo]) -> Result<u64> {
+        let is_tree = |object: &&ObjectInfo| object.object_type == ObjectType::Tree;
+        let trees: Vec<ObjectInfo> = objects.iter().filter(is_tree).copied().collect();
+        let files = objects.iter().filter(|object| !is_tree(object));
+        let files = files.map(|object| (object.digest.hash, object.object_type)).collect();
+        Ok(self.fetch_trees(&trees).await? + self.fetch_files(files).await?)
+    }
+
+    /// The name of the first server that some of these objects have to be fetched from.
+    ///
+    /// # Errors
+    /// The build root cannot be read.
+    pub fn server_of(&self, objects: &[ObjectInfo]) -> Result<Option<&str>> {
+        let Some(servers) = self.server_objects() else { return Ok(None) };
+        for ObjectInfo { digest, object_type } in objects {
+            if !self.is_here(&digest.hash, *object_type)?
+                && let Some((server, _)) = servers.find((*object_type == ObjectType::Tree, digest.hash))
+            {
+                return Ok(Some(&servers.servers[server].name));
+            }
+        }
+        Ok(None)
     }
 
     /// Brings the directories among objects, and those below, to this machine, without the files in them.
@@ -148,7 +182,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::fetch`].
     pub fn bring(&self, objects: &[ObjectInfo]) -> Result<()> {
-        taut_service::wait(self.fetch(objects))
+        taut_service::wait(self.fetch(objects)).map(drop)
     }
 
     /// Brings the directories among objects, and those below, to this machine, without the files in them.
@@ -168,6 +202,7 @@ impl Store {
         let mut files: HashSet<(Hash, ObjectType)> = HashSet::new();
         let mut tops = Vec::new();
         let mut level: Vec<Hash> = Vec::new();
+        let mut bytes = 0;
         for object in objects {
             if self.is_here(&object.digest.hash, object.object_type)? {
                 continue;
@@ -184,7 +219,7 @@ impl Store {
             level.retain(|tree| !trees.contains_key(tree));
             level.sort_unstable();
             level.dedup();
-            self.fetch_trees(&level.iter().map(of_tree).collect::<Vec<_>>()).await?;
+            bytes += self.fetch_trees(&level.iter().map(of_tree).collect::<Vec<_>>()).await?;
             let mut below = Vec::new();
             for tree in level {
                 let entries = self.read_tree(&tree)?.ok_or(Error::Missing(of_tree(&tree)))?;
@@ -201,7 +236,7 @@ impl Store {
             }
             level = below;
         }
-        Ok(MissingObjects { tops, trees, files })
+        Ok(MissingObjects { tops, trees, files, bytes })
     }
 
     /// Stores trees of which everything else is here by now, each after those in it.
@@ -229,26 +264,29 @@ impl Store {
         Ok(())
     }
 
-    /// Brings the bytes of trees here that are neither in the store nor kept beside it.
-    pub(crate) async fn fetch_trees(&self, trees: &[ObjectInfo]) -> Result<()> {
-        let Some(servers) = self.server_objects() else { return Ok(()) };
+    /// Brings the bytes of trees here that are neither in the store nor kept beside it; returns how many.
+    pub(crate) async fn fetch_trees(&self, trees: &[ObjectInfo]) -> Result<u64> {
+        let Some(servers) = self.server_objects() else { return Ok(0) };
         let mut wanted: HashMap<usize, ServerRequest> = HashMap::new();
-        let mut buffers: Vec<(ObjectInfo, usize, Arc<Buffer>)> = Vec::new();
+        let mut buffers = Vec::new();
         for tree in trees {
             let hash = &tree.digest.hash;
             if self.is_here(hash, ObjectType::Tree)? || servers.has_kept(self, hash)? {
                 continue;
             }
             let Some((server, size)) = servers.find((true, *hash)) else { continue };
-            let buffer = Arc::new(Buffer::default());
+            let buffer: Arc<Buffer> = Arc::default();
             let digest = Digest { hash: *hash, size: size.unwrap_or(0) };
             let name = self.name_at_servers(&digest, true);
             wanted.entry(server).or_default().push((*tree, name, buffer.clone()));
-            buffers.push((*tree, server, buffer));
+            buffers.push((*tree, server, buffer, size.is_none()));
         }
-        self.ask(servers, wanted).await?;
-        for (tree, server, buffer) in buffers {
+        let mut bytes = self.ask(servers, wanted).await?;
+        for (tree, server, buffer, is_uncounted) in buffers {
             let encoded = buffer.take();
+            if is_uncounted {
+                bytes += servers.came_more(encoded.len() as u64);
+            }
             servers.keep_tree(self, &tree.digest.hash, &encoded)?;
             match self.hash_function() {
                 HashFunction::GitSha1 => self.note_entries(server, &encoded)?,
@@ -256,11 +294,11 @@ impl Store {
                 HashFunction::Sha256 => self.note_at_server(server, false, measured_entries(&encoded)),
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
-    async fn fetch_files(&self, files: Vec<(Hash, ObjectType)>) -> Result<()> {
-        let Some(servers) = self.server_objects() else { return Ok(()) };
+    async fn fetch_files(&self, files: Vec<(Hash, ObjectType)>) -> Result<u64> {
+        let Some(servers) = self.server_objects() else { return Ok(0) };
         let mut wanted: HashMap<usize, ServerRequest> = HashMap::new();
         let mut coming: Vec<(ObjectInfo, IncomingFile)> = Vec::new();
         let mut first = HashMap::new();
@@ -286,11 +324,12 @@ impl Store {
             wanted.entry(server).or_default().push((object, name, one.receiver()));
             coming.push((object, one));
         }
-        self.ask(servers, wanted).await?;
+        let mut bytes = self.ask(servers, wanted).await?;
         for (object, one) in coming {
             // The bytes were compared with the name already; this is the comparison of this side.
-            if !one.finish(&object.digest.hash)? {
-                return Err(Error::Damaged(object));
+            match one.finish(&object.digest.hash)? {
+                Some(uncounted) => bytes += servers.came_more(uncounted),
+                None => return Err(Error::Damaged(object)),
             }
             if object.object_type == ObjectType::Symlink {
                 let target = self.read(&object.digest.hash, ObjectType::Symlink)?.unwrap_or_default();
@@ -302,12 +341,13 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
-    /// Gets contents; what a server turns out not to have is forgotten, and then everything else that it was to have is
+    /// Gets contents, and returns how many bytes came, those of unknown size aside; what a server turns out not to have is forgotten, and then everything else that it was to have is
     /// looked for, so that what was lost together is made again together.
-    async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<()> {
+    async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<u64> {
+        let mut bytes = 0;
         for (number, wanted) in wanted {
             let server = &servers.servers[number];
             let asked = wanted.iter().map(|(_, name, receiver)| (*name, receiver.clone())).collect();
@@ -317,7 +357,7 @@ impl Store {
                 match answer {
                     Ok(()) => {
                         servers.came(number, object, true);
-                        servers.fetched_bytes.fetch_add(name.size, Relaxed);
+                        bytes += servers.came_more(name.size);
                     }
                     Err(Unanswered::NotFound(_)) => lost.push(*object),
                     // A server that has something else under this name does not have it.
@@ -343,7 +383,7 @@ impl Store {
                 return Err(unanswered(server, &error));
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     /// Looks for all objects at a server that were noted in earlier processes, and forgets those that it does not have.
@@ -410,7 +450,7 @@ impl Store {
         }
         let object = ObjectInfo { digest: Digest { hash: *hash, size: 0 }, object_type };
         match taut_service::wait(self.fetch(&[object])) {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(Error::Missing(_)) => Ok(false),
             Err(error) => Err(error),
         }

@@ -91,7 +91,7 @@ impl Receiver for Incoming {
         state.received += bytes.len() as u64;
         match &mut state.open {
             Some((_, file)) => file.write_all(bytes),
-            None => Err(io::Error::other("a transfer that has not begun")),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -198,6 +198,12 @@ impl ServerObjects {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts bytes that came, and returns how many.
+    pub(crate) fn came_more(&self, bytes: u64) -> u64 {
+        self.fetched_bytes.fetch_add(bytes, Relaxed);
+        bytes
+    }
+
     /// Notes that an object came from a server, and whether it was right. Returns whether it is wrong although it was made again.
     pub(crate) fn came(&self, server: usize, object: &ObjectInfo, is_right: bool) -> bool {
         let (mut losses, one) = (self.losses(), (server, key(object)));
@@ -461,6 +467,13 @@ impl Store {
         self.server_objects().is_some_and(|servers| {
             servers.state().held.get(&key(object)).is_some_and(|held| held.at & (1 << server) != 0)
         })
+    }
+
+    /// Counts bytes that came from attached servers on another way than by the store.
+    pub fn count_fetched(&self, bytes: u64) {
+        if let Some(servers) = self.server_objects() {
+            servers.came_more(bytes);
+        }
     }
 
     /// How many bytes came from attached servers since this was called before.

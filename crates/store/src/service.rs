@@ -49,7 +49,7 @@ impl Store {
         Arc::new(Stored { store: self.clone(), object: *object, file: OnceLock::new() })
     }
 
-    /// Opens an object, unchecked; `None` if there is none.
+    /// Opens an object, unchecked; `None` if it is not stored.
     fn open_object(&self, hash: &Hash, object_type: ObjectType) -> crate::Result<Option<fs::File>> {
         if !self.is_whole(hash, object_type)? {
             return Ok(None);

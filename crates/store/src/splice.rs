@@ -26,7 +26,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The bytes of a split object in a temporary file, checked against its name; `None` if there is none, or it is
+    /// The bytes of a split object in a temporary file, checked against its name; `None` if it is absent, or
     /// incomplete or damaged. The chunks are in the youngest generation then.
     pub(crate) fn put_together(
         &self,

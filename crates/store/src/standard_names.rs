@@ -116,7 +116,7 @@ impl StandardNames {
             let (young, older) = store.epochs()?;
             let mut read = |name: &OsStr, is_young| {
                 Lists::read(store, salt_of_epoch(name), |key, digest| {
-                    // A digest of another kind is none of a standard name.
+                    // Standard names are SHA-256; an entry with another digest is something else.
                     if digest.hash.as_bytes().len() == 32 {
                         state.add(key, digest, is_young);
                     }
@@ -226,7 +226,7 @@ impl StandardNames {
 }
 
 impl Store {
-    /// The SHA-256 of a blob; `None` if there is none, or only a damaged one, which is removed.
+    /// The SHA-256 of a blob; `None` if the blob is absent, or damaged, and then removed.
     fn sha256(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Digest>> {
         let mut hasher = HashFunction::Sha256.blob_hasher(0);
         let size = self.each_piece(hash, object_type, |piece| {

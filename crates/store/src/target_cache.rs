@@ -32,7 +32,7 @@ pub struct References {
     pub implied: Vec<Hash>,
 }
 
-/// Reads what the text of a result refers to; `None` if it is none.
+/// Reads what the text of a result refers to; `None` if the text is no result.
 pub type ReadReferences = fn(&[u8]) -> Option<References>;
 
 /// What is found under a key.

@@ -14,7 +14,7 @@ mod suggest;
 use std::sync::Arc;
 
 pub use group::Group;
-pub use render::{Extent, Renderer, Sources, render};
+pub use render::{Author, Extent, Renderer, Sources, render};
 pub use set::Diagnostics;
 pub use suggest::{containing, did_you_mean, suggested};
 
@@ -166,6 +166,8 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// What is wrong. May have several lines; a message that the author of a rule wrote for its users comes first.
     pub message: String,
+    /// Whether a user wrote the message, with `fail` or the like: then it is shown as it is written.
+    pub is_of_user: bool,
     /// The complete text of the reference, for calls under its name: its message below the lines of the steps that led
     /// there. Empty if it says nothing of this problem, absent if it is the message. Several messages about the same
     /// problem are separated by [`NEXT_MESSAGE`].
@@ -188,6 +190,7 @@ impl Diagnostic {
         Diagnostic {
             severity,
             message: message.into(),
+            is_of_user: false,
             reference: None,
             location: None,
             suggestion: None,

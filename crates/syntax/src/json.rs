@@ -124,7 +124,7 @@ impl Document {
         &self.duplicates
     }
 
-    /// The value at a path; `None` if there is none.
+    /// The value at a path; `None` if the path leads to nothing.
     pub fn at(&self, path: &JsonPath) -> Option<Node<'_>> {
         path.steps().iter().try_fold(self.root(), |node, step| node.step(step))
     }
@@ -141,7 +141,7 @@ impl Document {
         node
     }
 
-    /// The span of the key of the value at a path; if there is none, that of the innermost value that exists on the
+    /// The span of the key of the value at a path; if the path leads to nothing, that of the innermost value that exists on the
     /// way.
     pub(crate) fn nearest_key(&self, path: &JsonPath) -> Span {
         if let Some((PathStep::Key(key), outer)) = path.steps().split_last()

@@ -124,7 +124,7 @@ impl<'d> At<'d> {
     /// Opens a regular file for reading. Anything else is refused: a link is not followed, and a fifo does not block.
     ///
     /// # Errors
-    /// There is none ([`Error::is_not_found`]), or something else is there ([`Error::is_other_kind`]).
+    /// It does not exist ([`Error::is_not_found`]), or something else is there ([`Error::is_other_kind`]).
     pub fn open(self) -> Result<File<'d>> {
         self.open_with(OFlags::RDONLY, OFlags::NOFOLLOW)
     }
@@ -292,7 +292,17 @@ impl<'d> At<'d> {
         let open = |dir: BorrowedFd<'_>, name: &OsStr| {
             openat(dir, checked(name)?, flags, Mode::from_raw_mode(0o644))
         };
-        File::regular(self.last("open", open)?.into(), self)
+        let file = self.last("open", open).map_err(|error| {
+            // How `open(2)` reports a directory, and a fifo without reader or a socket.
+            if error.has_errno(&[Errno::ISDIR]) {
+                self.other_kind(FileKind::Directory)
+            } else if error.has_errno(&[Errno::NXIO]) {
+                self.other_kind(FileKind::Special)
+            } else {
+                error
+            }
+        });
+        File::regular(file?.into(), self)
     }
 
     /// The target of a symbolic link.
@@ -360,7 +370,7 @@ impl<'d> At<'d> {
     /// Opens the directory here, on whatever file system.
     ///
     /// # Errors
-    /// There is none; a link to one is none.
+    /// It does not exist; a link to a directory does not count as one.
     pub fn open_dir(self) -> Result<Dir> {
         self.dir.sub(self.name, Links::Refused)
     }
@@ -368,7 +378,7 @@ impl<'d> At<'d> {
     /// As [`At::open_dir`], on the file system of the directory: a mount point is refused.
     ///
     /// # Errors
-    /// There is none, or something is mounted there.
+    /// It does not exist, or something is mounted there.
     pub fn open_dir_of_mount(self) -> Result<Dir> {
         self.dir.open_sub(self.name, Links::Refused, false)
     }

@@ -155,7 +155,7 @@ impl Dir {
     /// The directory at a relative path beneath this one, on whatever file system.
     ///
     /// # Errors
-    /// There is none, or a link is in the way that is not to be followed.
+    /// It does not exist, or a link is in the way that is not to be followed.
     pub fn sub(&self, path: &(impl AsRef<Path> + ?Sized), links: Links) -> Result<Dir> {
         self.open_sub(path.as_ref(), links, true)
     }
@@ -199,7 +199,7 @@ impl Dir {
     /// same way.
     ///
     /// # Errors
-    /// There is none.
+    /// It does not exist.
     pub fn sub_anywhere(&self, path: &Path) -> Result<Dir> {
         let open = || openat(self.as_fd(), path, PATH_ONLY, Mode::empty());
         Ok(Dir { fd: call("open", || self.path.join(path), open)?, path: self.path.join(path) })
@@ -220,7 +220,7 @@ impl Dir {
     /// # Errors
     /// The system refuses the call.
     pub fn free_space(&self) -> Result<u64> {
-        let of = call("look at the file system of", || self.path.clone(), || rustix::fs::fstatvfs(&self.fd))?;
+        let of = call("statfs", || self.path.clone(), || rustix::fs::fstatvfs(&self.fd))?;
         // File systems that make room for files as they come count none.
         let has_files = of.f_files == 0 || of.f_favail > 0;
         Ok(if has_files { of.f_bavail.saturating_mul(of.f_frsize) } else { 0 })

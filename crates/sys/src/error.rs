@@ -91,7 +91,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A directory may have been opened by "." in itself.
         let path: PathBuf = self.path.components().collect();
-        write!(f, "cannot {} {}: {}", self.op, path.display(), self.source)?;
+        write!(f, "cannot {} {}: {}", self.op, path.display(), in_words(&self.source))?;
         match crate::permission::reason(self.op, &path, &self.source) {
             Some(reason) => write!(f, "\n{reason}"),
             None => Ok(()),
@@ -103,6 +103,14 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+/// An error of the system in its words, without the number that the standard library adds: it says nothing that the words
+/// do not say.
+pub fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let number = error.raw_os_error().map(|number| format!(" (os error {number})")).unwrap_or_default();
+    text.strip_suffix(&number).map_or(text.clone(), str::to_owned)
 }
 
 /// What is in the place of a directory, and the system's error number.
@@ -118,9 +126,9 @@ impl fmt::Display for InTheWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             FileKind::Symlink => "a symbolic link, which is not followed",
-            FileKind::Directory => "a directory on another file system",
             FileKind::Special => "a fifo, socket or device, not a directory",
-            FileKind::File => "a file, not a directory",
+            // Nothing is found in the place of a directory where there is one.
+            FileKind::File | FileKind::Directory => "a file, not a directory",
         };
         match &self.path {
             Some(path) => write!(f, "{} is {what}", path.display()),

@@ -4,7 +4,13 @@
 //! processes, by the environment variable `TAUT_TEST_FAULT=N:ERRNO`, which makes the N-th call of [`crate::At`],
 //! [`crate::Dir`] and [`crate::File`] (counted from 1) fail with that error number, or
 //! `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`, which does so to all calls of an operation (with `-` for blanks) at paths that
-//! contain a text.
+//! contain a text. In place of the number, `panic` has the thread panic there, and `change` has a byte appended to the
+//! file at that path before each call, as another program does that writes at the wrong moment. A number in parentheses
+//! behind it is how many such calls pass before the first that does not: `open@/in:2(1)`. Several faults are separated by
+//! commas.
+//!
+//! What is no call of the file layer, as the start of a process or a thread, has a [`point`] of its own for this, which
+//! is neither counted nor logged.
 //!
 //! All atomics are relaxed: a test sets them before it calls, and counts after its threads have been joined.
 //!
@@ -16,7 +22,7 @@ use std::{
     fs,
     io::{self, Write},
     os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Once, OnceLock,
         atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed},
@@ -29,14 +35,54 @@ static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static FAIL_AT: AtomicU64 = AtomicU64::new(0);
 static ERRNO: AtomicI32 = AtomicI32::new(0);
-static FAIL_WHERE: OnceLock<Faulty> = OnceLock::new();
+static FAIL_WHERE: OnceLock<Vec<Faulty>> = OnceLock::new();
 static LOG: OnceLock<fs::File> = OnceLock::new();
 static FROM_ENVIRONMENT: Once = Once::new();
 
-/// Which calls fail.
+/// Which calls do not go well.
 struct Faulty {
     op: String,
     part: String,
+    effect: Effect,
+    /// How many calls still pass.
+    passing: AtomicU64,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy)]
+enum Effect {
+    Error(i32),
+    Panic,
+    Change,
+}
+
+impl Faulty {
+    /// Reads `OPERATION@PART:EFFECT` or `OPERATION@PART:EFFECT(PASSING)`.
+    fn parse(text: &str) -> Option<Faulty> {
+        let (place, effect) = text.rsplit_once(':')?;
+        let (op, part) = place.split_once('@')?;
+        let (effect, passing) = match effect.strip_suffix(')').and_then(|effect| effect.split_once('(')) {
+            Some((effect, passing)) => (effect, passing.parse().ok()?),
+            None => (effect, 0),
+        };
+        let effect = match effect {
+            "panic" => Effect::Panic,
+            "change" => Effect::Change,
+            errno => Effect::Error(errno.parse().ok()?),
+        };
+        let passing = AtomicU64::new(passing);
+        Some(Faulty { op: op.replace('-', " "), part: part.to_owned(), effect, passing })
+    }
+
+    /// What becomes of this call, if it is one of those.
+    fn effect(&self, op: &str, path: &Path) -> Option<Effect> {
+        let is_meant = op == self.op && path.to_string_lossy().contains(&*self.part);
+        let passes = || {
+            let before = self.passing.fetch_update(Relaxed, Relaxed, |passing| passing.checked_sub(1));
+            before.is_ok()
+        };
+        (is_meant && !passes()).then_some(self.effect)
+    }
 }
 
 /// How a call names its file.
@@ -72,13 +118,36 @@ fn read_environment() {
         log_to(path);
     }
     let Ok(text) = std::env::var("TAUT_TEST_FAULT") else { return };
-    let Some((which, errno)) = text.rsplit_once(':') else { return };
-    let Ok(errno) = errno.parse() else { return };
-    if let Some((op, part)) = which.split_once('@') {
-        let _ = FAIL_WHERE.set(Faulty { op: op.replace('-', " "), part: part.to_owned() });
-        fail_nth(0, errno);
-    } else if let Ok(nth) = which.parse() {
+    if text.contains('@') {
+        let _ = FAIL_WHERE.set(text.split(',').filter_map(Faulty::parse).collect());
+        fail_nth(0, 0);
+    } else if let Some((nth, errno)) = text.split_once(':')
+        && let (Ok(nth), Ok(errno)) = (nth.parse(), errno.parse())
+    {
         fail_nth(nth, errno);
+    }
+}
+
+/// A place that is no call of the file layer and can fail by `TAUT_TEST_FAULT=OPERATION@PART:ERRNO`.
+///
+/// # Errors
+/// It is to.
+pub fn point(op: &'static str, path: &Path) -> io::Result<()> {
+    FROM_ENVIRONMENT.call_once(read_environment);
+    if ACTIVE.load(Relaxed) { fail_there(op, path) } else { Ok(()) }
+}
+
+#[cold]
+#[allow(clippy::disallowed_methods, reason = "what another program does is no call of this one")]
+fn fail_there(op: &str, path: &Path) -> io::Result<()> {
+    match FAIL_WHERE.get().into_iter().flatten().find_map(|faulty| faulty.effect(op, path)) {
+        Some(Effect::Error(errno)) => Err(io::Error::from_raw_os_error(errno)),
+        // Without what the panic hook prints: the number of the thread differs from run to run.
+        Some(Effect::Panic) => {
+            std::panic::resume_unwind(Box::new(format!("TAUT_TEST_FAULT: {op} {}", path.display())))
+        }
+        Some(Effect::Change) => fs::File::options().append(true).open(path)?.write_all(b"\n"),
+        None => Ok(()),
     }
 }
 
@@ -103,10 +172,9 @@ fn count_and_maybe_fail(by: NamedBy, op: &'static str, path: impl Fn() -> PathBu
         let _ = log.write_all(&line);
     }
     let call = CALLS.fetch_add(1, Relaxed) + 1;
-    let is_faulty = |faulty: &Faulty| op == faulty.op && path().to_string_lossy().contains(&*faulty.part);
     // Relaxed: set by this thread, or by `read_environment`, which each thread has waited for (`check`).
-    if call == FAIL_AT.load(Relaxed) || FAIL_WHERE.get().is_some_and(is_faulty) {
+    if call == FAIL_AT.load(Relaxed) {
         return Err(io::Error::from_raw_os_error(ERRNO.load(Relaxed)));
     }
-    Ok(())
+    if FAIL_WHERE.get().is_some() { fail_there(op, &path()) } else { Ok(()) }
 }

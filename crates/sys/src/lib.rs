@@ -25,7 +25,7 @@ mod writeback;
 pub use at::At;
 pub use beneath::Links;
 pub use dir::Dir;
-pub use error::{Error, Result, if_exists};
+pub use error::{Error, Result, if_exists, in_words};
 pub use evidence::{Evidence, Reading, settled_age};
 pub use file::File;
 pub use limits::CachedDir;

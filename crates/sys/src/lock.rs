@@ -1,13 +1,14 @@
 //! Advisory locks on files (`flock(2)`), released when dropped or when the process ends, however it ends.
 
 use std::{
+    io,
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{At, Error, Result, if_exists, stat::Stat};
+use crate::{At, Error, Result, dir::call, fault, if_exists, stat::Stat};
 
 /// A held lock.
 #[derive(Debug)]
@@ -98,8 +99,8 @@ impl Lock {
     pub fn keep_over_exec(&self) -> Result<()> {
         // Without close-on-exec: the lock belongs to the open file, and lasts until the last descriptor of it is
         // closed.
-        rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())
-            .map_err(|errno| Error::new("keep open", &self.path, errno))
+        let keep = || rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty());
+        call("keep open", || self.path.clone(), keep)
     }
 
     fn open_unlocked(place: At<'_>) -> Result<Lock> {
@@ -113,9 +114,9 @@ impl Lock {
 
     fn operate(&self, operation: FlockOperation) -> Result<()> {
         loop {
-            match flock(self.file.as_fd(), operation) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => return other.map_err(|errno| Error::new("lock", &self.path, errno)),
+            match fault::point("lock", &self.path).and_then(|()| Ok(flock(self.file.as_fd(), operation)?)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other.map_err(|error| Error::new("lock", &self.path, error)),
             }
         }
     }

@@ -30,7 +30,7 @@ impl Named {
     /// Opens the directory that the path leads to.
     ///
     /// # Errors
-    /// There is none.
+    /// It does not exist.
     pub fn of_user(path: &Path) -> Result<Named> {
         let name = path.file_name();
         let above = path.parent().filter(|above| !above.as_os_str().is_empty());

@@ -1,6 +1,6 @@
 //! Files that receive what processes print.
 //!
-//! They never have a name, so there is none that a process could replace by a link before it is read back. To create
+//! They never have a name that a process could replace by a link before it is read back. To create
 //! such a file costs more than all the rest of starting a process, so one serves many processes in turn, each of which
 //! gets an open file description of its own.
 
@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Dir, File, Result, dir::call};
+use crate::{Dir, File, Result, dir::call, fault};
 
 /// A file for the output of one process at a time.
 #[derive(Debug)]
@@ -70,7 +70,8 @@ impl Output {
     ) -> std::result::Result<Option<T>, E> {
         let Some(file) = self.file.take() else { return Ok(None) };
         let error = |source| crate::Error { op: "read output in", path: self.shown(), source };
-        let metadata = file.metadata().map_err(error)?;
+        let metadata = fault::point("read output in", self.directory.path()).and_then(|()| file.metadata());
+        let metadata = metadata.map_err(error)?;
         let mut content = None;
         if metadata.len() > 0 {
             let mut readable = File::new(file.try_clone().map_err(error)?, self.directory.itself());

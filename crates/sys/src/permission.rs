@@ -12,7 +12,7 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::{Named, Stat};
+use crate::{Named, Stat, fault};
 
 /// The words for a directory or file of another user, by which tests find the message.
 pub const BELONGS_TO: &str = "belongs to user";
@@ -35,7 +35,7 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
     if rustix::io::Errno::from_io_error(answer) == Some(rustix::io::Errno::PERM) && stat.mode() & 0o200 != 0 {
         return Some(format!("{what} cannot be changed; it may be immutable (lsattr shows that)"));
     }
-    if stat.is_own() {
+    if stat.is_own() && fault::point("own", &refusing).is_ok() {
         return Some(format!("{what} has mode {mode:04o}, which does not allow it; chmod changes that"));
     }
     let (owner, user) = (name_of(stat.owner), name_of(geteuid().as_raw()));
@@ -44,7 +44,7 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
 }
 
 fn may(path: &Path, access: Access) -> bool {
-    accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
+    fault::point("access", path).is_ok() && accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
 
 fn lstat_of(path: &Path) -> Option<Stat> {
@@ -71,7 +71,7 @@ fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
     (stat.is_some() && is_refusing).then(|| path.to_owned())
 }
 
-/// The name of a user, or the number if there is none.
+/// The name of a user, or the number if the user has no name.
 fn name_of(user: u32) -> String {
     let users = Named::read(Path::new("/etc/passwd")).unwrap_or_default();
     let users = String::from_utf8_lossy(&users);

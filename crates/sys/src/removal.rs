@@ -13,7 +13,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::{At, Dir, Error, FileKind, Links, Result, if_exists, stat::Identity};
+use crate::{At, Dir, Error, FileKind, Links, Result, fault, if_exists, stat::Identity};
 
 /// How often interference of other processes may be observed before the removal fails.
 const MAX_DISTURBANCES: usize = 16;
@@ -54,7 +54,7 @@ impl At<'_> {
         }
         let Some(top) = if_exists(enter(self))? else { return Ok(true) };
         // The name may have been exchanged between the two calls; only the open directory counts from here on.
-        if top.identity()? != stat.identity() {
+        if top.identity()? != stat.identity() || fault::point("empty", &self.path()).is_err() {
             return Err(interference(self));
         }
         empty_directory(&top)?;

@@ -27,7 +27,7 @@ use rustix::{
     io::{Errno, read, write},
 };
 
-use crate::{Error, Result, evidence::is_remote};
+use crate::{Error, Result, evidence::is_remote, fault};
 
 mod resolution;
 #[cfg(test)]
@@ -185,9 +185,20 @@ fn error(op: &'static str, path: &Path) -> impl Fn(Errno) -> Error {
     move |errno| Error::new(op, path, errno)
 }
 
+/// A call of the system that tests can have fail.
+fn fallible<T>(
+    op: &'static str,
+    path: &Path,
+    call: impl FnOnce() -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    let point = fault::point(op, path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+    point.and_then(|()| call())
+}
+
 fn instance() -> std::result::Result<OwnedFd, Unwatched> {
     let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
-    inotify::init(flags).map_err(|errno| match errno {
+    let begin = || inotify::init(flags);
+    fallible("begin to watch", Path::new("anything"), begin).map_err(|errno| match errno {
         Errno::MFILE => Unwatched::Instances,
         _ => Unwatched::Refused,
     })
@@ -356,7 +367,7 @@ impl Watch {
         };
         for _ in 0..MAX_ATTEMPTS {
             let before = identity(path, interest);
-            let number = match inotify::add_watch(inotify, path, flags) {
+            let number = match fallible("watch", path, || inotify::add_watch(inotify, path, flags)) {
                 Ok(number) => number,
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return without(Coverage::Absent),
                 // ENOSPC: the limit `max_user_watches`; there is no more specific error number.
@@ -366,9 +377,9 @@ impl Watch {
             };
             // The inode before and after: only if both are the same, the watch is on the inode that the path leads to.
             if before.is_some() && before == identity(path, interest) {
-                let is_remote = statfs(path).is_ok_and(|on| is_remote(&on));
-                let coverage =
-                    if is_remote { Coverage::Polled(Unwatched::Remote) } else { Coverage::Watched };
+                // One that does not answer may be of any kind.
+                let is_local = fallible("statfs", path, || statfs(path)).is_ok_and(|on| !is_remote(&on));
+                let coverage = if is_local { Coverage::Watched } else { Coverage::Polled(Unwatched::Remote) };
                 return Watched { coverage, interest, number: Some(number), identity: before };
             }
             // A watch that no path uses; one that another path uses must stay.
@@ -488,9 +499,10 @@ impl Watch {
         let (inotify, mounts) = (self.inotify.as_ref().filter(|_| all), self.mounts.as_ref().filter(|_| all));
         fds.extend(inotify.map(|inotify| PollFd::new(inotify, PollFlags::IN)));
         fds.extend(mounts.map(|mounts| PollFd::new(mounts, PollFlags::PRI)));
-        match poll(&mut fds, limit.as_ref()) {
+        let directories = Path::new("directories");
+        match fallible("wait for changes of", directories, || poll(&mut fds, limit.as_ref())) {
             Err(Errno::INTR) => return Ok(ReadySources::default()),
-            other => other.map_err(error("wait for changes of", Path::new("directories")))?,
+            other => other.map_err(error("wait for changes of", directories))?,
         };
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         let waker = ready.next().unwrap_or_default();
@@ -512,10 +524,11 @@ impl Watch {
         // Paths that may no longer lead to the inode that is watched for them.
         let (mut moved, mut ended): (BTreeSet<PathBuf>, Vec<PathBuf>) = Default::default();
         loop {
-            let event = match reader.next() {
+            let directories = Path::new("directories");
+            let event = match fallible("read changes of", directories, || reader.next()) {
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
-                other => other.map_err(error("read changes of", Path::new("directories")))?,
+                other => other.map_err(error("read changes of", directories))?,
             };
             let flags = event.events();
             // IN_Q_OVERFLOW has no watch; IN_UNMOUNT ends watches of a whole file system.

@@ -69,7 +69,7 @@ impl GitRepository {
     /// A tree of entries as mode, name and id, in the order in which git sorts them.
     ///
     /// # Panics
-    /// An id is none.
+    /// An id is malformed.
     pub fn tree(&self, entries: &[(&str, &[u8], &str)]) -> String {
         let mut entries = entries.to_vec();
         entries.sort_by_key(|(mode, name, _)| {

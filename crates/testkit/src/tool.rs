@@ -186,8 +186,8 @@ pub fn without_ages(text: &str) -> String {
     let mut parts = text.split(" ago");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // `, 2 seconds ago;` or, at the end of a sentence, `, 2 seconds ago.`
-        match out.rfind(", ").filter(|_| part.starts_with([';', '.'])) {
+        // `, 2 seconds ago;`, or at the end of a sentence or before a list.
+        match out.rfind(", ").filter(|_| part.starts_with([';', '.', ':'])) {
             Some(begin) => {
                 out.truncate(begin);
                 out += ", just now";

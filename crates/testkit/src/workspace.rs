@@ -91,7 +91,7 @@ impl Workspace {
         // `do` is followed by the subcommand.
         let at = 1 + usize::from(words.first().is_some_and(|word| word == "do"));
         let takes_build_root =
-            |word: &OsStr| !["init", "version", "--version"].iter().any(|other| word == *other);
+            |word: &OsStr| !["init", "man", "version", "--version"].iter().any(|other| word == *other);
         if words.get(at - 1).is_some_and(|word| takes_build_root(word)) {
             words.insert(at, self.build_root().into());
             words.insert(at, "--local-build-root".into());

@@ -41,7 +41,7 @@ impl ActionDescription {
 
     /// How long it may run where `limit` is the configured time limit.
     pub fn time_limit(&self, limit: Duration) -> Duration {
-        // A description may compute any number. Infinity times zero is none: it changes nothing.
+        // A description may compute any number. Infinity times zero is not a number, and changes nothing.
         let scale = if self.timeout_scale.is_nan() { 1.0 } else { self.timeout_scale.clamp(0.0, 1e9) };
         Duration::try_from_secs_f64(limit.as_secs_f64() * scale).unwrap_or(Duration::MAX)
     }

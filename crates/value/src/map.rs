@@ -74,7 +74,7 @@ impl Map {
         self.entries().len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }

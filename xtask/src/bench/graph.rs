@@ -190,7 +190,7 @@ impl Graph {
         };
         let middle = self.sources.len() / 2;
         let order = |&at: &usize| (runs(&self.sources[at].0).abs_diff(EDIT_RUNS), at.abs_diff(middle));
-        // In the shape `headers`, a header is edited; if there is none, any source.
+        // In the shape `headers`, a header is edited; in others, any source.
         let of_kind = |at: &usize| self.shape != Shape::Headers || self.sources[*at].0.ends_with(".h");
         (0..self.sources.len()).filter(of_kind).min_by_key(order).unwrap_or(middle)
     }

@@ -8,6 +8,7 @@ use crate::{
     AnalysedTarget, CacheEntry, CacheEntryRule, CacheKey, Config, ConfiguredTarget, DefinitionNames,
     Dependencies, Export, RepositoryKeyRule, RepositoryName, StrSet, TargetRule, key_text,
     problem::{below, fail},
+    reference::whole,
     scope::Scope,
 };
 
@@ -130,8 +131,7 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
                 "\"config\" has to be an expression for a map, but is {}",
                 scope.written.described(&found)
             );
-            let reference =
-                format!("eval_config has to be an expr, but found {}", scope.written.whole(&found));
+            let reference = format!("eval_config has to be an expr, but found {}", whole(&found));
             return Err(fail(scope.written.problem("config", message).reference(reference)));
         }
         Some(_) => match scope.field("config", || Value::Null)? {
@@ -139,8 +139,7 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
             other => {
                 let message =
                     format!("\"config\" has to be a map, but is {}", scope.written.described(&other));
-                let reference =
-                    format!("'config' must evaluate to map, but found {}", scope.written.whole(&other));
+                let reference = format!("'config' must evaluate to map, but found {}", whole(&other));
                 return Err(fail(scope.written.problem("config", message).reference(reference)));
             }
         },

@@ -13,7 +13,7 @@ use taut_value::{
     path::{is_non_upwards, normal_path},
 };
 
-use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
+use crate::{AnalysedTarget, dependency::Dep, problem::fail, reference::whole, scope::Scope};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -188,15 +188,12 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
             );
             let reference = match field {
                 "env" => {
-                    format!(
-                        "env has to evaluate to map of strings, but found entry {}",
-                        scope.written.whole(bad)
-                    )
+                    format!("env has to evaluate to map of strings, but found entry {}", whole(bad))
                 }
                 _ => format!(
                     "{field} has to evaluate to a map (or null for default), but found {} for key {}",
                     quoted(&key),
-                    scope.written.whole(bad)
+                    whole(bad)
                 ),
             };
             Err(fail(scope.written.problem_with(field, bad, message).reference(reference)))

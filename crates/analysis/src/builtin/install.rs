@@ -14,6 +14,7 @@ use crate::{
     AnalysedTarget,
     dependency::Dep,
     problem::{all_of_one, fail, settle},
+    reference::whole,
     scope::Scope,
 };
 
@@ -208,8 +209,7 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
         let value = value.map_err(|error| {
             fail(error.into_diagnostic().below(&format!("While evaluating files entry for {path}:")))
         })?;
-        let step =
-            || format!("Parsing file entry {} for key {path} failed with:", scope.written.whole(&value));
+        let step = || format!("Parsing file entry {} for key {path} failed with:", whole(&value));
         Ok((Str::from(path), scope.name_in("files", &value, step)?))
     };
     all_of_one(json.entries().map(entry))
@@ -228,9 +228,7 @@ fn dirs(scope: &Scope<'_>) -> Result<Vec<(NamedTarget, Str)>, Fail> {
     let list = value.as_list().ok_or_else(|| scope.written.wrong_type("dirs", EXPECTED_PAIRS, &value))?;
     all_of_one(list.iter().map(|pair| match pair.as_list().map(|pair| pair.as_slice()) {
         Some([name, Value::String(directory)]) => {
-            let step = || {
-                format!("Parsing dir entry {} for path {directory} failed with:", scope.written.whole(name))
-            };
+            let step = || format!("Parsing dir entry {} for path {directory} failed with:", whole(name));
             let name = scope.name_in("dirs", name, step)?;
             scope.check_path("dirs", directory, false)?;
             Ok((name, directory.clone()))

@@ -3,14 +3,14 @@
 //! Nothing that exists is overwritten. What is proposed is printed with what could not be decided, so that the rest can be done
 //! by hand.
 
-use std::path::Path;
+use std::{cell::Cell, path::Path};
 
 use taut_driver::find_workspace_root;
-use taut_scan::{Proposal, Summary, propose};
+use taut_scan::{Machine, Proposal, Summary, propose};
 use taut_sys::{Dir, if_exists};
 
 use super::{
-    RUSTC, quoted, shown,
+    RUSTC, change_directory, packages, shown,
     sources::{self, Sources, TARGETS},
 };
 use crate::{
@@ -41,8 +41,19 @@ fn write(directory: &Path) -> Result<String, String> {
     }
     let path = top.real_path().map_err(of_directory)?;
     let project = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let Sources { files, unreadable, notes } = sources::read(&top).map_err(of_directory)?;
-    let proposal = propose(files, &project, &unreadable);
+    let Sources { files, unreadable, mut notes } = sources::read(&top).map_err(of_directory)?;
+    let is_asked = Cell::new(false);
+    let has_package = |library: &str| {
+        is_asked.set(true);
+        packages::has(library)
+    };
+    let proposal = propose(files, &project, &Machine { unreadable: &unreadable, has_package: &has_package });
+    if is_asked.get() && !packages::is_installed() {
+        notes.push(
+            "There is no pkg-config, which the rules in the box ask for libraries of the system: install it."
+                .to_owned(),
+        );
+    }
     if proposal.is_empty() {
         return Err(format!(
             "there are no sources in {} for which the rules in the box make something: nothing is written",
@@ -78,9 +89,7 @@ fn report(directory: &Path, proposal: &Proposal, written: &[String], notes: &[St
         }
     }
     text += "Next:\n";
-    if directory != Path::new(".") {
-        text += &format!("  cd {}\n", quoted(&directory.display().to_string()));
-    }
+    text += &change_directory(directory);
     let more = if proposal.has_rust() { RUSTC } else { "" };
     text += &match proposal.has_default() {
         true => format!("  taut build{more}\n"),

@@ -39,6 +39,7 @@ const MAX_FILES: usize = 200_000;
 pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
     let mut all = Sources::default();
     let mut left = vec![PathBuf::new()];
+    let mut last_outwards = None;
     while let Some(below) = left.pop() {
         let is_top = below.as_os_str().is_empty();
         let directory = if is_top { top.try_clone()? } else { top.sub(&below, taut_sys::Links::Refused)? };
@@ -64,6 +65,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
                 let target = directory.at(&name).read_link()?;
                 if !target.to_str().is_some_and(taut_value::path::is_non_upwards) {
                     let shown = below.to_string_lossy();
+                    last_outwards = Some(all.notes.len());
                     all.notes.push(leads_outwards(text, &shown, &target.to_string_lossy()));
                     all.unreadable.insert(shown.into_owned());
                 }
@@ -81,21 +83,33 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
             if all.files.len() > MAX_FILES {
                 all.notes
                     .push(format!("There are more than {MAX_FILES} files: the others were not looked at."));
-                return Ok(all);
+                return Ok(all.finish(last_outwards));
             }
         }
     }
-    Ok(all)
+    Ok(all.finish(last_outwards))
 }
 
-/// What to do about a link that makes its directory unreadable.
+/// That a link makes its directory unreadable.
 fn leads_outwards(link: &str, directory: &str, target: &str) -> String {
     let directory = if directory.is_empty() { "the top directory" } else { directory };
     format!(
         "{link}: the symbolic link leads outwards, to {}, so no file of {directory} can be a source, and default has nothing \
-         that needs one. Remove it, or have all links ignored, by this in a file repos.json:\n    {WITHOUT_SPECIAL}",
+         that needs one.",
         quoted(target)
     )
+}
+
+impl Sources {
+    /// Says what to do about links that lead outwards, once for all of them, behind the note about the last one.
+    fn finish(mut self, last: Option<usize>) -> Sources {
+        if let Some(at) = last {
+            self.notes[at] += &format!(
+                " Remove such links, or have all links ignored, by this in a file repos.json:\n    {WITHOUT_SPECIAL}"
+            );
+        }
+        self
+    }
 }
 
 fn file(directory: &Dir, name: &Path, path: &str) -> taut_sys::Result<SourceFile> {

@@ -9,7 +9,7 @@ pub(crate) const NAMES: [&str; 6] = ["c", "c++", "python", "rust", "shell", "mix
 /// Marks the directory as a workspace.
 const ROOT: File = ("ROOT", "");
 
-/// The files of a template; of a name that is none of [`NAMES`] there are none.
+/// The files of a template; an empty list for a name that is not among [`NAMES`].
 pub(super) fn files(name: &str) -> &'static [File] {
     match name {
         "c" => &[

@@ -1,5 +1,7 @@
 //! How a message looks on standard error, which depends on the name by which the tool was called.
 
+use std::borrow::Cow;
+
 use super::level::Level;
 use crate::tool_name::Name;
 
@@ -13,6 +15,9 @@ pub(crate) const INDENT: usize = taut::INDENT.len();
 
 /// The layout of messages.
 pub(crate) trait Layout: Send + Sync {
+    /// A text of this program, which both voices share, in the form that this one has.
+    fn own_text<'t>(&self, level: Level, text: &'t str) -> Cow<'t, str>;
+
     /// A message as written to standard error, with a line feed at its end.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String;
 

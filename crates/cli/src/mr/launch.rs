@@ -155,7 +155,7 @@ impl Words {
 /// The options by which the build tool writes what is logged of a call, for a subcommand that has them.
 ///
 /// # Errors
-/// The name of a file is none.
+/// One of the names cannot be that of a file.
 pub(crate) fn logged(
     log: &InvocationLog,
     directory: &Path,

@@ -136,7 +136,7 @@ pub(crate) fn sort(
     }
 }
 
-/// Whether a word is an option: `-` alone, and what looks like a negative number, is none.
+/// Whether a word is an option: neither `-` alone nor what looks like a negative number.
 fn is_option(word: &OsStr) -> bool {
     match word.as_bytes() {
         [b'-', b'-', first, ..] => *first != b'-' && !first.is_ascii_whitespace(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::{
-    groups::{Analysis, Common, Execution, Graph, Log, Results, SetUp, Stores},
+    groups::{Analysis, Common, Execution, Graph, Log, Results, Server, SetUp, Stores},
     words::number,
 };
 
@@ -413,6 +413,8 @@ pub struct SetUpRepositories {
     #[command(flatten)]
     pub repositories: Repositories,
     #[command(flatten)]
+    pub server: Server,
+    #[command(flatten)]
     pub log: Log,
 }
 
@@ -426,11 +428,16 @@ pub struct FetchRepositories {
     /// The directory to write archives to; default: the first directory of archives that exists
     #[arg(short = 'o', long = "output-dir", value_name = "PATH")]
     pub output_dir: Option<PathBuf>,
+    /// Store copies at the server of -r, too
+    #[arg(long)]
+    pub backup_to_remote: bool,
     /// The main repository
     #[arg(value_name = "MAIN")]
     pub main_repo: Option<String>,
     #[command(flatten)]
     pub repositories: Repositories,
+    #[command(flatten)]
+    pub server: Server,
     #[command(flatten)]
     pub log: Log,
 }

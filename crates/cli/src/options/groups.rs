@@ -213,15 +213,24 @@ pub struct Stores {
     /// Where to keep results; default ~/.cache/taut
     #[arg(long, value_name = "PATH")]
     pub local_build_root: Option<PathBuf>,
+    /// The server that executes, or has objects
+    #[command(flatten)]
+    pub server: Server,
+    /// Address of a target-serving service (not supported yet)
+    #[arg(short = 'R', long, value_name = "HOST:PORT")]
+    pub remote_serve_address: Option<String>,
+}
+
+/// A server, and how it is reached.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Stores and services")]
+pub struct Server {
     /// Server that executes actions: HOST:PORT, or grpcs://HOST:PORT for an encrypted connection
     #[arg(short = 'r', long, value_name = "HOST:PORT")]
     pub remote_execution_address: Option<String>,
     /// Instance name at the server that executes, or the remote cache
     #[arg(long, value_name = "NAME")]
     pub remote_instance_name: Option<String>,
-    /// Address of a target-serving service (not supported yet)
-    #[arg(short = 'R', long, value_name = "HOST:PORT")]
-    pub remote_serve_address: Option<String>,
     /// Certificate of the authority to trust
     #[arg(long, value_name = "PATH")]
     pub tls_ca_cert: Option<PathBuf>,

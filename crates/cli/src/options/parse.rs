@@ -387,7 +387,7 @@ impl NoCommand {
         help::text(&page.unwrap_or_else(|| page::of_tool(&tool)))
     }
 
-    /// The error about a command that help is requested of, if there is none of this name.
+    /// The error about a command that help is requested of, if no command has this name.
     fn unknown_topic(words: &[OsString]) -> Option<NoCommand> {
         let word = words.first()?.to_string_lossy();
         let tool = definition("taut");

@@ -6,7 +6,7 @@
 use clap::{ArgMatches, parser::ValueSource};
 
 /// Options about what a build delivers, and about where it ends, which commands that build for a purpose of their own decide.
-const ABOUT_RESULTS: [&str; 12] = [
+const ABOUT_RESULTS: [&str; 11] = [
     "check_traces",
     "request_action_input",
     "dump_graph",
@@ -17,14 +17,16 @@ const ABOUT_RESULTS: [&str; 12] = [
     "print_to_stdout",
     "print_unique_artifact",
     "rerun",
-    "keep_going",
     "target_cache_write_strategy",
 ];
+
+/// An option that is no choice where nothing else is done.
+const KEEP_GOING: [&str; 1] = ["keep_going"];
 
 const ABOUT_REMOTE_CACHE: [&str; 3] = ["remote_cache", "remote_cache_write", "remote_cache_timeout"];
 
 /// Subcommands, what they refuse, and why.
-pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
+pub(super) const REFUSED: [(&str, &[&str], &str); 12] = [
     ("analyse", &ABOUT_REMOTE_CACHE, "it runs nothing"),
     ("rebuild", &ABOUT_REMOTE_CACHE, "it compares with what is cached here"),
     (
@@ -46,6 +48,8 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
     ),
     ("test", &ABOUT_RESULTS, "it runs tests, all of them, and delivers nothing else; use build or install"),
     ("compile-commands", &ABOUT_RESULTS, "it builds only what sources include; use build or install"),
+    ("test", &KEEP_GOING, "it goes on after failures in any case"),
+    ("compile-commands", &KEEP_GOING, "it goes on after failures in any case"),
     (
         "explain",
         &["check_traces", "no_trace", "profile", "request_action_input"],
@@ -60,6 +64,13 @@ pub(super) const REFUSED: [(&str, &[&str], &str); 10] = [
 /// Whether a subcommand has no use for an option.
 pub(crate) fn is_refused(subcommand: &str, option: &str) -> bool {
     REFUSED.iter().any(|(name, options, _)| *name == subcommand && options.contains(&option))
+}
+
+/// Why a subcommand has no use for an option, if it has none; the option as it is typed.
+pub(super) fn why_refused(subcommand: &str, option: &str) -> Option<&'static str> {
+    let id = option.strip_prefix("--")?.replace('-', "_");
+    let refused = REFUSED.iter().find(|(name, options, _)| *name == subcommand && options.contains(&&*id));
+    refused.map(|(_, _, why)| *why)
 }
 
 /// The error for an option that the subcommand has no use for.

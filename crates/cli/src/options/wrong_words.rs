@@ -6,6 +6,8 @@ use std::{error::Error as _, ffi::OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taut_syntax::{did_you_mean, quoted, with_and};
 
+use super::refused::why_refused;
+
 /// Options of other build tools, and what they are called here.
 const FOREIGN_OPTIONS: [(&str, &str); 1] = [("-k", "--keep-going")];
 
@@ -107,14 +109,14 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
     let own: Vec<String> = command.map(|command| options_of(command).collect()).unwrap_or_default();
     // Each short option resembles each other one.
     let is_alike = |own: &&str| option.len() > 2 || own.eq_ignore_ascii_case(option);
-    let foreign = FOREIGN_OPTIONS
-        .iter()
-        .find(|(foreign, own_name)| *foreign == option && own.iter().any(|own| own == own_name));
-    let meant = match foreign {
-        Some((_, meant)) => Some(*meant),
-        None => did_you_mean(option, own.iter().map(String::as_str).filter(is_alike)),
+    let called_here = FOREIGN_OPTIONS.iter().find(|(foreign, _)| *foreign == option).map(|(_, own)| *own);
+    let meant = match called_here {
+        Some(meant) if own.iter().any(|own| own == meant) => Some(meant),
+        _ => did_you_mean(option, own.iter().map(String::as_str).filter(is_alike)),
     };
+    let needless = || why_refused(command?.get_name(), called_here?);
     let help = match (&owners[..], meant) {
+        ([], None) if let Some(why) = needless() => Some(format!("it needs none: {why}")),
         ([], Some(meant)) => Some(format!("did you mean {meant}?")),
         ([], None) => None,
         ([_, others @ ..], _) if others.len() >= MAX_OWNERS => {

@@ -8,8 +8,21 @@ use crate::reproduce::quoted;
 /// script. The end of a line is `⏎`, since nothing that a shell reads in place of it means the same everywhere; what is
 /// too long lacks its middle.
 pub(crate) fn in_one_line(action: &ActionDescription, limit: usize) -> String {
-    let words: Vec<&str> = action.command.iter().map(|word| word.as_str()).collect();
-    let text = match words[..] {
+    one_line(&action.command.iter().map(|word| word.as_str()).collect::<Vec<_>>(), limit)
+}
+
+/// Words that decide only how a compiler's messages look.
+const FOR_LOOKS: [&str; 1] = ["-fdiagnostics-color=always"];
+
+/// The command of an action in one line, to be read below a message: without what only the looks of messages depend on, which
+/// the rules in the box add to each call of a compiler.
+pub(crate) fn to_read(action: &ActionDescription, limit: usize) -> String {
+    let words = action.command.iter().map(|word| word.as_str()).filter(|word| !FOR_LOOKS.contains(word));
+    one_line(&words.collect::<Vec<_>>(), limit)
+}
+
+fn one_line(words: &[&str], limit: usize) -> String {
+    let text = match *words {
         // What is to be read is the script; the shell in front of it is nearly always the same.
         [shell, "-c", script] if shell.rsplit('/').next().is_some_and(|name| name.ends_with("sh")) => {
             if script.trim().is_empty() {
@@ -61,5 +74,14 @@ mod tests {
         assert_eq!(shown(&["/bin/nosuchshell", "-c", "x\n"], 80), "/bin/nosuchshell -c x");
         assert_eq!(shown(&["sh", "-c", "\n"], 80), "sh -c ''");
         assert_eq!(shown(&["cc", "0123456789", "0123456789"], 16), "cc 0123456…56789");
+    }
+
+    #[test]
+    fn a_command_to_read_has_no_words_about_colours() {
+        let mut action = ActionDescription::default();
+        action.command =
+            ["cc", "-fdiagnostics-color=always", "-c", "a.c"].map(Into::into).into_iter().collect();
+        assert_eq!(to_read(&action, 80), "cc -c a.c");
+        assert_eq!(in_one_line(&action, 80), "cc -fdiagnostics-color=always -c a.c");
     }
 }

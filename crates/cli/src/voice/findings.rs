@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use taut_driver::{Diagnostic, Diagnostics, Group, Renderer, Request};
-use taut_syntax::Sources;
+use taut_syntax::{Sources, diagnostic::Author};
 
 use super::{just::Just, taut::Taut};
 use crate::{
@@ -17,7 +17,7 @@ pub(crate) trait FindingTexts {
     fn diagnostics(&self, diagnostics: &Diagnostics, sources: &dyn Sources, level: Level, log: &Log);
 
     /// A text of a diagnostic as it is shown, seen from the repository `main`.
-    fn text_of_diagnostic<'t>(&self, text: &'t str, main: &str) -> Cow<'t, str>;
+    fn text_of_diagnostic<'t>(&self, text: &'t str, author: Author, main: &str) -> Cow<'t, str>;
 
     /// Diagnostics of a request, where those about the targets themselves have their names as these words of the command line
     /// have them.
@@ -52,7 +52,7 @@ impl FindingTexts for Just {
         }
     }
 
-    fn text_of_diagnostic<'t>(&self, text: &'t str, _: &str) -> Cow<'t, str> {
+    fn text_of_diagnostic<'t>(&self, text: &'t str, _: Author, _: &str) -> Cow<'t, str> {
         text.into()
     }
 
@@ -90,8 +90,8 @@ impl FindingTexts for Taut {
         }
     }
 
-    fn text_of_diagnostic<'t>(&self, text: &'t str, main: &str) -> Cow<'t, str> {
-        as_under_taut(text, main)
+    fn text_of_diagnostic<'t>(&self, text: &'t str, author: Author, main: &str) -> Cow<'t, str> {
+        as_under_taut(text, author, main)
     }
 
     fn about_words<'d>(
@@ -126,9 +126,10 @@ impl FindingTexts for Taut {
 }
 
 /// A text as it is under the name `taut`: names of targets as one types them, and one sentence with a small letter and
-/// without a full stop.
-pub(crate) fn as_under_taut<'t>(text: &'t str, main: &str) -> Cow<'t, str> {
+/// without a full stop. The text of a user keeps its letters.
+pub(crate) fn as_under_taut<'t>(text: &'t str, author: Author, main: &str) -> Cow<'t, str> {
     match taut_value::names_as_typed(text, main) {
+        text if author == Author::User => text,
         Cow::Borrowed(text) => layout::sentence(text),
         Cow::Owned(text) => layout::sentence(&text).into_owned().into(),
     }
@@ -139,5 +140,5 @@ pub(crate) fn renderer<'s>(text: &'s dyn Sources, color: bool, log: &Log) -> Ren
     let here = std::env::current_dir().unwrap_or_default();
     let renderer = Renderer::new(text, color).relative_to(&here.to_string_lossy());
     let (main, voice) = (log.names().main(), super::of(log));
-    renderer.with_names(move |text| voice.text_of_diagnostic(text, &main))
+    renderer.with_texts(move |text, author| voice.text_of_diagnostic(text, author, &main))
 }

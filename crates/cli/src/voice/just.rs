@@ -15,8 +15,8 @@ use taut_syntax::quoted;
 use taut_value::{ActionDescription, Id, JsonWriter};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Flaky, Snapshot,
-    StartedAction, Voice,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered, Flaky,
+    Snapshot, StartedAction, Voice,
 };
 use crate::{
     log::{Level, Log},
@@ -177,7 +177,7 @@ impl Voice for Just {
         (FIRST_LINE, GROWTH)
     }
 
-    fn downloading(&self, _: u64, _: Duration) -> Option<String> {
+    fn downloading(&self, _: u64, _: Duration, _: Option<AwaitedServer>) -> Option<String> {
         None
     }
 
@@ -393,7 +393,7 @@ impl BuildMessages for Messages {
         self.log.say(Level::Info, format!("{word}{input} {name}."));
     }
 
-    /// Failures before that are none, and what was shown once is not shown again.
+    /// Failures before that do not count, and what was shown once is not shown again.
     fn on_retry(&self, why: Retry, server: Option<&str>) {
         self.failures().clear();
         // Only now: within one try, equal outputs of two events are both shown.

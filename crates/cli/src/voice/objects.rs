@@ -3,11 +3,19 @@
 use std::path::Path;
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_driver::cas::{AddError, WayEnd};
+use taut_driver::{
+    SentObjects,
+    cas::{AddError, WayEnd},
+};
 use taut_store::{Error, GcMode, Store, Usage};
 use taut_syntax::{quoted, seen_from};
 
-use super::{gc_summary::freed, just::Just, taut::Taut};
+use super::{
+    figures::{count, size},
+    gc_summary::freed,
+    just::Just,
+    taut::Taut,
+};
 use crate::log::{Level, Log};
 
 /// Where an object was to be written that could not be taken out of the store.
@@ -50,6 +58,9 @@ pub(crate) trait ObjectTexts {
 
     /// Something could not be sent to a server.
     fn not_sent(&self, why: &str, log: &Log);
+
+    /// What a server lacked of an object that was added, and got.
+    fn sent(&self, sent: &SentObjects, server: &str, log: &Log);
 
     /// Large objects are about to be split.
     fn splitting(&self, log: &Log);
@@ -142,6 +153,8 @@ impl ObjectTexts for Just {
         log.say(Level::Error, "Failed to upload artifact to remote endpoint");
     }
 
+    fn sent(&self, _: &SentObjects, _: &str, _: &Log) {}
+
     fn splitting(&self, log: &Log) {
         log.say(Level::Performance, "Compactification has been started");
     }
@@ -201,7 +214,8 @@ impl ObjectTexts for Taut {
     }
 
     fn no_tree(&self, object: ObjectInfo, log: &Log) {
-        let text = format!("Only a tree can be written as an archive, and {object} is none");
+        let text =
+            format!("Only a tree can be written as an archive, and {object} is another kind of object");
         log.say(Level::Error, text);
     }
 
@@ -239,6 +253,17 @@ impl ObjectTexts for Taut {
 
     fn not_sent(&self, why: &str, log: &Log) {
         log.say(Level::Error, why);
+    }
+
+    fn sent(&self, sent: &SentObjects, server: &str, log: &Log) {
+        let text = match sent.count {
+            0 => format!("Server {server} has it already"),
+            objects => {
+                let objects = count(objects as usize, "object");
+                format!("{objects} sent to server {server}, {}", size(sent.bytes))
+            }
+        };
+        log.say(Level::Info, text);
     }
 
     fn splitting(&self, log: &Log) {

@@ -33,7 +33,7 @@ pub(crate) enum BadDispatch<'d> {
 
 /// The texts about servers.
 pub(crate) trait ServerTexts {
-    /// An address (`-r`) that is none, and why.
+    /// A malformed address (`-r`), and what is wrong with it.
     fn bad_server(&self, given: &str, why: &str) -> String;
 
     /// A file that assigns servers to properties, and what is wrong with it.

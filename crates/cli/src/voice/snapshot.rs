@@ -25,8 +25,20 @@ pub(crate) struct StartedAction {
     pub(crate) runs_since: Option<Instant>,
 }
 
+/// A server whose answer is waited for.
+pub(crate) struct AwaitedServer {
+    /// Its address.
+    pub(crate) server: Arc<str>,
+    /// The call that it is to answer.
+    pub(crate) call: &'static str,
+    /// For how long.
+    pub(crate) time: Duration,
+}
+
 /// How far a build is.
 pub(crate) struct Snapshot<'s> {
+    /// The server that has been waited for longest, if one does not answer for a while.
+    pub(crate) waiting: Option<AwaitedServer>,
     /// How many actions there are.
     pub(crate) total: usize,
     /// How many of them are to be done, estimated from earlier calls.

@@ -23,8 +23,8 @@ use taut_value::path::{join, normal_path};
 use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 
 use super::{
-    ActionOrigins, AnalysisOutcome, BuildContext, BuildMessages, Compared, Delivered, Snapshot, Voice,
-    command, count,
+    ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
+    Snapshot, Voice, command, count,
     figures::{set_time, some_of},
 };
 use crate::{
@@ -35,6 +35,7 @@ use crate::{
     retry::{LOST_ROOTS, lost_objects},
 };
 
+mod binary_as_script;
 mod cxx_modules;
 mod failure;
 mod missing_file;
@@ -223,8 +224,8 @@ impl Voice for Taut {
         (Duration::from_secs(10), 1.0)
     }
 
-    fn downloading(&self, bytes: u64, elapsed: Duration) -> Option<String> {
-        Some(progress::downloading(bytes, elapsed))
+    fn downloading(&self, bytes: u64, elapsed: Duration, waiting: Option<AwaitedServer>) -> Option<String> {
+        Some(progress::downloading(bytes, elapsed, waiting.as_ref()))
     }
 
     fn interrupted_early(&self, log: &Log) {
@@ -248,6 +249,7 @@ impl Voice for Taut {
             shows_cached_output: of.shows_cached_output || log.wants(Level::Debug),
             again: of.again,
             is_rebuild: of.is_rebuild,
+            is_partial: of.is_partial,
             time_limit: of.time_limit,
             begin,
             state: Mutex::default(),
@@ -267,6 +269,7 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
         || line.contains(" up to date (")
         || ((line.starts_with("error: build of ") || line.starts_with("error: rebuild of "))
             && line.contains(" failed after "))
+        || line.contains(" cannot be built, and are left out (")
         || line.starts_with("  reproduce: ")
 }
 
@@ -330,7 +333,7 @@ fn exports_of<'p>(
 
 /// The command of an action in one line that fits below a message.
 fn shown_command(action: &ActionDescription, log: &Log) -> String {
-    command::in_one_line(action, log.width().saturating_sub(2))
+    command::to_read(action, log.width().saturating_sub(2))
 }
 
 /// What an action makes, as messages name it: its first output.
@@ -430,6 +433,7 @@ struct Messages {
     shows_cached_output: bool,
     again: Reproduction,
     is_rebuild: bool,
+    is_partial: bool,
     /// How long an action may run, before scaling.
     time_limit: Option<Duration>,
     begin: Instant,

@@ -42,7 +42,7 @@ impl RootPaths {
         RootPaths { resolutions, entries }
     }
 
-    /// Why there is no directory at one of the paths, if there is none.
+    /// Why one of the paths leads to no directory, if that is so.
     pub(super) fn missing(&self, path: &Path) -> Option<&Missing> {
         self.resolutions.get(path).and_then(Resolution::missing)
     }
@@ -403,7 +403,7 @@ fn reason(why: &Unwatched) -> Option<String> {
         Unwatched::Remote => {
             "The system does not tell what other machines change in a network file system".into()
         }
-        Unwatched::Permission => "A directory may not be read, and so not be watched".into(),
-        Unwatched::Refused => "The system refuses to watch a directory".into(),
+        Unwatched::Permission => "Directories that may not be read cannot be watched".into(),
+        Unwatched::Refused => "The system refuses to watch directories".into(),
     })
 }

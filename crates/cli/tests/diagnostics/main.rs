@@ -45,6 +45,7 @@ use std::{
 
 use taut_testkit::{Tool, Workspace};
 
+mod machine;
 mod normal;
 mod running;
 
@@ -107,9 +108,11 @@ fn call<'l>(line: &'l str) -> Option<Call<'l>> {
             rest.strip_prefix(before).and_then(|rest| rest.split_once('`')).unzip()
         };
         let (variable, after) = quoted(rest, " with `");
-        let (interrupted_after, after) = quoted(after.unwrap_or(rest), " interrupted after `");
-        let (goes_on_after, _) = quoted(after.unwrap_or(rest), " goes on after `");
-        if goes_on_after.is_some() || after.unwrap_or(rest).contains(" exits with ") {
+        let rest = after.unwrap_or(rest);
+        let (interrupted_after, after) = quoted(rest, " interrupted after `");
+        let rest = after.unwrap_or(rest);
+        let (goes_on_after, _) = quoted(rest, " goes on after `");
+        if goes_on_after.is_some() || rest.contains(" exits with ") {
             return Some(Call { name, words, interrupted_after, goes_on_after, variable });
         }
     }

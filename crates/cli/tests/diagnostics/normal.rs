@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use taut_testkit::without_ages;
 
-use crate::Case;
+use crate::{Case, machine::without_machine};
 
 impl Case<'_> {
     /// Output without what differs from run to run.
@@ -25,6 +25,7 @@ impl Case<'_> {
         };
         let output = without_names_of_build_root(&without_widths(&without_states(&output)));
         let output = without_ids_of_configurations(&without_ids_of_logs(&output));
+        let output = without_machine(&output);
         without_sizes(&without_ages(&without_random_names(&without_times(&output))))
     }
 }

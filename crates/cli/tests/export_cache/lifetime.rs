@@ -143,7 +143,7 @@ fn a_damaged_entry_is_a_miss_with_a_warning_and_written_again() {
 }
 
 #[test]
-fn an_entry_that_is_none_is_a_miss_with_the_reason() {
+fn a_malformed_entry_is_a_miss_with_the_reason() {
     let project = project();
     let key = key_of_high(&project.build());
     let entry = project.stored("tc")[&key].clone();

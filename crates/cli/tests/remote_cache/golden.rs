@@ -1,4 +1,4 @@
-//! The document with the messages of these tests, `messages.md`: a heading and a text for each situation. With `UPDATE_EXPECT` set,
+//! The document with the messages of these tests, `messages.md` in their directory: a heading and a text for each situation. With `UPDATE_EXPECT` set,
 //! what differs is written there.
 
 use std::{path::PathBuf, sync::Mutex};
@@ -9,7 +9,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 #[track_caller]
 pub(crate) fn golden(situation: &str, text: &str) {
     let _lock = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/remote_cache/messages.md"));
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/", env!("CARGO_CRATE_NAME"), "/messages.md");
+    let file = PathBuf::from(file);
     let document = std::fs::read_to_string(&file).unwrap_or_default();
     let heading = format!("\n## {situation}\n");
     let section =

@@ -23,7 +23,7 @@ fn an_rc_file_names_the_cache() {
     install(&first, &["--rc", "rc.json"]);
     install(&second, &["--rc", "rc.json"]);
     assert_eq!((first.actions_run(), second.actions_run()), (ACTIONS as u64, 0));
-    // The command line counts, and may say that there is none.
+    // The command line counts, and may turn the cache off.
     let calls = server.total();
     for words in [&["--rc", "rc.json", "--remote-cache", ""][..], &["--norc"]] {
         let third = with_rc(&rc);

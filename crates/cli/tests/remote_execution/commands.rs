@@ -129,7 +129,12 @@ fn an_object_comes_from_a_server_and_goes_to_it() {
         let (here, there) = (Workspace::new(), Workspace::new());
         here.file("d/a/x", "x\n").file("d/y", "y\n").link("d/l", "y");
         let words = at(&server, naming);
-        let hash = run(&here, "add-to-cas", &words, &["d"]).exits(0).stdout.trim().to_owned();
+        let added = run(&here, "add-to-cas", &words, &["d"]).exits(0);
+        let hash = added.stdout.trim().to_owned();
+        let sent = format!("5 objects sent to server {}, ", server.address());
+        assert!(added.stderr.starts_with(&sent), "{}", added.stderr);
+        let text = run(&here, "add-to-cas", &words, &["d"]).exits(0).stderr;
+        assert_eq!(text, format!("Server {} has it already\n", server.address()));
         // Servers of the standard protocol find contents by hash and size.
         let raw = ["install-cas", "--compatible", "--raw-tree", &format!("{hash}::t")];
         let id = match naming {

@@ -5,7 +5,11 @@
 mod calls;
 mod commands;
 mod faults;
+#[path = "../remote_cache/golden.rs"]
+mod golden;
+mod misses;
 mod set_ups;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -327,7 +331,7 @@ fn actions_go_where_their_properties_say() {
         let workspace = Workspace::new();
         workspace.file(
             "TARGETS",
-            r#"{"a": {"type": "generic", "outs": ["a"], "cmds": ["cat source > a"], "deps": ["source"]},
+            r#"{"a": {"type": "generic", "outs": ["a"], "cmds": ["tr a-z A-Z < source > a"], "deps": ["source"]},
                 "b": {"type": "generic", "outs": ["b"], "cmds": ["cat a a > b"], "deps": ["a"],
                       "execution properties": {"type": "'", "$1": {"where": "there"}}},
                 "all": {"type": "generic", "outs": ["c"], "cmds": ["cat b b > c"], "deps": ["b"]}}"#,
@@ -337,8 +341,11 @@ fn actions_go_where_their_properties_say() {
         let mut words = at(&first, naming);
         words.extend(["--endpoint-configuration".to_owned(), "dispatch".to_owned()]);
         let installed = install(&workspace, &words);
-        assert_eq!(installed.files["c"].matches("text").count(), 4, "{:?}", installed.files);
+        assert_eq!(installed.files["c"].matches("TEXT").count(), 4, "{:?}", installed.files);
         assert_eq!((first.calls()["Execute"], second.calls()["Execute"]), (2, 1));
+        // What the one server made and the other needs came through here: `a` and `b`.
+        let fetched = fetched_by_output(&workspace);
+        assert_eq!(fetched, [("a", None), ("b", Some(5)), ("c", Some(10))].map(of_output).into());
 
         // Without a usual server, the rest runs here.
         let other = Workspace::new();
@@ -349,7 +356,32 @@ fn actions_go_where_their_properties_say() {
         words.insert(0, "-J2".to_owned());
         assert_eq!(install(&other, &words).files, installed.files);
         assert_eq!((other.actions_run(), first.calls()["Execute"]), (2, 2));
+        // The action that ran here had to have what the server made.
+        let fetched = fetched_by_output(&other);
+        assert_eq!(fetched, [("a", None), ("c", Some(10))].map(of_output).into());
+        let traffic = &other.events("build_finished")[0]["remote_cache"];
+        assert_eq!(traffic["fetched"].as_u64(), Some(10), "{traffic}");
     }
+}
+
+fn of_output((output, bytes): (&str, Option<u64>)) -> (String, Option<u64>) {
+    (output.to_owned(), bytes)
+}
+
+/// By output of the actions that ran, how many bytes came for them, if any did: then there is also how long that took.
+fn fetched_by_output(workspace: &Workspace) -> BTreeMap<String, Option<u64>> {
+    let actions = workspace.events("action").into_iter().filter(|action| action["end"] == "ran");
+    let fetched = |action: Value| {
+        let bytes = action["fetched"].as_u64();
+        assert_eq!(
+            bytes.is_some(),
+            action["downloading"].as_f64().is_some_and(|time| time > 0.0),
+            "{action}"
+        );
+        let output = action["outputs"].as_object().unwrap().keys().next().unwrap().clone();
+        (output, bytes)
+    };
+    actions.map(fetched).collect()
 }
 
 #[test]

@@ -76,6 +76,34 @@ fn an_archive_that_was_backed_up_is_taken_from_the_server() {
     assert_eq!(fs::read_to_string(third.beside("out").join("text")).unwrap(), "text\n");
 }
 
+/// `fetch` and `setup` under the name `taut` know the same server, by an option or an rc file.
+#[test]
+fn repositories_come_from_and_go_to_a_server_under_the_own_name() {
+    let (distdir, server) = (distdir(), start(BOTH[0], &[]));
+    let archives = distdir.root().to_string_lossy().into_owned();
+    let archive = id(&distdir.root().join("archive.tar"));
+    let address = server.address();
+    let first = project(&archive, None);
+    let text = first.run(&taut(), ["fetch", "--backup-to-remote", "-o", "."]).exits(16).stderr;
+    assert_eq!(
+        text,
+        "error: --backup-to-remote: no server is named\n         help: -r HOST:PORT names one\n"
+    );
+    first
+        .run(&taut(), ["fetch", "-r", &address, "--backup-to-remote", "--distdir", &archives, "-o", "."])
+        .exits(0);
+
+    let second = project(&archive, None);
+    assert_ne!(second.run(&taut(), ["setup"]).code, 0, "there is no network");
+    second.run(&taut(), ["setup", "-r", &address]).exits(0);
+    let third = project(&archive, None);
+    third.file("rc.json", format!(r#"{{"remote execution": {{"address": "{address}"}}}}"#));
+    third.run(&taut(), ["fetch", "--rc", "rc.json", "-o", "."]).exits(0);
+    assert_eq!(id(&third.root().join("archive.tar")), archive);
+    let text = third.run(&taut(), ["setup", "-r", "nowhere"]).exits(1).stderr;
+    assert!(text.contains("nowhere"), "{text}");
+}
+
 #[test]
 fn a_tree_that_was_backed_up_is_taken_from_the_server() {
     let server = start(BOTH[0], &[]);

@@ -1,8 +1,8 @@
 //! What a terminal shows: calls are recorded on a pseudo-terminal, and what is on the screen at the end, and while an
 //! action runs, is compared with `screens/*.txt`. `TAUT_BLESS=1` writes them.
 //!
-//! `<1;31>text<>` is text in a style. Times are shown as `N`. Of some there are pictures as well, with a dark and with a
-//! light background.
+//! `<1;31>text<>` is text in a style. Times are shown as `N`. There are pictures as well (`*.svg`), with a dark and with a light
+//! background.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod first_steps;
@@ -51,19 +51,32 @@ struct Shown {
 
 impl Shown {
     fn screen(&self) -> Screen {
+        let screen = self.drawn();
+        assert_readable(&screen);
+        screen
+    }
+
+    /// The screen, in whatever colours.
+    fn drawn(&self) -> Screen {
         let mut screen = Screen::new(self.columns.into(), self.rows.into());
         let (at, columns) = self.narrowed.unwrap_or((self.raw.len(), self.columns));
         screen.feed(&self.raw[..at]);
         screen.resize(columns.into());
         screen.feed(&self.raw[at..]);
         assert!(screen.unknown.is_empty(), "{:?}", screen.unknown);
-        assert_readable(&screen);
         screen
     }
 
-    /// What the screen showed with the tallest display, the last one of these, before it was erased.
+    /// What the screen showed with the tallest display.
     fn tallest_frame(&self) -> String {
-        let mut tallest = String::new();
+        let mut screen = Screen::new(self.columns.into(), self.rows.into());
+        screen.feed(self.until_tallest_frame());
+        screen.text()
+    }
+
+    /// What was written until the tallest display was there, the last one of these, before it was erased.
+    fn until_tallest_frame(&self) -> &str {
+        let (mut lines, mut until) = (0, 0);
         // A frame is drawn line by line over the one before; then what is left of that is erased.
         for (end, erasure) in self.raw.match_indices("\x1b[J") {
             let mut screen = Screen::new(self.columns.into(), self.rows.into());
@@ -73,11 +86,12 @@ impl Shown {
                 "taller than the terminal:\n{}",
                 screen.text()
             );
-            if screen.text().lines().count() >= tallest.lines().count() {
-                tallest = screen.text();
+            let height = screen.text().lines().count();
+            if height >= lines {
+                (lines, until) = (height, end + erasure.len());
             }
         }
-        tallest
+        &self.raw[..until]
     }
 }
 
@@ -212,15 +226,16 @@ fn check(name: &str, text: &str, workspace: &Workspace) {
     check_file(&format!("{name}.txt"), &without_numbers(text, workspace));
 }
 
-/// The pictures of what was shown, each call with its words.
+/// The pictures of what was shown, each call with its words and what it wrote.
 #[track_caller]
-fn check_pictures(name: &str, calls: &[(&str, Shown)], workspace: &Workspace) {
-    let mut screen = Screen::new(80, 100);
-    for (words, shown) in calls {
-        screen.feed(&format!("$ {words}\r\n{}", without_numbers(&shown.raw, workspace)));
+fn check_pictures(name: &str, columns: u16, calls: &[(&str, &str)], workspace: &Workspace) {
+    let mut screen = Screen::new(columns.into(), 100);
+    for (words, written) in calls {
+        screen.feed(&format!("$ {words}\r\n{}", without_numbers(written, workspace)));
     }
+    assert_readable(&screen);
     for theme in &THEMES[..2] {
-        check_file(&format!("{name}-{}.svg", theme.name), &theme.picture(&screen));
+        check_file(&format!("{name}-{columns}-{}.svg", theme.name), &theme.picture(&screen));
     }
 }
 
@@ -267,9 +282,8 @@ fn recordings_of_a_build_a_null_build_and_a_failure() {
             calls.push((words, shown));
         }
         check(&format!("build-{columns}"), &all, &workspace);
-        if columns == 80 {
-            check_pictures("build", &calls, &workspace);
-        }
+        let calls: Vec<(&str, &str)> = calls.iter().map(|(words, shown)| (*words, &*shown.raw)).collect();
+        check_pictures("build", columns, &calls, &workspace);
     }
 }
 
@@ -287,9 +301,33 @@ fn recordings_of_mistakes_in_a_description() {
         let shown = recording.run(&workspace, &["build"]);
         assert_eq!(shown.code, Some(8), "{}", shown.raw);
         check(&format!("mistake-{columns}"), &shown.screen().text(), &workspace);
-        if columns == 80 {
-            check_pictures("mistake", &[("taut build", shown)], &workspace);
-        }
+        check_pictures("mistake", columns, &[("taut build", &shown.raw)], &workspace);
+    }
+}
+
+/// What compilers print differs from version to version, so only what all of them have is compared.
+#[test]
+fn what_a_compiler_prints_has_its_colours_and_fits() {
+    for columns in SIZES {
+        let workspace = Workspace::new();
+        workspace.file(
+            "TARGETS",
+            r#"{"prog": {"type": ["@", "std", "cc", "binary"], "name": ["prog"], "srcs": ["main.c"]}}"#,
+        );
+        workspace.file("main.c", "int main(void) { return undeclared_variable; }\n");
+        let shown = Recording::new(columns).run(&workspace, &["build", "prog"]);
+        assert_eq!(shown.code, Some(1), "{}", shown.raw);
+        // The colours of the compiler are its own, and some cannot be read on every background.
+        let screen = shown.drawn().text();
+        let lines: Vec<&str> = screen.lines().collect();
+        assert!(lines[0].starts_with("<1;31>error:<> TARGETS:1: <1>:prog: building "), "{screen}");
+        // The command in one line, cut to the width.
+        assert!(lines[1].starts_with("  cc ") && lines[1].chars().count() <= columns.into(), "{screen}");
+        let of_compiler = lines.iter().find(|line| line.contains("main.c:1:")).unwrap();
+        let word = of_compiler.find("error:").unwrap();
+        assert!(of_compiler[..word].ends_with('>'), "the word has a style of its own: {screen}");
+        // Messages are wrapped by the terminal.
+        assert!(screen.replace('\n', "").contains("1 action failed: :prog (main.c.o)"), "{screen}");
     }
 }
 
@@ -349,6 +387,8 @@ fn progress_is_shown_and_erased_at_the_end() {
         assert!(longest < columns.into(), "{frame}");
         let end = shown.screen().text();
         check(&format!("progress-{columns}"), &format!("{frame}--- at the end\n{end}"), &workspace);
+        let written = shown.until_tallest_frame();
+        check_pictures("progress", columns, &[("taut build all", written)], &workspace);
     }
 }
 
@@ -362,6 +402,26 @@ fn an_interrupted_build_leaves_one_line() {
         let shown = recording.run(&workspace, &["build", "all"]);
         assert_eq!(shown.code, Some(130), "{}", shown.raw);
         check(&format!("interrupted-{columns}"), &shown.screen().text(), &workspace);
+        check_pictures("interrupted", columns, &[("taut build all", &shown.raw)], &workspace);
+    }
+}
+
+/// A server that takes connections and never answers: the display says what is waited for, and nothing of that is left.
+#[test]
+fn a_server_that_is_silent_is_named_while_it_is_waited_for() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let workspace = Workspace::new();
+    let started = slow(&workspace, 60);
+    std::fs::write(&started, "").unwrap();
+    for option in ["-r", "--remote-cache"] {
+        let waiting = "to answer GetCapabilities (";
+        let recording = Recording { interrupted_at: Some((waiting, started.clone())), ..Recording::new(100) };
+        let shown = recording.run(&workspace, &["build", option, &address, "--max-attempts", "9", "all"]);
+        assert_eq!(shown.code, Some(130), "{}", shown.raw);
+        assert!(shown.raw.contains(&format!("waiting for server {address} {waiting}")), "{}", shown.raw);
+        let end = shown.screen().text();
+        assert!(!end.contains("waiting for"), "{end}");
     }
 }
 

@@ -53,6 +53,9 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
                 .seconds("queued", ran.queued);
         }
     }
+    if !is_known && ran.fetched_bytes > 0 {
+        fetched(line, ran);
+    }
     let mut outputs = line.object("outputs");
     for (path, info) in ran.outputs.iter().take(MAX_OUTPUTS) {
         outputs.shown(path, info);
@@ -74,12 +77,23 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
 /// Where a result comes from that was not made in this call.
 pub(crate) fn taken_from(line: &mut Line<'_>, ran: &RunResult) {
     match ran.taken_from {
-        TakenFrom::LocalCache => line.shown("from", "local"),
-        TakenFrom::RemoteCache => line.shown("from", "remote").number("fetched", ran.fetched_bytes),
-    };
+        TakenFrom::LocalCache => drop(line.shown("from", "local")),
+        TakenFrom::RemoteCache => {
+            line.shown("from", "remote");
+            if let Some(cache) = &ran.had_by {
+                line.text("cache", cache);
+            }
+            fetched(line, ran);
+        }
+    }
 }
 
-/// How a remote cache knows an action of which it had no result.
+/// What came from servers for an action, and how long it waited for that.
+fn fetched(line: &mut Line<'_>, ran: &RunResult) {
+    line.number("fetched", ran.fetched_bytes).seconds("downloading", ran.downloading);
+}
+
+/// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
 pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
     let mut object = line.object("missed");
     object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);

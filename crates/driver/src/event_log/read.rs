@@ -17,7 +17,7 @@ use super::MAX_LOG_BYTES;
 use super::directory::{Kind, LogDirectory, Name, Workspace};
 use super::fields::VERSION;
 use super::tasks::{cause_of, id_of, new_targets_of};
-use crate::history::{ActionEnd, BuildEnd, Logged, Record, RecordedTask};
+use crate::history::{ActionEnd, BuildEnd, EarlierRun, Logged, Record, RecordedTask};
 use crate::{RecordedReason, Subject, Targets};
 
 /// How much of a log is read at most: more than is ever written.
@@ -28,6 +28,31 @@ const MAX_HEAD_BYTES: u64 = 4 << 20;
 
 /// How many earlier logs are read to name actions that were up to date.
 const MAX_EARLIER_LOGS: usize = 32;
+
+/// How many logs of all checkouts are searched for runs of actions.
+const MAX_COMPARED_LOGS: usize = 32;
+
+/// How many bytes of them together.
+const MAX_COMPARED_BYTES: u64 = 64 << 20;
+
+/// What is in front of the first output in the line of an action.
+const OUTPUTS: &str = "\"outputs\":{";
+
+/// The beginning of a text that starts with [`OUTPUTS`], up to the end of the first key.
+fn with_first_key(text: &[u8]) -> &[u8] {
+    let mut is_escaped = false;
+    let is_end = |byte: &u8| match (std::mem::take(&mut is_escaped), byte) {
+        (true, _) => false,
+        (false, b'\\') => {
+            is_escaped = true;
+            false
+        }
+        (false, byte) => *byte == b'"',
+    };
+    let begin = OUTPUTS.len() + 1;
+    let end = text.get(begin..).and_then(|rest| rest.iter().position(is_end));
+    end.map_or(text, |end| &text[..begin + end + 1])
+}
 
 /// The logs of a workspace.
 #[derive(Debug)]
@@ -100,6 +125,53 @@ impl EventLogs {
             let Parsed(record) = parse(&self.directory.read(&name, MAX_READ_BYTES)?)?;
             record.named.keys().any(|id| id.to_hex().starts_with(prefix)).then_some(record)
         })
+    }
+
+    /// Runs of actions with certain outputs, by these, latest first, of calls that began before that moment: of all checkouts
+    /// that use the build root.
+    pub(crate) fn runs_before(
+        &self,
+        began: u64,
+        outs: &HashSet<&[Str]>,
+    ) -> HashMap<Vec<Str>, Vec<EarlierRun>> {
+        // A line has its outputs by path: by the first one it is known whether it has to be parsed.
+        let key = |path: &Str| {
+            let mut key = String::from(OUTPUTS);
+            taut_value::escape_into(path, &mut key);
+            key.into_bytes()
+        };
+        let firsts: HashSet<Vec<u8>> = outs.iter().filter_map(|outs| Some(key(outs.first()?))).collect();
+        let is_wanted = |line: &[u8]| {
+            let at = line.windows(OUTPUTS.len()).position(|text| text == OUTPUTS.as_bytes());
+            at.is_some_and(|at| firsts.contains(with_first_key(&line[at..])))
+        };
+        let (mut left, mut runs) = (MAX_COMPARED_BYTES, HashMap::<Vec<Str>, Vec<EarlierRun>>::new());
+        let names = self.directory.names().into_iter().filter(|name| name.micros < began);
+        for name in names.take(MAX_COMPARED_LOGS) {
+            let Some(log) = self.directory.read(&name, left) else { continue };
+            left = left.saturating_sub(log.len() as u64);
+            let mut lines = log.split(|byte| *byte == b'\n');
+            let call = lines.next().and_then(|line| Document::parse("log", line.to_vec()).ok());
+            let Some(Call { when, command, targets, .. }) = call.and_then(|line| Call::of(line.root()))
+            else {
+                continue;
+            };
+            for line in lines.filter(|line| line.starts_with(br#"{"event":"action","#) && is_wanted(line)) {
+                let Ok(line) = Document::parse("log", line.to_vec()) else { continue };
+                let logged = logged_of(line.root());
+                if logged.inputs.is_none() || !outs.contains(&logged.outs[..]) {
+                    continue;
+                }
+                let is_of_workspace = name.workspace == self.workspace;
+                let (command, targets) = (command.clone(), targets.clone());
+                let run = EarlierRun { when, command, targets, is_of_workspace, logged };
+                runs.entry(run.logged.outs.clone()).or_default().push(run);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        runs
     }
 
     /// The call that a log is of.
@@ -180,6 +252,7 @@ impl Parsed {
 /// The call that a log is of.
 pub(crate) struct Call {
     pub(crate) when: u64,
+    pub(crate) began: u64,
     pub(crate) command: Str,
     pub(crate) targets: Targets,
     pub(crate) configuration: Map,
@@ -194,8 +267,10 @@ impl Call {
         let targets: Option<Vec<NamedTarget>> = line.get("targets")?.as_list()?.map(named).collect();
         let configuration = line.get("configuration")?;
         let Value::Map(configuration) = taut_expr::json_to_value(configuration) else { return None };
+        let time = line.get("time")?.as_number()?;
         Some(Call {
-            when: line.get("time")?.as_number()? as u64,
+            when: time as u64,
+            began: (time * 1e6).round() as u64,
             command: line.get("command")?.as_str()?.into(),
             targets: Targets::new(targets?)?,
             configuration,
@@ -247,11 +322,12 @@ struct LogReader {
 
 impl LogReader {
     fn new(call: Call) -> LogReader {
-        let Call { when, command, targets, configuration } = call;
+        let Call { when, began, command, targets, configuration } = call;
         let (ended, before) = (BuildEnd::InExecution, None);
         let (analysed, roots, done, actions, named, left_out) = Default::default();
         let record = Record {
             when,
+            began,
             command,
             targets,
             configuration,
@@ -354,18 +430,31 @@ impl LogReader {
 fn name_action(record: &mut Record, line: Node<'_>) {
     let Some(id) = line.get("action").and_then(id_of) else { return };
     name_origin(record, id, line);
-    let outs = line.get("outputs").into_iter().flat_map(|outs| outs.entries());
-    let outs: Vec<Str> = outs.map(|(path, _)| path.into()).collect();
-    let needs = ids_of(line, "needs");
-    for needed in &needs {
+    let logged = logged_of(line);
+    for needed in &logged.needs {
         record.named.entry(*needed).or_default();
     }
-    let logged = record.named.entry(id).or_default();
-    (logged.outs, logged.needs) = (outs, needs);
-    logged.missed = line.get("missed").and_then(missed_of);
+    let known = record.named.entry(id).or_default();
+    *known = Logged { origin: known.origin.take(), ..logged };
 }
 
-/// How a remote cache knows an action of which it had no result.
+/// What the line of an action has of it, without its origin.
+fn logged_of(line: Node<'_>) -> Logged {
+    let outs = line.get("outputs").into_iter().flat_map(|outs| outs.entries());
+    let text = |key| line.get(key).and_then(|text| text.as_str()).map(Str::from);
+    Logged {
+        origin: None,
+        outs: outs.map(|(path, _)| path.into()).collect(),
+        needs: ids_of(line, "needs"),
+        missed: line.get("missed").and_then(missed_of),
+        executed_by: text("executed_by"),
+        cache: text("cache"),
+        is_from_server: text("from").is_some_and(|from| &*from == "remote"),
+        inputs: text("inputs"),
+    }
+}
+
+/// How a server knows an action of which it had no result.
 fn missed_of(node: Node<'_>) -> Option<Missed> {
     let object = |key| node.get(key)?.as_str()?.parse::<ObjectInfo>().ok();
     Some(Missed {

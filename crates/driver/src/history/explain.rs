@@ -5,11 +5,13 @@
 //! some target), the description is analysed in memory, as the last build had it, as far as it still is so. That only
 //! adds to the record: where it fails, what the record names is explained all the same.
 
+mod at_server;
 mod chain;
 mod missed;
 mod path;
 mod words;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,13 +22,14 @@ use taut_engine::Engine;
 use taut_exec::SharedService;
 use taut_repos::RepoConfig;
 use taut_store::Store;
-use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Value};
+use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
 
-use super::{ActionEnd, BuildEnd, Record, RecordedReason, Subject, below_roots};
+use super::{ActionEnd, BuildEnd, EarlierRun, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
 use crate::targets::joined_first;
 use crate::tests::results;
 use crate::{Analyser, Analysis, EventLogs, ReachedTarget, Request, Targets};
+use at_server::without_worker;
 use words::{capital, logged_action, many};
 
 /// A question about the last build with work to do.
@@ -36,7 +39,7 @@ pub enum Question {
     Call,
     /// The action whose id begins like this.
     Action(String),
-    /// A target; or, if there is none of that name, what lies at this path.
+    /// A target; or, if no target has that name, what lies at this path.
     Named {
         /// The name.
         target: NamedTarget,
@@ -56,6 +59,9 @@ pub struct Explanation {
 
 /// How many of a kind are shown at most.
 const MAX_SHOWN: usize = 12;
+
+/// The usual one that has results of actions which did not run.
+const LOCAL_CACHE: &str = "the action cache has";
 
 /// Builds of how many other requests are searched for what the last one had no part in.
 const MAX_OTHER_REQUESTS: usize = 8;
@@ -192,6 +198,8 @@ struct Explainer<'r> {
     defined: HashMap<Id, DefinedAction<'r>>,
     /// The actions that `test` runs if they are not known to pass: nothing is recorded of their earlier runs.
     tests: BTreeSet<Id>,
+    /// Earlier runs of what servers had no result of, by outputs; searched for once.
+    earlier: OnceCell<HashMap<Vec<Str>, Vec<EarlierRun>>>,
     text: String,
 }
 
@@ -247,6 +255,7 @@ impl<'r> Explainer<'r> {
             done,
             defined,
             tests,
+            earlier: OnceCell::new(),
             text,
         }
     }
@@ -416,7 +425,7 @@ impl<'r> Explainer<'r> {
         })
     }
 
-    /// Explains a target in all its configurations; `false` if there is none of that name.
+    /// Explains a target in all its configurations; `false` if no target has that name.
     fn target(&mut self, target: &NamedTarget) -> bool {
         let name = EntityName::Named(target.clone());
         let json = name.to_json();
@@ -526,6 +535,17 @@ impl<'r> Explainer<'r> {
         }
     }
 
+    /// What had the result of an action that did not run.
+    fn had_result(&self, id: &Id) -> String {
+        let logged = self.record.named.get(id).filter(|logged| logged.is_from_server);
+        match logged.map(|logged| (&logged.cache, &logged.executed_by)) {
+            None => LOCAL_CACHE.to_owned(),
+            Some((Some(cache), _)) => format!("the remote cache {cache} had"),
+            Some((None, Some(server))) => format!("server {} had", without_worker(server)),
+            Some((None, None)) => "a remote cache had".to_owned(),
+        }
+    }
+
     fn actions(&mut self, ids: &[Id], most: usize) {
         let most = if self.is_verbose { usize::MAX } else { most };
         for id in ids.iter().take(most) {
@@ -539,9 +559,9 @@ impl<'r> Explainer<'r> {
                     continue;
                 }
                 (Some(ActionEnd::Cached), why) => {
-                    let words = format!(
-                        "{words} did not run: the action cache has a result of the same command on the same inputs"
-                    );
+                    let had = self.had_result(id);
+                    let words =
+                        format!("{words} did not run: {had} a result of the same command on the same inputs");
                     if why.is_none() || self.is_first(&subject) {
                         self.say(format!("{words}."));
                         continue;
@@ -551,9 +571,13 @@ impl<'r> Explainer<'r> {
                     self.chain(&subject);
                 }
                 (Some(ActionEnd::Unread), _) => {
+                    let had = match self.had_result(id) {
+                        had if had == LOCAL_CACHE => String::new(),
+                        had => format!("; {had} the result"),
+                    };
                     self.say(format!(
-                        "{words} did not run: none of the inputs that it read has changed, as its depfile says. It was \
-                         looked up again"
+                        "{words} did not run: none of the inputs that it read has changed, as its depfile says{had}. It \
+                         was looked up again"
                     ));
                     self.chain(&subject);
                 }
@@ -580,10 +604,9 @@ impl<'r> Explainer<'r> {
 fn ago(when: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(when) {
-        0..=1 => "just now".to_owned(),
-        seconds @ 2..=119 => format!("{seconds} seconds ago"),
-        seconds @ 120..=7_199 => format!("{} minutes ago", seconds / 60),
-        seconds @ 7_200..=172_799 => format!("{} hours ago", seconds / 3_600),
-        seconds => format!("{} days ago", seconds / 86_400),
+        0..60 => "just now".to_owned(),
+        seconds @ 60..7_200 => format!("{} ago", many(seconds as usize / 60, "minute")),
+        seconds @ 7_200..172_800 => format!("{} ago", many(seconds as usize / 3_600, "hour")),
+        seconds => format!("{} ago", many(seconds as usize / 86_400, "day")),
     }
 }

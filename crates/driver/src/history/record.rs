@@ -106,8 +106,29 @@ pub(crate) struct Logged {
     pub(crate) outs: Vec<Str>,
     /// The actions that it takes outputs of.
     pub(crate) needs: Vec<Id>,
-    /// How a remote cache knows it that had no result.
+    /// How a server knows it that had no result: a remote cache, or the one that executed it.
     pub(crate) missed: Option<Missed>,
+    /// The server that executed it, or had its result, with its worker if it says that.
+    pub(crate) executed_by: Option<Str>,
+    /// The remote cache that had its result.
+    pub(crate) cache: Option<Str>,
+    /// Whether its result came from a server, in place of the action cache of the build root.
+    pub(crate) is_from_server: bool,
+    /// The digest of its `Action` message.
+    pub(crate) inputs: Option<Str>,
+}
+
+/// A run of an action with certain outputs that a log of the build root has, of this checkout or another one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct EarlierRun {
+    /// The call: seconds since 1970, subcommand and targets.
+    pub(crate) when: u64,
+    pub(crate) command: Str,
+    pub(crate) targets: Targets,
+    /// Whether it was a call for the same repositories.
+    pub(crate) is_of_workspace: bool,
+    /// What the log has of the action.
+    pub(crate) logged: Logged,
 }
 
 /// A call that had work to do.
@@ -115,6 +136,8 @@ pub(crate) struct Logged {
 pub(crate) struct Record {
     /// Seconds since 1970.
     pub(crate) when: u64,
+    /// The same in microseconds.
+    pub(crate) began: u64,
     /// The subcommand.
     pub(crate) command: Str,
     pub(crate) targets: Targets,

@@ -59,7 +59,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
     /// The key that was encoded as these bytes.
     fn decode(&self, key: &[u8]) -> Option<AnyKey>;
-    /// The node of the key that was encoded as these bytes; `fresh` makes one if there is none. `None`: they cannot be
+    /// The node of the key that was encoded as these bytes; `fresh` makes one if it does not exist yet. `None`: they cannot be
     /// decoded.
     fn intern_bytes(&self, key: &[u8], fresh: &dyn Fn(AnyKey) -> NodeId) -> Option<NodeId>;
     fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>>;

@@ -95,7 +95,7 @@ impl Panicked {
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Panicked {
         let message = (payload.downcast_ref::<&str>().map(|text| text.to_string()))
             .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned());
+            .unwrap_or_else(|| "Box<dyn Any>".to_owned());
         Panicked { message }
     }
 }

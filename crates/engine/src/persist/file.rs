@@ -12,7 +12,7 @@ pub trait TraceFile: Send + Sync {
     /// place. No lock is held: another process may be adding to it.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`]: there is none. [`io::ErrorKind::InvalidData`]: what is there is no regular file (a
+    /// [`io::ErrorKind::NotFound`]: it does not exist. [`io::ErrorKind::InvalidData`]: what is there is no regular file (a
     /// link, a directory, a fifo, a device) and was not followed or waited for; the engine then reports that the file is
     /// corrupt and replaces it with the next commit. Any other: the engine works without a file, and reports the error.
     fn open(&self) -> io::Result<Box<dyn TraceRead>>;

@@ -7,7 +7,7 @@
 //!
 //! A task is a dense number. Its versions are numbered from 0, the first being, as a rule, the result of its latest
 //! run; so most reads are of version 0, and a run that read nothing else is a list of tasks. All offsets are checked
-//! before they are used: whatever the bytes are, the answer is right or there is none, and nothing panics.
+//! before they are used: whatever the bytes are, the answer is right or absent, and nothing panics.
 
 mod runs;
 pub(super) mod tasks;

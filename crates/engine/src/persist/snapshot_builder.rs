@@ -374,7 +374,7 @@ impl SnapshotBuilder {
         // Places in the file are u32, and the highest number has a meaning of its own. Versions share a word with bits.
         let most_versions = self.others_of.iter().max().copied().unwrap_or_default();
         if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) || most_versions > MAX_VERSION {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many traces for one file"));
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| {
             let mut out = Vec::with_capacity(times.len() * TIME_ENTRY_SIZE);

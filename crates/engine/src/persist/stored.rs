@@ -120,7 +120,7 @@ impl Stored {
         }
     }
 
-    /// The number of the version with this hash; `Some(None)`: there is none.
+    /// The number of the version with this hash; `Some(None)`: no version has it.
     pub(super) fn version_with(&self, task: u32, hash: Hash) -> Option<Option<u32>> {
         let old = self.old(task).map_or(0, |old| old.versions(task));
         let new = self.changes.get(&task).map_or(&[][..], |change| &change.hashes);

@@ -367,7 +367,7 @@ impl Going<'_> {
     }
 
     /// Settles a task by the first run of which all leaves are unchanged; verifies them one by one, no further than
-    /// the first that changed. `Err`: there is none, and the first leaf that changed.
+    /// the first that changed. `Err`: no run is good, and the first leaf that changed.
     fn by_leaves(
         &mut self,
         key: usize,

@@ -12,7 +12,7 @@ use taut_store::{Error, Result, Store};
 
 use super::claims::Key;
 use crate::{
-    Phase, RunKey,
+    Missed, Phase, RunKey,
     message::{Demands, messages},
     trees::{self, TreeError, build_tree, normalised_stage},
 };
@@ -55,6 +55,12 @@ impl RemoteAction {
 
     pub(super) fn action(&self) -> &ObjectInfo {
         &self.tops[0]
+    }
+
+    /// How explanations find it at the server that has it: nothing of it is kept here.
+    pub(super) fn missed(&self, is_incomplete: bool) -> Option<Missed> {
+        let [action, command, inputs] = *self.tops else { return None };
+        Some(Missed { action, command, inputs, is_incomplete })
     }
 
     pub(super) fn made(&self, key: &Key) -> Option<&GeneratedObject> {

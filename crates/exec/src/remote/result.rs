@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
@@ -54,7 +55,9 @@ impl Transfers {
         let result = &executed.result;
         let store = &self.store;
         let Some(found) = self.found(result) else { return Ok(None) };
-        let Some(trees) = self.trees(server, &found).await? else { return Ok(None) };
+        let begin = Instant::now();
+        let Some((trees, fetched_bytes)) = self.trees(server, &found).await? else { return Ok(None) };
+        let downloading = if fetched_bytes > 0 { begin.elapsed() } else { Duration::ZERO };
         let mut objects = found.objects;
         for tree in trees.values() {
             objects.extend(tree.files().map(|(digest, executable)| ObjectInfo {
@@ -90,6 +93,8 @@ impl Transfers {
             stdout,
             stderr,
             executed_by,
+            fetched_bytes,
+            downloading,
             duration,
             queued,
             ..RunResult::default()
@@ -106,7 +111,7 @@ impl Transfers {
         Ok(Some(ran))
     }
 
-    /// The outputs by path; `None` if a digest is none.
+    /// The outputs by path; `None` if a digest is malformed.
     fn found(&self, result: &ActionResult) -> Option<ResultOutputs> {
         let store = &self.store;
         let (mut outputs, mut objects) = (HashMap::new(), Vec::new());
@@ -134,12 +139,12 @@ impl Transfers {
         Some(ResultOutputs { outputs, objects })
     }
 
-    /// In compatible mode, the directories among the outputs, by the digest of their message.
+    /// In compatible mode, the directories among the outputs, by the digest of their message; and how many bytes these have.
     async fn trees(
         &self,
         server: usize,
         found: &ResultOutputs,
-    ) -> std::result::Result<Option<HashMap<Digest, ReceivedTree>>, Fail> {
+    ) -> std::result::Result<Option<(HashMap<Digest, ReceivedTree>, u64)>, Fail> {
         let mut wanted: HashMap<Digest, Arc<Buffer>> = HashMap::new();
         if self.store.hash_function() == HashFunction::Sha256 {
             for output in found.outputs.values() {
@@ -152,7 +157,7 @@ impl Transfers {
             }
         }
         if wanted.is_empty() {
-            return Ok(Some(HashMap::new()));
+            return Ok(Some((HashMap::new(), 0)));
         }
         let receivers = wanted.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));
         let answers = self.endpoints[server].cas.get(receivers.collect()).await;
@@ -162,10 +167,12 @@ impl Transfers {
                 answer => answer.map_err(|error| self.failed(server, error))?,
             }
         }
-        Ok(wanted
-            .into_iter()
-            .map(|(digest, buffer)| Some((digest, ReceivedTree::parse(&buffer.take())?)))
-            .collect())
+        let bytes = wanted.keys().map(|digest| digest.size).sum();
+        self.store.count_fetched(bytes);
+        let trees = wanted.into_iter();
+        let trees: Option<_> =
+            trees.map(|(digest, buffer)| Some((digest, ReceivedTree::parse(&buffer.take())?))).collect();
+        Ok(trees.map(|trees| (trees, bytes)))
     }
 
     /// Whether objects of a known result are still at the server.

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
 };
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
@@ -12,31 +13,48 @@ use taut_engine::Fail;
 use taut_service::{Asker, Content, Source};
 
 use super::{
-    MAX_REPEATS, Transfers,
+    MAX_REPEATS, Moved, Transfers,
     inputs::{Part, RemoteAction, key, parts},
 };
-use crate::{Cause, ExecutionFailure};
+use crate::{Cause, ExecutionFailure, Step};
 
 impl Transfers {
-    /// Sees to it that a server has all that an action needs. `begins` is called before anything is asked or sent. Returns how
-    /// many bytes were sent.
+    /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a server before
+    /// anything is sent to it, or fetched from it.
     pub(super) async fn provide(
         &self,
         server: usize,
         asker: &Asker,
         described: &RemoteAction,
-        begins: impl Fn(),
-    ) -> Result<u64, Fail> {
-        let (mut repeats, mut sent) = (0, 0);
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), Fail> {
+        let begin = Instant::now();
+        let downloading = moved.downloading;
+        let provided = self.provide_all(server, asker, described, begins, moved).await;
+        moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
+        provided
+    }
+
+    async fn provide_all(
+        &self,
+        server: usize,
+        asker: &Asker,
+        described: &RemoteAction,
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), Fail> {
+        let mut repeats = 0;
         loop {
             let wanted = parts(&self.store, server, described, false);
             let mut wanted = wanted.map_err(|error| self.failed_in_store(error))?;
             if wanted.is_empty() {
-                return Ok(sent);
+                return Ok(());
             }
-            begins();
+            begins(&self.endpoints[server].name, Step::Uploading);
             wanted.sort_unstable_by_key(|part| part.height);
-            let Err(fail) = self.send(server, asker, described, &wanted, &mut sent).await else { continue };
+            let sent = self.send(server, asker, described, &wanted, begins, moved).await;
+            let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
             repeats += 1;
@@ -54,7 +72,8 @@ impl Transfers {
         asker: &Asker,
         described: &RemoteAction,
         wanted: &[Part],
-        sent: &mut u64,
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
     ) -> Result<(), Fail> {
         let (store, cas) = (&self.store, &self.endpoints[server].cas);
         let claims = &self.claims[server];
@@ -106,13 +125,17 @@ impl Transfers {
                 let own = own.iter().filter(|(part, _)| heights.contains(&part.height));
                 own.map(|(part, object)| (part.height, *object))
             };
+            let missing: Vec<(usize, ObjectInfo)> =
+                own().filter(|(_, object)| missing.contains(&name(object))).collect();
+            let objects: Vec<ObjectInfo> = missing.iter().map(|(_, object)| *object).collect();
+            self.fetch_elsewhere(server, described, &objects, begins, moved).await?;
             let mut levels: BTreeMap<usize, Vec<Content>> = BTreeMap::new();
-            for (height, object) in own().filter(|(_, object)| missing.contains(&name(object))) {
-                let source = self.source(server, described, &object).await?;
+            for (height, object) in missing {
+                let source = self.source(described, &object)?;
                 let level = levels.entry(if is_unordered { 0 } else { height }).or_default();
                 level.push(Content { digest: name(&object), source });
             }
-            *sent += self.put(server, levels.into_values().collect()).await?;
+            self.put(server, levels.into_values().collect(), moved).await?;
             store.note_at_server(server, true, own().map(|(_, object)| object));
             claimed.done(own().map(|(_, object)| key(&object)));
             for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
@@ -126,15 +149,20 @@ impl Transfers {
         Ok(())
     }
 
-    /// Returns how many bytes were sent.
-    async fn put(&self, server: usize, levels: Vec<Vec<Content>>) -> Result<u64, Fail> {
-        let sent = levels.iter().flatten().map(|content| content.digest.size).sum();
-        if !levels.is_empty() {
-            let put = self.endpoints[server].cas.put_levels(levels).await;
-            put.map_err(|error| self.failed(server, error))?;
-            self.sent.fetch_add(sent, Relaxed);
+    async fn put(&self, server: usize, levels: Vec<Vec<Content>>, moved: &mut Moved) -> Result<(), Fail> {
+        if levels.is_empty() {
+            return Ok(());
         }
-        Ok(sent)
+        let (count, bytes) = levels
+            .iter()
+            .flatten()
+            .fold((0, 0), |(count, bytes), content| (count + 1, bytes + content.digest.size));
+        let put = self.endpoints[server].cas.put_levels(levels).await;
+        put.map_err(|error| self.failed(server, error))?;
+        moved.sent_objects += count;
+        moved.sent_bytes += bytes;
+        self.sent.fetch_add(bytes, Relaxed);
+        Ok(())
     }
 
     /// Whether a server turns out to lack something that it was thought to have for an action, also below directories that are
@@ -191,40 +219,71 @@ impl Transfers {
         Ok(ObjectInfo { digest: Digest { size: size.unwrap_or(0), ..object.digest }, ..*object })
     }
 
-    /// The bytes of an object that a server lacks.
-    async fn source(
+    /// Brings what a server lacks of some objects here, from other servers. All at once, and each for itself: of a directory its
+    /// bytes.
+    async fn fetch_elsewhere(
         &self,
         server: usize,
         described: &RemoteAction,
-        object: &ObjectInfo,
-    ) -> Result<Arc<dyn Source>, Fail> {
-        if let Some(made) = described.made(&key(object)) {
-            return Ok(made.bytes.clone());
-        }
-        let (store, hash) = (&self.store, &object.digest.hash);
+        missing: &[ObjectInfo],
+        begins: &(impl Fn(&Arc<str>, Step) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), Fail> {
+        let store = &self.store;
         let in_store = |error| self.failed_in_store(error);
-        if let Some(source) = store.withheld_source(hash, object.object_type) {
-            return Ok(source);
+        let mut elsewhere = Vec::new();
+        for object in missing.iter().filter(|object| described.made(&key(object)).is_none()) {
+            let (hash, object_type) = (&object.digest.hash, object.object_type);
+            let is_withheld = store.withheld_source(hash, object_type).is_some();
+            if !is_withheld && !store.is_here(hash, object_type).map_err(in_store)? {
+                elsewhere.push(*object);
+            }
         }
-        if store.is_here(hash, object.object_type).map_err(in_store)? {
-            return Ok(store.source(object));
+        if elsewhere.is_empty() {
+            return Ok(());
         }
-        // It has to be elsewhere, as this server does not have it.
-        store.forget_at_server(server, [*object]);
-        let lost = || taut_store::Error::Missing(*object);
-        if object.object_type == ObjectType::Tree {
-            let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
-            return Ok(Arc::new(bytes.map_err(in_store)?));
+        // They have to be elsewhere, as this server does not have them.
+        store.forget_at_server(server, elsewhere.iter().copied());
+        let from = store.server_of(&elsewhere).map_err(in_store)?.map(Arc::from);
+        if let Some(from) = &from {
+            begins(from, Step::Downloading);
         }
-        match store.fetch(&[*object]).await {
-            Ok(()) => Ok(store.source(object)),
+        let begin = Instant::now();
+        let fetched = store.fetch_each(&elsewhere).await;
+        moved.downloading += begin.elapsed();
+        match fetched {
+            Ok(bytes) => moved.fetched_bytes += bytes,
             Err(error) => {
                 if matches!(error, taut_store::Error::Missing(_)) {
                     // What was lost together is made again together.
                     store.verify_server_objects(server).await.map_err(in_store)?;
                 }
-                Err(in_store(error))
+                return Err(in_store(error));
             }
         }
+        if from.is_some() {
+            begins(&self.endpoints[server].name, Step::Uploading);
+        }
+        Ok(())
+    }
+
+    /// The bytes of an object, which are on this machine.
+    fn source(&self, described: &RemoteAction, object: &ObjectInfo) -> Result<Arc<dyn Source>, Fail> {
+        if let Some(made) = described.made(&key(object)) {
+            return Ok(made.bytes.clone());
+        }
+        let (store, hash) = (&self.store, &object.digest.hash);
+        if let Some(source) = store.withheld_source(hash, object.object_type) {
+            return Ok(source);
+        }
+        let in_store = |error| self.failed_in_store(error);
+        if object.object_type == ObjectType::Tree
+            && !store.is_here(hash, ObjectType::Tree).map_err(in_store)?
+        {
+            let lost = || taut_store::Error::Missing(*object);
+            let bytes = store.read(hash, ObjectType::Tree).and_then(|bytes| bytes.ok_or_else(lost));
+            return Ok(Arc::new(bytes.map_err(in_store)?));
+        }
+        Ok(store.source(object))
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
 };
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType, TreeEntry};
@@ -42,7 +43,10 @@ impl Shared {
         Ok(match self.service.results.look_up(*key).await {
             Ok(Some(result)) => {
                 execution.events.remote(&run.id, &run.action, &self.name, Step::Downloading);
-                self.fetched(&run.action, &result).await?.ok_or(Some(NoResult::Incomplete))
+                let begin = Instant::now();
+                let ran = self.fetched(&run.action, &result).await?;
+                let (had_by, downloading) = (Some(self.name.clone()), begin.elapsed());
+                ran.map(|ran| RunResult { had_by, downloading, ..ran }).ok_or(Some(NoResult::Incomplete))
             }
             Ok(None) => Err(Some(NoResult::Unknown)),
             Err(error) => {

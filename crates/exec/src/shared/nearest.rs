@@ -1,14 +1,15 @@
-//! What differs between an action that a shared cache had no result of and the nearest one that it knows.
+//! What differs between an action that a server had no result of and the nearest one that it knows.
 //!
 //! Everything that goes into the key is compared: the messages `Action` and `Command`, and the directories of inputs, which
-//! are fetched as far as they differ. Nothing of it is used for a build.
+//! are fetched as far as they differ. Nothing of it is used for a build. Of a shared cache, both are in the standard form; of
+//! two actions that servers executed, in that of the store ([`differences`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_digest::{Digest, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{Action, Command, Directory, Message, Platform};
 use taut_service::{Buffer, Receiver, wait};
 use taut_store::Store;
@@ -26,10 +27,11 @@ const MAX_MESSAGE_BYTES: u64 = 16 << 20;
 /// How many inputs are looked for that differ.
 const MAX_INPUTS: usize = 100;
 
-/// An action that ran since a shared cache had no result of it.
+/// An action that ran since a server had no result of it. Of a shared cache, the objects are in the store; of a server that
+/// executed it, at that server, and the messages in the form of the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Missed {
-    /// Its `Action` message in the standard form, as an object of the store.
+    /// Its `Action` message; for a shared cache in the standard form.
     pub action: ObjectInfo,
     /// Its `Command` message.
     pub command: ObjectInfo,
@@ -162,7 +164,12 @@ pub fn nearest(service: &SharedService, store: &Store, missed: &Missed) -> Resul
             if local.is_none() {
                 local = Some(directories_here(store, &missed.inputs).map_err(|error| error.to_string())?);
             }
-            inputs(local.as_ref().unwrap_or(&HashMap::new()), &mut there, [root, other_root], &mut found);
+            let local = local.as_ref();
+            let mut list = |side, digest: &Digest| match side {
+                Side::Here => local?.get(digest).map(entries),
+                Side::There => there.directory(*digest).as_ref().map(entries),
+            };
+            inputs(&mut list, [root, other_root], &mut found);
         }
         if best.as_ref().is_none_or(|best| found.len() < best.len()) {
             best = Some(found);
@@ -261,29 +268,88 @@ fn values<'m>(
     })
 }
 
+/// How two actions differ that servers executed, or were to; `None` if too little is left of one of them.
+///
+/// # Errors
+/// The store cannot be read, or a server behind it does not answer.
+pub fn differences(
+    store: &Store,
+    here: &Missed,
+    there: &Missed,
+) -> taut_store::Result<Option<Vec<Difference>>> {
+    let messages = |of: &Missed| -> taut_store::Result<Option<Messages>> {
+        let [action, command] =
+            [of.action, of.command].map(|object| store.read(&object.digest.hash, object.object_type));
+        let (Some(action), Some(command)) = (action?, command?) else { return Ok(None) };
+        let decoded = (Action::decode(&*action), Command::decode(&*command));
+        let (Ok(action), Ok(command)) = decoded else { return Ok(None) };
+        Ok(Some(Messages { action, command }))
+    };
+    let (Some(mine), Some(other)) = (messages(here)?, messages(there)?) else { return Ok(None) };
+    let mut found = differences_of_messages(&mine, &other);
+    let roots = [here.inputs.digest, there.inputs.digest];
+    if roots[0] != roots[1] {
+        let mut failed = None;
+        let mut list = |tree: &Digest| match store.read_tree(&tree.hash) {
+            Ok(entries) => Some(entries_of_tree(entries?)),
+            Err(error) => {
+                failed.get_or_insert(error);
+                None
+            }
+        };
+        inputs(&mut |_, tree| list(tree), roots, &mut found);
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(Some(found))
+}
+
 /// An entry of a directory, as far as it is compared.
 #[derive(PartialEq)]
 enum Entry {
-    File(Option<Digest>, bool),
-    Link(String),
+    /// A file by its hash, or a link by its target, or by the hash of that.
+    Leaf(ObjectType, Vec<u8>),
     Directory(Digest),
 }
 
-fn entries(directory: &Directory) -> BTreeMap<&str, Entry> {
+type Entries = BTreeMap<String, Entry>;
+
+/// Which of the two actions a directory is of.
+enum Side {
+    Here,
+    There,
+}
+
+fn entries(directory: &Directory) -> Entries {
     let files = directory.files.iter().map(|file| {
-        (file.name.as_str(), Entry::File(file.digest.as_ref().and_then(from_wire), file.is_executable))
+        let object_type = if file.is_executable { ObjectType::Executable } else { ObjectType::File };
+        let hash = file.digest.as_ref().and_then(from_wire).map(|digest| digest.hash.as_bytes().to_vec());
+        (file.name.clone(), Entry::Leaf(object_type, hash.unwrap_or_default()))
     });
-    let links = directory.symlinks.iter().map(|link| (link.name.as_str(), Entry::Link(link.target.clone())));
-    let below = directory.directories.iter().filter_map(|below| {
-        Some((below.name.as_str(), Entry::Directory(from_wire(below.digest.as_ref()?)?)))
-    });
+    let links = directory
+        .symlinks
+        .iter()
+        .map(|link| (link.name.clone(), Entry::Leaf(ObjectType::Symlink, link.target.clone().into_bytes())));
+    let below = directory
+        .directories
+        .iter()
+        .filter_map(|below| Some((below.name.clone(), Entry::Directory(from_wire(below.digest.as_ref()?)?))));
     files.chain(links).chain(below).collect()
+}
+
+fn entries_of_tree(entries: BTreeMap<Vec<u8>, TreeEntry>) -> Entries {
+    let entry = |entry: TreeEntry| match entry.object_type {
+        ObjectType::Tree => Entry::Directory(Digest { hash: entry.hash, size: 0 }),
+        object_type => Entry::Leaf(object_type, entry.hash.as_bytes().to_vec()),
+    };
+    let name = |name: Vec<u8>| String::from_utf8_lossy(&name).into_owned();
+    entries.into_iter().map(|(of, what)| (name(of), entry(what))).collect()
 }
 
 /// Adds how two directories of inputs differ that have different names. Without recursion: one side may be anything.
 fn inputs(
-    local: &HashMap<Digest, Directory>,
-    there: &mut There<'_>,
+    list: &mut dyn FnMut(Side, &Digest) -> Option<Entries>,
     roots: [Digest; 2],
     found: &mut Vec<Difference>,
 ) {
@@ -293,15 +359,14 @@ fn inputs(
         if found.len() >= limit {
             return;
         }
-        let (Some(mine), Some(other)) = (local.get(&mine), there.directory(other)) else {
+        let (Some(mine), Some(other)) = (list(Side::Here, &mine), list(Side::There, &other)) else {
             found.push(Difference::Unlisted { path: above });
             continue;
         };
-        let (mine, other) = (entries(mine), entries(&other));
-        let names: BTreeSet<&str> = mine.keys().chain(other.keys()).copied().collect();
+        let names: BTreeSet<&String> = mine.keys().chain(other.keys()).collect();
         let mut below = Vec::new();
         for name in names {
-            let path = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
+            let path = if above.is_empty() { name.clone() } else { format!("{above}/{name}") };
             let presence = match (mine.get(name), other.get(name)) {
                 (Some(mine), Some(other)) if mine == other => continue,
                 (Some(Entry::Directory(mine)), Some(Entry::Directory(other))) => {

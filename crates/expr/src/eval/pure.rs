@@ -131,7 +131,10 @@ impl Evaluator<'_> {
         match map.get(key) {
             // A null counts as absent here, so the default applies.
             Some(value) if !matches!(value, Value::Null) => Ok(value.clone()),
-            _ => self.or(f, args[2], || Value::Null),
+            _ => {
+                let keys = map.keys().map(|key| key.as_str());
+                self.or_meant(f, args[2], key, keys, || Value::Null)
+            }
         }
     }
 

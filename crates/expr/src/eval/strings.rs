@@ -5,7 +5,7 @@ use taut_value::{List, Str, Value};
 use super::{Evaluated, bounds::MAX_ITEMS};
 use crate::error::EvalError;
 
-/// The integer at the beginning of a text, as C's `atol` reads it: after white space, with a sign; 0 if there is none,
+/// The integer at the beginning of a text, as C's `atol` reads it: after white space, with a sign; 0 without digits,
 /// the nearest representable one if it is too large.
 pub(super) fn leading_integer(text: &str) -> i64 {
     let text = text.trim_start_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     io::{self, Read},
     os::{fd::AsFd, unix::ffi::OsStrExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,7 +17,7 @@ use std::{
 };
 
 use taut_sys::{
-    At, Dir, Identity, is_program,
+    At, Dir, Identity, fault, in_words, is_program,
     process::{Command, Exit, Status, Streams},
 };
 
@@ -85,7 +85,7 @@ impl CommandEnd {
             Status::Code(code) => format!("failed with exit code {code}"),
             Status::Signal(signal) => format!("was killed by signal {signal}"),
             Status::NotStarted(errno) => {
-                format!("cannot be started: {}", io::Error::from_raw_os_error(errno))
+                format!("cannot be started: {}", in_words(&io::Error::from_raw_os_error(errno)))
             }
         })
     }
@@ -127,7 +127,8 @@ pub(super) fn run(
     process.args[0] = name.clone();
     process.env = env;
     // One pipe for both streams keeps the order of what is printed.
-    let pipe = io::pipe().map_err(|error| Cause::Command(format!("cannot make a pipe: {error}")))?;
+    let pipe = fault::point("make", Path::new("pipe")).and_then(|()| io::pipe());
+    let pipe = pipe.map_err(|error| Cause::Command(format!("cannot make a pipe: {}", in_words(&error))))?;
     let (mut reader, writer) = pipe;
     let printed = Mutex::new(Output::default());
     let started = Instant::now();
@@ -138,12 +139,13 @@ pub(super) fn run(
         };
         // The reader sees the end when the processes have closed their copies.
         drop(writer);
-        let running = running.map_err(|error| Cause::Command(format!("cannot start it: {error}")))?;
+        let running =
+            running.map_err(|error| Cause::Command(format!("cannot start it: {}", in_words(&error))))?;
         // It runs beside the wait: a full pipe would block the command.
         let read = || read_lines(&mut reader, &printed, watch.line, started);
-        std::thread::Builder::new()
-            .spawn_scoped(scope, read)
-            .map_err(|error| Cause::Command(format!("cannot start a thread: {error}")))?;
+        fault::point("start", Path::new("thread"))
+            .and_then(|()| std::thread::Builder::new().spawn_scoped(scope, read))
+            .map_err(|error| Cause::Command(format!("cannot start a thread: {}", in_words(&error))))?;
         wait(running, || {
             if watch.progress.is_cancelled() {
                 return Some(Cause::Cancelled);

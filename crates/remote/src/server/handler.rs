@@ -116,6 +116,7 @@ impl Service<http::Request<Body>> for Handler {
 
     fn call(&mut self, request: http::Request<Body>) -> Answered {
         let state = self.0.clone();
+        // By the method alone: no two of the services have methods of one name.
         match request.uri().path().rsplit('/').next().unwrap_or_default() {
             "GetCapabilities" => unary(request, move |q| {
                 let state = state.clone();
@@ -229,6 +230,7 @@ impl ServerState {
             Some(Fault::Internal) => return Err(Failed::internal("broken")),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Slow) => tokio::time::sleep(Duration::from_millis(20 + random % 30)).await,
+            // Few enough bytes to hit small answers, and enough to hit the middle of larger ones.
             Some(Fault::Cut) => self.cuts.cut_after(random % 2000),
             // Between two calls of a client, as a cache does that is full: a result whose contents are gone.
             Some(Fault::Evicted) => {

@@ -69,7 +69,7 @@ pub(crate) struct Operations {
     done: Mutex<HashMap<String, Result<Operation, Failed>>>,
     /// How many of the streams that wait for an operation are still to be cut.
     cuts: Mutex<HashMap<String, u32>>,
-    /// The cores that are free, and how long an execution takes that is none.
+    /// The cores that are free, and how long a simulated execution takes.
     simulated: Option<(Semaphore, Duration)>,
 }
 

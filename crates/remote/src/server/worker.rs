@@ -33,6 +33,7 @@ struct Root(PathBuf);
 impl Root {
     fn new() -> io::Result<Root> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: only that no two get the same number matters.
         let name = format!("taut-worker-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let root = Root(std::env::temp_dir().join(name));
         fs::create_dir(&root.0)?;
@@ -106,6 +107,7 @@ impl Worker {
         let (action, _): (Action, _) = self.parsed(&Some(wire::digest(digest)))?;
         let (command, _): (proto::Command, _) = self.parsed(&action.command_digest)?;
         let inputs = action.input_root_digest.as_ref().and_then(wire::parse);
+        // Asked for although nothing reads it: a client has to have sent it.
         self.bytes(&inputs.ok_or_else(|| io::Error::other("no inputs"))?)?;
         let mut paths: Vec<&String> = command.output_files.iter().chain(&command.output_paths).collect();
         paths.sort_unstable();
@@ -144,10 +146,12 @@ impl Worker {
             fs::create_dir_all(directory)?;
         }
         let mut process = Command::new(&command.arguments[0]);
+        // An action has the environment of its command and nothing of the server's.
         process.args(&command.arguments[1..]).current_dir(&cwd).env_clear();
         process.envs(command.environment_variables.iter().map(|variable| (&variable.name, &variable.value)));
         let output = process.output()?;
         let mut result = ActionResult {
+            // A process that a signal ended has no code of its own.
             exit_code: output.status.code().unwrap_or(137),
             stdout_digest: Some(wire::digest(&self.add(output.stdout, false))),
             stderr_digest: Some(wire::digest(&self.add(output.stderr, false))),
@@ -166,6 +170,7 @@ impl Worker {
         for path in paths {
             self.collect(&cwd.join(path), path, &mut result)?;
         }
+        // A failure is not kept: it may be one of the machine, so the next client has the action executed again.
         if result.exit_code == 0 && !action.do_not_cache {
             self.0.add_result(digest.hash, result.clone());
         }
@@ -180,6 +185,7 @@ impl Worker {
                 decode_git_tree(&bytes, 20).map_err(|error| io::Error::other(error.to_string()))?
             {
                 let to = at.join(String::from_utf8_lossy(&name).as_ref());
+                // Entries of git trees have no sizes; contents are found by hash alone.
                 let below = Digest { hash: hash.tagged(object_type == ObjectType::Tree), size: 0 };
                 match object_type {
                     ObjectType::Tree => {
@@ -309,6 +315,8 @@ fn listed(at: &Path) -> io::Result<Vec<(String, PathBuf, fs::Metadata)>> {
         let found = fs::symlink_metadata(&path)?;
         all.push((name, path, found));
     }
+    // The protocol has entries of directories in the order of their names: else one content would have several
+    // digests.
     all.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(all)
 }

@@ -19,6 +19,7 @@ pub(crate) struct GeneratedHeader {
 pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedHeader> {
     let path = paths::join(paths::parent(tree.path(from)), spelled)?;
     let (directory, name) = (paths::parent(&path), paths::name(&path));
+    // Only beside it: a script of that name elsewhere is as likely to make another file.
     let mut scripts = tree.with_ending("sh").filter(|script| paths::parent(tree.path(*script)) == directory);
     let script = scripts.find(|script| writes(&tree.text(*script), name))?;
     Some(GeneratedHeader { path, script })
@@ -28,6 +29,7 @@ pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedH
 fn writes(script: &str, name: &str) -> bool {
     script.match_indices(name).any(|(at, _)| {
         let ends = script[at + name.len()..].chars().next();
+        // The operand of a redirection, with or without quotation marks and a path to the present directory.
         let before = script[..at].trim_end_matches(['"', '\'']);
         let before = before.strip_suffix("./").unwrap_or(before).trim_end_matches([' ', '\t']);
         before.ends_with('>') && ends.is_none_or(|c| c.is_whitespace() || "\"';)".contains(c))
@@ -71,6 +73,7 @@ fn macros(text: &str) -> Vec<(String, String)> {
         let rest = &text[at + 2..];
         let Some((name, value)) = rest.split_once('=') else { continue };
         let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        // Before the value are a shell's quotation marks, or a backslash in front of those that are part of it.
         let value = value.trim_start_matches(['\'', '\\']);
         let end = match value.chars().next() {
             Some('"') => '"',

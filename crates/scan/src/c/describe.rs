@@ -30,7 +30,7 @@ pub(crate) fn describe(
     // Programs first: their names are typed.
     let programs: Vec<String> = all.programs.iter().map(|program| name_of(tree, program, names)).collect();
     let libraries: Vec<String> =
-        all.libraries.iter().map(|library| names.of_library(&library.directory)).collect();
+        all.libraries.iter().map(|library| names.of_library(&library.directory, library.package)).collect();
     let mut writer = Writer {
         tree,
         includes,
@@ -65,6 +65,7 @@ pub(crate) fn describe(
             with_and(&files),
         ));
     }
+    // Before anything is written: whether a target is in `default` depends on all that it uses.
     writer.doubt(&units);
     for ((program, name), unit) in all.programs.iter().zip(&programs).zip(&of_programs) {
         writer.program(program, name, unit);
@@ -132,6 +133,7 @@ fn name_of(tree: &Tree, program: &Program, names: &mut Names) -> String {
 fn is_aside(path: &str) -> bool {
     let names = paths::parent(path).split('/').chain([paths::stem(path)]);
     let is_word = |word: &str| {
+        // Singular or plural.
         let word = word.strip_suffix('s').unwrap_or(word);
         matches!(
             word,
@@ -172,6 +174,7 @@ impl Writer<'_> {
             }
         }
         loop {
+            // What uses a doubtful library is doubtful, too: until nothing more is found.
             let uses = |unit: &TargetFiles| {
                 unit.deps.iter().chain(&unit.private_deps).any(|dep| self.doubtful.contains(dep))
             };
@@ -249,6 +252,7 @@ impl Writer<'_> {
     fn program(&mut self, program: &Program, name: &str, unit: &TargetFiles) {
         let path = self.tree.path(program.source).to_owned();
         let mut system = self.system(unit);
+        // The `main` of GoogleTest is in a library of its own.
         if program.needs_main {
             system.packages.insert("gtest_main");
         }
@@ -272,9 +276,6 @@ impl Writer<'_> {
             || program.needs_another
             || is_aside(&path);
         let builds = if is_doubtful { Builds::Perhaps } else { Builds::Surely };
-        for dep in unit.deps.iter().filter(|_| builds == Builds::Surely && !program.is_test) {
-            self.proposal.uses(&self.libraries[*dep]);
-        }
         let kind = if program.is_test { "test" } else { "program" };
         let from = match program.more.len() {
             0 => path,
@@ -313,9 +314,6 @@ impl Writer<'_> {
                 shown(&library.directory),
                 others.join(", ")
             ));
-        }
-        for dep in unit.deps.iter().chain(&unit.private_deps) {
-            self.proposal.uses(&self.libraries[*dep]);
         }
         let of = |count: usize, what: &str| {
             (count > 0).then(|| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
@@ -367,12 +365,8 @@ impl Writer<'_> {
     fn packages(&mut self) {
         for (package, name) in &self.packages {
             let rule = Rule::InTheBox("cc", "system library");
-            self.proposal.add_part(Target::new(name, rule).texts("pkg-config", [*package]));
-        }
-        if !self.packages.is_empty() {
-            let all: Vec<&str> = self.packages.keys().copied().collect();
-            self.proposal
-                .note(format!("Libraries of the system that pkg-config has to find: {}.", all.join(", ")));
+            let target = Target::new(name, rule).texts("pkg-config", [*package]);
+            self.proposal.add_package(package, target);
         }
     }
 }

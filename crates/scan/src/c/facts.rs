@@ -8,6 +8,7 @@ use super::{
     condition::{Macros, Truth},
     kind,
     lex::{Token, tokens},
+    system::{self, Origin},
 };
 use crate::tree::Tree;
 
@@ -25,6 +26,10 @@ pub(crate) struct FileFacts {
     pub(crate) passed: Vec<(String, String)>,
     /// The functions that it surely defines for others; of C only, where a name means one function.
     pub(crate) functions: BTreeSet<String>,
+    /// Functions of files that need a library of the system, as far as this file has their names in what may be compiled.
+    pub(crate) mentioned: BTreeSet<String>,
+    /// Whether it is a part of a C++20 module.
+    pub(crate) is_module: bool,
     /// Where the function `main` is defined, and whether that is compiled; not if it surely is not.
     pub(crate) main: Option<(u32, Truth)>,
 }
@@ -64,17 +69,34 @@ pub(crate) fn of_tree(tree: &Tree) -> Vec<FileFacts> {
     let read_all = |defined: &BTreeSet<String>| -> Vec<FileFacts> {
         (0..tree.len()).map(|index| read(index, Some(defined))).collect()
     };
-    let defined = read_all(&defined).into_iter().flat_map(|facts| facts.defined).collect();
+    let defined: BTreeSet<String> = read_all(&defined).into_iter().flat_map(|facts| facts.defined).collect();
     let mut all = read_all(&defined);
     let passed = commands::passed(tree);
     for (index, facts) in all.iter_mut().enumerate() {
         facts.replace_macros(&named);
         facts.replace_passed(&passed, tree.path(index));
     }
+    let functions =
+        all.iter().filter(|facts| facts.needs_package()).flat_map(|facts| facts.functions.clone());
+    let functions: BTreeSet<String> = functions.collect();
+    for (index, facts) in all.iter_mut().enumerate().filter(|_| !functions.is_empty()) {
+        let file = tree.file(index);
+        if let Some(kind) = kind(&file.path) {
+            facts.mentioned = mentioned(&file.content, kind, &defined, &functions);
+        }
+    }
     all
 }
 
 impl FileFacts {
+    /// Whether it surely includes a header of a library of the system, as the header is called.
+    fn needs_package(&self) -> bool {
+        self.includes.iter().any(|include| {
+            include.is_compiled == Truth::Yes
+                && matches!(system::origin(&include.spelled), Some(Origin::Package(_)))
+        })
+    }
+
     /// Adds what an `#include` of a macro may include, by the definitions in the tree.
     fn replace_macros(&mut self, named: &[(String, String)]) {
         for (line, name) in &self.computed {
@@ -111,19 +133,9 @@ impl FileFacts {
 /// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet.
 pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>>) -> FileFacts {
     let nothing = BTreeSet::new();
-    let is_cxx = match kind {
-        Kind::C | Kind::Assembler => Some(false),
-        Kind::Cxx => Some(true),
-        Kind::Header => None,
-    };
     let tokens = tokens(text);
-    let mut reader = Reader {
-        macros: Macros { defined: defined.unwrap_or(&nothing), is_cxx },
-        are_macros_known: defined.is_some(),
-        facts: FileFacts::default(),
-        conditions: Vec::new(),
-        braces: Vec::new(),
-    };
+    let mut reader = Reader::new(kind, defined.unwrap_or(&nothing), defined.is_some());
+    reader.facts.is_module = kind == Kind::Cxx && is_module(&tokens);
     // Whether what is declared is for this file only.
     let mut is_local = false;
     for (index, (token, line)) in tokens.iter().enumerate() {
@@ -160,6 +172,41 @@ pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>
         }
     }
     reader.facts
+}
+
+/// Whether a text in C++ begins as a unit of a module does: `module;`, `module NAME`, `export module NAME`.
+fn is_module(tokens: &[(Token, u32)]) -> bool {
+    let mut code = tokens
+        .iter()
+        .map(|(token, _)| token)
+        .filter(|token| !matches!(token, Token::Directive(_)))
+        .peekable();
+    let is_word = |token: &Token, text: &str| matches!(token, Token::Word(word) if word == text);
+    code.next_if(|token| is_word(token, "export"));
+    code.next().is_some_and(|token| is_word(token, "module"))
+        && code.next().is_some_and(|token| matches!(token, Token::Word(_) | Token::Mark(b';')))
+}
+
+/// Those of the names that a text has in what may be compiled.
+fn mentioned(
+    text: &[u8],
+    kind: Kind,
+    defined: &BTreeSet<String>,
+    names: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let tokens = tokens(text);
+    let mut reader = Reader::new(kind, defined, true);
+    let mut found = BTreeSet::new();
+    for (index, (token, line)) in tokens.iter().enumerate() {
+        match token {
+            Token::Directive(text) => reader.directive(text, *line, &tokens[index + 1..]),
+            Token::Word(word) if names.contains(word) && reader.is_compiled() != Truth::No => {
+                found.insert(word.clone());
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Whether what follows the name of a function is its definition: brackets, then a body.
@@ -227,7 +274,22 @@ struct Reader<'m> {
     braces: Vec<bool>,
 }
 
-impl Reader<'_> {
+impl<'m> Reader<'m> {
+    fn new(kind: Kind, defined: &'m BTreeSet<String>, are_macros_known: bool) -> Reader<'m> {
+        let is_cxx = match kind {
+            Kind::C | Kind::Assembler => Some(false),
+            Kind::Cxx => Some(true),
+            Kind::Header => None,
+        };
+        Reader {
+            macros: Macros { defined, is_cxx },
+            are_macros_known,
+            facts: FileFacts::default(),
+            conditions: Vec::new(),
+            braces: Vec::new(),
+        }
+    }
+
     fn is_compiled(&self) -> Truth {
         self.conditions.iter().fold(Truth::Yes, |all, condition| all.and(condition.now))
     }

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Kind, condition::Truth, facts::FileFacts, includes::Includes, kind, lists};
+use super::{Kind, apart, condition::Truth, facts::FileFacts, includes::Includes, kind, lists};
 use crate::{paths, tree::Tree};
 
 /// A library.
@@ -26,6 +26,8 @@ pub(crate) struct Library {
     pub(crate) public: BTreeSet<usize>,
     /// The directory to which the public names of headers are relative.
     pub(crate) base: String,
+    /// The library of the system that only these of the sources of the directory need (`apart.rs`).
+    pub(crate) package: Option<&'static str>,
     /// Functions that several sources define, each once for the same sources, with these.
     pub(crate) defined_twice: Vec<(String, Vec<usize>)>,
 }
@@ -77,7 +79,8 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
         Division { tree, owner: vec![None; tree.len()], libraries: Vec::new(), of: BTreeMap::new() };
     let mut amalgamations = Vec::new();
     for file in 0..tree.len() {
-        if !is_source(tree, file) || of_programs.contains(&file) || parts.contains(&file) {
+        let is_left_out = of_programs.contains(&file) || parts.contains(&file) || facts[file].is_module;
+        if !is_source(tree, file) || is_left_out {
             continue;
         }
         if is_amalgamation(tree, includes, file) {
@@ -102,7 +105,8 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
             None => program.needs_another = true,
         }
     }
-    let Division { owner, libraries, of, .. } = division;
+    let Division { mut owner, mut libraries, of, .. } = division;
+    apart::divide(tree, facts, includes, &mut libraries, &mut owner);
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
     let merged = merge_cycles(tree, &mut all, includes);
     for library in &mut all.libraries {
@@ -121,7 +125,7 @@ fn is_source(tree: &Tree, file: usize) -> bool {
 
 /// The program or test that a source is.
 fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes]) -> Option<Program> {
-    if !is_source(tree, file) {
+    if !is_source(tree, file) || facts[file].is_module {
         return None;
     }
     let is_test = is_test(tree.path(file));
@@ -506,7 +510,9 @@ fn merge_cycles(tree: &Tree, all: &mut Libraries, includes: &[Includes]) -> Vec<
         match libraries.get_mut(at) {
             None => libraries.push(old),
             Some(first) => {
-                first.merged.push(old.directory);
+                if old.directory != first.directory {
+                    first.merged.push(old.directory);
+                }
                 first.sources.extend(old.sources);
                 first.headers.extend(old.headers);
             }

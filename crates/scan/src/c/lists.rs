@@ -111,6 +111,7 @@ fn of_makefile(text: &str) -> Vec<(Vec<String>, Option<String>)> {
             continue;
         }
         match assignment(line) {
+            // Values are kept as they are written and expanded at the end, as make does it for `=`.
             Some((name, "+=", value)) => {
                 let all = variables.entry(name.to_owned()).or_default();
                 *all = format!("{all} {value}");
@@ -135,6 +136,7 @@ fn of_makefile(text: &str) -> Vec<(Vec<String>, Option<String>)> {
     let rules: Vec<(Vec<String>, Vec<String>)> =
         rules.iter().map(|(targets, needed)| (words(targets), words(needed))).collect();
     for (targets, needed) in &rules {
+        // A rule for several targets does not list the sources of one.
         let [target] = targets.as_slice() else { continue };
         // With the objects of the static libraries that are made here.
         let archives = needed.iter().filter(|word| paths::ending(word) == "a");
@@ -194,6 +196,7 @@ fn expanded(text: &str, variables: &BTreeMap<String, String>, depth: usize) -> S
         let Some((end, _)) = end else { break };
         let inside = &rest[1..end];
         rest = &rest[end + 1..];
+        // A variable may contain itself, or double with each step.
         if depth == 0 || all.len() > MAX_WORDS * 16 {
             continue;
         }

@@ -24,6 +24,7 @@ pub(crate) fn origin(spelled: &str) -> Option<Origin> {
             || spelled
                 .strip_suffix(".h")
                 .is_some_and(|name| STANDARD_C.split_ascii_whitespace().any(|c| c == name))
+            // Intrinsics of processors (`immintrin.h`, `x86intrin.h`) come with compilers.
             || spelled.ends_with("intrin.h")
     } else {
         SYSTEM_DIRECTORIES.contains(&directory)
@@ -142,6 +143,50 @@ const PACKAGES: [(&str, &str); 34] = [
     ("zstd.h", "libzstd"),
 ];
 
+/// Which package of Debian has the headers and the `.pc` file of a library.
+const OF_DEBIAN: [(&str, &str); 33] = [
+    ("alsa", "libasound2-dev"),
+    ("benchmark", "libbenchmark-dev"),
+    ("bzip2", "libbz2-dev"),
+    ("expat", "libexpat1-dev"),
+    ("fmt", "libfmt-dev"),
+    ("gl", "libgl-dev"),
+    ("gmock", "libgmock-dev"),
+    ("gmp", "libgmp-dev"),
+    ("gnutls", "libgnutls28-dev"),
+    ("gtest", "libgtest-dev"),
+    ("gtest_main", "libgtest-dev"),
+    ("jansson", "libjansson-dev"),
+    ("libarchive", "libarchive-dev"),
+    ("libcurl", "libcurl4-openssl-dev"),
+    ("libevent", "libevent-dev"),
+    ("libffi", "libffi-dev"),
+    ("liblz4", "liblz4-dev"),
+    ("liblzma", "liblzma-dev"),
+    ("libnghttp2", "libnghttp2-dev"),
+    ("libpng", "libpng-dev"),
+    ("libsystemd", "libsystemd-dev"),
+    ("libuv", "libuv1-dev"),
+    ("libzstd", "libzstd-dev"),
+    ("ncurses", "libncurses-dev"),
+    ("openssl", "libssl-dev"),
+    ("protobuf", "libprotobuf-dev"),
+    ("readline", "libreadline-dev"),
+    ("sdl2", "libsdl2-dev"),
+    ("spdlog", "libspdlog-dev"),
+    ("sqlite3", "libsqlite3-dev"),
+    ("uuid", "uuid-dev"),
+    ("x11", "libx11-dev"),
+    ("zlib", "zlib1g-dev"),
+];
+
+/// Which package has a library, by its name for pkg-config, for people.
+pub(crate) fn packaged(library: &str) -> String {
+    let debian = OF_DEBIAN.iter().find(|(of, _)| *of == library);
+    let debian = debian.map_or_else(String::new, |(_, name)| format!("{name} on Debian and Ubuntu, "));
+    format!("{debian}pkgconfig({library}) on Fedora and openSUSE")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Origin::*, *};
@@ -161,5 +206,16 @@ mod tests {
         ] {
             assert_eq!(origin(spelled), expected, "{spelled}");
         }
+    }
+
+    #[test]
+    fn each_library_has_a_package() {
+        for (_, library) in PACKAGES {
+            assert!(packaged(library).contains("-dev on Debian"), "{library}");
+        }
+        assert_eq!(
+            packaged("zlib"),
+            "zlib1g-dev on Debian and Ubuntu, pkgconfig(zlib) on Fedora and openSUSE"
+        );
     }
 }

@@ -54,10 +54,11 @@ impl Reader<'_> {
 
     fn diagnostic(&mut self) -> Option<Diagnostic> {
         // Unknown bits would be lost, and the bytes not be those of the encoding any more.
-        let flags = self.byte().filter(|flags| *flags < 4)?;
+        let flags = self.byte().filter(|flags| *flags < 8)?;
         Some(Diagnostic {
             severity: if flags & 1 == 0 { Severity::Error } else { Severity::Warning },
             message: self.text()?,
+            is_of_user: flags & 4 != 0,
             reference: if flags & 2 == 0 { None } else { Some(self.text()?) },
             location: self.option(Reader::location)?,
             suggestion: self.option(Reader::text)?,

@@ -6,7 +6,7 @@
 //!
 //! | what | bytes |
 //! |---|---|
-//! | diagnostic | severity (0 error, 1 warning; plus 2 if the reference has another message), message, the reference's message if so, option of location, option of suggestion, list of help, list of notes, list of frames |
+//! | diagnostic | severity (0 error, 1 warning; plus 2 if the reference has another message, plus 4 if a user wrote the message), message, the reference's message if so, option of location, option of suggestion, list of help, list of notes, list of frames |
 //! | note | message, option of location, whether it shows an excerpt (0 or 1) |
 //! | frame | message, option of location, list of details, option of target |
 //! | location | file, then 0, or 1 and the path of a value, or 2 and the path of a key, or 3 and the first and last offset |
@@ -18,8 +18,10 @@ use crate::json::{JsonPath, PathStep};
 impl Diagnostic {
     /// Appends the encoding of this diagnostic; different diagnostics have different encodings.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Diagnostic { severity, message, reference, location, suggestion, help, notes, chain } = self;
-        out.push(u8::from(*severity == Severity::Warning) | u8::from(reference.is_some()) << 1);
+        let Diagnostic { severity, message, is_of_user, reference, location, suggestion, help, notes, chain } =
+            self;
+        let is_warning = *severity == Severity::Warning;
+        out.push(u8::from(is_warning) | u8::from(reference.is_some()) << 1 | u8::from(*is_of_user) << 2);
         text(out, message);
         reference.iter().for_each(|message| text(out, message));
         option(out, location, encode_location);
@@ -158,10 +160,11 @@ mod tests {
             changed.encode(&mut bytes);
             bytes
         };
-        let changes: [fn(&mut Diagnostic); 14] = [
+        let changes: [fn(&mut Diagnostic); 15] = [
             |_| {},
             |d| d.severity = Severity::Warning,
             |d| d.message.push('x'),
+            |d| d.is_of_user = true,
             |d| d.reference = Some(String::new()),
             |d| d.location = None,
             |d| d.location = Some(Location::key("f", JsonPath::root().key("a").index(2))),

@@ -36,15 +36,24 @@ fn paint(color: bool, style: &str, text: &str) -> String {
 const MAX_EXCERPT: usize = 100;
 const MIN_EXCERPT: usize = 20;
 
+/// The author of a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Author {
+    /// This program: the text can be put into the form that all its messages have.
+    Program,
+    /// A user, for example as the message of `fail`.
+    User,
+}
+
 /// A text as it is shown.
-type ShownText<'s> = dyn Fn(&str) -> Cow<'_, str> + 's;
+type ShownText<'s> = dyn Fn(&str, Author) -> Cow<'_, str> + 's;
 
 /// Renders diagnostics, reading each file once.
 pub struct Renderer<'s> {
     sources: &'s dyn Sources,
     color: bool,
     base: String,
-    names: Box<ShownText<'s>>,
+    texts: Box<ShownText<'s>>,
     /// How many characters of a line an excerpt shows.
     excerpt: usize,
     files: HashMap<Arc<str>, Option<File>>,
@@ -103,7 +112,14 @@ impl<'s> Renderer<'s> {
     pub fn new(sources: &'s dyn Sources, color: bool) -> Self {
         let base = String::new();
         let excerpt = MAX_EXCERPT;
-        Renderer { sources, color, base, names: Box::new(|text| text.into()), excerpt, files: HashMap::new() }
+        Renderer {
+            sources,
+            color,
+            base,
+            texts: Box::new(|text, _| text.into()),
+            excerpt,
+            files: HashMap::new(),
+        }
     }
 
     /// The renderer whose excerpts fit into lines of so many columns, unless these are very short.
@@ -120,15 +136,21 @@ impl<'s> Renderer<'s> {
         self
     }
 
-    /// The renderer that shows texts with the names in them as the function has it.
-    pub fn with_names(mut self, shown: impl Fn(&str) -> Cow<'_, str> + 's) -> Self {
-        self.names = Box::new(shown);
+    /// The renderer that shows texts as the function has it, which is given their authors.
+    pub fn with_texts(mut self, shown: impl Fn(&str, Author) -> Cow<'_, str> + 's) -> Self {
+        self.texts = Box::new(shown);
         self
     }
 
     /// A text as it is shown: in it, the names of targets as people type them, if that is wanted.
     pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        (self.names)(text)
+        (self.texts)(text, Author::Program)
+    }
+
+    /// The message of a diagnostic as it is shown.
+    pub fn shown_message<'d>(&self, diagnostic: &'d Diagnostic) -> Cow<'d, str> {
+        let author = if diagnostic.is_of_user { Author::User } else { Author::Program };
+        (self.texts)(&diagnostic.message, author)
     }
 
     fn paint(&self, style: &str, text: &str) -> String {
@@ -137,7 +159,7 @@ impl<'s> Renderer<'s> {
 
     /// The text of a diagnostic: lines without a final newline, without the word for its severity.
     pub fn render(&mut self, diagnostic: &Diagnostic) -> String {
-        let mut out = self.paint(STRONG, &self.shown(&diagnostic.message));
+        let mut out = self.paint(STRONG, &self.shown_message(diagnostic));
         if let Some(location) = &diagnostic.location {
             let style = match diagnostic.severity {
                 Severity::Error => ERROR,

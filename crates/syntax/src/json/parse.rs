@@ -470,10 +470,7 @@ impl Parser<'_> {
         let Some(first) = rest.chars().next() else {
             let end = span(self.at, self.at);
             return Err(match innermost {
-                None if self.tape.is_empty() => {
-                    Wrong::new("the file is empty", end).help("a file without entries holds {}")
-                }
-                None => Wrong::new(format!("the file ends where {expected} is expected"), end),
+                None => Wrong::new("the file is empty", end).help("a file without entries holds {}"),
                 Some(at) => Wrong {
                     opened: Some(("the file ends here".to_owned(), end)),
                     ..Wrong::new(format!("this {bracket} is never closed"), span(at, at + 1))

@@ -51,6 +51,7 @@ const QUOTES_HELP: &str = "strings are written in straight double quotes: \"";
 
 /// The conflict marker at the beginning of a text, as version control leaves them at the beginning of lines.
 pub(super) fn conflict_mark(line: &str) -> Option<&str> {
+    // As git and others write them, unless they are configured otherwise.
     const LENGTH: usize = 7;
     let mark = line.get(..LENGTH)?;
     let first = mark.chars().next()?;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,7 @@ use super::pool::Pool;
 use super::started_helper::{HelperStart, StartedHelper};
 use super::wire::Request;
 use super::{Command, Exit, Streams};
+use crate::{fault, in_words};
 
 /// Starts processes. Cheap to clone; the helper starts with the first process and ends, with all that
 /// it started, when the last clone is dropped.
@@ -48,6 +50,7 @@ impl Processes {
             return Err(ending());
         }
         let pool = self.link()?.pool.clone();
+        fault::point("start", Path::new(&command.program))?;
         let Streams { cwd, stdout, stderr } = streams;
         let id = pool.start(|id| Request::start(id, command), &[cwd, stdout, stderr])?;
         let running = Running { id, processes: self.clone(), done: false };
@@ -81,14 +84,18 @@ impl Processes {
     }
 
     fn link(&self) -> io::Result<&Link> {
-        let describe = |error: io::Error| (error.kind(), format!("cannot start the process helper: {error}"));
-        let link = self.0.link.get_or_init(|| Link::start(&self.0.start).map_err(describe));
+        let describe = |error: io::Error| {
+            (error.kind(), format!("cannot start the process helper: {}", in_words(&error)))
+        };
+        let start = || fault::point("start", Path::new("helper")).and_then(|()| Link::start(&self.0.start));
+        let link = self.0.link.get_or_init(|| start().map_err(describe));
         link.as_ref().map_err(|(kind, text)| io::Error::new(*kind, text.clone()))
     }
 }
 
+/// Only seen by what is being cancelled, which shows no errors any more.
 fn ending() -> io::Error {
-    io::Error::new(io::ErrorKind::Interrupted, "processes are being ended, none is started")
+    io::ErrorKind::Interrupted.into()
 }
 
 impl Link {

@@ -35,7 +35,7 @@ pub(super) enum RemainingChildren {
 /// Reaps all children that have ended.
 pub(super) fn reap_all() -> RemainingChildren {
     loop {
-        // `WNOHANG`: returns 0 if there are children, none of which has ended, and ECHILD if there is none.
+        // `WNOHANG`: returns 0 if there are children, none of which has ended, and ECHILD if there are no children.
         match wait(WaitOptions::NOHANG) {
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Ok(None) => return RemainingChildren::Something,

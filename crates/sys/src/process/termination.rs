@@ -2,11 +2,12 @@
 
 use std::{
     io,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use super::raw;
-use crate::on_own_thread;
+use crate::{fault, on_own_thread};
 
 /// How long after the first signal the same one is taken for a repetition of it: `timeout(1)` sends its signal to the
 /// process and then to the process group, so that the process gets it twice.
@@ -27,6 +28,7 @@ pub fn on_termination(handle: impl FnOnce(i32) + Send + 'static) -> io::Result<(
         signals.push(libc::SIGHUP);
     }
     // Blocked in this thread and those that it starts, so that only the thread below, in `sigwait(3)`, gets them.
+    fault::point("handle", Path::new("signals"))?;
     raw::block_signals(&signals)?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(first) = raw::wait_for_signal(&signals) else { return };

@@ -19,6 +19,8 @@ use rustix::{
     io::Errno,
 };
 
+use crate::in_words;
+
 /// How many links are followed at most, as in the kernel.
 const MAX_LINKS: usize = 40;
 
@@ -89,7 +91,7 @@ impl Resolution {
                 (Ok(FileType::Symlink), None) => "is a link that cannot be read".to_owned(),
                 (Ok(_), _) => "is not a directory".to_owned(),
                 (Err(Errno::NOENT), _) => "does not exist".to_owned(),
-                (Err(errno), _) => format!("cannot be looked at ({})", std::io::Error::from(errno)),
+                (Err(errno), _) => format!("cannot be looked at ({})", in_words(&errno.into())),
             };
             resolution.missing = Some(Missing { entry, why });
             break;

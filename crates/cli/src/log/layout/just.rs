@@ -1,5 +1,7 @@
 //! Messages as the reference writes them.
 
+use std::borrow::Cow;
+
 use super::Layout;
 use crate::log::level::Level;
 
@@ -26,6 +28,10 @@ fn prefix(level: Level, name: Option<&str>, color: bool) -> String {
 }
 
 impl Layout for Just {
+    fn own_text<'t>(&self, _: Level, text: &'t str) -> Cow<'t, str> {
+        text.into()
+    }
+
     /// `LEVEL: text`, further lines indented so that they stand below the text; with a name and several lines, the text
     /// begins on a line of its own.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {

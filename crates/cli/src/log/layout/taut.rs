@@ -119,12 +119,17 @@ fn in_small_letters(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text of an error or a warning.
+/// The text of an error or a warning that was not written by a user.
 pub(crate) fn sentence(text: &str) -> Cow<'_, str> {
     in_small_letters(without_full_stop(text))
 }
 
 impl Layout for Taut {
+    fn own_text<'t>(&self, level: Level, text: &'t str) -> Cow<'t, str> {
+        // Other messages may be data that was asked for, such as what an action printed.
+        if level <= Level::Warn { sentence(text) } else { text.into() }
+    }
+
     /// Errors and warnings begin with what they are; of one about an action, further lines are its parts, and of another
     /// they are aligned with the text. Everything else is shown as it is.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
@@ -134,8 +139,6 @@ impl Layout for Taut {
             _ => "",
         };
         let mut lines = prefix(level, color).to_owned();
-        // Not in other messages, which may be data that was asked for, such as what an action printed.
-        let text = if level <= Level::Warn { sentence(text) } else { text.into() };
         for (number, line) in text.split('\n').enumerate() {
             if number > 0 && !line.is_empty() {
                 lines.push_str(indent);
@@ -171,9 +174,10 @@ mod tests {
         assert_eq!(lines(Level::Error, None, "a\n\nb"), "error: a\n\n       b\n");
         assert_eq!(lines(Level::Error, None, "a\nhelp: b"), "error: a\n         help: b\n");
         assert_eq!(Taut.layout(Level::Error, None, "a", true), "\x1b[1;31merror:\x1b[0m a\n");
-        assert_eq!(lines(Level::Warn, None, "Cannot read it."), "warning: cannot read it\n");
-        for name in ["Makefile is absent", "No.txt is absent", "TREE conflict", "Git is absent"] {
-            assert_eq!(lines(Level::Error, None, name), format!("error: {name}\n"));
+        assert_eq!(Taut.own_text(Level::Warn, "Cannot read it."), "cannot read it");
+        assert_eq!(Taut.own_text(Level::Info, "Cannot read it."), "Cannot read it.");
+        for text in ["Makefile is absent", "No.txt is absent", "TREE conflict", "Git is absent"] {
+            assert_eq!(Taut.own_text(Level::Error, text), text);
         }
     }
 }

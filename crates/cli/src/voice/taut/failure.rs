@@ -3,12 +3,14 @@
 
 use std::{path::Path, time::Duration};
 
+use taut_digest::ObjectInfo;
 use taut_driver::{ActionFailure, MissingOutput, RunResult, event::Origin};
 use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
 use super::{
-    MAX_NAMED, Messages, cxx_modules, missing_file, missing_program, not_executable, output_of, shown_command,
+    MAX_NAMED, Messages, binary_as_script, cxx_modules, missing_file, missing_program, not_executable,
+    output_of, shown_command,
 };
 use crate::{
     environment::with_hint,
@@ -97,7 +99,11 @@ fn why_not_started(ran: &RunResult) -> Vec<String> {
 fn hint_of_space(build_root: &Path) -> Option<String> {
     // A full disk may have a block or two left.
     const FULL_BELOW: u64 = 64 << 10;
-    let free = Dir::of_user(build_root).and_then(|directory| directory.free_space()).ok()?;
+    let free = match Dir::of_user(build_root).and_then(|directory| directory.free_space()) {
+        // A file system that is full may have no answer for this, either.
+        Err(error) if error.is_full() => 0,
+        free => free.ok()?,
+    };
     let root = build_root.display();
     (free < FULL_BELOW)
         .then(|| format!("help: the disk with the build root {root} is full ({free} bytes left)"))
@@ -111,12 +117,13 @@ impl Messages {
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
         self.show_block(
-            Level::Error,
+            if self.is_partial { Level::Warn } else { Level::Error },
             &failure.id,
             &failure.action,
             &failure.ran,
             &format!("{place}{}", self.bold(&format!("{target}: {words}"))),
             &with_hint(lines.join("\n"), &self.build_root),
+            &self.hints(&failure.id, &failure.action, &failure.ran, &failure.inputs),
             self.again.command(&failure.id),
         );
     }
@@ -129,7 +136,8 @@ impl Messages {
         let (place, target) = (self.place(id), self.target_of(id));
         let head = format!("{target}: {message} ({})", exit_code(ran.exit_code));
         let head = format!("{place}{}", self.bold(&head));
-        self.show_block(Level::Warn, id, action, ran, &head, &lines.join("\n"), None);
+        let hints = self.hints(id, action, ran, &[]);
+        self.show_block(Level::Warn, id, action, ran, &head, &lines.join("\n"), &hints, None);
     }
 
     /// The file and line where the target of an action is defined, with a colon and a blank.
@@ -152,6 +160,24 @@ impl Messages {
         [&ran.stderr, &ran.stdout].into_iter().filter_map(beginning).collect()
     }
 
+    /// What can be done about the failure, by what the action printed. `inputs`: by path, as far as they are known.
+    fn hints(
+        &self,
+        id: &Id,
+        action: &ActionDescription,
+        ran: &RunResult,
+        inputs: &[(Str, ObjectInfo)],
+    ) -> Vec<String> {
+        let printed = self.searched(ran);
+        // Of several explanations of the same lines the first: an interpreter that reads a compiled program says of
+        // pieces of it that they are no commands.
+        let of_printed = binary_as_script::hint(inputs, &printed, &self.store)
+            .or_else(|| missing_program::hint(action, ran, &printed))
+            .or_else(|| self.hint_of_input(id, action, &printed));
+        let others = [cxx_modules::hint(&printed).map(str::to_owned), hint_of_space(&self.build_root)];
+        of_printed.into_iter().chain(others.into_iter().flatten()).collect()
+    }
+
     fn hint_of_input(&self, id: &Id, action: &ActionDescription, printed: &[String]) -> Option<String> {
         let repositories = self.state().repositories.clone()?;
         missing_file::hint(action, printed, &self.origin(id)?, &repositories)
@@ -171,6 +197,7 @@ impl Messages {
         ran: &RunResult,
         head: &str,
         details: &str,
+        hints: &[String],
         again: Option<String>,
     ) {
         let name = format!("action:{id}");
@@ -189,17 +216,7 @@ impl Messages {
                 give("\n");
                 self.give_output(stream, give);
             }
-            let printed = self.searched(ran);
-            let hint = missing_program::hint(action, ran, &printed);
-            if let Some(hint) = hint.or_else(|| self.hint_of_input(id, action, &printed)) {
-                give(&format!("\n  {hint}"));
-            }
-            if let Some(hint) = cxx_modules::hint(&printed) {
-                give(&format!("\n  {hint}"));
-            }
-            if let Some(hint) = hint_of_space(&self.build_root) {
-                give(&format!("\n  {hint}"));
-            }
+            hints.iter().for_each(|hint| give(&format!("\n  {hint}")));
             if let Some(again) = again {
                 give(&format!("\n  reproduce: {again}"));
             }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use taut_driver::{RepoConfig, event::Origin, targets_with_file};
-use taut_syntax::{quoted, with_and};
+use taut_syntax::{did_you_mean, quoted, with_and};
 use taut_value::path::{is_non_upwards, normal_path};
 use taut_value::{ActionDescription, Artifact, NamedTarget, Str, Value, named_as_typed};
 
@@ -71,7 +71,8 @@ fn hint_about(
         let angled = format!("<{name}>");
         let is_angled = printed.iter().any(|text| text.contains(&angled));
         let written = if is_angled { angled } else { format!("\"{name}\"") };
-        return found.iter().find_map(|path| other_name(action, path, &written));
+        let of_other_name = found.iter().find_map(|path| other_name(action, path, &written));
+        return of_other_name.or_else(|| similar_name(action, name, is_angled));
     };
     let shown = |(having, field): &(NamedTarget, String)| {
         let is_main = having.repository == repositories.main;
@@ -108,6 +109,18 @@ fn other_name(action: &ActionDescription, path: &str, written: &str) -> Option<S
     };
     (include != written)
         .then(|| format!("help: {path} is an input of the action; it is included by #include {include}"))
+}
+
+/// What helps if no header is called as it is included, but one of the inputs almost is.
+fn similar_name(action: &ActionDescription, name: &str, is_angled: bool) -> Option<String> {
+    let names = action.inputs.keys().map(|at| at.strip_prefix(PUBLIC).unwrap_or(at));
+    let is_public = |meant: &str| action.inputs.contains_key(format!("{PUBLIC}{meant}").as_str());
+    let meant = did_you_mean(name, names)?;
+    let include = match is_angled && is_public(meant) {
+        true => format!("<{meant}>"),
+        false => format!("\"{meant}\""),
+    };
+    Some(format!("help: no input of the action is called {name}; did you mean #include {include}?"))
 }
 
 /// The file that a line names as one that was not found, as compilers and other tools print it; one that is below some

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taut_driver::Step;
 
-use crate::voice::{Snapshot, StartedAction, count, figures::size};
+use crate::voice::{AwaitedServer, Snapshot, StartedAction, count, figures::size};
 
 /// How many running actions are shown.
 const MAX_RUNNING_SHOWN: usize = 8;
@@ -66,9 +66,15 @@ fn state(now: &Snapshot<'_>, running: usize) -> String {
     text
 }
 
+/// `waiting for server cache:8980 to answer GetCapabilities (12 s)`
+fn waiting(AwaitedServer { server, call, time }: &AwaitedServer) -> String {
+    format!("waiting for server {server} to answer {call} ({} s)", time.as_secs())
+}
+
 /// `[downloading results] 12.5 MiB, 0:12`
-pub(super) fn downloading(bytes: u64, elapsed: Duration) -> String {
-    format!("[downloading results] {}, {}", size(bytes), clock(elapsed))
+pub(super) fn downloading(bytes: u64, elapsed: Duration, awaited: Option<&AwaitedServer>) -> String {
+    let text = format!("[downloading results] {}, {}", size(bytes), clock(elapsed));
+    awaited.map_or(text.clone(), |awaited| format!("{text}; {}", waiting(awaited)))
 }
 
 pub(super) fn line(now: &Snapshot<'_>) -> String {
@@ -77,6 +83,9 @@ pub(super) fn line(now: &Snapshot<'_>) -> String {
     if let Some((time, open)) = running.first() {
         text += &format!("; longest: {} ({} s)", name(open, now), time.as_secs());
     }
+    if let Some(awaited) = &now.waiting {
+        text += &format!("; {}", waiting(awaited));
+    }
     text
 }
 
@@ -84,7 +93,12 @@ pub(super) fn frame(now: &Snapshot<'_>) -> Vec<String> {
     let running = running(now);
     let mut lines = vec![state(now, running.len())];
     // Three rows for the state, the line about more actions, and the cursor.
-    let shown = MAX_RUNNING_SHOWN.min(now.rows.saturating_sub(3));
+    let mut rows = now.rows.saturating_sub(3);
+    if let Some(awaited) = now.waiting.as_ref().filter(|_| rows > 0) {
+        rows -= 1;
+        lines.push(format!("          {}", waiting(awaited)));
+    }
+    let shown = MAX_RUNNING_SHOWN.min(rows);
     for (time, open) in running.iter().take(shown) {
         lines.push(format!("{:6.1} s  {}", time.as_secs_f64(), name(open, now)));
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path::Path};
 
-use taut_driver::{BuildFailure, Unbuilt};
+use taut_driver::{BuildFailure, Cause, MissingPath, Unbuilt};
 use taut_value::{EntityName, Id, Map, Value};
 
 use super::{MAX_NAMED, Messages, MessagesState, Taut};
@@ -96,11 +96,15 @@ impl Messages {
         if !done.is_empty() {
             parts.push(done.join(", "));
         }
-        parts.extend(not_built.map(|names| format!("not built: {names}")));
+        parts.extend(not_built);
         let time = seconds(self.begin.elapsed());
         parts.extend(self.known_warnings(&state));
         let what = if self.is_rebuild { "rebuild" } else { "build" };
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) };
+        if self.is_partial && failure.unbuilt.is_empty() {
+            let text = format!("some of {} cannot be built, and are left out ({time}){parts}", state.name);
+            return self.log.say(Level::Warn, text);
+        }
         self.log.say(Level::Error, format!("{what} of {} failed after {time}{parts}", state.name));
     }
 
@@ -137,38 +141,55 @@ impl Messages {
         }
     }
 
-    /// What is not built since something else failed: the targets that would have made what is wanted, and paths that no
-    /// action makes. Those that failed themselves are not named again.
+    /// What is not built: the targets that would have made what is wanted, and paths that no action makes. First what depends
+    /// on something that failed, then what the build stopped before. What failed itself is not named again.
     fn not_built(
         &self,
         failure: &BuildFailure,
         failed: &[(Id, String)],
         defined: &dyn ActionOrigins,
-    ) -> Option<String> {
+    ) -> Vec<String> {
         let first_of = |unbuilt: &Unbuilt| unbuilt.actions.first().map(|(id, _)| *id);
         let mut seen: HashSet<Id> = failed.iter().map(|(id, _)| *id).collect();
         seen.extend(failure.unbuilt.iter().filter_map(first_of));
-        let failed: HashSet<String> =
+        let mut named: HashSet<String> =
             failed.iter().map(|(id, _)| self.name_in_summary(id, defined)).collect();
-        let (mut names, mut more): (Vec<String>, usize) = Default::default();
-        for (path, maker) in failure.not_built.iter().zip(&failure.makers) {
-            if maker.is_some_and(|id| !seen.insert(id)) {
-                continue;
+        // Without a server or a store to write to, nothing could go on.
+        let could_go_on = failure
+            .unbuilt
+            .iter()
+            .all(|unbuilt| !matches!(unbuilt.cause, Cause::Server(_) | Cause::Store(_)));
+        let mut parts = Vec::new();
+        for is_stopped in [false, true] {
+            let (mut names, mut more): (Vec<String>, usize) = Default::default();
+            let missing =
+                failure.not_built.iter().filter(|path| (path.is_stopped && could_go_on) == is_stopped);
+            for MissingPath { path, maker, .. } in missing {
+                if maker.is_some_and(|id| !seen.insert(id)) {
+                    continue;
+                }
+                // To find a target may take a while.
+                if names.len() > MAX_NAMED {
+                    more += 1;
+                    continue;
+                }
+                let name = match maker {
+                    Some(id) => self.name_in_summary(id, defined),
+                    None => path.to_string(),
+                };
+                if named.insert(name.clone()) {
+                    names.push(name);
+                }
             }
-            // To find a target may take a while.
-            if names.len() > MAX_NAMED {
-                more += 1;
-                continue;
-            }
-            let name = match maker {
-                Some(id) => self.name_in_summary(id, defined),
-                None => path.to_string(),
-            };
-            if !names.contains(&name) && !failed.contains(&name) {
-                names.push(name);
+            if !names.is_empty() {
+                let names = some_of_so_many(&names, names.len() + more, MAX_NAMED);
+                parts.push(match is_stopped {
+                    false => format!("not built: {names}"),
+                    true => format!("not started: {names} (--keep-going goes on after a failure)"),
+                });
             }
         }
-        (!names.is_empty()).then(|| some_of_so_many(&names, names.len() + more, MAX_NAMED))
+        parts
     }
 
     /// That warnings were shown by an earlier call, for the last line.

@@ -1,4 +1,4 @@
-//! Why a remote cache had no result of an action: what differs from the nearest one that it knows.
+//! Why a remote cache had no result of an action: what differs from the nearest one that it knows; and differences in words.
 
 use taut_exec::{Difference, Nearest, Presence, Values, nearest};
 use taut_syntax::{quoted, quoted_list};
@@ -13,9 +13,13 @@ const MAX_SHOWN_CHARS: usize = 60;
 const MAX_CHARS_BEFORE: usize = 20;
 
 impl Explainer<'_> {
-    /// Writes what a remote cache knows in place of an action that it had no result of, if it was asked.
+    /// Writes what a server knows in place of an action that it had no result of, if it was asked.
     pub(super) fn missed(&mut self, id: &Id) {
-        let Some(missed) = self.record.named.get(id).and_then(|logged| logged.missed) else { return };
+        let Some(logged) = self.record.named.get(id) else { return };
+        let Some(missed) = logged.missed else { return };
+        if logged.executed_by.is_some() {
+            return self.missed_at_server(id, &missed, logged);
+        }
         let had = match missed.is_incomplete {
             true => "had a result of it that could not be used: not all of it is there",
             false => "had no result of it",
@@ -53,7 +57,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn differences(&mut self, differences: &[Difference]) {
+    pub(super) fn differences(&mut self, differences: &[Difference]) {
         let lines: Vec<String> = differences.iter().flat_map(in_words).collect();
         for line in lines.iter().take(MAX_SHOWN) {
             self.say(format!("    - {line}"));

@@ -66,6 +66,7 @@ pub(super) fn many(count: usize, what: &str) -> String {
 
 /// A text in which object ids are cut to [`ID_PREFIX_DIGITS`] digits.
 pub(super) fn short_ids(text: &str) -> String {
+    // The digits of SHA-1, the shortest hash that ids are made of. Shorter numbers in a text are something else.
     const MIN_ID_DIGITS: usize = 40;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -250,7 +250,7 @@ pub(crate) struct Plain<'s> {
 }
 
 impl Plain<'_> {
-    /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is none;
+    /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is no next one;
     /// `None`: it cannot be decoded.
     #[inline]
     pub(crate) fn read(&self) -> Option<Option<(u32, u32, u32)>> {

@@ -79,7 +79,7 @@ impl Tasks {
         Tasks { source: source.clone(), count, at: begins, sums, chunks, is_read }
     }
 
-    /// A chunk; `None` if there is none, or its checksum is wrong.
+    /// A chunk; `None` if it is absent, or its checksum is wrong.
     #[inline]
     fn chunk(&self, at: usize) -> Option<&[u8]> {
         match self.chunks.get(at)?.get() {

@@ -1,0 +1,34 @@
+//! Output without what the machine and the user that run the tests put into it.
+
+/// A text with `N` for the users that files belong to and for the limits of the system.
+pub(crate) fn without_machine(text: &str) -> String {
+    let text = with_words_behind(text, "belongs to user ", |c| !c.is_whitespace());
+    let text = with_words_behind(&text, "and this is user ", |c| !c.is_whitespace());
+    ["max_user_watches", "max_user_instances"].iter().fold(text, |text, limit| {
+        with_words_behind(&text, &format!("fs.inotify.{limit} = "), |c| c.is_ascii_digit())
+    })
+}
+
+/// A text with `N` for what follows a text, as long as characters are of a kind.
+fn with_words_behind(text: &str, before: &str, is_part: fn(char) -> bool) -> String {
+    let mut parts = text.split(before);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out += before;
+        out += "N";
+        out += part.trim_start_matches(is_part);
+    }
+    out
+}
+
+#[test]
+fn users_and_limits_are_replaced() {
+    assert_eq!(
+        without_machine("f belongs to user root (mode 0644), and this is user a"),
+        "f belongs to user N (mode 0644), and this is user N"
+    );
+    assert_eq!(
+        without_machine("the limit is fs.inotify.max_user_watches = 8192)"),
+        "the limit is fs.inotify.max_user_watches = N)"
+    );
+}

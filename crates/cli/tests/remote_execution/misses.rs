@@ -1,0 +1,193 @@
+//! `explain` of an action that a server executed although one like it was executed before: which input, variable, property or
+//! server differs from the nearest run that the build root knows of.
+
+use std::path::Path;
+
+use taut_digest::HashFunction;
+use taut_remote::server::Server;
+use taut_testkit::{ToolResult, Workspace, without_ages};
+
+use super::{BOTH, at, golden::golden, start, taut};
+
+/// An action with a variable, a file and a directory as inputs.
+const RULES: &str = r#"{"made": {"target_fields": ["deps"], "config_vars": ["MODE", "WORD"],
+  "expression": {"type": "RESULT", "artifacts": {"type": "ACTION", "outs": ["out \"put"],
+    "cmd": ["sh", "-c", "cat tool/etc/version source > 'out \"put'", {"type": "var", "name": "WORD", "default": "one"}],
+    "env": {"type": "singleton_map", "key": "MODE", "value": {"type": "var", "name": "MODE", "default": "fast"}},
+    "inputs": {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"}, "body":
+      {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}"#;
+
+fn checkout() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.file("RULES", RULES);
+    workspace.file("TARGETS", r#"{"all": {"type": "made", "deps": ["source", ["TREE", null, "tool"]]}}"#);
+    workspace.file("source", "text").file("tool/etc/version", "1").file("tool/bin/run", "run");
+    workspace
+}
+
+/// Calls a subcommand on all, in a checkout, with this build root.
+#[track_caller]
+fn call(subcommand: &str, checkout: &Workspace, root: &Path, words: &[String]) -> ToolResult {
+    let root = root.to_string_lossy().into_owned();
+    let all =
+        [&[subcommand.to_owned(), "--local-build-root".into(), root], words, &["all".to_owned()]].concat();
+    taut().run(&checkout.root(), all).exits(0)
+}
+
+/// The lines of `explain` about the server.
+#[track_caller]
+fn explained(checkout: &Workspace, root: &Path, words: &[String]) -> String {
+    let text = without_ages(&call("explain", checkout, root, words).stdout);
+    let at = text.find("  Server ").unwrap_or_else(|| panic!("{text}"));
+    text[at..].to_owned()
+}
+
+/// The options for a server, and more.
+fn with(server: &Server, naming: HashFunction, more: &[&str]) -> Vec<String> {
+    let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
+    [at(server, naming), more].concat()
+}
+
+/// What `explain` says in a second checkout, with these words or this change, after a first one has built.
+#[track_caller]
+fn differs(situation: &str, words: &[&str], change: impl Fn(&Workspace)) {
+    for naming in BOTH {
+        let (server, first, second) = (start(naming, &[]), checkout(), checkout());
+        let root = first.build_root();
+        call("build", &first, &root, &at(&server, naming));
+        change(&second);
+        call("build", &second, &root, &with(&server, naming, words));
+        golden(situation, &explained(&second, &root, &at(&server, naming)));
+    }
+}
+
+#[test]
+fn what_differs_from_another_checkout_is_named() {
+    differs("A variable differs", &["-D", r#"{"MODE": "slow"}"#], |_| {});
+    differs("A word of the command differs", &["-D", r#"{"WORD": "two"}"#], |_| {});
+    differs(
+        "A property and the time limit differ",
+        &["--remote-execution-property", "image:13", "--action-timeout", "9"],
+        |_| {},
+    );
+    differs("Inputs differ", &[], |second| {
+        second.file("source", "other").file("tool/etc/version", "2").file("tool/bin/more", "");
+        second.remove("tool/bin/run");
+    });
+}
+
+/// Another property invalidates what was built in this checkout: it is compared with what it was before.
+#[test]
+fn settings_that_differ_from_those_of_an_earlier_call_are_named() {
+    for naming in BOTH {
+        let (server, only) = (start(naming, &[]), checkout());
+        let root = only.build_root();
+        call("build", &only, &root, &at(&server, naming));
+        call("build", &only, &root, &with(&server, naming, &["--remote-execution-property", "image:13"]));
+        golden("A property is new", &explained(&only, &root, &at(&server, naming)));
+    }
+}
+
+/// A change that is explained needs no comparison with what was before.
+#[test]
+fn an_edit_in_the_same_checkout_is_not_compared() {
+    let (server, only) = (start(BOTH[0], &[]), checkout());
+    let root = only.build_root();
+    let words = at(&server, BOTH[0]);
+    call("build", &only, &root, &words);
+    golden("Nothing was built before", &explained(&only, &root, &words));
+    only.file("source", "other");
+    call("build", &only, &root, &words);
+    golden("A source was edited", &explained(&only, &root, &words));
+}
+
+#[test]
+fn the_nearest_of_several_runs_is_compared() {
+    let (server, first, second) = (start(BOTH[0], &[]), checkout(), checkout());
+    let root = first.build_root();
+    for mode in ["a", "b", "c"] {
+        first.file("source", mode);
+        let define = format!(r#"{{"MODE": "{mode}", "WORD": "{mode}"}}"#);
+        call("build", &first, &root, &with(&server, BOTH[0], &["-D", &define]));
+    }
+    second.file("source", "b");
+    call("build", &second, &root, &with(&server, BOTH[0], &["-D", r#"{"MODE": "b", "WORD": "d"}"#]));
+    golden("The nearest of several runs", &explained(&second, &root, &at(&server, BOTH[0])));
+}
+
+/// The same action has other results elsewhere: at another server, on this machine, or at this server, which lost it.
+#[test]
+fn the_same_action_elsewhere_is_named_with_the_place() {
+    for naming in BOTH {
+        let (one, two, first, second) = (start(naming, &[]), start(naming, &[]), checkout(), checkout());
+        let root = first.build_root();
+        call("build", &first, &root, &at(&one, naming));
+        call("build", &second, &root, &at(&two, naming));
+        golden("Another server had the result", &explained(&second, &root, &at(&two, naming)));
+
+        one.memory().results().into_iter().for_each(|(action, _)| one.memory().remove_result(&action));
+        // From then on results are looked up again.
+        taut().run(&first.root(), ["gc", "--local-build-root", &*root.to_string_lossy()]).exits(0);
+        call("build", &first, &root, &at(&one, naming));
+        golden("The server has removed the result", &explained(&first, &root, &at(&one, naming)));
+    }
+    let (server, first, second) = (start(BOTH[0], &[]), checkout(), checkout());
+    let root = first.build_root();
+    call("build", &first, &root, &[]);
+    call("build", &second, &root, &at(&server, BOTH[0]));
+    golden("It was built on this machine", &explained(&second, &root, &at(&server, BOTH[0])));
+}
+
+#[test]
+fn another_server_is_among_what_differs() {
+    let (one, two, first, second) = (start(BOTH[0], &[]), start(BOTH[0], &[]), checkout(), checkout());
+    let root = first.build_root();
+    call("build", &first, &root, &at(&one, BOTH[0]));
+    call("build", &second, &root, &with(&two, BOTH[0], &["-D", r#"{"MODE": "slow"}"#]));
+    // Only what the servers that are named have can be compared.
+    let dispatch = first.beside("servers.json");
+    std::fs::write(&dispatch, format!(r#"[[{{"nothing": "has this"}}, "{}"]]"#, one.address())).unwrap();
+    let both = with(&two, BOTH[0], &["--endpoint-configuration", &dispatch.to_string_lossy()]);
+    golden("The other server is not named", &explained(&second, &root, &at(&two, BOTH[0])));
+    golden("Another server and a variable differ", &explained(&second, &root, &both));
+}
+
+#[test]
+fn without_the_server_the_answer_says_what_is_missing() {
+    let (server, first, second) = (start(BOTH[0], &[]), checkout(), checkout());
+    let root = first.build_root();
+    let words = at(&server, BOTH[0]);
+    call("build", &first, &root, &words);
+    call("build", &second, &root, &with(&server, BOTH[0], &["-D", r#"{"MODE": "slow"}"#]));
+    golden("The call names no server", &explained(&second, &root, &[]));
+    drop(server);
+    let once = [words, vec!["--max-attempts".to_owned(), "1".to_owned()]].concat();
+    golden("The server does not answer", &explained(&second, &root, &once));
+}
+
+/// A result that came from elsewhere is one of that server; the next build has it in its records.
+#[test]
+fn the_server_that_had_a_result_is_named() {
+    let first_line = |text: &str| {
+        let at = text.find("Action %").unwrap_or_else(|| panic!("{text}"));
+        let line = text[at..].lines().next().unwrap_or_default().to_owned();
+        let (id, rest) = line.split_once(" (").unwrap();
+        assert!(id.len() > "Action %".len(), "{line}");
+        format!("Action %… ({rest}")
+    };
+    let (server, first, second) = (start(BOTH[0], &[]), checkout(), checkout());
+    let words = at(&server, BOTH[0]);
+    call("build", &first, &first.build_root(), &words);
+    let root = second.build_root();
+    call("build", &second, &root, &words);
+    golden("The server had the result", &first_line(&call("explain", &second, &root, &words).stdout));
+
+    let cache = Server::start(taut_remote::server::Offer::default()).unwrap();
+    let (first, second) = (checkout(), checkout());
+    let words = ["--remote-cache".to_owned(), cache.address()].to_vec();
+    let writes = [words.clone(), vec!["--remote-cache-write".to_owned()]].concat();
+    call("build", &first, &first.build_root(), &writes);
+    let root = second.build_root();
+    call("build", &second, &root, &words);
+    golden("The remote cache had the result", &first_line(&call("explain", &second, &root, &[]).stdout));
+}

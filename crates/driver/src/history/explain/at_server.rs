@@ -1,0 +1,113 @@
+//! Why a server that executes actions had no result of one: what differs from the nearest run that this build root knows of.
+//!
+//! Earlier runs are found in the event logs of all checkouts that use the build root, by their outputs. What an action was, the
+//! server has, or the store.
+
+use std::collections::{HashMap, HashSet};
+
+use taut_exec::{Difference, Missed, differences};
+use taut_value::{EntityName, Id, Str};
+
+use super::{Explainer, ago};
+use crate::history::{EarlierRun, Logged, RecordedReason, Subject};
+use crate::targets::joined_first;
+
+/// How many earlier runs an action is compared with.
+const MAX_COMPARED: usize = 8;
+
+impl Explainer<'_> {
+    /// Writes what is known in place of the result of an action that the server which executed it did not have.
+    pub(super) fn missed_at_server(&mut self, id: &Id, missed: &Missed, logged: &Logged) {
+        let Some(server) = logged.executed_by.as_deref().map(without_worker) else { return };
+        let had = match missed.is_incomplete {
+            true => {
+                format!("  Server {server} had a result of it that could not be used: not all of it is there")
+            }
+            false => format!("  Server {server} had no result of it"),
+        };
+        let why = self.why(&Subject::Action(*id));
+        // Where something that changed is named, the runs before the change are no answer.
+        let is_unexplained = matches!(why, None | Some(RecordedReason::New | RecordedReason::Settings));
+        let earlier = self.earlier().get(&logged.outs).map(Vec::as_slice).unwrap_or_default().to_vec();
+        if let Some(same) = earlier.iter().find(|run| run.logged.inputs == logged.inputs) {
+            let run = self.run_in_words(same);
+            return self.say(match same.logged.executed_by.as_deref().map(without_worker) {
+                Some(other) if other == server && missed.is_incomplete => format!("{had}, of {run}."),
+                Some(other) if other == server => {
+                    format!("{had}, though it executed the same action for {run}: it has removed the result.")
+                }
+                Some(other) => format!("{had}. Server {other} had one, or executed the same action, for {run}."),
+                None => format!("{had}. The same action was built on this machine by {run}; servers have results of their own."),
+            });
+        }
+        let is_comparable =
+            |run: &&EarlierRun| run.logged.executed_by.is_some() && (is_unexplained || !run.is_of_workspace);
+        let comparable: Vec<&EarlierRun> = earlier.iter().filter(is_comparable).take(MAX_COMPARED).collect();
+        let Some(latest) = comparable.first() else {
+            return self.say(match earlier.is_empty() {
+                true => format!("{had}, and no earlier build with this build root made these outputs."),
+                false => format!("{had}."),
+            });
+        };
+        let mut best: Option<(Vec<Difference>, &EarlierRun)> = None;
+        let mut unknown = None;
+        for run in &comparable {
+            let Some(there) = &run.logged.missed else { continue };
+            match differences(self.from.store, missed, there) {
+                Ok(Some(found)) if best.as_ref().is_none_or(|(best, _)| found.len() < best.len()) => {
+                    best = Some((found, *run));
+                }
+                Ok(_) => {}
+                Err(why) => drop(unknown.get_or_insert(why.to_string())),
+            }
+        }
+        let Some((found, nearest)) = best else {
+            let run = self.run_in_words(latest);
+            let of = latest.logged.executed_by.as_deref().map_or(server, without_worker);
+            let asked: Vec<&str> = self.from.store.object_servers().collect();
+            return self.say(match unknown {
+                Some(why) => format!("{had}. Why is not known: {why}."),
+                None if asked.is_empty() => format!("{had}; -r ADDRESS compares it with that of {run}."),
+                None if !asked.contains(&of) => {
+                    format!("{had}. Server {of}, which this call does not name, has what it was for {run}.")
+                }
+                None => format!(
+                    "{had}. Why is not known: what the action was, then or before, is no longer there."
+                ),
+            });
+        };
+        self.say(format!(
+            "{had}. It differs from the nearest one that is known here, that of {}:",
+            self.run_in_words(nearest)
+        ));
+        if let Some(other) =
+            nearest.logged.executed_by.as_deref().map(without_worker).filter(|other| *other != server)
+        {
+            self.say(format!("    - the server is {server} here, {other} there"));
+        }
+        self.differences(&found);
+    }
+
+    /// Earlier runs of what servers had no result of.
+    fn earlier(&self) -> &HashMap<Vec<Str>, Vec<EarlierRun>> {
+        self.earlier.get_or_init(|| {
+            let missed = self.record.named.values().filter(|logged| logged.missed.is_some());
+            let outs: HashSet<&[Str]> =
+                missed.filter(|logged| logged.executed_by.is_some()).map(|logged| &logged.outs[..]).collect();
+            self.from.logs.runs_before(self.record.began, &outs)
+        })
+    }
+
+    /// The call that an earlier run is of, in words.
+    fn run_in_words(&self, run: &EarlierRun) -> String {
+        let targets =
+            joined_first(run.targets.iter().map(|target| EntityName::Named(target.clone()).to_json()));
+        let of = if run.is_of_workspace { "" } else { " in another checkout" };
+        format!("{} {targets}{of}, {}", run.command, ago(run.when))
+    }
+}
+
+/// A server, of what the log says of it.
+pub(super) fn without_worker(executed_by: &str) -> &str {
+    executed_by.split_once(" (").map_or(executed_by, |(server, _)| server)
+}

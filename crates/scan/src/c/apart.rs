@@ -1,0 +1,135 @@
+//! Sources that need a library of the system which the others of their directory do without: these become a library of their
+//! own, so that the rest builds without that library, and nothing is linked with it in vain.
+//!
+//! Such a library has the headers that only these sources include. What uses the sources has to include one of those headers:
+//! if something does not, as if the functions are declared elsewhere, the sources stay where they are.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Kind, condition::Truth, facts::FileFacts, includes::Includes, kind, libraries::Library, system::Origin,
+};
+use crate::{paths, tree::Tree};
+
+/// A library of the system that a file surely includes a header of.
+fn package(includes: &Includes) -> Option<&'static str> {
+    includes.system.iter().find_map(|(origin, is_compiled)| match origin {
+        Origin::Package(package) if *is_compiled == Truth::Yes => Some(*package),
+        _ => None,
+    })
+}
+
+/// Divides those libraries. The new ones are behind the others.
+pub(super) fn divide(
+    tree: &Tree,
+    facts: &[FileFacts],
+    includes: &[Includes],
+    libraries: &mut Vec<Library>,
+    owner: &mut [Option<usize>],
+) {
+    for number in 0..libraries.len() {
+        let sources = libraries[number].sources.clone();
+        let packages: BTreeSet<&str> = sources.iter().filter_map(|file| package(&includes[*file])).collect();
+        for name in packages {
+            let (apart, others): (BTreeSet<usize>, BTreeSet<usize>) =
+                libraries[number].sources.iter().partition(|file| package(&includes[**file]) == Some(name));
+            let Some(headers) = own_headers(tree, includes, &libraries[number], &apart, &others) else {
+                continue;
+            };
+            if !is_used_by_headers(tree, facts, includes, &apart, &headers) {
+                continue;
+            }
+            let new = libraries.len();
+            for file in apart.iter().chain(&headers) {
+                owner[*file] = Some(new);
+            }
+            let old = &mut libraries[number];
+            old.sources.retain(|file| !apart.contains(file));
+            old.headers.retain(|file| !headers.contains(file));
+            let directory = old.directory.clone();
+            libraries.push(Library {
+                directory,
+                package: Some(name),
+                sources: apart.into_iter().collect(),
+                headers: headers.into_iter().collect(),
+                ..Library::default()
+            });
+        }
+    }
+}
+
+/// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if the sources
+/// are no part that can be told from the others.
+fn own_headers(
+    tree: &Tree,
+    includes: &[Includes],
+    library: &Library,
+    apart: &BTreeSet<usize>,
+    others: &BTreeSet<usize>,
+) -> Option<BTreeSet<usize>> {
+    if others.is_empty() {
+        return None;
+    }
+    let includes_it =
+        |from: &usize, header: usize| includes[*from].files.iter().any(|link| link.file == header);
+    let has_stem_of =
+        |source: &usize, header: usize| paths::stem(tree.path(*source)) == paths::stem(tree.path(header));
+    let is_candidate = |header: &usize| {
+        !others.iter().any(|source| includes_it(source, *header) || has_stem_of(source, *header))
+    };
+    let mut own: BTreeSet<usize> = library.headers.iter().copied().filter(is_candidate).collect();
+    // Without those that other headers include, until that is true of none.
+    loop {
+        let shared = own.iter().copied().find(|header| {
+            library.headers.iter().any(|from| !own.contains(from) && includes_it(from, *header))
+        });
+        match shared {
+            Some(header) => own.remove(&header),
+            None => break,
+        };
+    }
+    // Without those that these sources do not include at all.
+    let (mut left, mut reached) = (Vec::from_iter(apart.iter().copied()), BTreeSet::new());
+    while let Some(file) = left.pop() {
+        let headers = includes[file].files.iter().map(|link| link.file);
+        left.extend(headers.filter(|header| own.contains(header) && reached.insert(*header)));
+    }
+    let own = reached;
+    // What another header declares may be defined here. In C the names of functions tell; in C++ only the names of files.
+    let is_clear = |source: &usize| {
+        kind(tree.path(*source)) == Some(Kind::C)
+            || includes[*source].files.iter().map(|link| link.file).all(|header| {
+                own.contains(&header)
+                    || !library.headers.contains(&header)
+                    || others.iter().any(|source| has_stem_of(source, header))
+            })
+    };
+    apart.iter().all(is_clear).then_some(own)
+}
+
+/// Whether each source that has the name of a function of these sources includes one of the headers.
+fn is_used_by_headers(
+    tree: &Tree,
+    facts: &[FileFacts],
+    includes: &[Includes],
+    apart: &BTreeSet<usize>,
+    headers: &BTreeSet<usize>,
+) -> bool {
+    let functions: BTreeSet<&String> = apart.iter().flat_map(|file| &facts[*file].functions).collect();
+    let is_source = |file: &usize| !matches!(kind(tree.path(*file)), None | Some(Kind::Header));
+    let is_user = |file: &usize| {
+        is_source(file)
+            && !apart.contains(file)
+            && facts[*file].mentioned.iter().any(|name| functions.contains(name))
+    };
+    (0..tree.len()).filter(is_user).all(|user| {
+        let (mut left, mut seen) = (vec![user], BTreeSet::from([user]));
+        while let Some(file) = left.pop() {
+            if headers.contains(&file) {
+                return true;
+            }
+            left.extend(includes[file].files.iter().map(|link| link.file).filter(|file| seen.insert(*file)));
+        }
+        false
+    })
+}
