@@ -9,7 +9,7 @@ use std::{
 use taut_digest::HashFunction;
 use taut_testkit::{ToolResult, Workspace, listing};
 
-use super::{ACTIONS, BOTH, at, build, event, golden::golden, here, install, start, taut, workspace};
+use super::{ACTIONS, BOTH, at, build, golden::golden, here, install, start, taut, workspace};
 
 #[track_caller]
 fn run(workspace: &Workspace, command: &str, words: &[String], more: &[&str]) -> ToolResult {
