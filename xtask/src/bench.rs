@@ -12,7 +12,6 @@ mod exports;
 mod graph;
 pub(crate) mod incremental;
 mod remote;
-mod remote_execution;
 mod rival;
 mod setup;
 
@@ -53,10 +52,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         return exports::run(rest);
     }
     if let Some(("remote", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return remote::run(rest);
+        return remote::cache(rest);
     }
     if let Some(("remote-execution", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return remote_execution::run(rest);
+        return remote::execution(rest);
     }
     if let Some(("setup", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
         return setup::run(rest);

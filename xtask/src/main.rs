@@ -70,6 +70,7 @@ cargo xtask COMMAND
   bench exports [--json FILE] [--quick] [--repositories N] [--rounds N]
                        cost of a build whose dependencies are all in the target-level cache, beside just
   bench remote [--json FILE] [--quick] [--size N] [--rounds N] [--jobs N] [--round-trip MS]
+                       cost of a remote cache: without it, with an empty one, with one that has everything
   bench remote-execution [--json FILE] [--quick] [--size N] [--rounds N] [--standard] [--library]
                     [--cores N] [--takes MS] [--round-trip MS]
                        cost of execution by a server beside just; or of a C library that a cache has

@@ -42,7 +42,7 @@ pub(crate) fn diagnostic_as_json(diagnostic: &Diagnostic, renderer: &mut Rendere
     let shown = |renderer: &Renderer<'_>, text: &str| renderer.shown(text).into_owned();
     writer.object(|w| {
         w.key("severity").string(word(*severity));
-        w.key("message").string(&*renderer.shown_message(diagnostic));
+        w.key("message").string(renderer.shown_message(diagnostic));
         location(w, place.as_ref(), renderer);
         if let Some(suggestion) = suggestion {
             w.key("suggestion").string(suggestion);

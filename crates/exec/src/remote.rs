@@ -192,9 +192,9 @@ pub struct SentObjects {
 /// What is wrong with the object or the server.
 pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<SentObjects, String> {
     let transfers = Transfers::new(store, std::slice::from_ref(endpoint), &Arc::default());
-    let caller = endpoint.cas.callers().enter();
+    let asker = endpoint.cas.askers().enter();
     let (objects, mut moved) = (RemoteAction::of_objects(vec![*object]), Moved::default());
-    let sent = taut_service::wait(transfers.provide(0, &caller, &objects, &|_, _| (), &mut moved));
+    let sent = taut_service::wait(transfers.provide(0, &asker, &objects, &|_, _| (), &mut moved));
     let sent = sent.map(|()| SentObjects { count: moved.sent_objects, bytes: moved.sent_bytes });
     sent.map_err(|fail| fail.to_string())
 }
@@ -299,7 +299,7 @@ impl RemoteExecutor {
             return Err(Fail::Cancelled);
         }
         let endpoint = &self.setup.endpoints[number];
-        let caller = endpoint.cas.callers().enter();
+        let asker = endpoint.cas.askers().enter();
         let described = inputs::describe(&self.setup.store, self.demands(), key)?;
         let begin = Instant::now();
         let action = self.setup.store.name_at_servers(&described.action().digest, false);
@@ -315,6 +315,9 @@ impl RemoteExecutor {
                 .map_err(|error| self.transfers.failed(number, error))?;
             let known = known.filter(|result| result.exit_code == 0);
             missed = described.missed(known.is_some());
+            if known.is_none() {
+                self.look_ups[number].count_miss();
+            }
             if let Some(result) = known {
                 let executed = Executed { result, was_cached: true, ..Executed::default() };
                 match self.transfers.taken(number, key, &executed).await? {
@@ -337,7 +340,7 @@ impl RemoteExecutor {
         let (mut repeats, mut moved) = (0, Moved::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
-            self.transfers.provide(number, &caller, &described, &report, &mut moved).await?;
+            self.transfers.provide(number, &asker, &described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
@@ -348,7 +351,7 @@ impl RemoteExecutor {
             let execute = Execute { action, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, reports.clone());
-            let executed = match caller.apart(executed).await {
+            let executed = match asker.apart(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
@@ -454,9 +457,9 @@ impl Executor for RemoteExecutor {
         match here.is_empty() {
             true => Ok(()),
             false => {
-                let caller = endpoints[main].cas.callers().enter();
+                let asker = endpoints[main].cas.askers().enter();
                 let (objects, mut moved) = (RemoteAction::of_objects(here), Moved::default());
-                taut_service::wait(self.transfers.provide(main, &caller, &objects, &|_, _| (), &mut moved))
+                taut_service::wait(self.transfers.provide(main, &asker, &objects, &|_, _| (), &mut moved))
             }
         }
     }

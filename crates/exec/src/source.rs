@@ -139,7 +139,7 @@ impl Execution {
         // Of the open file, not of the name, which may lead to another one by now.
         let is_executable = file.stat().map_err(unreadable)?.is_executable();
         let digest =
-            self.store.put_open_file(file, at, is_executable, AddMode::Copy).map_err(
+            self.store.put_open_file(file, at, is_executable, AddMode::Later).map_err(
                 |error| match error {
                     taut_store::Error::Changed(_) => location.fail(SourceProblem::Unsteady),
                     taut_store::Error::Sys(error) if error.path == at.path() => location.unreadable(error),

@@ -1,12 +1,12 @@
-//! Batches from concurrent callers.
+//! Batches from concurrent askers.
 //!
-//! A batch waits a moment for callers that are about to ask ([`Callers`]), and for nothing else: when all of them are in it, it is
-//! sent. So a single caller, or a chain of actions each of which needs the one before, is never delayed, and many callers need
+//! A batch waits a moment for askers that are about to ask ([`Askers`]), and for nothing else: when all of them are in it, it is
+//! sent. So a single asker, or a chain of actions each of which needs the one before, is never delayed, and many askers need
 //! few calls, however fast the server answers. While as many calls are under way as may be, what comes gathers, too.
 
 use std::{sync::Arc, time::Duration};
 
-use taut_service::Callers;
+use taut_service::Askers;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::spawn_local,
@@ -16,35 +16,40 @@ use tokio::{
 /// How many calls of a kind are under way at the same time.
 const CALLS: usize = 4;
 
-/// How often a batch waits for further callers, and how long each time: they may also turn out not to ask.
+/// How often a batch waits for further askers, and how long each time: they may also turn out not to ask.
 const WAITS: usize = 4;
 const WAIT: Duration = Duration::from_millis(1);
 
 /// An item, and where its answer goes.
 pub(crate) type BatchItem<I, O> = (I, oneshot::Sender<O>);
 
-/// Takes items and sends them in batches. A message is all that one caller asks at once.
+/// Takes items and sends them in batches. A message is all that one asker asks at once.
 pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<Vec<BatchItem<I, O>>>);
 
 /// The next batch, as it grows.
 struct Gathering<I, O> {
     items: Vec<BatchItem<I, O>>,
     total: u64,
-    /// How many callers have something in it.
-    callers: usize,
+    /// How many askers have something in it.
+    askers: usize,
     /// What does not fit.
     left_over: std::vec::IntoIter<BatchItem<I, O>>,
 }
 
 impl<I, O> Gathering<I, O> {
-    /// Adds what a caller asks, as far as it fits.
+    /// Adds what a asker asks, as far as it fits; what fits into one batch is not divided.
     fn add(
         &mut self,
         mut asked: std::vec::IntoIter<BatchItem<I, O>>,
         limit: u64,
         weight: impl Fn(&I) -> u64,
     ) {
-        self.callers += 1;
+        self.askers += 1;
+        let whole = asked.as_slice().iter().map(|item| weight(&item.0)).fold(0, u64::saturating_add);
+        if whole <= limit && self.total.saturating_add(whole) > limit {
+            self.left_over = asked;
+            return;
+        }
         while let Some(next) = asked.as_slice().first() {
             let total = self.total.saturating_add(weight(&next.0));
             if total > limit && !self.items.is_empty() {
@@ -63,10 +68,10 @@ impl<I, O> Gathering<I, O> {
 
 impl<I: 'static, O: 'static> Batches<I, O> {
     /// Starts a task that sends batches by calling `send`; the sum of `weight` of a batch is at most `limit`, unless it
-    /// is one item. It waits for those of `callers` that have not asked yet.
+    /// is one item. It waits for those of `askers` that have not asked yet.
     pub(crate) fn start<F: Future<Output = ()> + 'static>(
         limit: u64,
-        callers: Callers,
+        askers: Askers,
         weight: impl Fn(&I) -> u64 + 'static,
         send: impl Fn(Vec<BatchItem<I, O>>) -> F + 'static,
     ) -> Batches<I, O> {
@@ -84,13 +89,13 @@ impl<I: 'static, O: 'static> Batches<I, O> {
                     false => left_over,
                 };
                 let nothing = Vec::new().into_iter();
-                let mut batch = Gathering { items: Vec::new(), total: 0, callers: 0, left_over: nothing };
+                let mut batch = Gathering { items: Vec::new(), total: 0, askers: 0, left_over: nothing };
                 batch.add(first, limit, &weight);
                 let mut waits = 0;
                 while !batch.is_full(limit) {
                     if let Ok(next) = asked.try_recv() {
                         batch.add(next.into_iter(), limit, &weight);
-                    } else if batch.callers >= callers.count() || waits == WAITS {
+                    } else if batch.askers >= askers.count() || waits == WAITS {
                         break;
                     } else {
                         match timeout(WAIT, asked.recv()).await {
@@ -111,7 +116,7 @@ impl<I: 'static, O: 'static> Batches<I, O> {
         Batches(sender)
     }
 
-    /// Asks for all items of a caller. An answer is an error only if the task has ended.
+    /// Asks for all items of a asker. An answer is an error only if the task has ended.
     pub(crate) fn ask(&self, items: impl IntoIterator<Item = I>) -> Vec<oneshot::Receiver<O>> {
         let (items, answers): (Vec<_>, Vec<_>) = items
             .into_iter()
@@ -149,10 +154,10 @@ mod tests {
     type Sent = Rc<RefCell<Vec<(u128, Vec<u32>)>>>;
 
     /// Runs a test with a clock that goes on only when there is nothing else to do.
-    fn with_batches<F: Future<Output = ()>>(test: impl FnOnce(Rc<Batches<u32, ()>>, Callers, Sent) -> F) {
+    fn with_batches<F: Future<Output = ()>>(test: impl FnOnce(Rc<Batches<u32, ()>>, Askers, Sent) -> F) {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         LocalSet::new().block_on(&runtime, async {
-            let (callers, sent, begin) = (Callers::default(), Sent::default(), Instant::now());
+            let (askers, sent, begin) = (Askers::default(), Sent::default(), Instant::now());
             let log = sent.clone();
             let send = move |batch: Vec<BatchItem<u32, ()>>| {
                 let items = batch.iter().map(|(item, _)| *item).collect();
@@ -160,8 +165,8 @@ mod tests {
                 batch.into_iter().for_each(|(_, answer)| answer.send(()).unwrap());
                 async {}
             };
-            let batches = Batches::start(5, callers.clone(), |_| 1, send);
-            test(Rc::new(batches), callers, sent).await;
+            let batches = Batches::start(5, askers.clone(), |_| 1, send);
+            test(Rc::new(batches), askers, sent).await;
         });
     }
 
@@ -172,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_waits_where_no_other_caller_can_ask() {
-        with_batches(async |batches, callers, sent| {
+    fn nothing_waits_where_no_other_asker_can_ask() {
+        with_batches(async |batches, askers, sent| {
             answered(batches.ask([1])).await;
-            let _caller = callers.enter();
+            let _asker = askers.enter();
             // A chain: each question after the answer to the one before.
             for number in 2..6 {
                 answered(batches.ask([number])).await;
@@ -185,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn callers_that_are_about_to_ask_are_in_one_batch() {
-        with_batches(async |batches, callers, sent| {
-            let entered: Vec<_> = (0..3).map(|_| callers.enter()).collect();
+    fn askers_that_are_about_to_ask_are_in_one_batch() {
+        with_batches(async |batches, askers, sent| {
+            let entered: Vec<_> = (0..3).map(|_| askers.enter()).collect();
             let late = batches.clone();
             let third = spawn_local(async move {
                 sleep(Duration::from_millis(2)).await;
@@ -201,9 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_does_not_ask_is_waited_for_only_a_moment() {
-        with_batches(async |batches, callers, sent| {
-            let _callers = [callers.enter(), callers.enter()];
+    fn a_asker_that_does_not_ask_is_waited_for_only_a_moment() {
+        with_batches(async |batches, askers, sent| {
+            let _askers = [askers.enter(), askers.enter()];
             answered(batches.ask([1])).await;
             assert_eq!(*sent.borrow(), [(4, vec![1])]);
         });
@@ -211,8 +216,8 @@ mod tests {
 
     #[test]
     fn one_that_leaves_is_not_waited_for() {
-        with_batches(async |batches, callers, sent| {
-            let (_stays, leaves) = (callers.enter(), callers.enter());
+        with_batches(async |batches, askers, sent| {
+            let (_stays, leaves) = (askers.enter(), askers.enter());
             spawn_local(async move {
                 sleep(Duration::from_millis(1)).await;
                 drop(leaves);
@@ -223,9 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_asker_asks_at_once_is_divided_only_if_it_does_not_fit() {
+        with_batches(async |batches, _, sent| {
+            let asked = [batches.ask(0..3), batches.ask(3..6), batches.ask(6..13)];
+            answered(asked.into_iter().flatten().collect()).await;
+            let sent: Vec<Vec<u32>> = sent.borrow().iter().map(|(_, items)| items.clone()).collect();
+            assert_eq!(sent, [vec![0, 1, 2], vec![3, 4, 5, 6, 7], vec![8, 9, 10, 11, 12]]);
+        });
+    }
+
+    #[test]
     fn a_full_batch_waits_for_none() {
-        with_batches(async |batches, callers, sent| {
-            let _callers: Vec<_> = (0..9).map(|_| callers.enter()).collect();
+        with_batches(async |batches, askers, sent| {
+            let _askers: Vec<_> = (0..9).map(|_| askers.enter()).collect();
             answered(batches.ask(0..12)).await;
             assert_eq!(*sent.borrow(), [(0, (0..5).collect()), (0, (5..10).collect()), (4, vec![10, 11])]);
         });

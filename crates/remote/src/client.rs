@@ -14,8 +14,7 @@ use taut_proto::{
     cache::{GetActionResultRequest, UpdateActionResultRequest},
 };
 use taut_service::{
-    ActionCache, Answer, Callers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver,
-    Result,
+    ActionCache, Answer, Askers, Cas, Content, Error, Execute, Executed, Executor, Progress, Receiver, Result,
 };
 use tokio::sync::{OnceCell, oneshot};
 
@@ -50,7 +49,7 @@ pub struct Client {
     setup: Setup,
     network: OnceLock<Result<Network>>,
     /// Those that are about to ask.
-    callers: Callers,
+    askers: Askers,
     /// Replaced when it was given up and is tried again.
     server: Mutex<Arc<Server>>,
 }
@@ -58,7 +57,7 @@ pub struct Client {
 /// A server, as far as it is known.
 struct Server {
     setup: Setup,
-    callers: Callers,
+    askers: Askers,
     /// Whether it was given up in an earlier build.
     was_given_up: bool,
     give_up: Arc<GiveUp>,
@@ -85,11 +84,11 @@ impl AnsweredServer {
 }
 
 impl Server {
-    fn new(setup: &Setup, callers: &Callers, was_given_up: bool) -> Server {
+    fn new(setup: &Setup, askers: &Askers, was_given_up: bool) -> Server {
         let give_up = Arc::new(GiveUp::new(setup.patience.max_slow));
         let (known, is_reported) = Default::default();
-        let callers = callers.clone();
-        Server { setup: setup.clone(), callers, was_given_up, give_up, known, is_reported }
+        let askers = askers.clone();
+        Server { setup: setup.clone(), askers, was_given_up, give_up, known, is_reported }
     }
 
     async fn known(&self) -> Result<&AnsweredServer> {
@@ -107,7 +106,7 @@ impl Server {
             // Relaxed: it is read when a later call fails, to decide whether to wait, and a call that misses it
             // fails as one to a server that was never there.
             link.has_answered.store(true, Relaxed);
-            let contents = Contents::new(&link, &can, &self.callers);
+            let contents = Contents::new(&link, &can, &self.askers);
             Ok(AnsweredServer { link, can, contents })
         };
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
@@ -125,9 +124,9 @@ impl Server {
 impl Client {
     /// Nothing is connected, and no thread started, before something is asked.
     pub fn new(setup: Setup) -> Client {
-        let callers = Callers::default();
-        let server = Mutex::new(Arc::new(Server::new(&setup, &callers, false)));
-        Client { setup, network: OnceLock::new(), callers, server }
+        let askers = Askers::default();
+        let server = Mutex::new(Arc::new(Server::new(&setup, &askers, false)));
+        Client { setup, network: OnceLock::new(), askers, server }
     }
 
     fn network(&self) -> Result<&Network> {
@@ -175,8 +174,12 @@ impl Cas for Client {
         self.ask(|server| async move { Ok(server.known().await?.contents.put(contents).await) })
     }
 
-    fn callers(&self) -> Callers {
-        self.callers.clone()
+    fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
+        self.ask(|server| async move { server.known().await?.contents.put_levels(levels).await })
+    }
+
+    fn askers(&self) -> Askers {
+        self.askers.clone()
     }
 
     fn give_up(&self) {
@@ -187,7 +190,7 @@ impl Cas for Client {
         let mut server = self.server();
         let is_unusable = server.known.get().is_some_and(Result::is_err);
         if is_unusable || server.give_up.is_given_up() {
-            *server = Arc::new(Server::new(&self.setup, &self.callers, true));
+            *server = Arc::new(Server::new(&self.setup, &self.askers, true));
         } else {
             server.give_up.forget_slow();
         }

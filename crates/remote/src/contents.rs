@@ -11,7 +11,7 @@ use taut_proto::cache::{
     BatchReadBlobsRequest, BatchReadBlobsResponse, BatchUpdateBlobsRequest, BatchUpdateBlobsResponse,
     FindMissingBlobsRequest, FindMissingBlobsResponse, UpdateBlob, ZSTD,
 };
-use taut_service::{Buffer, Callers, Content, Error, Receiver, Result};
+use taut_service::{Askers, Buffer, Content, Error, Receiver, Result};
 use tokio::sync::oneshot;
 use tonic::Code;
 
@@ -56,6 +56,10 @@ const MAX_HELD_BYTES: u64 = 32 << 20;
 /// What a content counts in a batch beside its bytes.
 const OVERHEAD_BYTES: u64 = 128;
 
+fn weight(digest: &Digest) -> u64 {
+    digest.size.saturating_add(OVERHEAD_BYTES)
+}
+
 /// The bytes of a small content, or why there are none.
 type Bytes = Result<Vec<u8>>;
 
@@ -70,8 +74,8 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// `callers`: those that are about to ask which contents are missing, and to put them.
-    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, callers: &Callers) -> Contents {
+    /// `askers`: those that are about to ask which contents are missing, and to put them.
+    pub(crate) fn new(link: &Arc<Link>, can: &Capabilities, askers: &Askers) -> Contents {
         let limit = can.max_batch_bytes;
         let with = || (link.clone(), can.clone());
         let ((a, _), (b, of_b), (c, of_c)) = (with(), with(), with());
@@ -80,21 +84,21 @@ impl Contents {
             can: can.clone(),
             missing: Batches::start(
                 MAX_DIGESTS,
-                callers.clone(),
+                askers.clone(),
                 |_| 1,
                 move |batch| find_missing(a.clone(), batch),
             ),
             reads: Batches::start(
                 limit,
                 // Of those that get contents it is not known beforehand.
-                Callers::default(),
-                |digest: &Digest| digest.size + OVERHEAD_BYTES,
+                Askers::default(),
+                weight,
                 move |batch| read(b.clone(), of_b.clone(), batch),
             ),
             writes: Batches::start(
                 limit,
-                callers.clone(),
-                |content: &Content| content.digest.size + OVERHEAD_BYTES,
+                askers.clone(),
+                |content: &Content| weight(&content.digest),
                 move |batch| update(c.clone(), of_c.clone(), batch),
             ),
             unmeasured: Unmeasured::default(),
@@ -102,7 +106,7 @@ impl Contents {
     }
 
     fn is_small(&self, digest: &Digest) -> bool {
-        digest.size.saturating_add(OVERHEAD_BYTES) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
+        weight(digest) <= self.can.max_batch_bytes && !wire::is_unmeasured(digest)
     }
 
     /// Those that are missing, each once.
@@ -263,6 +267,21 @@ impl Contents {
             });
         }
         answers
+    }
+
+    /// Puts contents of which those of a level may refer to those before: in one batch, whose contents a server takes in order,
+    /// if they fit; else level by level.
+    pub(crate) async fn put_levels(&self, levels: Vec<Vec<Content>>) -> Result<()> {
+        let weights = levels.iter().flatten().map(|content| weight(&content.digest));
+        let total = weights.fold(0, u64::saturating_add);
+        let levels = match total <= self.can.max_batch_bytes {
+            true => vec![levels.into_iter().flatten().collect()],
+            false => levels,
+        };
+        for level in levels {
+            self.put(level).await.into_iter().collect::<Result<()>>()?;
+        }
+        Ok(())
     }
 
     /// Puts the chunks that are missing, or else the whole.

@@ -181,6 +181,11 @@ impl Server {
         self.address.to_string()
     }
 
+    /// The same, to connect to.
+    pub fn socket(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.address.port()

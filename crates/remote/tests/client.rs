@@ -4,7 +4,6 @@
 
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -51,10 +50,6 @@ fn content(bytes: Vec<u8>) -> Content {
 fn incompressible(size: u32) -> Vec<u8> {
     let mut rng = Rng::new(size.into());
     (0..size).map(|_| rng.bits() as u8).collect()
-}
-
-fn socket(server: &Server) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, server.port()).into()
 }
 
 /// A client on the other side of a proxy.
@@ -303,7 +298,7 @@ fn a_connection_that_fails_in_any_phase_costs_a_bounded_time() {
         faults.into_iter().flat_map(|fault| [(fault, Direction::Up), (fault, Direction::Down)])
     {
         for at in [0, 30, 300, 5_000, 300_000] {
-            let proxy = Proxy::always(socket(&server), fault(way, at)).unwrap();
+            let proxy = Proxy::always(server.socket(), fault(way, at)).unwrap();
             let client = behind(&proxy, patience.clone());
             let begin = Instant::now();
             let put = content([at.to_le_bytes().to_vec(), incompressible(350_000)].concat());
@@ -329,7 +324,7 @@ fn a_large_content_goes_on_over_many_connections() {
     let server = Server::start(Offer { has_zstd: true, ..Offer::default() }).unwrap();
     let bytes = incompressible(8_000_000);
     for way in [Direction::Up, Direction::Down] {
-        let proxy = Proxy::always(socket(&server), LinkFault::Cut(way, 600_000)).unwrap();
+        let proxy = Proxy::always(server.socket(), LinkFault::Cut(way, 600_000)).unwrap();
         let client = behind(&proxy, Patience { deadline: Duration::from_secs(10), ..patience() });
         match way {
             Direction::Up => assert_eq!(wait(client.put(vec![content(bytes.clone())])), Ok(vec![Ok(())])),
@@ -344,7 +339,7 @@ fn a_large_content_goes_on_over_many_connections() {
 fn after_silence_the_next_attempt_has_a_connection_of_its_own() {
     let server = Server::start(Offer::default()).unwrap();
     let halted = |number| (number == 0).then_some(LinkFault::Halted(Direction::Down, 0));
-    let proxy = Proxy::start(socket(&server), Duration::ZERO, halted).unwrap();
+    let proxy = Proxy::start(server.socket(), Duration::ZERO, halted).unwrap();
     assert_eq!(wait(behind(&proxy, patience()).look_up(digest(b"action"))), Ok(None));
     assert_eq!(proxy.connections(), 2);
 }
@@ -357,7 +352,7 @@ fn whatever_the_network_does_answers_are_right_or_errors() {
     for seed in 0..times(20) as u64 {
         let offer = Offer { max_batch_bytes: 100_000, has_zstd: seed % 2 == 0, ..Offer::default() };
         let server = Server::start(offer).unwrap();
-        let proxy = Proxy::failing(socket(&server), seed, 60).unwrap();
+        let proxy = Proxy::failing(server.socket(), seed, 60).unwrap();
         let patience = Patience {
             deadline: Duration::from_millis(120),
             max_slow: Duration::from_millis(600),
@@ -399,7 +394,7 @@ fn bytes_that_are_damaged_on_the_way_are_noticed_where_they_are_encrypted() {
     let result = ActionResult { stdout_raw: b"out".to_vec(), ..ActionResult::default() };
     server.memory().add_result(action.hash, result.clone());
     for seed in 0..times(20) as u64 {
-        let proxy = Proxy::damaging(socket(&server), seed, 70).unwrap();
+        let proxy = Proxy::damaging(server.socket(), seed, 70).unwrap();
         let identity = Some((tls("client.pem"), tls("client.key")));
         let tls = Some(Tls { authorities: Some(tls("ca.pem")), identity });
         let address = Address::parse(&proxy.address()).unwrap();
@@ -451,7 +446,7 @@ fn versions() -> (Vec<u8>, Vec<u8>) {
 fn of_a_content_that_differs_little_only_the_new_chunks_move() {
     let server = Server::start(Offer { has_chunks: true, ..Offer::default() }).unwrap();
     let (first, second) = versions();
-    let proxy = Proxy::delaying(socket(&server), Duration::ZERO).unwrap();
+    let proxy = Proxy::delaying(server.socket(), Duration::ZERO).unwrap();
     let patience = Patience { deadline: Duration::from_secs(10), ..patience() };
     let client = behind(&proxy, patience);
     assert_eq!(wait(client.put(vec![content(first.clone())])), Ok(vec![Ok(())]));

@@ -295,3 +295,35 @@ fn a_server_has_to_execute_and_to_name_contents_as_the_call_does() {
     assert!(error(executing(native), standard).contains("SHA-256"));
     assert!(error(executing(standard), native).contains("--compatible"));
 }
+
+/// In justbuild's protocol a server takes no tree before what is in it.
+#[test]
+fn a_tree_is_put_with_what_is_in_it_and_behind_it() {
+    let naming = HashFunction::GitSha1;
+    // All in one batch, or each in one of its own.
+    for (max_batch_bytes, calls) in [(0, 1), (200, 3)] {
+        let offer = Offer { max_batch_bytes, ..Offer::executing(naming, Vec::new()) };
+        let server = Server::start(offer).unwrap();
+        let client = client(&server, naming);
+        let content = |bytes: Vec<u8>, is_tree: bool| {
+            let hash = if is_tree { naming.tree(&bytes) } else { naming.blob(&bytes) };
+            let digest = Digest { hash: hash.tagged(is_tree), size: bytes.len() as u64 };
+            Content { digest, source: Arc::new(bytes) }
+        };
+        let entry =
+            |mode: &str, hash: &taut_digest::Hash| [mode.as_bytes(), b" name\0", hash.as_bytes()].concat();
+        let text = b"text".to_vec();
+        let file = content(text.clone(), false);
+        let inner = entry("100644", &naming.blob(&text));
+        let outer = content(entry("40000", &naming.tree(&inner)), true);
+        let levels = vec![vec![file.clone()], vec![content(inner, true)], vec![outer.clone()]];
+        assert_eq!(wait(client.put_levels(levels)), Ok(()));
+        assert_eq!(server.calls()["BatchUpdateBlobs"], calls);
+        assert_eq!(wait(client.missing(vec![file.digest, outer.digest])), Ok(vec![]));
+
+        // The first that cannot be put is the error.
+        let other = content(entry("100644", &naming.blob(b"not there")), true);
+        let answer = wait(client.put_levels(vec![vec![other]]));
+        assert!(matches!(answer, Err(Error::Final { .. })), "{answer:?}");
+    }
+}

@@ -4,7 +4,6 @@
 
 use std::{
     io,
-    net::Ipv4Addr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -99,8 +98,7 @@ fn one_that_cannot_be_read_where_it_went_comes_again() {
 fn one_goes_on_over_many_connections() {
     let (server, bytes, buffer) = (start(Faults::default()), bytes(LARGE), Arc::new(Buffer::default()));
     let wanted = add(&server, &bytes);
-    let at = (Ipv4Addr::LOCALHOST, server.port()).into();
-    let proxy = Proxy::always(at, LinkFault::Cut(Direction::Down, 1_500_000)).unwrap();
+    let proxy = Proxy::always(server.socket(), LinkFault::Cut(Direction::Down, 1_500_000)).unwrap();
     assert_eq!(get(&client(&proxy.address()), wanted, buffer.clone()), Ok(()));
     assert!(buffer.take() == bytes);
     assert!(proxy.connections() > 10, "{}", proxy.connections());

@@ -23,12 +23,22 @@ pub trait Source: Send + Sync {
 
 impl Source for Vec<u8> {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        // An offset behind the end reads nothing, as in a file.
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
+        Ok(read_slice(self, offset, buffer))
     }
+}
+
+impl Source for Arc<[u8]> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(read_slice(self, offset, buffer))
+    }
+}
+
+fn read_slice(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
+    // An offset behind the end reads nothing, as in a file.
+    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+    let count = rest.len().min(buffer.len());
+    buffer[..count].copy_from_slice(&rest[..count]);
+    count
 }
 
 /// A content to be stored.

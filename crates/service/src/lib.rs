@@ -11,7 +11,7 @@
 
 #![deny(missing_docs)]
 
-mod callers;
+mod askers;
 #[cfg(feature = "cases")]
 pub mod cases;
 mod content;
@@ -24,7 +24,7 @@ mod wait;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-pub use callers::{Caller, Callers};
+pub use askers::{Asker, Askers};
 pub use content::{Buffer, Content, Receiver, Source};
 pub use error::{Error, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
@@ -51,9 +51,23 @@ pub trait Cas: Send + Sync {
     /// Takes contents; one answer for each, in order.
     fn put(&self, contents: Vec<Content>) -> Answer<'_, Vec<Result<()>>>;
 
+    /// Takes contents by levels: those of one may refer to those before, which are there first. Small ones share a round trip
+    /// all the same, where what is put together is put in order.
+    ///
+    /// # Errors
+    /// That of the first content that could not be put.
+    fn put_levels(&self, levels: Vec<Vec<Content>>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            for level in levels {
+                self.put(level).await?.into_iter().collect::<Result<()>>()?;
+            }
+            Ok(())
+        })
+    }
+
     /// Those that are about to ask: batches wait a moment for them. Without effect where there are no batches.
-    fn callers(&self) -> Callers {
-        Callers::default()
+    fn askers(&self) -> Askers {
+        Askers::default()
     }
 
     /// Answers at once, with [`Error::Off`], all that is under way and all that comes. Without effect where nothing is

@@ -19,6 +19,8 @@ use crate::{
 pub enum AddMode {
     /// The file stays as it is.
     Copy,
+    /// The same, of a source: where servers are attached, a small content is written to the store only when it is read here.
+    Later,
     /// The file may become the stored object itself: the caller guarantees that no process can write to it any more.
     Move,
 }
@@ -121,6 +123,8 @@ impl Store {
         executable: bool,
         take: AddMode,
     ) -> Result<Digest> {
+        let is_later = take == AddMode::Later;
+        let take = if is_later { AddMode::Copy } else { take };
         let stat = file.stat()?;
         // A file that has other names, or that belongs to another user, can still be written to by others: it is
         // copied.
@@ -134,7 +138,10 @@ impl Store {
                 if content.len() as u64 > READ_AT_ONCE {
                     return Err(changed(at));
                 }
-                return self.put_blob(&content, executable);
+                return match is_later {
+                    true => self.put_blob_later(&content, executable),
+                    false => self.put_blob(&content, executable),
+                };
             }
             let hash = self.hash_function().blob(&content);
             self.memory_cache().keep(&hash, &content);
@@ -156,7 +163,7 @@ impl Store {
                 at.rename(self.object_to_make(kind, &hash)?.at())?;
                 self.set_known(kind, &hash);
             }
-            AddMode::Copy => {
+            AddMode::Copy | AddMode::Later => {
                 file.rewind()?;
                 let temporary = self.temporary()?;
                 let mut target = temporary.create(mode_of(kind))?;
@@ -397,6 +404,9 @@ impl Store {
     /// size is not `size` does not count: after a power loss it may be truncated.
     pub(crate) fn present(&self, kind: Kind, hash: &Hash, size: Option<u64>) -> Result<bool> {
         if self.is_known(kind, hash) {
+            return Ok(true);
+        }
+        if self.write_withheld(kind, hash)? {
             return Ok(true);
         }
         let right = |stat: Stat| stat.is_file() && size.is_none_or(|size| size == stat.size());

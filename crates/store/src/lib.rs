@@ -37,6 +37,7 @@ mod temporary;
 mod trees;
 mod uplink;
 mod usage;
+mod withheld;
 
 pub use cas::AddMode;
 pub use checkout::Installer;

@@ -565,6 +565,9 @@ impl Store {
     /// # Errors
     /// The build root cannot be read.
     pub fn known_size(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<u64>> {
+        if let Some(content) = self.withheld_content(hash, object_type) {
+            return Ok(Some(content.len() as u64));
+        }
         if self.is_here(hash, object_type)? {
             return self.size(hash, object_type);
         }

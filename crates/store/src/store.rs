@@ -20,6 +20,7 @@ use crate::{
     memory_cache::MemoryCache,
     server_objects::ServerObjects,
     shards::Shards,
+    withheld::Withheld,
 };
 
 /// A build root with one hash function. Cheap to clone; all clones share one lock on the root, held until the last of
@@ -41,6 +42,7 @@ struct Inner {
     known: [Known; 16],
     memory_cache: MemoryCache,
     shards: Shards,
+    withheld: Withheld,
     lock: Option<Lock>,
     /// The directory of temporary files, once it was made. While it is open, its inode number is not used again, so
     /// that an equal identity means the same directory.
@@ -71,7 +73,7 @@ impl Store {
     fn with_lock(layout: Layout, lock: Option<Lock>, function: HashFunction) -> Result<Store> {
         let (nonce, counter, is_paused) = (nonce(), AtomicU64::new(0), AtomicBool::new(false));
         let (ephemeral, server_objects) = (OnceLock::new(), OnceLock::new());
-        let (known, shards, memory_cache) = Default::default();
+        let (known, shards, memory_cache, withheld) = Default::default();
         let inner = Inner {
             layout,
             function,
@@ -80,6 +82,7 @@ impl Store {
             known,
             memory_cache,
             shards,
+            withheld,
             lock,
             ephemeral,
             server_objects,
@@ -194,6 +197,11 @@ impl Store {
     /// Distinguishes this process from others, including dead ones with the same number.
     pub(crate) fn nonce(&self) -> &str {
         &self.0.nonce
+    }
+
+    /// Contents that are in memory only.
+    pub(crate) fn withheld(&self) -> &Withheld {
+        &self.0.withheld
     }
 
     /// The cache of small contents.

@@ -113,12 +113,59 @@ impl Workspace {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// The events of that log with a name.
+    #[must_use]
+    pub fn events(&self, name: &str) -> Vec<serde_json::Value> {
+        self.last_log().into_iter().filter(|line| line["event"] == name).collect()
+    }
+
+    /// How many actions the build of that log ran.
+    #[must_use]
+    pub fn actions_run(&self) -> u64 {
+        let finished = self.events("build_finished");
+        finished[0]["ran"].as_u64().expect("a build that has ended")
+    }
+
+    /// Installs a target beside the workspace, with more words on the command line.
+    #[track_caller]
+    pub fn install<S: AsRef<OsStr>>(
+        &self,
+        tool: &Tool,
+        words: impl IntoIterator<Item = S>,
+        target: &str,
+    ) -> Installed {
+        let to = self.beside("installed");
+        let first = [OsStr::new("install"), OsStr::new("-o"), to.as_os_str()].map(OsStr::to_owned);
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        let call = first.into_iter().chain(words).chain([OsStr::new(target).to_owned()]);
+        let ran = self.run(tool, call);
+        Installed { ran, files: listing(&to).unwrap_or_default() }
+    }
+
     fn place(&self, path: &str) -> PathBuf {
         let path = self.root().join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).expect("a directory");
         }
         path
+    }
+}
+
+/// What an installation did.
+#[derive(Debug)]
+pub struct Installed {
+    /// The call, whether or not it succeeded.
+    pub ran: ToolResult,
+    /// What is installed, as a [`listing`]; nothing if nothing is.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Installed {
+    /// Checks that the call succeeded.
+    #[track_caller]
+    #[must_use]
+    pub fn succeeded(self) -> Self {
+        Self { ran: self.ran.exits(0), ..self }
     }
 }
 

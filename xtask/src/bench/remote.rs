@@ -1,104 +1,128 @@
-//! `cargo xtask bench remote`: the cost of a remote cache, with a server that answers from memory.
-//!
-//! One project is built from nothing without a cache; with one that has nothing, to which results are stored; with one that
-//! has everything; and the same with a delay between both. What the cache costs is the difference to the build without it,
-//! and for each action the number of calls. Runs are interleaved, medians compared.
+//! What servers cost their client, with one that answers from memory: a cache (`bench remote`), and execution (`bench
+//! remote-execution`). Here is what both need: the server, common options, and the figures of runs of one kind.
 
-use super::{
-    graph::{Graph, Shape},
-    median,
-    rival::Rival,
-};
+mod cache;
+mod execution;
+
+use super::median;
 use crate::{
     cargo,
     measure::{self, Cost},
 };
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
-use taut_testkit::Proxy;
 
-struct Options {
+pub(super) use cache::run as cache;
+pub(super) use execution::run as execution;
+
+/// The options that both benchmarks have.
+struct Common {
     json: Option<PathBuf>,
     sizes: Vec<usize>,
     rounds: usize,
-    jobs: usize,
     round_trip: Duration,
 }
 
-/// What is measured, in this order.
-const PHASES: [&str; 4] = ["without", "store", "take", "take, far"];
+impl Common {
+    fn new(sizes: &[usize]) -> Common {
+        Common { json: None, sizes: sizes.to_vec(), rounds: 3, round_trip: Duration::from_millis(50) }
+    }
 
-/// Measures and prints; `args` are the words behind `bench remote`.
-///
-/// # Errors
-///
-/// If the words are wrong, or taut or the server cannot be built or fail.
-pub(crate) fn run(args: &[String]) -> Result<()> {
-    let options = options(args)?;
-    let taut = Rival::Targets("taut", cargo::taut(true)?);
-    let mut rows = Vec::new();
-    for &size in &options.sizes {
-        rows.extend(one(&taut, &Graph::new(Shape::Wide, size), &options)?);
+    /// Takes an option that both have; returns whether it is one.
+    fn take<'w>(&mut self, option: &str, mut value: impl FnMut() -> Result<&'w String>) -> Result<bool> {
+        match option {
+            "--quick" => (self.sizes, self.rounds) = (vec![50], 1),
+            "--json" => self.json = Some(std::path::absolute(value()?)?),
+            "--size" => self.sizes = vec![value()?.parse().context("--size")?],
+            "--rounds" => self.rounds = value()?.parse().context("--rounds")?,
+            "--round-trip" => {
+                self.round_trip = Duration::from_millis(value()?.parse().context("--round-trip")?);
+            }
+            _ => return Ok(false),
+        }
+        anyhow::ensure!(self.rounds > 0, "--rounds must be at least 1");
+        Ok(true)
     }
-    if let Some(path) = &options.json {
-        let report = json!({"jobs": options.jobs, "round_trip_ms": options.round_trip.as_millis() as u64, "rows": rows});
-        fs::write(path, serde_json::to_string_pretty(&report)?)
-            .with_context(|| path.display().to_string())?;
+
+    /// Writes the report, if that is wanted.
+    fn report(&self, report: &Value) -> Result<()> {
+        let Some(path) = &self.json else { return Ok(()) };
+        fs::write(path, serde_json::to_string_pretty(report)?).with_context(|| path.display().to_string())
     }
-    Ok(())
 }
 
-fn options(args: &[String]) -> Result<Options> {
-    let mut options = Options {
-        json: None,
-        sizes: vec![1_000, 10_000],
-        rounds: 3,
-        jobs: 2,
-        round_trip: Duration::from_millis(50),
-    };
-    let mut words = args.iter();
-    while let Some(option) = words.next() {
-        let mut value = || words.next().with_context(|| format!("{option} needs a value"));
-        match option.as_str() {
-            "--quick" => (options.sizes, options.rounds) = (vec![50], 1),
-            "--json" => options.json = Some(std::path::absolute(value()?)?),
-            "--size" => options.sizes = vec![value()?.parse().context("--size")?],
-            "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
-            "--jobs" => options.jobs = value()?.parse().context("--jobs")?,
-            "--round-trip" => {
-                options.round_trip = Duration::from_millis(value()?.parse().context("--round-trip")?);
-            }
-            other => bail!(
-                "unknown option {other}: options are --json FILE, --quick, --size N, --rounds N, --jobs N, --round-trip MS"
-            ),
-        }
+/// Runs of one kind: what they cost, and the calls of the last one.
+#[derive(Default)]
+struct Runs {
+    costs: Vec<Cost>,
+    calls: BTreeMap<String, u64>,
+}
+
+impl Runs {
+    /// Makes another run.
+    fn add(&mut self, command: &Command, file: &Path, server: &mut Server) -> Result<()> {
+        self.costs.push(measure::cost(command, file)?);
+        self.calls = server.calls()?;
+        Ok(())
     }
-    if options.rounds == 0 {
-        bail!("--rounds must be at least 1");
+
+    fn of(&self, figure: fn(&Cost) -> f64) -> f64 {
+        median(self.costs.iter().map(figure).collect())
     }
-    Ok(options)
+
+    /// In milliseconds.
+    fn cpu(&self) -> f64 {
+        self.of(|cost| cost.cpu)
+    }
+
+    fn calls(&self) -> f64 {
+        self.calls.values().sum::<u64>() as f64
+    }
+
+    fn line(&self, actions: usize) -> String {
+        let actions = actions as f64;
+        format!(
+            "cpu {:7.1} us an action  wall {:8.1} ms  peak {:7.1} MiB  {:.2} calls an action {:?}",
+            1000.0 * self.cpu() / actions,
+            self.of(|cost| cost.wall),
+            self.of(|cost| cost.peak) / 1024.0,
+            self.calls() / actions,
+            self.calls
+        )
+    }
+
+    /// The figures as a row of the report, which begins with what they are about.
+    fn row(&self, mut about: Value, actions: usize) -> Value {
+        about["actions"] = actions.into();
+        about["cpu_ms"] = self.cpu().into();
+        about["wall_ms"] = self.of(|cost| cost.wall).into();
+        about["peak_kib"] = self.of(|cost| cost.peak).into();
+        about["calls"] = json!(self.calls);
+        about["calls_per_action"] = (self.calls() / actions as f64).into();
+        about
+    }
 }
 
 /// The server as a process of its own, so that its cost is not counted.
-pub(super) struct Server {
+struct Server {
     process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
-    pub(super) address: SocketAddr,
+    address: SocketAddr,
 }
 
 impl Server {
     /// `words`: what it does, as `memory_server` reads it. `TAUT_MEMORY_SERVER` names a binary to use instead.
-    pub(super) fn start(words: &[&str]) -> Result<Server> {
+    fn start(words: &[&str]) -> Result<Server> {
         let mut command = match std::env::var_os("TAUT_MEMORY_SERVER") {
             Some(binary) => Command::new(binary),
             None => Server::by_cargo(),
@@ -121,7 +145,7 @@ impl Server {
     }
 
     /// How often each method was called since the last time.
-    pub(super) fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
+    fn calls(&mut self) -> Result<BTreeMap<String, u64>> {
         self.questions.write_all(b"calls\n")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
@@ -137,69 +161,30 @@ impl Drop for Server {
     }
 }
 
-/// Measures one project; returns the rows of the report.
-fn one(taut: &Rival, graph: &Graph, options: &Options) -> Result<Vec<Value>> {
-    let scratch = tempfile::tempdir()?;
-    let file = scratch.path().join("cost");
-    let mut costs: BTreeMap<usize, Vec<Cost>> = BTreeMap::new();
-    let mut calls: BTreeMap<usize, BTreeMap<String, u64>> = BTreeMap::new();
-    for round in 0..options.rounds {
-        let mut server = Server::start(&[])?;
-        let far = Proxy::delaying(server.address, options.round_trip / 2)?;
-        for (phase, name) in PHASES.iter().enumerate() {
-            let dir = scratch.path().join(format!("{round}-{phase}"));
-            taut.write(graph, &dir)?;
-            let mut command = taut.command(&dir, options.jobs);
-            match *name {
-                "without" => {}
-                "take, far" => drop(command.args(["--remote-cache", &far.address()])),
-                _ => drop(command.args(["--remote-cache", &server.address.to_string()])),
-            }
-            command.args((*name == "store").then_some("--remote-cache-write"));
-            costs.entry(phase).or_default().push(measure::cost(&command, &file)?);
-            calls.insert(phase, server.calls()?);
-        }
-    }
-    let actions = graph.actions() as f64;
-    println!(
-        "\n{} {}, {} actions, -J {}, far: {} ms",
-        graph.shape.name(),
-        graph.size,
-        graph.actions(),
-        options.jobs,
-        options.round_trip.as_millis()
-    );
-    let of = |phase: usize, f: fn(&Cost) -> f64| median(costs[&phase].iter().map(f).collect());
-    let mut rows = Vec::new();
-    for (phase, name) in PHASES.iter().enumerate() {
-        let (cpu, wall, peak) = (of(phase, |c| c.cpu), of(phase, |c| c.wall), of(phase, |c| c.peak));
-        let total: u64 = calls[&phase].values().sum();
-        println!(
-            "  {name:10} cpu {cpu:8.1} ms ({:6.1} us an action, {:+6.1} us to without)  wall {wall:8.1} ms  peak {:7.1} MiB  {:.2} calls an action {:?}",
-            1000.0 * cpu / actions,
-            1000.0 * (cpu - of(0, |c| c.cpu)) / actions,
-            peak / 1024.0,
-            total as f64 / actions,
-            calls[&phase]
-        );
-        rows.push(json!({
-            "size": graph.size, "actions": graph.actions(), "phase": name, "cpu_ms": cpu, "wall_ms": wall,
-            "peak_kib": peak, "calls": calls[&phase], "calls_per_action": total as f64 / actions,
-        }));
-    }
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn options_are_read_and_wrong_ones_named() {
-        let of = |words: &[&str]| options(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-        assert_eq!(of(&["--size", "3", "--round-trip", "7"]).unwrap().round_trip, Duration::from_millis(7));
+    fn common_options_are_read_and_wrong_values_named() {
+        let of = |words: &[&str]| -> Result<Common> {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let (mut common, mut rest) = (Common::new(&[7]), words.iter());
+            while let Some(option) = rest.next() {
+                let value = || rest.next().with_context(|| format!("{option} needs a value"));
+                assert!(common.take(option, value)?, "{option}");
+            }
+            Ok(common)
+        };
+        let read = of(&["--size", "3", "--round-trip", "9"]).unwrap();
+        assert_eq!((read.sizes, read.round_trip, read.rounds), (vec![3], Duration::from_millis(9), 3));
         assert_eq!(of(&["--quick"]).unwrap().sizes, [50]);
-        assert!(of(&["--rounds", "0"]).is_err());
-        assert!(of(&["--other"]).err().unwrap().to_string().contains("unknown option --other"));
+        for (words, why) in [
+            (&["--rounds", "0"][..], "--rounds must be at least 1"),
+            (&["--size", "x"], "--size"),
+            (&["--json"], "--json needs a value"),
+        ] {
+            assert!(of(words).err().unwrap().to_string().contains(why), "{why}");
+        }
     }
 }

@@ -39,7 +39,7 @@ fn actions_are_executed_over_an_encrypted_connection() {
         let certificates = certificates.each_ref().map(String::as_str);
         for address in [address.clone(), format!("grpcs://{address}")] {
             let built = install(&workspace(), &[&["-r", &address], mode, &certificates].concat());
-            assert_eq!(built.installed, without_cache());
+            assert_eq!(built.files, without_cache());
         }
         assert_eq!(server.calls()["Execute"], ACTIONS as u64, "the second build finds the results");
     }

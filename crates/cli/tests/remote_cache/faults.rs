@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -12,11 +11,7 @@ use taut_digest::HashFunction;
 use taut_remote::server::{Fault, Faults, Offer, Server};
 use taut_testkit::{Direction, LinkFault, Proxy, Rng, Workspace, times};
 
-use super::{ACTIONS, event, install, ran, sharing, taut, without_cache, workspace, writing};
-
-fn socket(server: &Server) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, server.port()).into()
-}
+use super::{ACTIONS, install, sharing, taut, without_cache, workspace, writing};
 
 /// The words of a build that shares its results through a proxy, and waits for a second.
 fn through(proxy: &Proxy) -> Vec<String> {
@@ -51,7 +46,7 @@ fn is_right(workspace: &Workspace, words: &[String], expected: &BTreeMap<String,
     let begin = Instant::now();
     let built = install(workspace, &words.iter().map(String::as_str).collect::<Vec<_>>());
     let took = begin.elapsed();
-    assert_eq!(built.installed, *expected, "seed {seed}");
+    assert_eq!(built.files, *expected, "seed {seed}");
     // Look-ups, contents and what is stored are given up together.
     assert!(took < Duration::from_secs(40), "seed {seed}: {took:?}");
     let lines = built.ran.stderr.lines().filter(|line| line.contains("warning: ")).count();
@@ -92,7 +87,7 @@ fn builds_are_right_whatever_goes_wrong() {
             Server::start(Offer { faults, max_batch_bytes, has_zstd: seed % 2 == 0, ..Offer::default() });
         let server = server.unwrap();
         for _ in 0..2 {
-            assert_eq!(sharing(&workspace(), &server).installed, expected, "seed {seed}");
+            assert_eq!(sharing(&workspace(), &server).files, expected, "seed {seed}");
         }
     }
 }
@@ -104,7 +99,7 @@ fn builds_are_right_whatever_happens_on_the_way() {
     let edited = {
         let other = workspace();
         other.file("source", "another text\n");
-        install(&other, &[]).installed
+        install(&other, &[]).files
     };
     for seed in 0..times(6) as u64 {
         let rng = &mut Rng::new(seed);
@@ -114,7 +109,7 @@ fn builds_are_right_whatever_happens_on_the_way() {
         let (has_zstd, has_chunks) = (rng.chance(50), rng.chance(50));
         let offer = Offer { faults, has_zstd, has_chunks, ..Offer::default() };
         let mut server = Server::start(offer.clone()).unwrap();
-        let proxy = Proxy::failing(socket(&server), seed, *rng.pick(&[20, 60, 100])).unwrap();
+        let proxy = Proxy::failing(server.socket(), seed, *rng.pick(&[20, 60, 100])).unwrap();
         let words = through(&proxy);
         let (first, second) = (workspace(), workspace());
         for round in 0..3 {
@@ -154,7 +149,7 @@ fn builds_are_right_whatever_happens_on_the_way() {
                 } else {
                     Server::start(offer.clone()).unwrap()
                 };
-                proxy.lead_to(socket(&server));
+                proxy.lead_to(server.socket());
                 proxy.cut_all();
             }
         }
@@ -166,14 +161,14 @@ fn a_cache_that_falls_silent_costs_its_delay_once() {
     let server = Server::start(Offer::default()).unwrap();
     sharing(&workspace(), &server);
     for at in [0, 500] {
-        let proxy = Proxy::always(socket(&server), LinkFault::Halted(Direction::Down, at)).unwrap();
+        let proxy = Proxy::always(server.socket(), LinkFault::Halted(Direction::Down, at)).unwrap();
         let workspace = workspace();
         let begin = Instant::now();
         let words = through(&proxy);
         let built = install(&workspace, &words.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(built.installed, without_cache());
+        assert_eq!(built.files, without_cache());
         assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
-        let warnings = event(&workspace, "remote_cache_failed");
+        let warnings = workspace.events("remote_cache_failed");
         assert!(warnings.len() == 1 && built.ran.stderr.contains("no answer within 1 s"), "{warnings:?}");
     }
 }
@@ -196,7 +191,7 @@ fn a_disk_that_is_full_here_leaves_nothing_wrong() {
             failed += 1;
             assert!(call.stderr.contains("No space left on device"), "{}", call.stderr);
         }
-        assert_eq!(sharing(&workspace, &server).installed, expected, "{nth}");
+        assert_eq!(sharing(&workspace, &server).files, expected, "{nth}");
         is_whole(&workspace);
     }
     assert!(failed > 0);
@@ -217,8 +212,8 @@ fn what_is_here_under_another_name_is_not_fetched() {
     let [a, b, c] = writing(&server);
     workspace.run(&taut(), ["build", &a, &b, &c, "other", ""]).exits(0);
     sharing(&workspace, &server);
-    let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
-    assert_eq!((&traffic["hits"], ran(&workspace)), (&ACTIONS.into(), 0));
+    let traffic = &workspace.events("build_finished")[0]["remote_cache"];
+    assert_eq!((&traffic["hits"], workspace.actions_run()), (&ACTIONS.into(), 0));
     assert!(traffic["fetched"].as_u64().unwrap() < 10_000, "{traffic}");
 }
 
@@ -226,7 +221,7 @@ fn what_is_here_under_another_name_is_not_fetched() {
 #[test]
 fn of_a_new_version_of_a_large_output_only_new_chunks_move() {
     let server = Server::start(Offer { has_chunks: true, ..Offer::default() }).unwrap();
-    let proxy = Proxy::delaying(socket(&server), Duration::ZERO).unwrap();
+    let proxy = Proxy::delaying(server.socket(), Duration::ZERO).unwrap();
     let mut rng = Rng::new(1);
     let random: Vec<u8> = (0..6_000_000).map(|_| rng.bits() as u8).collect();
     let workspace = |text: &str| {
@@ -249,7 +244,7 @@ fn of_a_new_version_of_a_large_output_only_new_chunks_move() {
             install(at, &words);
             moved.push((proxy.bytes().0 - before.0, proxy.bytes().1 - before.1));
         }
-        assert_eq!((ran(&maker), ran(&taker)), (1, 0));
+        assert_eq!((maker.actions_run(), taker.actions_run()), (1, 0));
     }
     let [made, taken, made_again, taken_again] = moved[..] else { panic!("{moved:?}") };
     assert!(made.0 > 5_000_000 && taken.1 > 5_000_000, "{moved:?}");

@@ -4,7 +4,7 @@ use serde_json::Value;
 use taut_digest::HashFunction;
 use taut_remote::server::{Offer, Server};
 
-use super::{ACTIONS, event, golden::golden, install, sharing, taut, workspace};
+use super::{ACTIONS, golden::golden, install, sharing, taut, workspace};
 
 /// The profile that a call writes.
 fn profile(workspace: &taut_testkit::Workspace, words: &[&str]) -> Vec<Value> {
@@ -34,9 +34,9 @@ fn of_actions_that_a_server_executes() {
             assert!(action["executed by"].as_str().unwrap().contains(&address), "{action}");
             assert!(action["queued"].is_number() && action["uploading"].is_number(), "{action}");
         }
-        let lines = event(&workspace, "action");
+        let lines = workspace.events("action");
         let sent: u64 = lines.iter().map(|line| line["sent"].as_u64().unwrap()).sum();
-        let built = &event(&workspace, "build_finished")[0]["remote_cache"];
+        let built = &workspace.events("build_finished")[0]["remote_cache"];
         assert_eq!(sent, total);
         // What the build offers and no action read is sent, too.
         assert!(built["sent"].as_u64() >= Some(sent), "{built}");
@@ -48,7 +48,7 @@ fn of_actions_that_a_server_executes() {
         let text = install(&other, &words).ran.stderr;
         assert!(text.contains("3 actions from the remote cache, 4.8 MiB fetched; installed"), "{text}");
         // Results that are known were executed some time, and nothing was sent or waited for.
-        for line in event(&other, "action") {
+        for line in other.events("action") {
             assert_eq!(
                 (&line["from"], &line["sent"], &line["queued"]),
                 (&"remote".into(), &Value::Null, &Value::Null)
@@ -91,6 +91,6 @@ fn of_results_that_come_from_a_cache() {
     let fetched: u64 = actions.iter().map(|action| action["fetched bytes"].as_u64().unwrap()).sum();
     assert!(actions.iter().all(|action| action["from"] == "remote cache" && action.get("queued").is_none()));
     assert!(fetched >= 5_000_000, "{fetched}");
-    let lines: u64 = event(&second, "action").iter().map(|line| line["fetched"].as_u64().unwrap()).sum();
+    let lines: u64 = second.events("action").iter().map(|line| line["fetched"].as_u64().unwrap()).sum();
     assert_eq!(lines, fetched);
 }

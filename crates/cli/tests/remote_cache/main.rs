@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taut_proto::{Directory, Message, OutputDirectory, OutputSymlink, SymlinkNode, TreeBytes};
 use taut_remote::server::{Fault, Faults, Offer, Server};
-use taut_testkit::{Tool, ToolResult, Workspace, listing};
+use taut_testkit::{Installed, Tool, Workspace};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -42,25 +42,15 @@ fn workspace() -> Workspace {
     workspace
 }
 
-struct Built {
-    ran: ToolResult,
-    /// What was installed.
-    installed: BTreeMap<String, String>,
-}
-
 /// Installs everything, with more words on the command line.
 #[track_caller]
-fn install(workspace: &Workspace, words: &[&str]) -> Built {
-    let to = workspace.beside("installed");
-    let to_text = to.to_string_lossy().into_owned();
-    let call = ["install", "-o", &to_text].into_iter().chain(words.iter().copied()).chain(["all"]);
-    let ran = workspace.run(&taut(), call).exits(0);
-    Built { ran, installed: listing(&to).unwrap() }
+fn install(workspace: &Workspace, words: &[&str]) -> Installed {
+    workspace.install(&taut(), words, "all").succeeded()
 }
 
 #[track_caller]
 fn without_cache() -> BTreeMap<String, String> {
-    install(&workspace(), &[]).installed
+    install(&workspace(), &[]).files
 }
 
 fn writing(server: &Server) -> [String; 3] {
@@ -68,17 +58,8 @@ fn writing(server: &Server) -> [String; 3] {
 }
 
 #[track_caller]
-fn sharing(workspace: &Workspace, server: &Server) -> Built {
+fn sharing(workspace: &Workspace, server: &Server) -> Installed {
     install(workspace, &writing(server).each_ref().map(String::as_str))
-}
-
-/// The lines of its last event log with that name.
-fn event(workspace: &Workspace, name: &str) -> Vec<Value> {
-    workspace.last_log().into_iter().filter(|line| line["event"] == name).collect()
-}
-
-fn ran(workspace: &Workspace) -> u64 {
-    event(workspace, "build_finished")[0]["ran"].as_u64().unwrap()
 }
 
 #[test]
@@ -87,22 +68,22 @@ fn what_one_build_has_run_the_next_one_takes() {
     let (first, second) = (workspace(), workspace());
     let expected = without_cache();
     let built = sharing(&first, &server);
-    assert_eq!(built.installed, expected);
-    assert_eq!(ran(&first), ACTIONS as u64);
-    let traffic = &event(&first, "build_finished")[0]["remote_cache"];
+    assert_eq!(built.files, expected);
+    assert_eq!(first.actions_run(), ACTIONS as u64);
+    let traffic = &first.events("build_finished")[0]["remote_cache"];
     assert_eq!((&traffic["hits"], &traffic["stored"]), (&0.into(), &ACTIONS.into()));
     assert!(traffic["sent"].as_u64() > Some(5_000_000), "{traffic}");
 
     // A build that may only read.
     let built = install(&second, &["--remote-cache", &server.address()]);
-    assert_eq!(built.installed, expected);
-    assert_eq!(ran(&second), 0);
-    let traffic = &event(&second, "build_finished")[0]["remote_cache"];
+    assert_eq!(built.files, expected);
+    assert_eq!(second.actions_run(), 0);
+    let traffic = &second.events("build_finished")[0]["remote_cache"];
     assert_eq!(
         (&traffic["hits"], &traffic["stored"], &traffic["sent"]),
         (&ACTIONS.into(), &0.into(), &0.into())
     );
-    let from: Vec<Value> = event(&second, "action").iter().map(|action| action["from"].clone()).collect();
+    let from: Vec<Value> = second.events("action").iter().map(|action| action["from"].clone()).collect();
     assert_eq!(from, vec![Value::from("remote"); ACTIONS]);
     // What was printed there is shown here, since it has not been shown yet.
     assert!(
@@ -117,7 +98,7 @@ fn what_one_build_has_run_the_next_one_takes() {
     install(&second, &[]);
     std::fs::remove_dir_all(second.build_root().join("taut")).unwrap();
     install(&second, &[]);
-    assert_eq!((ran(&second), server.total()), (0, calls));
+    assert_eq!((second.actions_run(), server.total()), (0, calls));
 }
 
 #[test]
@@ -129,8 +110,8 @@ fn builds_in_native_and_in_compatible_mode_share_results() {
             let mut words = writing(&server).to_vec();
             words.extend(is_compatible.then(|| "--compatible".to_owned()));
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            assert_eq!(install(&workspace, &words).installed, without_cache(), "{modes:?}");
-            assert_eq!(ran(&workspace), runs, "{modes:?}");
+            assert_eq!(install(&workspace, &words).files, without_cache(), "{modes:?}");
+            assert_eq!(workspace.actions_run(), runs, "{modes:?}");
         }
     }
 }
@@ -161,7 +142,7 @@ fn each_content_is_sent_at_most_once_and_asked_for_in_batches() {
         format!(r#"{{{}, "all": {{"type": "install", "dirs": [{}]}}}}"#, all.join(","), names.join(",")),
     );
     sharing(&workspace, &server);
-    let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
+    let traffic = &workspace.events("build_finished")[0]["remote_cache"];
     assert_eq!(traffic["stored"], 60, "{traffic}");
     // Each has an Action, a Command, a content of its own, and two that all have: the empty directory of inputs is one.
     assert_eq!(server.memory().contents().len(), 3 * 60 + 2);
@@ -181,7 +162,7 @@ fn results_whose_contents_are_gone_are_made_again() {
         let bytes = server.memory().content(&gone).unwrap();
         server.memory().remove(&gone);
         let workspace = workspace();
-        assert_eq!(install(&workspace, &["--remote-cache", &server.address()]).installed, expected);
+        assert_eq!(install(&workspace, &["--remote-cache", &server.address()]).files, expected);
         server.memory().add(bytes.to_vec());
     }
     // And they are stored again.
@@ -190,8 +171,8 @@ fn results_whose_contents_are_gone_are_made_again() {
     }
     sharing(&workspace(), &server);
     let last = workspace();
-    assert_eq!(sharing(&last, &server).installed, expected);
-    assert_eq!(ran(&last), 0);
+    assert_eq!(sharing(&last, &server).files, expected);
+    assert_eq!(last.actions_run(), 0);
 }
 
 #[test]
@@ -210,12 +191,12 @@ fn what_is_read_alone_counts_where_there_is_a_depfile() {
     for (unread, runs) in [("one", 1), ("two", 0), ("three", 0)] {
         let workspace = workspace(unread);
         sharing(&workspace, &server);
-        assert_eq!(ran(&workspace), runs, "{unread}");
+        assert_eq!(workspace.actions_run(), runs, "{unread}");
     }
     let other = workspace("two");
     other.file("a", "other text");
-    assert_eq!(sharing(&other, &server).installed["out"], "file 644 other text");
-    assert_eq!(ran(&other), 1);
+    assert_eq!(sharing(&other, &server).files["out"], "file 644 other text");
+    assert_eq!(other.actions_run(), 1);
 }
 
 #[test]
@@ -234,7 +215,7 @@ fn actions_that_must_not_be_cached_are_not_shared() {
     sharing(&workspace(), &server);
     let second = workspace();
     sharing(&second, &server);
-    assert_eq!((ran(&second), server.total()), (1, 0));
+    assert_eq!((second.actions_run(), server.total()), (1, 0));
 }
 
 #[test]
@@ -257,12 +238,12 @@ fn a_cache_that_is_gone_costs_one_line() {
     let workspace = workspace();
     let words = ["--remote-cache", &address, "--remote-cache-write"];
     let built = install(&workspace, &words);
-    assert_eq!(built.installed, without_cache());
+    assert_eq!(built.files, without_cache());
     let warnings: Vec<&str> = built.ran.stderr.lines().filter(|line| line.contains("remote cache")).collect();
     let [warning] = &warnings[..] else { panic!("{}", built.ran.stderr) };
     assert!(warning.contains(&address) && warning.contains("Connection refused"), "{warning}");
     assert!(warning.contains("the build goes on without it"), "{warning}");
-    assert_eq!(event(&workspace, "remote_cache_failed").len(), 1);
+    assert_eq!(workspace.events("remote_cache_failed").len(), 1);
 }
 
 #[test]
@@ -274,8 +255,8 @@ fn a_cache_that_takes_nothing_is_read_and_says_so_once() {
     let workspace = workspace();
     workspace.file("source", "another text\n");
     sharing(&workspace, &strict);
-    assert_eq!(ran(&workspace), ACTIONS as u64);
-    let failed = event(&workspace, "remote_cache_failed");
+    assert_eq!(workspace.actions_run(), ACTIONS as u64);
+    let failed = workspace.events("remote_cache_failed");
     let text = failed[0]["error"].as_str().unwrap();
     assert!(text.contains("the server takes no results; no more results are stored there"), "{text}");
 }
@@ -329,8 +310,8 @@ fn results_that_no_action_may_have_are_not_taken() {
             server.memory().add_result(*action, result);
         }
         let workspace = workspace();
-        assert_eq!(install(&workspace, &["--remote-cache", &server.address()]).installed, expected, "{bad}");
-        assert!(ran(&workspace) > 0, "{bad}");
+        assert_eq!(install(&workspace, &["--remote-cache", &server.address()]).files, expected, "{bad}");
+        assert!(workspace.actions_run() > 0, "{bad}");
     }
 }
 
@@ -342,8 +323,8 @@ fn contents_that_do_not_match_are_not_used_and_reported() {
     let lying = Server::with(offer, server.memory().clone(), 0).unwrap();
     let workspace = workspace();
     let built = install(&workspace, &["--remote-cache", &lying.address(), "--max-attempts", "1"]);
-    assert_eq!(built.installed, without_cache());
-    assert_eq!(ran(&workspace), ACTIONS as u64);
+    assert_eq!(built.files, without_cache());
+    assert_eq!(workspace.actions_run(), ACTIONS as u64);
     assert!(
         built.ran.stderr.contains("do not match their digests; they were not used"),
         "{}",
@@ -373,8 +354,8 @@ fn a_server_that_is_lost_in_the_middle_is_done_without() {
     drop(server);
     std::fs::write(&gate, "").unwrap();
     assert!(build.wait().unwrap().success());
-    assert_eq!(ran(&workspace), 2);
-    assert_eq!(event(&workspace, "remote_cache_failed").len(), 1);
+    assert_eq!(workspace.actions_run(), 2);
+    assert_eq!(workspace.events("remote_cache_failed").len(), 1);
 }
 
 /// The server never answers, and a day of attempts is allowed.

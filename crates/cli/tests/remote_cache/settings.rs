@@ -3,7 +3,7 @@
 use taut_remote::server::{Offer, Server};
 use taut_testkit::{GitRepository, Proxy, Workspace};
 
-use super::{ACTIONS, event, install, ran, taut, workspace};
+use super::{ACTIONS, install, taut, workspace};
 
 /// A workspace with an rc file.
 fn with_rc(rc: &str) -> Workspace {
@@ -22,13 +22,13 @@ fn an_rc_file_names_the_cache() {
     let (first, second) = (with_rc(&rc), with_rc(&rc));
     install(&first, &["--rc", "rc.json"]);
     install(&second, &["--rc", "rc.json"]);
-    assert_eq!((ran(&first), ran(&second)), (ACTIONS as u64, 0));
+    assert_eq!((first.actions_run(), second.actions_run()), (ACTIONS as u64, 0));
     // The command line counts, and may turn the cache off.
     let calls = server.total();
     for words in [&["--rc", "rc.json", "--remote-cache", ""][..], &["--norc"]] {
         let third = with_rc(&rc);
         install(&third, words);
-        assert_eq!((ran(&third), server.total()), (ACTIONS as u64, calls), "{words:?}");
+        assert_eq!((third.actions_run(), server.total()), (ACTIONS as u64, calls), "{words:?}");
     }
     // Only looked up there, since the command line names another cache.
     let other = Server::start(Offer { instance: "team".to_owned(), ..Offer::default() }).unwrap();
@@ -101,5 +101,5 @@ fn a_cache_that_is_gone_is_asked_once_by_a_call_with_computed_roots() {
     assert!(built.stderr.contains("1 action run"), "{}", built.stderr);
     let connections = proxy.connections();
     assert!(connections <= 3, "{connections}");
-    assert_eq!(event(&workspace, "remote_cache_failed").len(), 0, "the build itself asks nothing");
+    assert_eq!(workspace.events("remote_cache_failed").len(), 0, "the build itself asks nothing");
 }

@@ -9,7 +9,7 @@ use std::{
 use taut_digest::HashFunction;
 use taut_testkit::{ToolResult, Workspace, listing};
 
-use super::{ACTIONS, BOTH, at, build, event, golden::golden, here, install, ran, start, taut, workspace};
+use super::{ACTIONS, BOTH, at, build, golden::golden, here, install, start, taut, workspace};
 
 #[track_caller]
 fn run(workspace: &Workspace, command: &str, words: &[String], more: &[&str]) -> ToolResult {
@@ -234,8 +234,8 @@ fn an_installation_fetches_what_was_built_before() {
         let words = at(&server, naming);
         build(&workspace, &words).exits(0);
         let installed = install(&workspace, &words);
-        assert_eq!((&installed.files, ran(&workspace)), (&here(&workspace), 0));
-        let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
+        assert_eq!((&installed.files, workspace.actions_run()), (&here(&workspace), 0));
+        let traffic = &workspace.events("build_finished")[0]["remote_cache"];
         assert_eq!(traffic["sent"], 0, "{traffic}");
     }
 }

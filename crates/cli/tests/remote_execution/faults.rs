@@ -3,24 +3,19 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use taut_digest::HashFunction;
 use taut_remote::server::{ExecutionEnding, Fault, Faults, Offer, Server};
-use taut_testkit::{Proxy, Rng, Workspace, listing, times};
+use taut_testkit::{Installed, Proxy, Rng, Workspace, times};
 
 use super::{BOTH, here, taut, workspace};
 
 /// No build of these few actions takes longer, whatever is waited for: three times the silence of an execution with the sign of
 /// life that is asked for then, several times in a row.
 const LONGEST: Duration = Duration::from_secs(300);
-
-fn socket(server: &Server) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, server.port()).into()
-}
 
 fn words(address: &str, naming: HashFunction) -> Vec<String> {
     let mut words = ["-r", address, "--max-attempts", "4"].map(str::to_owned).to_vec();
@@ -36,16 +31,12 @@ fn is_right(
     expected: &BTreeMap<String, String>,
     case: &str,
 ) -> bool {
-    let to = workspace.beside("installed");
-    let to_text = to.to_string_lossy().into_owned();
-    let call = ["install", "-o", &to_text].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
     let begin = Instant::now();
-    let ran = workspace.run(&taut(), call);
+    let Installed { ran, files: found } = workspace.install(&taut(), words, "all");
     assert!(begin.elapsed() < LONGEST, "{case}: {:?}", begin.elapsed());
     if ran.code == 0 {
         // One file is large: only names are shown.
-        let (found, names) =
-            (listing(&to).unwrap(), |of: &BTreeMap<String, String>| of.keys().cloned().collect::<Vec<_>>());
+        let names = |of: &BTreeMap<String, String>| of.keys().cloned().collect::<Vec<_>>();
         let differs = |name: &&String| found.get(*name) != expected.get(*name);
         let differing: Vec<_> = expected.keys().filter(differs).collect();
         assert!(differing.is_empty(), "{case}: {differing:?}");
@@ -140,7 +131,7 @@ fn whatever_happens_on_the_way_results_are_right_or_there_are_none() {
             let (has_zstd, has_chunks) = (rng.chance(50), rng.chance(50));
             let offer = Offer { faults, has_zstd, has_chunks, ..Offer::executing(naming, endings) };
             let mut server = Server::start(offer.clone()).unwrap();
-            let proxy = Proxy::failing(socket(&server), seed, *rng.pick(&[0, 20, 60])).unwrap();
+            let proxy = Proxy::failing(server.socket(), seed, *rng.pick(&[0, 20, 60])).unwrap();
             let words = words(&proxy.address(), naming);
             let (first, second) = (workspace(), workspace());
             for round in 0..3 {
@@ -183,7 +174,7 @@ fn whatever_happens_on_the_way_results_are_right_or_there_are_none() {
                         true => Server::with(offer.clone(), memory, 0).unwrap(),
                         false => Server::start(offer.clone()).unwrap(),
                     };
-                    proxy.lead_to(socket(&server));
+                    proxy.lead_to(server.socket());
                     proxy.cut_all();
                 }
             }
@@ -288,9 +279,7 @@ fn a_disk_that_is_full_here_leaves_nothing_wrong() {
         let (words, workspace) = (words(&server.address(), naming), workspace());
         let nth = 20 + Rng::new(seed).below(300);
         let full = taut().with_env("TAUT_TEST_FAULT", format!("{nth}:28"));
-        let to = workspace.beside("installed").to_string_lossy().into_owned();
-        let call = ["install", "-o", &to].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
-        let ran = workspace.run(&full, call);
+        let ran = workspace.install(&full, &words, "all").ran;
         assert!(ran.code < 100, "access {nth}: {}", ran.stderr);
         if ran.code != 0 {
             failed.fetch_add(1, Relaxed);

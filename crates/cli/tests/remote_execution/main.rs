@@ -2,6 +2,7 @@
 //! costs time only.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
+mod calls;
 mod commands;
 mod faults;
 #[path = "../remote_cache/golden.rs"]
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taut_digest::{Hash, HashFunction};
 use taut_remote::server::{ExecutionEnding, Offer, Server};
-use taut_testkit::{Tool, ToolResult, Workspace, listing};
+use taut_testkit::{Installed, Tool, ToolResult, Workspace};
 
 fn taut() -> Tool {
     Tool::at(env!("CARGO_BIN_EXE_taut"))
@@ -60,19 +61,10 @@ fn at(server: &Server, naming: HashFunction) -> Vec<String> {
     words
 }
 
-struct Installed {
-    ran: ToolResult,
-    files: BTreeMap<String, String>,
-}
-
 /// Installs everything, with more words on the command line.
 #[track_caller]
 fn install(workspace: &Workspace, words: &[String]) -> Installed {
-    let to = workspace.beside("installed");
-    let to_text = to.to_string_lossy().into_owned();
-    let call = ["install", "-o", &to_text].into_iter().chain(words.iter().map(String::as_str)).chain(["all"]);
-    let ran = workspace.run(&taut(), call).exits(0);
-    Installed { ran, files: listing(&to).unwrap() }
+    workspace.install(&taut(), words, "all").succeeded()
 }
 
 #[track_caller]
@@ -89,15 +81,6 @@ fn here(workspace: &Workspace) -> BTreeMap<String, String> {
     install(&other, &[]).files
 }
 
-/// The lines of its last event log with that name.
-fn event(workspace: &Workspace, name: &str) -> Vec<Value> {
-    workspace.last_log().into_iter().filter(|line| line["event"] == name).collect()
-}
-
-fn ran(workspace: &Workspace) -> u64 {
-    event(workspace, "build_finished")[0]["ran"].as_u64().unwrap()
-}
-
 #[test]
 fn results_are_those_of_a_build_here_and_nothing_is_fetched_that_is_not_read() {
     for naming in BOTH {
@@ -105,16 +88,16 @@ fn results_are_those_of_a_build_here_and_nothing_is_fetched_that_is_not_read() {
         let words = at(&server, naming);
         let text = build(&workspace, &words).exits(0).stderr;
         assert!(text.contains("5 actions run remotely") && text.contains("made files"), "{text}");
-        assert_eq!(ran(&workspace), ACTIONS);
+        assert_eq!(workspace.actions_run(), ACTIONS);
         // Only what was printed is shown, and in compatible mode a description of the directory is needed.
-        let traffic = &event(&workspace, "build_finished")[0]["remote_cache"];
+        let traffic = &workspace.events("build_finished")[0]["remote_cache"];
         assert!(traffic["fetched"].as_u64() < Some(1000), "{traffic}");
         let calls = server.total();
         build(&workspace, &words).exits(0);
         assert_eq!(server.total(), calls, "a build with nothing to do asks nothing");
 
         let installed = install(&workspace, &words);
-        assert_eq!((&installed.files, ran(&workspace)), (&here(&workspace), 0));
+        assert_eq!((&installed.files, workspace.actions_run()), (&here(&workspace), 0));
         let calls = server.total();
         install(&workspace, &words);
         assert_eq!(server.total(), calls, "what is installed is not asked for");
@@ -122,8 +105,8 @@ fn results_are_those_of_a_build_here_and_nothing_is_fetched_that_is_not_read() {
         // Another build root takes all results from the server.
         let other = self::workspace();
         assert_eq!(install(&other, &words).files, installed.files);
-        assert_eq!(ran(&other), 0);
-        let from: Vec<Value> = event(&other, "action").iter().map(|action| action["from"].clone()).collect();
+        assert_eq!(other.actions_run(), 0);
+        let from: Vec<Value> = other.events("action").iter().map(|action| action["from"].clone()).collect();
         assert_eq!(from, vec![Value::from("remote"); ACTIONS as usize]);
     }
 }
@@ -150,7 +133,7 @@ fn each_content_is_sent_once_however_many_actions_want_it() {
         );
         workspace.file("shared", "x".repeat(100_000));
         install(&workspace, &at(&server, naming));
-        let sent = event(&workspace, "build_finished")[0]["remote_cache"]["sent"].as_u64().unwrap();
+        let sent = workspace.events("build_finished")[0]["remote_cache"]["sent"].as_u64().unwrap();
         assert!((100_000..150_000).contains(&sent), "{sent}");
         let batches = server.calls()["FindMissingBlobs"];
         assert!(batches <= 80, "{batches} questions for 40 actions");
@@ -162,11 +145,11 @@ fn the_event_log_says_where_an_action_was_executed() {
     let (server, workspace) = (start(BOTH[0], &[]), workspace());
     build(&workspace, &at(&server, BOTH[0])).exits(0);
     let by = format!("{} (worker-1)", server.address());
-    for action in event(&workspace, "action") {
+    for action in workspace.events("action") {
         assert_eq!(action["executed_by"].as_str(), Some(&*by));
     }
     let stages: Vec<Value> =
-        event(&workspace, "action_stage").iter().map(|line| line["stage"].clone()).collect();
+        workspace.events("action_stage").iter().map(|line| line["stage"].clone()).collect();
     assert_eq!(stages.iter().filter(|stage| *stage == "queued").count() as u64, ACTIONS);
     assert_eq!(stages.iter().filter(|stage| *stage == "running").count() as u64, ACTIONS);
 }
@@ -194,6 +177,40 @@ fn a_failing_action_fails_as_it_does_here() {
         assert!(build("lacks").contains("did not create o"), "{}", build("lacks"));
         assert!(build("leads").contains("leads outwards"), "{}", build("leads"));
     }
+}
+
+/// In the native protocol. In compatible mode a directory of inputs is stored here, with all that is in it.
+#[test]
+fn sources_that_only_the_server_reads_are_not_stored_here_and_not_missed() {
+    let (naming, workspace) = (BOTH[0], workspace());
+    let server = start(naming, &[]);
+    let words = at(&server, naming);
+    let is_stored = |workspace: &Workspace, text: &str| {
+        let name = naming.blob(text.as_bytes()).to_hex();
+        let kinds = workspace.build_root().join("protocol-dependent/generation-0/git-sha1/casf");
+        kinds.join(&name[..2]).join(&name[2..]).exists()
+    };
+    build(&workspace, &words).exits(0);
+    assert!(!is_stored(&workspace, "some text\n") && !is_stored(&workspace, "more\n"));
+    // The server loses a source that the next execution needs.
+    let named = |of: &str| naming.blob(of.as_bytes()).tagged(false);
+    assert!(server.memory().content(&named("some text\n")).is_some());
+    server.memory().remove(&named("some text\n"));
+    let targets = TARGETS.replace("tr a-z A-Z", "tr a-y A-Y");
+    workspace.file("TARGETS", &targets);
+    assert_eq!(install(&workspace, &words).files, here(&workspace));
+
+    // What is installed is stored, and what an action reads that runs here.
+    let other = self::workspace();
+    other.file(
+        "TARGETS",
+        targets.replace(r#"["extra", "extra"]]"#, r#"["extra", "extra"], ["more", "more"]]"#),
+    );
+    assert_eq!(install(&other, &words).files, here(&other));
+    assert!(is_stored(&other, "more\n") && !is_stored(&other, "some text\n"));
+    other.file("source", "another text\n");
+    install(&other, &[]);
+    assert!(is_stored(&other, "another text\n"));
 }
 
 #[test]
@@ -338,11 +355,11 @@ fn actions_go_where_their_properties_say() {
         let mut words = words[2..].to_vec();
         words.insert(0, "-J2".to_owned());
         assert_eq!(install(&other, &words).files, installed.files);
-        assert_eq!((ran(&other), first.calls()["Execute"]), (2, 2));
+        assert_eq!((other.actions_run(), first.calls()["Execute"]), (2, 2));
         // The action that ran here had to have what the server made.
         let fetched = fetched_by_output(&other);
         assert_eq!(fetched, [("a", None), ("c", Some(10))].map(of_output).into());
-        let traffic = &event(&other, "build_finished")[0]["remote_cache"];
+        let traffic = &other.events("build_finished")[0]["remote_cache"];
         assert_eq!(traffic["fetched"].as_u64(), Some(10), "{traffic}");
     }
 }
@@ -353,7 +370,7 @@ fn of_output((output, bytes): (&str, Option<u64>)) -> (String, Option<u64>) {
 
 /// By output of the actions that ran, how many bytes came for them, if any did: then there is also how long that took.
 fn fetched_by_output(workspace: &Workspace) -> BTreeMap<String, Option<u64>> {
-    let actions = event(workspace, "action").into_iter().filter(|action| action["end"] == "ran");
+    let actions = workspace.events("action").into_iter().filter(|action| action["end"] == "ran");
     let fetched = |action: Value| {
         let bytes = action["fetched"].as_u64();
         assert_eq!(

@@ -1,15 +1,16 @@
-//! Sending what a server lacks: first asked for in one batch, then sent, what is below before what is above. Each object is
-//! asked for and sent once in a build, however many actions want it; the others wait for that.
+//! Sending what a server lacks: first asked for in one batch, then sent; where trees are checked as they arrive, as in the native
+//! protocol, what is below before what is above. Each object is asked for and sent once in a build, however many actions want
+//! it; the others wait for that.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
-use taut_digest::{Digest, ObjectInfo, ObjectType};
+use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType};
 use taut_engine::Fail;
-use taut_service::{Caller, Content, Source};
+use taut_service::{Asker, Content, Source};
 
 use super::{
     MAX_REPEATS, Moved, Transfers,
@@ -23,14 +24,14 @@ impl Transfers {
     pub(super) async fn provide(
         &self,
         server: usize,
-        caller: &Caller,
+        asker: &Asker,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut Moved,
     ) -> Result<(), Fail> {
         let begin = Instant::now();
         let downloading = moved.downloading;
-        let provided = self.provide_all(server, caller, described, begins, moved).await;
+        let provided = self.provide_all(server, asker, described, begins, moved).await;
         moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
         provided
     }
@@ -38,7 +39,7 @@ impl Transfers {
     async fn provide_all(
         &self,
         server: usize,
-        caller: &Caller,
+        asker: &Asker,
         described: &RemoteAction,
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut Moved,
@@ -52,7 +53,7 @@ impl Transfers {
             }
             begins(&self.endpoints[server].name, Step::Uploading);
             wanted.sort_unstable_by_key(|part| part.height);
-            let sent = self.send(server, caller, described, &wanted, begins, moved).await;
+            let sent = self.send(server, asker, described, &wanted, begins, moved).await;
             let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
@@ -68,7 +69,7 @@ impl Transfers {
     async fn send(
         &self,
         server: usize,
-        caller: &Caller,
+        asker: &Asker,
         described: &RemoteAction,
         wanted: &[Part],
         begins: &(impl Fn(&Arc<str>, Step) + Sync),
@@ -107,45 +108,60 @@ impl Transfers {
             let verified = store.verify_server_objects(server).await;
             return verified.map_err(|error| self.failed_in_store(error));
         }
+        // In the standard protocol nothing has to be there before what refers to it. Else all that is below may be sent
+        // together with it only if no other action sends some of that.
+        let is_unordered = store.hash_function() == HashFunction::Sha256;
+        let is_together = is_unordered || wanted.iter().all(|part| claimed.has(&key(&part.object)));
         let mut rest = wanted;
         while let Some(first) = rest.first() {
-            let (level, above) = rest.split_at(rest.partition_point(|part| part.height == first.height));
+            let together = match is_together {
+                true => rest.len(),
+                false => rest.partition_point(|part| part.height == first.height),
+            };
+            let (now, above) = rest.split_at(together);
             rest = above;
-            let height = first.height;
-            let own = || own.iter().filter(move |(part, _)| part.height == height).map(|(_, object)| *object);
-            let missing: Vec<ObjectInfo> = own().filter(|object| missing.contains(&name(object))).collect();
-            self.fetch_elsewhere(server, described, &missing, begins, moved).await?;
-            let mut contents = Vec::new();
-            for object in missing {
+            let heights = first.height..=now.last().map_or(0, |part| part.height);
+            let own = || {
+                let own = own.iter().filter(|(part, _)| heights.contains(&part.height));
+                own.map(|(part, object)| (part.height, *object))
+            };
+            let missing: Vec<(usize, ObjectInfo)> =
+                own().filter(|(_, object)| missing.contains(&name(object))).collect();
+            let objects: Vec<ObjectInfo> = missing.iter().map(|(_, object)| *object).collect();
+            self.fetch_elsewhere(server, described, &objects, begins, moved).await?;
+            let mut levels: BTreeMap<usize, Vec<Content>> = BTreeMap::new();
+            for (height, object) in missing {
                 let source = self.source(described, &object)?;
-                contents.push(Content { digest: name(&object), source });
+                let level = levels.entry(if is_unordered { 0 } else { height }).or_default();
+                level.push(Content { digest: name(&object), source });
             }
-            self.put(server, contents, moved).await?;
-            store.note_at_server(server, true, own());
-            claimed.done(own().map(|object| key(&object)));
-            for part in level.iter().filter(|part| !claimed.has(&key(&part.object))) {
-                caller.apart(claims.wait(key(&part.object))).await;
+            self.put(server, levels.into_values().collect(), moved).await?;
+            store.note_at_server(server, true, own().map(|(_, object)| object));
+            claimed.done(own().map(|(_, object)| key(&object)));
+            for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
+                asker.apart(claims.wait(key(&part.object))).await;
             }
             // What is above them cannot be sent before they are there.
-            if level.iter().any(|part| !store.is_checked(server, &part.object)) {
+            if now.iter().any(|part| !store.is_checked(server, &part.object)) {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn put(&self, server: usize, contents: Vec<Content>, moved: &mut Moved) -> Result<(), Fail> {
-        if contents.is_empty() {
+    async fn put(&self, server: usize, levels: Vec<Vec<Content>>, moved: &mut Moved) -> Result<(), Fail> {
+        if levels.is_empty() {
             return Ok(());
         }
-        let sizes: Vec<u64> = contents.iter().map(|content| content.digest.size).collect();
-        let answers = self.endpoints[server].cas.put(contents).await;
-        for (answer, size) in answers.map_err(|error| self.failed(server, error))?.into_iter().zip(sizes) {
-            answer.map_err(|error| self.failed(server, error))?;
-            moved.sent_objects += 1;
-            moved.sent_bytes += size;
-            self.sent.fetch_add(size, Relaxed);
-        }
+        let (count, bytes) = levels
+            .iter()
+            .flatten()
+            .fold((0, 0), |(count, bytes), content| (count + 1, bytes + content.digest.size));
+        let put = self.endpoints[server].cas.put_levels(levels).await;
+        put.map_err(|error| self.failed(server, error))?;
+        moved.sent_objects += count;
+        moved.sent_bytes += bytes;
+        self.sent.fetch_add(bytes, Relaxed);
         Ok(())
     }
 
@@ -217,7 +233,9 @@ impl Transfers {
         let in_store = |error| self.failed_in_store(error);
         let mut elsewhere = Vec::new();
         for object in missing.iter().filter(|object| described.made(&key(object)).is_none()) {
-            if !store.is_here(&object.digest.hash, object.object_type).map_err(in_store)? {
+            let (hash, object_type) = (&object.digest.hash, object.object_type);
+            let is_withheld = store.withheld_source(hash, object_type).is_some();
+            if !is_withheld && !store.is_here(hash, object_type).map_err(in_store)? {
                 elsewhere.push(*object);
             }
         }
@@ -255,6 +273,9 @@ impl Transfers {
             return Ok(made.bytes.clone());
         }
         let (store, hash) = (&self.store, &object.digest.hash);
+        if let Some(source) = store.withheld_source(hash, object.object_type) {
+            return Ok(source);
+        }
         let in_store = |error| self.failed_in_store(error);
         if object.object_type == ObjectType::Tree
             && !store.is_here(hash, ObjectType::Tree).map_err(in_store)?

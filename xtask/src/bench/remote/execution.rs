@@ -1,4 +1,4 @@
-//! `cargo xtask bench remote-execution`: what execution by a server costs, with a server that only pretends to execute, from memory.
+//! `cargo xtask bench remote-execution`: what execution by a server costs, with a server that only pretends to execute.
 //!
 //! One project is built from nothing, then again from another build root with a server that knows all results, then once more
 //! when there is nothing to do. Where the reference is here, it does the same, interleaved, in the same protocol. Counted are
@@ -9,26 +9,24 @@
 //! With `--library`, a C library from Debian's sources is built here, and on a fresh machine with a cache that has all of it:
 //! processor time, and bytes that pass.
 
-use super::{
-    graph::{Graph, Shape},
-    median,
-    remote::Server,
-    rival::Rival,
-};
+use super::{Common, Runs, Server};
 use crate::{
-    apt, cargo,
+    apt,
+    bench::{
+        graph::{Graph, Shape},
+        median,
+        rival::Rival,
+    },
+    cargo,
     measure::{self, Cost},
 };
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, time::Duration};
 use taut_testkit::{Proxy, Tool};
 
 struct Options {
-    json: Option<PathBuf>,
-    sizes: Vec<usize>,
-    rounds: usize,
-    round_trip: Duration,
+    common: Common,
     cores: usize,
     takes: Duration,
     is_standard: bool,
@@ -61,24 +59,17 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if options.library {
         rows.push(library(&taut, &options)?);
     } else {
-        for &size in &options.sizes {
+        for &size in &options.common.sizes {
             rows.extend(near(&rivals, &Graph::new(Shape::Wide, size), &options)?);
         }
         rows.push(far(&rivals[0], &options)?);
     }
-    if let Some(path) = &options.json {
-        fs::write(path, serde_json::to_string_pretty(&json!({"rows": rows}))?)
-            .with_context(|| path.display().to_string())?;
-    }
-    Ok(())
+    options.common.report(&json!({"rows": rows}))
 }
 
 fn options(args: &[String]) -> Result<Options> {
     let mut options = Options {
-        json: None,
-        sizes: vec![1_000, 10_000],
-        rounds: 3,
-        round_trip: Duration::from_millis(50),
+        common: Common::new(&[1_000, 10_000, 100_000]),
         cores: 16,
         takes: Duration::from_millis(100),
         is_standard: false,
@@ -87,27 +78,20 @@ fn options(args: &[String]) -> Result<Options> {
     let mut words = args.iter();
     while let Some(option) = words.next() {
         let mut value = || words.next().with_context(|| format!("{option} needs a value"));
-        let mut milliseconds = || -> Result<Duration> {
-            Ok(Duration::from_millis(value()?.parse().with_context(|| option.clone())?))
-        };
         match option.as_str() {
-            "--quick" => (options.sizes, options.rounds) = (vec![50], 1),
             "--library" => options.library = true,
             "--standard" => options.is_standard = true,
-            "--round-trip" => options.round_trip = milliseconds()?,
-            "--takes" => options.takes = milliseconds()?,
-            "--json" => options.json = Some(std::path::absolute(value()?)?),
-            "--size" => options.sizes = vec![value()?.parse().context("--size")?],
-            "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
+            "--takes" => options.takes = Duration::from_millis(value()?.parse().context("--takes")?),
             "--cores" => options.cores = value()?.parse().context("--cores")?,
+            _ if options.common.take(option, value)? => {}
             other => bail!(
                 "unknown option {other}: options are --json FILE, --quick, --size N, --rounds N, --standard, --library, \
                  --cores N, --takes MS, --round-trip MS"
             ),
         }
     }
-    if options.rounds == 0 || options.cores == 0 {
-        bail!("--rounds and --cores must be at least 1");
+    if options.cores == 0 {
+        bail!("--cores must be at least 1");
     }
     Ok(options)
 }
@@ -130,11 +114,12 @@ impl Options {
 fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>> {
     let scratch = tempfile::tempdir()?;
     let file = scratch.path().join("cost");
-    let mut costs: BTreeMap<(usize, usize), Vec<Cost>> = BTreeMap::new();
-    let mut calls: BTreeMap<(usize, usize), BTreeMap<String, u64>> = BTreeMap::new();
+    let mut runs: BTreeMap<(usize, usize), Runs> = BTreeMap::new();
     let rivals: Vec<&Rival> =
         (rivals.iter()).filter(|rival| rival.name() == "taut" || graph.size <= MAX_OF_REFERENCE).collect();
-    for round in 0..options.rounds {
+    // What takes long is measured once: it is there for its peak and its calls.
+    let rounds = if graph.size > MAX_OF_REFERENCE { 1 } else { options.common.rounds };
+    for round in 0..rounds {
         for (number, rival) in rivals.iter().enumerate() {
             let mut server = Server::start(&[options.protocol()])?;
             let address = server.address.to_string();
@@ -143,54 +128,40 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
             rival.write(graph, &first)?;
             rival.write(graph, &second)?;
             for (phase, dir) in [&first, &second, &second].into_iter().enumerate() {
-                let cost = measure::cost(&options.command(rival, dir, &address), &file)?;
-                costs.entry((number, phase)).or_default().push(cost);
-                calls.insert((number, phase), server.calls()?);
+                let command = options.command(rival, dir, &address);
+                runs.entry((number, phase)).or_default().add(&command, &file, &mut server)?;
             }
             for dir in [&first, &second] {
                 fs::remove_dir_all(dir)?;
             }
         }
     }
-    let actions = graph.actions() as f64;
-    println!(
-        "\n{} {}, {} actions, {} protocol",
-        graph.shape.name(),
-        graph.size,
-        graph.actions(),
-        options.protocol()
-    );
+    let actions = graph.actions();
+    println!("\n{} {}, {actions} actions, {} protocol", graph.shape.name(), graph.size, options.protocol());
     let mut rows = Vec::new();
     for (phase, name) in PHASES.iter().enumerate() {
-        let of = |number: usize, f: fn(&Cost) -> f64| median(costs[&(number, phase)].iter().map(f).collect());
-        let total = |number: usize| calls[&(number, phase)].values().sum::<u64>() as f64;
+        let taut = &runs[&(0, phase)];
         for (number, rival) in rivals.iter().enumerate() {
-            let (cpu, peak) = (of(number, |cost| cost.cpu), of(number, |cost| cost.peak));
+            let own = &runs[&(number, phase)];
             let beside = match number {
                 0 => String::new(),
                 _ => format!(
-                    "  taut has {:.2} of its processor time, {:.2} of its calls",
-                    of(0, |cost| cost.cpu) / cpu,
-                    total(0) / total(number).max(1.0)
+                    "  taut has {:.2} of its processor time, {:.2} of its calls, {:.2} of its memory",
+                    taut.cpu() / own.cpu(),
+                    taut.calls() / own.calls().max(1.0),
+                    taut.of(|cost| cost.peak) / own.of(|cost| cost.peak),
                 ),
             };
-            println!(
-                "  {name:8} {:5} cpu {:8.1} us an action  peak {:7.1} MiB  {:.2} calls an action {:?}{beside}",
-                rival.name(),
-                1000.0 * cpu / actions,
-                peak / 1024.0,
-                total(number) / actions,
-                calls[&(number, phase)],
-            );
-            rows.push(json!({
-                "size": graph.size, "actions": graph.actions(), "phase": name, "tool": rival.name(), "cpu_ms": cpu,
-                "peak_kib": peak, "calls": calls[&(number, phase)], "protocol": options.protocol(),
-            }));
+            println!("  {name:8} {:5} {}{beside}", rival.name(), own.line(actions));
+            let about = json!({
+                "size": graph.size, "phase": name, "tool": rival.name(), "protocol": options.protocol(),
+            });
+            rows.push(own.row(about, actions));
         }
     }
     let fetched: u64 = (0..PHASES.len())
         .flat_map(|phase| {
-            ["BatchReadBlobs", "Read"].map(|call| calls[&(0, phase)].get(call).copied().unwrap_or(0))
+            ["BatchReadBlobs", "Read"].map(|call| runs[&(0, phase)].calls.get(call).copied().unwrap_or(0))
         })
         .sum();
     if fetched > 0 {
@@ -205,9 +176,9 @@ fn far(taut: &Rival, options: &Options) -> Result<Value> {
     let scratch = tempfile::tempdir()?;
     let (cores, takes) = (options.cores.to_string(), options.takes.as_millis().to_string());
     let mut walls = Vec::new();
-    for round in 0..options.rounds {
+    for round in 0..options.common.rounds {
         let server = Server::start(&[options.protocol(), &cores, &takes])?;
-        let proxy = Proxy::delaying(server.address, options.round_trip / 2)?;
+        let proxy = Proxy::delaying(server.address, options.common.round_trip / 2)?;
         let dir = scratch.path().join(round.to_string());
         taut.write(&graph, &dir)?;
         let cost =
@@ -221,7 +192,7 @@ fn far(taut: &Rival, options: &Options) -> Result<Value> {
     println!(
         "\n{} actions of {takes} ms by {cores} cores at {} ms: {ratio:.2} times what the cores need",
         graph.actions(),
-        options.round_trip.as_millis()
+        options.common.round_trip.as_millis()
     );
     Ok(json!({"actions": graph.actions(), "cores": options.cores, "takes_ms": takes, "ratio": ratio}))
 }
@@ -234,7 +205,7 @@ fn library(taut: &Path, options: &Options) -> Result<Value> {
     let objects = describe(&sources.join("src"), &work)?;
     let file = scratch.path().join("cost");
     let (mut here, mut fresh, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..options.rounds {
+    for round in 0..options.common.rounds {
         let server = Server::start(&[])?;
         let proxy = Proxy::delaying(server.address, Duration::ZERO)?;
         let build = |name: &str, words: &[&str]| {
@@ -315,12 +286,11 @@ mod tests {
     #[test]
     fn options_are_read_and_wrong_ones_named() {
         let of = |words: &[&str]| options(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-        let read = of(&["--size", "3", "--round-trip", "7", "--standard", "--takes", "9"]).unwrap();
+        let read = of(&["--size", "3", "--standard", "--takes", "9"]).unwrap();
         assert_eq!(
-            (read.sizes, read.round_trip, read.takes),
-            (vec![3], Duration::from_millis(7), Duration::from_millis(9))
+            (read.common.sizes, read.is_standard, read.takes),
+            (vec![3], true, Duration::from_millis(9))
         );
-        assert_eq!(of(&["--quick"]).unwrap().sizes, [50]);
         assert!(of(&["--cores", "0"]).is_err());
         assert!(of(&["--other"]).err().unwrap().to_string().contains("unknown option --other"));
     }

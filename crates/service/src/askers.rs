@@ -1,4 +1,4 @@
-//! How many callers are about to ask a service, so that questions of several are asked together where they need not wait long
+//! How many askers are about to ask a service, so that questions of several are asked together where they need not wait long
 //! for each other, and nothing waits where no other can come.
 
 use std::sync::{
@@ -6,21 +6,21 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// The callers of a service that are about to ask it something. Those that are not counted are answered, too; only batches do
+/// The askers of a service that are about to ask it something. Those that are not counted are answered, too; only batches do
 /// not wait for them.
 // Relaxed: a count that is a moment old costs a moment or a call, and nothing is published by it.
 #[derive(Clone, Default, Debug)]
-pub struct Callers(Arc<AtomicUsize>);
+pub struct Askers(Arc<AtomicUsize>);
 
-/// A caller, counted until it is dropped.
+/// A asker, counted until it is dropped.
 #[derive(Debug)]
-pub struct Caller(Callers);
+pub struct Asker(Askers);
 
-impl Callers {
-    /// Counts a caller that will ask one question after the other.
-    pub fn enter(&self) -> Caller {
+impl Askers {
+    /// Counts a asker that will ask one question after the other.
+    pub fn enter(&self) -> Asker {
         self.0.fetch_add(1, Relaxed);
-        Caller(self.clone())
+        Asker(self.clone())
     }
 
     /// How many there are.
@@ -29,11 +29,11 @@ impl Callers {
     }
 }
 
-impl Caller {
-    /// Waits for something other than an answer. Meanwhile the caller does not count, since it cannot ask.
+impl Asker {
+    /// Waits for something other than an answer. Meanwhile the asker does not count, since it cannot ask.
     pub async fn apart<T>(&self, what: impl Future<Output = T>) -> T {
         /// Counts it again, also if what it waits for is dropped.
-        struct Apart<'c>(&'c Callers);
+        struct Apart<'c>(&'c Askers);
         impl Drop for Apart<'_> {
             fn drop(&mut self) {
                 self.0.0.fetch_add(1, Relaxed);
@@ -45,7 +45,7 @@ impl Caller {
     }
 }
 
-impl Drop for Caller {
+impl Drop for Asker {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Relaxed);
     }
@@ -60,20 +60,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_counts_except_while_it_waits_for_something_else() {
-        let callers = Callers::default();
-        let (first, second) = (callers.enter(), callers.enter());
-        assert_eq!(callers.count(), 2);
+    fn a_asker_counts_except_while_it_waits_for_something_else() {
+        let askers = Askers::default();
+        let (first, second) = (askers.enter(), askers.enter());
+        assert_eq!(askers.count(), 2);
         {
             let mut apart = pin!(first.apart(pending::<()>()));
             assert!(apart.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-            assert_eq!(callers.count(), 1);
+            assert_eq!(askers.count(), 1);
         }
-        assert_eq!(callers.count(), 2);
+        assert_eq!(askers.count(), 2);
         crate::wait(second.apart(ready(())));
         drop(first);
-        assert_eq!(callers.count(), 1);
+        assert_eq!(askers.count(), 1);
         drop(second);
-        assert_eq!(callers.count(), 0);
+        assert_eq!(askers.count(), 0);
     }
 }
