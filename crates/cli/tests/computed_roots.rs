@@ -610,7 +610,7 @@ fn failures_name_the_root_its_place_and_the_cause() {
         "@base//: cannot be built, so there is no root",
         "repos.json:3:",
         "repos.json:4:",
-        "the workspace_root of repository \"middle\" is @base//:",
+        "the workspace_root of repository \"middle\" is the target \"@base//:\"",
         "which is needed for the workspace_root of repository \"main\": the tree structure of repository \"middle\"",
     ] {
         assert!(failed.stderr.contains(text), "{text} is not in\n{}", failed.stderr);
@@ -643,8 +643,7 @@ fn the_event_log_has_the_roots_that_were_computed() {
     project.configure(&derived(&generator(&project, "")));
     project.build("main", "out").exits(0);
     let explained = project.run(&taut(), &["explain", "-C", "repos.json"]).exits(0);
-    let expected =
-        "the workspace_root of repository \"main\" was computed from @base//: {\"C\":\"one\"}: 1 action run";
+    let expected = "the workspace_root of repository \"main\" was computed from the target \"@base//: {\"C\":\"one\"}\": 1 action run";
     assert!(explained.stdout.contains(expected), "{}", explained.stdout);
     let logs = || -> Vec<String> {
         let below =

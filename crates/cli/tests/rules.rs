@@ -157,7 +157,7 @@ fn groups_have_files_at_other_paths() {
     let failed = install(&workspace, "typo", &[]).exits(8);
     assert!(failed.stderr.contains("not among the files: d/sub/c.txt"), "{}", failed.stderr);
     let failed = install(&workspace, "clash", &[]).exits(8);
-    assert!(failed.stderr.contains("two files of the group have the same path."), "{}", failed.stderr);
+    assert!(failed.stderr.contains("two files of the group have the same path"), "{}", failed.stderr);
 }
 
 #[test]

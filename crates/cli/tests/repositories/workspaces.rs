@@ -664,11 +664,8 @@ fn options_of_the_rc_file_are_those_of_the_call() {
     assert_eq!(project.taut(["build", "c", "-P", "c", "--norc"]).success().stdout, "none");
     assert!(project.path("home/.cache/taut").is_dir());
     // What taut does not use has a warning, and what is wrong is an error.
-    project.file(
-        "../home/.just-mrrc",
-        r#"{"remote execution": {"address": "h:1"}, "remote serve": {"address": "h:2"}}"#,
-    );
-    project.taut(["build", "c"]).success().says(&["\"remote execution\"", "\"remote serve\""]);
+    project.file("../home/.just-mrrc", r#"{"remote serve": {"address": "h:2"}}"#);
+    project.taut(["build", "c"]).success().says(&["\"remote serve\""]);
     project.file("../home/.just-mrrc", r#"{"local launcher": 1}"#);
     let wrong = project.taut(["build", "c"]);
     assert_eq!(wrong.code, 1);
