@@ -10,12 +10,22 @@ pub(crate) struct Layout {
     tree: TreeBuilder,
     warnings: Vec<Warning>,
     max_depth: usize,
+    /// As [`Limits::directories`].
+    max_directories: u64,
+    /// How many names were noted.
+    names: u64,
 }
 
 impl Layout {
     /// No entries.
     pub(crate) fn new(limits: &Limits) -> Layout {
-        Layout { tree: TreeBuilder::new(), warnings: Vec::new(), max_depth: limits.depth }
+        Layout {
+            tree: TreeBuilder::new(),
+            warnings: Vec::new(),
+            max_depth: limits.depth,
+            max_directories: limits.directories,
+            names: 0,
+        }
     }
 
     /// A file or link with this content.
@@ -58,6 +68,11 @@ impl Layout {
     }
 
     fn note(&mut self, name: &[u8], path: &[&[u8]], replaced: taut_git::Result<Option<Node>>) -> Result<()> {
+        self.names += 1;
+        let most = self.max_directories.max(4 * self.names);
+        if self.tree.directory_count() as u64 > most {
+            return Err(Error::at(name, Fault::TooMany(most)));
+        }
         match replaced {
             Ok(None) => Ok(()),
             Ok(Some(_)) => {

@@ -21,13 +21,23 @@ pub struct Limits {
     pub ratio_from: u64,
     /// The number of components in the name of an entry.
     pub depth: usize,
+    /// The number of directories, also those that only names imply: a few bytes can name thousands. More are allowed if they
+    /// are at most four for each entry, as in a large archive that has an entry for each directory.
+    pub directories: u64,
 }
 
 impl Default for Limits {
     /// 10 million entries, 64 GiB, more than 1 GiB only if that is at most 1000 times the size of the archive, 2048
-    /// components: more are not in a path that a system takes.
+    /// components: more are not in a path that a system takes; 1 million directories.
     fn default() -> Limits {
-        Limits { entries: 10_000_000, bytes: 64 << 30, ratio: 1000, ratio_from: 1 << 30, depth: 2048 }
+        Limits {
+            entries: 10_000_000,
+            bytes: 64 << 30,
+            ratio: 1000,
+            ratio_from: 1 << 30,
+            depth: 2048,
+            directories: 1_000_000,
+        }
     }
 }
 

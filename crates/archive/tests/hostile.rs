@@ -150,6 +150,10 @@ fn what_is_too_large_is_refused() {
     assert_eq!(refused(&many, &Limits { entries: 2, ..Limits::default() }), Fault::TooMany(2));
     let deep = file(&"d/".repeat(40), b"");
     assert_eq!(refused(&deep, &Limits { depth: 39, ..Limits::default() }), Fault::TooDeep(39));
+    // A name makes directories that the archive has no entries for.
+    let few = Limits { directories: 30, ..Limits::default() };
+    assert_eq!(refused(&deep, &few), Fault::TooMany(30));
+    assert!(unpack(&deep, Kind::Tar, &Limits { directories: 41, ..Limits::default() }).is_ok());
     // A header can claim any size; nothing is allocated for it.
     let lies = header("huge", b'0', 1 << 36, "");
     assert!(matches!(fault(&lies).1, Fault::Store(taut_git::Error::TooLarge { .. })));

@@ -92,6 +92,11 @@ impl TreeBuilder {
         }
     }
 
+    /// How many directories there are, the whole tree among them; and those that were replaced.
+    pub fn directory_count(&self) -> usize {
+        self.directories.len()
+    }
+
     /// What is at a path.
     pub fn get<C: AsRef<[u8]>>(&self, path: &[C]) -> Option<Node> {
         let mut node = Node::Directory;
