@@ -17,6 +17,10 @@ use crate::{
 /// How often a request is tried when descriptions change between analysis and execution, or objects are lost.
 pub const MAX_TRIES: usize = 3;
 
+/// How many losses of servers do not count as tries: unlike a description, a server that is short of space may lose more while
+/// what it lost before is made again.
+const MAX_LOSSES_AT_SERVERS: usize = 5;
+
 /// What a request is run with.
 pub struct Run<'r> {
     /// The store.
@@ -216,7 +220,7 @@ impl Run<'_> {
         caller: &mut C,
         mut pass: impl FnMut(&Session, &Request, PassAttempt) -> Result<D, Failed<C::Stop>>,
     ) -> Result<D, C::Stop> {
-        let (mut tries, mut is_changed) = (0, false);
+        let (mut tries, mut losses_at_servers, mut is_changed) = (0, 0, false);
         loop {
             tries += 1;
             let unresolved = caller.request()?;
@@ -265,7 +269,12 @@ impl Run<'_> {
                 Err(Failed::Retry(why)) => {
                     is_changed = why == Retry::Changed;
                     sink.event(&Event::CallRestarted);
-                    caller.on_retry(why, self.store.make_lost_again());
+                    let server = self.store.make_lost_again();
+                    if server.is_some() && losses_at_servers < MAX_LOSSES_AT_SERVERS {
+                        losses_at_servers += 1;
+                        tries -= 1;
+                    }
+                    caller.on_retry(why, server);
                 }
             }
         }
