@@ -490,12 +490,26 @@ fn what_is_no_library_is_named_wherever_it_is_a_dependency() {
     }
 }
 
+/// Else equal sources would not give equal objects.
+#[test]
+fn a_compilation_has_no_date() {
+    let workspace = Workspace::new();
+    workspace
+        .file("main.c", "#include <stdio.h>\nint main(void) { return puts(__DATE__ \" \" __TIME__) < 0; }\n")
+        .file(
+            "TARGETS",
+            r#"{"app": {"type": ["@", "std", "cc", "binary"], "name": ["app"], "srcs": ["main.c"]}}"#,
+        );
+    install(&workspace, "app", &[]).exits(0);
+    assert_eq!(output(&workspace, "app"), "Jan  1 1970 00:00:00\n");
+}
+
 #[test]
 fn public_headers_of_one_name_in_a_library_are_reported_as_such() {
     let workspace = Workspace::new();
     for (headers, directories, expected) in [
-        (r#""a.h", "inc1/a.h""#, r#""inc1""#, ", one below the \"include dirs\" and one outside of them."),
-        (r#""inc1/a.h", "inc2/a.h""#, r#""inc1", "inc2""#, " below the \"include dirs\"."),
+        (r#""a.h", "inc1/a.h""#, r#""inc1""#, ", one below the \"include dirs\" and one outside of them"),
+        (r#""inc1/a.h", "inc2/a.h""#, r#""inc1", "inc2""#, " below the \"include dirs\""),
     ] {
         for (at, header) in ["a.h", "inc1/a.h", "inc2/a.h"].into_iter().enumerate() {
             workspace.file(header, format!("#define A {at}\n"));
