@@ -1,9 +1,9 @@
 //! Names of rules that people bring from other build systems (`cc_binary`, `py_library`, `sh_test`), or use for the library of
 //! rules in the binary without its exact words (`["cc", "program"]`): which rule of that library is meant.
 
-use taut_repos::{EmbeddedRoot, SourceRoot};
+use taut_repos::{EmbeddedRoot, Repository, SourceRoot};
 use taut_syntax::{Diagnostic, quoted_list};
-use taut_value::NamedTarget;
+use taut_value::{NamedTarget, quoted};
 
 use crate::Workspace;
 
@@ -136,6 +136,13 @@ pub(crate) fn with_meant(problem: Diagnostic, workspace: &Workspace, name: &Name
     else {
         return problem;
     };
+    // A repository of this name that the workspace has itself: the suggestion would lead to it again.
+    let is_hidden = |repository: &Repository| repository.bindings.get(local) == Some(&name.repository);
+    if workspace.repositories.repositories.values().any(is_hidden) {
+        let (local, global) = (quoted(local), quoted(&name.repository));
+        return problem
+            .help(format!("the rules in the box are hidden: {local} is bound to repository {global}"));
+    }
     let written = |(module, rule): &(&str, &str)| quoted_list(&["@", local, module, rule]);
     match &all[..] {
         [one] => problem.suggest(Some(written(one))),

@@ -643,7 +643,8 @@ fn the_event_log_has_the_roots_that_were_computed() {
     project.configure(&derived(&generator(&project, "")));
     project.build("main", "out").exits(0);
     let explained = project.run(&taut(), &["explain", "-C", "repos.json"]).exits(0);
-    let expected = "the workspace_root of repository \"main\" was computed from the target \"@base//: {\"C\":\"one\"}\": 1 action run";
+    let expected =
+        "the workspace_root of repository \"main\" was computed from @base//: {\"C\":\"one\"}: 1 action run";
     assert!(explained.stdout.contains(expected), "{}", explained.stdout);
     let logs = || -> Vec<String> {
         let below =

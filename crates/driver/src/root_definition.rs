@@ -22,8 +22,8 @@ pub fn shown(root: &ComputedRoot) -> String {
         RootContent::Artifacts { module, target, configuration } => {
             let name = NamedTarget::new(root.repository.clone(), module.clone(), target.clone());
             let text = configured_as_typed(&EntityName::Named(name), &configuration_of(configuration));
-            // Without a name it ends in its colon, which then would look like one of the sentence.
-            if target.is_empty() { format!("the target {}", quoted(&text)) } else { text }
+            // Without a name and a configuration it ends in its colon, which then would look like one of the sentence.
+            if text.ends_with(':') { format!("the target {}", quoted(&text)) } else { text }
         }
     }
 }

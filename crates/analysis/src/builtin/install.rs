@@ -148,9 +148,18 @@ pub(super) fn staging_conflict(path: &str, between: [&Value; 2], deps: &[Dep]) -
 /// A warning about a dependency whose artifacts are probably expected in the result. The reference has none.
 fn without_runfiles(scope: &Scope<'_>, dep: &Dep) -> Diagnostic {
     let message = format!("{} contributes nothing: \"deps\" takes runfiles, and it has none", dep.name);
-    let written = dep.name.as_named().map(|named| match named.module == scope.written.named.module {
-        true => Value::string(named.name.as_str()).to_json(),
-        false => format!("[{}, {}]", quoted(&named.module), quoted(&named.name)),
+    let here = scope.written.named;
+    let written = dep.name.as_named().and_then(|named| {
+        let list = format!("{}, {}", quoted(&named.module), quoted(&named.name));
+        if named.repository != here.repository {
+            let bindings = &scope.workspace.repository(&here.repository).ok()?.bindings;
+            let (local, _) = bindings.iter().find(|(_, global)| **global == named.repository)?;
+            return Some(format!("[\"@\", {}, {list}]", quoted(local)));
+        }
+        Some(match named.module == here.module {
+            true => Value::string(named.name.as_str()).to_json(),
+            false => format!("[{list}]"),
+        })
     });
     let written = written.unwrap_or_default();
     let at = dep.artifacts().keys().next().map(|path| path.as_str()).unwrap_or_default();

@@ -190,6 +190,9 @@ fn defined(word: String) -> String {
 const TARGET_FORMS: &str = "Targets: src:lua, :lua (in the root module), lua (in the module here), a pattern like src/... \
      (all below), or the path of a source; default: the target \"default\" of the module here, else everything";
 
+/// Where [`TARGET_FORMS`] and the longer text about targets say what is meant without any.
+const DEFAULT_TARGETS: &str = "; default: ";
+
 /// The definition of the whole command line of the tool of this name.
 pub(crate) fn definition(name: &'static str) -> clap::Command {
     let mut command = as_called(CommandLine::command(), name);
@@ -251,8 +254,14 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             let arg = match is_target {
                 true => arg.help("TARGET, or MODULE TARGET, or the parts of any target name"),
                 false if is_taut && names_targets(&arg) => {
-                    let all_forms = arg.get_help().cloned().unwrap_or_default();
-                    arg.help(TARGET_FORMS).long_help(all_forms)
+                    let all_forms = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                    // Tests and compilations are looked for everywhere, whatever `default` names.
+                    let is_everywhere = matches!(&*of, "test" | "compile-commands");
+                    let [short, long] = [TARGET_FORMS, &all_forms].map(|text| match text.split_once(DEFAULT_TARGETS) {
+                        Some((forms, _)) if is_everywhere => format!("{forms}{DEFAULT_TARGETS}all of the workspace"),
+                        _ => text.to_owned(),
+                    });
+                    arg.help(short).long_help(long)
                 }
                 false => arg,
             };
