@@ -22,6 +22,17 @@ fn text_of(svg: &str) -> String {
     text
 }
 
+/// The text without the digits of short ids of actions: each change of a rule in the box makes other ids.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push('%');
+        out += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    out
+}
+
 #[test]
 fn the_picture_in_the_readme_is_true() {
     // The rules in the box look for a compiler there.
@@ -33,8 +44,8 @@ fn the_picture_in_the_readme_is_true() {
     let steps = first_steps(Path::new(env!("CARGO_BIN_EXE_taut"))).unwrap();
     assert_readable(steps.screen());
     assert_eq!(
-        without_times(&text_of(&drawn)),
-        without_times(&text_of(&steps.picture())),
+        without_ids(&without_times(&text_of(&drawn))),
+        without_ids(&without_times(&text_of(&steps.picture()))),
         "`cargo xtask recording` draws it anew"
     );
 }
