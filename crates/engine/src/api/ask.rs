@@ -180,6 +180,7 @@ impl Cx {
         let node = build.engine.intern::<Content<I>>(hash);
         let is_kept = !build.is_what_if();
         // A what-if build makes it available, and leaves the file as it is.
+        // The outer `Arc` is that of any value of a task, the inner one is the value's own type.
         let seq = build.engine.put_content(node, hash, Arc::new(Arc::new(content)), is_kept);
         let task = build.task(node);
         build.mark_clean(task, &mut lock(&task.node.hist), seq);
@@ -279,6 +280,7 @@ impl<R: Rule> HashCx<R> {
             };
             let own = own.map(|own| *own).unwrap_or_default();
             let mut seen = lock(&frame.seen);
+            // Behind those of the hash function: it asked for its value after it had read them.
             seen.reads.extend(own.reads);
             // A witness that the hash function set is about all that it read; that of the value is about a part.
             seen.witness = seen.witness.take().or(own.witness);

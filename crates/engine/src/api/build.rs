@@ -200,6 +200,7 @@ impl Build {
         };
         let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
         let is_alone = inner.engine.is_only_build();
+        // The tasks before this index have a slot, those behind it were found below them.
         let of_slots = settled.len();
         let (mut at, mut is_complete) = (0, true);
         let more = lock(&inner.asked).iter().copied().filter_map(of_build).collect::<Vec<_>>();

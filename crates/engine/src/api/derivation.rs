@@ -101,6 +101,7 @@ impl Build {
             let Some((what, cause)) = inner.log.executed(node) else {
                 // Parts are not logged: the whole is what executed.
                 let entry = core.node(node);
+                // A part reads its whole and nothing else (`PartRule`).
                 let whole = || Some(lock(&entry.hist).runs.first()?.edges.first()?.dep);
                 next = if core.rule(entry).is_part() { whole() } else { None };
                 continue;

@@ -53,6 +53,7 @@ impl Builder {
     }
 
     fn add<R: Rule>(mut self, rule: R, kind: RuleKind) -> Builder {
+        // 16 bits: each node and each entry of the file has one.
         let id = u16::try_from(self.rules.len()).expect("fewer than 65,536 rules");
         assert!(self.rules.iter().all(|known| known.name() != R::NAME), "two rules named {:?}", R::NAME);
         assert!(self.by_type.insert(TypeId::of::<R>(), id).is_none(), "rule {:?} is there twice", R::NAME);
@@ -93,6 +94,7 @@ impl Builder {
 impl Engine {
     /// An engine is made of rules.
     pub fn builder() -> Builder {
+        // A month: a branch that was left for a holiday is still known.
         Builder { rules: Vec::new(), by_type: HashMap::default(), days: 30 }
     }
 
@@ -254,6 +256,7 @@ impl Begin<'_> {
         // Under the lock on the inputs, so that the next declaration keeps what this build can see (`forget_before`).
         *lock(&self.core.live).entry(epoch).or_default() += 1;
         self.core.live_builds.fetch_add(1, Ordering::AcqRel);
+        // A copy, so that builds of several epochs can run at once.
         let seen = inputs.clone();
         drop(inputs);
         // Relaxed: only that each build has its own number matters.

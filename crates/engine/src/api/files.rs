@@ -22,6 +22,7 @@ use crate::{Agreement, Cx, Fail, Hash, Policy, Rule};
 const MIN_AGE: Duration = Duration::from_secs(2);
 
 /// How often a file is read that changes while it is read, before that is an error.
+// A file that is written without pause would otherwise keep the build from ending.
 const MAX_READS: usize = 5;
 
 /// The `stat` of a path, by which it is known later, without reading it, that the file there is unchanged.
@@ -73,6 +74,7 @@ impl StatWitness {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
             Err(error) => return Err(error),
         };
+        // Absence is firm: a file that appears has a `stat`, whatever its times are.
         let is_firm = stat.is_none_or(|stat| stat.modified < trusted && stat.changed < trusted);
         Ok(StatWitness { stat, is_firm })
     }
@@ -86,6 +88,8 @@ impl StatWitness {
 
     /// As bytes, for [`Cx::witness`].
     pub fn encode(&self) -> Vec<u8> {
+        // Fixed widths, little endian. Witnesses are compared after decoding, so another encoding would only cost one
+        // reading of each file.
         let mut bytes = vec![u8::from(self.is_firm)];
         if let Some(Stat { size, modified, changed, device, inode, mode }) = self.stat {
             [size, device, inode].into_iter().for_each(|number| bytes.extend(number.to_le_bytes()));

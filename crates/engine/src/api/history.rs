@@ -67,6 +67,7 @@ impl Engine {
         let id = core.find::<R>(key)?;
         let node = core.node(id);
         let rule = core.rule(node);
+        // Versions only: loading the runs of a task makes nodes of all that it read.
         let is_stored = lock(&node.hist).unloaded().is_some();
         if is_stored {
             core.load_versions(id)?;

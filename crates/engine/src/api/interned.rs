@@ -46,9 +46,11 @@ impl Key for Hash {
 impl<I: Interned> Rule for Content<I> {
     type Key = Hash;
     type Value = Arc<I>;
+    // One name space for rules and kinds of content: both are rules in the file.
     const NAME: &'static str = I::NAME;
 
     fn policy(&self, _: &Hash) -> Policy {
+        // With its value, since nothing can compute it again; one run, since a hash has one content.
         Policy::constructive(1)
     }
 

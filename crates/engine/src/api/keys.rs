@@ -12,6 +12,7 @@ impl Core {
     pub(crate) fn rule_id<R: Rule>(&self) -> u16 {
         match self.by_type.get(&TypeId::of::<R>()) {
             Some(id) => *id,
+            // A mistake in the program, not in what it builds: no failure of a task.
             None => panic!("rule {:?} was not given to the engine", R::NAME),
         }
     }

@@ -17,6 +17,7 @@ pub struct Mentions<I, R> {
     /// The generation of the file that the numbers belong to.
     generation: u64,
     /// Pairs of content and mentioning task, ascending by the content, else in order.
+    // A sorted vector, not a map: it is made once, and a map would take several times the room.
     pairs: Vec<(Id, Id)>,
     kinds: PhantomData<fn() -> (I, R)>,
 }
@@ -80,6 +81,8 @@ impl Build {
         let (rule, kind) = (inner.engine.rule_id::<R>(), inner.engine.rule_id::<Content<I>>());
         let generation = inner.engine.persist().map_or(0, |persist| persist.generation());
         let gather = Gather { rule, kind, by: None, pairs: Vec::new(), overflows: false };
+        // The generation was taken before: numbers of a file that is replaced meanwhile are then looked up in the old
+        // one.
         let Gather { mut pairs, overflows, .. } = self.below(roots, gather)?;
         // Stable, so the first stays the first.
         pairs.sort_by_key(|(content, _)| *content);

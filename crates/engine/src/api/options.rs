@@ -36,6 +36,7 @@ impl Default for Options {
 #[derive(Clone, Default)]
 pub struct WhatIf {
     #[allow(clippy::type_complexity, reason = "a list of lookups in an engine not yet known")]
+    // Functions, since a key has its rule's type, and options are made before any engine is known.
     pub(crate) suspects: Vec<Arc<dyn Fn(&Core) -> Option<NodeId> + Send + Sync>>,
 }
 

@@ -29,6 +29,7 @@ pub trait Part: Key {
 pub(crate) struct PartRule<P>(pub(crate) PhantomData<fn() -> P>);
 
 impl<P: Part> Rule for PartRule<P> {
+    // The whole first, so that the parts of one whole lie side by side where keys are ordered by their bytes.
     type Key = (<P::Of as Rule>::Key, P);
     type Value = P::Value;
 

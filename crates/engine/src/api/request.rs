@@ -29,6 +29,7 @@ impl Cx {
         let all = is_awaited && questions.iter().all(|question| question.answer.is_some());
         let reads = &mut lock(&self.frame.seen).reads;
         let first = reads.len();
+        // No question wraps around, and then `at` never equals it.
         let last = questions.len().wrapping_sub(1);
         reads.extend(questions.iter().enumerate().map(|(at, question)| Read {
             dep: question.node,
@@ -185,6 +186,7 @@ impl<Q: AsRef<[Question]>> Drop for Request<Q> {
 }
 
 /// One question.
+// An array, so that the most frequent request allocates nothing.
 pub(super) struct One(pub(super) Request<[Question; 1]>);
 
 impl Future for One {

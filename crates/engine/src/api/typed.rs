@@ -21,6 +21,7 @@ fn typed(frame: AnyFrame<'_>) -> Arc<Frame> {
 
 struct Computing<B, F> {
     begin: B,
+    // Pinned once for all tasks of the rule that use this allocation: `Pin::set` drops the old future in place.
     future: Pin<Box<Option<F>>>,
 }
 

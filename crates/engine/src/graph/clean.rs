@@ -14,6 +14,7 @@ use crate::sync::{
 #[derive(Default)]
 pub(crate) struct CleanState {
     /// The epoch in which it was settled last, and the version that it had then, in one word; 0: never.
+    // In one word, so that a reader never sees the epoch of one result with the version of another.
     pub(crate) settled: AtomicU64,
     /// The latest epoch in which a change was declared of something in its closure.
     // 32 bits, since `settled` has one word for epoch and version. A new epoch each second would last for over a
@@ -27,6 +28,8 @@ pub(crate) struct CleanState {
 impl CleanState {
     /// The version of the task in `epoch`, if it is clean since `floor` or later.
     pub(crate) fn version(&self, epoch: u64, floor: u64) -> Option<Seq> {
+        // In this order: a change that is declared between the two loads makes the answer `None`, which only costs
+        // verification.
         let settled = self.settled.load(Ordering::SeqCst);
         let since = settled >> 32;
         let good =
@@ -37,6 +40,7 @@ impl CleanState {
     /// Invalidates a task that has no dependents yet.
     pub(crate) fn invalidate(&self, epoch: u64) {
         if epoch > 0 {
+            // Only ever raised: declarations of two threads may come in either order.
             self.invalidated.fetch_max(epoch as u32, Ordering::SeqCst);
         }
     }

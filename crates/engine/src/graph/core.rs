@@ -24,10 +24,14 @@ use crate::{KeyRef, Policy, Store};
 
 /// A number from which a process counts its builds, such that the ranges of two processes do not overlap.
 pub(crate) fn nonce() -> u64 {
+    // Of the standard library also under `shuttle`, which forbids its own atomics in statics that outlive one
+    // schedule.
     static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     // Relaxed: only that each call gets another number matters.
+    // In steps so large that no engine makes as many builds.
     let calls = CALLS.fetch_add(1 << 40, Ordering::Relaxed);
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // The clock alone would be the same for two processes that start within one tick of it.
     let process = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // The low bits are left to count builds.
     (((since.as_nanos() as u64) ^ process) << 16).wrapping_add(calls)
@@ -38,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) rules: Vec<Box<dyn ErasedRule>>,
     pub(crate) by_type: HashMap<TypeId, u16, BuildMix>,
     pub(crate) nodes: Table<OnceLock<Node>>,
+    // How many nodes there are, so the number of the next one.
     pub(crate) count: AtomicU32,
     pub(crate) builds: AtomicU64,
     pub(crate) inputs: Mutex<Inputs>,
@@ -72,6 +77,7 @@ pub(crate) struct Inputs {
     /// No task is clean since before this epoch.
     pub(crate) floor: u64,
     /// The last epoch in which all tasks of a rule were declared changed.
+    // Behind `Arc`, as the list below: every build has a copy of `Inputs`.
     pub(crate) rules: Arc<[u64]>,
     /// By rule, the last epoch in which a change was declared of a task that is no leaf. The leaf sets of runs above such
     /// a task that are older are not valid any more, since the change is in no leaf.
@@ -152,6 +158,7 @@ impl Core {
         let mut policy = self.rules[rule as usize].policy(&key);
         if policy.store == Store::None {
             policy = Policy { runs: 0, ..policy };
+            // Relaxed: published with the node, by the lock of the interner (`Core::request`).
             self.has_unstored.store(true, Ordering::Relaxed);
         }
         let unloaded = unloaded.filter(|_| policy.store != Store::None);
@@ -196,6 +203,7 @@ impl Core {
 
     /// A build of `epoch` was dropped.
     pub(crate) fn build_ended(&self, epoch: u64) {
+        // Before the lock: at worst `live` still has a build that has ended, and what it could see is kept longer.
         self.live_builds.fetch_sub(1, Ordering::AcqRel);
         let mut live = lock(&self.live);
         if let Some(count) = live.get_mut(&epoch) {
@@ -245,6 +253,7 @@ impl Core {
     }
 
     pub(crate) fn rule_number(&self, name: &str) -> Option<u16> {
+        // A scan: there are a few dozen rules, and callers look each up once for a file.
         self.rules.iter().position(|rule| rule.name() == name).map(|at| at as u16)
     }
 

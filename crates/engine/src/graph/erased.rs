@@ -9,6 +9,7 @@ use crate::graph::ids::{AnyKey, AnyValue, NodeId};
 use crate::{Agreement, Fail, Failure, Hash, Policy};
 
 /// What a task's computation ends with.
+// One type for both computations, so that a frame can poll either without a type parameter.
 pub(crate) enum ErasedOutcome {
     Value(Result<AnyValue, Fail>),
     Hash(Result<Hash, Fail>),
@@ -61,6 +62,7 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn decode(&self, key: &[u8]) -> Option<AnyKey>;
     /// The node of the key that was encoded as these bytes; `fresh` makes one if it does not exist yet. `None`: they cannot be
     /// decoded.
+    // Decoded and interned in one call: between two calls the typed key would have to be boxed.
     fn intern_bytes(&self, key: &[u8], fresh: &dyn Fn(AnyKey) -> NodeId) -> Option<NodeId>;
     fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>>;
     fn decode_value(&self, key: &AnyKey, bytes: &[u8]) -> Option<AnyValue>;

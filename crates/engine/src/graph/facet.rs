@@ -11,6 +11,7 @@ use crate::Hash;
 
 /// A set of facets of a value. The rule numbers them from 0 ([`crate::Rule::facets`]).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+// 16 bits: each read in memory and in the file has them, beside a task and a version.
 pub struct Facets(pub(crate) u16);
 
 impl Facets {
@@ -48,6 +49,7 @@ impl Facets {
     /// Whether two versions with these facet hashes are the same for a reader of these facets; not if one lacks a hash.
     pub(crate) fn are_equal_in(self, a: &[u128], b: &[u128]) -> bool {
         let is_same = |number| matches!((a.get(number), b.get(number)), (Some(a), Some(b)) if a == b);
+        // The whole is compared by its own version number, never by facets, which need not cover the value.
         self != Facets::WHOLE && self.numbers().all(is_same)
     }
 
@@ -59,6 +61,8 @@ impl Facets {
 
 /// The hashes of the facets of a version. Half a hash each: they are only compared within one task, and there are
 /// many of them.
+// Within one task, and of versions that the rule made: that two of them agree in 128 bits by chance is out of the
+// question.
 pub(crate) type FacetHashes = Arc<[u128]>;
 
 pub(crate) fn facet_hashes(facets: &[Hash]) -> FacetHashes {

@@ -62,6 +62,7 @@ impl Fail {
     }
 
     /// Whether both are the same event: the same failure object, the same cycle, both cancelled.
+    // By pointer: a failure need not be comparable, and all dependents get the same object.
     pub fn same(&self, other: &Fail) -> bool {
         match (self, other) {
             (Fail::Task(a), Fail::Task(b)) | (Fail::Transient(a), Fail::Transient(b)) => Arc::ptr_eq(a, b),
@@ -95,6 +96,7 @@ impl Panicked {
     pub(crate) fn new(payload: &(dyn Any + Send)) -> Panicked {
         let message = (payload.downcast_ref::<&str>().map(|text| text.to_string()))
             .or_else(|| payload.downcast_ref::<String>().cloned())
+            // As the standard library prints a payload that is no text.
             .unwrap_or_else(|| "Box<dyn Any>".to_owned());
         Panicked { message }
     }
@@ -110,5 +112,6 @@ impl Failure for Panicked {}
 
 /// Calls user code that is no future.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Fail> {
+    // Unwind safe: what was lent to the call, and may be half changed, is not used after a panic.
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Fail::transient(Panicked::new(&*payload)))
 }

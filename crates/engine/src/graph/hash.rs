@@ -10,6 +10,8 @@ use std::fmt;
 ///
 /// Shorter digests are padded with zeros ([`Hash::from_slice`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// A fixed size, and 32 bytes since that is the longest digest in use here (SHA-256): versions lie side by side in
+// arrays, in memory and in the file.
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
@@ -30,6 +32,8 @@ impl Hash {
 
     /// The hash of a result that has none of its own: the build in which it was made.
     pub(crate) fn of_build(build: u64) -> Hash {
+        // The text leaves room for the number at its end. An engine with a file counts its builds from a start that
+        // no other process has (`nonce`), so results of two processes are not equal by chance.
         let mut all = *b"taut: made in build number......";
         all[24..].copy_from_slice(&build.to_le_bytes());
         Hash(all)

@@ -11,6 +11,8 @@ use crate::sync::Arc;
 pub(crate) type AnyKey = Arc<dyn Any + Send + Sync>;
 
 /// Dense number of a task.
+// 32 bits: a read of a run has one, and runs are most of the memory. Four thousand million tasks do not fit into
+// memory anyway.
 pub(crate) type NodeId = u32;
 
 /// A value, its type erased.
@@ -22,6 +24,8 @@ pub(crate) struct Seq(u32);
 
 impl Seq {
     /// Equals no recorded seq: the outcome must not be recorded, nor that of any task that read it.
+    // The special numbers are the highest ones, so that `is_known` is one comparison. No task has that many versions:
+    // they are dropped (`Hist::seq_of`), and the file has fewer bits for them (`MAX_VERSION`).
     pub(crate) const NONE: Seq = Seq(u32::MAX);
     /// Not known yet.
     pub(crate) const LATER: Seq = Seq(u32::MAX - 1);
@@ -55,6 +59,7 @@ pub(crate) struct Unloaded {
 
 /// A task of an engine. Means nothing to another engine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+// Opaque: nodes are numbered in the order in which threads first ask for them, which differs from run to run.
 pub struct TaskId(NodeId);
 
 impl TaskId {

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 #[derive(Clone, Default, Debug)]
+// Of its own, since a crate for small vectors would be a dependency with `unsafe` for one element in place.
 pub(crate) enum InlineVec<T> {
     #[default]
     None,
@@ -17,6 +18,7 @@ impl<T> InlineVec<T> {
         match self {
             InlineVec::None => *self = InlineVec::One(element),
             InlineVec::Many(all) => all.insert(0, element),
+            // The element can be moved out only by taking the whole value.
             InlineVec::One(_) => {
                 if let InlineVec::One(other) = std::mem::take(self) {
                     *self = InlineVec::Many(vec![element, other]);

@@ -11,10 +11,13 @@ use crate::graph::ids::NodeId;
 use crate::sync::{Arc, Mutex, lock};
 
 /// Shards of a map, so that threads rarely contend for a lock.
+// Four bits of a hash choose one. More would take memory for each rule, and few machines run more threads here.
 const SHARDS: usize = 16;
 
 /// A fast, not collision-resistant hasher: keys come from the user's own descriptions.
 #[derive(Default)]
+// FxHash's scheme (rotate, xor, multiply) with another constant and one more step at the end. `DefaultHasher` is
+// SipHash, which resists chosen keys and costs several times as much for short ones.
 pub(crate) struct Mix(u64);
 
 // The index of keys in a file is ordered by it (`persist/snapshot.rs`, `key_hash`), so it is a part of that format.
@@ -24,6 +27,8 @@ impl Hasher for Mix {
         (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
+    // Words of eight bytes, little endian on every machine, since a file may be read on another one. The length is
+    // not mixed in here: `Hash` of slices and texts adds it or an end mark.
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -76,6 +81,8 @@ impl<K: Key> Interner<K> {
     }
 
     /// The number of `key`; `fresh` makes one (and the node) if it was not seen before.
+    // The key is kept twice, in the map and in its node: with one shared `Arc` each look-up would follow a pointer
+    // for each key that it compares.
     pub(crate) fn intern(&self, key: K, fresh: impl FnOnce(Arc<K>) -> NodeId) -> NodeId {
         let mut shard = lock(self.shard(&key));
         if let Some(id) = shard.get(&key) {

@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The arguments of a task; together with the rule they are the task's identity.
+// No serialisation framework: the bytes are an identity and an order, so each type states them itself, and no library
+// changes them.
 pub trait Key: Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static {
     /// Appends this key as bytes, the same in every process and every version of the program.
     /// Two keys have the same bytes if and only if they are equal.
@@ -22,6 +24,7 @@ pub trait Key: Clone + Eq + std::hash::Hash + fmt::Debug + Send + Sync + 'static
 
 /// Reads a `u32` length in little endian and as many bytes; returns them and what follows.
 fn framed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    // Of fixed length, unlike the numbers of the file's format: the length is written before the key is there.
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*len) as usize)
 }

@@ -10,6 +10,8 @@ use crate::sync::Arc;
 pub(crate) struct Range {
     pub(crate) first: u32,
     pub(crate) count: u32,
+    // One version for all: leaves that did not change since the file was written are mostly at version 0, so ranges
+    // are long.
     pub(crate) seq: u32,
 }
 
@@ -45,6 +47,7 @@ pub(crate) struct Leaves {
 
 impl Leaves {
     /// Whether both have the same leaves at the same versions, in the same representation.
+    // Of two representations of the same set it may say no: then the file is updated without need, and nothing else.
     pub(crate) fn is_like(&self, other: &Leaves) -> bool {
         (&self.rules, &self.parts) == (&other.rules, &other.parts)
             && (self.generation == other.generation

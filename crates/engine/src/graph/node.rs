@@ -16,6 +16,8 @@ use crate::sync::{Arc, Mutex};
 use crate::{Facets, Hash, Policy};
 
 /// How many versions of a task are distinguished at least; up to twice as many are kept.
+// More than the runs that policies keep as a rule, so that a version that a kept run of a dependent names is rarely
+// dropped. If it is, that run agrees with nothing and the dependent executes.
 const MIN_VERSIONS: usize = 16;
 
 /// The history of a task: what is kept from earlier builds.
@@ -26,6 +28,8 @@ pub(crate) struct Hist {
     /// The runs kept, latest use first.
     pub(crate) runs: InlineVec<Run>,
     /// The latest value in memory, and its version.
+    // Apart from the runs: a verifying trace keeps no value with its runs, but the latest value is at hand all the
+    // same.
     pub(crate) memory: Option<(Seq, AnyValue)>,
     /// The reads for which this task is among the dependents of what it read.
     pub(crate) noted: Option<Arc<[Edge]>>,
@@ -50,6 +54,7 @@ struct RareState {
     /// Its only run is a content that nothing but a what-if build has mentioned yet.
     unsaved: bool,
     /// Epochs in which the task was declared changed, ascending.
+    // A list, since builds of several epochs may exist at once and each sees the declarations up to its own.
     changed: Vec<u64>,
     /// The versions and reads of runs that were replaced while an earlier build existed, which may still be asked about
     /// them; latest last.
@@ -104,6 +109,8 @@ impl Hist {
 
     /// The number of the version with this hash, if it is known.
     pub(crate) fn seq_with(&self, hash: Hash) -> Option<Seq> {
+        // A scan: most tasks have one version, none more than twice `MIN_VERSIONS`. From the end, since recent
+        // versions come back more often.
         let at = self.hashes.iter().rposition(|known| *known == hash)?;
         Some(Seq::new(self.forgotten() + at as u32))
     }
@@ -141,6 +148,7 @@ impl Hist {
     /// Notes the hashes of the facets of a version.
     pub(crate) fn set_facets(&mut self, seq: Seq, facets: FacetHashes) {
         let Some(place) = self.place_of(seq) else { return };
+        // Versions are numbered in order, so a vector by version is dense.
         let known = &mut self.rare().facets;
         if known.len() <= place {
             known.resize(place + 1, None);
@@ -363,9 +371,11 @@ fn same_reads(a: &[Edge], b: &[Edge]) -> bool {
 }
 
 /// A task. A node is never dropped before the engine, so its number is valid for as long.
+// Never moved or freed, so nodes are borrowed without counting references.
 pub(crate) struct Node {
     pub(crate) rule: u16,
     pub(crate) key: Arc<dyn Any + Send + Sync>,
+    // Asked once, when the node is made: the rule is user code.
     pub(crate) policy: Policy,
     pub(crate) hist: Mutex<Hist>,
     pub(crate) clean: CleanState,

@@ -5,8 +5,10 @@
 
 /// How a task is stored and verified; determined by its rule for each key ([`crate::Rule::policy`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Plain data, asked once for each task and kept with its node: the core branches on it without calling the rule.
 pub struct Policy {
     /// How many past runs are kept; 0 means that the task executes in every build that requests it.
+    // More than a few runs would only take room: each is verified in turn until one agrees.
     pub runs: u8,
     /// What a kept run consists of.
     pub trace: Trace,

@@ -18,6 +18,7 @@ pub(crate) enum Mode {
 
 /// One read of a recorded run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+// Twelve bytes, since there is one for each read of each kept run.
 pub(crate) struct Edge {
     pub(crate) dep: NodeId,
     pub(crate) seq: Seq,
@@ -35,9 +36,12 @@ pub(crate) struct Run {
     pub(crate) version: u32,
     /// The epoch of the latest declared change that the run has seen (see [`crate::graph::node::Hist::stamp`]).
     pub(crate) stamp: u64,
+    // Shared, and its address identifies the run: verification works on a copy while other threads record
+    // (`Hist::used`).
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,
     /// What few runs have, apart so that the others stay small.
+    // One pointer in place of five fields, all of which are empty for most runs.
     rest: Option<Box<RareFields>>,
 }
 
@@ -113,6 +117,7 @@ impl Run {
 }
 
 /// A kept run to be verified.
+// A copy of what verification needs, so that the lock on the history is not held while other tasks are settled.
 pub(crate) struct Candidate {
     pub(crate) edges: Arc<[Edge]>,
     pub(crate) seq: Seq,

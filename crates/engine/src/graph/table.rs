@@ -6,8 +6,12 @@
 use std::sync::OnceLock;
 
 /// The number of elements of a chunk, as a power of two.
+// 64 elements: a build that touches a few tasks initialises few slots, and one that touches all pays one allocation
+// for 64.
 const LOG2_CHUNK_SIZE: u32 = 6;
 /// Level `i` holds `2^i` chunks; together they cover all `u32` indices.
+// Levels that double, in place of one array of chunks: that one would have to be moved to grow, and readers take no
+// lock.
 const LEVELS: usize = 27;
 
 type Chunk<T> = OnceLock<Box<[T; 1 << LOG2_CHUNK_SIZE]>>;
@@ -34,6 +38,7 @@ impl<T: Default> Table<T> {
         let (level, chunk, offset) = Table::<T>::place(index);
         match self.levels[level].get().and_then(|chunks| chunks[chunk].get()) {
             Some(elements) => &elements[offset],
+            // Two threads may come here at once: `OnceLock` makes one of them wait, so both get the same element.
             None => &self.make(level, chunk)[offset],
         }
     }

@@ -36,6 +36,7 @@ type Versions = (NodeId, Option<Hash>, Option<Hash>);
 /// What happened in a build so far.
 #[derive(Default)]
 pub(crate) struct Log {
+    // One lock for all threads: it is held for one push, by tasks that execute code of a rule.
     ran: Mutex<Vec<(NodeId, Executed, Cause)>>,
     differs: Mutex<Vec<Versions>>,
     replayed: AtomicU64,
@@ -76,6 +77,7 @@ impl Log {
 
     /// What executed of the node first, and why.
     pub(crate) fn executed(&self, node: NodeId) -> Option<(Executed, Cause)> {
+        // A scan: asked only when a person wants an explanation.
         lock(&self.ran).iter().find(|(ran, ..)| *ran == node).map(|(_, what, cause)| (*what, *cause))
     }
 

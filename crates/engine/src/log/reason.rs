@@ -9,6 +9,7 @@ use crate::{Hash, KeyRef};
 
 /// Why a task executed.
 #[derive(Clone, PartialEq, Eq, Debug)]
+// With keys and hashes in place of numbers, which mean nothing outside of the engine.
 pub enum Reason {
     /// No run of it is known.
     New,

@@ -18,6 +18,7 @@ struct Page<'s> {
     stored: &'s Stored,
     generation: u64,
     /// By place in the file, the number of the rule in this process, if it is there.
+    // By place, so that a read costs no comparison of names.
     rules: Vec<Option<u16>>,
 }
 
@@ -35,6 +36,7 @@ impl Core {
         });
         match known {
             Some(runs) => lock(&self.node(node).hist).load_runs(runs),
+            // The task executes then, as if it had never been in the file.
             None => lock(&self.node(node).hist).drop_unloaded(),
         }
         self.mark_reads_clean(node);
@@ -71,6 +73,8 @@ impl Core {
     fn bind(&self, page: &Page<'_>, node: NodeId, place: Unloaded, run: StoredRun) -> Option<Run> {
         let entry = self.node(node);
         let rule = self.rule(entry);
+        // Not under the lock on the history: the tasks that were read take their own, one at a time
+        // (`graph/core.rs`).
         let mut edges = Vec::with_capacity(run.edges.len());
         for edge in &*run.edges {
             let mode = match edge.bits & (StoredEdge::HASH_ONLY | StoredEdge::MENTION) {

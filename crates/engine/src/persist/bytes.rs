@@ -35,6 +35,7 @@ impl<'b> Reader<'b> {
 
     pub(super) fn number(&mut self) -> Option<u32> {
         let mut number = 0_u32;
+        // Five bytes at most: a longer number is none of ours.
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;
             // Bits of a fifth byte beyond 32 are lost; numbers are checked where they are used.
@@ -80,6 +81,8 @@ const MULTIPLIER: u64 = 0xff51_afd7_ed55_8ccd;
 
 /// The checksum of the file's parts. It detects accidental damage, not manipulation. Four sums side by side, so that a
 /// processor computes them in parallel: each multiplication depends only on the one of its own sum.
+// Not a CRC: there is no instruction for one that the standard library reaches without `unsafe`, and a table costs
+// more per byte.
 pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let stir = |sum: u64, word: u64| {
         let sum = (sum ^ word).wrapping_mul(MULTIPLIER);

@@ -32,6 +32,7 @@ use crate::{Facets, Fail, Hash, Rebuild, Trace};
 const MAX_JOURNAL_DIVISOR: u64 = 4;
 
 /// and longer than this: a small file is not worth the work.
+// 64 KiB.
 const MIN_JOURNAL_BYTES: u64 = 1 << 16;
 
 /// What [`crate::Engine::commit`] did.
@@ -62,6 +63,7 @@ impl Core {
         if is_quiet && !persist.has_updates() && is_noted(core, persist, &wanted) {
             return Ok(Committed::default());
         }
+        // Borrowed: if writing fails, the lists are put back.
         let what = CommitInput {
             dirty: &dirty,
             wanted: &wanted,
@@ -111,6 +113,7 @@ fn is_late(at: Option<u32>, now: u32) -> bool {
 }
 
 /// Seconds since 1970.
+// 32 bits of seconds last until 2106, and keep the tables of times small.
 fn now() -> u32 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
@@ -630,6 +633,7 @@ impl JournalAppender<'_> {
         if old == kept {
             return Some(());
         }
+        // A scan: the runs of a task are few.
         let kept = kept.into_iter().map(|run| match old.iter().position(|old| *old == run) {
             Some(at) => RunListItem::Old(at as u32),
             None => RunListItem::New(run),

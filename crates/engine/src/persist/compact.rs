@@ -15,12 +15,15 @@ use super::stored_run::{StoredEdge, StoredRun};
 use crate::graph::intern::BuildMix;
 
 /// There is room for this many builds of the size of the largest recent one,
+// So that switching among a few branches finds the builds of all of them.
 const MAX_LARGEST_BUILDS: usize = 4;
 
 /// of which this many are measured;
+// Each measurement is a pass over the closure of a build.
 const MEASURED_REQUESTS: usize = 16;
 
 /// and for this many tasks in any case.
+// As many as one chunk: below that nothing is saved.
 const MIN_KEPT_TASKS: usize = 1024;
 
 /// No number yet.
@@ -137,7 +140,9 @@ impl Stored {
                 && (is_wanted[*task as usize] || is_left(&mut room))
         };
         // The latest ones first, as far as there is room.
+        // The order of numbers is about that of time: the journal adds at the end.
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
+        // The old order is kept among those that stay, so tasks of one build stay side by side.
         kept.reverse();
         // Contents that they mention, and no others.
         let mut is_mentioned = vec![false; self.tasks() as usize];

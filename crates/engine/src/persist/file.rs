@@ -21,6 +21,7 @@ pub trait TraceFile: Send + Sync {
     ///
     /// # Errors
     /// Nothing can be written; the commit fails.
+    // The operations of writing are on what the lock returns, so that nothing can be written without it.
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>>;
 }
 
@@ -55,6 +56,8 @@ pub trait TraceWrite {
     ///
     /// # Errors
     /// An error of `write`, or the file cannot be created; also if a directory is in its place.
+    // A function that writes, not bytes: a snapshot is written section by section, without a copy of the whole in
+    // memory.
     fn replace(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 }
 
@@ -84,6 +87,7 @@ fn read_some(file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, into, at)
 }
 
+// Moves the position of the file, which does not matter: nothing else uses it.
 #[cfg(not(unix))]
 fn read_some(mut file: &File, at: u64, into: &mut [u8]) -> io::Result<usize> {
     use std::io::{Read, Seek, SeekFrom};

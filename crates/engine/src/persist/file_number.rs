@@ -6,6 +6,7 @@ use crate::graph::core::nonce;
 
 /// From the clock, the process and a counter: not secret, only unlike the number of every other file.
 pub(super) fn new_number() -> [u8; 16] {
+    // Two calls, since one has 64 bits. Rotated, so that the counter is in other bits of the second half.
     let halves = [nonce(), nonce().rotate_left(32)];
     std::array::from_fn(|at| halves[at / 8].to_le_bytes()[at % 8])
 }

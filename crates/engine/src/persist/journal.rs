@@ -19,6 +19,7 @@ pub(super) enum RunListItem {
 }
 
 // Part of the format (docs/engine.md): another meaning needs another `MAGIC`.
+// From 1: a zero byte is no record.
 const RULE: u8 = 1;
 const NODE: u8 = 2;
 const HASH: u8 = 3;
@@ -52,6 +53,7 @@ impl Batch {
     pub(super) fn seal(self) -> Vec<u8> {
         // The length is outside the checksum: a wrong one leads to a batch whose checksum is wrong.
         let mut sealed = (self.0.len() as u64).to_le_bytes().to_vec();
+        // One checksum for all records, not one each: a commit counts as a whole.
         sealed.extend(checksum(&self.0).to_le_bytes());
         sealed.extend(self.0);
         sealed
@@ -94,6 +96,7 @@ impl Stored {
         Some(self.add_node(rule, key.into()))
     }
 
+    // Numbers are not written: the order of the records gives them, in each process the same.
     fn add_node(&mut self, rule: u16, key: Arc<[u8]>) -> u32 {
         let number = self.tasks();
         if self.index.len() <= rule as usize {
@@ -271,6 +274,8 @@ impl Stored {
         let old = self.runs(node)?;
         let mut runs = Vec::new();
         for _ in 0..reader.number()? {
+            // Another kind than the three is read as `NEW`: only damage that the checksum misses could write one, and
+            // all numbers are checked.
             let kind = reader.byte()?;
             if kind == OLD {
                 runs.push(old.get(reader.number()? as usize)?.clone());

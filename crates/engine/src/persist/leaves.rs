@@ -43,6 +43,7 @@ impl LeafSet {
         let mut reader = Reader(bytes);
         let mut set = LeafSet::default();
         for _ in 0..reader.number()? {
+            // Everything is checked here, once, so that users of a set can index with what is in it.
             let rule = u16::try_from(reader.number()?).ok().filter(|rule| usize::from(*rule) < rules)?;
             set.rules.push((rule, reader.number()?));
         }

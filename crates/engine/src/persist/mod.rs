@@ -62,12 +62,14 @@ pub(crate) struct Persist {
     /// Tasks of the file that became nodes since the walk last took them over.
     bound: Mutex<Vec<(Unloaded, NodeId)>>,
     /// Tasks whose kept runs differ from those in the file.
+    // A list with duplicates: noting a task must be cheap, and a commit sorts it anyway.
     dirty: Mutex<Vec<NodeId>>,
     /// Rules of which all tasks were declared changed: their runs in the file are invalid.
     changed_rules: Mutex<Vec<u16>>,
     /// Rules of which a change was declared of a task that is no leaf: leaf sets above them are invalid.
     invalid_leaf_sets: Mutex<Vec<u16>>,
     /// Tasks that were requested from outside, not by other tasks.
+    // A set: a process that watches asks for the same few tasks in each build.
     wanted: Mutex<HashSet<NodeId>>,
     /// For how many days tasks are kept that no request needs.
     days: u32,
@@ -122,10 +124,12 @@ struct FileState {
     file: Option<Header>,
     read_to: u64,
     /// By node, the number of the task in the file plus one; 0: not known.
+    // Plus one, so that a vector that grows is filled with zeros.
     numbers: Vec<u32>,
     /// How many files were read before this one. Task numbers belong to one generation.
     generation: u64,
     /// Earlier files, by generation: tasks of this process may have their place there.
+    // Kept as long as the engine lives: a task that was found in such a file is loaded from there when it is needed.
     older: Vec<(u64, Arc<Stored>)>,
     /// The number of the file that turned out to be corrupt: it is not read again.
     corrupt: Option<[u8; 16]>,
@@ -145,9 +149,11 @@ impl FileState {
 
     /// Drops all files that were read, and has the present one not read again.
     fn mark_corrupt(&mut self) {
+        // By its number, not for good: another process may replace it with a sound one.
         self.corrupt = self.file.map(|header| header.number).or(self.corrupt);
         self.problem.get_or_insert(FileProblem::Damaged);
         self.forget();
+        // `forget` has put the corrupt file there. Those before it go, too, which only costs executions.
         self.older.clear();
     }
 
@@ -171,6 +177,7 @@ impl FileState {
         let length = file.length()?;
         let head = file::bytes_at(&mut *file, 0, HEADER_SIZE)?;
         let header = head.first_chunk().and_then(Header::decode);
+        // A file that was found corrupt counts as one without a header, which is replaced.
         let header = header.filter(|header| self.corrupt != Some(header.number));
         // Appends only make it longer: a shorter file of the same number is a copy that was put back, or what a crash
         // of the system left of it.
@@ -196,6 +203,7 @@ impl FileState {
         };
         // From the open file: another one may be put in its place meanwhile.
         let mut added = Vec::new();
+        // The bytes of the journal before the snapshot is opened: opening takes the file.
         if let Some(begins) = begins.filter(|begins| *begins > 0 && length > *begins) {
             let length = usize::try_from(length - begins).unwrap_or(usize::MAX);
             added = file::bytes_at(&mut *file, begins, length)?;

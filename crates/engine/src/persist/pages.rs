@@ -24,8 +24,10 @@ const BLOCKS_PER_SEGMENT: usize = 64;
 
 /// Where the bytes come from.
 pub(super) struct Source {
+    // A lock, since reading may move a position (systems without `pread`).
     file: Mutex<Box<dyn TraceRead>>,
     /// A checksum was wrong, or content could not be decoded.
+    // Never reset: what was read before is still in use, and nothing says which of it the same defect touched.
     damaged: AtomicBool,
 }
 
@@ -101,6 +103,7 @@ struct Segment {
     /// Empty until one of them is read.
     bytes: Vec<u8>,
     /// By block, a bit: it was read.
+    // One word as a set, so that the next block that was read is found by counting zeros.
     known: u64,
 }
 

@@ -65,6 +65,7 @@ const OPEN_FLAGS: i32 = {
     nofollow | nonblock
 };
 #[cfg(target_vendor = "apple")]
+// From `sys/fcntl.h` of XNU, the same on all its architectures.
 const OPEN_FLAGS: i32 = 0x100 | 0x4;
 
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
@@ -108,6 +109,8 @@ impl TraceFile for PathFile {
 
     fn lock(&self) -> io::Result<Box<dyn TraceWrite + '_>> {
         let mut options = OpenOptions::new();
+        // On a file of its own: the file of traces itself is replaced, and a lock on the old one would exclude no
+        // other process.
         let lock = open_regular(&self.beside(".lock"), options.create(true).truncate(false).write(true))?;
         // A lock of the system: it ends with the process that holds it, however that ends.
         lock.lock()?;
@@ -126,6 +129,8 @@ impl Locked<'_> {
     /// A new file under a temporary name. What a killed process left there is removed; where that fails, the next name is
     /// tried.
     fn create(&self) -> io::Result<(PathBuf, File)> {
+        // The lock is held, so nothing else of ours uses these names; several, since a directory in place of one
+        // cannot be removed.
         const NAMES: [&str; 4] = [".new", ".new1", ".new2", ".new3"];
         let mut failed = None;
         for name in NAMES {
@@ -166,6 +171,8 @@ impl TraceWrite for Locked<'_> {
             write(file)?;
             // After a crash of the system the new name must not refer to content that has not reached the disk.
             file.sync_all()?;
+            // The directory is not synced: after a crash of the system the old file may be there again, which is a
+            // valid one.
             fs::rename(&temporary, path)
         };
         if let Err(error) = put(&mut file) {

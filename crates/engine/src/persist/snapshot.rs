@@ -43,6 +43,7 @@ pub(super) fn is_of_another_format(head: &[u8]) -> bool {
 
 /// [`MAGIC`], the file's number, the lengths of the table and of what follows up to the journal, and the sum of all
 /// this.
+// 16 + 16 + 8 + 8 + 8 bytes.
 pub(super) const HEADER_SIZE: usize = 56;
 
 /// The header of a file.
@@ -84,6 +85,7 @@ impl Header {
 
 /// The number of elements of each section, in this order.
 #[derive(Clone, Copy, Default, Debug)]
+// 64 bits each, so that lengths in bytes are computed from them without a conversion.
 pub(super) struct Counts {
     pub(super) tasks: u64,
     pub(super) versions: u64,
@@ -128,6 +130,7 @@ impl Counts {
         let (keys, blobs, rules, codes) = (next()?, next()?, next()?, next()?);
         let (wanted, unwanted, siblings, facet_hashes) = (next()?, next()?, next()?, next()?);
         let buckets = next()?;
+        // `bucket` takes bits of a hash as the number of a bucket.
         buckets.is_power_of_two().then_some(())?;
         Some(Counts {
             tasks,
@@ -146,6 +149,7 @@ impl Counts {
     }
 
     /// The lengths of the sections of pages, in their order; those of their sums apart.
+    // Lengths follow from counts, so the table has each number once, and two of them cannot contradict each other.
     pub(super) fn pages(&self) -> [u64; 10] {
         let entries = self.tasks * ENTRY_SIZE as u64;
         let directory = (self.buckets + 1) * 4;
@@ -217,6 +221,8 @@ pub(super) fn key_hash(rule: u16, key: &[u8]) -> u64 {
 }
 
 /// The bucket of a key, and the 16 bits by which most other keys of the bucket are excluded.
+// A directory of buckets, not open addressing: a look-up reads two neighbouring entries of the directory and one run
+// of entries, which mostly are one block each.
 pub(super) fn bucket(hash: u64, buckets: u64) -> (u64, u16) {
     // Of disjoint bits: keys of one bucket have the bits in common that chose it.
     ((hash >> 20) & (buckets - 1), hash as u16)
@@ -234,11 +240,14 @@ impl Snapshot {
         // From here on lengths are those that were written. They are checked nevertheless: they index memory.
         let counts = Counts::decode(body)?;
         let mut rest = body.get(COUNT_FIELDS * 8..)?;
+        // In the order in which `SnapshotBuilder::finish` writes them: names of rules, versions of rules, chunks,
+        // sums.
         let mut sections = [&[][..]; 4];
         for (section, length) in sections.iter_mut().zip(counts.table()) {
             (*section, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
         }
         let [names, codes, chunks, of_sums] = sections;
+        // The sum of the sections has to be the length in the header: otherwise table and header are of two files.
         let length = counts.of_tasks() + counts.sums() + counts.pages().iter().sum::<u64>();
         if !rest.is_empty() || length != header.rest {
             return None;

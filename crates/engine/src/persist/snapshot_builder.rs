@@ -35,6 +35,7 @@ const NO_NUMBER: u32 = u32::MAX;
 #[derive(Default)]
 pub(super) struct SnapshotBuilder {
     rules: Vec<Arc<str>>,
+    // Columns, as in the file: a structure for each task would be taken apart again in the end.
     rule_of: Vec<u16>,
     key_hashes: Vec<u64>,
     key_at: Vec<u8>,
@@ -49,6 +50,8 @@ pub(super) struct SnapshotBuilder {
     first_hashes: Vec<[u8; 32]>,
     is_known: Vec<bool>,
     /// Other versions, by task and the caller's number; and how many each task has.
+    // Version 0 has columns of its own above: most tasks have no other, and a map of all versions would be the
+    // largest part.
     others: HashMap<(u32, u32), u32, BuildMix>,
     others_of: Vec<u32>,
     wanted: Vec<(u32, u32)>,
@@ -66,6 +69,7 @@ struct Chunks(Vec<Vec<u8>>);
 
 impl Chunks {
     /// A multiple of the size of a block, so that the checksums of the chunks are those of the whole.
+    // 256 KiB.
     const SIZE: usize = 64 * BLOCK_SIZE;
 
     fn len(&self) -> usize {
@@ -233,6 +237,7 @@ impl SnapshotBuilder {
         let code = self.codes.iter().position(|code| *code == outcome.version);
         let code = code.or_else(|| {
             self.codes.push(outcome.version);
+            // The last code is the mark for "follows"; its place in the list stays unused.
             (self.codes.len() <= run::CODE as usize).then(|| self.codes.len() - 1)
         });
         let code = code.map_or(run::CODE, |code| (code as u32).min(run::CODE));

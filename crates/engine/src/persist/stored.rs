@@ -23,10 +23,12 @@ pub(super) struct Change {
 /// The content of a file.
 #[derive(Clone, Default)]
 pub(crate) struct Stored {
+    // Shared by the copies that a commit makes while another thread reads.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     /// Those of the snapshot, then those of the journal.
     pub(super) rules: Vec<Arc<str>>,
     /// The tasks after those of the snapshot: rule and key.
+    // Whole in memory, unlike the snapshot: a commit compacts a journal before it is long.
     pub(super) fresh: Vec<(u16, Arc<[u8]>)>,
     /// Their numbers, by rule.
     pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,

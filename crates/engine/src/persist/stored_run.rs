@@ -16,6 +16,7 @@ pub(crate) struct StoredEdge {
 
 impl StoredEdge {
     /// Only the hash was read.
+    // Part of the format, as the traits below.
     pub(crate) const HASH_ONLY: u8 = 1;
     /// It is the last one of a group.
     pub(crate) const ENDS_GROUP: u8 = 2;
@@ -39,7 +40,10 @@ pub(crate) struct StoredRun {
     pub(crate) version: u32,
     pub(crate) seq: u32,
     /// The task's policy, as far as it decides how a run is verified.
+    // In the file, since the walk decides by them without decoding the key, which is all that a rule could be asked
+    // by.
     pub(crate) traits: u8,
+    // Shared: the list of a task's runs is copied when it is changed, mostly without the reads.
     pub(crate) edges: Arc<[StoredEdge]>,
     pub(crate) fail: Option<Arc<[u8]>>,
     pub(crate) value: Option<Arc<[u8]>>,

@@ -41,6 +41,7 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Agreement, Hash, Rebuild};
 
 /// Not visited yet.
+// The five highest numbers, which are no versions: `MAX_VERSION` is far below them.
 const UNVISITED: u32 = u32::MAX;
 /// Not visited yet, and the columns alone do not decide it: there may be more in the journal or in this process.
 const NOT_PLAIN: u32 = u32::MAX - 1;
@@ -100,8 +101,10 @@ pub(super) struct Walk {
     floor: u64,
     verdicts: Verdicts,
     /// By task, a bit: a leaf that was verified and is good. Kept for later epochs, until a scan or a declared change.
+    // Bits: kept from epoch to epoch for all tasks of the file.
     good_leaves: Vec<u64>,
     /// Leaves of which no run is good in this epoch.
+    // Sets and maps below: what they hold is rare beside the tasks of a file.
     stale: HashSet<u32, BuildMix>,
     /// Tasks that were found good by the leaves below them.
     by_leaves: HashSet<u32, BuildMix>,
@@ -184,6 +187,7 @@ impl Walk {
             return false;
         }
         let tasks = stored.tasks() as usize;
+        // A file never loses tasks without another number; but the walk must not index beyond its end.
         let same = generation == self.generation && self.verdicts.len() <= tasks;
         let here = |name: &Arc<str>| {
             let rule = inner.engine.rule_number(name)?;
@@ -328,6 +332,7 @@ struct OpenPlainTask<'s> {
     undecided: bool,
 }
 
+// Two kinds, since nearly all tasks are plain: these take no allocation on the stack of the walk.
 enum Frame<'s> {
     Plain(OpenPlainTask<'s>),
     Open(Box<OpenTask<'s>>),
@@ -381,6 +386,7 @@ impl<'l> Walker<'l> {
 
     /// Decides a task: its good version, if the numbers of the file suffice.
     fn decide(&mut self, task: u32) -> Result<Option<u32>, Damaged> {
+        // Of its own, in place of recursion: chains may be as long as memory allows.
         let mut stack: Vec<Frame<'l>> = Vec::new();
         self.enter(task, &mut stack)?;
         while let Some(frame) = stack.last_mut() {

@@ -23,6 +23,7 @@ pub struct Cancel {
 #[derive(Default)]
 struct Shared {
     is_cancelled: AtomicBool,
+    // Weak: a switch may live longer than its builds, and must not keep them.
     builds: Mutex<Vec<Weak<dyn Cancellable>>>,
 }
 
@@ -32,6 +33,7 @@ impl Cancel {
     pub fn cancel(&self) {
         // The flag first: a build that is registered after the list was read finds it set.
         self.shared.is_cancelled.store(true, Ordering::Release);
+        // Copied, so that no lock is held while builds end, which runs code of rules when futures are dropped.
         let builds = lock(&self.shared.builds).clone();
         builds.iter().filter_map(Weak::upgrade).for_each(|build| build.end());
     }
@@ -39,6 +41,7 @@ impl Cancel {
     /// Registers a build that has this switch.
     pub(crate) fn note(&self, build: Weak<dyn Cancellable>) {
         let mut builds = lock(&self.shared.builds);
+        // Here, since a process may make one build after the other with the same switch.
         builds.retain(|build| build.strong_count() > 0);
         builds.push(build);
     }

@@ -28,12 +28,15 @@ pub(crate) struct Inner {
     pub(crate) engine: Arc<Core>,
     pub(crate) number: u64,
     pub(crate) epoch: u64,
+    // A copy: what is declared while the build runs belongs to the next epoch.
     pub(crate) inputs: Inputs,
     /// The tasks that were requested from outside, or by a task of which no run is kept, and the version in the answer, if
     /// there was one at once.
+    // A list, not a set: requests from outside are few, and duplicates are removed where it is read.
     pub(crate) asked: Mutex<Vec<(NodeId, Seq)>>,
     /// The reads of tasks that executed and of which no run is kept.
     pub(crate) unkept: Mutex<HashMap<NodeId, Vec<(NodeId, Seq)>>>,
+    // Made on first access: a build that finds its requests clean makes none.
     pub(crate) slots: Table<Slot>,
     /// Whether this build has settled tasks by the numbers of a file. Relaxed: a hint for explanations, set before the
     /// answers that depend on it.

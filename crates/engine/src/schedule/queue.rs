@@ -51,6 +51,7 @@ pub(crate) trait Works: Send + Sync + Sized + 'static {
 
 /// How many bytes of stack tasks may use that are run on the stack of the thread that needs them. Much less than a thread
 /// has: a task that begins just below the limit needs room for its own code.
+// A thread of the standard library has 2 MiB, the main thread 8 MiB as a rule.
 const MAX_NESTED_STACK: usize = 256 << 10;
 
 /// The state of a thread that works on a build.
@@ -59,17 +60,22 @@ struct Worker {
     /// Address of the build; 0: it works on none.
     build: usize,
     /// The address of its stack when it began.
+    // The depth is measured by addresses, not counted: how much stack a task needs depends on its rule.
     base: usize,
     /// The index of its stack of jobs.
     stack: usize,
 }
 
 crate::sync::thread_local! {
+    // By thread, so that a task finds out without an argument whether it may nest. Saved and restored by
+    // `Queue::work`, since a rule may request from another build.
     static WORKER: RefCell<Worker> = RefCell::default();
 }
 
 /// An address on the calling thread's stack.
 fn here() -> usize {
+    // Stacks grow downwards on all machines of interest; `may_nest` compares the distance only, so that does not
+    // matter.
     let local = 0_u8;
     (&raw const local).addr()
 }
@@ -83,6 +89,8 @@ impl Worker {
 #[derive(Default)]
 struct QueueState {
     /// A stack for each thread that works, and the jobs in all of them.
+    // All under one lock, unlike the lock-free deques of rayon or tokio: most tasks never come here, since they run
+    // on the stack of the thread that needs them.
     stacks: Vec<Stack>,
     jobs: usize,
     /// Threads in [`Queue::work`], and how many of them have nothing to do.
@@ -95,6 +103,7 @@ struct QueueState {
     /// All threads that the queue may start run, or no more can be started.
     full: bool,
     /// How many groups of jobs were pushed.
+    // By it `take_back` recognises its own jobs among those that were pushed later.
     groups: u64,
 }
 
@@ -114,6 +123,8 @@ impl QueueState {
             return None;
         }
         let job = self.stacks[own].jobs.pop_back();
+        // Steals the oldest, as in Blumofe and Leiserson, *Scheduling Multithreaded Computations by Work Stealing*,
+        // 1999.
         let job = job.or_else(|| self.stacks.iter_mut().find_map(|stack| stack.jobs.pop_front()));
         self.jobs -= usize::from(job.is_some());
         job.map(|(_, job)| job)
@@ -132,6 +143,8 @@ impl QueueState {
 
 pub(crate) struct Queue {
     ready: Mutex<QueueState>,
+    // One for all threads: what they wait for (a job, the answer of one of them, the end) is decided by each for
+    // itself.
     more: Condvar,
     /// How many threads may be started besides those that call.
     extra: usize,
@@ -228,6 +241,7 @@ impl Queue {
             build.queue().work(&build, &mut || false);
         });
         match spawned {
+            // Joined when the queue is shut, so no thread of a build outlives it.
             Ok(thread) => ready.threads.push(thread),
             // With fewer threads the build is slower, not wrong.
             Err(_) => ready.full = true,

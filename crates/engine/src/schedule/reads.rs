@@ -15,6 +15,7 @@ pub(crate) struct Read {
     pub(crate) facets: Facets,
     pub(crate) ends_group: bool,
     /// Requested by `depend`: its hash is awaited when the trace is finished.
+    // Kept as a read, not in a list of its own: the order of the trace is that of the requests.
     pub(crate) later: bool,
     /// The task that was read is clean.
     pub(crate) is_clean: bool,

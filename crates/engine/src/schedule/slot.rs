@@ -65,6 +65,7 @@ impl<T> Progress<T> {
 #[derive(Clone)]
 pub(crate) struct Outcome {
     pub(crate) seq: Seq,
+    // Behind a pointer, since hardly any task fails: it keeps a slot in its limit (below).
     pub(crate) fail: Option<Box<Fail>>,
 }
 
@@ -94,6 +95,8 @@ impl Answer {
 /// A task in one build. Small, since a build has one for each task that it looks at.
 #[derive(Default)]
 pub(crate) struct Slot {
+    // A lock for each task, held for a few statements: no lock is shared by tasks that have nothing to do with each
+    // other.
     pub(crate) state: Mutex<SlotState>,
     /// How many answers the [`Work`] still waits for, plus one while it is being set up.
     pub(crate) pending: AtomicU32,
@@ -220,6 +223,7 @@ impl SlotState {
     /// Takes out the waiters whose request can be answered now.
     pub(crate) fn take_answered(&mut self) -> Vec<Waiter> {
         let Some(open) = self.opened().filter(|open| !open.waiters.is_empty()) else { return Vec::new() };
+        // Taken out, because `is_answered` reads the state that they are in.
         let mut waiters = std::mem::take(&mut open.waiters);
         let is_answered = |part: &mut (Part, Waiter)| self.is_answered(part.0);
         let answered = waiters.extract_if(.., is_answered).map(|(_, waiter)| waiter).collect();
@@ -253,4 +257,5 @@ impl SlotState {
 
 /// A build has one of these for each task that it looks at.
 #[cfg(not(shuttle))]
+// Not under `shuttle`, whose locks are larger.
 const _: () = assert!(size_of::<Slot>() <= 80);

@@ -31,6 +31,7 @@ pub(crate) enum Waiter {
 
 /// A future (or a thread) that waits for one or more answers.
 pub(crate) struct Wait {
+    // A count in place of a list: what arrived is in the slots.
     remaining: AtomicUsize,
     waker: Mutex<Option<Waker>>,
     open: AtomicBool,
@@ -51,6 +52,7 @@ impl Wait {
 
     fn close(&self) {
         // Both the last answer and the dropped request close it, and the frame counts it once.
+        // A swap, so that exactly one of the two callers counts the frame down.
         if self.open.swap(false, Ordering::AcqRel)
             && let Some(frame) = &self.frame
         {
@@ -66,6 +68,8 @@ impl Wait {
     /// Counts one down; wakes at zero. `AcqRel`, so that the woken future sees what all others that arrived have written.
     pub(crate) fn arrive(&self) {
         if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Before the waker: the frame may be polled at once on another thread, where a wait that is over must not
+            // count.
             self.close();
             let waker = lock(&self.waker).take();
             if let Some(waker) = waker {
@@ -96,6 +100,7 @@ impl Wait {
     pub(crate) fn give_up(&self) {
         self.close();
         let waker = lock(&self.waker).take();
+        // Outside of the lock: a waker holds its frame, and dropping that may run code of rules.
         drop(waker);
     }
 }

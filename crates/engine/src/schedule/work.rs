@@ -10,10 +10,12 @@ use crate::sync::Arc;
 use crate::{Fail, Hash, Policy};
 
 /// Work on a task that waits for others; resumed when [`crate::schedule::slot::Slot::pending`] reaches zero.
+// In the slot of the task that waits, so that any thread can resume it.
 pub(crate) enum Work {
     Check(Check),
     Finish(Finish),
     TakeOver(TakeOver),
+    // Boxed: the others are small, and only tasks that are verified by leaves have it.
     Agree(Box<Agree>),
 }
 
@@ -21,6 +23,7 @@ pub(crate) enum Work {
 pub(crate) struct Check {
     pub(crate) run: Candidate,
     /// The runs to be verified after that.
+    // Copied when verification begins: what another build records meanwhile is left to the next one.
     pub(crate) more: std::vec::IntoIter<Candidate>,
     /// The first read of the group being verified.
     pub(crate) at: usize,

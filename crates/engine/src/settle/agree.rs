@@ -41,6 +41,7 @@ impl Inner {
             };
             hist.runs.iter().filter(fits).filter_map(of_run).collect()
         };
+        // Copied, so that no lock is held while leaves are settled.
         self.next_run(task, candidates.into_iter(), None);
     }
 
@@ -122,6 +123,7 @@ impl Inner {
                     }
                 }
             };
+            // On this stack, as other tasks are. Without room for it, the queue runs the leaf and resumes this work.
             if Queue::may_nest(self) {
                 self.run_group(std::iter::once(leaf), Part::Hash);
             }

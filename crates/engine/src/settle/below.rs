@@ -95,6 +95,7 @@ struct Below<'b, V> {
     /// Unsettled tasks are listed, not followed.
     settles: bool,
     unsettled: Vec<NodeId>,
+    // Locked for the whole traversal, so that each task is followed along the reads of one moment.
     unkept: MutexGuard<'b, HashMap<NodeId, Vec<(NodeId, Seq)>>>,
     by_leaves: MutexGuard<'b, HashMap<NodeId, Arc<Leaves>>>,
     seen: Bits,
@@ -132,6 +133,7 @@ impl Inner {
             // In the lock order of `schedule/inner.rs`: the walk (in `numbers`), then these two.
             unkept: lock(&self.unkept),
             by_leaves: lock(&self.by_leaves),
+            // Nodes that are made during the traversal have higher numbers: the set grows for them.
             seen: Bits::new(self.engine.count()),
             versions: HashMap::default(),
             seen_numbers: Bits::new(tasks),
@@ -153,6 +155,7 @@ impl Inner {
     }
 
     /// Whether a recorded read may agree with the present version.
+    // What was not settled counts as unchanged here: it is verified, or listed, where it is visited.
     fn is_as_read(&self, edge: &Edge) -> bool {
         let now = self.seq(edge.dep);
         now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)

@@ -47,6 +47,7 @@ impl Inner {
         let cause = {
             let hist = lock(&node.hist);
             let stamp = self.stamp(node, &hist);
+            // Before anything is verified: a what-if build looks below its suspects only.
             if self.is_what_if()
                 && let Some(run) = hist.runs.first().filter(|_| self.assumes(id)).map(Candidate::new)
             {
@@ -120,7 +121,9 @@ impl Inner {
     /// Verifies runs until the task is settled or has to wait.
     pub(crate) fn check(self: &Arc<Inner>, task: Task<'_>, mut check: Check) {
         let nests = Queue::may_nest(self);
+        // The only thread of a build settles each read at once, so it never has to be resumed.
         let alone = nests && self.queue.is_alone();
+        // Once for each group: what is still missing after that waits for another thread.
         let mut tried = alone || !nests;
         loop {
             if check.at == check.run.edges.len() {

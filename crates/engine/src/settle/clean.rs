@@ -36,6 +36,7 @@ impl Core {
             let dependents = lock(&clean.dependents);
             // A task whose epoch was raised already adds none, so each is visited once.
             if clean.invalidated.fetch_max(epoch, Ordering::SeqCst) < epoch {
+                // Copied under the lock, since marking one of them takes its lock.
                 above.extend(dependents.iter());
             }
         };
@@ -48,6 +49,7 @@ impl Core {
         // dependents.
         let mut pending = Vec::new();
         nodes.iter().for_each(|node| mark(*node, &mut pending));
+        // After the changed tasks are marked: what becomes clean from here on sees the marks.
         if self.has_clean.load(Ordering::SeqCst) && !self.notes_dependents.load(Ordering::SeqCst) {
             is_known = self.note_dependents();
             pending.clear();
@@ -72,6 +74,7 @@ impl Core {
     fn note_dependents(&self) -> bool {
         // Set before the tasks are visited: one that becomes clean meanwhile adds itself to the dependents
         // (`mark_clean`).
+        // Never reset: from now on each task that becomes clean keeps the lists up to date itself.
         if self.notes_dependents.swap(true, Ordering::SeqCst) {
             return true;
         }
@@ -146,6 +149,8 @@ impl Core {
     /// invalidated before, of which the task was not notified.
     fn note_reads(&self, node: NodeId, hist: &mut Hist) -> u32 {
         let Some(edges) = hist.runs.first().map(|run| run.edges.clone()) else { return 0 };
+        // What was noted stays among the dependents of old reads, too: a task that is invalidated without need is
+        // verified, which is correct and rare.
         let before = hist.noted.replace(edges.clone());
         let same = |before: &Arc<[Edge]>| {
             before.len() == edges.len() && before.iter().zip(&*edges).all(|(a, b)| a.dep == b.dep)
@@ -225,6 +230,8 @@ impl Inner {
         let by_hash = task.node.policy.rebuild == Rebuild::Hashes;
         let is_clean =
             |edge: &Edge| self.clean_version(edge.dep).is_some_and(|now| now == edge.seq || !by_hash);
+        // With `Rebuild::Times` versions are not compared: the times were, and the reads only have to be unchanged
+        // since.
         if edges.iter().all(is_clean) {
             self.mark_clean(task, hist, seq);
         }

@@ -15,6 +15,8 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 use crate::{Cycle, Fail};
 
 /// By task, the tasks that it waits for.
+// Made only when all threads are idle, so nothing changes while it is read, and its cost is paid only by builds with
+// a cycle.
 type Waits = HashMap<NodeId, BTreeSet<NodeId>>;
 
 impl Inner {
@@ -86,6 +88,7 @@ impl Inner {
     fn find_cycle(&self, waits: &Waits) -> Option<Vec<NodeId>> {
         // After removing, repeatedly, the tasks that wait for none that remains and those that none that remains waits
         // for, what is left lies on a cycle or on a path between two cycles.
+        // Kahn's algorithm from both ends: no recursion, which a search for strongly connected components would need.
         let mut left = trim(waits);
         while !left.is_empty() {
             let least = *left.iter().min_by_key(|node| self.engine.key_ref(**node))?;

@@ -50,6 +50,7 @@ impl Inner {
         waiter: Option<Waiter>,
     ) -> (Option<Answer>, Option<Job>) {
         // A clean task is answered without its slot, so a null build allocates none.
+        // Before the switch is looked at: an answer that is there is given in a cancelled build, too.
         if let Some(answer) = self.clean_answer(node, part) {
             return (Some(answer), None);
         }
@@ -87,6 +88,7 @@ impl Inner {
         if rest.is_empty() {
             return self.step(task, step);
         }
+        // None of them is counted as its own: this thread is busy with the first task, so others are woken.
         let group = self.queue.push_all(self, rest.into_iter(), 0);
         self.step(task, step);
         while let Some(job) = self.queue.take_back(group) {
@@ -106,6 +108,8 @@ impl Inner {
     /// Registers a computation that is suspended for the first time, so that it can be aborted. False if its result is not
     /// needed any more.
     pub(crate) fn register_frame(&self, frame: &Arc<Frame>) -> bool {
+        // Most computations are never suspended, and so never registered: a slot refers to a frame only while that
+        // waits.
         if !frame.is_first_suspension() {
             return true;
         }

@@ -155,6 +155,7 @@ impl Inner {
     ) {
         let known = {
             let mut state = lock(&task.slot.state);
+            // Its frame is over; what remains in the slot would only keep it in memory.
             if let Some(open) = state.opened() {
                 open.value_frame = None;
             }
@@ -317,6 +318,7 @@ impl Inner {
         let is_lost = matches!(hash, Err(Fail::Transient(_)));
         if !is_kept || is_lost || seen.reads.iter().any(|read| !read.seq.is_known()) {
             // No kept run has these reads.
+            // Otherwise what is below would seem to be needed by nothing, and `Build::leaves` would miss it.
             self.asked_for(task.id, seen.reads.iter().map(|read| (read.dep, read.seq)).collect());
         }
         let (hash, fail) = match hash {
@@ -326,6 +328,7 @@ impl Inner {
                 let own = guarded(|| failure.hash()).ok().flatten();
                 let hash = own.unwrap_or(Hash::of_build(self.number));
                 // Never equal to the hash of a value.
+                // Any fixed change of the bits would do.
                 (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
             }
             Err(fail) => return Outcome::failed(fail),
@@ -428,6 +431,7 @@ fn edges(reads: &[Read]) -> Arc<[Edge]> {
 /// Whether some task was read twice.
 fn has_repeated(reads: &[Read]) -> bool {
     /// Up to this length a scan is faster than a set.
+    // Sixteen reads are at most 120 comparisons of numbers, and no allocation.
     const MAX_SCANNED: usize = 16;
     if reads.len() <= MAX_SCANNED {
         return (1..reads.len()).any(|at| reads[..at].iter().any(|before| before.dep == reads[at].dep));

@@ -38,10 +38,13 @@ pub(crate) struct Frame {
     /// Whether this is the task's hash function, not its value. Relaxed: set before the first poll, by the thread that
     /// polls.
     pub(crate) is_hash: AtomicBool,
+    // Empty while a thread polls it. The lock is hardly ever contended: the state decides which thread may take it.
     pub(super) computation: Mutex<Option<Computation>>,
+    // A lock, since a rule may pass clones of its context to threads of its own.
     pub(crate) seen: Mutex<RecordedReads>,
 }
 
+// Numbers, since the standard library has no atomic of an enum.
 /// Suspended, waiting for other tasks.
 const IDLE: u8 = 0;
 /// Suspended, awaiting something that the engine does not control.
@@ -92,6 +95,7 @@ impl Frame {
         let waker = Waker::from(self.clone());
         let mut cx = Context::from_waker(&waker);
         let made = loop {
+            // A panic of a rule is a failure of its task: other tasks of the build go on.
             let polled = catch_unwind(AssertUnwindSafe(|| computation.poll(&mut cx)));
             match polled {
                 Ok(Poll::Pending) => {
@@ -227,6 +231,7 @@ impl Wake for Frame {
                 // Already scheduled, or over: a waker may outlive the computation.
                 _ => return,
             };
+            // Weak: it is in a loop anyway.
             match self.state.compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(now) => state = now,

@@ -32,6 +32,7 @@ struct Gather<'g> {
     numbers: Option<Numbers<'g>>,
     rules: BTreeMap<u16, u32>,
     parts: Vec<Part>,
+    // A set, not bits: most of what is visited are numbers of the file, and few tasks have nodes.
     seen: HashSet<NodeId, BuildMix>,
     seen_numbers: Bits,
     /// By number, whether the plain columns of the file do not have its good run.
@@ -51,6 +52,7 @@ impl Inner {
     /// The leaves below a run with these reads that is good in this build; `None` if it does not follow from them, or the
     /// reads of some task below are not known any more.
     pub(crate) fn leaves_of(&self, edges: &[Edge]) -> Option<Leaves> {
+        // In two steps: `Numbers` holds the lock on the walk and borrows the file that `source` keeps.
         let source = self.engine.persist().and_then(|persist| persist.numbers());
         let mut numbers = source.as_ref().map(|source| source.of(self));
         let numbers = numbers.take().flatten();
@@ -68,6 +70,8 @@ impl Inner {
             next: Vec::new(),
         };
         gather.push(edges);
+        // A stack in memory, last in first out: depth first, without recursion, as the depth of the graph is not
+        // bounded.
         while let Some(next) = gather.next.pop() {
             match next {
                 NextVisit::Task(node, read, facets) => gather.task(node, read, facets)?,
@@ -87,6 +91,7 @@ impl Gather<'_> {
 
     fn push_number(&mut self, leaf: u32, seq: u32) {
         match self.parts.last_mut() {
+            // Only in ascending order: the order of the set is that of verification, so ranges are never sorted.
             Some(Part::Stored(last)) if last.first + last.count == leaf && last.seq == seq => last.count += 1,
             _ => self.parts.push(Part::Stored(Range { first: leaf, count: 1, seq })),
         }

@@ -26,6 +26,7 @@ struct ThreadCache {
 }
 
 /// How many of each kind are kept.
+// More computations are rarely open at once on one thread; the rest is freed.
 const MAX_CACHED: usize = 64;
 
 crate::sync::thread_local! {
@@ -65,6 +66,7 @@ fn cached_frame() -> Option<(Arc<Frame>, Vec<Read>)> {
 /// Keeps a buffer for reads.
 pub(crate) fn recycle_reads(mut reads: Vec<Read>) {
     /// Buffers of the few tasks with very many reads are not kept.
+    // 256 reads take a few kilobytes.
     const MAX_KEPT_READS: usize = 256;
     if reads.capacity() == 0 || reads.capacity() > MAX_KEPT_READS {
         return;
@@ -110,6 +112,8 @@ impl Frame {
     /// Keeps a frame that is over, if nothing else refers to it, and its computation.
     pub(super) fn recycle(self: Arc<Frame>, rule: u16, computation: Computation) {
         let mut frame = self;
+        // A waker that was cloned and outlives the computation refers to the frame: then it is not used again, or the
+        // waker would wake another task.
         let is_spare = Arc::get_mut(&mut frame).is_some_and(Frame::renew);
         let too_many = CACHE.with(|cache| {
             let cache = &mut *cache.borrow_mut();

@@ -19,9 +19,11 @@ use crate::schedule::work::{TakeOver, Work};
 use crate::sync::{Arc, atomic::Ordering, lock};
 
 /// How many siblings are tried, latest first. If none of these serves, the others rarely do.
+// Each try is a call of the rule, and may decode a value.
 const MAX_TRIED: usize = 8;
 
 /// How many siblings are kept in memory by rule and share key.
+// More than are tried, since some are not usable: in progress, set from outside, or without a value.
 const MAX_KEPT: usize = 32;
 
 impl Core {
@@ -159,6 +161,7 @@ impl Inner {
         }
         let (mode, facets) = (Mode::Value, Facets::WHOLE);
         // Whether the sibling is clean is looked up when the run is recorded (`mark_clean_if_reads_are`).
+        // The whole value: `Rule::serves` was asked about all of it.
         let read = Read { dep: of, seq, mode, facets, ends_group: true, later: false, is_clean: false };
         self.log.replayed();
         self.made(task, value, RecordedReads { reads: vec![read], witness: None });

@@ -8,6 +8,8 @@ use crate::persist::stored_run::{StoredEdge, StoredRun};
 /// The fields of the first word of a run.
 pub(crate) mod run {
     /// How many tasks it read; all ones: the next word is the number.
+    // The widths: few tasks read more than four thousand others, and a file rarely has more than 63 versions of
+    // rules.
     pub(crate) const COUNT: u32 = 0xfff;
     /// The place of the rule's version among the versions; all ones: the next word is the version.
     pub(crate) const CODE: u32 = 0x3f;
@@ -38,6 +40,7 @@ pub(crate) mod run {
 }
 
 /// The bits of [`StoredEdge::bits`] in a word with the version.
+// Four, for the four constants of `StoredEdge`; the other 28 are the version.
 pub(crate) const BITS: u32 = 4;
 
 /// Where in a run the edges are, as written.
@@ -68,6 +71,7 @@ pub(crate) struct Runs<'s> {
     codes: &'s [u32],
     before: Option<Base<'s>>,
     /// The rest cannot be decoded.
+    // An iterator cannot return an error in the end, so callers ask `is_over`.
     is_broken: bool,
 }
 
@@ -191,6 +195,7 @@ impl Edges<'_> {
         self.at == self.count
     }
 
+    // `bare`: 0 with versions and bits, 1 without, 2 without and in one group.
     fn edge(&mut self, bare: u8) -> Option<StoredEdge> {
         let dep = word(&mut self.words)?;
         let whole = Facets::WHOLE;
@@ -253,6 +258,8 @@ impl Plain<'_> {
     /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is no next one;
     /// `None`: it cannot be decoded.
     #[inline]
+    // Looking and going on are two steps, since the walk may have to decide the task of this read first, and then
+    // looks again.
     pub(crate) fn read(&self) -> Option<Option<(u32, u32, u32)>> {
         let Some(dep) = self.words.first() else { return Some(None) };
         let (seq, bits) = match self.kind {

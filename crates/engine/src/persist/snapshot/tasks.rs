@@ -18,6 +18,8 @@ use crate::sync::{
 };
 
 /// How many tasks a chunk has; the last one may have fewer.
+// A chunk has ten kilobytes of entries and, as a rule, more of runs: large enough that a read is worth a system call,
+// small enough that a build of a few tasks reads little. Part of the format.
 pub(in crate::persist) const TASKS_PER_CHUNK: usize = 1024;
 
 /// Bytes of the entry of a task, without its runs.
@@ -41,6 +43,7 @@ pub(super) struct Tasks {
     at: Vec<u64>,
     sums: Vec<u64>,
     /// Those that were read.
+    // Never freed while the file is in use, so slices of a chunk are handed out without a lock.
     chunks: Vec<OnceLock<Vec<u8>>>,
     /// Whether those are all.
     is_read: AtomicBool,

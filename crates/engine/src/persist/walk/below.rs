@@ -50,6 +50,7 @@ impl Inner {
             return None;
         }
         walk.bind(std::mem::take(&mut *lock(&persist.bound)));
+        // By number, so a set costs one byte for each task of the file.
         let mut seen = vec![false; walk.verdicts.len()];
         let (mut leaves, mut bound) = (Vec::new(), Vec::new());
         while let Some(task) = pending.pop() {

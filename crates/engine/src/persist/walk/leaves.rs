@@ -13,6 +13,7 @@ use crate::sync::{Arc, atomic::Ordering, lock};
 
 /// A leaf may read other tasks, which may have leaf sets: how deep that may nest, as recursion on the stack, before such a
 /// leaf is settled the ordinary way.
+// Leaves hardly ever read anything that has leaves below, so this guards the stack and nothing else.
 const MAX_DEPTH: usize = 32;
 
 impl Position {
@@ -55,6 +56,7 @@ pub(super) enum LeafMatch {
 impl Walker<'_> {
     /// Whether the task is verified by leaves.
     pub(super) fn is_deep(&self, task: u32) -> Result<bool, Damaged> {
+        // By the latest run: older ones may be from a version of the rule with another policy.
         let first = AnyRuns::of(self.stored, task).next()?;
         Ok(first.is_some_and(|run| run.traits & StoredRun::VERIFIED_BY_LEAVES != 0))
     }

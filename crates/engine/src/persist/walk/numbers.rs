@@ -24,6 +24,7 @@ pub(crate) struct Source<'p> {
 pub(crate) struct Numbers<'s> {
     inner: &'s Inner,
     stored: &'s Stored,
+    // For a whole traversal: verdicts do not change between two of its steps.
     walk: MutexGuard<'s, Walk>,
     columns: Option<Columns<'s>>,
 }

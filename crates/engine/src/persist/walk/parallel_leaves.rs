@@ -19,9 +19,11 @@ use crate::sync::{
 };
 
 /// How many leaves are worth a second thread; few where tests run under many schedules.
+// A few leaves are verified before a second thread has started.
 const MIN_SHARED_LEAVES: usize = if cfg!(shuttle) { 2 } else { 2000 };
 
 /// How many leaves a thread takes at once.
+// Small, so that both threads end at about the same time; large, so that the counter is rarely contended.
 const LEAVES_PER_BATCH: usize = if cfg!(shuttle) { 1 } else { 128 };
 
 /// The verdict of a leaf by its kept runs.

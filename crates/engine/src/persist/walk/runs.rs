@@ -8,6 +8,7 @@ use crate::persist::stored_run::{StoredEdge, StoredRun};
 use crate::sync::Arc;
 
 /// The runs of a task, latest use first.
+// An enum, not a trait object: this is the inner loop of the walk.
 pub(super) enum AnyRuns<'s> {
     Snapshot(&'s Snapshot, Runs<'s>),
     Journal(std::slice::Iter<'s, StoredRun>),
