@@ -224,6 +224,15 @@ impl<V: Visit> Below<'_, V> {
             return None;
         }
         let first = self.next.len();
+        self.push_reads(node, entry, now)?;
+        if is_wanted {
+            self.report_reads(first);
+        }
+        Some(())
+    }
+
+    /// Has the reads of the good run of a task visited next, the first one first.
+    fn push_reads(&mut self, node: NodeId, entry: &Node, now: Seq) -> Option<()> {
         // Of a task that executed in this build and keeps no run, the reads are only here.
         if let Some(reads) = self.unkept.get(&node) {
             let read = |(dep, seq): &(NodeId, Seq)| {
@@ -236,19 +245,23 @@ impl<V: Visit> Below<'_, V> {
             let below = |edge: &Edge| NextVisit::Task(edge.dep, Some((edge.seq, edge.facets)), by);
             self.next.extend(edges.iter().rev().map(below));
         }
-        if let Some(kind) = self.visitor.reads().filter(|_| is_wanted) {
-            for next in self.next[first..].iter().rev() {
-                if let NextVisit::Task(dep, ..) = *next
-                    && core.node(dep).rule == kind
-                {
-                    let place = lock(&core.node(dep).hist).place();
-                    let place = place.filter(|place| Some(place.generation) == generation);
-                    self.visitor
-                        .read(place.map_or(TaskRef::Node(dep), |place| TaskRef::Number(place.number)));
-                }
+        Some(())
+    }
+
+    /// Reports the reads that were pushed from `first` on, those of the rule that the visitor wants.
+    fn report_reads(&mut self, first: usize) {
+        let Some(kind) = self.visitor.reads() else { return };
+        let core = &self.inner.engine;
+        let generation = self.numbers.as_ref().map(Numbers::generation);
+        for next in self.next[first..].iter().rev() {
+            if let NextVisit::Task(dep, ..) = *next
+                && core.node(dep).rule == kind
+            {
+                let place = lock(&core.node(dep).hist).place();
+                let place = place.filter(|place| Some(place.generation) == generation);
+                self.visitor.read(place.map_or(TaskRef::Node(dep), |place| TaskRef::Number(place.number)));
             }
         }
-        Some(())
     }
 
     /// The reads of the good run of a task at a version. Another build may have replaced that run by another one with the
