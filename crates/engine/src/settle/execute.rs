@@ -19,7 +19,7 @@ use crate::schedule::work::{ComputationEnd, Finish, Work};
 use crate::settle::frame::Frame;
 use crate::settle::reuse::{cached_computation, recycle_reads};
 use crate::sync::lock;
-use crate::{Fail, Hash, Rebuild, Store, Trace};
+use crate::{Fail, Failure, Hash, Rebuild, Store, Trace};
 
 impl Inner {
     /// No kept run is good: executes the task's hash function if it has one, else its value, whose hash is then taken.
@@ -323,14 +323,7 @@ impl Inner {
         }
         let (hash, fail) = match hash {
             Ok(hash) => (hash, None),
-            Err(Fail::Task(failure)) => {
-                // A failure without a hash of its own is a new version in each build, like a value without one.
-                let own = guarded(|| failure.hash()).ok().flatten();
-                let hash = own.unwrap_or(Hash::of_build(self.number));
-                // Never equal to the hash of a value.
-                // Any fixed change of the bits would do.
-                (Hash(hash.0.map(|byte| byte ^ 0xa5)), Some(Fail::Task(failure)))
-            }
+            Err(Fail::Task(failure)) => (self.hash_of_failure(&*failure), Some(Fail::Task(failure))),
             Err(fail) => return Outcome::failed(fail),
         };
         let outcome = |seq| Outcome { seq, fail: fail.clone().map(Box::new) };
@@ -388,6 +381,15 @@ impl Inner {
             self.engine.touch(task.id);
         }
         outcome(seq)
+    }
+
+    /// The hash by which dependents compare a failure.
+    fn hash_of_failure(&self, failure: &dyn Failure) -> Hash {
+        // A failure without a hash of its own is a new version in each build, like a value without one.
+        let own = guarded(|| failure.hash()).ok().flatten();
+        let hash = own.unwrap_or(Hash::of_build(self.number));
+        // Never equal to the hash of a value. Any fixed change of the bits would do.
+        Hash(hash.0.map(|byte| byte ^ 0xa5))
     }
 
     /// Unless the build keeps going, a transient failure stops it from starting more tasks.
