@@ -107,6 +107,20 @@ impl Stored {
         Some((marked, room.saturating_sub(count)))
     }
 
+    /// The contents that kept runs of these tasks mention, ascending.
+    fn contents_of(&self, tasks: &[u32]) -> Option<Vec<u32>> {
+        let mut is_read = vec![false; self.tasks() as usize];
+        for task in tasks {
+            self.reads(*task, |dep| {
+                if let Some(is_read) = is_read.get_mut(dep as usize) {
+                    *is_read = true;
+                }
+            })?;
+        }
+        let is_content = |task: &u32| is_read[*task as usize] && self.is_interned(*task);
+        Some((0..self.tasks()).filter(is_content).collect())
+    }
+
     /// The compacted file; `now` and the retention time `keep` are in seconds.
     ///
     /// # Errors
@@ -144,18 +158,7 @@ impl Stored {
         let mut kept: Vec<u32> = (0..self.tasks()).rev().filter(|task| is_kept(task)).collect();
         // The old order is kept among those that stay, so tasks of one build stay side by side.
         kept.reverse();
-        // Contents that they mention, and no others.
-        let mut is_mentioned = vec![false; self.tasks() as usize];
-        for task in &kept {
-            let read = self.reads(*task, |dep| {
-                if let Some(mentioned) = is_mentioned.get_mut(dep as usize) {
-                    *mentioned = true;
-                }
-            });
-            read.ok_or_else(damaged)?;
-        }
-        let is_content = |task: &u32| is_mentioned[*task as usize] && self.is_interned(*task);
-        kept.extend((0..self.tasks()).filter(is_content));
+        kept.extend(self.contents_of(&kept).ok_or_else(damaged)?);
         // Leaves side by side: a null build of a later process reads them and little else.
         let (leaves, others): (Vec<u32>, Vec<u32>) = kept.into_iter().partition(|task| self.is_leaf(*task));
         let kept = [leaves, others].concat();
@@ -173,22 +176,7 @@ impl Stored {
                 copier.builder.want(number, *at);
             }
         }
-        let old = match &self.snapshot {
-            Some(snapshot) => snapshot.all_siblings().ok_or_else(damaged)?,
-            None => Vec::new(),
-        };
-        let new = self
-            .siblings
-            .iter()
-            .flat_map(|((rule, share_key), tasks)| tasks.iter().map(|task| (*share_key, *rule, *task)));
-        for (share_key, rule, task) in old.into_iter().chain(new) {
-            let number = copier.numbers.get(task as usize).copied().ok_or_else(damaged)?;
-            // A task that is only read by others has no runs, so nothing can be taken over from it.
-            if (number as usize) < kept.len() {
-                let rule = copier.builder.rule(self.rules.get(rule as usize).ok_or_else(damaged)?);
-                copier.builder.sibling(share_key, rule, number);
-            }
-        }
+        copier.siblings(kept.len()).ok_or_else(damaged)?;
         let SnapshotCopier { builder, olds, .. } = copier;
         let image = builder.finish(|task, seq| self.hash(*olds.get(task as usize)?, seq));
         if self.is_damaged() { Err(damaged()) } else { image }
@@ -250,6 +238,26 @@ impl SnapshotCopier<'_> {
             let (fail, value, witness) = (fail.as_deref(), value.as_deref(), witness.as_deref());
             let leaves = leaves.as_ref();
             self.builder.run(&RunFields { version, seq, traits, fail, value, witness, leaves }, &edges);
+        }
+        Some(())
+    }
+
+    /// The siblings among the first `kept` tasks: those have runs. Nothing can be taken over from a task that is only
+    /// read by others.
+    fn siblings(&mut self, kept: usize) -> Option<()> {
+        let stored = self.stored;
+        let old = match &stored.snapshot {
+            Some(snapshot) => snapshot.all_siblings()?,
+            None => Vec::new(),
+        };
+        let new = (stored.siblings.iter())
+            .flat_map(|((rule, share_key), tasks)| tasks.iter().map(|task| (*share_key, *rule, *task)));
+        for (share_key, rule, task) in old.into_iter().chain(new) {
+            let number = *self.numbers.get(task as usize)?;
+            if (number as usize) < kept {
+                let rule = self.builder.rule(stored.rules.get(rule as usize)?);
+                self.builder.sibling(share_key, rule, number);
+            }
         }
         Some(())
     }

@@ -11,7 +11,10 @@ use super::bytes::{self, bytes, checksum, put_facet_hashes};
 use super::leaves::LeafSet;
 use super::pages::{BLOCK_SIZE, sums};
 use super::snapshot::tasks::{ENTRY_SIZE, TASKS_PER_CHUNK};
-use super::snapshot::{BITS, Counts, HEADER_SIZE, Header, TIME_ENTRY_SIZE, bucket, key_hash, run};
+use super::snapshot::{
+    BITS, Counts, FACET_ENTRY_SIZE, HEADER_SIZE, Header, SIBLING_ENTRY_SIZE, TIME_ENTRY_SIZE, bucket,
+    key_hash, run,
+};
 use super::stored_run::StoredEdge;
 use crate::Hash;
 use crate::graph::facet::FacetHashes;
@@ -347,21 +350,9 @@ impl SnapshotBuilder {
         self.siblings.sort_by_key(|(share_key, rule, _)| (*share_key, *rule));
         self.wanted.sort_unstable();
         self.unwanted.sort_unstable();
-        let mut all_facet_hashes: Vec<_> =
-            self.facet_hashes.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
-        all_facet_hashes.sort_unstable();
         let mut rules = Vec::new();
         self.rules.iter().for_each(|rule| bytes(&mut rules, rule.as_bytes()));
-        let mut siblings = Vec::with_capacity(self.siblings.len() * 16);
-        for (number, rule, task) in &self.siblings {
-            siblings.extend(number.to_le_bytes());
-            put(&mut siblings, u32::from(*rule));
-            put(&mut siblings, *task);
-        }
-        let mut facet_hashes = Vec::with_capacity(all_facet_hashes.len() * 12);
-        for (task, seq, at) in &all_facet_hashes {
-            [task, seq, at].into_iter().for_each(|word| put(&mut facet_hashes, *word));
-        }
+        let (siblings, facet_hashes) = (self.sibling_entries(), self.facet_entries());
         let counts = Counts {
             tasks: tasks as u64,
             versions: hashes.len() as u64 / 32,
@@ -373,7 +364,7 @@ impl SnapshotBuilder {
             wanted: self.wanted.len() as u64,
             unwanted: self.unwanted.len() as u64,
             siblings: self.siblings.len() as u64,
-            facet_hashes: all_facet_hashes.len() as u64,
+            facet_hashes: self.facet_hashes.len() as u64,
             buckets,
         };
         // Places in the file are u32, and the highest number has a meaning of its own. Versions share a word with bits.
@@ -381,14 +372,7 @@ impl SnapshotBuilder {
         if counts.words().iter().any(|count| *count >= u64::from(u32::MAX)) || most_versions > MAX_VERSION {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| {
-            let mut out = Vec::with_capacity(times.len() * TIME_ENTRY_SIZE);
-            for (task, time) in times {
-                put(&mut out, *task);
-                put(&mut out, *time);
-            }
-            out
-        });
+        let [wanted, unwanted] = [&self.wanted, &self.unwanted].map(|times| time_entries(times));
         let (key_at, keys, blobs) = (self.key_at, self.keys, self.blobs);
         let mut pages = vec![hashes, key_at, keys, directory, entries];
         pages.extend(blobs.0);
@@ -438,6 +422,28 @@ impl SnapshotBuilder {
         (at, hashes)
     }
 
+    /// The section of siblings: share key, rule and task of each, in their present order.
+    fn sibling_entries(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.siblings.len() * SIBLING_ENTRY_SIZE);
+        for (share_key, rule, task) in &self.siblings {
+            out.extend(share_key.to_le_bytes());
+            put(&mut out, u32::from(*rule));
+            put(&mut out, *task);
+        }
+        out
+    }
+
+    /// The section of facets, ascending: task, version, and the place of their hashes among the blobs.
+    fn facet_entries(&self) -> Vec<u8> {
+        let mut all: Vec<_> = self.facet_hashes.iter().map(|((task, seq), at)| (*task, *seq, *at)).collect();
+        all.sort_unstable();
+        let mut out = Vec::with_capacity(all.len() * FACET_ENTRY_SIZE);
+        for (task, seq, at) in all {
+            [task, seq, at].into_iter().for_each(|word| put(&mut out, word));
+        }
+        out
+    }
+
     /// Where each bucket begins, and what is in them.
     fn index(&self, buckets: u64) -> (Vec<u8>, Vec<u8>) {
         // A counting sort: `begins` is first the size of each bucket, then where it begins, then the next free place
@@ -461,6 +467,16 @@ impl SnapshotBuilder {
         }
         (directory, entries.into_flattened())
     }
+}
+
+/// A section of times: task and seconds of each.
+fn time_entries(times: &[(u32, u32)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(times.len() * TIME_ENTRY_SIZE);
+    for (task, time) in times {
+        put(&mut out, *task);
+        put(&mut out, *time);
+    }
+    out
 }
 
 /// Writes the tasks, chunk by chunk; `table` gets for each chunk how many words its runs are, and its checksum.
