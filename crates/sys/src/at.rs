@@ -29,12 +29,14 @@ use crate::{
 
 /// A name in an open directory. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
+// A name, not a descriptor: nothing is opened before an operation needs it.
 pub struct At<'d> {
     dir: &'d Dir,
     name: &'d Path,
 }
 
 /// Checks that a name is one component, as it must be for something to be made, moved or removed there.
+// An empty name would mean the directory itself (`AT_EMPTY_PATH`), the others what the caller did not name.
 fn checked(name: &OsStr) -> rustix::io::Result<&OsStr> {
     match name.as_bytes() {
         b"" | b"." | b".." => Err(Errno::INVAL),
@@ -84,6 +86,8 @@ impl<'d> At<'d> {
                 if above.as_os_str().is_empty() {
                     return Err(Error::new(op, &self.path(), Errno::XDEV));
                 }
+                // One lookup for the whole way, which the kernel confines (`beneath.rs`); the descriptor is closed
+                // after the call.
                 let above = self.dir.sub(above, Links::Refused)?;
                 let name = OsStr::from_bytes(&bytes[slash + 1..]);
                 call(op, || self.path(), || act(above.as_fd(), name))
@@ -191,6 +195,7 @@ impl<'d> At<'d> {
             self.last("open", |dir, name| openat(dir, name, flags, Mode::empty())).map_err(|error| {
                 // How `open(2)` reports a link, and a socket or device that cannot be opened.
                 let is_other = error.has_errno(&[Errno::LOOP, Errno::NXIO, Errno::OPNOTSUPP]);
+                // Where links are followed, `ELOOP` means that there are too many.
                 if is_other && links.contains(OFlags::NOFOLLOW) {
                     self.other_kind(FileKind::Symlink)
                 } else {
@@ -257,6 +262,7 @@ impl<'d> At<'d> {
     /// It cannot be written.
     pub fn replace(self, content: &[u8]) -> Result<()> {
         let mut name = self.name.as_os_str().to_owned();
+        // In the same directory, so that `rename(2)` stays on one file system and is atomic.
         name.push(format!(".tmp-{}", std::process::id()));
         let temporary = At { dir: self.dir, name: Path::new(&name) };
         // An earlier process with the same number may have left one.
@@ -320,6 +326,7 @@ impl<'d> At<'d> {
     ///
     /// # Errors
     /// Something is there, or it cannot be made.
+    // The target is not checked: it is a text, which is resolved by whatever follows the link.
     pub fn symlink(self, target: &Path) -> Result<()> {
         self.last("create link", |dir, name| symlinkat(target, dir, checked(name)?))
     }
@@ -398,6 +405,7 @@ impl<'d> At<'d> {
     /// As for [`At::make_dir`].
     pub fn make_private_dir(self) -> Result<Dir> {
         self.last("create directory", |dir, name| {
+            // By the call itself, not by a `chmod` after it: in between others could enter.
             rustix::fs::mkdirat(dir, checked(name)?, Mode::from_raw_mode(0o700))
         })?;
         self.open_dir()
@@ -446,6 +454,7 @@ impl<'d> At<'d> {
     }
 
     fn set_times(self, last_modification: Timespec) -> Result<()> {
+        // The time of access stays: nothing compares it.
         let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let times = Timestamps { last_access, last_modification };
         self.last("set time of", |dir, name| utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW))

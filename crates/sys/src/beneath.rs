@@ -34,6 +34,7 @@ pub enum Links {
 const MAX_LINKS: usize = 40;
 
 /// How often a lookup is repeated that a concurrent rename made ambiguous (`EAGAIN`).
+// A process that renames without pause must not hold a build up for ever.
 const MAX_ATTEMPTS: usize = 64;
 
 /// Opens `path`, which is relative, beneath `dir`.
@@ -47,6 +48,7 @@ pub(crate) fn open(
     links: Links,
     mounts: bool,
 ) -> Result<OwnedFd> {
+    // `NO_SYMLINKS` is about the way; the last component is refused by this flag, whatever `links` says.
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     if !has_openat2() {
         return step_by_step(dir, path, flags, mode, links, mounts);
@@ -129,6 +131,7 @@ pub(crate) fn step_by_step(
             rustix::fs::FileType::Symlink => {
                 followed += 1;
                 let target = readlinkat(&found, "", Vec::new())?;
+                // An absolute target is refused there (`EXDEV`), as the kernel does with `RESOLVE_BENEATH`.
                 todo.extend(components(Path::new(OsStr::from_bytes(target.as_bytes())))?);
             }
             _ => return Err(Errno::NOTDIR),

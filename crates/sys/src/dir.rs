@@ -28,6 +28,7 @@ use crate::{
 /// An open directory.
 #[derive(Debug)]
 pub struct Dir {
+    // The descriptor is the directory; the path is never resolved again.
     fd: OwnedFd,
     /// The path by which it was opened: for messages only.
     path: PathBuf,
@@ -116,6 +117,7 @@ impl Dir {
                     }
                     return Ok(dir);
                 }
+                // From the path upwards, so that a directory that exists is opened once and its parents never.
                 Err(error) if error.is_not_found() => missing.push(above),
                 Err(error) => return Err(error),
             }
@@ -200,6 +202,7 @@ impl Dir {
     ///
     /// # Errors
     /// It does not exist.
+    // Not confined: a source tree may have links that lead out of it.
     pub fn sub_anywhere(&self, path: &Path) -> Result<Dir> {
         let open = || openat(self.as_fd(), path, PATH_ONLY, Mode::empty());
         Ok(Dir { fd: call("open", || self.path.join(path), open)?, path: self.path.join(path) })
@@ -271,6 +274,7 @@ impl Dir {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // An `O_PATH` descriptor cannot be read: `.` is opened again for reading.
         let fd = call("list", shown, || openat(&self.fd, ".", flags, Mode::empty()))?;
+        // Some hundreds of names in one system call.
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut raw = RawDir::new(&fd, &mut buffer);
         let mut entries = Vec::new();
@@ -281,6 +285,7 @@ impl Dir {
             };
             let name = entry.file_name().to_bytes();
             if name == b"." || name == b".." {
+                // Every directory has them; no caller asks for them.
                 continue;
             }
             let name = OsStr::from_bytes(name);
@@ -320,6 +325,7 @@ impl Dir {
         let mut apart = true;
         let mut last = None;
         // A coarse clock may tick once during these calls, but not at each of them.
+        // A change of the mode alters the change time and costs no data.
         for mode in [0o400, 0o600, 0o400, 0o600, 0o400] {
             file.set_mode(mode)?;
             let now = Some(file.current_stat()?.signature.ctime);

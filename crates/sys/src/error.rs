@@ -90,6 +90,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A directory may have been opened by "." in itself.
+        // `components` leaves out single dots.
         let path: PathBuf = self.path.components().collect();
         write!(f, "cannot {} {}: {}", self.op, path.display(), in_words(&self.source))?;
         match crate::permission::reason(self.op, &path, &self.source) {
@@ -108,6 +109,8 @@ impl std::error::Error for Error {
 /// An error of the system in its words, without the number that the standard library adds: it says nothing that the words
 /// do not say.
 pub fn in_words(error: &io::Error) -> String {
+    // The suffix is that of `Display` of `io::Error` in the standard library. Should that change, messages only get
+    // longer.
     let text = error.to_string();
     let number = error.raw_os_error().map(|number| format!(" (os error {number})")).unwrap_or_default();
     text.strip_suffix(&number).map_or(text.clone(), str::to_owned)

@@ -37,6 +37,7 @@ pub fn settled_age(directory: &Dir) -> Duration {
 }
 
 /// How often a path is read that changes while it is read.
+// A file that is being written without pause, as a log, is read once more and has no evidence.
 const MAX_ATTEMPTS: usize = 5;
 
 /// The signature of a path, or its absence, and whether a later change must show in it.
@@ -54,6 +55,7 @@ impl Evidence {
     /// The system refuses the call.
     pub fn gather(at: Option<At<'_>>, follow: bool) -> Result<Evidence> {
         let now = now();
+        // The clock first: a change after this moment has a later date, or the same and then counts as racy.
         Ok(Self::from_signature(signature_of(at, follow)?, now, at))
     }
 
@@ -235,6 +237,7 @@ fn now() -> i128 {
 /// Magic numbers (statfs(2)) of file systems that another machine or program may change without this kernel's
 /// knowledge, with dates of another clock: NFS, SMB (two), CIFS, 9P, FUSE, Ceph, AFS, Coda; Lustre, GPFS, BeeGFS, GFS2,
 /// OCFS2; shared folders of VirtualBox and VMware.
+// Those that are remote, not those that are local: a local file system that is newer than this program works at once.
 const REMOTE: [u32; 16] = [
     0x6969,
     0x517b,

@@ -31,6 +31,7 @@ use std::{
 
 use crate::normal;
 
+// In every build, not behind a feature: what is tested is the binary that users get.
 static ACTIVE: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static FAIL_AT: AtomicU64 = AtomicU64::new(0);
@@ -119,6 +120,7 @@ fn read_environment() {
     }
     let Ok(text) = std::env::var("TAUT_TEST_FAULT") else { return };
     if text.contains('@') {
+        // A fault that cannot be parsed is left out, and the test that expects it fails.
         let _ = FAIL_WHERE.set(text.split(',').filter_map(Faulty::parse).collect());
         fail_nth(0, 0);
     } else if let Some((nth, errno)) = text.split_once(':')

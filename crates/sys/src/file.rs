@@ -22,6 +22,7 @@ pub struct File<'d> {
     file: fs::File,
     at: At<'d>,
     /// Its `stat` when it was opened, if that was asked for.
+    // Kept, since opening has to look at the kind anyway: callers that want the size spare a system call.
     opened: Option<Stat>,
 }
 
@@ -62,6 +63,7 @@ impl<'d> File<'d> {
 
     fn run<T>(&self, op: &'static str, call: impl FnOnce(&fs::File) -> io::Result<T>) -> Result<T> {
         let check = fault::check(NamedBy::Descriptor, op, || self.at.path());
+        // The path is made only if there is an error: most calls succeed.
         let done = check.and_then(|()| call(&self.file));
         done.map_err(|source| Error { op, path: self.at.path(), source })
     }

@@ -20,6 +20,7 @@ static MAX_CACHED_DIRS: OnceLock<usize> = OnceLock::new();
 fn max_cached_dirs() -> usize {
     *MAX_CACHED_DIRS.get_or_init(|| {
         let current = getrlimit(Resource::Nofile).current;
+        // 65,536 at most, also without a limit of the process: the system as a whole has one, too (`fs.file-max`).
         current.map_or(1 << 16, |limit| usize::try_from(limit / 2).unwrap_or(usize::MAX).min(1 << 16))
     })
 }

@@ -34,6 +34,7 @@ impl Lock {
     /// As for [`Lock::shared`].
     pub fn exclusive(place: At<'_>, busy: impl FnOnce()) -> Result<Lock> {
         let lock = Lock::open_unlocked(place)?;
+        // First without waiting, so that a message about waiting appears only where it is true.
         match lock.operate(FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(lock),
             Err(error) if error.source.kind() == std::io::ErrorKind::WouldBlock => busy(),

@@ -125,6 +125,8 @@ pub fn normal(path: &Path) -> PathBuf {
         match part {
             std::path::Component::CurDir => {}
             std::path::Component::ParentDir => {
+                // As text: `a/link/..` becomes `a`, which differs from what the kernel resolves if `link` is one. For
+                // paths that are compared or shown, not opened.
                 normal.pop();
             }
             part => normal.push(part),

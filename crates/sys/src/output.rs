@@ -94,10 +94,11 @@ fn nameless_file(directory: &Dir) -> rustix::io::Result<OwnedFd> {
     let mode = Mode::from_bits_truncate(MODE);
     let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
     match openat(directory.as_fd(), ".", flags | OFlags::TMPFILE, mode) {
-        // The file system does not support such files.
+        // The file system does not support such files, or the kernel takes the flag for `O_DIRECTORY` (open(2), ERRORS).
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
         other => return other,
     }
+    // Relaxed: only that each name is another one matters.
     static OPENED: AtomicU64 = AtomicU64::new(0);
     let name = format!(".nameless-{}-{}", std::process::id(), OPENED.fetch_add(1, Relaxed));
     let file = openat(directory.as_fd(), &name, flags | OFlags::CREATE | OFlags::NOFOLLOW, mode)?;

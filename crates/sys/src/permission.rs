@@ -43,6 +43,7 @@ pub(crate) fn reason(op: &str, path: &Path, answer: &io::Error) -> Option<String
     Some(format!("{what} {BELONGS_TO} {owner} (mode {mode:04o}), and this is user {user}"))
 }
 
+// `EACCESS`: by the effective user, with whose rights the call was refused.
 fn may(path: &Path, access: Access) -> bool {
     fault::point("access", path).is_ok() && accessat(CWD, path, access, AtFlags::EACCESS).is_ok()
 }
@@ -57,6 +58,7 @@ fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
     let mut above: Vec<&Path> =
         path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
     above.reverse();
+    // From the root down: the first closed directory is the one that the kernel refused at.
     if let Some(closed) = above.iter().find(|path| !may(path, Access::EXEC_OK)) {
         return Some((*closed).to_owned());
     }
@@ -73,6 +75,8 @@ fn refusing(op: &str, path: &Path) -> Option<PathBuf> {
 
 /// The name of a user, or the number if the user has no name.
 fn name_of(user: u32) -> String {
+    // Not by `getpwuid(3)`, which loads plugins of the C library and needs `unsafe`: users of a directory service are
+    // shown by number.
     let users = Named::read(Path::new("/etc/passwd")).unwrap_or_default();
     let users = String::from_utf8_lossy(&users);
     let name = users.lines().find_map(|line| {

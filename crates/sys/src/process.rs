@@ -71,6 +71,7 @@ pub struct Command {
 }
 
 /// The usual [`Command::grace`].
+// Long enough for a compiler to remove its temporary files, short enough for a person at the terminal to wait.
 pub const GRACE: Duration = Duration::from_millis(1000);
 
 /// The files of a process, as open descriptors: a path could lead elsewhere by the time it is opened.
@@ -120,6 +121,7 @@ impl Status {
     pub fn code(self) -> Option<i32> {
         match self {
             Status::Code(code) => Some(code),
+            // As POSIX shells report it in `$?`.
             Status::Signal(signal) => Some(128 + signal),
             Status::NotStarted(_) => None,
         }

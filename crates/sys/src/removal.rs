@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use crate::{At, Dir, Error, FileKind, Links, Result, fault, if_exists, stat::Identity};
 
 /// How often interference of other processes may be observed before the removal fails.
+// More than happen by accident when two processes clean up at the same time.
 const MAX_DISTURBANCES: usize = 16;
 
 /// How many directories are moved up at most: more than any file system holds.
@@ -49,6 +50,7 @@ impl At<'_> {
             return Ok(false);
         }
         if stat.kind != FileKind::Directory {
+            // A link, too, is removed itself; what it leads to is not touched.
             if_exists(self.remove_file())?;
             return Ok(true);
         }
@@ -89,6 +91,7 @@ fn interference(at: At<'_>) -> Error {
 }
 
 /// How many directories on the way down are open at most.
+// Each level takes a descriptor; a process may have 1,024 by default.
 const MAX_DEPTH: usize = 64;
 
 /// A directory on the way down.

@@ -93,6 +93,7 @@ impl Stat {
 
     /// Whether it belongs to the effective user of this process.
     pub fn is_own(&self) -> bool {
+        // Asked for once: this process never changes its user.
         static USER: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
         self.owner == *USER.get_or_init(|| rustix::process::geteuid().as_raw())
     }
@@ -117,6 +118,7 @@ pub struct StatSignature {
     /// Size in bytes.
     pub size: u64,
     /// Modification time, nanoseconds since the epoch.
+    // 128 bits: seconds of `stat` times 10^9 do not fit into 64 for all dates that a file system can have.
     pub mtime: i128,
     /// Change time, nanoseconds since the epoch. No user call sets it.
     pub ctime: i128,

@@ -36,6 +36,7 @@ fn do_on(start: Start<'_>, work: impl FnOnce() + Send + 'static) {
 pub fn on_threads(count: usize, work: impl Fn() + Sync) {
     std::thread::scope(|scope| {
         for _ in 1..count {
+            // The next one would fail, too.
             if Builder::new().spawn_scoped(scope, &work).is_err() {
                 break;
             }

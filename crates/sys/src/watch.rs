@@ -46,6 +46,7 @@ const MAX_BATCH_DELAY: Duration = Duration::from_millis(500);
 const MAX_ATTEMPTS: usize = 5;
 
 /// How many files are watched individually at most.
+// The kernel keeps the inode of each in memory.
 const MAX_FILE_WATCHES: usize = 1 << 14;
 
 /// The fraction of the user's inotify watches (one in so many) that is used for files: other programs need some, too.
@@ -57,7 +58,9 @@ pub struct Watch {
     /// Why there is no inotify instance.
     refused: Option<Unwatched>,
     /// Readable (POLLPRI) when something was mounted or unmounted, which changes directories without an event in them.
+    // Without it (no `/proc`) changes by mounts go unnoticed until the next full look.
     mounts: Option<OwnedFd>,
+    // An eventfd, since a wait is a `poll(2)`: a condition variable would not end it.
     wake: Arc<OwnedFd>,
     /// The paths that each watch was requested by.
     paths: HashMap<i32, Vec<PathBuf>>,
@@ -221,6 +224,7 @@ impl Watch {
         watch.retry();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         watch.mounts = open("/proc/self/mountinfo", flags, Mode::empty()).ok();
+        // 8192 is the kernel's old default.
         let most = limit("max_user_watches").unwrap_or(8192);
         watch.max_files = (most / FILE_WATCHES_DIVISOR).min(MAX_FILE_WATCHES);
         Ok(watch)
@@ -522,6 +526,7 @@ impl Watch {
         let mut buffer = [MaybeUninit::uninit(); 16 << 10];
         let mut reader = inotify::Reader::new(inotify, &mut buffer);
         // Paths that may no longer lead to the inode that is watched for them.
+        // Handled after all events were read: the maps must not change while `paths` borrows from them.
         let (mut moved, mut ended): (BTreeSet<PathBuf>, Vec<PathBuf>) = Default::default();
         loop {
             let directories = Path::new("directories");
@@ -539,6 +544,7 @@ impl Watch {
             // IN_Q_OVERFLOW has no watch; IN_UNMOUNT ends watches of a whole file system.
             noticed.lost |= flags.intersects(F::QUEUE_OVERFLOW | F::UNMOUNT);
             let paths = self.paths.get(&event.wd()).into_iter().flatten();
+            // The last event of a watch: its inode is gone, or has another watch by now.
             if flags.contains(F::IGNORED) {
                 ended.extend(paths.cloned());
                 self.paths.remove(&event.wd());

@@ -13,6 +13,7 @@ use rustix::net::{
 };
 
 /// At most this many descriptors go with one message.
+// Those of `Streams`; the space for them is on the stack.
 pub(super) const MAX_DESCRIPTORS: usize = 3;
 
 /// Sends all the bytes; the descriptors are attached to the first of them.

@@ -25,6 +25,8 @@ struct Inner {
     start: HelperStart,
     /// Set when all processes are to end: no more are started.
     is_ending: AtomicBool,
+    // The error, too, is kept: a helper that could not be started is not tried again for each action. As a text,
+    // since `io::Error` is not `Clone`.
     link: OnceLock<Result<Link, (io::ErrorKind, String)>>,
 }
 
@@ -124,6 +126,7 @@ impl Drop for Link {
 }
 
 /// A process that was started; completes with its end.
+// It keeps the pool alive, so a process never outlives what would end it.
 pub struct Running {
     id: u64,
     processes: Processes,

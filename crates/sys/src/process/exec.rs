@@ -22,6 +22,7 @@ pub fn exec(program: &OsStr, args: &[OsString]) -> io::Error {
     if let Some(current) = callers_open_files() {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum });
     }
+    // Blocked by `prepare_tool`, as SIGXFSZ is ignored by it.
     let _ = raw::unblock_signals(&[libc::SIGCHLD]);
     raw::set_disposition(libc::SIGXFSZ, raw::Disposition::Default);
     let mut command = std::process::Command::new(program);

@@ -55,6 +55,7 @@ struct Helper {
     signals: OwnedFd,
     inherited: Inherited,
     /// The runners, by process number, with their ends of their sockets.
+    // By number: a child that is not in it was left behind.
     runners: BTreeMap<i32, OwnedFd>,
     /// The sockets of runners that died, until everything is gone that they may have left behind.
     closing: Vec<OwnedFd>,
@@ -93,6 +94,7 @@ impl Helper {
         loop {
             // While leftovers are being ended, the children are listed again from time to time: a child that becomes
             // ours because its parent died is not announced.
+            // 50 ms.
             let again = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
             let timeout = self.give_up.map(|_| &again);
             let mut ready =

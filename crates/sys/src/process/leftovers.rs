@@ -46,6 +46,7 @@ pub(super) fn reap_all() -> RemainingChildren {
 
 /// Kills all children except those that are excepted, and reaps those among them that have ended. Returns how many are
 /// still alive.
+// SIGKILL, not SIGTERM: the action had its time to end, and its result is fixed.
 pub(super) fn kill_children(is_excepted: impl Fn(i32) -> bool) -> usize {
     let mut seen_none = 0;
     loop {

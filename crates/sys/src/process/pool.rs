@@ -82,6 +82,7 @@ pub(super) struct Pool {
 }
 
 /// The data of events of other descriptors than those of runners.
+// The highest numbers: those of runners count up from 1.
 const HELPER: u64 = u64::MAX;
 const SIGNALS: u64 = u64::MAX - 1;
 
@@ -182,6 +183,7 @@ impl Pool {
             Some(ProcessState::Ended(end)) => Some(end),
             // After the reader thread has ended, no report can arrive: everything without an end is lost.
             Some(ProcessState::Running { .. }) | None if state.is_over => Some(Err(LossReason::Helper)),
+            // Its end was returned before; no future polls again after that.
             None => Some(Err(LossReason::Runner)),
             Some(ProcessState::Running { runner, .. }) => {
                 state.processes.insert(id, ProcessState::Running { runner, waker: Some(waker.clone()) });
@@ -223,16 +225,20 @@ impl Pool {
 
     /// Reads the reports of runners, until the helper and all runners are gone.
     pub(super) fn read_reports(&self) {
+        // More events than this are returned by the next call.
         let mut events = Vec::with_capacity(64);
         let mut give_up: Option<Instant> = None;
         let mut is_broken = false;
         loop {
             // Once the helper is gone, its descendants are looked for again and again until none is left: the death of
             // a process that is not a child of this one is not announced by a signal.
+            // 10 ms, only while something is being ended.
             let again = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
             let timeout = give_up.map(|_| &again);
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                // Only a fault in this program makes the call fail (a closed descriptor): then all processes count as
+                // lost.
                 Err(_) => break,
             }
             for event in events.drain(..) {

@@ -40,6 +40,7 @@ pub fn raise_open_file_limit() {
     if limit.maximum.is_some_and(|maximum| maximum <= current) {
         return;
     }
+    // The soft limit only: the hard one could not be set back.
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if setrlimit(Resource::Nofile, raised).is_ok() {
         let _ = CALLERS_OPEN_FILES.set(current);

@@ -138,6 +138,7 @@ pub(super) fn drain_signals(signals: impl AsFd) -> Vec<i32> {
 pub(super) fn close_all_but_standard_streams() {
     // SAFETY: by the contract above no object owns one of these descriptors.
     let closed = unsafe {
+        // By its number, since older C libraries have no function for it.
         libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, 0 as libc::c_uint)
     };
     if closed == 0 {
@@ -308,6 +309,7 @@ impl Words {
 #[derive(Default)]
 pub(super) struct Starter {
     /// The plan of the last start, and its descriptors: their numbers are usually the same again.
+    // Making a plan allocates several times, and a runner starts one action after the other with the same numbers.
     plan: Option<([RawFd; 3], Plan)>,
 }
 

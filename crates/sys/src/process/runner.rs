@@ -44,6 +44,7 @@ struct Runner {
     incoming: Incoming,
     /// The descriptors that came with the request that is being received.
     descriptors: Vec<OwnedFd>,
+    // Kept from one action to the next, as the plan of the starter is.
     buffer: Vec<u8>,
     starter: raw::Starter,
 }
@@ -196,6 +197,7 @@ impl Runner {
         };
         if let Some(left) = self.wait_for_end(&mut action) {
             let Action { id, timed_out, ended, cpu, .. } = action;
+            // It was signalled so and did not end: this is what it will end by.
             let status = ended.unwrap_or(Status::Signal(libc::SIGKILL));
             return self.report(
                 id,

@@ -47,6 +47,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A helper that has not been reaped.
 pub(super) struct StartedHelper {
     child: Mutex<Child>,
+    // Beside the child, which is behind a lock: it is compared with numbers while that lock may be held.
     pid: i32,
     /// A pidfd, readable when it has ended; `None` if the kernel lacks pidfds (before 5.3).
     handle: Option<OwnedFd>,
@@ -55,6 +56,7 @@ pub(super) struct StartedHelper {
 
 /// The helpers of this process. Its lock also ensures that one thread at a time waits for children: a thread that
 /// reaped a child while another one is about to signal it would free its number.
+// Of the process, not of a build: the children of a process are one set, whichever build started them.
 static HELPERS: Mutex<Vec<Arc<StartedHelper>>> = Mutex::new(Vec::new());
 
 /// Whether everything that becomes a child of this process was left behind by one of its helpers.
@@ -74,6 +76,7 @@ impl StartedHelper {
         // children before the new one is in the list.
         let mut helpers = lock(&HELPERS);
         adopts();
+        // A pair without a name, not a socket in the file system: nothing else can connect.
         let (ours, theirs) = UnixStream::pair()?;
         let inherited = Inherited { open_files: prepare::callers_open_files(), umask: start.umask };
         // `/proc/self/exe` is this very binary, even if the file was replaced by another version meanwhile.
@@ -126,6 +129,8 @@ impl StartedHelper {
     /// Of a helper whose socket is closed: whether it exited by itself, which it does when it has ended everything.
     pub(super) fn exited_successfully(&self) -> bool {
         // The sockets of a process that ends are closed a moment before it can be reaped.
+        // A second is far more than that moment. If it passes, the helper counts as killed, and what is left is
+        // looked for.
         self.ends_within(Duration::from_secs(1))
             && matches!(lock(&self.child).try_wait(), Ok(Some(status)) if status.success())
     }

@@ -24,10 +24,12 @@ pub(super) enum Request {
 #[derive(Debug, PartialEq)]
 pub(super) struct Report(pub(super) u64, pub(super) Exit);
 
+// By hand: two messages do not need a library for serialisation.
 struct Writer(Vec<u8>);
 
 impl Writer {
     fn new(tag: u8) -> Writer {
+        // The length is filled in at the end (`frame`).
         Writer(vec![0, 0, 0, 0, tag])
     }
 
@@ -81,6 +83,7 @@ impl Reader<'_> {
 }
 
 /// No timeout, as a number of milliseconds.
+// A number in place of an optional field: the layout is the same for all commands.
 const NO_TIMEOUT: u64 = u64::MAX;
 
 fn milliseconds(time: Duration) -> u64 {

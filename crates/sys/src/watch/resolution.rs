@@ -56,6 +56,7 @@ impl Resolution {
     pub fn of(path: &Path) -> Resolution {
         let (mut resolution, mut links) = (Resolution::default(), 0);
         let mut here = PathBuf::from("/");
+        // In place of recursion: a link puts the components of its target in front of the rest.
         let mut pending: VecDeque<OsString> = parts(path).collect();
         while let Some(part) = pending.pop_front() {
             if part == ".." {
