@@ -14,7 +14,7 @@ use crate::{
     Result, Store,
     epoch_dirs::stale_epochs,
     layout::{EPHEMERAL, GENERATIONS, Kind, Layout, generation},
-    pending::remove_left_behind,
+    pending::{NOTES_DIRECTORY, remove_left_behind},
 };
 
 /// What a collection does.
@@ -96,9 +96,11 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
     // From here on builds may go on: what is left to do concerns only names that no build uses.
     lock.downgrade()?;
     // `downgrade` may let another collector in between; it finds names that are free, or marked for removal.
-    let notes = layout.taut_directory().dir().sub("taut/installing", taut_sys::Links::Refused);
-    let notes = notes.map_err(crate::Error::from).and_then(|notes| remove_left_behind(&notes));
-    drop(notes);
+    let own = layout.taut_directory().open_dir();
+    if let Ok(notes) = own.and_then(|own| own.at(NOTES_DIRECTORY).open_dir()) {
+        // What cannot be removed now is found by the next installation.
+        let _ = remove_left_behind(&notes);
+    }
     // A failed removal does not keep the others from being tried.
     let removals = to_remove.iter().map(|name| layout.protocol().at(name).remove_all());
     let failed: Vec<_> = removals.filter_map(|removed| removed.err()).collect();
@@ -106,6 +108,7 @@ pub fn gc(build_root: &Path, mode: GcMode, busy: impl FnOnce()) -> Result<()> {
 }
 
 /// The prefix of the names of what is to be removed.
+// The reference's: either tool removes what the other left behind.
 const REMOVAL_PREFIX: &str = "remove-me";
 
 /// What earlier collections renamed but did not remove.

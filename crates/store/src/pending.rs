@@ -15,10 +15,11 @@ use taut_sys::{Dir, FileKind, Lock};
 
 use crate::{Result, Store};
 
-/// The directory of notes.
-const NOTES_DIRECTORY: &str = "installing";
+/// The directory of notes, below that of everything that only taut uses.
+pub(crate) const NOTES_DIRECTORY: &str = "installing";
 
 /// The prefix of all temporary names in directories of the user.
+// Hidden in listings, and recognisable for people.
 const TEMPORARY_PREFIX: &str = ".taut-tmp-";
 
 /// A note; its file is removed when this is dropped.
@@ -44,6 +45,7 @@ impl Pending {
             }
         };
         let at = notes.at(&name);
+        // Absolute, since it is read by a process with another working directory.
         let path = std::path::absolute(top.path()).unwrap_or_else(|_| top.path().to_owned());
         // A path contains no zero byte, so the last one separates the fields.
         let text = [path.as_os_str().as_bytes(), b"\0", prefix(store).as_bytes()].concat();
