@@ -26,6 +26,7 @@ pub enum AddMode {
 }
 
 /// Contents up to this size are read at once; larger ones pass through a buffer.
+// 1 MiB: nearly all sources and objects are smaller, and each thread may have one such buffer.
 const READ_AT_ONCE: u64 = 1 << 20;
 
 impl Store {
@@ -133,7 +134,9 @@ impl Store {
         // The size may change while the file is read: it is only what the reads below are checked against.
         let kind = kind_of_file(executable);
         let hash = if size <= READ_AT_ONCE {
+            // One byte more than may be there: a file that has grown beyond the limit is noticed.
             let content = file.read_up_to(READ_AT_ONCE + 1)?;
+            // A file whose size differs by now is not moved: a process still writes to it.
             if take == AddMode::Copy || content.len() as u64 != size {
                 if content.len() as u64 > READ_AT_ONCE {
                     return Err(changed(at));
@@ -266,6 +269,7 @@ impl Store {
             return if object_type == ObjectType::Tree { self.tree_from_server(hash) } else { Ok(None) };
         }
         let kind = Kind::of(object_type);
+        // In the youngest generation, where `is_whole` has brought it.
         let Some(content) = self.read_small(0, kind, hash)? else { return Ok(None) };
         let actual = match kind {
             Kind::Tree => self.hash_function().tree(&content),
@@ -322,6 +326,7 @@ impl Store {
             return Ok(None);
         }
         if let Some(content) = self.memory_cache().get(hash) {
+            // Checked when it was put there, and memory is not changed by others.
             take(&content)?;
             return Ok(Some(content.len() as u64));
         }
@@ -423,6 +428,7 @@ impl Store {
     }
 
     /// Makes an executable from a plain file of the same content, or the reverse.
+    // A copy, not a hard link: one inode has one mode.
     fn copy_with_other_mode(&self, kind: Kind, hash: &Hash) -> Result<bool> {
         let other = match kind {
             Kind::File => Kind::Executable,

@@ -24,6 +24,7 @@ pub struct Installer<'s> {
     store: &'s Store,
     top: &'s Dir,
     /// The note that is written before the first temporary name; `None` if it could not be written.
+    // Made with the first file that is written: an installation that changes nothing writes no note.
     pending: OnceCell<Option<Pending>>,
 }
 
@@ -127,6 +128,7 @@ impl<'s> Installer<'s> {
         if self.store.is_installed(hash, object_type, at)? {
             return Ok(false);
         }
+        // Without the note the installation goes on: it only keeps a killed process from leaving a temporary file.
         self.pending.get_or_init(|| Pending::begin(self.store, self.top).ok());
         // First a complete file under a temporary name, then a rename: no reader sees half of a file.
         let name = temporary_name(self.store);
@@ -207,6 +209,7 @@ impl Store {
                 && self.hash_function().blob(at.read_link()?.as_os_str().as_bytes()) == *hash);
         }
         Ok(stat.is_file()
+            // The store leaves this time (`set_mtime_epoch`); a file that a person has edited has another one.
             && stat.signature.mtime == 0
             && stat.mode() == mode_for_users(object_type)
             && self.has_content(at, hash)?)
@@ -293,6 +296,7 @@ impl Store {
 }
 
 fn mode_for_users(object_type: ObjectType) -> u32 {
+    // With the right to write, unlike stored objects: the file belongs to the user from now on.
     if object_type == ObjectType::Executable { 0o755 } else { 0o644 }
 }
 

@@ -60,6 +60,7 @@ impl Store {
         let failed = |error: io::Error| Error::Remote(error.to_string());
         let incoming = self.incoming(size, false);
         incoming.begin().map_err(failed)?;
+        // 128 KiB.
         let mut buffer = vec![0; 1 << 17];
         loop {
             match file.read(&mut buffer) {

@@ -29,6 +29,7 @@ impl Store {
         let root = object.digest.hash;
         let mut steps = vec![DiscardStep::Open(root, object.object_type)];
         let mut seen: HashSet<(Hash, ObjectType)> = HashSet::new();
+        // By hash, so that closing a tree does not read it a second time.
         let mut children: HashMap<Hash, Vec<Hash>> = HashMap::new();
         let mut unsound: HashSet<Hash> = HashSet::new();
         while let Some(step) = steps.pop() {

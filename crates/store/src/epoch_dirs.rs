@@ -75,6 +75,7 @@ impl Store {
                 // This makes the directory of the generation as well, in which the link is created. `symlink` is atomic:
                 // of several processes one creates the link, and all read the same name back.
                 self.ephemeral()?;
+                // A link, not a file: creating one and giving it its content is one step.
                 match mark.symlink(&PathBuf::from(format!("epoch-{}", self.nonce()))) {
                     Err(error) if error.is_exists() => {}
                     other => other?,

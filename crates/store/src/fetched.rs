@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// How many digests are in one question about what is still there.
+// The service divides it further into messages; this bounds what is in memory for one question.
 const MAX_DIGESTS: usize = 50_000;
 
 /// A file of unknown size on its way, which is hashed when all of it is here.
@@ -215,8 +216,10 @@ impl Store {
                 object_type => drop(files.insert((object.digest.hash, object_type))),
             }
         }
+        // Level by level: each takes one round trip, however many trees it has.
         while !level.is_empty() {
             level.retain(|tree| !trees.contains_key(tree));
+            // Sorted, so that questions to servers are the same in each run.
             level.sort_unstable();
             level.dedup();
             bytes += self.fetch_trees(&level.iter().map(of_tree).collect::<Vec<_>>()).await?;

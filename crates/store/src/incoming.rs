@@ -23,6 +23,7 @@ pub struct Incoming {
     kind: Kind,
     /// How many bytes will come: git's hash begins with that.
     size: u64,
+    // Never contended: one transfer calls from one thread at a time (`Receiver`). The trait takes `&self`.
     state: Mutex<PartialContent>,
 }
 

@@ -64,6 +64,7 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Layout {
     root: Dir,
+    // Held open, so that everything below is reached by few components.
     protocol: Dir,
     function: HashFunction,
 }
@@ -85,6 +86,7 @@ pub(crate) fn epoch_link(number: usize) -> String {
 }
 
 /// Temporary files and directories; on the file system of the stores, so that renames work.
+// In the youngest generation, so that the next collection removes what killed processes left.
 pub(crate) const EPHEMERAL: &str = "generation-0/ephemeral";
 
 impl Layout {

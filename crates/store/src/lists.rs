@@ -43,6 +43,7 @@ impl Listed for Key {
 pub(crate) struct Lists {
     entry: Hash,
     /// Those that could be read, the latest first.
+    // Not those that could not be read: the next write leaves them out, and so repairs the entry.
     whole: Vec<Digest>,
 }
 
@@ -76,9 +77,12 @@ impl Lists {
             match taken_in {
                 None => kept.push(list),
                 // In the order from the latest on, they become longer.
+                // Merging lists of about equal length, as a log-structured merge tree does: the number of lists is
+                // logarithmic, and each entry is written again only a few times.
                 Some(Some(older)) if older.len() > 2 * new.len() => kept.push(list),
                 Some(older) => {
                     for (key, digest) in older.unwrap_or_default() {
+                        // The later record holds.
                         new.entry(key).or_insert(digest);
                     }
                 }
@@ -100,6 +104,7 @@ impl Lists {
     ) -> Result<()> {
         kept.insert(0, store.put_blob(&encode(store, latest), false)?);
         let entry = |(number, list): (usize, &Digest)| OutputFile {
+            // The paths only have to differ.
             path: format!("names-{number}"),
             digest: Some(store.to_wire(list, false)),
             is_executable: false,

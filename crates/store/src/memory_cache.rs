@@ -13,6 +13,7 @@ use rustc_hash::FxHasher;
 use taut_digest::Hash;
 
 /// The largest content that is cached, in bytes.
+// A page: reading more from a file costs little beside opening it.
 const MAX_CONTENT_BYTES: usize = 4096;
 
 /// The most bytes that a part holds, and the bytes that an entry counts beside its content.

@@ -54,6 +54,7 @@ impl std::fmt::Debug for ObjectServer {
 }
 
 /// Servers as bits, by number.
+// A word for each object in place of a list: a build may know a million objects, and has a few servers.
 type ServerSet = u64;
 
 /// How many servers there may be.
@@ -68,6 +69,8 @@ struct KnownObject {
     /// Where it was seen or put in this process.
     checked: ServerSet,
     /// In whose lists of the youngest epoch it is, or will be.
+    // Set when it is queued, not when it is on disk: a list that could not be written costs a question to the server
+    // later.
     written: ServerSet,
 }
 
@@ -101,6 +104,7 @@ pub(crate) struct ServerObjects {
     pub(crate) servers: Vec<ObjectServer>,
     state: Mutex<ServerIndex>,
     losses: Mutex<Losses>,
+    // Relaxed wherever it is used: a statistic.
     pub(crate) fetched_bytes: AtomicU64,
 }
 
@@ -226,6 +230,7 @@ impl ServerObjects {
         let held = state.held.get(&key).filter(|held| held.at != 0)?;
         // What was seen in this process first.
         let at = if held.at & held.checked != 0 { held.at & held.checked } else { held.at };
+        // The first server in the order of the configuration.
         Some((at.trailing_zeros() as usize, held.size))
     }
 
@@ -264,6 +269,7 @@ impl ServerObjects {
                 held.written &= !(1 << server);
             }
         }
+        // All of it, since which trees contain what was forgotten is not indexed; losses are rare.
         state.sound.clear();
         state.stale |= 1 << server;
     }

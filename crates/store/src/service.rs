@@ -14,6 +14,7 @@ use taut_service::{ActionCache, Answer, Cas, Content, Error, Receiver, Result, S
 use crate::{Store, layout::Kind};
 
 /// How many bytes are passed on at once.
+// As `READ_AT_ONCE` of `cas.rs`.
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// A stored object, opened when it is read. Not compared with its name: that is done where it
@@ -112,6 +113,7 @@ fn pass_on(
 }
 
 fn ready<T: Send + 'static>(answer: Result<T>) -> Answer<'static, T> {
+    // The disk answers before the future is polled: there is nothing to wait for.
     Box::pin(std::future::ready(answer))
 }
 

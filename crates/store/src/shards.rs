@@ -23,6 +23,8 @@ pub(crate) struct Shards([[OfKind; KINDS]; GENERATIONS]);
 #[derive(Default)]
 struct OfKind {
     dir: OnceLock<Dir>,
+    // Behind a pointer, made when the first shard is opened: there are kinds and generations that a process never
+    // touches.
     shards: OnceLock<Box<[OnceLock<CachedDir>; 256]>>,
     /// `false` once the directory was found absent, if only garbage collection creates it.
     there: OnceLock<bool>,

@@ -126,6 +126,7 @@ impl Store {
         let Some(large) = kind.in_chunks() else { return Ok(()) };
         let Some(object) = self.object(0, kind, hash)? else { return Ok(()) };
         let chunks = self.put_chunks(object.at().open()?)?;
+        // A list of one chunk would name the object itself.
         if chunks.len() < 2 {
             return Ok(());
         }
@@ -145,6 +146,7 @@ impl Store {
         loop {
             // At least `MAX_CHUNK_BYTES` have to be in the buffer, or all that is left, for a boundary not to depend on how
             // the file is read.
+            // Four chunks of the largest size: the rest of the buffer is moved seldom.
             if buffer.len() - at < MAX_CHUNK_BYTES && !ended {
                 buffer.drain(..at);
                 at = 0;
@@ -175,6 +177,7 @@ fn list_text(chunks: &[Digest]) -> String {
 
 /// The compact JSON text `["<hash>",<size>]`.
 pub(crate) fn digest_text(digest: &Digest) -> String {
+    // By hand, byte for byte as the reference writes it: these two fields need no JSON library.
     format!("[\"{}\",{}]", digest.hash, digest.size)
 }
 

@@ -32,6 +32,7 @@ pub struct StandardNames {
 struct NameIndex {
     names: HashMap<Key, KnownName>,
     /// Blobs and parts of blobs by their standard name.
+    // The other direction, for what a server names and this machine may have already.
     blobs: HashMap<Digest, Key>,
     /// Those that no list of the youngest epoch has.
     new: Vec<Key>,
@@ -59,6 +60,7 @@ impl Listed for Key {
     }
 
     fn of_name(store: &Store, is_tree: bool, name: String) -> Option<Key> {
+        // `+` is in no hash: it marks parts.
         if let Some((blob, at)) = name.split_once('+') {
             let (_, hash) = lists::Key::of_name(store, is_tree, blob.to_owned())?;
             return Some(Key::Part(hash, at.parse().ok()?));

@@ -30,6 +30,7 @@ pub struct Store(Arc<Inner>);
 
 /// Objects that this process has seen in the youngest generation. In 16 parts by hash, each with its lock, since every
 /// thread asks here before it asks the system.
+// Never emptied: an entry is a few dozen bytes, and a process uses far fewer objects than it has memory for.
 type Known = Mutex<HashSet<(Kind, Hash), BuildHasherDefault<FxHasher>>>;
 
 struct Inner {
@@ -46,8 +47,10 @@ struct Inner {
     lock: Option<Lock>,
     /// The directory of temporary files, once it was made. While it is open, its inode number is not used again, so
     /// that an equal identity means the same directory.
+    // Made on first use, so that a null build writes nothing.
     ephemeral: OnceLock<Dir>,
     /// Servers that have objects, too, if there are any.
+    // Set once, before other threads use the store: no lock for each look.
     server_objects: OnceLock<ServerObjects>,
     /// Whether the lock was released by [`Store::pause`].
     is_paused: AtomicBool,
@@ -102,6 +105,7 @@ impl Store {
             // Opened before the lock is released: `resume` compares its identity.
             self.ephemeral()?;
             lock.release()?;
+            // Last: if the lock could not be released, the store is not paused.
             self.0.is_paused.store(true, SeqCst);
         }
         Ok(())

@@ -33,6 +33,7 @@ pub struct References {
 }
 
 /// Reads what the text of a result refers to; `None` if the text is no result.
+// A function, since the format of results belongs to a crate above (`analysis`).
 pub type ReadReferences = fn(&[u8]) -> Option<References>;
 
 /// What is found under a key.
@@ -250,6 +251,7 @@ impl TargetCache {
         }
         let mut steps = vec![LinkStep::Open(*key)];
         let mut seen: HashSet<Hash> = HashSet::new();
+        // Entries may imply each other: unlike trees, they are no acyclic graph.
         while let Some(step) = steps.pop() {
             match step {
                 LinkStep::Close(key) => self.link(&key)?,

@@ -93,6 +93,7 @@ impl std::ops::Deref for TemporaryDir {
 impl Store {
     /// A temporary name that no other process uses.
     pub(crate) fn temporary(&self) -> Result<Temporary<'_>> {
+        // Unique by itself, so `create_new` never meets a file that a killed process left.
         let name = format!("tmp-{}-{}", self.nonce(), self.next_number());
         Ok(Temporary { dir: self.ephemeral()?, name, is_moved: false })
     }

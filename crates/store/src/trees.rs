@@ -58,6 +58,7 @@ impl Store {
         let mut directory = Directory::default();
         // By name, and so are the entries of each kind: the message is canonical.
         for (name, entry) in entries {
+            // The protocol has texts (`string` of protobuf), so other bytes cannot be represented in compatible mode.
             let name = String::from_utf8_lossy(name.as_ref()).into_owned();
             if entry.object_type == ObjectType::Symlink {
                 let target = self.read(&entry.hash, ObjectType::Symlink)?.ok_or_else(|| missing(entry))?;
@@ -92,6 +93,7 @@ impl Store {
             (directory.directories.iter()).map(|node| (&node.name, hash(&node.digest), ObjectType::Tree));
         let mut links = Vec::new();
         for node in &directory.symlinks {
+            // Stored, not only hashed: the entry that names it must not refer to something absent.
             let target = self.put_blob(node.target.as_bytes(), false)?;
             links.push((&node.name, Some(target.hash), ObjectType::Symlink));
         }

@@ -51,6 +51,7 @@ impl Store {
             Open(Hash),
             Close(Hash),
         }
+        // No set of those seen: a tree that was closed is known (`is_in_youngest`), so it is not opened again.
         let mut steps = vec![LinkStep::Open(*root)];
         while let Some(step) = steps.pop() {
             match step {

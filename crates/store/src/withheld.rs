@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// The largest content that is withheld, and how many bytes all take at most; what is more is written.
+// 64 KiB and 32 MiB: few sources are larger, and thousands of usual size fit.
 const MAX_CONTENT_BYTES: usize = 64 << 10;
 const MAX_BYTES: usize = 32 << 20;
 
@@ -99,6 +100,7 @@ impl Store {
         if !self.is_attached() {
             return Ok(false);
         }
+        // Two threads may write it at once, which is no error: both write the same.
         let Some(content) = self.withheld().get(kind, hash) else { return Ok(false) };
         // First the object, so that it is found by all that look for it meanwhile.
         self.commit(self.write_temporary(&content, mode_of(kind))?, kind, hash)?;
