@@ -10,14 +10,15 @@ use std::sync::{
 /// not wait for them.
 // Relaxed: a count that is a moment old costs a moment or a call, and nothing is published by it.
 #[derive(Clone, Default, Debug)]
+// A count, not a lock or a channel: a batch reads it when it decides whether to wait a moment longer.
 pub struct Askers(Arc<AtomicUsize>);
 
-/// A asker, counted until it is dropped.
+/// An asker, counted until it is dropped.
 #[derive(Debug)]
 pub struct Asker(Askers);
 
 impl Askers {
-    /// Counts a asker that will ask one question after the other.
+    /// Counts an asker that will ask one question after the other.
     pub fn enter(&self) -> Asker {
         self.0.fetch_add(1, Relaxed);
         Asker(self.clone())
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_asker_counts_except_while_it_waits_for_something_else() {
+    fn an_asker_counts_except_while_it_waits_for_something_else() {
         let askers = Askers::default();
         let (first, second) = (askers.enter(), askers.enter());
         assert_eq!(askers.count(), 2);
