@@ -18,6 +18,7 @@ pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
 const MASK_SMALL: u64 = 0x4444_d9f0_0353_0000;
 const MASK_LARGE: u64 = 0x4444_d900_0353_0000;
 
+// Computed, not written down: the generator with its standard test is easier to trust than 256 numbers.
 static GEAR: LazyLock<[u64; 256]> = LazyLock::new(|| {
     let mut twister = MersenneTwister::new(0);
     std::array::from_fn(|_| twister.next())
@@ -30,11 +31,13 @@ pub fn first_chunk(data: &[u8]) -> usize {
     }
     let end = data.len().min(MAX_CHUNK_BYTES);
     let normal = AVERAGE_BYTES.min(end);
+    // A gear hash: one shift, one addition and one look-up for each byte.
     let mut fingerprint = 0u64;
     for (at, &byte) in data[..end].iter().enumerate().skip(MIN_BYTES) {
         // The shift drops a byte's influence after 64 steps: the fingerprint depends on a window of 64 bytes, so that
         // boundaries move along with the content.
         fingerprint = (fingerprint << 1).wrapping_add(GEAR[byte as usize]);
+        // In one loop; the paper's algorithm has two, with the same result.
         let mask = if at < normal { MASK_SMALL } else { MASK_LARGE };
         if fingerprint & mask == 0 {
             return at;
@@ -77,6 +80,7 @@ impl MersenneTwister {
         for i in 0..312 {
             let x = self.state[i] & UPPER | self.state[(i + 1) % 312] & !UPPER;
             let odd = if x & 1 == 1 { 0xb502_6f5a_a966_19e9 } else { 0 };
+            // In place, as in the authors' code: words before `i` are of the new state already.
             self.state[i] = self.state[(i + 156) % 312] ^ x >> 1 ^ odd;
         }
         self.at = 0;

@@ -7,6 +7,7 @@ use crate::Hash;
 
 /// How contents are named.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+// The order is part of nothing that is stored: formats have names, not numbers, for it.
 pub enum HashFunction {
     /// Git's object ids: SHA-1 over a typed header and the content. Blobs and trees differ.
     GitSha1,
@@ -63,6 +64,7 @@ impl HashFunction {
                 hasher.update([0]);
                 ContentHasher(Inner::Sha1(hasher))
             }
+            // Without a header: the protocol names contents by the hash of their bytes alone.
             HashFunction::Sha256 => ContentHasher(Inner::Sha256(Sha256::new())),
         }
     }
@@ -71,6 +73,7 @@ impl HashFunction {
 /// Hashes a content piece by piece.
 pub struct ContentHasher(Inner);
 
+// An enum, not a trait object: two functions, and the choice is one branch for each piece.
 enum Inner {
     Sha1(Sha1),
     Sha256(Sha256),

@@ -9,6 +9,8 @@ const TREE_TAG: u8 = 0x74;
 /// A content hash: 20 bytes (SHA-1, git) or 32 bytes (SHA-256). As a name in the native protocol of justbuild, it has 21
 /// bytes: one for the kind of the object in front of git's ([`Hash::tagged`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// Plain bytes with a length, not an enum: comparing and hashing have no branch, and unused bytes are zero, so equal
+// hashes are equal in all of them.
 pub struct Hash {
     bytes: [u8; 32],
     len: u8,
@@ -86,6 +88,7 @@ impl Hash {
     }
 
     /// Lower-case hexadecimal text.
+    // By hand, since it is called for each entry of each message.
     pub fn to_hex(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut out = String::with_capacity(2 * self.len as usize);

@@ -86,6 +86,7 @@ impl FromStr for ObjectInfo {
     /// Reads the strict form `[hash:size:type]`, as target-cache entries contain it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let inner = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        // No part may contain a colon, so splitting is enough.
         let mut parts = inner.ok_or(ParseObjectInfoError)?.split(':');
         let (Some(hash), Some(size), Some(letter), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -105,6 +106,7 @@ impl FromStr for ObjectInfo {
 
 /// The text is not of the form `[hash:size:type]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+// Without a reason: the text is written by programs, and a wrong one counts as damaged.
 pub struct ParseObjectInfoError;
 
 #[cfg(test)]

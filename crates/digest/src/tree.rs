@@ -70,9 +70,11 @@ pub fn encode_git_tree<N: AsRef<[u8]>>(entries: &BTreeMap<N, TreeEntry>) -> Vec<
     // id of a tree that has `a` and `a.b` would differ.
     let key = |(name, entry): &(&[u8], &TreeEntry)| {
         let slash = (entry.object_type == ObjectType::Tree).then_some(b'/');
+        // Built once for each entry (`sort_by_cached_key`), not at each comparison.
         name.iter().copied().chain(slash).collect::<Vec<u8>>()
     };
     sorted.sort_by_cached_key(key);
+    // Six bytes of mode, a blank, a zero byte, twenty of the id.
     let mut out = Vec::with_capacity(sorted.iter().map(|(name, _)| name.len() + 28).sum());
     for (name, entry) in sorted {
         out.extend_from_slice(match entry.object_type {
@@ -125,6 +127,7 @@ pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEn
             },
             b"40000" | b"040000" => Some(ObjectType::Tree),
             b"120000" => Some(ObjectType::Symlink),
+            // A commit: the object is in another repository.
             b"160000" => None,
             _ => return Err(TreeError::UnknownMode(text(mode))),
         };
@@ -135,6 +138,8 @@ pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEn
         let entry = RawTreeEntry { name, hash, object_type };
         if let Some(last) = entries.last() {
             match sort_key(&entry).cmp(sort_key(last)) {
+                // Refused, not sorted: git looks entries up by bisection, and the id is that of the bytes as they
+                // are.
                 Ordering::Less => return Err(TreeError::Unsorted(text(name))),
                 Ordering::Equal => return Err(TreeError::Duplicate(text(name))),
                 Ordering::Greater => {}

@@ -31,6 +31,7 @@ impl Kind {
 /// Identifies a definition, as its [`Interned::hash`] does: the kind, as a byte, and the first 31 bytes of the id, or
 /// of the hash of a blob, with zeros behind a shorter one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+// Cutting an id by one byte leaves 248 bits, which have no collisions either.
 pub struct DefinitionKey(pub Hash);
 
 impl DefinitionKey {
@@ -81,6 +82,7 @@ impl DefinitionKey {
 
 /// A definition.
 #[derive(Clone, Debug)]
+// `Arc` for actions: analysis and execution share them, and they are the largest.
 pub enum Definition {
     /// An action.
     Action(Arc<ActionDescription>),
@@ -117,6 +119,7 @@ impl Definition {
             Definition::Action(action) => action.inputs.values().filter_map(|v| v.as_artifact()).collect(),
             Definition::Tree(tree) => tree.stage().values().filter_map(|v| v.as_artifact()).collect(),
             Definition::Overlay(overlay) => overlay.trees().iter().collect(),
+            // An artifact names its content by the hash, so a blob has no parts.
             Definition::Blob(..) => Vec::new(),
         }
     }

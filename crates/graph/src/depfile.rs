@@ -19,6 +19,7 @@ pub struct Depfile {
 impl Depfile {
     /// Names the fact that an output of an action is its depfile: SHA-256 of the action's id and the path.
     pub fn name(action: &Id, path: &str) -> Hash {
+        // No separator: an id has a fixed length.
         Hash(Id::of([&action.0, path.as_bytes()].concat()).0)
     }
 }

@@ -17,6 +17,7 @@ use crate::read::{self, GraphError};
 #[derive(Default, Debug)]
 pub struct ActionGraph {
     /// The actions, each once.
+    // Sorted by id, which is the order in the file.
     pub actions: BTreeMap<Id, GraphAction>,
     /// Contents that artifacts of known content refer to; sorted, unique.
     pub blobs: std::collections::BTreeSet<Str>,
@@ -51,6 +52,7 @@ impl Origin {
     fn shown(&self) -> String {
         let set = self.config.iter().filter(|(_, value)| !matches!(value, Value::Null));
         let config: Map = set.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // As the reference prints a configured target in its messages.
         format!("[{},{}]#{}", self.target_text(), config.to_label(), self.subtask)
     }
 

@@ -52,6 +52,7 @@ impl Kind {
 
 /// The ids of the definitions, by their keys in the file.
 #[derive(Debug, Default)]
+// By kind and key: an action and a tree may have the same key.
 pub(super) struct Names(HashMap<(Kind, String), Id>);
 
 fn wrong(node: Node<'_>, what: &str) -> GraphError {
@@ -294,6 +295,7 @@ fn action(names: &Names, node: Node<'_>) -> Result<ActionDescription> {
         }
     };
     let scale = match node.get("timeout scaling") {
+        // As analysis has it for an action that does not say.
         None => 1.0,
         Some(node) => node.as_number().ok_or_else(|| wrong(node, "\"timeout scaling\" must be a number"))?,
     };

@@ -23,6 +23,7 @@ impl ActionGraph {
                     });
                 }
             });
+            // Sections and fields in the order of their names, as the reference's JSON library writes objects.
             w.key("blobs").strings(&self.blobs);
             // The only section that is left out when it is empty, as in the reference.
             if !self.overlays.is_empty() {

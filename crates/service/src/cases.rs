@@ -14,6 +14,7 @@ use taut_proto::{ActionResult, OutputSymlink};
 use crate::{ActionCache, Buffer, Cas, Content, Error, Receiver, Source, wait};
 
 /// More than any service takes in one batch.
+// The limit of a gRPC message is 4 MiB by default.
 const LARGE_BYTES: usize = 4 << 20;
 
 /// Checks an implementation that holds nothing of these cases yet.
@@ -124,6 +125,7 @@ impl Source for Broken {
 }
 
 fn a_source_that_fails_is_an_error_of_this_side(service: &impl Cas) {
+    // One that is sent in a batch, and one that is sent as a stream.
     for size in [4, LARGE_BYTES as u64] {
         let digest = Digest { hash: service.hash_function().blob(b"gone"), size };
         let broken = Content { digest, source: Arc::new(Broken) };

@@ -18,6 +18,7 @@ pub trait Source: Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// The content consists of these chunks, in this order: it was sent so, and later ones may have some in common with it.
+    // Ignored unless an implementation can use it, here and in `Receiver`.
     fn has_chunks(&self, _: &[Digest]) {}
 }
 
@@ -105,6 +106,7 @@ pub trait Receiver: Send + Sync {
 
 /// Takes a content in memory.
 #[derive(Default)]
+// A lock, since a transfer may go on in another thread than it began in.
 pub struct Buffer(Mutex<Vec<u8>>);
 
 impl Buffer {

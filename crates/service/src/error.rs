@@ -9,6 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why there is no answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
+// `Clone` and comparable, so texts in place of the errors of libraries: one failed call may answer many questions.
 pub enum Error {
     /// The content is not there.
     NotFound(Digest),

@@ -34,6 +34,7 @@ use taut_proto::ActionResult;
 pub use wait::wait;
 
 /// What will come, in some other thread or at once.
+// Boxed, since the traits are used as objects: `async fn` in a trait is none that a `dyn` can have.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Contents by digest.
@@ -42,6 +43,7 @@ pub trait Cas: Send + Sync {
     fn hash_function(&self) -> HashFunction;
 
     /// Which of these contents are not here, in their order, each once.
+    // Owned arguments, here and below: an answer may outlive the call that asked for it.
     fn missing(&self, digests: Vec<Digest>) -> Answer<'_, Vec<Digest>>;
 
     /// Gives contents, each to its receiver; one answer for each, in order. A receiver whose answer is no error has got

@@ -13,6 +13,7 @@ use crate::{ActionCache, Answer, Cas, Content, Error, Receiver, Result};
 /// Contents and results in memory.
 pub struct Memory {
     function: HashFunction,
+    // One lock for both: what is done under it takes no time worth a second one.
     held: Mutex<MemoryTables>,
 }
 

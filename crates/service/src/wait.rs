@@ -17,6 +17,7 @@ impl Wake for Unpark {
 }
 
 /// Waits for a future in this thread.
+// Of its own, not that of a runtime: callers are ordinary threads, and the answer is made in another one.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
