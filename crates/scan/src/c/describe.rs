@@ -6,7 +6,7 @@ use super::{
     commands::GeneratedHeader,
     condition::Truth,
     includes::Includes,
-    libraries::{Libraries, Program, is_test},
+    libraries::{Libraries, Library, Program, is_test},
     staging::{Staging, TargetFiles},
     system::Origin,
 };
@@ -28,6 +28,7 @@ pub(crate) fn describe(
 ) {
     let staging = Staging { tree, includes, all };
     // Programs first: their names are typed.
+    // All names before any target is written: targets refer to each other in both directions.
     let programs: Vec<String> = all.programs.iter().map(|program| name_of(tree, program, names)).collect();
     let libraries: Vec<String> =
         all.libraries.iter().map(|library| names.of_library(&library.directory, library.package)).collect();
@@ -43,27 +44,11 @@ pub(crate) fn describe(
     };
     let units: Vec<TargetFiles> = (0..all.libraries.len()).map(|number| staging.library(number)).collect();
     let of_programs: Vec<TargetFiles> = all.programs.iter().map(|program| staging.program(program)).collect();
+    // Notes are about what is in a target: other files of the tree may be for another system.
     let reached: BTreeSet<usize> =
         units.iter().chain(&of_programs).flat_map(|unit| unit.reached.iter().copied()).collect();
     for (number, library) in all.libraries.iter().enumerate() {
-        // The one that most sources define.
-        let Some((function, sources)) = library.defined_twice.iter().max_by_key(|(_, of)| of.len()) else {
-            continue;
-        };
-        writer.doubtful.insert(number);
-        let shown = sources.iter().take(MAX_SHOWN).map(|file| tree.path(*file));
-        let mut files: Vec<String> = shown.map(str::to_owned).collect();
-        files.extend((sources.len() > MAX_SHOWN).then(|| format!("{} more", sources.len() - MAX_SHOWN)));
-        let more = match library.defined_twice.len() {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        writer.proposal.note(format!(
-            "{}: {} define the same function, {function}{more}, and which one is meant depends on the program. Leave all but \
-             one out, or list them in \"srcs\" of the programs.",
-            writer.libraries[number],
-            with_and(&files),
-        ));
+        writer.note_defined_twice(number, library);
     }
     // Before anything is written: whether a target is in `default` depends on all that it uses.
     writer.doubt(&units);
@@ -75,33 +60,9 @@ pub(crate) fn describe(
     }
     writer.packages();
     writer.made();
-    for file in &all.amalgamations {
-        proposal.note(format!(
-            "{}: it includes sources of other directories, and is in no target.",
-            tree.path(*file)
-        ));
-    }
-    let mut unlisted: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    for (file, list) in &all.unlisted {
-        unlisted.entry(*list).or_default().push(tree.path(*file));
-    }
-    for (list, files) in unlisted {
-        proposal.note(format!(
-            "{}: it lists the sources of its programs, but not {}, which is in no target.",
-            tree.path(list),
-            files.join(", ")
-        ));
-    }
+    note_left_out(tree, all, proposal);
     note_missing(tree, includes, &reached, proposal);
-    for file in reached {
-        for (line, name) in &includes[file].unknown {
-            proposal.note(format!(
-                "{}:{line}: what is included here is the value of the macro {name}, which is not known. Define it in \
-                 \"private defines\" or \"defines\", and add the file to \"private hdrs\".",
-                tree.path(file)
-            ));
-        }
-    }
+    note_unknown(tree, includes, &reached, proposal);
 }
 
 /// How many files a note names.
@@ -186,6 +147,28 @@ impl Writer<'_> {
             }
             self.doubtful.extend(more);
         }
+    }
+
+    /// Of a library in which several sources define one function: it may not build, and a note says why.
+    fn note_defined_twice(&mut self, number: usize, library: &Library) {
+        // The one that most sources define.
+        let Some((function, sources)) = library.defined_twice.iter().max_by_key(|(_, of)| of.len()) else {
+            return;
+        };
+        self.doubtful.insert(number);
+        let shown = sources.iter().take(MAX_SHOWN).map(|file| self.tree.path(*file));
+        let mut files: Vec<String> = shown.map(str::to_owned).collect();
+        files.extend((sources.len() > MAX_SHOWN).then(|| format!("{} more", sources.len() - MAX_SHOWN)));
+        let more = match library.defined_twice.len() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        self.proposal.note(format!(
+            "{}: {} define the same function, {function}{more}, and which one is meant depends on the program. Leave all but \
+             one out, or list them in \"srcs\" of the programs.",
+            self.libraries[number],
+            with_and(&files),
+        ));
     }
 
     fn lacks_something(&self, unit: &TargetFiles) -> bool {
@@ -285,7 +268,7 @@ impl Writer<'_> {
         self.proposal.add(kind, target, from, builds);
     }
 
-    fn library(&mut self, number: usize, library: &super::libraries::Library, unit: &TargetFiles) {
+    fn library(&mut self, number: usize, library: &Library, unit: &TargetFiles) {
         let name = self.libraries[number].clone();
         let system = self.system(unit);
         let has_sources = !unit.sources.is_empty();
@@ -373,8 +356,43 @@ impl Writer<'_> {
 
 /// A word as a shell reads it.
 fn quoted_for_shell(word: &str) -> String {
+    // Quoted only where that is needed: the command is read by people in the targets file.
     let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "._-/+".contains(c));
     if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// Notes the sources that are in no target.
+fn note_left_out(tree: &Tree, all: &Libraries, proposal: &mut Proposal) {
+    for file in &all.amalgamations {
+        proposal.note(format!(
+            "{}: it includes sources of other directories, and is in no target.",
+            tree.path(*file)
+        ));
+    }
+    let mut unlisted: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for (file, list) in &all.unlisted {
+        unlisted.entry(*list).or_default().push(tree.path(*file));
+    }
+    for (list, files) in unlisted {
+        proposal.note(format!(
+            "{}: it lists the sources of its programs, but not {}, which is in no target.",
+            tree.path(list),
+            files.join(", ")
+        ));
+    }
+}
+
+/// Notes each `#include` of a macro whose value is not known.
+fn note_unknown(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, proposal: &mut Proposal) {
+    for &file in reached {
+        for (line, name) in &includes[file].unknown {
+            proposal.note(format!(
+                "{}:{line}: what is included here is the value of the macro {name}, which is not known. Define it in \
+                 \"private defines\" or \"defines\", and add the file to \"private hdrs\".",
+                tree.path(file)
+            ));
+        }
+    }
 }
 
 /// Notes each name that is included but not there, with the first place.
