@@ -37,6 +37,8 @@ pub(crate) enum Kind {
 
 /// What the file is; nothing if it is neither a source nor a header.
 pub(crate) fn kind(path: &str) -> Option<Kind> {
+    // The endings by which GCC chooses a language (gcc(1), "Options Controlling the Kind of Output"), and those usual
+    // for headers.
     Some(match paths::ending(path) {
         "c" => Kind::C,
         "cc" | "cpp" | "cxx" | "c++" | "C" => Kind::Cxx,
@@ -59,6 +61,7 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     for index in (0..tree.len()).filter(|index| facts[*index].is_module) {
         proposal.note(modules_not_supported(tree.path(index)));
     }
+    // Each step needs all of the one before: what belongs together depends on the includes of the whole tree.
     let includes = includes::resolve(tree, &facts);
     let mut libraries = libraries::divide(tree, &facts, &includes);
     publish::publish(tree, &includes, &mut libraries);

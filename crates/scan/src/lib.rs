@@ -28,6 +28,7 @@ use names::Names;
 use tree::Tree;
 
 /// The endings of the names of files whose contents are needed.
+// `def` and `inc`: files of macros and tables, which sources include and which include others.
 const READ: [&str; 6] = ["py", "rs", "sh", "toml", "def", "inc"];
 
 /// Whether the content of the file decides anything. Of other files the path is enough.
@@ -48,6 +49,7 @@ pub fn propose(files: Vec<SourceFile>, project: &str, machine: &Machine<'_>) -> 
     let tree = Tree::new(files);
     let mut names = Names::new(&tree, project);
     let mut proposal = Proposal::default();
+    // C first: of names that two languages would have, its targets get the short ones.
     c::propose(&tree, &mut names, &mut proposal);
     python::propose(&tree, &mut names, &mut proposal);
     rust::propose(&tree, &mut names, &mut proposal);
@@ -66,5 +68,6 @@ pub fn read_c(text: &[u8]) -> usize {
 
 /// Whether a path is that of a file of another project, whose sources are kept in this one.
 fn is_foreign(path: &str) -> bool {
+    // The usual names; a project that uses another one only gets tests too many.
     paths::parent(path).split('/').any(|name| matches!(name, "deps" | "third_party" | "vendor"))
 }

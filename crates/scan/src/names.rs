@@ -8,6 +8,7 @@ use crate::{paths, tree::Tree};
 
 /// The names that are in use.
 pub(crate) struct Names {
+    // With all paths of files: in a field a name of a target is found first, and would hide the file.
     taken: BTreeSet<String>,
     project: String,
 }
@@ -34,6 +35,7 @@ impl Names {
         let wishes: Vec<String> =
             std::iter::once(name).chain(more.iter().map(String::as_str)).map(word).collect();
         let last = wishes.last().cloned().unwrap_or_default();
+        // From 2: the first one has no number.
         let numbered = (2..).map(|number| format!("{last}-{number}"));
         for wish in wishes.into_iter().chain(numbered) {
             if self.taken.insert(wish.clone()) {
@@ -76,6 +78,7 @@ fn word(text: &str) -> String {
             }
         })
         .collect();
+    // At the beginning these would make an option or a hidden file of it.
     let plain = plain.trim_matches(|c| "-.+".contains(c));
     if plain.is_empty() { "project".to_owned() } else { plain.to_owned() }
 }

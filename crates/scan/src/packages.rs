@@ -1,6 +1,8 @@
 //! What packages of distributions call the libraries that pkg-config finds.
 
 /// Which package of Debian has the headers and the `.pc` file of a library.
+// A table, since Debian's names follow no rule. Fedora and openSUSE find a package by what it provides,
+// `pkgconfig(…)`.
 const OF_DEBIAN: [(&str, &str); 33] = [
     ("alsa", "libasound2-dev"),
     ("benchmark", "libbenchmark-dev"),

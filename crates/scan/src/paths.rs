@@ -36,6 +36,7 @@ pub(crate) fn join(directory: &str, relative: &str) -> Option<String> {
     for part in relative.split('/') {
         match part {
             "" | "." => {}
+            // By the text: a link to a directory is not followed, as `..` of a compiler would.
             ".." => drop(all.pop()?),
             _ => all.push(part),
         }
@@ -44,6 +45,7 @@ pub(crate) fn join(directory: &str, relative: &str) -> Option<String> {
 }
 
 /// Whether a path is the directory or below it.
+// By components: `ab` is not within `a`.
 pub(crate) fn is_within(path: &str, directory: &str) -> bool {
     directory.is_empty()
         || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -24,6 +24,7 @@ pub struct Proposal {
 }
 
 /// How many targets a note names.
+// Enough to recognise what is meant.
 const MAX_SHOWN: usize = 3;
 
 /// One target, for people.
@@ -96,8 +97,10 @@ impl Proposal {
         let is_foreign_test = kind == "test" && is_foreign(&from);
         if builds == Builds::Surely {
             match kind {
+                // Where `make install` and `cmake --install` put them.
                 "program" | "script" => self.installed.push((format!("bin/{name}"), name.clone())),
                 "library" => self.libraries.push(name.clone()),
+                // Tests of other projects are for those that work on these.
                 "test" if !is_foreign_test => self.tests.push(name.clone()),
                 _ => {}
             }
@@ -183,6 +186,7 @@ impl Proposal {
     ) {
         let out = self.needing(is_unreadable);
         self.leave_out(&out);
+        // Asked once for each library, since each question starts a process.
         let mut missing = std::mem::take(&mut self.packages);
         missing.retain(|(package, _)| !has_package(package));
         self.leave_out_packages(&missing);

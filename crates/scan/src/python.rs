@@ -13,9 +13,11 @@ use crate::{
 };
 
 /// Files that are tools of the project, not parts of it.
+// For setuptools, nox, invoke and Sphinx.
 const TOOLS: [&str; 4] = ["setup.py", "noxfile.py", "tasks.py", "conf.py"];
 
 /// Files that modules read, by their endings.
+// `typed` is the marker `py.typed` of PEP 561.
 const DATA: [&str; 11] = ["cfg", "csv", "html", "ini", "json", "pyi", "sql", "toml", "txt", "typed", "yaml"];
 
 pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
@@ -43,6 +45,7 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
 
 fn is_test(path: &str) -> bool {
     let stem = paths::stem(path);
+    // The patterns by which pytest collects files.
     stem.starts_with("test_") || stem.ends_with("_test")
 }
 
@@ -191,6 +194,7 @@ impl Project<'_> {
             let fits = |library: &usize| self.libraries[*library].modules.contains(name);
             (0..self.libraries.len())
                 .filter(fits)
+                // Of equally near ones the first.
                 .max_by_key(|library| (near(library), std::cmp::Reverse(*library)))
         };
         self.texts
@@ -216,6 +220,7 @@ impl Project<'_> {
         for (number, library) in self.libraries.iter().enumerate() {
             let deps: BTreeSet<usize> =
                 library.files.iter().flat_map(|file| self.deps(*file, Some(number))).collect();
+            // In the order of the libraries, so that the same tree always drops the same one.
             let (kept, dropped) = deps.into_iter().partition(|dep| !reaches(&uses, *dep, number));
             let dropped: BTreeSet<usize> = dropped;
             if !dropped.is_empty() {

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
+    // The layout that Cargo assumes; other paths would be in `[lib]` and `[[bin]]`.
     let roots = ["src/lib.rs", "src/main.rs"];
     let directories: BTreeSet<&str> = (0..tree.len())
         .filter_map(|file| roots.iter().find_map(|root| paths::without_suffix(tree.path(file), root)))

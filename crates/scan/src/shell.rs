@@ -58,6 +58,7 @@ fn shell(text: &str) -> Option<String> {
     let line = text.lines().next()?.strip_prefix("#!")?;
     let program = line.split_whitespace().find(|word| !word.ends_with("/env"))?;
     let name = paths::name(program);
+    // Any other program runs no shell script.
     matches!(name, "bash" | "dash" | "ksh" | "zsh" | "busybox").then(|| name.to_owned())
 }
 

@@ -10,6 +10,7 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// A rule in the box (module and name), or a built-in one.
     pub(crate) rule: Rule,
+    // In the order in which they are written.
     pub(crate) fields: Vec<(&'static str, Field)>,
 }
 
@@ -33,6 +34,7 @@ impl Target {
     pub(crate) fn new(name: &str, rule: Rule) -> Target {
         let mut target = Target { name: name.to_owned(), rule, fields: Vec::new() };
         if let Rule::InTheBox(_, "test") = rule {
+            // The rules of tests in the box require it.
             target = target.texts("tainted", ["test"]);
         }
         target
@@ -77,6 +79,7 @@ impl Target {
 }
 
 /// The lines are no longer than this, where their words allow it.
+// As lines of this project's sources.
 const WIDTH: usize = 110;
 
 /// The text of a targets file.
@@ -85,6 +88,7 @@ pub(crate) fn targets_file(targets: &[Target]) -> String {
     for (index, target) in targets.iter().enumerate() {
         let _ = write!(text, "{} {}:", if index == 0 { '{' } else { ',' }, quoted(&target.name));
         let parts = parts(target);
+        // One line if the target fits there.
         let line = format!("  {{{}}}", parts.iter().map(Part::line).collect::<Vec<_>>().join(", "));
         if width(&line) <= WIDTH {
             let _ = writeln!(text, "\n{line}");

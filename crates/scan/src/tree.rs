@@ -18,11 +18,14 @@ pub struct SourceFile {
 /// All files, in the order of their paths.
 pub(crate) struct Tree {
     files: Vec<SourceFile>,
+    // An index, since an `#include` names the end of a path.
     by_name: BTreeMap<String, Vec<usize>>,
 }
 
 impl Tree {
     pub(crate) fn new(mut files: Vec<SourceFile>) -> Tree {
+        // The order of a directory differs from machine to machine, that of targets must not. Sorted, `find` is a
+        // bisection.
         files.sort_by(|a, b| a.path.cmp(&b.path));
         files.dedup_by(|a, b| a.path == b.path);
         let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();

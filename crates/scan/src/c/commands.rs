@@ -69,6 +69,7 @@ pub(crate) fn passed(tree: &Tree) -> Vec<MacroInclude> {
 /// Names and values of `-DNAME=\"file\"`, `-DNAME='"file"'`, `-DNAME=<file>`.
 fn macros(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    // In a rule, a variable or a call: where a makefile passes it on is not followed.
     for (at, _) in text.match_indices("-D") {
         let rest = &text[at + 2..];
         let Some((name, value)) = rest.split_once('=') else { continue };

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 /// The value of a condition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+// In this order: "and" is the least, "or" the greatest (Kleene's three values).
 pub(crate) enum Truth {
     No,
     Perhaps,
@@ -90,6 +91,7 @@ impl Macros<'_> {
     /// The number that a name has as its value; nothing if that is unknown.
     fn number_of(&self, name: &str) -> Option<i64> {
         match (name, self.is_defined(name)) {
+            // Keywords in C++ and C23, and macros of `stdbool.h` before.
             ("true", _) => Some(1),
             ("false", _) | (_, Truth::No) => Some(0),
             // Its value differs from compiler to compiler.
@@ -120,6 +122,7 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 /// How tightly an operator of two operands binds.
+// The precedences of C (6.5), of the operators that are usual in `#if`. An expression with another one is unknown.
 fn binding(operator: &str) -> Option<u8> {
     Some(match operator {
         "||" => 1,
@@ -148,6 +151,7 @@ fn applied(operator: &str, a: Option<i64>, b: Option<i64>) -> Option<i64> {
         ">" => i64::from(a > b),
         "<=" => i64::from(a <= b),
         ">=" => i64::from(a >= b),
+        // An overflow is unknown, not wrapped: the preprocessor's number may be unsigned.
         "+" => a.checked_add(b)?,
         "-" => a.checked_sub(b)?,
         _ => return None,

@@ -132,11 +132,14 @@ impl FileFacts {
 
 /// The facts of a text, if these macros are defined somewhere in the tree; `None` if that is not known yet.
 pub(crate) fn of_text(text: &[u8], kind: Kind, defined: Option<&BTreeSet<String>>) -> FileFacts {
+    // The first pass knows no macros; it collects definitions whatever the conditions around them are
+    // (`are_macros_known`).
     let nothing = BTreeSet::new();
     let tokens = tokens(text);
     let mut reader = Reader::new(kind, defined.unwrap_or(&nothing), defined.is_some());
     reader.facts.is_module = kind == Kind::Cxx && is_module(&tokens);
     // Whether what is declared is for this file only.
+    // Set by `static` and `inline`, and reset where the declaration ends.
     let mut is_local = false;
     for (index, (token, line)) in tokens.iter().enumerate() {
         if reader.braces.contains(&true) || matches!(token, Token::Directive(_) | Token::Mark(b';' | b'}')) {
@@ -228,6 +231,7 @@ fn is_definition(rest: &[(Token, u32)]) -> bool {
     let mut between = rest.peekable();
     match between.peek() {
         Some(Token::Mark(b'{')) => true,
+        // `-` of `->`, the type of a result in C++.
         Some(Token::Word(_) | Token::Mark(b'-')) => {
             between.take_while(|token| **token != Token::Mark(b'}')).any(|token| *token == Token::Mark(b'{'))
         }
@@ -271,6 +275,7 @@ struct Reader<'m> {
     facts: FileFacts,
     conditions: Vec<Condition>,
     /// The open braces, each with whether it is one of code, not of `extern "C"`.
+    // A stack, not a number: branches of an `#if` may open and close other ones (`branch`).
     braces: Vec<bool>,
 }
 
@@ -296,6 +301,7 @@ impl<'m> Reader<'m> {
 
     fn main(&mut self, line: u32) {
         let is_compiled = self.is_compiled();
+        // Of several the one that is most surely compiled.
         let better = self.facts.main.is_none_or(|(_, before)| before < is_compiled);
         if is_compiled != Truth::No && better {
             self.facts.main = Some((line, is_compiled));
@@ -329,6 +335,7 @@ impl<'m> Reader<'m> {
                     }
                 }
             }
+            // `#import` is an extension of GCC: an include that happens once.
             "include" | "import" => self.include(rest_of_line, line),
             _ => {}
         }

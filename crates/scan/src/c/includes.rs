@@ -59,6 +59,8 @@ fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
     let mut resolved = BTreeSet::new();
     for include in &facts.includes {
         if include.is_compiled == Truth::No {
+            // Remembered, since a source that another system includes is none to be compiled by itself
+            // (`included_sources`).
             all.elsewhere.extend(find(tree, from, include).map(|link| link.file));
             continue;
         }
@@ -95,6 +97,7 @@ fn find(tree: &Tree, from: usize, include: &Include) -> Option<Link> {
         |file, root| Link { file, spelled: include.spelled.clone(), is_quoted: include.is_quoted, root };
     let directory = paths::parent(tree.path(from));
     if include.is_quoted {
+        // As compilers do; the C standard leaves it to them (6.10.2).
         let relative = paths::join(directory, &include.spelled).and_then(|path| tree.find(&path));
         if let Some(file) = relative {
             return Some(link(file, None));

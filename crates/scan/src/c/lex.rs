@@ -17,6 +17,7 @@ pub(crate) enum Token {
 }
 
 /// All tokens, each with its line, counted from 1.
+// A lexer, not a parser: macros decide what C and C++ mean, and they are not expanded here.
 pub(crate) fn tokens(text: &[u8]) -> Vec<(Token, u32)> {
     let mut lexer = Lexer { text, at: 0, line: 1, is_line_start: true };
     let mut all = Vec::new();
@@ -35,6 +36,7 @@ struct Lexer<'t> {
 }
 
 fn is_word(byte: u8) -> bool {
+    // `$` is a GNU extension; other bytes may be part of a letter in UTF-8.
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
@@ -74,6 +76,7 @@ impl Lexer<'_> {
             let was_line_start = self.is_line_start;
             match byte {
                 b'\n' => self.is_line_start = true,
+                // 0x0b and 0x0c: vertical tab and form feed.
                 b' ' | b'\t' | b'\r' | 0x0b | 0x0c => {}
                 b'#' if was_line_start => return Some((Token::Directive(self.directive()), line)),
                 _ => {
@@ -104,6 +107,8 @@ impl Lexer<'_> {
             word.push(byte);
             self.at += 1;
         }
+        // The prefixes of raw strings in C++; in C such a word in front of a string is a macro, which hardly any
+        // project has.
         if self.peek(0) == Some(b'"') && [&b"R"[..], b"LR", b"uR", b"UR", b"u8R"].contains(&word.as_slice()) {
             self.skip_raw();
             return Token::Constant;

@@ -99,6 +99,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
             division.owner[file] = Some(library);
         }
     }
+    // Before headers are given: a header follows its source.
     let unlisted = division.follow_lists(&mut programs);
     let more = programs.iter().flat_map(|program| program.more.iter().copied());
     let of_none = unlisted.iter().map(|(file, _)| *file);
@@ -116,6 +117,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
     division.set_apart(facts, includes);
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
+    // Last of all divisions, since it gives libraries new numbers.
     let merged = merge_cycles(tree, &mut all, includes);
     for library in &mut all.libraries {
         library.defined_twice = defined_twice(&library.sources, facts);
@@ -611,6 +613,7 @@ impl Libraries {
 
 /// For each node the number of the cycle (strongly connected component) that it is in: Tarjan's algorithm with a stack of
 /// its own.
+// Not recursive, as the depth of includes is not bounded.
 fn cycles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
     let count = uses.len();
     let (mut index, mut low, mut cycle) = (vec![usize::MAX; count], vec![0; count], vec![usize::MAX; count]);
@@ -619,6 +622,7 @@ fn cycles(uses: &[BTreeSet<usize>]) -> Vec<usize> {
         if index[start] != usize::MAX {
             continue;
         }
+        // Each node on the way with the edges that were not followed yet: the frames of the recursive form.
         let mut path: Vec<(usize, Vec<usize>)> = Vec::new();
         let mut enter = Some(start);
         loop {

@@ -84,13 +84,16 @@ fn source(tree: &Tree, directory: &str, word: &str) -> Option<usize> {
 }
 
 /// So deep are variables in each other.
+// Makefiles that people write nest variables two or three deep; one that contains itself ends here.
 const MAX_DEPTH: usize = 16;
 
 /// So many words a value has at most.
+// More than any project lists in one value.
 const MAX_WORDS: usize = 10_000;
 
 /// The lists in a makefile, each with what is made of it.
 fn of_makefile(text: &str) -> Vec<(Vec<String>, Option<String>)> {
+    // Continued lines first, as make does.
     let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     let mut rules: Vec<(String, String)> = Vec::new();
@@ -154,6 +157,7 @@ fn assignment(line: &str) -> Option<(&str, &str, &str)> {
     let line = line.trim_start_matches("export ").trim_start_matches("override ");
     let at = line.find('=')?;
     let (before, value) = (&line[..at], line[at + 1..].trim());
+    // `::=` and `:=` expand at once, `+=` appends, `?=` sets a default, `!=` runs a command.
     let operator = ["::", ":", "+", "?", "!"].into_iter().find(|sign| before.ends_with(sign)).unwrap_or("");
     let name = before[..before.len() - operator.len()].trim();
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));

@@ -34,6 +34,7 @@ pub(crate) fn publish(tree: &Tree, includes: &[Includes], all: &mut Libraries) {
             let Some(library) = all.owner[link.file] else { continue };
             let is_outside = all.owner[file] != Some(library);
             if is_outside && kind(tree.path(link.file)) == Some(Kind::Header) {
+                // Includes from outside show what is public; whether the author meant that is not known.
                 all.libraries[library].public.insert(link.file);
             }
             if let Some(base) = link.base(tree) {

@@ -34,6 +34,7 @@ pub(crate) struct TargetFiles {
 }
 
 /// Where public headers of dependencies are, for the imitated search.
+// A name that no directory of a tree has, as a rule: the search is imitated, and nothing is written there.
 const PUBLIC: &str = ".include";
 
 pub(crate) struct Staging<'a> {
@@ -170,6 +171,7 @@ impl Staging<'_> {
         // The action of a source does not have the other sources, unless these are among the headers, too.
         let own = unit.headers.iter().chain(&unit.private_headers);
         let mut places: BTreeMap<&str, usize> = own.map(|file| (self.tree.path(*file), *file)).collect();
+        // Where the rules of the box stage them, below one directory.
         places.extend(public.iter().map(|(place, file)| (place.as_str(), *file)));
         let roots: Vec<&str> =
             unit.base.iter().chain(&unit.private_directories).map(String::as_str).chain([PUBLIC]).collect();

@@ -40,6 +40,7 @@ pub(crate) fn origin(spelled: &str) -> Option<Origin> {
 }
 
 /// Headers whose functions are in a library of their own, at least with older versions of the C library.
+// glibc 2.34 has moved pthread and dl into the C library; the words do no harm there.
 const LINKED: [(&str, &str); 18] = [
     ("math.h", "-lm"),
     ("cmath", "-lm"),
@@ -106,6 +107,7 @@ const SYSTEM_DIRECTORIES: [&str; 19] = [
 ];
 
 /// Headers, or directories of headers, and what pkg-config calls their libraries.
+// Sorted by header. The names of libraries are those of their `.pc` files.
 const PACKAGES: [(&str, &str); 34] = [
     ("GL/", "gl"),
     ("SDL2/", "sdl2"),
