@@ -9,6 +9,7 @@
 //! not lead out of it.
 
 mod c;
+mod edges;
 mod names;
 mod packages;
 mod paths;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    edges::reaches,
     names::Names,
     paths,
     proposal::{Builds, Proposal},
@@ -363,21 +364,6 @@ impl Project<'_> {
             proposal.note(format!("Python modules that are imported, but not here: {}.", others.join(", ")));
         }
     }
-}
-
-/// Whether a library needs another one, directly or through others.
-fn reaches(uses: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
-    let mut left = vec![from];
-    let mut seen = BTreeSet::new();
-    while let Some(library) = left.pop() {
-        if library == to {
-            return true;
-        }
-        if seen.insert(library) {
-            left.extend(uses.get(library).into_iter().flatten());
-        }
-    }
-    false
 }
 
 /// The modules of Python 3 that are used most.

@@ -50,11 +50,9 @@ impl Engine {
         let node = core.node(id);
         let rule = core.rule(node);
         let hist = lock(&node.hist);
-        let in_memory =
-            |seq| hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
         let runs = hist.runs.iter().map(|run| {
             let decode = || rule.decode_value(&node.key, run.bytes()?);
-            let value = run.value().cloned().or_else(|| in_memory(run.seq)).or_else(decode);
+            let value = run.value().or_else(|| hist.latest_value(run.seq)).cloned().or_else(decode);
             let value = value.and_then(|value| value.downcast_ref::<R::Value>().cloned());
             KeptRun { hash: hist.hash_of(run.seq), value }
         });
@@ -76,9 +74,8 @@ impl Engine {
             let hist = lock(&node.hist);
             let seq = hist.seq_with(hash)?;
             let run = hist.runs.iter().find(|run| run.seq == seq);
-            let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
             let decode = || rule.decode_value(&node.key, run?.bytes()?);
-            (in_memory.or_else(|| run?.value().cloned()).or_else(decode), seq)
+            (hist.latest_value(seq).or_else(|| run?.value()).cloned().or_else(decode), seq)
         };
         // A task that is only in the file need not be loaded for that.
         let stored = || rule.decode_value(&node.key, &core.stored_value(id, seq)?);

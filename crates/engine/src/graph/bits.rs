@@ -4,6 +4,7 @@
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
+    /// An empty set with room for the numbers below `length`; it grows for others.
     pub(crate) fn new(length: usize) -> Bits {
         Bits(vec![0; length.div_ceil(64)])
     }

@@ -164,9 +164,13 @@ impl Hist {
 
     /// The value of a version, if it is in memory.
     pub(crate) fn value_of(&self, seq: Seq) -> Option<AnyValue> {
-        let latest = self.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value);
         let in_trace = || self.runs.iter().filter(|run| run.seq == seq).find_map(Run::value);
-        latest.or_else(in_trace).cloned()
+        self.latest_value(seq).or_else(in_trace).cloned()
+    }
+
+    /// The latest value in memory, if it is that of a version.
+    pub(crate) fn latest_value(&self, seq: Seq) -> Option<&AnyValue> {
+        self.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value)
     }
 
     /// The latest epoch, not after `epoch`, in which the task was declared changed.

@@ -3,7 +3,7 @@
 //! Only the loaded task's history is filled; the tasks that it read become nodes without a history, which are loaded in
 //! turn if they have to be verified read by read.
 
-use super::leaves::{LeafSet, Range};
+use super::leaves::Range;
 use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use crate::Fail;
@@ -27,9 +27,7 @@ impl Core {
     pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
         let Some(persist) = self.persist() else { return };
         let known = persist.stored_of(place.generation).and_then(|stored| {
-            let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
-            let page = Page { stored: &stored, generation: place.generation, rules };
-            self.read(&page, node, place).or_else(|| {
+            self.read(&self.page(&stored, place.generation), node, place).or_else(|| {
                 persist.mark_corrupt(place.generation);
                 None
             })
@@ -40,6 +38,11 @@ impl Core {
             None => lock(&self.node(node).hist).drop_unloaded(),
         }
         self.mark_reads_clean(node);
+    }
+
+    fn page<'s>(&self, stored: &'s Stored, generation: u64) -> Page<'s> {
+        let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
+        Page { stored, generation, rules }
     }
 
     fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<Vec<Run>> {
@@ -92,7 +95,9 @@ impl Core {
             Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
         };
         let seq = self.seq_here(page, node, place, run.seq)?;
-        let leaves = run.leaves.and_then(|leaves| leaves_here(page, &leaves)).map(Arc::new);
+        let leaves =
+            run.leaves.and_then(|leaves| leaves.here(page.generation, |rule| *page.rules.get(rule)?));
+        let leaves = leaves.map(Arc::new);
         let rest = RareFields { witness: run.witness, fail, value: None, bytes: run.value, leaves };
         // Stamp 0: it has seen no change that was declared in this process. A leaf gets one when its rule confirms it.
         Some(Run::new(run.version, 0, edges.into(), seq, rest))
@@ -129,8 +134,7 @@ impl Core {
 impl Core {
     /// The node of a task of a file.
     pub(crate) fn bind_number(&self, stored: &Stored, generation: u64, number: u32) -> Option<NodeId> {
-        let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
-        self.bind_task(&Page { stored, generation, rules }, number).map(|(node, _)| node)
+        self.bind_task(&self.page(stored, generation), number).map(|(node, _)| node)
     }
 
     /// The leaves of a kept run, each as a node; the run keeps them so. `None`: the file that some are in is gone.
@@ -160,8 +164,7 @@ impl Core {
         }
         let generation = leaves.generation;
         let stored = self.persist()?.stored_of(generation)?;
-        let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
-        let page = Page { stored: &stored, generation, rules };
+        let page = self.page(&stored, generation);
         let mut parts = Vec::with_capacity(leaves.parts.len());
         for part in &leaves.parts {
             match *part {
@@ -176,15 +179,6 @@ impl Core {
         }
         Some(parts)
     }
-}
-
-/// The leaves below a stored run. `None`: a rule in between is not in this process, so the set is not valid.
-fn leaves_here(page: &Page<'_>, leaves: &LeafSet) -> Option<Leaves> {
-    let rule = |(rule, version): &(u16, u32)| Some(((*page.rules.get(usize::from(*rule))?)?, *version));
-    let mut rules = leaves.rules.iter().map(rule).collect::<Option<Vec<_>>>()?;
-    rules.sort_unstable();
-    let parts = leaves.ranges.iter().copied().map(Part::Stored).collect();
-    Some(Leaves { made: 0, rules: rules.into(), generation: page.generation, parts })
 }
 
 /// A thread may read the file's content while another one commits.

@@ -16,6 +16,7 @@ use super::stored::Stored;
 use super::stored_run::{StoredEdge, StoredRun};
 use super::walk::RunUpdate;
 use super::{FileState, Persist, TraceWrite};
+use crate::graph::bits::Bits;
 use crate::graph::core::Core;
 use crate::graph::facet::FacetHashes;
 use crate::graph::ids::{NodeId, Seq};
@@ -567,27 +568,18 @@ impl JournalAppender<'_> {
         }
         set.rules.sort_unstable();
         // A leaf may be in the set both as a node and by its number.
-        let mut seen = Vec::new();
-        let mut is_new = |leaf: u32| {
-            let (word, bit) = (leaf as usize / 64, 1_u64 << (leaf % 64));
-            if seen.len() <= word {
-                seen.resize(word + 1, 0);
-            }
-            let is_new = seen[word] & bit == 0;
-            seen[word] |= bit;
-            is_new
-        };
+        let mut seen = Bits::new(0);
         for part in &leaves.parts {
             match *part {
                 Part::Bound(leaf, seq) => {
                     let (leaf, seq) = self.version(leaf, seq, false)?;
-                    if is_new(leaf) {
+                    if seen.insert(leaf) {
                         set.push(leaf, seq);
                     }
                 }
                 Part::Stored(_) if leaves.generation != self.generation => return Some(None),
                 Part::Stored(Range { first, count, seq }) => {
-                    for leaf in (first..first + count).filter(|leaf| is_new(*leaf)) {
+                    for leaf in (first..first + count).filter(|leaf| seen.insert(*leaf)) {
                         set.push(leaf, seq);
                     }
                 }

@@ -10,6 +10,7 @@
 
 use super::bytes::{Reader, number};
 pub(crate) use crate::graph::leaves::{LeafSet, Range};
+use crate::graph::leaves::{Leaves, Part};
 
 impl LeafSet {
     /// Adds a leaf behind the others.
@@ -22,6 +23,17 @@ impl LeafSet {
         for Range { first, count, seq } in &self.ranges {
             (*first..first + count).for_each(|leaf| visit(leaf, *seq));
         }
+    }
+
+    /// The set in terms of this process, of a file of this generation. `rule`: the number here of a rule by its place in
+    /// the file. `None`: a rule in between does not exist here, so the set is not valid.
+    pub(super) fn here(&self, generation: u64, rule: impl Fn(usize) -> Option<u16>) -> Option<Leaves> {
+        let here = |(place, version): &(u16, u32)| Some((rule(usize::from(*place))?, *version));
+        let mut rules = self.rules.iter().map(here).collect::<Option<Vec<_>>>()?;
+        // By the numbers of this process, which need not be in the order of the file.
+        rules.sort_unstable();
+        let parts = self.ranges.iter().copied().map(Part::Stored).collect();
+        Some(Leaves { made: 0, rules: rules.into(), generation, parts })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -94,7 +94,7 @@ impl Core {
         let mut hist = lock(&entry.hist);
         let run = hist.runs.first().filter(|run| run.fail().is_none() && run.version == rule.version())?;
         let (seq, in_trace, bytes) = (run.seq, run.value().cloned(), run.bytes().cloned());
-        let in_memory = hist.memory.as_ref().filter(|(of, _)| *of == seq).map(|(_, value)| value.clone());
+        let in_memory = hist.latest_value(seq).cloned();
         in_memory.or(in_trace).or_else(|| {
             let value = guarded(|| rule.decode_value(&entry.key, &bytes?)).ok().flatten()?;
             hist.memory = Some((seq, value.clone()));

@@ -17,7 +17,7 @@ use super::{
     includes::Includes,
     kind, lists,
 };
-use crate::{paths, tree::Tree};
+use crate::{edges::reaches, paths, tree::Tree};
 
 /// A library.
 #[derive(Clone, Default, Debug)]
@@ -586,20 +586,6 @@ fn acyclic(edges: &[BTreeSet<usize>], others: &[BTreeSet<usize>]) -> Vec<BTreeSe
         }
     }
     all
-}
-
-fn reaches(edges: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
-    let mut left = vec![from];
-    let mut seen = BTreeSet::new();
-    while let Some(node) = left.pop() {
-        if node == to {
-            return true;
-        }
-        if seen.insert(node) {
-            left.extend(&edges[node]);
-        }
-    }
-    false
 }
 
 impl Libraries {

@@ -3,7 +3,7 @@
 use super::runs::{AnyRun, AnyRuns};
 use super::{Damaged, LocalRule, OTHER_VERSION, RunUpdate, UNDECIDED, Walker};
 use crate::graph::ids::{NodeId, Unloaded};
-use crate::graph::leaves::{Leaves, Part};
+use crate::graph::leaves::Leaves;
 use crate::log::entries::Cause;
 use crate::persist::leaves::LeafSet;
 use crate::persist::stored_run::StoredRun;
@@ -162,14 +162,8 @@ impl Walker<'_> {
 
     /// The leaf set in terms of this process. `None`: a rule in between does not exist here.
     pub(super) fn leaves_here(&self, leaves: &LeafSet) -> Option<Leaves> {
-        let here = |(rule, version): &(u16, u32)| {
-            let here = self.walk.rules.get(usize::from(*rule)).copied().flatten()?;
-            Some((here.rule, *version))
-        };
-        let mut rules = leaves.rules.iter().map(here).collect::<Option<Vec<_>>>()?;
-        rules.sort_unstable();
-        let parts = leaves.ranges.iter().copied().map(Part::Stored).collect();
-        Some(Leaves { made: 0, rules: rules.into(), generation: self.walk.generation, parts })
+        let rules = &self.walk.rules;
+        leaves.here(self.walk.generation, |rule| rules.get(rule)?.map(|here| here.rule))
     }
 }
 
