@@ -2,9 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    fs,
-    io::{self, Seek as _, Write as _},
-    sync::{Arc, Mutex, PoisonError},
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
@@ -15,7 +14,7 @@ use crate::{
     cas::{kind_of_file, mode_of},
     layout::Kind,
     server_objects::{ServerObjects, unanswered},
-    temporary::Temporary,
+    temporary::PartialFile,
     trees::measured_entries,
 };
 
@@ -27,16 +26,18 @@ const MAX_DIGESTS: usize = 50_000;
 struct Unmeasured {
     store: Store,
     kind: Kind,
-    open: Mutex<Option<(String, fs::File)>>,
+    file: Mutex<PartialFile>,
 }
 
 impl Unmeasured {
+    fn file(&self) -> MutexGuard<'_, PartialFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Stores it; its size, unless it is another content than expected.
     fn finish(&self, expected: &Hash) -> Result<Option<u64>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((name, file)) = open.take() else { return Ok(None) };
+        let Some((temporary, file)) = self.file().take(&self.store)? else { return Ok(None) };
         drop(file);
-        let temporary = Temporary::of_name(&self.store, name)?;
         let mut written = temporary.at().open()?;
         if self.store.hash_open(&mut written)? != Some(*expected) {
             return Ok(None);
@@ -51,27 +52,16 @@ impl Unmeasured {
 
 impl Receiver for Unmeasured {
     fn begin(&self) -> io::Result<()> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, file)) = &mut *open {
-            file.set_len(0)?;
-            return file.rewind();
-        }
-        let temporary = self.store.temporary().map_err(io::Error::other)?;
-        let file = temporary.create(mode_of(self.kind)).map_err(io::Error::other)?.into_std();
-        *open = Some((temporary.keep(), file));
-        Ok(())
+        self.file().begin(&self.store, mode_of(self.kind))
     }
 
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
-        match &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((_, file)) => file.write_all(bytes),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.file().write(bytes)
     }
 
     fn again(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((name, _)) = &*open else { return Ok(false) };
+        let partial = self.file();
+        let Some(name) = partial.name() else { return Ok(false) };
         // The open file can only be written to.
         let dir = self.store.ephemeral().map_err(io::Error::other)?;
         let mut file = dir.at(name).open().map_err(io::Error::other)?;
@@ -87,10 +77,7 @@ impl Receiver for Unmeasured {
 
 impl Drop for Unmeasured {
     fn drop(&mut self) {
-        if let Some((name, _)) = self.open.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Dropped at once, which removes the file; else garbage collection does.
-            drop(Temporary::of_name(&self.store, name));
-        }
+        self.file().discard(&self.store);
     }
 }
 
@@ -319,8 +306,8 @@ impl Store {
             let one = match size {
                 Some(size) => IncomingFile::Measured(Arc::new(self.incoming(size, is_executable))),
                 None => {
-                    let (store, open) = (self.clone(), Mutex::default());
-                    IncomingFile::Unmeasured(Arc::new(Unmeasured { store, kind, open }))
+                    let (store, file) = (self.clone(), Mutex::default());
+                    IncomingFile::Unmeasured(Arc::new(Unmeasured { store, kind, file }))
                 }
             };
             let name = self.name_at_servers(&digest, false);

@@ -1,8 +1,7 @@
 //! A content that arrives piece by piece from elsewhere, and becomes an object when it is complete.
 
 use std::{
-    fs,
-    io::{self, Seek as _, Write as _},
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +13,7 @@ use crate::{
     Result, Store,
     cas::{kind_of_file, mode_of},
     layout::Kind,
-    temporary::Temporary,
+    temporary::PartialFile,
 };
 
 /// A content on its way into a store, under a temporary name until [`Incoming::finish`]; removed if it is dropped before.
@@ -28,8 +27,7 @@ pub struct Incoming {
 }
 
 struct PartialContent {
-    /// The temporary file, once there is one.
-    open: Option<(String, fs::File)>,
+    file: PartialFile,
     hasher: ContentHasher,
     received: u64,
 }
@@ -38,7 +36,7 @@ impl Store {
     /// Takes a content of a known size from elsewhere. Nothing is written before it begins.
     pub fn incoming(&self, size: u64, executable: bool) -> Incoming {
         let hasher = self.hash_function().blob_hasher(size);
-        let state = Mutex::new(PartialContent { open: None, hasher, received: 0 });
+        let state = Mutex::new(PartialContent { file: PartialFile::default(), hasher, received: 0 });
         Incoming { store: self.clone(), kind: kind_of_file(executable), size, state }
     }
 }
@@ -54,8 +52,7 @@ impl Incoming {
     /// The build root cannot be written to.
     pub fn finish(&self, expected: Option<&Hash>) -> Result<Option<Digest>> {
         let mut state = self.state();
-        let Some((name, file)) = state.open.take() else { return Ok(None) };
-        let temporary = Temporary::of_name(&self.store, name)?;
+        let Some((temporary, file)) = state.file.take(&self.store)? else { return Ok(None) };
         let hasher = std::mem::replace(&mut state.hasher, self.store.hash_function().blob_hasher(self.size));
         let hash = hasher.finish();
         if state.received != self.size || expected.is_some_and(|expected| *expected != hash) {
@@ -76,32 +73,19 @@ impl Receiver for Incoming {
         let mut state = self.state();
         state.hasher = self.store.hash_function().blob_hasher(self.size);
         state.received = 0;
-        if let Some((_, file)) = &mut state.open {
-            file.set_len(0)?;
-            return file.rewind();
-        }
-        let temporary = self.store.temporary().map_err(io::Error::other)?;
-        let file = temporary.create(mode_of(self.kind)).map_err(io::Error::other)?.into_std();
-        state.open = Some((temporary.keep(), file));
-        Ok(())
+        state.file.begin(&self.store, mode_of(self.kind))
     }
 
     fn piece(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         state.hasher.update(bytes);
         state.received += bytes.len() as u64;
-        match &mut state.open {
-            Some((_, file)) => file.write_all(bytes),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        state.file.write(bytes)
     }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some((name, _)) = self.state().open.take() {
-            // Dropped at once, which removes the file; else garbage collection does.
-            drop(Temporary::of_name(&self.store, name));
-        }
+        self.state().file.discard(&self.store);
     }
 }

@@ -1,6 +1,10 @@
 //! Temporary files of the store: a file is completed under a temporary name and then renamed, or removed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::{self, Seek as _, Write as _},
+    path::{Path, PathBuf},
+};
 
 use taut_sys::{At, Dir, File};
 
@@ -15,14 +19,14 @@ pub(crate) struct Temporary<'s> {
 
 impl<'s> Temporary<'s> {
     /// The temporary name that [`Temporary::keep`] returned.
-    pub(crate) fn of_name(store: &'s Store, name: String) -> Result<Temporary<'s>> {
+    fn of_name(store: &'s Store, name: String) -> Result<Temporary<'s>> {
         Ok(Temporary { dir: store.ephemeral()?, name, is_moved: false })
     }
 }
 
 impl Temporary<'_> {
     /// Leaves the file there, for [`Temporary::of_name`].
-    pub(crate) fn keep(mut self) -> String {
+    fn keep(mut self) -> String {
         self.is_moved = true;
         std::mem::take(&mut self.name)
     }
@@ -57,6 +61,51 @@ impl Drop for Temporary<'_> {
             // So that a full disk is not made worse. The first error is the one to report.
             let _ = self.at().remove_file();
         }
+    }
+}
+
+/// A content that comes piece by piece, in a temporary file that stays open meanwhile. Its owner calls
+/// [`PartialFile::discard`] when it is dropped.
+// Without the store that it belongs to, which its owner has: a `Temporary` borrows from that.
+#[derive(Default)]
+pub(crate) struct PartialFile(Option<(String, fs::File)>);
+
+impl PartialFile {
+    /// Begins, also anew: what came before is cut off.
+    pub(crate) fn begin(&mut self, store: &Store, mode: u32) -> io::Result<()> {
+        if let Some((_, file)) = &mut self.0 {
+            file.set_len(0)?;
+            return file.rewind();
+        }
+        let temporary = store.temporary().map_err(io::Error::other)?;
+        let file = temporary.create(mode).map_err(io::Error::other)?.into_std();
+        self.0 = Some((temporary.keep(), file));
+        Ok(())
+    }
+
+    /// Appends the next bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Some((_, file)) => file.write_all(bytes),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Its temporary name, if it has begun.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|(name, _)| &**name)
+    }
+
+    /// Takes the file out, if it has begun.
+    pub(crate) fn take<'s>(&mut self, store: &'s Store) -> Result<Option<(Temporary<'s>, fs::File)>> {
+        let Some((name, file)) = self.0.take() else { return Ok(None) };
+        Ok(Some((Temporary::of_name(store, name)?, file)))
+    }
+
+    /// Removes the file. Where that fails, garbage collection does it.
+    pub(crate) fn discard(&mut self, store: &Store) {
+        // Removed when it is dropped.
+        drop(self.take(store));
     }
 }
 
