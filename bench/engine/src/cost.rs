@@ -9,6 +9,7 @@ use std::time::Instant;
 /// The system's allocator, counting bytes in use.
 struct Counting;
 
+// Relaxed: read when no other thread works.
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
@@ -35,6 +36,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Wrapping: a negative difference is added modulo 2^64.
         IN_USE.fetch_add(size.wrapping_sub(layout.size()), Relaxed);
         // SAFETY: the caller's obligations are passed on with the arguments.
         unsafe { System.realloc(at, layout, size) }
@@ -48,6 +50,7 @@ pub fn in_use() -> usize {
 
 /// Processor time of this process so far, in nanoseconds.
 pub fn cpu() -> f64 {
+    // Of all threads, and not of what else runs on the machine.
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
@@ -76,6 +79,7 @@ pub fn often<T>(mut work: impl FnMut() -> T) -> f64 {
     let mut samples = Vec::new();
     let more = |samples: usize, so_far: u128| match samples {
         0 => true,
+        // Milliseconds. At least one sample, three if that takes less than five seconds, then up to 25 within 600 ms.
         1..3 => so_far < 5_000,
         _ => samples < 25 && so_far < 600,
     };
@@ -88,6 +92,7 @@ pub fn often<T>(mut work: impl FnMut() -> T) -> f64 {
 
 /// The median.
 pub fn median(mut samples: Vec<f64>) -> f64 {
+    // The median, not the mean: one interruption by the system must not show.
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
 }

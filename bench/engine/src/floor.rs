@@ -23,6 +23,7 @@ impl Floor {
             if graph.shape == Shape::Chain { vec![task as u32 - 1] } else { graph.reads(task).to_vec() }
         };
         inner().for_each(|task| each(task).iter().for_each(|read| count[*read as usize + 1] += 1));
+        // Readers as a compressed sparse row: one array, and where each task's part begins.
         for at in 1..count.len() {
             count[at] += count[at - 1];
         }
@@ -78,6 +79,7 @@ impl Floor {
             let reader = self.readers[at as usize] as usize;
             if !self.queued[reader] {
                 self.queued[reader] = true;
+                // By layer, so that a task is computed after all that it reads.
                 let layer = if self.queue.len() == 1 { 0 } else { reader / self.graph.leaves };
                 self.queue[layer].push(reader as u32);
             }

@@ -56,6 +56,7 @@ impl Limit {
 
 fn show(figure: f64, unit: Unit) -> String {
     match unit {
+        // Of small ratios the reciprocal is what one remembers.
         Unit::Ratio if figure > 0.0 && figure < 0.05 => format!("1/{:.0}", 1.0 / figure),
         Unit::Ratio => format!("{figure:.2}"),
         Unit::Nanoseconds if figure >= 1e6 => format!("{:.2} ms", figure / 1e6),
@@ -113,6 +114,7 @@ pub fn rows(results: &Results, sizes: Sizes, soak: Option<&Path>) -> Vec<Row> {
         No,
         pair(a, b, Nanoseconds),
     );
+    // The bars grow with the size: a null build must not depend on it, salsa's walks the graph.
     for (size, bar) in [(middle, 1.0 / 500.0), (big, 1.0 / 5000.0)] {
         let (a, b) = (null(size), get("salsa", "stencil", size, "null"));
         row(

@@ -8,9 +8,11 @@
 use std::sync::OnceLock;
 
 /// Layers, the leaves among them.
+// Deep enough that walking layer by layer shows, wide enough that a graph of a million tasks has 20,000 leaves.
 pub const LAYERS: usize = 50;
 
 /// How many others each task reads.
+// About what tasks of a build read (a source, a rule, some dependencies).
 pub const FAN_IN: usize = 4;
 
 /// What reads what.
@@ -44,9 +46,11 @@ pub struct Graph {
     pub leaves: usize,
     /// Number of the root. There are as many other tasks.
     pub root: usize,
+    // An array for all: the graph itself is no part of what is measured.
     reads: Vec<[u32; FAN_IN]>,
 }
 
+// Global, since the functions that salsa tracks are no closures.
 static GRAPH: OnceLock<Graph> = OnceLock::new();
 
 impl Graph {
@@ -65,6 +69,7 @@ impl Graph {
             return Graph { shape, leaves: 1, root: size, reads: Vec::new() };
         }
         let width = size / LAYERS;
+        // A fixed seed: all engines, and all runs, have the same graph.
         let mut random = 0x9e37_79b9_u64;
         let mut reads = Vec::with_capacity(size - width);
         for task in width..width * LAYERS {

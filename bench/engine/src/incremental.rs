@@ -17,6 +17,7 @@ pub fn measure(graph: &'static Graph, figures: &mut Figures) {
             let this = (0..graph.leaves).map(|at| {
                 let reads = graph.reads(layer * graph.leaves + at);
                 let [a, b, c, d] = reads.map(|read| &below[read as usize % graph.leaves]);
+                // The cutoff of `Graph::seen`.
                 let shift = if layer == 1 { 32 } else { 0 };
                 a.map4(b, c, d, move |a, b, c, d| {
                     [a, b, c, d].into_iter().fold(0, |sum, read| mix(sum, read >> shift))

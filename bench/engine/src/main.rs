@@ -68,6 +68,8 @@ fn measure(what: &str, shape: Shape, size: usize, dir: &Path) {
 fn small_stack(work: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(2 << 20);
+        // The stack that the standard library gives to threads: what needs more on a chain would need it for users,
+        // too.
         thread.spawn_scoped(scope, work).expect("a thread").join().expect("no overflow");
     });
 }

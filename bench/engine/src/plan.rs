@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+// The middle size is that of a large project; the others show how costs grow.
 const FULL: Sizes = Sizes { small: 10_000, middle: 100_000, big: 1_000_000, files: 100_000 };
 /// Whether everything works; the figures mean little.
 const QUICK: Sizes = Sizes { small: 1_000, middle: 10_000, big: 20_000, files: 2_000 };
@@ -21,6 +22,7 @@ struct Request {
 }
 
 fn request(words: &[&str]) -> Request {
+    // Five rounds: the median of an odd number is one of the samples.
     let mut request = Request { json: None, sizes: FULL, rounds: 5, only: String::new(), soak: None };
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -109,6 +111,7 @@ fn measure(results: &mut Results, what: &str, shape: &str, size: usize, dir: &Pa
     let output = Command::new(own)
         .args(["measure", what, shape, &size.to_string()])
         .arg(dir)
+        // Kept, since the first line of a panic is the reason that is shown.
         .stderr(Stdio::piped())
         .output()
         .expect("starts");

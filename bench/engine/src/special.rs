@@ -28,6 +28,7 @@ impl Rule for Busy {
             }
         }
         let begin = Instant::now();
+        // Busy, not asleep: threads share the processor.
         while begin.elapsed() < Duration::from_micros(20) {
             sum = std::hint::black_box(mix(sum, 1));
         }
@@ -58,6 +59,7 @@ fn look(path: &Path) -> [u8; 32] {
     seen[..8].copy_from_slice(&metadata.size().to_le_bytes());
     seen[8..16].copy_from_slice(&metadata.ino().to_le_bytes());
     seen[16..24].copy_from_slice(&metadata.mtime().to_le_bytes());
+    // As much as a witness of a file has to have, compared as bytes.
     seen[24..].copy_from_slice(&metadata.ctime_nsec().to_le_bytes());
     seen
 }

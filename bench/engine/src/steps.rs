@@ -12,10 +12,12 @@ pub fn edits(
     figures: &mut Figures,
     mut apply: impl FnMut(&mut dyn Iterator<Item = Change>) -> u64,
 ) {
+    // In the middle, so that its cone in a stencil does not depend on the edge.
     let leaf = graph.leaves / 2;
     let mut state = 0;
     if graph.shape != Shape::Chain {
         // Only the lower half of the value, which the first inner layer drops.
+        // Each edit is to a new value: going back to an old one would be found among the kept runs.
         let cut = often(|| {
             state += 1;
             let value = leaf_value(leaf, 0) ^ (state & 0xffff_ffff);

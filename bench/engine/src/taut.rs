@@ -70,6 +70,7 @@ pub fn durable(graph: &'static Graph, figures: &mut Figures, dir: &Path, changes
     });
     figures.add("first", first);
     figures.check("first", result);
+    // A key here is a number of four bytes, which depends on the user and not on the engine.
     let keys = 4.0;
     figures.add("disk", length() / graph.tasks() as f64 - keys);
     fs::copy(&file, dir.join("taut.cold")).expect("a copy");
@@ -97,6 +98,7 @@ pub fn durable(graph: &'static Graph, figures: &mut Figures, dir: &Path, changes
         let two = [graph.leaves / 3, graph.leaves * 2 / 3];
         let mut changes = two.into_iter().map(|leaf| (leaf, leaf_value(leaf, state) ^ (round + 1)));
         let ran = change(graph, &engine, &world, &mut changes).1.log().len();
+        // Two leaves, and the four tasks that read each.
         assert!(graph.shape == Shape::Random || ran == 10, "{ran} executed");
         let (before, start) = (length(), Instant::now());
         let (_, spent) = once(|| engine.commit().expect("written"));
@@ -106,6 +108,7 @@ pub fn durable(graph: &'static Graph, figures: &mut Figures, dir: &Path, changes
         let start = Instant::now();
         let ((), spent) = once(|| {
             bare.write_all(&bytes).expect("written");
+            // The comparison is with an append that reaches the disk.
             bare.sync_data().expect("synchronised");
         });
         bare_cpu.push(spent);
