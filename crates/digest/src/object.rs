@@ -15,6 +15,7 @@ pub struct Digest {
 
 /// What kind of thing an object is when it is put into a directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+// A link is a type, not a kind of file: in a tree it has a mode of its own, in the CAS it is a plain blob.
 pub enum ObjectType {
     /// A regular file, `f`.
     File,

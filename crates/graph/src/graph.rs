@@ -78,6 +78,7 @@ impl Origin {
     /// The target in the form of messages.
     pub fn target_text(&self) -> String {
         match &self.target {
+            // Names that analysis made, and those that were read from a file as JSON, are shown alike.
             Value::Name(name) => name.to_json(),
             other => other.to_json(),
         }

@@ -53,6 +53,7 @@ fn get(service: &impl Cas, digest: Digest) -> Result<Vec<u8>, Error> {
 }
 
 fn contents_that_were_put_can_be_got(service: &impl Cas) {
+    // The empty content, too, which servers may treat as always present.
     let texts = ["", "a", "another one", "with \0 and \u{ff}"];
     put(service, texts.iter().map(|text| content(service, *text)).collect());
     for text in texts {
@@ -103,6 +104,7 @@ fn a_large_content_passes_in_pieces(service: &impl Cas) {
     let source = TestContent(AtomicU64::new(0));
     source.read_at(0, &mut bytes).expect("it is made");
     let digest = content(service, bytes.clone()).digest;
+    // With a small one beside it, so that both ways of sending are taken in one call.
     put(service, vec![Content { digest, source: Arc::new(source) }, content(service, "beside it")]);
     assert!(get(service, digest) == Ok(bytes));
     assert_eq!(wait(service.missing(vec![digest])), Ok(vec![]));

@@ -23,6 +23,7 @@ pub fn check<S: Cas + Executor>(service: &S) {
 fn named(service: &impl Cas, bytes: &[u8], is_tree: bool) -> Digest {
     let function = service.hash_function();
     let hash = if is_tree { function.tree(bytes) } else { function.blob(bytes) };
+    // The native protocol of justbuild marks trees in the name.
     let hash = if function == HashFunction::GitSha1 { hash.tagged(is_tree) } else { hash };
     Digest { hash, size: bytes.len() as u64 }
 }
@@ -44,10 +45,12 @@ fn action(service: &impl Cas, command: &str, is_there: bool) -> Digest {
     let outputs = vec!["out".to_owned()];
     let command = Command {
         arguments: words,
+        // Both the old fields (API 2.0) and the new one (2.1): servers read one or the other.
         output_files: outputs.clone(),
         output_paths: outputs,
         ..Command::default()
     };
+    // The empty directory: its encoding is no bytes in either form.
     let inputs = put(service, Vec::new(), true);
     let command = command.encode_to_vec();
     let command = match is_there {
@@ -81,6 +84,7 @@ fn an_action_leaves_its_outputs<S: Cas + Executor>(service: &S) {
     let Executed { result, was_cached, timed_out, .. } = execute(service, action, false).expect("a result");
     assert_eq!((result.exit_code, was_cached, timed_out), (0, false, false));
     assert_eq!(text(service, &result.output_files[0].digest), "made\n");
+    // A server may return short output in the result itself.
     if result.stdout_raw.is_empty() {
         assert_eq!(text(service, &result.stdout_digest), "printed\n");
     }
@@ -102,6 +106,7 @@ fn a_known_result_is_taken_unless_it_is_not_wanted<S: Cas + Executor>(service: &
 fn what_is_missing_is_no_result<S: Cas + Executor>(service: &S) {
     let action = action(service, "echo never > out", false);
     let error = execute(service, action, false).expect_err("the command is not there");
+    // Some servers name what is missing (`FAILED_PRECONDITION` with violations), others only fail.
     assert!(matches!(error, Error::InputsMissing(_) | Error::Final { .. }), "{error}");
 }
 
@@ -109,6 +114,7 @@ fn what_is_missing_is_no_result<S: Cas + Executor>(service: &S) {
 fn many_are_executed_at_once<S: Cas + Executor>(service: &S) {
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
+        // So many that some wait for others.
         for number in 0..8 {
             let results = &results;
             let thread = std::thread::Builder::new().spawn_scoped(scope, move || {

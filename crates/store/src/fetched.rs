@@ -127,6 +127,7 @@ impl Store {
     /// [`Error::Missing`] of an object that no server has any more; or a server does not answer.
     pub async fn fetch(&self, objects: &[ObjectInfo]) -> Result<u64> {
         let MissingObjects { tops, trees, files, bytes } = self.below(objects).await?;
+        // Files before trees are stored: a tree in the store has all that is below it there.
         let bytes = bytes + self.fetch_files(files.into_iter().collect()).await?;
         self.put_fetched(tops, &trees)?;
         Ok(bytes)
@@ -182,6 +183,7 @@ impl Store {
     }
 
     /// What is to be fetched for some objects; all directories have been fetched.
+    // Trees first, as a whole: only then all files are known, and can be asked for in one question.
     async fn below(&self, objects: &[ObjectInfo]) -> Result<MissingObjects> {
         if self.server_objects().is_none() {
             return Ok(MissingObjects::default());
@@ -205,6 +207,7 @@ impl Store {
         }
         // Level by level: each takes one round trip, however many trees it has.
         while !level.is_empty() {
+            // A tree that is below several others, at different depths, is asked for once.
             level.retain(|tree| !trees.contains_key(tree));
             // Sorted, so that questions to servers are the same in each run.
             level.sort_unstable();
@@ -265,6 +268,7 @@ impl Store {
                 continue;
             }
             let Some((server, size)) = servers.find((true, *hash)) else { continue };
+            // In memory: a tree is small, and has to be read as a whole before it is of use.
             let buffer: Arc<Buffer> = Arc::default();
             let digest = Digest { hash: *hash, size: size.unwrap_or(0) };
             let name = self.name_at_servers(&digest, true);
@@ -303,6 +307,8 @@ impl Store {
             let object = ObjectInfo { digest, object_type };
             let is_executable = object_type == ObjectType::Executable;
             let kind = kind_of_file(is_executable);
+            // Git's hash begins with the size. Where it is not known (an entry of a tree), the content is hashed when
+            // it is complete.
             let one = match size {
                 Some(size) => IncomingFile::Measured(Arc::new(self.incoming(size, is_executable))),
                 None => {
@@ -359,9 +365,12 @@ impl Store {
                     Err(error) => failed = Some(error),
                 }
             }
+            // Before other failures: what is lost has to be forgotten, whatever else went wrong.
             if let Some(first) = lost.first() {
                 let first = *first;
                 self.forget_at_server(number, lost);
+                // A server that has collected one object has mostly collected others: all are looked for now, not one
+                // in each pass.
                 self.verify_server_objects(number).await?;
                 return Err(match wrong_again {
                     Some(object) => Error::WrongAtServer { server: server.name.clone(), object },
@@ -412,6 +421,7 @@ impl Store {
     pub async fn verify_below(&self, number: usize, trees: &[ObjectInfo]) -> Result<()> {
         let Some(servers) = self.server_objects() else { return Ok(()) };
         let server = &servers.servers[number];
+        // The directories come here, since only their entries say what to look for.
         let all = self.below(trees).await?;
         let entries = all.trees.values().flat_map(BTreeMap::values);
         let mut objects: HashMap<Digest, ObjectInfo> = HashMap::new();
@@ -452,6 +462,7 @@ fn of_tree(hash: &Hash) -> ObjectInfo {
 
 /// Whether a link leads out of the directory that it lies in.
 fn leads_outwards(target: &[u8]) -> bool {
+    // By the text alone: what is in the way of a link does not matter, since other links lead inwards, too.
     let mut depth = 0_i64;
     target.starts_with(b"/")
         || target.split(|byte| *byte == b'/').any(|part| {

@@ -28,6 +28,7 @@ pub struct Incoming {
 
 struct PartialContent {
     file: PartialFile,
+    // Hashed while it comes, so that it need not be read again.
     hasher: ContentHasher,
     received: u64,
 }
@@ -60,6 +61,7 @@ impl Incoming {
             return Ok(None);
         }
         let digest = Digest { hash, size: self.size };
+        // Another process, or another transfer, may have added it meanwhile.
         if !self.store.present(self.kind, &hash, Some(self.size))? {
             File::new(file, temporary.at()).set_mtime_epoch()?;
             self.store.commit(temporary, self.kind, &hash)?;

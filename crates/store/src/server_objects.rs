@@ -33,6 +33,7 @@ use crate::{
 
 /// In front of the id of a server and the name of the epoch; and of the latter alone, for trees. The numbers are raised when
 /// lists get another meaning.
+// A salt ends with a zero byte, which neither an id nor an epoch has, so no two of them make the same key.
 const OBJECTS_SALT: &str = "taut held 1\0";
 const TREES_SALT: &str = "taut trees 1\0";
 
@@ -65,8 +66,10 @@ pub(crate) const MAX_SERVERS: usize = ServerSet::BITS as usize;
 struct KnownObject {
     /// `None` if it is not known: entries of git trees have none.
     size: Option<u64>,
+    // A claim of an earlier process, or of this one.
     at: ServerSet,
     /// Where it was seen or put in this process.
+    // Never written down: what holds is what this process has seen.
     checked: ServerSet,
     /// In whose lists of the youngest epoch it is, or will be.
     // Set when it is queued, not when it is on disk: a list that could not be written costs a question to the server
@@ -85,6 +88,7 @@ struct SeparateTree {
 struct ServerIndex {
     held: HashMap<Key, KnownObject>,
     /// Trees of which everything was found present; emptied when something is forgotten.
+    // So that each tree is walked once, however many trees contain it.
     sound: HashSet<Hash>,
     trees: HashMap<Hash, SeparateTree>,
     /// What no list has yet, by server; and trees.
@@ -142,6 +146,7 @@ impl ServerIndex {
     fn read(&mut self, function: HashFunction, key: Key, digest: Digest, server: usize, is_young: bool) {
         let held = self.held.entry(key).or_default();
         let size = Some(digest.size).filter(|size| *size > 0 || is_empty(function, key));
+        // The first known size holds: a later record without one must not erase it.
         held.size = held.size.or(size);
         held.at |= 1 << server;
         if is_young {
@@ -170,6 +175,7 @@ impl ServerObjects {
         let (young, older) = store.epochs()?;
         let mut state = ServerIndex { new: vec![Vec::new(); servers.len()], ..ServerIndex::default() };
         let function = store.hash_function();
+        // The lists of more servers than there are bits are not read.
         for (number, server) in servers.iter().enumerate().take(MAX_SERVERS) {
             let mut read = |epoch: &OsStr, is_young| {
                 Lists::read(store, salt(server, epoch), |key, digest| {
@@ -285,6 +291,7 @@ impl ServerObjects {
             let is_here = |key: &Key| state.held.get(key).is_some_and(|held| held.at & (1 << number) != 0);
             if state.stale & (1 << number) != 0 {
                 // With what only the older epoch had, whose lists have what was forgotten, too.
+                // As a whole, since lists are only added to: an entry cannot be taken out of one.
                 let all = state.held.keys().filter(|key| is_here(key)).map(known).collect();
                 lists.replace(store, &all)?;
                 if let Some(older) = &mut state.older[number] {
@@ -306,6 +313,7 @@ impl ServerObjects {
         if self.has_kept(store, hash)? {
             return Ok(());
         }
+        // Wrapped in a message, so that in compatible mode its name is not that of the tree itself.
         let message = TreeBytes { root: encoded.to_vec(), children: Vec::new() };
         let blob = store.put_blob(&message.encode_to_vec(), false)?;
         let mut state = self.state();
@@ -379,6 +387,7 @@ impl Store {
     /// entries are known here: else these would count as complete, and what is lost would not be made again.
     pub fn forget_at_server(&self, server: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
         let Some(servers) = self.server_objects() else { return };
+        // For the message: the pass is repeated later, by a caller that did not see the loss.
         servers.losses().server = Some(server);
         let gone: Vec<Key> = objects.into_iter().map(|object| key(&object)).collect();
         servers.forget(server, gone.iter().copied());
@@ -391,7 +400,9 @@ impl Store {
 
     /// The trees kept here that have one of some objects somewhere below them.
     fn trees_above(&self, servers: &ServerObjects, objects: Vec<Key>) -> HashSet<Key> {
+        // Copied, so that the lock is not held while files are read.
         let kept: Vec<Hash> = servers.state().trees.keys().copied().collect();
+        // The edges turned round, then a search upwards: trees refer to what is below them only.
         let mut parents: HashMap<Key, Vec<Key>> = HashMap::new();
         for tree in kept {
             // One that cannot be read is not there, and counts as lost itself.
@@ -423,6 +434,8 @@ impl Store {
     pub fn make_lost_again(&self) -> Option<&str> {
         let servers = self.server_objects()?;
         let mut losses = servers.losses();
+        // From "wrong once" to "wrong before": if it comes wrong again although it was made again, the server is at
+        // fault.
         let wrong = std::mem::take(&mut losses.wrong);
         losses.wrong_before.extend(wrong);
         losses.server.take().map(|server| &*servers.servers[server].name)
@@ -519,6 +532,7 @@ impl Store {
         // All trees that are kept here and reached from this one, without recursion.
         let (mut seen, mut pending) = (HashSet::from([*hash]), vec![*hash]);
         while let Some(tree) = pending.pop() {
+            // Locked for each look, not for the walk: `kept_tree` and `find` take the same lock.
             if servers.state().sound.contains(&tree) {
                 continue;
             }
@@ -538,6 +552,7 @@ impl Store {
                 }
             }
         }
+        // All that were walked are below the one that turned out sound, so each of them is.
         servers.state().sound.extend(seen);
         Ok(true)
     }
@@ -562,6 +577,7 @@ impl Store {
             return Ok(());
         };
         let Ok(entries) = self.decode_tree(encoded)? else { return Ok(()) };
+        // Not as checked: that the server has them follows from its protocol, and it may have lost some since.
         servers.note(self, server, false, of_entries(&entries));
         Ok(())
     }

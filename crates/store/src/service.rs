@@ -22,6 +22,7 @@ const PIECE_BYTES: u64 = 1 << 20;
 struct Stored {
     store: Store,
     object: ObjectInfo,
+    // Kept open: a transfer reads it piece by piece, and the object may be collected meanwhile only by name.
     file: OnceLock<fs::File>,
 }
 
@@ -104,6 +105,7 @@ fn pass_on(
     while at < size {
         let count = read_at(at, &mut buffer).map_err(local)?;
         if count == 0 {
+            // Shorter than its digest says.
             return Err(local(io::Error::from(io::ErrorKind::UnexpectedEof)));
         }
         receiver.piece(&buffer[..count]).map_err(local)?;

@@ -27,6 +27,8 @@ struct OfKind {
     // touches.
     shards: OnceLock<Box<[OnceLock<CachedDir>; 256]>>,
     /// `false` once the directory was found absent, if only garbage collection creates it.
+    // Negative answers, which `dir` cannot hold: most build roots have no split objects, and each look would be a
+    // system call.
     there: OnceLock<bool>,
 }
 
@@ -117,6 +119,7 @@ impl Store {
         make: bool,
     ) -> Result<Option<Shard<'s>>> {
         let of_kind = &self.shards().0[generation][kind as usize];
+        // By the first byte of a hash, so the number is an index.
         let shards = of_kind.shards.get_or_init(|| Box::new([const { OnceLock::new() }; 256]));
         let place = &shards[usize::from(number)];
         if let Some(cached) = place.get() {

@@ -87,6 +87,7 @@ impl NameIndex {
         self.names.insert(key, KnownName { digest, is_young });
     }
 
+    // What is used of the older epoch goes to the younger, so its lifetime is that of its objects (`epoch_dirs.rs`).
     fn note(&mut self, key: Key) {
         if let Some(known) = self.names.get_mut(&key).filter(|known| !known.is_young) {
             known.is_young = true;
@@ -192,6 +193,7 @@ impl StandardNames {
             Key::Part(hash, at) => (hash, at),
             Key::Tree(_) => return None,
         };
+        // With either mode it is one content.
         let object = [ObjectType::File, ObjectType::Executable].into_iter().find_map(|object_type| {
             let is_there = self.store.contains(&hash, object_type).ok()?;
             is_there.then_some(ObjectInfo { digest: Digest { hash, size: 0 }, object_type })
@@ -230,6 +232,7 @@ impl StandardNames {
 impl Store {
     /// The SHA-256 of a blob; `None` if the blob is absent, or damaged, and then removed.
     fn sha256(&self, hash: &Hash, object_type: ObjectType) -> Result<Option<Digest>> {
+        // The size does not matter: SHA-256 names have no header.
         let mut hasher = HashFunction::Sha256.blob_hasher(0);
         let size = self.each_piece(hash, object_type, |piece| {
             hasher.update(piece);

@@ -57,12 +57,14 @@ pub struct TargetCache {
     shard: Hash,
     read: ReadReferences,
     /// The directories of the shard that were opened so far, by generation; `None` for one that cannot come into being.
+    // Looked up once: a null build reads one small file for each export target.
     dirs: [OnceLock<Option<Dir>>; GENERATIONS],
 }
 
 impl TargetCache {
     /// The cache of results of actions that run where `description` says.
     pub fn new(store: &Store, description: String, read: ReadReferences) -> TargetCache {
+        // The shard is named by a content of the CAS, so a person can find out what it is for.
         let shard = store.hash_function().blob(description.as_bytes());
         TargetCache { store: store.clone(), description, shard, read, dirs: Default::default() }
     }
@@ -73,6 +75,7 @@ impl TargetCache {
     /// # Errors
     /// The build root cannot be read, or the entry cannot be linked into the youngest generation.
     pub fn lookup(&self, key: &Hash) -> Result<Lookup> {
+        // A damaged entry is reported only if no older generation has a good one.
         let mut found = Lookup::Absent;
         match self.youngest(key)? {
             Lookup::Absent => {}
@@ -134,6 +137,7 @@ impl TargetCache {
     /// The build root cannot be read or written to.
     pub fn remove_incomplete(&self, key: &Hash) -> Result<bool> {
         let mut has_removed = false;
+        // Entries may imply each other, so each is looked at once.
         let (mut pending, mut seen) = (vec![*key], HashSet::from([*key]));
         while let Some(key) = pending.pop() {
             let is_complete = match self.lookup(&key)? {
@@ -261,6 +265,7 @@ impl TargetCache {
                     if matches!(self.youngest(&key)?, Lookup::Entry(_)) {
                         continue;
                     }
+                    // Lazily: the next generation is read only if the one before has none.
                     let mut older = (1..GENERATIONS).map(|generation| self.entry_in(generation, &key));
                     let value = older.find_map(|found| match found {
                         Ok(Lookup::Entry(value)) => Some(Ok(value)),

@@ -34,6 +34,7 @@ impl Store {
     /// The bytes of a directory. Names are those of directory entries.
     pub(crate) fn encode_tree<N: AsRef<[u8]>>(&self, entries: &BTreeMap<N, TreeEntry>) -> Result<Vec<u8>> {
         match self.hash_function() {
+            // Git's encoding takes no look at the entries themselves, the other one takes their sizes.
             HashFunction::GitSha1 => Ok(encode_git_tree(entries)),
             HashFunction::Sha256 => Ok(self.directory_message(entries)?.encode_to_vec()),
         }
@@ -91,6 +92,7 @@ impl Store {
         });
         let directories =
             (directory.directories.iter()).map(|node| (&node.name, hash(&node.digest), ObjectType::Tree));
+        // First, and not lazily as the others: storing a target may fail.
         let mut links = Vec::new();
         for node in &directory.symlinks {
             // Stored, not only hashed: the entry that names it must not refer to something absent.

@@ -30,6 +30,8 @@ pub struct Stat {
 
 /// Device and inode number of a file or directory: no other file of this machine has the same while it exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+// Both numbers: an inode number is unique within one file system only. Inodes are used again, so this holds for what
+// exists.
 pub struct Identity {
     device: u64,
     inode: u64,

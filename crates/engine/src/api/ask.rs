@@ -111,6 +111,7 @@ impl Cx {
         &self,
         key: R::Key,
     ) -> impl Future<Output = Result<Option<Hash>, Fail>> + Send + use<R> {
+        // The node is taken out first: the request gives its questions away when it is answered.
         let request = self.ask_one::<R>(key, Asked::Hash, Some(Mode::Hash));
         let (engine, node) = (self.frame.build.engine.clone(), request.0.questions[0].node);
         async move {
@@ -169,6 +170,7 @@ impl Cx {
     /// even in another process, whether it would see the same. To be taken before reading, so that what changes
     /// in between makes the evidence fail.
     pub fn witness(&self, evidence: impl Into<Vec<u8>>) {
+        // The last one holds: a task has one witness, for all that it saw.
         lock(&self.frame.seen).witness = Some(evidence.into().into());
     }
 

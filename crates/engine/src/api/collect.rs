@@ -34,6 +34,7 @@ impl<K: Key> Visit for Keys<K> {
 }
 
 /// The number of tasks of a rule.
+// Apart from `Keys`: counting decodes no key.
 struct Count {
     rule: u16,
     number: usize,
@@ -51,6 +52,7 @@ impl Visit for Count {
 }
 
 /// What two visitors collect, in one pass.
+// Pairs, which nest, in place of a list of visitors: each is typed, and called without indirection.
 impl<A: Visit, B: Visit> Visit for (A, B) {
     fn collects(&self, rule: u16) -> bool {
         self.0.collects(rule) || self.1.collects(rule)

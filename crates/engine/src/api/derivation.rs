@@ -57,6 +57,7 @@ impl Build {
         let inner = self.inner();
         let core = self.core();
         let node = core.find_known::<R>(key)?;
+        // In the order in which a task is settled: what executed is in the log, whatever else is known of it.
         if let Some(cause) = inner.log.cause(node) {
             return Some(Derivation::Executed(core.reason(cause)));
         }
@@ -98,6 +99,7 @@ impl Build {
         let mut way: Vec<ExecutedTask> = Vec::new();
         let mut next = core.find::<R>(key);
         while let Some(node) = next {
+            // Ends where a task did not execute: what is below it did not change.
             let Some((what, cause)) = inner.log.executed(node) else {
                 // Parts are not logged: the whole is what executed.
                 let entry = core.node(node);

@@ -19,6 +19,7 @@ fn typed(frame: AnyFrame<'_>) -> Arc<Frame> {
     frame.downcast_ref::<Arc<Frame>>().expect("computations run in frames").clone()
 }
 
+// One allocation for a future and what makes it, whatever the rule.
 struct Computing<B, F> {
     begin: B,
     // Pinned once for all tasks of the rule that use this allocation: `Pin::set` drops the old future in place.
@@ -52,6 +53,7 @@ fn computing<F: Future<Output = ErasedOutcome> + Send + 'static>(
 
 thread_local! {
     /// Set when a rule's hash function is the default, which takes the hash from the value: then there is no future to run.
+    // By thread: the call that sets it returns before anything else runs on this thread.
     static BY_STORE: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -150,6 +150,7 @@ pub struct KeyRef {
     pub(crate) rule: &'static str,
     pub(crate) key: Arc<dyn Any + Send + Sync>,
     pub(crate) bytes: Vec<u8>,
+    // A function, not a text: most keys of a log are never shown.
     pub(crate) debug: fn(&dyn Any, &mut fmt::Formatter<'_>) -> fmt::Result,
 }
 
@@ -170,6 +171,7 @@ impl KeyRef {
     }
 }
 
+// By the bytes, since keys of different types cannot be compared otherwise.
 impl PartialEq for KeyRef {
     fn eq(&self, other: &KeyRef) -> bool {
         self.cmp(other) == Ordering::Equal

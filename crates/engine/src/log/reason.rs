@@ -39,6 +39,7 @@ pub enum Reason {
     ValueLost,
 }
 
+// For users of the library; taut has its own words.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -31,6 +31,7 @@ pub(crate) struct Stored {
     // Whole in memory, unlike the snapshot: a commit compacts a journal before it is long.
     pub(super) fresh: Vec<(u16, Arc<[u8]>)>,
     /// Their numbers, by rule.
+    // A map for each rule, so that a look-up by key needs no pair of rule and key.
     pub(super) index: Vec<HashMap<Arc<[u8]>, u32, BuildMix>>,
     pub(super) changes: HashMap<u32, Change, BuildMix>,
     /// The tasks that were requested from outside since, and the time of the latest request.
@@ -116,6 +117,7 @@ impl Stored {
 
     pub(crate) fn hash(&self, task: u32, seq: u32) -> Option<Hash> {
         let old = self.old(task).map_or(0, |old| old.versions(task));
+        // Versions of the journal count on from those of the snapshot.
         match seq.checked_sub(old) {
             None => self.old(task)?.hash(task, seq),
             Some(new) => self.changes.get(&task)?.hashes.get(new as usize).copied(),
@@ -230,6 +232,7 @@ impl Stored {
         self.has_trait(task, StoredRun::INTERNED)
     }
 
+    // Traits are recorded with runs, not with tasks: a rule's policy may change with its version.
     fn has_trait(&self, task: u32, bit: u8) -> bool {
         let traits = match self.changed_runs(task) {
             // The policy may have been another one in older runs.

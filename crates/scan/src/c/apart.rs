@@ -50,6 +50,7 @@ pub(super) fn part_of(
 
 /// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if there are no
 /// others, or some of these may need the sources.
+// Conservative: a part that is set apart wrongly does not link, one that is not only needs a library more.
 fn own_headers(
     tree: &Tree,
     includes: &[Includes],
@@ -106,6 +107,7 @@ fn is_used_by_headers(
     apart: &BTreeSet<usize>,
     headers: &BTreeSet<usize>,
 ) -> bool {
+    // By names, without a linker: a source that has the name of such a function may call it without any header.
     let functions: BTreeSet<&String> = apart.iter().flat_map(|file| &facts[*file].functions).collect();
     let is_source = |file: &usize| !matches!(kind(tree.path(*file)), None | Some(Kind::Header));
     let is_user = |file: &usize| {

@@ -183,6 +183,7 @@ impl Writer<'_> {
         let mut all = System::default();
         for (origin, is_compiled) in unit.reached.iter().flat_map(|file| &self.includes[*file].system) {
             match origin {
+                // Whatever the condition: a word for the linker too many does no harm.
                 Origin::Standard(words) => all.words.extend(*words),
                 // On a condition that is not known, the library may not be needed, or not be there.
                 Origin::Package(package) if *is_compiled == Truth::Yes => drop(all.packages.insert(package)),
@@ -327,6 +328,7 @@ impl Writer<'_> {
         for (GeneratedHeader { path, script }, name) in &self.made {
             let script = self.tree.path(*script);
             let directory = paths::parent(script);
+            // In its own directory, since it writes the header beside itself (`commands.rs`).
             let call = format!("sh ./{}", quoted_for_shell(paths::name(script)));
             let call = match directory {
                 "" => call,
@@ -400,6 +402,7 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
     let mut places: BTreeMap<(&str, bool), Vec<(usize, u32)>> = BTreeMap::new();
     for &file in reached {
         for include in &includes[file].missing {
+            // By name: one missing header is one note, however many files include it.
             places.entry((&include.spelled, include.is_quoted)).or_default().push((file, include.line));
         }
     }

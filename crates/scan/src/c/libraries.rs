@@ -81,10 +81,12 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
         (0..tree.len()).filter_map(|file| program(tree, file, facts, includes)).collect();
     let of_programs: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
     let tests = programs.iter().filter(|program| program.is_test).map(|program| program.source).collect();
+    // Sources that others include are treated like headers from here on.
     let parts = included_sources(tree, includes, &tests);
     let mut division =
         Division { tree, owner: vec![None; tree.len()], libraries: Vec::new(), of: BTreeMap::new() };
     let modules = facts.iter().enumerate().filter(|(_, facts)| facts.is_module).map(|(file, _)| file);
+    // What is compiled in another target, or in none.
     let elsewhere: BTreeSet<usize> = modules.chain(of_programs.union(&parts).copied()).collect();
     let mut amalgamations = Vec::new();
     for file in 0..tree.len() {
@@ -106,6 +108,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
     let left_out = amalgamations.iter().copied().chain(of_programs).chain(more).chain(of_none).collect();
     division.add_headers(includes, &parts, &left_out);
     let of_programs = programs.iter().flat_map(|program| program.more.iter().copied());
+    // In no library, and not of this program: such a program may need them all the same.
     let homeless: BTreeSet<usize> = of_programs.chain(unlisted.iter().map(|(file, _)| *file)).collect();
     let mains: BTreeSet<usize> = programs.iter().map(|program| program.source).collect();
     for program in programs.iter_mut().filter(|program| !program.is_listed && !homeless.is_empty()) {
@@ -114,6 +117,7 @@ pub(crate) fn divide(tree: &Tree, facts: &[FileFacts], includes: &[Includes]) ->
             None => program.needs_another = true,
         }
     }
+    // After headers are given, since a part takes its own headers along.
     division.set_apart(facts, includes);
     let Division { owner, libraries, of, .. } = division;
     let mut all = Libraries { libraries, programs, amalgamations, unlisted, owner, uses: Vec::new() };
@@ -144,6 +148,7 @@ fn program(tree: &Tree, file: usize, facts: &[FileFacts], includes: &[Includes])
         let origin = super::system::Origin::Package(package);
         includes[file].system.iter().any(|(of, _)| *of == origin)
     };
+    // Only of tests: another source without `main` that includes the header is a helper.
     let needs_main = main.is_none() && is_test && (is_of("gtest") || is_of("gmock"));
     if main.is_none() && !needs_main {
         return None;
@@ -168,6 +173,7 @@ pub(crate) fn is_test(path: &str) -> bool {
     let is_named_so = |part: &str| part.split(['_', '-', '.']).any(is_word);
     let stem = paths::stem(path);
     is_named_so(stem)
+        // As in projects that name files after classes: `FooTest.cc`.
         || stem.ends_with("Test")
         || stem.ends_with("Tests")
         || paths::parent(path).split('/').any(|part| is_named_so(part) || part == "t")
@@ -178,6 +184,7 @@ pub(crate) fn is_test(path: &str) -> bool {
 fn included_sources(tree: &Tree, includes: &[Includes], tests: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     for file in (0..tree.len()).filter(|file| !tests.contains(file)) {
+        // A source of another directory has a target of its own there.
         let is_near = |of: &usize| paths::parent(tree.path(*of)) == paths::parent(tree.path(file));
         let files = includes[file].files.iter().map(|link| link.file);
         // Also where it would be included on another system: then it is one of several, and not for this one.
@@ -303,6 +310,7 @@ impl Division<'_> {
                 // A list of several programs is that of none.
                 let is_its =
                     |list: &&lists::List| list.sources.intersection(&mains).copied().eq([program.source]);
+                // A variable and the rule that uses it are two lists of one program: the longer one has all.
                 let longest = lists.lists.iter().filter(is_its).max_by_key(|list| list.sources.len());
                 let sources: BTreeSet<usize> =
                     longest.into_iter().flat_map(|list| list.sources.intersection(&all).copied()).collect();
@@ -311,6 +319,7 @@ impl Division<'_> {
                 }
             }
             let Some((_, first)) = own.first() else { continue };
+            // What all programs of a directory are linked with is its library.
             let common = own.iter().fold(first.clone(), |common, (_, sources)| &common & sources);
             let of_programs: BTreeSet<usize> =
                 own.iter().flat_map(|(_, sources)| sources.iter().copied()).collect();
@@ -365,6 +374,7 @@ impl Division<'_> {
                 by_directory.entry(paths::parent(path)).or_default().push(file);
             }
         }
+        // Before libraries of headers are added below.
         let with_sources = self.of.clone();
         for (directory, headers) in &by_directory {
             if let Some(&library) = with_sources.get(*directory) {
@@ -372,6 +382,8 @@ impl Division<'_> {
                 continue;
             }
             let matched: Vec<Option<usize>> = headers.iter().map(|file| self.source_of(*file)).collect();
+            // In this order, from the strongest evidence to the weakest: headers of the same directory, the one
+            // library of the project, the only user.
             let rest = self
                 .of_most(&matched)
                 .or_else(|| self.beside(directory, headers, includes))
@@ -420,6 +432,7 @@ impl Division<'_> {
             }
         }
         for (header, libraries) in by {
+            // Several may implement a part of it each: then its directory decides.
             if let (1, Some(&library)) = (libraries.len(), libraries.first()) {
                 self.give(header, library);
             }
@@ -429,6 +442,7 @@ impl Division<'_> {
     /// Makes libraries of their own of sources that alone need a library of the system.
     fn set_apart(&mut self, facts: &[FileFacts], includes: &[Includes]) {
         for number in 0..self.libraries.len() {
+            // Again, since a library may have sources for several libraries of the system.
             while let Some(Part { package, sources, headers }) = apart::part_of(
                 self.tree,
                 facts,

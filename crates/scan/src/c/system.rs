@@ -18,6 +18,7 @@ pub(crate) fn origin(spelled: &str) -> Option<Origin> {
     if let Some((_, words)) = LINKED.iter().find(|(header, _)| *header == spelled) {
         return Some(Origin::Standard(Some(words)));
     }
+    // A name with a directory is decided by that alone.
     let directory = spelled.split_once('/').map_or("", |(directory, _)| directory);
     let is_standard = if directory.is_empty() {
         STANDARD.split_ascii_whitespace().any(|header| header == spelled)

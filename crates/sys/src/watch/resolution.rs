@@ -22,6 +22,7 @@ use rustix::{
 use crate::in_words;
 
 /// How many links are followed at most, as in the kernel.
+// `MAXSYMLINKS` of the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// The steps to a directory.
@@ -37,6 +38,7 @@ struct ResolvedEntry {
     /// Where it is: a path without links.
     entry: PathBuf,
     /// Device and inode of what is there.
+    // Compared when something changed: a directory that was replaced by another one of the same name is noticed.
     identity: Option<(u64, u64)>,
     /// The target, if it is a link.
     link: Option<OsString>,

@@ -14,6 +14,7 @@ use crate::schedule::inner::Inner;
 use crate::sync::{Arc, MutexGuard, lock};
 
 /// A file that is or was walked.
+// Without the lock: the file is kept alive here, so that `Numbers` can borrow from it.
 pub(crate) struct Source<'p> {
     persist: &'p Persist,
     generation: u64,
@@ -77,6 +78,7 @@ impl Source<'_> {
         let mut walk = lock(&self.persist.walk);
         // What was found in another epoch is not what this build has settled.
         let is_of_build = walk.generation == self.generation && walk.epoch == inner.epoch;
+        // Again, though it is in that epoch: tasks that became nodes since are taken over.
         if !is_of_build || !walk.begin_epoch(&self.stored, self.generation, inner, self.persist) {
             return None;
         }
@@ -129,6 +131,7 @@ impl Numbers<'_> {
     }
 
     /// By task, whether its latest run in the snapshot may not be its good run.
+    // Made once for a traversal: three look-ups in maps for each task would cost more than following its reads.
     pub(crate) fn not_plain(&self) -> Bits {
         let mut special = Bits::new(self.tasks());
         self.stored
@@ -233,6 +236,7 @@ impl Numbers<'_> {
         // The walk notes which run it found good where that is not the first one.
         let at = self.walk.updates.get(&task).map_or(0, RunUpdate::run);
         let (mut runs, mut run) = (AnyRuns::of(self.stored, task), None);
+        // From the first run on, since runs are of different lengths: few tasks have more than four.
         for _ in 0..=at {
             run = runs.next().ok()?;
         }

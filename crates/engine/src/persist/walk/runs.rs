@@ -15,6 +15,7 @@ pub(super) enum AnyRuns<'s> {
 }
 
 /// A run, as far as verification needs it.
+// The blobs as places: most runs are decided without their witness or leaves.
 pub(super) struct AnyRun<'s> {
     pub(super) seq: u32,
     pub(super) traits: u8,
@@ -78,6 +79,7 @@ impl<'s> AnyRuns<'s> {
         }
     }
 
+    // No `Iterator`: with a `Result` in an `Option` each caller would have to turn the two round.
     pub(super) fn next(&mut self) -> Result<Option<AnyRun<'s>>, Damaged> {
         match self {
             AnyRuns::Snapshot(snapshot, views) => {
