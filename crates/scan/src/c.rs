@@ -1,10 +1,11 @@
 //! Targets for C, C++ and assembler: a library for each directory with sources, a program or test for each source with
 //! a function `main`.
 //!
-//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). First each `#include` is resolved in the tree (`includes.rs`);
-//! then files become libraries and programs (`libraries.rs`, `apart.rs`), libraries get public headers and the names of these
-//! (`publish.rs`), and each target gets the files that its sources include. The last step imitates what a compiler will
-//! find in the directory of the action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
+//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). First each
+//! `#include` is resolved in the tree (`includes.rs`); then files become libraries and programs (`libraries.rs`,
+//! `apart.rs`), libraries get public headers and the names of these (`publish.rs`), and each target gets the files that
+//! its sources include. The last step imitates what a compiler will find in the directory of the action (`staging.rs`),
+//! so a layout that the simple rules do not fit still compiles.
 
 mod apart;
 mod commands;

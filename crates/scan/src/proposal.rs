@@ -160,8 +160,8 @@ impl Proposal {
         }
     }
 
-    /// The libraries that are built with something else in `default`. A program needs all of its libraries, but a library in C or
-    /// C++ is made without those that it uses, of which it needs the headers only.
+    /// The libraries that are built with something else in `default`. A program needs all of its libraries, but a
+    /// library in C or C++ is made without those that it uses, of which it needs the headers only.
     fn built_with_others(&self) -> BTreeSet<&String> {
         let by_name: BTreeMap<&String, &Target> =
             self.targets.iter().map(|target| (&target.name, target)).collect();

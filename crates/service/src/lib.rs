@@ -1,9 +1,9 @@
 //! What holds contents and results of actions, wherever it is: in memory, in a build root, behind a network.
 //!
-//! Three traits; contents in batches, since a round trip costs as much for a thousand contents as for one. Answers are futures
-//! that any executor can wait for: an implementation that needs a runtime brings it along, and none is seen here. The
-//! crate is apart from `store` so that what speaks a protocol does not depend on how contents lie on disk, and from
-//! `exec` so that a store does not depend on how actions run.
+//! Three traits; contents in batches, since a round trip costs as much for a thousand contents as for one. Answers are
+//! futures that any executor can wait for: an implementation that needs a runtime brings it along, and none is seen
+//! here. The crate is apart from `store` so that what speaks a protocol does not depend on how contents lie on disk,
+//! and from `exec` so that a store does not depend on how actions run.
 //!
 //! Contents that arrive have been compared with their digest by the implementation: what a [`Cas`] gives is right, or an
 //! error. Results have nothing to be compared with: to use them is to

@@ -339,8 +339,9 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Gets contents, and returns how many bytes came, those of unknown size aside; what a server turns out not to have is forgotten, and then everything else that it was to have is
-    /// looked for, so that what was lost together is made again together.
+    /// Gets contents, and returns how many bytes came, those of unknown size aside; what a server turns out not to have
+    /// is forgotten, and then everything else that it was to have is looked for, so that what was lost together is made
+    /// again together.
     async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<u64> {
         let mut bytes = 0;
         for (number, wanted) in wanted {

@@ -5,8 +5,8 @@
 //! right whenever a process dies: an object gets its final name only by a rename of a complete
 //! temporary file, and a reference is written after what it refers to.
 //!
-//! A store may have servers behind it ([`Store::attach`]): what they have counts as present, and comes here when its bytes are
-//! read.
+//! A store may have servers behind it ([`Store::attach`]): what they have counts as present, and comes here when its
+//! bytes are read.
 //!
 //! What this crate does not know: actions, targets, and why something is stored.
 

@@ -1,10 +1,10 @@
-//! What taut keeps about objects between calls, as an entry of the action cache, under a key that no action has: the digest of
-//! an `Action` message that has nothing but a salt. The result under it has lists as its output files, the latest first. A
-//! list is a `Directory` message: under the name of an object as messages have it (in native mode with `62` in front for a
-//! blob and `74` for a tree) there is a digest that says something of it.
+//! What taut keeps about objects between calls, as an entry of the action cache, under a key that no action has: the
+//! digest of an `Action` message that has nothing but a salt. The result under it has lists as its output files, the
+//! latest first. A list is a `Directory` message: under the name of an object as messages have it (in native mode with
+//! `62` in front for a blob and `74` for a tree) there is a digest that says something of it.
 //!
-//! So the hash of each list is checked when it is read, and what is damaged counts as absent. A new list takes in those before
-//! it that are not much longer, so there are few.
+//! So the hash of each list is checked when it is read, and what is damaged counts as absent. A new list takes in those
+//! before it that are not much longer, so there are few.
 
 use std::collections::HashMap;
 

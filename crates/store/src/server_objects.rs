@@ -8,10 +8,11 @@
 //! A tree in the build root has everything below it there, too. So a tree with entries that only a server has is kept apart,
 //! as a file of its own; it counts as present as long as all its entries do.
 //!
-//! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so that they are collected with the objects:
-//! for each server the objects that were noted, with their hash and size (0 if it is not known); and for each tree that is kept
-//! apart the digest of the blob that has its bytes: a `Tree` message with nothing but the directory itself, as in compatible
-//! mode the bytes alone would be the tree. What is used of the older epoch is written into the younger.
+//! Both are kept between calls in lists (`lists.rs`), under the name of the epoch, so that they are collected with the
+//! objects: for each server the objects that were noted, with their hash and size (0 if it is not known); and for each
+//! tree that is kept apart the digest of the blob that has its bytes: a `Tree` message with nothing but the directory
+//! itself, as in compatible mode the bytes alone would be the tree. What is used of the older epoch is written into the
+//! younger.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -214,7 +215,8 @@ impl ServerObjects {
         bytes
     }
 
-    /// Notes that an object came from a server, and whether it was right. Returns whether it is wrong although it was made again.
+    /// Notes that an object came from a server, and whether it was right. Returns whether it is wrong although it was
+    /// made again.
     pub(crate) fn came(&self, server: usize, object: &ObjectInfo, is_right: bool) -> bool {
         let (mut losses, one) = (self.losses(), (server, key(object)));
         if is_right {
@@ -383,8 +385,8 @@ impl Store {
         }
     }
 
-    /// Forgets objects that a server turned out not to have; in native mode also the trees that have them in it, as far as their
-    /// entries are known here: else these would count as complete, and what is lost would not be made again.
+    /// Forgets objects that a server turned out not to have; in native mode also the trees that have them in it, as far
+    /// as their entries are known here: else these would count as complete, and what is lost would not be made again.
     pub fn forget_at_server(&self, server: usize, objects: impl IntoIterator<Item = ObjectInfo>) {
         let Some(servers) = self.server_objects() else { return };
         // For the message: the pass is repeated later, by a caller that did not see the loss.

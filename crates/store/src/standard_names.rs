@@ -1,10 +1,11 @@
 //! The names that objects have in the standard protocol, which is SHA-256, where the store has git's. A store in compatible
 //! mode has these names itself: there they are computed, and nothing is kept.
 //!
-//! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree that of its
-//! own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part begins. So chunks that
-//! a service has of another content are found here. Nothing is lost with one but time: a name can be computed again from the object. What is used of the
-//! older epoch is written into the younger; the rest is collected with its objects.
+//! They are kept in lists (`lists.rs`), under the name of the epoch: for each object its standard digest, of a tree
+//! that of its own `Directory` message. Parts of large blobs have names, too: that of the blob, `+`, and where the part
+//! begins. So chunks that a service has of another content are found here. Nothing is lost with one but time: a name
+//! can be computed again from the object. What is used of the older epoch is written into the younger; the rest is
+//! collected with its objects.
 
 use std::{
     collections::HashMap,

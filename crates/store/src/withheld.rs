@@ -1,5 +1,6 @@
-//! Sources that are in memory only, where servers execute actions: a server that lacks one gets it from here, and if all goes well
-//! nothing here ever reads it. To make a file of each would cost more than everything else that is done for a source.
+//! Sources that are in memory only, where servers execute actions: a server that lacks one gets it from here, and if
+//! all goes well nothing here ever reads it. To make a file of each would cost more than everything else that is done
+//! for a source.
 //!
 //! Such a content counts as present. What reads objects of the store in any other way writes it first
 //! ([`Store::present`]), so nothing else has to know of it. If this process ends before, it is lost, as an object that was

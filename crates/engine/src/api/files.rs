@@ -169,8 +169,8 @@ pub struct Files {
 type HashOf = dyn Fn(&[u8]) -> Hash + Send + Sync;
 
 impl Files {
-    /// The files below a directory, compared by a hash of 128 bits. It has no collisions by accident, but can be attacked. With
-    /// another version of the standard library it may differ: then the files count as changed.
+    /// The files below a directory, compared by a hash of 128 bits. It has no collisions by accident, but can be
+    /// attacked. With another version of the standard library it may differ: then the files count as changed.
     pub fn below(directory: impl Into<PathBuf>) -> Files {
         Files::hashed_by(directory, quick_hash)
     }

@@ -60,8 +60,8 @@ pub(crate) trait ErasedRule: Send + Sync {
     fn agrees(&self, key: &AnyKey, witness: &[u8], hash: Hash) -> Agreement;
     /// The key that was encoded as these bytes.
     fn decode(&self, key: &[u8]) -> Option<AnyKey>;
-    /// The node of the key that was encoded as these bytes; `fresh` makes one if it does not exist yet. `None`: they cannot be
-    /// decoded.
+    /// The node of the key that was encoded as these bytes; `fresh` makes one if it does not exist yet. `None`: they
+    /// cannot be decoded.
     // Decoded and interned in one call: between two calls the typed key would have to be boxed.
     fn intern_bytes(&self, key: &[u8], fresh: &dyn Fn(AnyKey) -> NodeId) -> Option<NodeId>;
     fn encode_value(&self, key: &AnyKey, value: &AnyValue) -> Option<Vec<u8>>;

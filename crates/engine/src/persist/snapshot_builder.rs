@@ -254,8 +254,8 @@ impl SnapshotBuilder {
             (run::WITNESS, outcome.witness),
             (run::LEAVES, leaves.as_deref()),
         ];
-        // The order of the optional words is that in which `Runs` reads them: number of reads, version of the rule, version of
-        // the result, blobs.
+        // The order of the optional words is that in which `Runs` reads them: number of reads, version of the rule,
+        // version of the result, blobs.
         let mut head = count | code << run::CODE_AT | kind | u32::from(outcome.traits) << run::TRAITS_AT;
         head |= if wide { run::WIDE } else { 0 };
         head |= if outcome.seq == 0 { 0 } else { run::SEQ };

@@ -109,9 +109,9 @@ struct Below<'b, V> {
 }
 
 impl Inner {
-    /// Visits the closure of the roots, themselves included, each task once, in the order in which a build from scratch on one
-    /// thread would first request them. `settles`: unsettled tasks are listed in the error; else they are followed as far
-    /// as kept runs and settled leaves allow.
+    /// Visits the closure of the roots, themselves included, each task once, in the order in which a build from scratch
+    /// on one thread would first request them. `settles`: unsettled tasks are listed in the error; else they are
+    /// followed as far as kept runs and settled leaves allow.
     pub(crate) fn visit_below(
         &self,
         roots: &[NodeId],

@@ -196,8 +196,8 @@ impl Inner {
         self.notify(waiters);
     }
 
-    /// The value of a task whose hash was taken for good was computed again: keeps it if it has that hash. If not, the rule is
-    /// not deterministic, which is reported ([`crate::Build::differing`]).
+    /// The value of a task whose hash was taken for good was computed again: keeps it if it has that hash. If not, the
+    /// rule is not deterministic, which is reported ([`crate::Build::differing`]).
     fn compare(self: &Arc<Inner>, task: Task<'_>, good: Seq, value: &AnyValue) {
         if self.is_what_if() {
             return;

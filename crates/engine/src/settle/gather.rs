@@ -1,7 +1,7 @@
 //! Gathers the leaf set of a run ([`crate::graph::leaves`]).
 //!
-//! The leaves are in the order in which a build from scratch on one thread would request them. So verification, which compares
-//! one by one and stops at the first that has changed, requests no leaf that such a build would not request.
+//! The leaves are in the order in which a build from scratch on one thread would request them. So verification, which
+//! compares one by one and stops at the first that has changed, requests no leaf that such a build would not request.
 //!
 //! There is a set only where the run follows from the leaves: not above a task of which no run is kept, which always
 //! executes; nor above one that is verified by times or has a set value.

@@ -1,8 +1,8 @@
 //! What must happen: no threads, no waiting, no memory but the kept runs as a plain list.
 //!
-//! `wanted` gives the answers of a build from scratch; `Model::build` derives which functions of which tasks must run, why, and
-//! what is kept. It goes through the recorded reads of a task group by group, as the definition of a build requires:
-//! what is verified is exactly what the task would request if it executed.
+//! `wanted` gives the answers of a build from scratch; `Model::build` derives which functions of which tasks must run,
+//! why, and what is kept. It goes through the recorded reads of a task group by group, as the definition of a build
+//! requires: what is verified is exactly what the task would request if it executed.
 
 use super::case::{Build, Case, Event, Kind, Place, Task};
 use super::rules::{has_witness, is_nowhere};

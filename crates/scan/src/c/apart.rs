@@ -48,8 +48,8 @@ pub(super) fn part_of(
     })
 }
 
-/// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if there are no
-/// others, or some of these may need the sources.
+/// The headers of a library that, within it, only these sources include, directly or through such headers. `None` if
+/// there are no others, or some of these may need the sources.
 // Conservative: a part that is set apart wrongly does not link, one that is not only needs a library more.
 fn own_headers(
     tree: &Tree,

@@ -1,8 +1,8 @@
 //! What the commands of another build say about sources: headers that a script makes, and macros that makefiles pass and that
 //! name a file.
 //!
-//! Neither scripts nor makefiles are understood as a whole. A script makes a header if it writes to its name; a makefile passes
-//! a macro if it has `-DNAME="file"` in some spelling.
+//! Neither scripts nor makefiles are understood as a whole. A script makes a header if it writes to its name; a
+//! makefile passes a macro if it has `-DNAME="file"` in some spelling.
 
 use crate::{paths, tree::Tree};
 

@@ -179,8 +179,8 @@ pub(crate) fn is_test(path: &str) -> bool {
         || paths::parent(path).split('/').any(|part| is_named_so(part) || part == "t")
 }
 
-/// Sources that others of their directory include: these are not compiled by themselves. A test may include the source that it
-/// tests, and a source with a header of its own is one also where a part of it is included elsewhere.
+/// Sources that others of their directory include: these are not compiled by themselves. A test may include the source
+/// that it tests, and a source with a header of its own is one also where a part of it is included elsewhere.
 fn included_sources(tree: &Tree, includes: &[Includes], tests: &BTreeSet<usize>) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     for file in (0..tree.len()).filter(|file| !tests.contains(file)) {

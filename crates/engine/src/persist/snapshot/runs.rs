@@ -255,8 +255,8 @@ pub(crate) struct Plain<'s> {
 }
 
 impl Plain<'_> {
-    /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is no next one;
-    /// `None`: it cannot be decoded.
+    /// The next read, which stays the next one: the task, its version and `StoredEdge::bits`. `Some(None)`: there is no
+    /// next one; `None`: it cannot be decoded.
     #[inline]
     // Looking and going on are two steps, since the walk may have to decide the task of this read first, and then
     // looks again.
