@@ -13,8 +13,8 @@ use crate::graph::leaves::{Leaves, Part};
 use crate::graph::run::{Candidate, Edge, Mode, RareFields, Run};
 use crate::sync::{Arc, lock};
 
-/// A file, with the translation of its rules to those of this process.
-struct Page<'s> {
+/// A file as this process sees it: with the numbers that its rules have here.
+struct FileView<'s> {
     stored: &'s Stored,
     generation: u64,
     /// By place in the file, the number of the rule in this process, if it is there.
@@ -27,7 +27,7 @@ impl Core {
     pub(crate) fn load(&self, node: NodeId, place: Unloaded) {
         let Some(persist) = self.persist() else { return };
         let known = persist.stored_of(place.generation).and_then(|stored| {
-            self.read(&self.page(&stored, place.generation), node, place).or_else(|| {
+            self.read(&self.view_of(&stored, place.generation), node, place).or_else(|| {
                 persist.mark_corrupt(place.generation);
                 None
             })
@@ -40,14 +40,14 @@ impl Core {
         self.mark_reads_clean(node);
     }
 
-    fn page<'s>(&self, stored: &'s Stored, generation: u64) -> Page<'s> {
+    fn view_of<'s>(&self, stored: &'s Stored, generation: u64) -> FileView<'s> {
         let rules = stored.rules().iter().map(|name| self.rule_number(name)).collect();
-        Page { stored, generation, rules }
+        FileView { stored, generation, rules }
     }
 
-    fn read(&self, page: &Page<'_>, node: NodeId, place: Unloaded) -> Option<Vec<Run>> {
-        let versions = (page.stored.hashes(place.number)?, page.stored.facets(place.number)?);
-        let mut stored = page.stored.runs(place.number)?;
+    fn read(&self, file: &FileView<'_>, node: NodeId, place: Unloaded) -> Option<Vec<Run>> {
+        let versions = (file.stored.hashes(place.number)?, file.stored.facets(place.number)?);
+        let mut stored = file.stored.runs(place.number)?;
         // What the walk over the numbers found out about them.
         let (update, stamp, stale) = self.persist()?.findings(place);
         // By the places of the runs in the file, so before any run is dropped below.
@@ -64,16 +64,16 @@ impl Core {
         }
         // A run with a part that cannot be decoded any more (another rule version, say) is dropped.
         let mut runs: Vec<Run> =
-            stored.into_iter().filter_map(|run| self.bind(page, node, place, run)).collect();
+            stored.into_iter().filter_map(|run| self.bind(file, node, place, run)).collect();
         if let Some((stamp, seq)) = good {
             // If the run that was good could not be decoded, the first of the others has not been verified.
             runs.iter_mut().take(1).filter(|run| run.seq.number() == seq).for_each(|run| run.stamp = stamp);
         }
-        (!page.stored.is_damaged()).then_some(runs)
+        (!file.stored.is_damaged()).then_some(runs)
     }
 
     /// A stored run in terms of this process; `None` if something in it cannot be decoded any more.
-    fn bind(&self, page: &Page<'_>, node: NodeId, place: Unloaded, run: StoredRun) -> Option<Run> {
+    fn bind(&self, file: &FileView<'_>, node: NodeId, place: Unloaded, run: StoredRun) -> Option<Run> {
         let entry = self.node(node);
         let rule = self.rule(entry);
         // Not under the lock on the history: the tasks that were read take their own, one at a time
@@ -85,8 +85,8 @@ impl Core {
                 StoredEdge::HASH_ONLY => Mode::Hash,
                 _ => Mode::Mention,
             };
-            let (dep, of_dep) = self.bind_task(page, edge.dep)?;
-            let seq = self.seq_here(page, dep, of_dep, edge.seq)?;
+            let (dep, of_dep) = self.bind_task(file, edge.dep)?;
+            let seq = self.seq_here(file, dep, of_dep, edge.seq)?;
             edges.push(Edge { dep, seq, mode, facets: edge.facets, ends_group: edge.ends_group() });
         }
         let fail = match &run.fail {
@@ -94,9 +94,9 @@ impl Core {
             // Only failures that follow from the reads are ever written.
             Some(bytes) => Some(Fail::Task(rule.decode_failure(bytes)?)),
         };
-        let seq = self.seq_here(page, node, place, run.seq)?;
+        let seq = self.seq_here(file, node, place, run.seq)?;
         let leaves =
-            run.leaves.and_then(|leaves| leaves.here(page.generation, |rule| *page.rules.get(rule)?));
+            run.leaves.and_then(|leaves| leaves.here(file.generation, |rule| *file.rules.get(rule)?));
         let leaves = leaves.map(Arc::new);
         let rest = RareFields { witness: run.witness, fail, value: None, bytes: run.value, leaves };
         // Stamp 0: it has seen no change that was declared in this process. A leaf gets one when its rule confirms it.
@@ -104,23 +104,23 @@ impl Core {
     }
 
     /// The node of a stored task.
-    fn bind_task(&self, page: &Page<'_>, number: u32) -> Option<(NodeId, Unloaded)> {
-        let rule = (*page.rules.get(page.stored.rule(number)? as usize)?)?;
+    fn bind_task(&self, file: &FileView<'_>, number: u32) -> Option<(NodeId, Unloaded)> {
+        let rule = (*file.rules.get(file.stored.rule(number)? as usize)?)?;
         let mut key = Vec::new();
-        page.stored.key(number, &mut key)?;
-        let versions = page.stored.versions(number);
-        let place = Unloaded { generation: page.generation, number, versions };
+        file.stored.key(number, &mut key)?;
+        let versions = file.stored.versions(number);
+        let place = Unloaded { generation: file.generation, number, versions };
         Some((self.intern_stored(rule, &key, place)?, place))
     }
 
     /// The number in this process of a version in the file. It is the same number unless the task was a node before the
     /// file was read, or was loaded from another file.
-    fn seq_here(&self, page: &Page<'_>, dep: NodeId, place: Unloaded, seq: u32) -> Option<Seq> {
+    fn seq_here(&self, file: &FileView<'_>, dep: NodeId, place: Unloaded, seq: u32) -> Option<Seq> {
         let hist = &self.node(dep).hist;
         if lock(hist).is_seq_of(place.generation, place.number, Seq::new(seq)) {
             return Some(Seq::new(seq));
         }
-        let hash = page.stored.hash(place.number, seq)?;
+        let hash = file.stored.hash(place.number, seq)?;
         let unloaded = lock(hist).unloaded();
         // The versions of the file keep their numbers; if they cannot be loaded any more, those numbers are given to
         // no other version.
@@ -134,7 +134,7 @@ impl Core {
 impl Core {
     /// The node of a task of a file.
     pub(crate) fn bind_number(&self, stored: &Stored, generation: u64, number: u32) -> Option<NodeId> {
-        self.bind_task(&self.page(stored, generation), number).map(|(node, _)| node)
+        self.bind_task(&self.view_of(stored, generation), number).map(|(node, _)| node)
     }
 
     /// The leaves of a kept run, each as a node; the run keeps them so. `None`: the file that some are in is gone.
@@ -164,15 +164,15 @@ impl Core {
         }
         let generation = leaves.generation;
         let stored = self.persist()?.stored_of(generation)?;
-        let page = self.page(&stored, generation);
+        let file = self.view_of(&stored, generation);
         let mut parts = Vec::with_capacity(leaves.parts.len());
         for part in &leaves.parts {
             match *part {
                 Part::Bound(leaf, seq) => parts.push((leaf, seq)),
                 Part::Stored(Range { first, count, seq }) => {
                     for leaf in first..first + count {
-                        let (leaf, place) = self.bind_task(&page, leaf)?;
-                        parts.push((leaf, self.seq_here(&page, leaf, place, seq)?));
+                        let (leaf, place) = self.bind_task(&file, leaf)?;
+                        parts.push((leaf, self.seq_here(&file, leaf, place, seq)?));
                     }
                 }
             }
