@@ -81,7 +81,7 @@ impl Build {
         }
         core.fetch_history(node);
         let hist = lock(&core.node(node).hist);
-        if hist.injected(inner.epoch).is_some() {
+        if hist.given_value(inner.epoch).is_some() {
             return Some(Derivation::Given);
         }
         let edges = hist.runs.iter().find(|run| run.seq == seq)?.edges.clone();

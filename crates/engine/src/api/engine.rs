@@ -226,7 +226,7 @@ impl Begin<'_> {
         for (node, value) in self.values {
             let mut hist = lock(&self.core.node(node).hist);
             // Not noted for the file: a set value says nothing about what the rule would compute in another process.
-            hist.inject(epoch, value);
+            hist.give(epoch, value);
             hist.forget_before(oldest);
             changed.push(node);
         }

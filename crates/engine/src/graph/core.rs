@@ -138,7 +138,7 @@ impl Core {
 
     /// Whether the value of the task is set from outside in an epoch.
     pub(crate) fn is_given(&self, id: NodeId, epoch: u64) -> bool {
-        self.has_given.load(Ordering::Acquire) && lock(&self.node(id).hist).injected(epoch).is_some()
+        self.has_given.load(Ordering::Acquire) && lock(&self.node(id).hist).given_value(epoch).is_some()
     }
 
     pub(crate) fn add(&self, rule: u16, key: AnyKey) -> NodeId {

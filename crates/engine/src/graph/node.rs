@@ -60,7 +60,7 @@ struct RareState {
     /// them; latest last.
     replaced: Vec<(Seq, Arc<[Edge]>)>,
     /// Values set from outside, with the epoch from which they hold, ascending.
-    injected: Vec<(u64, AnyValue)>,
+    given: Vec<(u64, AnyValue)>,
 }
 
 impl Hist {
@@ -185,8 +185,8 @@ impl Hist {
         // The latest one that the oldest build sees stays: it is the stamp there.
         let seen = rare.changed.partition_point(|changed| *changed <= oldest);
         rare.changed.drain(..seen.saturating_sub(1));
-        let seen = rare.injected.partition_point(|(from, _)| *from <= oldest);
-        rare.injected.drain(..seen.saturating_sub(1));
+        let seen = rare.given.partition_point(|(from, _)| *from <= oldest);
+        rare.given.drain(..seen.saturating_sub(1));
     }
 
     pub(crate) fn declare_changed(&mut self, epoch: u64) {
@@ -197,20 +197,22 @@ impl Hist {
     }
 
     /// The value set from outside that holds in `epoch`.
-    pub(crate) fn injected(&self, epoch: u64) -> Option<AnyValue> {
-        let injected = &self.rare.as_ref()?.injected;
-        injected.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| value.clone())
+    pub(crate) fn given_value(&self, epoch: u64) -> Option<AnyValue> {
+        let given = &self.rare.as_ref()?.given;
+        given.iter().rev().find(|(from, _)| *from <= epoch).map(|(_, value)| value.clone())
     }
 
-    pub(crate) fn inject(&mut self, epoch: u64, value: AnyValue) {
-        let injected = &mut self.rare().injected;
-        injected.retain(|(from, _)| *from != epoch);
-        injected.push((epoch, value));
+    /// Sets the value from outside, from an epoch on.
+    pub(crate) fn give(&mut self, epoch: u64, value: AnyValue) {
+        let given = &mut self.rare().given;
+        given.retain(|(from, _)| *from != epoch);
+        given.push((epoch, value));
         self.declare_changed(epoch);
     }
 
-    pub(crate) fn is_injected(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| !rare.injected.is_empty())
+    /// Whether a value was ever set from outside, as far as a build can see it.
+    pub(crate) fn was_given(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.given.is_empty())
     }
 
     /// Loads the versions that are in a file, and the hashes of their facets, unless they are loaded. `None`: the file is

@@ -179,7 +179,7 @@ impl Commit<'_> {
         let hist = lock(&entry.hist);
         let stamp = hist.stamp(u64::MAX).max(self.stamps[entry.rule as usize]);
         // A value from outside says nothing about what the rule would compute in another process.
-        if hist.is_injected() {
+        if hist.was_given() {
             return;
         }
         // A run from before a declared change is invalid.

@@ -485,7 +485,7 @@ impl<'l> Walker<'l> {
         }
         let hist = lock(&entry.hist);
         let is_as_stored =
-            hist.unloaded().is_some() && !hist.is_injected() && self.inner.declared(entry, &hist) == 0;
+            hist.unloaded().is_some() && !hist.was_given() && self.inner.declared(entry, &hist) == 0;
         (!is_as_stored).then_some(UNDECIDED)
     }
 

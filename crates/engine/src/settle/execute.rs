@@ -30,8 +30,8 @@ impl Inner {
         let entry = task.node;
         // A set value is finished like a computed one: it needs a version, facets, and dependents that can be
         // invalidated.
-        let injected = lock(&entry.hist).injected(self.epoch);
-        if let Some(value) = injected {
+        let given = lock(&entry.hist).given_value(self.epoch);
+        if let Some(value) = given {
             lock(&task.slot.state).value = Progress::Busy;
             return self.made(task, value, RecordedReads::default());
         }
@@ -119,7 +119,7 @@ impl Inner {
         // A rule is never asked for a value that was set, even if it was evicted.
         let given = || {
             let mut hist = lock(&entry.hist);
-            let value = hist.injected(self.epoch)?;
+            let value = hist.given_value(self.epoch)?;
             // A what-if build leaves the memory of other builds as it is.
             if entry.policy.store == Store::Memory && !self.is_what_if() {
                 hist.memory = Some((seq, value.clone()));
