@@ -70,11 +70,11 @@ impl Floor {
     fn set(&mut self, leaf: usize, value: u64) {
         if self.values[leaf] != value {
             self.values[leaf] = value;
-            self.tell(leaf);
+            self.queue_readers(leaf);
         }
     }
 
-    fn tell(&mut self, task: usize) {
+    fn queue_readers(&mut self, task: usize) {
         for at in self.readers_at[task]..self.readers_at[task + 1] {
             let reader = self.readers[at as usize] as usize;
             if !self.queued[reader] {
@@ -99,7 +99,7 @@ impl Floor {
                 self.queued[task as usize] = false;
                 if value != self.values[task as usize] {
                     self.values[task as usize] = value;
-                    self.tell(task as usize);
+                    self.queue_readers(task as usize);
                 }
             }
             self.queue[layer].clear();
