@@ -37,17 +37,26 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a rule. Panics if one of that type, or of that name, is there already.
+    /// Adds a rule.
+    ///
+    /// # Panics
+    /// One of that type, or of that name, is there already.
     pub fn rule<R: Rule>(self, rule: R) -> Builder {
         self.add::<R>(rule, RuleKind::Plain)
     }
 
-    /// Adds a kind of parts. Panics like [`Builder::rule`].
+    /// Adds a kind of parts.
+    ///
+    /// # Panics
+    /// As [`Builder::rule`].
     pub fn part<P: Part>(self) -> Builder {
         self.add(PartRule::<P>(PhantomData), RuleKind::Part)
     }
 
-    /// Adds a kind of content that tasks mention. Panics like [`Builder::rule`].
+    /// Adds a kind of content that tasks mention.
+    ///
+    /// # Panics
+    /// As [`Builder::rule`].
     pub fn interned<I: Interned>(self) -> Builder {
         self.add(Content::<I>(PhantomData), RuleKind::Interned)
     }

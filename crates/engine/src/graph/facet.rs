@@ -25,7 +25,10 @@ impl Facets {
     // Bit 15 is of no facet, so the whole differs from all facets together: those need not cover the value.
     pub const WHOLE: Facets = Facets(u16::MAX);
 
-    /// The facet of this number. Panics if there can be no such facet.
+    /// The facet of this number.
+    ///
+    /// # Panics
+    /// There can be no such facet: the number is not below [`Facets::MAX_COUNT`].
     pub const fn of(number: usize) -> Facets {
         assert!(number < Facets::MAX_COUNT, "a value has at most 15 facets");
         Facets(1 << number)
