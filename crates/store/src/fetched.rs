@@ -279,7 +279,7 @@ impl Store {
         for (tree, server, buffer, is_uncounted) in buffers {
             let encoded = buffer.take();
             if is_uncounted {
-                bytes += servers.came_more(encoded.len() as u64);
+                bytes += servers.add_fetched(encoded.len() as u64);
             }
             servers.keep_tree(self, &tree.digest.hash, &encoded)?;
             match self.hash_function() {
@@ -324,7 +324,7 @@ impl Store {
         for (object, one) in coming {
             // The bytes were compared with the name already; this is the comparison of this side.
             match one.finish(&object.digest.hash)? {
-                Some(uncounted) => bytes += servers.came_more(uncounted),
+                Some(uncounted) => bytes += servers.add_fetched(uncounted),
                 None => return Err(Error::Damaged(object)),
             }
             if object.object_type == ObjectType::Symlink {
@@ -339,9 +339,9 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Gets contents, and returns how many bytes came, those of unknown size aside; what a server turns out not to have
-    /// is forgotten, and then everything else that it was to have is looked for, so that what was lost together is made
-    /// again together.
+    /// Fetches contents, and returns how many bytes came, without those of contents of unknown size. What a server turns out
+    /// not to have is forgotten. Then everything else that was noted for that server is looked for, so that what was lost
+    /// together is made again together.
     async fn ask(&self, servers: &ServerObjects, wanted: HashMap<usize, ServerRequest>) -> Result<u64> {
         let mut bytes = 0;
         for (number, wanted) in wanted {
@@ -352,14 +352,14 @@ impl Store {
             for ((object, name, _), answer) in wanted.iter().zip(answers) {
                 match answer {
                     Ok(()) => {
-                        servers.came(number, object, true);
-                        bytes += servers.came_more(name.size);
+                        servers.note_fetched(number, object, true);
+                        bytes += servers.add_fetched(name.size);
                     }
                     Err(Unanswered::NotFound(_)) => lost.push(*object),
                     // A server that has something else under this name does not have it.
                     Err(Unanswered::Corrupt(_)) => {
                         lost.push(*object);
-                        if servers.came(number, object, false) {
+                        if servers.note_fetched(number, object, false) {
                             wrong_again = Some(*object);
                         }
                     }

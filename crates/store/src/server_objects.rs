@@ -209,15 +209,15 @@ impl ServerObjects {
         self.losses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts bytes that came, and returns how many.
-    pub(crate) fn came_more(&self, bytes: u64) -> u64 {
+    /// Counts bytes that were fetched, and returns how many.
+    pub(crate) fn add_fetched(&self, bytes: u64) -> u64 {
         self.fetched_bytes.fetch_add(bytes, Relaxed);
         bytes
     }
 
     /// Notes that an object came from a server, and whether it was right. Returns whether it is wrong although it was
     /// made again.
-    pub(crate) fn came(&self, server: usize, object: &ObjectInfo, is_right: bool) -> bool {
+    pub(crate) fn note_fetched(&self, server: usize, object: &ObjectInfo, is_right: bool) -> bool {
         let (mut losses, one) = (self.losses(), (server, key(object)));
         if is_right {
             losses.wrong_before.remove(&one);
@@ -493,7 +493,7 @@ impl Store {
     /// Counts bytes that came from attached servers on another way than by the store.
     pub fn count_fetched(&self, bytes: u64) {
         if let Some(servers) = self.server_objects() {
-            servers.came_more(bytes);
+            servers.add_fetched(bytes);
         }
     }
 
