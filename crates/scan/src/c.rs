@@ -1,11 +1,14 @@
 //! Targets for C, C++ and assembler: a library for each directory with sources, a program or test for each source with
 //! a function `main`.
 //!
-//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). First each
-//! `#include` is resolved in the tree (`includes.rs`); then files become libraries and programs (`libraries.rs`,
-//! `apart.rs`), libraries get public headers and the names of these (`publish.rs`), and each target gets the files that
-//! its sources include. The last step imitates what a compiler will find in the directory of the action (`staging.rs`),
-//! so a layout that the simple rules do not fit still compiles.
+//! What belongs together is decided by includes, and by lists of objects in build files (`lists.rs`). The steps, each of
+//! which needs all of the one before:
+//!
+//! 1. each `#include` is resolved in the tree (`facts.rs`, `includes.rs`);
+//! 2. files become libraries and programs (`libraries.rs`, `apart.rs`);
+//! 3. libraries get public headers, and names for these (`publish.rs`);
+//! 4. each target gets the files that its sources include. This imitates what a compiler will find in the directory of the
+//!    action (`staging.rs`), so a layout that the simple rules do not fit still compiles.
 
 mod apart;
 mod commands;
@@ -62,7 +65,6 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     for index in (0..tree.len()).filter(|index| facts[*index].is_module) {
         proposal.note(modules_not_supported(tree.path(index)));
     }
-    // Each step needs all of the one before: what belongs together depends on the includes of the whole tree.
     let includes = includes::resolve(tree, &facts);
     let mut libraries = libraries::divide(tree, &facts, &includes);
     publish::publish(tree, &includes, &mut libraries);
@@ -73,8 +75,8 @@ fn modules_not_supported(path: &str) -> String {
     format!("{path}: C++20 modules are not supported by the rules in the box.")
 }
 
-/// How many things are understood in a text: for the tests of the lexer.
-pub(crate) fn weight(text: &[u8]) -> usize {
+/// How many facts a text has: for tests of the lexer with texts that need not be C.
+pub(crate) fn count_facts(text: &[u8]) -> usize {
     let facts = facts::of_text(text, Kind::Cxx, Some(&BTreeSet::new()));
     facts.includes.len() + facts.defined.len() + usize::from(facts.main.is_some())
 }
