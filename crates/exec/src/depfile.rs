@@ -64,6 +64,7 @@ pub fn prerequisites(text: &[u8]) -> Result<Vec<String>, Malformed> {
     let mut names = Vec::new();
     let mut has_rule = false;
     while lexer.at < text.len() {
+        // Make takes a line after a rule that begins with a tab as a command.
         if lexer.text[lexer.at] == b'\t' {
             return Err(lexer.malformed(Unsupported::Recipe));
         }
@@ -114,6 +115,7 @@ impl Lexer<'_> {
             match self.token(!is_behind)? {
                 Token::Name(name) if is_behind => {
                     let name = String::from_utf8(name).map_err(|_| self.malformed(Unsupported::NotUtf8))?;
+                    // A path in a description is UTF-8, so another name cannot be matched with an input.
                     names.push(name);
                 }
                 Token::Name(_) => targets += 1,
@@ -146,6 +148,8 @@ impl Lexer<'_> {
                 Some(_) => break,
             }
         }
+        // A colon elsewhere belongs to a name, as in `C:\file` or in generated headers; make decides by what follows,
+        // too.
         if in_targets && self.peek(0) == Some(b':') && self.is_boundary(1) {
             self.at += 1;
             return Ok(Token::Colon);
@@ -198,8 +202,10 @@ impl Lexer<'_> {
                     name.push(b'$');
                     self.at += 2;
                 }
+                // What a variable stands for is not in the file.
                 b'$' => return Err(self.malformed(Unsupported::Variable)),
                 b'#' => return Err(self.malformed(Unsupported::Comment)),
+                // A NUL cannot be in a file name; a CR that ends no line is read differently by different programs.
                 0 | b'\r' => return Err(self.malformed(Unsupported::ControlCharacter)),
                 _ => {
                     name.push(byte);

@@ -116,6 +116,7 @@ pub struct RemoteExecutor {
     setup: RemoteSetup,
     transfers: Transfers,
     slots: Slots<()>,
+    // Relaxed, as `Transfers::sent`: counts for one line at the end, read after all tasks have ended.
     hits: AtomicU64,
     /// By server, what it has executed in this build.
     executed: Vec<ExecutedActions>,
@@ -203,6 +204,7 @@ pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<S
 const EXECUTE: &str = "Execute";
 
 /// How often an action is executed again because inputs or outputs turned out not to be at the server.
+// A server that loses objects as fast as they come would be asked for ever; three is what the whole build has, too.
 const MAX_REPEATS: usize = 3;
 
 /// Reports how far an execution has come.
@@ -230,6 +232,7 @@ impl Reports {
     }
 
     fn is_given(&self) {
+        // Each try starts anew: a server that was lost may have reported that the first one runs.
         *self.times() = (Instant::now(), None);
     }
 
@@ -262,13 +265,16 @@ impl RemoteExecutor {
     /// The server for an action; `None` if it runs here.
     fn endpoint_of(&self, action: &ActionDescription) -> Option<usize> {
         let RemoteSetup { dispatch, main, .. } = &self.setup;
+        // The usual case needs no map of properties.
         if dispatch.is_empty() {
             return *main;
         }
         let has = properties(self.demands(), action);
+        // All properties of the entry, not all of the action: an entry without properties fits everything.
         let fits = |wanted: &BTreeMap<String, String>| {
             wanted.iter().all(|(name, value)| has.get(name) == Some(value))
         };
+        // The order of the file decides, as in the reference's `--endpoint-configuration`.
         let chosen = dispatch.iter().find(|(wanted, _)| fits(wanted)).map(|(_, endpoint)| *endpoint);
         chosen.or(*main)
     }
@@ -293,6 +299,7 @@ impl RemoteExecutor {
     }
 
     async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
+        // A slot without a value: only the number of executions in flight is limited.
         let _slot = self.slots.take(|_| Some(())).await;
         // The build may have been stopped while this waited.
         if self.setup.stop.is_stopped() {
@@ -452,6 +459,7 @@ impl Executor for RemoteExecutor {
         let RemoteSetup { store, endpoints, main, .. } = &self.setup;
         let Some(main) = *main else { return Ok(()) };
         // What any server has can be had by all builds that use these servers.
+        // A note is enough here: a loss shows at the next use, and then the object is made again.
         let is_noted = |object: &ObjectInfo| (0..endpoints.len()).any(|place| store.is_noted(place, object));
         let here: Vec<ObjectInfo> = built.into_iter().filter(|object| !is_noted(object)).collect();
         match here.is_empty() {

@@ -30,6 +30,7 @@ impl Transfers {
         moved: &mut Moved,
     ) -> Result<(), Fail> {
         let begin = Instant::now();
+        // What is fetched from another server to be sent on is counted as downloading, so it is taken off here.
         let downloading = moved.downloading;
         let provided = self.provide_all(server, asker, described, begins, moved).await;
         moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
@@ -52,8 +53,11 @@ impl Transfers {
                 return Ok(());
             }
             begins(&self.endpoints[server].name, Step::Uploading);
+            // Leaves first; the loop in `send` relies on equal heights being adjacent.
             wanted.sort_unstable_by_key(|part| part.height);
             let sent = self.send(server, asker, described, &wanted, begins, moved).await;
+            // Success is no reason to stop: objects that other actions claimed may have failed there, so the list is
+            // made once more.
             let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
@@ -157,10 +161,12 @@ impl Transfers {
             .iter()
             .flatten()
             .fold((0, 0), |(count, bytes), content| (count + 1, bytes + content.digest.size));
+        // One call for all levels: their order is kept, and small contents of several share a round trip.
         let put = self.endpoints[server].cas.put_levels(levels).await;
         put.map_err(|error| self.failed(server, error))?;
         moved.sent_objects += count;
         moved.sent_bytes += bytes;
+        // Relaxed: a total for the summary, read when the build is over.
         self.sent.fetch_add(bytes, Relaxed);
         Ok(())
     }
