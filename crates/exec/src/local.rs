@@ -161,21 +161,7 @@ impl LocalExecutor {
         // If this future is dropped before the process has ended, the stage stays lent, and the next action gets a new
         // directory.
         let lent = stage.lend();
-        let command = self.command(&key.action, key.limit);
-        let mut exit = self.run_process(&command, open).await?;
-        let mut not_started = None;
-        if let Status::NotStarted(errno) = exit.status {
-            not_started = Some(not_started::reason(&command, &cwd, errno));
-            // The launcher's own message and exit code are what the reference shows.
-            // With more words than the action has, it was the launcher that was not started.
-            if self.is_plain() && command.args.len() == key.action.command.len() {
-                exit = self.run_process(&self.through_launcher(command), open).await?;
-                // `env` exits with 126 or 127 if it cannot start the command; any other code is that of the command,
-                // which ran this time.
-                let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
-                not_started = not_started.filter(|_| is_refused);
-            }
-        }
+        let (exit, not_started) = self.run_command(key, open, &cwd).await?;
         // The process has its own copies; these would keep the directory open.
         drop((cwd, out, err));
         let mut ran = RunResult {
@@ -207,6 +193,30 @@ impl LocalExecutor {
         // After the outputs were moved away, so that they are not removed as foreign files.
         stage.take_back(lent, store).map_err(collecting)?;
         Ok(ran)
+    }
+
+    /// Runs the command of an action: directly, if the launcher would only look it up, and else, or if that is refused,
+    /// through the launcher. Returns also why it was not started, if it was not.
+    async fn run_command(
+        &self,
+        key: &RunKey,
+        open: Streams<'_>,
+        cwd: &Dir,
+    ) -> Result<(Exit, Option<String>), Fail> {
+        let command = self.command(&key.action, key.limit);
+        let exit = self.run_process(&command, open).await?;
+        let Status::NotStarted(errno) = exit.status else { return Ok((exit, None)) };
+        let reason = not_started::reason(&command, cwd, errno);
+        // With more words than the action has, it was the launcher that was not started.
+        if !self.is_plain() || command.args.len() != key.action.command.len() {
+            return Ok((exit, Some(reason)));
+        }
+        // The launcher's own message and exit code are what the reference shows.
+        let exit = self.run_process(&self.through_launcher(command), open).await?;
+        // `env` exits with 126 or 127 if it cannot start the command; any other code is that of the command, which ran
+        // this time.
+        let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
+        Ok((exit, is_refused.then_some(reason)))
     }
 
     fn wanted(
