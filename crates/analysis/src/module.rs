@@ -148,6 +148,7 @@ impl Rule for ModuleRule {
     /// As many runs as the targets of the module keep: after switching back to an earlier content, the hashes of its
     /// entries are known.
     fn policy(&self, _: &RootPath) -> Policy {
+        // Only hashes are kept: where a value is needed the text is parsed again, since messages need its spans.
         Policy::verifying(4)
     }
 
@@ -270,6 +271,7 @@ fn hash_with_messages<'m>(canonical: [u8; 32], messages: impl Iterator<Item = &'
 
 /// The keys of documentation, by type of target. Rules and expressions have
 /// documentation, too; it is left out where they are hashed with all their imports.
+// By type, since in targets of user-defined rules a field may have any of these names.
 const DOCUMENTATION_KEYS: [(&str, &[&str]); 2] =
     [("configure", &["doc"]), ("export", &["config_doc", "doc"])];
 
@@ -287,6 +289,7 @@ fn defining_hash(entry: Node<'_>) -> [u8; 32] {
             // Marks the form, so that it is not mistaken for the hash of another definition.
             let mut pieces = b"without documentation".to_vec();
             for (key, value) in entry.entries().filter(|(key, _)| !documentation.contains(key)) {
+                // Hashed keys all have the same length, so pieces need no separators.
                 pieces.extend(Id::of(key).0);
                 pieces.extend(value.canonical_hash());
             }

@@ -224,6 +224,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
                 return Err(NO_FORM);
             };
             let repository = context.repositories.repositories.get(context.repository);
+            // Global names are values, local ones depend on the place: names are resolved once, where they are read.
             let global = repository.and_then(|repository| repository.bindings.get(local));
             let global = global.ok_or_else(|| unbound(local, module, name, context))?;
             Ok(NamedTarget::new(global.clone(), module, name))

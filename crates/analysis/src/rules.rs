@@ -183,6 +183,7 @@ async fn imports(
     kind: missing::DefinitionKind,
 ) -> Result<Imports, Fail> {
     let (word, shown) = (kind.word(), EntityName::Named(at.clone()).to_json());
+    // Two lists by position: tasks are asked for together, and answers come in the order of the keys.
     let mut names = Vec::new();
     let mut keys = Vec::new();
     for (alias, json) in object(entry, word, "imports")? {
@@ -265,6 +266,8 @@ impl ExpressionRule {
             };
             return Err(fail(problem.reference(reference).at(entry.location(None))));
         };
+        // Not of the name: two functions that are defined alike are the same, and what calls them is not invalidated
+        // by a move.
         let closure = closure(&entry, &["vars", "expression"], &imports);
         let body = Expr::compile_at(body, entry.path().key("expression"));
         Ok(Arc::new(Function { vars, imports, body, closure }))
@@ -488,6 +491,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     let expressions = rule.transitions.values().chain([&rule.expression]);
     found.extend(expressions.flat_map(|expr| misspelt::warnings(expr, &rule.config_vars)));
     // Each function once, however many imports lead to it.
+    // By address: a function that is imported twice is one object, as its task has one value.
     let mut seen: Vec<*const Function> = Vec::new();
     let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
     while let Some(function) = pending.pop() {
@@ -511,6 +515,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     for field in kinds.iter().flatten() {
         *count.entry(field).or_default() += 1;
     }
+    // Sorted by the map, so the message is the same in each build.
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
         let message =

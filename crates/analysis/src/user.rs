@@ -138,6 +138,7 @@ pub(crate) async fn anonymous(
     target: &ConfiguredTarget,
     anonymous: &AnonymousTarget,
 ) -> Result<AnalysedTarget, Fail> {
+    // A value node is a result already: nothing is evaluated, and it has the same result in each configuration.
     let node = match &anonymous.node {
         Node::Abstract(node) => node,
         Node::Value(result) => {
@@ -289,6 +290,7 @@ struct Evaluation<'e> {
     strings: BTreeMap<Str, Value>,
     /// Target, implicit and anonymous fields.
     targets: FieldTargets,
+    // A list, not a map: messages and anonymous fields follow the order of the definition.
     reached: Vec<TransitionDep>,
     deps: Dependencies,
 }
@@ -623,6 +625,7 @@ impl<'e> Evaluation<'e> {
         for TransitionDep { transition, dep, .. } in &self.reached {
             // By transition, not by configuration: two transitions of a field may lead to the same one, and the
             // expression asks by what it wrote.
+            // `Rc`: expressions are evaluated in one go in one thread, without waiting for tasks.
             results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }
         let mut host = RuleHost {

@@ -20,6 +20,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let deps = scope.deps("deps", names).await?;
     let outs = outputs(&scope, "outs", &deps)?;
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
+    // Found in the extended dialect only, so the order of the reference's errors is not affected.
     if let Some(problem) = no_file(&scope, &outs) {
         return Err(fail(problem));
     }
@@ -37,6 +38,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         let problem = scope.written.problem_with("outs", &Value::String(both.clone()), message);
         return Err(fail(problem.reference(reference)));
     }
+    // `tree_conflict` looks at paths only, so any value will do.
     let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
     if let Some(path) = tree_conflict(&all) {
         let message = format!("outputs have a staging conflict on {}", quoted(&path));
@@ -58,6 +60,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     let env = string_map(&scope, "env", &deps)?;
     let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
+        // The neutral factor: the action is then the same as one without the field.
         Value::Null => 1.0,
         Value::Number(scale) => scale,
         other => {
@@ -74,6 +77,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         let message = format!("Input artifacts have staging conflict on {}", quoted(&path));
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
+    // As a tree artifact, since a definition has no other way to say that a directory exists.
     if needs_directory(&inputs, &cwd) {
         // An input that makes the directory: otherwise the command could not start there.
         let empty = scope.defined.tree(scope.cx, Tree::new(Map::default()));
@@ -176,6 +180,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
 fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail> {
     match scope.field_with(field, || Value::Map(Map::default()), deps)? {
         Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => Ok(map),
+        // In the reference `null` is the default of this field, and an error for `env`.
         Value::Null if field == "execution properties" => Ok(Map::default()),
         Value::Map(map) => {
             let (key, bad) =

@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// Paths to artifacts, with the dependency each comes from.
+// A hash map for the many insertions; the sorted map of the result is made once at the end.
 #[derive(Default)]
 struct Stage(HashMap<Str, (Value, EntityName)>);
 
@@ -55,6 +56,8 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let dirs = dirs(&scope)?;
     // A target in several roles is requested once.
     let mut wanted: Vec<NamedTarget> = Vec::new();
+    // A list beside the map, so that dependencies are asked for in the order of the definition, on which the order of
+    // messages depends.
     let mut position: HashMap<NamedTarget, usize> = HashMap::new();
     let roles = || {
         dep_names.iter().chain(files.iter().map(|(_, name)| name)).chain(dirs.iter().map(|(name, _)| name))
@@ -77,6 +80,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             stage.add(&scope, "deps", path.clone(), artifact, dep(name), &deps)?;
         }
     }
+    // A dependency that offers nothing at all is no mistake of this target.
     let idle =
         dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
     let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();
@@ -84,6 +88,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let artifacts = all_of_one(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         // An error even if both are the same artifact.
+        // `files` name single places on purpose, and the reference refuses them where anything is staged already.
         if let Some((_, other)) = stage.0.get(path) {
             let message = format!("Staging conflict for path {}", quoted(&path));
             let at = Location::key(
