@@ -278,15 +278,7 @@ async fn file(
             quoted(&named.name)
         )
     };
-    // Without normalising, as the reference has it.
-    let joined = join(&named.module, &named.name);
-    let (in_directory, last) = joined.rsplit_once('/').unwrap_or(("", &joined));
-    let mut diagnostic = Diagnostic::error(message).reference(format!(
-        "Cannot determine source file {} in directory {} of repository {}",
-        Value::string(last).to_json(),
-        Value::string(in_directory).to_json(),
-        Value::String(named.repository.clone()).to_json()
-    ));
+    let mut diagnostic = Diagnostic::error(message).reference(no_source(named));
     match (&**entries, entries.get(base)) {
         (_, Some(Entry::Directory)) => {
             let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
