@@ -49,6 +49,7 @@ pub struct View {
 #[derive(Default, Debug)]
 pub struct CompileCommands {
     /// Sorted, each once.
+    // Sorted, so an unchanged database is the same file.
     pub commands: BTreeSet<CompileCommand>,
     /// By the names of their directories.
     pub views: BTreeMap<String, View>,
@@ -65,6 +66,7 @@ impl CompileCommands {
         let mut defined: BTreeMap<&Id, &ConfiguredTarget> = BTreeMap::new();
         for ReachedTarget { target, analysed } in &closure.reached {
             for id in &analysed.defined.actions {
+                // The first target in the order of names, so the one that messages name is always the same.
                 defined.entry(id).or_insert(target);
             }
         }
@@ -151,6 +153,7 @@ struct Mapped<'m> {
 }
 
 /// The directory of the view, before its name is known.
+// A zero byte occurs in no word of a command, so the replacement below finds nothing else.
 const VIEW: &str = "\u{0}view";
 
 impl Files for Mapped<'_> {
@@ -336,6 +339,7 @@ impl Mapped<'_> {
         let program = self.file(here, &compile.program, &mut view);
         let mut arguments = vec![program.unwrap_or_else(|| compile.program.clone())];
         // A source finds generated files beside it without an option.
+        // A compiler looks for `#include "x"` beside the file that includes it, before all options.
         let beside = source.rsplit_once('/').map_or(".", |(directory, _)| directory);
         let own = self.directories(here, beside, &mut view);
         let mut extra: Vec<String> = own.into_iter().filter(|path| path.starts_with(VIEW)).collect();
@@ -369,6 +373,8 @@ impl Mapped<'_> {
         }
         extra.retain(|path| !arguments.contains(path));
         for path in extra {
+            // In front of all other options, as the directory of the source is searched first; `-iquote` is for
+            // quoted names only, as that is.
             arguments.splice(1..1, ["-iquote".to_owned(), path]);
         }
         let name = view.name();
@@ -424,6 +430,7 @@ impl View {
             e.bytes(source.to_string_lossy().as_bytes());
         }
         let mut name = Id::of(e.finish()).to_hex();
+        // 80 bits: enough for the views of one workspace, and short enough for paths in commands.
         name.truncate(20);
         name
     }

@@ -126,6 +126,7 @@ impl Key for DescribeKey {
     }
 
     fn decode(bytes: &[u8]) -> Option<DescribeKey> {
+        // Three bits are defined; others are not read as something else.
         let (flags, request) = bytes.split_first().filter(|(flags, _)| **flags < 8)?;
         let (rule, json, as_reference) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         let options = DescribeOptions { rule, json, as_reference };
@@ -140,6 +141,7 @@ impl Rule for DescribeRule {
     type Key = DescribeKey;
     type Value = Arc<StoredDescription>;
     const NAME: &'static str = "description";
+    // Raised when the text changes: kept descriptions of the version before are not replayed.
     const VERSION: u32 = 2;
 
     fn policy(&self, _: &DescribeKey) -> Policy {

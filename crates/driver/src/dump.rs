@@ -20,6 +20,7 @@ fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
 }
 
 /// The longest text that a dump may have, in bytes.
+// A value of some kilobytes may have an exponential text; the size is computed without writing it.
 const MAX_DUMP_BYTES: u64 = 1 << 30;
 
 const TOO_LONG: &str = "is longer than 1 GiB as text: parts that it shares would be written again and again";
@@ -301,6 +302,7 @@ fn objects_only(compact: &str) -> String {
         text.push('\n');
         text.extend(std::iter::repeat_n(' ', indent));
     };
+    // A state machine over compact text: values in lists stay on one line, whatever they contain.
     for c in compact.chars() {
         if in_string {
             in_string = escaped || c != '"';

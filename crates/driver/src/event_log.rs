@@ -84,6 +84,7 @@ struct LogState {
     warning: CacheWarning,
     origins: Option<Origins>,
     /// Actions whose process runs, since when.
+    // Ids are hashes, so a fast hasher distributes them well.
     running: FxHashMap<Id, Duration>,
     /// Targets that were analysed for the first time, by configuration: they share lines.
     new_targets: (Str, Vec<Str>),
@@ -174,6 +175,7 @@ impl Sink for EventLog {
         if !state.is_closed {
             state.note(event);
             // This event is sent before the process exists: if the call is killed from now on, its log has what it ran.
+            // Transfers come before and after an execution: they start nothing on a server.
             let begins = |step: &Step| !matches!(step, Step::Uploading | Step::Downloading);
             let is_process = matches!(event, Event::ActionStarted(_))
                 || matches!(event, Event::ActionRemote { step, .. } if begins(step));
@@ -483,6 +485,7 @@ impl LogState {
     /// After a failed write: nothing is tried again for each line, and no more lines are collected.
     fn give_up(&mut self) {
         self.is_closed = true;
+        // Also releases the engine behind `origins`, as at the end.
         (self.store, self.buffer, self.origins) = Default::default();
     }
 

@@ -197,6 +197,7 @@ impl Analysis {
         let by_number = |text: &str| {
             let number = leading_number(text);
             let own = self.own_actions();
+            // From the end, as in the reference: -1 is the last one.
             let place = if number < 0 { own.len() as i64 + number } else { number };
             let found = usize::try_from(place).ok().and_then(|place| own.get(place)).cloned();
             let missing = || NoAction::OutOfRange { number, count: own.len() };

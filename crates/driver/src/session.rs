@@ -109,6 +109,8 @@ impl Interrupter {
         // First the flag: an action that started after `end_all` would not be ended.
         self.stop.interrupt();
         self.services.give_up();
+        // Last: a process that ends by the signal must find the flag set, so that its exit code is not taken for a
+        // failure.
         self.processes.end_all();
     }
 

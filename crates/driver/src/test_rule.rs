@@ -92,6 +92,7 @@ pub struct TestRuns {
 }
 
 /// How many runs that failed are kept of a test.
+// Each keeps a result in memory; reports show a few, and count all.
 const MAX_FAILURES: usize = 100;
 
 impl TestRuns {
@@ -355,6 +356,8 @@ impl RunningTest<'_> {
         let lost = || format!("its result {info} was damaged or lost; the next call runs it again");
         let content = content.map_err(|error| error.to_string())?.ok_or_else(lost)?;
         Ok(match content.trim_ascii() {
+            // The convention of justbuild's rule sets: a test action succeeds, and its `result` says how the test
+            // ended.
             b"FAIL" => Verdict::Failed,
             b"FLAKY" => Verdict::Flaky,
             _ => Verdict::Passed,
@@ -376,6 +379,7 @@ fn weight(verdict: Verdict) -> u8 {
         Verdict::TimedOut => 3,
         Verdict::Failed => 4,
         Verdict::NotBuilt => 5,
+        // An interruption weighs most: what was not run may have failed.
         Verdict::Interrupted => 6,
     }
 }

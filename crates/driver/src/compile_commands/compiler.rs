@@ -81,6 +81,7 @@ impl Compiles {
 }
 
 /// Scripts that call scripts are read so deep.
+// A script may call itself.
 const MAX_SCRIPTS: usize = 8;
 
 struct Reader<'f> {
@@ -102,6 +103,7 @@ impl Reader<'_> {
         }
         match name_of(&program.text) {
             "echo" | "printf" | "which" | "type" | "test" | "[" | "[[" => return,
+            // They compile what their own descriptions say, which are not read here.
             "make" | "gmake" | "ninja" | "cmake" | "meson" => {
                 self.found.is_partial = true;
                 return;
@@ -228,6 +230,7 @@ impl Reader<'_> {
                 }
             }
         }
+        // Rules ask compilers for their version or their directories; such a call compiles nothing.
         if call.only_looks {
             return;
         }
@@ -328,6 +331,7 @@ impl Call {
         } else {
             match word.split_once('=') {
                 // Such as `-fprofile-use=FILE`; a macro is no file.
+                // Taken for a file if it is one among the inputs; other values stay as they are.
                 Some((option, path)) if !word.starts_with("-D") => {
                     Argument::File { option: format!("{option}="), path: path.to_owned(), is_joined: true }
                 }
@@ -365,6 +369,7 @@ fn is_shell(word: &str) -> bool {
 /// or not, with a machine in front or not, and with a version behind or not.
 fn is_compiler(word: &str) -> bool {
     let name = name_of(word);
+    // From the end: `x86_64-linux-gnu-gcc-12` has the machine in front and the version behind.
     let unversioned = match name.rsplit_once('-') {
         Some((front, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => front,
         _ => name,

@@ -95,6 +95,7 @@ impl Reader {
         let (mut is_alternative, mut was_test) = (false, false);
         while place < all.len() {
             match &all[place] {
+                // What a subshell sets or where it goes is forgotten behind its bracket.
                 Token::Operator("(") => outer.push(self.scope.clone()),
                 Token::Operator(")") => {
                     if let Some(scope) = outer.pop() {
@@ -256,6 +257,7 @@ impl Reader {
     }
 
     fn assign(&mut self, name: String, value: Option<String>) {
+        // Within a condition it may not be executed, so afterwards the variable may have either value.
         let value = value.filter(|_| self.depth == 0);
         self.scope.variables.insert(name, value);
     }
@@ -275,6 +277,7 @@ impl Reader {
 
     /// The text of a variable or an argument; nothing if it is not known.
     fn value(&self, name: &str) -> Option<String> {
+        // Paths of the action are relative here, so the present directory is `.`, wherever that is.
         if name == "PWD" {
             return Some(".".to_owned());
         }
@@ -287,6 +290,8 @@ impl Reader {
         }
         match self.scope.variables.get(name) {
             Some(value) => value.clone(),
+            // In an environment that is known as a whole a variable that is not set is empty; `$?` and the like never
+            // are.
             None if self.scope.is_closed && name.starts_with(|c: char| c.is_alphabetic() || c == '_') => {
                 Some(String::new())
             }

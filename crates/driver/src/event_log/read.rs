@@ -156,6 +156,7 @@ impl EventLogs {
             else {
                 continue;
             };
+            // Tested as bytes first: of many megabytes of lines few have these outputs, and parsing is what costs.
             for line in lines.filter(|line| line.starts_with(br#"{"event":"action","#) && is_wanted(line)) {
                 let Ok(line) = Document::parse("log", line.to_vec()) else { continue };
                 let logged = logged_of(line.root());

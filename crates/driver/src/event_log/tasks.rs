@@ -29,6 +29,7 @@ impl LogState {
                 return;
             }
         }
+        // Reasons are what `explain` needs, so they have room that first executions may not fill.
         let more = if *why == RecordedReason::New { 0 } else { MAX_EXTRA_BYTES };
         // An action that did not end has no other line.
         let origin = match subject {

@@ -170,6 +170,7 @@ impl Record {
     pub(crate) fn name_up_to_date(&mut self, known: &HashMap<Id, Logged>) -> bool {
         let unnamed = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
         let mut pending: Vec<Id> = self.named.iter().filter_map(unnamed).collect();
+        // The walk goes on after a miss, since what else is known is of use.
         let mut are_all_known = true;
         while let Some(id) = pending.pop() {
             let Some(logged) = known.get(&id) else {
@@ -203,6 +204,7 @@ impl Record {
                         Subject::Output { action, .. } => Subject::Action(*action),
                         other => other.clone(),
                     };
+                    // Causes come in the order of execution, so what a task read was judged before it.
                     due.contains(&action)
                 }
                 _ => false,

@@ -190,6 +190,8 @@ impl Lexer<'_> {
             while !self.rest.is_empty() {
                 let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
                 self.rest = rest;
+                // Of `<<-` tabs are no part of the line; for `<<` this is a little too generous, which ends a text
+                // earlier at worst.
                 if line.trim_start_matches('\t') == end {
                     break;
                 }
@@ -252,6 +254,8 @@ impl Lexer<'_> {
                     self.next();
                     match self.next() {
                         Some('\n') | None => {}
+                        // Within double quotes a backslash quotes these four and the end of a line only (POSIX,
+                        // 2.2.3).
                         Some(c @ ('$' | '`' | '"' | '\\')) => push(pieces, c, true),
                         Some(c) => {
                             push(pieces, '\\', true);
@@ -342,6 +346,7 @@ fn braced(inside: &str, is_quoted: bool) -> Piece {
         return Piece::Arguments { is_quoted };
     }
     let (name, rest) = inside.split_at(name_length(inside));
+    // A pattern or an expansion in the change is not evaluated here: then the word is unknown.
     let is_plain = |text: &str| !text.contains(['$', '`', '\\', '"', '\'', '*', '?', '[']);
     let change = match rest {
         "" => Some(Change::Nothing),

@@ -14,6 +14,7 @@ use crate::history::{EarlierRun, Logged, RecordedReason, Subject};
 use crate::targets::joined_first;
 
 /// How many earlier runs an action is compared with.
+// Each comparison may fetch directories from a server.
 const MAX_COMPARED: usize = 8;
 
 impl Explainer<'_> {
@@ -53,6 +54,8 @@ impl Explainer<'_> {
                     best = Some((found, Some(*run)));
                 }
                 Ok(_) => {}
+                // Kept for the case that nothing else is found: one server that does not answer hides no other
+                // finding.
                 Err(why) => drop(unknown.get_or_insert(why.to_string())),
             }
         }

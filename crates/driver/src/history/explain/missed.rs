@@ -144,6 +144,7 @@ fn bare(name: &str) -> String {
 
 /// What is shown of two words: long ones around the place where they begin to differ.
 fn excerpts(here: &str, there: &str) -> [String; 2] {
+    // Counted in characters, since bytes of one character must not be separated.
     let same = here.chars().zip(there.chars()).take_while(|(a, b)| a == b).count();
     [here, there].map(|word| {
         let count = word.chars().count();

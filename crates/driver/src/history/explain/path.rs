@@ -44,6 +44,7 @@ impl Explainer<'_> {
         let logged =
             self.record.named.iter().filter(|(_, logged)| logged.outs.iter().any(|out| &**out == path));
         named.extend(logged.map(|(id, _)| *id).filter(|id| !self.defined.contains_key(id)));
+        // From hash tables: sorted, so that the text is the same in each call.
         named.sort_unstable_by_key(|id| id.0);
         self.first_what_ran(&mut named);
         let staged = self.analysis.and_then(|analysis| {
