@@ -57,6 +57,7 @@ fn shown(json: Json<'_>) -> String {
 struct Compiler {
     nodes: Vec<Node>,
     /// The variables that are bound at the present node, outermost first.
+    // The position in it is that of the variable on the stack of an evaluation, so no name is looked up there.
     scope: Vec<Str>,
     offset: u32,
 }
@@ -146,6 +147,7 @@ impl Compiler {
                 };
                 Op::Var { variable, default: self.optional(json, "default", index) }
             }
+            // A quoted part is data: nothing in it is compiled.
             "'" => Op::Quote(json.get("$1").map_or(Value::Null, json_to_value)),
             "`" => match json.get("$1") {
                 None => Op::Constant(Value::Null),
@@ -183,6 +185,7 @@ impl Compiler {
             "env" => Op::Env(self.env(json)),
             _ => match Construct::from_name(name) {
                 Some(construct) => self.construct(construct, json, index),
+                // No error yet: a part that is not evaluated may have any type, as in the reference.
                 None => Op::Unknown(name.into()),
             },
         }

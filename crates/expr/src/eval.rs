@@ -71,6 +71,7 @@ impl Evaluator<'_> {
             Op::Var { variable: Ok(variable), default } => {
                 let value = self.variable(f, variable);
                 match value {
+                    // A variable that is null counts as not set.
                     Value::Null if *default != NONE => deep(|| self.eval(f, *default)),
                     value => Ok(value),
                 }
@@ -90,6 +91,7 @@ impl Evaluator<'_> {
                 }
                 Ok(Value::List(values.into()))
             }),
+            // Expressions are nested as deeply as their author likes.
             _ => deep(|| {
                 let locals = self.locals.len();
                 let result = self.construct(f, node, op);
@@ -343,6 +345,7 @@ impl Evaluator<'_> {
             return plain(missing("expr", "case*"));
         }
         let value = self.eval(f, expr)?;
+        // Names of targets have no identity of their own, so nothing can be equal to them.
         if !value.is_name_free() {
             let found = self.shown(&value);
             let error = EvalError::plain(format!("Comparison of name-containing values: {found}"));

@@ -202,6 +202,7 @@ impl Evaluator<'_> {
                 _ => "it exists only in expressions of rules",
             });
         }
+        // Only what exists in this context is suggested.
         let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
         error.data().suggestion =
             did_you_mean(name, known.chain(SPECIAL_FORMS.map(|(form, _)| form)).chain([",@"]))
@@ -211,6 +212,7 @@ impl Evaluator<'_> {
 
     /// The values of the variables that an expression uses, one line each.
     pub(super) fn variables(&self, f: Frame<'_>, node: u32) -> Vec<String> {
+        // The innermost expression uses few; more lines would hide the message.
         const MAX_SHOWN_VARIABLES: usize = 8;
         let (start, end) = (f.program.nodes[node as usize].start, f.program.nodes[node as usize].end);
         let mut seen: Vec<&Str> = Vec::new();

@@ -137,6 +137,7 @@ impl Evaluator<'_> {
         let mut trees = Vec::with_capacity(parts.len());
         for (i, part) in parts.into_iter().enumerate() {
             let Argument { construct, node, .. } = argument;
+            // If the list is written literally, an error is at the item, else at the whole argument.
             let node = match f.program.nodes.get(node as usize).map(|node| &node.op) {
                 Some(Op::List(items)) => items[i],
                 _ => node,
@@ -313,6 +314,7 @@ impl Evaluator<'_> {
         let out_dirs = self.strings(f, argument(2), &out_dirs)?;
         // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
         let (normal_outs, normal_dirs) = (normal_paths(&outs), normal_paths(&out_dirs));
+        // Before the paths are checked one by one: that is the order of the reference's messages.
         check_disjoint(&normal_outs, &normal_dirs)?;
         self.check_inside(f, argument(1), &outs)?;
         self.check_inside(f, argument(2), &out_dirs)?;
