@@ -60,6 +60,7 @@ struct Lexer<'t> {
 const NO_UTF8: &str = "invalid string: ill-formed UTF-8 byte";
 
 impl Lexer<'_> {
+    // Bytes, lines and columns are counted as in the library (nlohmann/json, `lexer::get`): its messages have them.
     fn get(&mut self) -> Option<u8> {
         self.read += 1;
         self.column += 1;
