@@ -10,6 +10,7 @@ use taut_value::{Id, Str};
 use super::line::Line;
 use super::{MAX_NEEDS, MAX_OUTPUTS};
 use crate::Unbuilt;
+use crate::event::Analysed;
 
 /// The version of the schema. It changes when a reader of the version before would misunderstand a line; new kinds of
 /// lines and new fields are no reason, since readers pass over what they do not know.
@@ -27,6 +28,19 @@ pub(crate) fn action<'l, 'b>(
         line.text("origin", origin);
     }
     line
+}
+
+/// What analysis found, and how much of each kind.
+pub(crate) fn analysed(line: &mut Line<'_>, at: Duration, found: &Analysed) {
+    line.seconds("at", at).bool("known", found.is_known);
+    for (key, number) in [
+        ("actions", found.actions),
+        ("trees", found.trees),
+        ("overlays", found.overlays),
+        ("blobs", found.blobs),
+    ] {
+        line.number(key, number as u64);
+    }
 }
 
 /// What an action was made from.
