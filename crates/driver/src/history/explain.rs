@@ -101,9 +101,10 @@ pub fn explain(
         return Explanation { text, is_known: false };
     };
     let mut tried = vec![(latest.targets.clone(), latest.configuration.clone())];
+    let asked = Asked { questions, from, analyser, how };
     let about = |record: Record, which: ExplainedBuild| {
         let request = request(&record.targets, &record.configuration);
-        about(questions, record, &request, which, from, analyser, how)
+        asked.about(record, &request, which)
     };
     let (explanation, knows_any) = about(latest, ExplainedBuild::Last { unfinished });
     if knows_any {
@@ -153,36 +154,40 @@ enum ExplainedBuild {
     Earlier,
 }
 
-/// Answers questions about one build. Also returns whether it had a part in anything of that.
-fn about(
-    questions: &[Question],
-    mut record: Record,
-    request: &Request,
-    which: ExplainedBuild,
-    from: Records<'_>,
-    analyser: &Analyser,
-    how: Presentation<'_>,
-) -> (Explanation, bool) {
-    let Analyser { engine, build, workspace, .. } = analyser;
-    // What is wrong with the description is for a build to report. Nothing is committed: a question changes no cached state.
-    let analysis = analyse_all(build, request).ok();
-    if analysis.is_none() {
-        // Analysis would have their names; without it, only earlier logs do.
-        from.logs.name_up_to_date(&mut record);
-    }
-    let mut explainer =
-        Explainer::new((&record, from), engine, analysis.as_ref(), &workspace.repositories, how);
-    explainer.heading(request, which);
-    let (mut knows_all, mut knows_any) = (true, false);
-    for (at, question) in questions.iter().enumerate() {
-        if at > 0 {
-            explainer.say("");
+/// What is asked, the same for each build that answers may be about.
+struct Asked<'a> {
+    questions: &'a [Question],
+    from: Records<'a>,
+    analyser: &'a Analyser,
+    how: Presentation<'a>,
+}
+
+impl Asked<'_> {
+    /// The answers about one build. Also returns whether it had a part in anything of what is asked about.
+    fn about(&self, mut record: Record, request: &Request, which: ExplainedBuild) -> (Explanation, bool) {
+        let Analyser { engine, build, workspace, .. } = self.analyser;
+        // What is wrong with the description is for a build to report. Nothing is committed: a question changes no
+        // cached state.
+        let analysis = analyse_all(build, request).ok();
+        if analysis.is_none() {
+            // Analysis would have their names; without it, only earlier logs do.
+            self.from.logs.name_up_to_date(&mut record);
         }
-        let is_known = explainer.answer(question);
-        knows_all &= is_known;
-        knows_any |= is_known;
+        let repositories = &workspace.repositories;
+        let mut explainer =
+            Explainer::new((&record, self.from), engine, analysis.as_ref(), repositories, self.how);
+        explainer.heading(request, which);
+        let (mut knows_all, mut knows_any) = (true, false);
+        for (at, question) in self.questions.iter().enumerate() {
+            if at > 0 {
+                explainer.say("");
+            }
+            let is_known = explainer.answer(question);
+            knows_all &= is_known;
+            knows_any |= is_known;
+        }
+        (Explanation { text: explainer.text, is_known: knows_all }, knows_any)
     }
-    (Explanation { text: explainer.text, is_known: knows_all }, knows_any)
 }
 
 struct Explainer<'r> {
