@@ -105,18 +105,8 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         for (path, artifact) in dep(name).artifacts_over_runfiles().iter() {
             // Normalised here, since paths from different directories may become equal only then.
             let path = Str::from(normal_path(&join(directory, path)));
-            stage.add(&scope, "dirs", path.clone(), artifact, dep(name), &deps).map_err(|failure| {
-                let has = |(name, directory): &&(NamedTarget, Str)| {
-                    let staged = dep(name).artifacts_over_runfiles();
-                    staged.keys().any(|inner| normal_path(&join(directory, inner)) == *path)
-                };
-                let all: Vec<String> =
-                    dirs.iter().filter(has).map(|(name, _)| dep(name).name.to_string()).collect();
-                settle(failure, |diagnostic| match all.len() {
-                    0..=2 => diagnostic,
-                    _ => diagnostic.note(format!("it is in {}", all.join(" and in "))),
-                })
-            })?;
+            let added = stage.add(&scope, "dirs", path.clone(), artifact, dep(name), &deps);
+            added.map_err(|failure| naming_all(failure, &path, dirs.iter().map(|(n, dir)| (dep(n), dir))))?;
         }
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
@@ -130,6 +120,19 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         return Err(fail(conflict.reference(format!("TREE conflict on subtree {path}"))));
     }
     scope.finish(TargetResult::of_artifacts(stage), &deps)
+}
+
+/// A conflict in a directory. The message names two dependencies; if there are more, a note names all.
+fn naming_all<'d>(failure: Fail, path: &str, dirs: impl Iterator<Item = (&'d Dep, &'d Str)>) -> Fail {
+    let has = |(dep, directory): &(&Dep, &Str)| {
+        let staged = dep.artifacts_over_runfiles();
+        staged.keys().any(|inner| normal_path(&join(directory, inner)) == path)
+    };
+    let all: Vec<String> = dirs.filter(has).map(|(dep, _)| dep.name.to_string()).collect();
+    settle(failure, |diagnostic| match all.len() {
+        0..=2 => diagnostic,
+        _ => diagnostic.note(format!("it is in {}", all.join(" and in "))),
+    })
 }
 
 /// The reference's message about two artifacts at one path, with the dependencies that have them.
