@@ -157,6 +157,7 @@ struct Mapped<'m> {
 const VIEW: &str = "\u{0}view";
 
 impl Files for Mapped<'_> {
+    // Inputs are sorted by bytes, as a shell in the C locale sorts what it finds.
     fn matching(&self, directory: &str, pattern: &str) -> Vec<String> {
         let Some(staged) = staged(directory, pattern) else { return Vec::new() };
         let below = pattern.rsplit_once('/').map_or("", |(above, _)| above);
@@ -205,6 +206,8 @@ fn is_match(pattern: &str, path: &str) -> bool {
         let (wanted, found) = (pattern.chars().next(), path.chars().next());
         let rest = |text: &'_ str, c: char| text.len() - c.len_utf8();
         match (wanted, found) {
+            // With one place to return to (the last `*`), matching takes quadratic time at worst, and not
+            // exponential.
             (None, None) => return true,
             (Some('*'), _) => {
                 pattern = &pattern[1..];
@@ -400,6 +403,7 @@ fn push(arguments: &mut Vec<String>, option: &str, value: String, is_joined: boo
 
 /// The directory in which a source has a path, if it keeps the end of its own.
 fn base_of(source: &Path, below: &str) -> Option<String> {
+    // `/w/include/a/b.h` staged as `a/b.h` is found through `-I /w/include`.
     Some(source.to_str()?.strip_suffix(below)?.strip_suffix('/')?.to_owned())
 }
 

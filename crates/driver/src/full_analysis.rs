@@ -78,6 +78,7 @@ impl Closure {
         let reached: Vec<ReachedTarget> = reached.into_values().collect();
         let names: BTreeSet<DefinitionKey> =
             reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
+        // One call for all, for the same reason.
         let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
         let definitions = names
             .into_iter()

@@ -26,6 +26,7 @@ impl From<NamedTarget> for Targets {
 impl Targets {
     /// Some targets; `None` if the list is empty.
     pub fn new(named: impl IntoIterator<Item = NamedTarget>) -> Option<Targets> {
+        // Named twice, a target would be in results and messages twice.
         let mut seen = HashSet::new();
         let targets: Vec<NamedTarget> =
             named.into_iter().filter(|target| seen.insert(target.clone())).collect();

@@ -98,6 +98,7 @@ impl UnresolvedRequest {
         if words.overrides.has_rules {
             repositories.bind_rules();
         }
+        // After the repositories: of several errors the reference reports theirs first.
         let configuration = configuration(words, cwd)?;
         let target = unbracketed(&words.target);
         // By the form of words alone: which module they are in is known only when roots can be read.
@@ -227,6 +228,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             return Err(SetupError::from(expected().help(help)));
         }
         let label: Arc<str> = "-D".into();
+        // Strict in each dialect: a command line needs no comments, and programs write it.
         let defined = object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|wrong| {
             let problem = match wrong {
                 NoObject::Syntax { why, problem } => {

@@ -110,6 +110,7 @@ impl Reader<'_> {
             }
             _ => {}
         }
+        // Each word, not only the first: launchers such as `env`, `ccache` or `nice` stand in front.
         for (place, word) in words.iter().enumerate() {
             if is_shell(&word.text) {
                 return self.shell(directory, &words, place, environment, depth);

@@ -98,6 +98,7 @@ impl Reader {
                 // What a subshell sets or where it goes is forgotten behind its bracket.
                 Token::Operator("(") => outer.push(self.scope.clone()),
                 Token::Operator(")") => {
+                    // A bracket that closes none is one of a pattern of `case`.
                     if let Some(scope) = outer.pop() {
                         self.scope = scope;
                     }
@@ -136,6 +137,7 @@ impl Reader {
     /// A word that begins or ends a condition, a loop or a group. Gives the place behind what was read.
     fn structure(&mut self, all: &[Token], place: usize, end: usize) -> Option<usize> {
         match all[place].plain()? {
+            // How often a loop runs, or which branch, is not known: what it assigns is unknown afterwards.
             "if" | "while" | "until" | "case" => self.depth += 1,
             "fi" | "esac" => self.depth = self.depth.saturating_sub(1),
             "done" => self.depth = self.depth.saturating_sub(1),
@@ -185,6 +187,7 @@ impl Reader {
                 |all| all.into_iter().skip(1).collect(),
             ),
         };
+        // Else the body is read once, with a variable that is not known.
         let is_known = words.iter().all(|word| word.is_known && !word.is_pattern)
             && words.len() <= MAX_ROUNDS
             && self.nesting < MAX_NESTING;

@@ -48,6 +48,7 @@ pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
     if let Some(digest) = digest {
         line.hash("inputs", digest);
     }
+    // A link may need each object of a program: without a bound, one line could be as long as the rest of the log.
     line.ids("needs", &needs[..needs.len().min(MAX_NEEDS)]);
     if needs.len() > MAX_NEEDS {
         line.number("more_needs", (needs.len() - MAX_NEEDS) as u64);
@@ -83,6 +84,7 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
             line.file(key, digest);
         }
     }
+    // Most actions end with 0, and there is a line for each: what is usual is left out.
     if ran.exit_code != 0 {
         line.number("exit_code", u64::try_from(ran.exit_code).unwrap_or_default());
     }
@@ -154,6 +156,7 @@ pub(crate) fn diagnostic(line: &mut Line<'_>, diagnostic: &Diagnostic) {
     line.shown("severity", severity).text("message", &diagnostic.message);
     if let Some(location) = &diagnostic.location {
         line.text("file", &location.file);
+        // Places by path stay right when other parts of the file are edited; those in bytes do not, and are left out.
         if let LocationPart::Value(path) | LocationPart::Key(path) = &location.place {
             line.text("path", &path.to_string());
         }

@@ -195,6 +195,7 @@ impl Record {
     /// Whether it has something that a repetition had no need to do, and what: everything but what runs each time, and
     /// what follows from that.
     pub(crate) fn excess(&self) -> Option<String> {
+        // What follows from a task that is due in each build is due as well.
         let mut due: HashSet<&Subject> = HashSet::new();
         for RecordedTask { subject, why } in &self.done {
             let is_due = match why {

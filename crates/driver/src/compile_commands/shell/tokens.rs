@@ -143,6 +143,7 @@ impl Lexer<'_> {
             // The number of what is redirected is no word, either.
             let is_number = matches!(&word[..], [Piece::Text { text, is_quoted: false }]
                 if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+            // `2>file`: a number counts as one of a stream only without a blank behind it.
             if !(is_number && self.rest.starts_with(['<', '>'])) {
                 self.tokens.push(Token::Word(word));
             }
@@ -167,6 +168,7 @@ impl Lexer<'_> {
 
     fn redirection(&mut self) {
         let is_text = self.rest.starts_with("<<") && !self.rest.starts_with("<<<");
+        // All forms at once: `>>`, `>&`, `>|`, `<<-`, `<>`.
         while self.rest.starts_with(['<', '>', '&', '|', '-']) {
             self.next();
         }
@@ -277,6 +279,7 @@ impl Lexer<'_> {
             || Piece::Variable { name: "PWD".to_owned(), change: Change::Nothing, is_quoted: true };
         if self.eat("`") {
             let (inside, rest) = self.rest.split_once('`').unwrap_or((self.rest, ""));
+            // The only substitution whose output is known: paths here are relative to the directory of the action.
             let is_directory = inside.trim() == "pwd";
             self.rest = rest;
             return if is_directory { directory() } else { Piece::Unknown };
@@ -299,6 +302,7 @@ impl Lexer<'_> {
             false => name_length(self.rest),
         };
         if length == 0 {
+            // Special parameters (POSIX, 2.5.2), which only a running shell has.
             if self.rest.starts_with(['?', '$', '!', '#', '-']) {
                 self.next();
                 return Piece::Unknown;
