@@ -33,6 +33,7 @@ fn compile(json: Json<'_>, base: JsonPath) -> Expr {
     let program = Program {
         file: json.document().label().clone(),
         base,
+        // Only this part of the file: errors show pieces of it, and the file need not be kept for that.
         text: json.source().into(),
         nodes: compiler.nodes,
     };
@@ -67,6 +68,7 @@ impl Compiler {
         // No more nodes than values in the text, whose length fits in 31 bits (`json/parse.rs` of `syntax`).
         let index = self.nodes.len() as u32;
         let span = json.span();
+        // From the beginning of the expression, since only its text is kept.
         let (start, end) = (span.start - self.offset, span.end - self.offset);
         // Its place is taken before the nodes below it are added, which refer to it as their parent.
         self.nodes.push(Node { op: Op::Constant(Value::Null), start, end, parent, at });
@@ -203,6 +205,7 @@ impl Compiler {
                 }
                 &[]
             }
+            // Names and defaults in the order in which values are bound to them.
             Construct::Foreach => &[("var", "_")],
             Construct::ForeachMap => &[("var_key", "_"), ("var_val", "$_")],
             Construct::ZipWith => &[("var_1", "$1"), ("var_2", "$2")],
@@ -277,6 +280,7 @@ impl Compiler {
                 let op = Op::Constant(Value::Null);
                 self.nodes.push(Node { op, start, end, parent: index, at: field("case") });
                 let compiled =
+                    // Sorted by the bytes of the keys: evaluation searches in them.
                     cases.entries().map(|(key, value)| (Str::from(key), self.node(value, case, field(key))));
                 (Some(compiled.collect()), None)
             }

@@ -89,6 +89,7 @@ impl Evaluator<'_> {
     fn eval(&mut self, f: Frame<'_>, node: u32) -> Evaluated {
         let op = &f.program.nodes[node as usize].op;
         match op {
+            // Without a check of the stack, unlike what follows: most nodes are of these two kinds.
             Op::Constant(value) | Op::Quote(value) => Ok(value.clone()),
             Op::Var { variable: Ok(variable), default } => {
                 let value = self.variable(f, variable);
@@ -160,6 +161,7 @@ impl Evaluator<'_> {
             NONE => {
                 let name = construct.arguments()[position];
                 let error = EvalError::plain(missing(name, construct.name()));
+                // To the reference an expression is a map, in which it looks the argument up.
                 let text = format!("ExpressionTypeError: Map does not contain key '{name}'.");
                 Err(error.reference_as(text))
             }
@@ -535,6 +537,7 @@ impl Evaluator<'_> {
             });
         };
         let value = |var: &Str| {
+            // The innermost binding hides the others and the environment, as for the caller itself.
             let local = self.locals[f.base..].iter().rev().find(|(name, _)| name == var);
             local.map(|(_, value)| value).or_else(|| f.environment.get(var)).cloned().unwrap_or_default()
         };
@@ -545,6 +548,7 @@ impl Evaluator<'_> {
             program: &body.program,
             environment: &environment,
             imports: &function.imports,
+            // What is bound by the caller lies below, out of the function's reach.
             base: self.locals.len(),
         };
         // This ends: imports have no cycles, since loading them would have failed.

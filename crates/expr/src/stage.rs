@@ -84,6 +84,7 @@ fn any_tree_conflict(stage: &Map) -> Option<Str> {
         if blocked.get(&whole).is_some_and(|others| others.iter().any(|other| same_path(other, path))) {
             return Some(path.clone());
         }
+        // The longest one first, as the reference goes from a path to its parents.
         for (hash, end) in prefixes.iter().rev() {
             let above = &path[..*end];
             if blocked.get(hash).is_some_and(|others| others.iter().any(|other| same_path(other, above))) {
@@ -96,6 +97,7 @@ fn any_tree_conflict(stage: &Map) -> Option<Str> {
 }
 
 fn same_path(a: &str, b: &str) -> bool {
+    // As paths of C++ compare, which the reference uses: repeated slashes mean nothing, one at the end does.
     a == b || (elements(a).eq(elements(b)) && a.ends_with('/') == b.ends_with('/'))
 }
 

@@ -136,6 +136,7 @@ impl Document {
         for step in path.steps() {
             match node.step(step) {
                 Some(next) => node = next,
+                // The text may be another one than when the path was made.
                 None => break,
             }
         }

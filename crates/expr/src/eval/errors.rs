@@ -105,6 +105,7 @@ impl Evaluator<'_> {
         };
         match (&f.program.nodes.get(node as usize)?.op, step) {
             (Op::List(items), PathStep::Index(index)) => self.place(f, *items.get(*index as usize)?),
+            // A constant is one node, whose path ends at the list.
             (Op::Constant(Value::List(_)), PathStep::Index(_)) => Some(below(node, step)),
             (Op::Quote(Value::List(_)), PathStep::Index(_))
             | (Op::Quote(Value::Map(_)), PathStep::Key(_)) => {
@@ -193,6 +194,7 @@ impl Evaluator<'_> {
         let path = f.program.path(node).key("type");
         let at = Location::value(f.program.file.clone(), path);
         let mut error = EvalError::plain(format!("Unknown syntactical construct {name}")).at(Some(at));
+        // It exists, but not in this context.
         if Construct::from_name(name).is_some() {
             return error.help(match name {
                 "outs" | "runfiles" => "it exists only in string fields of targets",

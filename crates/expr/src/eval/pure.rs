@@ -259,6 +259,7 @@ impl Evaluator<'_> {
         let argument = |position: usize| Argument::of(Construct::ZipMap, args, position);
         let keys = self.or(f, args[0], empty_list)?;
         let keys = self.list(f, argument(0), &keys)?;
+        // As in `zip_with`: the other list is not evaluated, so its errors do not come up.
         if keys.is_empty() {
             return Ok(Value::Map(Map::default()));
         }
@@ -552,6 +553,7 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
         _ => {
             let (left, right) = maps.split_at(maps.len() / 2);
             let (left, right) = (union(left, disjoint, limit)?, union(right, disjoint, limit)?);
+            // The same object in place of a copy.
             if left.is_empty() {
                 return Ok(right);
             }

@@ -83,6 +83,7 @@ impl Evaluator<'_> {
             return Ok(value);
         }
         let mut error = EvalError::plain(format!("FIELD '{name}' unknown"));
+        // There the reference has no quotation marks around the name.
         if self.host.context() == Context::Transition {
             error = error.reference(format!("FIELD {name} unknown"));
         }
@@ -336,6 +337,7 @@ impl Evaluator<'_> {
         let env = self.map_of(f, argument(5), "a map of strings", &env, is_string)?.clone();
         bounds::command(&command, &env)?;
         let may_fail = if self.tainted(f, node, "may_fail", may_fail)? {
+            // Evaluated only if it is of use, so its errors do not come up otherwise.
             let message = self.or(f, fail_message, || Value::string("action failed"))?;
             Some(self.string(f, argument(6), &message)?.clone())
         } else {
@@ -434,6 +436,7 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let path = path::normal(self.string(f, argument, &value)?);
+        // They are normal and sorted (`outputs`).
         match outs.binary_search(&path) {
             Ok(_) => Ok(Some(path)),
             Err(_) => Err(self.unfit(f, argument, "one of the outs", &value)),

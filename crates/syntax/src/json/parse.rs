@@ -334,6 +334,7 @@ impl Parser<'_> {
         if !good {
             return Err(Wrong::new(format!("the number {text} is incomplete"), span));
         }
+        // By the grammar two numbers without a comma in between; but one is what was meant.
         if matches!(text, "0" | "-0") && bytes.get(at).is_some_and(u8::is_ascii_digit) {
             let end = at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let span = Span { start: start as u32, end: end as u32 };

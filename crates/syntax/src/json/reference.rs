@@ -48,6 +48,7 @@ struct Lexer<'t> {
     at: usize,
     /// The latest byte; `None` at the end.
     current: Option<u8>,
+    // One byte of a token may be given back: the end of a number is known only by what follows.
     is_again: bool,
     read: usize,
     column: usize,
@@ -123,6 +124,7 @@ impl Lexer<'_> {
 
     fn literal(&mut self, word: &'static str) -> Token {
         for byte in word.bytes().skip(1) {
+            // The byte that differs was read, too, so the message shows it.
             if self.get() != Some(byte) {
                 return self.invalid("invalid literal");
             }
@@ -255,6 +257,7 @@ impl Lexer<'_> {
         let mut out: Vec<u8> = Vec::new();
         for byte in &self.seen {
             match byte {
+                // As the library shows them (`get_token_string`).
                 0..=0x1F => out.extend(format!("<U+{byte:04X}>").bytes()),
                 byte => out.push(*byte),
             }
