@@ -109,6 +109,7 @@ async fn similar_module(place: &RootPath, cx: &Cx) -> Option<String> {
     // A read like any other: if a directory appears there, the failure is invalidated, and its suggestion with it.
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
+    // The directory is there, and lacks only the file: then no other one was meant.
     if entries.iter().any(|listed| listed.name.as_str() == name) {
         return None;
     }
@@ -129,6 +130,7 @@ pub(crate) fn if_missing(
     change: impl Fn(Diagnostic, Option<String>) -> Diagnostic,
 ) -> Fail {
     settle(failure, |mut diagnostic| {
+        // By its text, since failures of modules are all diagnostics; one about another file has another path in it.
         if diagnostic.location.is_some() || diagnostic.message != missing(place) {
             return diagnostic;
         }

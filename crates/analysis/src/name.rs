@@ -178,6 +178,7 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let named = match value {
         Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
+        // A value of an expression: it was resolved where it was written.
         Value::Name(EntityName::Named(named)) => Ok(named.clone()),
         Value::List(words) => name_in_list(words, context),
         _ => Err(NO_FORM),

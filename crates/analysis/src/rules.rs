@@ -313,6 +313,7 @@ impl Rule for RuleRule {
 
     /// Documentation of a rule is no part of its hash; warnings are.
     fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
+        // Imports count by their closures, not by their names.
         let keys: Vec<&str> =
             RULE.iter().copied().filter(|key| *key != "imports" && !is_documentation(key)).collect();
         let closure = closure(&rule.entry, &keys, &rule.imports);
@@ -451,6 +452,8 @@ fn anonymous_field(
             );
             fail(why.of_json(&value).below(&step).at(Location::value(entry.label().clone(), path)))
         })?;
+        // Resolved here: anonymous targets carry the map into other repositories, where the words would mean
+        // something else.
         rule_map.push((Str::from(node_type), Value::Name(rule.into())));
     }
     Ok(AnonymousField {
@@ -574,6 +577,7 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
         );
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
         let path = rule.entry.path().key("anonymous").key(field).key("target");
+        // The reference says nothing about it.
         let warning = Diagnostic::warning(message).reference("");
         let warning = warning.at(Location::value(rule.entry.label().clone(), path));
         warning.suggest(did_you_mean(shown, known))

@@ -331,6 +331,7 @@ impl<'s> Scope<'s> {
 
 /// The values of the given variables in a configuration.
 pub(crate) fn environment<'v>(config: &Config, vars: impl Iterator<Item = &'v Str>) -> Map {
+    // With null for those that are not set: a variable that is declared can always be read.
     let get = |var: &Str| (var.clone(), config.map().get(var).cloned().unwrap_or_default());
     vars.map(get).collect()
 }

@@ -160,6 +160,7 @@ pub(crate) async fn anonymous(
         return Err(misplaced(workspace, target, anonymous, (node, &rule), field, kind));
     }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
+    // A node has values, of which nothing is evaluated, so the string fields need not wait for dependencies.
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
         strings.insert(field.clone(), value);
@@ -386,6 +387,7 @@ impl<'e> Evaluation<'e> {
         let EntityName::Anonymous(AnonymousTarget { node, .. }) = &self.target.name else {
             return diagnostic;
         };
+        // Shorter than other values: chains of nodes have many of these frames.
         let node = taut_expr::abbreviate(&Value::Node(node.clone()), self.workspace.log_limit.min(160));
         diagnostic.within(Frame::new(format!("in the anonymous target of node {node}")))
     }
