@@ -535,6 +535,7 @@ impl Session {
 
     /// Ends the session without freeing its memory, in a process that is about to exit.
     pub fn forget(self) {
+        // Freeing all values takes time, and the system takes the memory back at once.
         std::mem::forget(self);
     }
 

@@ -174,6 +174,7 @@ pub(crate) struct TestKey {
 
 impl PartialEq for TestKey {
     fn eq(&self, other: &TestKey) -> bool {
+        // A call has one plan.
         self.index == other.index
     }
 }
@@ -264,9 +265,11 @@ impl RunningTest<'_> {
             return passed;
         }
         if let Some(runs) = runs {
+            // Each run asks for all shards at once.
             let at_once = (MAX_AT_ONCE / self.test.shards.len().max(1) as u64).max(1);
             let mut worst = Verdict::Cached;
             let mut next = 0;
+            // What cannot be built, or was interrupted, would come to the same in further runs.
             while next < runs && weight(worst) < weight(Verdict::NotBuilt) {
                 let end = next.saturating_add(at_once).min(runs);
                 worst = worse(worst, self.runs_of(next..end, false).await);

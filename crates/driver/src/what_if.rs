@@ -329,6 +329,7 @@ impl ActionFacts<'_> {
 
 /// The actions among some definitions, and among those that consist of them.
 fn above(parts: &BTreeMap<Node, Vec<&Artifact>>, from: HashSet<Node>) -> HashSet<Id> {
+    // Turned around once: definitions name their parts, and not what they are parts of.
     let mut users: HashMap<Node, Vec<Node>> = HashMap::new();
     for (node, parts) in parts {
         for part in parts.iter().filter_map(|artifact| Node::of(artifact)) {

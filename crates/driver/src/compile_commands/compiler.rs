@@ -186,6 +186,7 @@ impl Reader<'_> {
         };
         match text.filter(|text| !is_program || is_script(text)) {
             Some(text) => self.text(&text, Some(directory), environment, words, depth),
+            // Most programs compile nothing: a report about each would hide those that matter.
             None => self.found.is_partial |= self.makes_objects,
         }
     }
@@ -387,6 +388,8 @@ fn ending(path: &str) -> Option<&str> {
 
 /// Whether a file is one that compilers take for C, C++, or a language beside them.
 pub(super) fn is_source(path: &str) -> bool {
+    // The endings that GCC's manual lists for C, C++ and Objective-C ("Overall Options"), with those of modules,
+    // CUDA, HIP and OpenCL.
     const ENDINGS: [&str; 18] = [
         "c", "cc", "cp", "cpp", "cxx", "c++", "C", "CPP", "cppm", "ixx", "i", "ii", "m", "mm", "M", "cu",
         "hip", "cl",
@@ -447,6 +450,7 @@ impl OptionArgument {
 
 /// Whether a word is an option with what is written.
 fn is_output(word: &str) -> bool {
+    // `-ofile`; but clang has options such as `-objcmt-migrate-all`.
     (word.starts_with("-o") && !word.starts_with("-objc"))
         || ["--output=", "-MF", "-MT", "-MQ", "-MJ", "-Wp,-M"].iter().any(|option| word.starts_with(option))
 }

@@ -225,6 +225,7 @@ impl Reader {
         match &*program.text {
             "cd" => self.change_directory(&words[1..]),
             "export" | "readonly" | "local" | "declare" => {
+                // As it is written: most shells do not divide the value of an assignment into words, even here.
                 for token in &tokens[first + 1..] {
                     if let Some((name, value)) = token.assignment() {
                         let value = self.joined(&value);
@@ -242,6 +243,7 @@ impl Reader {
             }
             "shift" => match (&mut self.scope.arguments, self.depth, words.len()) {
                 (Some(all), 0, 1) if all.len() > 1 => drop(all.remove(1)),
+                // Within a condition it may not be run; more than one argument at a time is rare.
                 (all, ..) => *all = None,
             },
             // What they set is known only when they run.
