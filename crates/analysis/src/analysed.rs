@@ -53,6 +53,7 @@ impl Dependencies {
 }
 
 /// Bytes to be hashed. Each text has its length in front, so that different sequences have different bytes.
+// Apart from `Encoder`, which writes what can be decoded: these bytes only have to be unambiguous.
 struct Pieces(Vec<u8>);
 
 impl Pieces {
@@ -108,6 +109,7 @@ impl AnalysedTarget {
             pieces.list(targets, |p, target| {
                 match &target.name {
                     EntityName::Named(named) => {
+                        // The number is part of recorded hashes: variants of `ReferenceType` keep theirs.
                         p.0.push(named.reference as u8);
                         for text in [&named.repository, &named.module, &named.name] {
                             p.text(text);
@@ -124,6 +126,8 @@ impl AnalysedTarget {
             });
         }
         if !self.warnings.is_empty() {
+            // A target without warnings, which is nearly every one, has no piece for them; the flag byte follows in
+            // either case.
             pieces.bytes(&relative(&self.warnings, roots).encode());
         }
         pieces.0.push(self.flags());
@@ -153,6 +157,7 @@ impl AnalysedTarget {
         let Dependencies { declared, implicit, anonymous } = &self.dependencies;
         for targets in [declared, implicit, anonymous] {
             e.number(targets.len() as u64);
+            // `false` for what is nested too deeply: such a target is analysed again in each process.
             good &= targets.iter().all(|target| e.name(&target.name) && e.map(target.config.map()));
         }
         e.number(self.flags().into());
@@ -176,6 +181,7 @@ impl AnalysedTarget {
             (0..count).map(target).collect()
         };
         let dependencies = Dependencies { declared: targets()?, implicit: targets()?, anonymous: targets()? };
+        // Unknown bits are those of a newer version, or damage: the run does not count.
         let flags = d.number().filter(|flags| *flags <= (IS_DEFINED | PROVIDES_NULL).into())?;
         let is = |flag: u8| flags & u64::from(flag) != 0;
         let (is_defined, provides_null) = (is(IS_DEFINED), is(PROVIDES_NULL));

@@ -30,6 +30,7 @@ pub(crate) async fn evaluate(
         format!("While evaluating {} target {target}:", rule.name())
     };
     let scope = Scope::new(workspace, cx, target, named, entry, RuleKind::Builtin(rule))?;
+    // Kept here, since the scope is consumed, and a failure has to show them all the same.
     let warnings = scope.warnings.clone();
     let analysed = by_rule(scope, rule).await;
     let failed = |failure| after_warnings(below(beside(failure, &warnings), step), &warnings);

@@ -70,10 +70,12 @@ enum Piece {
 
 /// Collects the graph of a value.
 struct Pieces<'k> {
+    // Sorted by id: the keys of the object have to be in order, as the text is hashed.
     pieces: BTreeMap<Id, Option<Piece>>,
     artifacts: Vec<Id>,
     nodes: Vec<Id>,
     results: Vec<Id>,
+    // A function, since what an artifact was built as is known to `driver`, and not here.
     known: &'k dyn Fn(&Artifact) -> Option<ObjectInfo>,
 }
 
@@ -88,6 +90,7 @@ impl Pieces<'_> {
         // Before what is below is added: a value that contains itself cannot exist, but one that is shared is reached
         // again, and is then known.
         self.pieces.insert(id, None);
+        // Recursion with a stack that grows: how deep values are nested is up to the rules.
         let piece = deep(|| self.piece(value, id))?;
         self.pieces.insert(id, Some(piece));
         Some(id)
@@ -234,12 +237,14 @@ type Wrong = String;
 
 fn known_object(json: Json<'_>) -> Result<ObjectInfo, Wrong> {
     let read = || {
+        // Other types name definitions, which mean nothing in another build.
         if json.get("type")?.as_str()? != "KNOWN" {
             return None;
         }
         let data = json.get("data")?;
         let hash = Hash::from_hex(data.get("id")?.as_str()?).ok()?;
         let size = data.get("size")?.as_number().filter(|size| *size >= 0.0)? as u64;
+        // One letter, as in the texts of artifacts in the reference: `f`, `x`, `t`, `l`.
         let object_type = ObjectType::from_letter(data.get("file_type")?.as_str()?.chars().next()?)?;
         Some(ObjectInfo { digest: Digest { hash, size }, object_type })
     };
@@ -313,6 +318,7 @@ fn references(root: Json<'_>) -> Result<(Vec<ObjectInfo>, Vec<Hash>), Wrong> {
     let provides = field(root, "provides")?;
     let nodes = field(provides, "nodes")?;
     for id in field(provides, "provided_artifacts")?.items() {
+        // Only artifacts are looked up: an entry can be kept complete without building its values.
         let named = id.as_str().and_then(|id| nodes.get(id));
         objects.push(known_object(named.ok_or_else(|| no_value(&shown(id)))?)?);
     }
@@ -331,6 +337,7 @@ enum Listed {
 struct Values<'d> {
     nodes: Json<'d>,
     listed: HashMap<&'d str, Listed>,
+    // A shared value is built once, so the graph costs its size, however often parts occur.
     read: HashMap<&'d str, Value>,
 }
 
@@ -397,6 +404,7 @@ impl<'d> Values<'d> {
                 let items = json.items().map(|item| self.of(Some(item)));
                 Ok(Value::List(items.collect::<Result<Vec<_>, Wrong>>()?.into()))
             }
+            // Strings, numbers, booleans and null stand for themselves.
             _ => Ok(json_to_value(json)),
         }
     }

@@ -20,6 +20,7 @@ impl Config {
     /// The configuration without variables, always the same object.
     pub fn empty() -> Config {
         static EMPTY: OnceLock<Config> = OnceLock::new();
+        // One object, so comparisons of the most frequent configuration end at the address.
         EMPTY.get_or_init(Config::default).clone()
     }
 
@@ -78,6 +79,7 @@ impl fmt::Debug for Config {
 }
 
 /// A shared set of strings in byte order: names of variables, words of taint.
+// A sorted slice: sets have a handful of members, and most targets share one of a few sets.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StrSet(Arc<[Str]>);
 
@@ -115,6 +117,7 @@ impl StrSet {
 
     /// The union; one of the two objects if it contains the other.
     pub fn union(&self, other: &StrSet) -> StrSet {
+        // No new set in the frequent case that dependencies read no more than the target itself.
         if other.is_subset_of(self) {
             self.clone()
         } else if self.is_subset_of(other) {

@@ -21,6 +21,7 @@ use crate::{
 const MAX_SHOWN_STEPS: usize = 20;
 
 /// How many steps are named at most, at the beginning and at the end.
+// A cycle may have thousands of steps; beginning and end are what one looks for.
 const MAX_NAMED_STEPS: [usize; 2] = [90, 10];
 
 /// What is needed to report a cycle.
@@ -123,6 +124,7 @@ impl CycleReport<'_> {
     /// How to name the file or directory that has the name of a target, which probably is meant where a target names itself.
     fn hidden_source(&self, target: &NamedTarget) -> Option<String> {
         let root = &self.repositories.repositories.get(&target.repository)?.workspace_root;
+        // Read from the root directly and not as a task: the cycle is no result that is recorded.
         let path = normal_path(&join(&target.module, &target.name));
         let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
         let Ok(Listing::Entries(entries)) = root.source.list(directory, true) else { return None };
@@ -165,6 +167,8 @@ impl CycleReport<'_> {
                     let found = self.find(list, path, rule, next)?;
                     Some((Location::value(rules.label().clone(), found), "is of a rule that wants"))
                 };
+                // In the order in which an author would look: what the target says, what its rule adds, and else the
+                // definition.
                 Some(written.or_else(implicit).unwrap_or_else(whole))
             }
             Link::Expression(_) => {

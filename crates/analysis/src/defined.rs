@@ -40,6 +40,7 @@ impl DefinitionNames {
         content: &Str,
         object_type: ObjectType,
     ) -> Artifact {
+        // By the hash of the store, as the artifact names it, and not by the id of the value.
         let hash = workspace.hash_function.blob(content.as_bytes());
         cx.mention(Definition::Blob(hash, content.clone()));
         self.blobs.push(hash);

@@ -11,6 +11,7 @@ use taut_value::{NamedTarget, Str};
 use crate::{ModuleRule, Workspace, module_file};
 
 /// How many directories below a module are searched at most for a target that is not in it.
+// Each costs a listing that the failure then depends on; a message is not worth more.
 const MAX_DIRECTORIES: usize = 200;
 
 /// How many targets of a module are listed at most.
@@ -31,6 +32,7 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
         Some((repository, rest)) => (Some(repository), rest),
         None => (None, written),
     };
+    // A name behind `@repository//` is always one from the root of that repository.
     let is_absolute = repository.is_some() || rest.starts_with('/');
     let rest = rest.trim_start_matches('/');
     let mut meant: Vec<(Str, &'n str)> = Vec::new();
@@ -162,6 +164,7 @@ async fn near(cx: &Cx, repository: &Repository, module: &str) -> Vec<String> {
 async fn below(cx: &Cx, repository: &Repository, module: &str) -> Vec<String> {
     let mut found = vec![module.to_owned()];
     let mut next = 0;
+    // Breadth first, so the limit cuts off what is far away.
     while next < found.len() && found.len() <= MAX_DIRECTORIES {
         let directory = found[next].clone();
         next += 1;

@@ -47,6 +47,7 @@ impl Rule for TargetRule {
     }
 
     fn content_hash(&self, _: &ConfiguredTarget, target: &Arc<AnalysedTarget>) -> Option<Hash> {
+        // Without the locations of roots, so records are valid in another checkout.
         Some(Hash(target.id(&self.0.repositories.roots).0))
     }
 
@@ -89,6 +90,8 @@ impl TargetRule {
         let workspace = &*self.0;
         let repository = workspace.repository(&named.repository)?;
         // Before its files are looked for: that they are missing would be reported as the mistake.
+        // A root of the form `["git tree", id]` without a repository: the reference would ask a serve endpoint for
+        // it.
         if repository.target_root.source.is_absent() {
             let reference = format!(
                 "Root for target {} is absent, but no serve endpoint was configured. Please provide \

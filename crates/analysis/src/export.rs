@@ -45,6 +45,7 @@ impl Export {
     /// Decodes [`Export::encode`].
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Option<Option<Export>> {
         let key = |d: &mut Decoder<'_>| -> Option<CacheKey> {
+            // The text of a key is stored as a file; anything else is damage.
             let ObjectInfo { digest, object_type: ObjectType::File } = d.object()? else { return None };
             Some(CacheKey(digest))
         };

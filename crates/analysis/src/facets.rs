@@ -36,6 +36,7 @@ pub(crate) fn of_provider(name: &str) -> Facets {
 
 /// The hashes of all facets.
 pub(crate) fn of(target: &AnalysedTarget) -> Vec<Hash> {
+    // In the order of the map, which is sorted, so equal results have equal bytes.
     let mut shared: Vec<Vec<u8>> = vec![Vec::new(); Facets::MAX_COUNT - PROVIDERS];
     for (name, value) in target.result.provides.iter() {
         let facet = &mut shared[Facets::shared(PROVIDERS, name) - PROVIDERS];

@@ -48,6 +48,7 @@ pub fn relative(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
             let path = rest.strip_prefix('/').or(rest.is_empty().then_some(""))?;
             Some(format!("{BELOW_ROOT}{number}/{path}").into())
         };
+        // A file that is below no root keeps its name.
         labels.iter().enumerate().find_map(below).unwrap_or_else(|| file.clone())
     })
 }
@@ -60,6 +61,7 @@ pub fn located(problems: &Diagnostics, roots: &Roots) -> Diagnostics {
     let labels: Vec<Arc<str>> = roots.labels().collect();
     problems.with_files_named(|file| {
         let full = || {
+            // Any other form is a name that was not changed, and is returned as it is.
             let (number, path) = file.strip_prefix(BELOW_ROOT)?.split_once('/')?;
             let root = labels.get(number.parse::<usize>().ok()?)?;
             Some(if path.is_empty() { root.clone() } else { format!("{root}/{path}").into() })

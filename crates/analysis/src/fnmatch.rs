@@ -42,6 +42,7 @@ fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
             // Without a closing bracket it is an ordinary character.
             None => (byte == b'[').then_some(1),
         },
+        // A backslash at the end matches nothing, as in glibc.
         b'\\' => (*pattern.get(1)? == byte).then_some(2),
         plain => (plain == byte).then_some(1),
     }
@@ -50,6 +51,7 @@ fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
 /// The width of the bracket expression at the start of `pattern` and whether `byte` is in it.
 fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
     let mut at = 1;
+    // POSIX has `!` only; glibc takes `^` as well.
     let negated = matches!(pattern.get(at), Some(b'!' | b'^'));
     at += usize::from(negated);
     // A `]` in the first position is a member, not the end.
@@ -58,6 +60,8 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
         let (low, width) = match *pattern.get(at)? {
             b']' if at > first => return Some((at + 1, found != negated)),
             b'[' if pattern.get(at + 1) == Some(&b':') => {
+                // Equivalence classes and collating symbols (`[=a=]`, `[.a.]`) have no use in the C locale, and are
+                // not read.
                 let end = pattern[at + 2..].windows(2).position(|w| w == b":]")?;
                 found |= in_class(&pattern[at + 2..at + 2 + end], byte)?;
                 at += end + 4;
@@ -71,6 +75,7 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
         match range_end {
             Some(&high) if high != b']' => {
                 let (high, width) = if high == b'\\' { (*pattern.get(at + 2)?, 3) } else { (high, 2) };
+                // By the values of bytes: in the C locale that is the order of collation.
                 found |= (low..=high).contains(&byte);
                 at += width;
             }

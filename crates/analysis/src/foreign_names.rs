@@ -69,6 +69,7 @@ fn meant(module: &str, name: &str) -> Vec<(&'static str, &'static str)> {
         .chain(name.split(['_', '-', ' ']))
         .filter(|word| !word.is_empty())
         .collect();
+    // From the end: `cc_test_library` is a library.
     let kind = words.iter().rev().find_map(|word| KINDS.iter().find(|(_, words)| words.contains(word)));
     let Some((kind, _)) = kind else { return Vec::new() };
     let language = words.iter().find_map(|word| MODULES.iter().find(|(_, words, _)| words.contains(word)));

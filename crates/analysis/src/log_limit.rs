@@ -20,6 +20,7 @@ pub struct LogLimitRule(pub usize);
 
 impl LogLimitRule {
     fn hash(&self) -> Hash {
+        // The number itself: with so few bits there is nothing to hash.
         Hash::from(self.0 as u64)
     }
 }

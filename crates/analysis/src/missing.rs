@@ -39,6 +39,7 @@ pub async fn missing_module(
 ) -> Fail {
     let (module, name) = (named.module.as_str(), named.name.as_str());
     // Read for the message only, so what cannot be listed is passed over.
+    // A read of the failure like any other, so a directory that appears invalidates the message.
     let listing = source::listing(workspace, cx, named, module).await.ok();
     let listing = listing.as_ref().map(|listing| &**listing.whole());
     let is_directory = matches!(listing, Some(Listing::Entries(_)));
@@ -141,6 +142,8 @@ impl DefinitionKind {
             return problem.suggest(Some(meant));
         }
         if self == DefinitionKind::Rule {
+            // Whether help was added is seen by the count: `with_meant` returns the problem unchanged where it knows
+            // nothing.
             let advice = problem.help.len();
             let problem = foreign_names::with_meant(problem, workspace, name);
             if problem.suggestion.is_some() || problem.help.len() > advice || !is_builtin {

@@ -109,6 +109,7 @@ async fn similar_module(place: &RootPath, cx: &Cx) -> Option<String> {
     // A read like any other: if a directory appears there, the failure is invalidated, and its suggestion with it.
     let listing = cx.get::<DirRule>(parent_place).await.ok()?;
     let Listing::Entries(entries) = &*listing else { return None };
+    // The directory is there, and lacks only the file: then no other one was meant.
     if entries.iter().any(|listed| listed.name.as_str() == name) {
         return None;
     }
@@ -129,6 +130,7 @@ pub(crate) fn if_missing(
     change: impl Fn(Diagnostic, Option<String>) -> Diagnostic,
 ) -> Fail {
     settle(failure, |mut diagnostic| {
+        // By its text, since failures of modules are all diagnostics; one about another file has another path in it.
         if diagnostic.location.is_some() || diagnostic.message != missing(place) {
             return diagnostic;
         }
@@ -148,6 +150,7 @@ impl Rule for ModuleRule {
     /// As many runs as the targets of the module keep: after switching back to an earlier content, the hashes of its
     /// entries are known.
     fn policy(&self, _: &RootPath) -> Policy {
+        // Only hashes are kept: where a value is needed the text is parsed again, since messages need its spans.
         Policy::verifying(4)
     }
 
@@ -270,6 +273,7 @@ fn hash_with_messages<'m>(canonical: [u8; 32], messages: impl Iterator<Item = &'
 
 /// The keys of documentation, by type of target. Rules and expressions have
 /// documentation, too; it is left out where they are hashed with all their imports.
+// By type, since in targets of user-defined rules a field may have any of these names.
 const DOCUMENTATION_KEYS: [(&str, &[&str]); 2] =
     [("configure", &["doc"]), ("export", &["config_doc", "doc"])];
 
@@ -287,6 +291,7 @@ fn defining_hash(entry: Node<'_>) -> [u8; 32] {
             // Marks the form, so that it is not mistaken for the hash of another definition.
             let mut pieces = b"without documentation".to_vec();
             for (key, value) in entry.entries().filter(|(key, _)| !documentation.contains(key)) {
+                // Hashed keys all have the same length, so pieces need no separators.
                 pieces.extend(Id::of(key).0);
                 pieces.extend(value.canonical_hash());
             }

@@ -178,6 +178,7 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let named = match value {
         Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
+        // A value of an expression: it was resolved where it was written.
         Value::Name(EntityName::Named(named)) => Ok(named.clone()),
         Value::List(words) => name_in_list(words, context),
         _ => Err(NO_FORM),
@@ -224,6 +225,7 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
                 return Err(NO_FORM);
             };
             let repository = context.repositories.repositories.get(context.repository);
+            // Global names are values, local ones depend on the place: names are resolved once, where they are read.
             let global = repository.and_then(|repository| repository.bindings.get(local));
             let global = global.ok_or_else(|| unbound(local, module, name, context))?;
             Ok(NamedTarget::new(global.clone(), module, name))

@@ -38,6 +38,7 @@ pub(crate) fn fail_unrecorded(diagnostic: Diagnostic) -> Fail {
 }
 
 /// The failure with these diagnostics in place of its own. What does not follow from the reads of a task stays unrecorded.
+// A change to a message must not make a transient failure one that is recorded.
 fn with(fail: &Fail, diagnostics: Diagnostics) -> Fail {
     let problem = Problem(diagnostics);
     if fail.is_deterministic() { Fail::task(problem) } else { Fail::transient(problem) }
@@ -129,6 +130,7 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
     }
     let problems = fails.iter().filter_map(|fail| fail.downcast_ref::<Problem>());
     let merged = Problem(Diagnostics::merge(problems.map(|problem| &problem.0)));
+    // One transient part is enough to look again in the next build.
     let is_recorded = fails.iter().all(Fail::is_deterministic);
     Err(if is_recorded { Fail::task(merged) } else { Fail::transient(merged) })
 }

@@ -88,6 +88,8 @@ impl RuleKind {
                 format!("String field {field} should be a list of strings, but found {entry}")
             }
             (_, Some(FieldUse::Config), _) => {
+                // Without a space, as the reference has it (`target_map.cpp`); so are the other mistakes in these
+                // texts.
                 format!("Config field {field} should evaluate to a list of strings, but got{found}")
             }
             (_, Some(FieldUse::Targets), _) => {

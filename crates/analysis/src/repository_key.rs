@@ -30,6 +30,8 @@ impl Key for RepositoryName {
 /// Has the keys of repositories; `None` for one whose content is not fixed.
 pub struct RepositoryKeyRule {
     workspace: Arc<Workspace>,
+    // Locks that are set once: rules are called from all threads, and both values follow from the configuration
+    // alone.
     fixed: OnceLock<ContentFixed>,
     identity: OnceLock<Id>,
 }

@@ -39,6 +39,7 @@ fn in_place_of(list: &[Value], meant: &str) -> Option<String> {
     }
     match kept.first()?.as_str()?.as_str() {
         "@" => Some(words(&list[..2].iter().chain(module_and_name.iter()).collect::<Vec<_>>())),
+        // `FILE` and its like name no targets, so a target cannot take their place.
         marker if kept.len() > 1 && marker != "./" => None,
         _ => Some(words(&module_and_name.iter().collect::<Vec<_>>())),
     }

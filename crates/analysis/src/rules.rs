@@ -183,6 +183,7 @@ async fn imports(
     kind: missing::DefinitionKind,
 ) -> Result<Imports, Fail> {
     let (word, shown) = (kind.word(), EntityName::Named(at.clone()).to_json());
+    // Two lists by position: tasks are asked for together, and answers come in the order of the keys.
     let mut names = Vec::new();
     let mut keys = Vec::new();
     for (alias, json) in object(entry, word, "imports")? {
@@ -265,6 +266,8 @@ impl ExpressionRule {
             };
             return Err(fail(problem.reference(reference).at(entry.location(None))));
         };
+        // Not of the name: two functions that are defined alike are the same, and what calls them is not invalidated
+        // by a move.
         let closure = closure(&entry, &["vars", "expression"], &imports);
         let body = Expr::compile_at(body, entry.path().key("expression"));
         Ok(Arc::new(Function { vars, imports, body, closure }))
@@ -310,6 +313,7 @@ impl Rule for RuleRule {
 
     /// Documentation of a rule is no part of its hash; warnings are.
     fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
+        // Imports count by their closures, not by their names.
         let keys: Vec<&str> =
             RULE.iter().copied().filter(|key| *key != "imports" && !is_documentation(key)).collect();
         let closure = closure(&rule.entry, &keys, &rule.imports);
@@ -448,6 +452,8 @@ fn anonymous_field(
             );
             fail(why.of_json(&value).below(&step).at(Location::value(entry.label().clone(), path)))
         })?;
+        // Resolved here: anonymous targets carry the map into other repositories, where the words would mean
+        // something else.
         rule_map.push((Str::from(node_type), Value::Name(rule.into())));
     }
     Ok(AnonymousField {
@@ -488,6 +494,7 @@ fn warnings(rule: &UserRule) -> Diagnostics {
     let expressions = rule.transitions.values().chain([&rule.expression]);
     found.extend(expressions.flat_map(|expr| misspelt::warnings(expr, &rule.config_vars)));
     // Each function once, however many imports lead to it.
+    // By address: a function that is imported twice is one object, as its task has one value.
     let mut seen: Vec<*const Function> = Vec::new();
     let mut pending: Vec<&Arc<Function>> = rule.imports.values().collect();
     while let Some(function) = pending.pop() {
@@ -511,6 +518,7 @@ fn check_fields(rule: &UserRule) -> Result<(), Fail> {
     for field in kinds.iter().flatten() {
         *count.entry(field).or_default() += 1;
     }
+    // Sorted by the map, so the message is the same in each build.
     let more: Vec<&str> = count.iter().filter(|(_, n)| **n > 1).map(|(field, _)| field.as_str()).collect();
     if !more.is_empty() {
         let message =
@@ -569,6 +577,7 @@ fn without_nodes(rule: &UserRule) -> impl Iterator<Item = Diagnostic> {
         );
         let known = rule.target_fields.iter().chain(rule.implicit.keys()).map(|known| known.as_str());
         let path = rule.entry.path().key("anonymous").key(field).key("target");
+        // The reference says nothing about it.
         let warning = Diagnostic::warning(message).reference("");
         let warning = warning.at(Location::value(rule.entry.label().clone(), path));
         warning.suggest(did_you_mean(shown, known))

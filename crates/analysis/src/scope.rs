@@ -35,6 +35,7 @@ pub(crate) struct Scope<'s> {
     pub(crate) dependencies: Dependencies,
     pub(crate) warnings: Vec<Diagnostic>,
     /// The variables that the target's own fields may read.
+    // As written, beside the set `own_vars`: suggestions are sought in this order.
     declared: Vec<Str>,
 }
 
@@ -186,9 +187,11 @@ impl<'s> Scope<'s> {
     ) -> Result<Value, Fail> {
         let Some(json) = self.written.json(field) else { return Ok(default()) };
         // Most fields are literals: these need no compilation.
+        // A list or map without any construct that could be evaluated.
         if let Some(value) = taut_expr::literal_value(json) {
             return Ok(value);
         }
+        // Compiled for one evaluation: a field is evaluated once, and the target is kept, not its expressions.
         let expr = Expr::compile_at(json, self.written.entry.path().key(field));
         if !expr.is_constant() {
             self.written.add_misspelt(misspelt::warnings(&expr, &self.declared));
@@ -328,6 +331,7 @@ impl<'s> Scope<'s> {
 
 /// The values of the given variables in a configuration.
 pub(crate) fn environment<'v>(config: &Config, vars: impl Iterator<Item = &'v Str>) -> Map {
+    // With null for those that are not set: a variable that is declared can always be read.
     let get = |var: &Str| (var.clone(), config.map().get(var).cloned().unwrap_or_default());
     vars.map(get).collect()
 }
@@ -359,6 +363,7 @@ impl Host for FieldHost<'_, '_> {
                 |error| NoName { message: error.to_string(), reference: error.in_reference(reference) },
             )?;
         let mut deps = self.deps.unwrap_or_default().iter();
+        // By the name that it means, so any spelling of a dependency finds it.
         let found = deps.find(|(in_it, dep)| in_it == transition && dep.name.as_named() == Some(&name));
         Ok(found.map(|(_, dep)| Rc::new(dep.clone()) as Rc<dyn Offer>))
     }

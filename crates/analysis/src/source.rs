@@ -42,6 +42,7 @@ pub(crate) async fn listing(
 ) -> Result<ListingRead, Fail> {
     let root = &workspace.repository(&named.repository)?.workspace_root;
     let place = RootPath { root: root.name, path: if path == "." { Str::default() } else { path.into() } };
+    // By facets: a target that names one file is not invalidated by others that come and go beside it.
     let listing = cx.facets::<DirRule>(vec![place]).await.pop().expect("one answer for one question")?;
     match &**listing.at(Listing::READABLE) {
         Listing::Unreadable(why) => {
@@ -277,15 +278,7 @@ async fn file(
             quoted(&named.name)
         )
     };
-    // Without normalising, as the reference has it.
-    let joined = join(&named.module, &named.name);
-    let (in_directory, last) = joined.rsplit_once('/').unwrap_or(("", &joined));
-    let mut diagnostic = Diagnostic::error(message).reference(format!(
-        "Cannot determine source file {} in directory {} of repository {}",
-        Value::string(last).to_json(),
-        Value::string(in_directory).to_json(),
-        Value::String(named.repository.clone()).to_json()
-    ));
+    let mut diagnostic = Diagnostic::error(message).reference(no_source(named));
     match (&**entries, entries.get(base)) {
         (_, Some(Entry::Directory)) => {
             let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
@@ -382,9 +375,11 @@ async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str)
 
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     let entries = listing(workspace, cx, named, &named.module).await?;
+    // A directory that is not there has no matches, which is no error.
     let Listing::Entries(entries) = &**entries.whole() else {
         return Ok(analysed(Map::default(), DefinitionNames::default()));
     };
+    // Bytes, not characters: that is what `fnmatch(3)` does in the C locale.
     let matches = |name: &Str| fnmatch::matches(named.name.as_bytes(), name.as_bytes());
     if let Some(Listed { name, .. }) = entries.iter().find(|Listed { name, entry, .. }| {
         matches!(entry, Entry::NotUtf8 { is_directory: false }) && matches(name)
@@ -438,6 +433,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, DefinitionNames::default()) });
     }
     // All directories, each after the one that contains it; then trees are made from the last to the first.
+    // Breadth first by index: the list is the queue and the result.
     let mut directories = vec![top.clone()];
     let mut warnings = Diagnostics::default();
     let mut contents = Vec::new();

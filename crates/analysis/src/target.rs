@@ -52,6 +52,8 @@ impl Key for ConfiguredTarget {
     fn encode(&self, out: &mut Vec<u8>) {
         match &self.name {
             EntityName::Named(named) => {
+                // Texts end with a zero byte and come first, so keys of one module are adjacent where keys are
+                // sorted.
                 let texts = [&named.repository, &named.module, &named.name];
                 // The usual form needs no lengths, so keys of one module have a common prefix.
                 if texts.iter().any(|text| text.as_bytes().contains(&0)) {
@@ -103,6 +105,7 @@ impl Key for ConfiguredTarget {
         let (kind, rest) = bytes.split_first()?;
         let (name, rest) = match *kind {
             ANONYMOUS => {
+                // Behind the three ids of 32 bytes.
                 let mut decoder = Decoder::new(rest.get(96..)?);
                 let (name, config) = (decoder.name()?, Config::new(decoder.map()?));
                 return decoder.is_done().then_some(ConfiguredTarget { name, config });

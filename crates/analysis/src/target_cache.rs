@@ -70,6 +70,7 @@ pub fn key_text(repository: &ContentHash, target: &NamedTarget, config: &Config)
     name.strings([&target.module, &target.name]);
     let mut writer = JsonWriter::pretty(2);
     writer.object(|w| {
+        // The configuration as text inside of the text, as the reference has it (docs/store.md).
         w.key("effective_config").string(config);
         w.key("repo_key").string(repository.to_hex());
         w.key("target_name").string(name.finish());
@@ -131,6 +132,7 @@ impl Rule for CacheEntryRule {
     }
 
     async fn value(&self, key: &CacheKey, cx: Cx) -> Result<Option<Arc<CacheEntry>>, Fail> {
+        // Empty: the hash alone is compared, and a witness there has to be.
         cx.witness(Vec::new());
         let Some(object) = self.0.entry(key) else { return Ok(None) };
         let text = self.0.text(&object).ok_or_else(|| "the file with its result is damaged".to_owned());

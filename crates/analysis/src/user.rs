@@ -138,6 +138,7 @@ pub(crate) async fn anonymous(
     target: &ConfiguredTarget,
     anonymous: &AnonymousTarget,
 ) -> Result<AnalysedTarget, Fail> {
+    // A value node is a result already: nothing is evaluated, and it has the same result in each configuration.
     let node = match &anonymous.node {
         Node::Abstract(node) => node,
         Node::Value(result) => {
@@ -159,6 +160,7 @@ pub(crate) async fn anonymous(
         return Err(misplaced(workspace, target, anonymous, (node, &rule), field, kind));
     }
     let mut strings: BTreeMap<Str, Value> = BTreeMap::new();
+    // A node has values, of which nothing is evaluated, so the string fields need not wait for dependencies.
     for field in rule.config_fields.iter().chain(&rule.string_fields) {
         let value = node.string_fields.get(field).cloned().unwrap_or_else(|| Value::List(List::default()));
         strings.insert(field.clone(), value);
@@ -289,6 +291,7 @@ struct Evaluation<'e> {
     strings: BTreeMap<Str, Value>,
     /// Target, implicit and anonymous fields.
     targets: FieldTargets,
+    // A list, not a map: messages and anonymous fields follow the order of the definition.
     reached: Vec<TransitionDep>,
     deps: Dependencies,
 }
@@ -384,6 +387,7 @@ impl<'e> Evaluation<'e> {
         let EntityName::Anonymous(AnonymousTarget { node, .. }) = &self.target.name else {
             return diagnostic;
         };
+        // Shorter than other values: chains of nodes have many of these frames.
         let node = taut_expr::abbreviate(&Value::Node(node.clone()), self.workspace.log_limit.min(160));
         diagnostic.within(Frame::new(format!("in the anonymous target of node {node}")))
     }
@@ -623,6 +627,7 @@ impl<'e> Evaluation<'e> {
         for TransitionDep { transition, dep, .. } in &self.reached {
             // By transition, not by configuration: two transitions of a field may lead to the same one, and the
             // expression asks by what it wrote.
+            // `Rc`: expressions are evaluated in one go in one thread, without waiting for tasks.
             results.insert((dep.name.clone(), transition.clone()), Rc::new(dep.clone()));
         }
         let mut host = RuleHost {

@@ -55,6 +55,7 @@ impl Builtin {
 
     /// The fields that most targets have.
     fn common(self) -> &'static [&'static str] {
+        // `export` evaluates nothing, so it has no variables, and it must not be tainted.
         if self == Builtin::Export { &COMMON[..1] } else { &COMMON }
     }
 
@@ -101,6 +102,7 @@ pub fn builtin_rules() -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// The keys of rules.
+// Sorted, so that suggestions and messages are in a stable order.
 pub const RULE: &[&str] = &[
     "anonymous",
     "artifacts_doc",

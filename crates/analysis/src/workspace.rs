@@ -51,6 +51,7 @@ impl Workspace {
 
 /// The file of a module below one of a repository's roots.
 pub fn module_file(root: &Root, module: &str, file: &str) -> RootPath {
+    // Without a slash in front: paths in a root are relative, and the root module has the empty one.
     let path = if module.is_empty() { file.into() } else { format!("{module}/{file}").into() };
     RootPath { root: root.name, path }
 }

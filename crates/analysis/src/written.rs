@@ -103,6 +103,7 @@ impl<'s> Written<'s> {
         const MAX_VISITED_NODES: usize = 10_000;
         // Names are never nested that deep, and each step costs its depth.
         const MAX_DEPTH: usize = 64;
+        // A stack, pushed in reverse, so the first place in the order of the text is found.
         let mut pending = vec![(self.entry.path().key(field), self.json(field)?)];
         for _ in 0..MAX_VISITED_NODES {
             let (path, node) = pending.pop()?;
@@ -257,6 +258,7 @@ impl<'s> Written<'s> {
                 // The usual ways to write a relative name, not all: this only finds a place for a message.
                 let below = named.module.strip_prefix(self.named.module.as_str());
                 let below = below.map(|below| below.trim_start_matches('/')).unwrap_or_default();
+                // Names as they can be written; `find` compares them as values.
                 spellings.push(Value::list([text("./"), text(below), text(&named.name)]));
                 if let Some((local, _)) = local {
                     let parts = ["@", local.as_str(), named.module.as_str(), named.name.as_str()];

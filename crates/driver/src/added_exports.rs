@@ -35,6 +35,7 @@ struct Addition {
     key: CacheKey,
     name: ConfiguredTarget,
     analysed: Arc<AnalysedTarget>,
+    // Shared: a chain of targets has one set as long as nothing is added to it.
     implied: Rc<BTreeSet<Hash>>,
 }
 
@@ -62,6 +63,7 @@ impl Session {
     /// Puts the objects of export targets that were taken from the cache together if garbage collection has split them. No
     /// build needs that, but the reference does it; so that it fails is no error.
     pub fn put_cached_exports_together(&self, analysed: &Analysed) {
+        // Without it the next collection may remove a part of an entry, which then is made again.
         let _ = self.exports.put_together(|| cached_keys(&analysed.exports));
     }
 
@@ -73,6 +75,7 @@ impl Session {
             return added;
         }
         // Whether entries are there that were implied so far.
+        // Each key is looked up once: entries near the top imply most of those below.
         let mut are_there: HashMap<Hash, bool> = HashMap::new();
         for mut addition in self.additions(analysed) {
             added.targets += 1;
@@ -93,6 +96,7 @@ impl Session {
 
     fn add(&self, addition: &Addition) -> Result<(), String> {
         let Addition { key, name, analysed, implied } = addition;
+        // Noted while the text is written, as only that walks over all artifacts.
         let all = RefCell::new(Vec::new());
         let known = |artifact: &Artifact| {
             let info = match artifact {
@@ -144,6 +148,7 @@ impl Session {
                     // All are settled by now.
                     let Ok(analysed) = self.build.get::<TargetRule>(target.clone()) else { continue };
                     // Marks it as visited. What it implies is set when it is closed, before those above it are.
+                    // Targets form no cycles, or analysis would have failed: one that is met again is closed by then.
                     implied.insert(target.clone(), nothing.clone());
                     let below: Vec<ExportStep> =
                         analysed.dependencies.iter().cloned().map(ExportStep::Open).collect();

@@ -82,6 +82,7 @@ impl Analysed {
     /// the number of artifacts of those and each, the bytes of the warnings.
     fn encode(&self) -> Option<Vec<u8>> {
         let mut e = Encoder::new();
+        // `false` for a value that is nested too deeply to be decoded: then there is no record of this request.
         let is_whole = e.result(&self.result);
         e.texts(self.vars.iter());
         e.texts(self.tainted.iter());
@@ -166,6 +167,7 @@ impl Rule for AnalysisRule {
         }
         let whole = together(&reached);
         let roots: Vec<_> = targets.into_iter().map(|target| cx.task::<TargetRule>(target)).collect();
+        // One walk for both kinds of contents and the count: it is over all tasks below.
         let below =
             cx.collect_two_and_count::<Content<Definition>, Content<Finding>, TargetRule>(roots).await;
         let (definitions, names, targets) = below.ok_or_else(|| Fail::transient(NotCollected))?;
@@ -225,6 +227,7 @@ fn in_order(findings: &[Arc<Finding>]) -> Diagnostics {
     let mut warnings: BTreeMap<Order, &Diagnostics> = BTreeMap::new();
     for finding in findings {
         if let Finding::Warnings(target, diagnostics) = &**finding {
+            // By target, so warnings of one that was reached twice occur once, and in the same order in each build.
             warnings.insert(Order::of(target), diagnostics);
         }
     }

@@ -75,6 +75,7 @@ impl AnalysisPass<'_> {
             self.report_tasks(request);
             sink.event(&Event::AnalysisFailed(problems));
         })?;
+        // There is no task of the request here, so it was replayed if no task at all was executed.
         let is_known = build.ran().is_empty();
         sink.event(&Event::Warned(&found.0.warnings(&request.repositories.roots)));
         let actions = found.0.number_of_actions();
@@ -103,6 +104,8 @@ impl AnalysisPass<'_> {
 /// The part of a request that can be analysed, if there is any, with everything below it.
 fn part_of(build: &Build, request: &Request) -> Option<(Closure, Request)> {
     let part = |targets| Request { targets, ..request.clone() };
+    // One by one: of several targets together it is not known which of them is wrong. All that can be analysed is
+    // settled already.
     let is_fine = |target: &&NamedTarget| Closure::of(build, &part((*target).clone().into())).is_ok();
     let part = part(Targets::new(request.targets.iter().filter(is_fine).cloned())?);
     Some((Closure::of(build, &part).ok()?, part))

@@ -54,6 +54,7 @@ impl BuildFailure {
     pub(crate) fn of<'f>(failed: impl IntoIterator<Item = (&'f Str, Option<Id>, &'f Fail)>) -> BuildFailure {
         let mut failure = BuildFailure::default();
         // Where each cause is, and the actions that are there already.
+        // A list beside the map: causes are reported in the order in which they were met.
         let (mut places, mut met) = (HashMap::new(), HashSet::new());
         for (path, maker, fail) in failed {
             // An artifact with several failures below it reports the worst, and this is the least of them.

@@ -40,6 +40,7 @@ impl ClosureActions {
         let mut seen: BTreeSet<DefinitionKey> = BTreeSet::new();
         let mut pending: Vec<Artifact> = wanted.iter().map(|(_, artifact)| artifact.clone()).collect();
         while let Some(artifact) = pending.pop() {
+            // By definition, so a tree that many actions share is opened once.
             let name = DefinitionKey::of_artifact(&artifact).filter(|name| seen.insert(*name));
             let definition = name.and_then(|name| build.get::<Content<Definition>>(name.0).ok());
             pending.extend(definition.iter().flat_map(|definition| definition.parts()).cloned());

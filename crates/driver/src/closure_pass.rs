@@ -81,6 +81,7 @@ impl ClosurePass<'_> {
         let ClosurePass { session, is_cached, repairs_roots, is_last } = *self;
         client.may_continue(session)?;
         let analysis = session.analysis_pass(is_cached);
+        // Asked only after a failure, since it looks at the roots.
         let is_of_roots = || repairs_roots && session.has_lost_roots();
         let found = analysis.closure(request, || C::LEAVES_OUT && !is_of_roots());
         let (closure, part) = found.map_err(|problems| match is_of_roots() {

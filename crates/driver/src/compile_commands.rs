@@ -49,6 +49,7 @@ pub struct View {
 #[derive(Default, Debug)]
 pub struct CompileCommands {
     /// Sorted, each once.
+    // Sorted, so an unchanged database is the same file.
     pub commands: BTreeSet<CompileCommand>,
     /// By the names of their directories.
     pub views: BTreeMap<String, View>,
@@ -65,6 +66,7 @@ impl CompileCommands {
         let mut defined: BTreeMap<&Id, &ConfiguredTarget> = BTreeMap::new();
         for ReachedTarget { target, analysed } in &closure.reached {
             for id in &analysed.defined.actions {
+                // The first target in the order of names, so the one that messages name is always the same.
                 defined.entry(id).or_insert(target);
             }
         }
@@ -151,9 +153,11 @@ struct Mapped<'m> {
 }
 
 /// The directory of the view, before its name is known.
+// A zero byte occurs in no word of a command, so the replacement below finds nothing else.
 const VIEW: &str = "\u{0}view";
 
 impl Files for Mapped<'_> {
+    // Inputs are sorted by bytes, as a shell in the C locale sorts what it finds.
     fn matching(&self, directory: &str, pattern: &str) -> Vec<String> {
         let Some(staged) = staged(directory, pattern) else { return Vec::new() };
         let below = pattern.rsplit_once('/').map_or("", |(above, _)| above);
@@ -202,6 +206,8 @@ fn is_match(pattern: &str, path: &str) -> bool {
         let (wanted, found) = (pattern.chars().next(), path.chars().next());
         let rest = |text: &'_ str, c: char| text.len() - c.len_utf8();
         match (wanted, found) {
+            // With one place to return to (the last `*`), matching takes quadratic time at worst, and not
+            // exponential.
             (None, None) => return true,
             (Some('*'), _) => {
                 pattern = &pattern[1..];
@@ -336,6 +342,7 @@ impl Mapped<'_> {
         let program = self.file(here, &compile.program, &mut view);
         let mut arguments = vec![program.unwrap_or_else(|| compile.program.clone())];
         // A source finds generated files beside it without an option.
+        // A compiler looks for `#include "x"` beside the file that includes it, before all options.
         let beside = source.rsplit_once('/').map_or(".", |(directory, _)| directory);
         let own = self.directories(here, beside, &mut view);
         let mut extra: Vec<String> = own.into_iter().filter(|path| path.starts_with(VIEW)).collect();
@@ -369,6 +376,8 @@ impl Mapped<'_> {
         }
         extra.retain(|path| !arguments.contains(path));
         for path in extra {
+            // In front of all other options, as the directory of the source is searched first; `-iquote` is for
+            // quoted names only, as that is.
             arguments.splice(1..1, ["-iquote".to_owned(), path]);
         }
         let name = view.name();
@@ -394,6 +403,7 @@ fn push(arguments: &mut Vec<String>, option: &str, value: String, is_joined: boo
 
 /// The directory in which a source has a path, if it keeps the end of its own.
 fn base_of(source: &Path, below: &str) -> Option<String> {
+    // `/w/include/a/b.h` staged as `a/b.h` is found through `-I /w/include`.
     Some(source.to_str()?.strip_suffix(below)?.strip_suffix('/')?.to_owned())
 }
 
@@ -424,6 +434,7 @@ impl View {
             e.bytes(source.to_string_lossy().as_bytes());
         }
         let mut name = Id::of(e.finish()).to_hex();
+        // 80 bits: enough for the views of one workspace, and short enough for paths in commands.
         name.truncate(20);
         name
     }

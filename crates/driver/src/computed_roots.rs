@@ -43,12 +43,14 @@ impl RootComputer {
         roots: &[Arc<UnresolvedRoot>],
     ) -> Result<(RepoConfig, Option<String>), RootsFailed> {
         // The engine would find a cycle, too, but not the places in the configuration.
+        // Before any root is computed: a cycle is a mistake of the configuration, not of one root.
         if let Some(cycle) = config.cycle_of_computed_roots(roots) {
             let places = config.all_computed_roots();
             return Err(RootsFailed::cycle(&cycle, &places).showing(config.clone()));
         }
         let traces = if self.is_cached { Traces::of_roots(&self.store) } else { Traces::none() };
         // As many at once as the reference computes: each may need many threads.
+        // With n jobs, √n builds of √n threads each fill the machine.
         let at_once = (self.jobs as f64).sqrt().ceil().max(1.0) as usize;
         let work = Arc::new(Work::new(self, config.clone(), at_once));
         let builder = Engine::builder()
@@ -69,6 +71,7 @@ impl RootComputer {
         if answers.iter().all(Result::is_ok) {
             return Ok((repositories, warning));
         }
+        // Not from the answers: these only say that something below failed (`BelowFailed`).
         let failures = std::mem::take(&mut *lock(&work.failures));
         // Noted apart from the roots: one that is computed itself is made anew for each part of the configuration.
         let has_lost_roots = work.has_lost.load(Relaxed);

@@ -111,6 +111,7 @@ impl Rule for ComputedTreeRule {
     const NAME: &'static str = "computed tree";
 
     fn policy(&self, _: &TreeKey) -> Policy {
+        // One run: the value follows from the key, so there is never another one to keep.
         Policy::constructive(1)
     }
 

@@ -32,6 +32,7 @@ pub fn defined_at(repositories: &RepoConfig, target: &EntityName) -> Option<Defi
         EntityName::Anonymous(_) => (&repository.rule_root, &repository.rule_file_name),
     };
     let place = taut_analysis::module_file(root, &name.module, file_name);
+    // Any error only leaves the place out of a message.
     let content = place.read(&repositories.roots).ok()??;
     let document = Document::parse_as(repositories.dialect, "", content).ok()?;
     let span = document.root().key_span(&name.name)?;

@@ -26,6 +26,7 @@ struct BuildDepfiles {
     build: Arc<Build>,
     request: RequestKey,
     /// Those that targets mention; `None` if it is not known which runs of the targets are good.
+    // Set by the first action that asks: the walk takes time, and a build from the action cache needs none.
     found: OnceLock<Option<HashSet<Hash>>>,
 }
 
@@ -65,6 +66,7 @@ impl BuildDepfiles {
 
 impl Depfiles for RequestDepfiles {
     fn of(&self, id: &Id, action: &ActionDescription) -> Option<Str> {
+        // The lock is released before the walk, so that other actions wait for the cell and not for the lock.
         let present = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let found = present.found.get_or_init(|| present.found());
         let is_mentioned = |out: &&Str| {

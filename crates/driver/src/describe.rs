@@ -106,6 +106,7 @@ impl StoredDescription {
         let (whole, more, warnings) = (text(&mut d)?, list(&mut d)?, list(&mut d)?);
         let description = Description { text: whole, more, warnings, is_reference: d.bool()? };
         let problems = Diagnostics::decode(d.bytes()?)?;
+        // Bytes that are left over are of another format.
         d.is_done().then_some(StoredDescription { description, problems })
     }
 }
@@ -126,6 +127,7 @@ impl Key for DescribeKey {
     }
 
     fn decode(bytes: &[u8]) -> Option<DescribeKey> {
+        // Three bits are defined; others are not read as something else.
         let (flags, request) = bytes.split_first().filter(|(flags, _)| **flags < 8)?;
         let (rule, json, as_reference) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
         let options = DescribeOptions { rule, json, as_reference };
@@ -140,6 +142,7 @@ impl Rule for DescribeRule {
     type Key = DescribeKey;
     type Value = Arc<StoredDescription>;
     const NAME: &'static str = "description";
+    // Raised when the text changes: kept descriptions of the version before are not replayed.
     const VERSION: u32 = 2;
 
     fn policy(&self, _: &DescribeKey) -> Policy {
@@ -165,6 +168,7 @@ impl Rule for DescribeRule {
             all.warnings.append(&mut one.warnings);
             all.is_reference |= one.is_reference;
             if let Err(fail) = ended {
+                // What was described before the error is shown all the same.
                 described.problems = relative(&problems(fail)?, &self.0.repositories.roots);
                 break;
             }
@@ -366,6 +370,8 @@ impl Describer<'_> {
         Ok(())
     }
 
+    // The order of the sections, and what of them is left out if empty, is that of the reference (`PrettyPrintRule`
+    // in `describe.cpp`).
     fn as_text(&self, rule: Node<'_>, name: &NamedTarget, out: &mut Description) {
         let text = &mut out.text;
         let docs = rule.get("field_doc");
@@ -422,6 +428,7 @@ fn texts(list: Option<Node<'_>>) -> Vec<&str> {
 }
 
 /// The items of a list or the values of a map; what is neither is taken for a list of one.
+// As a loop over a value of the reference's library (nlohmann/json) goes: a plain value is visited once, null never.
 fn items(list: Option<Node<'_>>) -> Vec<Node<'_>> {
     let Some(list) = list else { return Vec::new() };
     match list.kind() {
@@ -459,6 +466,7 @@ fn section(heading: &str, names: Option<Node<'_>>, docs: Option<Node<'_>>, text:
     }
 }
 
+// The order of the fields is that of the reference (`PrintRuleAsOrderedJson` in `describe.cpp`).
 fn as_json(rule: Node<'_>, name: &NamedTarget) -> String {
     let value = |field: &str| rule.get(field).map(taut_expr::json_to_value);
     let list = |field: &str| {

@@ -20,6 +20,7 @@ fn pretty(write: impl FnOnce(&mut JsonWriter)) -> String {
 }
 
 /// The longest text that a dump may have, in bytes.
+// A value of some kilobytes may have an exponential text; the size is computed without writing it.
 const MAX_DUMP_BYTES: u64 = 1 << 30;
 
 const TOO_LONG: &str = "is longer than 1 GiB as text: parts that it shares would be written again and again";
@@ -169,28 +170,20 @@ impl Analysis {
                 text.push_str(&format!("[{}]", configs.join(",")));
             });
         };
-        let mut sections: BTreeMap<String, Vec<()>> = BTreeMap::new();
-        if !anonymous.is_empty() {
-            sections.insert("#".into(), Vec::new());
-        }
-        if !named.is_empty() {
-            sections.insert("@".into(), Vec::new());
-        }
+        // A part without entries is left out, as in the reference.
+        let parts = [("#", !anonymous.is_empty()), ("@", !named.is_empty())];
+        let parts = parts.into_iter().filter(|(_, is_there)| *is_there);
+        let parts: BTreeMap<String, bool> = parts.map(|(mark, _)| (mark.to_owned(), mark == "#")).collect();
         let mut text = String::new();
-        object(
-            &mut text,
-            0,
-            &BTreeMap::from_iter(sections.keys().map(|k| (k.clone(), k.clone()))),
-            |text, indent, kind| {
-                if kind == "#" {
-                    object(text, indent, &anonymous, |text, indent, nodes| lists(text, indent, nodes));
-                } else {
-                    object(text, indent, &named, |text, indent, modules| {
-                        object(text, indent, modules, |text, indent, targets| lists(text, indent, targets));
-                    });
-                }
-            },
-        );
+        object(&mut text, 0, &parts, |text, indent, is_anonymous| {
+            if *is_anonymous {
+                object(text, indent, &anonymous, |text, indent, nodes| lists(text, indent, nodes));
+            } else {
+                object(text, indent, &named, |text, indent, modules| {
+                    object(text, indent, modules, |text, indent, targets| lists(text, indent, targets));
+                });
+            }
+        });
         text + "\n"
     }
 
@@ -301,6 +294,7 @@ fn objects_only(compact: &str) -> String {
         text.push('\n');
         text.extend(std::iter::repeat_n(' ', indent));
     };
+    // A state machine over compact text: values in lists stay on one line, whatever they contain.
     for c in compact.chars() {
         if in_string {
             in_string = escaped || c != '"';

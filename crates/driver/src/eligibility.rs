@@ -24,6 +24,7 @@ impl Analysed {
                 EntityName::Anonymous(_) => None,
             })
             .collect();
+        // Of repositories without any pin nothing else is expected, so there is no warning.
         let is_pinned = |name: &&&Str| config.repositories.get(&***name).is_some_and(Obstacle::is_pinned);
         repositories.iter().filter(is_pinned).filter_map(|name| warning(config, name)).collect()
     }

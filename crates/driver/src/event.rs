@@ -181,6 +181,7 @@ pub trait Trees: Send + Sync {
 }
 
 /// Looks trees up in an engine. A cell, since the rules of the engine need the sinks, which exist before it.
+// The engine's rules hold the sinks, and these hold this: `set(None)` at the end breaks the cycle.
 #[derive(Default)]
 pub(crate) struct EngineTrees(Mutex<Option<Engine>>);
 
@@ -382,6 +383,7 @@ impl Events for ExecutionEvents {
 
     fn failed(&self, failure: &ActionFailure) {
         let trees = Some(&*self.trees);
+        // A failure for another reason (a missing input, a full disk) is one even during an interruption.
         let was_ended = self.stop.is_interrupted() && failure.is_of_process();
         self.sink.event(&Event::ActionFailed(&Failed { failure, was_ended, trees }));
     }

@@ -84,6 +84,7 @@ struct LogState {
     warning: CacheWarning,
     origins: Option<Origins>,
     /// Actions whose process runs, since when.
+    // Ids are hashes, so a fast hasher distributes them well.
     running: FxHashMap<Id, Duration>,
     /// Targets that were analysed for the first time, by configuration: they share lines.
     new_targets: (Str, Vec<Str>),
@@ -174,6 +175,7 @@ impl Sink for EventLog {
         if !state.is_closed {
             state.note(event);
             // This event is sent before the process exists: if the call is killed from now on, its log has what it ran.
+            // Transfers come before and after an execution: they start nothing on a server.
             let begins = |step: &Step| !matches!(step, Step::Uploading | Step::Downloading);
             let is_process = matches!(event, Event::ActionStarted(_))
                 || matches!(event, Event::ActionRemote { step, .. } if begins(step));
@@ -264,17 +266,9 @@ impl LogState {
                     line.seconds("at", at);
                 });
             }
-            Event::AnalysisFinished(found) => self.line("analysis_finished", |line| {
-                line.seconds("at", at).bool("known", found.is_known);
-                for (key, number) in [
-                    ("actions", found.actions),
-                    ("trees", found.trees),
-                    ("overlays", found.overlays),
-                    ("blobs", found.blobs),
-                ] {
-                    line.number(key, number as u64);
-                }
-            }),
+            Event::AnalysisFinished(found) => {
+                self.line("analysis_finished", |line| fields::analysed(line, at, found));
+            }
             Event::BuildBegan { actions, origins } => {
                 self.origins = Some((*origins).clone());
                 let actions = *actions as u64;
@@ -283,19 +277,9 @@ impl LogState {
                 });
             }
             Event::ActionBegun(_) | Event::ActionCompared { .. } => {}
-            Event::ActionStarted(action) => {
-                self.running.insert(*action.id, at);
-                let origin = self.origin(action.id);
-                self.line("action_started", |line| {
-                    fields::action(line, at, action.id, origin.as_deref());
-                });
-            }
+            Event::ActionStarted(action) => self.started(at, action.id, None),
             Event::ActionRemote { action, at: server, step: Step::Given } => {
-                self.running.insert(*action.id, at);
-                let origin = self.origin(action.id);
-                self.line("action_started", |line| {
-                    fields::action(line, at, action.id, origin.as_deref()).text("executed_by", server);
-                });
+                self.started(at, action.id, Some(server));
             }
             Event::ActionRemote { action, step, .. } => {
                 let stage = match step {
@@ -373,6 +357,18 @@ impl LogState {
         for diagnostic in diagnostics.iter() {
             self.line("diagnostic", |line| fields::diagnostic(line, diagnostic));
         }
+    }
+
+    /// `server`: what executes the action, if it is not this machine.
+    fn started(&mut self, at: Duration, id: &Id, server: Option<&str>) {
+        self.running.insert(*id, at);
+        let origin = self.origin(id);
+        self.line("action_started", |line| {
+            let line = fields::action(line, at, id, origin.as_deref());
+            if let Some(server) = server {
+                line.text("executed_by", server);
+            }
+        });
     }
 
     fn finished(&mut self, at: Duration, finished: &Finished<'_>) {
@@ -483,6 +479,7 @@ impl LogState {
     /// After a failed write: nothing is tried again for each line, and no more lines are collected.
     fn give_up(&mut self) {
         self.is_closed = true;
+        // Also releases the engine behind `origins`, as at the end.
         (self.store, self.buffer, self.origins) = Default::default();
     }
 

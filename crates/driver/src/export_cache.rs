@@ -21,6 +21,7 @@ pub struct ExportCache(Option<Arc<Stored>>);
 
 struct Stored {
     cache: taut_store::TargetCache,
+    // By key: one entry may be looked up several times, and is reported once, in a stable order.
     problems: Mutex<BTreeMap<CacheKey, String>>,
 }
 

@@ -18,6 +18,7 @@ pub struct Exports {
     /// How many are in repositories whose content is not fixed.
     pub not_eligible: usize,
     /// All of them as bytes: a build that has nothing to report of them decodes none.
+    // Bytes, since this is part of the value of each null build.
     list: Vec<u8>,
 }
 

@@ -21,6 +21,7 @@ pub struct Located {
 pub fn find(store: &Store, results: &Results, path: &str) -> Option<Located> {
     let all = || results.artifacts.iter().chain(&results.runfiles);
     let wanted = steps(path);
+    // A path as it is written has priority over a way through trees.
     if let Some((_, built)) = all().find(|(known, _)| steps(known) == wanted) {
         return Some(Located { found: PathLookup { object: built.info, ends: None }, from: None });
     }

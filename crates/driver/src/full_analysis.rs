@@ -78,6 +78,7 @@ impl Closure {
         let reached: Vec<ReachedTarget> = reached.into_values().collect();
         let names: BTreeSet<DefinitionKey> =
             reached.iter().flat_map(|reached| reached.analysed.defined.names()).collect();
+        // One call for all, for the same reason.
         let contents = build.all::<Content<Definition>>(names.iter().map(|name| name.0));
         let definitions = names
             .into_iter()
@@ -197,6 +198,7 @@ impl Analysis {
         let by_number = |text: &str| {
             let number = leading_number(text);
             let own = self.own_actions();
+            // From the end, as in the reference: -1 is the last one.
             let place = if number < 0 { own.len() as i64 + number } else { number };
             let found = usize::try_from(place).ok().and_then(|place| own.get(place)).cloned();
             let missing = || NoAction::OutOfRange { number, count: own.len() };

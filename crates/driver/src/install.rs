@@ -55,11 +55,13 @@ pub fn install<'o>(
     let before = record.as_ref().map(Record::read).unwrap_or_default();
     let objects: Vec<(&str, ObjectInfo)> = objects.collect();
     let infos: Vec<ObjectInfo> = objects.iter().map(|(_, info)| *info).collect();
+    // Directories first: only they say which files belong to a tree.
     store.bring_directories(&infos)?;
     let mut wanted: HashMap<PathBuf, ObjectInfo> = HashMap::new();
     let mut leaves_of: Vec<Option<Vec<(PathBuf, ObjectInfo)>>> = Vec::new();
     for (path, info) in &objects {
         let leaves = leaves(store, path, info)?;
+        // A later object replaces an earlier one at the same path, here as in the directory.
         wanted.extend(leaves.iter().flatten().cloned());
         leaves_of.push(leaves);
     }
@@ -194,6 +196,7 @@ fn leaves(
         match part {
             Component::Normal(part) => place.push(part),
             Component::CurDir => {}
+            // Only within the path: one that leads out is refused by the store, with its message.
             Component::ParentDir if place.pop() => {}
             _ => return Ok(None),
         }
@@ -271,6 +274,7 @@ const MAGIC: &[u8; 16] = b"taut installed 2";
 
 impl Record {
     fn of(store: &Store, directory: &Dir) -> Option<Record> {
+        // By the path without links: two names of one directory have one record.
         let path = directory.real_path().ok()?;
         let name = Id::of(path.as_os_str().as_bytes()).to_hex();
         Some(Record { directory: store.lasting_directory("installed").ok()?, name })
@@ -293,6 +297,7 @@ impl Record {
     /// Writes the record, as a whole or not at all: without one, later calls compare more and remove less.
     fn write(&self, leaves: &Leaves) {
         let body = encode(leaves);
+        // An error costs time in later calls, and is no reason to fail an installation that has succeeded.
         let _ = self.file().replace(&[&MAGIC[..], &Id::of(&body).0, &body].concat());
     }
 }

@@ -19,6 +19,7 @@ use crate::{Recheck, Session};
 #[derive(Debug, Default)]
 pub struct Leaves {
     known: HashSet<KeyRef>,
+    // Sorted, for `any_below`; a list of leaves, since a file may be a source and a module at once.
     files: BTreeMap<PathBuf, Vec<KeyRef>>,
     listings: BTreeMap<PathBuf, Vec<KeyRef>>,
     /// All directories that lead to those, and theirs.
@@ -95,6 +96,7 @@ impl Leaves {
             }
             // The directories above are watched, up to the root: they may be replaced by others, or by links.
             let inside = |above: &&Path| roots.iter().any(|root| above.starts_with(root));
+            // A listing is invalidated by changes in the directory itself, a file by those in the one above.
             let first = usize::from(!is_listing);
             if let Some(last) = path.ancestors().take_while(inside).last()
                 && !self.roots.contains(last)
@@ -119,6 +121,7 @@ impl Leaves {
     /// Adds the files that a path leads to by links: a leaf reads the last of them, in whatever directory.
     fn follow(&mut self, path: &Path, leaf: &KeyRef) {
         let mut path = path.to_owned();
+        // Links may lead to each other: the system gives up after as many.
         for _ in 0..MAX_LINKS {
             let (Ok(target), Some(above)) = (Named::read_link(&path), path.parent()) else { return };
             self.links.insert(path.clone());

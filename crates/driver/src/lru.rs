@@ -38,6 +38,7 @@ pub(crate) fn drop_old(directory: &Dir, max_groups: usize, bytes: u64) {
         let Ok(stat) = at.lstat() else { continue };
         let text = name.to_string_lossy();
         let group = groups.entry(text.split('.').next().unwrap_or_default().to_owned()).or_default();
+        // The latest use of any member is that of the group.
         group.used = group.used.max(Some(stat.modified()));
         group.bytes += if stat.is_dir() { bytes_below(at) } else { stat.size() };
         group.names.push(name);

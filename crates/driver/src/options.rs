@@ -90,6 +90,7 @@ impl WantedArtifacts {
             wanted
         };
         let mut runfiles = stage(&result.runfiles);
+        // An artifact at the same path has priority, as in the reference's installation.
         runfiles.retain(|(path, _)| !result.artifacts.contains_key(path));
         runfiles.shrink_to_fit();
         let exported = exported.iter().map(|artifact| (path_of(artifact), artifact.clone())).collect();

@@ -25,6 +25,7 @@ struct Inner {
     request: Request,
     /// Whether the targets were analysed one by one, and not as the task of the request.
     is_by_target: bool,
+    // `None` within: the good runs are not known, as after a failure; then the slow way is taken.
     mentions: OnceLock<Option<Mentions<Definition, TargetRule>>>,
 }
 
@@ -88,6 +89,7 @@ impl Origins {
         let action_of = GraphAction { description: Arc::new(ActionDescription::default()), origins };
         let mut graph = ActionGraph::default();
         graph.actions.insert(*action, action_of);
+        // The graph has the order and the form of origins in messages, so they are written in one place.
         graph.sort_origins();
         graph.origins(action)
     }

@@ -23,6 +23,7 @@ impl ReachedTarget {
 }
 
 /// By what targets are ordered, effective configurations included.
+// The name as JSON: that is the order in which the reference writes its dumps.
 #[derive(PartialEq)]
 pub(crate) struct Order(String, Value);
 

@@ -97,10 +97,12 @@ impl Rule for ResultRule {
         let wanted = cx.get::<AnalysisRule>(request.clone()).await?.wanted();
         let mut built = Vec::with_capacity(wanted.len());
         for answer in cx.all::<ArtifactRule>(wanted.keys().collect()).await {
+            // The first failure only: `Session::build` collects those of the other artifacts.
             built.push(answer?);
         }
         let roots = wanted.keys().map(|key| cx.task::<ArtifactRule>(key)).collect::<Vec<_>>();
         let below = cx.collect_two::<ActionRule, Content<Printed>>(roots).await;
+        // Transient: with sound records the next build can collect.
         let (actions, names) = below.ok_or_else(|| Fail::transient(NotCollected))?;
         let mut sound = Vec::with_capacity(names.len());
         for name in names {

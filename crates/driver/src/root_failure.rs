@@ -139,6 +139,8 @@ impl RootsFailed {
     /// Roots that need each other.
     pub(crate) fn cycle(found: &RootCycle, places: &[Arc<UnresolvedRoot>]) -> RootsFailed {
         let RootCycle { before, roots: cycle } = found;
+        // The reference draws it so (`DetectAndReportCycle`): the way that leads there first, then the cycle with a
+        // line beside it.
         let mut reference = "Cycle detected in computed roots:".to_owned();
         before.iter().for_each(|root| reference += &format!("\n    {root}"));
         for (at, root) in cycle.iter().enumerate() {

@@ -55,6 +55,7 @@ struct Import<'i> {
     store: &'i Store,
     batch: Batch<'i>,
     /// The trees so far, without empty directories; `None`: nothing is left of it.
+    // By the hash of the store: a tree that occurs at many paths is written once.
     trees: HashMap<Hash, Option<Hash>>,
 }
 

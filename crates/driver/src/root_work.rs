@@ -97,6 +97,8 @@ pub(crate) struct Work {
     /// The same, once something is written.
     writer: OnceLock<Writer>,
     /// Held while trees are imported.
+    // Held for the whole import: a batch of objects and its tag belong together, and packs of two threads would
+    // repeat objects.
     pub(crate) importing: Mutex<()>,
     permits: Permits,
     at_once: usize,
@@ -108,6 +110,7 @@ pub(crate) struct Work {
     /// The roots that were computed.
     pub(crate) computed: Mutex<ComputedTrees>,
     /// Whether something that a root is computed from was missing or damaged.
+    // Both flags are only ever set, and read after all tasks have ended.
     pub(crate) has_lost: AtomicBool,
     /// Whether anything was computed that can be recorded.
     pub(crate) is_changed: AtomicBool,
@@ -140,8 +143,10 @@ struct Permit<'w>(&'w Work);
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
+        // One lock at a time, here as everywhere in this type, so their order cannot matter.
         *lock(&self.0.running) -= 1;
         *lock(&self.0.permits.free) += 1;
+        // One permit lets one build begin.
         self.0.permits.freed.notify_one();
     }
 }

@@ -59,6 +59,7 @@ impl Session {
         let mut next = self.engine.begin();
         // Other results of these lookups are known than the round before found.
         for key in std::mem::take(&mut *self.new_entries.lock().unwrap_or_else(PoisonError::into_inner)) {
+            // Else the entry would count as absent for all rounds, as no event of the file system is about it.
             next = next.changed::<CacheEntryRule>(&key);
         }
         match again {
@@ -110,6 +111,7 @@ impl Session {
                 let analysed = self.build.get::<TargetRule>(target.clone());
                 done.analysed += usize::from(analysed.is_ok_and(|analysed| analysed.is_defined));
             } else if let Some(ActionKey(id)) = ran.key.downcast::<ActionKey>() {
+                // By how the action ended: that its task was executed does not say whether the command ran.
                 match self.ends.of(id) {
                     Some(ActionEnd::Cached | ActionEnd::Unread) => done.cached += 1,
                     Some(how) => {

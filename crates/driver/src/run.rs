@@ -249,6 +249,7 @@ impl Run<'_> {
             if is_changed {
                 // The value of a target may be good while a definition that it mentions is no longer kept: analysing
                 // every target interns the definitions again.
+                // What is wrong is reported by the pass that follows.
                 let _ = session.whole_analysis(&request);
             }
             let done = pass(&session, &request, PassAttempt { repairs_roots, is_last: tries >= MAX_TRIES });

@@ -109,6 +109,8 @@ impl Interrupter {
         // First the flag: an action that started after `end_all` would not be ended.
         self.stop.interrupt();
         self.services.give_up();
+        // Last: a process that ends by the signal must find the flag set, so that its exit code is not taken for a
+        // failure.
         self.processes.end_all();
     }
 
@@ -124,6 +126,16 @@ impl Interrupter {
     }
 }
 
+/// Where a session finds what it builds.
+struct Definitions {
+    /// The rules that compute the definitions of actions.
+    rules: Builder,
+    /// How many computations run at once.
+    jobs: usize,
+    /// Where source files lie.
+    repositories: RepoConfig,
+}
+
 impl Session {
     /// A session that can analyse targets of some repositories and build them in `store`; nothing is read yet.
     pub fn of(
@@ -137,11 +149,11 @@ impl Session {
         let workspace = workspace(repositories, how);
         let at = options.remote_execution.as_ref().map(|remote| remote.backend.clone()).unwrap_or_default();
         let exports = ExportCache::of(store, &options.properties, &at);
-        let builder = register(Engine::builder(), &workspace, exports.lookups())
+        let rules = register(Engine::builder(), &workspace, exports.lookups())
             .rule(AnalysisRule)
             .rule(ResultRule(store.clone()));
-        let sources = RootSources::new(repositories.clone());
-        let session = Session::new(builder, how.jobs, sources, store, traces, options, sink);
+        let definitions = Definitions { rules, jobs: how.jobs, repositories: repositories.clone() };
+        let session = Session::new(definitions, store, traces, options, sink);
         Session { exports, ..session }
     }
 
@@ -161,24 +173,24 @@ impl Session {
             store.put_blob(blob.as_bytes(), false)?;
         }
         let rule = LoadedGraphRule { graph: graph.clone(), hash_function: store.hash_function() };
-        let (builder, traces) = (taut_graph::register(Engine::builder()).rule(rule), Traces::none());
-        let sources = RootSources::new(repositories);
-        let session = Session::new(builder, options.jobs, sources, store, &traces, options, sink);
+        let rules = taut_graph::register(Engine::builder()).rule(rule);
+        let definitions = Definitions { rules, jobs: options.jobs, repositories };
+        let session = Session::new(definitions, store, &Traces::none(), options, sink);
         // It cannot fail by itself; an artifact that is missing afterwards is reported where it is requested.
         let _ = session.build.get::<LoadedGraphRule>(LoadedGraph);
         Ok(session)
     }
 
     fn new(
-        builder: Builder,
-        jobs: usize,
-        sources: RootSources,
+        definitions: Definitions,
         store: &Store,
         traces: &Traces,
         options: &BuildOptions,
         sink: &Arc<dyn Sink>,
     ) -> Session {
-        let open_roots = sources.roots();
+        let Definitions { rules, jobs, repositories } = definitions;
+        let sources = RootSources::new(repositories);
+        let roots = sources.roots();
         let ends: Arc<ActionEnds> = Arc::default();
         let all: Vec<Arc<dyn Sink>> = vec![sink.clone(), ends.clone()];
         let (sink, trees): (Arc<dyn Sink>, Arc<EngineTrees>) = (Arc::new(all), Arc::default());
@@ -199,26 +211,7 @@ impl Session {
         });
         // Part of the identity of actions, as in the reference, also where no limit is enforced.
         let timeout = options.timeout.unwrap_or(Duration::from_secs(300));
-        let executor: Arc<dyn Executor> = match options.remote_execution.clone() {
-            None => Arc::new(local),
-            Some(RemoteExecution { endpoints, main, dispatch, compared_with, jobs, .. }) => {
-                let (store, properties) = (store.clone(), options.properties.clone());
-                let (events, stop) = (events.clone(), stop.clone());
-                Arc::new(RemoteExecutor::new(RemoteSetup {
-                    store,
-                    endpoints,
-                    main,
-                    dispatch,
-                    compared_with,
-                    local,
-                    properties,
-                    timeout,
-                    jobs,
-                    events,
-                    stop,
-                }))
-            }
-        };
+        let executor = executor(local, options, timeout, store, &events);
         // A comparison with cached results neither uses nor changes them.
         let shared = options.remote_cache.clone().filter(|_| !options.compare);
         let shared = shared.map(|service| SharedCache::new(service, store, &options.launcher, &stop));
@@ -236,8 +229,8 @@ impl Session {
             stop,
             counters: Default::default(),
         });
-        let builder = builder.rule(TestRule(execution.clone()));
-        let engine = traces.open(taut_exec::register(builder, &execution));
+        let rules = rules.rule(TestRule(execution.clone()));
+        let engine = traces.open(taut_exec::register(rules, &execution));
         // The rules of the engine need the sinks of events, and these look trees up in the engine: the cell is filled
         // when both exist.
         trees.set(Some(engine.clone()));
@@ -245,7 +238,6 @@ impl Session {
         let endpoints = options.remote_execution.iter().flat_map(|remote| remote.endpoints.clone()).collect();
         let services = Services { cache: options.remote_cache.clone(), endpoints };
         let (traces, grace) = (traces.clone(), options.grace);
-        let roots = open_roots;
         let (exports, new_entries) = Default::default();
         let writes_exports = options.write_strategy != WriteStrategy::Disable;
         Session {
@@ -543,6 +535,7 @@ impl Session {
 
     /// Ends the session without freeing its memory, in a process that is about to exit.
     pub fn forget(self) {
+        // Freeing all values takes time, and the system takes the memory back at once.
         std::mem::forget(self);
     }
 
@@ -550,4 +543,29 @@ impl Session {
     pub fn cache_hits(&self, actions: usize) -> usize {
         actions.saturating_sub(self.execution.counters.ran())
     }
+}
+
+/// What executes actions: this machine, or the servers of the options with this machine for what they do not take.
+fn executor(
+    local: LocalExecutor,
+    options: &BuildOptions,
+    timeout: Duration,
+    store: &Store,
+    events: &Arc<ExecutionEvents>,
+) -> Arc<dyn Executor> {
+    let Some(remote) = options.remote_execution.clone() else { return Arc::new(local) };
+    let RemoteExecution { endpoints, main, dispatch, compared_with, jobs, .. } = remote;
+    Arc::new(RemoteExecutor::new(RemoteSetup {
+        store: store.clone(),
+        endpoints,
+        main,
+        dispatch,
+        compared_with,
+        local,
+        properties: options.properties.clone(),
+        timeout,
+        jobs,
+        events: events.clone(),
+        stop: events.stop.clone(),
+    }))
 }

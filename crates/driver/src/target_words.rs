@@ -100,6 +100,7 @@ const MAX_LISTED: usize = 12;
 fn no_repository(name: &str, repositories: &RepoConfig) -> SetupError {
     let bound = repositories.repositories[&repositories.main].bindings.keys();
     let all = bound.chain(repositories.repositories.keys()).map(|name| name.as_str());
+    // The main repository often has the empty name, which no word can mean.
     let known: BTreeSet<&str> = all.filter(|name| !name.is_empty()).collect();
     let known: Vec<&str> = known.into_iter().collect();
     let problem = Diagnostic::error(format!("There is no repository {}", quoted(&name)));
@@ -121,6 +122,7 @@ pub(crate) fn typed_name(word: &str) -> Option<TypedName> {
     };
     // A colon within quotes separates nothing.
     let quoted_end = rest.strip_prefix('"').and_then(|rest| rest.find("\":")).map_or(0, |end| end + 2);
+    // The first colon: names of modules have none, while names of targets may.
     let colon = quoted_end + rest[quoted_end..].find(':')?;
     let (module, name) = (unquoted(&rest[..colon])?, unquoted(&rest[colon + 1..])?);
     Some(TypedName { repository, module, name })

@@ -13,6 +13,7 @@ use taut_value::{Encoder, EntityName, Map, NamedTarget, Str, TargetResult, Value
 use crate::ReachedTarget;
 
 /// The requested targets: at least one, each once, in the order in which they were named.
+// A list, not a set: messages and results follow the order of the command line.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Targets(Vec<NamedTarget>);
 
@@ -25,6 +26,7 @@ impl From<NamedTarget> for Targets {
 impl Targets {
     /// Some targets; `None` if the list is empty.
     pub fn new(named: impl IntoIterator<Item = NamedTarget>) -> Option<Targets> {
+        // Named twice, a target would be in results and messages twice.
         let mut seen = HashSet::new();
         let targets: Vec<NamedTarget> =
             named.into_iter().filter(|target| seen.insert(target.clone())).collect();
@@ -132,6 +134,7 @@ fn merged(requested: &[ReachedTarget], stage: fn(&TargetResult) -> &Map) -> Map 
     // By definition: whether the contents are equal is known only when both are built.
     let (mut shared, mut separate): (Vec<_>, Vec<_>) =
         places.into_iter().partition(|(_, entries)| entries.iter().all(|one| one.value == entries[0].value));
+    // A file that another target has something below cannot be in one directory with that.
     let files: BTreeSet<Str> = files_above(shared.iter().map(|(path, _)| path)).cloned().collect();
     // Everything is below the whole directory.
     let is_alone = shared.len() == 1;

@@ -103,6 +103,7 @@ impl Rule for BelowRule {
             return Ok(Arc::default());
         };
         let has = |name: &str| entries.iter().any(|listed| listed.name.as_str() == name);
+        // Known from the listing, without a look at the file system: the markers are entries of it.
         if !key.is_named && WORKSPACE_MARKERS.iter().any(|marker| has(marker)) {
             return Ok(Arc::default());
         }
@@ -117,6 +118,7 @@ impl Rule for BelowRule {
                 },
                 is_named: false,
             });
+        // Before the module itself: the directories below are listed in parallel with it.
         let below = cx.all::<BelowRule>(below.collect()).await;
         let mut all = Vec::new();
         let file = module_file(&repository.target_root, &key.directory, &repository.target_file_name);

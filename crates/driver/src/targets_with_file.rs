@@ -17,6 +17,7 @@ pub fn targets_with_file(
     while !module.is_empty() {
         module = module.rsplit_once('/').map_or("", |(above, _)| above);
         let file = module_file(&own.target_root, module, &own.target_file_name);
+        // The nearest module decides: what lies in it belongs to no module above.
         let Ok(Some(text)) = file.read(&repositories.roots) else { continue };
         let Ok(document) = Document::parse_as(repositories.dialect, "", text) else { return Vec::new() };
         let name = path[module.len()..].trim_start_matches('/');

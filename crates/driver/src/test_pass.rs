@@ -47,6 +47,7 @@ impl ClosurePass<'_> {
             Ok(Chosen { what: Arc::new(plan), wanted, later_actions })
         })?;
         let keys = (0..plan.tests.len()).map(|index| TestKey { index, plan: plan.clone() });
+        // A task that was cancelled has no report; the interruption is reported by the caller.
         let reports = session.build.all::<TestRule>(keys).into_iter().flatten().collect();
         session.report_end(built.as_ref());
         client.may_continue(session)?;

@@ -92,6 +92,7 @@ pub struct TestRuns {
 }
 
 /// How many runs that failed are kept of a test.
+// Each keeps a result in memory; reports show a few, and count all.
 const MAX_FAILURES: usize = 100;
 
 impl TestRuns {
@@ -173,6 +174,7 @@ pub(crate) struct TestKey {
 
 impl PartialEq for TestKey {
     fn eq(&self, other: &TestKey) -> bool {
+        // A call has one plan.
         self.index == other.index
     }
 }
@@ -263,9 +265,11 @@ impl RunningTest<'_> {
             return passed;
         }
         if let Some(runs) = runs {
+            // Each run asks for all shards at once.
             let at_once = (MAX_AT_ONCE / self.test.shards.len().max(1) as u64).max(1);
             let mut worst = Verdict::Cached;
             let mut next = 0;
+            // What cannot be built, or was interrupted, would come to the same in further runs.
             while next < runs && weight(worst) < weight(Verdict::NotBuilt) {
                 let end = next.saturating_add(at_once).min(runs);
                 worst = worse(worst, self.runs_of(next..end, false).await);
@@ -355,6 +359,8 @@ impl RunningTest<'_> {
         let lost = || format!("its result {info} was damaged or lost; the next call runs it again");
         let content = content.map_err(|error| error.to_string())?.ok_or_else(lost)?;
         Ok(match content.trim_ascii() {
+            // The convention of justbuild's rule sets: a test action succeeds, and its `result` says how the test
+            // ended.
             b"FAIL" => Verdict::Failed,
             b"FLAKY" => Verdict::Flaky,
             _ => Verdict::Passed,
@@ -376,6 +382,7 @@ fn weight(verdict: Verdict) -> u8 {
         Verdict::TimedOut => 3,
         Verdict::Failed => 4,
         Verdict::NotBuilt => 5,
+        // An interruption weighs most: what was not run may have failed.
         Verdict::Interrupted => 6,
     }
 }

@@ -52,6 +52,7 @@ pub fn tests(closure: &Closure) -> Vec<Test> {
         let mut shards: BTreeMap<(usize, Str), Shard> = BTreeMap::new();
         for (path, id, output) in results(analysed) {
             let Some(action) = closure.action(id) else { continue };
+            // One action may have several such artifacts, as when it is installed twice; it is one shard.
             if shards.values().any(|shard| shard.id == *id) {
                 continue;
             }

@@ -53,6 +53,7 @@ impl StoredTraces {
 fn as_io(error: taut_sys::Error) -> io::Error {
     let kind = match () {
         () if error.is_absent() => io::ErrorKind::NotFound,
+        // Something else than a file under the name: the engine treats it as damaged, and replaces it.
         () if error.is_other_kind() => io::ErrorKind::InvalidData,
         () => error.source.kind(),
     };

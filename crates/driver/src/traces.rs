@@ -28,6 +28,7 @@ pub struct Traces {
 }
 
 /// How many files are kept: one for each checkout and program.
+// A file has megabytes, and a program that was built anew begins another one for each checkout.
 const MAX_FILES: usize = 32;
 
 /// How many files of requests that roots are computed from are kept.
@@ -127,6 +128,7 @@ impl Traces {
     /// What went wrong, the engine's file included.
     pub(crate) fn take_warning(&self, engine: &Engine) -> Option<String> {
         match engine.file_problem() {
+            // The engine begins anew without it, so this is a warning.
             Some(FileProblem::Damaged) => self.warning.damaged("runs"),
             Some(FileProblem::Unreadable(error)) => self.warning.unreadable(error),
             None => {}
@@ -151,6 +153,7 @@ impl Traces {
 }
 
 /// How many files of other checkouts are opened to find one with the same target files.
+// Each is opened and compared, before the first build of a checkout begins.
 const MAX_CANDIDATES: usize = 4;
 
 /// Begins a file as a copy of the latest one of the same shape that was recorded with the present target files of the

@@ -72,6 +72,7 @@ impl Rule for StructureRule {
     const NAME: &'static str = "tree structure";
 
     fn policy(&self, _: &StructureKey) -> Policy {
+        // One run: a tree has one structure.
         Policy::constructive(1)
     }
 
@@ -108,7 +109,9 @@ impl Work {
             known: HashMap::new(),
             link: None,
         };
+        // Git has no empty file by itself: it has to be written like any other.
         structure.batch.blob(b"").map_err(failed)?;
+        // All of it before the first error is reported, as the message needs the id of the result.
         let tree = structure.of(key.tree, "")?;
         // Only now, since the reference's message has the id. The batch is not finished, so nothing of it appears.
         if let Some(link) = structure.link {

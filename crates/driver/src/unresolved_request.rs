@@ -98,8 +98,10 @@ impl UnresolvedRequest {
         if words.overrides.has_rules {
             repositories.bind_rules();
         }
+        // After the repositories: of several errors the reference reports theirs first.
         let configuration = configuration(words, cwd)?;
         let target = unbracketed(&words.target);
+        // By the form of words alone: which module they are in is known only when roots can be read.
         let named = named_by(&target, &Str::default(), &repositories);
         for repository in named.into_iter().map(|target| target.repository.clone()) {
             // Those that the main repository does not reach.
@@ -179,6 +181,7 @@ impl UnresolvedRequest {
 fn words_key(repositories: &RepoConfig, words: &[String], has_typed_names: bool, cwd: &Path) -> WordsKey {
     let directory = repositories.repositories[&repositories.main].workspace_root.directory();
     // Both without links: the working directory may have been entered through one.
+    // A directory that was removed is taken as it is written: then no name belongs to it.
     let canonical = |path: &Path| taut_sys::canonical(path).unwrap_or_else(|_| path.to_owned());
     let workspace = directory.map(canonical);
     let here = workspace.as_ref().and_then(|workspace| {
@@ -225,6 +228,7 @@ fn configuration(words: &Words, cwd: &Path) -> Result<Map, SetupError> {
             return Err(SetupError::from(expected().help(help)));
         }
         let label: Arc<str> = "-D".into();
+        // Strict in each dialect: a command line needs no comments, and programs write it.
         let defined = object(Dialect::Strict, label.clone(), text.clone().into_bytes()).map_err(|wrong| {
             let problem = match wrong {
                 NoObject::Syntax { why, problem } => {

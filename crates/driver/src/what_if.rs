@@ -122,6 +122,7 @@ pub fn what_if(
         targets.values().flat_map(|(_, analysed)| analysed.defined.actions.iter().copied()).collect();
     let graph = analysis.graph();
     let needed = needed(&graph, &analysis);
+    // An action that is not to be cached runs in each build.
     let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
     let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !is_known(id)).collect();
     // Followed apart, to distinguish what runs without any change from what the change causes.
@@ -169,8 +170,10 @@ fn readers(
     let roots: Vec<_> = requested.into_iter().map(|target| engine.task::<TargetRule>(target)).collect();
     // What is recorded of a task is what it read. The reverse, its readers, is gathered in one walk from the request.
     let mut readers: HashMap<_, Vec<_>> = roots.iter().map(|root| (*root, Vec::new())).collect();
+    // Walks with a list in place of recursion: chains of targets may be of any length.
     let (mut pending, mut leaves) = (roots, Vec::new());
     while let Some(task) = pending.pop() {
+        // Without known reads a task is passed over: it has no run that could be invalidated.
         for dep in engine.reads_of(task).unwrap_or_default() {
             let known = readers.entry(dep).or_insert_with(|| {
                 pending.push(dep);
@@ -326,6 +329,7 @@ impl ActionFacts<'_> {
 
 /// The actions among some definitions, and among those that consist of them.
 fn above(parts: &BTreeMap<Node, Vec<&Artifact>>, from: HashSet<Node>) -> HashSet<Id> {
+    // Turned around once: definitions name their parts, and not what they are parts of.
     let mut users: HashMap<Node, Vec<Node>> = HashMap::new();
     for (node, parts) in parts {
         for part in parts.iter().filter_map(|artifact| Node::of(artifact)) {

@@ -178,6 +178,8 @@ impl Files<'_> {
     async fn current_module(&self, here: Option<&str>) -> (Str, bool) {
         let Some(here) = here else { return (Str::default(), true) };
         let mut module = here;
+        // From the bottom up, as for a build system that is called in a directory of its module; each test is a read
+        // of this task.
         while !module.is_empty() && !self.is_module(module).await {
             module = module.rsplit_once('/').map_or("", |(above, _)| above);
         }
@@ -209,6 +211,8 @@ impl Reader<'_> {
                 None => self.in_module(word).into(),
             }),
             several if is_one_name(several) => self.as_reference(several).await.map(Targets::from),
+            // Two words are module and name to the reference; only where there is no such module they may be two
+            // targets.
             [module, _] if self.is_module(module).await => self.as_reference(&words).await.map(Targets::from),
             several => self.several(several).await,
         }
@@ -399,6 +403,7 @@ impl Reader<'_> {
             return Err(wrong(problem.help(A_TARGETS_FILE)));
         }
         match document.root().entries().next() {
+            // Entries are sorted by their bytes.
             Some((first, _)) => Ok(NamedTarget::new(repositories.main.clone(), module.clone(), first)),
             None => {
                 let problem =

@@ -27,6 +27,7 @@ pub struct ActionKey(pub Id);
 
 impl Key for ActionKey {
     fn encode(&self, out: &mut Vec<u8>) {
+        // The bare hash: its length is fixed, and the rule's name is kept beside the key.
         out.extend(self.0.0);
     }
 
@@ -66,6 +67,8 @@ impl ActionRule {
         // The tree is not stored: only its digest is needed locally, and storing it would cost writes for each action.
         let digest = action_digest(execution, action, &tree);
         let objects: Arc<[(Str, ObjectInfo)]> = objects.into();
+        // Of a plain build only the digest counts; the depfile is found later (`with_depfile`), since looking for it
+        // loads definitions.
         let (action_of_key, inputs) = (action.clone(), objects.clone());
         let (limit, is_fresh, depfile) = (None, execution.compare, None);
         let key = RunKey { digest, action: action_of_key, id: *id, inputs, limit, is_fresh, depfile };
@@ -93,6 +96,7 @@ impl ActionRule {
             let (action, digest) = (action.clone(), Some(digest));
             return Err(execution.fail(ActionFailure { id: *id, action, digest, inputs, ran, error: None }));
         }
+        // A run that another definition with the same digest started counts as a hit for this one.
         let cached = ran.run_as != Some(*id);
         let failed = tainted_inputs || ran.exit_code != 0;
         // Read after the inputs: the first read that differs is reported as the reason, and a changed input is the
@@ -118,10 +122,14 @@ impl Rule for ActionRule {
     const NAME: &'static str = "action";
 
     fn policy(&self, _: &ActionKey) -> Policy {
+        // Four runs with their values: so many versions of a source, or branches, can alternate without executing
+        // anything.
         Policy::constructive(4)
     }
 
     async fn value(&self, ActionKey(id): &ActionKey, cx: Cx) -> Result<Arc<ActionOutcome>, Fail> {
+        // A definition that is gone is no internal error: the description may have changed since analysis, and the
+        // request is read again.
         let definition = self.0.definition(&cx, DefinitionKey::action(id)).await;
         let Some(action) = definition.as_deref().and_then(Definition::as_action) else {
             return Err(Cause::Undefined(Undefined::Action(*id)).fail());
@@ -190,6 +198,7 @@ impl Rule for ActionRule {
             false => Some(None),
         };
         (ran.stdout, ran.stderr) = (stream()?, stream()?);
+        // Bytes left over mean another version's format, or damage: then the recorded run does not count.
         decoder.is_done().then(|| Arc::new(ActionOutcome { ran: Arc::new(ran), cached: true, failed: false }))
     }
 }

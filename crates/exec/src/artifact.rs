@@ -33,6 +33,7 @@ impl Rule for ArtifactRule {
         if execution.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        // Only actions that may fail taint what depends on them; sources and known objects never do.
         let sound = |info| Built { info, failed: false };
         match &key.0 {
             Artifact::Local { path, repository } => execution.source(&cx, (&self.1, key), repository, path),
@@ -93,6 +94,7 @@ impl Rule for ArtifactRule {
     }
 
     fn agrees(&self, key: &ArtifactKey, witness: &[u8], hash: Hash) -> Agreement {
+        // Only sources are leaves; the engine does not ask for others, and the safe answer is to execute.
         let Artifact::Local { path, repository } = &key.0 else { return Agreement::No };
         self.0.source_agrees((&self.1, key), repository, path, witness, |built| built.hash() == hash)
     }
@@ -112,6 +114,7 @@ impl Execution {
         let Some(Definition::Blob(_, content)) = definition.as_deref() else {
             return if self.store_known(info)? { Ok(*info) } else { Err(missing()) };
         };
+        // A blob is defined without its mode; the artifact says whether the stored object is executable.
         let executable = info.object_type == ObjectType::Executable;
         self.store.put_blob(content.as_bytes(), executable).map_err(of_store)?;
         Ok(*info)

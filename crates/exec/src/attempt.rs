@@ -34,6 +34,7 @@ pub struct AttemptKey {
 
 impl Key for AttemptKey {
     fn encode(&self, out: &mut Vec<u8>) {
+        // No format that is kept: the bytes only have to differ where keys do. 0 stands for no limit of its own.
         out.extend(self.action.0);
         out.extend(self.number.to_le_bytes());
         out.push(u8::from(self.is_cached));
@@ -64,6 +65,8 @@ impl Rule for AttemptRule {
     const NAME: &'static str = "attempt";
 
     fn policy(&self, _: &AttemptKey) -> Policy {
+        // Nothing is recorded: whether a test passes may depend on more than its inputs, and how often it runs is up
+        // to the call.
         Policy::always()
     }
 
@@ -92,6 +95,7 @@ impl Rule for AttemptRule {
             depfile: None,
             is_fresh: !key.is_cached,
         };
+        // A server has an action cache of its own, which it looks up itself.
         let is_local = execution.executor.is_local(action);
         let is_cached = key.is_cached && !action.no_cache && is_local;
         if is_cached {
@@ -101,6 +105,7 @@ impl Rule for AttemptRule {
                 return Ok(Attempt { ran: Arc::new(ran), was_cached: true });
             }
         }
+        // Only now: finding the depfile costs more than the look-up by digest above.
         let run = if is_local { execution.with_depfile(&run) } else { run };
         let mut described = None;
         if is_cached {
@@ -112,6 +117,7 @@ impl Rule for AttemptRule {
             }
         }
         // An action has events once, however often it is run: sinks identify it by its id.
+        // Repetitions are reported with the test, not as actions.
         let has_events = key.number == 0;
         if has_events {
             execution.events.begun(id, action);

@@ -16,6 +16,7 @@ pub struct ArtifactKey(pub Artifact);
 impl Key for ArtifactKey {
     fn encode(&self, out: &mut Vec<u8>) {
         let mut encoder = Encoder::new();
+        // The same encoding as inside of other values, so an artifact has one form everywhere in the engine's file.
         encoder.artifact(&self.0);
         out.extend(encoder.finish());
     }
@@ -38,6 +39,8 @@ pub struct Built {
 
 impl Built {
     pub(crate) fn hash(&self) -> Hash {
+        // With the flag, since dependents of a tainted artifact are tainted, too. The text is part of recorded
+        // hashes.
         Hash(Id::of(format!("{}{}", self.info, self.failed)).0)
     }
 

@@ -99,6 +99,8 @@ impl Cause {
     /// The cause for an error of the store.
     pub(crate) fn of_store(error: taut_store::Error) -> Cause {
         match error {
+            // The store has put a damaged object aside, so both are absent from now on, and made again in the same
+            // way.
             taut_store::Error::Missing(object) | taut_store::Error::Damaged(object) => Cause::Lost(object),
             taut_store::Error::Remote(why) => Cause::Server(why),
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()),
@@ -116,6 +118,7 @@ impl Cause {
 
     /// The failure with this cause. It is transient: not recorded, and another build tries again.
     pub(crate) fn fail(self) -> Fail {
+        // All of these concern the state of the machine or of the description now, never what the key determines.
         Fail::transient(ExecutionFailure { cause: self, action: None })
     }
 
@@ -160,6 +163,7 @@ impl fmt::Display for Cause {
                     write!(f, "source {} cannot be read: {why}", shown.display())
                 }
             },
+            // Of an object that only its hash names it is not known which root had it.
             Cause::RootObject { hash, root, why } if root.as_os_str().is_empty() => {
                 write!(f, "source object {hash}: {why}")
             }
@@ -195,6 +199,8 @@ impl ExecutionFailure {
     /// The failure for dependents of an action, with the action added, if it is the first one that is affected.
     pub(crate) fn at(&self, id: &Id, action: &Arc<ActionDescription>) -> Option<Fail> {
         let at = || ExecutionFailure { cause: self.cause.clone(), action: Some((*id, action.clone())) };
+        // The first action on the way up is the one that the user can do something about; those above are
+        // consequences.
         self.action.is_none().then(|| Fail::transient(at()))
     }
 }

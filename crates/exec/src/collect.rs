@@ -30,6 +30,8 @@ pub(crate) enum OutputAtPath {
 impl OutputAtPath {
     /// Why it cannot be collected, in the words of the reference.
     pub(crate) fn in_reference(&self, path: &str) -> Option<&'static str> {
+        // The texts are those of `CollectOutputs` in the reference's local_action.cpp; they are shown only under its
+        // name.
         Some(match self {
             OutputAtPath::Object(_) => return None,
             OutputAtPath::Missing(ActualEntry::Directory) => "expected file or symlink",
@@ -74,6 +76,7 @@ impl<'c> Collector<'c> {
         let paths: Vec<&str> = paths.collect();
         // A file that is in several outputs cannot be moved into the store for the first of them.
         if overlap(&paths) {
+            // Decided for all outputs at once: which of them share a file is not known before they are opened.
             collector.take = AddMode::Copy;
         }
         for (above, _) in paths.into_iter().map(split) {
@@ -103,6 +106,7 @@ impl<'c> Collector<'c> {
 
 /// Whether one of some paths is another one, or below it.
 fn overlap(paths: &[&str]) -> bool {
+    // Prefixes are looked up in a set, so the cost is the length of all paths, not the square of their number.
     let all: HashSet<&str> = paths.iter().copied().collect();
     let is_below = |path: &str| path.match_indices('/').any(|(end, _)| all.contains(&path[..end]));
     all.len() < paths.len() || (all.contains(".") && all.len() > 1) || all.iter().any(|path| is_below(path))
@@ -130,6 +134,7 @@ fn output(
     if !is_directory {
         return file(store, parent.at(name), path, take);
     }
+    // The action's own directory is an output: it has no name in a directory above.
     if matches!(name, "" | ".") {
         return directory(store, parent.try_clone()?, path, take);
     }
@@ -140,6 +145,8 @@ fn output(
         }
         // The reference takes a link as an output directory, too.
         Some(FileKind::Symlink) => link(store, at, path),
+        // A file of the wrong kind is a mistake of the rule, and reported with what is there; a fifo or device can
+        // never be stored.
         Some(FileKind::File) => Ok(OutputAtPath::Missing(ActualEntry::File)),
         Some(FileKind::Special) => Ok(OutputAtPath::Invalid(format!("found invalid special file at {path}"))),
         None => Ok(missing(Some(parent), path)),
@@ -190,6 +197,7 @@ fn open_parent(root: &Dir, path: &str) -> Result<(Parent, bool)> {
         Ok(dir) => Ok((Parent::Dir(Some(dir)), true)),
         Err(error) if error.is_absent() => Ok((Parent::Absent, false)),
         Err(error) if error.is_link_in_the_way() => {
+            // Refused, so some prefix is a link that leads out; the first one is named in the message.
             let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
             for end in ends {
                 if let Ok(target) = root.at(&path[..end]).read_link() {
@@ -215,6 +223,7 @@ fn mount_error(error: taut_sys::Error) -> taut_store::Error {
 
 /// Gives the owner all permissions for the directories on the way, where they are lacking.
 fn make_searchable(root: &Dir, path: &str) -> Result<()> {
+    // From the top down, since each level has to be searchable before the next can be opened.
     make_accessible(root)?;
     let mut here: Option<Dir> = None;
     for name in path.split('/') {
@@ -228,6 +237,7 @@ fn make_searchable(root: &Dir, path: &str) -> Result<()> {
 fn make_accessible(dir: &Dir) -> Result<()> {
     let stat = dir.stat()?;
     // Another user's directory cannot be changed; the operation that needs it then reports the error.
+    // Only bits of the owner are added: the mode of a directory is not part of a stored tree.
     if stat.is_own() && stat.mode() & 0o700 != 0o700 {
         dir.set_mode(stat.mode() | 0o700)?;
     }
@@ -252,6 +262,8 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: AddMode) -> Result<OutputA
     let opened = match opened {
         Ok(opened) => opened,
         Err(error) if error.is_absent() => return Ok(missing(Some(at.dir()), shown)),
+        // The open refuses links, directories and special files without side effects (a fifo would block); the kind
+        // is looked up after it, for the message only.
         Err(error) if error.is_other_kind() => {
             return match if_exists(at.lstat())?.map(|stat| stat.kind) {
                 Some(FileKind::Symlink) => link(store, at, shown),
@@ -265,6 +277,7 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: AddMode) -> Result<OutputA
         Err(error) if error.is_other_file_system() => return Err(mount_error(error)),
         Err(error) => return Err(error.into()),
     };
+    // Any of the three bits counts: what is stored has one bit only.
     let executable = opened.stat()?.is_executable();
     let digest = match store.put_open_file(opened, at, executable, take) {
         // Moving a file out of a directory needs the right to write to the directory.
@@ -282,6 +295,8 @@ fn file(store: &Store, at: At<'_>, shown: &str, take: AddMode) -> Result<OutputA
 fn link(store: &Store, at: At<'_>, shown: &str) -> Result<OutputAtPath> {
     let target = at.read_link()?;
     match target.to_str() {
+        // A target that leads out would mean something else wherever the object is staged; the reference refuses it,
+        // too.
         Some(text) if is_non_upwards(text) => {
             let digest = store.put_blob(text.as_bytes(), false)?;
             Ok(OutputAtPath::Object(ObjectInfo { digest, object_type: ObjectType::Symlink }))
@@ -305,6 +320,7 @@ struct OpenDirectory {
     /// The length of its path in messages.
     shown: usize,
     /// The entries that remain, the next one last.
+    // A stack: taking the last one costs nothing.
     todo: Vec<(OsString, FileKind)>,
     done: BTreeMap<Vec<u8>, TreeEntry>,
 }
@@ -331,6 +347,7 @@ fn directory(store: &Store, dir: Dir, output: &str, take: AddMode) -> Result<Out
     loop {
         let here = stack.last_mut().expect("the last one returns");
         shown.truncate(here.shown);
+        // All entries are done, so the tree can be stored: the store requires that what is below is there before.
         let Some((name, kind)) = here.todo.pop() else {
             let done = stack.pop().expect("there is one");
             let digest: Digest = store.put_tree(&done.done)?;
@@ -342,6 +359,8 @@ fn directory(store: &Store, dir: Dir, output: &str, take: AddMode) -> Result<Out
             continue;
         };
         shown.push('/');
+        // One buffer for all paths, cut back when a directory is left; the text is for messages only, so it may be
+        // lossy.
         shown.push_str(&name.to_string_lossy());
         if shown.len() - output.len() >= PATH_MAX {
             let why = format!("a path below it has more than {PATH_MAX} bytes");

@@ -8,6 +8,7 @@ use taut_value::Id;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Context;
 
+// There is one context in a build, so the key is empty.
 impl Key for Context {
     fn encode(&self, _: &mut Vec<u8>) {}
 

@@ -64,6 +64,7 @@ pub fn prerequisites(text: &[u8]) -> Result<Vec<String>, Malformed> {
     let mut names = Vec::new();
     let mut has_rule = false;
     while lexer.at < text.len() {
+        // Make takes a line after a rule that begins with a tab as a command.
         if lexer.text[lexer.at] == b'\t' {
             return Err(lexer.malformed(Unsupported::Recipe));
         }
@@ -114,6 +115,7 @@ impl Lexer<'_> {
             match self.token(!is_behind)? {
                 Token::Name(name) if is_behind => {
                     let name = String::from_utf8(name).map_err(|_| self.malformed(Unsupported::NotUtf8))?;
+                    // A path in a description is UTF-8, so another name cannot be matched with an input.
                     names.push(name);
                 }
                 Token::Name(_) => targets += 1,
@@ -128,11 +130,30 @@ impl Lexer<'_> {
     }
 
     fn token(&mut self, in_targets: bool) -> Result<Token, Malformed> {
-        // Between names.
+        if self.skip_blanks() {
+            return Ok(Token::EndOfLine);
+        }
+        // A colon elsewhere belongs to a name, as in `C:\file` or in generated headers; make decides by what follows,
+        // too.
+        if in_targets && self.peek(0) == Some(b':') && self.is_boundary(1) {
+            self.at += 1;
+            return Ok(Token::Colon);
+        }
+        let name = self.name(in_targets)?;
+        // `::`, `|` and assignments are make's own, and no compiler writes them.
+        match name.as_slice() {
+            b"|" | b";" | b"=" | b":=" | b":" => Err(self.malformed(Unsupported::MakeSyntax)),
+            _ if in_targets && name.ends_with(b":") => Err(self.malformed(Unsupported::DoubleColon)),
+            _ => Ok(Token::Name(name)),
+        }
+    }
+
+    /// Skips what separates names, and the end of the logical line. Whether that, or the end of the text, was reached.
+    fn skip_blanks(&mut self) -> bool {
         loop {
             let end = self.end_of_line(0);
             match self.peek(0) {
-                None => return Ok(Token::EndOfLine),
+                None => return true,
                 Some(b' ' | b'\t') => self.at += 1,
                 Some(b'\\') if self.end_of_line(1) > 0 => {
                     self.at += 1 + self.end_of_line(1);
@@ -141,15 +162,15 @@ impl Lexer<'_> {
                 Some(_) if end > 0 => {
                     self.at += end;
                     self.line += 1;
-                    return Ok(Token::EndOfLine);
+                    return true;
                 }
-                Some(_) => break,
+                Some(_) => return false,
             }
         }
-        if in_targets && self.peek(0) == Some(b':') && self.is_boundary(1) {
-            self.at += 1;
-            return Ok(Token::Colon);
-        }
+    }
+
+    /// Reads a name, up to what ends it.
+    fn name(&mut self, in_targets: bool) -> Result<Vec<u8>, Malformed> {
         let mut name = Vec::new();
         while let Some(byte) = self.peek(0) {
             match byte {
@@ -163,43 +184,18 @@ impl Lexer<'_> {
                     return Err(self.malformed(Unsupported::SecondColon));
                 }
                 b'\\' => {
-                    let count = self.text[self.at..].iter().take_while(|byte| **byte == b'\\').count();
-                    match self.peek(count) {
-                        Some(next @ (b' ' | b'\t')) => {
-                            name.extend(std::iter::repeat_n(b'\\', count / 2));
-                            self.at += count;
-                            if count % 2 == 0 {
-                                break;
-                            }
-                            name.push(next);
-                            self.at += 1;
-                        }
-                        Some(next @ (b'#' | b':')) => {
-                            // Compilers differ in what more than one means.
-                            if count > 1 {
-                                return Err(self.malformed(Unsupported::AmbiguousBackslashes));
-                            }
-                            name.push(next);
-                            self.at += 2;
-                        }
-                        Some(_) if self.end_of_line(count) > 0 => {
-                            if count > 1 {
-                                return Err(self.malformed(Unsupported::AmbiguousBackslashes));
-                            }
-                            break;
-                        }
-                        _ => {
-                            name.extend(std::iter::repeat_n(b'\\', count));
-                            self.at += count;
-                        }
+                    if self.backslashes(&mut name)? {
+                        break;
                     }
                 }
                 b'$' if self.peek(1) == Some(b'$') => {
                     name.push(b'$');
                     self.at += 2;
                 }
+                // What a variable stands for is not in the file.
                 b'$' => return Err(self.malformed(Unsupported::Variable)),
                 b'#' => return Err(self.malformed(Unsupported::Comment)),
+                // A NUL cannot be in a file name; a CR that ends no line is read differently by different programs.
                 0 | b'\r' => return Err(self.malformed(Unsupported::ControlCharacter)),
                 _ => {
                     name.push(byte);
@@ -207,12 +203,40 @@ impl Lexer<'_> {
                 }
             }
         }
-        // `::`, `|` and assignments are make's own, and no compiler writes them.
-        match name.as_slice() {
-            b"|" | b";" | b"=" | b":=" | b":" => Err(self.malformed(Unsupported::MakeSyntax)),
-            _ if in_targets && name.ends_with(b":") => Err(self.malformed(Unsupported::DoubleColon)),
-            _ => Ok(Token::Name(name)),
+        Ok(name)
+    }
+
+    /// Reads backslashes with what they stand for. Whether the name ends behind them.
+    fn backslashes(&mut self, name: &mut Vec<u8>) -> Result<bool, Malformed> {
+        let count = self.text[self.at..].iter().take_while(|byte| **byte == b'\\').count();
+        match self.peek(count) {
+            Some(next @ (b' ' | b'\t')) => {
+                name.extend(std::iter::repeat_n(b'\\', count / 2));
+                self.at += count;
+                if count % 2 == 0 {
+                    return Ok(true);
+                }
+                name.push(next);
+                self.at += 1;
+            }
+            // Compilers differ in what more than one means.
+            Some(b'#' | b':') if count > 1 => return Err(self.malformed(Unsupported::AmbiguousBackslashes)),
+            Some(next @ (b'#' | b':')) => {
+                name.push(next);
+                self.at += 2;
+            }
+            Some(_) if self.end_of_line(count) > 0 => {
+                if count > 1 {
+                    return Err(self.malformed(Unsupported::AmbiguousBackslashes));
+                }
+                return Ok(true);
+            }
+            _ => {
+                name.extend(std::iter::repeat_n(b'\\', count));
+                self.at += count;
+            }
         }
+        Ok(false)
     }
 
     /// Whether a name ends there at the latest.

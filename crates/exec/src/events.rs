@@ -32,6 +32,7 @@ pub enum Step {
 impl From<Stage> for Step {
     fn from(stage: Stage) -> Step {
         match stage {
+            // The two enums stay apart: `service` does not depend on what this crate reports.
             Stage::Queued => Step::Queued,
             Stage::Running => Step::Running,
         }
@@ -111,6 +112,7 @@ impl Counters {
     }
 
     /// How many of them did not have to run: their result was cached, or another definition's run had the same digest.
+    // Saturating: both counts grow while builds run, and a display may read them between the two.
     pub fn cache_hits(&self) -> usize {
         self.processed().saturating_sub(self.ran())
     }

@@ -45,6 +45,7 @@ impl Phase {
                 Cause::Lost(object).fail()
             }
             taut_store::Error::Remote(why) => Cause::Server(why).fail(),
+            // A server that answers with wrong contents is unusable for all actions, not only for this one.
             error @ taut_store::Error::WrongAtServer { .. } => Cause::Server(error.to_string()).fail(),
             error => self.failed(error),
         }
@@ -175,6 +176,7 @@ impl Execution {
             // It names an action already: the first one that is affected.
             return failure.at(id, action).unwrap_or(fail);
         }
+        // Cancellation and failures that are complete already pass unchanged.
         let Some(error) = fail.downcast_ref::<ActionError>() else { return fail };
         let action = action.clone();
         let (ran, error) = (Arc::default(), Some(error.clone()));
@@ -183,6 +185,7 @@ impl Execution {
 
     /// Reports a failure; no new work begins, unless the user wants to keep going.
     pub(crate) fn fail(&self, failure: ActionFailure) -> Fail {
+        // Before the report, so no new action begins while a sink writes the message.
         self.stop.note_failure();
         self.events.failed(&failure);
         // Not recorded, whatever the reason: the action runs again in the next build.

@@ -35,10 +35,13 @@ impl Rule for StageRule {
     const NAME: &'static str = "stage";
 
     fn policy(&self, _: &StageKey) -> Policy {
+        // As many runs as for actions: a shared directory goes back and forth with the sources in it.
         Policy::constructive(4)
     }
 
     async fn value(&self, key: &StageKey, cx: Cx) -> Result<Built, Fail> {
+        // Stored, unlike the tree of an action's inputs: its value is the digest, and actions that run read the tree
+        // by it.
         build_parts(&cx, key.parts()).await?.into_tree(&self.0.store, "shared directory")
     }
 
@@ -85,6 +88,7 @@ pub(crate) async fn build(cx: &Cx, stage: &Map) -> Result<Inputs, Fail> {
 }
 
 async fn build_parts(cx: &Cx, Parts { entries, below }: &Parts) -> Result<Inputs, Fail> {
+    // The order is that of `paths` below, so results are matched by position.
     let artifacts = entries.iter().map(|(_, artifact)| ArtifactKey((**artifact).clone())).collect();
     let stages = below.iter().map(|(_, key)| key.clone()).collect();
     // Single artifacts and shared directories at the same time, since their actions are independent.
@@ -172,6 +176,7 @@ impl Trees<'_> {
                 None => return Ok(None),
             }
         }
+        // Entries of a git tree have no sizes, and digests need them.
         let size = self.store.size(&at.hash, at.object_type)?;
         let digest = |size| taut_digest::Digest { hash: at.hash, size };
         Ok(size.map(|size| ObjectInfo { digest: digest(size), object_type: at.object_type }))

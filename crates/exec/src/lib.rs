@@ -96,6 +96,7 @@ pub trait Sources: Send + Sync {
 
     /// The path of a file or directory of this machine without links; `None` if nothing is there.
     fn real_path(&self, path: &Path) -> Option<PathBuf> {
+        // A path that cannot be resolved is treated like one that leads nowhere; nothing is opened by it.
         taut_sys::canonical(path).ok()
     }
 }
@@ -111,6 +112,7 @@ pub trait Depfiles: Send + Sync {
 pub struct NoDepfiles;
 
 impl Depfiles for NoDepfiles {
+    // For builds from a graph file, which has no such key, and for tests.
     fn of(&self, _: &Id, _: &ActionDescription) -> Option<Str> {
         None
     }

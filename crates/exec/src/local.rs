@@ -64,6 +64,7 @@ impl RunSlot {
     fn new(exec_root: &TemporaryDir, number: usize, fine_times: bool) -> taut_store::Result<RunSlot> {
         let directory = exec_root.at(&number.to_string()).make_dir()?;
         let output = || Ok::<_, taut_sys::Error>(Output::new(directory.try_clone()?));
+        // Both files live as long as the slot, so an action creates no file for its output.
         let (stdout, stderr) = (output()?, output()?);
         Ok(RunSlot { stage: Stage::new(directory, fine_times)?, stdout, stderr })
     }
@@ -73,6 +74,7 @@ impl RunSlot {
 pub struct LocalExecutor {
     setup: LocalSetup,
     /// Made for the first action; if that failed, the reason.
+    // The error is kept as text, since every action that asks gets it, and errors of the system cannot be cloned.
     exec_root: OnceLock<Result<ExecRoot, String>>,
 }
 
@@ -88,6 +90,7 @@ impl ExecRoot {
         let exec_root = setup.store.temporary_directory("exec_root")?;
         // Found out once: all stages lie on one file system.
         let fine_times = exec_root.distinguishes_changes()? && exec_root.dates_all_writes();
+        // One at least has to be there; where a further one cannot be made, the build goes on with fewer.
         let first = RunSlot::new(&exec_root, 0, fine_times)?;
         Ok(ExecRoot { slots: Slots::new(first, setup.jobs.max(1)), directory: exec_root, fine_times })
     }
@@ -127,6 +130,7 @@ impl LocalExecutor {
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        // Borrowed apart, since the process holds the files while the stage is changed.
         let RunSlot { stage, stdout, stderr } = &mut *run_slot;
         let store = &self.setup.store;
         let inputs = normalised_stage(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
@@ -139,10 +143,12 @@ impl LocalExecutor {
             return Err(Phase::Inputs.failed(why));
         }
         stage.prepare(store, &wanted).map_err(lost)?;
+        // After staging: the time that a display shows is that of the process.
         self.setup.events.started(&key.id, &key.action);
         let running = |error: taut_sys::Error| Phase::Running.failed(error);
         let cwd = match normal_path(&key.action.cwd).as_str() {
             "." => stage.root().try_clone(),
+            // An input could be a link at that path; the action must not run outside of its directory.
             cwd => stage.root().sub(cwd, taut_sys::Links::Refused),
         };
         let cwd = cwd.map_err(running)?;
@@ -155,24 +161,11 @@ impl LocalExecutor {
         // If this future is dropped before the process has ended, the stage stays lent, and the next action gets a new
         // directory.
         let lent = stage.lend();
-        let command = self.command(&key.action, key.limit);
-        let mut exit = self.run_process(&command, open).await?;
-        let mut not_started = None;
-        if let Status::NotStarted(errno) = exit.status {
-            not_started = Some(not_started::reason(&command, &cwd, errno));
-            // The launcher's own message and exit code are what the reference shows.
-            // With more words than the action has, it was the launcher that was not started.
-            if self.is_plain() && command.args.len() == key.action.command.len() {
-                exit = self.run_process(&self.through_launcher(command), open).await?;
-                // `env` exits with 126 or 127 if it cannot start the command; any other code is that of the command,
-                // which ran this time.
-                let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
-                not_started = not_started.filter(|_| is_refused);
-            }
-        }
+        let (exit, not_started) = self.run_command(key, open, &cwd).await?;
         // The process has its own copies; these would keep the directory open.
         drop((cwd, out, err));
         let mut ran = RunResult {
+            // Never shown by itself: `not_started` says then that no command ended.
             exit_code: exit.status.code().unwrap_or(1),
             run_as: Some(key.id),
             ran_in,
@@ -202,6 +195,30 @@ impl LocalExecutor {
         Ok(ran)
     }
 
+    /// Runs the command of an action: directly, if the launcher would only look it up, and else, or if that is refused,
+    /// through the launcher. Returns also why it was not started, if it was not.
+    async fn run_command(
+        &self,
+        key: &RunKey,
+        open: Streams<'_>,
+        cwd: &Dir,
+    ) -> Result<(Exit, Option<String>), Fail> {
+        let command = self.command(&key.action, key.limit);
+        let exit = self.run_process(&command, open).await?;
+        let Status::NotStarted(errno) = exit.status else { return Ok((exit, None)) };
+        let reason = not_started::reason(&command, cwd, errno);
+        // With more words than the action has, it was the launcher that was not started.
+        if !self.is_plain() || command.args.len() != key.action.command.len() {
+            return Ok((exit, Some(reason)));
+        }
+        // The launcher's own message and exit code are what the reference shows.
+        let exit = self.run_process(&self.through_launcher(command), open).await?;
+        // `env` exits with 126 or 127 if it cannot start the command; any other code is that of the command, which ran
+        // this time.
+        let is_refused = matches!(exit.status, Status::NotStarted(_) | Status::Code(126 | 127));
+        Ok((exit, is_refused.then_some(reason)))
+    }
+
     fn wanted(
         &self,
         key: &RunKey,
@@ -212,6 +229,8 @@ impl LocalExecutor {
         // Analysis has normal paths; a graph from a file may have others.
         action.outs.iter().for_each(|path| wanted.add_parents(normal(path).as_bytes()));
         action.out_dirs.iter().for_each(|path| wanted.add_directory(&normal(path)));
+        // Parents of output files, output directories themselves, and the working directory are there before the
+        // command runs, as the reference has them in native mode (`CreateDirectoryStructure`).
         wanted.add_directory(&normal_path(&action.cwd));
         Ok(wanted)
     }
@@ -258,6 +277,7 @@ impl LocalExecutor {
             program: direct.clone().unwrap_or_default(),
             args: action.command.iter().map(|word| OsString::from(word.as_str())).collect(),
             env: env.collect(),
+            // Scaled by the action: `timeout scaling` of the description.
             timeout,
             grace: self.setup.grace,
         };
@@ -281,6 +301,8 @@ impl LocalExecutor {
         ran: &mut RunResult,
     ) -> taut_store::Result<()> {
         let action = &key.action;
+        // In the order of the definition, so messages about missing outputs have the order in which they are
+        // declared.
         let files = action.outs.iter().map(|path| (path, normal_path(path), false));
         let directories = action.out_dirs.iter().map(|path| (path, normal_path(path), true));
         let all: Vec<(&Str, String, bool)> = files.chain(directories).collect();
@@ -352,6 +374,8 @@ fn look_up_for(action: &ActionDescription) -> Option<PathBuf> {
 
 fn look_up(command: &str, path: &str) -> Option<PathBuf> {
     if command.contains('/') {
+        // A relative path with a slash depends on the working directory of the process, so it is left to what is
+        // started there.
         return command
             .starts_with('/')
             .then(|| command.into())

@@ -17,6 +17,8 @@ pub(crate) fn rebased(path: &str, cwd: &str) -> String {
     if cwd.is_empty() {
         return path.to_owned();
     }
+    // Both lie below the action's root, so there always is a relative path; a graph from a file may say otherwise,
+    // and its path is kept.
     relative(path, cwd).unwrap_or_else(|| path.to_owned())
 }
 
@@ -44,6 +46,7 @@ pub(crate) fn properties(
         demands.properties.iter().cloned().collect();
     for (name, value) in action.execution_properties.iter() {
         if let Value::String(value) = value {
+            // A map: the protocol requires properties sorted by name, and each name once here.
             properties.insert(name.to_string(), value.to_string());
         }
     }
@@ -94,10 +97,12 @@ pub(crate) fn command(demands: Demands<'_>, action: &ActionDescription, has_outp
     let mut output_paths = Vec::new();
     if has_output_paths {
         output_paths = [paths(&action.outs), paths(&action.out_dirs)].concat();
+        // The protocol requires this list to be sorted.
         output_paths.sort_unstable();
     }
     Command {
         arguments: action.command.iter().map(Str::to_string).collect(),
+        // Sorted by name, as the protocol requires: the map of the definition is.
         environment_variables: (action.env.iter())
             .map(|(name, value)| EnvironmentVariable {
                 name: name.to_string(),
@@ -128,6 +133,7 @@ pub(crate) fn message(
         timeout: Some(Duration { seconds: timeout.as_secs() as i64, nanos: timeout.subsec_nanos() as i32 }),
         do_not_cache: action.no_cache,
         salt,
+        // Since version 2.2 in both messages: servers read either.
         platform: Some(platform(demands, action)),
     }
 }

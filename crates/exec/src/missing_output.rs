@@ -57,6 +57,7 @@ pub(crate) fn similar(name: &str, there: impl IntoIterator<Item = String>) -> Ve
 
 /// The distance of two names (Levenshtein); `None` for more than a misspelling explains.
 fn distance(a: &str, b: &str) -> Option<usize> {
+    // Case first: no other difference is as certainly a misspelling, however long the name.
     if a.to_lowercase() == b.to_lowercase() {
         return Some(0);
     }
@@ -72,6 +73,7 @@ fn distance(a: &str, b: &str) -> Option<usize> {
     if a.len().abs_diff(b.len()) > allowed {
         return None;
     }
+    // One row of the usual table suffices (Wagner and Fischer): `diagonal` keeps the value that is overwritten.
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = row[0];
@@ -82,6 +84,7 @@ fn distance(a: &str, b: &str) -> Option<usize> {
             row[j + 1] = next;
         }
     }
+    // One is added, so the two certain cases above sort in front.
     Some(row[b.len()] + 1).filter(|distance| *distance <= allowed + 1)
 }
 

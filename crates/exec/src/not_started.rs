@@ -20,6 +20,7 @@ pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
     let detail = match system.kind() {
         ErrorKind::ArgumentListTooLong => too_long(command),
         ErrorKind::InvalidInput => has_nul(command),
+        // ENOENT is also the answer where the script is there and its interpreter is not (execve(2)).
         ErrorKind::NotFound => match interpreter(cwd, &command.program) {
             None => format!("there is no program {program}"),
             Some(name) if !is_there(cwd, Path::new(OsStr::from_bytes(&name))) => {
@@ -33,6 +34,7 @@ pub(crate) fn reason(command: &Command, cwd: &Dir, errno: i32) -> String {
 }
 
 fn too_long(command: &Command) -> String {
+    // `=` and the terminating byte count, too.
     let variable = |(name, value): &(OsString, OsString)| name.len() + value.len() + 2;
     let words = command.args.iter().map(|word| word.len() + 1);
     let longest = words.clone().max().unwrap_or_default();

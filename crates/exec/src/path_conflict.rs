@@ -18,6 +18,7 @@ pub(crate) fn reason(
     let lies_there = |path: &str| path == file || is_below(path, &file);
     let normal = |path: &Str| taut_value::path::normal_path(path);
     let (outs, out_dirs) = (action.outs.iter(), action.out_dirs.iter());
+    // In the order in which a rule's author would look: outputs are what the rule declares itself.
     let (what, path) = if let Some(path) = outs.map(normal).find(|path| is_below(path, &file)) {
         ("output", path)
     } else if let Some(path) = out_dirs.map(normal).find(|path| lies_there(path)) {

@@ -99,6 +99,7 @@ pub(crate) fn result_of_lists(lists: &mut dyn Iterator<Item = taut_proto::Digest
         .take(MAX_LISTS)
         .enumerate()
         .map(|(number, digest)| OutputFile {
+            // The path is for people who look at the cache; only the order counts.
             path: format!("read-{number}"),
             digest: Some(digest),
             is_executable: false,
@@ -130,6 +131,7 @@ fn reads_by_assembler(content: &[u8]) -> bool {
     let mut rest = content;
     while let Some((first, more)) = rest.split_first() {
         rest = more;
+        // Only adjacent literals are joined; comments and macros between them are not, which no compiler output has.
         if *first == b'"' {
             let blank = more.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             if more.get(blank) == Some(&b'"') {
@@ -138,6 +140,8 @@ fn reads_by_assembler(content: &[u8]) -> bool {
                 continue;
             }
         }
+        // Searched in the whole text, also in comments: a false hit costs a run, a missed one would give a stale
+        // result.
         joined.push(first.to_ascii_lowercase());
     }
     ASSEMBLER_READS.iter().any(|directive| memchr::memmem::find(&joined, directive).is_some())
@@ -148,6 +152,7 @@ fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> b
     // A depfile names neither the program nor what is passed by other options than those for headers.
     info.object_type != ObjectType::File || !is_source_text(path) || {
         let relative = rebased(path, &action.cwd);
+        // A plain search: a path inside of another word makes the content count, which is only less reuse.
         let names = |text: &str| text.contains(path) || text.contains(&relative);
         action.command.iter().any(|word| names(word))
             || action.env.values().any(|value| value.as_str().is_some_and(|text| names(text)))
@@ -169,6 +174,7 @@ impl Execution {
         objects: Vec<(Str, ObjectInfo)>,
     ) -> taut_store::Result<Option<DepfileInputs<'k>>> {
         // Fewer if a tree is lost.
+        // Then no key can be made, and the action is looked up by its digest only.
         if objects.len() != action.inputs.len() {
             return Ok(None);
         }
@@ -187,6 +193,8 @@ impl Execution {
         read: &BTreeSet<Str>,
         salt: Vec<u8>,
     ) -> taut_store::Result<Option<Hash>> {
+        // An empty file stands for any content, so the key keeps the names; which files are masked follows from the
+        // salt.
         let empty = Digest { hash: self.store.hash_function().blob(b""), size: 0 };
         match trees::digest_of_stage(&self.store, &names.masked(read, empty)) {
             Ok(tree) => Ok(Some(salted_digest(self, names.action, &tree, salt))),
@@ -225,6 +233,8 @@ impl Execution {
     /// The result of an earlier run that read the same contents, if there was one.
     pub(crate) fn cached_by_reads(&self, key: &RunKey) -> taut_store::Result<Option<RunResult>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
+        // Each list is a different guess of what would be read; the first whose contents agree is right, as the
+        // command is deterministic in what it reads.
         for (list, read) in self.lists(&names)? {
             let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
             if let Some(ran) = self.cached(names.action, &second)? {
@@ -265,6 +275,7 @@ impl Execution {
     ) -> taut_store::Result<Option<RecordedAction<'k>>> {
         let Some(names) = self.names(key)? else { return Ok(None) };
         let DepfileContent::Read(read) = self.reported(&names, ran)? else { return Ok(None) };
+        // The list is stored before the results that name it.
         let list = self.store.put_blob(list_text(&read).as_bytes(), false)?;
         let (first, second) = (self.key_of_names(&names)?, self.key_of_list(&names, &list.hash, &read)?);
         let Some((first, second)) = first.zip(second) else { return Ok(None) };
@@ -303,6 +314,7 @@ impl Execution {
         let Some(text) = self.store.read(&info.digest.hash, info.object_type)? else {
             return Ok(DepfileContent::Unclear);
         };
+        // Not an error of the build: without lists the action is only run more often.
         let Ok(paths) = prerequisites(&text) else { return Ok(DepfileContent::Unclear) };
         let (mut links, mut lists) = (BTreeMap::new(), Vec::new());
         for (path, info) in &names.objects {
@@ -419,10 +431,12 @@ impl NameLookup<'_> {
                     let Some(target) = self.links.get(here.as_str()).filter(|_| links <= MAX_LINKS) else {
                         return NamePath::Unclear;
                     };
+                    // What an absolute target leads to is a question of the machine, not of the inputs.
                     if target.starts_with('/') {
                         return NamePath::Outside;
                     }
                     at.pop();
+                    // A link is replaced by its target, as the kernel resolves paths (path_resolution(7)).
                     target.split('/').rev().for_each(|component| left.push_front(component.to_owned()));
                 }
                 Some(ObjectType::Tree) => tree = Some(at.len()),
@@ -439,6 +453,8 @@ impl NameLookup<'_> {
         if self.inputs.contains_key(here.as_str()) {
             return NamePath::Input(Str::from(here));
         }
+        // Inputs have no entries for directories: one exists if a path begins with its name and a slash, and the map
+        // is sorted.
         let below = at.iter().flat_map(|name| [name, "/"]).collect::<String>();
         let first = self.inputs.range(below.as_str()..).next();
         if first.is_some_and(|(path, _)| path.starts_with(&below)) {
@@ -465,6 +481,8 @@ impl NameLookup<'_> {
         if let Some(inside) = inside(&path) {
             return inside;
         }
+        // The directory of the action may be reached by another name than the one it was made under, for example
+        // through a link in the build root's path.
         let real = self.system.real_path(&path);
         let shown = real.clone().unwrap_or_else(|| normal(&path));
         if let Some(inside) = inside(&shown) {
@@ -480,6 +498,7 @@ impl NameLookup<'_> {
     /// The inputs whose path is the end of a name: it may be such an input by its whole path, in a place that is not known.
     fn with_end_of(&self, name: &str) -> Vec<NamePath> {
         let components: Vec<&str> = name.split('/').collect();
+        // Longest first is of no importance: all that match are taken, since which one was meant is not known.
         let ends = (0..components.len()).map(|start| components[start..].join("/"));
         let places = ends.flat_map(|end| ["", self.cwd].map(|from| self.place(from, &end)));
         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory are

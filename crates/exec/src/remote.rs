@@ -28,14 +28,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_digest::ObjectInfo;
+use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
 use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
 use taut_store::{ObjectServer, Store};
 use taut_value::{ActionDescription, Id};
 
 use crate::{
-    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, Step,
+    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Missed, Phase, RunKey, RunResult, Step,
     StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
     shared::ExecutedActions,
@@ -116,6 +116,7 @@ pub struct RemoteExecutor {
     setup: RemoteSetup,
     transfers: Transfers,
     slots: Slots<()>,
+    // Relaxed, as `Transfers::sent`: counts for one line at the end, read after all tasks have ended.
     hits: AtomicU64,
     /// By server, what it has executed in this build.
     executed: Vec<ExecutedActions>,
@@ -203,6 +204,7 @@ pub fn send(store: &Store, endpoint: &Endpoint, object: &ObjectInfo) -> Result<S
 const EXECUTE: &str = "Execute";
 
 /// How often an action is executed again because inputs or outputs turned out not to be at the server.
+// A server that loses objects as fast as they come would be asked for ever; three is what the whole build has, too.
 const MAX_REPEATS: usize = 3;
 
 /// Reports how far an execution has come.
@@ -230,6 +232,7 @@ impl Reports {
     }
 
     fn is_given(&self) {
+        // Each try starts anew: a server that was lost may have reported that the first one runs.
         *self.times() = (Instant::now(), None);
     }
 
@@ -262,13 +265,16 @@ impl RemoteExecutor {
     /// The server for an action; `None` if it runs here.
     fn endpoint_of(&self, action: &ActionDescription) -> Option<usize> {
         let RemoteSetup { dispatch, main, .. } = &self.setup;
+        // The usual case needs no map of properties.
         if dispatch.is_empty() {
             return *main;
         }
         let has = properties(self.demands(), action);
+        // All properties of the entry, not all of the action: an entry without properties fits everything.
         let fits = |wanted: &BTreeMap<String, String>| {
             wanted.iter().all(|(name, value)| has.get(name) == Some(value))
         };
+        // The order of the file decides, as in the reference's `--endpoint-configuration`.
         let chosen = dispatch.iter().find(|(wanted, _)| fits(wanted)).map(|(_, endpoint)| *endpoint);
         chosen.or(*main)
     }
@@ -293,6 +299,7 @@ impl RemoteExecutor {
     }
 
     async fn run_at(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
+        // A slot without a value: only the number of executions in flight is limited.
         let _slot = self.slots.take(|_| Some(())).await;
         // The build may have been stopped while this waited.
         if self.setup.stop.is_stopped() {
@@ -300,67 +307,40 @@ impl RemoteExecutor {
         }
         let endpoint = &self.setup.endpoints[number];
         let asker = endpoint.cas.askers().enter();
-        let described = inputs::describe(&self.setup.store, self.demands(), key)?;
-        let begin = Instant::now();
-        let action = self.setup.store.name_at_servers(&described.action().digest, false);
-        let mut skips_cache = key.is_fresh || key.action.no_cache;
-        // A server that is not asked looks its results up all the same before it executes.
-        let mut missed = if skips_cache { None } else { described.missed(false) };
-        let asks = !skips_cache && self.look_ups[number].is_next_asked();
-        if asks {
-            let known = endpoint
-                .results
-                .look_up(action)
-                .await
-                .map_err(|error| self.transfers.failed(number, error))?;
-            let known = known.filter(|result| result.exit_code == 0);
-            missed = described.missed(known.is_some());
-            if known.is_none() {
-                self.look_ups[number].count_miss();
-            }
-            if let Some(result) = known {
-                let executed = Executed { result, was_cached: true, ..Executed::default() };
-                match self.transfers.taken(number, key, &executed).await? {
-                    Some(ran) if ran.is_complete() => {
-                        self.count_hit(number);
-                        return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
-                    }
-                    // A result of which something is gone, or that never was one.
-                    _ => skips_cache = true,
-                }
-            }
-        }
-        let reports = Arc::new(Reports {
-            times: Mutex::new((begin, None)),
-            events: self.setup.events.clone(),
-            id: key.id,
-            action: key.action.clone(),
-            at: endpoint.name.clone(),
-        });
+        let run = RemoteRun::new(
+            &self.setup,
+            number,
+            key,
+            inputs::describe(&self.setup.store, self.demands(), key)?,
+        );
+        let (mut skips_cache, missed) = match self.look_up(&run).await? {
+            LookedUp::Known(ran) => return Ok(*ran),
+            LookedUp::Unknown { missed, skips_cache } => (skips_cache, missed),
+        };
         let (mut repeats, mut moved) = (0, Moved::default());
         loop {
             let report = |at: &Arc<str>, step| self.setup.events.remote(&key.id, &key.action, at, step);
-            self.transfers.provide(number, &asker, &described, &report, &mut moved).await?;
+            self.transfers.provide(number, &asker, &run.described, &report, &mut moved).await?;
             if self.setup.stop.is_stopped() {
                 return Err(Fail::Cancelled);
             }
             if repeats == 0 {
                 report(&endpoint.name, Step::Given);
             }
-            reports.is_given();
-            let execute = Execute { action, skips_cache };
+            run.reports.is_given();
+            let execute = Execute { action: run.action, skips_cache };
             repeats += 1;
-            let executed = endpoint.executor.execute(execute, reports.clone());
+            let executed = endpoint.executor.execute(execute, run.reports.clone());
             let executed = match asker.apart(executed).await {
                 Ok(executed) => executed,
                 // Another action may have sent them meanwhile.
                 Err(Error::InputsMissing(_)) if repeats <= MAX_REPEATS => {
-                    self.transfers.has_lost(number, &described).await?;
+                    self.transfers.has_lost(number, &run.described).await?;
                     continue;
                 }
                 // Servers have many words for inputs that are missing.
                 Err(Error::Final { .. } | Error::Transient { .. })
-                    if repeats <= MAX_REPEATS && self.transfers.has_lost(number, &described).await? =>
+                    if repeats <= MAX_REPEATS && self.transfers.has_lost(number, &run.described).await? =>
                 {
                     continue;
                 }
@@ -369,35 +349,7 @@ impl RemoteExecutor {
             let is_bad = executed.was_cached && executed.result.exit_code != 0;
             let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
             match ran {
-                Some(mut ran) => {
-                    if executed.was_cached && !key.is_fresh {
-                        if ran.is_success() {
-                            self.count_hit(number);
-                            return Ok(RunResult { taken_from: TakenFrom::RemoteCache, ..ran });
-                        }
-                    } else if ran.duration.is_zero() {
-                        ran.duration = begin.elapsed();
-                    }
-                    // By the clocks of the server, else by the one here.
-                    let queued = match ran.queued.is_zero() {
-                        true => reports.queued().unwrap_or_default(),
-                        false => ran.queued,
-                    };
-                    if missed.is_some() && ran.is_success() {
-                        self.executed[number].add(&key.action, described.action().digest);
-                    }
-                    let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
-                    return Ok(RunResult {
-                        run_as: Some(key.id),
-                        sent_bytes,
-                        uploading,
-                        fetched_bytes: fetched_bytes + ran.fetched_bytes,
-                        downloading: downloading + ran.downloading,
-                        queued,
-                        missed,
-                        ..ran
-                    });
-                }
+                Some(ran) => return Ok(self.finished(&run, executed.was_cached, ran, moved, missed)),
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
                     let why = "outputs of the action are not there when it has ended";
@@ -408,6 +360,109 @@ impl RemoteExecutor {
             }
         }
     }
+
+    /// Asks the server for the result of an action before it gets the inputs, unless it executes all the same.
+    async fn look_up(&self, run: &RemoteRun<'_>) -> Result<LookedUp, Fail> {
+        let (number, key) = (run.number, run.key);
+        let skips_cache = key.is_fresh || key.action.no_cache;
+        // A server that is not asked looks its results up all the same before it executes.
+        let missed = if skips_cache { None } else { run.described.missed(false) };
+        if skips_cache || !self.look_ups[number].is_next_asked() {
+            return Ok(LookedUp::Unknown { missed, skips_cache });
+        }
+        let known = run.endpoint.results.look_up(run.action).await;
+        let known = known.map_err(|error| self.transfers.failed(number, error))?;
+        let Some(result) = known.filter(|result| result.exit_code == 0) else {
+            self.look_ups[number].count_miss();
+            return Ok(LookedUp::Unknown { missed, skips_cache });
+        };
+        let executed = Executed { result, was_cached: true, ..Executed::default() };
+        match self.transfers.taken(number, key, &executed).await? {
+            Some(ran) if ran.is_complete() => {
+                self.count_hit(number);
+                Ok(LookedUp::Known(Box::new(RunResult { taken_from: TakenFrom::RemoteCache, ..ran })))
+            }
+            // A result of which something is gone, or that never was one.
+            _ => Ok(LookedUp::Unknown { missed: run.described.missed(true), skips_cache: true }),
+        }
+    }
+
+    /// The result of an execution, with what it took.
+    fn finished(
+        &self,
+        run: &RemoteRun<'_>,
+        was_cached: bool,
+        mut ran: RunResult,
+        moved: Moved,
+        missed: Option<Missed>,
+    ) -> RunResult {
+        if was_cached && !run.key.is_fresh {
+            if ran.is_success() {
+                self.count_hit(run.number);
+                return RunResult { taken_from: TakenFrom::RemoteCache, ..ran };
+            }
+        } else if ran.duration.is_zero() {
+            ran.duration = run.begin.elapsed();
+        }
+        // By the clocks of the server, else by the one here.
+        let queued = match ran.queued.is_zero() {
+            true => run.reports.queued().unwrap_or_default(),
+            false => ran.queued,
+        };
+        if missed.is_some() && ran.is_success() {
+            self.executed[run.number].add(&run.key.action, run.described.action().digest);
+        }
+        let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
+        RunResult {
+            run_as: Some(run.key.id),
+            sent_bytes,
+            uploading,
+            fetched_bytes: fetched_bytes + ran.fetched_bytes,
+            downloading: downloading + ran.downloading,
+            queued,
+            missed,
+            ..ran
+        }
+    }
+}
+
+/// An action that a server is to execute.
+struct RemoteRun<'r> {
+    /// The number of the server.
+    number: usize,
+    endpoint: &'r Endpoint,
+    key: &'r RunKey,
+    described: RemoteAction,
+    /// The digest of its message, as the server names it.
+    action: Digest,
+    reports: Arc<Reports>,
+    begin: Instant,
+}
+
+impl<'r> RemoteRun<'r> {
+    fn new(setup: &'r RemoteSetup, number: usize, key: &'r RunKey, described: RemoteAction) -> RemoteRun<'r> {
+        let (endpoint, begin) = (&setup.endpoints[number], Instant::now());
+        let action = setup.store.name_at_servers(&described.action().digest, false);
+        let reports = Arc::new(Reports {
+            times: Mutex::new((begin, None)),
+            events: setup.events.clone(),
+            id: key.id,
+            action: key.action.clone(),
+            at: endpoint.name.clone(),
+        });
+        RemoteRun { number, endpoint, key, described, action, reports, begin }
+    }
+}
+
+/// What a server knows of an action before it executes it.
+enum LookedUp {
+    Known(Box<RunResult>),
+    Unknown {
+        /// How the action is described there, if it counts as one that the server had no result of.
+        missed: Option<Missed>,
+        /// Whether the server is to execute it even if it has a result.
+        skips_cache: bool,
+    },
 }
 
 impl Executor for RemoteExecutor {
@@ -452,6 +507,7 @@ impl Executor for RemoteExecutor {
         let RemoteSetup { store, endpoints, main, .. } = &self.setup;
         let Some(main) = *main else { return Ok(()) };
         // What any server has can be had by all builds that use these servers.
+        // A note is enough here: a loss shows at the next use, and then the object is made again.
         let is_noted = |object: &ObjectInfo| (0..endpoints.len()).any(|place| store.is_noted(place, object));
         let here: Vec<ObjectInfo> = built.into_iter().filter(|object| !is_noted(object)).collect();
         match here.is_empty() {

@@ -73,6 +73,8 @@ impl Rule for RunRule {
     const NAME: &'static str = "run";
 
     fn policy(&self, _: &RunKey) -> Policy {
+        // The digest decides, and the action cache remembers: a record in the engine's file would be the same
+        // information twice.
         Policy::always()
     }
 
@@ -100,6 +102,7 @@ impl Rule for RunRule {
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
         let mut ran = execution.executor.run(key).await?;
+        // A server may have answered from its cache; then nothing ran.
         if ran.run_as.is_some() {
             execution.counters.run_one();
         }
@@ -142,6 +145,8 @@ impl Execution {
         ran: &RunResult,
         described: Option<StandardAction>,
     ) -> taut_store::Result<()> {
+        // Outputs are in the store before the result that names them, so a reader never finds a result without its
+        // objects.
         let result = self.as_message(&key.action, ran)?;
         self.store.cache_action(&key.digest, &result)?;
         let recorded = self.record_reads(key, ran, &result)?;
@@ -233,6 +238,8 @@ impl Execution {
                     let target = target.ok_or(taut_store::Error::Missing(*info))?;
                     let link = OutputSymlink { path: name, target };
                     if action.out_dirs.contains(path) {
+                        // By kind, in the older fields: in native mode the reference writes these, and both tools
+                        // share the cache.
                         result.output_directory_symlinks.push(link);
                     } else {
                         result.output_file_symlinks.push(link);

@@ -32,6 +32,7 @@ pub struct RunKey {
 
 impl PartialEq for RunKey {
     fn eq(&self, other: &Self) -> bool {
+        // Inputs and definitions with equal digests give equal results, so one run serves all of them.
         self.digest == other.digest
     }
 }

@@ -134,11 +134,13 @@ impl Shared {
                 None
             }
         };
+        // A failure is remembered as `None`: one warning, and no further tries in this process.
         self.standard.get_or_init(open).as_ref()
     }
 
     fn note(&self, problem: String) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first problem is the cause; what follows are mostly consequences.
         problems.first.get_or_insert(problem);
     }
 
@@ -197,11 +199,13 @@ impl SharedCache {
         let found = match shared.result(execution, key, &described.action).await? {
             Ok(ran) => Some(ran),
             Err(answer) => {
+                // For explanations: a cache without a result and one with half a result are different findings.
                 described.answer = answer;
                 shared.by_reads(execution, key).await?
             }
         };
         if found.is_some() {
+            // A hit by reads counts like one by digest: both save a run.
             shared.hits.fetch_add(1, Relaxed);
         }
         Ok((found, Some(described)))

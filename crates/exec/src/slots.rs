@@ -18,6 +18,7 @@ struct SlotsState<T> {
     made: usize,
     /// How many there may be.
     limit: usize,
+    // In order of arrival, so no action waits while later ones run again and again.
     waiting: VecDeque<Waker>,
 }
 

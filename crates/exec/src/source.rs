@@ -99,6 +99,7 @@ impl Execution {
     fn take(&self, root: &dyn SourceRoot, location: &SourceLocation<'_>) -> Result<SourceObject, Fail> {
         let info = match root.source(location.path).map_err(|error| location.unreadable(error))? {
             Source::Absent => return Err(location.fail(SourceProblem::Absent)),
+            // A git tree names objects by the hash that the store uses in native mode, so nothing has to be read.
             Source::Known(info) if self.store.hash_function() == HashFunction::GitSha1 => {
                 return Ok(SourceObject { info, is_known: true });
             }
@@ -124,6 +125,7 @@ impl Execution {
         if object_type == ObjectType::Tree {
             return Err(location.fail(SourceProblem::OtherKind));
         }
+        // Read even if the store has it: only the content gives its SHA-256.
         let content = root.object(&known.digest.hash, object_type);
         let content = content.map_err(|error| location.unreadable(error))?;
         let content = content.ok_or_else(|| location.fail(SourceProblem::Absent))?;
@@ -217,6 +219,8 @@ impl Execution {
                     pending.extend(below);
                     return Ok(());
                 }
+                // As for outputs of actions: a link that leads out of its tree means something else wherever it is
+                // staged.
                 if kind == ObjectType::Symlink && !stays_inside(&content) {
                     let target = String::from_utf8_lossy(&content);
                     return Err(wrong(&format_args!("it is a link that leads outwards (to {target})")));

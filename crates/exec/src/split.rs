@@ -13,6 +13,7 @@ use taut_value::{Map, SharedArtifact, Str, Value, deep};
 use crate::stage_key::{MAX_NESTING, Parts, PartsRef, StageKey};
 
 /// How many entries a directory must have, directly or in small directories, to become a task.
+// Fewer entries would save few dependencies for the cost of a task.
 const MIN_TASK_ENTRIES: usize = 16;
 
 /// Splits a stage: paths to artifacts.
@@ -26,6 +27,7 @@ pub(crate) fn split(stage: &Map) -> Result<Parts, Str> {
         all.push((path, artifact));
     }
     let mut splitter = Splitter { all: &all, entries: Vec::new(), below: Vec::new() };
+    // The top itself is never a task: it is what the caller builds.
     splitter.directory(0..all.len(), 0);
     let Splitter { mut entries, mut below, .. } = splitter;
     // A path that is not normalised might lead into a directory that was split off: then nothing is.

@@ -34,6 +34,7 @@ pub(crate) struct StageContent {
 const MAX_REUSED_BYTES: u64 = 1 << 20;
 
 /// How many unused files are kept for their inodes.
+// With the limit above, at most 64 MiB for each slot.
 const MAX_SPARES: usize = 64;
 
 impl StageContent {
@@ -85,6 +86,7 @@ impl StageContent {
     pub(crate) fn add_parents(&mut self, mut path: &[u8]) {
         while let Some(end) = path.iter().rposition(|byte| *byte == b'/') {
             path = &path[..end];
+            // Those above a known directory are known, too, so each path costs only its new part.
             if !self.directories.insert(path.to_vec()) {
                 break;
             }
@@ -143,6 +145,7 @@ pub(crate) struct Stage {
     spare: Dir,
     /// Whether the fields below are all that is in `root`; if not, it is made anew.
     is_known: bool,
+    // Sorted by path, so neighbours share a directory and `Cursor` opens each once.
     files: BTreeMap<Vec<u8>, Staged>,
     directories: BTreeSet<Vec<u8>>,
     /// The numbers of the files in `spare`, and their identities.
@@ -181,6 +184,7 @@ impl<'s> Cursor<'s> {
         if self.path != above {
             self.dir = None;
             if !above.is_empty() {
+                // Without links: an action could have put one in the place of a directory.
                 self.dir = Some(self.root.sub(OsStr::from_bytes(above), Links::Refused)?);
             }
             self.path = above.to_vec();
@@ -276,6 +280,7 @@ impl Stage {
             sets_modes: self.sets_modes,
         };
         // Directories are made first and removed last: files move from the old ones into the new ones.
+        // A sorted set has a directory before those in it, which is the order of creation.
         steps.make_directories(wanted.directories.difference(&self.directories))?;
         let unused = steps.place_files(wanted)?;
         steps.put_away(unused)?;
@@ -409,6 +414,7 @@ impl<'s> Steps<'s> {
                 dir.at(name).remove_file()?;
             }
         }
+        // By hash alone; whether kind and mode fit is compared when one is taken.
         let mut by_content: BTreeMap<Hash, Vec<Vec<u8>>> = BTreeMap::new();
         for (path, staged) in &unused {
             by_content.entry(staged.hash).or_default().push(path.clone());

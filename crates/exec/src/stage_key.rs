@@ -232,6 +232,7 @@ struct InternTable {
 static INTERNED: Mutex<InternTable> = Mutex::new(InternTable {
     ids: HashMap::with_hasher(BuildHasherDefault::new()),
     quick_hashes: HashMap::with_hasher(BuildHasherDefault::new()),
+    // Small builds never come so far, and never search the table.
     limit: 1024,
 });
 

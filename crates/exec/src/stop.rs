@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 /// Whether new work may begin. Actions that run already run to their end, so that their results are kept.
 #[derive(Debug, Default)]
 pub struct StopSwitch {
+    // Fixed when the build begins, so it needs no atomic.
     keep_going: bool,
     stopped: AtomicBool,
     interrupted: AtomicBool,

@@ -60,6 +60,7 @@ impl<'a> SystemDirs<'a> {
     /// Whether a file is in one of the directories; by its path without links.
     pub(crate) fn has(&self, path: &Path) -> bool {
         let is_below = |directories: &[&str]| directories.iter().any(|directory| path.starts_with(directory));
+        // `starts_with` of `Path` compares whole components: `/usr2` is not below `/usr`.
         self.listed.iter().any(|directory| path.starts_with(directory))
             || DEVICES.iter().any(|device| path == Path::new(device))
             || (is_below(&OF_PACKAGES) && !is_below(&OF_PEOPLE) && !self.sources.has(path))

@@ -56,6 +56,7 @@ pub(crate) fn normalised_stage(
             continue;
         }
         let path_there = normal_path(path);
+        // A tree at `.` replaces the directory; two of them would have to be merged, which no rule asks for.
         let is_all = path_there == "." && stage.len() == 1 && info.object_type == ObjectType::Tree;
         if !is_all && !is_normal(&path_there) {
             return Err(TreeError::NoDirectory(path.as_str().to_owned()));

@@ -74,6 +74,7 @@ fn append(value: &Value, limit: usize, as_json: bool, out: &mut String) {
         }),
         Value::String(string) => text(string, limit, out),
         // Whole numbers without a decimal point.
+        // Below 1e15 every whole number is exact in a double, and shorter than with an exponent.
         Value::Number(number) if !as_json && number.fract() == 0.0 && number.abs() < 1e15 => {
             out.push_str(&format!("{number:.0}"));
         }

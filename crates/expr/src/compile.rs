@@ -33,6 +33,7 @@ fn compile(json: Json<'_>, base: JsonPath) -> Expr {
     let program = Program {
         file: json.document().label().clone(),
         base,
+        // Only this part of the file: errors show pieces of it, and the file need not be kept for that.
         text: json.source().into(),
         nodes: compiler.nodes,
     };
@@ -57,6 +58,7 @@ fn shown(json: Json<'_>) -> String {
 struct Compiler {
     nodes: Vec<Node>,
     /// The variables that are bound at the present node, outermost first.
+    // The position in it is that of the variable on the stack of an evaluation, so no name is looked up there.
     scope: Vec<Str>,
     offset: u32,
 }
@@ -66,6 +68,7 @@ impl Compiler {
         // No more nodes than values in the text, whose length fits in 31 bits (`json/parse.rs` of `syntax`).
         let index = self.nodes.len() as u32;
         let span = json.span();
+        // From the beginning of the expression, since only its text is kept.
         let (start, end) = (span.start - self.offset, span.end - self.offset);
         // Its place is taken before the nodes below it are added, which refer to it as their parent.
         self.nodes.push(Node { op: Op::Constant(Value::Null), start, end, parent, at });
@@ -146,6 +149,7 @@ impl Compiler {
                 };
                 Op::Var { variable, default: self.optional(json, "default", index) }
             }
+            // A quoted part is data: nothing in it is compiled.
             "'" => Op::Quote(json.get("$1").map_or(Value::Null, json_to_value)),
             "`" => match json.get("$1") {
                 None => Op::Constant(Value::Null),
@@ -183,6 +187,7 @@ impl Compiler {
             "env" => Op::Env(self.env(json)),
             _ => match Construct::from_name(name) {
                 Some(construct) => self.construct(construct, json, index),
+                // No error yet: a part that is not evaluated may have any type, as in the reference.
                 None => Op::Unknown(name.into()),
             },
         }
@@ -200,6 +205,7 @@ impl Compiler {
                 }
                 &[]
             }
+            // Names and defaults in the order in which values are bound to them.
             Construct::Foreach => &[("var", "_")],
             Construct::ForeachMap => &[("var_key", "_"), ("var_val", "$_")],
             Construct::ZipWith => &[("var_1", "$1"), ("var_2", "$2")],
@@ -274,6 +280,7 @@ impl Compiler {
                 let op = Op::Constant(Value::Null);
                 self.nodes.push(Node { op, start, end, parent: index, at: field("case") });
                 let compiled =
+                    // Sorted by the bytes of the keys: evaluation searches in them.
                     cases.entries().map(|(key, value)| (Str::from(key), self.node(value, case, field(key))));
                 (Some(compiled.collect()), None)
             }

@@ -2,6 +2,8 @@
 
 use crate::host::Context;
 
+// One table, so that names, arguments and contexts of a construct cannot disagree. The order of the arguments is that
+// of their evaluation.
 macro_rules! constructs {
     ($($variant:ident $name:literal [$($argument:literal)*] $contexts:pat,)*) => {
         /// A construct of the language other than the special forms.

@@ -16,6 +16,7 @@ pub enum ErrorKind {
 }
 
 /// Why an expression has no value. The same for each evaluation.
+// Boxed, so that the result of each step of an evaluation is small where nothing fails.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EvalError(Box<ErrorData>);
 

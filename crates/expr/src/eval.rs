@@ -49,6 +49,28 @@ struct Evaluator<'h> {
     limit: usize,
 }
 
+/// A construct that binds variables.
+#[derive(Clone, Copy)]
+struct Binding<'p> {
+    node: u32,
+    construct: Construct,
+    vars: &'p [Option<Literal>; 2],
+    body: u32,
+}
+
+impl<'p> Binding<'p> {
+    /// The name of a variable; an error if it is not written as a text.
+    fn name(self, f: Frame<'_>, position: usize) -> Result<&'p Str, EvalError> {
+        let literal = self.vars[position].as_ref().expect("the construct binds it");
+        literal.as_ref().map_err(|found| {
+            let word = self.construct.bound_by()[position];
+            let message = not_literal(word, self.construct.name(), found);
+            let path = f.program.path(self.node).key(word);
+            EvalError::plain(message).at(Some(Location::value(f.program.file.clone(), path)))
+        })
+    }
+}
+
 /// The constant part of the evaluation of one function.
 #[derive(Clone, Copy)]
 struct Frame<'f> {
@@ -67,10 +89,12 @@ impl Evaluator<'_> {
     fn eval(&mut self, f: Frame<'_>, node: u32) -> Evaluated {
         let op = &f.program.nodes[node as usize].op;
         match op {
+            // Without a check of the stack, unlike what follows: most nodes are of these two kinds.
             Op::Constant(value) | Op::Quote(value) => Ok(value.clone()),
             Op::Var { variable: Ok(variable), default } => {
                 let value = self.variable(f, variable);
                 match value {
+                    // A variable that is null counts as not set.
                     Value::Null if *default != NONE => deep(|| self.eval(f, *default)),
                     value => Ok(value),
                 }
@@ -90,6 +114,7 @@ impl Evaluator<'_> {
                 }
                 Ok(Value::List(values.into()))
             }),
+            // Expressions are nested as deeply as their author likes.
             _ => deep(|| {
                 let locals = self.locals.len();
                 let result = self.construct(f, node, op);
@@ -136,6 +161,7 @@ impl Evaluator<'_> {
             NONE => {
                 let name = construct.arguments()[position];
                 let error = EvalError::plain(missing(name, construct.name()));
+                // To the reference an expression is a map, in which it looks the argument up.
                 let text = format!("ExpressionTypeError: Map does not contain key '{name}'.");
                 Err(error.reference_as(text))
             }
@@ -243,7 +269,9 @@ impl Evaluator<'_> {
                 }
                 self.call(f, *construct, args)
             }
-            Op::Bind { construct, args, vars, body } => self.bind(f, node, *construct, args, vars, *body),
+            Op::Bind { construct, args, vars, body } => {
+                self.bind(f, Binding { node, construct: *construct, vars, body: *body }, args)
+            }
             Op::Action { args, may_fail, no_cache } => {
                 if !Construct::Action.exists_in(self.host.context()) {
                     return Err(self.unknown(f, node, "ACTION"));
@@ -343,6 +371,7 @@ impl Evaluator<'_> {
             return plain(missing("expr", "case*"));
         }
         let value = self.eval(f, expr)?;
+        // Names of targets have no identity of their own, so nothing can be equal to them.
         if !value.is_name_free() {
             let found = self.shown(&value);
             let error = EvalError::plain(format!("Comparison of name-containing values: {found}"));
@@ -362,44 +391,21 @@ impl Evaluator<'_> {
     }
 
     /// Constructs that bind variables.
-    fn bind(
-        &mut self,
-        f: Frame<'_>,
-        node: u32,
-        construct: Construct,
-        args: &[u32],
-        vars: &[Option<Literal>; 2],
-        body: u32,
-    ) -> Evaluated {
-        let outer = self.locals.len();
-        let name = |position: usize| {
-            let literal = vars[position].as_ref().expect("the construct binds it");
-            literal.as_ref().map_err(|found| {
-                let word = construct.bound_by()[position];
-                let message = not_literal(word, construct.name(), found);
-                let path = f.program.path(node).key(word);
-                EvalError::plain(message).at(Some(Location::value(f.program.file.clone(), path)))
-            })
-        };
+    fn bind(&mut self, f: Frame<'_>, binding: Binding<'_>, args: &[u32]) -> Evaluated {
+        let construct = binding.construct;
         let argument = |position: usize| Argument::of(construct, args, position);
         let mut results = Vec::new();
         match construct {
             Construct::Foreach => {
                 let range = self.or(f, args[0], empty_list)?;
                 for item in self.list(f, argument(0), &range)?.iter() {
-                    // The name is checked here, so a malformed one is no error where the range is empty.
-                    self.locals.push((name(0)?.clone(), item.clone()));
-                    results.push(self.or(f, body, empty_list)?);
-                    self.locals.truncate(outer);
+                    results.push(self.body(f, binding, [item.clone()])?);
                 }
             }
             Construct::ForeachMap => {
                 let range = self.or(f, args[0], || Value::Map(Map::default()))?;
                 for (key, value) in self.map(f, argument(0), &range)?.iter() {
-                    self.locals.push((name(0)?.clone(), Value::String(key.clone())));
-                    self.locals.push((name(1)?.clone(), value.clone()));
-                    results.push(self.or(f, body, empty_list)?);
-                    self.locals.truncate(outer);
+                    results.push(self.body(f, binding, [Value::String(key.clone()), value.clone()])?);
                 }
             }
             Construct::ZipWith => {
@@ -411,28 +417,24 @@ impl Evaluator<'_> {
                 }
                 let second = self.or(f, args[1], empty_list)?;
                 for (a, b) in first.iter().zip(self.list(f, argument(1), &second)?.iter()) {
-                    self.locals.push((name(0)?.clone(), a.clone()));
-                    self.locals.push((name(1)?.clone(), b.clone()));
-                    results.push(self.or(f, body, empty_list)?);
-                    self.locals.truncate(outer);
+                    results.push(self.body(f, binding, [a.clone(), b.clone()])?);
                 }
             }
             Construct::Foldl => {
                 let range = self.need(f, construct, args, 0)?;
                 let mut accumulated = self.or(f, args[1], empty_list)?;
                 for item in self.list(f, argument(0), &range)?.iter() {
-                    self.locals.push((name(0)?.clone(), accumulated));
-                    self.locals.push((name(1)?.clone(), item.clone()));
-                    accumulated = self.or(f, body, empty_list)?;
-                    self.locals.truncate(outer);
+                    accumulated = self.body(f, binding, [accumulated, item.clone()])?;
                 }
                 return Ok(accumulated);
             }
             Construct::Assert => {
                 let value = self.need(f, construct, args, 0)?;
-                self.locals.push((name(0)?.clone(), value.clone()));
+                let outer = self.locals.len();
+                self.locals.push((binding.name(f, 0)?.clone(), value.clone()));
                 let holds = self.need(f, construct, args, 1)?.is_true();
                 if !holds {
+                    // The message may use the variable, too.
                     let message = self.message(f, args[2]);
                     return Err(EvalError::user(&message));
                 }
@@ -442,6 +444,23 @@ impl Evaluator<'_> {
             other => unreachable!("{} binds no variables", other.name()),
         }
         Ok(Value::List(results.into()))
+    }
+
+    /// The value of the body of a construct, with values of its variables.
+    fn body<const COUNT: usize>(
+        &mut self,
+        f: Frame<'_>,
+        binding: Binding<'_>,
+        values: [Value; COUNT],
+    ) -> Evaluated {
+        let outer = self.locals.len();
+        for (position, value) in values.into_iter().enumerate() {
+            // The names are checked here, so a malformed one is no error where the range is empty.
+            self.locals.push((binding.name(f, position)?.clone(), value));
+        }
+        let result = self.or(f, binding.body, empty_list)?;
+        self.locals.truncate(outer);
+        Ok(result)
     }
 
     /// The text of an error message that a rule's author wrote; if that fails, a text without it.
@@ -518,6 +537,7 @@ impl Evaluator<'_> {
             });
         };
         let value = |var: &Str| {
+            // The innermost binding hides the others and the environment, as for the caller itself.
             let local = self.locals[f.base..].iter().rev().find(|(name, _)| name == var);
             local.map(|(_, value)| value).or_else(|| f.environment.get(var)).cloned().unwrap_or_default()
         };
@@ -528,6 +548,7 @@ impl Evaluator<'_> {
             program: &body.program,
             environment: &environment,
             imports: &function.imports,
+            // What is bound by the caller lies below, out of the function's reach.
             base: self.locals.len(),
         };
         // This ends: imports have no cycles, since loading them would have failed.

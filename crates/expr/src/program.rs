@@ -32,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) end: u32,
     pub(crate) parent: u32,
     /// The field of the parent and, where that is a list (of lists), the indices in there.
+    // Two indices: the deepest place is an item of a pair in a list, as in `cond`.
     pub(crate) at: (Option<Str>, [u32; 2]),
 }
 
@@ -153,6 +154,8 @@ impl Expr {
         let mut found: Vec<MisspeltVariable> = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
             // A default shows that the variable may be unset on purpose.
+            // Bound variables are resolved when they are compiled, so those that are left are of the environment or
+            // misspelt.
             let Op::Var { variable: Ok(Variable::Global(name)), default: NONE } = &node.op else { continue };
             if declared.contains(name) || found.iter().any(|other| other.name == *name) {
                 continue;

@@ -58,6 +58,7 @@ pub fn files_above<'p>(paths: impl IntoIterator<Item = &'p Str>) -> impl Iterato
     // the present one form a stack, of rarely more than one element.
     let mut above: Vec<&Str> = Vec::new();
     paths.into_iter().flat_map(move |path| {
+        // What is no prefix of this path is none of the following ones, either: they are sorted.
         while above.pop_if(|other| !path.starts_with(other.as_str())).is_some() {}
         let directory = |other: &&Str| path.as_bytes().get(other.len()) == Some(&b'/');
         let files: Vec<&Str> = above.iter().copied().rev().filter(directory).collect();
@@ -74,6 +75,7 @@ fn any_tree_conflict(stage: &Map) -> Option<Str> {
         if (path.as_str() == "." && stage.len() > 1) || path.starts_with('/') {
             return Some(path.clone());
         }
+        // Only the first element counts, as in the reference (`tree_conflict`): `a/../..` is accepted here.
         if path.split('/').next() == Some("..") {
             return Some(path.clone());
         }
@@ -82,6 +84,7 @@ fn any_tree_conflict(stage: &Map) -> Option<Str> {
         if blocked.get(&whole).is_some_and(|others| others.iter().any(|other| same_path(other, path))) {
             return Some(path.clone());
         }
+        // The longest one first, as the reference goes from a path to its parents.
         for (hash, end) in prefixes.iter().rev() {
             let above = &path[..*end];
             if blocked.get(hash).is_some_and(|others| others.iter().any(|other| same_path(other, above))) {
@@ -94,6 +97,7 @@ fn any_tree_conflict(stage: &Map) -> Option<Str> {
 }
 
 fn same_path(a: &str, b: &str) -> bool {
+    // As paths of C++ compare, which the reference uses: repeated slashes mean nothing, one at the end does.
     a == b || (elements(a).eq(elements(b)) && a.ends_with('/') == b.ends_with('/'))
 }
 

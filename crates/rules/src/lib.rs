@@ -50,6 +50,8 @@ struct Nodes {
     by_hash: HashMap<(Hash, bool), &'static str>,
 }
 
+// Hashed when they are needed first: a call that uses no rules pays nothing. The id of the whole is computed by the
+// build script.
 static NODES: LazyLock<Nodes> = LazyLock::new(|| {
     let mut by_path: HashMap<&'static str, Node> = HashMap::new();
     let mut directories: BTreeMap<&'static str, BTreeMap<&'static str, ObjectInfo>> = BTreeMap::new();

@@ -138,6 +138,8 @@ impl Note {
 }
 
 /// What separates the messages of the reference about one problem.
+// Control characters as marks: texts of the reference are one string on all ways, and no description can have these
+// unescaped in a message.
 pub const NEXT_MESSAGE: &str = "\u{1e}";
 
 /// At the beginning of a message of the reference: it is a warning.

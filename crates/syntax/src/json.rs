@@ -52,6 +52,7 @@ pub enum Kind {
 /// One value on the tape. `payload` is the truth value; the bits of the number; for strings one more than the index of
 /// their unescaped text, or zero if they have no escapes; and for containers the index of their first child in the
 /// table (upper half) and the number of children (lower half).
+// 24 bytes: one for the kind, padded, eight for the span, eight for the payload.
 #[derive(Clone, Copy)]
 struct Slot {
     kind: Kind,
@@ -135,6 +136,7 @@ impl Document {
         for step in path.steps() {
             match node.step(step) {
                 Some(next) => node = next,
+                // The text may be another one than when the path was made.
                 None => break,
             }
         }

@@ -42,6 +42,7 @@ impl ActionDescription {
     /// How long it may run where `limit` is the configured time limit.
     pub fn time_limit(&self, limit: Duration) -> Duration {
         // A description may compute any number. Infinity times zero is not a number, and changes nothing.
+        // A second times 1e9 is 31 years: a larger factor would change nothing but the range of the product.
         let scale = if self.timeout_scale.is_nan() { 1.0 } else { self.timeout_scale.clamp(0.0, 1e9) };
         Duration::try_from_secs_f64(limit.as_secs_f64() * scale).unwrap_or(Duration::MAX)
     }
@@ -54,6 +55,7 @@ impl ActionDescription {
     pub fn id(&self) -> Id {
         *self.id.get_or_init(|| {
             let texts = |texts: &[Str]| {
+                // Ids have one length, so lists that are divided differently have different hashes.
                 let ids: Vec<[u8; 32]> = texts.iter().map(|text| Id::of(text.as_str()).0).collect();
                 Id::of(ids.as_flattened())
             };
@@ -127,8 +129,10 @@ fn hex_float(number: f64) -> String {
     let sign = if number.is_sign_negative() { '-' } else { '+' };
     let bits = number.to_bits();
     let fraction = bits & ((1 << 52) - 1);
+    // IEEE 754 binary64: a sign, eleven bits of exponent, 52 of fraction.
     let biased = (bits >> 52 & 0x7ff) as i32;
     let (lead, exponent) = match (biased, fraction) {
+        // Subnormal numbers and zero have no implicit leading bit.
         (0, _) => (0, -1022),
         _ => (1, biased - 1023),
     };

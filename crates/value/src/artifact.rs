@@ -51,6 +51,8 @@ impl Artifact {
                 Artifact::Known(ObjectInfo { digest, object_type }) => {
                     w.key("file_type").string(object_type.as_str());
                     w.key("id").hex(digest.hash.as_bytes());
+                    // The size is part of the text, and so of the id: it has to be known for every content that is
+                    // named.
                     w.key("size").integer(digest.size);
                 }
                 Artifact::Action { id, path } => {
@@ -79,6 +81,7 @@ impl Artifact {
 }
 
 /// An artifact within values: shared by all maps that contain it, and with its id.
+// One allocation for both: millions of stage entries refer to the same artifacts.
 #[derive(Clone, Debug)]
 pub struct SharedArtifact(Arc<(Artifact, OnceLock<Id>)>);
 

@@ -115,6 +115,7 @@ const POWERS: [(u64, i32); COUNT] = [
 
 const COUNT: usize = 79;
 const FIRST: i32 = -300;
+// Fewer powers would not hit the range of exponents that `power_for` needs, more would only take space.
 const STEP: i32 = 8;
 
 /// The power of ten by which a normalised number is multiplied to have an exponent between -60 and -32, and
@@ -167,6 +168,7 @@ fn generate(value: u64, low: u64, high: u64, shift: i32, mut decimal: i32) -> (S
     let (mut whole, mut part) = (high >> shift, high & (one - 1));
     // No double needs more digits to be read back.
     let mut digits = Vec::with_capacity(17);
+    // The whole part first: it is less than 2^32, so its digits come by division.
     let mut unit = 1_u64;
     while unit * 10 <= whole {
         unit *= 10;

@@ -18,6 +18,7 @@ impl Id {
     /// The id of a text as a JSON string literal.
     pub(crate) fn of_json_string(text: &str) -> Id {
         // Most texts are short and need no escapes: then the literal is composed in a buffer on the stack.
+        // Filled with quotation marks, so the two at the ends are in place.
         let mut literal = [b'"'; 120];
         let plain = |byte: &u8| *byte >= b' ' && *byte != b'"' && *byte != b'\\';
         if text.len() + 2 <= literal.len() && text.as_bytes().iter().all(plain) {
@@ -59,6 +60,7 @@ fn short(message: &[u8]) -> Id {
         0x5be0_cd19,
     ];
     let mut blocks = [[0; 64]; 2];
+    // Nine bytes of the last block are taken: the terminating bit and the length.
     let count = if message.len() <= 64 - 9 { 1 } else { 2 };
     let padded = blocks.as_flattened_mut();
     padded[..message.len()].copy_from_slice(message);

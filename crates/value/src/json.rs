@@ -81,6 +81,7 @@ impl JsonWriter {
 
     fn new_line(&mut self) {
         if let Some(indent) = self.indent {
+            // Copied in pieces, since dumps of large graphs are mostly indentation.
             const BLANKS: &str = "                                ";
             self.out.push('\n');
             let mut left = indent * self.level;

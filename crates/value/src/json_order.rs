@@ -20,6 +20,7 @@ fn differing(a: &Value, after_a: u8, b: &Value, after_b: u8) -> Ordering {
             let after = |at: usize, length: usize| if at + 1 < length { b',' } else { b']' };
             for (at, (x, y)) in a.iter().zip(b.iter()).enumerate() {
                 let (after_x, after_y) = (after(at, a.len()), after(at, b.len()));
+                // Comparing ids costs one hash for each part, and only once, as parts keep theirs.
                 if x.id() != y.id() {
                     return differing(x, after_x, y, after_y);
                 }

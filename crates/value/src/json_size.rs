@@ -78,6 +78,7 @@ impl JsonSize {
 }
 
 /// An estimate of the bytes of the field names of results and nodes.
+// An estimate is enough: the limits that it is compared with are in gibibytes.
 const FIELD_NAMES_BYTES: u64 = 60;
 
 fn text_size(text: &str) -> u64 {

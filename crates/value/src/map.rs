@@ -16,6 +16,7 @@ use crate::{
 pub struct Map(Option<Arc<MapData>>);
 
 struct MapData {
+    // A sorted vector, not a tree: maps are built once, read often, and merged in linear time.
     entries: Vec<(Str, Value)>,
     name_free: bool,
     id: OnceLock<Id>,
@@ -154,6 +155,7 @@ impl Map {
                 }
                 Ordering::Equal => {
                     nothing_new &= same(ka, va, vb)?;
+                    // The later value, also where both are interchangeable: then it is the same object.
                     entries.push(b[j].clone());
                     (i, j) = (i + 1, j + 1);
                 }
@@ -250,6 +252,7 @@ fn before(entries: &[(Str, Value)], key: &Str) -> usize {
     while step < entries.len() && entries[step].0 < *key {
         step *= 2;
     }
+    // The last position that is known to be before the key (galloping search; Bentley and Yao, 1976).
     let known = step / 2;
     known + entries[known..step.min(entries.len())].partition_point(|(other, _)| other < key)
 }

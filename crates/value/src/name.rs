@@ -230,6 +230,7 @@ pub fn normal_module_name(module: &str) -> String {
     for part in module.split('/') {
         match part {
             "" | "." => {}
+            // The reference normalises below `/`, where `..` leads nowhere (`normal_module_name`).
             ".." => {
                 parts.pop();
             }

@@ -34,6 +34,7 @@ impl Node {
     pub fn new_abstract(node_type: Str, string_fields: Map, target_fields: Map) -> Node {
         let below = target_fields.values().filter_map(|nodes| nodes.as_list());
         let below = below.flat_map(|nodes| nodes.iter()).filter_map(|node| node.as_node());
+        // Saturating: the number grows exponentially with depth, and only limits are compared with it.
         let unfolded = below.fold(1, |sum: u32, node| sum.saturating_add(node.unfolded()));
         let id = OnceLock::new();
         Node::Abstract(Arc::new(AbstractNode { node_type, string_fields, target_fields, unfolded, id }))
@@ -58,6 +59,7 @@ impl Node {
     /// SHA-256 of `#` and the JSON text, in which the nodes below are written as their ids.
     pub fn id(&self) -> Id {
         match self {
+            // Not kept, unlike that of abstract nodes: the result that it is made of keeps its own.
             Node::Value(_) => deep(|| Id::of(format!("#{}", self.to_json()))),
             Node::Abstract(node) => *node.id.get_or_init(|| deep(|| Id::of(format!("#{}", self.to_json())))),
         }

@@ -19,8 +19,10 @@ pub fn format_number(number: f64, out: &mut String) {
         return;
     }
     let (digits, exponent) = crate::grisu::digits(number.abs());
+    // Where the decimal point lies, counted from the first digit.
     let point = digits.len() as i32 + exponent;
     let len = digits.len() as i32;
+    // 15 decimal digits are exact in a double; the bounds are those of the reference's library (nlohmann/json).
     if (1..=15).contains(&point) {
         let split = point.min(len) as usize;
         out.push_str(&digits[..split]);

@@ -9,6 +9,7 @@ use crate::Str;
 fn elements(path: &str) -> impl Iterator<Item = &str> + Clone {
     let root = path.starts_with('/').then_some("/");
     let rest = path.trim_start_matches('/');
+    // As paths of C++ have it (`std::filesystem::path`), which the reference uses.
     let last = (rest.ends_with('/')).then_some("");
     root.into_iter().chain(rest.split('/').filter(|e| !e.is_empty())).chain(last)
 }
@@ -114,6 +115,7 @@ pub fn change_ending(path: &str, ending: &str) -> String {
     let name = basename(path);
     let directory = &path[..path.len() - name.len()];
     let stem = match name.rfind('.') {
+        // As `stem` of a C++ path: `.profile` has no ending, and `..` is no name.
         Some(dot) if dot > 0 && name != ".." => &name[..dot],
         _ => name,
     };

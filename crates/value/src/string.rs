@@ -3,6 +3,7 @@
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 /// A shared string. Ordered by bytes.
+// Not `Rc`: values pass between the threads of the engine.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Str(Arc<str>);
 

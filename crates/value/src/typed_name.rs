@@ -83,6 +83,7 @@ fn typed(repository: &str, reference: ReferenceType, module: &str, name: &str) -
         part(&path, path.is_empty() || path.contains(is_odd), &mut out);
         return out;
     }
+    // What begins so would be read as another form, or as an option.
     part(module, module.starts_with(['@', '#', '/', '[', '-']) || module.contains(':'), &mut out);
     out.push(':');
     part(name, false, &mut out);
@@ -95,6 +96,7 @@ fn for_shell(word: String) -> String {
     if !word.contains(is_special) {
         return word;
     }
+    // Within single quotes a shell takes everything literally but a single quote (POSIX, 2.2.2).
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
@@ -179,6 +181,7 @@ fn is_id(text: &str) -> bool {
 fn configured(text: &str, main: &str) -> Option<(String, usize)> {
     let (shown, len) = name(text.strip_prefix('[')?, main)?;
     let rest = text[1 + len..].strip_prefix(',')?;
+    // An abbreviated text has `*` for what is below its upper levels (`Value::to_json_abbreviated`).
     if rest.starts_with("*]") {
         return Some((format!("{shown} {{*}}"), text.len() - rest.len() + 2));
     }

@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// A value. Cheap to clone; compared by id (intensional equality).
+// Three words: atoms and the address of a text in place, everything else behind one pointer.
 #[derive(Clone, Default)]
 pub enum Value {
     /// Absence of a value.
@@ -128,6 +129,7 @@ impl Value {
         match self {
             Value::Null => false,
             Value::Bool(b) => *b,
+            // NaN is true, as in the reference, where it is compared with zero.
             Value::Number(n) => *n != 0.0,
             Value::String(s) => !s.is_empty(),
             Value::List(l) => !l.is_empty(),

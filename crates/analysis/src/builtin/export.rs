@@ -24,6 +24,7 @@ fn missing(scope: &Scope<'_>, rule: &str) -> Fail {
 /// asks for the target in one without them first.
 fn pruned_first(scope: &Scope<'_>, failure: Fail) -> Fail {
     let Ok(flexible) = scope.literal_strings("flexible_config") else { return failure };
+    // If the fields are wrong, there is no second task, and the step that it would add to the message is added here.
     let config = scope.target.config.prune(&flexible.into_iter().collect());
     if config == scope.target.config {
         return failure;
@@ -49,15 +50,18 @@ pub(super) async fn export(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail>
             return Err(pruned_first(&scope, scope.written.wrong_type("fixed_config", "a map", &other)));
         }
     };
+    // After the types of both are known to be right, so that the more basic mistake is reported.
     if let Some(var) = flexible.iter().find(|var| fixed.contains_key(var)) {
         let message = format!("Variable {} is both fixed and flexible.", var.as_str());
         return Err(pruned_first(&scope, scope.written.wrong("fixed_config", message)));
     }
     let pruned = scope.target.config.prune(&vars);
+    // Compared by content: asked for in the pruned configuration, the target goes on below.
     if pruned != scope.target.config {
         let key = ConfiguredTarget { name: scope.target.name.clone(), config: pruned };
         // The target in the pruned configuration is a task of its own, which all configurations that agree share.
         let shared = scope.cx.get::<TargetRule>(key).await?;
+        // As a whole: its definitions are mentioned by the shared task, and reachable from here since that is read.
         return Ok((*shared).clone());
     }
     // Before the exported target is asked for: after a hit, nothing that it depends on is read.
@@ -96,6 +100,8 @@ async fn cache_key(scope: &Scope<'_>) -> Result<Option<CacheKey>, Fail> {
     let named = scope.written.named;
     let repository = RepositoryName(named.repository.clone());
     let repository = scope.cx.get::<RepositoryKeyRule>(repository).await?;
+    // The reads of both the key and the entry are recorded, so this target is invalidated when either comes out
+    // differently.
     let text = repository.and_then(|key| key_text(&key, named, &scope.target.config));
     Ok(text.map(|text| CacheKey::of(&text, scope.workspace.hash_function)))
 }
@@ -122,6 +128,7 @@ pub(super) async fn configure(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fa
         return Err(missing(&scope, "configure"));
     }
     let name = scope.field("target", || Value::Null)?;
+    // Unlike in `export`, the name may be computed from the configuration.
     let configured = scope.name("target", &name)?;
     let changes = match scope.written.json("config") {
         None => Map::default(),

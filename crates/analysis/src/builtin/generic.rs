@@ -20,30 +20,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let deps = scope.deps("deps", names).await?;
     let outs = outputs(&scope, "outs", &deps)?;
     let out_dirs = outputs(&scope, "out_dirs", &deps)?;
-    if let Some(problem) = no_file(&scope, &outs) {
-        return Err(fail(problem));
-    }
-    if outs.is_empty() && out_dirs.is_empty() {
-        let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
-        let problem = scope.written.problem("outs", message);
-        let reference = "At least one of \"outs\" and \"out_dirs\" must be specified for \"generic\"";
-        return Err(fail(problem.reference(reference).help("they say what the commands make")));
-    }
-    if let Some(both) = outs.intersection(&out_dirs).next() {
-        let message = format!("outs and out_dirs must be disjoint, but both contain {}", quoted(&both));
-        let all = Value::list(outs.intersection(&out_dirs).cloned().map(Value::String)).to_json();
-        let reference =
-            format!("outs and out_dirs for generic must be disjoint. Found repeated entries:\n{all}");
-        let problem = scope.written.problem_with("outs", &Value::String(both.clone()), message);
-        return Err(fail(problem.reference(reference)));
-    }
-    let all: Map = outs.iter().chain(&out_dirs).map(|path| (path.clone(), Value::Null)).collect();
-    if let Some(path) = tree_conflict(&all) {
-        let message = format!("outputs have a staging conflict on {}", quoted(&path));
-        let problem = scope.written.problem_with("outs", &Value::string(path.to_string()), message);
-        let problem = problem.reference(format!("artifacts have staging conflicts on {}", quoted(&path)));
-        return Err(fail(problem.help(format!("{} would be a file and a directory at once", quoted(&path)))));
-    }
+    check_outputs(&scope, &outs, &out_dirs)?;
     let command = command(&scope, &deps)?;
     let cwd = scope.field_with("cwd", || Value::string(""), &deps)?;
     let cwd = scope.string("cwd", cwd)?;
@@ -58,6 +35,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     }
     let env = string_map(&scope, "env", &deps)?;
     let timeout_scale = match scope.field_with("timeout scaling", || Value::Null, &deps)? {
+        // The neutral factor: the action is then the same as one without the field.
         Value::Null => 1.0,
         Value::Number(scale) => scale,
         other => {
@@ -74,6 +52,7 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         let message = format!("Input artifacts have staging conflict on {}", quoted(&path));
         return Err(fail(scope.written.subtree_conflict(message, &path, &deps)));
     }
+    // As a tree artifact, since a definition has no other way to say that a directory exists.
     if needs_directory(&inputs, &cwd) {
         // An input that makes the directory: otherwise the command could not start there.
         let empty = scope.defined.tree(scope.cx, Tree::new(Map::default()));
@@ -97,6 +76,37 @@ pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
 }
 
 const OUTSIDE_HELP: &str = "an action sees and makes nothing outside of its own directory";
+
+/// Checks that the outputs are ones that an action can make.
+fn check_outputs(scope: &Scope<'_>, outs: &BTreeSet<Str>, out_dirs: &BTreeSet<Str>) -> Result<(), Fail> {
+    // Found in the extended dialect only, so the order of the reference's errors is not affected.
+    if let Some(problem) = no_file(scope, outs) {
+        return Err(fail(problem));
+    }
+    if outs.is_empty() && out_dirs.is_empty() {
+        let message = "At least one of \"outs\" and \"out_dirs\" must be specified for generic";
+        let problem = scope.written.problem("outs", message);
+        let reference = "At least one of \"outs\" and \"out_dirs\" must be specified for \"generic\"";
+        return Err(fail(problem.reference(reference).help("they say what the commands make")));
+    }
+    if let Some(both) = outs.intersection(out_dirs).next() {
+        let message = format!("outs and out_dirs must be disjoint, but both contain {}", quoted(&both));
+        let all = Value::list(outs.intersection(out_dirs).cloned().map(Value::String)).to_json();
+        let reference =
+            format!("outs and out_dirs for generic must be disjoint. Found repeated entries:\n{all}");
+        let problem = scope.written.problem_with("outs", &Value::String(both.clone()), message);
+        return Err(fail(problem.reference(reference)));
+    }
+    // `tree_conflict` looks at paths only, so any value will do.
+    let all: Map = outs.iter().chain(out_dirs).map(|path| (path.clone(), Value::Null)).collect();
+    if let Some(path) = tree_conflict(&all) {
+        let message = format!("outputs have a staging conflict on {}", quoted(&path));
+        let problem = scope.written.problem_with("outs", &Value::string(path.to_string()), message);
+        let problem = problem.reference(format!("artifacts have staging conflicts on {}", quoted(&path)));
+        return Err(fail(problem.help(format!("{} would be a file and a directory at once", quoted(&path)))));
+    }
+    Ok(())
+}
 
 /// An output that no action can make; in the reference's language it fails after the action has run.
 fn no_file(scope: &Scope<'_>, outs: &BTreeSet<Str>) -> Option<Diagnostic> {
@@ -176,6 +186,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
 fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail> {
     match scope.field_with(field, || Value::Map(Map::default()), deps)? {
         Value::Map(map) if map.values().all(|value| value.as_str().is_some()) => Ok(map),
+        // In the reference `null` is the default of this field, and an error for `env`.
         Value::Null if field == "execution properties" => Ok(Map::default()),
         Value::Map(map) => {
             let (key, bad) =

@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// Paths to artifacts, with the dependency each comes from.
+// A hash map for the many insertions; the sorted map of the result is made once at the end.
 #[derive(Default)]
 struct Stage(HashMap<Str, (Value, EntityName)>);
 
@@ -55,6 +56,8 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let dirs = dirs(&scope)?;
     // A target in several roles is requested once.
     let mut wanted: Vec<NamedTarget> = Vec::new();
+    // A list beside the map, so that dependencies are asked for in the order of the definition, on which the order of
+    // messages depends.
     let mut position: HashMap<NamedTarget, usize> = HashMap::new();
     let roles = || {
         dep_names.iter().chain(files.iter().map(|(_, name)| name)).chain(dirs.iter().map(|(name, _)| name))
@@ -77,6 +80,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             stage.add(&scope, "deps", path.clone(), artifact, dep(name), &deps)?;
         }
     }
+    // A dependency that offers nothing at all is no mistake of this target.
     let idle =
         dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
     let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();
@@ -84,6 +88,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
     let artifacts = all_of_one(files.iter().map(|(path, name)| only_artifact(&scope, path, dep(name))))?;
     for ((path, name), artifact) in files.iter().zip(artifacts) {
         // An error even if both are the same artifact.
+        // `files` name single places on purpose, and the reference refuses them where anything is staged already.
         if let Some((_, other)) = stage.0.get(path) {
             let message = format!("Staging conflict for path {}", quoted(&path));
             let at = Location::key(
@@ -100,18 +105,8 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         for (path, artifact) in dep(name).artifacts_over_runfiles().iter() {
             // Normalised here, since paths from different directories may become equal only then.
             let path = Str::from(normal_path(&join(directory, path)));
-            stage.add(&scope, "dirs", path.clone(), artifact, dep(name), &deps).map_err(|failure| {
-                let has = |(name, directory): &&(NamedTarget, Str)| {
-                    let staged = dep(name).artifacts_over_runfiles();
-                    staged.keys().any(|inner| normal_path(&join(directory, inner)) == *path)
-                };
-                let all: Vec<String> =
-                    dirs.iter().filter(has).map(|(name, _)| dep(name).name.to_string()).collect();
-                settle(failure, |diagnostic| match all.len() {
-                    0..=2 => diagnostic,
-                    _ => diagnostic.note(format!("it is in {}", all.join(" and in "))),
-                })
-            })?;
+            let added = stage.add(&scope, "dirs", path.clone(), artifact, dep(name), &deps);
+            added.map_err(|failure| naming_all(failure, &path, dirs.iter().map(|(n, dir)| (dep(n), dir))))?;
         }
     }
     let stage: Map = stage.0.into_iter().map(|(path, (artifact, _))| (path, artifact)).collect();
@@ -125,6 +120,19 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
         return Err(fail(conflict.reference(format!("TREE conflict on subtree {path}"))));
     }
     scope.finish(TargetResult::of_artifacts(stage), &deps)
+}
+
+/// A conflict in a directory. The message names two dependencies; if there are more, a note names all.
+fn naming_all<'d>(failure: Fail, path: &str, dirs: impl Iterator<Item = (&'d Dep, &'d Str)>) -> Fail {
+    let has = |(dep, directory): &(&Dep, &Str)| {
+        let staged = dep.artifacts_over_runfiles();
+        staged.keys().any(|inner| normal_path(&join(directory, inner)) == path)
+    };
+    let all: Vec<String> = dirs.filter(has).map(|(dep, _)| dep.name.to_string()).collect();
+    settle(failure, |diagnostic| match all.len() {
+        0..=2 => diagnostic,
+        _ => diagnostic.note(format!("it is in {}", all.join(" and in "))),
+    })
 }
 
 /// The reference's message about two artifacts at one path, with the dependencies that have them.

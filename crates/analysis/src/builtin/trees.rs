@@ -43,6 +43,7 @@ pub(super) async fn tree(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
         );
         return Err(fail(conflict.reference(format!("TREE conflict on subtree {path}"))));
     }
+    // Normalised as the reference does it, since the paths are part of the tree's id.
     let tree = Tree::new(normalise_first(&stage));
     let artifact = scope.defined.tree(scope.cx, tree);
     let stage = [(name, Value::artifact(artifact))].into_iter().collect();

@@ -130,6 +130,7 @@ struct OpenDirectory {
 /// [`AddError`]; objects that were added before the error stay in the store.
 pub fn add(store: &Store, location: &Path, special: SpecialEntries) -> Result<ObjectInfo, AddError> {
     let absent = || AddError::Absent(location.to_owned());
+    // The link itself, not what it leads to: the caller decides by `special`.
     let kind = if_exists(Named::lstat(location))?.ok_or_else(absent)?.kind;
     if kind == FileKind::Directory {
         return add_directory(store, location, special);
@@ -237,6 +238,7 @@ fn open(
 ) -> Result<OpenDirectory, AddError> {
     let mut todo = dir.list()?;
     // Before anything in it is read, as in the reference.
+    // A device or pipe must not even be opened.
     let refused = todo.iter().find(|(_, kind)| *kind == FileKind::Special);
     if let Some((name, _)) = refused.filter(|_| special != SpecialEntries::Ignore) {
         return Err(AddError::UnsupportedEntry(dir.at(name).path()));
@@ -259,6 +261,7 @@ fn non_upwards(target: &Path) -> bool {
             Component::ParentDir => depth -= 1,
             _ => return false,
         }
+        // At any point of the path, not only at its end: `a/../../b` leaves the directory on the way.
         if depth < 0 {
             return false;
         }

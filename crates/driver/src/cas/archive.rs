@@ -29,8 +29,10 @@ pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io
                 Err(error) => return Ok(Err(error)),
             };
             if !name.is_empty() {
+                // Type flags: 5 is a directory, 2 a symbolic link, 0 a file, `x` a pax header.
                 header(out, &name, 0o7777, 0, b'5', b"")?;
             }
+            // In reverse, since the last one pushed is written next.
             for (entry, found) in entries.iter().rev() {
                 let mut path = [name.as_slice(), entry].concat();
                 if found.object_type == ObjectType::Tree {
@@ -49,6 +51,7 @@ pub fn write_archive(store: &Store, tree: ObjectInfo, out: &mut dyn Write) -> io
             header(out, &name, 0o7777, 0, b'2', &content)?;
             continue;
         }
+        // As objects lie in the store: without permission to write.
         let mode = if object_type == ObjectType::Executable { 0o555 } else { 0o444 };
         header(out, &name, mode, content.len(), b'0', b"")?;
         out.write_all(&content)?;
@@ -75,6 +78,7 @@ fn header(out: &mut dyn Write, name: &[u8], mode: u32, size: usize, kind: u8, li
     if split.is_none() {
         records.extend(pax_record("path", name));
     }
+    // The field of the header has 100 bytes and needs no terminating zero.
     if link.len() > 100 {
         records.extend(pax_record("linkpath", link));
     }
@@ -133,6 +137,7 @@ fn block((prefix, name): (&[u8], &[u8]), mode: u32, size: usize, kind: u8, link:
     put(329, b"000000 \0");
     put(337, b"000000 \0");
     put(345, prefix);
+    // The sum of all bytes as unsigned numbers, in six octal digits, a zero byte and a space.
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     block

@@ -13,6 +13,7 @@ use taut_value::path::normal_path;
 pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     let text = text.strip_prefix('[').unwrap_or(text);
     let mut parts = text.splitn(3, ':');
+    // The reference reads lower-case digits only.
     let hash = parts.next().filter(|hash| !hash.contains(|c: char| c.is_ascii_uppercase()))?;
     let hash = Hash::from_hex(hash).ok()?;
     let size = parts.next().and_then(|size| size.parse().ok()).unwrap_or(0);

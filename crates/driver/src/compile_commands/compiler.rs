@@ -81,6 +81,7 @@ impl Compiles {
 }
 
 /// Scripts that call scripts are read so deep.
+// A script may call itself.
 const MAX_SCRIPTS: usize = 8;
 
 struct Reader<'f> {
@@ -102,12 +103,14 @@ impl Reader<'_> {
         }
         match name_of(&program.text) {
             "echo" | "printf" | "which" | "type" | "test" | "[" | "[[" => return,
+            // They compile what their own descriptions say, which are not read here.
             "make" | "gmake" | "ninja" | "cmake" | "meson" => {
                 self.found.is_partial = true;
                 return;
             }
             _ => {}
         }
+        // Each word, not only the first: launchers such as `env`, `ccache` or `nice` stand in front.
         for (place, word) in words.iter().enumerate() {
             if is_shell(&word.text) {
                 return self.shell(directory, &words, place, environment, depth);
@@ -183,6 +186,7 @@ impl Reader<'_> {
         };
         match text.filter(|text| !is_program || is_script(text)) {
             Some(text) => self.text(&text, Some(directory), environment, words, depth),
+            // Most programs compile nothing: a report about each would hide those that matter.
             None => self.found.is_partial |= self.makes_objects,
         }
     }
@@ -228,6 +232,7 @@ impl Reader<'_> {
                 }
             }
         }
+        // Rules ask compilers for their version or their directories; such a call compiles nothing.
         if call.only_looks {
             return;
         }
@@ -328,6 +333,7 @@ impl Call {
         } else {
             match word.split_once('=') {
                 // Such as `-fprofile-use=FILE`; a macro is no file.
+                // Taken for a file if it is one among the inputs; other values stay as they are.
                 Some((option, path)) if !word.starts_with("-D") => {
                     Argument::File { option: format!("{option}="), path: path.to_owned(), is_joined: true }
                 }
@@ -365,6 +371,7 @@ fn is_shell(word: &str) -> bool {
 /// or not, with a machine in front or not, and with a version behind or not.
 fn is_compiler(word: &str) -> bool {
     let name = name_of(word);
+    // From the end: `x86_64-linux-gnu-gcc-12` has the machine in front and the version behind.
     let unversioned = match name.rsplit_once('-') {
         Some((front, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => front,
         _ => name,
@@ -381,6 +388,8 @@ fn ending(path: &str) -> Option<&str> {
 
 /// Whether a file is one that compilers take for C, C++, or a language beside them.
 pub(super) fn is_source(path: &str) -> bool {
+    // The endings that GCC's manual lists for C, C++ and Objective-C ("Overall Options"), with those of modules,
+    // CUDA, HIP and OpenCL.
     const ENDINGS: [&str; 18] = [
         "c", "cc", "cp", "cpp", "cxx", "c++", "C", "CPP", "cppm", "ixx", "i", "ii", "m", "mm", "M", "cu",
         "hip", "cl",
@@ -441,6 +450,7 @@ impl OptionArgument {
 
 /// Whether a word is an option with what is written.
 fn is_output(word: &str) -> bool {
+    // `-ofile`; but clang has options such as `-objcmt-migrate-all`.
     (word.starts_with("-o") && !word.starts_with("-objc"))
         || ["--output=", "-MF", "-MT", "-MQ", "-MJ", "-Wp,-M"].iter().any(|option| word.starts_with(option))
 }

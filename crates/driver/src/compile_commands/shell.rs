@@ -95,8 +95,10 @@ impl Reader {
         let (mut is_alternative, mut was_test) = (false, false);
         while place < all.len() {
             match &all[place] {
+                // What a subshell sets or where it goes is forgotten behind its bracket.
                 Token::Operator("(") => outer.push(self.scope.clone()),
                 Token::Operator(")") => {
+                    // A bracket that closes none is one of a pattern of `case`.
                     if let Some(scope) = outer.pop() {
                         self.scope = scope;
                     }
@@ -135,6 +137,7 @@ impl Reader {
     /// A word that begins or ends a condition, a loop or a group. Gives the place behind what was read.
     fn structure(&mut self, all: &[Token], place: usize, end: usize) -> Option<usize> {
         match all[place].plain()? {
+            // How often a loop runs, or which branch, is not known: what it assigns is unknown afterwards.
             "if" | "while" | "until" | "case" => self.depth += 1,
             "fi" | "esac" => self.depth = self.depth.saturating_sub(1),
             "done" => self.depth = self.depth.saturating_sub(1),
@@ -184,6 +187,7 @@ impl Reader {
                 |all| all.into_iter().skip(1).collect(),
             ),
         };
+        // Else the body is read once, with a variable that is not known.
         let is_known = words.iter().all(|word| word.is_known && !word.is_pattern)
             && words.len() <= MAX_ROUNDS
             && self.nesting < MAX_NESTING;
@@ -221,6 +225,7 @@ impl Reader {
         match &*program.text {
             "cd" => self.change_directory(&words[1..]),
             "export" | "readonly" | "local" | "declare" => {
+                // As it is written: most shells do not divide the value of an assignment into words, even here.
                 for token in &tokens[first + 1..] {
                     if let Some((name, value)) = token.assignment() {
                         let value = self.joined(&value);
@@ -238,6 +243,7 @@ impl Reader {
             }
             "shift" => match (&mut self.scope.arguments, self.depth, words.len()) {
                 (Some(all), 0, 1) if all.len() > 1 => drop(all.remove(1)),
+                // Within a condition it may not be run; more than one argument at a time is rare.
                 (all, ..) => *all = None,
             },
             // What they set is known only when they run.
@@ -256,6 +262,7 @@ impl Reader {
     }
 
     fn assign(&mut self, name: String, value: Option<String>) {
+        // Within a condition it may not be executed, so afterwards the variable may have either value.
         let value = value.filter(|_| self.depth == 0);
         self.scope.variables.insert(name, value);
     }
@@ -275,6 +282,7 @@ impl Reader {
 
     /// The text of a variable or an argument; nothing if it is not known.
     fn value(&self, name: &str) -> Option<String> {
+        // Paths of the action are relative here, so the present directory is `.`, wherever that is.
         if name == "PWD" {
             return Some(".".to_owned());
         }
@@ -287,6 +295,8 @@ impl Reader {
         }
         match self.scope.variables.get(name) {
             Some(value) => value.clone(),
+            // In an environment that is known as a whole a variable that is not set is empty; `$?` and the like never
+            // are.
             None if self.scope.is_closed && name.starts_with(|c: char| c.is_alphabetic() || c == '_') => {
                 Some(String::new())
             }

@@ -103,6 +103,7 @@ impl LogDirectory {
         // Rounds of `watch` are of one process, and two may begin in the same microsecond.
         loop {
             match self.0.dir().at(&name.to_string()).create_new(0o644) {
+                // `create_new` decides, not a listing: two processes cannot get the same file.
                 Err(error) if error.is_exists() => name.micros += 1,
                 other => return Ok((name, other?.into_std())),
             }
@@ -161,6 +162,7 @@ fn names(dir: &Dir) -> Vec<Name> {
     let names = dir.list().unwrap_or_default().into_iter();
     let mut names: Vec<Name> =
         names.filter_map(|(name, _): (OsString, _)| Name::parse(name.to_str()?)).collect();
+    // The clock may go backwards; then the order is that of the names, which is all that is promised.
     names.sort_unstable_by_key(|name| std::cmp::Reverse((name.micros, name.process)));
     names
 }

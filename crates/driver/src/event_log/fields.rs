@@ -10,6 +10,7 @@ use taut_value::{Id, Str};
 use super::line::Line;
 use super::{MAX_NEEDS, MAX_OUTPUTS};
 use crate::Unbuilt;
+use crate::event::Analysed;
 
 /// The version of the schema. It changes when a reader of the version before would misunderstand a line; new kinds of
 /// lines and new fields are no reason, since readers pass over what they do not know.
@@ -29,11 +30,25 @@ pub(crate) fn action<'l, 'b>(
     line
 }
 
+/// What analysis found, and how much of each kind.
+pub(crate) fn analysed(line: &mut Line<'_>, at: Duration, found: &Analysed) {
+    line.seconds("at", at).bool("known", found.is_known);
+    for (key, number) in [
+        ("actions", found.actions),
+        ("trees", found.trees),
+        ("overlays", found.overlays),
+        ("blobs", found.blobs),
+    ] {
+        line.number(key, number as u64);
+    }
+}
+
 /// What an action was made from.
 pub(crate) fn inputs(line: &mut Line<'_>, digest: Option<&Hash>, needs: &[Id]) {
     if let Some(digest) = digest {
         line.hash("inputs", digest);
     }
+    // A link may need each object of a program: without a bound, one line could be as long as the rest of the log.
     line.ids("needs", &needs[..needs.len().min(MAX_NEEDS)]);
     if needs.len() > MAX_NEEDS {
         line.number("more_needs", (needs.len() - MAX_NEEDS) as u64);
@@ -69,6 +84,7 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
             line.file(key, digest);
         }
     }
+    // Most actions end with 0, and there is a line for each: what is usual is left out.
     if ran.exit_code != 0 {
         line.number("exit_code", u64::try_from(ran.exit_code).unwrap_or_default());
     }
@@ -140,6 +156,7 @@ pub(crate) fn diagnostic(line: &mut Line<'_>, diagnostic: &Diagnostic) {
     line.shown("severity", severity).text("message", &diagnostic.message);
     if let Some(location) = &diagnostic.location {
         line.text("file", &location.file);
+        // Places by path stay right when other parts of the file are edited; those in bytes do not, and are left out.
         if let LocationPart::Value(path) | LocationPart::Key(path) = &location.place {
             line.text("path", &path.to_string());
         }

@@ -20,6 +20,7 @@ pub(crate) struct Line<'b> {
 }
 
 impl Drop for Line<'_> {
+    // In `drop`, so that no way out of a function leaves a line without its end: the next one would be lost with it.
     fn drop(&mut self) {
         self.out.push_str(self.end);
     }
@@ -70,6 +71,7 @@ impl<'b> Line<'b> {
     /// A time in seconds, to the microsecond.
     pub(crate) fn seconds(&mut self, key: &str, time: Duration) -> &mut Self {
         let out = self.key(key);
+        // From whole numbers: always six digits behind the point, and nothing is rounded.
         let _ = write!(out, "{}.{:06}", time.as_secs(), time.subsec_micros());
         self
     }
@@ -149,6 +151,7 @@ impl<'b> Line<'b> {
     }
 
     /// An object in the object.
+    // Borrows the outer object, so nothing can be written there before this one has its end.
     pub(crate) fn object(&mut self, key: &str) -> Line<'_> {
         let out = self.key(key);
         out.push('{');

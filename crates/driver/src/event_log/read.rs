@@ -40,6 +40,7 @@ const OUTPUTS: &str = "\"outputs\":{";
 
 /// The beginning of a text that starts with [`OUTPUTS`], up to the end of the first key.
 fn with_first_key(text: &[u8]) -> &[u8] {
+    // A scan for the quotation mark in place of the parser: this decides whether the line is worth being parsed.
     let mut is_escaped = false;
     let is_end = |byte: &u8| match (std::mem::take(&mut is_escaped), byte) {
         (true, _) => false,
@@ -97,6 +98,7 @@ impl EventLogs {
         let names: Vec<Name> = self.work().take(MAX_EARLIER_LOGS).collect();
         (0..names.len()).filter_map(move |at| {
             let Parsed(mut record) = parse(&self.directory.read(&names[at], MAX_READ_BYTES)?)?;
+            // Its first line suffices: the rest of that log may be damaged.
             let before =
                 names[at + 1..].iter().find_map(|name| self.call(name)).map(|call| call.configuration);
             record.before = before.filter(|before| *before != record.configuration);
@@ -108,6 +110,7 @@ impl EventLogs {
     pub(crate) fn name_up_to_date(&self, record: &mut Record) {
         let mut known: HashMap<Id, Logged> = HashMap::new();
         let mut names = self.work().take(MAX_EARLIER_LOGS);
+        // Latest first: there most of them are named, and no more logs are read than needed.
         while !record.name_up_to_date(&known)
             && let Some(name) = names.next()
         {
@@ -156,9 +159,11 @@ impl EventLogs {
             else {
                 continue;
             };
+            // Tested as bytes first: of many megabytes of lines few have these outputs, and parsing is what costs.
             for line in lines.filter(|line| line.starts_with(br#"{"event":"action","#) && is_wanted(line)) {
                 let Ok(line) = Document::parse("log", line.to_vec()) else { continue };
                 let logged = logged_of(line.root());
+                // Without the digest of its message there is nothing that it could be compared by.
                 if logged.inputs.is_none() || !outs.contains(&logged.outs[..]) {
                     continue;
                 }
@@ -225,6 +230,7 @@ impl EventLogs {
             if name.workspace != self.workspace || since.0.contains(&name.to_string()) {
                 continue;
             }
+            // The others did nothing that could be too much, but their logs are removed, too.
             if name.kind == Kind::Work {
                 let record = self.directory.read(&name, MAX_READ_BYTES).and_then(|bytes| parse(&bytes));
                 excess = excess.or(record.and_then(|Parsed(record)| record.excess()));
@@ -270,6 +276,8 @@ impl Call {
         let time = line.get("time")?.as_number()?;
         Some(Call {
             when: time as u64,
+            // A double has times of this century to a quarter of a microsecond, so rounding restores the number that
+            // was written.
             began: (time * 1e6).round() as u64,
             command: line.get("command")?.as_str()?.into(),
             targets: Targets::new(targets?)?,
@@ -368,6 +376,7 @@ impl LogReader {
                 record.ended = if is_complete { BuildEnd::Well } else { BuildEnd::InExecution };
             }
             Some("analysis_failed") => record.ended = BuildEnd::InAnalysis,
+            // An unreadable number still says that something is missing.
             Some("cut") => record.left_out = line.get("lines").and_then(number).unwrap_or(1),
             Some("summary") => {
                 record.analysed = line.get("analysed").and_then(number).unwrap_or_default();
@@ -397,6 +406,7 @@ impl LogReader {
             _ => return,
         };
         if let Some(id) = line.get("action").and_then(id_of)
+            // If steps were repeated, the last end counts, at the place of the first.
             && self.record.actions.insert(id, how).is_none()
         {
             self.in_order.push(id);
@@ -431,6 +441,7 @@ fn name_action(record: &mut Record, line: Node<'_>) {
     let Some(id) = line.get("action").and_then(id_of) else { return };
     name_origin(record, id, line);
     let logged = logged_of(line);
+    // By their ids alone at first: `name_up_to_date` looks for the rest in earlier logs.
     for needed in &logged.needs {
         record.named.entry(*needed).or_default();
     }
@@ -479,6 +490,7 @@ fn name_unbuilt(record: &mut Record, line: Node<'_>) {
 fn name_origin(record: &mut Record, id: Id, line: Node<'_>) {
     let logged: &mut Logged = record.named.entry(id).or_default();
     let origin = line.get("origin").and_then(|origin| origin.as_str()).and_then(|origin| {
+        // From the end: a target's name may have the mark, too.
         let (target, number) = origin.rsplit_once('#')?;
         Some((target.into(), number.parse().ok()?))
     });
@@ -490,5 +502,6 @@ fn ids_of(line: Node<'_>, key: &str) -> Vec<Id> {
 }
 
 fn number(node: Node<'_>) -> Option<u64> {
+    // Counts stay far below 2^53, up to which a double has each whole number.
     Some(node.as_number()? as u64)
 }

@@ -11,6 +11,7 @@ use super::{LogState, MAX_EXTRA_BYTES};
 use crate::{RecordedReason, Subject};
 
 /// How many targets share a line.
+// Few enough that a damaged line, which readers pass over, does not hide much.
 const MAX_SHARED_TARGETS: usize = 256;
 
 impl LogState {
@@ -21,6 +22,7 @@ impl LogState {
             self.analysed += 1;
             if *why == RecordedReason::New {
                 let (of, fresh) = &self.new_targets;
+                // By configuration, since that is written once for a line and may be longer than all names.
                 if of != config || fresh.len() >= MAX_SHARED_TARGETS {
                     self.write_new_targets();
                     self.new_targets.0 = config.clone();
@@ -29,6 +31,7 @@ impl LogState {
                 return;
             }
         }
+        // Reasons are what `explain` needs, so they have room that first executions may not fill.
         let more = if *why == RecordedReason::New { 0 } else { MAX_EXTRA_BYTES };
         // An action that did not end has no other line.
         let origin = match subject {
@@ -92,6 +95,7 @@ fn cause(line: &mut Line<'_>, subject: &Subject, why: &RecordedReason) {
     }
 }
 
+// The words are specified in `schemas/events.schema.json`; `from_json` reads the same ones.
 fn to_json(line: &mut Line<'_>, subject: &Subject) {
     let mut of = |kind: &str| {
         line.shown("kind", kind);
@@ -151,12 +155,14 @@ fn to_json(line: &mut Line<'_>, subject: &Subject) {
 
 /// The targets of a line that several share.
 pub(super) fn new_targets_of(line: Node<'_>) -> Option<Vec<Subject>> {
+    // One allocation for all targets of the line.
     let config = label_of(line.get("configuration")?);
     let names = line.get("targets")?.as_list()?;
     Some(names.map(|name| Subject::Target { name: name.source().into(), config: config.clone() }).collect())
 }
 
 fn label_of(node: Node<'_>) -> Str {
+    // A string is an abbreviated label, anything else is the configuration itself (`label`).
     node.as_str().unwrap_or_else(|| node.source()).into()
 }
 

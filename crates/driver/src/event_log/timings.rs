@@ -97,6 +97,7 @@ impl EventLogs {
             if left == 0 {
                 break;
             }
+            // What is cut off at the limit ends in a line that does not parse, and is passed over.
             let Some(log) = self.directory.read(&name, left) else { continue };
             left = left.saturating_sub(log.len() as u64);
             timings.add(&log);

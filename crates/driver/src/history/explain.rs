@@ -22,7 +22,7 @@ use taut_engine::Engine;
 use taut_exec::SharedService;
 use taut_repos::RepoConfig;
 use taut_store::Store;
-use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str, Value};
+use taut_value::{ActionDescription, EntityName, Id, Map, NamedTarget, Str};
 
 use super::{ActionEnd, BuildEnd, EarlierRun, Record, RecordedReason, Subject, below_roots};
 use crate::full_analysis::analyse_all;
@@ -101,9 +101,10 @@ pub fn explain(
         return Explanation { text, is_known: false };
     };
     let mut tried = vec![(latest.targets.clone(), latest.configuration.clone())];
+    let asked = Asked { questions, from, analyser, how };
     let about = |record: Record, which: ExplainedBuild| {
         let request = request(&record.targets, &record.configuration);
-        about(questions, record, &request, which, from, analyser, how)
+        asked.about(record, &request, which)
     };
     let (explanation, knows_any) = about(latest, ExplainedBuild::Last { unfinished });
     if knows_any {
@@ -153,36 +154,40 @@ enum ExplainedBuild {
     Earlier,
 }
 
-/// Answers questions about one build. Also returns whether it had a part in anything of that.
-fn about(
-    questions: &[Question],
-    mut record: Record,
-    request: &Request,
-    which: ExplainedBuild,
-    from: Records<'_>,
-    analyser: &Analyser,
-    how: Presentation<'_>,
-) -> (Explanation, bool) {
-    let Analyser { engine, build, workspace, .. } = analyser;
-    // What is wrong with the description is for a build to report. Nothing is committed: a question changes no cached state.
-    let analysis = analyse_all(build, request).ok();
-    if analysis.is_none() {
-        // Analysis would have their names; without it, only earlier logs do.
-        from.logs.name_up_to_date(&mut record);
-    }
-    let mut explainer =
-        Explainer::new((&record, from), engine, analysis.as_ref(), &workspace.repositories, how);
-    explainer.heading(request, which);
-    let (mut knows_all, mut knows_any) = (true, false);
-    for (at, question) in questions.iter().enumerate() {
-        if at > 0 {
-            explainer.say("");
+/// What is asked, the same for each build that answers may be about.
+struct Asked<'a> {
+    questions: &'a [Question],
+    from: Records<'a>,
+    analyser: &'a Analyser,
+    how: Presentation<'a>,
+}
+
+impl Asked<'_> {
+    /// The answers about one build. Also returns whether it had a part in anything of what is asked about.
+    fn about(&self, mut record: Record, request: &Request, which: ExplainedBuild) -> (Explanation, bool) {
+        let Analyser { engine, build, workspace, .. } = self.analyser;
+        // What is wrong with the description is for a build to report. Nothing is committed: a question changes no
+        // cached state.
+        let analysis = analyse_all(build, request).ok();
+        if analysis.is_none() {
+            // Analysis would have their names; without it, only earlier logs do.
+            self.from.logs.name_up_to_date(&mut record);
         }
-        let is_known = explainer.answer(question);
-        knows_all &= is_known;
-        knows_any |= is_known;
+        let repositories = &workspace.repositories;
+        let mut explainer =
+            Explainer::new((&record, self.from), engine, analysis.as_ref(), repositories, self.how);
+        explainer.heading(request, which);
+        let (mut knows_all, mut knows_any) = (true, false);
+        for (at, question) in self.questions.iter().enumerate() {
+            if at > 0 {
+                explainer.say("");
+            }
+            let is_known = explainer.answer(question);
+            knows_all &= is_known;
+            knows_any |= is_known;
+        }
+        (Explanation { text: explainer.text, is_known: knows_all }, knows_any)
     }
-    (Explanation { text: explainer.text, is_known: knows_all }, knows_any)
 }
 
 struct Explainer<'r> {
@@ -339,7 +344,9 @@ impl<'r> Explainer<'r> {
                 let known = self.record.named.keys().chain(self.defined.keys());
                 let mut ids: Vec<Id> = known.copied().filter(|id| id.to_hex().starts_with(&prefix)).collect();
                 ids.sort_unstable_by_key(|id| id.0);
+                // The log and the description may both have it.
                 ids.dedup();
+                // All of them: they were asked for by their ids.
                 self.actions(&ids, usize::MAX);
                 !ids.is_empty() || self.unknown_action(&prefix)
             }
@@ -438,6 +445,7 @@ impl<'r> Explainer<'r> {
                 variants.push(done.subject.clone());
             }
         }
+        // Sets in a fixed order, so that the text is the same in each call.
         let mut present = BTreeSet::new();
         let reached = self.analysis.iter().flat_map(|analysis| &analysis.reached);
         let mut up_to_date = 0;
@@ -509,6 +517,7 @@ impl<'r> Explainer<'r> {
         let config = Config::new(self.record.configuration.clone());
         let key = ConfiguredTarget { name: name.clone(), config };
         let reads = self.engine.reads_of(self.engine.task::<TargetRule>(key))?;
+        // A target that took over a result has read nothing but the target that it took it from.
         let [read] = reads.as_slice() else { return None };
         let key = self.engine.key_of(*read);
         let same = key.downcast::<ConfiguredTarget>().filter(|same| same.name == *name)?;
@@ -517,9 +526,7 @@ impl<'r> Explainer<'r> {
 
     /// The configuration of the call, as targets have it.
     fn record_config(&self) -> taut_value::Str {
-        let set = self.record.configuration.iter().filter(|(_, value)| !matches!(value, Value::Null));
-        let set: Map = set.map(|(name, value)| (name.clone(), value.clone())).collect();
-        set.to_label().into()
+        Config::new(self.record.configuration.clone()).without_nulls().to_label().into()
     }
 
     /// Puts actions that failed first, then those that ran, and those with nothing to do last; of one kind, in the order of their
@@ -531,6 +538,7 @@ impl<'r> Explainer<'r> {
     fn rank(&self, id: &Id) -> Rank {
         match self.record.actions.get(id) {
             Some(ActionEnd::Failed) => Rank::Failed,
+            // What was running at the interruption had begun, so it ranks with what ran.
             Some(ActionEnd::Ran | ActionEnd::Unfinished) => Rank::Ran,
             Some(ActionEnd::Cached | ActionEnd::Unread) => Rank::FromCache,
             None if self.why(&Subject::Action(*id)).is_some() => Rank::NotStarted,
@@ -604,6 +612,7 @@ impl<'r> Explainer<'r> {
 
 /// How long ago a time is that counts the seconds since 1970.
 fn ago(when: u64) -> String {
+    // A clock that was set back since counts as no time at all.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     match now.saturating_sub(when) {
         0..60 => "just now".to_owned(),

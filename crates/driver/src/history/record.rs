@@ -170,6 +170,7 @@ impl Record {
     pub(crate) fn name_up_to_date(&mut self, known: &HashMap<Id, Logged>) -> bool {
         let unnamed = |(id, logged): (&Id, &Logged)| logged.origin.is_none().then_some(*id);
         let mut pending: Vec<Id> = self.named.iter().filter_map(unnamed).collect();
+        // The walk goes on after a miss, since what else is known is of use.
         let mut are_all_known = true;
         while let Some(id) = pending.pop() {
             let Some(logged) = known.get(&id) else {
@@ -194,6 +195,7 @@ impl Record {
     /// Whether it has something that a repetition had no need to do, and what: everything but what runs each time, and
     /// what follows from that.
     pub(crate) fn excess(&self) -> Option<String> {
+        // What follows from a task that is due in each build is due as well.
         let mut due: HashSet<&Subject> = HashSet::new();
         for RecordedTask { subject, why } in &self.done {
             let is_due = match why {
@@ -203,6 +205,7 @@ impl Record {
                         Subject::Output { action, .. } => Subject::Action(*action),
                         other => other.clone(),
                     };
+                    // Causes come in the order of execution, so what a task read was judged before it.
                     due.contains(&action)
                 }
                 _ => false,

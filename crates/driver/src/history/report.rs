@@ -67,6 +67,8 @@ pub(crate) fn report(
     let mut log = build.log();
     // Tasks of requests, of runs and of leaves without a path have no event of their own. That the context of execution
     // changed is the reason of actions.
+    // By the names of rules: these are in crates above and below this one, and names are stable (they are part of the
+    // engine's file).
     log.retain(|ran| {
         let is_known = ran.key.downcast::<ActionKey>().is_some_and(|ActionKey(id)| {
             let is_of_context = matches!(&ran.reason, Reason::Read { dep, .. } if dep.rule() == "context");
@@ -167,6 +169,8 @@ impl Definitions {
                 let same = |other: &&Arc<ActionDescription>| {
                     other.outs == action.outs && other.out_dirs == action.out_dirs
                 };
+                // Else the one at the same number: a rule that renames an output still defines its actions in the
+                // same order.
                 let was = known.iter().find(same).or(known.get(place)).cloned();
                 let new = Redefined { target: Subject::target(target), was, is: action.clone() };
                 of.insert(action.id(), new);

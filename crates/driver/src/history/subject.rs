@@ -74,6 +74,7 @@ pub(crate) fn below_roots(repositories: &RepoConfig, path: &Path) -> PathBuf {
         return path.to_owned();
     }
     // Not the path itself: that may be a link which is meant.
+    // From the bottom up: the lowest directory that exists is resolved, and what is missing below it is appended.
     let real = path.ancestors().skip(1).find_map(|above| {
         let rest = path.strip_prefix(above).ok()?;
         Some(canonical(above).ok()?.join(rest))
@@ -162,6 +163,7 @@ impl Subject {
 
     /// A configured target.
     pub(crate) fn target(target: &ConfiguredTarget) -> Subject {
+        // A variable that is null and one that is not set mean the same to a target.
         let config = target.config.without_nulls().to_label();
         Subject::Target { name: target.name.to_json().into(), config: config.into() }
     }

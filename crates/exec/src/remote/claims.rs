@@ -44,6 +44,8 @@ impl Claims {
     pub(super) async fn wait(&self, key: Key) {
         poll_fn(|cx| match self.lock().get_mut(&key) {
             Some(waiting) => {
+                // Under the lock under which `release` takes the wakers, so an end between the look-up and the
+                // registration cannot be missed.
                 waiting.push(cx.waker().clone());
                 Poll::Pending
             }
@@ -58,6 +60,7 @@ impl Claims {
         for key in keys {
             wakers.extend(all.remove(&key).into_iter().flatten());
         }
+        // Wakers may run code of executors, which must not meet the lock.
         drop(all);
         wakers.into_iter().for_each(Waker::wake);
     }

@@ -59,6 +59,7 @@ impl RemoteAction {
 
     /// How explanations find it at the server that has it: nothing of it is kept here.
     pub(super) fn missed(&self, is_incomplete: bool) -> Option<Missed> {
+        // Only what `describe` made has three; bare objects have no explanation.
         let [action, command, inputs] = *self.tops else { return None };
         Some(Missed { action, command, inputs, is_incomplete })
     }
@@ -88,10 +89,12 @@ pub(super) fn describe(
             let above = |tree: &Digest| TreeEntry { hash: tree.hash, object_type: ObjectType::Tree };
             let stage: Vec<(&str, TreeEntry)> =
                 stage.iter().map(|(path, info)| (&**path, entry(info))).collect();
+            // The closure is called in turn, never twice at a time; `build_tree` takes a `Fn`.
             let directories = RefCell::new(HashMap::new());
             // In compatible mode a directory has the sizes of its entries, which those in memory have, too.
             let make = |entries: &BTreeMap<&str, TreeEntry>| {
                 let (digest, bytes) = match store.hash_function() {
+                    // Only in memory: a server gets it, and nothing here reads it again.
                     HashFunction::GitSha1 => store.tree_bytes(entries)?,
                     HashFunction::Sha256 => {
                         let digest = store.put_tree(entries)?;
@@ -123,6 +126,7 @@ pub(super) fn describe(
 pub(super) fn parts(store: &Store, server: usize, described: &RemoteAction, all: bool) -> Result<Vec<Part>> {
     let mut parts: HashMap<Key, Part> = HashMap::new();
     let mut opened = HashSet::new();
+    // An iterative walk in post-order: the height of a directory follows from those of its entries.
     let mut steps: Vec<(ObjectInfo, Option<Vec<Key>>)> =
         described.tops.iter().map(|top| (*top, None)).collect();
     while let Some((object, below)) = steps.pop() {

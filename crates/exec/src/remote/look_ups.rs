@@ -25,6 +25,7 @@ pub(super) struct LookUps {
 impl LookUps {
     /// Whether the server is asked for the result of the next action.
     pub(super) fn is_next_asked(&self) -> bool {
+        // The counters may be a few too high or low by concurrent calls; the limits are rough anyway.
         self.unknown.load(Relaxed) < MAX_MISSES || self.since.fetch_add(1, Relaxed).is_multiple_of(ASKED)
     }
 

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// No directory is described by more bytes.
+// It is decoded in memory; a quarter of a gibibyte is some millions of entries.
 const MAX_TREE_BYTES: u64 = 256 << 20;
 
 /// What is at the path of an output.
@@ -54,6 +55,7 @@ impl Transfers {
         let in_store = |error| self.failed_in_store(error);
         let result = &executed.result;
         let store = &self.store;
+        // A malformed result counts as none: the action is executed once more without the server's cache.
         let Some(found) = self.found(result) else { return Ok(None) };
         let begin = Instant::now();
         let Some((trees, fetched_bytes)) = self.trees(server, &found).await? else { return Ok(None) };
@@ -65,6 +67,7 @@ impl Transfers {
                 object_type: if executable { ObjectType::Executable } else { ObjectType::File },
             }));
         }
+        // Of an action that was just executed the outputs are there; asking for them would cost a call per action.
         if executed.was_cached && !self.are_there(server, &objects).await? {
             return Ok(None);
         }
@@ -75,6 +78,7 @@ impl Transfers {
         for ((digest, raw), to) in streams.into_iter().zip(&mut digests) {
             *to = match digest.as_ref().and_then(|digest| store.from_wire(digest)) {
                 Some(digest) if digest.size > 0 => Some(digest),
+                // Servers may send short output inside of the message (`stdout_raw`), then without a digest.
                 _ if raw.is_empty() => None,
                 _ => Some(store.put_blob(raw, false).map_err(in_store)?),
             };
@@ -128,6 +132,7 @@ impl Transfers {
             }
             outputs.insert(directory.path.clone(), Output::Directory(digest));
         }
+        // The first field replaces the two others since version 2.1; servers fill either or all.
         let links = result.output_symlinks.iter().chain(&result.output_file_symlinks);
         for OutputSymlink { path, target } in links.chain(&result.output_directory_symlinks) {
             outputs.insert(path.clone(), Output::Link(target.clone()));
@@ -181,6 +186,7 @@ impl Transfers {
         if objects.iter().any(|object| store.is_incomplete(server, object)) {
             return Ok(false);
         }
+        // A set, since many outputs may have equal contents.
         let asked: HashSet<Digest> = (objects.iter())
             .filter(|object| !store.is_checked(server, object))
             .map(|object| store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree))

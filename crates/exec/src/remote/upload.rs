@@ -14,9 +14,28 @@ use taut_service::{Asker, Content, Source};
 
 use super::{
     MAX_REPEATS, Moved, Transfers,
+    claims::Claimed,
     inputs::{Part, RemoteAction, key, parts},
 };
 use crate::{Cause, ExecutionFailure, Step};
+
+/// What is sent to which server, and for whom.
+struct Delivery<'d, B> {
+    server: usize,
+    asker: &'d Asker,
+    described: &'d RemoteAction,
+    /// Called with a server before anything is sent to it, or fetched from it.
+    begins: &'d B,
+}
+
+/// The objects that one action sends, each with its height.
+struct Claim<'c> {
+    claimed: Claimed<'c>,
+    /// All of them.
+    own: Vec<(usize, ObjectInfo)>,
+    /// Those that the server lacks.
+    missing: Vec<(usize, ObjectInfo)>,
+}
 
 impl Transfers {
     /// Sees to it that a server has all that an action needs, and adds what that takes. `begins` is called with a server before
@@ -30,20 +49,19 @@ impl Transfers {
         moved: &mut Moved,
     ) -> Result<(), Fail> {
         let begin = Instant::now();
+        // What is fetched from another server to be sent on is counted as downloading, so it is taken off here.
         let downloading = moved.downloading;
-        let provided = self.provide_all(server, asker, described, begins, moved).await;
+        let delivery = Delivery { server, asker, described, begins };
+        let provided = self.provide_all(&delivery, moved).await;
         moved.uploading += begin.elapsed().saturating_sub(moved.downloading - downloading);
         provided
     }
 
-    async fn provide_all(
-        &self,
-        server: usize,
-        asker: &Asker,
-        described: &RemoteAction,
-        begins: &(impl Fn(&Arc<str>, Step) + Sync),
-        moved: &mut Moved,
-    ) -> Result<(), Fail> {
+    async fn provide_all<B>(&self, delivery: &Delivery<'_, B>, moved: &mut Moved) -> Result<(), Fail>
+    where
+        B: Fn(&Arc<str>, Step) + Sync,
+    {
+        let Delivery { server, described, begins, .. } = *delivery;
         let mut repeats = 0;
         loop {
             let wanted = parts(&self.store, server, described, false);
@@ -52,8 +70,11 @@ impl Transfers {
                 return Ok(());
             }
             begins(&self.endpoints[server].name, Step::Uploading);
+            // Leaves first; the loop in `send` relies on equal heights being adjacent.
             wanted.sort_unstable_by_key(|part| part.height);
-            let sent = self.send(server, asker, described, &wanted, begins, moved).await;
+            let sent = self.send(delivery, &wanted, moved).await;
+            // Success is no reason to stop: objects that other actions claimed may have failed there, so the list is
+            // made once more.
             let Err(fail) = sent else { continue };
             // A tree is refused if something in it is gone that was there before.
             let failure = fail.downcast_ref::<ExecutionFailure>().map(|failure| &failure.cause);
@@ -66,15 +87,16 @@ impl Transfers {
     }
 
     /// Sends what is missing of some objects, sorted by height. Not all need be there afterwards: what others failed to send.
-    async fn send(
+    async fn send<B>(
         &self,
-        server: usize,
-        asker: &Asker,
-        described: &RemoteAction,
+        delivery: &Delivery<'_, B>,
         wanted: &[Part],
-        begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut Moved,
-    ) -> Result<(), Fail> {
+    ) -> Result<(), Fail>
+    where
+        B: Fn(&Arc<str>, Step) + Sync,
+    {
+        let Delivery { server, described, .. } = *delivery;
         let (store, cas) = (&self.store, &self.endpoints[server].cas);
         let claims = &self.claims[server];
         let mut claimed = claims.claim(wanted.iter().map(|part| key(&part.object)));
@@ -108,6 +130,29 @@ impl Transfers {
             let verified = store.verify_server_objects(server).await;
             return verified.map_err(|error| self.failed_in_store(error));
         }
+        let missing = own.iter().filter(|(_, object)| missing.contains(&name(object)));
+        let missing = missing.map(|(part, object)| (part.height, *object)).collect();
+        let own = own.iter().map(|(part, object)| (part.height, *object)).collect();
+        self.send_levels(delivery, wanted, Claim { claimed, own, missing }, moved).await
+    }
+
+    /// Sends what is missing, what is below before what is above, and waits at each level for what other actions send of it.
+    async fn send_levels<B>(
+        &self,
+        delivery: &Delivery<'_, B>,
+        wanted: &[Part],
+        claim: Claim<'_>,
+        moved: &mut Moved,
+    ) -> Result<(), Fail>
+    where
+        B: Fn(&Arc<str>, Step) + Sync,
+    {
+        let Delivery { server, asker, described, .. } = *delivery;
+        let (store, claims) = (&self.store, &self.claims[server]);
+        let Claim { mut claimed, own, missing } = claim;
+        let name = |object: &ObjectInfo| {
+            store.name_at_servers(&object.digest, object.object_type == ObjectType::Tree)
+        };
         // In the standard protocol nothing has to be there before what refers to it. Else all that is below may be sent
         // together with it only if no other action sends some of that.
         let is_unordered = store.hash_function() == HashFunction::Sha256;
@@ -121,14 +166,12 @@ impl Transfers {
             let (now, above) = rest.split_at(together);
             rest = above;
             let heights = first.height..=now.last().map_or(0, |part| part.height);
-            let own = || {
-                let own = own.iter().filter(|(part, _)| heights.contains(&part.height));
-                own.map(|(part, object)| (part.height, *object))
+            let of_these = |all: &[(usize, ObjectInfo)]| -> Vec<(usize, ObjectInfo)> {
+                all.iter().filter(|(height, _)| heights.contains(height)).copied().collect()
             };
-            let missing: Vec<(usize, ObjectInfo)> =
-                own().filter(|(_, object)| missing.contains(&name(object))).collect();
+            let (own, missing) = (of_these(&own), of_these(&missing));
             let objects: Vec<ObjectInfo> = missing.iter().map(|(_, object)| *object).collect();
-            self.fetch_elsewhere(server, described, &objects, begins, moved).await?;
+            self.fetch_elsewhere(delivery, &objects, moved).await?;
             let mut levels: BTreeMap<usize, Vec<Content>> = BTreeMap::new();
             for (height, object) in missing {
                 let source = self.source(described, &object)?;
@@ -136,8 +179,8 @@ impl Transfers {
                 level.push(Content { digest: name(&object), source });
             }
             self.put(server, levels.into_values().collect(), moved).await?;
-            store.note_at_server(server, true, own().map(|(_, object)| object));
-            claimed.done(own().map(|(_, object)| key(&object)));
+            store.note_at_server(server, true, own.iter().map(|(_, object)| *object));
+            claimed.done(own.iter().map(|(_, object)| key(object)));
             for part in now.iter().filter(|part| !claimed.has(&key(&part.object))) {
                 asker.apart(claims.wait(key(&part.object))).await;
             }
@@ -157,10 +200,12 @@ impl Transfers {
             .iter()
             .flatten()
             .fold((0, 0), |(count, bytes), content| (count + 1, bytes + content.digest.size));
+        // One call for all levels: their order is kept, and small contents of several share a round trip.
         let put = self.endpoints[server].cas.put_levels(levels).await;
         put.map_err(|error| self.failed(server, error))?;
         moved.sent_objects += count;
         moved.sent_bytes += bytes;
+        // Relaxed: a total for the summary, read when the build is over.
         self.sent.fetch_add(bytes, Relaxed);
         Ok(())
     }
@@ -221,14 +266,16 @@ impl Transfers {
 
     /// Brings what a server lacks of some objects here, from other servers. All at once, and each for itself: of a directory its
     /// bytes.
-    async fn fetch_elsewhere(
+    async fn fetch_elsewhere<B>(
         &self,
-        server: usize,
-        described: &RemoteAction,
+        delivery: &Delivery<'_, B>,
         missing: &[ObjectInfo],
-        begins: &(impl Fn(&Arc<str>, Step) + Sync),
         moved: &mut Moved,
-    ) -> Result<(), Fail> {
+    ) -> Result<(), Fail>
+    where
+        B: Fn(&Arc<str>, Step) + Sync,
+    {
+        let Delivery { server, described, begins, .. } = *delivery;
         let store = &self.store;
         let in_store = |error| self.failed_in_store(error);
         let mut elsewhere = Vec::new();

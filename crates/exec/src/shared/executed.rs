@@ -32,6 +32,7 @@ const MAX_BUILDS: usize = 64;
 const MAX_ACTIONS: usize = 10_000;
 
 /// No list of actions is longer, in bytes: two hashes and a number in each line.
+// `MAX_ACTIONS` lines of two SHA-256 in hexadecimal and a size fit.
 const MAX_LIST_BYTES: u64 = 2 << 20;
 
 /// What a server has executed in this build.
@@ -61,6 +62,7 @@ impl ExecutedActions {
             return Ok(());
         }
         results.takes_results().await?;
+        // Lines of text, not a message: anyone can read the blob with the tools of the server.
         let mut list = String::new();
         for (key, action) in executed {
             let _ = writeln!(list, "{} {} {}", key.hash, action.hash, action.size);
@@ -70,6 +72,8 @@ impl ExecutedActions {
         for answer in cas.put(vec![content]).await? {
             answer?;
         }
+        // Read, add, write, without a lock: two builds that end at once may lose one entry, which only an explanation
+        // would miss.
         let there = results.look_up(key()).await?.unwrap_or_default().output_files;
         let older = there.into_iter().filter_map(|file| file.digest).filter(|older| *older != to_wire(&new));
         let builds = std::iter::once(to_wire(&new)).chain(older).take(MAX_BUILDS);

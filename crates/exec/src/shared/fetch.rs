@@ -58,11 +58,13 @@ impl Shared {
 
     async fn fetched(&self, action: &ActionDescription, result: &ActionResult) -> Result<Option<RunResult>> {
         let Some(standard) = self.standard() else { return Ok(None) };
+        // Checked before anything is fetched: a result that does not fit costs no transfer.
         let Some(outputs) = outputs_of(action, result) else { return Ok(None) };
         let streams = [&result.stdout_digest, &result.stderr_digest];
         let Some(streams) = streams.map(stream_of).into_iter().collect::<Option<Vec<_>>>() else {
             return Ok(None);
         };
+        // Trees first, since only they say which files are needed.
         let Some(trees) = self.trees(&outputs).await else { return Ok(None) };
         let files = outputs.values().filter_map(|node| match node {
             Node::File { digest, executable } => Some((*digest, *executable)),
@@ -75,6 +77,7 @@ impl Shared {
             RunResult { taken_from: TakenFrom::RemoteCache, fetched_bytes: bytes, ..RunResult::default() };
         for (path, node) in outputs {
             let object = match node {
+                // After all files: a tree may be in the store only with everything below it.
                 Node::Directory(digest) => self.put_tree(&trees[&digest], &files)?,
                 node => self.entry(&node, &files)?,
             };
@@ -123,6 +126,7 @@ impl Shared {
                 continue;
             }
             // It may be here from another action, or another build.
+            // With the bit: the store keeps executable and plain files apart.
             match standard.names.blob(&digest, executable)? {
                 Some(object) => drop(here.insert(key, object)),
                 None => {
@@ -154,6 +158,7 @@ impl Shared {
         let bytes = total(wanted.iter().map(|(digest, _)| *digest));
         let answers = match self.service.cas.get(wanted).await {
             Ok(answers) => answers,
+            // A call that failed as a whole is one problem, not one for each content.
             Err(error) => vec![Err(error)],
         };
         let failures: Vec<&Error> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();

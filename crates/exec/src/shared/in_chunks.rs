@@ -24,6 +24,8 @@ impl ReceivedFile {
 
     /// Makes an object of what has come; `None` if that is not all of it.
     pub(super) fn finish(&self) -> Result<Option<Digest>> {
+        // No expected hash is given: contents are verified against the SHA-256 of the protocol while they come, and
+        // the store's own name is only computed here.
         let Some(object) = self.incoming.finish(None)? else { return Ok(None) };
         let chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         self.names.add_parts(&object.hash, &chunks);

@@ -28,6 +28,7 @@ pub(super) fn add_latest(shared: &Shared, all: &mut [Packed]) -> Result<(), Erro
     for packed in all {
         let latest = std::mem::take(&mut packed.latest).into_iter();
         let latest: Vec<_> =
+            // All calls are started before the first is awaited, so the latency is paid once.
             latest.map(|latest| (shared.service.results.look_up(latest.key), latest)).collect();
         asked.push((packed, latest));
     }
@@ -35,8 +36,10 @@ pub(super) fn add_latest(shared: &Shared, all: &mut [Packed]) -> Result<(), Erro
         for (there, Latest { key, new, as_result }) in latest {
             let (there, new) = (wait(there)?, to_wire(&new));
             let older = there.clone().unwrap_or_default().output_files.into_iter();
+            // The new one moves to the front: the order is that of the latest use.
             let older = older.filter_map(|file| file.digest).filter(|older| *older != new);
             let result = as_result(&mut std::iter::once(new.clone()).chain(older));
+            // An equal result is not written again: most builds change nothing here, and servers count writes.
             if there.is_none_or(|there| there.output_files != result.output_files) {
                 packed.results.push((key, result));
             }

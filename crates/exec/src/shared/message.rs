@@ -30,6 +30,7 @@ pub(crate) enum NoResult {
 /// What results of local actions depend on that no standard message says, as part of the key: the kind of machine, and the
 /// words in front of each command unless they are the usual ones.
 pub(super) fn salt(launcher: &[String]) -> Vec<u8> {
+    // The version in front changes when the meaning of results does; no result under an older one is found then.
     let mut salt = format!("taut 1\0{}-{}", std::env::consts::OS, std::env::consts::ARCH);
     if !launcher.iter().map(String::as_str).eq(["env", "--"]) {
         salt.push_str("\0launcher");

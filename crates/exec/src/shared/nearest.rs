@@ -23,6 +23,7 @@ use super::{
 use crate::{RunKey, trees};
 
 /// No message of an action or a directory is longer, in bytes.
+// It is held in memory, and the size comes from a server.
 const MAX_MESSAGE_BYTES: u64 = 16 << 20;
 
 /// How many inputs are looked for that differ.
@@ -212,6 +213,7 @@ fn nearest_by(
             };
             inputs(&mut list, [root, other_root], &mut found);
         }
+        // The fewest differences: the latest action is the first, and wins where several are equally near.
         if best.as_ref().is_none_or(|best| found.len() < best.len()) {
             best = Some(found);
         }
@@ -290,6 +292,7 @@ fn differences_of_messages(here: &Messages, there: &Messages) -> Vec<Difference>
 
 /// What the salt of an action says, by name ([`super::message::salt`]).
 fn machine(salt: &[u8]) -> BTreeMap<String, String> {
+    // The inverse of `salt`; a salt of another program is shown as it is.
     let text = String::from_utf8_lossy(salt).replace("taut 1\0", "");
     let (machine, launcher) = text.split_once("\0launcher").unwrap_or((&text, "\0env\0--"));
     let named =
@@ -395,6 +398,7 @@ fn inputs(
     found: &mut Vec<Difference>,
 ) {
     let limit = found.len() + MAX_INPUTS;
+    // Equal directories have equal digests, so only the paths down to differences are fetched.
     let mut pending = vec![(String::new(), roots)];
     while let Some((above, [mine, other])) = pending.pop() {
         if found.len() >= limit {

@@ -58,6 +58,7 @@ impl Shared {
         for (list, read) in self.lists(&first).await {
             let salt = names.salt_of_list(&list);
             let Some(second) = self.key(execution, &names, &read, salt)? else { continue };
+            // A miss under one list says nothing about the others.
             if let Ok(ran) = self.result(execution, key, &second).await? {
                 return Ok(Some(RunResult { by_reads: true, ..ran }));
             }

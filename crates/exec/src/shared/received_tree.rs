@@ -22,6 +22,7 @@ pub struct ReceivedTree {
 impl ReceivedTree {
     /// Reads a message; `None` if it is malformed, incomplete, or something that no action may produce.
     pub fn parse(bytes: &[u8]) -> Option<ReceivedTree> {
+        // Children are kept as bytes: encoding a decoded message again might give other bytes, and so another digest.
         let TreeBytes { root, children } = TreeBytes::decode(bytes).ok()?;
         // By the hash of the bytes as they came: a directory is what its name says, or it is not found.
         let children: HashMap<Hash, Vec<u8>> =
@@ -56,6 +57,7 @@ impl ReceivedTree {
                 };
                 Some(1 + name.len() + below)
             };
+            // A directory that contains itself is still open here, so `longest` lacks it and the message is refused.
             let longest_here = entries.iter().map(length).try_fold(0, |most, one| Some(most.max(one?)))?;
             if longest_here >= PATH_MAX {
                 return None;
@@ -87,6 +89,7 @@ fn entries_of(directory: Directory) -> Option<BTreeMap<String, Node>> {
     let mut entries = BTreeMap::new();
     let digest = |digest: Option<proto::Digest>| from_wire(&digest?);
     let mut add = |name: String, node: Node| {
+        // A name with a slash, `..` or an empty one would escape the directory when it is staged.
         let is_good = validate_entry_name(name.as_bytes());
         (is_good && entries.insert(name, node).is_none()).then_some(())
     };

@@ -31,6 +31,7 @@ pub(crate) fn to_wire(digest: &Digest) -> proto::Digest {
 
 /// From a standard message; `None` if it is no digest by SHA-256.
 pub(crate) fn from_wire(digest: &proto::Digest) -> Option<Digest> {
+    // 32 bytes are SHA-256: a digest of another function would be compared with nothing here.
     let hash = Hash::from_hex(&digest.hash).ok().filter(|hash| hash.as_bytes().len() == 32)?;
     Some(Digest { hash, size: digest.size_bytes.try_into().ok()? })
 }
@@ -194,6 +195,7 @@ impl Standard {
             return Ok(Some(known));
         }
         let done = self.each_directory(root, true, |tree, bytes, _| {
+            // Named in post-order, so the names of all directories below are known when one is encoded.
             self.names.add(&of_tree(tree), digest_of(&bytes));
             Ok(())
         })?;

@@ -29,6 +29,7 @@ use crate::{RunKey, RunResult, StopSwitch, message::rebased};
 const MAX_BATCH: usize = 256;
 
 /// How often it is checked whether the build was interrupted.
+// Polled, since an interruption sets a flag and wakes nothing (`StopSwitch`).
 const CHECK: Duration = Duration::from_millis(50);
 
 /// A result to be stored.
@@ -119,6 +120,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
         shared.note_failure(error, "no more results are stored there");
         shared.refuses.store(true, Relaxed);
     };
+    // Ends when the sender is dropped with `Uploads`.
     while let Ok(first) = queue.recv() {
         let now = shared.builds.load(Relaxed);
         if build.replace(now) != Some(now) {
@@ -127,6 +129,7 @@ fn upload_all(shared: &Shared, open: &PendingCount, stop: &StopSwitch, queue: &R
             // Before anything is sent.
             let _ = wait(shared.service.results.takes_results()).inspect_err(refuse);
         }
+        // Never waits for a batch to fill: what came while the last one was stored is the next one.
         let mut batch = vec![first];
         batch.extend(queue.try_iter().take(MAX_BATCH - 1));
         let count = batch.len();
@@ -167,6 +170,7 @@ fn upload(shared: &Shared, sent: &mut Sent, batch: Vec<Upload>) -> Result<(), Er
         .map(|content| (content.digest, content.clone()))
         .collect();
     if !contents.is_empty() {
+        // Asking costs a hash per content, sending its bytes; most contents are there from earlier builds.
         let missing = wait(shared.service.cas.missing(contents.keys().copied().collect()))?;
         let put = missing.iter().filter_map(|digest| contents.get(digest)).cloned().collect::<Vec<_>>();
         let asked: Vec<Digest> = put.iter().map(|content| content.digest).collect();

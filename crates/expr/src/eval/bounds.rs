@@ -9,6 +9,7 @@ use crate::error::EvalError;
 pub const MAX_STRING_BYTES: u64 = 256 << 20;
 
 /// The most items of a list and entries of a map.
+// An item takes 24 bytes at least, so this is some gigabytes.
 pub(super) const MAX_ITEMS: usize = 100_000_000;
 
 /// The longest JSON text of a node, in bytes; the text identifies the node.

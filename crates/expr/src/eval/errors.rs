@@ -105,6 +105,7 @@ impl Evaluator<'_> {
         };
         match (&f.program.nodes.get(node as usize)?.op, step) {
             (Op::List(items), PathStep::Index(index)) => self.place(f, *items.get(*index as usize)?),
+            // A constant is one node, whose path ends at the list.
             (Op::Constant(Value::List(_)), PathStep::Index(_)) => Some(below(node, step)),
             (Op::Quote(Value::List(_)), PathStep::Index(_))
             | (Op::Quote(Value::Map(_)), PathStep::Key(_)) => {
@@ -193,6 +194,7 @@ impl Evaluator<'_> {
         let path = f.program.path(node).key("type");
         let at = Location::value(f.program.file.clone(), path);
         let mut error = EvalError::plain(format!("Unknown syntactical construct {name}")).at(Some(at));
+        // It exists, but not in this context.
         if Construct::from_name(name).is_some() {
             return error.help(match name {
                 "outs" | "runfiles" => "it exists only in string fields of targets",
@@ -202,6 +204,7 @@ impl Evaluator<'_> {
                 _ => "it exists only in expressions of rules",
             });
         }
+        // Only what exists in this context is suggested.
         let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
         error.data().suggestion =
             did_you_mean(name, known.chain(SPECIAL_FORMS.map(|(form, _)| form)).chain([",@"]))
@@ -211,6 +214,7 @@ impl Evaluator<'_> {
 
     /// The values of the variables that an expression uses, one line each.
     pub(super) fn variables(&self, f: Frame<'_>, node: u32) -> Vec<String> {
+        // The innermost expression uses few; more lines would hide the message.
         const MAX_SHOWN_VARIABLES: usize = 8;
         let (start, end) = (f.program.nodes[node as usize].start, f.program.nodes[node as usize].end);
         let mut seen: Vec<&Str> = Vec::new();

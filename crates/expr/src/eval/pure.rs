@@ -146,10 +146,12 @@ impl Evaluator<'_> {
         let list = self.list(f, argument(1), &list)?;
         // Strings are accepted as indices and anything else counts as 0, as in the reference.
         let index = match &index {
+            // A cast from a float saturates, so an index of any size is out of range and no error of its own.
             Value::Number(number) => number.round() as i64,
             Value::String(text) => strings::leading_integer(text),
             _ => 0,
         };
+        // Negative indices count from the end.
         let position = if index < 0 { index + list.len() as i64 } else { index };
         match usize::try_from(position).ok().and_then(|position| list.get(position)) {
             Some(value) => Ok(value.clone()),
@@ -257,6 +259,7 @@ impl Evaluator<'_> {
         let argument = |position: usize| Argument::of(Construct::ZipMap, args, position);
         let keys = self.or(f, args[0], empty_list)?;
         let keys = self.list(f, argument(0), &keys)?;
+        // As in `zip_with`: the other list is not evaluated, so its errors do not come up.
         if keys.is_empty() {
             return Ok(Value::Map(Map::default()));
         }
@@ -324,6 +327,7 @@ impl Evaluator<'_> {
                         .at(self.place(f, at.node))
                         .help(NAMES_HELP));
                 }
+                // Ids are hashes, so a fast hasher distributes them well.
                 let mut seen = FxHashSet::default();
                 let mut first = |(id, item): (_, &Value)| seen.insert(id).then(|| item.clone());
                 if construct == C::NubLeft {
@@ -390,6 +394,7 @@ impl Evaluator<'_> {
         data.reference = Some(reference);
         data.steps.clear();
         data.message = format!("{}\n{}", message.plain, data.message);
+        // From here on the message is for the user of the rule, and frames of expressions are no longer added.
         data.kind = ErrorKind::User;
         data.traced = false;
         Err(error)
@@ -435,6 +440,7 @@ impl Evaluator<'_> {
         let subdir = self.string(f, argument(1), &subdir)?;
         let map = self.map(f, argument(0), &stage)?;
         bounds::string("all paths together", map.keys().map(|path| path.len() + subdir.len() + 1))?;
+        // Without `flat` no two normal paths become equal, so no conflict has to be looked for.
         if !flat && let Some(result) = below(map, subdir) {
             return Ok(Value::Map(result));
         }
@@ -547,6 +553,7 @@ fn union(maps: &[Value], disjoint: bool, limit: usize) -> Result<Map, EvalError>
         _ => {
             let (left, right) = maps.split_at(maps.len() / 2);
             let (left, right) = (union(left, disjoint, limit)?, union(right, disjoint, limit)?);
+            // The same object in place of a copy.
             if left.is_empty() {
                 return Ok(right);
             }

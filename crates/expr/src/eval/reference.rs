@@ -271,6 +271,7 @@ impl Evaluator<'_> {
             let name = quoted(name).to_string();
             text += PREFIX;
             match width.checked_sub(name.len() + 3).filter(|rest| *rest > 0) {
+                // The reference cuts lines at the limit of its log, prefix and name included.
                 Some(rest) => {
                     let value = value.to_json_abbreviated(rest);
                     text += &name;

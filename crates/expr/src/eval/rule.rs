@@ -33,6 +33,14 @@ fn overlapping(mut error: EvalError, stage: &Map, path: &str) -> EvalError {
 
 type Words = Result<Box<[Str]>, String>;
 
+/// The outputs of an action: as a rule writes them, which its map of artifacts has as keys, and as actions have them.
+struct Outputs {
+    files: Vec<Str>,
+    dirs: Vec<Str>,
+    normal_files: Vec<Str>,
+    normal_dirs: Vec<Str>,
+}
+
 impl Evaluator<'_> {
     /// Constructs that exist in some contexts only.
     pub(super) fn contextual(&mut self, f: Frame<'_>, construct: Construct, args: &[u32]) -> Evaluated {
@@ -75,6 +83,7 @@ impl Evaluator<'_> {
             return Ok(value);
         }
         let mut error = EvalError::plain(format!("FIELD '{name}' unknown"));
+        // There the reference has no quotation marks around the name.
         if self.host.context() == Context::Transition {
             error = error.reference(format!("FIELD {name} unknown"));
         }
@@ -137,6 +146,7 @@ impl Evaluator<'_> {
         let mut trees = Vec::with_capacity(parts.len());
         for (i, part) in parts.into_iter().enumerate() {
             let Argument { construct, node, .. } = argument;
+            // If the list is written literally, an error is at the item, else at the whole argument.
             let node = match f.program.nodes.get(node as usize).map(|node| &node.op) {
                 Some(Op::List(items)) => items[i],
                 _ => node,
@@ -300,33 +310,13 @@ impl Evaluator<'_> {
         may_fail: &Words,
         no_cache: &Words,
     ) -> Evaluated {
-        let &[inputs, outs, out_dirs, cmd, cwd, env, fail_message, scaling, properties, depfile] = args
-        else {
+        let &[inputs, _, _, cmd, cwd, env, fail_message, scaling, properties, depfile] = args else {
             unreachable!("ACTION has ten evaluated arguments")
         };
         let inputs = self.or(f, inputs, empty_map)?;
         let argument = |position: usize| Argument::of(Construct::Action, args, position);
         let inputs = self.stage(f, argument(0), &inputs)?;
-        let outs = self.or(f, outs, empty_list)?;
-        let outs = self.strings(f, argument(1), &outs)?;
-        let out_dirs = self.or(f, out_dirs, empty_list)?;
-        let out_dirs = self.strings(f, argument(2), &out_dirs)?;
-        // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
-        let (normal_outs, normal_dirs) = (normal_paths(&outs), normal_paths(&out_dirs));
-        check_disjoint(&normal_outs, &normal_dirs)?;
-        self.check_inside(f, argument(1), &outs)?;
-        self.check_inside(f, argument(2), &out_dirs)?;
-        self.check_nul(f, argument(1), &outs)?;
-        self.check_nul(f, argument(2), &out_dirs)?;
-        let is_extended = self.host.is_extended();
-        if let Some(index) = outs.iter().position(|out| is_extended && path::normal_path(out) == ".") {
-            let (what, path) = (argument(1), Value::String(outs[index].clone()).to_json());
-            let place = self.place_of_item(f, what.node, &PathStep::Index(index as u32));
-            let message =
-                format!("{what} contains {path}, which is the directory of the action itself and no file");
-            let help = "an output is \"\", for example, if a field from which its name is joined is not set";
-            return Err(EvalError::plain(message).at(place).help(help));
-        }
+        let outputs = self.outputs(f, args)?;
         let cmd = self.or(f, cmd, empty_list)?;
         let command = self.strings(f, argument(3), &cmd)?;
         if command.is_empty() {
@@ -347,6 +337,7 @@ impl Evaluator<'_> {
         let env = self.map_of(f, argument(5), "a map of strings", &env, is_string)?.clone();
         bounds::command(&command, &env)?;
         let may_fail = if self.tainted(f, node, "may_fail", may_fail)? {
+            // Evaluated only if it is of use, so its errors do not come up otherwise.
             let message = self.or(f, fail_message, || Value::string("action failed"))?;
             Some(self.string(f, argument(6), &message)?.clone())
         } else {
@@ -362,13 +353,13 @@ impl Evaluator<'_> {
             Value::Null => Map::default(),
             map => self.map_of(f, argument(8), "a map of strings", &map, is_string)?.clone(),
         };
-        let depfile = match is_extended {
-            true => self.depfile(f, argument(9), depfile, &normal_outs)?,
+        let depfile = match self.host.is_extended() {
+            true => self.depfile(f, argument(9), depfile, &outputs.normal_files)?,
             false => None,
         };
         let mut action = ActionDescription::default();
-        action.outs = normal_outs;
-        action.out_dirs = normal_dirs;
+        action.outs = outputs.normal_files;
+        action.out_dirs = outputs.normal_dirs;
         action.command = command;
         action.cwd = cwd;
         action.env = env;
@@ -383,7 +374,34 @@ impl Evaluator<'_> {
             let artifact = Artifact::Action { id, path: path::normal(path) };
             (path.clone(), Value::artifact(artifact))
         };
-        Ok(Value::Map(outs.iter().chain(&out_dirs).map(output).collect()))
+        Ok(Value::Map(outputs.files.iter().chain(&outputs.dirs).map(output).collect()))
+    }
+
+    /// Evaluates and checks the arguments of an action that name its outputs.
+    fn outputs(&mut self, f: Frame<'_>, args: &[u32]) -> Result<Outputs, EvalError> {
+        let argument = |position: usize| Argument::of(Construct::Action, args, position);
+        let files = self.or(f, args[1], empty_list)?;
+        let files = self.strings(f, argument(1), &files)?;
+        let dirs = self.or(f, args[2], empty_list)?;
+        let dirs = self.strings(f, argument(2), &dirs)?;
+        // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
+        let (normal_files, normal_dirs) = (normal_paths(&files), normal_paths(&dirs));
+        // Before the paths are checked one by one: that is the order of the reference's messages.
+        check_disjoint(&normal_files, &normal_dirs)?;
+        self.check_inside(f, argument(1), &files)?;
+        self.check_inside(f, argument(2), &dirs)?;
+        self.check_nul(f, argument(1), &files)?;
+        self.check_nul(f, argument(2), &dirs)?;
+        let is_extended = self.host.is_extended();
+        if let Some(index) = files.iter().position(|file| is_extended && path::normal_path(file) == ".") {
+            let (what, path) = (argument(1), Value::String(files[index].clone()).to_json());
+            let place = self.place_of_item(f, what.node, &PathStep::Index(index as u32));
+            let message =
+                format!("{what} contains {path}, which is the directory of the action itself and no file");
+            let help = "an output is \"\", for example, if a field from which its name is joined is not set";
+            return Err(EvalError::plain(message).at(place).help(help));
+        }
+        Ok(Outputs { files, dirs, normal_files, normal_dirs })
     }
 
     /// Checks that no path has a character that none can have. The reference notices when it makes the file.
@@ -418,6 +436,7 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let path = path::normal(self.string(f, argument, &value)?);
+        // They are normal and sorted (`outputs`).
         match outs.binary_search(&path) {
             Ok(_) => Ok(Some(path)),
             Err(_) => Err(self.unfit(f, argument, "one of the outs", &value)),

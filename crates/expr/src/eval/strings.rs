@@ -8,6 +8,7 @@ use crate::error::EvalError;
 /// The integer at the beginning of a text, as C's `atol` reads it: after white space, with a sign; 0 without digits,
 /// the nearest representable one if it is too large.
 pub(super) fn leading_integer(text: &str) -> i64 {
+    // The characters of C's `isspace` in the C locale.
     let text = text.trim_start_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
     let (negative, digits) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),

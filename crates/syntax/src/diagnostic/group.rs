@@ -13,6 +13,7 @@ pub struct Group<'d> {
     pub others: Vec<&'d Diagnostic>,
 }
 
+// Without suggestion and help: these follow from the message and its place.
 type GroupKey<'d> = (Severity, &'d str, &'d Option<Location>, &'d [Note]);
 
 impl<'d> Group<'d> {

@@ -74,6 +74,7 @@ impl File {
         // dialect it was read in, the extended one gives the same places.
         let document = Document::parse_as(Dialect::Extended, name.clone(), text.as_bytes()).ok();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        // An index of lines, since a file of many errors is asked for many positions.
         let lines = std::iter::once(0).chain(ends).collect();
         File { text, document, lines }
     }
@@ -283,6 +284,7 @@ impl<'s> Renderer<'s> {
         // The window of the line that is shown: up to half of the width before the marked part.
         let back = text[line_start..start].char_indices().rev().nth(columns / 2 - 1);
         let from = match back {
+            // A line that fits is shown from its beginning, wherever the marked part is.
             Some((offset, _)) if text[line_start..line_end].chars().nth(columns).is_some() => {
                 line_start + offset
             }

@@ -26,6 +26,7 @@ impl Dialect {
             return None;
         }
         if text.starts_with("//") {
+            // Without the end of the line, which is white space by itself.
             return Some(text.find(['\n', '\r']).unwrap_or(text.len()));
         }
         const OPEN: &str = "/*";

@@ -47,6 +47,7 @@ impl Node<'_> {
                     *done += 1;
                     let child = container.at(*child);
                     if container.kind() == Kind::Object {
+                        // Children are sorted by key, so the order in the file does not count.
                         text(&mut hasher, b'k', child.key_node().text());
                     }
                     next = Some(child);

@@ -122,6 +122,7 @@ struct Parser<'t> {
     tape: Vec<Slot>,
     children: Vec<u32>,
     /// Children seen so far of the containers that are still open.
+    // One list for all open containers: the children of the innermost one are its end.
     pending: Vec<u32>,
     unescaped: Vec<Box<str>>,
     duplicates: Vec<Duplicate>,
@@ -135,6 +136,7 @@ struct OpenContainer {
 
 impl Parser<'_> {
     fn document(&mut self) -> Parsed<()> {
+        // The stack in place of recursion: how deep a file is nested is not bounded.
         let mut open: Vec<OpenContainer> = Vec::new();
         loop {
             // A value starts here.
@@ -332,6 +334,7 @@ impl Parser<'_> {
         if !good {
             return Err(Wrong::new(format!("the number {text} is incomplete"), span));
         }
+        // By the grammar two numbers without a comma in between; but one is what was meant.
         if matches!(text, "0" | "-0") && bytes.get(at).is_some_and(u8::is_ascii_digit) {
             let end = at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let span = Span { start: start as u32, end: end as u32 };
@@ -392,6 +395,7 @@ impl Parser<'_> {
                 Some(_) => at += 1,
             }
         }
+        // Zero means no escapes: the text is a slice of the file.
         let payload = match unescaped {
             None => 0,
             Some(mut text) => {
@@ -427,6 +431,7 @@ impl Parser<'_> {
                     // Only a pair of surrogates is a character; `char::from_u32` refuses each half.
                     0xd800..=0xdbff if bytes[at + 6..].starts_with(b"\\u") => match self.code_unit(at + 6)? {
                         second @ 0xdc00..=0xdfff => {
+                            // UTF-16 (RFC 8259, section 7): ten bits of each half above 0x10000.
                             let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
                             Ok((char::from_u32(code).expect("a pair of surrogates"), 12))
                         }

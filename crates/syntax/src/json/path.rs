@@ -12,6 +12,7 @@ pub enum PathStep {
 }
 
 /// The steps from the outermost value of a document to one inside. Prints as `.key[0]."odd key"`.
+// Shared: errors of one file have paths with common beginnings, and are cloned along chains of targets.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct JsonPath(Arc<[PathStep]>);
 

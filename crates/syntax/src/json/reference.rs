@@ -48,6 +48,7 @@ struct Lexer<'t> {
     at: usize,
     /// The latest byte; `None` at the end.
     current: Option<u8>,
+    // One byte of a token may be given back: the end of a number is known only by what follows.
     is_again: bool,
     read: usize,
     column: usize,
@@ -60,6 +61,7 @@ struct Lexer<'t> {
 const NO_UTF8: &str = "invalid string: ill-formed UTF-8 byte";
 
 impl Lexer<'_> {
+    // Bytes, lines and columns are counted as in the library (nlohmann/json, `lexer::get`): its messages have them.
     fn get(&mut self) -> Option<u8> {
         self.read += 1;
         self.column += 1;
@@ -122,6 +124,7 @@ impl Lexer<'_> {
 
     fn literal(&mut self, word: &'static str) -> Token {
         for byte in word.bytes().skip(1) {
+            // The byte that differs was read, too, so the message shows it.
             if self.get() != Some(byte) {
                 return self.invalid("invalid literal");
             }
@@ -254,6 +257,7 @@ impl Lexer<'_> {
         let mut out: Vec<u8> = Vec::new();
         for byte in &self.seen {
             match byte {
+                // As the library shows them (`get_token_string`).
                 0..=0x1F => out.extend(format!("<U+{byte:04X}>").bytes()),
                 byte => out.push(*byte),
             }

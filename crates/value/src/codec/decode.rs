@@ -55,6 +55,7 @@ impl<'b> Decoder<'b> {
     /// LEB128, as Protocol Buffers' varint; at most ten bytes.
     pub fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
+        // Bits of the tenth byte beyond 64 are lost, which is harmless: encodings of numbers are not compared.
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
             number |= u64::from(byte & 0x7f) << shift;
@@ -278,6 +279,7 @@ impl<'b> Decoder<'b> {
     pub fn overlay(&mut self) -> Option<TreeOverlay> {
         let disjoint = self.bool()?;
         let count = self.count()?;
+        // `collect` reserves at most what the count says, which `count` bounds by the bytes that are left.
         let trees = (0..count).map(|_| self.artifact()).collect::<Option<_>>()?;
         Some(TreeOverlay::new(trees, disjoint))
     }

@@ -18,8 +18,10 @@ pub struct Encoder {
     /// The number of nodes, if unfolded, beyond which encoding a node fails.
     max_nodes: u32,
     /// The numbers of the texts and containers written so far; containers by their address.
+    // By content, unlike containers: equal texts are mostly separate objects, and comparing them is cheap.
     texts: FxHashMap<Str, u64>,
     ids: FxHashMap<Id, u64>,
+    // By address: comparing contents would need their ids, and what is shared is shared as an object.
     lists: FxHashMap<usize, (u64, List)>,
     maps: FxHashMap<usize, (u64, Map)>,
     results: FxHashMap<usize, (u64, TargetResult)>,
@@ -46,6 +48,7 @@ impl Encoder {
     /// writing each node of a graph separately takes quadratic time.
     pub fn limited(max_bytes: usize, max_nodes: u32) -> Encoder {
         Encoder {
+            // Most encodings here are keys and small values.
             out: Vec::with_capacity(max_bytes.min(512)),
             max_bytes,
             max_nodes,
@@ -143,6 +146,7 @@ impl Encoder {
         }
         match value {
             Value::Null => self.out.push(0),
+            // The tags are specified in docs/store.md, and `Decoder::value` has the same ones.
             Value::Bool(truth) => self.out.push(1 + u8::from(*truth)),
             Value::Number(number) => {
                 self.out.push(3);

@@ -143,6 +143,7 @@ impl Lexer<'_> {
             // The number of what is redirected is no word, either.
             let is_number = matches!(&word[..], [Piece::Text { text, is_quoted: false }]
                 if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+            // `2>file`: a number counts as one of a stream only without a blank behind it.
             if !(is_number && self.rest.starts_with(['<', '>'])) {
                 self.tokens.push(Token::Word(word));
             }
@@ -167,6 +168,7 @@ impl Lexer<'_> {
 
     fn redirection(&mut self) {
         let is_text = self.rest.starts_with("<<") && !self.rest.starts_with("<<<");
+        // All forms at once: `>>`, `>&`, `>|`, `<<-`, `<>`.
         while self.rest.starts_with(['<', '>', '&', '|', '-']) {
             self.next();
         }
@@ -190,6 +192,8 @@ impl Lexer<'_> {
             while !self.rest.is_empty() {
                 let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
                 self.rest = rest;
+                // Of `<<-` tabs are no part of the line; for `<<` this is a little too generous, which ends a text
+                // earlier at worst.
                 if line.trim_start_matches('\t') == end {
                     break;
                 }
@@ -252,6 +256,8 @@ impl Lexer<'_> {
                     self.next();
                     match self.next() {
                         Some('\n') | None => {}
+                        // Within double quotes a backslash quotes these four and the end of a line only (POSIX,
+                        // 2.2.3).
                         Some(c @ ('$' | '`' | '"' | '\\')) => push(pieces, c, true),
                         Some(c) => {
                             push(pieces, '\\', true);
@@ -273,6 +279,7 @@ impl Lexer<'_> {
             || Piece::Variable { name: "PWD".to_owned(), change: Change::Nothing, is_quoted: true };
         if self.eat("`") {
             let (inside, rest) = self.rest.split_once('`').unwrap_or((self.rest, ""));
+            // The only substitution whose output is known: paths here are relative to the directory of the action.
             let is_directory = inside.trim() == "pwd";
             self.rest = rest;
             return if is_directory { directory() } else { Piece::Unknown };
@@ -295,6 +302,7 @@ impl Lexer<'_> {
             false => name_length(self.rest),
         };
         if length == 0 {
+            // Special parameters (POSIX, 2.5.2), which only a running shell has.
             if self.rest.starts_with(['?', '$', '!', '#', '-']) {
                 self.next();
                 return Piece::Unknown;
@@ -342,6 +350,7 @@ fn braced(inside: &str, is_quoted: bool) -> Piece {
         return Piece::Arguments { is_quoted };
     }
     let (name, rest) = inside.split_at(name_length(inside));
+    // A pattern or an expansion in the change is not evaluated here: then the word is unknown.
     let is_plain = |text: &str| !text.contains(['$', '`', '\\', '"', '\'', '*', '?', '[']);
     let change = match rest {
         "" => Some(Change::Nothing),

@@ -14,6 +14,7 @@ use crate::history::{EarlierRun, Logged, RecordedReason, Subject};
 use crate::targets::joined_first;
 
 /// How many earlier runs an action is compared with.
+// Each comparison may fetch directories from a server.
 const MAX_COMPARED: usize = 8;
 
 impl Explainer<'_> {
@@ -30,6 +31,7 @@ impl Explainer<'_> {
         // Where something that changed is named, the runs before the change are no answer.
         let is_unexplained = matches!(why, None | Some(RecordedReason::New | RecordedReason::Settings));
         let earlier = self.earlier().get(&logged.outs).map(Vec::as_slice).unwrap_or_default().to_vec();
+        // First what needs no server: equal digests of the `Action` messages mean the same action.
         if let Some(same) = earlier.iter().find(|run| run.logged.inputs == logged.inputs) {
             let run = self.run_in_words(same);
             return self.say(match same.logged.executed_by.as_deref().map(without_worker) {
@@ -49,10 +51,13 @@ impl Explainer<'_> {
         for run in &comparable {
             let Some(there) = &run.logged.missed else { continue };
             match differences(self.from.store, missed, there) {
+                // Of equally near ones the first stays, which is the latest.
                 Ok(Some(found)) if best.as_ref().is_none_or(|(best, _)| found.len() < best.len()) => {
                     best = Some((found, Some(*run)));
                 }
                 Ok(_) => {}
+                // Kept for the case that nothing else is found: one server that does not answer hides no other
+                // finding.
                 Err(why) => drop(unknown.get_or_insert(why.to_string())),
             }
         }
@@ -147,5 +152,6 @@ impl Explainer<'_> {
 
 /// A server, of what the log says of it.
 pub(super) fn without_worker(executed_by: &str) -> &str {
+    // The worker is in brackets behind the server (`RunResult::executed_by`).
     executed_by.split_once(" (").map_or(executed_by, |(server, _)| server)
 }

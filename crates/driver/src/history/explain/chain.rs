@@ -30,6 +30,7 @@ impl Explainer<'_> {
         match *self.done.get(&of_action(subject))? {
             RecordedReason::Read { what, .. } => Some(what.clone()),
             RecordedReason::Redefined { target, .. } => Some(target.clone()),
+            // Tests are not in the engine's records, so the chain goes on with what they read.
             RecordedReason::New => self.input_of_test(subject),
             _ => None,
         }
@@ -118,6 +119,7 @@ impl Explainer<'_> {
         let left_out = lines.len().saturating_sub(MAX_SHOWN_LINKS);
         // A line that says so takes one line itself.
         if left_out > 1 {
+            // Beginning and end are kept: what was asked about, and what was changed.
             let half = MAX_SHOWN_LINKS / 2;
             lines.splice(half..half + left_out, [format!("… {left_out} more reasons of that kind …")]);
         }

@@ -24,6 +24,7 @@ impl Explainer<'_> {
             true => "had a result of it that could not be used: not all of it is there",
             false => "had no result of it",
         };
+        // Questions ask no server that is not named: the answer then says how to do so.
         let Some(service) = self.from.cache else {
             self.say(format!(
                 "  The remote cache {had}; --remote-cache ADDRESS compares it with the nearest action that is known there."
@@ -96,6 +97,7 @@ fn in_words(difference: &Difference) -> Vec<String> {
             let what = if name == "launcher" { "the launcher" } else { "the kind of machine" };
             vec![format!("{what} is {} here, {} there", set(here), set(there))]
         }
+        // By place only if the lengths are equal: one more word in front would make all places differ.
         Difference::Command { here, there } if here.len() == there.len() => {
             let words = here.iter().zip(there).enumerate().filter(|(_, (here, there))| here != there);
             let line = |(at, (here, there)): (usize, (&String, &String))| {
@@ -144,6 +146,7 @@ fn bare(name: &str) -> String {
 
 /// What is shown of two words: long ones around the place where they begin to differ.
 fn excerpts(here: &str, there: &str) -> [String; 2] {
+    // Counted in characters, since bytes of one character must not be separated.
     let same = here.chars().zip(there.chars()).take_while(|(a, b)| a == b).count();
     [here, there].map(|word| {
         let count = word.chars().count();

@@ -35,6 +35,7 @@ impl Explainer<'_> {
                 self.say(format!("{shown} was unchanged: nothing ran because of it."));
             }
         }
+        // Paths of outputs are normal, unlike those that a shell completes.
         let path = typed.trim_start_matches("./");
         let makes = |d: &DefinedAction<'_>| {
             d.action.outs.iter().chain(&d.action.out_dirs).any(|out| out.as_str() == path)
@@ -44,6 +45,7 @@ impl Explainer<'_> {
         let logged =
             self.record.named.iter().filter(|(_, logged)| logged.outs.iter().any(|out| &**out == path));
         named.extend(logged.map(|(id, _)| *id).filter(|id| !self.defined.contains_key(id)));
+        // From hash tables: sorted, so that the text is the same in each call.
         named.sort_unstable_by_key(|id| id.0);
         self.first_what_ran(&mut named);
         let staged = self.analysis.and_then(|analysis| {
@@ -52,6 +54,7 @@ impl Explainer<'_> {
             all.find(|(at, _)| at.as_str() == path).map(|(_, artifact)| artifact)
         });
         let ids = match (&staged, named.is_empty()) {
+            // The requested result has precedence over other actions with an output of this name.
             (Some(Artifact::Action { id, .. }), _) => vec![*id],
             (_, false) => named,
             (Some(Artifact::Local { path, repository }), _) => {

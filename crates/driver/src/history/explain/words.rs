@@ -72,6 +72,7 @@ pub(super) fn short_ids(text: &str) -> String {
     let mut rest = text;
     while let Some(begin) = rest.find(|c: char| c.is_ascii_hexdigit()) {
         let digits = rest[begin..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        // By length alone: a text of a reason has no other numbers of 40 digits.
         let shown = if digits >= MIN_ID_DIGITS { ID_PREFIX_DIGITS } else { digits };
         out.push_str(&rest[..begin + shown]);
         rest = &rest[begin + digits..];
