@@ -230,6 +230,7 @@ impl ServerState {
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         // By the number of the call, so that a seed gives the same faults to the same sequence of calls.
+        // Relaxed: only that each call has its own number matters.
         let (mut fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
         match self.scripted(name, |_| true) {
             Some(Instead::Status(code, message)) => return Err(Failed::new(Code::from_i32(code), message)),
@@ -378,6 +379,7 @@ impl ServerState {
 
     fn content(&self, digest: &Digest) -> Option<Arc<[u8]>> {
         let content = self.memory.content(&digest.hash)?;
+        // Found by hash alone where the name has no size, as justbuild's server does it.
         (content.len() as u64 == digest.size || wire::is_unmeasured(digest)).then_some(content)
     }
 
@@ -503,6 +505,7 @@ impl ServerState {
         if call.has(Fault::Hang) {
             std::future::pending::<()>().await;
         }
+        // A stream that is complete is no longer open; one that fails from here on begins anew under another name.
         let bytes = self.partial().remove(&name).unwrap_or_default();
         let rest = name.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
         let named = rest.and_then(|(_, rest)| stream_name(rest));
@@ -525,6 +528,7 @@ impl ServerState {
     fn written(&self, q: &QueryWriteStatusRequest) -> Answer<QueryWriteStatusResponse> {
         let name = self.without_instance(&q.resource_name)?;
         let committed_size = self.partial().get(name).map_or(0, |bytes| bytes.len() as i64);
+        // Always false: what is complete is in the memory, and no longer among the open streams.
         Ok(QueryWriteStatusResponse { committed_size, complete: false })
     }
 }
@@ -549,6 +553,7 @@ fn damaged(mut bytes: Vec<u8>, call: Call) -> Vec<u8> {
     let at = call.random as usize % bytes.len().max(1);
     match call.fault {
         Some(Fault::Truncated) => bytes.truncate(at),
+        // The highest three bits choose which bit of the byte.
         Some(Fault::Flipped) if !bytes.is_empty() => bytes[at] ^= 1 << (call.random >> 61),
         Some(Fault::Longer) => bytes.extend(mixed(call.random).to_le_bytes()),
         _ => {}

@@ -182,6 +182,7 @@ impl Operations {
                 let (sender, receiver) = oneshot::channel();
                 std::thread::spawn(move || {
                     let execute = Execute { action, skips_cache };
+                    // The receiver is gone if the client has given up.
                     let _ = sender.send(wait(worker.execute(execute, Arc::new(NoProgress))));
                 });
                 receiver.await.map_err(|_| Failed::internal("the worker panicked"))?
@@ -225,6 +226,7 @@ impl Operations {
             }
             _ => {}
         }
+        // The result is there already; only this stream does not get it.
         let last = (!is_cut).then_some(Ok(last));
         Ok(Box::pin(tokio_stream::iter(first.into_iter().chain(last))))
     }
