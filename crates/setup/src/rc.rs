@@ -173,6 +173,7 @@ impl RcFiles {
 
     /// The entries of all files, later files over earlier ones: `distdirs` are joined, those of later files first, and
     /// `just args`, `just files` and `invocation log` are merged by their keys.
+    // The rules of merging are those of just-mr 1.6 (`--dump-rc` shows its result).
     fn merged(&self) -> Merged<'_> {
         let mut all: Merged<'_> = Merged::default();
         for document in &self.documents {
@@ -190,6 +191,7 @@ impl RcFiles {
                         all.maps.entry(key).or_default().extend(node.entries());
                         all.entries.insert(key, node);
                     }
+                    // All other keys are replaced as a whole, lists included.
                     _ => {
                         all.entries.insert(key, node);
                     }
@@ -274,11 +276,14 @@ impl RcFiles {
                     found.write = node.as_bool().ok_or_else(|| bad(node, "\"write\" is true or false"))?;
                 }
                 "timeout" => {
+                    // A time limit of zero would be no limit to some and no time to others.
                     let seconds = node.as_number().filter(|seconds| *seconds >= 1.0);
                     let seconds =
                         seconds.ok_or_else(|| bad(node, "\"timeout\" is a number of seconds, at least 1"));
+                    // `as` saturates, so a very large number means the largest time.
                     found.timeout = Some(seconds?.round() as u32);
                 }
+                // An error and no warning: in an object that only taut reads, an unknown key can only be a mistake.
                 _ => {
                     let known = "address, instance name, timeout, write";
                     return Err(bad(
