@@ -88,6 +88,7 @@ fn analyse(
         return Ok(None);
     }
     let analysed = analysed.map_err(|problems| failed(&problems))?;
+    // The analysis of all targets is only loaded for what needs it: for a null analysis it is most of the time.
     let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
     let mut whole = match needs_all {
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
@@ -106,6 +107,7 @@ fn analyse(
         result = analysis.analysed.result.clone();
     }
     let found = AnalysisOutcome { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
+    // Values share their parts, so a small result may be gigabytes of text.
     let too_long = too_long_as_text(&result, &request);
     let text = too_long
         .is_none()
@@ -120,6 +122,7 @@ fn analyse(
         dumps::of_graphs(analysis, &o.graph, log)?;
     }
     voice::of(log).tainted(&found.tainted(), log);
+    // Last, so that what is written is the state of an analysis that was reported as a whole.
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     analyser.forget();

@@ -68,6 +68,7 @@ pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &A
 
 fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Arc<Log>) -> Result<Exit, Exit> {
     let store = open_store(name, subject.stores, log).ok_or(Exit::Environment)?;
+    // In the build root, which is emptied by `gc` if the process is killed.
     let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
     let checked = Check { words, subject, scratch: &scratch, log };
     let logs = || {
@@ -100,6 +101,7 @@ struct Check<'o> {
 
 impl Check<'_> {
     fn go(&self, store: &Store, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
+        // Entries before and after are compared, not counted: one may be replaced.
         let entries = || store.target_cache_entries().map_err(|error| failed(self.log, &error));
         let before = entries()?;
         let mut cached = self.call("cached", &[])?;
@@ -208,6 +210,7 @@ impl Check<'_> {
         let create = |at: At<'_>| Ok(at.create_new(0o600).map_err(|error| failed(&error))?.into_std());
         let (out, err) = (create(stdout)?, create(stderr)?);
         let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+        // With the umask of the user, as it would be in the call itself.
         let processes = Processes::new(HelperStart::this_program().keep_umask());
         let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
         let exit = block_on(running).map_err(|error| failed(&error))?;
@@ -258,6 +261,7 @@ fn comparable_lines(stderr: &str) -> Vec<String> {
 
 /// A line without the names of directories that are made for one call.
 fn without_stage(line: &str) -> String {
+    // The names are random, and part of messages of compilers, which show paths.
     let Some((before, after)) = line.split_once("/exec_root/") else { return line.to_owned() };
     let after = after.splitn(3, '/').nth(2).unwrap_or_default();
     format!("{before}/exec_root/…/{after}")
@@ -270,6 +274,7 @@ fn first_difference(would: &Dir, is: &Dir) -> Option<PathBuf> {
     while let Some(path) = pending.pop() {
         let below = if path.as_os_str().is_empty() { would.try_clone() } else { would.at(&path).open_dir() };
         let mut entries = below.and_then(|below| below.list()).unwrap_or_default();
+        // Backwards, since directories are taken from the end of the list.
         entries.sort_by(|a, b| b.0.cmp(&a.0));
         for (name, kind) in entries {
             let path = path.join(name);

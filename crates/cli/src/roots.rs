@@ -55,6 +55,8 @@ pub(crate) struct Roots<'o> {
     /// Whether roots that are not known are computed.
     computes: bool,
     /// Why the call is over, if that was reported.
+    // Cells and no locks: a call resolves its roots in one thread. What the builds of targets share is in
+    // `RootBuilds`.
     exit: Cell<Option<Exit>>,
     /// Whether some root is set up or computed by this tool, so that it can be made again.
     are_made: Cell<bool>,
@@ -269,6 +271,7 @@ impl RootTargets for RootBuilds {
         let show = || Ticker::start(self.log.clone(), self.progress.clone());
         self.ticker.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(show);
         let begin = Instant::now();
+        // Each build has a log of its own, so that messages of builds at the same time are not mixed.
         let log = Arc::new(self.log.nested(&self.main));
         let messages = voice::of(&log).build(self.context.clone(), begin, &log);
         let sink: Arc<dyn Sink> = messages.clone();
@@ -286,8 +289,10 @@ impl RootTargets for RootBuilds {
         let mut caller = RootCaller { builds: self, request, log: &log, messages: messages.clone() };
         let built = run.run(&mut caller, &mut RootPass { builds: self, log: &log, messages });
         let mut progress = self.progress();
+        // By the definition: the same root may be open once only.
         progress.open.retain(|open| open.root != root.root);
         progress.built += usize::from(built.is_ok());
+        // Released before anything is written: a terminal may be slow.
         drop(progress);
         if built.is_err() && request.has_lost_roots() {
             *self.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner) = true;

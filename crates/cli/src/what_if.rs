@@ -131,6 +131,7 @@ fn go(
 }
 
 /// How many builds are searched for one that reads a path.
+// Enough for the targets that a person works on, and few, since each is analysed.
 const MAX_REQUESTS: usize = 8;
 
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.

@@ -59,6 +59,7 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
             meant.extend(rest.cloned());
             break;
         }
+        // Bytes and not text: values are paths, which need not be UTF-8, and the names of options are ASCII.
         match bytes {
             [b'-', b'-', option @ ..] => {
                 let end = option.iter().position(|byte| *byte == b'=');
@@ -177,6 +178,7 @@ fn is_set(value: &[u8]) -> Option<bool> {
     match &value[..] {
         "" | "true" | "on" | "yes" | "enable" => Some(true),
         "false" | "off" | "no" | "disable" => Some(false),
+        // A number counts as its sign says, as in CLI11.
         number => number.parse::<i64>().ok().map(|number| number > 0),
     }
 }

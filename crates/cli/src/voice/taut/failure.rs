@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// How much of an output is searched for what an action misses.
+// The first errors are the cause as a rule, and an output may be gigabytes.
 const MAX_SEARCHED: usize = 64 << 10;
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
