@@ -421,6 +421,39 @@ impl<'d> Reader<'_, 'd> {
     }
 
     fn launching(&mut self, rc: &mut Rc) -> Result<(), Problem> {
+        self.just_files(rc)?;
+        self.just_args(rc)?;
+        if let Some(properties) = self.get("remote-execution properties") {
+            let list_of =
+                "Configuration-file provided remote-execution properties have to be a list of strings";
+            rc.properties = self.strings(
+                "remote-execution properties",
+                properties,
+                |found| format!("{list_of}, but found {found}"),
+                |found| format!("{list_of}, but found entry {}", text(found)),
+            )?;
+        }
+        if let Some(launcher) = self.get("local launcher") {
+            let words = self.strings(
+                "local launcher",
+                launcher,
+                |found| {
+                    format!(
+                        "Configuration-file provided launcher has to be a list of strings, but found {found}"
+                    )
+                },
+                |_| {
+                    let shown = text(launcher);
+                    format!("Configuration-file provided launcher {shown} is not a list of strings")
+                },
+            )?;
+            rc.local_launcher = Some(words);
+        }
+        Ok(())
+    }
+
+    /// The files that the build tool is given by options.
+    fn just_files(&mut self, rc: &mut Rc) -> Result<(), Problem> {
         let merged = self.merged;
         if let Some(files) = self.get("just files") {
             if files.kind() != Kind::Object {
@@ -445,6 +478,12 @@ impl<'d> Reader<'_, 'd> {
             rc.config = file("config")?;
             rc.endpoint_configuration = file("endpoint-configuration")?;
         }
+        Ok(())
+    }
+
+    /// The words that the build tool is given, by subcommand.
+    fn just_args(&self, rc: &mut Rc) -> Result<(), Problem> {
+        let merged = self.merged;
         if let Some(args) = self.get("just args") {
             if args.kind() != Kind::Object {
                 let reference = format!(
@@ -474,32 +513,6 @@ impl<'d> Reader<'_, 'd> {
                 )?;
                 rc.just_args.insert((*command).to_owned(), words);
             }
-        }
-        if let Some(properties) = self.get("remote-execution properties") {
-            let list_of =
-                "Configuration-file provided remote-execution properties have to be a list of strings";
-            rc.properties = self.strings(
-                "remote-execution properties",
-                properties,
-                |found| format!("{list_of}, but found {found}"),
-                |found| format!("{list_of}, but found entry {}", text(found)),
-            )?;
-        }
-        if let Some(launcher) = self.get("local launcher") {
-            let words = self.strings(
-                "local launcher",
-                launcher,
-                |found| {
-                    format!(
-                        "Configuration-file provided launcher has to be a list of strings, but found {found}"
-                    )
-                },
-                |_| {
-                    let shown = text(launcher);
-                    format!("Configuration-file provided launcher {shown} is not a list of strings")
-                },
-            )?;
-            rc.local_launcher = Some(words);
         }
         Ok(())
     }
