@@ -124,16 +124,7 @@ impl Check<'_> {
             let (new, old) = (elsewhere.display().to_string(), directory.display().to_string());
             fresh.stderr = fresh.stderr.replace(&new, &old);
             fresh.stdout = String::from_utf8_lossy(&fresh.stdout).replace(&new, &old).into_bytes();
-            // Where a call installs nothing, it makes no directory.
-            let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
-            let would = open(self.scratch.at("installed").open_dir())?;
-            let is = open(Dir::of_user(&directory))?;
-            let differs = match (would, is) {
-                (None, _) => None,
-                (Some(_), None) => Some(directory),
-                (Some(would), Some(is)) => first_difference(&would, &is),
-            };
-            if let Some(path) = differs {
+            if let Some(path) = self.installed_otherwise(directory)? {
                 return self.wrong(format!(
                     "{} was installed with another content than without cached build state",
                     path.display()
@@ -171,14 +162,20 @@ impl Check<'_> {
             }
         }
         self.log.say(Level::Info, "Cache check passed.");
-        Ok(match cached.code {
-            0 => Exit::Success,
-            1 => Exit::BuildFailure,
-            2 => Exit::FailedArtifacts,
-            8 => Exit::AnalysisFailure,
-            16 => Exit::Environment,
-            32 => Exit::Syntax,
-            other => Exit::Signal(other - 128),
+        Ok(exit_of(cached.code))
+    }
+
+    /// The first path that the call has installed below a directory with another content than the one without cached build
+    /// state has it elsewhere.
+    fn installed_otherwise(&self, directory: PathBuf) -> Result<Option<PathBuf>, Exit> {
+        // Where a call installs nothing, it makes no directory.
+        let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
+        let would = open(self.scratch.at("installed").open_dir())?;
+        let is = open(Dir::of_user(&directory))?;
+        Ok(match (would, is) {
+            (None, _) => None,
+            (Some(_), None) => Some(directory),
+            (Some(would), Some(is)) => first_difference(&would, &is),
         })
     }
 
@@ -220,6 +217,19 @@ impl Check<'_> {
             stdout: read(stdout)?,
             stderr: String::from_utf8_lossy(&read(stderr)?).into_owned(),
         })
+    }
+}
+
+/// What an exit code of a call means.
+fn exit_of(code: i32) -> Exit {
+    match code {
+        0 => Exit::Success,
+        1 => Exit::BuildFailure,
+        2 => Exit::FailedArtifacts,
+        8 => Exit::AnalysisFailure,
+        16 => Exit::Environment,
+        32 => Exit::Syntax,
+        other => Exit::Signal(other - 128),
     }
 }
 

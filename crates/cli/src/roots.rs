@@ -7,6 +7,7 @@
 
 use std::{
     cell::Cell,
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::Instant,
@@ -137,15 +138,10 @@ impl<'o> Roots<'o> {
     }
 }
 
-impl ResolveRoots for Roots<'_> {
-    fn resolve(&self, repositories: RepoConfig, repository: &str) -> Result<RepoConfig, SetupError> {
-        let roots = repositories.computed_roots(repository);
-        if roots.is_empty() {
-            return Ok(repositories);
-        }
-        let Roots { of: RootOptions { name, common, stores, analysis, execution }, log, .. } = *self;
-        self.are_made.set(true);
-        voice::of(log).needs_roots(repository, roots.len(), log);
+impl Roots<'_> {
+    /// The build root, in which the roots that a repository needs are looked for, and its store.
+    fn open_build_root(&self, repository: &str) -> Result<(PathBuf, Store), SetupError> {
+        let Roots { of: RootOptions { name, stores, .. }, log, .. } = *self;
         let environment = |text: String| {
             log.say(Level::Error, text);
             self.over(Exit::Environment)
@@ -163,6 +159,20 @@ impl ResolveRoots for Roots<'_> {
         repositories::hold_those_of(&root)
             .map_err(|why| environment(format!("Cannot use build root {}: {why}", root.display())))?;
         let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
+        Ok((root, store))
+    }
+}
+
+impl ResolveRoots for Roots<'_> {
+    fn resolve(&self, repositories: RepoConfig, repository: &str) -> Result<RepoConfig, SetupError> {
+        let roots = repositories.computed_roots(repository);
+        if roots.is_empty() {
+            return Ok(repositories);
+        }
+        let Roots { of: RootOptions { common, stores, analysis, execution, .. }, log, .. } = *self;
+        self.are_made.set(true);
+        voice::of(log).needs_roots(repository, roots.len(), log);
+        let (root, store) = self.open_build_root(repository)?;
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options = build_options(common, (execution, stores), &results, false, log)
