@@ -120,7 +120,7 @@ impl Options {
         if rc.compatible && self.has("compatible") {
             words.push("--compatible".into());
         }
-        // Last among these, as they are words for that subcommand alone, and override what is said in general.
+        // Last among these, as they are words for that subcommand alone, and override the general ones.
         words.extend(rc.just_args.get(&self.subcommand).into_iter().flatten().map(OsString::from));
         words
     }

@@ -21,7 +21,7 @@ pub struct Options {
     pub max_size: u64,
 }
 
-// As long as a user would wait who does not see what is going on; each may be set (`--fetch-timeout`,
+// As long as a user would wait without seeing what is going on; each may be set (`--fetch-timeout`,
 // `--fetch-attempts`).
 impl Default for Options {
     fn default() -> Options {

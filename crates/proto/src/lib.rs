@@ -66,7 +66,7 @@ pub struct Command {
     /// Sorted by name.
     #[prost(message, repeated, tag = "2")]
     pub environment_variables: Vec<EnvironmentVariable>,
-    // Since 2.1 `output_paths` stands in place of these two; older servers read only these.
+    // Since 2.1 `output_paths` replaces these two; older servers read only these.
     /// Sorted.
     #[prost(string, repeated, tag = "3")]
     pub output_files: Vec<String>,

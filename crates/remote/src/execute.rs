@@ -39,7 +39,7 @@ const WAIT_PATH: &str = "/build.bazel.remote.execution.v2.Execution/WaitExecutio
 const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 
 /// How long is waited for the answer that an execution is ended.
-// A courtesy to the server: the call has ended for its caller, who should not wait for it.
+// A courtesy to the server: the call has ended for its caller, which should not wait for it.
 const CANCELLING: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.

@@ -236,7 +236,7 @@ fn exchange(path: &Path, decoy: &Path) -> bool {
 /// Whether this process is root and can create a mount namespace.
 #[must_use]
 pub fn can_mount() -> bool {
-    // Tried, since no property of the process tells: containers forbid it to root too.
+    // Tried, since no property of the process shows it: containers forbid it to root too.
     let tried = Command::new("unshare").args(["--mount", "--propagation", "private", "true"]).output();
     tried.is_ok_and(|output| output.status.success()) && is_root()
 }

@@ -181,7 +181,7 @@ fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<HttpRequest>>, answer: &H
     if let Some(length) = received.header("content-length").and_then(|length| length.parse().ok()) {
         let _ = stream.by_ref().take(length).read_to_end(&mut received.body);
     }
-    // Noted before it is answered: whoever has the answer finds the request in the list.
+    // Noted before it is answered: a test that has the answer finds the request in the list.
     requests.lock().unwrap().push(received.clone());
     answer(&received, stream.get_mut());
     stream.get_mut().end();

@@ -325,7 +325,7 @@ fn write(
             _ => {}
         }
         at += bytes.len() as u64;
-        // Counted first, so that whoever has received the bytes finds them counted.
+        // Counted first, so that a test that has received the bytes finds them counted.
         counter.fetch_add(bytes.len() as u64, Relaxed);
         if to.write_all(&bytes).is_err() {
             return End::Cut;

@@ -45,7 +45,7 @@ fn luminance(color: u32) -> f64 {
 }
 
 fn contrast(a: u32, b: u32) -> f64 {
-    // What is added stands for light that the screen reflects.
+    // What is added represents light that the screen reflects.
     let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
     if a > b { a / b } else { b / a }
 }
