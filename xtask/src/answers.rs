@@ -60,6 +60,7 @@ impl Question<'_> {
     /// If the scratch directory cannot be used.
     pub(crate) fn ask(&self, tool: &Tool, label: &str) -> Result<Answers> {
         let dumps = self.scratch.join(format!("{label}-dumps"));
+        // Dumps of an earlier question would stand for those that this call does not write.
         let _ = fs::remove_dir_all(&dumps);
         fs::create_dir_all(&dumps)?;
         let build_root = self.scratch.join(format!("{label}-root")).display().to_string();
@@ -78,6 +79,7 @@ impl Question<'_> {
         by_question.insert("analyse: stdout".to_owned(), ran.stdout);
         let (mut exit, mut log, mut tree) = (ran.code, ran.stderr, BTreeMap::new());
         for dump in DUMPS {
+            // Whether a dump is written at all is a part of the answer.
             let text = fs::read_to_string(dumps.join(dump)).unwrap_or_else(|_| "not there".to_owned());
             by_question.insert(format!("analyse: --dump-{dump}"), with_provides(dump, text));
         }
@@ -101,6 +103,7 @@ impl Question<'_> {
             let out = self.scratch.join("out");
             let mut words = vec!["install".to_owned(), "-s".to_owned()];
             words.extend(common);
+            // One action at a time, so that those before a failure are the same in both tools.
             words.extend(["-J", "1", "--dump-artifacts", "-", "-o"].map(str::to_owned));
             words.push(out.display().to_string());
             words.extend_from_slice(self.target);
@@ -109,6 +112,7 @@ impl Question<'_> {
             by_question.insert("install: stdout".to_owned(), ran.stdout);
             by_question.insert("install: counts".to_owned(), counts(&ran.stderr));
             log += &ran.stderr;
+            // With 2 all is installed, and something failed that was allowed to.
             if matches!(ran.code, 0 | 2) {
                 tree = listing(&out).unwrap_or_default();
             }

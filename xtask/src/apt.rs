@@ -17,6 +17,7 @@ pub(crate) fn unpack(packages: &[&str], place: &Path, root: &Path) -> Result<()>
     fs::create_dir_all(root)?;
     apt.get(&["update"])?;
     apt.get(
+        // With `--reinstall`, packages that the machine has are downloaded too: what is wanted is their files.
         &[&["--yes", "--no-install-recommends", "--download-only", "--reinstall", "install"], packages]
             .concat(),
     )?;
@@ -40,6 +41,7 @@ pub(crate) fn source(package: &str, place: &Path) -> Result<PathBuf> {
     let list = place.join("sources.list");
     let key = "/usr/share/keyrings/debian-archive-keyring.gpg";
     fs::write(&list, format!("deb-src [signed-by={key}] {} sid main\n", mirror()?))?;
+    // In place of the lists of the machine, which may have no sources of packages.
     apt.options.push(format!("Dir::Etc::SourceList={}", list.display()));
     apt.options.push("Dir::Etc::SourceParts=-".to_owned());
     apt.get(&["update"])?;
@@ -67,11 +69,13 @@ impl Apt {
     fn new(place: &Path) -> Result<Self> {
         let _ = fs::remove_dir_all(place);
         let (lists, cache) = (place.join("lists"), place.join("cache"));
+        // apt-get refuses directories without these for what is not complete.
         fs::create_dir_all(lists.join("partial"))?;
         fs::create_dir_all(cache.join("archives/partial"))?;
         let options = vec![
             format!("Dir::State::Lists={}", lists.display()),
             format!("Dir::Cache={}", cache.display()),
+            // No locks: those of the machine need root, and no other process uses these directories.
             "Debug::NoLocking=1".to_owned(),
             "Acquire::Languages=none".to_owned(),
             "Acquire::Retries=3".to_owned(),
@@ -105,6 +109,7 @@ fn mirror() -> Result<String> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .map(|line| line.split(' ').collect::<Vec<_>>())
+        // The mirror for security updates has only the packages that were updated.
         .find(|words| words.get(1) == Some(&"main") && !words[0].contains("security"))
         .map(|words| words[0].to_owned())
         .context("apt knows no mirror")

@@ -42,26 +42,18 @@ struct Options {
 ///
 /// If the words are wrong, or taut cannot be built or fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    if let Some(("analysis", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return analysis::run(rest);
-    }
-    if let Some(("engine", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return engine::run(rest);
-    }
-    if let Some(("exports", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return exports::run(rest);
-    }
-    if let Some(("remote", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return remote::cache(rest);
-    }
-    if let Some(("remote-execution", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return remote::execution(rest);
-    }
-    if let Some(("setup", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return setup::run(rest);
-    }
-    if let Some(("incremental", rest)) = args.split_first().map(|(what, rest)| (what.as_str(), rest)) {
-        return incremental::run(rest);
+    if let Some((what, rest)) = args.split_first() {
+        match what.as_str() {
+            "analysis" => return analysis::run(rest),
+            "engine" => return engine::run(rest),
+            "exports" => return exports::run(rest),
+            "remote" => return remote::cache(rest),
+            "remote-execution" => return remote::execution(rest),
+            "setup" => return setup::run(rest),
+            "incremental" => return incremental::run(rest),
+            // `build`, or a word that `options` refuses.
+            _ => {}
+        }
     }
     let options = options(args)?;
     let rivals = Rival::all(cargo::taut(true)?);
@@ -139,6 +131,8 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
                 if *name == "edit" {
                     graph.edit(&rival.source(&dir), round)?;
                 }
+                // The first phase finds nothing, the second what the first left: their order is what makes them
+                // phases.
                 let cost = measure::cost(&rival.command(&dir, options.jobs), &file)?;
                 costs.entry((phase, number)).or_default().push(cost);
             }
@@ -166,6 +160,7 @@ fn one(graph: &Graph, rivals: &[Rival], options: &Options) -> Result<Vec<Value>>
                 peak / 1024.0
             );
             for (other, against) in rivals.iter().enumerate().filter(|(o, _)| *o != number) {
+                // Never divided by zero: almost nothing counts as a hundredth of a millisecond.
                 let ratio = cpu / median_of(other, |c| c.cpu).max(0.01);
                 row[format!("cpu_per_{}", against.name())] = json!(ratio);
                 if number == 0 {

@@ -14,6 +14,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// cargo, to be run in the root of the repository.
 pub(crate) fn cargo() -> Command {
+    // The cargo that runs this command: another one might be of another toolchain.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command

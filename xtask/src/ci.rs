@@ -47,6 +47,7 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
     for (name, args) in STEPS {
         step(name, &mut || {
             let mut command = cargo::cargo();
+            // `cargo doc` takes no option for it; a broken link would be only a warning.
             Ok(command.args(*args).env("RUSTDOCFLAGS", "-D warnings").status()?.success())
         });
     }

@@ -16,6 +16,7 @@ pub(crate) fn run() -> Result<()> {
         let mut command = Command::new(&taut);
         command
             .current_dir(&example)
+            // The build root comes after the subcommand and before targets.
             .args(&words[..1])
             .arg("--local-build-root")
             .arg(place.join("build-root"))

@@ -58,6 +58,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let reference = Tool::reference()
         .context("the reference is not installed here: name its binary in TAUT_REFERENCE")?;
+    // Called as the reference, since each name has answers of its own.
     let taut = Tool::at(cargo::taut(false)?).called("just");
     if let Some(count) = single {
         return expressions::run(count, seed, &taut, &reference);
@@ -71,6 +72,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             continue;
         }
         different += 1;
+        // The small case may show another difference than the one that was found, which is as good.
         let small = shrink(case.0, tries, |value| {
             difference(&Case(value.clone()), &taut, &reference, (build, mode)).is_some()
         });
@@ -134,11 +136,12 @@ fn compare(
         scratch: &scratch,
         options: &options,
         target: &target,
+        // The first rule of random projects, where they have rules of their own.
         rule: Some("r0"),
         build,
     };
     let theirs = question.ask(reference, "theirs").ok()?;
-    // The reference aborts.
+    // The reference aborts: 128 + 6, SIGABRT.
     if theirs.by_question.values().any(|answer| answer.starts_with("134")) {
         return None;
     }

@@ -79,6 +79,7 @@ impl Run {
             ran += actions;
             failed += u64::from(now.is_none());
             done += 1;
+            // The last batch may be incomplete, and is compared too.
             let is_last = done == edits || start.elapsed() >= time;
             if done % batch == 0 || is_last {
                 let (fresh, _) = self.build(&self.scratch.join("fresh"))?;
@@ -113,8 +114,10 @@ impl Run {
         let _ = fs::remove_dir_all(&out);
         let mut command = Command::new(&self.taut);
         command.args(["install", "--local-build-root"]).arg(root).arg("-o").arg(&out);
+        // Random edits cause warnings by the hundred, which say nothing here.
         command.args(["-D", r#"{"CFLAGS": ["-w"]}"#, self.project.module, "all"]);
         let output = command.current_dir(&self.workspace).output()?;
+        // A failed action: the compiler refuses what an edit made. Any other failure is one of taut.
         if output.status.code() == Some(1) {
             return Ok((None, 0));
         }
@@ -160,6 +163,7 @@ impl Run {
                 if path.exists() {
                     return self.undo();
                 }
+                // What is undone is the state before the first change, however many follow.
                 self.original.entry(path.clone()).or_insert(None);
                 fs::write(&path, format!("#pragma once\n#include_next <{name}>\n"))?;
                 return Ok(format!("a file {name} beside {shown}"));
@@ -208,6 +212,7 @@ fn sources(workspace: &Path) -> Result<Vec<PathBuf>> {
             let path = entry.path();
             if entry.file_type()?.is_dir() {
                 let is_other =
+                    // Sources of other programs, which the description does not build.
                     ["jemalloc", "tests", "utils", "examples"].iter().any(|name| path.ends_with(name));
                 if !is_other {
                     left.push(path);

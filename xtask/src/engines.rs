@@ -51,6 +51,8 @@ struct Engine<'s> {
 impl<'s> Engine<'s> {
     /// Starts one; the error is why that is not possible.
     fn start(scripts: &'s Path, script: &str, dir: &Path, environment: &[(&str, String)]) -> Result<Self> {
+        // The port is free again when the server asks for it; another process could get it meanwhile, and the call
+        // would fail.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new(scripts.join(script));
         command.arg(port.to_string()).arg(dir).envs(environment.iter().map(|(name, value)| (name, value)));
@@ -87,6 +89,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let taut = Tool::at(cargo::taut(false)?);
     let page = fs::read_to_string(cargo::root().join("docs/remote.md"))?;
     let sections = commands_of_page(&page, "Set-up, server by server", "taut");
+    // What a build here installs is what any server has to give.
     let expected = installed(&taut, &[])?;
     let (mut tried, mut failures) = (0, Vec::new());
     for (heading, script) in ENGINES {

@@ -123,6 +123,7 @@ impl Tree {
         self.put("main.cc", format!("{declared}int main() {{ return {}; }}\n", sum.join(" + ")))?;
         let objects: Vec<String> = all.map(|number| format!("../made/s{number}.o")).collect();
         let mut rules =
+            // With the include directories of the description, so that both find the same headers.
             "rule cc\n command = c++ -g -O0 -iquote . -Ih -MD -MF $out.d -c $in -o $out\n deps = gcc\n \
                          depfile = $out.d\nrule ar\n command = rm -f $out && ar rcsD $out $in\nrule ld\n \
                          command = c++ -o $out $in\n"
@@ -141,7 +142,7 @@ impl Tree {
         let (_, cold) = self.build(&kept)?;
         let (mut ours, mut ninjas, mut renamed) = (0, 0, 0);
         for number in 0..edits {
-            // So that the time of each file differs from that of what was built before.
+            // So that the time of each file differs from that of what was built before: ninja compares nothing else.
             thread::sleep(Duration::from_millis(20));
             let (what, changes_names) = self.edit(number)?;
             let theirs = self.build_with_ninja(&[])?;

@@ -87,8 +87,10 @@ fn imports<'m>(
 ) -> BTreeSet<&'m Module> {
     let mut paths = Paths { module: module.clone(), found: Vec::new() };
     paths.visit_file(file);
+    // What is behind the module in a path is an item of it.
     let longest = |path: &Module| (0..=path.len()).rev().find_map(|n| modules.get_key_value(&path[..n]));
     let found = paths.found.iter().filter_map(longest).map(|(imported, _)| imported);
+    // Modules above are left out (see the top), and this one itself.
     found.filter(|imported| !module.starts_with(imported)).collect()
 }
 
@@ -150,6 +152,7 @@ impl<'a> Visit<'a> for Paths {
 
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        // A single name leads to no other file, or was imported by a `use`, which counts.
         if names.len() > 1 && path.leading_colon.is_none() {
             self.note(&names);
         }

@@ -46,10 +46,12 @@ fn allowed(expression: &str) -> bool {
     let text = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut rest = words.as_slice();
+    // What is left over is no SPDX expression, and not allowed.
     any(&mut rest).unwrap_or(false) && rest.is_empty()
 }
 
 fn any(rest: &mut &[&str]) -> Option<bool> {
+    // `AND` binds more tightly than `OR` (SPDX 2.3, annex D.4.5).
     let mut good = all(rest)?;
     while let ["OR", tail @ ..] = rest {
         *rest = tail;

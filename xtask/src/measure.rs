@@ -39,6 +39,7 @@ impl Times {
         self.user + self.system
     }
 
+    // Figures of two sources are subtracted, whose parts differ a little: below zero is zero.
     fn since(self, start: Self) -> Self {
         Self { user: (self.user - start.user).max(0.0), system: (self.system - start.system).max(0.0) }
     }
@@ -122,7 +123,9 @@ pub(crate) fn statx_cost(list: &Path, file: &Path) -> Result<Cost> {
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let [file, program, rest @ ..] = args else { bail!("measure FILE COMMAND…") };
     let file = Path::new(file);
+    // Before the command starts: what outlives its parents becomes a child of this process.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    // Entered by this process, so that all that it starts is in the group from the beginning.
     let group = Group::enter();
     let log = fs::File::create(file.with_extension("log"))?;
     let mut command = Command::new(program);
@@ -133,6 +136,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
     let (mut waited, mut peak, mut wall, mut code) = (Times::default(), 0_i64, None, -1);
     loop {
+        // As long as the command runs, this process sleeps: polling would be counted as well.
         let ended = match wait_for_any(wall.is_none())? {
             Waited::Ended(ended) => ended,
             Waited::None => break,

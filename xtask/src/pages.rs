@@ -38,6 +38,7 @@ pub(crate) fn violations(root: &Path) -> Result<Vec<String>> {
         for link in links(text) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             let leads_to = if path.is_empty() { name.clone() } else { normal(&directory.join(path)) };
+            // A link to a directory is right, too.
             if !root.join(&leads_to).exists() {
                 found.push(format!("{name}: there is nothing at the link {link}"));
             } else if !anchor.is_empty()

@@ -92,6 +92,8 @@ fn call(program: &[PathBuf], what: &str, file: &Path, env: &Map<String, Value>) 
 fn command(program: &Path, env: &Map<String, Value>) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "exec \"$0\" \"$@\""]).arg(program).env_clear();
+    // Without the environment of the developer, in which the tools might be found although the actions do not find
+    // them.
     command.envs(env.iter().filter_map(|(name, value)| Some((name, value.as_str()?))));
     command
 }
@@ -115,6 +117,7 @@ pub(crate) fn tools() -> Result<Map<String, Value>> {
                 PACKAGES.join(" ")
             )
         })?;
+        // Written last: after an interruption all is fetched again.
         fs::write(place.join("unpacked"), "")?;
     }
     let library = libraries(&root)?.display().to_string();

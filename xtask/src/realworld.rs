@@ -97,11 +97,13 @@ fn obtain(scratch: &Path) -> Result<PathBuf> {
     fs::create_dir_all(dir.join("src"))?;
     fs::write(dir.join("src/lib.rs"), "")?;
     let manifest = format!(
+        // Without a workspace of its own, cargo would look for one above.
         "[package]\nname = \"obtain\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
          [dependencies]\n{CRATE} = {{ version = \"{VERSION}\", default-features = false }}\n"
     );
     fs::write(dir.join("Cargo.toml"), manifest)?;
     let output = cargo::cargo()
+        // The sources as they were published; nothing of the package is compiled by cargo.
         .args(["vendor", "--quiet", "vendor"])
         .current_dir(&dir)
         .output()
@@ -140,6 +142,7 @@ fn describe(sources: &Path, work: &Path) -> Result<usize> {
         "libonig.a".into(),
         json!({
             "type": "generic", "deps": objects, "outs": ["libonig.a"],
+            // `D`: no times and owners, so that the archive is the same each time.
             "cmds": ["ar cqsD libonig.a *.o"], "env": env,
         }),
     );

@@ -157,10 +157,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     std::thread::scope(|scope| {
         for _ in 0..options.jobs.max(1) {
             scope.spawn(|| {
+                // Each script has one taker in any ordering; the results are handed over by the mutex.
                 while let Some(script) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let server = reference.as_ref().map(|side| &*side.just);
                     let first = scripts.run(script, &ours, server);
                     let second = match (&first, &reference) {
+                        // One that could not be started says nothing about the reference.
                         (Outcome::Failed | Outcome::TimedOut, Some(reference)) => {
                             Some(scripts.run(script, reference, server))
                         }
@@ -184,6 +186,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         left_out.len()
     );
     if wrong > 0 {
+        // Otherwise the logs would go with the directory.
         let kept = scratch.keep();
         bail!("the directories of the failed scripts are in {}", kept.display());
     }
@@ -238,6 +241,7 @@ fn checkout(dir: &Path, scratch: &Path) -> Result<PathBuf> {
 fn started_by(script: &str) -> Kind {
     let starts = |subcommand: &str| {
         script.lines().any(|line| {
+            // A command at the beginning of a line; in other places a subcommand is an argument of something else.
             let mut words = line.split_whitespace().map(|word| word.trim_matches('"'));
             words.next().is_some_and(|tool| matches!(tool, "${JUST}" | "$JUST"))
                 && words.next() == Some(subcommand)

@@ -58,6 +58,7 @@ fn obtain() -> Result<PathBuf> {
         println!("rule sets: from the source package {PACKAGE}");
         let sources = apt::source(PACKAGE, &place)
             .context("cannot obtain the rule sets; --rules DIR names a directory that has them")?;
+        // Renamed last, so that what is there is complete.
         fs::rename(sources.join("rules"), &kept)?;
     }
     Ok(kept)
@@ -87,6 +88,7 @@ fn check(rules: &Path) -> Result<()> {
     for request in &requests {
         let mut config = request["config"].as_object().cloned().unwrap_or_default();
         let name = format!("{} {}", request["target"], Value::Object(config.clone()));
+        // After the name is made, which would be unreadable with it.
         config.insert("ENV".to_owned(), env.clone().into());
         let options = ["-C", &repositories.to_string_lossy(), "-D", &Value::Object(config).to_string()]
             .map(str::to_owned);
@@ -164,6 +166,7 @@ fn test_and_list(
         let words: Vec<String> = serde_json::from_value(entry["arguments"].clone())?;
         let [program, rest @ ..] = words.as_slice() else { bail!("a command without words: {entry}") };
         let mut command = std::process::Command::new(program);
+        // Nothing is written, but all that a command needs has to be found.
         command.args(rest).arg("-fsyntax-only").current_dir(entry["directory"].as_str().unwrap_or("."));
         for (name, value) in env {
             command.env(name, value.as_str().unwrap_or_default());

@@ -94,6 +94,7 @@ fn sanitized() -> Result<()> {
 /// If one fails.
 pub(crate) fn run() -> Result<()> {
     let factor = std::env::var("TAUT_SOAK").unwrap_or_else(|_| SOAK_FACTOR.to_owned());
+    // The engine first: it is below all others, and its tests are the most.
     engine()?;
     sanitized()?;
     println!("== every test that knows TAUT_SOAK, {factor} times its counts");

@@ -72,6 +72,7 @@ impl Project {
         let scratch = tempfile::tempdir()?;
         let work = self.workspace(scratch.path())?;
         let made = scratch.path().join("made");
+        // make builds in a copy, since it writes beside the sources.
         succeed(Command::new("cp").arg("-r").arg(scratch.path().join("sources")).arg(&made))?;
         succeed(Command::new("make").args(self.make).arg("-j2").current_dir(&made))?;
         let out = scratch.path().join("out");
@@ -104,6 +105,7 @@ impl Project {
             let text = fs::read_to_string(&path)?;
             fs::write(&path, text + more)?;
             let ran = install()?;
+            // Fewer are right as well: what an edit does not change need not be run.
             if !(1..=*most).contains(&ran) {
                 bail!("an edit of {file} runs {ran} actions, not 1 to {most}");
             }
@@ -130,6 +132,7 @@ impl Project {
         let mut shell = Command::new("sh");
         let output = shell.arg(script).arg(programs).current_dir(place.path()).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Two programs that do not start would say the same.
         if text.lines().count() < 10 {
             bail!(
                 "the script with {} says too little\n{text}\n{}",

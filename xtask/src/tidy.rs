@@ -85,6 +85,7 @@ fn edges(metadata: &Value) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let dependencies = package["dependencies"].as_array().context("no dependencies")?;
         let used = dependencies
             .iter()
+            // Dependencies of tests may point upwards: they are no part of what is linked.
             .filter(|d| d["path"].is_string() && d["kind"].as_str() != Some("dev"))
             .map(name)
             .filter(|name| members.contains(name))
@@ -106,6 +107,7 @@ fn directions(table: &[Row], edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<
     let mut violations = Vec::new();
     let mut above = BTreeSet::new();
     for (name, allowed) in table {
+        // The order of rows is the proof that there is no cycle.
         for used in allowed.difference(&above) {
             violations.push(format!("the map lets {name} use {used}, which is no row above it"));
         }
@@ -136,6 +138,7 @@ fn file_violations(name: &str, text: &str) -> Vec<String> {
     }
     // Otherwise the tests of thread schedules do not control it.
     if name.starts_with("crates/engine/src/") && !name.ends_with("/sync.rs") {
+        // What is below belongs to the tests.
         let product = text.split("#[cfg(test)]").next().unwrap_or("");
         for waited in ["Mutex", "Condvar", "RwLock", "atomic"] {
             let is_direct = |line: &str| line.starts_with("use std::sync::") && line.contains(waited);

@@ -90,6 +90,7 @@ fn not_followed(location: &Path) -> AddError {
 fn sent(store: &Store, object: &ObjectInfo, options: &AddToCas, log: &Log) -> Result<(), Exit> {
     let Some(server) = server_of_objects(&options.stores, store, log)? else { return Ok(()) };
     let sent = send(store, &server, object);
+    // Before the result is looked at: what was sent, if only in part, need not be sent again.
     if let Err(error) = store.save_server_objects() {
         log.say(Level::Warn, error.to_string());
     }

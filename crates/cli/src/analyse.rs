@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taut_driver::{Analyser, Diagnostics, ExportCache, Traces, too_long_as_text};
+use taut_driver::{Analyser, Analysis, Diagnostics, ExportCache, Traces, too_long_as_text};
 use taut_store::Store;
 use taut_syntax::diagnostic::Author;
 
@@ -88,6 +88,7 @@ fn analyse(
         return Ok(None);
     }
     let analysed = analysed.map_err(|problems| failed(&problems))?;
+    // The analysis of all targets is only loaded for what needs it: for a null analysis it is most of the time.
     let needs_all = o.analysis.request_action_input.is_some() || o.dumps.any() || o.graph.any();
     let mut whole = match needs_all {
         true => Some(analyser.whole_analysis(&request).map_err(|problems| failed(&problems))?),
@@ -96,32 +97,47 @@ fn analyse(
     voice::of(log).unusable_entries(&exports.take_problems(), &analysed, log);
     findings::report_warnings(&analysed, &request, log);
     findings::warn_of_unused_variables(&analysed, &request, &o.analysis, log);
-    let target = voice::of(log).name_of_request(&request, log);
+    let found = AnalysisOutcome { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
+    show(&found, whole.as_mut(), o, log)?;
+    voice::of(log).tainted(&found.tainted(), log);
+    // Last, so that what is written is the state of an analysis that was reported as a whole.
+    analyser.commit();
+    warn_of_cache(analyser.cache_warning(), log);
+    analyser.forget();
+    Ok(Some(Exit::Success))
+}
+
+/// Shows the result of a target, or of the inputs of one of its actions, and writes the dumps. `whole`: the analysis of all
+/// targets, if that is needed.
+fn show(
+    found: &AnalysisOutcome<'_>,
+    whole: Option<&mut Analysis>,
+    o: &Analyse,
+    log: &Log,
+) -> Result<(), Exit> {
+    let target = voice::of(log).name_of_request(found.request, log);
     let mut subject = format!("target {target}");
-    let mut result = analysed.result.clone();
-    if let Some(analysis) = &mut whole
+    let mut result = found.analysed.result.clone();
+    let mut analysis = whole;
+    if let Some(analysis) = &mut analysis
         && let Some((action, _)) = findings::turn_to_input(analysis, &o.analysis, log)?
     {
         subject = voice::of(log).input_of(&action, &target);
         result = analysis.analysed.result.clone();
     }
-    let found = AnalysisOutcome { request: &request, analysed: &analysed, limit: log_limit(&o.analysis) };
-    let too_long = too_long_as_text(&result, &request);
+    // Values share their parts, so a small result may be gigabytes of text.
+    let too_long = too_long_as_text(&result, found.request);
     let text = too_long
         .is_none()
         .then(|| report::result_of(&subject, &result.artifacts, &result.provides, &result.runfiles));
-    voice::of(log).analysed(&found, text.as_deref(), log);
+    voice::of(log).analysed(found, text.as_deref(), log);
     if let Some(why) = too_long {
         let text = format!("{why}; it is not shown.");
         log.say(Level::Warn, voice::of(log).text_of_diagnostic(&text, Author::Program, &log.names().main()));
     }
-    if let Some(analysis) = &whole {
+    if let Some(analysis) = &analysis {
         dumps::of_values(analysis, &target, &o.dumps, log)?;
         dumps::of_graphs(analysis, &o.graph, log)?;
     }
-    voice::of(log).tainted(&found.tainted(), log);
-    analyser.commit();
-    warn_of_cache(analyser.cache_warning(), log);
-    analyser.forget();
-    Ok(Some(Exit::Success))
+    Ok(())
 }

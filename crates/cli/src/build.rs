@@ -53,6 +53,7 @@ pub(crate) fn install(name: Name, o: &Install, log: &Arc<Log>) -> Exit {
 pub(crate) fn rebuild(name: Name, o: &Rebuild, log: &Arc<Log>) -> Exit {
     let profile =
         Profile::from_options("rebuild", &o.build.analysis, &o.build.execution, &o.build.stores, log);
+    // Build state says what need not run, and `rebuild` runs all of it.
     reported("rebuild", false, profile, log, |reporting| {
         if let Some(address) = o.vs.as_deref().filter(|vs| *vs != "local" && !is_address(vs)) {
             let what = voice::of(log).bad_comparison(address);
@@ -97,6 +98,7 @@ fn go(
     request::check(&o.common, &o.stores, &o.execution, log)?;
     voice::of(log).write_strategy(o.results.target_cache_write_strategy.as_deref(), log);
     let (open, mut caller) = call.open(again.is_some())?;
+    // As sinks, since comparisons come as events of single actions, from several threads.
     let comparison = again.map(|again| again.comparison.clone() as Arc<dyn Sink>);
     let own = [open.messages.clone() as Arc<dyn Sink>].into_iter().chain(comparison);
     let sink = call::sinks(own, &open.progress, reporting);
@@ -173,6 +175,7 @@ impl Pass for RunningCall<'_> {
         let (action, description) = action.unzip();
         self.rerun = description.filter(|_| o.results.rerun.is_some());
         self.open.messages.building(&requested(request, o), action.as_deref());
+        // From here on, since analysis is fast as a rule, and messages about it should not compete with a display.
         self.display = Some(Display::start(&self.open.progress, log, self.timings(request)));
         Ok(whole.filter(|_| asks_for_input).map(|analysis| analysis.wanted()))
     }
@@ -208,6 +211,7 @@ impl Pass for RunningCall<'_> {
     ) -> Result<Exit, Undelivered<Exit>> {
         let BuildCall { o, log, .. } = self.open.call;
         let again = self.again;
+        // Under the name `just` results are the last lines, so warnings come before them.
         if voice::of(log).ends_with_result() {
             warn_of_cache(session.cache_warning(), log);
         }

@@ -72,6 +72,7 @@ impl<'c> BuildCall<'c> {
     pub(crate) fn open(self, is_rebuild: bool) -> Result<(OpenCall<'c>, BuildCaller<'c>), Exit> {
         let BuildCall { name, o, log, reporting, .. } = self;
         let interruption = Interruption::watch(log);
+        // As early as possible: a signal during the reading of the request has to end the log, too.
         interruption.finish_log_on_signal(&reporting.log);
         // Errors of the command line are reported before the build root is created.
         let of = RootOptions::of_build(name, o);

@@ -8,6 +8,7 @@ use std::{
 use taut_setup::Cancellation;
 
 /// The set-up of repositories that is under way.
+// Global, since the thread that handles signals is started before there is a set-up, and one is under way at a time.
 static SET_UP: Mutex<Option<Cancellation>> = Mutex::new(None);
 
 /// Runs a task of a set-up, which a signal ends. If one does, this does not return: the thread that handles the signal ends the
@@ -17,6 +18,7 @@ pub(crate) fn until_signal<T>(cancellation: Cancellation, task: impl FnOnce() ->
     set(Some(cancellation.clone()));
     let done = task();
     while cancellation.is_cancelled() {
+        // `park` may return without a reason, so the loop.
         std::thread::park();
     }
     set(None);

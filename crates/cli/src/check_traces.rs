@@ -68,6 +68,7 @@ pub(crate) fn run(name: Name, words: &[OsString], subject: &Subject<'_>, log: &A
 
 fn check(name: Name, words: &[OsString], subject: &Subject<'_>, log: &Arc<Log>) -> Result<Exit, Exit> {
     let store = open_store(name, subject.stores, log).ok_or(Exit::Environment)?;
+    // In the build root, which is emptied by `gc` if the process is killed.
     let scratch = store.temporary_directory("check").map_err(|error| failed(log, &error))?;
     let checked = Check { words, subject, scratch: &scratch, log };
     let logs = || {
@@ -100,6 +101,7 @@ struct Check<'o> {
 
 impl Check<'_> {
     fn go(&self, store: &Store, logs: impl Fn() -> Option<EventLogs>) -> Result<Exit, Exit> {
+        // Entries before and after are compared, not counted: one may be replaced.
         let entries = || store.target_cache_entries().map_err(|error| failed(self.log, &error));
         let before = entries()?;
         let mut cached = self.call("cached", &[])?;
@@ -122,16 +124,7 @@ impl Check<'_> {
             let (new, old) = (elsewhere.display().to_string(), directory.display().to_string());
             fresh.stderr = fresh.stderr.replace(&new, &old);
             fresh.stdout = String::from_utf8_lossy(&fresh.stdout).replace(&new, &old).into_bytes();
-            // Where a call installs nothing, it makes no directory.
-            let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
-            let would = open(self.scratch.at("installed").open_dir())?;
-            let is = open(Dir::of_user(&directory))?;
-            let differs = match (would, is) {
-                (None, _) => None,
-                (Some(_), None) => Some(directory),
-                (Some(would), Some(is)) => first_difference(&would, &is),
-            };
-            if let Some(path) = differs {
+            if let Some(path) = self.installed_otherwise(directory)? {
                 return self.wrong(format!(
                     "{} was installed with another content than without cached build state",
                     path.display()
@@ -169,14 +162,20 @@ impl Check<'_> {
             }
         }
         self.log.say(Level::Info, "Cache check passed.");
-        Ok(match cached.code {
-            0 => Exit::Success,
-            1 => Exit::BuildFailure,
-            2 => Exit::FailedArtifacts,
-            8 => Exit::AnalysisFailure,
-            16 => Exit::Environment,
-            32 => Exit::Syntax,
-            other => Exit::Signal(other - 128),
+        Ok(exit_of(cached.code))
+    }
+
+    /// The first path that the call has installed below a directory with another content than the one without cached build
+    /// state has it elsewhere.
+    fn installed_otherwise(&self, directory: PathBuf) -> Result<Option<PathBuf>, Exit> {
+        // Where a call installs nothing, it makes no directory.
+        let open = |dir| if_exists(dir).map_err(|error| failed(self.log, &error));
+        let would = open(self.scratch.at("installed").open_dir())?;
+        let is = open(Dir::of_user(&directory))?;
+        Ok(match (would, is) {
+            (None, _) => None,
+            (Some(_), None) => Some(directory),
+            (Some(would), Some(is)) => first_difference(&would, &is),
         })
     }
 
@@ -208,6 +207,7 @@ impl Check<'_> {
         let create = |at: At<'_>| Ok(at.create_new(0o600).map_err(|error| failed(&error))?.into_std());
         let (out, err) = (create(stdout)?, create(stderr)?);
         let streams = Streams { cwd: cwd.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
+        // With the umask of the user, as it would be in the call itself.
         let processes = Processes::new(HelperStart::this_program().keep_umask());
         let running = processes.spawn(&command, streams).map_err(|error| failed(&error))?;
         let exit = block_on(running).map_err(|error| failed(&error))?;
@@ -217,6 +217,19 @@ impl Check<'_> {
             stdout: read(stdout)?,
             stderr: String::from_utf8_lossy(&read(stderr)?).into_owned(),
         })
+    }
+}
+
+/// What an exit code of a call means.
+fn exit_of(code: i32) -> Exit {
+    match code {
+        0 => Exit::Success,
+        1 => Exit::BuildFailure,
+        2 => Exit::FailedArtifacts,
+        8 => Exit::AnalysisFailure,
+        16 => Exit::Environment,
+        32 => Exit::Syntax,
+        other => Exit::Signal(other - 128),
     }
 }
 
@@ -258,6 +271,7 @@ fn comparable_lines(stderr: &str) -> Vec<String> {
 
 /// A line without the names of directories that are made for one call.
 fn without_stage(line: &str) -> String {
+    // The names are random, and part of messages of compilers, which show paths.
     let Some((before, after)) = line.split_once("/exec_root/") else { return line.to_owned() };
     let after = after.splitn(3, '/').nth(2).unwrap_or_default();
     format!("{before}/exec_root/…/{after}")
@@ -270,6 +284,7 @@ fn first_difference(would: &Dir, is: &Dir) -> Option<PathBuf> {
     while let Some(path) = pending.pop() {
         let below = if path.as_os_str().is_empty() { would.try_clone() } else { would.at(&path).open_dir() };
         let mut entries = below.and_then(|below| below.list()).unwrap_or_default();
+        // Backwards, since directories are taken from the end of the list.
         entries.sort_by(|a, b| b.0.cmp(&a.0));
         for (name, kind) in entries {
             let path = path.join(name);

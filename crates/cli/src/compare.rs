@@ -24,6 +24,7 @@ use crate::{
 /// Collects the results of comparisons.
 pub(crate) struct Comparison {
     log: Arc<Log>,
+    // Events come from several threads; the lock is held for one entry at a time.
     found: Mutex<ComparisonResults>,
 }
 
@@ -97,6 +98,7 @@ impl Comparison {
         let (id, action) = (action.id, action.description);
         let mut found = self.found();
         let Some(cached) = cached else {
+            // The reference counts what it cannot compare as a miss of the cache.
             found.misses.insert(*id);
             return;
         };
@@ -110,6 +112,7 @@ impl Comparison {
         if differing.is_empty() {
             return;
         }
+        // Results of these are not kept, or allowed to fail: that they differ is expected, and counted apart.
         let is_tainted = action.may_fail.is_some() || action.no_cache;
         let outputs =
             differing.iter().map(|(path, pair)| (path.clone(), pair.rebuilt, pair.cached)).collect();

@@ -58,6 +58,7 @@ pub(crate) fn print_script(shell: &str) -> Exit {
 pub(crate) fn complete(question: &[OsString]) -> Exit {
     let words: Option<Vec<&str>> = question.iter().map(|word| word.to_str()).collect();
     let cwd = std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned());
+    // Words that are not UTF-8 get no answer: the scripts could not pass one on.
     let answer = match words.as_deref() {
         Some(["bash", line, breaks]) => bash::answer(line, breaks, &cwd),
         Some([_, before @ .., current]) => lines(&offer(before, current, &cwd)),

@@ -27,6 +27,7 @@ pub(crate) fn only_collect(diagnostics: &Diagnostics, inline: &Inline, log: &Log
             log.collect(diagnostic_as_json(diagnostic, &mut plain));
         }
     }
+    // As people would count them: several diagnostics of one kind are one message.
     Group::all(diagnostics).len()
 }
 

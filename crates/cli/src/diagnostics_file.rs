@@ -25,6 +25,7 @@ pub(crate) fn message_as_json(severity: Severity, about: Option<&str>, text: &st
 
 /// A whole file of diagnostics.
 pub(crate) fn file_of(diagnostics: &[String]) -> String {
+    // The number is raised when a program that reads the present form could misread the next one.
     let mut text = "{\"version\":1,\"diagnostics\":[".to_owned();
     for (number, diagnostic) in diagnostics.iter().enumerate() {
         text.push_str(if number == 0 { "\n" } else { ",\n" });

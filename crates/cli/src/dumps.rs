@@ -1,6 +1,6 @@
 //! The dumps of what analysis found: of values, and of graphs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taut_driver::Analysis;
 
@@ -24,77 +24,28 @@ pub(crate) fn of_values(
     if d.any_of_values() {
         check_size(analysis, log)?;
     }
-    let quoted = |what: String| move |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
-    text_file::announce_and_write(
-        &d.dump_result,
-        log,
-        quoted(format!("result of target {target}")),
-        format!("Result of target {target}:"),
-        || analysis.dump_result(),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_actions,
-        log,
-        quoted(format!("actions for target {target}")),
-        format!("Actions for target {target}:"),
-        || report::actions(&analysis.own_actions()),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_blobs,
-        log,
-        quoted(format!("blobs for target {target}")),
-        format!("Blobs for target {target}:"),
-        || analysis.dump_blobs(),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_trees,
-        log,
-        quoted(format!("trees for target {target}")),
-        format!("Trees for target {target}:"),
-        || analysis.dump_trees(),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_provides,
-        log,
-        quoted(format!("provides map for target {target}")),
-        format!("Provides map for target {target}:"),
-        || analysis.dump_provides(),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_vars,
-        log,
-        quoted(format!("variables for target {target}")),
-        format!("Variables for target {target}:"),
-        || analysis.dump_vars(),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_targets,
-        log,
-        quoted("list of analysed targets".into()),
-        "List of analysed targets:".into(),
-        || analysis.dump_targets(false),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_export_targets,
-        log,
-        quoted("list of analysed export targets".into()),
-        "List of analysed export targets:".into(),
-        || analysis.dump_targets(true),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_anonymous,
-        log,
-        quoted("list of anonymous target data".into()),
-        "List of anonymous target data:".into(),
-        || analysis.dump_anonymous(),
-    )?;
-    text_file::announce_and_write(
-        &d.dump_nodes,
-        log,
-        quoted(format!("target nodes of target {target}")),
-        format!("Target nodes of target {target}:"),
-        || analysis.dump_nodes(),
-    )?;
+    let of_target = |what: &str| format!("{what} target {target}");
+    // In the reference's order. Each with its name in announcements, where it begins a sentence with a capital letter.
+    type Dump<'d> = (&'d Option<PathBuf>, String, &'d dyn Fn() -> String);
+    let all: [Dump<'_>; 10] = [
+        (&d.dump_result, of_target("result of"), &|| analysis.dump_result()),
+        (&d.dump_actions, of_target("actions for"), &|| report::actions(&analysis.own_actions())),
+        (&d.dump_blobs, of_target("blobs for"), &|| analysis.dump_blobs()),
+        (&d.dump_trees, of_target("trees for"), &|| analysis.dump_trees()),
+        (&d.dump_provides, of_target("provides map for"), &|| analysis.dump_provides()),
+        (&d.dump_vars, of_target("variables for"), &|| analysis.dump_vars()),
+        (&d.dump_targets, "list of analysed targets".to_owned(), &|| analysis.dump_targets(false)),
+        (&d.dump_export_targets, "list of analysed export targets".to_owned(), &|| {
+            analysis.dump_targets(true)
+        }),
+        (&d.dump_anonymous, "list of anonymous target data".to_owned(), &|| analysis.dump_anonymous()),
+        (&d.dump_nodes, of_target("target nodes of"), &|| analysis.dump_nodes()),
+    ];
+    for (path, what, text) in all {
+        let to_file = |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
+        let to_output = format!("{}{}:", what[..1].to_ascii_uppercase(), &what[1..]);
+        text_file::announce_and_write(path, log, to_file, to_output, text)?;
+    }
     if let Some(path) = &d.dump_targets_graph {
         voice::of(log)
             .dumping(&format!("Dumping graph of configured-targets to file {}.", path.display()), log);

@@ -12,6 +12,7 @@ use taut_store::Store;
 /// The build root: the one given, else the name's place in the user's cache directory.
 pub(crate) fn build_root(name: Name, options: &Stores) -> Result<PathBuf, String> {
     if let Some(path) = &options.local_build_root {
+        // Absolute, since the processes that are started later have other working directories.
         return std::path::absolute(path).map_err(|error| format!("Cannot use the build root: {error}"));
     }
     match std::env::var_os("HOME").filter(|home| !home.is_empty()) {

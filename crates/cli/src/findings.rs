@@ -54,6 +54,7 @@ pub(crate) fn warn_of_unused_variables(
 /// Warnings about such variables, for each text of the command line.
 fn unused(analysed: &Analysed, request: &Request, words: &options::Analysis) -> Vec<(Inline, Diagnostics)> {
     let mut all = Vec::new();
+    // The label by which diagnostics name the text, as no file has it.
     let label: Arc<str> = "-D".into();
     let targets = request.targets.iter().map(|target| EntityName::Named(target.clone()).to_json());
     let targets = targets.collect::<Vec<_>>().join(", ");

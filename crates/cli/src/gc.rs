@@ -30,6 +30,7 @@ pub(crate) fn run(name: Name, options: &Gc, log: &Log) -> Exit {
     if mode != GcMode::All {
         voice.splitting(log);
     }
+    // Reported only when it has to wait, so that a usual call is silent about locks.
     let busy = || {
         let root = root.display();
         log.say(Level::Info, format!("Waiting for the processes that use {root}"));

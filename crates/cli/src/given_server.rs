@@ -17,9 +17,11 @@ pub(crate) fn last_value(words: &[OsString], long: &str, short: Option<&str>) ->
             Some(rest) => rest.strip_prefix('=').map(str::to_owned),
             None => match short.and_then(|short| word.strip_prefix(short)) {
                 Some("") => words.next().map(|value| value.into_owned()),
+                // The parser takes `-r=ADDRESS`, `-rADDRESS` and `-r ADDRESS`.
                 rest => rest.map(|rest| rest.trim_start_matches('=').to_owned()),
             },
         };
+        // As the parser: the last occurrence counts.
         last = value.or(last);
     }
     last

@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// How long after the grace period of the actions the call ends at the latest.
+// Divided below among what may still be waited for, so that the sum is bounded whatever hangs.
 const MAX_WRAP_UP: Duration = Duration::from_secs(1);
 
 /// Whether a signal has arrived, and what it has to stop.
@@ -29,6 +30,8 @@ const MAX_WRAP_UP: Duration = Duration::from_secs(1);
 pub(crate) struct Interruption(Arc<InterruptionState>);
 
 struct InterruptionState {
+    // SeqCst for plainness: it is stored once in the life of a process, and what it has to be ordered with is behind
+    // a lock.
     signal: AtomicI32,
     // Mutexes in place of atomics: signals arrive on a thread of their own (`on_termination`), not in a signal
     // handler.
@@ -36,6 +39,7 @@ struct InterruptionState {
     /// The builds of targets that roots are computed from.
     roots: Mutex<Vec<Interrupter>>,
     waiting: Mutex<Option<Waker>>,
+    // Each is locked alone and for one assignment or copy, so no order among them can be wrong.
     log: Mutex<Option<Arc<EventLog>>>,
     /// The log of the call, which is all there is before a build has messages.
     call_log: Arc<Log>,
@@ -72,6 +76,7 @@ impl Interruption {
         // Stored before `running` is read; `stop_on_signal` sets `running` before it loads the signal. So a session that
         // begins at this moment is either interrupted below, or finds the signal itself.
         self.0.signal.store(signal, SeqCst);
+        // First, as a set-up has no session that could be interrupted.
         cancel_set_up(MAX_WRAP_UP);
         if let Some(waiting) = &*self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) {
             waiting.wake();

@@ -75,6 +75,7 @@ use tool_name::Name;
 /// Runs one call; the first word is the name by which the tool was called. Returns the exit code.
 pub fn run(words: Vec<OsString>) -> i32 {
     if mr::is_called(words.first()) {
+        // Before anything is parsed: messages of the parser have the name, too.
         Name::Just.set_current();
         return mr::run(&words);
     }
@@ -91,6 +92,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
 }
 
 fn call(name: Name, words: &[OsString]) -> Exit {
+    // Parsed before the rc file is looked for, as the options say whether and which one is read.
     let parsed = CommandLine::parse_words(name.word(), words);
     // Under the other name, just-mr passes on what the rc file says.
     if name == Name::Taut && !matches!(parsed, Err(NoCommand::Help(_))) {

@@ -57,8 +57,10 @@ pub struct Log {
     console_limit: Level,
     color: bool,
     live: bool,
+    // One lock for all files, so that a message is at the same place in each.
     files: Mutex<Vec<File>>,
     /// The lines that are drawn below all messages, as they are on the terminal now.
+    // Held while anything is written to the terminal: it orders messages and frames.
     shown: Mutex<Vec<String>>,
     /// Whether no more lines are drawn there.
     is_display_over: AtomicBool,
@@ -88,6 +90,7 @@ impl Log {
             let file = named.and_then(|named| Ok(named.write(options.log_append)?.into_std()));
             files.push(file.map_err(|e| format!("Cannot write log file {}: {e}", path.display()))?);
         }
+        // Of standard error alone: standard output may go to a file while a person watches.
         let terminal = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = terminal && !dumb && !options.plain_log && console_limit >= Level::Progress;
@@ -163,6 +166,7 @@ impl Log {
         /// Where there is no terminal.
         const WIDTH: usize = 120;
         match rustix::termios::tcgetwinsize(io::stderr()) {
+            // Below that nothing can be laid out; some terminals report nonsense for a moment.
             Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).max(20),
             _ => WIDTH,
         }
@@ -385,6 +389,7 @@ fn back_to_top(shown: &[String]) -> String {
     let Screen { columns, rows } = Screen::now();
     let taken: usize = shown.iter().map(|line| width(line).div_ceil(columns).max(1)).sum();
     // Lines that have scrolled off the screen cannot be reached.
+    // `CPL` of ECMA-48 (8.3.13): up so many lines, to the first column.
     format!("\x1b[{}F", taken.min(rows.saturating_sub(1).max(1)))
 }
 
@@ -410,6 +415,7 @@ fn width(line: &str) -> usize {
 
 /// How many columns a terminal gives a character: two for those of East Asian scripts and for pictures, none for marks
 /// that are put on the character before.
+// A short table in place of a library: a wrong width costs a badly cut line, and only in names of files.
 fn columns_of(c: char) -> usize {
     match u32::from(c) {
         0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
@@ -419,6 +425,7 @@ fn columns_of(c: char) -> usize {
     }
 }
 
+// The conventions of no-color.org and of CLICOLOR, which compilers and build tools follow.
 /// Whether to colour if the command line does not decide it: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.
 fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> bool {
     let set = |name| environment(name).filter(|value| !value.is_empty());
@@ -450,6 +457,7 @@ pub(crate) fn as_file(messages: &[Message], about: &str) -> String {
 /// The format of log files: thread, time, level, name; further lines indented.
 fn file_lines(level: Level, name: Option<&str>, text: &str, seconds: u64, nanos: u32) -> String {
     let moment = Utc::at(seconds);
+    // The number as `Debug` shows it, since the number itself has no stable function.
     let thread = format!("{:?}", std::thread::current().id());
     let thread = thread.trim_matches(|c: char| !c.is_ascii_digit());
     let name = name.map(|name| format!(" ({name})")).unwrap_or_default();

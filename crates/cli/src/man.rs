@@ -94,6 +94,7 @@ fn sections(page: &Page) -> String {
         text += &format!(".SS {}\n", escaped(&section.heading));
         for entry in &section.entries {
             let words = entry.words.trim_start();
+            // Options and value are typeset apart: the former are typed as they are, the latter is replaced.
             let (options, value) = words.split_once(" <").unwrap_or((words, ""));
             let options: Vec<String> =
                 options.split(", ").map(|option| format!("\\fB{}\\fR", escaped(option))).collect();
@@ -112,6 +113,7 @@ fn sections(page: &Page) -> String {
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
+        // The names are those of groff_char(7), which other formatters have, too.
         match c {
             '\\' => escaped += "\\e",
             '-' => escaped += "\\-",

@@ -74,6 +74,7 @@ impl MrExit {
 
 /// Whether the first word of a call is the name of that tool.
 pub(crate) fn is_called(word: Option<&OsString>) -> bool {
+    // By the last component: the tool is called by a path as well.
     word.and_then(|word| Path::new(word).file_name()).is_some_and(|name| name == "just-mr")
 }
 

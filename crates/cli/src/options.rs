@@ -177,6 +177,7 @@ impl Command {
         }
         if let Some((common, stores)) = self.repositories_mut() {
             without_address(&mut stores.server);
+            // Copied to where set-ups look for them: their code knows nothing of single subcommands.
             common.set_up.stores = stores.clone();
             common.set_up.is_done = is_taut;
         }

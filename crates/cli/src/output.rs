@@ -13,6 +13,7 @@ use taut_digest::Digest;
 use taut_store::Store;
 
 /// How many lines of each end of a long output are shown, and how many bytes at most.
+// What fits on a screen together with the failure around it.
 const LINES_AT_EACH_END: usize = 20;
 const MAX_END_BYTES: u64 = 64 << 10;
 
@@ -35,6 +36,7 @@ impl Stream {
         let digest = (*digest)?;
         // Opened at once: a `gc` in another process cannot take an open file away.
         let (file, size) = store.open_file(&digest.hash).ok()??;
+        // An empty output is none to show.
         (size > 0).then_some(Stream { file, size, digest })
     }
 
@@ -75,6 +77,7 @@ impl Stream {
     fn middle(&mut self) -> Option<OmittedPart> {
         let mut buffer = vec![0; BUFFER_BYTES];
         // Where lines begin: the first one behind the beginning, and as many as the end has.
+        // The places where the last lines begin; nothing else of the text is held.
         let (mut begin, mut last) = (None, VecDeque::with_capacity(LINES_AT_EACH_END + 2));
         let (mut at, mut lines) = (0u64, 0u64);
         loop {
@@ -90,6 +93,7 @@ impl Stream {
                     begin = Some(next);
                 }
                 last.push_back(next);
+                // One more than are shown, for the line feed at the very end, which begins no line.
                 if last.len() > LINES_AT_EACH_END + 1 {
                     last.pop_front();
                 }
@@ -155,6 +159,7 @@ fn complete_characters(bytes: &[u8]) -> usize {
         Some(last) => {
             let cut = last.invalid();
             let may_go_on =
+                // `None` means that the bytes end within a character, and any other value that they are wrong.
                 !cut.is_empty() && std::str::from_utf8(cut).is_err_and(|error| error.error_len().is_none());
             bytes.len() - if may_go_on { cut.len() } else { 0 }
         }

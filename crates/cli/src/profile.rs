@@ -36,6 +36,7 @@ pub(crate) struct Profile {
 
 #[derive(Default)]
 struct ProfileData {
+    // The keys are in the order of their names, as the reference's library writes objects.
     target: Option<(EntityName, taut_value::Map)>,
     errors: Vec<String>,
     build_start: Option<u64>,

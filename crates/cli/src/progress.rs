@@ -26,15 +26,18 @@ use crate::{
 /// When the live display appears, and how often it is drawn.
 // Most calls are over before: a display that appears and goes at once would only flicker.
 const FIRST_FRAME: Duration = Duration::from_millis(500);
+// Ten a second: fast enough to look continuous, and no load for a terminal over a network.
 const FRAME_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the estimate is computed.
+// An estimate goes through all that is left, and one that changes more often cannot be read.
 const ESTIMATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Answers of servers that take this long are shown: a slow one is no event.
 const MIN_SHOWN_WAIT: Duration = Duration::from_secs(3);
 
 /// The part of the remaining actions whose durations have to be known for an estimate: three of four.
+// As a fraction of integers, so that the comparison is exact.
 const MIN_KNOWN_PART: (usize, usize) = (3, 4);
 
 /// Counts of actions, from the events of a build.
@@ -59,6 +62,7 @@ struct ProgressState {
     /// Actions that have a result.
     closed: HashSet<Id>,
     /// The largest number of processes that ran at the same time.
+    // Not the number of jobs: what a graph lets run at once is what it will let run for the rest.
     max_running: usize,
 }
 
@@ -105,6 +109,8 @@ impl ProgressState {
         let at_once = u32::try_from(self.max_running.max(1)).unwrap_or(u32::MAX);
         Estimate {
             to_do: Some((self.closed.len() + left).min(self.total)),
+            // A lower bound on both sides: work divided by width, and the critical path as far as it is known
+            // (Graham's bounds for list scheduling).
             left: is_known.then(|| longest.max(all / at_once)),
         }
     }
@@ -201,6 +207,7 @@ pub(crate) type ReadTimings = Box<dyn FnOnce() -> Timings + Send>;
 
 /// Shows progress until it is dropped.
 pub(crate) struct Display {
+    // A flag with a condition variable, so that the end of a build wakes the display at once.
     end: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -223,6 +230,7 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         *self.end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        // After the flag is set and its lock released: the display finds it set when it wakes.
         self.end.1.notify_all();
         if let Some(thread) = self.thread.take() {
             // A panic of the display does not fail the build.
@@ -239,6 +247,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
     let mut due = begin + if live { FIRST_FRAME } else { first_line };
     let mut timings = Timings::default();
     let (mut estimate, mut estimated) = (Estimate::default(), None::<Instant>);
+    // Held except while waiting and reading, so the flag cannot be set between a look at it and the wait.
     let mut over = end.0.lock().unwrap_or_else(PoisonError::into_inner);
     while !*over {
         let wait = due.saturating_duration_since(Instant::now());
@@ -273,6 +282,7 @@ fn show(end: &(Mutex<bool>, Condvar), progress: &Progress, log: &Log, mut read: 
             let line = voice::of(log).progress_line(&snapshot);
             drop(state);
             log.say(Level::Progress, line);
+            // Under the name `just` the pauses grow, as the reference's do.
             interval = interval.mul_f64(growth);
             due = now + interval;
         }

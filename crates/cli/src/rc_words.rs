@@ -25,6 +25,7 @@ pub(crate) fn with_rc(
     command: Option<&Command>,
 ) -> Result<Option<Vec<OsString>>, SetupError> {
     let [tool, subcommand, given @ ..] = words else { return Ok(None) };
+    // `do` is a call of its own, which comes here again.
     let Some(name) = subcommand.to_str().filter(|name| *name != "do") else { return Ok(None) };
     let usual = SetUp::default();
     let set_up = match command {
@@ -119,6 +120,7 @@ impl Options {
         if rc.compatible && self.has("compatible") {
             words.push("--compatible".into());
         }
+        // Last among these, as they are words for that subcommand alone, and override the general ones.
         words.extend(rc.just_args.get(&self.subcommand).into_iter().flatten().map(OsString::from));
         words
     }

@@ -15,6 +15,7 @@ use crate::options::{Execution, Stores};
 
 /// The cache of this process. All builds of a call have the same options, those of computed roots among them: what one
 /// finds out about the cache, the others know, be it that it is gone.
+// The first call decides: all have the same options, as those of the command line do not change.
 static CACHE: OnceLock<Result<Option<SharedService>, String>> = OnceLock::new();
 
 /// The cache that the options name, if they name one. Nothing is connected yet.

@@ -26,6 +26,7 @@ pub(crate) const JOBS: usize = 256;
 const MAX_SLOW: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How long a server that was there is waited for, since there is no other way to a result.
+// Long enough for a service to be restarted, and short enough not to look like a hang.
 const RESTART: Duration = Duration::from_secs(30);
 
 /// Properties, and the address for actions that have them.
@@ -138,6 +139,7 @@ impl Servers<'_> {
 /// What identifies a server in what is kept between calls.
 pub(crate) fn id(address: &str, stores: &Stores) -> String {
     let instance = stores.server.remote_instance_name.clone().unwrap_or_default();
+    // The zero byte separates: neither an address nor a name has one.
     HashFunction::Sha256.blob(format!("{address}\0{instance}").as_bytes()).to_hex()
 }
 

@@ -94,6 +94,7 @@ impl Reporting {
     pub(crate) fn finish(&self, status: Status, log: &Log) {
         self.event(&Event::CallFinished(status));
         // What prevents the log from being written has probably been reported already: the build root is not writable.
+        // SeqCst, as where it is set: it happens once in a call, and costs nothing.
         if !log.has_cache_warning.load(SeqCst) {
             warn_of_cache(self.log.take_warning(), log);
         }

@@ -77,6 +77,7 @@ fn transfers(context: &Context) -> Transfers {
     transfers.retries.attempts = context.fetch_attempts.unwrap_or(transfers.retries.attempts);
     if let Some(timeout) = context.fetch_timeout {
         transfers.stall_timeout = timeout;
+        // A connection is not waited for longer than silence: a short limit is meant for both.
         transfers.connect_timeout = transfers.connect_timeout.min(timeout);
     }
     transfers

@@ -12,6 +12,7 @@ pub(crate) struct Reproduction {
 }
 
 /// The options that `rebuild` and `watch` have and `build` does not, and whether each has a value.
+// A list and not the parser's definition, since the other words stay as they were typed.
 const OPTIONS_OF_OTHERS: [(&str, bool); 8] = [
     ("--vs", true),
     ("--dump-flaky", true),
@@ -33,6 +34,7 @@ fn without_options_of_others(words: Vec<String>) -> Vec<String> {
             Some((_, true)) => drop(words.next()),
             Some((_, false)) => {}
             None => {
+                // `-oDIR` and `--vs=WHERE`: one word with its value.
                 let has_value = |(option, has_value): &(&str, bool)| {
                     let value = word.strip_prefix(option).filter(|_| *has_value);
                     value.is_some_and(|value| value.starts_with('=') || !option.starts_with("--"))

@@ -93,6 +93,7 @@ pub(crate) fn request_in(
 ) -> Result<UnresolvedRequest, SetupError> {
     match request_once(cwd, common, analysis, target, roots) {
         // Found while the request was read; what a build finds later is its own affair.
+        // Once: what is lost again within one call is not repaired by a third try.
         Err(error) if error.has_lost_roots && roots.repairs() => {
             roots.log().say(Level::Warn, LOST_ROOTS);
             roots.verify();

@@ -7,6 +7,7 @@
 
 use std::{
     cell::Cell,
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::Instant,
@@ -55,6 +56,8 @@ pub(crate) struct Roots<'o> {
     /// Whether roots that are not known are computed.
     computes: bool,
     /// Why the call is over, if that was reported.
+    // Cells and no locks: a call resolves its roots in one thread. What the builds of targets share is in
+    // `RootBuilds`.
     exit: Cell<Option<Exit>>,
     /// Whether some root is set up or computed by this tool, so that it can be made again.
     are_made: Cell<bool>,
@@ -135,15 +138,10 @@ impl<'o> Roots<'o> {
     }
 }
 
-impl ResolveRoots for Roots<'_> {
-    fn resolve(&self, repositories: RepoConfig, repository: &str) -> Result<RepoConfig, SetupError> {
-        let roots = repositories.computed_roots(repository);
-        if roots.is_empty() {
-            return Ok(repositories);
-        }
-        let Roots { of: RootOptions { name, common, stores, analysis, execution }, log, .. } = *self;
-        self.are_made.set(true);
-        voice::of(log).needs_roots(repository, roots.len(), log);
+impl Roots<'_> {
+    /// The build root, in which the roots that a repository needs are looked for, and its store.
+    fn open_build_root(&self, repository: &str) -> Result<(PathBuf, Store), SetupError> {
+        let Roots { of: RootOptions { name, stores, .. }, log, .. } = *self;
         let environment = |text: String| {
             log.say(Level::Error, text);
             self.over(Exit::Environment)
@@ -161,6 +159,20 @@ impl ResolveRoots for Roots<'_> {
         repositories::hold_those_of(&root)
             .map_err(|why| environment(format!("Cannot use build root {}: {why}", root.display())))?;
         let store = open_store(name, stores, log).ok_or_else(|| self.over(Exit::Environment))?;
+        Ok((root, store))
+    }
+}
+
+impl ResolveRoots for Roots<'_> {
+    fn resolve(&self, repositories: RepoConfig, repository: &str) -> Result<RepoConfig, SetupError> {
+        let roots = repositories.computed_roots(repository);
+        if roots.is_empty() {
+            return Ok(repositories);
+        }
+        let Roots { of: RootOptions { common, stores, analysis, execution, .. }, log, .. } = *self;
+        self.are_made.set(true);
+        voice::of(log).needs_roots(repository, roots.len(), log);
+        let (root, store) = self.open_build_root(repository)?;
         // Options about results concern the target of the call, not those of roots.
         let results = options::Results::default();
         let options = build_options(common, (execution, stores), &results, false, log)
@@ -269,6 +281,7 @@ impl RootTargets for RootBuilds {
         let show = || Ticker::start(self.log.clone(), self.progress.clone());
         self.ticker.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(show);
         let begin = Instant::now();
+        // Each build has a log of its own, so that messages of builds at the same time are not mixed.
         let log = Arc::new(self.log.nested(&self.main));
         let messages = voice::of(&log).build(self.context.clone(), begin, &log);
         let sink: Arc<dyn Sink> = messages.clone();
@@ -286,8 +299,10 @@ impl RootTargets for RootBuilds {
         let mut caller = RootCaller { builds: self, request, log: &log, messages: messages.clone() };
         let built = run.run(&mut caller, &mut RootPass { builds: self, log: &log, messages });
         let mut progress = self.progress();
+        // By the definition: the same root may be open once only.
         progress.open.retain(|open| open.root != root.root);
         progress.built += usize::from(built.is_ok());
+        // Released before anything is written: a terminal may be slow.
         drop(progress);
         if built.is_err() && request.has_lost_roots() {
             *self.has_lost_roots.lock().unwrap_or_else(PoisonError::into_inner) = true;

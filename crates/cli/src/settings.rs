@@ -59,6 +59,7 @@ pub(crate) fn properties(execution: &options::Execution) -> Vec<(String, String)
 /// How results of export targets are cached. An unknown strategy is that which is the default.
 pub(crate) fn write_strategy(results: &options::Results) -> WriteStrategy {
     match results.target_cache_write_strategy.as_deref() {
+        // `sync` and `split` both write entries; how the reference differs in doing so makes no difference here.
         Some("disable") => WriteStrategy::Disable,
         _ => WriteStrategy::Write,
     }

@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// Reports why there is no request.
+// The codes are those of the reference for the same errors.
 pub(crate) fn report_error(error: &SetupError, log: &Log) -> Exit {
     report_with(&error.problems(), &error.inline, Level::Error, log);
     match error.failure {

@@ -15,6 +15,7 @@ use crate::{
 pub(crate) fn print(bytes: &[u8]) -> Exit {
     let mut out = std::io::stdout().lock();
     let may_write = fault::point("write", Path::new("standard output"));
+    // Standard output is buffered, and the process ends by `exit`, which flushes nothing.
     match may_write.and_then(|()| out.write_all(bytes)).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             eprint_error(&format!("cannot write to standard output: {}", in_words(&error)));

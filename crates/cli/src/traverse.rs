@@ -96,6 +96,7 @@ fn go(name: Name, o: &Traverse, log: &Arc<Log>, reporting: &Reporting) -> Result
     messages.processed(built.actions, hits, None);
     let destination =
         Destination::Directory { path: &o.output_directory, prune: false, remember: o.remember };
+    // An owner of its own in the install record: a graph has no targets whose earlier results could be pruned.
     let delivery = Delivery { store: &store, results: &built, owner: "traverse", o: &o.results, log };
     results::deliver(&delivery, &destination, &*messages).map_err(results::give_up)?;
     Ok(Exit::Success)

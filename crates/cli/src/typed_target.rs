@@ -16,6 +16,8 @@ const MAX_LISTED: usize = 12;
 pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String]) -> Diagnostic {
     let target = meant(&problem, request);
     let mut problem = problem;
+    // Recognised by their texts, which are constants of the crate that writes them: a diagnostic is data without a
+    // code.
     if words.len() == 2 && problem.message.starts_with(NO_MODULE) {
         problem =
             problem.help("two words are a module and a target in it, or two targets of the module here");

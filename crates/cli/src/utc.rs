@@ -39,8 +39,11 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     const DAYS_OF_ERA: u64 = 146_097;
     let day = days + 719_468;
     let (era, day) = (day / DAYS_OF_ERA, day % DAYS_OF_ERA);
+    // 1460 days of four years, 36 524 of a century, 146 096 of an era: each quotient takes back one leap day that is,
+    // or is not.
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day_of_year = day - (365 * year + year / 4 - year / 100);
+    // Months from March on have 31, 30, 31, 30, 31 days, and so on: 153 days in five of them.
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };

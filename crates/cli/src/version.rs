@@ -7,6 +7,7 @@
 use crate::tool_name::Name;
 
 /// The version of the reference whose language and command line taut has.
+// Written as a list of numbers, since that is how the reference prints it.
 const COMPATIBLE_WITH: &str = "1,6,5";
 
 /// The line that `taut --version` prints.
@@ -22,6 +23,7 @@ pub(crate) fn text(name: Name) -> String {
         Name::Just => (COMPATIBLE_WITH.to_owned(), format!("+taut-{}", env!("CARGO_PKG_VERSION"))),
     };
     format!(
+        // The keys in this order, as the reference's library sorts them.
         "{{\n  \"SOURCE_DATE_EPOCH\": null,\n  \"suffix\": \"{suffix}\",\n  \"version\": [{version}]\n}}\n"
     )
 }

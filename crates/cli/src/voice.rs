@@ -67,6 +67,7 @@ pub(crate) use taut::differs_each_time;
 /// The texts of the call that writes to this log.
 pub(crate) fn of(log: &Log) -> &'static dyn Voice {
     match log.tool() {
+        // Without state: what a voice depends on is in the log and in the facts that it is given.
         Name::Taut => &taut::Taut,
         Name::Just => &just::Just,
     }

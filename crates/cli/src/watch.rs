@@ -99,6 +99,7 @@ struct Watcher<'o> {
 }
 
 /// Events go to the messages and the event log of the present round.
+// One sink for the life of a session, whose target changes: a session takes its sinks once.
 struct CurrentRound(Mutex<(Arc<dyn BuildMessages>, Arc<Reporting>)>);
 
 impl CurrentRound {
@@ -107,6 +108,7 @@ impl CurrentRound {
     }
 
     fn both(&self) -> (Arc<dyn BuildMessages>, Arc<Reporting>) {
+        // Cloned, so that no lock is held while an event is written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -422,6 +424,7 @@ impl Watcher<'_> {
         };
         state.reported_request_error = None;
         // Keys of tasks have the numbers of roots, so a session cannot go on with other repositories.
+        // By all of it, paths included: a moved root is another one to watch.
         if asked.repositories.identity() != state.asked.repositories.identity() {
             return Err(SessionEnd::Repositories(Box::new(asked)));
         }

@@ -7,21 +7,21 @@ use std::{
 };
 
 use taut_driver::{
-    Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Traces,
+    Analyser, EventLogs, ExportCache, Impact, Outcomes, Request, Targets, Traces, UnresolvedRequest,
     event::{Analysed, Event, Sink as _},
     what_if,
 };
 use taut_store::Store;
 use taut_syntax::did_you_mean;
 use taut_sys::{Dir, Named};
-use taut_value::ID_PREFIX_DIGITS;
+use taut_value::{ID_PREFIX_DIGITS, Map};
 
 use crate::{
     environment::{build_root, build_root_exists, hash_function},
     exit::Exit,
     interruption::Interruption,
     log::{Level, Log, Names},
-    options::WhatIf,
+    options::{Question, WhatIf},
     remote_execution::remote_execution,
     reporting::{Reporting, reported},
     request,
@@ -65,29 +65,15 @@ fn go(
     let root = build_root(name, &o.stores).ok().filter(|root| build_root_exists(root));
     let store = root.and_then(|root| Store::open(&root, hash_function(&o.stores)).ok());
     let how = analysis_options(&o.common, &o.analysis, &o.stores);
-    let (mut traces, mut outcomes) = (Traces::none(), Outcomes::none());
-    let (mut exports, mut built) = (ExportCache::none(), Vec::new());
-    if let Some(store) = &store {
-        let kept = Traces::of(store, &unresolved);
-        let properties = properties(&o.execution);
-        outcomes = Outcomes::of(store, &unresolved.repositories, how, &kept, &properties);
-        let servers = remote_execution(&o.execution, &o.stores, log).map_err(|why| {
-            log.say(Level::Error, why);
-            Exit::Environment
-        })?;
-        let servers = servers.unwrap_or_default();
-        // What servers have counts as present; nothing is asked.
-        let _ = store.attach(servers.object_servers());
-        exports = ExportCache::of(store, &properties, &servers.backend);
-        if !o.analysis.no_trace {
-            traces = kept;
+    let EarlierCalls { traces, outcomes, exports, built } = match &store {
+        Some(store) => {
+            // Without --of the question is about what was built last here.
+            let earlier = EarlierCalls::of(o, store, &unresolved, words.is_none(), log)?;
+            reporting.keep_in(store);
+            earlier
         }
-        reporting.keep_in(store);
-        let logs = EventLogs::of(store, &unresolved.repositories).ok();
-        // Without --of the question is about what was built last here.
-        let requests = logs.iter().filter(|_| words.is_none()).flat_map(EventLogs::requests);
-        built = requests.take(MAX_REQUESTS).collect();
-    }
+        None => EarlierCalls::none(),
+    };
     let analyser = Analyser::new(&unresolved.repositories, how, &traces, &exports);
     let is_configured = o.analysis.config.is_some() || !o.analysis.defines.is_empty();
     let mut built = built.into_iter().map(|(targets, configuration)| {
@@ -107,22 +93,22 @@ fn go(
         reporting.event(&Event::AnalysisFailed(&problems));
         Exit::AnalysisFailure
     })?;
-    let mut heading = String::new();
-    if reach.unread.len() == paths.len() {
-        // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong with the
-        // description of another request is no matter of the question.
-        let earlier = built.find_map(|request| {
+    // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong with the
+    // description of another request is no matter of the question.
+    let earlier = (reach.unread.len() == paths.len()).then(|| {
+        built.find_map(|request| {
             let reach = what_if(&paths, &request, &analyser, &outcomes).ok()?;
             reach.unread.is_empty().then_some((request, reach))
-        });
-        if let Some((earlier, of_earlier)) = earlier {
-            let it = if paths.len() == 1 { "it" } else { "all of them" };
-            let last = log.names().request(&request);
-            heading = format!(
-                "The last build with work to do, of {last}, reads nothing of that; an earlier one reads {it}.\n"
-            );
-            (request, reach) = (earlier, of_earlier);
-        }
+        })
+    });
+    let mut heading = String::new();
+    if let Some((earlier, of_earlier)) = earlier.flatten() {
+        let it = if paths.len() == 1 { "it" } else { "all of them" };
+        let last = log.names().request(&request);
+        heading = format!(
+            "The last build with work to do, of {last}, reads nothing of that; an earlier one reads {it}.\n"
+        );
+        (request, reach) = (earlier, of_earlier);
     }
     let found = Analysed { actions: reach.all_actions, ..Analysed::default() };
     reporting.event(&Event::AnalysisFinished(found));
@@ -130,7 +116,52 @@ fn go(
     Ok(print(text.as_bytes()))
 }
 
+/// What earlier calls left in the build root, as far as the question needs it.
+struct EarlierCalls {
+    traces: Traces,
+    outcomes: Outcomes,
+    exports: ExportCache,
+    /// What was built last, the newest first; nothing if the question names a target.
+    built: Vec<(Targets, Map)>,
+}
+
+impl EarlierCalls {
+    /// Where nothing was built.
+    fn none() -> EarlierCalls {
+        let (traces, outcomes) = (Traces::none(), Outcomes::none());
+        EarlierCalls { traces, outcomes, exports: ExportCache::none(), built: Vec::new() }
+    }
+
+    /// Those of a store. `is_about_last`: whether the question is about what was built last.
+    fn of(
+        o: &Question,
+        store: &Store,
+        unresolved: &UnresolvedRequest,
+        is_about_last: bool,
+        log: &Log,
+    ) -> Result<EarlierCalls, Exit> {
+        let how = analysis_options(&o.common, &o.analysis, &o.stores);
+        let kept = Traces::of(store, unresolved);
+        let properties = properties(&o.execution);
+        let outcomes = Outcomes::of(store, &unresolved.repositories, how, &kept, &properties);
+        let servers = remote_execution(&o.execution, &o.stores, log).map_err(|why| {
+            log.say(Level::Error, why);
+            Exit::Environment
+        })?;
+        let servers = servers.unwrap_or_default();
+        // What servers have counts as present; nothing is asked.
+        let _ = store.attach(servers.object_servers());
+        let exports = ExportCache::of(store, &properties, &servers.backend);
+        let logs = EventLogs::of(store, &unresolved.repositories).ok();
+        let requests = logs.iter().filter(|_| is_about_last).flat_map(EventLogs::requests);
+        let built = requests.take(MAX_REQUESTS).collect();
+        let traces = if o.analysis.no_trace { Traces::none() } else { kept };
+        Ok(EarlierCalls { traces, outcomes, exports, built })
+    }
+}
+
 /// How many builds are searched for one that reads a path.
+// Enough for the targets that a person works on, and few, since each is analysed.
 const MAX_REQUESTS: usize = 8;
 
 /// A target as one word: its name, or a JSON list of the words that other subcommands take.

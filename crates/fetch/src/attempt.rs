@@ -84,6 +84,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
         loop {
             let before = self.bytes;
             match self.transfer(progress) {
+                // Other failures end the attempt: what comes next, a pause or another URL, is decided in `rounds.rs`.
                 Err(Cause::Cut { .. })
                     // Without a validator nothing shows that the rest belongs to what is there.
                     if self.bytes > before && self.validator.is_some() && resumes < MAX_RESUMES =>
@@ -98,11 +99,13 @@ impl<'r, 'd> Transfer<'r, 'd> {
     /// One request, with what its answer brings.
     fn transfer(&mut self, progress: &dyn Progress) -> Result<(), Cause> {
         // `If-Range`: if the file has changed, the server answers 200 with all of it in place of 206.
+        // Taken, not copied: after an answer of another kind the old validator must not name the new content.
         let validator = self.validator.take().filter(|_| self.bytes > 0);
         let options = self.options();
         let request = self.client.agent.get(self.url).config();
         let mut request = request.timeout_connect(Some(options.connect_timeout)).build();
         if let Some(validator) = &validator {
+            // Both fields are needed: `Range` alone would append the rest of a content that has changed meanwhile.
             request = request.header("range", format!("bytes={}-", self.bytes)).header("if-range", validator);
         }
         // Before there is an answer, so that what is waited for can be shown.
@@ -114,6 +117,8 @@ impl<'r, 'd> Transfer<'r, 'd> {
             200 => self.bytes = 0,
             206 if validator.is_some() => {
                 let first = header("content-range").and_then(first_byte);
+                // A server may answer with another part (RFC 9110, 15.3.7); appended there, it would only be found by
+                // the hash.
                 if first != Some(self.bytes) {
                     self.bytes = 0;
                     return Err(Cause::Protocol(
@@ -135,7 +140,9 @@ impl<'r, 'd> Transfer<'r, 'd> {
         // A weak tag may be that of a content with other bytes.
         let tag = header("etag").filter(|tag| !tag.starts_with("W/"));
         self.validator =
+            // A date is weaker than a tag, as it counts whole seconds; the hash at the end decides in any case.
             tag.or_else(|| header("last-modified")).filter(|_| accepts_ranges).map(str::to_owned);
+        // A length that is no number counts as none: the stream then ends where the connection does.
         let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
         let total = length.map(|length| self.bytes.saturating_add(length));
         // The library's own limit is for bodies that are held in memory; `receive` has that of the options.
@@ -159,6 +166,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
     /// Copies a local file.
     fn copy(&mut self, path: &Path, progress: &dyn Progress) -> Result<(), Cause> {
         let file_error = |error: taut_sys::Error| Cause::File(error.to_string());
+        // Before it is opened, since opening a fifo would wait for a writer.
         if Named::stat(path).map_err(file_error)?.kind != FileKind::File {
             return Err(Cause::File(format!("{} is no file", path.display())));
         }
@@ -181,6 +189,8 @@ impl<'r, 'd> Transfer<'r, 'd> {
         progress: &dyn Progress,
     ) -> Result<(), StreamFailure> {
         let limit = self.client.options.max_size;
+        // Before anything is written, if the length is known: a disk should not fill up for a file that is too large
+        // anyway.
         if total.is_some_and(|total| total > limit) {
             return Err(StreamFailure::Other(Cause::TooLarge(limit)));
         }
@@ -197,6 +207,7 @@ impl<'r, 'd> Transfer<'r, 'd> {
         may_write.and_then(|()| cut(&mut temporary.file, self.bytes)).map_err(written)?;
         let update = |bytes| progress.update(Update { url: self.url, bytes, total });
         update(self.bytes);
+        // What a socket buffer has as a rule; larger reads would only make the display coarser.
         let mut buffer = vec![0; 1 << 16];
         loop {
             // Checked for each piece; a server that sends nothing is ended by the time limit of reading.
@@ -250,5 +261,6 @@ fn cut(file: &mut fs::File, bytes: u64) -> io::Result<()> {
 
 /// The number of the first byte in a `Content-Range`.
 fn first_byte(range: &str) -> Option<u64> {
+    // `bytes FIRST-LAST/LENGTH` (RFC 9110, 14.4); the unit is the one that was asked for.
     range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }

@@ -23,6 +23,8 @@ pub struct Expected {
     pub sha512: Option<String>,
 }
 
+// SHA-256 and SHA-512 come from descriptions; the id as a git blob is always computed, as it is what the download is
+// stored under.
 impl Expected {
     /// Reads a file from its beginning, and compares its hashes. Returns its id as a git blob.
     pub(crate) fn verify(&self, file: &mut fs::File, size: u64) -> Result<Hash, Cause> {
@@ -30,6 +32,7 @@ impl Expected {
             |error: std::io::Error| Cause::File(format!("cannot read the download: {}", in_words(&error)));
         // After the transfer, not during it: in between, bytes may have been cut off and sent again.
         fault::point("read", Path::new("download")).and_then(|()| file.rewind()).map_err(failed)?;
+        // Git's hash begins with the size, so the size has to be known before the first byte.
         let mut blob = HashFunction::GitSha1.blob_hasher(size);
         let mut sha256 = self.sha256.as_ref().map(|expected| (Sha256::new(), expected));
         let mut sha512 = self.sha512.as_ref().map(|expected| (Sha512::new(), expected));
@@ -67,6 +70,7 @@ impl Expected {
 }
 
 fn compare(hash: &'static str, expected: &str, actual: String) -> Result<(), Cause> {
+    // People copy checksums from pages, which write them in either case.
     if expected.eq_ignore_ascii_case(&actual) {
         return Ok(());
     }

@@ -57,10 +57,12 @@ impl Client {
             // No limit for a whole transfer: a large archive over a slow line is no fault as long as bytes come.
             .timeout_per_read(Some(options.stall_timeout))
             .build();
-        let connector =
-            ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(TlsConnector(tls::config(trusted)));
+        let connector = ()
+            .chain(ConnectProxyConnector::default())
+            // The proxy first: if there is one for the URL, the others work on its tunnel. This is the order of
+            // the library's own chain.
+            .chain(TcpConnector::default())
+            .chain(TlsConnector(tls::config(trusted)));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
         Ok(Client { agent, options, servers })
     }

@@ -12,6 +12,7 @@ use taut_sys::{At, Dir, if_exists};
 use crate::Cause;
 
 /// Numbers the downloads of this process.
+// Relaxed: only that no two get the same number matters.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A file that was downloaded and verified. It is removed when this is dropped, unless it was renamed before.
@@ -56,6 +57,7 @@ impl<'d> TemporaryFile<'d> {
         loop {
             // Unique in this process by the counter; other processes that use the directory have another number.
             let name = format!("download-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+            // `O_EXCL`: the name can be guessed, and a link that lies there must not lead the download elsewhere.
             let created = directory.at(&name).create_new_for_update(0o600).map(taut_sys::File::into_std);
             match created {
                 Ok(file) => return Ok(TemporaryFile { directory, name, file }),

@@ -8,6 +8,7 @@ use taut_digest::Hash;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Error {
     /// What was tried, in this order; repeated attempts at a URL are one.
+    // All of them, not the last: the first mirror's failure is often the one that can be repaired.
     pub tried: Vec<TriedUrl>,
 }
 
@@ -32,6 +33,8 @@ pub enum Cause {
     /// There was no answer: no connection could be made, or nothing came through it; the words of the library or of `git`.
     Unreachable(String),
     /// The server sends nothing any more, ends the connection, or cannot answer now; the words of the library or of `git`.
+    // Apart from `Unreachable`, since a server that ends connections is there: it is asked again where another is
+    // given up.
     Connection(String),
     /// The server has no certificate that is trusted, or does not speak TLS; the library's words.
     Tls(String),
@@ -164,6 +167,7 @@ impl fmt::Display for Cause {
 /// The last lines of what a command printed: they say most about what went wrong.
 fn last_lines(printed: &str) -> &str {
     const MAX_LINES: usize = 40;
+    // From the end: the beginning of a long output is progress, as a rule.
     match printed.rmatch_indices('\n').nth(MAX_LINES - 1) {
         Some((end, _)) => &printed[end + 1..],
         None => printed,
@@ -173,6 +177,8 @@ fn last_lines(printed: &str) -> &str {
 /// Whether a later request may have another answer: after a request timeout, too many requests, failures of servers or
 /// gateways.
 pub(crate) fn status_may_pass(status: u16) -> bool {
+    // 501 is missing: what a server has not implemented it will not have after a pause (RFC 9110, 15.5 and 15.6; 429
+    // is of RFC 6585).
     matches!(status, 408 | 429 | 500 | 502..=504)
 }
 

@@ -21,6 +21,8 @@ pub struct Options {
     pub max_size: u64,
 }
 
+// As long as a user would wait without seeing what is going on; each may be set (`--fetch-timeout`,
+// `--fetch-attempts`).
 impl Default for Options {
     fn default() -> Options {
         Options {
@@ -29,6 +31,7 @@ impl Default for Options {
             retries: Retries::default(),
             connect_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
+            // A bound against a server that sends without end, and larger than any archive of sources known.
             max_size: 16 << 30,
         }
     }

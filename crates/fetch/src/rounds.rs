@@ -21,6 +21,7 @@ pub struct Retries {
 
 impl Default for Retries {
     fn default() -> Retries {
+        // The doubling backoff of most clients. A minute bounds it, since a user waits.
         Retries { attempts: 3, initial_backoff: Duration::from_secs(1), max_backoff: Duration::from_secs(60) }
     }
 }
@@ -62,6 +63,7 @@ impl Retries {
         // pause.
         'rounds: for round in 1..=rounds {
             let mut order: Vec<usize> = (0..all.len()).collect();
+            // The sort is stable: among servers that answer, the order of the description is kept.
             order.sort_by_key(|index| all[*index].server.is_silent());
             for index in order {
                 let attempts = &mut all[index];
@@ -79,6 +81,7 @@ impl Retries {
                     break 'rounds;
                 }
                 let is_unreachable = matches!(cause, Cause::Unreachable(_));
+                // Only after all rounds: a server that misses one request may be restarting.
                 if is_unreachable && round == rounds {
                     attempts.server.note_down();
                 }

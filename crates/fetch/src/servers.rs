@@ -15,6 +15,8 @@ use crate::Cause;
 
 /// The servers of a call. Clones are the same.
 #[derive(Clone, Default, Debug)]
+// Shared by all fetches of a call, which run in several threads: what one finds out saves the others its wait. The
+// lock is held for one look or change.
 pub struct Servers(Arc<Mutex<HashMap<String, ServerState>>>);
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -66,6 +68,7 @@ impl Server {
 
     /// How long it is waited for, if others are for the given time: less if it is down.
     pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        // Not skipped: it may have come back. With the default of 30 s that is 5 s, enough for a connection.
         if self.is_down() { usual / 6 } else { usual }
     }
 
@@ -76,6 +79,7 @@ impl Server {
         let mut servers = self.servers.lock();
         let state = servers.entry(name.clone()).or_default();
         match is_answer {
+            // One answer of any kind takes both marks away.
             true => *state = ServerState { answers: state.answers + 1, ..ServerState::default() },
             false => state.is_silent = true,
         }
@@ -91,6 +95,7 @@ impl Server {
     }
 }
 
+// The port counts, since two services of one host fail independently; the user does not.
 /// The server of a URL: scheme, host and port, without a user. `HOST:PATH` is one for ssh, as git has it.
 fn server_of(url: &str) -> Option<String> {
     let (scheme, rest) = match url.split_once("://") {
@@ -101,6 +106,7 @@ fn server_of(url: &str) -> Option<String> {
     };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let host = authority.rsplit('@').next().unwrap_or_default();
+    // Scheme and host are case-insensitive (RFC 3986, 6.2.2.1).
     Some(format!("{scheme}://{host}").to_ascii_lowercase())
 }
 

@@ -27,8 +27,11 @@ use ureq::unversioned::transport::{
 
 /// How connections are made: with certificates that lead to one of these, or with any if there are none.
 pub(crate) fn config(trusted: Option<Vec<CertificateDer<'static>>>) -> Arc<ClientConfig> {
+    // Named here rather than installed for the process, so that the choice does not depend on which client is made
+    // first.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier { trusted: trusted.map(Trusted::of), provider: provider.clone() };
+    // TLS 1.2 and 1.3: older ones are deprecated (RFC 8996), and the library does not have them.
     let versions = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has the usual versions");
@@ -42,6 +45,7 @@ struct Trusted {
     /// As issuers of others.
     roots: RootCertStore,
     /// As they are.
+    // Compared by their bytes: a certificate with the same name and another key is another one.
     themselves: HashSet<CertificateDer<'static>>,
 }
 
@@ -77,6 +81,8 @@ impl Verifier {
             verify_server_cert_signed_by_trust_anchor(&parsed, roots, between, now, algorithms)
         };
         match signed_by(&trusted.roots, between) {
+            // Only after the usual check, so a certificate that is signed by a trusted authority is never judged by
+            // this exception.
             Err(_) if trusted.themselves.contains(server) => {
                 // Without any issuer, the errors that come before the missing one are those of the certificate itself,
                 // such as its time.
@@ -129,6 +135,8 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
+        // Not used, as in OpenSSL's and curl's default: most servers staple nothing, and a missing answer could not
+        // be an error.
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
@@ -175,6 +183,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
         let Some(transport) = chained else { return Ok(None) };
+        // As the library's own connector does it: no second layer on a transport that has one.
         if !details.needs_tls() || transport.is_tls() {
             return Ok(Some(Either::A(transport)));
         }
@@ -228,6 +237,7 @@ impl Transport for TlsTransport {
 
 impl std::fmt::Debug for TlsTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without keys and buffers.
         f.debug_struct("TlsTransport").finish_non_exhaustive()
     }
 }

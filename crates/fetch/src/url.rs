@@ -15,6 +15,8 @@ pub(crate) enum UrlTarget {
 
 /// Where a URL leads.
 pub(crate) fn place(url: &str) -> Result<UrlTarget, Cause> {
+    // No general parser of URLs: the library parses what it is given again, and here only three schemes have a
+    // meaning.
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Cause::Url("it is no URL: it has no scheme such as https://".to_owned()));
     };

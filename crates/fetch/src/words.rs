@@ -31,6 +31,8 @@ pub(crate) fn no_answer(error: &ureq::Error, options: &Options) -> Cause {
             // The library reports failures of TLS as failures of the connection below.
             Some(error) => Cause::Tls(tls(error)),
             // Of the resolver, which has no other number for it. A server of names that does not answer is another case.
+            // `EAI_NONAME` of getaddrinfo, whose text glibc has; with another libc the failure counts as one of the
+            // connection.
             None if error.to_string().contains("Name or service not known") => {
                 Cause::UnknownHost("there is no server of that name".to_owned())
             }
@@ -82,6 +84,7 @@ fn no_redirection(what: &str) -> String {
 
 /// Why a connection ended, or could not be made.
 pub(crate) fn stream(error: &io::Error, options: &Options) -> String {
+    // The library puts its own errors into those of streams, so the reason may be inside of the reason.
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
     match inner {
         Some(ureq::Error::Timeout(which)) => return timeout(*which, options),
@@ -111,6 +114,7 @@ fn timeout(which: Timeout, options: &Options) -> String {
 
 /// What TLS reports through a stream.
 fn of_tls(error: &io::Error) -> Option<&Tls> {
+    // One level down as well: the error of TLS is wrapped by each stream that passes it on.
     let inner = error.get_ref()?;
     inner.downcast_ref().or_else(|| inner.source()?.downcast_ref())
 }

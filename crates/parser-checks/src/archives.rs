@@ -26,10 +26,12 @@ impl ObjectSink for Checked {
 
 /// Any bytes are an archive with valid trees, the same each time, or are refused with a reason.
 pub(crate) fn archive(bytes: &[u8]) {
+    // Low, so that a few bytes that would unpack to very many are refused quickly.
     let limits = Limits { bytes: 4 << 20, ..Limits::default() };
     for kind in [Kind::Tar, Kind::Zip] {
         let unpack = || read(&mut Cursor::new(bytes), kind, &limits, &mut Checked);
         match unpack() {
+            // Unpacked twice: the result must not depend on the order of a hash table.
             Ok(unpacked) => assert_eq!(unpack(), Ok(unpacked)),
             Err(error) => assert!(!error.to_string().is_empty()),
         }

@@ -23,15 +23,18 @@ use taut_value::{
 
 /// Trees of git: a tree that is decoded and encoded again decodes to the same tree; names are valid and occur once.
 pub(crate) fn git_tree(bytes: &[u8]) {
+    // The ids of SHA-1 and of SHA-256.
     for length in [20, 32] {
         if let Ok(entries) = parse_git_tree(bytes, length) {
             let names: BTreeSet<&[u8]> = entries.iter().map(|entry| entry.name).collect();
             assert_eq!(names.len(), entries.len());
             assert!(names.iter().all(|name| validate_entry_name(name)));
+            // A tree of git may name submodules; one that taut builds with may not.
             let has_submodule = entries.iter().any(|entry| entry.object_type.is_none());
             assert_eq!(decode_git_tree(bytes, length).is_err(), has_submodule);
         }
         if let Ok(entries) = decode_git_tree(bytes, length) {
+            // Compared as entries, not as bytes: git also accepts modes such as 100664, which are written as 100644.
             let written = encode_git_tree(&entries);
             assert_eq!(decode_git_tree(&written, length).expect("a tree"), entries);
         }
@@ -50,6 +53,7 @@ pub(crate) fn git_trees() -> Vec<Vec<u8>> {
 /// Messages of the Remote Execution API: as for trees.
 pub(crate) fn message(bytes: &[u8]) {
     fn check<M: Message + Default + PartialEq + Debug>(bytes: &[u8]) {
+        // Bytes may differ: unknown fields are skipped, and fields may come in any order.
         if let Ok(message) = M::decode(bytes) {
             assert_eq!(M::decode(message.encode_to_vec().as_slice()).expect("a message"), message);
         }
@@ -60,6 +64,7 @@ pub(crate) fn message(bytes: &[u8]) {
 }
 
 pub(crate) fn messages() -> Vec<Vec<u8>> {
+    // As in native mode: the two digits of a blob before the forty of git's id.
     let digest = Digest { hash: "62".repeat(21), size_bytes: 3 };
     let file = OutputFile { path: "out".into(), digest: Some(digest.clone()), ..OutputFile::default() };
     let result = ActionResult {
@@ -113,11 +118,13 @@ pub(crate) fn value(bytes: &[u8]) {
         }
         value.to_json();
     }
+    // Of these nothing is known but that they return.
     let _ = Decoder::new(bytes).action();
     let _ = Decoder::new(bytes).overlay();
     let _ = Decoder::new(bytes).name();
     let _ = Decoder::new(bytes).result();
     static RULE: OnceLock<TargetRule> = OnceLock::new();
+    // Once, since it writes files, and thousands of inputs need nothing of it but its hash function.
     let rule = RULE.get_or_init(|| {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("ROOT"), "").expect("written");

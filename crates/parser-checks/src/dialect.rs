@@ -62,6 +62,7 @@ fn blanked(text: &[u8]) -> Vec<u8> {
         let length = match rest {
             [b'"', ..] => {
                 let mut end = 1;
+                // Only whether a quote is escaped matters here; which escapes are allowed, both parsers decide.
                 while end < rest.len() && rest[end] != b'"' {
                     end += if rest[end] == b'\\' { 2 } else { 1 };
                 }
@@ -82,6 +83,7 @@ fn blanked(text: &[u8]) -> Vec<u8> {
             }
         };
         for byte in &mut out[at..at + length] {
+            // Line ends stay, so that places have the same lines.
             *byte = if *byte == b'\n' { b'\n' } else { b' ' };
         }
         at += length;

@@ -44,6 +44,7 @@ const fn binary(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>)
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    // How many depends on what one input takes: those that open files or begin a build have the fewest.
     text("json", 3000, text::json),
     text("dialect", 5000, dialect::dialect),
     text("expression", 3000, text::expression),

@@ -64,6 +64,7 @@ fn analysed(bytes: &[u8]) -> bool {
             return false;
         }
     };
+    // One worker, so that the same input takes the same way each time.
     let options = AnalysisOptions { jobs: 1, log_limit: 80, hash_function: HashFunction::GitSha1 };
     let sources = |label: &str| fs::read(label).ok();
     let sources = Files(&sources);
@@ -82,6 +83,7 @@ fn analysed(bytes: &[u8]) -> bool {
         }
     }
     for rule in [false, true] {
+        // Described in every form, also if its analysis has failed.
         for json in [false, true] {
             let _ = analyser.describe(&request, DescribeOptions { rule, json, as_reference: false });
         }

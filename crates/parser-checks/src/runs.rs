@@ -48,6 +48,7 @@ impl Rule for Successor {
 
 fn count(file: &Path, first: u64) -> u64 {
     let engine = Engine::builder().rule(Successor(Arc::new(Mutex::new(first)))).open(file);
+    // One worker, so that the same input takes the same way each time.
     let build = engine.begin().commit(Options { jobs: 1, ..Options::default() });
     let last = build.get::<Successor>(5).expect("a number");
     drop(build);
@@ -60,6 +61,8 @@ pub(crate) fn runs(bytes: &[u8]) {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("runs");
     std::fs::write(&file, bytes).expect("written");
+    // Once with the leaf that the corpus has, so that what is stored may be used, and once with another, so that it
+    // must not.
     assert_eq!(count(&file, 10), 15);
     assert_eq!(count(&file, 20), 25);
 }
@@ -245,6 +248,7 @@ fn look_back(engine: &Engine, build: &Build, levels: &[u8]) {
     }
     let mut seen = std::collections::HashSet::new();
     let mut pending: Vec<_> = levels.iter().map(|level| engine.task::<Level>(*level)).collect();
+    // Meaningless content may claim any number of reads.
     while let Some(task) = pending.pop().filter(|_| seen.len() < 1000) {
         engine.key_of(task);
         pending
@@ -265,6 +269,8 @@ pub(crate) fn sealed_runs(bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
     reseal(&mut bytes);
     std::fs::write(&file, bytes).expect("written");
+    // With the leaves of the corpus, then with others, so that stored runs are found right, corrected and thrown
+    // away.
     ask(&file, [1, 2, 3, 4], &[9, 12, 5]);
     ask(&file, [1, 2, 3, 5], &[14, 3]);
     ask(&file, [6, 2, 3, 4], &[12, 11]);

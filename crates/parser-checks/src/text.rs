@@ -79,6 +79,7 @@ pub(crate) fn json(bytes: &[u8]) {
     let mut visited = 0;
     visit(document.root(), |node| {
         visited += 1;
+        // Each of these checks takes time in the size of the document.
         if visited < 100 {
             let again = document.at(&node.path()).expect("a value at its path");
             assert_eq!(again.span(), node.span());
@@ -89,6 +90,7 @@ pub(crate) fn json(bytes: &[u8]) {
         }
     });
     for duplicate in document.duplicates() {
+        // The last of equal keys counts, as in the JSON library of the reference.
         assert!(duplicate.ignored.start < duplicate.used.start);
     }
     let value = json_to_value(document.root());
@@ -106,6 +108,7 @@ pub(crate) fn expression(bytes: &[u8]) {
     let expr = Expr::compile(document.root());
     expr.misspelt_variables(&["X".into()]);
     let text = document.text();
+    // A guess at what is slow: loops in loops multiply.
     let loops = ["foreach", "foldl", "zip_with", "`"].iter().map(|word| text.matches(word).count());
     if text.len() > 4000 || loops.sum::<usize>() > 3 || text.contains("\"range\"") && text.contains("000") {
         return;
@@ -165,6 +168,7 @@ pub(crate) fn object_id(bytes: &[u8]) {
 
 /// Words of a command line, one per line.
 pub(crate) fn command_line(bytes: &[u8]) {
+    // No word of a process has a zero byte.
     let words = bytes.split(|byte| *byte == b'\n').filter(|word| !word.contains(&0));
     let words =
         std::iter::once(OsString::from("taut")).chain(words.map(|word| OsString::from_vec(word.to_vec())));
@@ -174,6 +178,7 @@ pub(crate) fn command_line(bytes: &[u8]) {
 /// Lines that are to be completed: an answer is lines, and what is before the cursor decides alone.
 pub(crate) fn completion(bytes: &[u8]) {
     let Ok(line) = std::str::from_utf8(bytes) else { return };
+    // The default of bash for `COMP_WORDBREAKS`.
     let breaks = " \t\n\"'@><=;|&(:";
     // Nothing is in this directory, so that the answer is the same on every machine.
     let nowhere = Path::new("/nonexistent");
@@ -232,6 +237,7 @@ pub(crate) fn depfile(bytes: &[u8]) {
         let mut backslashes = 0;
         for character in name.chars() {
             match character {
+                // Backslashes are doubled only before a blank, as GCC writes them and make reads them.
                 ' ' | '\t' => text.push_str(&"\\".repeat(backslashes + 1)),
                 '#' | ':' if backslashes == 0 => text.push('\\'),
                 // Written in no way that is read.

@@ -50,6 +50,7 @@ impl Any {
     /// The message, if it is of that type.
     pub fn get<M: Message + Default>(&self, type_url: &str) -> Option<M> {
         let name = |url: &str| url.rsplit('/').next().map(str::to_owned);
+        // Only the name counts: what is before the last `/` may be any host (`any.proto`).
         if name(&self.type_url) != name(type_url) {
             return None;
         }
@@ -88,6 +89,7 @@ pub struct ServerCapabilities {
     /// As one that executes; absent if it does not.
     #[prost(message, optional, tag = "2")]
     pub execution_capabilities: Option<ExecutionCapabilities>,
+    // 3 is the place of the version in a form that is no longer used.
     /// The oldest version of the API that it speaks.
     #[prost(message, optional, tag = "4")]
     pub low_api_version: Option<SemVer>,
@@ -102,6 +104,7 @@ pub struct SemVer {
     /// Changes when clients have to change.
     #[prost(int32, tag = "1")]
     pub major: i32,
+    // Clients need neither the patch (3) nor the label of a prerelease (4).
     /// Changes when something is added.
     #[prost(int32, tag = "2")]
     pub minor: i32,
@@ -125,6 +128,7 @@ pub struct CacheCapabilities {
     /// How contents in batches that are put may be compressed.
     #[prost(int32, repeated, tag = "7")]
     pub supported_batch_update_compressors: Vec<i32>,
+    // 8, the size of the largest content, is not read: a server that refuses one says so.
     /// Whether a content can be asked for in chunks; since 2.4.
     #[prost(bool, tag = "9")]
     pub blob_split_support: bool,
@@ -150,6 +154,7 @@ pub struct GetActionResultRequest {
     /// Of the `Action` message.
     #[prost(message, optional, tag = "2")]
     pub action_digest: Option<Digest>,
+    // 3 to 5 would put outputs into the answer; all contents are fetched and compared with their names.
     /// How digests are made.
     #[prost(int32, tag = "6")]
     pub digest_function: i32,
@@ -167,6 +172,7 @@ pub struct UpdateActionResultRequest {
     /// The result.
     #[prost(message, optional, tag = "3")]
     pub action_result: Option<ActionResult>,
+    // 4, how long the cache keeps it, is left to the server.
     /// How digests are made.
     #[prost(int32, tag = "5")]
     pub digest_function: i32,
@@ -189,6 +195,7 @@ pub struct FindMissingBlobsRequest {
 /// Those that are not there.
 #[derive(Clone, PartialEq, Message)]
 pub struct FindMissingBlobsResponse {
+    // There is no field 1.
     /// In any order.
     #[prost(message, repeated, tag = "2")]
     pub missing_blob_digests: Vec<Digest>,
@@ -347,6 +354,7 @@ pub struct ReadRequest {
 /// A piece of the stream.
 #[derive(Clone, PartialEq, Message)]
 pub struct ReadResponse {
+    // The protocol leaves a gap before 10, here and in `WriteRequest`.
     /// Its bytes.
     #[prost(bytes = "vec", tag = "10")]
     pub data: Vec<u8>,

@@ -20,6 +20,7 @@ pub struct Directory {
     /// Sorted by name.
     #[prost(message, repeated, tag = "3")]
     pub symlinks: Vec<SymlinkNode>,
+    // 5, properties of the directory, is not read: what others made is named by its bytes, which are kept.
 }
 
 /// A file in a directory.

@@ -33,6 +33,7 @@ pub struct ExecuteRequest {
     /// Of the `Action` message.
     #[prost(message, optional, tag = "6")]
     pub action_digest: Option<Digest>,
+    // Priorities (7, 8) are left to the service.
     /// How digests are made.
     #[prost(int32, tag = "9")]
     pub digest_function: i32,
@@ -70,6 +71,7 @@ pub struct Operation {
     /// Whether it is over; then there is either an error or a response.
     #[prost(bool, tag = "3")]
     pub done: bool,
+    // In the protocol these two are a `oneof`, which is encoded in the same way.
     /// Why there is no response.
     #[prost(message, optional, tag = "4")]
     pub error: Option<Status>,

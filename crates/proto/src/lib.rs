@@ -15,6 +15,7 @@ pub mod execution;
 pub use directory::{Directory, DirectoryNode, FileNode, SymlinkNode, TreeBytes};
 pub use prost::{DecodeError, Message};
 
+// `google.protobuf.Duration`; `Timestamp` has the same two fields, and is read and written as this too.
 /// Seconds and nanoseconds.
 #[derive(Clone, PartialEq, Message)]
 pub struct Duration {
@@ -65,6 +66,7 @@ pub struct Command {
     /// Sorted by name.
     #[prost(message, repeated, tag = "2")]
     pub environment_variables: Vec<EnvironmentVariable>,
+    // Since 2.1 `output_paths` replaces these two; older servers read only these.
     /// Sorted.
     #[prost(string, repeated, tag = "3")]
     pub output_files: Vec<String>,
@@ -102,6 +104,7 @@ pub struct Action {
     /// Digest of the input root.
     #[prost(message, optional, tag = "2")]
     pub input_root_digest: Option<Digest>,
+    // 3 to 5 and 8 are reserved in the protocol.
     /// Time limit.
     #[prost(message, optional, tag = "6")]
     pub timeout: Option<Duration>,

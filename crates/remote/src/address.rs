@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// Where a service listens.
+// The text is checked once, here: what gets this type can make a URI of it without an error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address {
     /// `host:port`, the host in brackets if it is an IPv6 address.
@@ -23,10 +24,13 @@ impl Address {
             Some((scheme, _)) => return Err(format!("{scheme}:// is neither grpc:// nor grpcs://")),
             None => (None, text),
         };
+        // People copy addresses from pages, with the slash that a URL has at its end.
         let authority = authority.strip_suffix('/').unwrap_or(authority);
+        // From the right: an IPv6 address has colons of its own, which is why it needs the brackets.
         let (host, port) = authority.rsplit_once(':').ok_or("it has no port")?;
         let is_bracketed = host.len() > 2 && host.starts_with('[') && host.ends_with(']');
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        // `%` is for the zone of a link-local address (RFC 4007, 11).
         let is_inside = |byte: u8| byte.is_ascii_hexdigit() || b":.%".contains(&byte);
         let is_good = match is_bracketed {
             true => host[1..host.len() - 1].bytes().all(is_inside),
@@ -35,6 +39,7 @@ impl Address {
         if !is_good {
             return Err("its host is neither a name nor an address (IPv6 in brackets)".to_owned());
         }
+        // Port 0 means "any" to a server that listens, and nothing to a client.
         if !matches!(port.parse::<u16>(), Ok(port) if port > 0) {
             return Err("its port is no number from 1 to 65535".to_owned());
         }
@@ -52,6 +57,7 @@ impl Address {
     }
 
     pub(crate) fn uri(&self, is_encrypted: bool) -> String {
+        // The URI that tonic wants; `grpc` and `grpcs` are schemes of command lines only.
         format!("{}://{}", if is_encrypted { "https" } else { "http" }, self.authority)
     }
 }

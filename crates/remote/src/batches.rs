@@ -13,10 +13,13 @@ use tokio::{
     time::timeout,
 };
 
+// Enough to hide one round trip behind another; what does not get a permit gathers into larger batches, so more calls
+// would make them smaller, not faster.
 /// How many calls of a kind are under way at the same time.
 const CALLS: usize = 4;
 
 /// How often a batch waits for further askers, and how long each time: they may also turn out not to ask.
+// Bounded: what is counted as about to ask may find that it has nothing to ask, and a batch must not depend on that.
 const WAITS: usize = 4;
 const WAIT: Duration = Duration::from_millis(1);
 
@@ -26,6 +29,7 @@ pub(crate) type BatchItem<I, O> = (I, oneshot::Sender<O>);
 /// Takes items and sends them in batches. A message is all that one asker asks at once.
 pub(crate) struct Batches<I, O>(mpsc::UnboundedSender<Vec<BatchItem<I, O>>>);
 
+// Each question is answered by a channel of its own, so the questions of one batch can come from different callers.
 /// The next batch, as it grows.
 struct Gathering<I, O> {
     items: Vec<BatchItem<I, O>>,
@@ -46,12 +50,15 @@ impl<I, O> Gathering<I, O> {
     ) {
         self.askers += 1;
         let whole = asked.as_slice().iter().map(|item| weight(&item.0)).fold(0, u64::saturating_add);
+        // A question that fits into a batch of its own is not cut in two: its caller waits for the last answer, which
+        // would be in the second call.
         if whole <= limit && self.total.saturating_add(whole) > limit {
             self.left_over = asked;
             return;
         }
         while let Some(next) = asked.as_slice().first() {
             let total = self.total.saturating_add(weight(&next.0));
+            // The first item always goes, however large it is: otherwise the loop of the sender would never end.
             if total > limit && !self.items.is_empty() {
                 break;
             }
@@ -75,6 +82,8 @@ impl<I: 'static, O: 'static> Batches<I, O> {
         weight: impl Fn(&I) -> u64 + 'static,
         send: impl Fn(Vec<BatchItem<I, O>>) -> F + 'static,
     ) -> Batches<I, O> {
+        // Unbounded: callers never wait to hand a question over. What is in the channel is bounded by what the build
+        // has under way.
         let (sender, mut asked) = mpsc::unbounded_channel::<Vec<BatchItem<I, O>>>();
         spawn_local(async move {
             let calls = Arc::new(Semaphore::new(CALLS));
@@ -93,8 +102,10 @@ impl<I: 'static, O: 'static> Batches<I, O> {
                 batch.add(first, limit, &weight);
                 let mut waits = 0;
                 while !batch.is_full(limit) {
+                    // What has been asked already costs no wait, so it is taken before the decision whether to wait.
                     if let Ok(next) = asked.try_recv() {
                         batch.add(next.into_iter(), limit, &weight);
+                    // All that may ask are in it, or the waits are used up: another wait would only add delay.
                     } else if batch.askers >= askers.count() || waits == WAITS {
                         break;
                     } else {
@@ -107,6 +118,8 @@ impl<I: 'static, O: 'static> Batches<I, O> {
                 }
                 left_over = batch.left_over;
                 let sent = send(batch.items);
+                // In a task of its own, so that the next batch gathers while this one is on its way. The permit ends
+                // with the call.
                 spawn_local(async move {
                     sent.await;
                     drop(permit);

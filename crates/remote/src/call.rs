@@ -23,6 +23,8 @@ use crate::{
     waits::Waiting,
 };
 
+// gRPC's default of 4 MiB is less than the result of an action with tens of thousands of outputs. Contents never need
+// it: taut's batches are smaller (`capabilities.rs`).
 /// The largest message that is taken: a batch of contents, or the result of an action with very many outputs.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
@@ -37,10 +39,13 @@ pub(crate) struct Method {
     /// As messages show it.
     pub(crate) name: &'static str,
     pub(crate) path: &'static str,
+    // Decides what a refusal is worth: a cache without write access is a common set-up, and reads go on.
     /// Whether it stores something. If a server takes nothing, it may be read all the same.
     pub(crate) is_write: bool,
 }
 
+// Three kinds because they have three consequences: a status may be transient, wrong contents are asked for again,
+// and an error of this side ends the call at once.
 /// Why an attempt failed.
 pub(crate) enum Failure {
     /// By the answer of the server, or for lack of one.
@@ -73,6 +78,8 @@ pub(crate) struct Link {
     /// Whether the server has answered.
     pub(crate) has_answered: AtomicBool,
     /// When the server gave the last sign of life to those that wait for executions; one asks at a time.
+    // Tokio's lock: it is held while the question is under way, so that the others wait for its answer and do not
+    // ask, too.
     pub(crate) heard: tokio::sync::Mutex<Instant>,
 }
 
@@ -80,6 +87,7 @@ impl Link {
     pub(crate) fn new(setup: &Setup, give_up: Arc<GiveUp>) -> Result<Link> {
         let Setup { instance, patience, .. } = setup.clone();
         let channel = Mutex::new((0, setup.channel()?));
+        // The API has no number for git's ids; 0, the default of protobuf, leaves the field out.
         let digest_function = if setup.naming == HashFunction::Sha256 { SHA256 } else { 0 };
         let (has_answered, heard) = (AtomicBool::new(false), Instant::now().into());
         let (setup, server) = (setup.clone(), setup.address.to_string().into());
@@ -112,6 +120,8 @@ impl Link {
         connection: u64,
         begin: Instant,
     ) -> Result<()> {
+        // No answer at all on a connection that seems open. After any other failure the library connects anew by
+        // itself.
         if status.code() == Code::DeadlineExceeded {
             self.renew(connection);
         }
@@ -147,6 +157,7 @@ impl Link {
         Q: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
+        // The deadline grows with the size: a fixed one would refuse slow links just when large contents pass.
         let deadline = self.patience.deadline + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
         let attempt = async || {
             let call = async {
@@ -174,12 +185,15 @@ impl Link {
         let attempts = async {
             let begin = Instant::now();
             let (mut failing_since, mut waiting) = (None, None);
+            // No upper bound here: the last attempt depends on whether the server may be restarting.
             for number in 1.. {
                 let (connection, attempted) = (self.connection(), Instant::now());
                 let failure = match attempt().await {
                     Ok(done) => return Ok(Some(done)),
                     Err(failure) => failure,
                 };
+                // From the first failure on the call counts as waiting, the pauses between attempts included: the
+                // display shows what holds up the build.
                 waiting.get_or_insert_with(|| self.waits(method.name, attempted));
                 let since = *failing_since.get_or_insert_with(Instant::now);
                 let may_restart =
@@ -195,6 +209,7 @@ impl Link {
                     // The server would answer the next call of any kind in the same way (no permission, no such
                     // method). If it refuses only writes, reads go on.
                     Failure::Status(status) if !is_transient(status.code()) => {
+                        // A refused write says nothing of reads.
                         if !method.is_write {
                             self.give_up.give_up();
                         }
@@ -228,6 +243,7 @@ impl Link {
         deadline: Duration,
         call: impl Future<Output = std::result::Result<T, Failure>>,
     ) -> std::result::Result<T, Failure> {
+        // Bound to a name, since `_` would drop it at once.
         let _waiting = self.waits(name, Instant::now());
         tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| {
             let text = format!("no answer within {} s", deadline.as_secs_f32());
@@ -244,6 +260,8 @@ impl Link {
     pub(crate) fn may_restart(&self, status: &Status, since: Instant) -> bool {
         // Only a server that has answered before: an address at which nothing ever was is reported at once.
         status.code() == Code::Unavailable
+            // Relaxed: a single flag that goes from false to true once; a call that misses it fails as it would have
+            // a moment earlier.
             && self.has_answered.load(Relaxed)
             && since.elapsed() < self.patience.restart
     }
@@ -254,6 +272,8 @@ impl Link {
         // Bounded before it is shifted: a larger number of attempts would overflow.
         let pause = first_pause.saturating_mul(1 << (number - 1).min(16)).min(max_pause);
         // Half of it is random, so that clients which failed at the same time do not come back at the same time.
+        // The only source of randomness in the standard library: each instance is seeded by the system. Good enough
+        // for a pause.
         let random = RandomState::new().build_hasher().finish() % 1024;
         pause / 2 + pause.mul_f64(random as f64 / 2048.0)
     }
@@ -276,6 +296,7 @@ pub(crate) fn is_transient(code: Code) -> bool {
     )
 }
 
+// The words are those of tonic 0.14; an answer in other words is shown with its whole text.
 /// What the library reports before the status by HTTP.
 const WORDS_OF_PROXIES: [&str; 2] =
     ["while receiving response with status: ", "mapped from HTTP status code "];

@@ -14,6 +14,7 @@ const GET: Method = Method { name: NAME, path: PATH, is_write: false };
 
 /// The most bytes of contents in one batch, whatever the server says: gRPC servers refuse messages of more than 4 MiB
 /// unless they are configured otherwise.
+// One MiB below the limit of gRPC, for the digests and the frame of each content.
 const MAX_BATCH_BYTES: u64 = 3 << 20;
 
 /// The major version of the API that taut speaks.
@@ -38,6 +39,7 @@ pub(crate) struct Capabilities {
 /// Asks the server, and gives it up if it cannot be used.
 pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Result<Capabilities> {
     let request = GetCapabilitiesRequest { instance_name: link.instance.clone() };
+    // The first call to a server: so here, and only here, a failure may come from the way it is addressed.
     let answer = link.unary(&GET, &request, 0).await.map_err(|error| with_guess(link, error))?;
     let found = answer.ok_or_else(|| match link.instance.as_str() {
         "" => "the server knows no cache without an instance name".to_owned(),
@@ -50,6 +52,8 @@ pub(crate) async fn ask(link: &Link, naming: HashFunction, executes: bool) -> Re
 }
 
 /// What the libraries below report of a connection that the other side has ended.
+// Which of these a system reports is a race between the RST of the other side and what was still to be read or
+// written.
 const WORDS_OF_CLOSED_CONNECTIONS: [&str; 3] = ["closed", "reset", "broken pipe"];
 
 /// What is reported in their place: which of them it is depends on which side is faster.
@@ -61,12 +65,16 @@ fn with_guess(link: &Link, error: Error) -> Error {
         let is_closed = WORDS_OF_CLOSED_CONNECTIONS.iter().any(|word| why.contains(word));
         match link.encryption() {
             // What an encrypted answer looks like.
+            // A TLS alert, taken for the length of an HTTP/2 frame.
             None if is_closed || why.contains("frame with invalid size") => {
                 Some((Some(ENDED), "does the server want an encrypted connection, grpcs://…?"))
             }
+            // A plain HTTP/2 answer, taken for a TLS record.
             Some(_) if why.contains("corrupt message") => {
                 Some((None, "does the server not encrypt, grpc://…?"))
             }
+            // In TLS 1.3 a server refuses a client without a certificate only after the handshake, so what arrives is
+            // an alert or a cut.
             Some(tls) if (is_closed || why.contains("CertificateRequired")) && tls.identity.is_none() => {
                 Some((Some(ENDED), "does the server ask for a certificate of the client, --tls-client-cert?"))
             }
@@ -99,6 +107,7 @@ fn of(
 ) -> std::result::Result<Capabilities, String> {
     let ServerCapabilities { cache_capabilities, execution_capabilities, low_api_version, high_api_version } =
         server;
+    // A server that leaves these fields out is taken to speak this version.
     let major = |version: Option<SemVer>| version.map_or(MAJOR, |version| version.major);
     let (low, high) = (major(low_api_version), major(high_api_version));
     if !(low..=high).contains(&MAJOR) {
@@ -107,6 +116,8 @@ fn of(
     }
     let cache = cache_capabilities.ok_or("the server is no cache")?;
     match naming {
+        // An empty list is refused, too: names by another function would never be found, and each look-up would be a
+        // silent miss.
         HashFunction::Sha256 if !cache.digest_functions.contains(&SHA256) => {
             let mut why = "the server does not name contents by SHA-256".to_owned();
             if executes {
@@ -131,7 +142,10 @@ fn of(
     Ok(Capabilities {
         max_batch_bytes: if max == 0 { MAX_BATCH_BYTES } else { max.min(MAX_BATCH_BYTES) },
         takes_results: cache.action_cache_update_capabilities.is_some_and(|can| can.update_enabled),
+        // The two lists are two fields of the API: what a server accepts in streams (6) and in batches that are put
+        // (7).
         has_zstd: cache.supported_compressors.contains(&ZSTD),
+        // Chunks are named by SHA-256 (`chunks.rs`), so they can be contents only where all others are named so, too.
         splits: cache.blob_split_support && naming == HashFunction::Sha256,
         splices: cache.blob_splice_support && naming == HashFunction::Sha256,
         takes_zstd: cache.supported_batch_update_compressors.contains(&ZSTD),

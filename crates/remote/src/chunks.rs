@@ -17,6 +17,7 @@ use crate::{
 const SPLIT: Method = Method {
     name: "SplitBlob",
     path: "/build.bazel.remote.execution.v2.ContentAddressableStorage/SplitBlob",
+    // A write for what follows from a refusal: a server that does not split is still one to read from.
     is_write: true,
 };
 
@@ -27,9 +28,11 @@ const SPLICE: Method = Method {
 };
 
 /// No content is taken in more chunks: what a server says of it is held in memory.
+// A digest takes some 70 bytes, so a list of that length takes some 20 MiB.
 const MAX_CHUNKS: usize = 1 << 18;
 
 /// How many bytes of chunks are asked for at once.
+// Each chunk is held until the ones before it were written, so this is the memory of one content.
 pub(crate) const WINDOW_BYTES: u64 = 16 << 20;
 
 /// Where a chunk is in a content.
@@ -60,10 +63,12 @@ pub(crate) fn of(source: &dyn Source, size: u64) -> io::Result<Vec<Chunk>> {
         // As many as a chunk may have, or all that are left, so that where it ends does not depend on how it is read.
         while buffer.len() < MAX_CHUNK_BYTES && read < size {
             let before = buffer.len();
+            // Four at once, so that fewer calls read the file; what is behind the first chunk stays in the buffer.
             let wanted = (4 * MAX_CHUNK_BYTES).min(usize::try_from(size - read).unwrap_or(usize::MAX));
             buffer.resize(before + wanted, 0);
             let count = source.read_at(read, &mut buffer[before..])?;
             buffer.truncate(before + count);
+            // The file has become shorter since its size was taken: its digest is wrong by now, too.
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -89,6 +94,7 @@ pub(crate) async fn split(link: &Link, digest: &Digest) -> Option<Vec<Digest>> {
     };
     let answer: SplitBlobResponse = link.unary(&SPLIT, &request, digest.size).await.ok()??;
     let chunks: Vec<Digest> = answer.chunk_digests.iter().filter_map(wire::parse).collect();
+    // Sizes come from the server; a sum that wraps could agree by accident.
     let total = chunks.iter().map(|chunk| chunk.size).fold(0, u64::saturating_add);
     // The list is not trusted: a digest that cannot be read, one chunk, or sizes with another sum mean that the content
     // goes as a stream.
@@ -106,12 +112,15 @@ pub(crate) async fn splice(link: &Link, digest: &Digest, chunks: &[Chunk]) -> Re
     };
     let answer: Option<SpliceBlobResponse> = link.unary(&SPLICE, &request, digest.size).await?;
     let named = answer.and_then(|answer| wire::parse(&answer.blob_digest?));
+    // The answer names what was put together: a server that has spliced other bytes must not count as having the
+    // content.
     if named == Some(*digest) { Ok(()) } else { Err(Error::NotFound(*digest)) }
 }
 
 /// A chunk that the receiver has, if it is that.
 pub(crate) fn here(receiver: &dyn Receiver, chunk: &Digest) -> Option<Vec<u8>> {
     let bytes = receiver.chunk(chunk)?;
+    // A chunk in the store may be damaged, as anything there; it is hashed before it counts.
     let is_right = bytes.len() as u64 == chunk.size && HashFunction::Sha256.blob(&bytes) == chunk.hash;
     is_right.then_some(bytes)
 }

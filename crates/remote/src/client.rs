@@ -42,15 +42,19 @@ const STORE: Method = Method {
 };
 
 /// How long a service is waited for that was given up in the build before and can be done without.
+// A build after one in which the service failed: it is probably still gone, and the build can do without.
 const MAX_PROBE: Duration = Duration::from_secs(2);
 
 /// A service behind a network.
 pub struct Client {
     setup: Setup,
+    // Begun by the first question: most builds ask nothing, and a thread costs more than a null build may.
     network: OnceLock<Result<Network>>,
     /// Those that are about to ask.
     askers: Askers,
     /// Replaced when it was given up and is tried again.
+    // Locked only to clone or replace the `Arc`: a question keeps the server with which it began, also when a new one
+    // is put in its place meanwhile.
     server: Mutex<Arc<Server>>,
 }
 
@@ -95,9 +99,11 @@ impl Server {
         let ask = || async {
             let Setup { naming, executes, .. } = self.setup;
             let link = Arc::new(Link::new(&self.setup, self.give_up.clone())?);
+            // A service that executes is needed for the build to go on, so it gets its full patience.
             let can = if self.was_given_up && !executes {
                 let patience = Patience { attempts: 1, ..self.setup.patience.clone() };
                 let patience = Patience { deadline: patience.deadline.min(MAX_PROBE), ..patience };
+                // A link of its own, whose patience is short; the one that is kept has the normal one.
                 let probing = Link::new(&Setup { patience, ..self.setup.clone() }, self.give_up.clone())?;
                 capabilities::ask(&probing, naming, executes).await?
             } else {
@@ -112,6 +118,8 @@ impl Server {
         self.known.get_or_init(ask).await.as_ref().map_err(|error| {
             // Relaxed: only that a single caller gets `false` matters, not which one, and nothing else is read because
             // of it.
+            // To a build that cannot go on without the service, each action fails with the reason; for a cache it is
+            // one warning.
             if !self.setup.executes && self.is_reported.swap(true, Relaxed) {
                 Error::Off
             } else {
@@ -188,6 +196,8 @@ impl Cas for Client {
 
     fn begin_anew(&self) {
         let mut server = self.server();
+        // Only what failed is asked again. A server that works keeps its connection, but what was slow in the build
+        // before does not count in this one.
         let is_unusable = server.known.get().is_some_and(Result::is_err);
         if is_unusable || server.give_up.is_given_up() {
             *server = Arc::new(Server::new(&self.setup, &self.askers, true));
@@ -229,6 +239,7 @@ impl ActionCache for Client {
                 action_result: Some(result),
                 digest_function: link.digest_function,
             };
+            // The answer repeats the result; what counts is that there is one.
             let stored: Option<ActionResult> = link.unary(&STORE, &request, 0).await?;
             let why = "the server has no such method or instance".to_owned();
             stored.map(drop).ok_or(Error::Final { call: STORE.name, why })
@@ -239,6 +250,8 @@ impl ActionCache for Client {
 impl Executor for Client {
     fn execute(&self, action: Execute, progress: Arc<dyn Progress>) -> Answer<'_, Executed> {
         // Dropped with the answer, which ends the execution.
+        // A future that is dropped runs nothing any more, but the task in the network's thread would go on: the
+        // closed channel is what ends it there.
         let (waits, dropped) = oneshot::channel::<()>();
         let executed = self.ask(move |server| async move {
             let AnsweredServer { link, .. } = server.known().await?;

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 /// Contents below this many bytes are not worth it.
+// Below that, the frame of zstd and the work cost more than the bytes saved.
 const MIN_BYTES: usize = 1024;
 
 /// The level: fast, as the network is seldom slower than that.
@@ -22,6 +23,7 @@ pub(crate) fn unpacked(packed: &[u8], size: u64) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let decoder = zstd::stream::read::Decoder::new(packed).ok()?;
     // One byte more, to find out that there are more.
+    // `saturating_add`, since the size comes from a server or a description and may be the largest number.
     decoder.take(size.saturating_add(1)).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 == size).then_some(bytes)
 }

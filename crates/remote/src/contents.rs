@@ -45,15 +45,20 @@ const UPDATE: Method = Method {
 };
 
 /// Contents below this size are not worth it to be split.
+// The largest chunk that taut makes: of a smaller content there may be one chunk only.
 const MIN_SPLIT_BYTES: u64 = 1 << 20;
 
 /// How many digests are in one question.
+// A digest takes about 70 bytes, so the question stays below gRPC's limit for messages.
 const MAX_DIGESTS: u64 = 10_000;
 
 /// How many bytes of small contents one caller has in memory at most.
+// Answers to small contents are held until the receiver takes them, in the order in which they were asked for.
 const MAX_HELD_BYTES: u64 = 32 << 20;
 
 /// What a content counts in a batch beside its bytes.
+// The digest, the status and the tags of one content: many empty contents would otherwise exceed the limit of a
+// message.
 const OVERHEAD_BYTES: u64 = 128;
 
 fn weight(digest: &Digest) -> u64 {
@@ -130,6 +135,7 @@ impl Contents {
         let mut answers = Vec::with_capacity(wanted.len());
         let mut rest = &wanted[..];
         while !rest.is_empty() {
+            // Contents that are not small are streams, which hold one piece at a time, so they count nothing.
             let mut total = 0;
             let fits = |(digest, _): &&(Digest, Arc<dyn Receiver>)| {
                 total += if self.is_small(digest) { digest.size } else { 0 };
@@ -155,6 +161,7 @@ impl Contents {
         let unmeasured: Vec<_> = unmeasured.collect();
         let mut answers = Vec::with_capacity(wanted.len());
         for ((digest, receiver), unmeasured) in wanted.iter().zip(unmeasured) {
+            // Asked for together with the small ones, and awaited in the order of the caller.
             if let Some(answer) = unmeasured {
                 answers.push(answered(answer).await);
                 continue;
@@ -181,6 +188,8 @@ impl Contents {
     async fn get_large(&self, digest: &Digest, receiver: &dyn Receiver) -> Result<()> {
         let splits = self.can.splits && digest.size >= MIN_SPLIT_BYTES;
         let chunks = if splits { chunks::split(&self.link, digest).await } else { None }.unwrap_or_default();
+        // A content is never put together from a list alone: without one chunk that is here, the stream costs one
+        // call and the chunks many.
         let done = match self.get_chunks(digest, &chunks, receiver).await {
             // As a stream, with attempts and checks of its own.
             None | Some(Err(Error::NotFound(_) | Error::Corrupt(_))) => {
@@ -219,6 +228,7 @@ impl Contents {
                 total <= chunks::WINDOW_BYTES
             };
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            // All chunks of a window are asked for before the first is awaited, so that they share batches.
             let asked: Vec<_> = (now.iter())
                 .map(|chunk| match chunks::here(receiver, chunk) {
                     Some(bytes) => Ok(bytes),
@@ -247,6 +257,7 @@ impl Contents {
 
     /// A chunk that is larger than a batch.
     async fn get_alone(&self, chunk: &Digest) -> Bytes {
+        // A server may cut chunks larger than what is held here: then the whole goes as a stream.
         if chunk.size > chunks::WINDOW_BYTES {
             return Err(Error::NotFound(*chunk));
         }
@@ -275,6 +286,8 @@ impl Contents {
         let weights = levels.iter().flatten().map(|content| weight(&content.digest));
         let total = weights.fold(0, u64::saturating_add);
         let levels = match total <= self.can.max_batch_bytes {
+            // The order within a batch is the order in which justbuild's server stores, so that trees come after
+            // their entries.
             true => vec![levels.into_iter().flatten().collect()],
             false => levels,
         };
@@ -305,10 +318,12 @@ impl Contents {
         if chunks.len() < 2 {
             return Err(Error::NotFound(content.digest));
         }
+        // This is what splitting is for: of a content that changed little, most chunks are there.
         let missing = self.missing(chunks.iter().map(|chunk| chunk.digest).collect()).await?;
         let missing: HashSet<Digest> = missing.into_iter().collect();
         let mut seen = HashSet::new();
         let wanted =
+            // A content may have the same chunk several times; it is put once.
             chunks.iter().filter(|chunk| missing.contains(&chunk.digest) && seen.insert(chunk.digest));
         let asked: Vec<_> = wanted
             .map(|chunk| {
@@ -342,10 +357,12 @@ fn no_such_call(method: &Method) -> Error {
 
 /// Answers; a caller that does not wait any more is passed over.
 fn answer<I, T>(asked: BatchItem<I, Result<T>>, with: Result<T>) {
+    // Ignored: the receiver is gone because its caller is, and the answer is of use to no other.
     let _ = asked.1.send(with);
 }
 
 async fn find_missing(link: Arc<Link>, batch: Vec<BatchItem<Digest, Result<bool>>>) {
+    // Several callers ask for the same content, for example a common header: it is in the question once.
     let digests: HashSet<Digest> = batch.iter().map(|(digest, _)| *digest).collect();
     let request = FindMissingBlobsRequest {
         instance_name: link.instance.clone(),
@@ -399,10 +416,12 @@ async fn read(link: Arc<Link>, can: Capabilities, batch: Vec<BatchItem<Digest, B
                     };
                     *bytes = match blob.status.map_or(0, |status| status.code) {
                         0 if blob.compressor == ZSTD => {
+                            // What cannot be unpacked is checked as empty, and so counts as damaged.
                             checked(&digest, unpacked(&blob.data, digest.size).unwrap_or_default())
                         }
                         0 => checked(&digest, blob.data),
                         code if code == Code::NotFound as i32 => Err(Error::NotFound(digest)),
+                        // Any other code is about this content alone; as a stream it gets attempts of its own.
                         _ => Err(Error::Corrupt(digest)),
                     };
                 }

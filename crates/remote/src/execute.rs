@@ -39,10 +39,12 @@ const WAIT_PATH: &str = "/build.bazel.remote.execution.v2.Execution/WaitExecutio
 const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 
 /// How long is waited for the answer that an execution is ended.
+// A courtesy to the server: the call has ended for its caller, which should not wait for it.
 const CANCELLING: Duration = Duration::from_secs(1);
 
 /// How an attempt ended that did not fail.
 enum AttemptEnd {
+    // Boxed, so that the other variant is not as large as a result.
     Done(Box<Executed>),
     /// The server knows no such operation any more.
     Forgotten,
@@ -62,6 +64,7 @@ struct Execution<'e> {
     /// Whether a stage was reported.
     stage: Option<Stage>,
     /// Since an attempt failed, until the server is there again.
+    // Not a lock: an execution is driven by one task in one thread, and is borrowed for moments only.
     waiting: RefCell<Option<Waiting>>,
 }
 
@@ -85,6 +88,7 @@ pub(crate) async fn execute(
         }
     });
     let ended = ended.await;
+    // Only if the execution was given up on this side; otherwise the server knows that it is over.
     if let (Err(Error::Off), Some(name)) = (&ended, execution.operation) {
         // What comes of that changes nothing.
         let _ = link.within(CANCEL, CANCELLING, cancel(link, name)).await;
@@ -110,6 +114,8 @@ impl Execution<'_> {
             let why = match self.attempt().await {
                 Ok(AttemptEnd::Done(executed)) => return Ok(*executed),
                 Ok(AttemptEnd::Forgotten) => {
+                    // Without a name the next attempt executes anew. That is safe: an action has no effect but its
+                    // outputs.
                     self.operation = None;
                     forgotten += 1;
                     if forgotten <= self.link.patience.attempts {
@@ -127,8 +133,10 @@ impl Execution<'_> {
             self.waiting.borrow_mut().get_or_insert_with(|| self.link.waits(EXECUTE, Instant::now()));
             // A server that was there for a while, and reported something, is there again, as a rule.
             let steady = self.link.patience.steady;
+            // Then the failures before this one do not count: only failures in a row mean that the server is gone.
             let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
             // So is one that was silent for a while: proxies cut streams on which nothing passes for some time.
+            // DEADLINE_EXCEEDED is what the question for a sign of life ends with itself (`while_alive`).
             if !was_there && begin.elapsed() > steady && why.code() != Code::DeadlineExceeded {
                 was_there = self.sign_of_life().await.is_ok();
             }
@@ -146,6 +154,8 @@ impl Execution<'_> {
                 || forgotten > self.link.patience.attempts
             {
                 if is_gone {
+                    // Only if it cannot be reached. A server that answers, but cannot execute this action, may
+                    // execute the next one.
                     self.link.give_up.give_up();
                 }
                 if matches!(why.code(), Code::Internal | Code::Unknown) {
@@ -159,6 +169,8 @@ impl Execution<'_> {
     }
 
     async fn attempt(&mut self) -> std::result::Result<AttemptEnd, Failure> {
+        // Whether the question is about an operation that the server should know: only then "not found" means
+        // forgotten.
         let waits = self.operation.is_some();
         let mut stream = match self.open().await {
             Err(Failure::Status(status)) if waits && is_forgotten(&status, true) => {
@@ -178,6 +190,8 @@ impl Execution<'_> {
                 next => next?,
             };
             let Some(operation) = operation else {
+                // The end of a stream without the end of the operation is no error in gRPC, but the API promises the
+                // latter.
                 return Err(Status::unavailable("the stream ended before the action did").into());
             };
             // A message with the end says nothing about how long the server has been there: a cached result comes at
@@ -202,6 +216,7 @@ impl Execution<'_> {
         let opening = async {
             let link = self.link;
             let mut grpc =
+                // A deadline for the connection only: the answer to the call itself may take as long as the action.
                 link.within(EXECUTE, link.patience.deadline, async { Ok(link.grpc().await?) }).await?;
             let stream = match &self.operation {
                 Some(name) => {
@@ -234,6 +249,7 @@ impl Execution<'_> {
         loop {
             match tokio::time::timeout(self.link.patience.silence, call.as_mut()).await {
                 Ok(answer) => return answer,
+                // Another execution has found that the connection is dead; this one may be waiting on it.
                 Err(_) if self.link.connection() != self.connection => {
                     return Err(Status::unavailable("the connection fell silent").into());
                 }
@@ -251,6 +267,7 @@ impl Execution<'_> {
         // Held during the question: of all executions that wait, one asks, and the others then find its answer. The
         // lock is tokio's, so it may be held across a wait.
         let asks = link.heard.lock().await;
+        // Another execution has asked meanwhile.
         if asks.elapsed() < link.patience.silence {
             return Ok(());
         }
@@ -271,11 +288,13 @@ impl Execution<'_> {
     fn report(&mut self, operation: &Operation) {
         let metadata: Option<ExecuteOperationMetadata> =
             operation.metadata.as_ref().and_then(|any| any.get(EXECUTE_METADATA));
+        // `CACHE_CHECK` and `COMPLETED` are no stages that a display would tell apart from what comes next.
         let stage = match metadata.map(|metadata| metadata.stage) {
             Some(QUEUED) => Some(Stage::Queued),
             Some(EXECUTING) => Some(Stage::Running),
             _ => None,
         };
+        // A server may repeat the stage, as a sign of life; displays count changes.
         if let Some(stage) = stage.filter(|stage| self.stage != Some(*stage)) {
             self.stage = Some(stage);
             self.progress.stage(stage);
@@ -283,6 +302,7 @@ impl Execution<'_> {
     }
 
     fn done(&mut self, operation: Operation) -> std::result::Result<AttemptEnd, Failure> {
+        // Code 0 is success in gRPC: a status that is there may still be no error.
         if let Some(error) = operation.error.filter(|error| error.code != 0) {
             self.operation = None;
             return Err(failure(error));
@@ -290,8 +310,12 @@ impl Execution<'_> {
         let response: Option<ExecuteResponse> = operation.response.and_then(|any| any.get(EXECUTE_RESPONSE));
         let Some(ExecuteResponse { result, cached_result, status, message }) = response else {
             self.operation = None;
+            // `Internal` counts as transient, so the action is tried again rather than failed for what the server
+            // left out.
             return Err(Status::internal("the server says that the action has ended, and not how").into());
         };
+        // The API allows a result besides DEADLINE_EXCEEDED (the outputs so far), and servers differ in whether they
+        // send one. Either is the action's failure, not the server's.
         let (status, timed_out) = match (status.unwrap_or_default(), &result) {
             (status, Some(_)) if status.code == Code::DeadlineExceeded as i32 => (Default::default(), true),
             (status, None) if status.code == Code::DeadlineExceeded as i32 => (Default::default(), true),
@@ -315,6 +339,8 @@ impl Execution<'_> {
 /// for it.
 fn is_forgotten(status: &Status, is_first: bool) -> bool {
     match status.code() {
+        // Servers without `WaitExecution`, and those that refuse a name which they do not know, count as having
+        // forgotten.
         Code::NotFound | Code::Unimplemented | Code::InvalidArgument => true,
         // The words of justbuild's server, unless a cut connection, or the answer of a proxy, appears so.
         Code::Internal | Code::Unknown => {
@@ -326,6 +352,8 @@ fn is_forgotten(status: &Status, is_first: bool) -> bool {
 
 /// What an error in an answer means.
 fn failure(status: cache::Status) -> Failure {
+    // The API names missing inputs in a detail of type PreconditionFailure; the caller sends them and tries again,
+    // which another attempt here could not.
     let missing: Vec<Digest> = status.details.iter().filter_map(missing_inputs).flatten().collect();
     if !missing.is_empty() {
         return Failure::Here(Error::InputsMissing(missing));
@@ -337,6 +365,7 @@ fn missing_inputs(detail: &Any) -> Option<Vec<Digest>> {
     let failure: PreconditionFailure = detail.get(PRECONDITION_FAILURE)?;
     let missing = failure.violations.iter().filter(|violation| violation.r#type == "MISSING");
     let digests = missing.filter_map(|violation| {
+        // By the last `blobs/`: as in names of streams, an instance may come before it.
         let (hash, size) = violation.subject.rsplit_once("blobs/")?.1.split_once('/')?;
         let digest = taut_proto::Digest { hash: hash.to_owned(), size_bytes: size.parse().ok()? };
         wire::parse(&digest)

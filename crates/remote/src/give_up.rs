@@ -13,11 +13,15 @@ use taut_service::{Error, Result};
 use tokio::sync::watch;
 
 /// How long a look-up may take before it counts as slow.
+// Longer than the slowest sensible round trip, so that only a server under load, or a bad link, counts.
 const BEARABLE: Duration = Duration::from_secs(1);
 
 pub(crate) struct GiveUp {
+    // A watch, since it wakes those that wait and is seen by those that come later; a notification alone would miss
+    // the latter.
     given_up: watch::Sender<bool>,
     /// How long the build has waited for what was slow, and up to when that is counted.
+    // One lock for both numbers: each is meaningless without the other.
     slow: Mutex<(Duration, Option<Instant>)>,
     max_slow: Duration,
 }

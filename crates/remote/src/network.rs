@@ -39,6 +39,7 @@ pub struct Tls {
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+// Debug texts end up in logs, and a private key must not.
 impl fmt::Debug for Tls {
     // Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,6 +69,7 @@ pub struct Patience {
     pub steady: Duration,
 }
 
+// For a cache, which a build can do without: few attempts with short pauses, so that one that is gone costs little.
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
@@ -77,7 +79,10 @@ impl Default for Patience {
             deadline: Duration::from_secs(10),
             max_slow: Duration::from_secs(20),
             silence: Duration::from_secs(20),
+            // Nothing: a caller that wants to wait for restarts says so.
             restart: Duration::ZERO,
+            // Shorter than the time after which usual proxies cut silent streams (nginx: 60 s), and longer than an
+            // attempt that fails at once.
             steady: Duration::from_secs(5),
         }
     }
@@ -93,6 +98,8 @@ impl Setup {
             // Not longer than the deadline of a call, so that an address where nothing answers fails as unreachable,
             // and not as slow.
             .connect_timeout(self.patience.deadline.min(Duration::from_secs(5)))
+            // Questions are small and answers are waited for: Nagle's algorithm would add a delayed acknowledgement
+            // to each.
             .tcp_nodelay(true)
             // More than a round trip's worth of a fast network, so that large contents are not held up by windows.
             .initial_stream_window_size(4 << 20)
@@ -109,6 +116,8 @@ impl Setup {
             }
             endpoint = endpoint.tls_config(config).map_err(refused)?;
         }
+        // Lazily, so that an address which is wrong is reported by the first call, with its attempts and in its
+        // words.
         Ok(endpoint.connect_lazy())
     }
 }
@@ -132,6 +141,7 @@ pub(crate) struct Network(mpsc::UnboundedSender<Job>);
 impl Network {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Network> {
+        // One thread: what it does is wait. Work that takes time (hashing, chunking) goes to the blocking pool.
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         // Unbounded, since callers are threads of the engine, which must not block here. What is under way is bounded
         // by the jobs of the build, and by the batches that calls are put into.
@@ -139,12 +149,15 @@ impl Network {
         std::thread::Builder::new().name("network".to_owned()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async {
+                // Ends when the last `Network` is dropped, since that has the only sender.
                 while let Some(job) = begin.recv().await {
                     job();
                 }
             });
             // What is under way is dropped, which answers those that wait for it.
             drop(local);
+            // In the background: a thread of the blocking pool that reads a slow disk must not hold up the end of the
+            // call.
             runtime.shutdown_background();
         })?;
         Ok(Network(jobs))

@@ -19,6 +19,7 @@ pub(crate) const READ: Method =
     Method { name: "ByteStream.Read", path: "/google.bytestream.ByteStream/Read", is_write: false };
 
 /// Contents below this size are not worth a compressed stream.
+// For less, a compressed stream costs a decoder and its window on both sides, and saves one message at most.
 const MIN_COMPRESSED_BYTES: u64 = 16 << 10;
 
 /// How far a transfer has come.
@@ -34,6 +35,7 @@ struct Progress<'r> {
 
 impl Progress<'_> {
     fn begin(&mut self) -> std::result::Result<(), Failure> {
+        // The receiver drops what it has; so the hash starts anew, too.
         self.receiver.begin().map_err(here)?;
         self.hasher = hasher(self.digest);
         self.at = 0;
@@ -116,6 +118,7 @@ async fn attempt(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::r
 }
 
 /// So many bytes are progress, also when a stream is written: a server that sends single bytes and cuts is not waited for for ever.
+// As much as one message has that taut sends: a server that ends each stream after some messages still gets on.
 pub(crate) const MIN_PROGRESS_BYTES: u64 = 256 << 10;
 
 async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::result::Result<(), Failure> {
@@ -124,6 +127,7 @@ async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::re
         resource_name: read_name(&link.instance, progress.digest, form),
         // Of the content itself, also where the stream is compressed.
         read_offset: progress.at as i64,
+        // 0 means all, by the protocol.
         read_limit: 0,
     };
     let opened = link.within(READ.name, deadline, async {
@@ -141,6 +145,7 @@ async fn pieces(link: &Link, form: Form, progress: &mut Progress<'_>) -> std::re
             progress.take(&piece.data)?;
             continue;
         };
+        // In small parts, so that `take` sees a stream that unpacks without end before memory is full of it.
         for part in piece.data.chunks(PACKED_BYTES) {
             // What is no zstd is wrong, whatever was right before.
             let written = decoder.write_all(part).and_then(|()| decoder.flush());

@@ -142,12 +142,14 @@ impl Server {
     /// # Errors
     /// It cannot be started.
     pub fn with(offer: Offer, memory: Arc<Memory>, port: u16) -> io::Result<Server> {
+        // A given port is for a server that is started again at the same address, after a fault.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (calls, cuts, (end, ended)) =
             (Arc::<Calls>::default(), Arc::<ConnectionCuts>::default(), oneshot::channel());
         let handler = Handler::new(offer.clone(), memory.clone(), calls.clone(), cuts.clone());
+        // One thread for all connections: `connection.rs` relies on it.
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = std::thread::spawn(move || {
             let serve = async {
@@ -209,6 +211,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Dropping the sender ends `ended`, and with it the server.
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
             // If it has panicked, the test has failed already.

@@ -21,9 +21,11 @@ use crate::{
 };
 
 /// How many are read at the same time.
+// Times `MAX_HELD_BYTES` this bounds the memory; fewer would be slow for directories with many small files.
 const STREAMS: usize = 32;
 
 /// Larger contents go to their receiver piece by piece, and are read from there to be hashed.
+// Git hashes the length first, so bytes cannot be hashed as they come: they are held, or read back from the receiver.
 const MAX_HELD_BYTES: usize = 16 << 20;
 
 /// Reads contents of unknown size, so many at a time that they fit into memory.
@@ -43,6 +45,7 @@ impl Unmeasured {
         can: &Capabilities,
         digest: &Digest,
         receiver: &Arc<dyn Receiver>,
+        // Begun at once and awaited later: the caller begins all of them before it waits for the first.
     ) -> oneshot::Receiver<Result<()>> {
         let (link, can, digest, receiver) = (link.clone(), can.clone(), *digest, receiver.clone());
         let (streams, (sender, answer)) = (self.0.clone(), oneshot::channel());
@@ -101,6 +104,7 @@ impl Unchecked<'_> {
         if !self.is_passed_on {
             return Ok(Some(is_name_of(self.digest, &self.held)));
         }
+        // Now the number of bytes is known, and with it what git hashes.
         let (digest, receiver) = (Digest { size: self.at, ..*self.digest }, self.receiver.clone());
         // Beside the network, which goes on meanwhile.
         let checked = tokio::task::spawn_blocking(move || {
@@ -128,6 +132,7 @@ async fn read(link: &Link, can: &Capabilities, digest: &Digest, receiver: &Arc<d
         }
     };
     match end {
+        // The receiver cannot be read back. With the size known by now, a second transfer hashes as it goes.
         End::Unknown => {
             read_stream::read(link, can, &Digest { size: unchecked.at, ..*digest }, &**receiver).await
         }
@@ -167,7 +172,10 @@ async fn attempt(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Res
 
 async fn pieces(link: &Link, unchecked: &mut Unchecked<'_>) -> std::result::Result<(), Failure> {
     let deadline = link.patience.deadline;
+    // Plain, since a compressed stream cannot go on at an offset that is counted in unpacked bytes without them being
+    // counted here, too.
     let resource_name = read_name(&link.instance, unchecked.digest, Form::Plain);
+    // Size 0 in the name: justbuild's server looks contents up by hash alone.
     let request = ReadRequest { resource_name, read_offset: unchecked.at as i64, read_limit: 0 };
     let opened = link.within(READ.name, deadline, async {
         let codec = ProstCodec::<ReadRequest, ReadResponse>::default();

@@ -21,11 +21,14 @@ pub struct Wait {
     pub since: Instant,
 }
 
+// By number, since several waits may be equal in all else; numbers are never used twice.
 struct Waits {
     last: u64,
     open: BTreeMap<u64, Wait>,
 }
 
+// Global: displays and clients are made in different places, and a process has one display. The lock is held for one
+// operation on the map.
 static WAITS: Mutex<Waits> = Mutex::new(Waits { last: 0, open: BTreeMap::new() });
 
 fn waits() -> MutexGuard<'static, Waits> {

@@ -17,6 +17,7 @@ pub(crate) fn parse(message: &proto::Digest) -> Option<Digest> {
 
 /// Whether the size of a content is not known: entries of git trees have none, nor have objects that people name by their hash.
 pub(crate) fn is_unmeasured(digest: &Digest) -> bool {
+    // The empty content is the only one whose size is known to be 0; any other name with size 0 lacks its size.
     digest.size == 0 && !is_name_of(digest, b"")
 }
 
@@ -62,6 +63,8 @@ impl Form {
 
 /// The name of a content as a stream to be read.
 pub(crate) fn read_name(instance: &str, of: &Digest, form: Form) -> String {
+    // `ByteStream` names: `{instance}/blobs/{hash}/{size}`, with `compressed-blobs/zstd` for compressed ones
+    // (remote_execution.proto, above `ContentAddressableStorage`).
     format!("{}{}/{}/{}", prefix(instance), form.segment(), of.hash, of.size)
 }
 
@@ -71,5 +74,6 @@ pub(crate) fn write_name(instance: &str, of: &Digest, form: Form, transfer: &str
 }
 
 fn prefix(instance: &str) -> String {
+    // An empty instance has no segment of its own, by the API.
     if instance.is_empty() { String::new() } else { format!("{instance}/") }
 }

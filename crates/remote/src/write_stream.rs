@@ -39,6 +39,7 @@ pub(crate) async fn write(link: &Link, can: &Capabilities, content: &Content) ->
         true => Form::Zstd,
         false => Form::Plain,
     };
+    // The name is the client's choice; with the same one the server may be asked how far the stream has come.
     let mut upload = Upload { content, form, transfer: transfer_name(), from: 0, is_first: true };
     loop {
         match link.tried(&WRITE, async || upload.attempt(link).await).await? {
@@ -92,6 +93,8 @@ impl Upload<'_> {
         }
         match attempt(link, self.form, self.content, &self.transfer, self.from).await {
             Ok(()) => Ok(AttemptEnd::Complete),
+            // Not counted as a failed attempt, since the server has more than before: a large content on a bad link
+            // gets through in the end.
             Err(Failure::Status(status)) if is_progress && is_transient(status.code()) => {
                 link.count_failed(&WRITE, &status, connection, begin).map_err(Failure::Here)?;
                 Ok(AttemptEnd::Partly)
@@ -104,6 +107,8 @@ impl Upload<'_> {
 /// A name that no other transfer has, in the form of a UUID.
 fn transfer_name() -> String {
     let random = || RandomState::new().build_hasher().finish();
+    // The digits at the places of version and variant are those of a random UUID (RFC 9562, 5.4), which the API asks
+    // for.
     let hex = format!("{:016x}{:016x}", random(), random());
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
@@ -117,6 +122,7 @@ async fn committed(link: &Link, content: &Content, transfer: &str) -> u64 {
         let request = Request::new(QueryWriteStatusRequest { resource_name });
         Ok(link.grpc().await?.unary(request, path, codec).await?.into_inner())
     });
+    // If the question fails, the stream begins anew, which is always right.
     let answer = asked.await.unwrap_or_default();
     // A size of all, or of more, is no place to go on from: only the answer to a write says that a content is stored.
     u64::try_from(answer.committed_size).ok().filter(|size| *size < content.digest.size).unwrap_or(0)
@@ -130,6 +136,7 @@ async fn attempt(
     transfer: &str,
     from: u64,
 ) -> std::result::Result<(), Failure> {
+    // The stream of messages cannot report an error in gRPC's client, so the reason goes beside it.
     let broken = Arc::new(Mutex::new(None));
     let name = write_name(&link.instance, &content.digest, form, transfer);
     let beat = SendProgress::default();
@@ -143,6 +150,7 @@ async fn attempt(
     let answer: std::result::Result<WriteResponse, Failure> =
         beat.while_it_goes(link.patience.deadline, call).await;
     // The stream of pieces ends when the content cannot be read, and the server complains of that.
+    // Before the answer: the server's complaint follows from this.
     if let Some(why) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(Failure::Here(Error::Local(why)));
     }
@@ -160,6 +168,7 @@ async fn attempt(
 /// Counts pieces that were sent, so that a stream as a whole needs no deadline: it has failed when none was sent for a
 /// while.
 #[derive(Clone, Default)]
+// Not the answer but the sending shows whether a long upload lives: a server says nothing before the end.
 struct SendProgress(Arc<std::sync::atomic::AtomicU64>);
 
 impl SendProgress {
@@ -276,6 +285,7 @@ impl Iterator for Pieces {
                 Some(WriteRequest { resource_name, write_offset, finish_write, data })
             }
             Err(error) => {
+                // What could not be read ends the stream; the reason is what the call returns.
                 self.is_over = true;
                 *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
                 None

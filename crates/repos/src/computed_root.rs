@@ -14,6 +14,8 @@ pub struct ComputedRoot {
     /// What is taken of it.
     pub taken: RootContent,
     /// Whether the root is wanted by its id only, since a service has its content.
+    // A part of the definition, as in the reference: the same root wanted by its id only is another task of a
+    // service.
     pub is_absent: bool,
 }
 
@@ -27,6 +29,7 @@ pub enum RootContent {
         /// The name.
         target: Str,
         /// The configuration, a JSON object in the form of the reference: compact, keys sorted.
+        // A text and no value: the reference compares texts, in which `1` and `1.0` differ.
         configuration: String,
     },
     /// The tree of its workspace root, with empty files.

@@ -25,6 +25,7 @@ use crate::{
 #[derive(Clone)]
 pub struct ComputedTrees {
     repository: Arc<GitRepository>,
+    // By definition, so that a root which several repositories have is computed once.
     trees: HashMap<ComputedRoot, Hash>,
 }
 
@@ -63,6 +64,7 @@ impl RepoConfig {
     /// The global names of a repository and of all that its bindings reach, as far as they are defined.
     fn reachable(&self, repository: &str) -> BTreeSet<&Str> {
         let mut reached = BTreeSet::new();
+        // A stack and no recursion: bindings form chains as long as the configuration makes them.
         let mut open: Vec<&Str> =
             self.repositories.get_key_value(repository).map(|(name, _)| name).into_iter().collect();
         while let Some(name) = open.pop() {
@@ -102,6 +104,7 @@ impl RepoConfig {
     pub fn cycle_of_computed_roots(&self, roots: &[Arc<UnresolvedRoot>]) -> Option<RootCycle> {
         // A depth-first search: what is on the path is in `path`, and what was left is in `done`.
         let mut done: HashSet<ComputedRoot> = HashSet::new();
+        // A search from each root, with what is done shared between them, so that each root is entered once.
         for root in roots {
             let mut path: Vec<(ComputedRoot, std::vec::IntoIter<Arc<UnresolvedRoot>>)> = Vec::new();
             let mut next = Some(root.root.clone());
@@ -109,6 +112,7 @@ impl RepoConfig {
                 if let Some(root) = next.take()
                     && !done.contains(&root)
                 {
+                    // Linear, as such paths are short: each step is a computed root that is built from another.
                     if let Some(at) = path.iter().position(|(above, _)| *above == root) {
                         let mut before: Vec<_> = path.into_iter().map(|(root, _)| root).collect();
                         return Some(RootCycle { roots: before.split_off(at), before });
@@ -131,6 +135,7 @@ impl RepoConfig {
     /// rest differs.
     pub fn part(&self, repository: &str) -> RepoConfig {
         let reached = self.reachable(repository).into_iter();
+        // Cheap: names and roots are shared.
         let repositories = reached.map(|name| (name.clone(), self.repositories[name].clone())).collect();
         RepoConfig::numbered(repository.into(), repositories, self.dialect)
     }

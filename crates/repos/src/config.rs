@@ -44,6 +44,7 @@ pub struct Repository {
     /// Name of expressions files.
     pub expression_file_name: Str,
     /// Local names of other repositories, and their global ones.
+    // Sorted, since shape and identity encode them in this order.
     pub bindings: BTreeMap<Str, Str>,
 }
 
@@ -55,6 +56,7 @@ pub struct RepoConfig {
     /// By global name.
     pub repositories: BTreeMap<Str, Repository>,
     /// The roots of all repositories.
+    // Shared with every rule of the engine that reads; unchanged once they are numbered.
     pub roots: Arc<Roots>,
     /// How descriptions are written: those of targets, rules and expressions in all repositories. In the extended dialect, what
     /// taut adds to the reference's language is read, too.
@@ -197,39 +199,10 @@ impl RepoConfig {
         overrides: &Overrides,
         cwd: &Path,
     ) -> Result<RepoConfig, ConfigError> {
-        let document = match file {
-            None => Document::parse("", "{}").map_err(Diagnostic::from),
-            Some(file) => {
-                let content = Named::read(&cwd.join(file)).map_err(|error| {
-                    let problem = Diagnostic::error(match error.is_not_found() {
-                        true => format!("Repository configuration {} does not exist.", file.display()),
-                        false => error.to_string(),
-                    });
-                    // The reference reads nothing then, which is no JSON.
-                    problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
-                })?;
-                let label = cwd.join(file).to_string_lossy().into_owned();
-                Document::parse_as(overrides.dialect, label, content.clone()).map_err(|error| {
-                    let reference = reference_error(&content);
-                    Diagnostic::from(error).reference(reference).below(&parsing(file))
-                })
-            }
-        };
-        let document = document?;
+        let document = read_document(file, overrides.dialect, cwd)?;
         let root = document.root();
-        if root.kind() != Kind::Object {
-            let shown = file.unwrap_or(Path::new("")).display();
-            let problem = Diagnostic::error("Repository config: not a JSON object").at(place(root));
-            let reference = format!("Repository configuration file {shown} does not contain a map.");
-            return Err(problem.reference(reference).into());
-        }
+        check_form(root, file)?;
         let main_entry = root.get("main");
-        if let Some(main) = main_entry.filter(|main| main.as_str().is_none()) {
-            return Err(ConfigError::at(main, "Repository config: main has to be a string"));
-        }
-        if let Some(all) = root.get("repositories").filter(|all| all.kind() != Kind::Object) {
-            return Err(ConfigError::at(all, "Repository config: repositories has to be a map"));
-        }
         let described: BTreeMap<Str, Node<'_>> = root
             .get("repositories")
             .into_iter()
@@ -248,6 +221,7 @@ impl RepoConfig {
             || overrides.has_rules && main.as_str() == taut_rules::NAME
             || described.is_empty();
         if overrides.dialect.is_extended() && given && !is_defined && !described.contains_key(&main) {
+            // Only in our dialect: the reference makes such a repository the workspace of the working directory.
             return Err(unknown_main(root, &main).into());
         }
         let mut repositories = BTreeMap::new();
@@ -258,11 +232,13 @@ impl RepoConfig {
         all.entry(main.clone()).or_insert(empty.root());
         let places = Places { cwd, origin, repositories: RefCell::default() };
         for (name, description) in &all {
+            // Options of the command line are about the main repository alone.
             let overrides = if *name == main { overrides.clone() } else { Overrides::default() };
             repositories
                 .insert(name.clone(), repository(name, *description, &overrides, *name == main, &places)?);
         }
         if overrides.has_rules {
+            // Of two with the name, the one of the user counts.
             repositories.entry(taut_rules::NAME.into()).or_insert_with(Repository::of_rules);
         }
         // Before bindings are checked, as these may name the library of rules.
@@ -315,6 +291,44 @@ impl RepoConfig {
     }
 }
 
+/// The file of a configuration; without one, a document that describes nothing.
+fn read_document(file: Option<&Path>, dialect: Dialect, cwd: &Path) -> Result<Document, ConfigError> {
+    let Some(file) = file else {
+        // As with an empty configuration: what comes after the reading is the same for both.
+        return Ok(Document::parse("", "{}").map_err(Diagnostic::from)?);
+    };
+    let content = Named::read(&cwd.join(file)).map_err(|error| {
+        let problem = Diagnostic::error(match error.is_not_found() {
+            true => format!("Repository configuration {} does not exist.", file.display()),
+            false => error.to_string(),
+        });
+        // The reference reads nothing then, which is no JSON.
+        problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
+    })?;
+    let label = cwd.join(file).to_string_lossy().into_owned();
+    let document = Document::parse_as(dialect, label, content.clone()).map_err(|error| {
+        Diagnostic::from(error).reference(reference_error(&content)).below(&parsing(file))
+    })?;
+    Ok(document)
+}
+
+/// Checks the form of what a configuration begins with.
+fn check_form(root: Node<'_>, file: Option<&Path>) -> Result<(), ConfigError> {
+    if root.kind() != Kind::Object {
+        let shown = file.unwrap_or(Path::new("")).display();
+        let problem = Diagnostic::error("Repository config: not a JSON object").at(place(root));
+        let reference = format!("Repository configuration file {shown} does not contain a map.");
+        return Err(problem.reference(reference).into());
+    }
+    if let Some(main) = root.get("main").filter(|main| main.as_str().is_none()) {
+        return Err(ConfigError::at(main, "Repository config: main has to be a string"));
+    }
+    if let Some(all) = root.get("repositories").filter(|all| all.kind() != Kind::Object) {
+        return Err(ConfigError::at(all, "Repository config: repositories has to be a map"));
+    }
+    Ok(())
+}
+
 /// The error about a main repository that is not described: where the file names it, or all that are described.
 fn unknown_main(root: Node<'_>, main: &str) -> Diagnostic {
     let label = root.document().label().clone();
@@ -337,11 +351,14 @@ struct Places<'p> {
     /// Where the configuration comes from, if it was generated.
     origin: Option<&'p Origin>,
     /// The git repositories, by path, so that roots of one repository share what is open of it.
+    // One thread reads a configuration; the cell only lets the closures below share it.
     repositories: RefCell<HashMap<Arc<Path>, Arc<GitRepository>>>,
 }
 
 impl Places<'_> {
     fn git(&self, path: &str) -> Arc<GitRepository> {
+        // The path is the key without links resolved: two ways to one repository are opened twice, which costs
+        // little, and reading a configuration asks the file system for nothing.
         let path = absolute(self.cwd, Path::new(path));
         let repository = || Arc::new(GitRepository::new(&*path));
         self.repositories.borrow_mut().entry(path.clone()).or_insert_with(repository).clone()
@@ -505,6 +522,7 @@ fn compact(json: Node<'_>) -> String {
             ' ' if !is_in_string => continue,
             _ => {}
         }
+        // A backslash that is itself escaped does not escape the next character.
         is_escaped = was_in_string && !is_escaped && c == '\\';
         out.push(c);
     }
@@ -518,6 +536,7 @@ const SCHEMES: [&str; 6] =
 fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) -> Result<Root, ConfigError> {
     let words: Vec<Option<&str>> =
         root.as_list().map(|items| items.map(|item| item.as_str()).collect()).unwrap_or_default();
+    let described = DescribedRoot { repository, key, root };
     match words[..] {
         [Some(scheme @ ("file" | "file ignore-special")), Some(path)] => {
             Ok(directory(absolute(places.cwd, Path::new(path)), scheme != "file"))
@@ -526,84 +545,99 @@ fn parse_root(repository: &str, key: &str, root: Node<'_>, places: &Places<'_>) 
             Ok(named(AbsentRoot::new(id), scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), Some(id), Some(path)] => {
-            let what = format!("{key} of repository {}", quoted(&repository));
-            let place_of = |at| place(root.item(at).unwrap_or(root));
-            let lower = id.to_ascii_lowercase();
-            let tree = Hash::from_hex(&lower).ok().filter(|hash| hash.as_bytes().len() == 20);
-            let Some(tree) = tree else {
-                let message =
-                    format!("{} is no id of a git tree, which has 40 hexadecimal digits", quoted(&id));
-                let reference = format!(
-                    "Could not create file root for git repository {} and tree id {}",
-                    quoted(&path),
-                    quoted(&id)
-                );
-                let problem = Diagnostic::error(message).at(place_of(1)).reference(reference);
-                return Err(problem.note(format!("it is the {what}")).into());
-            };
-            let written_at = |at| places.written(root.item(at).unwrap_or(root));
-            let described = RootLocations {
-                id: written_at(1),
-                repository: written_at(2),
-                written: path.to_owned(),
-                what,
-            };
-            Ok(named(GitTreeRoot::new(places.git(path), tree, described), scheme != "git tree"))
+            Ok(named(described.git_tree(id, path, places)?, scheme != "git tree"))
         }
         [Some(scheme @ ("git tree" | "git tree ignore-special")), ..] => {
-            let scheme_expects = format!("{} scheme expects one or two string arguments", quoted(&scheme));
-            let of = format!("for {key} of repository");
-            let found = root.source();
-            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
-            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
-            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
-            Err(problem
-                .help(format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme)))
-                .into())
+            let form = format!("[{}, \"id of a tree\", \"path of a git repository\"]", quoted(&scheme));
+            Err(described.wrong_arguments(scheme, "one or two string arguments", form))
         }
         [Some(scheme @ ("file" | "file ignore-special")), ..] => {
-            let scheme_expects = format!("{} scheme expects precisely one string argument", quoted(&scheme));
-            let of = format!("for {key} of repository");
-            let found = root.source();
-            let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
-            let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
-            let problem = Diagnostic::error(message).at(place(root)).reference(reference);
-            Err(problem.help(format!("[{}, \"path of a directory\"]", quoted(&scheme))).into())
+            let form = format!("[{}, \"path of a directory\"]", quoted(&scheme));
+            Err(described.wrong_arguments(scheme, "precisely one string argument", form))
         }
         [Some(scheme @ ("computed" | "tree structure")), ..] => {
             let written = places.written(root);
             let root = read_computed_root::parse(scheme, root, key, repository)?;
             Ok(named(UnresolvedRoot { place: written, ..root }, false))
         }
-        _ => {
-            let (source, of) = (root.source(), quoted(&repository));
-            let scheme = words.first().copied().flatten();
-            let message = match scheme {
-                Some(_) => {
-                    format!("Unknown scheme in the specification {source} of the {key} of repository {of}")
-                }
-                None => {
-                    format!("The {key} of repository {of} is a list that begins with a scheme, not {source}")
-                }
-            };
-            let shown = compact(root);
-            let reference = match root.item(0) {
-                Some(_) => {
-                    format!("Unknown scheme in the specification {shown} of {key} of repository {repository}")
-                }
-                None => format!(
-                    "Expected {key} for {repository} to be of the form [<scheme>, ...], but found {shown}"
-                ),
-            };
-            let problem = Diagnostic::error(message).reference(reference);
-            let problem = problem.at(place(root.item(0).unwrap_or(root)));
-            let meant = scheme.and_then(|word| did_you_mean(word, SCHEMES));
-            Err(match meant {
-                Some(_) => problem.suggest(meant),
-                None => problem.help("a directory is written as [\"file\", \"path\"]"),
+        _ => Err(described.unknown_scheme(words.first().copied().flatten())),
+    }
+}
+
+/// A root as a configuration describes it.
+#[derive(Clone, Copy)]
+struct DescribedRoot<'d> {
+    /// The repository that has it.
+    repository: &'d str,
+    /// Which of its roots it is.
+    key: &'d str,
+    /// The description.
+    root: Node<'d>,
+}
+
+impl DescribedRoot<'_> {
+    /// A tree that the git repository at a path has.
+    fn git_tree(self, id: &str, path: &str, places: &Places<'_>) -> Result<GitTreeRoot, ConfigError> {
+        let DescribedRoot { repository, key, root } = self;
+        let what = format!("{key} of repository {}", quoted(&repository));
+        let item = |at| root.item(at).unwrap_or(root);
+        // Digits of either case; the length excludes ids of SHA-256.
+        let tree = Hash::from_hex(&id.to_ascii_lowercase()).ok().filter(|hash| hash.as_bytes().len() == 20);
+        let Some(tree) = tree else {
+            let message = format!("{} is no id of a git tree, which has 40 hexadecimal digits", quoted(&id));
+            let reference = format!(
+                "Could not create file root for git repository {} and tree id {}",
+                quoted(&path),
+                quoted(&id)
+            );
+            let problem = Diagnostic::error(message).at(place(item(1))).reference(reference);
+            return Err(problem.note(format!("it is the {what}")).into());
+        };
+        let (id, repository) = (places.written(item(1)), places.written(item(2)));
+        let described = RootLocations { id, repository, written: path.to_owned(), what };
+        Ok(GitTreeRoot::new(places.git(path), tree, described))
+    }
+
+    /// The error about a scheme with other arguments than it has; `expected`: which these are, in the reference's words.
+    fn wrong_arguments(self, scheme: &str, expected: &str, form: String) -> ConfigError {
+        let DescribedRoot { repository, key, root } = self;
+        let scheme_expects = format!("{} scheme expects {expected}", quoted(&scheme));
+        let of = format!("for {key} of repository");
+        let found = root.source();
+        let message = format!("{scheme_expects}, but found {found} {of} {}", quoted(&repository));
+        let reference = format!("{scheme_expects}, but found {} {of} {repository}", compact(root));
+        Diagnostic::error(message).at(place(root)).reference(reference).help(form).into()
+    }
+
+    /// The error about a root that begins with no known scheme.
+    fn unknown_scheme(self, scheme: Option<&str>) -> ConfigError {
+        let DescribedRoot { repository, key, root } = self;
+        let (source, of) = (root.source(), quoted(&repository));
+        let message = match scheme {
+            Some(_) => {
+                format!("Unknown scheme in the specification {source} of the {key} of repository {of}")
             }
-            .into())
+            None => {
+                format!("The {key} of repository {of} is a list that begins with a scheme, not {source}")
+            }
+        };
+        let shown = compact(root);
+        let reference = match root.item(0) {
+            Some(_) => {
+                format!("Unknown scheme in the specification {shown} of {key} of repository {repository}")
+            }
+            None => format!(
+                "Expected {key} for {repository} to be of the form [<scheme>, ...], but found {shown}"
+            ),
+        };
+        let problem = Diagnostic::error(message).reference(reference);
+        let problem = problem.at(place(root.item(0).unwrap_or(root)));
+        let meant = scheme.and_then(|word| did_you_mean(word, SCHEMES));
+        match meant {
+            Some(_) => problem.suggest(meant),
+            None => problem.help("a directory is written as [\"file\", \"path\"]"),
         }
+        .into()
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct ContentNames(Mutex<NameTable>);
 #[derive(Default)]
 struct NameTable {
     /// By git's id.
+    // Both directions: analysis asks by git's id, the store by the name that it was given.
     digests: HashMap<Hash, Digest>,
     /// By the name of the content: git's id and the type that it was read as.
     ids: HashMap<Hash, (Hash, ObjectType)>,
@@ -58,6 +59,7 @@ impl Roots {
         let known = |name| self.content_names.lock().ids.get(name).copied();
         let mut found = known(name);
         if found.is_none() && !self.content_names.lock().is_complete {
+            // Outside of the lock, too: two threads may both read all, and come to the same.
             self.read_all_files()?;
             self.content_names.lock().is_complete = true;
             found = known(name);

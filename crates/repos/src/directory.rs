@@ -87,6 +87,7 @@ impl DirectoryRoot {
 impl SourceRoot for DirectoryRoot {
     /// 0 and the bytes of the path.
     fn identity(&self) -> Vec<u8> {
+        // The bytes and not a text: a path need not be UTF-8, and two of them must not become one.
         [&[0], self.path.as_os_str().as_bytes()].concat()
     }
 
@@ -133,6 +134,7 @@ impl SourceRoot for DirectoryRoot {
         let (directory, name) = self.locate(path)?;
         let at = directory.as_ref().map(|directory| directory.at(name));
         let Reading { evidence, is_steady, .. } =
+            // Looked at before and after, so a change during the read is noticed (`sys/src/evidence.rs`).
             Evidence::of_reading(at, symlinks == Symlinks::Follow, read);
         Ok(Observation { witness: evidence.map(|evidence| evidence.encode()), is_steady })
     }
@@ -146,6 +148,7 @@ impl SourceRoot for DirectoryRoot {
     ) -> Result<Option<Observation>> {
         let (directory, name) = self.locate(path)?;
         let at = directory.as_ref().map(|directory| directory.at(name));
+        // Evidence of another version or kind cannot be decoded, and then does not hold.
         let then = Evidence::decode(witness);
         let reading = Evidence::of_reading_unless(then.as_ref(), at, symlinks == Symlinks::Follow, read);
         Ok(reading.map(|Reading { evidence, is_steady, .. }| {

@@ -80,6 +80,7 @@ impl SourceRoot for EmbeddedRoot {
 
     fn observe(&self, path: &str, symlinks: Symlinks, read: &mut dyn FnMut()) -> Result<Observation> {
         read();
+        // A binary does not change while it runs.
         Ok(Observation { witness: Some(self.witness(path, symlinks)?), is_steady: true })
     }
 

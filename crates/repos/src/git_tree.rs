@@ -26,6 +26,7 @@ use crate::{
 const KIND: u8 = 1;
 
 /// How many entries of trees are kept in memory.
+// Some tens of MiB: more than most source trees have, and a bound for the largest.
 const MAX_KEPT_ENTRIES: usize = 1 << 18;
 
 /// The location of the parts of a root's description, for messages.
@@ -46,6 +47,7 @@ pub struct GitTreeRoot {
     repository: Arc<Repository>,
     tree: Hash,
     described: RootLocations,
+    // One lock for look-ups only; objects are read without it.
     trees: Mutex<Trees>,
     /// Whether something was missing or damaged.
     has_lost: AtomicBool,
@@ -64,6 +66,8 @@ struct Tree {
     /// The number of bytes of the object.
     size: u64,
     /// The entries by name; without a type: a submodule.
+    // Sorted by bytes, as listings are, and not in git's order, which sorts a directory as if its name ended in a
+    // slash.
     entries: BTreeMap<Vec<u8>, (Hash, Option<ObjectType>)>,
 }
 
@@ -306,6 +310,7 @@ impl SourceRoot for GitTreeRoot {
             }
             Ok(None) => wrong(format!("There is no tree {hex} in the git repository {path}"), id),
             Err(error @ taut_git::Error::NoRepository { .. }) => {
+                // Two messages of libgit2, by whether there is something at the path.
                 let cause = match Named::stat(self.repository.path()) {
                     Ok(_) => format!("error code 6: could not find repository at '{written}'"),
                     Err(_) => {
@@ -360,6 +365,7 @@ impl AbsentRoot {
 impl SourceRoot for AbsentRoot {
     /// 2 and the id as it was written.
     fn identity(&self) -> Vec<u8> {
+        // As it was written: an absent root is never read, so its id need not be one.
         [&[2], self.id.as_bytes()].concat()
     }
 

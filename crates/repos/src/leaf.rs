@@ -58,6 +58,7 @@ impl RootPath {
 }
 
 /// In keys, in place of a number of a root that is this one or greater; eight bytes with the number follow.
+// An escape in the two bytes: nearly all configurations have fewer roots, and a key is stored for each leaf.
 const WIDE: u16 = u16::MAX;
 
 /// The bytes are specified in docs/store.md (keys of `dir` and `file`).
@@ -106,6 +107,7 @@ impl Rule for DirRule {
     const NAME: &'static str = "dir";
 
     fn policy(&self, _: &RootPath) -> Policy {
+        // A leaf: a witness decides whether it is good, and the value is not kept, as the file system has it.
         Policy::leaf()
     }
 

@@ -16,6 +16,7 @@ use crate::{Observation, Result, SourceRoot, Symlinks};
 
 /// Contents that were read by a comparison and had changed, for the tasks that run next.
 #[derive(Debug)]
+// Bounded by what one build finds changed; emptied when the next begins.
 pub struct Handover<K, T>(Mutex<HashMap<K, HandedContent<T>>>);
 
 #[derive(Debug)]
@@ -86,6 +87,8 @@ impl LeafRead<'_> {
             // The evidence belongs to what was read: a later change makes the next build read again.
             cx.witness(witness);
         }
+        // A root that answers has read; for one that has not, it is read here, with evidence that is older and so
+        // safe.
         Ok((content.unwrap_or_else(read), is_steady))
     }
 
@@ -109,6 +112,7 @@ impl LeafRead<'_> {
                     handover.give(key.clone(), content, now);
                     Agreement::No
                 }
+                // The witness is written again only if it differs: the engine's file grows with each `YesBy`.
                 Some(_) if now == witness => Agreement::Yes,
                 Some(_) => Agreement::YesBy(now),
                 None => Agreement::No,

@@ -31,6 +31,7 @@ pub struct Listed {
     /// Its kind.
     pub entry: Entry,
     /// The object, if the root knows it without reading it.
+    // Boxed, as most entries of most roots do not know an object, and listings have many entries.
     pub known: Option<Box<ObjectInfo>>,
 }
 
@@ -100,6 +101,7 @@ impl Listing {
     /// The facets of one entry. Facets are shared by several names, so a change of another entry seldom invalidates a
     /// task that has read one entry of a large directory.
     pub fn facet_of(name: &str) -> Facets {
+        // From facet 1 on, since 0 is whether there is a listing.
         Listing::READABLE.and(Facets::of(Facets::shared(1, name)))
     }
 
@@ -117,6 +119,7 @@ impl Listing {
         let mut e = Encoder::new();
         match self {
             Listing::Absent => e.number(0),
+            // The reason is hashed, as tasks report it: another reason is another result.
             Listing::Unreadable(why) => {
                 e.number(1);
                 e.bytes(why.as_bytes());
@@ -140,6 +143,7 @@ impl Listing {
     /// object where the entry "" would be. An empty facet has hash 0.
     pub(crate) fn facets(&self) -> Vec<Hash> {
         // One encoder per facet; several names may share one.
+        // Without the room that an encoder usually reserves: there is one for each facet of each listing.
         let mut facets: Vec<Encoder> = (0..Facets::MAX_COUNT).map(|_| Encoder::limited(0, 0)).collect();
         match self {
             Listing::Absent => {}

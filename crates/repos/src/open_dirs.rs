@@ -17,6 +17,7 @@ use std::{
 use taut_sys::{Dir, Links, Result, if_exists};
 
 /// How many directories of a root are held open.
+// Well below the usual limit of 1024 descriptors for a process, of which actions and the store need some.
 const MAX_OPEN: usize = 256;
 
 /// For how long a directory that existed is assumed to exist without another `stat`.
@@ -101,6 +102,7 @@ fn open(top: &Dir, path: &str) -> Result<Option<Dir>> {
     // The dot makes the last component a middle one, in which links are followed.
     let through = format!("{path}/.");
     // First beneath the root, in one call; only a link that leads out of it is followed without that restriction.
+    // `openat2` with `RESOLVE_BENEATH`: the kernel refuses a way out of the root, whatever is renamed meanwhile.
     match top.sub(&through, Links::Beneath) {
         Err(error) if error.is_link_in_the_way() => if_exists(top.sub_anywhere(Path::new(path))),
         other => if_exists(other),

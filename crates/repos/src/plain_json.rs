@@ -41,6 +41,7 @@ fn write(node: Node<'_>, out: &mut String) {
     }
 }
 
+// The reference's library (nlohmann) keeps these three kinds of numbers apart, and prints a double as such.
 /// An integer of 64 bits as such, everything else as a double.
 fn number(node: Node<'_>, out: &mut String) {
     let text = node.source();

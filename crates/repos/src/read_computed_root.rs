@@ -7,6 +7,7 @@ use crate::{
     ComputedRoot, ConfigError, RootContent, UnresolvedRoot, config_error::place, plain_json::plain_json,
 };
 
+// The reference calls the arguments in messages by other words than its manual page does.
 /// What is at a place of the list, in our words and in those of the reference.
 struct Argument {
     name: &'static str,
@@ -119,6 +120,7 @@ impl Parser<'_> {
     }
 
     /// Whether the last item says that the root is absent. `takes_null`: null means that it is not.
+    // The reference accepts null in one of the two forms only.
     fn is_absent(&self, at: usize, takes_null: bool) -> Result<bool, ConfigError> {
         let Some(pragma) = self.root.item(at) else { return Ok(false) };
         if pragma.kind() != Kind::Object {

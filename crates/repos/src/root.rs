@@ -28,6 +28,7 @@ use crate::{Handover, Listing, RootPath, computed_root::UnresolvedRoot, content_
 
 /// Why a root cannot answer.
 #[derive(Debug)]
+// Boxed, as roots fail in different ways, and only the text is used.
 pub struct RootError(Box<dyn Error + Send + Sync>);
 
 impl RootError {
@@ -383,6 +384,7 @@ impl Roots {
 
 /// Whether a link's target is relative and never leads above the directory of the link.
 pub fn stays_inside(target: &[u8]) -> bool {
+    // Signed, so that the check after each part sees the step above.
     let mut depth = 0i64;
     !target.starts_with(b"/")
         && target.split(|byte| *byte == b'/').all(|part| {

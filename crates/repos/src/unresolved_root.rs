@@ -10,6 +10,7 @@ use crate::{
 const KIND: u8 = 3;
 
 impl UnresolvedRoot {
+    // A call computes roots before it reads, so this is only met where that failed.
     fn cannot<T>(&self) -> Result<T> {
         Err(RootError::new("the root was not computed yet"))
     }

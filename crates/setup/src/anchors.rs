@@ -51,6 +51,7 @@ impl Anchors {
         remarks: &mut Vec<Remark>,
     ) -> Result<Option<AnchoredPath>, Problem> {
         let field = |key: &str| node.get(key).and_then(Node::as_str);
+        // A value that is no string counts as a missing one, since the reference has one message for both.
         let (Some(root), Some(path)) = (field("root"), field("path")) else {
             let lacking = if field("root").is_none() { "root" } else { "path" };
             let problem = Diagnostic::error("a location has a \"root\" and a \"path\"")
@@ -116,9 +117,11 @@ fn not_string(node: Node<'_>) -> Problem {
 }
 
 /// A path without links as far as it exists, and without `.` and `..`.
+// The name and the behaviour are those of C++'s `std::filesystem::weakly_canonical`, which the reference uses.
 pub fn weakly_canonical(path: &Path) -> PathBuf {
     let path = normal_absolute(path);
     // The longest part that exists; the rest has no links, since nothing is there.
+    // From the whole path upwards, so that the first part that exists is the longest.
     for above in path.ancestors() {
         if let Ok(real) = canonical(above) {
             let below = path.strip_prefix(above).unwrap_or(Path::new(""));
@@ -144,7 +147,9 @@ pub fn canonical_if_begun(path: &Path) -> PathBuf {
 /// An absolute path, `..` removed by the text alone behind what exists: before that, `..` is that of the directory a link
 /// leads to.
 fn normal_absolute(path: &Path) -> PathBuf {
+    // It fails only for an empty path, or without a working directory; then the path is used as it was given.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Without `..` the text is the path, and no look at the file system is needed.
     let has_upwards = path.components().any(|part| part == std::path::Component::ParentDir);
     if !has_upwards {
         return path;

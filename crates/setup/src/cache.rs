@@ -16,6 +16,7 @@ use taut_sys::{Dir, Links, Lock, if_exists};
 use crate::source::{ArchiveKind, Special};
 
 /// How many generations there are; the youngest is number 0.
+// Two, as just-mr has it for this directory: what was not used between two collections goes with the second.
 const GENERATIONS: usize = 2;
 
 /// The repositories of a build root, locked against collection.
@@ -23,6 +24,7 @@ const GENERATIONS: usize = 2;
 pub struct Cache {
     path: PathBuf,
     root: Dir,
+    // Only held, never read: dropping it is what lets a collection begin.
     lock: Lock,
     /// Held while an entry of a map is written: the temporary name of a file has only the number of the process.
     writing: Mutex<()>,
@@ -30,6 +32,8 @@ pub struct Cache {
 
 /// A map from keys to trees, one file for each key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+// The directories are part of the layout that just-mr reads and writes; taut's own are below `taut`, which just-mr
+// passes over.
 pub(crate) enum TreeMap {
     /// By the blob id of an archive.
     Archive(ArchiveKind),
@@ -115,13 +119,16 @@ impl Cache {
     /// # Errors
     /// The map cannot be read.
     pub(crate) fn get(&self, number: usize, map: TreeMap, key: &str) -> taut_sys::Result<Option<Hash>> {
+        // Keys are hexadecimal ids, so a key is one component of a path.
         let name = format!("{}/{}/{key}", generation(number), map.directory());
         let content = match if_exists(self.root.at(&name).read()) {
+            // A directory in the place of a file is as damaged as a cut file.
             Err(error) if error.is_other_kind() => None,
             other => other?,
         };
         // A file that was cut when the machine went down is as good as none.
         let id = content.and_then(|content| Hash::from_hex(std::str::from_utf8(&content).ok()?).ok());
+        // The git repository has ids of SHA-1 only.
         Ok(id.filter(|id| id.as_bytes().len() == 20))
     }
 
@@ -175,6 +182,7 @@ fn remove_leftovers_below(path: &Path) -> taut_sys::Result<()> {
 pub fn collect(build_root: &Path, drop_only: bool, busy: impl FnOnce()) -> taut_sys::Result<()> {
     let path = build_root.join("repositories");
     let root = Dir::made_of_user(&path)?;
+    // The form of just-mr's names (process and number), so that either tool finds what the other has left behind.
     let name = format!("remove-me{}-0", std::process::id());
     {
         // Set-ups and the builds that they become hold it shared, so no process uses a tree that moves.
@@ -184,6 +192,7 @@ pub fn collect(build_root: &Path, drop_only: bool, busy: impl FnOnce()) -> taut_
         // A rename takes no time however large the generation is, and a crash after it leaves only a directory to
         // remove.
         let removed = root.at(&name).make_dir()?;
+        // Renamed into a directory of this process rather than removed in place: under the lock nothing takes long.
         if_exists(root.at(&generation(1)).rename(removed.at("generation-1")))?;
         if !drop_only {
             if_exists(root.at(&generation(0)).rename(root.at(&generation(1))))?;

@@ -20,8 +20,11 @@ pub struct Cancellation(Arc<CancellationState>);
 
 #[derive(Default)]
 struct CancellationState {
+    // SeqCst, as for all that a signal sets in motion: cancelling happens once, so nothing is gained by a weaker
+    // ordering, and the order of this and the starting of processes is what `cancel` relies on.
     is_cancelled: AtomicBool,
     processes: Mutex<Option<Processes>>,
+    // Weak, so that a directory is removed when its owner is done, and not only with the set-up.
     scratch: Mutex<Vec<Weak<TemporaryDir>>>,
     /// How many calls of the set-up are under way.
     running: Mutex<usize>,
@@ -40,9 +43,12 @@ impl Cancellation {
         self.0.is_cancelled.store(true, SeqCst);
         let processes = lock(&self.0.processes).clone();
         if let Some(processes) = processes {
+            // Ended first, as a thread that waits for `git` gets on only with its end.
             processes.end_all();
         }
         let running = lock(&self.0.running);
+        // The time is bounded: a thread may be in a system call that does not return, as one on a file system of a
+        // network.
         let waited = self.0.ended.wait_timeout_while(running, within, |running| *running > 0);
         drop(waited);
         // Held to the end of the process, so that no thread makes another one.
@@ -58,13 +64,16 @@ impl Cancellation {
     }
 
     pub(crate) fn processes(&self) -> Processes {
+        // The helper process starts with the first command: a set-up that runs none starts none.
         lock(&self.0.processes).get_or_insert_with(|| Processes::new(HelperStart::this_program())).clone()
     }
 
     /// A fresh directory of a store for temporary files.
     pub(crate) fn scratch(&self, store: &Store, kind: &str) -> Result<Scratch> {
+        // Held while the directory is made, so that `cancel` either sees it or prevents it.
         let mut all = lock(&self.0.scratch);
         let made = Arc::new(store.temporary_directory(kind)?);
+        // Bounded by the directories that are in use, however many a set-up makes.
         all.retain(|directory| directory.strong_count() > 0);
         all.push(Arc::downgrade(&made));
         Ok(Scratch(made))

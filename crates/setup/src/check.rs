@@ -18,6 +18,7 @@ use crate::{
 struct Check<'d> {
     description: &'d Description,
     /// The repositories whose sources were looked at.
+    // Several repositories may be made from one source; it is reported once.
     seen: BTreeSet<String>,
     /// Values that mean nothing.
     errors: Vec<Diagnostic>,
@@ -53,6 +54,7 @@ impl<'d> Check<'d> {
         // Its unknown keys have warnings in any case.
         self.values(entry, &of, &ENTRY[1..]);
         let Ok((defining, source)) = self.description.resolve(name) else { return };
+        // Errors of the source itself are those of the set-up; a second message would be about the same value.
         if !self.seen.insert(defining) || self.description.source(name).is_err() {
             return;
         }
@@ -73,9 +75,11 @@ impl<'d> Check<'d> {
 
     fn values(&mut self, object: Node<'_>, of: &str, fields: Fields) {
         for (key, form) in fields {
+            // As everywhere in the reference's descriptions, null counts as a missing value.
             let Some(value) = object.get(key).filter(|value| !value.is_null()) else { continue };
             let Some((wrong, what)) = wrong(value, *form) else { continue };
             let message = format!("{} of {of} is {}", quoted(key), form.words());
+            // Without words under the reference's name, as the reference does not report it.
             let mut problem = Diagnostic::error(message).reference("").at(place(wrong));
             if let WrongValue::Special(word) = what {
                 problem.message = format!("{} is no word for \"special\" of {of}", quoted(word));

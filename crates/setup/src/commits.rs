@@ -50,6 +50,7 @@ fn url_of(commit: &Commit, base: &Path) -> String {
 
 /// A URL; a path becomes absolute.
 pub(crate) fn absolute_url(url: &str, base: &Path) -> String {
+    // git would resolve a relative path against its working directory, which is a temporary one.
     match local_path(url) {
         Some(path) => normal(&base.join(path)).to_string_lossy().into_owned(),
         None => url.to_owned(),
@@ -92,6 +93,7 @@ impl Session<'_> {
                 let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
                 let tree = subtree
                     .ok_or_else(|| no_directory(&repository, &tree, &commit.subdir, wanted, of_commit))?;
+                // Noted under the path: the next set-up finds it without opening the repository.
                 self.note(TreeMap::Checkout, key, &tree, wanted)?;
                 return Ok(Some(TreeLocation { tree, repository: path.clone() }));
             }
@@ -134,6 +136,7 @@ impl Session<'_> {
                 return Ok(Some(tree));
             }
         }
+        // Copied, not referred to: what is used has to be in the youngest generation to survive the next collection.
         for (_, path) in self.cache.older() {
             let repository = Repository::new(path);
             if let Ok(Some(tree)) = repository.tree_of_commit(&id)
@@ -170,6 +173,7 @@ impl Session<'_> {
         let id = made.id;
         let failed = |error: String| broken(wanted, error);
         let writer = self.writer().map_err(|error| failed(error.to_string()))?;
+        // git knows the empty tree by its id alone.
         if id == HashFunction::GitSha1.tree(b"") {
             // It is in every repository, without being stored.
             return Ok(());
@@ -190,6 +194,7 @@ impl Session<'_> {
                 return Ok(());
             }
         }
+        // The store before the server, as a look-up there costs no round trip.
         if self.tree_from_store(&id, wanted)?
             || (self.taken_from_server(&object(id, ObjectType::Tree), wanted)
                 && self.tree_from_store(&id, wanted)?)
@@ -304,6 +309,7 @@ fn not_fetched(
             Err(error) => error.to_string(),
         });
     }
+    // The reference treats a repository on this machine as the only remote.
     let reference = match checkout {
         // The only one that the reference asks then.
         Some(Checkout { path, .. }) => {

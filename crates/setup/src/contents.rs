@@ -142,6 +142,7 @@ impl Session<'_> {
             return inspected;
         }
         // The store hashes it again: what it has is what its name says.
+        // Moved, since the private copy has no other use: no second copy of a large archive.
         let added = self.store.put_file(at, false, AddMode::Move);
         let digest = added.map_err(|error| broken(wanted, error.to_string()))?;
         // It has a name, by which another process could have changed it.
@@ -161,8 +162,11 @@ impl Session<'_> {
     ) -> Result<Option<PrivateCopy>, Problem> {
         let failed = |why: String| broken(wanted, why);
         let directory = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
+        // 0600: no other user reads it before it is verified.
         let created = directory.at(COPY).create_new_for_update(0o600).map(taut_sys::File::into_std);
         let mut file = created.map_err(|error| failed(error.to_string()))?;
+        // Git's hash begins with the size, so a file that grows or shrinks while it is read gets another id, and is
+        // not taken.
         let mut hasher = HashFunction::GitSha1.blob_hasher(size);
         let (mut left, mut buffer) = (size, vec![0; 1 << 17]);
         loop {
@@ -207,6 +211,7 @@ impl Session<'_> {
         inspect: &mut Inspect<'_>,
     ) -> Result<Local, Problem> {
         let mut other = Vec::new();
+        // No file has such a name, and the system call would fail with an error that explains nothing.
         if content.distfile.is_empty() || content.distfile.contains('\0') {
             return Ok(Local::Absent { other });
         }
@@ -216,6 +221,8 @@ impl Session<'_> {
             let Ok(named) = Named::of_user(&path) else { continue };
             let at = named.at();
             match hash_of(at) {
+                // By content, not by name: names of archives say little, and a directory of archives is filled by
+                // hand.
                 Ok(Some(hash)) if hash == content.id => {}
                 Ok(Some(_)) => {
                     other.push(format!("{} has another content", path.display()));
@@ -260,6 +267,7 @@ pub(crate) enum Local {
 /// The id of the file at a place; `None` if it does not exist.
 pub(crate) fn hash_of(at: At<'_>) -> taut_sys::Result<Option<Hash>> {
     let Some(file) = if_exists(at.open_followed())? else { return Ok(None) };
+    // The size of the open file: the name may lead to another file by now.
     let size = file.stat()?.size();
     let mut hasher = HashFunction::GitSha1.blob_hasher(size);
     let (mut file, mut buffer) = (file.into_std(), vec![0; 1 << 17]);

@@ -20,6 +20,7 @@ use crate::problem::{Problem, meant, missing, place, text};
 
 /// A description of repositories, with the places of everything in its file.
 #[derive(Debug)]
+// The document is kept and read on demand: of a description with thousands of repositories, a call reaches few.
 pub struct Description {
     document: Arc<Document>,
     path: PathBuf,
@@ -118,6 +119,7 @@ impl Description {
         let root = document.root();
         let is = |key: &str, word: &str| key == word || meant(key, [word]).is_some();
         let has_source = |entry: Node<'_>| entry.entries().any(|(key, _)| is(key, "repository"));
+        // The right key has precedence over one that looks like it.
         let all = root
             .get("repositories")
             .or_else(|| root.entries().find(|(key, _)| is(key, "repositories")).map(|(_, all)| all));
@@ -255,6 +257,8 @@ impl Description {
                     let why = format!("Key \"repository\" missing for repository {at}");
                     return Err(self.resolving(name, problem, &why));
                 }
+                // Null and a missing key are two messages in the reference, of which the latter only counts for the
+                // repository itself.
                 let reference = match at == name && entry.get("repository").is_none() {
                     true => {
                         format!("Config: Mandatory key \"repository\" missing for repository {}", quoted(at))

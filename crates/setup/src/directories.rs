@@ -56,6 +56,7 @@ impl Session<'_> {
         let is_treated = self.cache.get(0, TreeMap::Special(special), &found.tree.to_hex());
         let is_treated = matches!(is_treated, Ok(Some(tree)) if self.is_there(&self.cache.git(), &tree));
         if found.repository != self.cache.git() && !is_treated {
+            // Only if it has to be read here: a treated tree that is known needs nothing of the original.
             self.take_over(&Repository::new(found.repository), &found.tree).map_err(of_git)?;
         }
         let of = format!("target {}", directory.path.display());
@@ -82,6 +83,7 @@ impl Session<'_> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         let commit = match head(top).map_err(of_git)? {
             Head::Commit(commit) => commit,
+            // The words of libgit2 are part of what the reference prints, error code included.
             Head::Unborn(branch) => {
                 let shown = top.display();
                 let message = format!("the repository {shown} has no commit yet, so there is no tree of it");
@@ -132,6 +134,7 @@ impl Session<'_> {
     fn warn_of_import(&self, path: &Path, wanted: &ContentRequest<'_>) {
         let Some(launches) = &self.options.launches else { return };
         // Once for repositories with the same directory.
+        // Under a lock, since several threads set up repositories.
         if !self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned()) {
             return;
         }
@@ -188,6 +191,8 @@ impl Session<'_> {
         writer.keep_as_commit(&tree, &message).map_err(of_git)?;
         let after = state(&top).map_err(|error| broken(wanted, error.to_string()))?;
         if let (Some(before), Some(after)) = (before, after)
+            // Three conditions: nothing changed while it was read, and nothing changed so shortly before that a
+            // change in the same tick of the clock could go unnoticed.
             && before.key == after.key
             && before.is_conclusive
         {
@@ -231,12 +236,14 @@ struct DirectoryState {
 
 /// Looks at everything in a directory; `None` where the file system does not date all writes.
 fn state(top: &Dir) -> taut_sys::Result<Option<DirectoryState>> {
+    // For example some network file systems, or writes through a mapping: there only the content counts.
     if !top.dates_all_writes() {
         return Ok(None);
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut is_conclusive = true;
     let mut e = Encoder::new();
+    // A stack of paths and not recursion: the depth is what users have on disk, and open directories are bounded.
     let mut todo: Vec<PathBuf> = vec![PathBuf::new()];
     while let Some(path) = todo.pop() {
         let opened;

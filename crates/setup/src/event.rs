@@ -77,6 +77,7 @@ pub enum Event<'e> {
 }
 
 /// Receives the steps of a set-up, from several threads.
+// Called from the threads that do the work: an observer returns at once, or holds the set-up up.
 pub trait Observer: Sync {
     /// Something happened.
     fn event(&self, event: Event<'_>);
@@ -94,6 +95,7 @@ pub(crate) struct TransferOf<'o> {
 impl taut_fetch::Progress for TransferOf<'_> {
     fn update(&self, update: taut_fetch::Update<'_>) {
         let taut_fetch::Update { url, bytes, total } = update;
+        // Here, at the border: no event ever has a password, whatever shows or stores it.
         let url = &taut_fetch::without_password(url);
         self.observer.event(Event::Transfer { repository: self.root_of, url, bytes, total });
     }

@@ -29,6 +29,7 @@ use crate::{
 
 /// What there is to fetch.
 pub struct ToFetch<'d> {
+    // Sorted by name, so that order and messages are the same in each call.
     archives: BTreeMap<String, (Content, SourceOf<'d>)>,
     trees: BTreeMap<String, (MadeTree, SourceOf<'d>)>,
 }
@@ -79,6 +80,7 @@ impl Session<'_> {
                 | Source::ForeignFile(ForeignFile { content, .. }) => {
                     found.archives.insert(name.clone(), (content, of));
                 }
+                // A `git tree` is fetched too: its command needs the network as a rule.
                 Source::GitTree(tree) => drop(found.trees.insert(name.clone(), (tree, of))),
                 _ => {}
             }
@@ -166,6 +168,7 @@ impl Session<'_> {
             let reference =
                 format!("Failed to copy content {} from CAS to {}", content.id.to_hex(), path.display());
             let mut problem = Diagnostic::error(message).reference(reference).at(wanted.place.clone());
+            // The reference removes what is in the way first, and fails to for a directory.
             if Named::lstat(&path).is_ok_and(|found| found.is_dir()) {
                 problem = problem.after_message(&format!("cannot remove file {}", path.display()));
             }
@@ -195,6 +198,7 @@ impl Session<'_> {
             let mut source = source;
             std::io::copy(&mut source, &mut target)
                 .map_err(|error| taut_sys::Error::new("write", &at.path(), error))?;
+            // A rename replaces an archive of the same name; the content has been verified, so nothing is lost.
             at.rename(into.at(inner.as_str()))
         });
         written.map_err(|error| {

@@ -26,6 +26,7 @@ impl Session<'_> {
             Ok(_) => false,
             Err(why) => {
                 // Once: it is the same for all that is missing.
+                // Relaxed: several threads may get here, and only that one of them sees `false` matters.
                 if !self.has_warned_of_server.swap(true, Relaxed) {
                     let message =
                         format!("contents are not looked for at the server {}: {why}", server.name());

@@ -47,6 +47,7 @@ impl Locations {
         let wrong = |node: Node<'_>, what: &str| -> Problem {
             Diagnostic::error(what)
                 .reference(format!(
+                    // The words of the JSON library that the reference uses (nlohmann), which it passes on.
                     "[json.exception.type_error.306] cannot use value() with {}",
                     type_of(node)
                 ))
@@ -61,6 +62,7 @@ impl Locations {
         let mut locations = Locations::default();
         let base = path.parent().unwrap_or(Path::new("/"));
         if let Some(checkouts) = root.get("checkouts") {
+            // An error, while the values below are only ignored: this is where the reference stops, too.
             if checkouts.kind() != Kind::Object {
                 return Err(wrong(
                     checkouts,
@@ -163,6 +165,7 @@ fn host(url: &str) -> Option<&str> {
         // A slash before the colon makes it a path for git.
         return (!host.contains('/')).then_some(host);
     }
+    // IPv6 addresses are in brackets, and have colons.
     let host = match host.strip_prefix('[') {
         Some(address) => address.split(']').next()?,
         None => host.split(':').next()?,

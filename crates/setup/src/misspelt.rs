@@ -23,6 +23,7 @@ pub(crate) fn keys<'k>(
         if known.clone().any(|known| known == key) {
             continue;
         }
+        // A key that resembles no known one is a note; a warning for each would make people remove their notes.
         let Some(meant) = meant(key, known.clone()) else { continue };
         let label = object.document().label().clone();
         let finding = Diagnostic::warning(format!("unknown key {} in {of}", quoted(key)))

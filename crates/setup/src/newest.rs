@@ -17,6 +17,7 @@ use crate::{commits::absolute_url, session::Session, source::Commit};
 
 /// A branch at a server.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+// `inherit env` is part of it: with other variables, git may reach another server or have other rights.
 pub(crate) struct Branch {
     pub(crate) url: String,
     name: String,

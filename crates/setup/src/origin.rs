@@ -21,6 +21,7 @@ impl Description {
         let Some(entry) = entry else { return self.file() };
         match rest {
             [] => place(entry),
+            // `workspace_root` and the three layers: all that is not taken over as it is.
             [PathStep::Key(key), item @ ..] if key.ends_with("_root") => {
                 // A layer is the root of the repository that it names.
                 let named = LAYERS.contains(&&**key).then(|| entry.get(key)?.as_str()).flatten();
@@ -41,6 +42,8 @@ fn field<'d>(source: Node<'d>, item: &[PathStep]) -> Node<'d> {
     let [PathStep::Index(index), below @ ..] = item else { return source };
     let type_name = source.get("type").and_then(Node::as_str).unwrap_or_default();
     let key = match (type_name, index) {
+        // Item 0 of a root is its scheme, which the type determines; the others are positions in
+        // `just-repository-config(5)`.
         (_, 0) => "type",
         ("file", _) => "path",
         ("git", 1) => "commit",

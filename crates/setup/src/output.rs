@@ -56,6 +56,7 @@ fn repository(parts: &Parts<'_>, name: &str) -> Result<Value, Problem> {
     }
     let entry = parts.description.entry(name)?;
     let mut fields = Vec::new();
+    // The order of insertion does not matter: maps are written sorted, as in the reference.
     for key in TAKEN_OVER {
         if let Some(value) = entry.get(key).filter(|value| !value.is_null()) {
             fields.push((key.into(), json_to_value(value)));
@@ -76,6 +77,8 @@ fn repository(parts: &Parts<'_>, name: &str) -> Result<Value, Problem> {
                     format!("{} of repository {} is the name of a repository", quoted(key), quoted(name));
                 return Err(Diagnostic::error(message).reference(reference).at(place(value)).into());
             };
+            // A layer that is the main repository's root is left out as well, and then follows the root that the call
+            // finds.
             if parts.without_root != Some(layer)
                 && let Some(root) = parts.roots.get(layer)
             {

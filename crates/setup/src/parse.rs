@@ -77,6 +77,7 @@ fn source(description: &Description, name: &str, node: Node<'_>, reader: Reader)
             .into());
     };
     let is_fetch = reader == Reader::Fetch;
+    // The prefixes are the names of the reference's tasks, which it puts in front of messages about fields.
     let fields = |prefix: &'static str| Fields { node, name, type_name, prefix };
     let read = match type_name {
         "file" => directory(description, &fields("FileCheckout: ")),
@@ -178,6 +179,7 @@ impl<'d> Fields<'d> {
         let hash = Hash::from_hex(&written.to_ascii_lowercase()).ok();
         hash.filter(|hash| hash.as_bytes().len() == 20).ok_or_else(|| {
             let at = self.value(key).unwrap_or(self.node);
+            // Two messages, as in the reference's own check of hashes.
             let why = match written.len() {
                 40 => format!("HashInfo: Invalid hash {written}"),
                 length => format!(
@@ -327,6 +329,7 @@ fn git_tree(fields: &Fields<'_>) -> Result<Source, Problem> {
     for (key, value) in fields.get("env").iter().flat_map(|env| env.entries()) {
         let Some(value) = value.as_str() else {
             let reference = format!(
+                // The key is `env`; the reference's message has it misspelt.
                 "Unsupported value {} for key {} in optional field \"envs\"",
                 text(value),
                 quoted(key)

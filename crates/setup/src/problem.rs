@@ -4,6 +4,7 @@ use taut_expr::json_to_value;
 use taut_syntax::{Diagnostic, Location, Node, did_you_mean, quoted};
 
 /// Why something cannot be done, and where that is written.
+// Boxed: a `Result` of a small value should not be as large as an error with its notes.
 pub type Problem = Box<Diagnostic>;
 
 /// The place of a value.
@@ -21,6 +22,8 @@ pub(crate) fn text(node: Node<'_>) -> String {
 pub(crate) fn meant<'k>(key: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> Option<&'k str> {
     let is_form = |known: &&str| {
         let common = known.bytes().zip(key.bytes()).take_while(|(one, other)| one == other).count();
+        // At least four letters in common at the beginning, and three quarters of the longer word: `repository` for
+        // `repositories`, but not `target` for `target_root`.
         common >= 4 && 4 * common >= 3 * known.len().max(key.len())
     };
     did_you_mean(key, known.clone()).or_else(|| known.into_iter().find(is_form))

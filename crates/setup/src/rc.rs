@@ -173,6 +173,7 @@ impl RcFiles {
 
     /// The entries of all files, later files over earlier ones: `distdirs` are joined, those of later files first, and
     /// `just args`, `just files` and `invocation log` are merged by their keys.
+    // The rules of merging are those of just-mr 1.6 (`--dump-rc` shows its result).
     fn merged(&self) -> Merged<'_> {
         let mut all: Merged<'_> = Merged::default();
         for document in &self.documents {
@@ -190,6 +191,7 @@ impl RcFiles {
                         all.maps.entry(key).or_default().extend(node.entries());
                         all.entries.insert(key, node);
                     }
+                    // All other keys are replaced as a whole, lists included.
                     _ => {
                         all.entries.insert(key, node);
                     }
@@ -274,11 +276,14 @@ impl RcFiles {
                     found.write = node.as_bool().ok_or_else(|| bad(node, "\"write\" is true or false"))?;
                 }
                 "timeout" => {
+                    // A time limit of zero would be no limit to some and no time to others.
                     let seconds = node.as_number().filter(|seconds| *seconds >= 1.0);
                     let seconds =
                         seconds.ok_or_else(|| bad(node, "\"timeout\" is a number of seconds, at least 1"));
+                    // `as` saturates, so a very large number means the largest time.
                     found.timeout = Some(seconds?.round() as u32);
                 }
+                // An error and no warning: in an object that only taut reads, an unknown key can only be a mistake.
                 _ => {
                     let known = "address, instance name, timeout, write";
                     return Err(bad(
@@ -416,6 +421,39 @@ impl<'d> Reader<'_, 'd> {
     }
 
     fn launching(&mut self, rc: &mut Rc) -> Result<(), Problem> {
+        self.just_files(rc)?;
+        self.just_args(rc)?;
+        if let Some(properties) = self.get("remote-execution properties") {
+            let list_of =
+                "Configuration-file provided remote-execution properties have to be a list of strings";
+            rc.properties = self.strings(
+                "remote-execution properties",
+                properties,
+                |found| format!("{list_of}, but found {found}"),
+                |found| format!("{list_of}, but found entry {}", text(found)),
+            )?;
+        }
+        if let Some(launcher) = self.get("local launcher") {
+            let words = self.strings(
+                "local launcher",
+                launcher,
+                |found| {
+                    format!(
+                        "Configuration-file provided launcher has to be a list of strings, but found {found}"
+                    )
+                },
+                |_| {
+                    let shown = text(launcher);
+                    format!("Configuration-file provided launcher {shown} is not a list of strings")
+                },
+            )?;
+            rc.local_launcher = Some(words);
+        }
+        Ok(())
+    }
+
+    /// The files that the build tool is given by options.
+    fn just_files(&mut self, rc: &mut Rc) -> Result<(), Problem> {
         let merged = self.merged;
         if let Some(files) = self.get("just files") {
             if files.kind() != Kind::Object {
@@ -440,6 +478,12 @@ impl<'d> Reader<'_, 'd> {
             rc.config = file("config")?;
             rc.endpoint_configuration = file("endpoint-configuration")?;
         }
+        Ok(())
+    }
+
+    /// The words that the build tool is given, by subcommand.
+    fn just_args(&self, rc: &mut Rc) -> Result<(), Problem> {
+        let merged = self.merged;
         if let Some(args) = self.get("just args") {
             if args.kind() != Kind::Object {
                 let reference = format!(
@@ -469,32 +513,6 @@ impl<'d> Reader<'_, 'd> {
                 )?;
                 rc.just_args.insert((*command).to_owned(), words);
             }
-        }
-        if let Some(properties) = self.get("remote-execution properties") {
-            let list_of =
-                "Configuration-file provided remote-execution properties have to be a list of strings";
-            rc.properties = self.strings(
-                "remote-execution properties",
-                properties,
-                |found| format!("{list_of}, but found {found}"),
-                |found| format!("{list_of}, but found entry {}", text(found)),
-            )?;
-        }
-        if let Some(launcher) = self.get("local launcher") {
-            let words = self.strings(
-                "local launcher",
-                launcher,
-                |found| {
-                    format!(
-                        "Configuration-file provided launcher has to be a list of strings, but found {found}"
-                    )
-                },
-                |_| {
-                    let shown = text(launcher);
-                    format!("Configuration-file provided launcher {shown} is not a list of strings")
-                },
-            )?;
-            rc.local_launcher = Some(words);
         }
         Ok(())
     }

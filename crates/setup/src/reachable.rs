@@ -61,6 +61,7 @@ impl ReachedRepositories {
         let is_absent = |entry: Option<Node<'_>>| description.is_written_absent(main, entry);
         // An absent root is needed by its id only, which a changing directory does not have.
         let is_main_absent = is_absent(all.get(main));
+        // Breadth first: what is nearest to the main repository is reported first.
         let mut queue = VecDeque::from([main.to_owned()]);
         while let Some(name) = queue.pop_front() {
             if !reached.included.insert(name.clone()) {
@@ -130,6 +131,7 @@ fn is_changing(entry: Node<'_>) -> bool {
 
 /// Whether a key is that of the root in a ready configuration.
 fn is_root(key: &str) -> bool {
+    // People write the key of a ready configuration into a description, in all the spellings that other keys have.
     key.replace(['-', ' '], "_") == "workspace_root"
 }
 
@@ -146,6 +148,7 @@ fn unknown_keys(name: &str, entry: Node<'_>) -> Vec<Remark> {
             true => finding.help("\"repository\" says what the root is made from"),
             false => finding,
         };
+        // The words are the reference's, which reports such keys at a higher level only.
         let is_detail = ["bootstrap", "doc", "extra"].iter().any(|trunk| key.contains(trunk));
         Remark { finding, is_detail }
     };

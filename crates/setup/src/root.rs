@@ -51,6 +51,7 @@ impl Root {
     pub(crate) fn to_value(&self) -> Value {
         let text = |text: &str| Value::string(text);
         let pragma = |absent: bool| {
+            // Left out if it is false, since the reference writes no default values.
             let pragma = || Value::Map(Map::from_entries(vec![("absent".into(), Value::Bool(true))]));
             absent.then(pragma)
         };

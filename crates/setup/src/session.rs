@@ -63,6 +63,7 @@ pub struct Session<'s> {
     pub(crate) cache: &'s Cache,
     pub(crate) observer: &'s dyn Observer,
     pub(crate) cancellation: Cancellation,
+    // Opened by the first root that has to be made; the error is kept, so that all roots fail with the same one.
     writer: OnceLock<Result<Writer, taut_git::Error>>,
     /// Which servers do not answer: the same for archives and commits.
     servers: Servers,
@@ -72,6 +73,7 @@ pub struct Session<'s> {
     /// Whether there was a warning that the server does not answer.
     pub(crate) has_warned_of_server: AtomicBool,
     /// The contents that a thread works on.
+    // One lock for each content: two repositories of one archive fetch it once, and others are not held up.
     busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,
 }
 
@@ -102,6 +104,7 @@ impl<'s> Session<'s> {
     pub(crate) fn writer(&self) -> Result<&Writer, taut_git::Error> {
         let open = || {
             let writer = Writer::open(&self.cache.git())?.rewriting(self.options.verifies);
+            // Only in a call that repairs: it reads each pack as a whole.
             if self.options.verifies {
                 writer.remove_damaged_packs()?;
             }

@@ -124,6 +124,7 @@ impl Session<'_> {
     ) -> Result<(Option<String>, Option<String>, ReachedRepositories), Problem> {
         let given = request.main.map_or_else(|| description.main(), |main| Ok(Some(main)))?;
         let names = description.names()?;
+        // As in the reference: without a name, the first in the order of bytes.
         let main = given.or(names.first().copied()).map(str::to_owned);
         // Distinguished since only a main repository that was given is written into the configuration.
         let given = given.map(str::to_owned);
@@ -283,6 +284,7 @@ impl Session<'_> {
             Source::GitTree(tree) => tree.ignore_special,
             _ => false,
         };
+        // A root without a repository is how a configuration writes an absent one.
         let repository = Some(found.repository).filter(|_| !self.is_absent(source));
         Root::Tree { id: found.tree, repository, ignore_special }
     }

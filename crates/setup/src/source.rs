@@ -156,6 +156,7 @@ pub struct Content {
     pub sha512: Option<String>,
 }
 
+// Apart from each other since equal bytes may be read in two ways, with two trees.
 /// The kind of an archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ArchiveKind {

@@ -102,6 +102,7 @@ impl Session<'_> {
             Source::Git(git) if asks => Some(Branch::of(git, description.base())),
             _ => None,
         });
+        // Without a place for temporary files nothing was asked; each branch then gets that as its reason.
         let newest = self.newest(branches.collect()).unwrap_or_default();
         let mut all: Vec<Status> = Vec::new();
         let mut derived: Vec<(usize, BTreeSet<String>)> = Vec::new();

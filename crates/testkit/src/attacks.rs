@@ -52,11 +52,14 @@ pub const ATTACKS: &[Attack] = &[
         r#"rm -rf "$1"; mkdir "$1"; ln -s "$2" "$1/in"; ln -s "$2" "$1/a"; ln "$2/file" "$1/hard""#,
     ),
     attack(
+        // Names that a script or a careless loop takes for an option, two names, broken text, a path, or a pattern.
         "directory with odd names",
         "rm -rf \"$1\"; mkdir \"$1\"; touch \"$1/-rf\" \"$1/new\nline\" \"$1/$(printf 'caf\\351')\" \"$1/ \" \"$1/...\"; mkdir \"$1/*\"",
     ),
     attack("no permissions", r#"chmod 000 "$1""#),
     attack("removed", r#"rm -rf "$1""#),
+    // A mount point is a directory to `lstat`, and of the same device where both sides are on one file system: only
+    // mount ids and `openat2` tell.
     Attack { name: "mount point", script: r#"mkdir -p "$1"; mount --bind "$2" "$1""#, needs_mount: true },
     Attack {
         name: "mounted file",
@@ -98,6 +101,8 @@ impl Decoy {
             let at = |name: &str| dir.path().join(name);
             fs::create_dir_all(at("sub/deep"))?;
             fs::create_dir(at("root"))?;
+            // Names that tests use in workspaces too, so that a tool that is led out here finds something to
+            // overwrite or remove.
             for (name, mode) in [("file", 0o644), ("secret", 0o600), ("a", 0o755), ("out", 0o644)] {
                 fs::write(at(name), format!("precious {name}\n"))?;
                 fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;
@@ -105,6 +110,8 @@ impl Decoy {
             fs::write(at("sub/deep/file"), "precious\n")?;
             fs::write(at("root/out"), "precious\n")?;
             std::os::unix::fs::symlink("file", at("link"))?;
+            // Old, so that a file that is written again has another time of modification, however coarse the clock
+            // is.
             let old = SystemTime::now() - Duration::from_secs(1_000_000);
             for name in ["file", "secret", "a", "out", "sub/deep/file", "root/out"] {
                 fs::File::open(at(name))?.set_modified(old)?;
@@ -128,6 +135,7 @@ impl Decoy {
     /// If so; `what` is the operation under test, for the message.
     #[track_caller]
     pub fn assert_untouched(&self, what: &str) {
+        // A decoy that cannot be read any more is seen as empty, which it was not.
         let now = seen(self.path()).unwrap_or_default();
         assert_eq!(now, self.before, "{what}: the outside was touched");
     }
@@ -140,6 +148,8 @@ fn seen(root: &Path) -> io::Result<BTreeMap<PathBuf, String>> {
     while let Some(path) = pending.pop() {
         let full = root.join(&path);
         let meta = fs::symlink_metadata(&full)?;
+        // Left out are the access time, which reading alters, and the count of links and the time of change, which a
+        // hard link to the file alters.
         let what = format!("{} {:o} {} {}", meta.ino(), meta.mode(), meta.uid(), meta.mtime());
         let content = if meta.is_dir() {
             for entry in fs::read_dir(&full)? {
@@ -177,6 +187,7 @@ impl Exchange {
                 for path in find() {
                     exchanges += u64::from(exchange(&path, &decoy));
                 }
+                // On a machine with one processor the tool under test has to run in between.
                 std::thread::yield_now();
             }
             exchanges
@@ -196,6 +207,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // Not waited for: a test that fails should end at once, and the thread ends after its round.
         self.stop.store(true, SeqCst);
     }
 }
@@ -209,6 +221,8 @@ fn exchange(path: &Path, decoy: &Path) -> bool {
         return false;
     }
     let linked = std::os::unix::fs::symlink(decoy, path).is_ok();
+    // A moment in which the tool can use the name; a short one, or the tool would meet the link at its first step
+    // each time.
     for _ in 0..20 {
         std::hint::spin_loop();
     }
@@ -222,6 +236,7 @@ fn exchange(path: &Path, decoy: &Path) -> bool {
 /// Whether this process is root and can create a mount namespace.
 #[must_use]
 pub fn can_mount() -> bool {
+    // Tried, since no property of the process shows it: containers forbid it to root too.
     let tried = Command::new("unshare").args(["--mount", "--propagation", "private", "true"]).output();
     tried.is_ok_and(|output| output.status.success()) && is_root()
 }

@@ -31,6 +31,7 @@ impl Case {
             let repository = GitRepository::new(workspace.beside("trees.git"));
             let mut ids = HashMap::new();
             for (name, files) in self.0.get("trees").and_then(Value::as_object).into_iter().flatten() {
+                // Trees are directories beside the workspace; other paths might lead elsewhere.
                 if name.contains('/') {
                     return None;
                 }
@@ -43,6 +44,7 @@ impl Case {
             let path = repository.path().to_str()?;
             let mut configuration = repositories.clone();
             let all = configuration.get_mut("repositories").and_then(Value::as_object_mut)?;
+            // Every value of a repository may be a root. What is not a root of a tree is left as it is.
             for root in all.values_mut().filter_map(Value::as_object_mut).flat_map(|all| all.values_mut()) {
                 name_tree(root, &ids, path);
             }
@@ -71,6 +73,7 @@ impl Case {
 /// Writes files below a place in the workspace; `None` if the value does not describe files.
 fn write_files(workspace: &Workspace, place: &str, files: &Value) -> Option<()> {
     for (path, file) in files.as_object()? {
+        // A mutation may have made any path of it; none may lead out of the workspace.
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return None;
         }

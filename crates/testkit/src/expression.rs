@@ -35,9 +35,12 @@ pub(crate) enum Kind {
 }
 
 const PURE: &[Kind] = &[Kind::Text, Kind::Texts, Kind::Map, Kind::Truth, Kind::Number];
+// Words that paths, quoting and JSON treat specially, among ordinary ones.
 const WORDS: &[&str] = &["", "a", "b", "foo", "x.c", "d/e.h", "a//b", "./x", ".", "1", "ü\"\\\n", "-"];
+// `./a` is another key than `a`, and the same path once it is staged.
 const KEYS: &[&str] = &["a", "b", "x/y", "./a", "z"];
 const VARIABLES: &[&str] = &["X", "Y", "_", "v", "unbound"];
+// Numbers that tools print in different ways: exponents, many digits, negative zero.
 const NUMBERS: &[&str] =
     &["0", "1", "-1", "2.5", "3", "1e15", "0.0001", "123456789012345", "1e-5", "-0.0", "1e300", "0.1"];
 
@@ -97,6 +100,7 @@ impl Expressions<'_> {
 
     /// An expression that should evaluate to something of the kind.
     pub(crate) fn any(&mut self, depth: usize, kind: Kind) -> Value {
+        // Some literals come earlier than they have to, so that sizes vary.
         if depth == 0 || self.rng.chance(10) {
             return self.literal(kind);
         }
@@ -105,6 +109,7 @@ impl Expressions<'_> {
         let kind = if self.rng.chance(4) { Kind::Any } else { kind };
         let mut value = match self.rng.below(100) {
             0..20 => self.control(depth, kind),
+            // Seldom, since one error anywhere is the result of the whole expression.
             20 => self.ill_typed(depth),
             _ => match kind {
                 Kind::Text => self.text(depth),

@@ -23,6 +23,7 @@ impl GitRepository {
         for name in ["objects/info", "objects/pack", "refs/heads"] {
             fs::create_dir_all(directory.join(name)).expect("a directory");
         }
+        // Git and libgit2 take a directory for a repository only if it has HEAD, `objects` and `refs`.
         fs::write(directory.join("HEAD"), "ref: refs/heads/master\n").expect("HEAD");
         let config = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
         fs::write(directory.join("config"), config).expect("config");
@@ -72,11 +73,13 @@ impl GitRepository {
     /// An id is malformed.
     pub fn tree(&self, entries: &[(&str, &[u8], &str)]) -> String {
         let mut entries = entries.to_vec();
+        // Git compares the name of a directory as if it ended in `/` (`base_name_compare` in its sources).
         entries.sort_by_key(|(mode, name, _)| {
             name.iter().copied().chain((*mode == "40000").then_some(b'/')).collect::<Vec<u8>>()
         });
         let mut content = Vec::new();
         for (mode, name, id) in entries {
+            // An entry is its mode as octal digits, a blank, the name, a zero byte, and the bytes of the id.
             content.extend(mode.bytes());
             content.push(b' ');
             content.extend(name);
@@ -103,11 +106,13 @@ impl GitRepository {
             let (mode, id) = if entry.file_name() == ".git" {
                 continue;
             } else if kind.is_dir() {
+                // No tree names an empty directory, so one with only such directories in it is left out as well.
                 let Some(id) = self.try_snapshot(&path)? else { continue };
                 ("40000", id)
             } else if kind.is_symlink() {
                 ("120000", self.blob(fs::read_link(&path)?.as_os_str().as_bytes()))
             } else {
+                // Git keeps one bit of the permissions: whether the owner may execute the file.
                 let is_executable = entry.metadata()?.permissions().mode() & 0o100 != 0;
                 (if is_executable { "100755" } else { "100644" }, self.blob(fs::read(&path)?))
             };
@@ -125,18 +130,24 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Bytes in the format of zlib (RFC 1950), in blocks that are not compressed (RFC 1951).
 fn zlib(content: &[u8]) -> Vec<u8> {
+    // Deflate with a window of 32 KiB and no dictionary; the second byte makes the pair a multiple of 31.
     let mut out = vec![0x78, 0x01];
+    // The length of a stored block has 16 bits.
     let mut blocks = content.chunks(0xffff).peekable();
+    // A stream has at least one block: only a block can be the last one.
     if blocks.peek().is_none() {
         out.extend([1, 0, 0, 0xff, 0xff]);
     }
     while let Some(block) = blocks.next() {
         let length = u16::try_from(block.len()).expect("a short block");
+        // The lowest bit marks the last block; the two above it are zero for a stored one, which begins at the next
+        // byte.
         out.push(u8::from(blocks.peek().is_none()));
         out.extend(length.to_le_bytes());
         out.extend((!length).to_le_bytes());
         out.extend(block);
     }
+    // The checksum is Adler-32: two sums modulo the greatest prime below 2^16.
     let (mut a, mut b) = (1u32, 0u32);
     for byte in content {
         a = (a + u32::from(*byte)) % 65521;

@@ -14,6 +14,7 @@ pub fn run_tests<'t>(tests: impl IntoIterator<Item = &'t (&'t str, fn())>) -> i3
             left_out += 1;
             continue;
         }
+        // As in the usual harness, a test that fails does not keep the others from running.
         let is_good = std::panic::catch_unwind(test).is_ok();
         println!("test {name} ... {}", if is_good { "ok" } else { "FAILED" });
         if is_good { passed += 1 } else { failed += 1 }

@@ -96,6 +96,7 @@ impl HttpServer {
         answer: Arc<HttpAnswer>,
         wrap: impl Fn(TcpStream) -> Box<dyn Stream> + Send + Sync + 'static,
     ) -> HttpServer {
+        // Any free port, since tests run in parallel.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -104,6 +105,8 @@ impl HttpServer {
             let (requests, is_ending, wrap) = (requests.clone(), is_ending.clone(), Arc::new(wrap));
             std::thread::spawn(move || {
                 for stream in listener.incoming() {
+                    // Checked after a connection was accepted: the one that wakes this thread at the end carries no
+                    // request.
                     if is_ending.load(SeqCst) {
                         return;
                     }
@@ -149,6 +152,7 @@ impl Stream for TcpStream {}
 
 impl Stream for rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
     fn end(&mut self) {
+        // Without the closing message of TLS a client has to take the end for a truncation (RFC 8446, 6.1).
         self.conn.send_close_notify();
         let _ = self.flush();
     }
@@ -157,6 +161,7 @@ impl Stream for rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
 fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<HttpRequest>>, answer: &HttpAnswer) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
+    // Clients also connect and then ask for nothing.
     if stream.read_line(&mut line).is_err() || line.is_empty() {
         return;
     }
@@ -176,6 +181,7 @@ fn serve(stream: Box<dyn Stream>, requests: &Mutex<Vec<HttpRequest>>, answer: &H
     if let Some(length) = received.header("content-length").and_then(|length| length.parse().ok()) {
         let _ = stream.by_ref().take(length).read_to_end(&mut received.body);
     }
+    // Noted before it is answered: a test that has the answer finds the request in the list.
     requests.lock().unwrap().push(received.clone());
     answer(&received, stream.get_mut());
     stream.get_mut().end();
@@ -192,6 +198,7 @@ impl Drop for HttpServer {
 
 /// An answer with a status, headers and a body; errors of the connection are the client's affair.
 pub fn reply(out: &mut dyn Write, status: &str, headers: &[String], body: &[u8]) {
+    // One request for each connection: a fault of a connection concerns exactly one request.
     let mut text = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
     for header in headers {
         text += &format!("{header}\r\n");

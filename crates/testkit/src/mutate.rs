@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 pub fn mutated(rng: &mut Rng, value: &Value) -> Value {
     let mut changed = value.clone();
     let places = count(value);
+    // A part from elsewhere often means something in the new place, which a fixed literal seldom does.
     let other = nth(value, rng.below(places)).cloned().unwrap_or_default();
     let literals = [
         json!(null),
@@ -60,6 +61,7 @@ fn nth(value: &Value, number: usize) -> Option<&Value> {
 /// Replaces the part of that number; without a new value, removes it from what it is in.
 fn change(value: &mut Value, place: &mut usize, new: Option<Value>) -> bool {
     if *place == 0 {
+        // The whole is in nothing that it could be removed from; it becomes `null`.
         *value = new.unwrap_or_default();
         return true;
     }

@@ -20,6 +20,7 @@ pub fn commands_of_page(page: &str, below: &str, program: &str) -> Vec<PageSecti
     let text = &page[at + heading.len()..];
     let text = text.find("\n## ").map_or(text, |end| &text[..end]);
     let mut sections: Vec<PageSection> = Vec::new();
+    // Four blanks begin a block of code in Markdown.
     let begin = format!("    {program} ");
     for line in text.lines() {
         if let Some(heading) = line.strip_prefix("### ") {

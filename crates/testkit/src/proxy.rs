@@ -67,11 +67,13 @@ struct ProxyState {
 
 impl ProxyState {
     fn streams(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
+        // The list is whole also after a panic: it only grows by whole elements and is drained.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cut_all(&self) {
         for stream in self.streams().drain(..) {
+            // A clone is the same socket, so this ends the reads and writes of the threads that hold the others.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -198,6 +200,7 @@ impl Drop for Proxy {
 /// The random numbers of a connection; which way has the fault, and after how many bytes: as often among the first 64 as in
 /// the fourth megabyte.
 fn begin(seed: u64, number: u64) -> (Rng, Direction, u64) {
+    // Each seed has 2^32 streams of its own: the second connection of seed 0 is not the first of seed 1.
     let mut rng = Rng::new(seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
     let way = if rng.chance(40) { Direction::Up } else { Direction::Down };
     let magnitude = 1_usize << rng.below(23);
@@ -206,6 +209,7 @@ fn begin(seed: u64, number: u64) -> (Rng, Direction, u64) {
 }
 
 fn connect(state: &Arc<ProxyState>, client: TcpStream) {
+    // Every connection gets another number in any ordering, and no other memory is read on account of it.
     let number = state.connections.fetch_add(1, Relaxed);
     let fault = (state.choice)(number);
     if fault == Some(LinkFault::Refused) {
@@ -214,6 +218,7 @@ fn connect(state: &Arc<ProxyState>, client: TcpStream) {
     }
     let target = *state.target.lock().unwrap_or_else(PoisonError::into_inner);
     let Ok(server) = TcpStream::connect(target) else { return };
+    // Nagle's algorithm would add delays to those of the proxy.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let Ok(clones) = [&client, &server].map(TcpStream::try_clone).into_iter().collect::<io::Result<Vec<_>>>()
     else {
@@ -237,6 +242,8 @@ type Piece = (Instant, Vec<u8>);
 
 /// Passes the bytes of one way on, until it ends.
 fn pass(state: &Arc<ProxyState>, way: Direction, fault: Option<LinkFault>, from: &TcpStream, to: &TcpStream) {
+    // Without a bound: a reader that waited for the writer would stamp pieces too late, and a delay would limit the
+    // throughput.
     let (sender, pieces) = channel::<Piece>();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -246,6 +253,7 @@ fn pass(state: &Arc<ProxyState>, way: Direction, fault: Option<LinkFault>, from:
             } else {
                 let _ = to.shutdown(Shutdown::Write);
             }
+            // The reader learns by this that nothing is passed on any more.
             drop(pieces);
         });
         let mut from = from;
@@ -255,6 +263,7 @@ fn pass(state: &Arc<ProxyState>, way: Direction, fault: Option<LinkFault>, from:
                 break;
             }
         }
+        // The writer ends by this, after all that is on its way.
         drop(sender);
     });
 }
@@ -291,12 +300,14 @@ fn write(
                     end = fault;
                 }
             }
+            // From 1 ms on, doubled: after some twenty pieces it is slower than any time limit of a client.
             Some(LinkFault::Slower(of, after)) if of == way && at + bytes.len() as u64 > after => {
                 sleep_unless_over(state, pause);
                 pause *= 2;
             }
             Some(LinkFault::Flipped(of, after)) => {
                 if let Some(place) = inside(of, after, &bytes) {
+                    // Which bit it is depends on the place, so the seed decides about it too.
                     bytes[place] ^= 1 << (after % 8);
                 }
             }
@@ -306,6 +317,7 @@ fn write(
                 }
             }
             Some(LinkFault::Swapped(of, after)) => {
+                // Two bytes in different pieces stay in order: the first has been passed on.
                 if let Some(place) = inside(of, after + 1, &bytes).filter(|place| *place > 0) {
                     bytes.swap(place, place - 1);
                 }
@@ -313,6 +325,7 @@ fn write(
             _ => {}
         }
         at += bytes.len() as u64;
+        // Counted first, so that a test that has received the bytes finds them counted.
         counter.fetch_add(bytes.len() as u64, Relaxed);
         if to.write_all(&bytes).is_err() {
             return End::Cut;
@@ -335,6 +348,7 @@ fn write(
 fn sleep_unless_over(state: &ProxyState, pause: Duration) {
     let begin = Instant::now();
     while !state.is_over.load(SeqCst) && begin.elapsed() < pause {
+        // In short pieces, so that the threads of a dropped proxy end soon.
         thread::sleep(pause.min(Duration::from_millis(20)));
     }
 }

@@ -17,6 +17,7 @@ pub fn random_case(rng: &mut Rng) -> Case {
         return case;
     }
     let mut case = case.0;
+    // Few changes, so that most of the project keeps its meaning.
     for _ in 0..1 + rng.below(2) {
         let files = case["files"].as_object_mut().expect("files");
         let described: Vec<String> = files
@@ -60,11 +61,14 @@ fn target_case(rng: &mut Rng) -> Case {
                 let (deps, sources) = (dependencies(rng, &names, false), dependencies(rng, &[], false));
                 rng.pick(signatures).target(rng, deps, sources)
             }
+            // Where the project has rules of its own, one of them might read what is passed on, which source trees do
+            // not allow.
             _ => target(rng, &names, own.is_none()),
         };
         modules[module].insert(name.clone(), target);
         names.push(json!([MODULES[module], name]));
     }
+    // The last one, which all others may be below.
     let last = names.last().and_then(Value::as_array).cloned().unwrap_or_default();
     let mut files = Map::new();
     let place = |module: &str, name: &str| match module {
@@ -124,6 +128,7 @@ fn maybe_configured(rng: &mut Rng, text: Value) -> Value {
     if rng.chance(75) {
         return text;
     }
+    // Both branches are the same: the variable is read, and decides nothing.
     json!({"type": "if", "cond": {"type": "var", "name": "X"}, "then": text.clone(), "else": text})
 }
 
@@ -164,6 +169,7 @@ fn target(rng: &mut Rng, names: &[Value], forwards: bool) -> Value {
             *data = maybe_configured(rng, data.clone());
         }
     }
+    // What depends on it mostly lacks the taint, which is an error.
     if rng.chance(4) {
         target["tainted"] = json!(["test"]);
     }
@@ -180,6 +186,7 @@ fn generic(rng: &mut Rng, deps: Vec<Value>) -> Value {
             json!(format!("{{ {text}; }} > .tmp && rm -rf {out} && mv .tmp {out}"))
         })
         .collect();
+    // Without its command an output may be missing, which both tools have to notice.
     if rng.chance(5) {
         commands.pop();
     }

@@ -72,6 +72,7 @@ impl Shape<'_> {
             }
         }
         let mut bindings = Map::new();
+        // Now and then `b2`, which targets refer to, is not bound.
         for binding in 0..if self.rng.chance(5) { 2 } else { 3 } {
             bindings.insert(format!("b{binding}"), json!(self.below(number)));
         }
@@ -98,6 +99,7 @@ impl Shape<'_> {
 
     fn root(&mut self, number: usize) -> Value {
         let tree = format!("t{}", self.rng.below(self.trees));
+        // The first repository has none below it that a root could be taken from.
         match self.rng.below(if number == 0 { 12 } else { 24 }) {
             0 if self.rng.chance(50) => json!(["file", "."]),
             1 if self.rng.chance(50) => json!(["file ignore-special", "."]),
@@ -115,9 +117,11 @@ impl Shape<'_> {
             }
             _ => {
                 let (below, name) = (self.below(number), format!("e{}", self.rng.below(3)));
+                // Seldom a target that is not exported, from which no root can be computed.
                 let name = if self.rng.chance(5) { self.target_name() } else { name };
                 let config =
                     self.rng.pick(&[json!({}), json!({"V": "a"}), json!({"V": "b", "W": 1})]).clone();
+                // Different words for the same module.
                 let module = *self.rng.pick(&["", "", "", ".", "d/.."]);
                 match self.rng.chance(5) {
                     true => json!(["computed", below, module, name, config, {"absent": self.rng.chance(50)}]),
@@ -131,6 +135,7 @@ impl Shape<'_> {
     fn tree(&mut self) -> Value {
         let mut files = Map::new();
         for name in ["a", "b", "d/c"] {
+            // Seldom a file that others name is missing.
             if self.rng.chance(98) {
                 let text = format!("{name}{}", self.rng.below(3));
                 let kind = if self.rng.chance(20) { "exec" } else { "text" };
@@ -185,6 +190,7 @@ impl Shape<'_> {
                     false => json!({"type": "export", "target": of}),
                 },
             );
+            // A computed root has files of targets itself, so that roots can be computed from it in turn.
             let next = *self.rng.pick(&["next", "TARGETS", "TARGETS.other"]);
             let mut made = json!({"TARGETS": next, "RULES": "RULES", "EXPRESSIONS": "EXPRESSIONS", "next": "next", "a": "b"});
             if self.rng.chance(50) {
@@ -230,6 +236,7 @@ impl Shape<'_> {
             0 => json!({"type": "file_gen", "arguments_config": ["V"], "name": format!("g{number}"),
                 "data": {"type": "var", "name": "V", "default": "no value"}}),
             1 => json!({"type": "generic", "outs": [format!("out{number}")], "deps": deps,
+                // The output has the names and contents of all inputs, so that any difference in them shows.
                 "cmds": [format!("for f in $(find . -type f | sort); do echo $f; cat $f; done > out{number}")]}),
             2 => json!({"type": "tree", "name": format!("tree{number}"), "deps": deps}),
             3 => json!({"type": "configure", "target": self.dependency(number),

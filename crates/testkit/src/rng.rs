@@ -17,6 +17,8 @@ impl Rng {
 
     /// The next 64 random bits.
     pub fn bits(&mut self) -> u64 {
+        // The step is 2^64 divided by the golden ratio, made odd; shifts and factors are Stafford's mixer 13. Both as
+        // in Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,6 +33,7 @@ impl Rng {
     /// If `bound` is zero.
     pub fn below(&mut self, bound: usize) -> usize {
         assert!(bound > 0, "there is no number below zero");
+        // The remainder prefers small numbers, by less than one in 2^32 for a bound of 32 bits.
         (self.bits() % bound as u64) as usize
     }
 

@@ -57,10 +57,12 @@ pub(crate) fn rules(rng: &mut Rng, modules: &[&str]) -> Rules {
     let empty = || modules.iter().map(|module| ((*module).to_owned(), Map::new())).collect::<Vec<_>>();
     let mut all = Rules { rules: empty(), expressions: empty(), signatures: Vec::new() };
     let home = rng.below(modules.len());
+    // The two types of nodes that expressions name.
     for name in ["n", "k"] {
         all.rules[home].1.insert(name.to_owned(), node_rule(rng));
     }
     let place = rng.below(modules.len());
+    // `f` may call `g`, and that `h`: a chain, so that calls form no cycle.
     for (name, other) in [("f", "g"), ("g", "h"), ("h", "")] {
         let depth = 1 + rng.below(2);
         let mut body = Expressions { rng, place: ExpressionKind::Rule }.any(depth, Kind::Text);
@@ -103,6 +105,8 @@ fn node_rule(rng: &mut Rng) -> Value {
     if rng.chance(50) {
         rule["config_vars"] = json!(["X"]);
     }
+    // In which configurations the dependencies are is known only with the field's value, so the result cannot name
+    // one of them, and reads nothing of them.
     if kind == "config_fields" && rng.chance(40) {
         rule["config_transitions"] = json!({"deps":
             [{"type": "singleton_map", "key": "Y", "value": {"type": "join", "$1": field("s")}}]});
@@ -130,12 +134,14 @@ fn action(rng: &mut Rng, inputs: Value, outs: &[&str]) -> Value {
             action["cmd"] = json!(["sh", "-c", format!("echo x > od/x && {}", commands.join(" && "))]);
         }
         4 => action["may_fail"] = json!(["test"]),
+        // It fails after its outputs were made.
         5 => {
             action["may_fail"] = json!(["test"]);
             action["fail_message"] = json!("expected to fail");
             action["cmd"] = json!(["sh", "-c", format!("{}; exit 3", commands.join(" && "))]);
         }
         6 => action["no_cache"] = json!(["test"]),
+        // Outputs are named relative to the root of the action, the command runs below it.
         7 => {
             action["cwd"] = json!("w");
             action["outs"] = outs.iter().map(|out| json!(format!("w/{out}"))).collect();
@@ -249,6 +255,7 @@ fn defining(rng: &mut Rng, rule: &Value, signature: &Signature, transitions: &[V
         6 => json!({"type": "disjoint_map_union", "$1": [var("deps"),
             {"type": "singleton_map", "key": "d", "value": {"type": "TREE", "$1": var("run")}}]}),
         _ => {
+            // The last pair is one path twice.
             let outs = [&["a.out"][..], &["x", "d/y"], &["./z", "z"]][rng.below(3)];
             action(rng, var("all"), outs)
         }
@@ -329,6 +336,7 @@ pub fn expressions_case(expressions: &[Value], config: &Value, without: &[usize]
         {"type": "DEP_PROVIDES", "dep": var("_"), "provider": "v"}});
     let all = json!({"target_fields": ["deps"], "tainted": ["test"], "expression":
         {"type": "RESULT", "provides": {"type": "singleton_map", "key": "v", "value": values}}});
+    // Always the same, so that the library does not depend on which expressions are left out.
     let leaf = random_expression(&mut Rng::new(7), ExpressionKind::Anywhere, 0);
     let library = json!({"expression": {"type": "RESULT",
         "artifacts": {"type": "singleton_map", "key": "lib/a", "value": {"type": "BLOB", "data": "a"}},

@@ -19,6 +19,7 @@ pub fn shrink(value: Value, tries: usize, mut interesting: impl FnMut(&Value) ->
             left -= 1;
             if interesting(&candidate) {
                 best = candidate;
+                // From the beginning: a step that lost the property before may keep it now.
                 continue 'again;
             }
         }
@@ -59,6 +60,8 @@ fn smaller(value: &Value) -> Vec<Value> {
             }
         }
         Value::String(text) if text.chars().count() > 1 => {
+            // Halves, since each try may be a call of two tools; what is left of a long name after a few is short
+            // enough.
             let half = text.chars().count() / 2;
             found.push(Value::String(text.chars().take(half).collect()));
             found.push(Value::String(text.chars().skip(half).collect()));

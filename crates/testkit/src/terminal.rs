@@ -23,9 +23,11 @@ pub use theme::{THEMES, Theme, assert_readable};
 ///
 /// The system has none to give.
 pub fn open(columns: u16, rows: u16) -> io::Result<(File, File)> {
+    // It must not become the controlling terminal of the test, whose signals the test would get.
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&terminal)?;
     unlockpt(&terminal)?;
+    // Before a program can be on it: most ask for the size when they start.
     resize(&terminal, columns, rows)?;
     let name = ptsname(&terminal, Vec::new())?;
     let name = name.to_str().map_err(io::Error::other)?;

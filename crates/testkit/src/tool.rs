@@ -105,6 +105,7 @@ impl Tool {
     #[must_use]
     pub fn reference() -> Option<Self> {
         let named = std::env::var_os("TAUT_REFERENCE").map(PathBuf::from);
+        // If one is named, no other is tried: a wrong name must not lead to comparisons with another version.
         let candidates = match named {
             Some(path) => vec![path],
             None => ["just", "justbuild"].iter().filter_map(find).collect(),
@@ -135,6 +136,7 @@ impl Tool {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", dir)
+            // Last, so that a test can replace `PATH` and `HOME` too.
             .envs(self.env.iter().map(|(name, value)| (&**name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -26,6 +26,7 @@ impl Workspace {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("taut-test-").tempdir().expect("a temporary directory");
         let new = Self { dir };
+        // The marker by which a tool finds the root of a workspace.
         new.file("ROOT", "");
         new
     }
@@ -139,6 +140,7 @@ impl Workspace {
         let words = words.into_iter().map(|word| word.as_ref().to_owned());
         let call = first.into_iter().chain(words).chain([OsStr::new(target).to_owned()]);
         let ran = self.run(tool, call);
+        // Nothing may be there if the call failed.
         Installed { ran, files: listing(&to).unwrap_or_default() }
     }
 
@@ -193,6 +195,7 @@ pub fn listing(dir: &Path) -> io::Result<BTreeMap<String, String>> {
                 format!("link {}", fs::read_link(&path)?.display())
             } else {
                 let content = fs::read(&path)?;
+                // With the bits for set-user-id and the like, which nothing installed may have.
                 let mode = meta.permissions().mode() & 0o7777;
                 format!("file {mode:o} {}", String::from_utf8_lossy(&content))
             };

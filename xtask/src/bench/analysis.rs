@@ -113,6 +113,7 @@ fn one(workload: Workload, variants: &[Variant], options: &Options) -> Result<Ve
     for round in 0..rounds {
         for (number, variant) in variants.iter().enumerate() {
             let mut command = Command::new(&variant.tool);
+            // No lines about progress, which would be measured too.
             command.args(["analyse", "--log-limit", "1", "--local-build-root"]);
             command.arg(scratch.path().join(format!("build-root-{number}-{round}")));
             command.args(variant.arguments).current_dir(&source);

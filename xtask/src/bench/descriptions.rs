@@ -200,6 +200,7 @@ impl Project<'_> {
     }
 
     fn folds(self, count: usize) -> Result<()> {
+        // Each binding needs the one before, so that none can be left out.
         let mut bindings = vec![json!(["v0", "x"])];
         for n in 1..count {
             let earlier = format!("v{}", n - 1);
@@ -232,6 +233,7 @@ impl Project<'_> {
             let node = json!({
                 "type": "ABSTRACT_NODE",
                 "node_type": "node",
+                // The same node twice: an implementation that follows paths and not nodes never ends.
                 "target_fields": {"type": "singleton_map", "key": "deps", "value": [var(&below), var(&below)]},
             });
             bindings.push(json!([format!("n{level}"), node]));

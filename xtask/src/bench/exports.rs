@@ -137,6 +137,7 @@ fn measured(variants: &[Variant], options: &Options) -> Result<Vec<Value>> {
         for (number, variant) in variants.iter().enumerate() {
             if variant.edits {
                 let own = top.join("main/TARGETS");
+                // Another text than in the round before, with the same meaning: analysed again, built not again.
                 let blank = if round % 2 == 0 { " " } else { "" };
                 let text = fs::read_to_string(&own)?;
                 fs::write(&own, format!("{}{blank}", text.trim_end()))?;

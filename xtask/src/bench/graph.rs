@@ -198,6 +198,7 @@ impl Graph {
 
 /// Writes a file, unless it has this content.
 fn put(path: &Path, content: &str) -> Result<()> {
+    // Not touched if it is right: a new time would mean more work for tools that go by times.
     if fs::read(path).ok().as_deref() != Some(content.as_bytes()) {
         fs::write(path, content).with_context(|| path.display().to_string())?;
     }

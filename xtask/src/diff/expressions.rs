@@ -77,6 +77,7 @@ fn batch(all: &[Value], config: &Value, taut: &Tool, reference: &Tool) -> Result
     let case = expressions_case(all, config, &[]);
     let (theirs, ours) = (answer(&case, reference)?, answer(&case, taut)?);
     let mut numbers: Vec<usize> = theirs.failed.symmetric_difference(&ours.failed).copied().collect();
+    // Without those that are in error in either tool, so that both have values to compare.
     let without: Vec<usize> = theirs.failed.union(&ours.failed).copied().collect();
     let case = expressions_case(all, config, &without);
     let (theirs, ours) = (answer(&case, reference)?, answer(&case, taut)?);
@@ -136,12 +137,14 @@ fn answer(case: &Case, tool: &Tool) -> Result<Answer> {
     words.push("all".to_owned());
     let ran = tool.run(&workspace.root(), &words);
     let read = |name: &str| fs::read_to_string(workspace.beside(name)).ok();
+    // The names of failed targets are found in the log, since no other output has them.
     let mut failed = BTreeSet::new();
     let mark = json!(["@", "", "", "e"]).to_string();
     for part in ran.stderr.split(mark.trim_end_matches("\"]")).skip(1) {
         let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
         failed.extend(digits.parse::<usize>().ok());
     }
+    // Then names in the log are of no errors.
     if ran.code == 0 {
         failed.clear();
     }

@@ -21,6 +21,7 @@ impl Group {
     }
 
     fn below(parent: &Path) -> Option<Self> {
+        // Two measurements at the same time have different groups.
         let own = parent.join(format!("taut-bench-{}", std::process::id()));
         fs::create_dir(&own).ok()?;
         let group = Self { parent: parent.to_owned(), own };
@@ -55,6 +56,7 @@ fn move_to(group: &Path) -> bool {
 
 /// The directories of the groups that a process is in, by its `/proc/self/cgroup`.
 fn candidates(membership: &str) -> Vec<PathBuf> {
+    // Where systemd and most others mount it; elsewhere nothing is found, and there is no group.
     let root = Path::new("/sys/fs/cgroup");
     let (mut second, mut first) = (Vec::new(), Vec::new());
     for line in membership.lines() {
@@ -83,6 +85,7 @@ fn of_stat(text: &str) -> Option<Times> {
 fn of_cpuacct(all: &str, user: &str, system: &str) -> Option<Times> {
     let millis = |text: &str| -> Option<f64> { Some(text.trim().parse::<f64>().ok()? / 1e6) };
     let (all, user, system) = (millis(all)?, millis(user)?, millis(system)?);
+    // As good as the parts are, which come from clock ticks.
     let share = if user + system > 0.0 { user / (user + system) } else { 0.0 };
     Some(Times { user: all * share, system: all * (1.0 - share) })
 }

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let groups = by_directory(&fs::read_to_string(list)?)?;
     let (before, start) = (own_times(), Instant::now());
     for (dir, names) in &groups {
+        // `O_PATH`: the directory is only a beginning for names, and need not be readable.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened =
             rustix::fs::openat(CWD, dir, flags, Mode::empty()).with_context(|| format!("{dir:?}"))?;

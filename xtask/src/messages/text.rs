@@ -100,6 +100,7 @@ fn has_pieces(document: &str, pieces: &[&str], within: usize) -> bool {
     while !document.is_char_boundary(end) {
         end += 1;
     }
+    // Any occurrence may be the right one; the rest decides.
     let mut ends = document[..end].match_indices(first).map(|(at, piece)| at + piece.len());
     ends.any(|end| has_pieces(&document[end..], rest, MAX_INSERTED))
 }

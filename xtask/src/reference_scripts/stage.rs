@@ -202,6 +202,7 @@ impl Scripts {
             command.env("COMPATIBLE", "YES");
         }
         let log = fs::File::create(place.join("log"))?;
+        // A group of its own, so that what the script leaves running can be ended with it.
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let mut child = command.spawn()?;
         let outcome = wait(&mut child, self.limit);

@@ -31,6 +31,7 @@ pub(super) fn candidates(cwd: &Path, values: &BTreeMap<&str, String>) -> Vec<Can
     // Where repositories are described, their identity is known only after a set-up; then a log is of this workspace if it
     // names a file of it that was read.
     let identity = identity(cwd, values);
+    // Found as text, without parsing: a log may have a line for each of thousands of actions.
     let mark = format!("\"path\":{}", taut_value::Value::string(format!("{}/", root.display())).to_json());
     let mark = mark.strip_suffix('"').unwrap_or(&mark);
     let of_log = |path: &PathBuf| {
@@ -79,6 +80,7 @@ fn logs(state: &Path) -> Vec<PathBuf> {
 
 /// The action that a line is about, with its target and its first output.
 fn action(line: &str) -> Option<Candidate> {
+    // The writer puts the kind of event first, so other lines are passed over without parsing.
     if !line.starts_with(r#"{"event":"action","#) {
         return None;
     }

@@ -32,6 +32,8 @@ pub fn answer(line: &str, breaks: &str, cwd: &Path) -> String {
     }
     // What bash has as the word begins behind the last such character, unless that is in quotes.
     let broken =
+        // bash replaces only what is behind the last of these characters, so only that part of a candidate may be
+        // offered.
         current.typed.rfind(|c| breaks.contains(c) && !matches!(c, '"' | '\'')).map_or(0, |at| at + 1);
     let mut answer = format!("{options}\n");
     for Candidate { text, .. } in &candidates {
@@ -56,6 +58,8 @@ struct Word {
 }
 
 /// The words of a line; the last one is that at the cursor, which may be empty.
+// The rules of quoting are those of bash(1), QUOTING; `$` and substitutions are taken literally, as nothing is
+// expanded.
 fn split(line: &str) -> Vec<Word> {
     let mut words = vec![Word::default()];
     let mut chars = line.trim_start().chars();

@@ -32,6 +32,7 @@ impl Description {
             Some(path) => vec![cwd.join(path)],
             None => root.iter().flat_map(|root| usual.clone().map(|path| root.join(path))).collect(),
         };
+        // The first that can be read, as a set-up takes the first that exists.
         let content = places.iter().find_map(|path| Named::read(path).ok())?;
         let document = Document::parse_as(Dialect::Extended, "", content).ok()?;
         let top = root.unwrap_or_else(|| cwd.to_owned());

@@ -120,6 +120,7 @@ impl NameContext {
     /// The module that the working directory is in.
     fn module(&self) -> String {
         let mut module = self.cwd.as_str();
+        // As a build finds it: the nearest directory upwards with a targets file.
         while !module.is_empty() && !self.has_targets(module) {
             module = module.rsplit_once('/').map_or("", |(above, _)| above);
         }
@@ -159,6 +160,7 @@ impl NameContext {
 
 /// Whether a name can be typed behind a colon as it is.
 fn is_typed_plainly(name: &str) -> bool {
+    // Such a name would be read as another one; it can be typed in the long form only.
     !name.is_empty() && !name.contains(':') && !name.starts_with('"')
 }
 

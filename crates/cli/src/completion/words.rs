@@ -43,6 +43,7 @@ impl Offer {
 }
 
 /// Options whose values are directories.
+// By id, as the value names of the definition are for people, and several kinds share one.
 const DIRECTORIES: [&str; 8] = [
     "workspace_root",
     "target_root",
@@ -137,6 +138,7 @@ impl<'c> TypedWords<'c> {
                 }
             } else if let Some(letters) = word.strip_prefix('-') {
                 // The first letter that takes a value has the rest of the word, or the next word.
+                // As the parser reads a cluster (`options/words.rs`).
                 let found = letters.char_indices().find_map(|(at, letter)| {
                     let arg = command.get_arguments().find(|arg| arg.get_short() == Some(letter))?;
                     takes_value(arg).then(|| (arg, &letters[at + letter.len_utf8()..]))

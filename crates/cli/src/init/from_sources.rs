@@ -47,6 +47,8 @@ fn write(directory: &Path) -> Result<String, String> {
         is_asked.set(true);
         packages::has(library)
     };
+    // The libraries of the system are asked for through a function, so that what is proposed can be tested without
+    // any.
     let proposal = propose(files, &project, &Machine { unreadable: &unreadable, has_package: &has_package });
     if is_asked.get() && !packages::is_installed() {
         notes.push(
@@ -68,6 +70,7 @@ fn write(directory: &Path) -> Result<String, String> {
         Ok::<(), String>(())
     };
     if find_workspace_root(&path).is_err() {
+        // Only where no workspace is above: a ROOT below one would cut the directory off.
         create(ROOT, "")?;
     }
     create(TARGETS, &proposal.targets_file())?;

@@ -22,6 +22,7 @@ pub(super) fn is_installed() -> bool {
 
 /// Whether the program finds a library.
 pub(super) fn has(library: &str) -> bool {
+    // By a shell, which opens /dev/null: the process layer takes open streams only, and this call's are for people.
     let words = ["sh", "-c", r#"exec "$@" > /dev/null 2>&1"#, "sh", PROGRAM, "--cflags", "--libs", library];
     let command = Command {
         args: words.map(OsString::from).to_vec(),

@@ -51,6 +51,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
             continue;
         }
         let mut entries = directory.list()?;
+        // Sorted, so that the proposal does not depend on the file system.
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (name, kind) in entries {
             let path = below.join(&name);
@@ -63,6 +64,7 @@ pub(super) fn read(top: &Dir) -> taut_sys::Result<Sources> {
             // Hidden or not: the whole directory is listed where one of its files is a source.
             if kind == FileKind::Symlink {
                 let target = directory.at(&name).read_link()?;
+                // The same rule as for listings of a root (`stays_inside` of `repos`).
                 if !target.to_str().is_some_and(taut_value::path::is_non_upwards) {
                     let shown = below.to_string_lossy();
                     last_outwards = Some(all.notes.len());

@@ -42,6 +42,7 @@ impl Escapes {
             // Cursor moves, titles and links are dropped whole, not character by character.
             if is_complete(&self.open) {
                 let code = std::mem::take(&mut self.open);
+                // SGR (ECMA-48, 8.3.117): colours and weights, which change no position.
                 if self.keeps_color && code.starts_with("\x1b[") && c == 'm' {
                     self.is_colored = !matches!(&*code, "\x1b[m" | "\x1b[0m");
                     out.push_str(&code);
@@ -64,8 +65,11 @@ fn is_complete(code: &str) -> bool {
     const MAX_CODE_BYTES: usize = 4096;
     let last = code.chars().last().unwrap_or_default();
     let is_at_end = match code.as_bytes().get(1) {
+        // The final byte of a control sequence (ECMA-48, 5.4).
         Some(b'[') => code.len() > 2 && ('\x40'..='\x7e').contains(&last),
+        // Operating-system commands end with ST; xterm accepts a bell, and most programs write that.
         Some(b']') => last == '\x07' || code.ends_with("\x1b\\"),
+        // Choice of a character set: two bytes follow the escape.
         Some(b'(' | b')') => code.len() > 2,
         _ => true,
     };

@@ -31,6 +31,7 @@ impl Level {
     ];
 
     pub(crate) fn from_number(number: u64) -> Level {
+        // A larger number means everything, as in the reference.
         Level::ALL[number.min(6) as usize]
     }
 

@@ -45,6 +45,7 @@ impl Log {
             write(&shown.replace('\n', line_feed), &plain.replace('\n', "\n   "));
         });
         let below: String = shown.iter().map(|line| format!("{line}\n")).collect();
+        // An action that was killed may have left its colour on.
         write(&format!("{}\n{below}", for_terminal.end()), "\n");
         if let Some(record) = &mut *record {
             record.push(Message { level, name: Some(name.to_owned()), text, in_pieces: true });

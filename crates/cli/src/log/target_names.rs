@@ -16,6 +16,7 @@ const MAX_TARGETS: usize = 3;
 
 /// How messages name targets: the main repository's without the repository.
 #[derive(Default)]
+// Set before most messages are written; the lock only lets any thread read it.
 pub(crate) struct Names(Mutex<Str>);
 
 impl Names {

@@ -19,6 +19,7 @@ const fn option(short: Option<char>, long: &'static str, value: &'static str, he
 }
 
 /// The options in front of a subcommand.
+// In the order of the reference's help.
 pub(crate) const OPTIONS: [Spec; 32] = [
     option(Some('C'), "repository-config", "FILE", "Description of the repositories"),
     option(
@@ -257,6 +258,7 @@ fn typed(given: &[GivenOption]) -> Result<(Options, Log), NoCall> {
             "absent" => o.absent = canonical(),
             "local-build-root" => o.local_build_root = absolute(),
             "checkout-locations" => o.checkout_locations = canonical(),
+            // Parsed at once: the reference reports a wrong launcher as an error of the command line.
             "local-launcher" => o.local_launcher = Some(launcher(&text())?),
             "distdir" => o.distdirs.extend(absolute()),
             "no-fetch-ssl-verify" => o.no_ssl_verify = truth(given)?,
@@ -296,6 +298,7 @@ fn not_converted((spec, value): &GivenOption) -> NoCall {
 }
 
 fn truth(given: &GivenOption) -> Result<bool, NoCall> {
+    // The words that the reference's parser (CLI11) takes for booleans.
     match given.1.to_str().map(str::to_ascii_lowercase).as_deref() {
         Some("true" | "on" | "yes" | "enable" | "1") => Ok(true),
         Some("false" | "off" | "no" | "disable" | "0" | "-1") => Ok(false),

@@ -123,6 +123,8 @@ fn utc(time: u64) -> String {
 fn unique(nanos: u128) -> String {
     use std::hash::{BuildHasher as _, RandomState};
     let random = RandomState::new();
+    // `RandomState` is seeded by the system once in a thread, and differs by a counter after that; time and process
+    // make up for that.
     let part = |salt: u8| random.hash_one((nanos, std::process::id(), salt));
     let mut bytes = [0_u8; 16];
     bytes[..8].copy_from_slice(&part(0).to_le_bytes());

@@ -42,6 +42,7 @@ impl AcceptedOptions {
         match subcommand {
             "analyse" => analyses,
             "build" | "install" | "rebuild" => AcceptedOptions { builds: true, ..analyses },
+            // Which options the reference passes on differs by subcommand; these are its rows.
             "describe" => AcceptedOptions { launcher: false, properties: false, dispatch: false, ..analyses },
             "add-to-cas" | "install-cas" => {
                 AcceptedOptions { build_root: true, remote: true, ..AcceptedOptions::default() }
@@ -65,6 +66,7 @@ pub(crate) fn words(
     let takes = AcceptedOptions::of(subcommand.unwrap_or_default());
     let mut words = Words(vec![name_of(&settings.just)]);
     words.0.extend(subcommand.map(OsString::from));
+    // The order of what follows is the reference's.
     words.option("-C", config);
     words.option("--local-build-root", settings.given_build_root.as_ref().filter(|_| takes.build_root));
     if takes.launcher && settings.launcher != USUAL_LAUNCHER {
@@ -99,6 +101,7 @@ pub(crate) fn words(
 /// names are lost: for `just-mr` it is `just`, whatever its file is called.
 fn name_of(program: &Path) -> OsString {
     let own = std::env::current_exe().ok().and_then(|own| taut_sys::canonical(&own).ok());
+    // A plain name is searched in PATH, and stays what the user wrote.
     let is_own = program.components().nth(1).is_some()
         && own.is_some_and(|own| taut_sys::canonical(program).is_ok_and(|path| path == own));
     if is_own { "just".into() } else { program.into() }

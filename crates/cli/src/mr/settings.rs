@@ -60,6 +60,7 @@ impl Settings {
         let description = repository_config.as_ref().map(named).or(rc.description);
         let given_build_root = local_build_root.clone().or(rc.local_build_root);
         let build_root =
+            // The build root of the reference, since scripts share it under that name.
             given_build_root.clone().unwrap_or_else(|| weakly_canonical(&anchors.home.join(".cache/just")));
         log.log_limit = log.log_limit.or(rc.log_limit);
         log.restrict_stderr_log_limit = log.restrict_stderr_log_limit.or(rc.restrict_stderr_log_limit);

@@ -66,6 +66,7 @@ pub(crate) fn sort(
     subcommands: &'static [SubcommandSpec],
 ) -> Result<SortedWords, NotSorted> {
     let mut sorter = Sorter { options, given: Vec::new(), unexpected: Vec::new(), is_help: false };
+    // A queue, as letters that are written together are put back in front.
     let mut rest = words.iter().cloned().collect::<std::collections::VecDeque<_>>();
     let mut subcommand: Option<&'static SubcommandSpec> = None;
     let (mut own, mut names, mut is_help_of_subcommand) = (Vec::new(), Vec::new(), false);
@@ -139,6 +140,7 @@ pub(crate) fn sort(
 /// Whether a word is an option: neither `-` alone nor what looks like a negative number.
 fn is_option(word: &OsStr) -> bool {
     match word.as_bytes() {
+        // `---` and `-- ` are names, as CLI11 reads them.
         [b'-', b'-', first, ..] => *first != b'-' && !first.is_ascii_whitespace(),
         [b'-', first, ..] => !first.is_ascii_digit() && *first != b'-' && !first.is_ascii_whitespace(),
         _ => false,

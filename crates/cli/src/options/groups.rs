@@ -76,6 +76,7 @@ pub struct SetUp {
 
 impl SetUp {
     /// The names of its options, as clap has them.
+    // Kept beside the fields; `parse.rs` hides them under the reference's name.
     pub(super) const OPTIONS: [&str; 11] = [
         "absent",
         "checkout_locations",

@@ -27,6 +27,7 @@ fn in_columns(page: &Page, columns: usize) -> String {
     let mut text = format!("{}\n\nUsage: {}\n", wrapped(&page.about, 0, columns), page.usage);
     let entries = || page.sections.iter().flat_map(|section| &section.entries);
     let fits = |length: &usize| length + 4 <= MAX_INDENT;
+    // As wide as the longest words that fit, so that a page of short options is narrow.
     let longest = entries().map(|entry| entry.words.chars().count()).filter(fits).max();
     let indent = longest.map_or(MAX_INDENT, |longest| longest + 4);
     for section in &page.sections {

@@ -130,6 +130,7 @@ pub(crate) fn of_subcommand(tool: &Command, name: &str, extent: Extent) -> Optio
         own if OWN_HEADINGS.contains(&own) => 2,
         _ => 3,
     };
+    // Stable: within a rank the order is that of the definition.
     page.sections.sort_by_key(rank);
     page.sections.push(common);
     Some(page)

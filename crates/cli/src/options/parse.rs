@@ -34,6 +34,7 @@ pub enum NoCommand {
 }
 
 /// Options that the reference does not have, by their ids, beside those of [`SetUp`].
+// By id and not by name: clap keeps ids when an option is renamed below.
 const OWN_OPTIONS: [&str; 14] = [
     "check_traces",
     "color",
@@ -172,6 +173,7 @@ fn alone(word: &OsStr) -> Option<clap::Command> {
     };
     let subcommand = augment(clap::Command::new(word.to_str()?.to_owned()));
     Some(
+        // The settings of the whole definition that matter for one subcommand.
         clap::Command::new("alone").args_override_self(true).subcommand_required(true).subcommand(subcommand),
     )
 }
@@ -179,6 +181,7 @@ fn alone(word: &OsStr) -> Option<clap::Command> {
 /// The JSON object for `NAME=VALUE`, whose value is a text; other words as they are.
 fn defined(word: String) -> String {
     match word.split_once('=') {
+        // What begins like JSON is JSON, also if it has an equals sign within.
         Some((variable, value)) if !variable.is_empty() && !variable.starts_with(['{', '[', '"', ' ']) => {
             format!("{{{}: {}}}", Value::string(variable).to_json(), Value::string(value).to_json())
         }
@@ -335,6 +338,7 @@ impl NoCommand {
         // `--defines <JSON>`: the option and the kind of its value.
         let option = context(ContextKind::InvalidArg).unwrap_or_default();
         let (name, kind) = option.split_once(' ').unwrap_or((&option, ""));
+        // Two kinds of values have another name in the reference's messages than the help shows here.
         let kind = match name {
             "--print-to-stdout" => "LOGICAL_PATH",
             "--resolve-special" => "TEXT",

@@ -59,58 +59,11 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
             meant.extend(rest.cloned());
             break;
         }
+        // Bytes and not text: values are paths, which need not be UTF-8, and the names of options are ASCII.
         match bytes {
-            [b'-', b'-', option @ ..] => {
-                let end = option.iter().position(|byte| *byte == b'=');
-                let arg = find(command, |arg| {
-                    arg.get_long()
-                        .is_some_and(|long| long.as_bytes() == &option[..end.unwrap_or(option.len())])
-                });
-                match (arg, end) {
-                    (Some(arg), Some(end)) if !takes_value(arg) => {
-                        let flag = OsString::from_vec(bytes[..end + 2].to_vec());
-                        if is_set(&option[end + 1..]).ok_or_else(|| NotNormal::NoBoolean {
-                            option: flag.to_string_lossy().into_owned(),
-                            value: String::from_utf8_lossy(&option[end + 1..]).into_owned(),
-                        })? {
-                            meant.push(flag);
-                        } else {
-                            let short = arg.get_short().map(|letter| OsString::from(format!("-{letter}")));
-                            // The last word about a flag counts: `--flag --flag=false` is off.
-                            meant.retain(|word| *word != flag && Some(word) != short.as_ref());
-                        }
-                        continue;
-                    }
-                    // With nothing after the sign the value is the next word.
-                    (Some(_), Some(end)) if end + 1 == option.len() => {
-                        meant.push(OsString::from_vec(bytes[..end + 2].to_vec()));
-                        meant.extend(rest.next().cloned());
-                    }
-                    _ => meant.push(word.clone()),
-                }
-                if arg.is_some_and(takes_value) && end.is_none() {
-                    meant.extend(rest.next().cloned());
-                }
-            }
+            [b'-', b'-', ..] => long_option(word, &mut rest, command, &mut meant)?,
             [b'-', letters @ ..] if !letters.is_empty() => {
-                // The first letter that takes a value ends the cluster: the rest of the word is that value.
-                let value = letters.iter().position(|letter| {
-                    find(command, |arg| arg.get_short() == Some(char::from(*letter))).is_none_or(takes_value)
-                });
-                let is_known = value.is_some_and(|at| {
-                    find(command, |arg| arg.get_short() == Some(char::from(letters[at]))).is_some()
-                });
-                match value.filter(|_| is_known).map(|at| letters.split_at(at + 1)) {
-                    Some((_, [])) => {
-                        meant.push(word.clone());
-                        meant.extend(rest.next().cloned());
-                    }
-                    Some((options, value @ [b'=', ..])) => {
-                        meant.push(OsString::from_vec([b"-", options].concat()));
-                        meant.push(OsStr::from_bytes(value).to_owned());
-                    }
-                    _ => meant.push(word.clone()),
-                }
+                short_options(word, letters, &mut rest, command, &mut meant);
             }
             _ => {
                 names += 1;
@@ -119,6 +72,71 @@ pub(super) fn normalized(words: &[OsString], command: &Command) -> Result<Vec<Os
         }
     }
     Ok(meant)
+}
+
+/// Adds a word that begins with `--` in its normal form, with the next word if that is its value.
+fn long_option<'w>(
+    word: &OsString,
+    rest: &mut impl Iterator<Item = &'w OsString>,
+    command: &Command,
+    meant: &mut Vec<OsString>,
+) -> Result<(), NotNormal> {
+    let bytes = word.as_bytes();
+    let option = &bytes[2..];
+    let end = option.iter().position(|byte| *byte == b'=');
+    let name = &option[..end.unwrap_or(option.len())];
+    let arg = find(command, |arg| arg.get_long().is_some_and(|long| long.as_bytes() == name));
+    match (arg, end) {
+        (Some(arg), Some(end)) if !takes_value(arg) => {
+            let flag = OsString::from_vec(bytes[..end + 2].to_vec());
+            if is_set(&option[end + 1..]).ok_or_else(|| NotNormal::NoBoolean {
+                option: flag.to_string_lossy().into_owned(),
+                value: String::from_utf8_lossy(&option[end + 1..]).into_owned(),
+            })? {
+                meant.push(flag);
+            } else {
+                let short = arg.get_short().map(|letter| OsString::from(format!("-{letter}")));
+                // The last word about a flag counts: `--flag --flag=false` is off.
+                meant.retain(|word| *word != flag && Some(word) != short.as_ref());
+            }
+        }
+        // With nothing after the sign the value is the next word.
+        (Some(_), Some(end)) if end + 1 == option.len() => {
+            meant.push(OsString::from_vec(bytes[..end + 2].to_vec()));
+            meant.extend(rest.next().cloned());
+        }
+        (Some(arg), None) if takes_value(arg) => {
+            meant.push(word.clone());
+            meant.extend(rest.next().cloned());
+        }
+        _ => meant.push(word.clone()),
+    }
+    Ok(())
+}
+
+/// The same for a word that begins with one `-`, and its letters.
+fn short_options<'w>(
+    word: &OsString,
+    letters: &[u8],
+    rest: &mut impl Iterator<Item = &'w OsString>,
+    command: &Command,
+    meant: &mut Vec<OsString>,
+) {
+    let of_letter = |letter: u8| find(command, |arg| arg.get_short() == Some(char::from(letter)));
+    // The first letter that takes a value ends the cluster: the rest of the word is that value.
+    let value = letters.iter().position(|letter| of_letter(*letter).is_none_or(takes_value));
+    let known = value.filter(|at| of_letter(letters[*at]).is_some());
+    match known.map(|at| letters.split_at(at + 1)) {
+        Some((_, [])) => {
+            meant.push(word.clone());
+            meant.extend(rest.next().cloned());
+        }
+        Some((options, value @ [b'=', ..])) => {
+            meant.push(OsString::from_vec([b"-", options].concat()));
+            meant.push(OsStr::from_bytes(value).to_owned());
+        }
+        _ => meant.push(word.clone()),
+    }
 }
 
 /// The words of a call, in the form of [`normalized`], that the subcommand has no use for, as the reference finds them:
@@ -177,6 +195,7 @@ fn is_set(value: &[u8]) -> Option<bool> {
     match &value[..] {
         "" | "true" | "on" | "yes" | "enable" => Some(true),
         "false" | "off" | "no" | "disable" => Some(false),
+        // A number counts as its sign says, as in CLI11.
         number => number.parse::<i64>().ok().map(|number| number > 0),
     }
 }

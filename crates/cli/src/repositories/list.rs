@@ -18,6 +18,7 @@ impl List<'_> {
     /// As JSON: a map from names to what there is of each repository (docs/repositories.md).
     pub(crate) fn to_json(&self) -> String {
         let mut json = JsonWriter::pretty(2);
+        // Keys sorted, by hand: the writer writes in the order of the calls.
         json.object(|json| {
             for status in self.status {
                 json.key(&status.name).object(|json| {

@@ -73,6 +73,7 @@ impl MadeRoots<'_> {
             jobs: self.build.jobs,
             context: self.build.root_context(),
             is_cached: true,
+            // This is what makes it a question: what would have to be built is an error.
             computes: false,
             verifies: false,
             targets: Arc::new(NoBuilds),

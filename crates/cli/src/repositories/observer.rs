@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// How long after the begin the first line about progress comes; the live display comes earlier.
+// Shorter than for a build: a set-up is waited for before anything else can happen.
 const FIRST_LINE: Duration = Duration::from_secs(2);
 
 /// By how much the time to the next line grows.
@@ -92,6 +93,7 @@ impl<'l> Messages<'l> {
 /// Writes a remark to the log.
 pub(crate) fn report_remark(remark: &Remark, log: &Log) {
     let level = if remark.is_detail { Level::Debug } else { Level::Warn };
+    // Asked first, as rendering reads files.
     if log.wants(level) {
         diagnostics::report(&remark.finding.clone().into(), level, log);
     }

@@ -132,6 +132,7 @@ fn set_up(
     request: &Request<'_>,
     log: &Log,
 ) -> Result<Configured, SetupError> {
+    // Opened before the set-up and held to its end: the lock keeps what is found from being collected.
     let (store, cache) = workspace.open()?;
     let options = options(context);
     let messages = Messages::new(log, String::new());
@@ -205,6 +206,7 @@ impl<'w> Workspace<'w> {
         root: Option<PathBuf>,
         cwd: &Path,
     ) -> Workspace<'w> {
+        // Outside of a workspace a call under this name is as usual; only just-mr remarks on it.
         let anchors = Anchors { is_quiet: true, ..super::anchors(cwd, root) };
         Workspace { anchors, options, jobs }
     }
@@ -320,6 +322,7 @@ impl<'w> Workspace<'w> {
         let failed = |why: String| SetupError::from(Diagnostic::error(why));
         let root = self.build_root()?;
         let unusable = |why: String| failed(format!("Cannot use build root {}: {why}", root.display()));
+        // First the lock of the repositories, then the store's: the same order in all calls that need both.
         let cache = Cache::open(&root).map_err(|error| unusable(error.to_string()))?;
         let store = Store::open(&root, HashFunction::GitSha1).map_err(|error| unusable(error.to_string()))?;
         Ok((store, cache))

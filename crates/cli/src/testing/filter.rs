@@ -23,6 +23,8 @@ fn matches(pattern: &str, shown: &str, target: &str) -> bool {
     is_match(pattern, if pattern.contains([':', '/']) { shown } else { target })
 }
 
+// Linear in memory and at worst quadratic in time: going back to the last `*` suffices, since an earlier one could
+// only match more of what this one already may. Recursion would be exponential for `*a*a*a`.
 /// Whether a pattern matches all of a name.
 fn is_match(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());

@@ -69,6 +69,7 @@ fn case(report: &TestReport, suite: &str, lines: &Lines, store: &Store, text: &m
         Verdict::Passed | Verdict::Cached => {}
         Verdict::Flaky => {
             let log = log(report, store);
+            // As Maven's Surefire writes it; readers that do not know it take the test for passed.
             inner += &format!("      <flakyFailure message=\"{words}\">{log}</flakyFailure>\n");
         }
         Verdict::Failed | Verdict::TimedOut => {
@@ -98,6 +99,7 @@ fn log(report: &TestReport, store: &Store) -> String {
             }
         }
     }
+    // Text and not CDATA: an output may have `]]>`, and control characters are not allowed in either.
     escaped(&log)
 }
 

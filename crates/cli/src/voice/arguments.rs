@@ -64,6 +64,7 @@ pub(crate) trait ArgumentTexts {
 
 impl ArgumentTexts for Just {
     fn bad_launcher(&self, given: &str, why: String) -> String {
+        // The reference parses the JSON with its library, whose words come first.
         let of_parser = taut_syntax::json::reference_error(given.as_bytes());
         format!("Command line parse error: {}", if of_parser.is_empty() { why } else { of_parser })
     }
@@ -115,6 +116,7 @@ impl ArgumentTexts for Just {
             return log.say(Level::Error, heading);
         }
         let document = Document::parse(file, text.to_vec());
+        // It reads all three keys, and reports each that is missing.
         let is_absent = |key: &&str| document.as_ref().is_ok_and(|graph| graph.root().get(key).is_none());
         let absent: Vec<&str> = ["blobs", "trees", "actions"].into_iter().filter(is_absent).collect();
         for key in &absent {
@@ -131,6 +133,7 @@ impl ArgumentTexts for Just {
     }
 
     fn no_directory(&self, path: &Path, why: &taut_sys::Error, log: &Log) {
+        // The words of `std::filesystem`, which the reference passes on.
         let reason = match why.source.kind() {
             ErrorKind::NotADirectory => "Not a directory",
             ErrorKind::PermissionDenied => "Permission denied",

@@ -24,6 +24,7 @@ pub(crate) fn to_read(action: &ActionDescription, limit: usize) -> String {
 fn one_line(words: &[&str], limit: usize) -> String {
     let text = match *words {
         // What is to be read is the script; the shell in front of it is nearly always the same.
+        // sh, bash, dash, zsh: any shell.
         [shell, "-c", script] if shell.rsplit('/').next().is_some_and(|name| name.ends_with("sh")) => {
             if script.trim().is_empty() {
                 format!("{shell} -c ''")

@@ -16,6 +16,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 pub(crate) fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
+        // Two digits behind the point below a second, one above: more would be noise.
         ..1.0 => format!("{seconds:.2} s"),
         1.0..60.0 => format!("{seconds:.1} s"),
         _ => format!("{} min {:02} s", time.as_secs() / 60, time.as_secs() % 60),
@@ -45,6 +46,7 @@ pub(crate) fn time_limit(limit: Duration, action: &ActionDescription) -> String 
 pub(crate) fn exit_code(code: i32) -> String {
     match code - SIGNALS {
         // A program may also exit with such a code by itself; the code alone does not distinguish that.
+        // The numbers of Linux, real-time signals included.
         signal @ 1..=64 => match name_of_signal(signal) {
             Some(name) => format!("exit code {code}: signal {signal}, {name}"),
             None => format!("exit code {code}: signal {signal}"),
@@ -53,6 +55,7 @@ pub(crate) fn exit_code(code: i32) -> String {
     }
 }
 
+// Those that a failing program dies of; others are shown by number.
 fn name_of_signal(signal: i32) -> Option<&'static str> {
     Some(match signal {
         1 => "SIGHUP",

@@ -79,6 +79,7 @@ impl FindingTexts for Taut {
         let mut colored = renderer(sources, log.color(), log).for_columns(columns);
         let groups = Group::all(diagnostics);
         let groups = match level == Level::Warn && !log.wants(Level::Debug) {
+            // Warnings of one kind are one message: the same habit occurs in many files.
             true => Group::without_alike(groups),
             false => groups.into_iter().map(|group| (group, 0)).collect(),
         };

@@ -201,6 +201,7 @@ impl Voice for Just {
 
 fn percent(now: &Snapshot<'_>) -> usize {
     match now.total.saturating_sub(now.cached) {
+        // Nothing to do is all done, also before anything is known.
         0 => 100,
         work => now.run * 100 / work,
     }
@@ -300,6 +301,7 @@ impl Messages {
     /// The first output that could not be collected. Its path is shown from the working directory.
     fn not_collected(&self, action: &ActionDescription, ran: &RunResult) {
         let Some((path, what, is_directory)) = &ran.not_collected else { return };
+        // Relative to the directory in which the action ran, as the reference shows it.
         let cwd = taut_driver::normal_path(&action.cwd);
         let shown = taut_value::path::relative(path, if cwd == "." { "" } else { &cwd });
         let shown = shown.unwrap_or_else(|| path.to_string());

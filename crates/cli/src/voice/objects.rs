@@ -107,6 +107,7 @@ impl ObjectTexts for Just {
     }
 
     fn no_size(&self, word: &str, log: &Log) {
+        // The reference distinguishes a size of 0 from none.
         let what =
             if word.split(':').nth(1).is_some_and(|size| !size.is_empty()) { "zero" } else { "omitting the" };
         log.say(Level::Warn, format!("{what} size in object-id is not supported in compatibility mode."));

@@ -77,6 +77,7 @@ impl RootTexts for Just {
 
     /// Messages of the executor and about export targets are.
     fn is_of_call(&self, message: &Message, is_cached: bool) -> bool {
+        // The reference writes these to the terminal and not to the log of the root.
         message.name.as_deref() == Some("LocalExecution")
             || (message.text.starts_with("Export target [") && !is_cached)
     }

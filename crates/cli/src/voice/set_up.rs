@@ -101,6 +101,7 @@ impl SetUpTexts for Just {
             0 => 100,
             missing => now.ended * 100 / missing,
         };
+        // Always 0: these kinds are not set up here. The line keeps its form, which scripts parse.
         let mut line = format!("[{percent:3}%] 0 computed, 0 local, {found} cached, {} done", now.ended);
         if let Some(first) = now.running.keys().next() {
             let running = now.running.len();
@@ -199,6 +200,7 @@ impl SetUpTexts for Taut {
         for (name, type_name) in &now.running {
             lines.push(format!("  {}: {}", quoted(name), running(now, name, type_name)));
         }
+        // As many as the terminal has, less one for the cursor: lines that scroll away could not be drawn over.
         lines.truncate(rows.saturating_sub(1).max(1));
         Some(lines)
     }

@@ -259,6 +259,7 @@ impl Voice for Taut {
 
 /// Whether a line depends on more than the request and the sources: on what was cached, on times, or on the words of the
 /// call. `--check-traces` does not compare such lines.
+// By the words of this voice: `--check-traces` compares what calls print, and has nothing else to go by.
 pub(crate) fn differs_each_time(line: &str) -> bool {
     // Progress, or a command that ran.
     let is_of_running = line.starts_with('[');
@@ -359,6 +360,8 @@ fn short(id: &Id) -> String {
 }
 
 /// A message about an action, deferred until the target of the action is known.
+// The session finds targets by an analysis of everything, which must not be loaded while actions run: so only what
+// needs it waits.
 enum Deferred {
     Output(Id, Arc<ActionDescription>, Arc<RunResult>),
     Tolerated(Id, Arc<ActionDescription>, Arc<RunResult>),
@@ -419,6 +422,7 @@ struct MessagesState {
     needed: HashSet<Id>,
     replayed: Vec<Replayed>,
     /// The actions that messages were shown about: if the build is started again, its events come again.
+    // By id, whatever was shown about it: one message about an action is enough in a call.
     shown: HashSet<Id>,
     /// The result of the comparison with the cache.
     compared: Option<Compared>,
@@ -437,6 +441,7 @@ struct Messages {
     /// How long an action may run, before scaling.
     time_limit: Option<Duration>,
     begin: Instant,
+    // Not held while a target is looked up, which locks it, too.
     state: Mutex<MessagesState>,
 }
 
@@ -626,6 +631,7 @@ impl Sink for Messages {
             Event::BuildFinished(built) => {
                 let mut state = self.state();
                 state.traffic = built.traffic;
+                // After a complete build `processed` is called, with the number for all.
                 if !built.is_complete {
                     state.processed = built.processed;
                 }

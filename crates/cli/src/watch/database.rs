@@ -37,6 +37,7 @@ impl Watcher<'_> {
             // The commands of the description as it was are better than none.
             return Ok(None);
         }
+        // The same analysis, not an equal one: then nothing was read anew.
         let is_current = |kept: &Commands| Arc::ptr_eq(&kept.of, analysed);
         let kept = state.history.commands.take().filter(is_current);
         if kept.is_some() && state.session.done() == RoundSummary::default() {
@@ -45,6 +46,7 @@ impl Watcher<'_> {
         }
         let views = views(self.name, &self.o.build.stores)?;
         let all = match kept {
+            // Scripts of the workspace may have changed, which the analysis does not depend on.
             Some(kept) if !kept.all.read_scripts => kept.all,
             _ => {
                 // Its targets were analysed in this round, without an error.

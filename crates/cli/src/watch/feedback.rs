@@ -34,6 +34,7 @@ pub(super) struct Feedback {
     /// The roots that lie below it, or above it; as they are written, and without links.
     roots: Vec<(PathBuf, PathBuf)>,
     /// The state of what was installed: files, the directories above them, and, as `None`, what was removed.
+    // By path without links, as installations write; changes are noticed under any name.
     signatures: HashMap<PathBuf, Option<StatSignature>>,
     /// What the last installation changed, without directories in which something else changed meanwhile.
     changed: HashSet<PathBuf>,
@@ -125,7 +126,11 @@ impl Feedback {
         });
         let installed = std::mem::take(&mut self.installed);
         for path in
-            objects.iter().filter(|(path, info)| installed.get(*path) != Some(info)).map(|(path, _)| path)
+            // Compared by content: what is installed with the same content changes nothing that is read.
+            objects
+                .iter()
+                .filter(|(path, info)| installed.get(*path) != Some(info))
+                .map(|(path, _)| path)
         {
             // Installed anew a second time without another change in between.
             if !self.chain.insert(path.clone()) || self.unstable.contains(path) {

@@ -20,6 +20,7 @@ use super::{MAX_SHOWN, SessionEnd, WatchState, Watcher, paths::shown};
 use crate::{exit::Exit, interruption::Interruption, log::Level, repositories};
 
 /// How often everything is checked where the system may not report changes.
+// A poll looks at each file that was read: often enough to follow edits, seldom enough to be no load.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often paths are resolved again that change while they are about to be watched.
@@ -71,6 +72,7 @@ impl Watcher<'_> {
             // Changes that do not matter must not put off the next poll.
             let is_polling = !state.watch.unwatched().is_empty();
             let left = is_polling.then(|| state.next_poll.saturating_duration_since(Instant::now()));
+            // Without waiting first: what the last round changed has been reported by now.
             let left = if is_at_once && !is_polling { Some(Duration::ZERO) } else { left };
             let woken = match left {
                 Some(Duration::ZERO) if is_polling => WakeReason::Nothing,
@@ -106,6 +108,7 @@ impl Watcher<'_> {
     /// What has to be read again; `None` if the change does not matter.
     fn what_matters(&self, state: &mut WatchState, noticed: Noticed) -> Option<Change> {
         let came = noticed.paths.iter().filter(|(path, how)| how.entry && state.leaves.is_file(path));
+        // A file that appears under a name that is read is another inode, which has no watch yet.
         state.files.extend(came.map(|(path, _)| path.clone()));
         let (made, mut noticed) = state.history.feedback.split(noticed);
         let request_files = self.request_files();
@@ -248,6 +251,8 @@ impl Watcher<'_> {
         let request_files = self.request_files();
         let mut new: HashSet<PathBuf> = HashSet::new();
         for directory in
+            // Directories are watched and not files, since editors replace files by renaming; the names in a
+            // directory stay valid.
             state.leaves.directories().chain(request_files.iter().filter_map(|file| file.parent()))
         {
             let coverage = state.watch.add(directory, Interest::Content);

@@ -6,6 +6,7 @@
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 /// How many rounds in a row begin without waiting.
+// More rounds in a row than a generated source needs to become stable.
 const MAX_IMMEDIATE_ROUNDS: u32 = 4;
 
 /// The longest time that a round waits.

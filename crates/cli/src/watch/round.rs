@@ -57,6 +57,7 @@ impl Watcher<'_> {
         if changed != Some(None) {
             self.rounds.set(self.rounds.get() + 1);
         }
+        // From here on events go to this round; the sink itself stays the same.
         *state.present.0.lock().unwrap_or_else(PoisonError::into_inner) =
             (self.messages(&state.store), reporting.clone());
         if let Some(Some(paths)) = changed {

@@ -61,6 +61,8 @@ fn from_url(
         Some(branch) => vec![branch],
         None => vec!["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"],
     };
+    // The object id in the place of a reference, and depth 1: one commit with its tree, which is all that a root
+    // needs.
     match fetch(&["--depth=1", "--no-tags", "--", url, &commit]) {
         Ok(()) => {}
         // Not if the connection was cut or printed nothing for too long: that says nothing of what the server allows.
@@ -115,15 +117,19 @@ fn git_fetch(
     progress: &dyn Progress,
 ) -> std::result::Result<(), Cause> {
     let stall = programs.servers.of(url).patience(programs.stall_timeout);
+    // At least one second: 0 would mean no limit to git.
     let low_speed = stall.as_secs().max(1);
     let options = [
         // Nothing runs in the background after the fetch.
         "gc.auto=0".to_owned(),
         "maintenance.auto=false".to_owned(),
         // Whatever comes is stored as a pack, however little it is.
+        // `adopt_packs_of` moves packs; what git unpacks would have to be copied object by object.
         "fetch.unpackLimit=1".to_owned(),
         "transfer.unpackLimit=1".to_owned(),
         "protocol.version=2".to_owned(),
+        // Two watches: git's own ends a stalled transfer over http with a message that says so, the one of `run` ends
+        // those of ssh, which git has no limit for.
         "http.lowSpeedLimit=1".to_owned(),
         format!("http.lowSpeedTime={low_speed}"),
     ];
@@ -158,6 +164,8 @@ fn git_fetch(
 /// How many bytes have come, from a line that `git` prints during a transfer:
 /// `Receiving objects:  45% (450/1000), 1.20 MiB | 2.00 MiB/s`.
 fn received_bytes(line: &str) -> Option<u64> {
+    // The bytes of a pack are counted by git only on the receiving side; what the server counts and compresses has no
+    // amount.
     let amount = line.strip_prefix("Receiving objects:")?.split_once("), ")?.1;
     let mut words = amount.split_whitespace();
     let number: f64 = words.next()?.parse().ok()?;

@@ -62,6 +62,8 @@ pub(super) fn of(cause: Cause) -> Cause {
 
 fn by_text(text: String) -> Cause {
     let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    // The order decides: a status of HTTP says more than the words around it, and the words of refusals more than those of
+    // the cut that follows them.
     match status(&text) {
         Some(status) if status_may_pass(status) => Cause::Connection(text),
         Some(_) => Cause::Command(text),

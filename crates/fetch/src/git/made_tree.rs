@@ -41,6 +41,8 @@ fn make_and_store(
     // First only ids are computed: what else the command left, such as the history of a clone, is not stored.
     let all = import_all(&temporary.dir, &mut HashOnly)?;
     let Some(path) = all.find(&request.tree).map_err(Cause::Repository)? else {
+        // Only for the message: the id of what the command has made helps to write the right one into the
+        // description.
         let made = all.write(&mut HashOnly).map_err(Cause::Repository)?;
         let (failure, printed) = (ended.failure(), ended.printed);
         return Err(Cause::NoTree { tree: request.tree, made, failure, printed });

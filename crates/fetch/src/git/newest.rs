@@ -16,10 +16,12 @@ use crate::{Cause, Silent};
 /// See [`super::newest_commit`].
 pub(super) fn newest(programs: &Programs, url: &str, branch: &str, cwd: &Dir) -> Result<Hash, Cause> {
     let reference = format!("refs/heads/{branch}");
+    // The lines come from the thread that reads the pipe.
     let found: Mutex<Option<Hash>> = Mutex::default();
     let line = |line: &str| {
         // `<id>\t<reference>`; what git says beside that has another form.
         let Some((id, name)) = line.trim_end().split_once('\t') else { return };
+        // A repository with SHA-256 has ids that no description can name.
         let id = Hash::from_hex(id).ok().filter(|id| id.as_bytes().len() == 20);
         // The pattern of `ls-remote` matches the end of names, so other references may be listed, too.
         if name == reference && id.is_some() {

@@ -25,17 +25,21 @@ use super::Programs;
 use crate::{Cause, Progress};
 
 /// How many bytes of what a command prints are kept for messages: the last ones.
+// Enough for the message of a compiler or of a remote hook; a message shows the last lines of it.
 const MAX_KEPT: usize = 16 << 10;
 
 /// How often a fetch is asked whether it is still wanted.
+// A compromise: short enough for Ctrl-C to feel immediate, long enough to cost no time.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Numbers the scratch directories of this process.
+// Relaxed, where it is used: only that no two get the same number matters.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A directory that is removed with all below it when it is dropped.
 pub(super) struct Scratch<'d> {
     at: At<'d>,
+    // So that only what was made here is removed, should another process have put something in its place.
     identity: Identity,
     pub(super) dir: Dir,
 }
@@ -154,6 +158,8 @@ pub(super) fn run(
             let stall = watch.stall.filter(|stall| silent > *stall)?;
             let why = format!("no progress for {} s", stall.as_secs_f32());
             let has_printed = !lock(&printed).last.is_zero();
+            // What has never printed anything may be a server that is down (`servers.rs`); one that stops in the
+            // middle is there.
             Some(if has_printed { Cause::Connection(why) } else { Cause::Unreachable(why) })
         })
     })?;
@@ -181,6 +187,7 @@ fn find_program(name: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, Ca
 struct Output {
     kept: Vec<u8>,
     /// When something was printed last, since the start.
+    // Since the start, not a time of day: the clock of the system may be set meanwhile.
     last: Duration,
 }
 
@@ -210,6 +217,8 @@ fn read_lines(
             Ok(read) => read,
         };
         lock(output).last = started.elapsed();
+        // Byte by byte, since a line may end in either character, and one read may have the end of one and the
+        // beginning of another.
         for byte in &buffer[..read] {
             match byte {
                 b'\r' | b'\n' => {
@@ -243,6 +252,7 @@ fn read_lines(
 fn keep(output: &Mutex<Output>, line: &mut Vec<u8>) {
     let mut output = lock(output);
     output.kept.append(line);
+    // `drain` moves at most 16 KiB, and only when a line comes: a ring would be more code for nothing.
     let excess = output.kept.len().saturating_sub(MAX_KEPT);
     output.kept.drain(..excess);
 }
@@ -252,6 +262,7 @@ fn wait(
     running: impl Future<Output = io::Result<Exit>>,
     reason: impl Fn() -> Option<Cause>,
 ) -> Result<Exit, Cause> {
+    // A waker for one thread: this is the only future here, and no runtime is worth it.
     struct Unpark(Thread);
 
     impl Wake for Unpark {

@@ -89,6 +89,7 @@ impl Faults {
     /// The fault of a call, and a random number for its details.
     pub(crate) fn of_call(&self, number: u64) -> (Option<Fault>, u64) {
         // By number, not by a generator with a state: calls come in any order, and each has its fault all the same.
+        // The multiplier keeps neighbouring seeds from having shifted sequences of the same faults.
         let random = mixed(self.seed.wrapping_mul(0x1_0000_0001).wrapping_add(number));
         if random % 100 >= self.percent {
             return (None, random);
@@ -98,6 +99,8 @@ impl Faults {
     }
 }
 
+// splitmix64 (Steele, Lea, Flood, *Fast Splittable Pseudorandom Number Generators*, 2014): a bijection, so different
+// calls have different numbers.
 /// splitmix64.
 pub(crate) fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);

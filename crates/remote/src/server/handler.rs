@@ -98,14 +98,34 @@ where
 type Answered = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
 /// Answers a call with one question and one answer.
-fn unary<Q, A, R>(request: http::Request<Body>, method: impl FnMut(Q) -> R + Send + 'static) -> Answered
+fn unary<Q, A>(
+    state: Arc<ServerState>,
+    request: http::Request<Body>,
+    name: &'static str,
+    method: impl FnOnce(&ServerState, Q, Call) -> Answer<A> + Copy + Send + 'static,
+) -> Answered
+where
+    Q: Message + Default + 'static,
+    A: Message + 'static,
+{
+    let answer = move |q: Q| {
+        let state = state.clone();
+        async move {
+            let call = state.begin(name).await?;
+            method(&state, q, call)
+        }
+    };
+    answered(request, answer)
+}
+
+fn answered<Q, A, R>(request: http::Request<Body>, answer: impl FnMut(Q) -> R + Send + 'static) -> Answered
 where
     Q: Message + Default + 'static,
     A: Message + 'static,
     R: Future<Output = Answer<A>> + Send + 'static,
 {
     let codec = ProstCodec::<A, Q>::default();
-    Box::pin(async move { Ok(Grpc::new(codec).unary(Method(method), request).await) })
+    Box::pin(async move { Ok(Grpc::new(codec).unary(Method(answer), request).await) })
 }
 
 impl Service<http::Request<Body>> for Handler {
@@ -125,14 +145,12 @@ impl Service<http::Request<Body>> for Handler {
             return Box::pin(async { Ok(page) });
         }
         match method {
-            "GetCapabilities" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("GetCapabilities").await.and_then(|_| state.capabilities(&q)) }
-            }),
-            "GetActionResult" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("GetActionResult").await.and_then(|call| state.look_up(&q, call)) }
-            }),
+            "GetCapabilities" => {
+                unary(state, request, "GetCapabilities", |state, q, _| state.capabilities(&q))
+            }
+            "GetActionResult" => {
+                unary(state, request, "GetActionResult", |state, q, call| state.look_up(&q, call))
+            }
             "Execute" => {
                 let execute = move |q: ExecuteRequest| {
                     let state = state.clone();
@@ -156,38 +174,22 @@ impl Service<http::Request<Body>> for Handler {
                 let codec = ProstCodec::<Operation, WaitExecutionRequest>::default();
                 Box::pin(async move { Ok(Grpc::new(codec).server_streaming(Method(wait), request).await) })
             }
-            "CancelOperation" => unary(request, move |_: CancelOperationRequest| {
-                let state = state.clone();
-                async move { state.begin("CancelOperation").await.map(|_| Empty {}) }
-            }),
-            "UpdateActionResult" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("UpdateActionResult").await.and_then(|_| state.store(q)) }
-            }),
-            "FindMissingBlobs" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("FindMissingBlobs").await.and_then(|call| state.find_missing(&q, call)) }
-            }),
-            "BatchReadBlobs" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("BatchReadBlobs").await.and_then(|call| state.batch_read(&q, call)) }
-            }),
-            "BatchUpdateBlobs" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("BatchUpdateBlobs").await.and_then(|call| state.batch_update(&q, call)) }
-            }),
-            "SplitBlob" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("SplitBlob").await.and_then(|call| state.split(&q, call)) }
-            }),
-            "SpliceBlob" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("SpliceBlob").await.and_then(|_| state.splice(&q)) }
-            }),
-            "QueryWriteStatus" => unary(request, move |q| {
-                let state = state.clone();
-                async move { state.begin("QueryWriteStatus").await.and_then(|_| state.written(&q)) }
-            }),
+            "CancelOperation" => {
+                unary(state, request, "CancelOperation", |_, _: CancelOperationRequest, _| Ok(Empty {}))
+            }
+            "UpdateActionResult" => unary(state, request, "UpdateActionResult", |state, q, _| state.store(q)),
+            "FindMissingBlobs" => {
+                unary(state, request, "FindMissingBlobs", |state, q, call| state.find_missing(&q, call))
+            }
+            "BatchReadBlobs" => {
+                unary(state, request, "BatchReadBlobs", |state, q, call| state.batch_read(&q, call))
+            }
+            "BatchUpdateBlobs" => {
+                unary(state, request, "BatchUpdateBlobs", |state, q, call| state.batch_update(&q, call))
+            }
+            "SplitBlob" => unary(state, request, "SplitBlob", |state, q, call| state.split(&q, call)),
+            "SpliceBlob" => unary(state, request, "SpliceBlob", |state, q, _| state.splice(&q)),
+            "QueryWriteStatus" => unary(state, request, "QueryWriteStatus", |state, q, _| state.written(&q)),
             "Read" => {
                 let read = move |q: ReadRequest| {
                     let state = state.clone();
@@ -230,6 +232,7 @@ impl ServerState {
     async fn begin(&self, name: &'static str) -> Answer<Call> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         // By the number of the call, so that a seed gives the same faults to the same sequence of calls.
+        // Relaxed: only that each call has its own number matters.
         let (mut fault, random) = self.offer.faults.of_call(self.number.fetch_add(1, Relaxed));
         match self.scripted(name, |_| true) {
             Some(Instead::Status(code, message)) => return Err(Failed::new(Code::from_i32(code), message)),
@@ -378,6 +381,7 @@ impl ServerState {
 
     fn content(&self, digest: &Digest) -> Option<Arc<[u8]>> {
         let content = self.memory.content(&digest.hash)?;
+        // Found by hash alone where the name has no size, as justbuild's server does it.
         (content.len() as u64 == digest.size || wire::is_unmeasured(digest)).then_some(content)
     }
 
@@ -503,6 +507,7 @@ impl ServerState {
         if call.has(Fault::Hang) {
             std::future::pending::<()>().await;
         }
+        // A stream that is complete is no longer open; one that fails from here on begins anew under another name.
         let bytes = self.partial().remove(&name).unwrap_or_default();
         let rest = name.strip_prefix("uploads/").and_then(|rest| rest.split_once('/'));
         let named = rest.and_then(|(_, rest)| stream_name(rest));
@@ -525,6 +530,7 @@ impl ServerState {
     fn written(&self, q: &QueryWriteStatusRequest) -> Answer<QueryWriteStatusResponse> {
         let name = self.without_instance(&q.resource_name)?;
         let committed_size = self.partial().get(name).map_or(0, |bytes| bytes.len() as i64);
+        // Always false: what is complete is in the memory, and no longer among the open streams.
         Ok(QueryWriteStatusResponse { committed_size, complete: false })
     }
 }
@@ -549,6 +555,7 @@ fn damaged(mut bytes: Vec<u8>, call: Call) -> Vec<u8> {
     let at = call.random as usize % bytes.len().max(1);
     match call.fault {
         Some(Fault::Truncated) => bytes.truncate(at),
+        // The highest three bits choose which bit of the byte.
         Some(Fault::Flipped) if !bytes.is_empty() => bytes[at] ^= 1 << (call.random >> 61),
         Some(Fault::Longer) => bytes.extend(mixed(call.random).to_le_bytes()),
         _ => {}

@@ -83,6 +83,14 @@ pub(crate) struct Operations {
     simulated: Option<(Semaphore, Duration)>,
 }
 
+/// How the stream of an execution ends whose action is not run.
+enum EndOfStream {
+    /// With a message, or an error.
+    Message(Box<Result<Operation, Failed>>),
+    /// Not at all, and without another message.
+    Silence,
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -131,63 +139,83 @@ impl Operations {
         let ending = lock(&self.endings).pop_front().unwrap_or(ExecutionEnding::Usual);
         let name = format!("operation-{}", action.hash);
         let first = [at_stage(&name, QUEUED), at_stage(&name, EXECUTING)].map(Ok);
-        match ending {
+        if let Some(last) = self.without_execution(ending, &name, &action)? {
+            return Ok(match last {
+                EndOfStream::Message(last) => Box::pin(tokio_stream::iter(first.into_iter().chain([*last]))),
+                EndOfStream::Silence => Box::pin(tokio_stream::iter(first).chain(tokio_stream::pending())),
+            });
+        }
+        let executed = self.executed(action, skips_cache).await?;
+        let last = done(&name, &self.response(ending, executed));
+        let is_cut = self.note_cut(ending, name, &last);
+        // The result is there already; only this stream does not get it.
+        let last = (!is_cut).then_some(Ok(last));
+        Ok(Box::pin(tokio_stream::iter(first.into_iter().chain(last))))
+    }
+
+    /// The end of the stream for an execution that ends without the action being run; `None` if the action runs.
+    fn without_execution(
+        &self,
+        ending: ExecutionEnding,
+        name: &str,
+        action: &Digest,
+    ) -> Result<Option<EndOfStream>, Failed> {
+        let last = match ending {
             ExecutionEnding::Exhausted => return Err(Failed::resource_exhausted("too busy")),
-            ExecutionEnding::WorkerLost => {
-                let lost = done(&name, &with_status(Code::Unavailable, "the worker is lost"));
-                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(lost)]))));
-            }
             ExecutionEnding::Unimplemented => return Err(Failed::unimplemented("no such method")),
+            ExecutionEnding::WorkerLost => {
+                Ok(done(name, &with_status(Code::Unavailable, "the worker is lost")))
+            }
             ExecutionEnding::AllEvicted => {
                 let gone = self.memory.contents();
                 gone.iter().for_each(|hash| self.memory.remove(hash));
                 let gone: Vec<Digest> = gone.into_iter().map(|hash| Digest { hash, size: 1 }).collect();
-                let last = done(&name, &missing(&gone));
-                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(last)]))));
+                Ok(done(name, &missing(&gone)))
             }
-            ExecutionEnding::Disowned => {
-                let last = Err(Failed::not_found("no such operation"));
-                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([last]))));
-            }
+            ExecutionEnding::Disowned => Err(Failed::not_found("no such operation")),
             ExecutionEnding::Unexplained => {
-                let last = Operation { name, done: true, ..Operation::default() };
-                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(last)]))));
+                Ok(Operation { name: name.to_owned(), done: true, ..Operation::default() })
             }
-            ExecutionEnding::WithoutResult => {
-                let last = done(&name, &ExecuteResponse::default());
-                return Ok(Box::pin(tokio_stream::iter(first.into_iter().chain([Ok(last)]))));
-            }
-            ExecutionEnding::Silent => {
-                let first = tokio_stream::iter(first);
-                return Ok(Box::pin(first.chain(tokio_stream::pending())));
-            }
+            ExecutionEnding::WithoutResult => Ok(done(name, &ExecuteResponse::default())),
+            ExecutionEnding::Silent => return Ok(Some(EndOfStream::Silence)),
             ExecutionEnding::Evicted | ExecutionEnding::EvictedSilently => {
                 // The action itself is an input, too.
                 self.memory.remove(&action.hash);
+                return Ok(None);
             }
-            _ => {}
-        }
-        let worker = Worker(self.memory.clone());
-        let executed = match &self.simulated {
-            Some((cores, takes)) => {
-                // The semaphore is never closed.
-                let _core = cores.acquire().await;
-                if !takes.is_zero() {
-                    tokio::time::sleep(*takes).await;
-                }
-                worker.pretend(&action).map(|result| Executed { result, ..Executed::default() })
-            }
-            None => {
-                // In a thread, so that many are executed at a time.
-                let (sender, receiver) = oneshot::channel();
-                std::thread::spawn(move || {
-                    let execute = Execute { action, skips_cache };
-                    let _ = sender.send(wait(worker.execute(execute, Arc::new(NoProgress))));
-                });
-                receiver.await.map_err(|_| Failed::internal("the worker panicked"))?
-            }
+            _ => return Ok(None),
         };
-        let response = match (ending, executed) {
+        Ok(Some(EndOfStream::Message(Box::new(last))))
+    }
+
+    /// Runs an action, or pretends to.
+    async fn executed(
+        &self,
+        action: Digest,
+        skips_cache: bool,
+    ) -> Result<taut_service::Result<Executed>, Failed> {
+        let worker = Worker(self.memory.clone());
+        let Some((cores, takes)) = &self.simulated else {
+            // In a thread, so that many are executed at a time.
+            let (sender, receiver) = oneshot::channel();
+            std::thread::spawn(move || {
+                let execute = Execute { action, skips_cache };
+                // The receiver is gone if the client has given up.
+                let _ = sender.send(wait(worker.execute(execute, Arc::new(NoProgress))));
+            });
+            return receiver.await.map_err(|_| Failed::internal("the worker panicked"));
+        };
+        // The semaphore is never closed.
+        let _core = cores.acquire().await;
+        if !takes.is_zero() {
+            tokio::time::sleep(*takes).await;
+        }
+        Ok(worker.pretend(&action).map(|result| Executed { result, ..Executed::default() }))
+    }
+
+    /// The response for an action that was run, as the ending has it.
+    fn response(&self, ending: ExecutionEnding, executed: taut_service::Result<Executed>) -> ExecuteResponse {
+        match (ending, executed) {
             (ExecutionEnding::Refused, _) => {
                 with_status(Code::FailedPrecondition, "no worker has these properties")
             }
@@ -204,15 +232,11 @@ impl Operations {
                 }
                 ExecuteResponse { result: Some(result), cached_result: was_cached, ..Default::default() }
             }
-        };
-        let last = done(&name, &response);
-        let is_cut = matches!(
-            ending,
-            ExecutionEnding::Cut
-                | ExecutionEnding::CutOften(_)
-                | ExecutionEnding::Forgotten
-                | ExecutionEnding::ForgottenAsInternal
-        );
+        }
+    }
+
+    /// Notes the result of an execution whose stream is cut, for those that wait for it. Returns whether it is cut.
+    fn note_cut(&self, ending: ExecutionEnding, name: String, last: &Operation) -> bool {
         match ending {
             ExecutionEnding::CutOften(count) => {
                 lock(&self.cuts).insert(name.clone(), count);
@@ -223,10 +247,10 @@ impl Operations {
                 let why = Failed::internal("Executing action not found in internal cache.");
                 drop(lock(&self.done).insert(name, Err(why)));
             }
-            _ => {}
+            ExecutionEnding::Forgotten => {}
+            _ => return false,
         }
-        let last = (!is_cut).then_some(Ok(last));
-        Ok(Box::pin(tokio_stream::iter(first.into_iter().chain(last))))
+        true
     }
 
     pub(crate) async fn wait(&self, name: &str) -> Result<Updates, Failed> {

@@ -111,6 +111,7 @@ impl Worker {
         self.bytes(&inputs.ok_or_else(|| io::Error::other("no inputs"))?)?;
         let mut paths: Vec<&String> = command.output_files.iter().chain(&command.output_paths).collect();
         paths.sort_unstable();
+        // `output_paths` repeats `output_files` for servers of version 2.1 and later.
         paths.dedup();
         let output = |path: &String| {
             let content = self.add(format!("{path} of {}\n", digest.hash).into_bytes(), false);
@@ -143,6 +144,7 @@ impl Worker {
         let parents = command.output_files.iter().chain(&command.output_paths);
         let parents = parents.filter_map(|path| cwd.join(path).parent().map(Path::to_owned));
         for directory in directories.chain(parents) {
+            // The API demands that parents of outputs are there before the command runs.
             fs::create_dir_all(directory)?;
         }
         let mut process = Command::new(&command.arguments[0]);

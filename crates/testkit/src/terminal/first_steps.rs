@@ -22,6 +22,7 @@ const CALLS: [(&str, &str, i32); 6] = [
 ];
 
 const COLUMNS: u16 = 96;
+// More rows than any call shows, so that no line leaves the screen while it may be drawn over.
 const ROWS: u16 = 60;
 
 /// What a terminal showed of the first calls of a new user.
@@ -46,6 +47,7 @@ pub fn first_steps(taut: &Path) -> io::Result<FirstSteps> {
     for (directory, words, code) in CALLS {
         steps.begins.push(steps.screen.lines().len());
         steps.screen.feed(&format!("\x1b[1m$ {words}\x1b[0m\r\n"));
+        // A terminal for each call: reading ends only when all copies of the other end are closed.
         let (mut terminal, end) = open(COLUMNS, ROWS)?;
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(words).current_dir(work.join(directory)).stdin(Stdio::null());
@@ -54,6 +56,7 @@ pub fn first_steps(taut: &Path) -> io::Result<FirstSteps> {
         let mut child = shell.spawn()?;
         // Its copies of the end are the only ones left, so that reading ends with it.
         drop(shell);
+        // Read while the call runs: a terminal whose buffer is full stops what writes to it.
         let reader = thread::spawn(move || {
             let mut shown = Vec::new();
             // The system reports the end as an error.

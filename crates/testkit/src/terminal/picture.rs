@@ -2,6 +2,7 @@
 
 use super::{Screen, THEMES, Theme};
 
+// The advance of Menlo and of DejaVu Sans Mono at 14 pixels, 0.602 em. Other fonts are fitted to it by `textLength`.
 const COLUMN_WIDTH: f64 = 8.43;
 const ROW_HEIGHT: f64 = 19.0;
 const MARGIN: f64 = 14.0;
@@ -30,6 +31,7 @@ impl Theme {
 /// which each begins.
 pub(super) fn of_calls(screen: &Screen, begins: &[usize]) -> String {
     let mut svg = begin(screen);
+    // Sorted, so that the same screen always gives the same picture.
     let mut styles: Vec<&str> = screen.lines().iter().flatten().map(|(_, style)| &**style).collect();
     styles.sort_unstable();
     styles.dedup();
@@ -41,6 +43,7 @@ pub(super) fn of_calls(screen: &Screen, begins: &[usize]) -> String {
     };
     let [dark, light, ..] = &THEMES;
     svg += &format!("<style>\n{}\n@media (prefers-color-scheme:dark){{{}}}\n", rules(light), rules(dark));
+    // What is bold in one theme is bold in all of them.
     for style in styles.iter().filter(|style| dark.color(style).1) {
         svg += &format!(".{}{{font-weight:bold}}\n", class(style));
     }
@@ -97,6 +100,7 @@ fn class(style: &str) -> String {
 
 fn escaped(c: char) -> String {
     match c {
+        // Inside an element only these two begin markup (XML 1.0, 2.4).
         '<' => "&lt;".to_owned(),
         '&' => "&amp;".to_owned(),
         c => c.to_string(),

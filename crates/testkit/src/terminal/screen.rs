@@ -31,6 +31,8 @@ impl Screen {
         for c in text.chars() {
             if !self.open.is_empty() {
                 self.open.push(c);
+                // The final byte of a control sequence is one of these (ECMA-48, 5.4), and so is the `[` that begins
+                // it.
                 if self.open.len() > 2 && ('\x40'..='\x7e').contains(&c) {
                     let code = std::mem::take(&mut self.open);
                     self.code(&code);
@@ -40,6 +42,7 @@ impl Screen {
             match c {
                 '\x1b' => self.open.push(c),
                 '\r' => self.column = 0,
+                // The column stays: the driver of a terminal writes `\r` before it.
                 '\n' => self.down(),
                 c if c.is_control() => self.unknown.push(format!("{c:?}")),
                 c => self.put(c),
@@ -74,6 +77,7 @@ impl Screen {
     }
 
     fn put(&mut self, c: char) {
+        // As real terminals do, only when there is another character: a full line and its end are one line.
         if self.column == self.columns {
             self.column = 0;
             self.down();
@@ -90,10 +94,13 @@ impl Screen {
     fn code(&mut self, code: &str) {
         let inner = code.strip_prefix("\x1b[").unwrap_or_default();
         let (number, kind) = inner.split_at(inner.len().saturating_sub(1));
+        // The functions SGR, CPL, EL and ED of ECMA-48, in the variants that taut uses.
         match kind {
+            // Attributes would add up. That is the same as long as each style is reset before the next, as taut does.
             "m" => self.style = if matches!(number, "" | "0") { String::new() } else { number.to_owned() },
             "F" => {
                 let top = self.lines.len().saturating_sub(self.rows);
+                // What has left the screen at the top is not reached any more.
                 self.row = self.row.saturating_sub(number.parse().unwrap_or(1)).max(top);
                 self.column = 0;
             }

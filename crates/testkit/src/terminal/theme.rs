@@ -38,12 +38,14 @@ const MIN_CONTRAST: f64 = 3.0;
 fn luminance(color: u32) -> f64 {
     let part = |shift: u32| {
         let part = f64::from((color >> shift) & 0xff) / 255.0;
+        // The limit of sRGB, as in the guidelines since 2021; older texts have 0.03928.
         if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
     };
     0.2126 * part(16) + 0.7152 * part(8) + 0.0722 * part(0)
 }
 
 fn contrast(a: u32, b: u32) -> f64 {
+    // What is added represents light that the screen reflects.
     let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
     if a > b { a / b } else { b / a }
 }

@@ -26,6 +26,7 @@ impl Graph {
                 let sources = step.sources.iter().map(|path| source_place(step, path));
                 let inputs: Vec<String> = steps.into_iter().chain(sources).collect();
                 format!(
+                    // `read` and arithmetic are built into the shell, so that no further process starts.
                     "s=1; for i in {}; do read x < $i; s=$(((s+x)%1000003)); done; echo $s > {out}",
                     inputs.join(" ")
                 )
@@ -148,6 +149,7 @@ impl Graph {
                 "build out/{}: run {}\n  cmd = {}",
                 step.name,
                 inputs.join(" "),
+                // To ninja only this character is special in a command.
                 command.replace('$', "$$")
             );
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn forget(dir: &Path) -> Result<()> {
     for file in files_below(dir)? {
         let file = fs::File::open(file)?;
+        // The kernel drops only pages that are on disk (posix_fadvise(2)).
         file.sync_all()?;
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
     }

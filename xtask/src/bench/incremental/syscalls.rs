@@ -60,6 +60,7 @@ impl Bench<'_> {
         let list = self.scratch.path().join("syscalls");
         let command = self.command(rival, &self.dir(rival), &[])?;
         let mut traced = Command::new("strace");
+        // Also of child processes, and counts only.
         traced.args(["-f", "-c", "-o"]).arg(&list).arg(command.get_program()).args(command.get_args());
         if let Some(dir) = command.get_current_dir() {
             traced.current_dir(dir);

@@ -26,6 +26,7 @@ impl Bench<'_> {
         let (late, patience) = (over.clone(), Instant::now() + TIMEOUT);
         // Waiting for a line that never comes must end.
         let guard = thread::spawn(move || {
+            // A flag that no other memory depends on.
             while !late.load(Relaxed) && Instant::now() < patience {
                 thread::sleep(Duration::from_millis(100));
             }
@@ -72,6 +73,8 @@ impl Bench<'_> {
 fn cpu_of(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let rest = &stat[stat.rfind(')').context("no name")? + 1..];
+    // After the name, which may have blanks and parentheses: utime, stime, cutime, cstime (proc(5)).
     let ticks: f64 = rest.split_whitespace().skip(11).take(4).filter_map(|n| n.parse::<f64>().ok()).sum();
+    // The kernel shows ticks of a hundredth of a second (`USER_HZ`).
     Ok(ticks * 10.0)
 }

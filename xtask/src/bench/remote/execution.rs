@@ -131,6 +131,7 @@ fn near(rivals: &[Rival], graph: &Graph, options: &Options) -> Result<Vec<Value>
                 let command = options.command(rival, dir, &address);
                 runs.entry((number, phase)).or_default().add(&command, &file, &mut server)?;
             }
+            // Removed at once: build roots of this size would fill the disk.
             for dir in [&first, &second] {
                 fs::remove_dir_all(dir)?;
             }

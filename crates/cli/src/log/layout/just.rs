@@ -36,6 +36,7 @@ impl Layout for Just {
     /// begins on a line of its own.
     fn layout(&self, level: Level, name: Option<&str>, text: &str, color: bool) -> String {
         let own_line = name.is_some() && text.contains('\n');
+        // Without the line feed that `INDENT` begins with.
         let indent = if own_line { INDENT.len() - 1 } else { prefix(level, name, false).len() + 1 };
         let mut lines = prefix(level, name, color);
         if own_line {

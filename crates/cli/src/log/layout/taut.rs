@@ -26,6 +26,7 @@ fn prefix(level: Level, color: bool) -> &'static str {
 fn without_full_stop(text: &str) -> &str {
     match text.strip_suffix('.') {
         Some(sentence)
+            // Several sentences keep their stops, and a text with colours or several lines is laid out already.
             if !sentence.contains(['\n', '\u{1b}'])
                 && !sentence.contains(". ")
                 && sentence.ends_with(|c: char| c.is_alphanumeric() || ")\"'}]".contains(c)) =>

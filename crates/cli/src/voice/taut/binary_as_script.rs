@@ -9,6 +9,7 @@ use taut_store::Store;
 use taut_value::Str;
 
 /// The beginning of executable files of this system.
+// elf(5), `e_ident`.
 const ELF: &[u8; 4] = b"\x7fELF";
 
 /// What helps if an interpreter complains about an input that is a compiled program.

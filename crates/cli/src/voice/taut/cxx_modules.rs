@@ -11,6 +11,7 @@ pub(super) fn hint(printed: &[String]) -> Option<&'static str> {
 }
 
 /// What GCC and Clang print about a module: lines with all parts of one of these.
+// Each with the parts before and behind a name: `module 'm' not found`.
 const WORDS_OF_COMPILERS: [&[&str]; 8] = [
     &["error: 'module' does not name a type"],
     &["error: 'import' does not name a type"],
@@ -24,6 +25,7 @@ const WORDS_OF_COMPILERS: [&[&str]; 8] = [
 
 /// Whether a line is what GCC or Clang print about a module.
 fn names_module(line: &str) -> bool {
+    // GCC puts names in typographic quotes where the locale has them.
     let line = line.replace(['‘', '’'], "'");
     WORDS_OF_COMPILERS.iter().any(|parts| parts.iter().all(|part| line.contains(part)))
 }

@@ -19,7 +19,24 @@ use crate::{
     voice::{command, exit_code, figures::some_of, place_of, time_limit},
 };
 
+/// A message about an action that failed, or failed as it may.
+struct FailureMessage<'m> {
+    level: Level,
+    id: &'m Id,
+    action: &'m ActionDescription,
+    ran: &'m RunResult,
+    /// The first line.
+    head: String,
+    /// Lines below the command.
+    details: String,
+    /// Lines below what was printed.
+    hints: Vec<String>,
+    /// The command that runs the action again.
+    again: Option<String>,
+}
+
 /// How much of an output is searched for what an action misses.
+// The first errors are the cause as a rule, and an output may be gigabytes.
 const MAX_SEARCHED: usize = 64 << 10;
 
 /// How an action ended: in a few words for the first line, and in lines of their own.
@@ -116,16 +133,16 @@ impl Messages {
         let mut lines = details;
         lines.extend(self.details_of_id(&failure.id));
         let (place, target) = (self.place(&failure.id), self.target_of(&failure.id));
-        self.show_block(
-            if self.is_partial { Level::Warn } else { Level::Error },
-            &failure.id,
-            &failure.action,
-            &failure.ran,
-            &format!("{place}{}", self.bold(&format!("{target}: {words}"))),
-            &with_hint(lines.join("\n"), &self.build_root),
-            &self.hints(&failure.id, &failure.action, &failure.ran, &failure.inputs),
-            self.again.command(&failure.id),
-        );
+        self.show_message(FailureMessage {
+            level: if self.is_partial { Level::Warn } else { Level::Error },
+            id: &failure.id,
+            action: &failure.action,
+            ran: &failure.ran,
+            head: format!("{place}{}", self.bold(&format!("{target}: {words}"))),
+            details: with_hint(lines.join("\n"), &self.build_root),
+            hints: self.hints(&failure.id, &failure.action, &failure.ran, &failure.inputs),
+            again: self.again.command(&failure.id),
+        });
     }
 
     /// An action that failed as it may.
@@ -136,8 +153,17 @@ impl Messages {
         let (place, target) = (self.place(id), self.target_of(id));
         let head = format!("{target}: {message} ({})", exit_code(ran.exit_code));
         let head = format!("{place}{}", self.bold(&head));
-        let hints = self.hints(id, action, ran, &[]);
-        self.show_block(Level::Warn, id, action, ran, &head, &lines.join("\n"), &hints, None);
+        let (details, hints) = (lines.join("\n"), self.hints(id, action, ran, &[]));
+        self.show_message(FailureMessage {
+            level: Level::Warn,
+            id,
+            action,
+            ran,
+            head,
+            details,
+            hints,
+            again: None,
+        });
     }
 
     /// The file and line where the target of an action is defined, with a colon and a blank.
@@ -188,18 +214,8 @@ impl Messages {
         self.log.wants(Level::Debug).then(|| format!("action {id}"))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one message")]
-    fn show_block(
-        &self,
-        level: Level,
-        id: &Id,
-        action: &ActionDescription,
-        ran: &RunResult,
-        head: &str,
-        details: &str,
-        hints: &[String],
-        again: Option<String>,
-    ) {
+    fn show_message(&self, message: FailureMessage<'_>) {
+        let FailureMessage { level, id, action, ran, head, details, hints, again } = message;
         let name = format!("action:{id}");
         // The collected form has the whole command and no colours; the shown one is cut to the width of the terminal.
         self.log.note(
@@ -209,7 +225,7 @@ impl Messages {
         );
         let streams = [&ran.stdout, &ran.stderr].map(|digest| Stream::open(&self.store, digest));
         self.log.say_in_pieces(level, &name, |give| {
-            give(head);
+            give(&head);
             give(&format!("\n  {}", shown_command(action, &self.log)));
             details.lines().for_each(|line| give(&format!("\n  {line}")));
             for stream in streams.into_iter().flatten() {

@@ -9,6 +9,7 @@ use taut_value::path::{is_non_upwards, normal_path};
 use taut_value::{ActionDescription, Artifact, NamedTarget, Str, Value, named_as_typed};
 
 /// How many files that a tool did not find are looked for.
+// One missing header may cause an error in each of thousands of sources.
 const MAX_LOOKED_FOR: usize = 20;
 
 /// What helps if a tool did not find a file that is one of the repository of the target.
@@ -59,6 +60,7 @@ fn hint_about(
     let places = inputs.iter().copied().chain([target.module.as_str()]);
     let directories: BTreeSet<&Path> = places.flat_map(|place| Path::new(place).ancestors()).collect();
     let found = directories.iter().flat_map(|directory| {
+        // The usual names of directories from which headers are included.
         ["", "include", "src"].map(|below| normal_path(&directory.join(below).join(name).to_string_lossy()))
     });
     let places: Vec<String> = found.filter(|path| is_non_upwards(path)).collect();
@@ -124,6 +126,7 @@ fn other_name(action: &ActionDescription, path: &str, written: &str) -> Option<S
         _ => false,
     };
     let places = action.inputs.iter().filter(|(_, value)| is_file(value)).map(|(at, _)| at.as_str());
+    // The public name, if it has one: that is how others include it.
     let at = places.max_by_key(|at| at.starts_with(PUBLIC))?;
     let include = match at.strip_prefix(PUBLIC) {
         Some(public) => format!("<{public}>"),
@@ -157,6 +160,7 @@ fn named_in(line: &str) -> Option<Missing<'_>> {
         None => match line.split_once("No such file or directory: ") {
             Some((_, name)) => (name, false),
             None => {
+                // The last two are of GNU as and of shells; the first is what `strerror` prints.
                 let endings = [": No such file or directory", ": No such file", ": not found"];
                 let before = endings.iter().find_map(|ending| line.strip_suffix(ending))?;
                 (before.rsplit(' ').next()?, false)

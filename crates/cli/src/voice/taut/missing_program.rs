@@ -35,6 +35,7 @@ pub(super) fn hint(action: &ActionDescription, ran: &RunResult, printed: &[Strin
             Some(format!("help: {why}: install it, or change PATH in {where_to}"))
         }
         // Its outputs may be in a file. Where there is a PATH, more is known of the program that is missing.
+        // The exit code of a shell that finds no program (POSIX, 2.8.2).
         (None, None) if named.is_empty() && ran.exit_code == 127 && !first.contains('/') => {
             Some(WITHOUT_PATH.to_owned())
         }

@@ -15,6 +15,7 @@ fn name(open: &StartedAction, now: &Snapshot<'_>) -> String {
     if let Some(at) = &open.at {
         name += &format!(", at {at}");
     }
+    // A name with escape codes would move the cursor of the display.
     name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 

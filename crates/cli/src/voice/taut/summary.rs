@@ -150,6 +150,7 @@ impl Messages {
         defined: &dyn ActionOrigins,
     ) -> Vec<String> {
         let first_of = |unbuilt: &Unbuilt| unbuilt.actions.first().map(|(id, _)| *id);
+        // What failed, or could not be made for a reason that is shown, is not listed once more as a consequence.
         let mut seen: HashSet<Id> = failed.iter().map(|(id, _)| *id).collect();
         seen.extend(failure.unbuilt.iter().filter_map(first_of));
         let mut named: HashSet<String> =
