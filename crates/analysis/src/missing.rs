@@ -48,7 +48,8 @@ pub async fn missing_module(
     // A name in a root module that has no targets file may be that of another module, or of a target there.
     let (elsewhere, other_module) = match module.is_empty() && !name.is_empty() {
         true => {
-            (elsewhere::meant(workspace, cx, named).await, elsewhere::of_module(workspace, cx, named).await)
+            let meant = elsewhere::meant(workspace, cx, named).await.map(|meant| meant.written);
+            (meant, elsewhere::of_module(workspace, cx, named).await)
         }
         false if is_absent => (elsewhere::in_module_of_that_name(workspace, cx, named).await, None),
         false => (None, None),

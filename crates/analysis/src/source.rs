@@ -207,9 +207,12 @@ pub(crate) async fn implicit(
         Err(failure) => {
             let meant = elsewhere::meant(workspace, cx, named).await;
             let module = elsewhere::of_module(workspace, cx, named).await;
+            let is_same = meant.as_ref().is_some_and(|meant| meant.is_same);
+            let meant = meant.map(|meant| meant.written);
             let failure = settle(failure, |mut problem| {
                 let is_outside = problem.message.starts_with(OUTSIDE);
-                if problem.suggestion.is_some() {
+                // A file whose name is similar is less likely than a target of this name.
+                if problem.suggestion.is_some() && !is_same {
                     return problem;
                 }
                 if !problem.help.is_empty() && !is_outside {
