@@ -65,8 +65,16 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
     Typed { repository, meant }
 }
 
-/// The target or file that was probably meant, as it is written in the module: a name, or the list of a name of several words.
-pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<String> {
+/// The target or file that was probably meant by a name, as it is written in the module: a name, or the list of a name of several
+/// words.
+pub(crate) struct Meant {
+    pub(crate) written: String,
+    /// Whether the name is that of this one in another form, and does not only resemble it.
+    pub(crate) is_same: bool,
+}
+
+/// What was probably meant.
+pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<Meant> {
     let own = workspace.repository(&named.repository).ok()?;
     let Typed { repository, meant } = typed(&named.name, &named.module);
     let of = match repository {
@@ -81,13 +89,14 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     // A name that is there, at whichever place, before one that only resembles it.
     for (module, name) in &meant {
         if has(cx, of, module, name).await {
-            return Some(written(module, name));
+            return Some(Meant { written: written(module, name), is_same: true });
         }
     }
+    let similar = |written| Some(Meant { written, is_same: false });
     for (module, name) in &meant {
         let targets = targets(cx, of, module).await;
         if let Some(name) = did_you_mean(name, targets.iter().map(String::as_str)) {
-            return Some(written(module, name));
+            return similar(written(module, name));
         }
     }
     // A name with a path says where it is meant to be, so other modules are not searched.
@@ -97,7 +106,7 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     let name = named.name.as_str();
     for module in near(cx, own, &named.module).await {
         if targets(cx, own, &module).await.iter().any(|target| target == name) {
-            return Some(quoted_list(&[module.as_str(), name]));
+            return similar(quoted_list(&[module.as_str(), name]));
         }
     }
     None

@@ -87,6 +87,9 @@ fn meant(module: &str, name: &str) -> Vec<(&'static str, &'static str)> {
     }
 }
 
+/// How the advice begins that lists rules of the library, as they are written.
+pub const RULES_IN_THE_BOX: &str = "the rules in the box have ";
+
 /// How a name that is written as it is typed and shown (`@std//cc:binary`) is written in a targets file.
 fn as_written(name: &str) -> Option<Vec<&str>> {
     if let Some((local, rest)) = name.strip_prefix('@').and_then(|rest| rest.split_once("//")) {
@@ -149,7 +152,7 @@ pub(crate) fn with_meant(problem: Diagnostic, workspace: &Workspace, name: &Name
         [one] => problem.suggest(Some(written(one))),
         several => {
             let several: Vec<String> = several.iter().map(written).collect();
-            problem.help(format!("the rules in the box have {}", several.join(", ")))
+            problem.help(format!("{RULES_IN_THE_BOX}{}", several.join(", ")))
         }
     }
 }

@@ -13,6 +13,7 @@ use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, Tar
 use crate::{
     AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, elsewhere,
     fnmatch,
+    missing::shown_file,
     problem::{below, fail, settle},
 };
 
@@ -196,7 +197,7 @@ pub(crate) async fn implicit(
         let name = EntityName::Named(named.clone()).to_json();
         format!("While analysing target {name} as implicit source target:")
     };
-    let file_name = module.path.to_string();
+    let file_name = shown_file(workspace, module);
     let found = file(workspace, cx, named, || Targets {
         file: file_name,
         names: targets.names().map(str::to_owned).collect(),
@@ -207,9 +208,12 @@ pub(crate) async fn implicit(
         Err(failure) => {
             let meant = elsewhere::meant(workspace, cx, named).await;
             let module = elsewhere::of_module(workspace, cx, named).await;
+            let is_same = meant.as_ref().is_some_and(|meant| meant.is_same);
+            let meant = meant.map(|meant| meant.written);
             let failure = settle(failure, |mut problem| {
                 let is_outside = problem.message.starts_with(OUTSIDE);
-                if problem.suggestion.is_some() {
+                // A file whose name is similar is less likely than a target of this name.
+                if problem.suggestion.is_some() && !is_same {
                     return problem;
                 }
                 if !problem.help.is_empty() && !is_outside {
@@ -235,6 +239,19 @@ pub(crate) async fn implicit(
             Err(below(failure, step))
         }
     }
+}
+
+/// Checks that a name without a target in its module is that of a source file.
+///
+/// # Errors
+/// It is none, with what may be meant; or the directory cannot be read.
+pub async fn check_source(
+    workspace: &Workspace,
+    cx: &Cx,
+    named: &NamedTarget,
+    module: &ModuleKey,
+) -> Result<(), Fail> {
+    implicit(workspace, cx, named, module).await.map(drop)
 }
 
 /// The names among which a target was looked for.

@@ -98,18 +98,8 @@ fn describe(
         log.say(Level::Warn, log.names().in_text(warning));
     }
     // What could be described is printed, also if something else failed.
-    let printed = print(description.text.as_bytes());
     let here = std::env::current_dir().unwrap_or_default();
-    let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
-    if !more.is_empty() {
-        // Behind the first line of each are values of fields, which stay as they are written.
-        let in_words = |text: &String| {
-            let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-            format!("{}\n{rest}", log.names().in_text(first))
-        };
-        let text: String = more.iter().map(in_words).collect();
-        log.say(Level::Info, text.trim_end());
-    }
+    let printed = print(description.text(|file| seen_from(file, &here.to_string_lossy())).as_bytes());
     if let Err(problems) = outcome {
         let exit = request::report_problems(&problems, &request, &o.analysis.target, log);
         reporting.event(&Event::AnalysisFailed(&problems));

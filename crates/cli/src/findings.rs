@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use taut_driver::{Analysed, Analysis, Diagnostic, Diagnostics, Location, Request};
-use taut_syntax::{Document, JsonPath, did_you_mean, quoted};
+use taut_syntax::{Document, JsonPath, Kind, did_you_mean, quoted};
 use taut_value::{ActionDescription, EntityName, Str};
 
 use crate::{
     diagnostics::{Inline, only_collect, report, report_with},
     exit::Exit,
     log::{Level, Log},
-    options, voice,
+    options,
+    reproduce::quoted as for_shell,
+    voice,
 };
 
 /// Reports the warnings of analysis.
@@ -49,6 +51,32 @@ pub(crate) fn warn_of_unused_variables(
     for (inline, warnings) in unused(analysed, request, words) {
         report_with(&warnings, &inline, Level::Warn, log);
     }
+}
+
+/// Warnings about variables whose text is a list or an object as JSON: `-D NAME=VALUE` sets a text, whatever that is.
+pub(crate) fn values_as_texts(defines: &[String]) -> Diagnostics {
+    let mut all = Vec::new();
+    for text in defines {
+        // What is wrong with it is reported elsewhere.
+        let Ok(document) = Document::parse("-D", text.as_str()) else { continue };
+        for (name, value) in document.root().entries() {
+            let Some(value) = value.as_str() else { continue };
+            let kind = match Document::parse("-D", value.to_owned()).map(|document| document.root().kind()) {
+                Ok(Kind::List) => "list",
+                Ok(Kind::Object) => "map",
+                _ => continue,
+            };
+            let written = for_shell(&format!("{{{}: {}}}", quoted(name), value.trim()));
+            all.push(
+                Diagnostic::warning(format!(
+                    "The variable {} is set to a text, not to a {kind}",
+                    quoted(name)
+                ))
+                .help(format!("a {kind} is set by -D {written}")),
+            );
+        }
+    }
+    all.into_iter().collect()
 }
 
 /// Warnings about such variables, for each text of the command line.

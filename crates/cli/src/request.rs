@@ -7,6 +7,7 @@ use taut_driver::{Diagnostics, Overrides, Request, SetupError, UnresolvedRequest
 use crate::diagnostics;
 use crate::environment::not_supported;
 use crate::exit::Exit;
+use crate::findings;
 use crate::log::{Level, Log};
 use crate::options::{Analysis, Common, Execution, Stores};
 use crate::remote_cache::remote_cache;
@@ -139,6 +140,7 @@ fn request_once(
     // The reference passes over what they are about.
     if analysis.has_typed_names {
         diagnostics::report(&request.repositories.warnings, Level::Warn, roots.log());
+        diagnostics::report(&findings::values_as_texts(&analysis.defines), Level::Warn, roots.log());
     }
     Ok(request)
 }

@@ -2,7 +2,8 @@
 //! targets file the same target is named in another way, which the command line does not take.
 
 use taut_driver::{
-    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, Request, UNKNOWN_RULE, join, normal_path,
+    DEFINES, Diagnostic, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE, RULES_IN_THE_BOX, Request, UNKNOWN_RULE,
+    join, normal_path, words_of_list,
 };
 use taut_syntax::{Document, quoted, with_and};
 use taut_value::{NamedTarget, ReferenceType, named_as_typed};
@@ -25,8 +26,8 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
     if let Some(meant) = problem.suggestion.take() {
         // A rule that is typed by its name alone is one that has no module, or of the module here.
         let is_plain_rule = problem.message.starts_with(UNKNOWN_RULE) && words == [target.name.as_str()];
-        let meant = match module_and_name(&meant) {
-            Some((module, name)) => typed(request, &module, &name),
+        let meant = match of_list(request, target, &meant) {
+            Some(typed) => typed,
             None if is_plain_rule => meant,
             None => typed(request, &target.module, &meant),
         };
@@ -37,6 +38,13 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
             && let Some(targets) = of_module(request, path)
         {
             *help = targets;
+        }
+        if let Some(rules) = help.strip_prefix(RULES_IN_THE_BOX) {
+            let rules: Option<Vec<String>> =
+                lists(rules).iter().map(|list| of_list(request, target, list)).collect();
+            if let Some(rules) = rules {
+                *help = format!("{RULES_IN_THE_BOX}{}", rules.join(", "));
+            }
         }
     }
     if target.reference != ReferenceType::Target {
@@ -77,10 +85,33 @@ fn meant<'r>(problem: &Diagnostic, request: &'r Request) -> &'r NamedTarget {
 }
 
 fn typed(request: &Request, module: &str, name: &str) -> String {
-    let repository = &request.targets.first().repository;
-    let of_main = repository == &request.repositories.main;
-    let named = NamedTarget::new(if of_main { "" } else { repository.as_str() }, module, name);
-    named_as_typed(&named)
+    typed_in(request, &request.targets.first().repository, module, name)
+}
+
+/// A name in a repository, which has its global name.
+fn typed_in(request: &Request, repository: &str, module: &str, name: &str) -> String {
+    let of_main = repository == request.repositories.main.as_str();
+    named_as_typed(&NamedTarget::new(if of_main { "" } else { repository }, module, name))
+}
+
+/// A name that is written for files of the repository of a target: a list of module and name, or of "@", a repository as it
+/// is called there, module and name.
+fn of_list(request: &Request, target: &NamedTarget, list: &str) -> Option<String> {
+    match &words_of_list(list)?[..] {
+        [module, name] => Some(typed(request, module, name)),
+        [mark, local, module, name] if mark == "@" => {
+            let bindings = &request.repositories.repositories.get(&target.repository)?.bindings;
+            Some(typed_in(request, bindings.get(local.as_str())?, module, name))
+        }
+        _ => None,
+    }
+}
+
+/// The lists in a text that is nothing but lists with commas in between.
+fn lists(text: &str) -> Vec<String> {
+    let document = Document::parse("", format!("[{text}]"));
+    let items = document.iter().flat_map(|document| document.root().as_list()).flatten();
+    items.map(|item| item.source().to_owned()).collect()
 }
 
 /// A module in words.
@@ -181,14 +212,4 @@ fn of_module(request: &Request, path: &str) -> Option<String> {
         0 => format!("{what}; its targets are {}", with_and(&shown)),
         more => format!("{what}; its targets are {} and {more} more", shown.join(", ")),
     })
-}
-
-/// A module and a name, as suggestions have them for targets files: a JSON list.
-fn module_and_name(list: &str) -> Option<(String, String)> {
-    let document = Document::parse("", list.to_owned()).ok()?;
-    let mut items = document.root().as_list()?;
-    match (items.next()?.as_str()?, items.next()?.as_str()?, items.next()) {
-        (module, name, None) => Some((module.to_owned(), name.to_owned())),
-        _ => None,
-    }
 }

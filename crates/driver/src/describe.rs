@@ -1,7 +1,7 @@
 //! `describe` as a task: what targets or rules are for, from their documentation.
 //!
-//! Nothing is analysed: each definition is looked up and shown as it is written. JSON and text are as the reference has them;
-//! apart from that, unless the reference's messages are wanted, there is where a target is defined, and its fields.
+//! Nothing is analysed: each definition is looked up and shown as it is written. JSON is as the reference has it, and so is text
+//! if the reference's is wanted. Else names are as one types them, and of a target there is where it is defined, and its fields.
 //!
 //! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
 //! while none of them changed, a later `describe` of the same opens no file of the workspace.
@@ -12,15 +12,15 @@ use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
     DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below,
-    definition, definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
-    vocabulary::is_builtin,
+    check_source, definition, definition_file, manual, missing_module, module_file, named_at,
+    parse_json_name, relative, vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
-use taut_repos::{DirRule, Entry, Listing, Repository, RootName, RootPath, Roots};
+use taut_repos::{Repository, RootName, RootPath, Roots};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
-    path::{join, normal_path},
+    configured_as_typed, named_as_typed,
 };
 
 use crate::{configured_text::configured_text, request_key::RequestKey};
@@ -39,12 +39,11 @@ pub struct DescribeOptions {
 /// A description; if there is an error, what could be described before it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Description {
-    /// For standard output.
-    pub text: String,
-    /// What the reference does not have, for standard error: a text for each target, whose first line names it. Names of
-    /// files stand between zero bytes; what is kept has the number of a root and the path below it there, since the root
-    /// may lie elsewhere by then.
-    pub more: Vec<String>,
+    /// For standard output, but for the names of files.
+    text: String,
+    /// The names of files, each with the place in the text before which it stands, in the order of these. What is kept has the
+    /// number of a root and the path below it, since the root may lie elsewhere by then.
+    files: Vec<(usize, String)>,
     /// What could not be described.
     pub warnings: Vec<String>,
     /// Whether a file is named explicitly, and not a target.
@@ -52,13 +51,15 @@ pub struct Description {
 }
 
 impl Description {
-    /// What the reference does not have, with the names of files as the function has them.
-    pub fn more_with_files(&self, shown: impl Fn(&str) -> String) -> Vec<String> {
-        let with_files = |text: &String| {
-            let parts = text.split('\0').enumerate();
-            parts.map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { shown(part) }).collect()
-        };
-        self.more.iter().map(with_files).collect()
+    /// The text, with the names of files as the function has them.
+    pub fn text(&self, shown: impl Fn(&str) -> String) -> String {
+        let (mut text, mut done) = (String::new(), 0);
+        for (at, file) in &self.files {
+            text.push_str(&self.text[done..*at]);
+            text.push_str(&shown(file));
+            done = *at;
+        }
+        text + &self.text[done..]
     }
 
     /// The description with the full paths of files.
@@ -68,8 +69,26 @@ impl Description {
             let root = RootName { number: number.parse().ok()?, ignore_special: false };
             Some(RootPath { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
         };
-        let shown = |file: &str| format!("\0{}\0", full(file).unwrap_or_else(|| file.to_owned()));
-        Description { more: self.more_with_files(shown), ..self.clone() }
+        let located = |(at, file): &(usize, String)| (*at, full(file).unwrap_or_else(|| file.clone()));
+        Description { files: self.files.iter().map(located).collect(), ..self.clone() }
+    }
+
+    /// Adds the name of a file to the text, by the number of its root and the path below it.
+    fn push_file(&mut self, file: &RootPath) {
+        self.files.push((self.text.len(), format!("{}/{}", file.root.number, file.path)));
+    }
+
+    /// Adds another description, behind an empty line if `apart`.
+    fn append(&mut self, other: Description, apart: bool) {
+        let is_beside = !self.text.is_empty() && !other.text.is_empty();
+        if apart && is_beside && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+        let begin = self.text.len();
+        self.text.push_str(&other.text);
+        self.files.extend(other.files.into_iter().map(|(at, file)| (begin + at, file)));
+        self.warnings.extend(other.warnings);
+        self.is_reference |= other.is_reference;
     }
 }
 
@@ -83,28 +102,40 @@ pub(crate) struct StoredDescription {
 }
 
 impl StoredDescription {
-    /// The text; the number of texts that are more and each of them; the number of warnings and each of them; whether a
-    /// file is named explicitly; the bytes of the problems.
+    /// The text; the number of files, and of each the place in the text and the name; the number of warnings and each of them;
+    /// whether a file is named explicitly; the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
-        let StoredDescription { description: Description { text, more, warnings, is_reference }, problems } =
-            self;
+        let StoredDescription { description, problems } = self;
+        let Description { text, files, warnings, is_reference } = description;
         let mut e = Encoder::new();
         e.bytes(text.as_bytes());
-        for list in [more, warnings] {
-            e.number(list.len() as u64);
-            list.iter().for_each(|text| e.bytes(text.as_bytes()));
+        e.number(files.len() as u64);
+        for (at, file) in files {
+            e.number(*at as u64);
+            e.bytes(file.as_bytes());
         }
+        e.number(warnings.len() as u64);
+        warnings.iter().for_each(|text| e.bytes(text.as_bytes()));
         e.bool(*is_reference);
         e.bytes(&problems.encode());
         e.finish()
     }
 
     fn decode(bytes: &[u8]) -> Option<StoredDescription> {
+        fn text(d: &mut Decoder<'_>) -> Option<String> {
+            Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned())
+        }
         let mut d = Decoder::new(bytes);
-        let text = |d: &mut Decoder<'_>| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
-        let list = |d: &mut Decoder<'_>| (0..d.number()?).map(|_| text(d)).collect::<Option<Vec<String>>>();
-        let (whole, more, warnings) = (text(&mut d)?, list(&mut d)?, list(&mut d)?);
-        let description = Description { text: whole, more, warnings, is_reference: d.bool()? };
+        let whole = text(&mut d)?;
+        let (mut files, mut begin) = (Vec::new(), 0);
+        for _ in 0..d.number()? {
+            let at = usize::try_from(d.number()?).ok()?;
+            whole.get(begin..at)?;
+            files.push((at, text(&mut d)?));
+            begin = at;
+        }
+        let warnings = (0..d.number()?).map(|_| text(&mut d)).collect::<Option<Vec<String>>>()?;
+        let description = Description { text: whole, files, warnings, is_reference: d.bool()? };
         let problems = Diagnostics::decode(d.bytes()?)?;
         // Bytes that are left over are of another format.
         d.is_done().then_some(StoredDescription { description, problems })
@@ -143,7 +174,7 @@ impl Rule for DescribeRule {
     type Value = Arc<StoredDescription>;
     const NAME: &'static str = "description";
     // Raised when the text changes: kept descriptions of the version before are not replayed.
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn policy(&self, _: &DescribeKey) -> Policy {
         // By leaves only: the hashes of entries in between leave out the documentation that is shown.
@@ -163,10 +194,7 @@ impl Rule for DescribeRule {
             } else {
                 describer.target(target, &request.configuration, &mut one).await
             };
-            all.text.push_str(&one.text);
-            all.more.append(&mut one.more);
-            all.warnings.append(&mut one.warnings);
-            all.is_reference |= one.is_reference;
+            all.append(one, !as_reference && !json);
             if let Err(fail) = ended {
                 // What was described before the error is shown all the same.
                 described.problems = relative(&problems(fail)?, &self.0.repositories.roots);
@@ -224,6 +252,22 @@ impl Describer<'_> {
         NameContext { repositories, repository: &at.repository, module: &at.module }
     }
 
+    /// A name in the text.
+    fn shown(&self, name: &NamedTarget) -> String {
+        match self.as_reference {
+            true => EntityName::Named(name.clone()).to_json(),
+            false => named_as_typed(&self.outside_of_main(name)),
+        }
+    }
+
+    /// A name in which the main repository has none.
+    fn outside_of_main(&self, name: &NamedTarget) -> NamedTarget {
+        if name.repository != self.workspace.repositories.main {
+            return name.clone();
+        }
+        NamedTarget::new("", name.module.clone(), name.name.clone()).with_reference(name.reference)
+    }
+
     async fn module(&self, place: RootPath) -> Result<Arc<Module>, Fail> {
         self.cx.get::<ModuleRule>(place).await
     }
@@ -234,7 +278,12 @@ impl Describer<'_> {
         configuration: &Map,
         out: &mut Description,
     ) -> Result<(), Fail> {
-        let shown = configured_text(target, configuration);
+        // Errors have names as JSON, which are replaced where they are shown.
+        let configured = configured_text(target, configuration);
+        let shown = match self.as_reference {
+            true => configured.clone(),
+            false => configured_as_typed(&EntityName::Named(self.outside_of_main(target)), configuration),
+        };
         let kind = match target.reference {
             ReferenceType::Target => None,
             ReferenceType::File => Some("source file"),
@@ -244,15 +293,14 @@ impl Describer<'_> {
         };
         if let Some(kind) = kind {
             out.is_reference = true;
-            out.text = format!("{shown} is a {kind}.\n");
-            if !self.as_reference {
-                out.more.push(format!("{shown} is a source, not a target of a rule.\n"));
-            }
+            out.text = match self.as_reference {
+                true => format!("{shown} is a {kind}.\n"),
+                false => format!("{shown} is a source, not a target of a rule.\n"),
+            };
             return Ok(());
         }
         let repository = self.repository(target)?;
         let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
-        let file = place.clone();
         let module = match self.module(place.clone()).await {
             Ok(module) => module,
             Err(failure) => {
@@ -260,28 +308,29 @@ impl Describer<'_> {
             }
         };
         let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
-            out.text = format!("{shown} is implicitly a source file.\n");
-            if !self.as_reference && !self.is_source(repository, target).await {
-                out.warnings.push(format!("{shown} is neither a target in {} nor a file", file.path));
+            if !self.as_reference {
+                check_source(self.workspace, self.cx, target, &place).await?;
             }
+            out.text = format!("{shown} is implicitly a source file.\n");
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
-            let error = Diagnostic::error(format!("{shown} has no \"type\""))
-                .reference(format!("{shown} is a target without specified type."));
+            let error = Diagnostic::error(format!("{configured} has no \"type\""))
+                .reference(format!("{configured} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
-            self.builtin(name, &shown, &entry, out);
-            if !self.as_reference && !self.json {
-                out.more.extend(fields::builtin_target(name, &shown, &file, &entry));
+            match manual(name).filter(|_| !self.as_reference && !self.json) {
+                Some(manual) => fields::builtin_target((name, &manual), &shown, &place, &entry, out),
+                None => self.builtin(name, &shown, &entry, out),
             }
             return Ok(());
         }
         let rule = parse_json_name(kind, self.names(target)).map_err(|why| {
             let kind = taut_expr::json_to_value(kind).to_json();
-            let error =
-                Diagnostic::error(format!("Parsing rule name {kind} for target {shown} failed with:\n{why}"));
+            let error = Diagnostic::error(format!(
+                "Parsing rule name {kind} for target {configured} failed with:\n{why}"
+            ));
             wrong(error.at(entry.location(Some("type"))))
         })?;
         let of_type = entry.location(Some("type"));
@@ -289,12 +338,18 @@ impl Describer<'_> {
         if self.json {
             return self.rule(&rule, out).await.map_err(at_type);
         }
-        let name = EntityName::Named(rule.clone()).to_json();
-        out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
-        if !self.as_reference {
-            out.more.push(fields::target(&name, &shown, &file, &entry));
+        let name = self.shown(&rule);
+        match self.as_reference {
+            true => out.text = format!("{shown} is defined by user-defined rule {name}.\n\n"),
+            false => fields::target(&name, &shown, &place, &entry, out),
         }
-        self.rule(&rule, out).await.map_err(at_type)
+        let mut of_rule = Description::default();
+        let ended = self.rule(&rule, &mut of_rule).await.map_err(at_type);
+        if !self.as_reference && ended.is_ok() {
+            let _ = writeln!(out.text, "\nRule {name}:");
+        }
+        out.append(of_rule, false);
+        ended
     }
 
     fn builtin(&self, name: &str, shown: &str, entry: &ModuleEntry, out: &mut Description) {
@@ -321,18 +376,6 @@ impl Describer<'_> {
             let target = taut_expr::json_to_value(target).to_json();
             let _ = writeln!(out.text, "The target to be configured is defined as {target}.");
         }
-    }
-
-    /// Whether there is a source file of that name. If the directory cannot be read, that is for a build to report.
-    async fn is_source(&self, repository: &Repository, target: &NamedTarget) -> bool {
-        let path = normal_path(&join(&target.module, &target.name));
-        let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
-        let place = RootPath { root: repository.workspace_root.name, path: directory.into() };
-        let listing = self.cx.get::<DirRule>(place).await;
-        listing.is_ok_and(|listing| match &*listing {
-            Listing::Unreadable(_) => true,
-            listing => matches!(listing.get(base), Some(Entry::File | Entry::Symlink)),
-        })
     }
 
     async fn rule(&self, name: &NamedTarget, out: &mut Description) -> Result<(), Fail> {
@@ -384,7 +427,7 @@ impl Describer<'_> {
             for target in items(Some(targets)) {
                 match parse_json_name(target, self.names(name)) {
                     Ok(target) => {
-                        let _ = writeln!(text, "   - {}", EntityName::Named(target).to_json());
+                        let _ = writeln!(text, "   - {}", self.shown(&target));
                     }
                     Err(why) => out.warnings.push(format!(
                         "Failed to resolve {} relative to {}:\n{why}",
@@ -543,7 +586,7 @@ mod tests {
     fn values_are_written_as_specified() {
         let description = Description {
             text: "t\n".into(),
-            more: vec!["m".into()],
+            files: vec![(1, "0/f".into())],
             warnings: vec!["w".into()],
             is_reference: true,
         };
@@ -553,7 +596,7 @@ mod tests {
         let encoded_problems = problems.encode();
         assert_eq!(
             bytes,
-            [&b"\x02t\n\x01\x01m\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems]
+            [&b"\x02t\n\x01\x01\x030/f\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems]
                 .concat()
         );
         let read = StoredDescription::decode(&bytes).unwrap();

@@ -98,11 +98,12 @@ pub use rounds::{Recheck, RoundSummary};
 pub use run::{BuildPass, Caller, Failed, MAX_TRIES, Pass, Retry, Run, Undelivered};
 pub use session::{Interrupter, Session};
 pub use setup_error::{SetupError, SetupFailure};
+pub use target_words::words_of_list;
 pub use targets::{Targets, ambiguous, joined};
 pub use targets_with_file::targets_with_file;
 pub use taut_analysis::{
     AnalysedTarget, CacheKey, ConfiguredTarget, DEFINES, Export, IS_MODULE, NO_MODULE, NO_SOURCE, OUTSIDE,
-    UNKNOWN_RULE, WITHOUT_SPECIAL,
+    RULES_IN_THE_BOX, UNKNOWN_RULE, WITHOUT_SPECIAL,
 };
 pub use taut_engine::KeyRef;
 pub use taut_exec::{

@@ -10,7 +10,7 @@ use taut_analysis::{NameContext, parse_name};
 use taut_repos::RepoConfig;
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, json::Document, quoted};
 use taut_value::path::{join, normal_path};
-use taut_value::{NamedTarget, Str, Value};
+use taut_value::{NamedTarget, Str, Value, named_as_typed};
 
 use crate::SetupError;
 
@@ -188,8 +188,22 @@ pub(crate) fn named(
             problem.message = format!("{} names no target", quoted(&given));
             problem.help = vec![FORMS.to_owned()];
         }
+        let meant = problem.suggestion.as_deref().and_then(words_of_list);
+        if let Some([mark, repository, module, name]) = meant.as_deref()
+            && mark == "@"
+        {
+            problem.suggestion = None;
+            let meant = NamedTarget::new(repository.as_str(), module.as_str(), name.as_str());
+            problem.help.insert(0, format!("did you mean {}?", named_as_typed(&meant)));
+        }
         SetupError::from(problem)
     })
+}
+
+/// The words of a name that is written as a list of strings.
+pub fn words_of_list(list: &str) -> Option<Vec<String>> {
+    let document = Document::parse("", list.to_owned()).ok()?;
+    document.root().as_list()?.map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 #[cfg(test)]

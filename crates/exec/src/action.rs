@@ -79,6 +79,7 @@ impl ActionRule {
         let ran = cx.call::<RunRule>(key.clone()).await?;
         execution.counters.processed_one(id);
         if execution.compare {
+            let key = execution.with_depfile(&key);
             let cached = match execution.executor.known(&key).await? {
                 KnownResult::Local => {
                     execution.known_result(&key).map_err(|error| Phase::Lookup.failed_in_store(error))?

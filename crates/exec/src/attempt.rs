@@ -106,7 +106,7 @@ impl Rule for AttemptRule {
             }
         }
         // Only now: finding the depfile costs more than the look-up by digest above.
-        let run = if is_local { execution.with_depfile(&run) } else { run };
+        let run = execution.with_depfile(&run);
         let mut described = None;
         if is_cached {
             let found;
@@ -122,7 +122,7 @@ impl Rule for AttemptRule {
         if has_events {
             execution.events.begun(id, action);
         }
-        let mut ran = execution.executor.run(&run).await?;
+        let mut ran = execution.executed(&run).await?;
         if execution.stop.is_interrupted() {
             // It did not end by itself.
             return Err(Fail::Cancelled);
@@ -133,9 +133,6 @@ impl Rule for AttemptRule {
         }
         execution.counters.processed_one(id);
         let recording = |error| Phase::Recording.failed_in_store(error);
-        if ran.is_success() {
-            ran.invalid.extend(execution.wrong_depfile(&run, &ran).map_err(recording)?);
-        }
         if let Some(described) = described.as_ref().filter(|_| ran.is_success()) {
             ran.missed = Missed::keep(&execution.store, &run, described);
         }

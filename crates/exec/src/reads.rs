@@ -125,6 +125,11 @@ fn is_source_text(path: &str) -> bool {
     SOURCE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
+/// Whether an input lists directories of the system.
+fn is_list(path: &str, info: &ObjectInfo) -> bool {
+    system_dirs::is_list(path) && info.object_type == ObjectType::File
+}
+
 /// Whether a text has a directive by which the assembler reads another file, be it written in several adjacent strings of C.
 fn reads_by_assembler(content: &[u8]) -> bool {
     let mut joined = Vec::with_capacity(content.len());
@@ -288,6 +293,15 @@ impl Execution {
         Ok(Some(RecordedAction { names, read }))
     }
 
+    /// Fetches what [`Execution::wrong_depfile`] reads of a result that was made elsewhere. Returns how many bytes came.
+    pub(crate) async fn fetch_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<u64> {
+        let Some(names) = self.names(key)? else { return Ok(0) };
+        let lists = names.objects.iter().filter(|(path, info)| is_list(path, info)).map(|(_, info)| info);
+        let read: Vec<ObjectInfo> =
+            ran.outputs.get(names.depfile).into_iter().chain(lists).copied().collect();
+        self.store.fetch(&read).await
+    }
+
     /// What is wrong with the depfile of an action that succeeded: it names what is no input.
     pub(crate) fn wrong_depfile(&self, key: &RunKey, ran: &RunResult) -> taut_store::Result<Vec<String>> {
         let Some(names) = self.names(key)? else { return Ok(Vec::new()) };
@@ -322,7 +336,7 @@ impl Execution {
                 let target = self.store.read(&info.digest.hash, info.object_type)?;
                 links
                     .extend(target.and_then(|target| Some((path.as_str(), String::from_utf8(target).ok()?))));
-            } else if system_dirs::is_list(path) && info.object_type == ObjectType::File {
+            } else if is_list(path, info) {
                 lists.extend(self.store.read(&info.digest.hash, info.object_type)?);
             }
         }
@@ -491,7 +505,10 @@ impl NameLookup<'_> {
         match real {
             _ if self.system.has(&shown) => Outside::System,
             Some(real) if self.is_seen_here => Outside::Stranger(real),
-            _ => Outside::Unknown(self.ran_in.map(|_| shown)),
+            // On another machine, what is a link here need not be one.
+            _ if self.ran_in.is_none() && self.system.has(&normal(&path)) => Outside::System,
+            _ if self.ran_in.is_none() => Outside::Unknown(Some(normal(&path))),
+            _ => Outside::Unknown(Some(shown)),
         }
     }
 
@@ -528,7 +545,7 @@ impl NameLookup<'_> {
                         (ends, Some(real)) if ends.is_empty() => {
                             return DepfileContent::Stranger(name.clone(), Some(real));
                         }
-                        // Of a run elsewhere it is not known what the name leads to.
+                        // Of a run elsewhere it is not known where its directory was.
                         (ends, None) if ends.is_empty() => vec![NamePath::Unclear],
                         (ends, _) => ends,
                     },
@@ -560,7 +577,7 @@ enum Outside {
     /// To another file of this machine.
     Stranger(PathBuf),
     /// To nothing that is there on this machine; or it does not mean here what it meant to the action. With what the name
-    /// would lead to, if the action ran on this machine.
+    /// would lead to; nothing of one from the action's directory, if it is not known where that was.
     Unknown(Option<PathBuf>),
 }
 
@@ -608,7 +625,7 @@ mod tests {
             links: BTreeMap::from([("link", "dir/deep".to_owned()), ("out", "/there".to_owned())]),
             ran_in: ran_in.map(Path::new),
             is_seen_here,
-            system: SystemDirs::new(&[b"/there/tool chain\nrelative\n".to_vec()], &Machine),
+            system: SystemDirs::new(&[b"/there/tool chain\n/gone/tools\nrelative\n".to_vec()], &Machine),
         };
         match lookup.reported(&names) {
             DepfileContent::Read(read) => read.iter().map(ToString::to_string).collect(),
@@ -683,11 +700,16 @@ mod tests {
         let launched = |names: &[&str]| read_in(".", Some("/stage/0"), false, names);
         assert_eq!(launched(&["/there/dir/b.h", "/usr/vector/d.h"]), ["dir/b.h", "vector/d.h"]);
         assert_eq!(launched(&["/there/x.h"]), ["!/there/x.h /there/x.h"]);
-        // On another machine, which has checked it.
+        // On another machine.
         let elsewhere = |names: &[&str]| read_in(".", None, false, names);
         assert_eq!(elsewhere(&["/build/7/dir/b.h", "/usr/include/stdio.h"]), ["dir/b.h"]);
         assert_eq!(elsewhere(&["/build/link/x.h"]), ["?"]);
-        assert_eq!(elsewhere(&["/there/x.h", "../x.h"]), ["?"]);
+        assert_eq!(elsewhere(&["../x.h"]), ["?"]);
+        assert_eq!(elsewhere(&["x.h"]), ["!x.h"]);
+        assert_eq!(elsewhere(&["/there/x.h", "../x.h"]), ["!/there/x.h /there/x.h"]);
+        assert_eq!(elsewhere(&["/away/../x/y.h"]), ["!/away/../x/y.h /x/y.h"]);
+        // In a directory of the tool chain there, by the name that the compiler has for it.
+        assert_eq!(elsewhere(&["/there/tool chain/x.h", "/gone/tools/x.h"]), [""; 0]);
     }
 
     #[test]

@@ -90,8 +90,7 @@ impl Rule for RunRule {
         if cacheable && let Some(ran) = execution.cached(&key.action, &key.digest).map_err(lookup)? {
             return Ok(Arc::new(ran));
         }
-        // Elsewhere, results are not looked up by what was read, so what was read is of no use.
-        let key = &if is_local { execution.with_depfile(key) } else { key.clone() };
+        let key = &execution.with_depfile(key);
         let mut described = None;
         if cacheable {
             let found;
@@ -101,15 +100,12 @@ impl Rule for RunRule {
             }
         }
         // The engine runs one task per digest, so two definitions with one digest in flight share this execution.
-        let mut ran = execution.executor.run(key).await?;
+        let mut ran = execution.executed(key).await?;
         // A server may have answered from its cache; then nothing ran.
         if ran.run_as.is_some() {
             execution.counters.run_one();
         }
         let recording = |error| Phase::Recording.failed_in_store(error);
-        if ran.is_success() {
-            ran.invalid.extend(execution.wrong_depfile(key, &ran).map_err(recording)?);
-        }
         if let Some(described) = described.as_ref().filter(|_| ran.is_success()) {
             ran.missed = Missed::keep(&execution.store, key, described);
         }
@@ -154,6 +150,23 @@ impl Execution {
             (Some(shared), Some(described)) => shared.store(self, key, described, ran, recorded),
             _ => Ok(()),
         }
+    }
+
+    /// Has a run executed, whose depfile is known. The result of one that succeeded names what is wrong with its depfile. Also
+    /// if a server knew it: nothing has looked at the depfile there.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    pub(crate) async fn executed(&self, key: &RunKey) -> Result<RunResult, Fail> {
+        let mut ran = self.executor.run(key).await?;
+        if ran.is_success() {
+            let recording = |error| Phase::Recording.failed_in_store(error);
+            if !self.executor.is_local(&key.action) {
+                ran.fetched_bytes += self.fetch_depfile(key, &ran).await.map_err(recording)?;
+            }
+            ran.invalid.extend(self.wrong_depfile(key, &ran).map_err(recording)?);
+        }
+        Ok(ran)
     }
 
     /// The cached result of a run with these contents, or with these as far as they were read.

@@ -242,6 +242,12 @@ impl Transfers {
                         .push(format!("found invalid symlink at {path}: it leads outwards, to {target}"));
                     continue;
                 }
+                // As for local actions: what was read is not known, and nothing else is wrong.
+                (None, false) if key.depfile.as_ref() == Some(path) => {
+                    let digest = self.store.put_blob(b"", false)?;
+                    self.add(path, of_file(digest), ran);
+                    continue;
+                }
                 (Some(Output::Directory(_)), false) => ActualEntry::Directory,
                 (Some(Output::File(_)), true) => ActualEntry::File,
                 (None, _) => ActualEntry::Nothing { similar: Vec::new() },
