@@ -156,6 +156,17 @@ impl Command {
         })
     }
 
+    /// The options about rc files, of the subcommands that have them.
+    pub(crate) fn rc_file(&self) -> Option<&RcFile> {
+        match self {
+            Command::AddToCas(o) => Some(&o.rc_file),
+            Command::Gc(o) => Some(&o.rc_file),
+            Command::GcRepo(o) => Some(&o.rc_file),
+            Command::InstallCas(o) => Some(&o.rc_file),
+            _ => self.set_up().map(|set_up| &set_up.rc_file),
+        }
+    }
+
     /// Fills in what follows from other options and from the tool's name: the inputs of an action that is to be run
     /// again are requested, and names like `module:target` are taut's own.
     fn complete(&mut self, is_taut: bool) {

@@ -11,7 +11,7 @@ use taut_value::Value;
 
 use crate::{
     given_server::{last_value, server_of},
-    options::{Command, SetUp, definition, is_refused},
+    options::{Command, RcFile, SetUp, definition, is_refused},
     repositories::Workspace,
 };
 
@@ -27,15 +27,14 @@ pub(crate) fn with_rc(
     let [tool, subcommand, given @ ..] = words else { return Ok(None) };
     // `do` is a call of its own, which comes here again.
     let Some(name) = subcommand.to_str().filter(|name| *name != "do") else { return Ok(None) };
-    let usual = SetUp::default();
-    let set_up = match command {
-        Some(command) => command.set_up().unwrap_or(&usual),
+    let rc_file = match command {
+        Some(command) => command.rc_file().cloned().unwrap_or_default(),
         // An option that has to be there may come from the usual rc file; with another one the call is wrong as it is.
         None if given.iter().any(is_about_rc) => return Ok(None),
-        None => &usual,
+        None => RcFile::default(),
     };
     // First, as most users have none: the look at one name is all that it costs them.
-    if !Workspace::has_rc(set_up) {
+    if !Workspace::has_rc(&rc_file) {
         return Ok(None);
     }
     let options = Options::of(name);
@@ -45,7 +44,8 @@ pub(crate) fn with_rc(
     }
     let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
     // What there is to remark, the set-up does.
-    let (rc, cache) = Workspace::new(set_up, None, None, &cwd).rc_in_silence()?;
+    let set_up = SetUp { rc_file, ..SetUp::default() };
+    let (rc, cache) = Workspace::new(&set_up, None, None, &cwd).rc_in_silence()?;
     // Another server than that of the call: nothing of it counts. With one that executes, the cache has no effect.
     let server = server_of(given);
     let executes = server.as_ref().or(rc.remote_address.as_ref()).is_some_and(|server| !server.is_empty());

@@ -83,6 +83,7 @@ impl Session<'_> {
         wanted: &ContentRequest<'_>,
     ) -> Result<Option<TreeLocation>, Problem> {
         let (id, of_git) = (commit.commit, |error: taut_git::Error| broken(wanted, error.to_string()));
+        let from = without_password(&commit.repository);
         if let Some(Checkout { path, key }) = checkout {
             let repository = Repository::new(path.clone());
             // If it does not have the commit, or is damaged, that may be elsewhere. If nothing has it, the error names this
@@ -91,8 +92,9 @@ impl Session<'_> {
                 && self.is_there(path, &tree)
             {
                 let subtree = repository.subtree(&tree, commit.subdir.as_bytes()).map_err(of_git)?;
-                let tree = subtree
-                    .ok_or_else(|| no_directory(&repository, &tree, &commit.subdir, wanted, of_commit))?;
+                let tree = subtree.ok_or_else(|| {
+                    no_directory(&repository, &tree, &commit.subdir, &from, wanted, of_commit)
+                })?;
                 // Noted under the path: the next set-up finds it without opening the repository.
                 self.note(TreeMap::Checkout, key, &tree, wanted)?;
                 return Ok(Some(TreeLocation { tree, repository: path.clone() }));
@@ -109,7 +111,7 @@ impl Session<'_> {
             Ok(Some(tree))
         })?;
         let Some(whole) = whole else { return Ok(None) };
-        let tree = self.directory_of(&whole, &commit.subdir, wanted, of_commit)?;
+        let tree = self.directory_of(&whole, &commit.subdir, &from, wanted, of_commit)?;
         if let Some(Checkout { key, .. }) = checkout {
             self.note(TreeMap::NotCheckout, key, &tree, wanted)?;
         }
@@ -157,7 +159,9 @@ impl Session<'_> {
         let request = CommitRequest { urls: &urls, commit: id, branch: Some(&commit.branch) };
         let scratch = self.scratch("fetch").map_err(|error| failed(error.to_string()))?;
         let progress = self.progress_of(wanted.repository, wanted.root_of);
-        let fetched = taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
+        let what = (id, vec![urls.clone(), vec![commit.branch.clone()], commit.inherit_env.clone()]);
+        let fetch = || taut_fetch::git::fetch(&programs, &request, writer, &scratch, &progress);
+        let fetched = self.unless_failed(what, fetch);
         let fetched = fetched.map_err(|error| not_fetched(commit, checkout, wanted, &error))?;
         let (from, bytes) = (&*without_password(&fetched.url), fetched.bytes);
         self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
@@ -208,8 +212,10 @@ impl Session<'_> {
         let scratch = self.scratch("git-tree").map_err(|error| failed(error.to_string()))?;
         let request = TreeCommand { command: &command, tree: id };
         let progress = self.progress_of(wanted.repository, wanted.root_of);
-        let done = taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);
-        let bytes = done.map_err(|error| self.not_made(made, wanted, error))?;
+        let make = || taut_fetch::git::tree_of_command(&programs, &request, writer, &scratch, &progress);
+        let variables = made.env.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect();
+        let what = (id, vec![made.command.clone(), variables, made.inherit_env.clone()]);
+        let bytes = self.unless_failed(what, make).map_err(|error| self.not_made(made, wanted, error))?;
         let command = &*made.shown_command();
         self.observer.event(Event::Made { repository: wanted.repository, command, bytes });
         Ok(())

@@ -9,6 +9,7 @@
 use std::{
     fs,
     io::{self, Read, Seek as _, Write as _},
+    sync::PoisonError,
 };
 
 use taut_digest::{Hash, HashFunction, ObjectType};
@@ -19,7 +20,12 @@ use taut_syntax::{Diagnostic, Location, quoted};
 use taut_sys::{At, Named, if_exists};
 
 use crate::{
-    cancellation::Scratch, event::Event, problem::Problem, server::object, session::Session, source::Content,
+    event::Event,
+    private_copy::{Origin, PrivateCopy},
+    problem::Problem,
+    server::object,
+    session::Session,
+    source::Content,
 };
 
 /// The repository that a content is for, and where the description says so.
@@ -37,17 +43,12 @@ pub(crate) struct ContentRequest<'w> {
     pub(crate) subdir: Location,
 }
 
-/// A private copy of a file, under the name [`COPY`] in a directory that is removed with it.
-struct PrivateCopy {
-    directory: Scratch,
-    file: fs::File,
-}
-
-/// The name of a private copy.
+/// The names of what was copied here, and of what was downloaded.
 const COPY: &str = "copy";
+const DOWNLOAD: &str = "download";
 
 /// What has to succeed with a file, which has its id, before it is added to the store.
-pub(crate) type Inspect<'i> = dyn FnMut(&mut fs::File) -> Result<(), Problem> + 'i;
+pub(crate) type Inspect<'i> = dyn FnMut(&mut fs::File, &Origin) -> Result<(), Problem> + 'i;
 
 impl Session<'_> {
     /// Gets a file into the store, if it is not there.
@@ -55,7 +56,7 @@ impl Session<'_> {
     /// # Errors
     /// It is nowhere, with everything that was tried.
     pub(crate) fn ensure(&self, content: &Content, wanted: &ContentRequest<'_>) -> Result<(), Problem> {
-        self.ensure_inspected(content, wanted, &mut |_| Ok(()))
+        self.ensure_inspected(content, wanted, &mut |_, _| Ok(()))
     }
 
     /// The same, if an inspection of the file succeeds. There is none of what was in the store before, or comes from a server
@@ -84,10 +85,15 @@ impl Session<'_> {
         if self.store.contains(&content.id, ObjectType::File).map_err(failed)? {
             return Ok(Local::Found);
         }
+        if let Some(copy) = self.take_unusable(&content.id) {
+            self.add(copy, content, wanted, inspect)?;
+            return Ok(Local::Found);
+        }
         if let Some(blob) = self.blob_of_git(&content.id)
-            && let Some(mut copy) = self.copy_of(&mut &blob[..], blob.len() as u64, content, wanted)?
+            && let Some(copy) =
+                self.copy_of(&mut &blob[..], blob.len() as u64, Origin::Earlier, content, wanted)?
         {
-            self.add(copy.directory.at(COPY), &mut copy.file, content, wanted, inspect)?;
+            self.add(copy, content, wanted, inspect)?;
             return Ok(Local::Found);
         }
         self.in_distdirs(content, wanted, inspect)
@@ -117,33 +123,48 @@ impl Session<'_> {
         };
         let directory = self.scratch("fetch").map_err(failed)?;
         let progress = self.progress_of(wanted.repository, wanted.root_of);
-        let fetched = client.fetch(&Request { urls: &urls, expected: &expected }, &directory, &progress);
+        let checksums = [&expected.sha256, &expected.sha512].map(|sum| sum.clone().unwrap_or_default());
+        let what = (content.id, vec![urls.clone(), checksums.to_vec()]);
+        let request = Request { urls: &urls, expected: &expected };
+        let fetched = self.unless_failed(what, || client.fetch(&request, &directory, &progress));
         let mut download = fetched.map_err(|error| not_fetched(content, wanted, &error, &other))?;
-        let (from, bytes) = (&*without_password(&download.url), download.size);
-        self.observer.event(Event::Fetched { repository: wanted.repository, from, bytes });
-        // Its own handle, since the download keeps the file's name.
+        let (from, bytes) = (without_password(&download.url), download.size);
+        self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes });
+        // Its own handle, since the download has the file under another name.
         let file = download.file().and_then(|file| file.try_clone());
-        let mut file = file.map_err(|error| broken(wanted, error.to_string()))?;
-        self.add(download.at(), &mut file, content, wanted, inspect)
+        let file = file.map_err(|error| broken(wanted, error.to_string()))?;
+        let renamed = download.at().rename(directory.at(DOWNLOAD));
+        renamed.map_err(|error| broken(wanted, error.to_string()))?;
+        drop(download);
+        let copy = PrivateCopy { directory, name: DOWNLOAD, file, origin: Origin::Url(from) };
+        self.add(copy, content, wanted, inspect)
+    }
+
+    /// A file that could not be used for what another repository wanted of it.
+    fn take_unusable(&self, id: &Hash) -> Option<PrivateCopy> {
+        self.unusable.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
     /// Adds a private file to the store, if its inspection succeeds.
     fn add(
         &self,
-        at: At<'_>,
-        file: &mut fs::File,
+        mut copy: PrivateCopy,
         content: &Content,
         wanted: &ContentRequest<'_>,
         inspect: &mut Inspect<'_>,
     ) -> Result<(), Problem> {
-        let inspected = inspect(file);
+        copy.file.rewind().map_err(|error| broken(wanted, error.to_string()))?;
+        let inspected = inspect(&mut copy.file, &copy.origin);
         // The reference adds a file before it looks at it, and its messages have the path.
         if inspected.is_err() && !self.options.keeps_unusable {
+            // Until the end of the set-up: others may want the same, and it is not fetched for each of them.
+            let mut unusable = self.unusable.lock().unwrap_or_else(PoisonError::into_inner);
+            unusable.insert(content.id, copy);
             return inspected;
         }
         // The store hashes it again: what it has is what its name says.
         // Moved, since the private copy has no other use: no second copy of a large archive.
-        let added = self.store.put_file(at, false, AddMode::Move);
+        let added = self.store.put_file(copy.directory.at(copy.name), false, AddMode::Move);
         let digest = added.map_err(|error| broken(wanted, error.to_string()))?;
         // It has a name, by which another process could have changed it.
         if digest.hash != content.id {
@@ -157,6 +178,7 @@ impl Session<'_> {
         &self,
         source: &mut dyn Read,
         size: u64,
+        origin: Origin,
         content: &Content,
         wanted: &ContentRequest<'_>,
     ) -> Result<Option<PrivateCopy>, Problem> {
@@ -187,8 +209,7 @@ impl Session<'_> {
         if left > 0 || hasher.finish() != content.id {
             return Ok(None);
         }
-        file.rewind().map_err(|error| failed(error.to_string()))?;
-        Ok(Some(PrivateCopy { directory, file }))
+        Ok(Some(PrivateCopy { directory, name: COPY, file, origin }))
     }
 
     /// A blob of the git repositories of the build root.
@@ -237,14 +258,15 @@ impl Session<'_> {
             // A copy: the file belongs to the user, and may be changed in place later.
             let opened = at.open_followed().and_then(|file| Ok((file.stat()?.size(), file.into_std())));
             let (size, mut file) = opened.map_err(|error| broken(wanted, error.to_string()))?;
-            if let Some(mut copy) = self.copy_of(&mut file, size, content, wanted)? {
+            let origin = Origin::Distdir(path.clone());
+            if let Some(copy) = self.copy_of(&mut file, size, origin, content, wanted)? {
                 let from = path.to_string_lossy();
                 self.observer.event(Event::Fetched {
                     repository: wanted.repository,
                     from: &from,
                     bytes: size,
                 });
-                self.add(copy.directory.at(COPY), &mut copy.file, content, wanted, inspect)?;
+                self.add(copy, content, wanted, inspect)?;
                 return Ok(Local::Found);
             }
             other.push(format!("{} changed while it was read", path.display()));

@@ -18,6 +18,7 @@ use crate::{
     cancellation::{Cancellation, Scratch},
     event::{Observer, TransferOf},
     locations::Locations,
+    private_copy::PrivateCopy,
     server::Server,
 };
 
@@ -56,6 +57,9 @@ pub struct Options {
     pub environment: Vec<(OsString, OsString)>,
 }
 
+/// What is fetched or made: its id, and all else that the outcome depends on.
+pub(crate) type FetchKey = (Hash, Vec<Vec<String>>);
+
 /// A set-up in progress.
 pub struct Session<'s> {
     pub(crate) options: &'s Options,
@@ -72,6 +76,10 @@ pub struct Session<'s> {
     pub(crate) warned: Mutex<HashSet<PathBuf>>,
     /// Whether there was a warning that the server does not answer.
     pub(crate) has_warned_of_server: AtomicBool,
+    /// Files of this set-up that have their ids, and could not be used for what was wanted of them.
+    pub(crate) unusable: Mutex<HashMap<Hash, PrivateCopy>>,
+    /// What could not be fetched or made, by all that it depends on.
+    failed: Mutex<HashMap<FetchKey, taut_fetch::Error>>,
     /// The contents that a thread works on.
     // One lock for each content: two repositories of one archive fetch it once, and others are not held up.
     busy: Mutex<HashMap<Hash, Arc<Mutex<()>>>>,
@@ -96,6 +104,8 @@ impl<'s> Session<'s> {
             client: OnceLock::new(),
             warned: Mutex::default(),
             has_warned_of_server: AtomicBool::default(),
+            unusable: Mutex::default(),
+            failed: Mutex::default(),
             busy: Mutex::default(),
         }
     }
@@ -175,6 +185,19 @@ impl<'s> Session<'s> {
     /// A fresh directory for temporary files, which is removed in the end.
     pub(crate) fn scratch(&self, kind: &str) -> taut_store::Result<Scratch> {
         self.cancellation.scratch(self.store, kind)
+    }
+
+    /// Fetches or makes something, unless the same failed before in this set-up.
+    pub(crate) fn unless_failed<T>(
+        &self,
+        what: FetchKey,
+        task: impl FnOnce() -> taut_fetch::Result<T>,
+    ) -> taut_fetch::Result<T> {
+        let failed = || self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failed().get(&what) {
+            return Err(error.clone());
+        }
+        task().inspect_err(|error| drop(failed().insert(what, error.clone())))
     }
 
     /// Runs a task that no other thread has for the same content.

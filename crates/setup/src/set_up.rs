@@ -17,6 +17,7 @@ use crate::{
     cache::TreeMap,
     commits::{Checkout, TreeLocation},
     contents::{ContentRequest, broken},
+    cycles::EndlessRoots,
     description::{Description, LAYERS},
     event::Event,
     output::{Parts, configuration},
@@ -80,7 +81,19 @@ impl Session<'_> {
         let without_root = main.as_deref().filter(|_| request.without_root);
         // Everything is parsed before anything is fetched: an error in the description costs no download.
         let tasks = tasks(self, description, &reached, without_root)?;
+        let endless = EndlessRoots::of(tasks.iter().map(|task| (task.name.as_str(), &task.of)));
+        // The reference sets up all others first, and then finds that these are still waited for.
+        let (problems, waiting) = match self.options.is_strict {
+            true => (endless.problems(), None),
+            false => (Vec::new(), endless.reference()),
+        };
+        if !problems.is_empty() {
+            return Err(problems.into_iter().collect());
+        }
         let (roots, found) = self.run(description, tasks)?;
+        if let Some(waiting) = waiting {
+            return Err(waiting.into());
+        }
         let parts = Parts {
             description,
             given_main: given_main.as_deref(),
@@ -207,10 +220,16 @@ impl Session<'_> {
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
             }
         });
-        let mut failed = Vec::new();
+        let mut failed: Vec<Diagnostic> = Vec::new();
+        // An archive of a distdir is that of another repository, whose error is the same.
+        let is_same = |one: &Diagnostic, other: &Diagnostic| {
+            (&one.message, &one.location, &one.notes) == (&other.message, &other.location, &other.notes)
+        };
         for (task, outcome) in missing.into_iter().zip(outcomes) {
             match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 Some(Outcome::Root(root)) => drop(roots.insert(task.name, root)),
+                Some(Outcome::Failed(problem))
+                    if self.options.is_strict && failed.iter().any(|of| is_same(of, &problem)) => {}
                 Some(Outcome::Failed(problem)) => failed.push(*problem),
                 None => unreachable!("a thread panicked, and with it this one"),
             }

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, parse_git_tree};
+use taut_fetch::without_password;
 use taut_git::{Kind, LinkFault, ObjectSink, Repository, TreeBuilder};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, quoted};
 use taut_value::{Id, JsonWriter};
@@ -10,6 +11,7 @@ use taut_value::{Id, JsonWriter};
 use crate::{
     cache::TreeMap,
     contents::{ContentRequest, Local, broken},
+    private_copy::Origin,
     problem::Problem,
     session::Session,
     source::{Archive, ArchiveKind, Content, Distdir, Distfile, ForeignFile, Special},
@@ -86,15 +88,17 @@ impl Session<'_> {
         // of it.
         let whole = self.alone_with(&other_of(&id), || -> Result<_, Problem> {
             if let Some(tree) = self.mapped(map, &id.to_hex(), wanted)? {
-                return Ok(Some(tree));
+                return Ok(Some((tree, true)));
             }
             let Some(tree) = self.unpacked(archive, wanted)? else { return Ok(None) };
             self.note(map, &id.to_hex(), &tree, wanted)?;
-            Ok(Some(tree))
+            Ok(Some((tree, false)))
         })?;
-        let Some(whole) = whole else { return Ok(None) };
-        let tree = self.directory_of(&whole, &archive.subdir, wanted, |tree| {
-            format!("While getting subdir {} from tree {tree}:", archive.subdir)
+        let Some((whole, is_mapped)) = whole else { return Ok(None) };
+        let from = without_password(&archive.content.fetch);
+        let tree = self.directory_of(&whole, &archive.subdir, &from, wanted, |tree| match is_mapped {
+            true => "While getting subtree from tree:".to_owned(),
+            false => format!("While getting subdir {} from tree {tree}:", archive.subdir),
         })?;
         match archive.special {
             None => Ok(Some(tree)),
@@ -109,8 +113,8 @@ impl Session<'_> {
     fn unpacked(&self, archive: &Archive, wanted: &ContentRequest<'_>) -> Result<Option<Hash>, Problem> {
         let Archive { content, kind, .. } = archive;
         let mut tree = None;
-        let mut inspect = |file: &mut fs::File| {
-            tree = Some(self.unpack(file, content, *kind, wanted)?);
+        let mut inspect = |file: &mut fs::File, origin: &Origin| {
+            tree = Some(self.unpack(file, origin, content, *kind, wanted)?);
             Ok(())
         };
         if !archive.absent || self.options.fetch_absent {
@@ -127,13 +131,14 @@ impl Session<'_> {
             let id = content.id.to_hex();
             return Err(broken(wanted, format!("the content {id} was removed from the store")));
         };
-        self.unpack(&mut file, content, *kind, wanted).map(Some)
+        self.unpack(&mut file, &Origin::Earlier, content, *kind, wanted).map(Some)
     }
 
     /// Unpacks an archive, which is read from its beginning.
     fn unpack(
         &self,
         file: &mut fs::File,
+        origin: &Origin,
         content: &Content,
         kind: ArchiveKind,
         wanted: &ContentRequest<'_>,
@@ -159,6 +164,7 @@ impl Session<'_> {
                         path.display()
                     ))
                     .at(wanted.place.clone())
+                    .note(origin.note(content))
                     .note(format!("its content has the id {id}")),
                 )
             })?;
@@ -197,6 +203,7 @@ impl Session<'_> {
         &self,
         tree: &Hash,
         subdir: &str,
+        from: &str,
         wanted: &ContentRequest<'_>,
         step: impl FnOnce(&str) -> String,
     ) -> Result<Hash, Problem> {
@@ -206,7 +213,9 @@ impl Session<'_> {
         let of_git = |error: taut_git::Error| broken(wanted, error.to_string());
         let writer = self.writer().map_err(of_git)?;
         let found = writer.repository().subtree(tree, subdir.as_bytes());
-        found.map_err(of_git)?.ok_or_else(|| no_directory(writer.repository(), tree, subdir, wanted, step))
+        found
+            .map_err(of_git)?
+            .ok_or_else(|| no_directory(writer.repository(), tree, subdir, from, wanted, step))
     }
 
     /// A tree whose special entries are treated; `of` is what the reference names it by.
@@ -361,33 +370,52 @@ pub(crate) fn own_key(bytes: &[u8]) -> String {
     Id::of(bytes).to_hex()
 }
 
-/// The error for a directory that a tree of a repository does not have. `step`: what the reference does with the tree.
+/// The error for a directory that a tree of a repository does not have. `from`: where the contents are from. `step`: what
+/// the reference does with the tree.
 pub(crate) fn no_directory(
     repository: &Repository,
     tree: &Hash,
     subdir: &str,
+    from: &str,
     wanted: &ContentRequest<'_>,
     step: impl FnOnce(&str) -> String,
 ) -> Problem {
     let of = quoted(wanted.repository);
     let id = tree.to_hex();
+    // What is there instead: of the part of the path that exists, as the name with the version often is the wrong one.
+    let (mut above, mut here, mut wrong) = (String::new(), *tree, (subdir, None));
+    for name in subdir.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        match entry_of(repository, &here, name) {
+            Some((below, Some(ObjectType::Tree))) => (above, here) = (format!("{above}{name}/"), below),
+            other => {
+                wrong = (name, other);
+                break;
+            }
+        }
+    }
+    let (name, found) = wrong;
+    let why = match found {
+        None => "does not exist in the given tree",
+        Some(_) => "exists but is not a tree",
+    };
     let cause = format!(
-        "Retrieving subtree at {subdir} in git repository {} failed with:\nerror code 14: the path '{subdir}' does not \
-         exist in the given tree",
+        "Retrieving subtree at {subdir} in git repository {} failed with:\nerror code 14: the path '{name}' {why}",
         repository.path().display()
     );
-    let problem =
-        Diagnostic::error(format!("the contents of repository {of} have no directory {}", quoted(subdir)))
-            .reference(cause)
-            .below(&step(&id))
-            .at(wanted.subdir.clone())
-            .note(format!("the tree of its contents is {id}"));
-    // What is there instead: of the part of the path that exists, as the name with the version often is the wrong one.
-    let (mut above, mut here) = (String::new(), *tree);
-    for name in subdir.split('/').filter(|name| !matches!(*name, "" | ".")) {
-        let Ok(Some(below)) = repository.subtree(&here, name.as_bytes()) else { break };
-        (above, here) = (format!("{above}{name}/"), below);
+    let shown = quoted(subdir);
+    let mut problem = Diagnostic::error(format!("the contents of repository {of} have no directory {shown}"))
+        .reference(cause)
+        .below(&step(&id))
+        .at(wanted.subdir.clone());
+    if let Some((_, object_type)) = found {
+        let what = match object_type {
+            Some(ObjectType::File | ObjectType::Executable) => "a file",
+            Some(ObjectType::Symlink) => "a symbolic link",
+            _ => "no directory",
+        };
+        problem = problem.note(format!("{} is {what}", quoted(&format!("{above}{name}"))));
     }
+    problem = problem.note(format!("they are those of {from}")).note(format!("their tree is {id}"));
     let directories = directories_of(repository, &here);
     let paths: Vec<String> = directories.iter().map(|name| format!("{above}{name}")).collect();
     let problem = problem.suggest(did_you_mean(subdir, paths.iter().map(String::as_str)));
@@ -399,6 +427,14 @@ pub(crate) fn no_directory(
         _ => problem.note(format!("the directories there are {all}")),
     }
     .into()
+}
+
+/// An entry of a tree that can be read, with its type if it is one of taut's.
+fn entry_of(repository: &Repository, tree: &Hash, name: &str) -> Option<(Hash, Option<ObjectType>)> {
+    let object = repository.read(tree).ok().flatten()?;
+    let entries = parse_git_tree(&object.content, 20).ok()?;
+    let found = entries.iter().find(|entry| entry.name == name.as_bytes())?;
+    Some((found.hash, found.object_type))
 }
 
 /// The names of the directories in a tree, as far as a message has room for them.

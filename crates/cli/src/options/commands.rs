@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::{
-    groups::{Analysis, Common, Execution, Graph, Log, Results, Server, SetUp, Stores},
+    groups::{Analysis, Common, Execution, Graph, Log, RcFile, Results, Server, SetUp, Stores},
     words::number,
 };
 
@@ -312,6 +312,8 @@ pub struct InstallCas {
     pub log: Log,
     #[command(flatten)]
     pub stores: Stores,
+    #[command(flatten)]
+    pub rc_file: RcFile,
 }
 
 /// Options of `add-to-cas`.
@@ -331,6 +333,8 @@ pub struct AddToCas {
     pub log: Log,
     #[command(flatten)]
     pub stores: Stores,
+    #[command(flatten)]
+    pub rc_file: RcFile,
 }
 
 /// Options of `traverse`.
@@ -378,6 +382,8 @@ pub struct Gc {
     pub log: Log,
     #[command(flatten)]
     pub stores: Stores,
+    #[command(flatten)]
+    pub rc_file: RcFile,
 }
 
 /// Where a description of repositories is, and the build root that they are set up in.
@@ -489,4 +495,6 @@ pub struct CollectRepositories {
     pub local_build_root: Option<PathBuf>,
     #[command(flatten)]
     pub log: Log,
+    #[command(flatten)]
+    pub rc_file: RcFile,
 }

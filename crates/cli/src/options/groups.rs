@@ -60,12 +60,9 @@ pub struct SetUp {
     /// Set up repositories that are absent as if they were not
     #[arg(long)]
     pub fetch_absent: bool,
-    /// The rc file of just-mr, for where to look for what; default ~/.just-mrrc
-    #[arg(long, value_name = "PATH")]
-    pub rc: Option<PathBuf>,
-    /// Read no rc file
-    #[arg(long)]
-    pub norc: bool,
+    /// Which rc file counts.
+    #[command(flatten)]
+    pub rc_file: RcFile,
     /// Where to keep results, and the server that may have contents.
     #[arg(skip)]
     pub stores: Stores,
@@ -90,6 +87,17 @@ impl SetUp {
         "rc",
         "norc",
     ];
+}
+
+/// The file that options of all calls come from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RcFile {
+    /// The rc file of just-mr, for where to look for what; default ~/.just-mrrc
+    #[arg(long, value_name = "PATH")]
+    pub rc: Option<PathBuf>,
+    /// Read no rc file
+    #[arg(long)]
+    pub norc: bool,
 }
 
 /// Which messages are written, and where.

@@ -67,19 +67,20 @@ impl<'l> Messages<'l> {
         diagnostics::report(&problems, Level::Error, self.log);
     }
 
-    /// An error with the step above it, unless it is one that the reference reports before that.
+    /// An error with the step above it, unless it is one that the reference reports without it.
     fn below_step(&self, problem: Diagnostic) -> Diagnostic {
-        const BEFORE: [&str; 4] = [
+        const WITHOUT: [&str; 5] = [
             "While parsing description of repository ",
             "Config: Mandatory key \"repositories\"",
             "Config: Value for key \"repositories\"",
+            "Internal error, ",
             "Unsupported value ",
         ];
         // The last one is the error itself.
         let text = problem.reference_text().rsplit(NEXT_MESSAGE).next().unwrap_or_default();
         // Only set-ups are under way when they find that a description is wrong.
         let is_before = !self.step.contains(" setup") && text.starts_with("Config: ");
-        match is_before || BEFORE.iter().any(|before| text.starts_with(before)) {
+        match is_before || WITHOUT.iter().any(|before| text.starts_with(before)) {
             true => problem,
             false => problem.below(&self.step),
         }

@@ -25,7 +25,7 @@ use crate::{
     diagnostics,
     environment::build_root,
     log::{Level, Log},
-    options::{Common, SetUp, definition},
+    options::{Common, RcFile, SetUp, definition},
     remote_execution::server_of_set_ups,
     tool_name::Name,
 };
@@ -85,7 +85,7 @@ pub(crate) fn configured(
     let workspace = Workspace::of(common, cwd);
     let (place, rc) = match place {
         // What the rc file says is a part of the words of the call already; this is for the warnings about it.
-        Some(place) if Workspace::has_rc(&common.set_up) => (place, Some(workspace.rc(log)?)),
+        Some(place) if Workspace::has_rc(&common.set_up.rc_file) => (place, Some(workspace.rc(log)?)),
         Some(place) => (place, None),
         None => {
             let rc = workspace.rc(log)?;
@@ -236,13 +236,13 @@ impl<'w> Workspace<'w> {
     }
 
     /// Whether a call with these options has an rc file: one that it names, or the usual one.
-    pub(crate) fn has_rc(options: &SetUp) -> bool {
+    pub(crate) fn has_rc(options: &RcFile) -> bool {
         !options.norc && (options.rc.is_some() || has_usual_rc())
     }
 
     fn rc_files(&self, remarks: &mut Vec<Remark>) -> Result<RcFiles, Problem> {
-        let path = self.options.rc.as_ref().map(|path| self.anchors.cwd.join(path));
-        match self.options.norc || (path.is_none() && !has_usual_rc()) {
+        let path = self.options.rc_file.rc.as_ref().map(|path| self.anchors.cwd.join(path));
+        match self.options.rc_file.norc || (path.is_none() && !has_usual_rc()) {
             true => Ok(RcFiles::default()),
             false => RcFiles::read(DIALECT, path.as_deref(), &self.anchors, remarks),
         }
@@ -264,7 +264,7 @@ impl<'w> Workspace<'w> {
     pub(crate) fn rc(&self, log: &Log) -> Result<Rc, SetupError> {
         let mut remarks = Vec::new();
         let rc = self.rc_files(&mut remarks).and_then(|files| {
-            if Workspace::has_rc(self.options) {
+            if Workspace::has_rc(&self.options.rc_file) {
                 let definition = definition(Name::Taut.word());
                 let subcommands: Vec<&str> =
                     definition.get_subcommands().map(clap::Command::get_name).collect();

@@ -5,6 +5,7 @@
 mod golden;
 mod interrupted;
 mod lost;
+mod mistakes;
 mod project;
 mod server;
 mod workspaces;

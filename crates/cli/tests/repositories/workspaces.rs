@@ -648,6 +648,18 @@ fn options_of_the_rc_file_are_those_of_the_call() {
     project.taut(["gc", "--all"]).success();
     let left = project.shell("find '../home/root of rc' -path '*/casf/*' -type f").stdout;
     assert_eq!(left, "");
+    // Another build root, without it or by another one.
+    for words in [&["gc", "--all"][..], &["gc-repo"], &["add-to-cas", "TARGETS"]] {
+        project.taut([words, &["--norc"]].concat()).success();
+        assert!(project.path("home/.cache/taut").is_dir(), "{words:?}");
+        fs::remove_dir_all(project.path("home/.cache")).unwrap();
+        project.file("rc", r#"{"local build root": {"root": "home", "path": "named"}}"#);
+        project.taut([words, &["--rc", "rc"]].concat()).success();
+        assert!(project.path("home/named").is_dir(), "{words:?}");
+        fs::remove_dir_all(project.path("home/named")).unwrap();
+    }
+    let unknown = project.taut(["install-cas", "--norc", "0123456789012345678901234567890123456789"]);
+    assert!(unknown.code == 16 && project.path("home/.cache/taut").is_dir(), "{unknown:?}");
     // A call wins, and --norc.
     let own = project.taut([
         "build",

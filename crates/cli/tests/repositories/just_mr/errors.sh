@@ -77,3 +77,42 @@ mr setup-env a
 # A directory of a git repository without a commit.
 git init -q -b main "$D/unborn"
 try '{"repositories": {"": {"repository": {"type": "file", "path": "../unborn", "pragma": {"to_git": true}}}}}'
+
+# Roots that need themselves. The names are sorted here, since the reference has them in the order of a hash table.
+sorted() { awk '/^         /{print | "LC_ALL=C sort"; next} {close("LC_ALL=C sort"); print}'; }
+file='{"repository": {"type": "file", "path": "."}'
+computed() { echo '{"repository": {"type": "computed", "repo": "'"$1"'", "target": ["", ""]}'"$2}"; }
+structure() { echo '{"repository": {"type": "tree structure", "repo": "'"$1"'"}}'; }
+try '{"repositories": {"a": '"$(computed a)"'}}'
+mr setup-env
+mr fetch -o .
+mr update a
+mr build x
+mr do build x
+try '{"repositories": {"a": '"$(structure a)"'}}'
+try '{"repositories": {"a": {"repository": {"type": "computed", "repo": "a", "target": ["", ""], "pragma": {"absent": true}}}}}'
+try '{"repositories": {"a": '"$(computed b)"', "b": '"$(computed a)"'}}' | sorted
+mr setup-env
+mr setup-env b
+try '{"repositories": {"a": '"$(computed b)"', "b": '"$(structure c)"', "c": '"$(computed a)"'}}' | sorted
+mr setup c | sorted
+mr setup --all | sorted
+mr setup-env c
+# What the main repository needs, whose own root is not on the cycle, or leads to it.
+try '{"repositories": {"a": '"$file"', "bindings": {"b": "b", "f": "f"}}, "f": '"$file"'}, "b": '"$(computed b)"'}}'
+mr setup-env
+mr setup-env b
+mr setup f
+mr setup --all f
+try '{"repositories": {"a": '"$file"', "target_root": "b"}, "b": '"$(computed b)"'}}'
+try '{"repositories": {"a": '"$(structure b)"', "b": '"$(computed c)"', "c": '"$(structure b)"', "d": '"$(computed d)"'}}' | sorted
+mr setup-env | sorted
+mr setup --all | sorted
+# Another name of the same root, which is left out of neither.
+try '{"repositories": {"a": '"$(computed b ', "bindings": {"x": "b"}')"', "b": {"repository": "a"}}}' | sorted
+mr setup-env
+# Bindings alone need no root.
+try '{"repositories": {"a": '"$(computed b)"', "b": '"$file"', "bindings": {"x": "a"}}}}'
+# An error of another repository comes first.
+try '{"repositories": {"a": '"$(computed a ', "bindings": {"z": "z"}')"', "z": {"repository": {"type": "archive"}}}}'
+try '{"repositories": {"a": '"$(computed a ', "bindings": {"z": "z"}')"', "z": {"repository": {"type": "git tree", "id": "0123456789012345678901234567890123456789", "cmd": ["false"]}}}}'

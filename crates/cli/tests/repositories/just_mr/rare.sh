@@ -26,6 +26,11 @@ mr --norc --main main setup elsewhere
 for name in subdir "archive subdir" gone uncommitted absent file "other file" commit branch "absent archive" "absent commit" env; do
   mr --norc setup "$name"
 done
+for subdir in git/nowhere git/sub/nowhere/deep nowhere/deep git/sub/two/deep/er; do
+  echo "# $subdir"
+  sed "s|\"subdir\": \"nowhere\"|\"subdir\": \"$subdir\"|" repos.json > changed.json
+  mr --norc -C changed.json setup "archive subdir"
+done
 mkdir -p "$D/to/one"
 mr --norc fetch -o "$D/to" archive
 for list in '[' '{"a": 1' ''; do
