@@ -100,13 +100,15 @@ fn as_written(name: &str) -> Option<Vec<&str>> {
     Some(vec![module.trim_start_matches('/'), name])
 }
 
+/// Whether a repository has the rules in the binary, which are in no file that can be opened.
+pub(crate) fn is_in_the_box(workspace: &Workspace, repository: &str) -> bool {
+    let found = workspace.repositories.repositories.get(repository);
+    found.is_some_and(|found| found.rule_root.source.identity() == EmbeddedRoot.identity())
+}
+
 /// The error about a rule that is not known, with the rules that may be meant, if the repository can use them.
 pub(crate) fn with_meant(problem: Diagnostic, workspace: &Workspace, name: &NamedTarget) -> Diagnostic {
-    let identity = EmbeddedRoot.identity();
-    let is_library = |global: &str| {
-        let found = workspace.repositories.repositories.get(global);
-        found.is_some_and(|repository| repository.rule_root.source.identity() == identity)
-    };
+    let is_library = |global: &str| is_in_the_box(workspace, global);
     if let Some(words) = as_written(&name.name) {
         let written = quoted_list(&words);
         let bindings = workspace.repository(&name.repository).map(|repository| &repository.bindings);

@@ -3,7 +3,7 @@
 use taut_engine::{Cx, Fail};
 use taut_repos::{EmbeddedRoot, Entry, Listing, Root, RootPath, SourceRoot as _};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted, quoted_list};
-use taut_value::{EntityName, NamedTarget, Value};
+use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
 use crate::{
     Workspace, elsewhere, foreign_names, module::if_missing, problem::settle, respelled::respelled, source,
@@ -72,6 +72,11 @@ pub async fn missing_module(
             return problem.help("a file maps names to definitions: {\"name\": {\"type\": …}}");
         }
         problem.message = format!("{NO_MODULE}{}", quoted(module));
+        // `["GLOB", "*.c"]`: two entries are always a module and a name in it.
+        if is_absent && ReferenceType::from_marker(module).is_some() {
+            let name = quoted(&name);
+            return problem.suggest(Some(format!("[\"{module}\", null, {name}]")));
+        }
         if let Some(meant) = meant {
             return problem.suggest(Some(quoted_list(&[meant.as_str(), name])));
         }

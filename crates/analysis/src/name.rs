@@ -234,7 +234,10 @@ fn name_in_list(words: &[Value], context: NameContext<'_>) -> Result<NamedTarget
         ("#", ..) => Err(NameProblem::Anonymous),
         _ => {
             let words: Option<Vec<&str>> = (0..words.len()).map(text).collect();
-            let suggestion = words.and_then(|words| with_repository(&words, context));
+            let suggestion = words.and_then(|words| match *words {
+                [name] => Some(name.to_owned()),
+                _ => with_repository(&words, context),
+            });
             Err(NameProblem::NoForm { suggestion })
         }
     }

@@ -157,7 +157,14 @@ fn object<'e>(entry: &'e ModuleEntry, word: &str, field: &str) -> Result<Vec<(&'
             let message = format!("{} has to be a map, but is {kind}: {shown}", quoted(&field));
             let problem = Diagnostic::error(message).at(entry.location(Some(field)));
             let reference = format!("Field {field} in {word} {} is not an object", entry.name());
-            Err(fail(problem.reference(reference)))
+            let problem = problem.reference(reference);
+            Err(fail(match found.as_list().and_then(|list| list.first()?.as_str()) {
+                Some(name) if field == "imports" => {
+                    let name = quoted(name);
+                    problem.help(format!("the names used here, and what they stand for: {{{name}: {name}}}"))
+                }
+                _ => problem,
+            }))
         }
     }
 }

@@ -298,13 +298,14 @@ async fn file(
     let mut diagnostic = Diagnostic::error(message).reference(no_source(named));
     match (&**entries, entries.get(base)) {
         (_, Some(Entry::Directory)) => {
-            let name = Value::list([Value::string("TREE"), Value::Null, Value::string(named.name.as_str())]);
-            diagnostic =
-                diagnostic.help(format!("it is a directory, which is named like this: {}", name.to_json()));
+            let name = quoted(&named.name);
+            let help = format!("it is a directory, which is named like this: [\"TREE\", null, {name}]");
+            diagnostic = diagnostic.help(help);
         }
         (Listing::Entries(_), _) if base.contains(['*', '?']) && !explicit && named.name.as_str() == base => {
-            let name = Value::list([Value::string("GLOB"), Value::Null, Value::string(base)]);
-            diagnostic = diagnostic.help(format!("a pattern is named like this: {}", name.to_json()));
+            let name = quoted(&base);
+            let help = format!("a pattern is named like this: [\"GLOB\", null, {name}]");
+            diagnostic = diagnostic.help(help);
         }
         (Listing::Entries(entries), _) => {
             // As they have to be written in this module: without dots, with which a name is another one.
@@ -328,9 +329,11 @@ async fn file(
 
 /// The reference's text about a source file that is not there.
 fn no_source(named: &NamedTarget) -> String {
-    // Without normalising, as the reference has it.
+    // The reference normalises the directory, and not the name in it.
     let joined = join(&named.module, &named.name);
     let (in_directory, last) = joined.rsplit_once('/').unwrap_or(("", &joined));
+    let in_directory = normal_path(in_directory);
+    let in_directory = if in_directory == "." { "" } else { &in_directory };
     format!(
         "Cannot determine source file {} in directory {} of repository {}",
         Value::string(last).to_json(),

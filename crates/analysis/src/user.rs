@@ -19,6 +19,7 @@ use crate::{
     AnalysedTarget, Config, ConfiguredTarget, Dependencies, ModuleEntry, StrSet, TargetRule, Workspace,
     defined::DefinitionNames,
     dependency::Dep,
+    foreign_names,
     hosts::{FieldTargets, RuleHost, TransitionHost},
     missing,
     problem::{Problem, after_warnings, all, below, beside, fail, settle},
@@ -365,6 +366,7 @@ impl<'e> Evaluation<'e> {
                 // A message of the rule's author is for the author of the target: the
                 // location of the target comes first.
                 let raised = diagnostic.location.replace(scope.written.entry.location(None));
+                let raised = raised.filter(|_| !self.is_in_the_box());
                 diagnostic.notes.extend(raised.map(|raised| Note::at("the rule says so here", raised)));
             }
             diagnostic = what().into_iter().map(Frame::new).fold(diagnostic, Diagnostic::within);
@@ -374,7 +376,13 @@ impl<'e> Evaluation<'e> {
 
     fn rule_frame(&self) -> Frame {
         let rule = EntityName::Named(self.rule.name.clone());
-        Frame::new(format!("in rule {rule}")).at(self.rule.entry.location(None))
+        let frame = Frame::new(format!("in rule {rule}"));
+        if self.is_in_the_box() { frame } else { frame.at(self.rule.entry.location(None)) }
+    }
+
+    /// Whether the rule is one of those in the binary.
+    fn is_in_the_box(&self) -> bool {
+        foreign_names::is_in_the_box(self.workspace, &self.rule.name.repository)
     }
 
     /// Adds the rule to a diagnostic. Named targets add themselves, with their location; anonymous ones are added here,

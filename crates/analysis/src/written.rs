@@ -156,37 +156,41 @@ impl<'s> Written<'s> {
         let problem = self.problem_with(field, bad, message);
         let problem = self.of_type(problem, field, value, Some(bad));
         fail(match (bad, self.undeclared(field)) {
-            (Value::Null, Some((variable, all, location))) => problem.at(location).help(format!(
-                "variable {} is null; declare it: \"arguments_config\": {all}",
-                quoted(&variable)
-            )),
+            (Value::Null, Some((variable, all, location))) => {
+                problem.at(location).help(to_declare(&variable, &all))
+            }
             _ => problem,
         })
     }
 
-    /// A variable that is an item of a list and not declared, hence always null; all that are to be declared; the place.
+    /// A variable that is the field, or an item of it, and not declared, hence always null; all that are to be declared; the
+    /// place.
     fn undeclared(&self, field: &str) -> Option<(String, String, Location)> {
         let declared = self.json("arguments_config");
         let declared: Vec<&str> =
             declared.iter().flat_map(|list| list.items()).filter_map(Node::as_str).collect();
         let path = self.entry.path().key(field);
-        self.json(field)?.items().enumerate().find_map(|(i, item)| {
+        let whole = self.json(field)?;
+        let items = whole.items().enumerate().map(|(i, item)| (path.index(i), item));
+        std::iter::once((path.clone(), whole)).chain(items).find_map(|(path, item)| {
             let of =
                 |key| (item.kind() == Kind::Object).then(|| item.get(key)).flatten().and_then(Node::as_str);
             let name = of("name").filter(|name| of("type") == Some("var") && !declared.contains(name))?;
             let all: Vec<&str> = declared.iter().copied().chain([name]).collect();
-            Some((
-                name.to_owned(),
-                quoted_list(&all),
-                Location::value(self.entry.label().clone(), path.index(i)),
-            ))
+            Some((name.to_owned(), quoted_list(&all), Location::value(self.entry.label().clone(), path)))
         })
     }
 
     /// The failure of a field whose value has another type.
     pub(crate) fn wrong_type(&self, field: &str, expected: &str, value: &Value) -> Fail {
         let message = format!("{} has to be {expected}, but is {}", quoted(&field), self.described(value));
-        fail(self.of_type(self.problem(field, message), field, value, None))
+        let problem = self.of_type(self.problem(field, message), field, value, None);
+        fail(match (value, self.undeclared(field)) {
+            (Value::Null, Some((variable, all, location))) => {
+                problem.at(location).help(to_declare(&variable, &all))
+            }
+            _ => problem,
+        })
     }
 
     /// A diagnostic about the type of a field, or of an item in it, with the reference's message.
@@ -313,6 +317,11 @@ impl<'s> Written<'s> {
         }
         problem
     }
+}
+
+/// What to do about a variable that is null since the target does not declare it.
+fn to_declare(variable: &str, all: &str) -> String {
+    format!("variable {} is null; declare it: \"arguments_config\": {all}", quoted(&variable))
 }
 
 /// The error of a target whose dependency is tainted with more words.

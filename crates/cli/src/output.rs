@@ -1,7 +1,8 @@
 //! What actions wrote to their standard output and error, shown in bounded memory: read from the store piece by piece.
 //!
-//! The reference shows all of it. Under the name `taut`, of a long output its first and last lines are shown, and how to
-//! see the rest.
+//! The reference shows all of it. Under the name `taut`, of a long output its first and last lines are shown, of a long line
+//! its ends, and how to see the rest; of an output that is no text only its size; of a line that a command wrote again and
+//! again, as progress is shown on a terminal, what it came to.
 
 use std::{
     collections::VecDeque,
@@ -12,6 +13,8 @@ use std::{
 use taut_digest::Digest;
 use taut_store::Store;
 
+use crate::{log::plain, voice::figures::size};
+
 /// How many lines of each end of a long output are shown, and how many bytes at most.
 // What fits on a screen together with the failure around it.
 const LINES_AT_EACH_END: usize = 20;
@@ -19,6 +22,16 @@ const MAX_END_BYTES: u64 = 64 << 10;
 
 /// Fewer lines than these are not left out: that would save little.
 const MIN_LINES_LEFT_OUT: u64 = 5;
+
+/// How many characters of a line are shown at most, and how many of them at its end.
+const MAX_LINE: usize = 2000;
+const MAX_LINE_END: usize = 500;
+
+/// How many bytes of a line are held to find its end and its length; of a longer one the beginning is shown as it is read.
+const MAX_HELD: usize = 512 << 10;
+
+/// How much of an output is looked at to tell whether it is text.
+const MAX_LOOKED_AT: usize = 8 << 10;
 
 /// How many bytes are read at once.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -48,17 +61,33 @@ impl Stream {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Gives out the text in pieces, each line indented, without the line feed at the end. `to_see_all`: whether to leave
-    /// out the middle of a long output, and the words of the command, up to the object's name, that shows all of it.
-    pub(crate) fn show(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
-        let mut text = Indented { give, is_pending: false, is_begun: false };
+    /// Gives out the text in pieces, each line indented, without the line feed at the end: all of it.
+    pub(crate) fn show(self, give: &mut dyn FnMut(&str)) {
+        let mut text = Indented { give, is_pending: false, is_begun: false, lines: None };
+        self.copy_all(&mut text);
+    }
+
+    /// The same as people read it. `to_see_all`: whether to leave out what is long or no text, and the words of the command,
+    /// up to the object's name, that shows all of it.
+    pub(crate) fn show_lines(mut self, to_see_all: Option<&str>, give: &mut dyn FnMut(&str)) {
+        let lines = Lines { held: String::new(), is_cut: to_see_all.is_some() };
+        let mut text = Indented { give, is_pending: false, is_begun: false, lines: Some(lines) };
+        if let Some(command) = to_see_all
+            && !self.is_text()
+        {
+            let (size, hash) = (size(self.size), self.digest.hash);
+            text.add(&format!("[… {size} that are no text; they are shown by: {command} {hash} …]"));
+            text.end();
+            return;
+        }
         // One pass finds the lines, a second one prints: the output may be larger than memory.
         let middle = to_see_all.and_then(|command| Some((command, self.middle()?)));
         if self.file.seek(SeekFrom::Start(0)).is_err() {
             return;
         }
         let Some((command, OmittedPart { begin, end, lines })) = middle else {
-            return self.copy(self.size, &mut text);
+            self.copy_all(&mut text);
+            return;
         };
         self.copy(begin, &mut text);
         let left_out = match lines {
@@ -66,11 +95,29 @@ impl Stream {
             1 => "1 line".to_owned(),
             _ => format!("{lines} lines"),
         };
-        let (feed, hash) = (if text.is_pending { "" } else { "\n" }, self.digest.hash);
+        let (feed, hash) = (if text.is_at_line() { "" } else { "\n" }, self.digest.hash);
         text.add(&format!("{feed}[… {left_out} left out; -v shows all, and so does: {command} {hash} …]\n"));
         if self.file.seek(SeekFrom::Start(end)).is_ok() {
             self.copy(self.size - end, &mut text);
         }
+        text.end();
+    }
+
+    fn copy_all(mut self, text: &mut Indented<'_>) {
+        self.copy(self.size, text);
+        text.end();
+    }
+
+    /// Whether it seems to be text: few of its first characters are control characters that texts do not have.
+    fn is_text(&mut self) -> bool {
+        const MIN_BYTES_PER_CONTROL: usize = 20;
+        let mut beginning = Vec::new();
+        // What cannot be read is found where it is shown.
+        let _ = Read::by_ref(&mut self.file).take(MAX_LOOKED_AT as u64).read_to_end(&mut beginning);
+        let _ = self.file.seek(SeekFrom::Start(0));
+        // From the bell to the carriage return, and the escape: what terminals know.
+        let is_control = |byte: &&u8| matches!(byte, 0..=6 | 14..=26 | 28..=31);
+        beginning.iter().filter(is_control).count() * MIN_BYTES_PER_CONTROL <= beginning.len()
     }
 
     /// The part between the first and the last lines, if it is worth leaving out.
@@ -173,10 +220,73 @@ struct Indented<'g> {
     /// Whether the text so far ends with a line feed, which counts only if something follows.
     is_pending: bool,
     is_begun: bool,
+    /// What makes lines as people read them, if it is for people.
+    lines: Option<Lines>,
+}
+
+/// Lines of which only what they came to is shown, and not more than fits on a screen.
+struct Lines {
+    /// The beginning of a line whose end has not come yet.
+    held: String,
+    is_cut: bool,
+}
+
+impl Lines {
+    /// A line without its line feed.
+    fn shown(&self, line: &str) -> String {
+        let written = line.trim_end_matches('\r');
+        let line = written.rsplit_once('\r').map_or(written, |(_, last)| last);
+        if !self.is_cut || line.len() <= MAX_LINE {
+            return line.to_owned();
+        }
+        // A code of colour must not be cut in two.
+        let line = plain(line);
+        let length = line.chars().count();
+        if length <= MAX_LINE {
+            return line.into_owned();
+        }
+        let begin: String = line.chars().take(MAX_LINE - MAX_LINE_END).collect();
+        let end: String = line.chars().skip(length - MAX_LINE_END).collect();
+        format!("{begin}[… {} characters left out; -v shows all …]{end}", length - MAX_LINE)
+    }
 }
 
 impl Indented<'_> {
     fn add(&mut self, text: &str) {
+        let Some(lines) = &mut self.lines else { return self.give(text) };
+        lines.held.push_str(text);
+        let mut complete = String::new();
+        let mut rest = lines.held.as_str();
+        while let Some((line, next)) = rest.split_once('\n') {
+            complete.push_str(&lines.shown(line));
+            complete.push('\n');
+            rest = next;
+        }
+        let rest = rest.to_owned();
+        lines.held = rest;
+        // The output may have no line feed at all, and be larger than memory.
+        if lines.held.len() > MAX_HELD {
+            complete.push_str(&std::mem::take(&mut lines.held));
+        }
+        self.give(&complete);
+    }
+
+    /// Whether what comes next begins a line.
+    fn is_at_line(&self) -> bool {
+        match &self.lines {
+            Some(lines) if !lines.held.is_empty() => false,
+            _ => self.is_pending,
+        }
+    }
+
+    /// Gives out what is left of the last line.
+    fn end(&mut self) {
+        if let Some(lines) = self.lines.take() {
+            self.give(&lines.shown(&lines.held));
+        }
+    }
+
+    fn give(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -194,36 +304,50 @@ mod tests {
     use super::*;
     use taut_digest::HashFunction;
 
-    fn shown(content: &[u8], to_see_all: Option<&str>) -> String {
+    fn with_stream(content: &[u8], show: impl FnOnce(Stream, &mut dyn FnMut(&str))) -> String {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), HashFunction::GitSha1).unwrap();
         let digest = store.put_blob(content, false).unwrap();
         let mut text = String::new();
-        Stream::open(&store, &Some(digest)).unwrap().show(to_see_all, &mut |piece| text.push_str(piece));
+        show(Stream::open(&store, &Some(digest)).unwrap(), &mut |piece| text.push_str(piece));
         text
+    }
+
+    fn whole(content: &[u8]) -> String {
+        with_stream(content, |stream, give| stream.show(give))
+    }
+
+    fn shortened(content: &str) -> String {
+        with_stream(content.as_bytes(), |stream, give| stream.show_lines(Some("taut install-cas"), give))
     }
 
     #[test]
     fn lines_are_indented_and_the_last_line_feed_dropped() {
-        assert_eq!(shown(b"a\n\nb\n", None), "  a\n  \n  b");
-        assert_eq!(shown(b"\n\n", None), "  \n  ");
-        assert_eq!(shown("ä\u{ff}".as_bytes(), None), "  ä\u{ff}");
-        assert_eq!(shown(b"\xe4x\xc3", None), "  \u{fffd}x\u{fffd}");
+        for (content, expected) in [
+            (b"a\n\nb\n".as_slice(), "  a\n  \n  b"),
+            (b"\n\n", "  \n  "),
+            ("ä\u{ff}".as_bytes(), "  ä\u{ff}"),
+            (b"\xe4x\xc3", "  \u{fffd}x\u{fffd}"),
+        ] {
+            assert_eq!(whole(content), expected);
+            assert_eq!(with_stream(content, |stream, give| stream.show_lines(None, give)), expected);
+        }
     }
 
     #[test]
     fn characters_and_lines_survive_the_ends_of_pieces() {
         let text = "x€\n".repeat(100_000);
         let expected: Vec<&str> = std::iter::repeat_n("  x€", 100_000).collect();
-        assert!(shown(text.as_bytes(), None) == expected.join("\n"));
+        assert!(whole(text.as_bytes()) == expected.join("\n"));
+        let lines = with_stream(text.as_bytes(), |stream, give| stream.show_lines(None, give));
+        assert!(lines == expected.join("\n"));
     }
 
     #[test]
     fn of_a_large_output_both_ends_are_shown_and_how_to_see_the_rest() {
-        let shown = |content: &str| shown(content.as_bytes(), Some("taut install-cas"));
         let lines = |number: usize| (0..number).map(|line| format!("line {line}\n")).collect::<String>();
         for (number, end) in [(45, ""), (100_000, ""), (99_999, "line 99999")] {
-            let text = shown(&(lines(number) + end));
+            let text = shortened(&(lines(number) + end));
             let all = number + usize::from(!end.is_empty());
             assert_eq!(text.lines().count(), 41, "{text}");
             assert!(text.starts_with("  line 0\n  line 1\n"), "{text}");
@@ -233,11 +357,45 @@ mod tests {
             assert!(text.contains(&left_out), "{text}");
             assert!(text.contains(&format!(" …]\n  line {}\n", all - 20)), "{text}");
         }
-        assert_eq!(shown(&lines(44)).lines().count(), 44);
+        assert_eq!(shortened(&lines(44)).lines().count(), 44);
         let small = "y".repeat(2 * MAX_END_BYTES as usize);
-        assert_eq!(shown(&small).len(), small.len() + 2);
-        let wide = shown(&format!("{small}y\n{small}"));
-        assert!(wide.len() < 3 * MAX_END_BYTES as usize, "{}", wide.len());
+        assert_eq!(whole(small.as_bytes()).len(), small.len() + 2);
+        let wide = shortened(&format!("{small}y\n{small}"));
         assert!(wide.contains(&format!("y\n  [… {} bytes left out; ", small.len() + 2)), "{wide}");
+    }
+
+    #[test]
+    fn of_a_long_line_both_ends_are_shown() {
+        let text = shortened(&format!("a\n{}END\nb", "ü".repeat(5000)));
+        let [first, middle, last] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert_eq!((first, last), ("  a", "  b"));
+        assert!(middle.contains("ü[… 3003 characters left out; -v shows all …]ü"), "{middle}");
+        assert!(middle.ends_with("üEND"), "{middle}");
+        let at_the_limit = "x".repeat(MAX_LINE);
+        assert_eq!(shortened(&at_the_limit), format!("  {at_the_limit}"));
+        let colored = format!("\x1b[31m{at_the_limit}\x1b[0m");
+        assert_eq!(shortened(&colored), format!("  {at_the_limit}"));
+    }
+
+    #[test]
+    fn of_what_is_written_over_the_last_is_shown() {
+        assert_eq!(shortened("1%\r20%\r100%\r\ndone\r\n\r\n"), "  100%\n  done\n  ");
+        assert_eq!(shortened("1%\r2%"), "  2%");
+        assert_eq!(whole(b"1%\r2%"), "  1%\r2%");
+        let pieces = "1%\r".repeat(100_000) + "end\nnext";
+        assert_eq!(shortened(&pieces).lines().last(), Some("  next"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_not_shown() {
+        let text = shortened("a\0b\n");
+        assert!(
+            text.starts_with("  [… 4 bytes that are no text; they are shown by: taut install-cas "),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 1);
+        let with_colors = "\x1b[31mred\x1b[0m\t\x07\x08\n";
+        assert_eq!(shortened(with_colors), format!("  {}", with_colors.trim_end()));
+        assert_eq!(shortened("a line with one \0 in it"), "  a line with one \0 in it");
     }
 }

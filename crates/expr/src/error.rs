@@ -3,7 +3,7 @@
 use taut_syntax::{Diagnostic, Frame, Location, Note};
 use taut_value::Value;
 
-use crate::user_message::UserMessage;
+use crate::{compile::missing, user_message::UserMessage};
 
 /// The origin of an error message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +47,8 @@ pub struct ErrorData {
     pub(crate) read: usize,
     /// Whether the reference adds where the conflicting values come from.
     pub annotated: bool,
+    /// Whether the construct lacks a part. A key of it that is none of its parts may be that part under a wrong name.
+    pub(crate) is_incomplete: bool,
     /// Whether frames are still recorded.
     pub(crate) traced: bool,
     /// How many loops and calls were left out.
@@ -72,6 +74,7 @@ impl EvalError {
             steps: Vec::new(),
             read: 0,
             annotated: false,
+            is_incomplete: false,
             traced: kind == ErrorKind::Language,
             left_out: 0,
         }))
@@ -80,6 +83,13 @@ impl EvalError {
     /// An error of the language.
     pub(crate) fn plain(message: impl Into<String>) -> EvalError {
         EvalError::new(ErrorKind::Language, message)
+    }
+
+    /// The error of a construct that lacks a part.
+    pub(crate) fn lacks(key: &str, construct: &str) -> EvalError {
+        let mut error = EvalError::plain(missing(key, construct));
+        error.0.is_incomplete = true;
+        error
     }
 
     /// An error for the user of a rule.

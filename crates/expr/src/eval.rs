@@ -17,11 +17,11 @@ use std::sync::Arc;
 use taut_syntax::{Frame as Way, Location, did_you_mean, enumeration, quoted};
 use taut_value::{Id, List, Map, Str, Value, deep};
 
-use self::argument::Argument;
 pub use self::bounds::MAX_STRING_BYTES;
+use self::{argument::Argument, errors::keys_of_no_part};
 use crate::{
     abbreviate::abbreviate_json,
-    compile::{missing, not_literal},
+    compile::not_literal,
     construct::Construct,
     error::{ErrorKind, EvalError},
     host::Host,
@@ -160,8 +160,8 @@ impl Evaluator<'_> {
         match args[position] {
             NONE => {
                 let name = construct.arguments()[position];
-                let error = EvalError::plain(missing(name, construct.name()));
                 // To the reference an expression is a map, in which it looks the argument up.
+                let error = EvalError::lacks(name, construct.name());
                 let text = format!("ExpressionTypeError: Map does not contain key '{name}'.");
                 Err(error.reference_as(text))
             }
@@ -190,6 +190,9 @@ impl Evaluator<'_> {
         let data = error.data();
         if data.location.is_none() {
             data.location = Some(at());
+            if data.is_incomplete {
+                data.help.extend(keys_of_no_part(program, node));
+            }
         }
         if !data.traced {
             return error;
@@ -309,12 +312,12 @@ impl Evaluator<'_> {
             self.locals.push((name.clone(), value));
         }
         if let Some(message) = broken {
-            return Err(self.malformed(f, node, "bindings", message));
+            let help = "each pair is a name and an expression for its value: [[\"name\", …], …]";
+            return Err(self.malformed(f, node, "bindings", message).help(help));
         }
         if body == NONE {
             // The reference evaluates `{}` in place of a missing body; these are the messages about that.
-            let error =
-                EvalError::plain(missing("body", "let*")).reference("Object without keyword 'type': {}");
+            let error = EvalError::lacks("body", "let*").reference("Object without keyword 'type': {}");
             let step = || "* {}\n  environment \n".to_owned();
             return Err(error.step(step).step(|| "Evaluating the body:".to_owned()));
         }
@@ -339,7 +342,7 @@ impl Evaluator<'_> {
         }
         if let Some(cases) = cases {
             if expr == NONE {
-                return plain(missing("expr", "case"));
+                return Err(EvalError::lacks("expr", "case"));
             }
             let key = self.eval(f, expr)?;
             let key = self.string(f, Argument::new("case", "expr", expr), &key)?;
@@ -368,7 +371,7 @@ impl Evaluator<'_> {
             };
         };
         if expr == NONE {
-            return plain(missing("expr", "case*"));
+            return Err(EvalError::lacks("expr", "case*"));
         }
         let value = self.eval(f, expr)?;
         // Names of targets have no identity of their own, so nothing can be equal to them.

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use taut_syntax::{Document, JsonPath, Kind, Location, Node as Json, PathStep, did_you_mean};
+use taut_syntax::{Dialect, Document, JsonPath, Kind, Location, Node as Json, PathStep, did_you_mean};
 use taut_value::{Id, Map, Str, Value, deep};
 
 use crate::construct::Construct;
@@ -201,8 +201,9 @@ impl Program {
             return value.clone();
         }
         let text = &self.text[*start as usize..*end as usize];
-        // Parsed once already, as a part of its document: this cannot fail.
-        Document::parse("", text).map_or(Value::Null, |document| json_to_value(document.root()))
+        // Parsed once already, as a part of its document, which may have had comments: this cannot fail.
+        Document::parse_as(Dialect::Extended, "", text)
+            .map_or(Value::Null, |document| json_to_value(document.root()))
     }
 }
 

@@ -13,7 +13,13 @@ use taut_value::{
     path::{is_non_upwards, normal_path},
 };
 
-use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope, whole_value::whole};
+use crate::{
+    AnalysedTarget,
+    dependency::Dep,
+    problem::{fail, settle},
+    scope::Scope,
+    whole_value::whole,
+};
 
 pub(super) async fn generic(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail> {
     let names = scope.names("deps")?;
@@ -209,6 +215,8 @@ fn string_map(scope: &Scope<'_>, field: &str, deps: &[Dep]) -> Result<Map, Fail>
             };
             Err(fail(scope.written.problem_with(field, bad, message).reference(reference)))
         }
-        other => Err(scope.written.wrong_type(field, "a map of strings", &other)),
+        other => Err(settle(scope.written.wrong_type(field, "a map of strings", &other), |problem| {
+            problem.help("a map is written as {\"type\": \"'\", \"$1\": {\"NAME\": \"value\", …}}")
+        })),
     }
 }

@@ -209,7 +209,8 @@ fn files(scope: &Scope<'_>) -> Result<Vec<(Str, NamedTarget)>, Fail> {
     let Some(json) = scope.written.json("files") else { return Ok(Vec::new()) };
     if json.kind() != Kind::Object {
         let found = taut_expr::json_to_value(json);
-        return Err(scope.written.wrong_type("files", "a map from paths to target names", &found));
+        let failure = scope.written.wrong_type("files", "a map from paths to target names", &found);
+        return Err(settle(failure, |problem| problem.help("for example: {\"bin/program\": \"program\"}")));
     }
     let is_extended = scope.workspace.repositories.dialect.is_extended();
     let entry = |(path, json): (&str, _)| {

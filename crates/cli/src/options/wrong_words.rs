@@ -11,6 +11,17 @@ use super::refused::why_refused;
 /// Options of other build tools, and what they are called here.
 const FOREIGN_OPTIONS: [(&str, &str); 1] = [("-k", "--keep-going")];
 
+/// Commands of other build tools, and what does the same here.
+const FOREIGN_COMMANDS: [(&[&str], &str); 4] = [
+    (&["clean"], "nothing has to be cleaned; gc --all empties the build root"),
+    (&["run"], "install writes a program to a directory, where it can be called; test runs tests"),
+    (
+        &["query", "cquery", "aquery", "list", "ls", "targets"],
+        "describe shows targets, analyse what is built from what",
+    ),
+    (&["compile", "make"], "did you mean build?"),
+];
+
 /// How many commands that have an option are named.
 const MAX_OWNERS: usize = 6;
 
@@ -95,7 +106,9 @@ impl WrongWords {
 
 pub(super) fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
     let names = tool.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
-    let help = did_you_mean(word, names).map(|meant| format!("did you mean {meant}?"));
+    let meant = did_you_mean(word, names).map(|meant| format!("did you mean {meant}?"));
+    let foreign = || FOREIGN_COMMANDS.iter().find(|(words, _)| words.contains(&word));
+    let help = meant.or_else(|| Some(foreign()?.1.to_owned()));
     WrongWords { text: format!("unknown command {}", quoted(word)), help }
 }
 
@@ -106,7 +119,11 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
         .filter(|command| options_of(command).any(|own| own == option))
         .map(|command| command.get_name().to_owned())
         .collect();
-    let own: Vec<String> = command.map(|command| options_of(command).collect()).unwrap_or_default();
+    let own: Vec<String> = match command {
+        Some(command) => options_of(command).collect(),
+        // The parser adds them itself.
+        None => ["--help", "--version"].map(str::to_owned).into(),
+    };
     // Each short option resembles each other one.
     let is_alike = |own: &&str| option.len() > 2 || own.eq_ignore_ascii_case(option);
     let called_here = FOREIGN_OPTIONS.iter().find(|(foreign, _)| *foreign == option).map(|(_, own)| *own);
@@ -119,6 +136,7 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
         ([], None) if let Some(why) = needless() => Some(format!("it needs none: {why}")),
         ([], Some(meant)) => Some(format!("did you mean {meant}?")),
         ([], None) => None,
+        _ if command.is_none() => Some(format!("options stand behind the command: taut COMMAND {option}")),
         ([_, others @ ..], _) if others.len() >= MAX_OWNERS => {
             Some(format!("{} other commands have it", owners.len()))
         }

@@ -147,7 +147,7 @@ impl Lines {
                 for stream in streams {
                     give("\n");
                     let mut escapes = Escapes::new(true);
-                    stream.show(to_see_all, &mut |piece| give(&escapes.pass(piece)));
+                    stream.show_lines(to_see_all, &mut |piece| give(&escapes.pass(piece)));
                     give(escapes.end());
                 }
             }

@@ -292,7 +292,7 @@ impl Messages {
             for (head, stream) in [(&heads.0, stdout), (&heads.1, stderr)] {
                 if let Some(stream) = stream {
                     give(head);
-                    stream.show(None, give);
+                    stream.show(give);
                 }
             }
         });

@@ -20,7 +20,7 @@ use taut_driver::{
 };
 use taut_store::Store;
 use taut_value::path::{join, normal_path};
-use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
+use taut_value::{ActionDescription, Id, JsonWriter, Map};
 
 use super::{
     ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
@@ -338,14 +338,22 @@ fn shown_command(action: &ActionDescription, log: &Log) -> String {
 }
 
 /// What an action makes, as messages name it: its first output.
-fn output_of(action: &ActionDescription) -> &str {
-    action.outs.iter().chain(&action.out_dirs).next().map_or("nothing", Str::as_str)
+fn output_of(action: &ActionDescription) -> Cow<'_, str> {
+    action.outs.iter().chain(&action.out_dirs).next().map_or("nothing".into(), |path| in_line(path))
+}
+
+/// A path within a line: in quotes if it has characters that would act on the terminal, the end of a line among them.
+fn in_line(path: &str) -> Cow<'_, str> {
+    match path.contains(char::is_control) {
+        true => taut_syntax::quoted(path).to_string().into(),
+        false => path.into(),
+    }
 }
 
 /// The output that messages name of an action that failed.
-fn failed_output(failure: &ActionFailure) -> &str {
+fn failed_output(failure: &ActionFailure) -> Cow<'_, str> {
     let missing = failure.ran.missing.first().filter(|_| failure.error.is_none());
-    missing.map_or_else(|| output_of(&failure.action), |output| output.path.as_str())
+    missing.map_or_else(|| output_of(&failure.action), |output| in_line(&output.path))
 }
 
 /// The name of an action, by number or id, with as many digits of the id as messages show.
@@ -495,7 +503,7 @@ impl Messages {
     fn give_output(&self, stream: Stream, give: &mut dyn FnMut(&str)) {
         let to_see_all = Some(&*self.to_see_all).filter(|_| !self.log.wants(Level::Debug));
         let mut escapes = Escapes::new(true);
-        stream.show(to_see_all, &mut |piece| give(&escapes.pass(piece)));
+        stream.show_lines(to_see_all, &mut |piece| give(&escapes.pass(piece)));
         give(escapes.end());
     }
 
@@ -553,7 +561,7 @@ impl Messages {
         }
         {
             let mut state = self.state();
-            state.failed.push((failure.id, failed_output(failure).to_owned()));
+            state.failed.push((failure.id, failed_output(failure).into_owned()));
             state.needed.extend(failed.needs());
         }
         // When the build is started again, the event comes again.

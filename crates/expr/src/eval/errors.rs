@@ -1,15 +1,15 @@
 //! Errors about arguments: which one, the expected and the actual value, and the location.
 
-use taut_syntax::{JsonPath, Location, PathStep, did_you_mean, quoted};
+use taut_syntax::{JsonPath, Location, PathStep, did_you_mean, enumeration, quoted};
 use taut_value::{List, Map, Str, Value};
 
 use super::{Evaluator, Frame, argument::Argument, reference::wrong_argument};
 use crate::{
     abbreviate,
-    construct::{Construct, SPECIAL_FORMS},
+    construct::{Construct, SPECIAL_FORMS, vocabulary},
     error::EvalError,
     kind_of,
-    program::{NONE, Op, Variable},
+    program::{NONE, Op, Program, Variable},
 };
 
 impl Evaluator<'_> {
@@ -166,7 +166,11 @@ impl Evaluator<'_> {
         argument: Argument<'_>,
         value: &Value,
     ) -> Result<Vec<Str>, EvalError> {
-        self.list_of(f, argument, "a list of strings", value, |item| item.as_str().cloned())
+        let strings = self.list_of(f, argument, "a list of strings", value, |item| item.as_str().cloned());
+        strings.map_err(|error| match value {
+            Value::String(_) => error.help(format!("a list of one: [{}]", self.shown(value))),
+            _ => error,
+        })
     }
 
     /// An argument that has to be a map of some kind.
@@ -203,6 +207,12 @@ impl Evaluator<'_> {
                 }
                 _ => "it exists only in expressions of rules",
             });
+        }
+        if f.imports.contains_key(name) {
+            let name = quoted(&name);
+            return error.help(format!(
+                "an imported expression is called by {{\"type\": \"CALL_EXPRESSION\", \"name\": {name}}}"
+            ));
         }
         // Only what exists in this context is suggested.
         let known = Construct::ALL.iter().filter(|c| c.exists_in(context)).map(|c| c.name());
@@ -248,4 +258,20 @@ impl Evaluator<'_> {
         }
         lines
     }
+}
+
+/// What to say about the keys of a construct that are none of its parts.
+pub(super) fn keys_of_no_part(program: &Program, node: u32) -> Option<String> {
+    let Value::Map(written) = program.literal(node) else { return None };
+    let construct = written.get("type")?.as_str()?.clone();
+    let (_, parts) = vocabulary().into_iter().find(|(name, _)| *name == construct.as_str())?;
+    let is_part = |key: &&str| *key == "type" || parts.contains(key);
+    let wrong = written.keys().map(|key| key.as_str()).find(|key| !is_part(key))?;
+    let absent = parts.iter().copied().filter(|part| written.get(*part).is_none());
+    let meant = did_you_mean(wrong, absent);
+    let (wrong, construct) = (quoted(wrong), quoted(construct.as_str()));
+    Some(match meant {
+        Some(meant) => format!("{wrong} is no part of {construct}; did you mean {}?", quoted(&meant)),
+        None => format!("{wrong} is no part of {construct}, whose parts are {}", enumeration(&parts)),
+    })
 }

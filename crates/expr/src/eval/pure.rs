@@ -306,7 +306,15 @@ impl Evaluator<'_> {
                     Value::Number(number) => Some(*number),
                     _ => None,
                 };
-                let numbers = self.list_of(f, at, "a list of numbers", argument, number)?;
+                let numbers = self.list_of(f, at, "a list of numbers", argument, number);
+                let is_other =
+                    |list: &List| list.iter().any(|item| matches!(item, Value::String(_) | Value::List(_)));
+                let numbers = numbers.map_err(|error| {
+                    match construct == C::Add && argument.as_list().is_some_and(is_other) {
+                        true => error.help("\"join\" joins strings, and \"++\" lists"),
+                        false => error,
+                    }
+                })?;
                 Value::Number(if construct == C::Add {
                     numbers.iter().fold(0.0, |sum, number| sum + number)
                 } else {

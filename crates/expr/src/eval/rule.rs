@@ -227,7 +227,13 @@ impl Evaluator<'_> {
         value: &'v Value,
     ) -> Result<&'v Map, EvalError> {
         let map =
-            self.map_of(f, argument, "a map of artifacts", value, |entry| entry.as_artifact().is_some())?;
+            self.map_of(f, argument, "a map of artifacts", value, |entry| entry.as_artifact().is_some());
+        let map = map.map_err(|error| match value {
+            Value::List(list) if list.iter().any(|item| matches!(item, Value::Name(_))) => error.help(
+                "\"DEP_ARTIFACTS\" gives the artifacts of each name, and \"map_union\" makes one map of several",
+            ),
+            _ => error,
+        })?;
         match map.keys().find(|path| self.host.is_extended() && path.contains('\0')) {
             None => Ok(map),
             Some(path) => {
@@ -318,7 +324,16 @@ impl Evaluator<'_> {
         let inputs = self.stage(f, argument(0), &inputs)?;
         let outputs = self.outputs(f, args)?;
         let cmd = self.or(f, cmd, empty_list)?;
-        let command = self.strings(f, argument(3), &cmd)?;
+        // One string is a shell script in most build systems, and rarely the name of a program without arguments.
+        let command = match &cmd {
+            Value::String(_) => {
+                let (error, shown) = (self.no(f, argument(3), "a list of strings", &cmd), self.shown(&cmd));
+                let help =
+                    format!("a program and its arguments; for a shell script: [\"sh\", \"-c\", {shown}]");
+                return Err(error.help(help));
+            }
+            _ => self.strings(f, argument(3), &cmd)?,
+        };
         if command.is_empty() {
             let error = EvalError::plain(format!("{} must not be an empty list", argument(3)));
             let error = error.reference("cmd must not be an empty list");

@@ -9,8 +9,8 @@ use taut_sys::Dir;
 use taut_value::{ActionDescription, Id, Str};
 
 use super::{
-    MAX_NAMED, Messages, binary_as_script, cxx_modules, missing_file, missing_program, not_executable,
-    output_of, shown_command,
+    MAX_NAMED, Messages, binary_as_script, cxx_modules, in_line, missing_file, missing_program,
+    not_executable, output_of, shown_command,
 };
 use crate::{
     environment::with_hint,
@@ -62,11 +62,11 @@ impl ActionEnding {
                 details.extend(why_not_started(&failure.ran));
                 format!("{message} ({})", exit_code(*code))
             }
-            _ => how_it_failed(what, &failure.action, &failure.ran, limit, &mut details),
+            _ => how_it_failed(&what, &failure.action, &failure.ran, limit, &mut details),
         };
         if !missing.is_empty() {
             if *code == 0 {
-                let paths: Vec<&Str> = missing.iter().map(|output| &output.path).collect();
+                let paths: Vec<_> = missing.iter().map(|output| in_line(&output.path)).collect();
                 words = format!("the command succeeded, but did not create {}", some_of(&paths, MAX_NAMED));
             }
             // A line that only repeats the path that is named already says nothing new.
