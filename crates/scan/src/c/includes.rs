@@ -60,7 +60,7 @@ fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
     let mut resolved = BTreeSet::new();
     for include in &facts.includes {
         if include.is_compiled == Truth::No {
-            // Remembered, since a source that another system includes is none to be compiled by itself
+            // Remembered, since a source that another system includes is not compiled by itself
             // (`included_sources`).
             all.elsewhere.extend(find(tree, from, include).map(|link| link.file));
             continue;
