@@ -1,6 +1,6 @@
 //! A second opinion of the engine, written against its public interface and the definition of a build alone.
 //!
-//! Beyond the first (`oracle.rs`): hash functions apart from values, values in files that are overwritten,
+//! Beyond the first (`oracle/main.rs`): hash functions apart from values, values in files that are overwritten,
 //! tasks stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
 //! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why. What
 //! ran must be exactly what the model predicts (where siblings share a value, that depends on the order of requests,
