@@ -209,6 +209,7 @@ pub fn rows(results: &Results, sizes: Sizes, soak: Option<&Path>) -> Vec<Row> {
     row("G6", format!("cold null, {big}"), a, Nanoseconds, No, Most(25e6), String::new());
 
     let (a, b) = (get("taut-files", "stencil", files, "cold"), get("files-loop", "stencil", files, "loop"));
+    // Less what a cold null build costs without files, so that only looking at them is compared.
     let spent = a.map(|a| a - cold.unwrap_or(0.0));
     row(
         "G7",

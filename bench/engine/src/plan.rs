@@ -50,6 +50,7 @@ pub fn run(words: &[&str]) {
     let scratch = tempfile::tempdir_in(own.parent().expect("in a directory")).expect("a directory");
     let mut results = Results::default();
     let Sizes { small, middle, big, files } = request.sizes;
+    // Round by round, not engine by engine: what else the machine does meanwhile hits all alike.
     for round in 0..request.rounds {
         eprintln!("round {} of {}", round + 1, request.rounds);
         let mut one = |what: &str, shape: &str, size: usize| {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use taut_engine::{Agreement, Build, Builder, Cx, Engine, Fail, Hash, Options, Policy, Rule};
 
 /// What the leaves see.
+// Atomics, since rules are shared by threads. Relaxed: the world changes only between builds.
 pub type World = Arc<Vec<AtomicU64>>;
 
 /// The world in its first state.

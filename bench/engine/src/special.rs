@@ -41,6 +41,7 @@ pub fn parallel(tasks: usize, figures: &mut Figures) {
     let width = (tasks / 50) as u32;
     for (name, jobs) in [("one thread", 1), ("two threads", 2)] {
         let mut walls = Vec::new();
+        // A new engine each time: a second build of the same one would find everything clean.
         for _ in 0..5 {
             let engine = Engine::builder().rule(Busy { width }).build();
             let build = engine.begin().commit(Options { jobs, ..Options::default() });

@@ -26,6 +26,7 @@ static GEAR: LazyLock<[u64; 256]> = LazyLock::new(|| {
 
 /// The length of the first chunk of `data`, which holds at least [`MAX_CHUNK_BYTES`] bytes or all that are left.
 pub fn first_chunk(data: &[u8]) -> usize {
+    // No boundary lies before that: very small chunks would cost more than they save.
     if data.len() <= MIN_BYTES {
         return data.len();
     }

@@ -58,6 +58,7 @@ fn quoted(name: &str) -> String {
 
 /// Whether `name` can be the name of one directory entry: not empty, not `.` or `..`, no `/`, no NUL.
 /// Nothing that fails this may ever be joined to a path.
+// Bytes, not text: names in git trees and file systems need not be UTF-8.
 pub fn validate_entry_name(name: &[u8]) -> bool {
     !name.is_empty() && name != b"." && name != b".." && !name.contains(&b'/') && !name.contains(&0)
 }
@@ -109,6 +110,7 @@ pub struct RawTreeEntry<'b> {
 /// The bytes are truncated or not sorted, or an entry has an unknown mode, a name that [`validate_entry_name`] rejects or
 /// the name of another entry.
 pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEntry<'_>>, TreeError> {
+    // Borrowed from the bytes, so that reading a large tree copies no names.
     let mut entries: Vec<RawTreeEntry<'_>> = Vec::new();
     while !bytes.is_empty() {
         let space = bytes.iter().position(|&b| b == b' ').ok_or(TreeError::Truncated)?;
@@ -150,6 +152,7 @@ pub fn parse_git_tree(mut bytes: &[u8], hash_len: usize) -> Result<Vec<RawTreeEn
     }
     // A file and a directory of one name need not be neighbours.
     let mut names: Vec<&[u8]> = entries.iter().map(|entry| entry.name).collect();
+    // `a`, `a.b`, and a directory `a` (sorted as `a/`) are in order, and two of them have one name.
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(TreeError::Duplicate(text(pair[0]))),

@@ -1,4 +1,4 @@
-//! P7: whatever happens to the file of traces, the next process answers as a build from scratch does.
+//! Whatever happens to the file of traces, the next process answers as a build from scratch does.
 //!
 //! Three ways to lose: the process is killed after any byte it wrote, any bit of the file flips, and pieces of other
 //! versions of the file lie in it. A killed process loses the runs of its last commit at most. Runs here in

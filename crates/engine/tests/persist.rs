@@ -89,7 +89,7 @@ fn another_process_runs_nothing_and_a_null_commit_writes_nothing() {
     let engine = open(&world, &file);
     assert_eq!(get(&engine, 2), (value, vec![]));
     engine.commit().unwrap();
-    assert_eq!(std::fs::read(&file).unwrap(), bytes, "P5: not a byte is written");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes, "not a byte is written");
 }
 
 #[test]

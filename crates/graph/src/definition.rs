@@ -114,6 +114,7 @@ impl Definition {
     }
 
     /// The artifacts that it consists of.
+    // Direct ones only: what these consist of is in definitions of their own.
     pub fn parts(&self) -> Vec<&Artifact> {
         match self {
             Definition::Action(action) => action.inputs.values().filter_map(|v| v.as_artifact()).collect(),

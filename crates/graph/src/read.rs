@@ -55,6 +55,7 @@ impl Kind {
 // By kind and key: an action and a tree may have the same key.
 pub(super) struct Names(HashMap<(Kind, String), Id>);
 
+// Line and column are computed here, in the error: a graph file may have millions of nodes.
 fn wrong(node: Node<'_>, what: &str) -> GraphError {
     let (line, column) =
         taut_syntax::json::line_and_column(node.document().text(), node.span().start as usize);
@@ -181,6 +182,7 @@ pub(super) fn graph(label: &str, bytes: Vec<u8>) -> Result<(ActionGraph, Names)>
             definitions.insert((order, key), (kind, object(definition, "a definition")?));
         }
     }
+    // A second index: the first one is in the order of reports, and resolving jumps about.
     let by_name: HashMap<(Kind, &str), Node<'_>> =
         definitions.iter().map(|((_, key), (kind, node))| ((*kind, *key), *node)).collect();
 

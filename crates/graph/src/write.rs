@@ -10,12 +10,15 @@ impl ActionGraph {
     /// Origins are left out on request. They are written in the order they have here, which should be that of
     /// [`ActionGraph::sort_origins`].
     pub fn to_json(&self, with_origins: bool) -> String {
+        // Two blanks, as `--dump-graph` of the reference indents.
         let mut writer = JsonWriter::pretty(2);
         writer.object(|w| {
             w.key("actions").object(|w| {
                 for (id, action) in &self.actions {
                     w.key(&id.to_hex()).object(|w| {
                         action.description.write_fields(w, |w| {
+                            // Without them (`--dump-plain-graph`) equal actions of different targets give equal
+                            // files.
                             if with_origins {
                                 action.write_origins(w);
                             }

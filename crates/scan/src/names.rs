@@ -14,6 +14,7 @@ pub(crate) struct Names {
 }
 
 /// Directories whose name says nothing about what is in them.
+// A target `src` would say no more than its directory.
 const NAMELESS: [&str; 8] = ["src", "source", "sources", "lib", "include", "inc", "core", "code"];
 
 impl Names {

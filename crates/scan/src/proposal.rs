@@ -11,6 +11,7 @@ use crate::{
 /// Targets for a tree of sources.
 #[derive(Default, Debug)]
 pub struct Proposal {
+    // In the order in which languages add them, so that what belongs together is side by side in the file.
     targets: Vec<Target>,
     /// Tests that surely build.
     tests: Vec<String>,
@@ -67,6 +68,7 @@ impl Proposal {
     }
 
     /// Whether there is something that `default` builds.
+    // By its place, since `default` is written first or not at all (`add_groups`).
     pub fn has_default(&self) -> bool {
         self.targets.first().is_some_and(|target| target.name == "default")
     }
@@ -165,6 +167,7 @@ impl Proposal {
     fn built_with_others(&self) -> BTreeSet<&String> {
         let by_name: BTreeMap<&String, &Target> =
             self.targets.iter().map(|target| (&target.name, target)).collect();
+        // Building one in C or C++ does not build those that it uses.
         let is_of_cc = |name: &&String| matches!(by_name[*name].rule, Rule::InTheBox("cc", _));
         let programs = self.installed.iter().map(|(_, name)| name);
         let mut left: Vec<&String> =
@@ -196,6 +199,7 @@ impl Proposal {
         }
         let used = self.built_with_others();
         let unused = self.libraries.iter().filter(|name| !used.contains(name));
+        // A directory for each: libraries may have headers of the same name.
         let directories: Vec<_> = unused.map(|name| (name.clone(), format!("lib/{name}"))).collect();
         if self.installed.is_empty() && directories.is_empty() {
             return;

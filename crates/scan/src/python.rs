@@ -30,10 +30,12 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     let texts: BTreeMap<usize, ModuleText> =
         files.iter().map(|file| (*file, ModuleText::read(&tree.text(*file)))).collect();
     let mut project = Project { tree, texts, libraries: Vec::new() };
+    // Tests first, then what lies in directories for tests: the rest is what is delivered.
     let (tests, others): (Vec<usize>, Vec<usize>) = files.iter().partition(|file| is_test(tree.path(**file)));
     let (support, others): (Vec<usize>, Vec<usize>) = others.into_iter().partition(|file| {
         paths::parent(tree.path(*file)).split('/').any(|part| matches!(part, "test" | "tests"))
     });
+    // Packages before loose modules: what is in a package belongs to it, whatever it does.
     project.add_packages(&others, names);
     let loose: Vec<usize> =
         others.iter().copied().filter(|file| project.package_of(tree.path(*file)).is_none()).collect();
@@ -134,6 +136,7 @@ impl Project<'_> {
 
     fn add_packages(&mut self, files: &[usize], names: &mut Names) {
         let tree = self.tree;
+        // One library for a package with all below it: inside, modules import each other in any direction.
         let tops: BTreeSet<&str> =
             files.iter().filter_map(|file| self.top_package(tree.path(*file))).collect();
         for top in tops {
@@ -288,6 +291,7 @@ impl Project<'_> {
     }
 
     fn write_tests(&self, tests: &[usize], support: &[usize], names: &mut Names, proposal: &mut Proposal) {
+        // The directory from which the package is imported: a path in the stage begins there.
         let root_of = |path: &str| {
             self.package_of(path).map(|package| self.libraries[package].root.as_str()).unwrap_or("")
         };

@@ -19,6 +19,7 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     let directories: BTreeSet<&str> = (0..tree.len())
         .filter_map(|file| roots.iter().find_map(|root| paths::without_suffix(tree.path(file), root)))
         .collect();
+    // All read before any is written: a dependency is known by the name of a crate, wherever that is.
     let crates: Vec<Crate> =
         directories.into_iter().map(|directory| Crate::read(tree, directory, names)).collect();
     for one in &crates {
@@ -132,6 +133,8 @@ impl Crate {
             proposal.note(format!("{}: what it makes has to be made by a genrule.", at("build.rs")));
         }
         let sources = below("src");
+        // Modules that a program and the library have in common are compiled in both, as Cargo does it for
+        // `src/main.rs`.
         let (programs, shared): (Vec<String>, Vec<String>) = sources
             .into_iter()
             .partition(|path| paths::is_within(path, &at("src/bin")) || *path == at("src/main.rs"));
@@ -151,6 +154,7 @@ impl Crate {
             proposal.add("library", target, root.clone(), builds);
             // As with Cargo, programs and integration tests see the library of their crate.
             of_users.push(library.clone());
+            // Only if there is a test: a target without one would pass without meaning anything.
             if shared.iter().any(|path| has_tests(tree, path)) {
                 let name = names.take(&format!("{}-test", self.name), &[at(&format!("{}-test", self.name))]);
                 let target = target_of("test", &name, &self.name, &root, &shared, &deps);

@@ -18,7 +18,7 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     for file in tree.with_ending("sh") {
         let path = tree.path(file);
         let text = tree.text(file);
-        if c::is_test(path) && is_test(path) {
+        if is_test(path) {
             tests.push(file);
         } else if tree.file(file).is_executable && text.starts_with("#!") {
             let name = names.of_file(paths::stem(path), path);

@@ -34,7 +34,7 @@ use taut_proto::ActionResult;
 pub use wait::wait;
 
 /// What will come, in some other thread or at once.
-// Boxed, since the traits are used as objects: `async fn` in a trait is none that a `dyn` can have.
+// Boxed, since the traits are used as objects: a trait with an `async fn` is not dyn compatible.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Contents by digest.

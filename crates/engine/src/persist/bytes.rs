@@ -35,7 +35,7 @@ impl<'b> Reader<'b> {
 
     pub(super) fn number(&mut self) -> Option<u32> {
         let mut number = 0_u32;
-        // Five bytes at most: a longer number is none of ours.
+        // Five bytes at most: no number here is longer.
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;
             // Bits of a fifth byte beyond 32 are lost; numbers are checked where they are used.

@@ -141,11 +141,11 @@ fn write(core: &Core, persist: &Persist, what: CommitInput<'_>) -> io::Result<Co
     let commit = Commit { core, stamps, leaf_sets_invalidated, what, now: now() };
     // The walk's lock under `state`: the other way round than elsewhere, which is safe while no build runs.
     let updates = persist.take_updates(state.generation);
-    let bytes = if state.read_to > 0 { commit.add(state, persist, file, updates)? } else { None };
+    let bytes = if state.read_to > 0 { commit.append_changes(state, persist, file, updates)? } else { None };
     let bytes = match bytes {
         Some(bytes) => bytes,
         // There is no file, or it is corrupt.
-        None => commit.first(state, file)?,
+        None => commit.write_snapshot(state, file)?,
     };
     Ok(Committed { tasks: what.dirty.len(), bytes })
 }
@@ -224,7 +224,7 @@ impl Commit<'_> {
     }
 
     /// Writes a snapshot of the state of this process.
-    fn first(&self, state: &mut FileState, file: &mut dyn TraceWrite) -> io::Result<u64> {
+    fn write_snapshot(&self, state: &mut FileState, file: &mut dyn TraceWrite) -> io::Result<u64> {
         let tasks = self.what.dirty.len();
         // One task as a sample of how many reads there are: only the capacity of a buffer depends on it.
         let reads = self.what.dirty.get(tasks / 2).map_or(0, |node| {
@@ -264,7 +264,7 @@ impl Commit<'_> {
             let node = self.core.node(*nodes.get(number as usize)?);
             lock(&node.hist).hash_of(Seq::new(seq))
         })?;
-        let bytes = begin(state, file, &image)?;
+        let bytes = replace_file(state, file, &image)?;
         state.numbers = numbers;
         Ok(bytes)
     }
@@ -288,7 +288,7 @@ impl Commit<'_> {
     }
 
     /// Appends to the file what is new. `None`: it is corrupt.
-    fn add(
+    fn append_changes(
         &self,
         state: &mut FileState,
         persist: &Persist,
@@ -314,7 +314,7 @@ impl Commit<'_> {
                     state.mark_corrupt();
                     return Ok(None);
                 }
-                image => image.and_then(|image| begin(state, file, &image)),
+                image => image.and_then(|image| replace_file(state, file, &image)),
             }
         } else {
             append(state, file, &bytes)
@@ -644,7 +644,7 @@ fn append(state: &mut FileState, file: &mut dyn TraceWrite, bytes: &[u8]) -> io:
 }
 
 /// Replaces the file by `image`, which has all that is known. All tasks get new numbers, so the generation changes.
-fn begin(state: &mut FileState, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
+fn replace_file(state: &mut FileState, file: &mut dyn TraceWrite, image: &Image) -> io::Result<u64> {
     let number = new_number();
     // Readers that have the old file open are not affected: it is replaced by name, not overwritten.
     let mut length = 0;

@@ -170,7 +170,7 @@ impl Stored {
             copier.runs(*task).ok_or_else(damaged)?;
             let number = copier.numbers[*task as usize];
             if !is_wanted[*task as usize] {
-                copier.builder.leave(number, unwanted_since(*task));
+                copier.builder.note_unwanted(number, unwanted_since(*task));
             }
             if let Some(at) = wanted.get(task) {
                 copier.builder.want(number, *at);

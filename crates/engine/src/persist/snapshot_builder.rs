@@ -214,7 +214,7 @@ impl SnapshotBuilder {
         self.wanted.push((task, time));
     }
 
-    pub(super) fn leave(&mut self, task: u32, time: u32) {
+    pub(super) fn note_unwanted(&mut self, task: u32, time: u32) {
         self.unwanted.push((task, time));
     }
 

@@ -48,11 +48,11 @@ impl Stored {
 
     /// How many tasks there are.
     pub(crate) fn tasks(&self) -> u32 {
-        self.begins_with() + self.fresh.len() as u32
+        self.snapshot_tasks() + self.fresh.len() as u32
     }
 
     /// How many tasks there are in the snapshot.
-    pub(super) fn begins_with(&self) -> u32 {
+    pub(super) fn snapshot_tasks(&self) -> u32 {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.tasks())
     }
 
@@ -66,8 +66,9 @@ impl Stored {
         self.snapshot.as_deref().filter(|snapshot| task < snapshot.tasks())
     }
 
-    fn new_one(&self, task: u32) -> Option<&(u16, Arc<[u8]>)> {
-        self.fresh.get(task.checked_sub(self.begins_with())? as usize)
+    /// A task that is only in the journal: its rule and key.
+    fn journal_task(&self, task: u32) -> Option<&(u16, Arc<[u8]>)> {
+        self.fresh.get(task.checked_sub(self.snapshot_tasks())? as usize)
     }
 
     /// The names of the rules, by place.
@@ -83,7 +84,7 @@ impl Stored {
     pub(crate) fn rule(&self, task: u32) -> Option<u16> {
         match self.old(task) {
             Some(old) => old.rule(task),
-            None => self.new_one(task).map(|(rule, _)| *rule),
+            None => self.journal_task(task).map(|(rule, _)| *rule),
         }
     }
 
@@ -92,7 +93,7 @@ impl Stored {
         match self.old(task) {
             Some(old) => old.key(task, out),
             None => {
-                out.extend(&*self.new_one(task)?.1);
+                out.extend(&*self.journal_task(task)?.1);
                 Some(())
             }
         }

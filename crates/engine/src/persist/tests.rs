@@ -93,7 +93,7 @@ fn all_kinds() -> (Image, Vec<(u32, Vec<StoredRun>)>) {
     builder.sibling(99, rule, leaf);
     builder.sibling(7, other, fails);
     builder.want(sum, 1000);
-    builder.leave(fails, 900);
+    builder.note_unwanted(fails, 900);
     let image = builder.finish(|task, version| Some(Hash::from(u64::from(task * 1000 + version)))).unwrap();
     (image, runs)
 }

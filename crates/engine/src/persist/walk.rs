@@ -374,7 +374,7 @@ impl<'l> Walker<'l> {
     }
 
     /// Access to the verdicts of a build; `None` if they are of another epoch or file.
-    pub(super) fn again(
+    pub(super) fn of_build(
         inner: &'l Inner,
         stored: &'l Stored,
         generation: u64,
@@ -717,7 +717,7 @@ impl Inner {
         let (seq, hash) = {
             let walk = &mut *lock(&persist.walk);
             // Begins no epoch of the walk: this only looks up what was found.
-            let walker = Walker::again(self, &stored, place.generation, walk)?;
+            let walker = Walker::of_build(self, &stored, place.generation, walk)?;
             let seq = walker.walk.verdicts.get(place.number).filter(|now| *now < OTHER_VERSION)?;
             (seq, stored.hash(place.number, seq))
         };

@@ -1,9 +1,9 @@
 //! The engine against a model of it: random programs, policies, edits, evictions, thread counts, and
-//! processes that end, are killed, or find the file of traces damaged (P7).
+//! processes that end, are killed, or find the file of traces damaged.
 //!
-//! The model has no threads, no waiting and no state machine: `outcome` computes a build from scratch (P1), and
+//! The model has no threads, no waiting and no state machine: `outcome` computes a build from scratch, and
 //! `Model::predict` derives from the reads of all tasks which of them have to run. What ran must be exactly that:
-//! nothing more (P3) and nothing less (P4).
+//! nothing more and nothing less.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 mod random;
@@ -678,7 +678,7 @@ fn check(mut program: Program, edits: Vec<Edit>) {
             continue;
         }
         let outcome = outcome.map_err(|fail| fail.downcast_ref::<Zero>().cloned().expect("only zeros fail"));
-        assert_eq!(outcome, all[edit.root].outcome, "P1: the outcome of build {epoch}");
+        assert_eq!(outcome, all[edit.root].outcome, "the outcome of build {epoch}");
         let Some(leaves) = build.leaves() else {
             assert!(!is_exact, "the leaves are known, unless the file was damaged");
             continue;
@@ -698,7 +698,7 @@ fn check(mut program: Program, edits: Vec<Edit>) {
         let mut expected: Vec<String> = predicted.iter().map(name).collect();
         expected.sort();
         if is_exact {
-            assert_eq!(ran, expected, "P3 and P4: what ran in build {epoch}");
+            assert_eq!(ran, expected, "what ran in build {epoch}");
         }
         if edit.release {
             release(&build, code);

@@ -1,6 +1,6 @@
 //! A second opinion of the engine, written against its public interface and the definition of a build alone.
 //!
-//! Beyond the first (`oracle.rs`): hash functions apart from values, values in files that are overwritten,
+//! Beyond the first (`oracle/main.rs`): hash functions apart from values, values in files that are overwritten,
 //! tasks stored nowhere, order-only reads, tasks started early, transient failures, values set from outside, siblings that
 //! share a value, rules of which everything changed, what-if builds, and for every function that ran the reason why. What
 //! ran must be exactly what the model predicts (where siblings share a value, that depends on the order of requests,
@@ -403,9 +403,9 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
     cases * factor
 }
 
-/// P1 (outcomes), P2 (what is inferred), P3 and P4 (exactly what must run; the model looks from the top, so
-/// whatever the engine marks from below must come to the same: P6), P10 (questions change nothing), P12 (failures), P13
-/// (reasons), P14 (mixes of values and hashes), P15 (lost values).
+/// Compared are outcomes, what is inferred without executing, exactly what has to run, failures, reasons, mixes of values and
+/// hashes, lost values; and what-if builds change nothing. The model looks from the top, so whatever the engine marks from
+/// below has to come to the same.
 #[test]
 fn exactly_the_stale_tasks_run_and_answers_equal_a_clean_build() {
     let cases = run(1_000, check);
@@ -415,7 +415,7 @@ fn exactly_the_stale_tasks_run_and_answers_equal_a_clean_build() {
     }
 }
 
-/// P5: asked again, nothing runs but what is never kept and what failed for now, and what reads that.
+/// Asked again, nothing runs but what is never kept and what failed for now, and what reads that.
 #[test]
 fn a_second_identical_build_runs_nothing() {
     let _ = run(300, |case| {
@@ -458,7 +458,7 @@ fn outcomes(case: &Case, jobs: impl Fn(&Build) -> usize) -> Vec<(Vec<Ran>, Outco
     all.map(|(ran, outcome)| (ran.into_iter().filter(|_| !case.has_twins()).collect(), outcome)).collect()
 }
 
-/// P8: what comes out, what ran and why depends on no schedule.
+/// What comes out, what ran and why depends on no schedule.
 #[test]
 fn the_number_of_threads_makes_no_difference() {
     let _ = run(150, |case| {
@@ -469,7 +469,7 @@ fn the_number_of_threads_makes_no_difference() {
     });
 }
 
-/// P9: whatever was cancelled, and wherever, the next answers are those of a build from scratch.
+/// Whatever was cancelled, and wherever, the next answers are those of a build from scratch.
 #[test]
 fn cancelled_builds_leave_no_wrong_state() {
     let _ = run(300, |case| {
@@ -505,7 +505,7 @@ fn cancelled_builds_leave_no_wrong_state() {
     });
 }
 
-/// P11: builds of several epochs, open at once and asked from several threads, each answer for their own.
+/// Builds of several epochs, open at once and asked from several threads, each answer for their own.
 #[test]
 fn builds_of_different_epochs_are_independent() {
     let _ = run(150, |case| {

@@ -26,6 +26,7 @@ pub(crate) fn made(tree: &Tree, from: usize, spelled: &str) -> Option<GeneratedH
 }
 
 /// Whether the output of a command in a script goes to a file of this name.
+// Redirections only: a script that passes the name to another program makes nothing that could be known here.
 fn writes(script: &str, name: &str) -> bool {
     script.match_indices(name).any(|(at, _)| {
         let ends = script[at + name.len()..].chars().next();

@@ -19,6 +19,7 @@ pub(crate) struct FileFacts {
     /// Lines whose `#include` names a macro, and the macro.
     pub(crate) computed: Vec<(u32, String)>,
     /// The macros that it defines, on a condition that may hold.
+    // The union over the tree decides, since a macro of one file is seen by those that include it.
     pub(crate) defined: BTreeSet<String>,
     /// Those of them that name a file: what an `#include` of the macro would include.
     pub(crate) named: Vec<(String, String)>,
@@ -213,6 +214,7 @@ fn mentioned(
 }
 
 /// Whether what follows the name of a function is its definition: brackets, then a body.
+// By marks alone, without types: `main` has few forms, and a macro in between does no harm.
 fn is_definition(rest: &[(Token, u32)]) -> bool {
     let mut open = 0_usize;
     let mut rest = rest.iter().map(|(token, _)| token).filter(|token| !matches!(token, Token::Directive(_)));
@@ -249,6 +251,7 @@ fn has_body(rest: &[(Token, u32)]) -> bool {
         match token {
             Token::Mark(b'(') => open += 1,
             Token::Mark(b')') => open = open.saturating_sub(1),
+            // A statement or a macro with a body as its argument, not a list of parameters.
             Token::Mark(b'{' | b'}' | b';') | Token::Directive(_) => return false,
             _ => {}
         }
@@ -346,10 +349,12 @@ impl<'m> Reader<'m> {
     }
 
     /// The next branch of the innermost `#if`.
+    // What the branches before leave open: `#else` holds as far as none of them does.
     fn branch(&mut self, holds: Truth) {
         if let Some(condition) = self.conditions.last_mut() {
             condition.before = condition.before.or(condition.now);
             condition.now = condition.before.not().and(holds);
+            // Each branch is a complete alternative, so it begins with the braces that were open before the first.
             self.braces.truncate(condition.braces);
         }
     }

@@ -39,6 +39,7 @@ pub(crate) struct Link {
     pub(crate) spelled: String,
     pub(crate) is_quoted: bool,
     /// The directory to which the name is relative, if that is not the directory of the file.
+    // What a build would pass by `-I`.
     pub(crate) root: Option<String>,
 }
 
@@ -59,7 +60,7 @@ fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
     let mut resolved = BTreeSet::new();
     for include in &facts.includes {
         if include.is_compiled == Truth::No {
-            // Remembered, since a source that another system includes is none to be compiled by itself
+            // Remembered, since a source that another system includes is not compiled by itself
             // (`included_sources`).
             all.elsewhere.extend(find(tree, from, include).map(|link| link.file));
             continue;
@@ -74,6 +75,7 @@ fn of_file(tree: &Tree, from: usize, facts: &FileFacts) -> Includes {
             resolved.insert(include.line);
         }
         match (in_tree, origin) {
+            // A file of the tree comes before a library of the system: projects that bring one along mean their own.
             (Some(link), _) => all.files.push(link),
             (None, Some(origin)) => all.system.push((origin, include.is_compiled)),
             (None, None) if include.is_compiled == Truth::Yes => {

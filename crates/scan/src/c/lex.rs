@@ -27,6 +27,7 @@ pub(crate) fn tokens(text: &[u8]) -> Vec<(Token, u32)> {
     all
 }
 
+// By bytes, not characters: sources need not be UTF-8, and all that matters here is ASCII.
 struct Lexer<'t> {
     text: &'t [u8],
     at: usize,

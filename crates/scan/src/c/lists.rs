@@ -59,6 +59,7 @@ pub(crate) fn of_tree(tree: &Tree) -> BTreeMap<String, Lists> {
 }
 
 /// Whether sources are named by a pattern; not in the commands of a rule, as `rm *.o`.
+// Any pattern in the file counts: whether it is about these sources would need an interpreter of makefiles.
 fn has_patterns(text: &str) -> bool {
     let mut lines = text.lines().filter(|line| !line.starts_with('\t'));
     lines.any(|line| ["wildcard", "GLOB", "*.c", "*.o"].iter().any(|pattern| line.contains(pattern)))

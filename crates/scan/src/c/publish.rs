@@ -54,6 +54,7 @@ pub(crate) fn publish(tree: &Tree, includes: &[Includes], all: &mut Libraries) {
             let headers = library.headers.iter().copied();
             library.public.extend(headers.filter(|file| kind(tree.path(*file)) == Some(Kind::Header)));
         }
+        // A public header that includes one which users cannot find does not compile.
         add_included(&mut library.public, number, owner, includes);
         library.base = base(tree, library, &votes[number]);
     }
@@ -79,6 +80,7 @@ fn add_included(
 
 /// The directory that most includes begin at, those from outside first; without includes, the one for headers.
 fn base(tree: &Tree, library: &Library, votes: &BTreeMap<String, (usize, usize)>) -> String {
+    // Of equal votes the shorter directory: its names say more.
     let most = votes.iter().max_by_key(|(base, count)| (**count, std::cmp::Reverse(base.len())));
     if let Some((base, _)) = most {
         return base.clone();

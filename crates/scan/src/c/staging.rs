@@ -72,6 +72,7 @@ impl Staging<'_> {
         unit.deps = self.libraries_of(loose.iter().copied());
         // A program may declare the functions of its directory itself.
         let of_directory = program.library.filter(|library| !self.all.libraries[*library].sources.is_empty());
+        // As makefiles do it: all programs of a directory are linked with its objects.
         unit.deps.extend(of_directory);
         unit.private_headers = loose.into_iter().filter(|file| !unit.sources.contains(file)).collect();
         self.complete(&mut unit, None);
@@ -146,6 +147,7 @@ impl Staging<'_> {
                 // A public header of another library misses something. Its place in the stage cannot be changed from
                 // here, so the target gets all that its sources include under the paths of the tree.
                 if at.starts_with(PUBLIC) {
+                    // Once: from then on the target has all that its sources include.
                     changed |= !is_whole;
                     is_whole = true;
                 } else {
@@ -177,6 +179,7 @@ impl Staging<'_> {
             unit.base.iter().chain(&unit.private_directories).map(String::as_str).chain([PUBLIC]).collect();
         let mut left: Vec<(String, usize)> =
             unit.sources.iter().map(|file| (self.tree.path(*file).to_owned(), *file)).collect();
+        // By place, not by file: one file at two places searches from two directories.
         let mut seen: BTreeSet<String> = left.iter().map(|(place, _)| place.clone()).collect();
         let mut missed = Vec::new();
         while let Some((place, file)) = left.pop() {
