@@ -19,7 +19,7 @@ pub(crate) struct Dep {
 impl Dep {
     /// The variables it depends on.
     pub(crate) fn vars(&self) -> &StrSet {
-        // `at` records that this facet is read: whoever asks for variables is invalidated by another set of them.
+        // `at` records that this facet is read: a task that asks for variables is invalidated by another set of them.
         &self.target.at(facets::CONFIGURATION).vars
     }
 

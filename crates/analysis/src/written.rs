@@ -166,6 +166,7 @@ impl<'s> Written<'s> {
     /// A variable that is the field, or an item of it, and not declared, hence always null; all that are to be declared; the
     /// place.
     fn undeclared(&self, field: &str) -> Option<(String, String, Location)> {
+        // Most nulls in lists are of variables that the target forgot to declare.
         let declared = self.json("arguments_config");
         let declared: Vec<&str> =
             declared.iter().flat_map(|list| list.items()).filter_map(Node::as_str).collect();

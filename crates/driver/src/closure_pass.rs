@@ -30,7 +30,7 @@ pub trait ClosureClient {
     /// The description is wrong.
     fn analysis_failed(&mut self, request: &Request, problems: &Diagnostics) -> Self::Stop;
 
-    /// What was chosen is built, but for what failed. `is_last`: though it may be the description's change, it is not
+    /// What was chosen is built, except what failed. `is_last`: though it may be the description's change, it is not
     /// tried again.
     fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>, is_last: bool);
 }

@@ -19,7 +19,7 @@ pub trait CommandsClient: ClosureClient {
     /// The targets are known: finds the commands.
     fn found(&mut self, request: &Request, all: &Closure) -> CompileCommands;
 
-    /// What the commands need is built, by its paths, but for what failed. `is_sound`: nothing but actions failed.
+    /// What the commands need is built, by its paths, except what failed. `is_sound`: nothing but actions failed.
     ///
     /// # Errors
     /// The results are not where they belong.

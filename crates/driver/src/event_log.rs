@@ -75,7 +75,7 @@ struct LogState {
     file: Option<(LogDirectory, Name, std::fs::File)>,
     written: u64,
     last_write: Instant,
-    /// [`MAX_LOG_BYTES`], but for tests.
+    /// [`MAX_LOG_BYTES`]; less in tests.
     limit: u64,
     left_out: u64,
     is_closed: bool,

@@ -48,7 +48,7 @@ impl Exports {
         self.cached + self.uncached + self.not_eligible
     }
 
-    /// Whether there are none.
+    /// Whether there is no such target.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

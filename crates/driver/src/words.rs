@@ -298,7 +298,7 @@ impl Reader<'_> {
     }
 
     /// Whether the module has a target of this name, or a file. Asked only for names that could be read in another way.
-    /// A file has one name in its module, its path without dots: `./c.c` and `../c.c` are none.
+    /// A file has one name in its module, its path without dots: `./c.c` and `../c.c` name no file.
     async fn is_in_module(&self, name: &str) -> bool {
         self.files.names(&self.module).await.iter().any(|known| known.as_str() == name)
             || (is_canonical(name) && self.files.is_file(&join(&self.module, name)).await)

@@ -34,7 +34,7 @@ pub struct AttemptKey {
 
 impl Key for AttemptKey {
     fn encode(&self, out: &mut Vec<u8>) {
-        // No format that is kept: the bytes only have to differ where keys do. 0 stands for no limit of its own.
+        // No format that is kept: the bytes only have to differ where keys do. 0 means no limit of its own.
         out.extend(self.action.0);
         out.extend(self.number.to_le_bytes());
         out.push(u8::from(self.is_cached));

@@ -192,7 +192,7 @@ impl Lexer<'_> {
                     name.push(b'$');
                     self.at += 2;
                 }
-                // What a variable stands for is not in the file.
+                // The value of a variable is not in the file.
                 b'$' => return Err(self.malformed(Unsupported::Variable)),
                 b'#' => return Err(self.malformed(Unsupported::Comment)),
                 // A NUL cannot be in a file name; a CR that ends no line is read differently by different programs.

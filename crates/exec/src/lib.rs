@@ -1,10 +1,10 @@
 //! From artifacts to stored objects: sources, trees, overlays, and the outputs of actions.
 //!
 //! Everything is a task of the engine. [`ArtifactRule`] identifies artifacts and [`ActionRule`] actions by their
-//! definition (intensional); [`RunRule`] identifies runs by the digest of command and input contents (extensional), so
-//! that differently defined actions with equal inputs share one run, also when both are in flight. Directories that
-//! many actions and trees have in common in their inputs are built once, by [`StageRule`]. The engine alone decides the
-//! order; [`Executor`] runs one action.
+//! definition (intensional). [`RunRule`] identifies runs by the digest of command and input contents (extensional): so
+//! differently defined actions with equal inputs share one run, also when both are in flight. Directories that many
+//! actions and trees have in common in their inputs are built once, by [`StageRule`]. The engine alone decides the order;
+//! [`Executor`] runs one action.
 //!
 //! This crate does not depend on targets, nor on what the artifacts are wanted for. It prints nothing.
 

@@ -99,7 +99,7 @@ pub(crate) fn result_of_lists(lists: &mut dyn Iterator<Item = taut_proto::Digest
         .take(MAX_LISTS)
         .enumerate()
         .map(|(number, digest)| OutputFile {
-            // The path is for people who look at the cache; only the order counts.
+            // The path is for people that look at the cache; only the order counts.
             path: format!("read-{number}"),
             digest: Some(digest),
             is_executable: false,
@@ -198,7 +198,7 @@ impl Execution {
         read: &BTreeSet<Str>,
         salt: Vec<u8>,
     ) -> taut_store::Result<Option<Hash>> {
-        // An empty file stands for any content, so the key keeps the names; which files are masked follows from the
+        // An empty file represents any content, so the key keeps the names; which files are masked follows from the
         // salt.
         let empty = Digest { hash: self.store.hash_function().blob(b""), size: 0 };
         match trees::digest_of_stage(&self.store, &names.masked(read, empty)) {

@@ -94,8 +94,9 @@ pub trait Host {
         false
     }
 
-    /// Whether the language is taut's, in which an `ACTION` may have a depfile, and an output that no action can make is
-    /// an error; in the reference's, the former is ignored, and the latter fails when the action has run.
+    /// Whether the language is taut's and not the reference's. In taut's an `ACTION` may have a depfile, which the
+    /// reference's ignores; and an output that no action can make is an error, where the reference fails when the action
+    /// has run.
     fn is_extended(&self) -> bool {
         false
     }

@@ -27,7 +27,7 @@ pub fn tree() -> &'static str {
 pub struct Node {
     /// Its object.
     pub object: ObjectInfo,
-    /// The entries of a directory, by name; of a file there are none.
+    /// The entries of a directory, by name; empty for a file.
     pub entries: BTreeMap<&'static str, ObjectInfo>,
     /// The bytes of the object: of a file its content, of a directory its git tree.
     pub content: Vec<u8>,

@@ -367,6 +367,7 @@ impl Diagnostic {
                 "key {} occurs twice in one object; this one is ignored",
                 quoted(&key)
             ))
+            // The reference's library takes the last one without a word.
             .reference("")
             .at(at(duplicate.ignored))
             .note(Note::at("the last one counts", at(duplicate.used)))

@@ -162,6 +162,7 @@ impl JsonWriter {
     }
 
     /// Writes a whole number.
+    // It holds each integer type that is written here, signed or not.
     pub fn integer(&mut self, number: impl Into<i128>) -> &mut Self {
         self.item();
         self.out.push_str(&number.into().to_string());

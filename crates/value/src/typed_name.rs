@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use crate::{EntityName, Map, NamedTarget, ReferenceType, Value, escape_into};
 
 /// How many digits of an id are shown in messages.
+// 48 bits: hardly ever ambiguous in a build, and short enough for a line.
 pub const ID_PREFIX_DIGITS: usize = 12;
 
 /// A name as one types it in a shell: `module:name`, `:name` in the root module, `@repository//module:name` outside of the
@@ -174,6 +175,7 @@ fn name(text: &str, main: &str) -> Option<(String, usize)> {
 }
 
 fn is_id(text: &str) -> bool {
+    // The digits of SHA-256, by which values are identified.
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -9,6 +9,7 @@ use crate::{AnalysedTarget, dependency::Dep, problem::fail, scope::Scope};
 
 async fn name_and_data(scope: &mut Scope<'_>) -> Result<(Str, Str, Vec<Dep>), Fail> {
     let names = scope.names("deps")?;
+    // Before the name and the data, which may ask for the outputs of these.
     let deps = scope.deps("deps", names).await?;
     let name = scope.field_with("name", || Value::string("out.txt"), &deps)?;
     let name = scope.string("name", name)?;

@@ -18,8 +18,8 @@ pub(crate) const MAX_WORK_LOGS: usize = 96;
 /// How many of other calls.
 pub(crate) const MAX_OTHER_LOGS: usize = 32;
 
-/// How many bytes all logs of a generation may have together, but for those of at most [`MAX_UNCHECKED_BYTES`] bytes that
-/// were written since the last check.
+/// How many bytes all logs of a generation may have together. Those of at most [`MAX_UNCHECKED_BYTES`] bytes that were
+/// written since the last check are not counted.
 pub(crate) const MAX_TOTAL_BYTES: u64 = 256 << 20;
 
 /// A log that is larger is a reason to check the sizes of all: a small one costs no `stat` of others.

@@ -1,9 +1,9 @@
 //! Why something ran in the last build with work to do, or why it did not.
 //!
-//! The record says what ran and the first read of it that differed; that is followed down to the file or
-//! variable that was changed. What is not in the record was up to date; for what it could have been (an output, an action of
-//! some target), the description is analysed in memory, as the last build had it, as far as it still is so. That only
-//! adds to the record: where it fails, what the record names is explained all the same.
+//! The record says what ran and the first read of it that differed; that is followed down to the file or variable that was
+//! changed. What is not in the record was up to date. What such a thing is (an output, an action of some target) is found
+//! by analysing the description in memory: as it is now, which is how the last build had it unless it was edited since. That
+//! only adds to the record: where analysis fails, what the record names is explained all the same.
 
 mod at_server;
 mod chain;

@@ -155,7 +155,7 @@ pub(crate) struct Record {
     pub(crate) actions: HashMap<Id, ActionEnd>,
     /// All actions that the log names: those with lines, and those that took part with no need to be looked at.
     pub(crate) named: HashMap<Id, Logged>,
-    /// How many lines the log has not, since it would be too long.
+    /// How many lines were left out of the log, since it would be too long.
     pub(crate) left_out: u64,
 }
 

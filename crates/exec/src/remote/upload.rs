@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{Cause, ExecutionFailure, Step};
 
-/// What is sent to which server, and for whom.
+/// What is sent to which server, and for which asker.
 struct Delivery<'d, B> {
     server: usize,
     asker: &'d Asker,

@@ -62,7 +62,7 @@ impl ExecutedActions {
             return Ok(());
         }
         results.takes_results().await?;
-        // Lines of text, not a message: anyone can read the blob with the tools of the server.
+        // Lines of text, not a message: so the blob can be read with the tools of any server.
         let mut list = String::new();
         for (key, action) in executed {
             let _ = writeln!(list, "{} {} {}", key.hash, action.hash, action.size);

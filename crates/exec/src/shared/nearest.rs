@@ -156,7 +156,7 @@ pub fn nearest_executed(
 enum KnownBy<'p> {
     /// Stored results of them.
     Results,
-    /// What builds had a server execute, but for some.
+    /// What builds had a server execute, without some.
     Builds { passed_over: &'p [Digest] },
 }
 

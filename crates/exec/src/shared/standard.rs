@@ -127,9 +127,9 @@ impl Standard {
         }
     }
 
-    /// The `Directory` messages of a stage, those of trees in it, too, but for trees that are among `done`, which gets the
-    /// others. They are for people and tools that look for the difference between two actions: of trees that are lost or have
-    /// very many directories, there are none.
+    /// The `Directory` messages of a stage and of the trees in it, without trees that are among `done`; the others are added
+    /// there. They are for people and tools that look for the difference between two actions, so trees that are lost or
+    /// have very many directories are left out.
     pub(crate) fn directories(
         &self,
         stage: &[(Str, ObjectInfo)],

@@ -1,5 +1,5 @@
-//! Grouping of diagnostics that are equal but for their chains, for example an error in a rule that occurs in each
-//! target of the rule: shown once, with the list of targets.
+//! Grouping of diagnostics that differ only in their chains, for example an error in a rule that occurs in each target of
+//! the rule: shown once, with the list of targets.
 
 use std::collections::{HashMap, HashSet};
 
@@ -61,6 +61,7 @@ const MAX_ALIKE: usize = 3;
 /// A message without what it is about: quoted texts, and names as JSON lists.
 fn shape(message: &str) -> String {
     let mut shape = String::new();
+    // Read character by character: a message is no JSON, only what it quotes is.
     let (mut depth, mut is_quoted, mut is_escaped) = (0usize, false, false);
     for c in message.chars() {
         match c {
