@@ -205,6 +205,26 @@ pub fn listing(dir: &Path) -> io::Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
+/// The paths of the files below a directory, links included.
+///
+/// # Panics
+/// A directory cannot be read.
+pub fn files_below(dir: &Path) -> BTreeSet<PathBuf> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![dir.to_owned()]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).expect("a directory") {
+            let entry = entry.expect("an entry");
+            let is_directory = entry.file_type().expect("its type").is_dir();
+            if is_directory {
+                open.push(entry.path());
+            } else {
+                found.insert(entry.path());
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Workspace, listing};
@@ -239,24 +259,4 @@ mod tests {
         let expected = format!("do build --local-build-root {} t\n", ws.build_root().display());
         assert_eq!(ws.run(&Tool::at("/bin/echo"), ["do", "build", "t"]).stdout, expected);
     }
-}
-
-/// The paths of the files below a directory, links included.
-///
-/// # Panics
-/// A directory cannot be read.
-pub fn files_below(dir: &Path) -> BTreeSet<PathBuf> {
-    let (mut found, mut open) = (BTreeSet::new(), vec![dir.to_owned()]);
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(&next).expect("a directory") {
-            let entry = entry.expect("an entry");
-            let is_directory = entry.file_type().expect("its type").is_dir();
-            if is_directory {
-                open.push(entry.path());
-            } else {
-                found.insert(entry.path());
-            }
-        }
-    }
-    found
 }
