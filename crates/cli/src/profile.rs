@@ -220,6 +220,7 @@ impl Sink for Profile {
     fn event(&self, event: &Event<'_>) {
         match event {
             Event::CallBegan(Call { targets: Some(targets), configuration: Some(configuration), .. }) => {
+                // The form has one target: of several it is the first.
                 let target = EntityName::Named(targets.first().clone());
                 self.seen().target = Some((target, (*configuration).clone()));
             }

@@ -37,14 +37,7 @@ fn of(execution: &Execution, stores: &Stores) -> Result<Option<SharedService>, S
     };
     let address = Address::parse(text)
         .map_err(|why| format!("--remote-cache {}: {why}\nhelp: grpc://HOST:PORT, or grpcs://HOST:PORT for an encrypted connection", quoted(text)))?;
-    let names_files =
-        [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
-    let has_files = names_files.iter().any(|file| file.is_some());
-    if has_files && address.is_plain() {
-        return Err(format!(
-            "--remote-cache {address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
-        ));
-    }
+    let has_files = names_certificates(&address, stores).map_err(|why| format!("--remote-cache {why}"))?;
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
     let patience = patience(stores);
     let deadline = execution.remote_cache_timeout.map(|seconds| Duration::from_secs(seconds.into()));
@@ -68,6 +61,21 @@ pub(crate) fn patience(stores: &Stores) -> Patience {
         max_pause: pause(stores.server.max_backoff_seconds).unwrap_or(usual.max_pause),
         ..usual
     }
+}
+
+/// Whether the options name files about encryption, which `address` has to have a use for.
+///
+/// # Errors
+/// Its connection is not encrypted.
+pub(crate) fn names_certificates(address: &Address, stores: &Stores) -> Result<bool, String> {
+    let files = [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
+    let has_files = files.iter().any(|file| file.is_some());
+    if has_files && address.is_plain() {
+        return Err(format!(
+            "{address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
+        ));
+    }
+    Ok(has_files)
 }
 
 /// The files about encryption.

@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     log::{Level, Log},
     options::{Execution, Stores},
-    remote_cache::{patience, tls},
+    remote_cache::{names_certificates, patience, tls},
     set_up_server::SetUpServer,
     tool_name::Name,
     voice::{self, BadDispatch},
@@ -155,13 +155,7 @@ pub(crate) struct NamedClient {
 /// What is wrong with the options.
 pub(crate) fn client(text: &str, stores: &Stores, executes: bool) -> Result<NamedClient, String> {
     let address = Address::parse(text).map_err(|why| format!("{}: {why}", quoted(text)))?;
-    let files = [&stores.server.tls_ca_cert, &stores.server.tls_client_cert, &stores.server.tls_client_key];
-    let has_files = files.iter().any(|file| file.is_some());
-    if has_files && address.is_plain() {
-        return Err(format!(
-            "{address}: the connection is not encrypted, and certificates (--tls-…) have no use\nhelp: grpcs://… is encrypted"
-        ));
-    }
+    let has_files = names_certificates(&address, stores)?;
     let tls = if address.is_encrypted(has_files) { Some(tls(stores)?) } else { None };
     // An explicit number of attempts is the limit.
     let restart = if stores.server.max_attempts.is_none() { RESTART } else { Duration::ZERO };
@@ -183,6 +177,7 @@ pub(crate) fn compare_with(
     log: &Log,
 ) -> Result<(), Exit> {
     if vs == "local" {
+        // Without servers, results are compared with those of the build root in any case.
         if let Some(remote) = &mut options.remote_execution {
             remote.compared_with = Some(Compared::Local);
         }
@@ -192,6 +187,7 @@ pub(crate) fn compare_with(
         options.remote_execution.get_or_insert_with(|| RemoteExecution { jobs: JOBS, ..Default::default() });
     let mut servers =
         Servers { stores, endpoints: std::mem::take(&mut remote.endpoints), numbers: BTreeMap::new() };
+    // The server to compare with may be one of those that execute.
     for (number, endpoint) in servers.endpoints.iter().enumerate() {
         servers.numbers.insert(endpoint.id.clone(), number);
     }

@@ -139,6 +139,7 @@ pub fn actions(actions: &[Arc<ActionDescription>]) -> String {
 /// The content of `--dump-artifacts`: an object from paths to what was built (null if there is nothing),
 /// ending in a line feed.
 pub fn dump_artifacts(built: &[Built]) -> String {
+    // As the reference's JSON library writes an object that nothing was put into.
     if built.is_empty() {
         return "null\n".to_owned();
     }

@@ -183,6 +183,7 @@ pub(crate) fn put(
     // Later entries replace earlier ones of the same path, which is how artifacts win.
     let all = results.runfiles.iter().chain(&results.artifacts);
     let objects = all.map(|(path, built)| (path.as_str(), built.info));
+    // Shows what comes from servers, as long as it lives.
     let _fetching = Fetching::start(store, log);
     let Installed { written, removed, kept } =
         install(store, objects, &directory, owner, prune).map_err(|error| {

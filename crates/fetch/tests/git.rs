@@ -2,7 +2,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
-    collections::BTreeSet,
     ffi::OsString,
     fs,
     io::{Read, Write},
@@ -26,7 +25,7 @@ use taut_sys::{
     Dir,
     process::{HelperStart, Processes, helper_main_if_requested},
 };
-use taut_testkit::{HttpRequest as Received, HttpServer as Server, reply};
+use taut_testkit::{HttpRequest as Received, HttpServer as Server, files_below, reply};
 use tempfile::TempDir;
 
 /// A file of certificates that are good for nothing else.
@@ -141,9 +140,9 @@ impl Case {
 
     /// The cause for the only URL; nothing was changed.
     fn cause(&self, url: String, commit: Hash, branch: Option<&str>) -> Cause {
-        let before = files(self.cache.path());
+        let before = files_below(self.cache.path());
         let error = self.fetch(&[url], commit, branch).expect_err("it fails");
-        assert_eq!(files(self.cache.path()), before);
+        assert_eq!(files_below(self.cache.path()), before);
         let [tried] = <[_; 1]>::try_from(error.tried).unwrap();
         tried.cause
     }
@@ -168,22 +167,6 @@ impl Case {
         self.cache.repository().forget();
         assert!(self.cache.repository().is_complete(&fetched.tree).unwrap());
     }
-}
-
-fn files(directory: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut todo = vec![directory.to_owned()];
-    while let Some(directory) = todo.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_dir() {
-                todo.push(entry.path());
-            } else {
-                found.insert(entry.path());
-            }
-        }
-    }
-    found
 }
 
 /// Answers as `git http-backend` does. Without the header that asks for version 2 of the protocol, the server sends no
@@ -338,9 +321,9 @@ fn the_next_mirror_is_used_and_errors_list_all() {
     let urls = [missing.clone(), "https://user:secret@127.0.0.1:1/x".to_owned(), upstream.url()];
     let fetched = case.fetch(&urls, upstream.commits[0], Some("main")).unwrap();
     assert_eq!(fetched.url, upstream.url());
-    let before = files(case.cache.path());
+    let before = files_below(case.cache.path());
     let error = case.fetch(&urls[..2], upstream.commits[0], Some("main")).unwrap_err();
-    assert_eq!(files(case.cache.path()), before);
+    assert_eq!(files_below(case.cache.path()), before);
     let text = error.to_string();
     assert!(text.contains(&format!("{missing}: git failed with exit code 128")), "{text}");
     assert!(text.contains("does not appear to be a git repository"), "{text}");
@@ -645,7 +628,7 @@ fn a_command_makes_a_tree() {
         (format!("{make} && echo y > other"), false),
         ("true".to_owned(), false),
     ] {
-        let before = files(case.cache.path());
+        let before = files_below(case.cache.path());
         match run(&case, &script, tree) {
             Ok(bytes) => {
                 assert!(is_good, "{script}");
@@ -657,7 +640,7 @@ fn a_command_makes_a_tree() {
             }
             Err(error) => {
                 assert!(!is_good, "{script}: {error}");
-                assert_eq!(files(case.cache.path()), before);
+                assert_eq!(files_below(case.cache.path()), before);
                 let text = error.to_string();
                 let expected_text = format!(
                     "the command succeeded; neither the directory that it ran in nor one below is the tree {}",

@@ -2,7 +2,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::Read,
     os::unix::fs::{PermissionsExt, symlink},
@@ -16,7 +15,7 @@ use taut_git::{
     Writer, import, remove_leftovers,
 };
 use taut_sys::Dir;
-use taut_testkit::Rng;
+use taut_testkit::{Rng, files_below};
 use tempfile::TempDir;
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
@@ -49,33 +48,16 @@ fn id(hex: &str) -> Hash {
     Hash::from_hex(hex).unwrap()
 }
 
-/// All files of a directory but the objects of a kind that are there from the beginning.
-fn files(directory: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut todo = vec![directory.to_owned()];
-    while let Some(directory) = todo.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_dir() {
-                todo.push(entry.path());
-            } else {
-                found.insert(entry.path());
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn git_accepts_the_repository() {
     let top = TempDir::new().unwrap();
     let made = writer(&top);
     assert_eq!(git(made.path(), &["rev-parse", "--is-bare-repository"]), "true\n");
     fsck(&made);
-    let before = files(made.path());
+    let before = files_below(made.path());
     // It is opened as it is the next time.
     writer(&top);
-    assert_eq!(files(made.path()), before);
+    assert_eq!(files_below(made.path()), before);
 }
 
 #[test]
@@ -141,12 +123,12 @@ fn large_contents_are_written_as_they_come() {
     assert_eq!(writer.repository().read(&last).unwrap().unwrap().content, b"behind");
     fsck(&writer);
     // What is there is not written again, also if it is found out only at the end.
-    let before = files(writer.path());
+    let before = files_below(writer.path());
     let mut batch = writer.batch();
     assert_eq!(batch.blob_from(zeros.len() as u64, &mut &zeros[..]).unwrap(), ids[1]);
     assert_eq!(batch.blob(b"between").unwrap(), HashFunction::GitSha1.blob(b"between"));
     batch.finish().unwrap();
-    assert_eq!(files(writer.path()), before);
+    assert_eq!(files_below(writer.path()), before);
     assert!(matches!(
         writer.batch().blob_from(1 << 31, &mut std::io::empty()),
         Err(Error::TooLarge { size: 0x8000_0000 })
@@ -194,7 +176,7 @@ fn all_contents_are_read_back() {
 fn a_batch_that_is_dropped_leaves_nothing() {
     let top = TempDir::new().unwrap();
     let writer = writer(&top);
-    let before = files(writer.path());
+    let before = files_below(writer.path());
     let mut batch = writer.batch();
     for n in 0..100_u32 {
         batch.blob(&n.to_le_bytes()).unwrap();
@@ -203,13 +185,13 @@ fn a_batch_that_is_dropped_leaves_nothing() {
     // More than is held in memory.
     let noise: Vec<u8> = (0..20 << 20).map(|_| rng.bits() as u8).collect();
     batch.blob_from(noise.len() as u64, &mut &noise[..]).unwrap();
-    assert_ne!(files(writer.path()), before);
+    assert_ne!(files_below(writer.path()), before);
     drop(batch);
-    assert_eq!(files(writer.path()), before);
+    assert_eq!(files_below(writer.path()), before);
     let mut batch = writer.batch();
     batch.blob(b"few").unwrap();
     drop(batch);
-    assert_eq!(files(writer.path()), before);
+    assert_eq!(files_below(writer.path()), before);
 }
 
 #[test]
@@ -349,10 +331,10 @@ fn kept_trees_have_the_commits_and_tags_of_the_reference() {
     writer.repository().forget();
     assert!(writer.is_kept(&ignored_tree).unwrap() && writer.is_kept(&commit).unwrap());
     assert!(writer.repository().is_complete(&whole).unwrap());
-    let before = files(writer.path());
+    let before = files_below(writer.path());
     writer.keep_as_commit(&whole, message).unwrap();
     writer.keep(Kind::Tree, &ignored_tree).unwrap();
-    assert_eq!(files(writer.path()), before);
+    assert_eq!(files_below(writer.path()), before);
 }
 
 #[test]
@@ -377,11 +359,11 @@ fn trees_are_copied_with_all_below_them() {
     to.repository().forget();
     assert!(to.repository().is_complete(&whole).unwrap());
     fsck(&to);
-    let before = files(to.path());
+    let before = files_below(to.path());
     let mut batch = to.batch();
     batch.copy_tree(from.repository(), &whole).unwrap();
     batch.finish().unwrap();
-    assert_eq!(files(to.path()), before);
+    assert_eq!(files_below(to.path()), before);
     // Something is missing: the error names it, and nothing is copied.
     let other = Writer::open(&top.path().join("other")).unwrap();
     let mut batch = other.batch();
@@ -439,9 +421,9 @@ fn a_new_process_writes_no_object_again() {
             batch.finish().unwrap();
         };
         write(&writer(&top));
-        let before = files(&top.path().join("some/git"));
+        let before = files_below(&top.path().join("some/git"));
         write(&writer(&top));
-        assert_eq!(files(&top.path().join("some/git")), before, "{count}");
+        assert_eq!(files_below(&top.path().join("some/git")), before, "{count}");
     }
 }
 
@@ -556,9 +538,9 @@ fn damaged_packs_are_removed_and_their_intact_objects_kept() {
         git(repairing.path(), &["gc", "-q", "--prune=now"]);
         assert!(writer(&top).verify(&tree).unwrap());
         // What is intact stays as it is.
-        let before = files(repairing.path());
+        let before = files_below(repairing.path());
         repairing.remove_damaged_packs().unwrap();
-        assert_eq!(files(repairing.path()), before);
+        assert_eq!(files_below(repairing.path()), before);
     }
 }
 
@@ -659,7 +641,7 @@ fn what_killed_processes_left_is_removed_and_nothing_else() {
         own.keep(Kind::Tree, &tree).unwrap();
     }
     git(own.path(), &["repack", "-q", "-a", "-d"]);
-    let before = files(own.path());
+    let before = files_below(own.path());
     let left = [
         "HEAD.lock",
         "config.lock",
@@ -683,7 +665,7 @@ fn what_killed_processes_left_is_removed_and_nothing_else() {
         fs::write(path, "").unwrap();
     }
     remove_leftovers(own.path()).unwrap();
-    assert_eq!(files(own.path()), before);
+    assert_eq!(files_below(own.path()), before);
     fsck(&own);
     // Where there is none, there is nothing to do.
     remove_leftovers(&top.path().join("nowhere")).unwrap();

@@ -41,7 +41,7 @@ struct Gathering<I, O> {
 }
 
 impl<I, O> Gathering<I, O> {
-    /// Adds what a asker asks, as far as it fits; what fits into one batch is not divided.
+    /// Adds what an asker asks, as far as it fits; what fits into one batch is not divided.
     fn add(
         &mut self,
         mut asked: std::vec::IntoIter<BatchItem<I, O>>,
@@ -129,7 +129,7 @@ impl<I: 'static, O: 'static> Batches<I, O> {
         Batches(sender)
     }
 
-    /// Asks for all items of a asker. An answer is an error only if the task has ended.
+    /// Asks for all items of an asker. An answer is an error only if the task has ended.
     pub(crate) fn ask(&self, items: impl IntoIterator<Item = I>) -> Vec<oneshot::Receiver<O>> {
         let (items, answers): (Vec<_>, Vec<_>) = items
             .into_iter()

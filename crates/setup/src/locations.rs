@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use taut_syntax::{Diagnostic, Dialect, Document, Kind, Node, json::reference_error, quoted};
+use taut_syntax::{
+    Diagnostic, Dialect, Document, Kind, Node,
+    json::{reference_error, reference_type},
+    quoted,
+};
 use taut_sys::Named;
 
 use crate::{
@@ -49,7 +53,7 @@ impl Locations {
                 .reference(format!(
                     // The words of the JSON library that the reference uses (nlohmann), which it passes on.
                     "[json.exception.type_error.306] cannot use value() with {}",
-                    type_of(node)
+                    reference_type(node.kind())
                 ))
                 .below(&step)
                 .at(place(node))
@@ -140,18 +144,6 @@ fn strings(node: Node<'_>, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
         return None;
     }
     Some(items.filter_map(|item| item.as_str().map(str::to_owned)).collect())
-}
-
-/// What kind of value it is, in the words of the reference's library.
-fn type_of(node: Node<'_>) -> &'static str {
-    match node.kind() {
-        Kind::Null => "null",
-        Kind::Bool => "boolean",
-        Kind::Number => "number",
-        Kind::String => "string",
-        Kind::List => "array",
-        Kind::Object => "object",
-    }
 }
 
 /// The host of a URL, `scheme://user@host:port/path` or `user@host:path`.

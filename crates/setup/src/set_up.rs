@@ -209,14 +209,13 @@ impl Session<'_> {
         self.observer.event(Event::Missing { missing: missing.len(), involved: found + missing.len() });
         // One for each task, in their order: messages do not depend on which thread ended first.
         let outcomes: Vec<Mutex<Option<Outcome>>> = missing.iter().map(|_| Mutex::default()).collect();
+        let work: Vec<_> = missing.iter().zip(&outcomes).collect();
         let next = AtomicUsize::new(0);
         let threads = self.options.jobs.clamp(1, missing.len());
         on_threads(threads, || {
             // Relaxed: it only numbers the tasks; the end of the threads orders everything else.
-            while let Some(task) = missing.get(next.fetch_add(1, Relaxed)) {
-                let index = missing.iter().position(|of| std::ptr::eq(of, task));
+            while let Some((task, slot)) = work.get(next.fetch_add(1, Relaxed)) {
                 let outcome = self.make(description, task);
-                let slot = index.and_then(|index| outcomes.get(index)).expect("one for each task");
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
             }
         });

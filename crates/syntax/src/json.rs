@@ -21,7 +21,7 @@ pub use dialect::Dialect;
 pub use parse::SyntaxError;
 pub use parse::line_and_column;
 pub use path::{JsonPath, PathStep};
-pub use reference::reference_error;
+pub use reference::{reference_error, reference_type};
 
 /// Bytes `start..end` of a document's text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -40,4 +40,4 @@ pub use rules::expressions_case;
 pub use shrink::shrink;
 pub use soak::times;
 pub use tool::{StartedTool, Tool, ToolResult, processed, without_ages};
-pub use workspace::{Installed, Workspace, listing};
+pub use workspace::{Installed, Workspace, files_below, listing};

@@ -3,7 +3,7 @@
 //! Every fixture has its own build root: tests run in parallel, and none may depend on results that another one cached.
 
 use crate::{StartedTool, Tool, ToolResult};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -203,6 +203,26 @@ pub fn listing(dir: &Path) -> io::Result<BTreeMap<String, String>> {
         }
     }
     Ok(found)
+}
+
+/// The paths of the files below a directory, links included.
+///
+/// # Panics
+/// A directory cannot be read.
+pub fn files_below(dir: &Path) -> BTreeSet<PathBuf> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![dir.to_owned()]);
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(&next).expect("a directory") {
+            let entry = entry.expect("an entry");
+            let is_directory = entry.file_type().expect("its type").is_dir();
+            if is_directory {
+                open.push(entry.path());
+            } else {
+                found.insert(entry.path());
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use taut_setup::{canonical_if_begun, weakly_canonical};
-use taut_syntax::json::reference_error;
+use taut_syntax::{
+    Document,
+    json::{reference_error, reference_type},
+};
 
 use super::words::{
     GivenOption, NotSorted, SortedWords, Spec, SubcommandKind, SubcommandSpec, help, shown, sort,
@@ -211,6 +214,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<CommandLine, NoCall> {
         })?;
     let (options, log) = typed(&options)?;
     let is_set = |long: &str| -> Result<bool, NoCall> {
+        // The last occurrence counts, as of the options in front of the subcommand.
         let found = own.iter().rev().find(|(spec, _)| spec.long == long);
         found.map_or(Ok(false), truth)
     };
@@ -325,19 +329,10 @@ fn launcher(text: &str) -> Result<Vec<String>, NoCall> {
 
 /// The reference's words for a launcher that is no list of strings.
 fn launcher_type(text: &str) -> String {
-    use taut_syntax::{Document, Kind};
     let Ok(document) = Document::parse("", text.as_bytes().to_vec()) else { return String::new() };
-    let kind = |kind| match kind {
-        Kind::Null => "null",
-        Kind::Bool => "boolean",
-        Kind::Number => "number",
-        Kind::String => "string",
-        Kind::List => "array",
-        Kind::Object => "object",
-    };
     let root = document.root();
     match root.items().find(|item| item.as_str().is_none()) {
-        Some(item) => format!("type must be string, but is {}", kind(item.kind())),
-        None => format!("type must be array, but is {}", kind(root.kind())),
+        Some(item) => format!("type must be string, but is {}", reference_type(item.kind())),
+        None => format!("type must be array, but is {}", reference_type(root.kind())),
     }
 }

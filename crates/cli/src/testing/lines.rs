@@ -90,6 +90,7 @@ impl Lines {
             Verdict::Flaky => format!("is flaky, as its result says, in {time}{shards}"),
             Verdict::Failed => {
                 let code = all_runs.failures.iter().map(|run| run.ran.exit_code).find(|code| *code != 0);
+                // Of several runs each has a code of its own.
                 let code = code.filter(|_| *runs == 1).map(|code| format!(" ({})", exit_code(code)));
                 format!("failed in {time}{}{shards}{}", code.unwrap_or_default(), of_runs("in"))
             }

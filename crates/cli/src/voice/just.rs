@@ -230,6 +230,7 @@ fn say_targets(found: &AnalysisOutcome<'_>, log: &Log) {
 
 /// What the target-level cache has of each export target.
 fn say_exports(analysed: &Analysed, log: &Log) {
+    // The list of all export targets is made only where it is written: it may be long.
     if !log.wants(Level::Performance) {
         return;
     }
@@ -340,6 +341,7 @@ impl Messages {
     }
 
     fn action_failed(&self, Failed { failure, was_ended, .. }: &Failed<'_>) {
+        // Outputs of an action that was ended by the tool are no errors of their own.
         if !was_ended {
             self.not_collected(&failure.action, &failure.ran);
         }

@@ -20,7 +20,7 @@ use taut_driver::{
 };
 use taut_store::Store;
 use taut_value::path::{join, normal_path};
-use taut_value::{ActionDescription, Id, JsonWriter, Map};
+use taut_value::{ActionDescription, Id, JsonWriter, Map, Str, quoted};
 
 use super::{
     ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
@@ -221,6 +221,7 @@ impl Voice for Taut {
     }
 
     fn progress_pace(&self) -> (Duration, f64) {
+        // In the log of a build machine a line each ten seconds shows that the call goes on.
         (Duration::from_secs(10), 1.0)
     }
 
@@ -272,13 +273,6 @@ pub(crate) fn differs_each_time(line: &str) -> bool {
             && line.contains(" failed after "))
         || line.contains(" cannot be built, and are left out (")
         || line.starts_with("  reproduce: ")
-}
-
-/// Text in quotes, as JSON has it.
-fn quoted(text: &str) -> String {
-    let mut quoted = JsonWriter::compact();
-    quoted.string(text);
-    quoted.finish()
 }
 
 /// The paths of a result, for a message about one that it does not have.

@@ -4,6 +4,8 @@
 //! read since the beginning of the latest string or number. This follows the same grammar token by token for the
 //! message only; [`super::Document`] decides what is JSON.
 
+use super::Kind;
+
 /// What a token is.
 #[derive(Clone, Copy, PartialEq)]
 enum Token {
@@ -373,6 +375,18 @@ pub fn reference_error(text: &[u8]) -> String {
         error: String::new(),
     };
     lexer.parse().err().unwrap_or_default()
+}
+
+/// What that library calls a kind of value in its errors about types.
+pub fn reference_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Null => "null",
+        Kind::Bool => "boolean",
+        Kind::Number => "number",
+        Kind::String => "string",
+        Kind::List => "array",
+        Kind::Object => "object",
+    }
 }
 
 #[cfg(test)]
