@@ -1,7 +1,7 @@
 //! Errors of names that lead to a file of targets or rules that is not there, or to a rule that is not in it.
 
 use taut_engine::{Cx, Fail};
-use taut_repos::{EmbeddedRoot, Entry, Listing, Root, RootPath, SourceRoot as _};
+use taut_repos::{Entry, Listing, Root, RootPath};
 use taut_syntax::{Diagnostic, did_you_mean, enumeration, named as listed, quoted, quoted_list};
 use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
 
@@ -56,7 +56,7 @@ pub async fn missing_module(
         false => (None, None),
     };
     if_missing(failure, file, |mut problem, meant| {
-        let path = &shown_file(workspace, file);
+        let path = &workspace.shown_file(file);
         if module.is_empty() {
             if is_absent && let Ok(repository) = workspace.repository(&named.repository) {
                 let absent = no_workspace_root(&repository.workspace_root);
@@ -98,15 +98,6 @@ pub async fn missing_module(
             }
         }
     })
-}
-
-/// A file as messages name it that have no place in it: those of the rules in the box as excerpts have them.
-pub(crate) fn shown_file(workspace: &Workspace, file: &RootPath) -> String {
-    let root = workspace.repositories.roots.get(file.root);
-    match root.filter(|root| root.identity() == EmbeddedRoot.identity()) {
-        Some(library) => library.shown(&file.path).display().to_string(),
-        None => file.path.to_string(),
-    }
 }
 
 /// A rule or expression as messages name it: just by its name, if it is of the root module.
@@ -181,7 +172,7 @@ pub fn definition_file(
     if_missing(failure, file, |mut problem, meant| {
         problem.message = format!("{}{}", kind.unknown(), shown(name));
         problem.notes.clear();
-        let path = shown_file(workspace, file);
+        let path = workspace.shown_file(file);
         let problem = problem.note(format!("there is no file {path}, which would define it"));
         match meant {
             Some(meant) => problem.suggest(Some(quoted_list(&[meant.as_str(), &name.name]))),
@@ -210,7 +201,7 @@ pub fn definition<'n>(
         }
     });
     let others: Vec<&str> = others.collect();
-    let path = shown_file(workspace, file);
+    let path = workspace.shown_file(file);
     let problem = problem.note(match others.len() {
         0 => format!("{path} defines no {word}s"),
         n if n <= MAX_LISTED => format!("{path} defines the {}", listed(word, &others)),

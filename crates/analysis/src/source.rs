@@ -13,7 +13,6 @@ use taut_value::{Artifact, EntityName, Map, NamedTarget, ReferenceType, Str, Tar
 use crate::{
     AnalysedTarget, DefinitionNames, Dependencies, ModuleKey, ModuleRule, StrSet, Workspace, elsewhere,
     fnmatch,
-    missing::shown_file,
     problem::{below, fail, settle},
 };
 
@@ -197,7 +196,7 @@ pub(crate) async fn implicit(
         let name = EntityName::Named(named.clone()).to_json();
         format!("While analysing target {name} as implicit source target:")
     };
-    let file_name = shown_file(workspace, module);
+    let file_name = workspace.shown_file(module);
     let found = file(workspace, cx, named, || Targets {
         file: file_name,
         names: targets.names().map(str::to_owned).collect(),

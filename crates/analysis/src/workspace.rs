@@ -2,7 +2,7 @@
 
 use taut_digest::{HashFunction, ObjectInfo};
 use taut_engine::Fail;
-use taut_repos::{RepoConfig, Repository, Root, RootPath};
+use taut_repos::{EmbeddedRoot, RepoConfig, Repository, Root, RootPath, SourceRoot as _};
 use taut_syntax::{Diagnostic, quoted};
 use taut_value::NamedTarget;
 
@@ -27,6 +27,15 @@ impl Workspace {
             .repositories
             .get(name)
             .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {}", quoted(&name)))))
+    }
+
+    /// A file as messages name it that have no place in it: those of the rules in the box as excerpts have them.
+    pub(crate) fn shown_file(&self, file: &RootPath) -> String {
+        let root = self.repositories.roots.get(file.root);
+        match root.filter(|root| root.identity() == EmbeddedRoot.identity()) {
+            Some(library) => library.shown(&file.path).display().to_string(),
+            None => file.path.to_string(),
+        }
     }
 
     /// Whether the store names contents as git does, so that what a git tree has by its id is known by that.

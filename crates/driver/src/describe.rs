@@ -41,7 +41,7 @@ pub struct DescribeOptions {
 pub struct Description {
     /// For standard output, but for the names of files.
     text: String,
-    /// The names of files, each with the place in the text before which it stands, in the order of these. What is kept has the
+    /// The names of files, each with the place in the text at which it is inserted, in this order. What is kept has the
     /// number of a root and the path below it, since the root may lie elsewhere by then.
     files: Vec<(usize, String)>,
     /// What could not be described.
