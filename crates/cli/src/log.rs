@@ -426,13 +426,14 @@ fn columns_of(c: char) -> usize {
 }
 
 // The conventions of no-color.org and of CLICOLOR, which compilers and build tools follow.
-/// Whether to colour if the command line does not decide it: NO_COLOR beats CLICOLOR_FORCE beats the kind of terminal.
+/// Whether to colour if the command line does not decide it: NO_COLOR beats CLICOLOR_FORCE and FORCE_COLOR, which beat
+/// the kind of terminal.
 fn wants_color(environment: impl Fn(&str) -> Option<String>, terminal: bool) -> bool {
     let set = |name| environment(name).filter(|value| !value.is_empty());
     if set("NO_COLOR").is_some() {
         return false;
     }
-    if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+    if ["CLICOLOR_FORCE", "FORCE_COLOR"].iter().any(|name| set(name).is_some_and(|value| value != "0")) {
         return true;
     }
     terminal && environment("TERM").is_none_or(|term| term != "dumb")
@@ -517,7 +518,10 @@ mod tests {
         assert!(with(&[], true));
         assert!(!with(&[], false));
         assert!(!with(&[("TERM", "dumb")], true));
-        assert!(with(&[("CLICOLOR_FORCE", "1")], false));
+        for name in ["CLICOLOR_FORCE", "FORCE_COLOR"] {
+            assert!(with(&[(name, "1")], false));
+            assert!(!with(&[(name, "0")], false));
+        }
         assert!(!with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], true));
     }
 }

@@ -42,6 +42,9 @@ fn one_line(words: &[&str], limit: usize) -> String {
     without_middle(&clean, limit)
 }
 
+/// Of a word that would be cut, at most so many bytes are left out with the middle.
+const MAX_PART_OF_WORD: usize = 16;
+
 /// A text of at most `limit` characters, with `…` in place of its middle if it is longer.
 fn without_middle(text: &str, limit: usize) -> String {
     let length = text.chars().count();
@@ -53,6 +56,15 @@ fn without_middle(text: &str, limit: usize) -> String {
     let end = limit / 3;
     let begin: String = text.chars().take(limit - end - 1).collect();
     let rest: String = text.chars().skip(length - end).collect();
+    // Between words, if there is such a place near.
+    let begin = match begin.rfind(' ') {
+        Some(blank) if begin.len() - blank <= MAX_PART_OF_WORD => &begin[..=blank],
+        _ => &begin,
+    };
+    let rest = match rest.find(' ') {
+        Some(blank) if blank <= MAX_PART_OF_WORD => &rest[blank..],
+        _ => &rest,
+    };
     format!("{begin}…{rest}")
 }
 
@@ -74,7 +86,11 @@ mod tests {
         assert_eq!(shown(&["/bin/sh", "-c", "if true\n then exit 4; fi\n"], 80), "if true ⏎ then exit 4; fi");
         assert_eq!(shown(&["/bin/nosuchshell", "-c", "x\n"], 80), "/bin/nosuchshell -c x");
         assert_eq!(shown(&["sh", "-c", "\n"], 80), "sh -c ''");
-        assert_eq!(shown(&["cc", "0123456789", "0123456789"], 16), "cc 0123456…56789");
+        assert_eq!(shown(&["cc", "0123456789", "0123456789"], 16), "cc …56789");
+        assert_eq!(shown(&["cc", "-a", "first.c", "-b", "second.c", "-o", "x"], 20), "cc -a … -o x");
+        let words = ["a".repeat(30), "b".repeat(30)];
+        let expected = format!("{}…{}", "a".repeat(19), "b".repeat(10));
+        assert_eq!(shown(&words.each_ref().map(String::as_str), 30), expected);
     }
 
     #[test]

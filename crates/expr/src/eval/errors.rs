@@ -267,7 +267,7 @@ pub(super) fn keys_of_no_part(program: &Program, node: u32) -> Option<String> {
     let (_, parts) = vocabulary().into_iter().find(|(name, _)| *name == construct.as_str())?;
     let is_part = |key: &&str| *key == "type" || parts.contains(key);
     let wrong = written.keys().map(|key| key.as_str()).find(|key| !is_part(key))?;
-    let absent = parts.iter().copied().filter(|part| written.get(*part).is_none());
+    let absent = parts.iter().copied().filter(|part| written.get(part).is_none());
     let meant = did_you_mean(wrong, absent);
     let (wrong, construct) = (quoted(wrong), quoted(construct.as_str()));
     Some(match meant {
