@@ -20,7 +20,7 @@ use taut_driver::{
 };
 use taut_store::Store;
 use taut_value::path::{join, normal_path};
-use taut_value::{ActionDescription, Id, JsonWriter, Map, Str, quoted};
+use taut_value::{ActionDescription, Id, Map, quoted};
 
 use super::{
     ActionOrigins, AnalysisOutcome, AwaitedServer, BuildContext, BuildMessages, Compared, Delivered,
