@@ -60,7 +60,7 @@ pub use module::{EntryPart, Module, ModuleEntry, ModuleKey, ModuleRule, NamesRul
 pub use name::{NameContext, NameError, NameProblem, parse_json_name, parse_name};
 pub use problem::{Problem, below};
 pub use repository_key::{RepositoryKeyRule, RepositoryName};
-pub use source::{DEFINES, NO_SOURCE, OUTSIDE, WITHOUT_SPECIAL, check_source, notices_entry};
+pub use source::{DEFINES, NO_SOURCE, OUTSIDE, WITHOUT_SPECIAL, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
 pub use target_cache::{CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text};
 pub use workspace::{Workspace, module_file};

@@ -240,19 +240,6 @@ pub(crate) async fn implicit(
     }
 }
 
-/// Checks that a name without a target in its module is that of a source file.
-///
-/// # Errors
-/// It is none, with what may be meant; or the directory cannot be read.
-pub async fn check_source(
-    workspace: &Workspace,
-    cx: &Cx,
-    named: &NamedTarget,
-    module: &ModuleKey,
-) -> Result<(), Fail> {
-    implicit(workspace, cx, named, module).await.map(drop)
-}
-
 /// The names among which a target was looked for.
 #[derive(Default)]
 struct Targets {

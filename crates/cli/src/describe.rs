@@ -88,24 +88,36 @@ fn describe(
         return Err(Exit::Environment);
     }
     let options = DescribeOptions { rule: o.rule, json: o.json, as_reference: name == Name::Just };
-    let (description, outcome) = analyser.describe(&request, options);
+    let (descriptions, outcome) = analyser.describe(&request, options);
     if outcome.is_err() && is_lost() {
         return Ok(None);
     }
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
-    for warning in &description.warnings {
+    for warning in descriptions.iter().flat_map(|description| &description.warnings) {
         log.say(Level::Warn, log.names().in_text(warning));
     }
     // What could be described is printed, also if something else failed.
     let here = std::env::current_dir().unwrap_or_default();
-    let printed = print(description.text(|file| seen_from(file, &here.to_string_lossy())).as_bytes());
+    let mut printed = Exit::Success;
+    for description in &descriptions {
+        // Each as a whole: a terminal shows both streams in this order.
+        if printed == Exit::Success {
+            printed = print(description.text.as_bytes());
+        }
+        let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
+        if !more.is_empty() {
+            // Behind the first line are values of fields, which stay as they are written.
+            let (first, rest) = more.split_once('\n').unwrap_or((&more, ""));
+            log.say(Level::Info, format!("{}\n{rest}", log.names().in_text(first)).trim_end());
+        }
+    }
     if let Err(problems) = outcome {
         let exit = request::report_problems(&problems, &request, &o.analysis.target, log);
         reporting.event(&Event::AnalysisFailed(&problems));
         return Err(exit);
     }
-    if printed == Exit::Success && description.is_reference {
+    if printed == Exit::Success && descriptions.iter().any(|description| description.is_reference) {
         return Ok(Some(Exit::AnalysisFailure));
     }
     let is_known = analyser.is_described(&request, options);

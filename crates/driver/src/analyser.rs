@@ -8,7 +8,7 @@ use taut_repos::{RepoConfig, Roots};
 use taut_syntax::Diagnostics;
 
 use crate::analysis_setup::{AnalysisOptions, begin, diagnostics, register, workspace};
-use crate::describe::{DescribeKey, DescribeRule, StoredDescription};
+use crate::describe::{DescribeKey, DescribeRule, StoredDescriptions};
 use crate::history::ActionEnds;
 use crate::{
     Analysed, Analysis, DescribeOptions, Description, ExportCache, Request, SetupError, Sink, Traces,
@@ -106,16 +106,16 @@ impl Analyser {
         &self,
         request: &Request,
         options: DescribeOptions,
-    ) -> (Description, Result<(), Diagnostics>) {
+    ) -> (Vec<Description>, Result<(), Diagnostics>) {
         let key = DescribeKey { request: RequestKey::of(request), options };
         match self.build.get::<DescribeRule>(key) {
             Ok(described) => {
-                let StoredDescription { description, problems } = &*described;
+                let StoredDescriptions { descriptions, problems } = &*described;
                 let roots: &Roots = &self.workspace.repositories.roots;
                 let outcome = if problems.is_empty() { Ok(()) } else { Err(located(problems, roots)) };
-                (description.located(roots), outcome)
+                (descriptions.iter().map(|description| description.located(roots)).collect(), outcome)
             }
-            Err(fail) => (Description::default(), Err(diagnostics(fail, &self.build, &request.repositories))),
+            Err(fail) => (Vec::new(), Err(diagnostics(fail, &self.build, &request.repositories))),
         }
     }
 }

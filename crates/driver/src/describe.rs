@@ -1,7 +1,7 @@
 //! `describe` as a task: what targets or rules are for, from their documentation.
 //!
-//! Nothing is analysed: each definition is looked up and shown as it is written. JSON is as the reference has it, and so is text
-//! if the reference's is wanted. Else names are as one types them, and of a target there is where it is defined, and its fields.
+//! Nothing is analysed: each definition is looked up and shown as it is written. JSON and text are as the reference has them;
+//! apart from that, unless the reference's messages are wanted, there is where a target is defined, and its fields.
 //!
 //! The hash of an entry leaves documentation out, so a description depends on whole files. It goes by these leaves only:
 //! while none of them changed, a later `describe` of the same opens no file of the workspace.
@@ -12,15 +12,15 @@ use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
     DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below,
-    check_source, definition, definition_file, manual, missing_module, module_file, named_at,
-    parse_json_name, relative, vocabulary::is_builtin,
+    definition, definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
+    vocabulary::is_builtin,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
-use taut_repos::{Repository, RootName, RootPath, Roots};
+use taut_repos::{DirRule, Entry, Listing, Repository, RootName, RootPath, Roots};
 use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
-    configured_as_typed, named_as_typed,
+    path::{join, normal_path},
 };
 
 use crate::{configured_text::configured_text, request_key::RequestKey};
@@ -36,14 +36,15 @@ pub struct DescribeOptions {
     pub as_reference: bool,
 }
 
-/// A description; if there is an error, what could be described before it.
+/// The description of a target or rule; if there is an error, what could be described before it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Description {
-    /// For standard output, but for the names of files.
-    text: String,
-    /// The names of files, each with the place in the text at which it is inserted, in this order. What is kept has the
-    /// number of a root and the path below it, since the root may lie elsewhere by then.
-    files: Vec<(usize, String)>,
+    /// For standard output.
+    pub text: String,
+    /// What the reference does not have, for standard error, if there is any; its first line names the target. Names of
+    /// files stand between zero bytes; what is kept has the number of a root and the path below it there, since the root
+    /// may lie elsewhere by then.
+    more: String,
     /// What could not be described.
     pub warnings: Vec<String>,
     /// Whether a file is named explicitly, and not a target.
@@ -51,15 +52,10 @@ pub struct Description {
 }
 
 impl Description {
-    /// The text, with the names of files as the function has them.
-    pub fn text(&self, shown: impl Fn(&str) -> String) -> String {
-        let (mut text, mut done) = (String::new(), 0);
-        for (at, file) in &self.files {
-            text.push_str(&self.text[done..*at]);
-            text.push_str(&shown(file));
-            done = *at;
-        }
-        text + &self.text[done..]
+    /// What the reference does not have, with the names of files as the function has them.
+    pub fn more_with_files(&self, shown: impl Fn(&str) -> String) -> String {
+        let parts = self.more.split('\0').enumerate();
+        parts.map(|(at, part)| if at % 2 == 0 { part.to_owned() } else { shown(part) }).collect()
     }
 
     /// The description with the full paths of files.
@@ -69,76 +65,50 @@ impl Description {
             let root = RootName { number: number.parse().ok()?, ignore_special: false };
             Some(RootPath { root, path: path.into() }.full(roots).to_string_lossy().into_owned())
         };
-        let located = |(at, file): &(usize, String)| (*at, full(file).unwrap_or_else(|| file.clone()));
-        Description { files: self.files.iter().map(located).collect(), ..self.clone() }
-    }
-
-    /// Adds the name of a file to the text, by the number of its root and the path below it.
-    fn push_file(&mut self, file: &RootPath) {
-        self.files.push((self.text.len(), format!("{}/{}", file.root.number, file.path)));
-    }
-
-    /// Adds another description, behind an empty line if `apart`.
-    fn append(&mut self, other: Description, apart: bool) {
-        let is_beside = !self.text.is_empty() && !other.text.is_empty();
-        if apart && is_beside && !self.text.ends_with("\n\n") {
-            self.text.push('\n');
-        }
-        let begin = self.text.len();
-        self.text.push_str(&other.text);
-        self.files.extend(other.files.into_iter().map(|(at, file)| (begin + at, file)));
-        self.warnings.extend(other.warnings);
-        self.is_reference |= other.is_reference;
+        let shown = |file: &str| format!("\0{}\0", full(file).unwrap_or_else(|| file.to_owned()));
+        Description { more: self.more_with_files(shown), ..self.clone() }
     }
 }
 
-/// A description as it is kept.
+/// The descriptions of a request as they are kept.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct StoredDescription {
-    pub(crate) description: Description,
+pub(crate) struct StoredDescriptions {
+    /// Of each target, in order, up to one with an error.
+    pub(crate) descriptions: Vec<Description>,
     /// What is wrong with the files that define it, or that it is not defined; files are named apart from where the roots
     /// lie.
     pub(crate) problems: Diagnostics,
 }
 
-impl StoredDescription {
-    /// The text; the number of files, and of each the place in the text and the name; the number of warnings and each of them;
-    /// whether a file is named explicitly; the bytes of the problems.
+impl StoredDescriptions {
+    /// The number of descriptions; of each the text, what is more, the number of warnings and each of them, and whether a file is
+    /// named explicitly; the bytes of the problems.
     fn encode(&self) -> Vec<u8> {
-        let StoredDescription { description, problems } = self;
-        let Description { text, files, warnings, is_reference } = description;
         let mut e = Encoder::new();
-        e.bytes(text.as_bytes());
-        e.number(files.len() as u64);
-        for (at, file) in files {
-            e.number(*at as u64);
-            e.bytes(file.as_bytes());
+        e.number(self.descriptions.len() as u64);
+        for Description { text, more, warnings, is_reference } in &self.descriptions {
+            e.bytes(text.as_bytes());
+            e.bytes(more.as_bytes());
+            e.number(warnings.len() as u64);
+            warnings.iter().for_each(|text| e.bytes(text.as_bytes()));
+            e.bool(*is_reference);
         }
-        e.number(warnings.len() as u64);
-        warnings.iter().for_each(|text| e.bytes(text.as_bytes()));
-        e.bool(*is_reference);
-        e.bytes(&problems.encode());
+        e.bytes(&self.problems.encode());
         e.finish()
     }
 
-    fn decode(bytes: &[u8]) -> Option<StoredDescription> {
-        fn text(d: &mut Decoder<'_>) -> Option<String> {
-            Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned())
-        }
+    fn decode(bytes: &[u8]) -> Option<StoredDescriptions> {
         let mut d = Decoder::new(bytes);
-        let whole = text(&mut d)?;
-        let (mut files, mut begin) = (Vec::new(), 0);
-        for _ in 0..d.number()? {
-            let at = usize::try_from(d.number()?).ok()?;
-            whole.get(begin..at)?;
-            files.push((at, text(&mut d)?));
-            begin = at;
-        }
-        let warnings = (0..d.number()?).map(|_| text(&mut d)).collect::<Option<Vec<String>>>()?;
-        let description = Description { text: whole, files, warnings, is_reference: d.bool()? };
+        let text = |d: &mut Decoder<'_>| Some(std::str::from_utf8(d.bytes()?).ok()?.to_owned());
+        let description = |d: &mut Decoder<'_>| {
+            let (whole, more) = (text(d)?, text(d)?);
+            let warnings = (0..d.number()?).map(|_| text(d)).collect::<Option<_>>()?;
+            Some(Description { text: whole, more, warnings, is_reference: d.bool()? })
+        };
+        let descriptions = (0..d.number()?).map(|_| description(&mut d)).collect::<Option<_>>()?;
         let problems = Diagnostics::decode(d.bytes()?)?;
         // Bytes that are left over are of another format.
-        d.is_done().then_some(StoredDescription { description, problems })
+        d.is_done().then_some(StoredDescriptions { descriptions, problems })
     }
 }
 
@@ -171,7 +141,7 @@ pub(crate) struct DescribeRule(pub(crate) Arc<Workspace>);
 
 impl Rule for DescribeRule {
     type Key = DescribeKey;
-    type Value = Arc<StoredDescription>;
+    type Value = Arc<StoredDescriptions>;
     const NAME: &'static str = "description";
     // Raised when the text changes: kept descriptions of the version before are not replayed.
     const VERSION: u32 = 3;
@@ -181,12 +151,11 @@ impl Rule for DescribeRule {
         Policy::deep(1).only_by_leaves()
     }
 
-    async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<StoredDescription>, Fail> {
+    async fn value(&self, key: &DescribeKey, cx: Cx) -> Result<Arc<StoredDescriptions>, Fail> {
         let DescribeKey { request, options } = key;
         let DescribeOptions { json, as_reference, .. } = *options;
         let describer = Describer { cx: &cx, workspace: &self.0, json, as_reference };
-        let mut described = StoredDescription::default();
-        let all = &mut described.description;
+        let mut described = StoredDescriptions::default();
         for target in request.targets.iter() {
             let mut one = Description::default();
             let ended = if options.rule && target.reference == ReferenceType::Target {
@@ -194,7 +163,7 @@ impl Rule for DescribeRule {
             } else {
                 describer.target(target, &request.configuration, &mut one).await
             };
-            all.append(one, !as_reference && !json);
+            described.descriptions.push(one);
             if let Err(fail) = ended {
                 // What was described before the error is shown all the same.
                 described.problems = relative(&problems(fail)?, &self.0.repositories.roots);
@@ -204,16 +173,16 @@ impl Rule for DescribeRule {
         Ok(Arc::new(described))
     }
 
-    fn content_hash(&self, _: &DescribeKey, described: &Arc<StoredDescription>) -> Option<Hash> {
+    fn content_hash(&self, _: &DescribeKey, described: &Arc<StoredDescriptions>) -> Option<Hash> {
         Some(Hash(Id::of(described.encode()).0))
     }
 
-    fn encode_value(&self, _: &DescribeKey, described: &Arc<StoredDescription>) -> Option<Vec<u8>> {
+    fn encode_value(&self, _: &DescribeKey, described: &Arc<StoredDescriptions>) -> Option<Vec<u8>> {
         Some(described.encode())
     }
 
-    fn decode_value(&self, _: &DescribeKey, bytes: &[u8]) -> Option<Arc<StoredDescription>> {
-        StoredDescription::decode(bytes).map(Arc::new)
+    fn decode_value(&self, _: &DescribeKey, bytes: &[u8]) -> Option<Arc<StoredDescriptions>> {
+        StoredDescriptions::decode(bytes).map(Arc::new)
     }
 }
 
@@ -252,22 +221,6 @@ impl Describer<'_> {
         NameContext { repositories, repository: &at.repository, module: &at.module }
     }
 
-    /// A name in the text.
-    fn shown(&self, name: &NamedTarget) -> String {
-        match self.as_reference {
-            true => EntityName::Named(name.clone()).to_json(),
-            false => named_as_typed(&self.outside_of_main(name)),
-        }
-    }
-
-    /// A name in which the main repository has none.
-    fn outside_of_main(&self, name: &NamedTarget) -> NamedTarget {
-        if name.repository != self.workspace.repositories.main {
-            return name.clone();
-        }
-        NamedTarget::new("", name.module.clone(), name.name.clone()).with_reference(name.reference)
-    }
-
     async fn module(&self, place: RootPath) -> Result<Arc<Module>, Fail> {
         self.cx.get::<ModuleRule>(place).await
     }
@@ -278,12 +231,7 @@ impl Describer<'_> {
         configuration: &Map,
         out: &mut Description,
     ) -> Result<(), Fail> {
-        // Errors have names as JSON, which are replaced where they are shown.
-        let configured = configured_text(target, configuration);
-        let shown = match self.as_reference {
-            true => configured.clone(),
-            false => configured_as_typed(&EntityName::Named(self.outside_of_main(target)), configuration),
-        };
+        let shown = configured_text(target, configuration);
         let kind = match target.reference {
             ReferenceType::Target => None,
             ReferenceType::File => Some("source file"),
@@ -293,14 +241,15 @@ impl Describer<'_> {
         };
         if let Some(kind) = kind {
             out.is_reference = true;
-            out.text = match self.as_reference {
-                true => format!("{shown} is a {kind}.\n"),
-                false => format!("{shown} is a source, not a target of a rule.\n"),
-            };
+            out.text = format!("{shown} is a {kind}.\n");
+            if !self.as_reference {
+                out.more = format!("{shown} is a source, not a target of a rule.\n");
+            }
             return Ok(());
         }
         let repository = self.repository(target)?;
         let place = module_file(&repository.target_root, &target.module, &repository.target_file_name);
+        let file = place.clone();
         let module = match self.module(place.clone()).await {
             Ok(module) => module,
             Err(failure) => {
@@ -308,29 +257,28 @@ impl Describer<'_> {
             }
         };
         let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
-            if !self.as_reference {
-                check_source(self.workspace, self.cx, target, &place).await?;
-            }
             out.text = format!("{shown} is implicitly a source file.\n");
+            if !self.as_reference && !self.is_source(repository, target).await {
+                out.warnings.push(format!("{shown} is neither a target in {} nor a file", file.path));
+            }
             return Ok(());
         };
         let Some(kind) = entry.json().get("type") else {
-            let error = Diagnostic::error(format!("{configured} has no \"type\""))
-                .reference(format!("{configured} is a target without specified type."));
+            let error = Diagnostic::error(format!("{shown} has no \"type\""))
+                .reference(format!("{shown} is a target without specified type."));
             return Err(wrong(error.at(entry.location(None))));
         };
         if let Some(name) = kind.as_str().filter(|name| is_builtin(name)) {
-            match manual(name).filter(|_| !self.as_reference && !self.json) {
-                Some(manual) => fields::builtin_target((name, &manual), &shown, &place, &entry, out),
-                None => self.builtin(name, &shown, &entry, out),
+            self.builtin(name, &shown, &entry, out);
+            if !self.as_reference && !self.json {
+                out.more = fields::builtin_target(name, &shown, &file, &entry).unwrap_or_default();
             }
             return Ok(());
         }
         let rule = parse_json_name(kind, self.names(target)).map_err(|why| {
             let kind = taut_expr::json_to_value(kind).to_json();
-            let error = Diagnostic::error(format!(
-                "Parsing rule name {kind} for target {configured} failed with:\n{why}"
-            ));
+            let error =
+                Diagnostic::error(format!("Parsing rule name {kind} for target {shown} failed with:\n{why}"));
             wrong(error.at(entry.location(Some("type"))))
         })?;
         let of_type = entry.location(Some("type"));
@@ -338,18 +286,12 @@ impl Describer<'_> {
         if self.json {
             return self.rule(&rule, out).await.map_err(at_type);
         }
-        let name = self.shown(&rule);
-        match self.as_reference {
-            true => out.text = format!("{shown} is defined by user-defined rule {name}.\n\n"),
-            false => fields::target(&name, &shown, &place, &entry, out),
+        let name = EntityName::Named(rule.clone()).to_json();
+        out.text = format!("{shown} is defined by user-defined rule {name}.\n\n");
+        if !self.as_reference {
+            out.more = fields::target(&name, &shown, &file, &entry);
         }
-        let mut of_rule = Description::default();
-        let ended = self.rule(&rule, &mut of_rule).await.map_err(at_type);
-        if !self.as_reference && ended.is_ok() {
-            let _ = writeln!(out.text, "\nRule {name}:");
-        }
-        out.append(of_rule, false);
-        ended
+        self.rule(&rule, out).await.map_err(at_type)
     }
 
     fn builtin(&self, name: &str, shown: &str, entry: &ModuleEntry, out: &mut Description) {
@@ -376,6 +318,18 @@ impl Describer<'_> {
             let target = taut_expr::json_to_value(target).to_json();
             let _ = writeln!(out.text, "The target to be configured is defined as {target}.");
         }
+    }
+
+    /// Whether there is a source file of that name. If the directory cannot be read, that is for a build to report.
+    async fn is_source(&self, repository: &Repository, target: &NamedTarget) -> bool {
+        let path = normal_path(&join(&target.module, &target.name));
+        let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
+        let place = RootPath { root: repository.workspace_root.name, path: directory.into() };
+        let listing = self.cx.get::<DirRule>(place).await;
+        listing.is_ok_and(|listing| match &*listing {
+            Listing::Unreadable(_) => true,
+            listing => matches!(listing.get(base), Some(Entry::File | Entry::Symlink)),
+        })
     }
 
     async fn rule(&self, name: &NamedTarget, out: &mut Description) -> Result<(), Fail> {
@@ -427,7 +381,7 @@ impl Describer<'_> {
             for target in items(Some(targets)) {
                 match parse_json_name(target, self.names(name)) {
                     Ok(target) => {
-                        let _ = writeln!(text, "   - {}", self.shown(&target));
+                        let _ = writeln!(text, "   - {}", EntityName::Named(target).to_json());
                     }
                     Err(why) => out.warnings.push(format!(
                         "Failed to resolve {} relative to {}:\n{why}",
@@ -586,21 +540,21 @@ mod tests {
     fn values_are_written_as_specified() {
         let description = Description {
             text: "t\n".into(),
-            files: vec![(1, "0/f".into())],
+            more: "m".into(),
             warnings: vec!["w".into()],
             is_reference: true,
         };
         let problems: Diagnostics = Diagnostic::error("e").at(Location::file("f")).into();
-        let described = StoredDescription { description, problems: problems.clone() };
+        let described = StoredDescriptions { descriptions: vec![description], problems: problems.clone() };
         let bytes = described.encode();
         let encoded_problems = problems.encode();
         assert_eq!(
             bytes,
-            [&b"\x02t\n\x01\x01\x030/f\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems]
+            [&b"\x01\x02t\n\x01m\x01\x01w\x01"[..], &[encoded_problems.len() as u8], &encoded_problems]
                 .concat()
         );
-        let read = StoredDescription::decode(&bytes).unwrap();
-        assert_eq!((read.description, read.problems.encode()), (described.description, encoded_problems));
-        assert!((0..bytes.len()).all(|end| StoredDescription::decode(&bytes[..end]).is_none()));
+        let read = StoredDescriptions::decode(&bytes).unwrap();
+        assert_eq!((read.descriptions, read.problems.encode()), (described.descriptions, encoded_problems));
+        assert!((0..bytes.len()).all(|end| StoredDescriptions::decode(&bytes[..end]).is_none()));
     }
 }

@@ -1,52 +1,50 @@
-//! What descriptions have that the reference does not show: where a target is defined, what it has in its fields,
+//! The part of a description that only taut shows, not the reference: where a target is defined, what it has in its fields,
 //! and what the fields of a built-in rule mean.
 
 use std::fmt::Write as _;
 
-use taut_analysis::{Manual, ModuleEntry};
+use taut_analysis::{Manual, ModuleEntry, manual};
 use taut_repos::RootPath;
 use taut_syntax::{Kind, Node, quoted};
 
-use super::{Description, doc, items};
+use super::{doc, items};
 
 /// The longest value that is shown, in bytes.
 const MAX_VALUE_BYTES: usize = 400;
 
-/// Which target this is, and where it is defined.
-fn heading(shown: &str, file: &RootPath, entry: &ModuleEntry, out: &mut Description) {
+/// Where a target is defined: the file, between zero bytes, by the number of its root and the path below it.
+fn place(file: &RootPath, entry: &ModuleEntry) -> String {
     let (line, column) = entry.position();
-    let _ = write!(out.text, "{shown}, ");
-    out.push_file(file);
-    let _ = write!(out.text, ":{line}:{column}, is a target of ");
+    format!("\0{}/{}\0:{line}:{column}", file.root.number, file.path)
 }
 
 /// A target of a built-in rule.
 pub(super) fn builtin_target(
-    (rule, manual): (&str, &Manual),
+    rule: &str,
     shown: &str,
     file: &RootPath,
     entry: &ModuleEntry,
-    out: &mut Description,
-) {
-    heading(shown, file, entry, out);
-    let _ = writeln!(out.text, "the built-in rule {}.", quoted(rule));
-    doc(entry.json().get("doc"), " | ", &mut out.text);
-    builtin_rule(rule, manual, Some(entry.json()), &mut out.text);
+) -> Option<String> {
+    let manual = manual(rule)?;
+    let (place, quoted_rule) = (place(file, entry), quoted(rule));
+    let mut text = format!("{shown}, {place}, is a target of the built-in rule {quoted_rule}.\n");
+    doc(entry.json().get("doc"), " | ", &mut text);
+    builtin_rule(rule, &manual, Some(entry.json()), &mut text);
+    Some(text)
 }
 
-/// A target of a rule that is described behind it: its fields.
-pub(super) fn target(rule: &str, shown: &str, file: &RootPath, entry: &ModuleEntry, out: &mut Description) {
-    heading(shown, file, entry, out);
-    let text = &mut out.text;
-    let _ = writeln!(text, "rule {rule}.");
+/// A target of a rule that is described apart: its fields.
+pub(super) fn target(rule: &str, shown: &str, file: &RootPath, entry: &ModuleEntry) -> String {
+    let mut text = format!("{shown}, {}, is a target of rule {rule}.\n", place(file, entry));
     let fields = entry.json().entries().filter(|(field, _)| *field != "type");
     for (number, (field, json)) in fields.enumerate() {
         if number == 0 {
             text.push_str(" Fields that it has\n");
         }
         let _ = writeln!(text, " - {}", quoted(field));
-        value(json, text);
+        value(json, &mut text);
     }
+    text
 }
 
 /// A built-in rule; with the fields of a target of it, if one is given.
