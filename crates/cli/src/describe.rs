@@ -101,15 +101,15 @@ fn describe(
     let here = std::env::current_dir().unwrap_or_default();
     let mut printed = Exit::Success;
     for description in &descriptions {
-        // Each as a whole: a terminal shows both streams in this order.
-        if printed == Exit::Success {
-            printed = print(description.text.as_bytes());
-        }
+        // Each target as a whole, where it is defined first: a terminal shows both streams in this order.
         let more = description.more_with_files(|file| seen_from(file, &here.to_string_lossy()));
         if !more.is_empty() {
             // Behind the first line are values of fields, which stay as they are written.
             let (first, rest) = more.split_once('\n').unwrap_or((&more, ""));
             log.say(Level::Info, format!("{}\n{rest}", log.names().in_text(first)).trim_end());
+        }
+        if printed == Exit::Success {
+            printed = print(description.text.as_bytes());
         }
     }
     if let Err(problems) = outcome {
