@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use taut_digest::HashFunction;
 use taut_driver::{Backend, BuildOptions, Compared, Endpoint, RemoteExecution};
 use taut_remote::{Address, Client, Patience, Setup};
-use taut_store::Store;
+use taut_store::{MAX_SERVERS, Store};
 use taut_syntax::{Document, Kind, Node, quoted};
 
 use crate::{
@@ -122,6 +122,9 @@ impl Servers<'_> {
         let (id, name) = (id(text, self.stores), Arc::from(client.name.as_str()));
         if let Some(number) = self.numbers.get(&id) {
             return Ok(*number);
+        }
+        if self.endpoints.len() == MAX_SERVERS {
+            return Err(format!("there are more than {MAX_SERVERS} servers, which is the limit"));
         }
         self.numbers.insert(id.clone(), self.endpoints.len());
         let client = client.client;

@@ -45,7 +45,7 @@ pub use epoch_dirs::EpochDir;
 pub use error::{Error, Result};
 pub use gc::{GcMode, gc};
 pub use incoming::Incoming;
-pub use server_objects::ObjectServer;
+pub use server_objects::{MAX_SERVERS, ObjectServer};
 pub use standard_names::StandardNames;
 pub use store::Store;
 pub use target_cache::{Lookup, ReadReferences, References, TargetCache};

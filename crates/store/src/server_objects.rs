@@ -59,8 +59,8 @@ impl std::fmt::Debug for ObjectServer {
 // A word for each object in place of a list: a build may know a million objects, and has a few servers.
 type ServerSet = u64;
 
-/// How many servers there may be.
-pub(crate) const MAX_SERVERS: usize = ServerSet::BITS as usize;
+/// How many servers a store may have at once.
+pub const MAX_SERVERS: usize = ServerSet::BITS as usize;
 
 /// What is known of an object.
 #[derive(Default)]
@@ -173,11 +173,11 @@ impl ServerIndex {
 
 impl ServerObjects {
     pub(crate) fn open(store: &Store, servers: Vec<ObjectServer>) -> Result<ServerObjects> {
+        assert!(servers.len() <= MAX_SERVERS, "a set of servers has a bit for each");
         let (young, older) = store.epochs()?;
         let mut state = ServerIndex { new: vec![Vec::new(); servers.len()], ..ServerIndex::default() };
         let function = store.hash_function();
-        // The lists of more servers than there are bits are not read.
-        for (number, server) in servers.iter().enumerate().take(MAX_SERVERS) {
+        for (number, server) in servers.iter().enumerate() {
             let mut read = |epoch: &OsStr, is_young| {
                 Lists::read(store, salt(server, epoch), |key, digest| {
                     state.read(function, key, digest, number, is_young);

@@ -146,6 +146,9 @@ impl Store {
     ///
     /// # Errors
     /// What is known of them cannot be read.
+    ///
+    /// # Panics
+    /// There are more than [`crate::MAX_SERVERS`].
     pub fn attach(&self, servers: Vec<ObjectServer>) -> Result<()> {
         if self.0.server_objects.get().is_none() && !servers.is_empty() {
             let _ = self.0.server_objects.set(ServerObjects::open(self, servers)?);
