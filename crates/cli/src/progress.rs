@@ -332,7 +332,7 @@ fn show_fetched(end: &(Mutex<bool>, Condvar), store: &Store, log: &Log) {
             continue;
         }
         let elapsed = now.duration_since(begin);
-        let line = voice::of(log).downloading(store.fetched_bytes(), elapsed, server_waited_for(now));
+        let line = voice::of(log).downloading(store.fetched_so_far(), elapsed, server_waited_for(now));
         let Some(line) = line else { return };
         if live {
             log.show(&[line]);

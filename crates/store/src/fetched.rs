@@ -11,6 +11,7 @@ use taut_service::{Buffer, Error as Unanswered, Receiver};
 
 use crate::{
     Error, Incoming, Result, Store,
+    arriving::Counting,
     cas::{kind_of_file, mode_of},
     layout::Kind,
     server_objects::{ServerObjects, unanswered},
@@ -346,7 +347,13 @@ impl Store {
         let mut bytes = 0;
         for (number, wanted) in wanted {
             let server = &servers.servers[number];
-            let asked = wanted.iter().map(|(_, name, receiver)| (*name, receiver.clone())).collect();
+            // Kept until the bytes count as fetched, so that the sum does not fall.
+            let counting: Vec<Arc<Counting>> = (wanted.iter())
+                .map(|(_, _, receiver)| Arc::new(servers.arriving.counting(receiver.clone())))
+                .collect();
+            let asked = (wanted.iter().zip(&counting))
+                .map(|((_, name, _), receiver)| -> (Digest, Arc<dyn Receiver>) { (*name, receiver.clone()) })
+                .collect();
             let answers = server.cas.get(asked).await.map_err(|error| unanswered(server, &error))?;
             let (mut lost, mut failed, mut wrong_again) = (Vec::new(), None, None);
             for ((object, name, _), answer) in wanted.iter().zip(answers) {

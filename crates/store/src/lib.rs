@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 
 mod action_cache;
+mod arriving;
 mod cas;
 mod checkout;
 mod copied;

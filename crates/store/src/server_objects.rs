@@ -29,6 +29,7 @@ use taut_service::Cas;
 
 use crate::{
     Error, Result, Store,
+    arriving::Arriving,
     lists::{Key, Lists},
 };
 
@@ -110,7 +111,9 @@ pub(crate) struct ServerObjects {
     state: Mutex<ServerIndex>,
     losses: Mutex<Losses>,
     // Relaxed wherever it is used: a statistic.
-    pub(crate) fetched_bytes: AtomicU64,
+    fetched_bytes: AtomicU64,
+    /// Of transfers that have not ended.
+    pub(crate) arriving: Arriving,
 }
 
 /// What servers turned out not to have in this process.
@@ -202,6 +205,7 @@ impl ServerObjects {
             state: Mutex::new(state),
             losses: Mutex::default(),
             fetched_bytes: AtomicU64::new(0),
+            arriving: Arriving::default(),
         })
     }
 
@@ -497,12 +501,13 @@ impl Store {
         }
     }
 
-    /// How many bytes came from attached servers since this was called before.
-    pub fn fetched_bytes(&self) -> u64 {
-        self.server_objects().map_or(0, |servers| servers.fetched_bytes.load(Relaxed))
+    /// How many bytes came from attached servers, with those of transfers that have not ended.
+    pub fn fetched_so_far(&self) -> u64 {
+        self.server_objects()
+            .map_or(0, |servers| servers.fetched_bytes.load(Relaxed) + servers.arriving.bytes())
     }
 
-    /// The same; counted anew from now on.
+    /// How many bytes came from attached servers since this was called before.
     pub fn take_fetched_bytes(&self) -> u64 {
         self.server_objects().map_or(0, |servers| servers.fetched_bytes.swap(0, Relaxed))
     }

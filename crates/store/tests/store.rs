@@ -1,11 +1,18 @@
 //! The guarantees of a build root (docs/store.md), one test each.
 #![allow(clippy::disallowed_methods, reason = "tests look from outside")]
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use taut_digest::{Digest, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_proto::{ActionResult, OutputFile};
-use taut_store::{AddMode, Error, GcMode, Store, gc};
+use taut_service::{Answer, Cas, Content, Receiver};
+use taut_store::{AddMode, Error, GcMode, ObjectServer, Store, gc};
 use taut_sys::Dir;
 use tempfile::TempDir;
 
@@ -512,4 +519,59 @@ fn malformed_directories_are_refused() {
         }
     }
     assert!(good > 0 && refused > 0, "{good} {refused}");
+}
+
+/// A server that notes what counts as fetched while a content comes.
+struct Observed {
+    store: Store,
+    content: Vec<u8>,
+    seen: Mutex<Vec<u64>>,
+}
+
+impl Cas for Observed {
+    fn hash_function(&self) -> HashFunction {
+        HashFunction::GitSha1
+    }
+
+    fn missing(&self, _: Vec<Digest>) -> Answer<'_, Vec<Digest>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn get(&self, wanted: Vec<(Digest, Arc<dyn Receiver>)>) -> Answer<'_, Vec<taut_service::Result<()>>> {
+        let see = || self.seen.lock().unwrap().push(self.store.fetched_so_far());
+        let (half, rest) = self.content.split_at(self.content.len() / 2);
+        for (_, receiver) in &wanted {
+            see();
+            receiver.begin().unwrap();
+            receiver.piece(half).unwrap();
+            see();
+            // As after a content that was wrong.
+            receiver.begin().unwrap();
+            see();
+            receiver.piece(half).unwrap();
+            receiver.piece(rest).unwrap();
+            see();
+        }
+        Box::pin(async move { Ok(wanted.iter().map(|_| Ok(())).collect()) })
+    }
+
+    fn put(&self, _: Vec<Content>) -> Answer<'_, Vec<taut_service::Result<()>>> {
+        unreachable!("nothing is sent")
+    }
+}
+
+#[test]
+fn bytes_count_as_fetched_while_they_come() {
+    let root = root();
+    let store = open(&root);
+    let content = b"twelve bytes".to_vec();
+    let digest = Digest { hash: HashFunction::GitSha1.blob(&content), size: 12 };
+    let server = Arc::new(Observed { store: store.clone(), content, seen: Mutex::default() });
+    let (id, name) = ("server".to_owned(), "server".to_owned());
+    store.attach(vec![ObjectServer { id, name, cas: server.clone() }]).unwrap();
+    store.note_at_server(0, true, [file(digest)]);
+    store.bring(&[file(digest)]).unwrap();
+    assert_eq!(*server.seen.lock().unwrap(), [0, 6, 0, 12]);
+    // Once, and no longer when they were reported.
+    assert_eq!((store.fetched_so_far(), store.take_fetched_bytes(), store.fetched_so_far()), (12, 12, 0));
 }
