@@ -446,7 +446,7 @@ fn wrong_fields_are_errors_that_say_what_is_meant() {
         (r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"]}"#, "a program needs sources"),
         (
             r#"{"type": ["@", "std", "cc", "binary"], "name": ["a"], "srcs": ["main.c"], "deps": ["greet.c"]}"#,
-            "belong targets of the rules `library` and `system library` of std/cc",
+            "\"private deps\" take targets of the rules `library` and `system library` of std/cc",
         ),
         (
             r#"{"type": ["@", "std", "cc", "library"], "name": ["a"], "srcs": ["m.cppm"]}"#,
@@ -482,7 +482,7 @@ fn what_is_no_library_is_named_wherever_it_is_a_dependency() {
             );
             let failed = install(&workspace, "x", &[]).exits(8).stderr;
             let expected = format!(
-                "belong targets of the rules `library` and `system library` of std/cc (sources in \"srcs\", files for a \
+                "take targets of the rules `library` and `system library` of std/cc (sources belong in \"srcs\", files for a \
                  test in \"data\"), not :{wrong}\n"
             );
             assert!(failed.contains(&expected), "{consumer}: {failed}");

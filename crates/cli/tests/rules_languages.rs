@@ -48,10 +48,10 @@ fn tests_of_a_suite_are_results_by_name() {
 fn what_does_not_belong_in_a_field_of_dependencies_is_named() {
     let workspace = Workspace::new();
     workspace.file("a.c", "int a;\n").file("a.py", "").file("test.sh", "true\n").file("words.rs", "");
-    let of_python = "belong targets of the rule `library` of std/python (modules and what they read in its \"srcs\", files \
+    let of_python = "takes targets of the rule `library` of std/python (modules and what they read belong in its \"srcs\", files \
                      for a test in \"data\"), not";
-    let of_suite = "belong targets of the rules `test` and `suite`, not";
-    let of_rust = "belong targets of the rule `library` of std/rust, not";
+    let of_suite = "takes targets of the rules `test` and `suite`, not";
+    let of_rust = "takes targets of the rule `library` of std/rust, not";
     for (consumer, expected) in [
         (r#"{"type": ["@", "std", "python", "library"], "srcs": ["a.py"], "deps": ["WRONG"]}"#, of_python),
         (
@@ -194,7 +194,7 @@ fn crates_are_compiled_with_those_that_they_use() {
     assert_eq!(actions - not_run, 2);
     for (target, expected) in [
         ("rootless", "which of the sources is the root of the crate?"),
-        ("wrong", "belong targets of the rule `library` of std/rust, not"),
+        ("wrong", "takes targets of the rule `library` of std/rust, not"),
     ] {
         let failed = install(&one, target, &with).exits(8);
         assert!(failed.stderr.contains(expected), "{}", failed.stderr);
@@ -264,7 +264,7 @@ fn protocol_buffers_are_generated_once_for_all_that_need_them() {
     assert_eq!(processed(&built.stderr), Some((15, 0)));
     let failed = install(&workspace, "wrong", &["-D", &define]).exits(8);
     assert!(
-        failed.stderr.contains("belong targets of the rule `library` of std/proto, not"),
+        failed.stderr.contains("takes targets of the rule `library` of std/proto, not"),
         "{}",
         failed.stderr
     );
