@@ -19,7 +19,7 @@ use std::{
 };
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
-use taut_store::{MANY_PATHS, Result, Store};
+use taut_store::{MIN_COUNTED_PATHS, Result, Store};
 use taut_sys::{At, Dir, FileKind, Identity, Links, Stat, StatSignature, if_exists};
 
 /// The wanted content of a stage: files and links by path, and all directories but the root.
@@ -53,7 +53,7 @@ impl StageContent {
         }
         let mut has_counted = false;
         while let Some((path, hash)) = trees.pop() {
-            if !has_counted && wanted.files.len() + wanted.directories.len() >= MANY_PATHS {
+            if !has_counted && wanted.files.len() + wanted.directories.len() >= MIN_COUNTED_PATHS {
                 has_counted = true;
                 for (path, info) in inputs {
                     store.check_paths(info, path)?;

@@ -24,7 +24,7 @@ use crate::{
 const MAX_PATHS: u64 = 1 << 24;
 
 /// After so many paths it is worth while to count them all before going on.
-pub const MANY_PATHS: usize = 1 << 16;
+pub const MIN_COUNTED_PATHS: usize = 1 << 16;
 
 /// Puts objects below a directory of the user.
 pub struct Installer<'s> {
@@ -79,7 +79,7 @@ impl<'s> Installer<'s> {
         let mut looked_at = 0;
         while let Some((hash, object_type, place)) = pending.pop() {
             looked_at += 1;
-            if looked_at == MANY_PATHS {
+            if looked_at == MIN_COUNTED_PATHS {
                 self.store.check_paths(object, &name.display().to_string())?;
             }
             if object_type == ObjectType::Tree {
