@@ -1,7 +1,8 @@
 //! Source files, directories, links and patterns as targets. They depend on no configuration.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use taut_digest::Hash;
 use taut_engine::{Cx, Faceted, Fail};
 use taut_repos::{DirRule, Entry, Listed, Listing, Root, RootPath};
 use taut_syntax::{
@@ -415,8 +416,17 @@ pub(crate) fn beyond_directory(named: &NamedTarget) -> Option<Diagnostic> {
     Some(Diagnostic::warning(message).reference("").help(help))
 }
 
+/// What is known of a directory below one that becomes a tree.
+enum Directory {
+    /// What is in it: sources, and directories by their numbers.
+    Listed(Vec<(Str, Value)>, Vec<(Str, usize)>),
+    /// All below is the same as in the one with this number.
+    Same(usize),
+}
+
 /// A directory with everything below it: the object, if the root knows it; else each sub-directory is a tree of its own.
-/// Without recursion.
+/// Of directories that are known to be the same, one is read: a git tree can have far more paths than objects. Without
+/// recursion.
 async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     if !is_non_upwards(&named.name) {
         return Err(fail(outside(named)));
@@ -437,13 +447,20 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
         return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, DefinitionNames::default()) });
     }
-    // All directories, each after the one that contains it; then trees are made from the last to the first.
     let mut directories = vec![top.clone()];
     let mut warnings = Diagnostics::default();
     let mut contents = Vec::new();
+    let mut first: HashMap<Hash, usize> = HashMap::new();
     while contents.len() < directories.len() {
         let path = directories[contents.len()].clone();
         let entries = listing(workspace, cx, named, &path).await?;
+        if let Some(id) = entries.at(Listing::facet_of_itself()).id_of_all_below() {
+            let same = *first.entry(id).or_insert(contents.len());
+            if same < contents.len() {
+                contents.push(Directory::Same(same));
+                continue;
+            }
+        }
         let mut stage: Vec<(Str, Value)> = Vec::new();
         let mut below: Vec<(Str, usize)> = Vec::new();
         if let Listing::Entries(entries) = &**entries.whole() {
@@ -468,21 +485,46 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
             let warning = Diagnostic::warning(format!("{name} is empty: {why}"));
             warnings = warning.reference("").into();
         }
-        contents.push((stage, below));
+        contents.push(Directory::Listed(stage, below));
     }
-    // From the last to the first, since a tree needs the ids of those in it.
-    let mut trees: Vec<Option<Tree>> = vec![None; contents.len()];
-    for (at, (mut stage, below)) in contents.into_iter().enumerate().rev() {
-        stage.extend(below.into_iter().map(|(name, child)| {
-            let tree = trees[child].as_ref().expect("made after its directory, hence before it from the end");
-            (name, Value::artifact(tree.artifact()))
-        }));
-        let tree = Tree::new(Map::from_entries(stage));
-        trees[at] = Some(tree);
-    }
+    let trees = trees_of(contents);
     let mut defined = DefinitionNames::default();
-    let trees = trees.into_iter().flatten().rev().map(|tree| defined.tree(cx, tree));
+    let trees = trees.into_iter().rev().map(|tree| defined.tree(cx, tree));
     let top = trees.last().expect("at least the top");
     let stage = [(named.name.clone(), Value::artifact(top))].into_iter().collect();
     Ok(AnalysedTarget { warnings, provides_null: true, ..analysed(stage, defined) })
+}
+
+/// The trees of directories that are listed, in their order; the directory with number 0 is that with everything.
+fn trees_of(mut directories: Vec<Directory>) -> Vec<Tree> {
+    let number = |directories: &[Directory], at: usize| match directories[at] {
+        // The first of its kind, which is listed.
+        Directory::Same(first) => first,
+        Directory::Listed(..) => at,
+    };
+    let mut trees: Vec<Option<Tree>> = vec![None; directories.len()];
+    let mut pending = vec![0];
+    // A tree needs the ids of those in it, which are made before it. No directory contains itself, by the ids of trees.
+    while let Some(&at) = pending.last() {
+        let before = pending.len();
+        if trees[at].is_none()
+            && let Directory::Listed(_, below) = &directories[at]
+        {
+            let missing = below.iter().map(|(_, child)| number(&directories, *child));
+            pending.extend(missing.filter(|child| trees[*child].is_none()));
+        }
+        if pending.len() > before {
+            continue;
+        }
+        pending.pop();
+        let contents = std::mem::replace(&mut directories[at], Directory::Same(at));
+        if let Directory::Listed(mut stage, below) = contents {
+            stage.extend(below.into_iter().map(|(name, child)| {
+                let tree = trees[number(&directories, child)].as_ref().expect("made before");
+                (name, Value::artifact(tree.artifact()))
+            }));
+            trees[at] = Some(Tree::new(Map::from_entries(stage)));
+        }
+    }
+    trees.into_iter().flatten().collect()
 }

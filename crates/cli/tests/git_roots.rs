@@ -537,3 +537,81 @@ fn messages_show_the_lines_of_files_in_a_tree() {
     assert!(failed.stderr.contains(&format!("git tree {}/TARGETS:2:", &tree[..12])), "{}", failed.stderr);
     assert!(failed.stderr.contains(r#"{"type": "instal"}"#), "{}", failed.stderr);
 }
+
+/// Ten directories in each directory, twelve levels deep, with one file at each end: few objects, and 10^12 paths.
+fn bomb(git: &GitRepository) -> String {
+    let mut tree = git.tree(&[("100644", b"f", &git.blob("f\n"))]);
+    for _ in 0..12 {
+        let names: Vec<String> = (0..10).map(|name| name.to_string()).collect();
+        let entries: Vec<_> = names.iter().map(|name| ("40000", name.as_bytes(), tree.as_str())).collect();
+        tree = git.tree(&entries);
+    }
+    tree
+}
+
+/// Also where a tree is put together from its files: without its special entries, or with other names of contents.
+#[test]
+fn a_tree_with_far_more_paths_than_objects_is_analysed_by_its_objects() {
+    let project = Project::new();
+    let git = &project.git;
+    let targets = r#"{"all": {"type": "install", "files": {"d": ["TREE", null, "d"]}}, "f": {"type": "install", "deps": ["one/f"]}
+        , "act": {"type": "generic", "outs": ["o"], "cmds": ["echo > o"], "deps": [["TREE", null, "d"]]}}"#;
+    let with = |bomb: &str, file: &str| {
+        let one = git.tree(&[("100644", b"f", &git.blob(file))]);
+        git.tree(&[
+            ("100644", b"TARGETS", &git.blob(targets)),
+            ("40000", b"d", bomb),
+            ("40000", b"one", &one),
+        ])
+    };
+    let tree = with(&bomb(git), "one\n");
+    let special = one(&tree).replace("git tree", "git tree ignore-special");
+    for (configuration, options) in [
+        (one(&tree), &[][..]),
+        (special.clone(), &[]),
+        (one(&tree), &["--compatible"]),
+        (special, &["--compatible"]),
+    ] {
+        project.configure(&configuration);
+        let words = |subcommand, target| [&[subcommand, "-C", "repos.json"], options, &[target]].concat();
+        let analysed = project.run(&taut(), &words("analyse", "all")).exits(0);
+        assert!(analysed.stderr.contains("\"d\""), "{}", analysed.stderr);
+        // The file is looked for among all files of the root, if another process has analysed the target.
+        project.run(&taut(), &words("analyse", "f")).exits(0);
+        let built = project.run(&taut(), &[&words("build", "f")[..], &["-P", "one/f"]].concat()).exits(0);
+        assert_eq!(built.stdout, "one\n");
+        // Files for all of the paths are not begun with for long.
+        for (subcommand, target) in [("build", "act"), ("install", "all")] {
+            let refused = [
+                &words(subcommand, target)[..],
+                &["-o", "../out"][..2 * usize::from(subcommand == "install")],
+            ];
+            let refused = project.run(&taut(), &refused.concat()).exits(1);
+            let reason = "it has more than 16777216 files and directories";
+            assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+        }
+    }
+}
+
+/// Directories that are the same in one tree and differ in the next: the one that was not read counts, too.
+#[test]
+fn directories_that_were_the_same_may_differ_in_another_tree() {
+    let project = Project::new();
+    let git = &project.git;
+    let targets = r#"{"all": {"type": "generic", "outs": ["out"], "cmds": ["cat d/a/e/x d/b/e/x > out"], "deps": [["TREE", null, "d"]]}}"#;
+    let tree = |a: &str, b: &str| {
+        let directory = |x: &str| git.tree(&[("40000", b"e", &git.tree(&[("100644", b"x", &git.blob(x))]))]);
+        let both = git.tree(&[("40000", b"a", &directory(a)), ("40000", b"b", &directory(b))]);
+        git.tree(&[("100644", b"TARGETS", &git.blob(targets)), ("40000", b"d", &both)])
+    };
+    for configuration in ["git tree", "git tree ignore-special"] {
+        for (a, b) in [("1", "1"), ("1", "2"), ("2", "2"), ("2", "1"), ("1", "1")] {
+            project.configure(&one(&tree(a, b)).replace("git tree", configuration));
+            let built = project.run(&taut(), &["build", "-C", "repos.json", "all", "-P", "out"]).exits(0);
+            assert_eq!(built.stdout, format!("{a}{b}"));
+            let built =
+                project.run(&taut(), &["build", "--compatible", "-C", "repos.json", "all", "-P", "out"]);
+            assert_eq!(built.exits(0).stdout, format!("{a}{b}"));
+        }
+    }
+}

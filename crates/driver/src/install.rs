@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use taut_digest::{ObjectInfo, ObjectType};
-use taut_store::Store;
+use taut_store::{MIN_COUNTED_PATHS, Store};
 use taut_sys::{At, Dir, Evidence, FileKind, if_exists};
 use taut_value::{Decoder, Encoder, Id, Str};
 
@@ -199,7 +199,12 @@ fn leaves(
         }
     }
     let (mut leaves, mut pending) = (Vec::new(), vec![(place, *info)]);
+    let (object, mut has_counted) = (info, false);
     while let Some((place, info)) = pending.pop() {
+        if !has_counted && leaves.len() + pending.len() >= MIN_COUNTED_PATHS {
+            store.check_paths(object, path)?;
+            has_counted = true;
+        }
         if info.object_type != ObjectType::Tree {
             leaves.push((place, info));
             continue;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use taut_digest::{Digest, Hash, ObjectInfo, ObjectType};
-use taut_store::{Result, Store};
+use taut_store::{MIN_COUNTED_PATHS, Result, Store};
 use taut_sys::{At, Dir, FileKind, Identity, Links, Stat, StatSignature, if_exists};
 
 /// The wanted content of a stage: files and links by path, and all directories but the root.
@@ -50,7 +50,14 @@ impl StageContent {
                 wanted.files.insert(path, (info.digest.hash, info.object_type));
             }
         }
+        let mut has_counted = false;
         while let Some((path, hash)) = trees.pop() {
+            if !has_counted && wanted.files.len() + wanted.directories.len() >= MIN_COUNTED_PATHS {
+                has_counted = true;
+                for (path, info) in inputs {
+                    store.check_paths(info, path)?;
+                }
+            }
             let digest = Digest { hash, size: 0 };
             let missing = || taut_store::Error::Missing(ObjectInfo { digest, object_type: ObjectType::Tree });
             for (name, entry) in store.read_tree(&hash)?.ok_or_else(missing)? {

@@ -66,7 +66,8 @@ impl Roots {
     }
 
     fn read_all_files(&self) -> Result<()> {
-        let mut seen = HashSet::new();
+        // Many paths may lead to one object, and to one directory.
+        let (mut seen, mut directories) = (HashSet::new(), HashSet::new());
         for root in self.with_known_objects() {
             let mut pending = vec![String::new()];
             while let Some(directory) = pending.pop() {
@@ -75,6 +76,11 @@ impl Roots {
                 if matches!(listing, Listing::Unreadable(_)) {
                     listing = root.list(&directory, true)?;
                 }
+                if let Some(id) = listing.id_of_all_below()
+                    && !directories.insert((id, listing.itself().is_some()))
+                {
+                    continue;
+                }
                 let Listing::Entries(entries) = listing else { continue };
                 for listed in entries.iter() {
                     match (listed.entry, &listed.known) {
@@ -82,7 +88,6 @@ impl Roots {
                             true => listed.name.to_string(),
                             false => format!("{directory}/{}", listed.name),
                         }),
-                        // Many paths may have one object.
                         (_, Some(known)) if seen.insert(known.digest.hash) => {
                             self.named_by(known, HashFunction::Sha256)?;
                         }

@@ -231,10 +231,13 @@ impl SourceRoot for GitTreeRoot {
         }
         // Names with replacement characters may sort differently than their bytes did.
         entries.sort_by(|a: &Listed, b| a.name.as_str().cmp(b.name.as_str()));
+        // Without its special entries, the directory is another tree than the object.
+        if ignore_special {
+            return Ok(Listing::filtered(entries, id));
+        }
         let itself =
             ObjectInfo { digest: Digest { hash: id, size: tree.size }, object_type: ObjectType::Tree };
-        // Without its special entries, the directory is another tree than the object.
-        Ok(Listing::of(entries, Some(itself).filter(|_| !ignore_special)))
+        Ok(Listing::of(entries, Some(itself)))
     }
 
     fn is_file(&self, path: &Path) -> bool {

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use taut_digest::ObjectInfo;
+use taut_digest::{Hash as ObjectHash, ObjectInfo};
 use taut_engine::{Facets, Hash};
 use taut_value::{Encoder, Id, Str};
 
@@ -59,6 +59,8 @@ pub struct Entries {
     /// The directory as an object, with everything below it, if the root knows it without reading it and all of it can be
     /// used.
     pub itself: Option<Box<ObjectInfo>>,
+    /// The id of the tree whose entries these are, if some of what is in it or below cannot be used.
+    filtered: Option<Box<ObjectHash>>,
 }
 
 impl Deref for Entries {
@@ -72,7 +74,12 @@ impl Deref for Entries {
 impl Listing {
     /// A listing of entries, sorted by name, of a directory that may be known as an object.
     pub fn of(entries: Vec<Listed>, itself: Option<ObjectInfo>) -> Listing {
-        Listing::Entries(Entries { all: entries, itself: itself.map(Box::new) })
+        Listing::Entries(Entries { all: entries, itself: itself.map(Box::new), filtered: None })
+    }
+
+    /// A listing of the entries of a tree that can be used, sorted by name, where others may be in it or below.
+    pub fn filtered(entries: Vec<Listed>, tree: ObjectHash) -> Listing {
+        Listing::Entries(Entries { all: entries, itself: None, filtered: Some(Box::new(tree)) })
     }
 
     /// The kind of the entry with a name.
@@ -94,6 +101,14 @@ impl Listing {
         entries.itself.as_deref().copied()
     }
 
+    /// What two directories of a root have in common only if all that is listed below them is the same, if the root knows
+    /// that without reading it. It is read by [`Listing::facet_of_itself`].
+    pub fn id_of_all_below(&self) -> Option<ObjectHash> {
+        let Listing::Entries(entries) = self else { return None };
+        let itself = entries.itself.as_deref().map(|itself| itself.digest.hash);
+        itself.or(entries.filtered.as_deref().copied())
+    }
+
     /// The facet of whether there is a listing at all, and if not, why.
     pub const READABLE: Facets = Facets::of(0);
 
@@ -110,7 +125,7 @@ impl Listing {
 
     /// The bytes that are hashed (docs/store.md, hashes of `dir`): 0 if there is no directory; 1 and why it cannot be
     /// used; 2, the number of entries and these; 3 in place of 2 if the directory is known as an object, which follows
-    /// after the entries. A text is the number of its bytes and these, an entry its name and
+    /// after the entries, and 4 if the id of a tree that has more is known, whose bytes follow. A text is the number of its bytes and these, an entry its name and
     /// kind (0 file, 1 link, 2 directory, 3 and 4 a name that is no UTF-8: no directory, a directory; and 8 more if the
     /// object is known, which then follows). Numbers and objects are as [`Encoder`] writes them.
     fn encode(&self) -> Vec<u8> {
@@ -122,10 +137,12 @@ impl Listing {
                 e.bytes(why.as_bytes());
             }
             Listing::Entries(entries) => {
-                e.number(2 + u64::from(entries.itself.is_some()));
+                let filtered = entries.filtered.as_deref();
+                e.number(2 + u64::from(entries.itself.is_some()) + 2 * u64::from(filtered.is_some()));
                 e.number(entries.len() as u64);
                 entries.iter().for_each(|listed| listed.encode(&mut e));
                 entries.itself.iter().for_each(|itself| e.object(itself));
+                filtered.iter().for_each(|tree| e.bytes(tree.as_bytes()));
             }
         }
         e.finish()
@@ -137,7 +154,7 @@ impl Listing {
 
     /// The hashes of all facets. Facet 0, whether it can be read, is encoded as in [`Listing::encode`], without
     /// entries and as if the directory were not known as an object; the others consist of their entries, and of that
-    /// object where the entry "" would be. An empty facet has hash 0.
+    /// object, or the id of the tree, where the entry "" would be. An empty facet has hash 0.
     pub(crate) fn facets(&self) -> Vec<Hash> {
         // One encoder per facet; several names may share one.
         let mut facets: Vec<Encoder> = (0..Facets::MAX_COUNT).map(|_| Encoder::limited(0, 0)).collect();
@@ -155,6 +172,9 @@ impl Listing {
                 }
                 if let Some(itself) = &entries.itself {
                     facets[Facets::shared(1, "")].object(itself);
+                }
+                if let Some(tree) = entries.filtered.as_deref() {
+                    facets[Facets::shared(1, "")].bytes(tree.as_bytes());
                 }
             }
         }
@@ -232,6 +252,22 @@ mod tests {
             assert_ne!(a.hash(), b.hash());
             assert_ne!(a.facets()[facet], b.facets()[facet]);
         }
+    }
+
+    #[test]
+    fn the_tree_that_entries_are_left_out_of_is_in_the_facet_of_the_directory() {
+        let tree = |digit: &str| ObjectHash::from_hex(&digit.repeat(40)).unwrap();
+        let listing = |digit: &str| Listing::filtered(vec![Listed::new("a", Entry::File)], tree(digit));
+        let (one, other) = (listing("1"), listing("2"));
+        assert_eq!((one.itself(), one.id_of_all_below()), (None, Some(tree("1"))));
+        assert_ne!(one.hash(), other.hash());
+        let differing: Vec<usize> =
+            (0..Facets::MAX_COUNT).filter(|facet| one.facets()[*facet] != other.facets()[*facet]).collect();
+        assert_eq!(differing, [Facets::shared(1, "")]);
+        assert_eq!(
+            Id(one.hash().0).to_hex(),
+            "705981784629a583e409ccba41cd8c73300565aa92e68e62cc102f0ffda0784e"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::HashSet,
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
@@ -18,6 +18,13 @@ use crate::{
     Error, Result, Store,
     pending::{Pending, temporary_name},
 };
+
+/// How many paths below an object can become files and directories. A tree whose directories are the same objects has
+/// exponentially more paths than objects.
+const MAX_PATHS: u64 = 1 << 24;
+
+/// After so many paths it is worth while to count them all before going on.
+pub const MIN_COUNTED_PATHS: usize = 1 << 16;
 
 /// Puts objects below a directory of the user.
 pub struct Installer<'s> {
@@ -68,7 +75,12 @@ impl<'s> Installer<'s> {
         let mut parent = Parent { path: PathBuf::new(), dir: None };
         let mut has_written = false;
         let mut pending = vec![(object.digest.hash, object.object_type, path)];
+        let mut looked_at = 0;
         while let Some((hash, object_type, place)) = pending.pop() {
+            looked_at += 1;
+            if looked_at == MIN_COUNTED_PATHS {
+                self.store.check_paths(object, &name.display().to_string())?;
+            }
             if object_type == ObjectType::Tree {
                 let entries = self.store.read_tree(&hash)?.ok_or_else(|| missing(&hash, object_type))?;
                 for (name, entry) in entries {
@@ -196,6 +208,54 @@ impl Store {
             }
         }
         Ok(false)
+    }
+
+    /// Checks that an object has no more paths than can become files. `path`: how the error names it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it has; a tree is missing or damaged.
+    pub fn check_paths(&self, object: &ObjectInfo, path: &str) -> Result<()> {
+        if self.paths_below(object)? <= MAX_PATHS {
+            return Ok(());
+        }
+        let reason = format!("it has more than {MAX_PATHS} files and directories");
+        Err(Error::Refused { path: path.to_owned(), reason })
+    }
+
+    /// How many paths there are below an object, with itself; each tree is read once. Without recursion.
+    fn paths_below(&self, object: &ObjectInfo) -> Result<u64> {
+        let mut counts: HashMap<Hash, u64> = HashMap::new();
+        let mut pending = vec![object.digest.hash];
+        let mut read: HashMap<Hash, BTreeMap<Hash, u64>> = HashMap::new();
+        if object.object_type != ObjectType::Tree {
+            return Ok(1);
+        }
+        while let Some(&tree) = pending.last() {
+            if !read.contains_key(&tree) {
+                let entries = self.read_tree(&tree)?.ok_or_else(|| missing(&tree, ObjectType::Tree))?;
+                // The directories in it, with how often each is there; the rest counts at once.
+                let mut directories = BTreeMap::new();
+                let mut others = 1;
+                for entry in entries.values() {
+                    match entry.object_type {
+                        ObjectType::Tree => *directories.entry(entry.hash).or_default() += 1,
+                        _ => others += 1,
+                    }
+                }
+                counts.insert(tree, others);
+                pending.extend(directories.keys().filter(|below| !read.contains_key(*below)));
+                read.insert(tree, directories);
+                continue;
+            }
+            pending.pop();
+            // Those below are complete; the second time, of a tree that was pending twice, there are none left.
+            for (below, times) in std::mem::take(read.entry(tree).or_default()) {
+                let sum = times.saturating_mul(counts.get(&below).copied().unwrap_or(0));
+                let count = counts.entry(tree).or_default();
+                *count = count.saturating_add(sum);
+            }
+        }
+        Ok(counts.get(&object.digest.hash).copied().unwrap_or(1))
     }
 
     /// Whether what is at a place is what installing the object there would make of it.

@@ -40,7 +40,7 @@ mod usage;
 mod withheld;
 
 pub use cas::AddMode;
-pub use checkout::Installer;
+pub use checkout::{Installer, MIN_COUNTED_PATHS};
 pub use epoch_dirs::EpochDir;
 pub use error::{Error, Result};
 pub use gc::{GcMode, gc};
