@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use taut_digest::{Digest, Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
-use taut_service::{Error, Said};
+use taut_service::{Error, ReportedIn};
 use taut_value::{ActionDescription, Id, Str};
 
 use crate::{Cause, Execution, ExecutionFailure, RunResult};
@@ -128,27 +128,27 @@ impl AtServer {
 
 impl NotExecuted {
     fn of(action: Digest, error: &Error) -> Option<NotExecuted> {
-        let nothing_said = NotExecuted { action, error: None, progress: None };
-        let (code, said, why) = match error {
-            Error::NotExecuted { code, said, why } => (*code, *said, why),
-            Error::InputsMissing(_) => return Some(nothing_said),
+        let no_more = NotExecuted { action, error: None, progress: None };
+        let (code, reported_in, why) = match error {
+            Error::NotExecuted { code, reported_in, why } => (*code, *reported_in, why),
+            Error::InputsMissing(_) => return Some(no_more),
             _ => return None,
         };
         let shown = || Some(format!("{code}: {why}"));
-        Some(match (said, code) {
-            (Said::InCall, UNAVAILABLE | DEADLINE_EXCEEDED)
-            | (Said::InResponse, UNAVAILABLE)
-            | (Said::InOperation, _) => nothing_said,
-            (Said::InResponse, FAILED_PRECONDITION) => {
+        Some(match (reported_in, code) {
+            (ReportedIn::Call, UNAVAILABLE | DEADLINE_EXCEEDED)
+            | (ReportedIn::Response, UNAVAILABLE)
+            | (ReportedIn::Operation, _) => no_more,
+            (ReportedIn::Response, FAILED_PRECONDITION) => {
                 let progress = Some(format!("Some precondition for the action failed.\n{why}"));
                 // As often as the reference tries by default. Here it is not asked again.
                 let error = format!("After 1 attempts: code: {code} message: \"{}\"", escaped(why));
-                NotExecuted { progress, error: Some(error), ..nothing_said }
+                NotExecuted { progress, error: Some(error), ..no_more }
             }
-            (Said::Nowhere, _) => {
-                NotExecuted { error: Some("Corrupted ExecuteResponse".to_owned()), ..nothing_said }
+            (ReportedIn::Nothing, _) => {
+                NotExecuted { error: Some("Corrupted ExecuteResponse".to_owned()), ..no_more }
             }
-            (Said::InCall | Said::InResponse, _) => NotExecuted { error: shown(), ..nothing_said },
+            (ReportedIn::Call | ReportedIn::Response, _) => NotExecuted { error: shown(), ..no_more },
         })
     }
 }
@@ -333,23 +333,26 @@ mod tests {
     #[test]
     fn what_a_server_says_of_an_action_is_reported_as_by_the_reference() {
         let action = Digest { hash: taut_digest::HashFunction::Sha256.blob(b"a"), size: 7 };
-        let of = |code, said| {
-            let error = Error::NotExecuted { code, said, why: "why \"é\"\n".to_owned() };
+        let of = |code, reported_in| {
+            let error = Error::NotExecuted { code, reported_in, why: "why \"é\"\n".to_owned() };
             let NotExecuted { error, progress, .. } = NotExecuted::of(action, &error).unwrap();
             (error, progress)
         };
         let shown = |text: &str| Some(text.to_owned());
-        assert_eq!(of(12, Said::InCall), (shown("12: why \"é\"\n"), None));
-        assert_eq!(of(13, Said::InResponse), (shown("13: why \"é\"\n"), None));
-        for (code, said) in
-            [(14, Said::InCall), (4, Said::InCall), (14, Said::InResponse), (13, Said::InOperation)]
-        {
-            assert_eq!(of(code, said), (None, None), "{code} {said:?}");
+        assert_eq!(of(12, ReportedIn::Call), (shown("12: why \"é\"\n"), None));
+        assert_eq!(of(13, ReportedIn::Response), (shown("13: why \"é\"\n"), None));
+        for (code, reported_in) in [
+            (14, ReportedIn::Call),
+            (4, ReportedIn::Call),
+            (14, ReportedIn::Response),
+            (13, ReportedIn::Operation),
+        ] {
+            assert_eq!(of(code, reported_in), (None, None), "{code} {reported_in:?}");
         }
-        assert_eq!(of(13, Said::Nowhere), (shown("Corrupted ExecuteResponse"), None));
+        assert_eq!(of(13, ReportedIn::Nothing), (shown("Corrupted ExecuteResponse"), None));
         let after = r#"After 1 attempts: code: 9 message: "why \"\303\251\"\n""#;
         let progress = "Some precondition for the action failed.\nwhy \"é\"\n";
-        assert_eq!(of(9, Said::InResponse), (shown(after), shown(progress)));
+        assert_eq!(of(9, ReportedIn::Response), (shown(after), shown(progress)));
         let error = Error::Final { call: "Execute", why: String::new() };
         assert_eq!(AtServer::of(action, &error), Some(AtServer::NoOutputs));
     }

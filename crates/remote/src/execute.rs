@@ -20,7 +20,7 @@ use taut_proto::{
         PreconditionFailure, QUEUED, WaitExecutionRequest,
     },
 };
-use taut_service::{Error, Execute, Executed, Progress, Result, Said, Stage};
+use taut_service::{Error, Execute, Executed, Progress, ReportedIn, Result, Stage};
 use tokio::sync::oneshot;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -58,7 +58,7 @@ struct Execution<'e> {
     /// The name of the operation, once the server has sent it.
     operation: Option<String>,
     /// Where the server says how this attempt has failed; `None` if it does not, or with what it leaves out.
-    said: Option<Said>,
+    reported_in: Option<ReportedIn>,
     /// The number of the connection of this attempt.
     connection: u64,
     /// When something was heard last in this attempt, before the end of the action.
@@ -79,9 +79,9 @@ pub(crate) async fn execute(
 ) -> Result<Executed> {
     let (operation, heard, stage, connection) = (None, None, None, link.connection());
     let waiting = RefCell::default();
-    let said = None;
+    let reported_in = None;
     let mut execution =
-        Execution { link, action, progress, operation, said, connection, heard, stage, waiting };
+        Execution { link, action, progress, operation, reported_in, connection, heard, stage, waiting };
     let ended = link.give_up.or_off(async {
         tokio::select! {
             // The caller first: if it is gone, the operation is cancelled even if an answer came at the same moment.
@@ -114,7 +114,7 @@ impl Execution<'_> {
         let mut failing_since = None;
         loop {
             (self.heard, self.connection) = (None, self.link.connection());
-            self.said = Some(Said::InCall);
+            self.reported_in = Some(ReportedIn::Call);
             let begin = Instant::now();
             let why = match self.attempt().await {
                 Ok(AttemptEnd::Done(executed)) => return Ok(*executed),
@@ -247,8 +247,8 @@ impl Execution<'_> {
 
     fn not_executed(&self, status: &Status) -> Error {
         let why = text(status);
-        match self.said {
-            Some(said) => Error::NotExecuted { code: status.code() as i32, said, why },
+        match self.reported_in {
+            Some(reported_in) => Error::NotExecuted { code: status.code() as i32, reported_in, why },
             None => Error::Final { call: EXECUTE, why },
         }
     }
@@ -317,14 +317,18 @@ impl Execution<'_> {
     fn done(&mut self, operation: Operation) -> std::result::Result<AttemptEnd, Failure> {
         // Code 0 is success in gRPC: a status that is there may still be no error.
         if let Some(error) = operation.error.filter(|error| error.code != 0) {
-            (self.operation, self.said) = (None, Some(Said::InOperation));
+            (self.operation, self.reported_in) = (None, Some(ReportedIn::Operation));
             return Err(failure(error));
         }
         let response: Option<ExecuteResponse> = operation.response.and_then(|any| any.get(EXECUTE_RESPONSE));
         let Some(ExecuteResponse { result, cached_result, status, message }) = response else {
+<<<<<<< ours
             // `Internal` counts as transient, so the action is tried again rather than failed for what the server
             // left out.
             (self.operation, self.said) = (None, Some(Said::Nowhere));
+=======
+            (self.operation, self.reported_in) = (None, Some(ReportedIn::Nothing));
+>>>>>>> theirs
             return Err(Status::internal("the server says that the action has ended, and not how").into());
         };
         // The API allows a result besides DEADLINE_EXCEEDED (the outputs so far), and servers differ in whether they
@@ -335,14 +339,14 @@ impl Execution<'_> {
             (status, _) => (status, false),
         };
         if status.code != 0 {
-            (self.operation, self.said) = (None, Some(Said::InResponse));
+            (self.operation, self.reported_in) = (None, Some(ReportedIn::Response));
             return Err(failure(status));
         }
         let result = match result {
             Some(result) => result,
             None if timed_out => Default::default(),
             None => {
-                self.said = None;
+                self.reported_in = None;
                 return Err(Status::internal("the server has no result of the action").into());
             }
         };

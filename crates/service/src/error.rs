@@ -34,7 +34,7 @@ pub enum Error {
         /// The status by the numbers of gRPC.
         code: i32,
         /// Where the server says it.
-        said: Said,
+        reported_in: ReportedIn,
         /// What is wrong.
         why: String,
     },
@@ -50,15 +50,15 @@ pub enum Error {
 
 /// Where in its answer a server says why it did not execute an action.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Said {
+pub enum ReportedIn {
     /// As the status of the call.
-    InCall,
+    Call,
     /// As the error of the operation.
-    InOperation,
+    Operation,
     /// As the status of the response with which the operation has ended.
-    InResponse,
+    Response,
     /// Nowhere: the operation has ended, and there is no response.
-    Nowhere,
+    Nothing,
 }
 
 impl fmt::Display for Error {

@@ -366,9 +366,9 @@ impl Messages {
 
     fn say_not_executed(&self, NotExecuted { action, error, progress }: &NotExecuted) {
         const NAME: &str = "RemoteExecutionClient";
-        for (level, said) in [(Level::Progress, progress), (Level::Error, error)] {
-            if let Some(said) = said {
-                self.log.say_about(level, NAME, said);
+        for (level, text) in [(Level::Progress, progress), (Level::Error, error)] {
+            if let Some(text) = text {
+                self.log.say_about(level, NAME, text);
             }
         }
         let Digest { hash, size } = action;
