@@ -6,8 +6,9 @@
 
 use std::{fmt, sync::Arc};
 
-use taut_digest::{Hash, ObjectInfo};
+use taut_digest::{Digest, Hash, ObjectInfo};
 use taut_engine::{Fail, Failure};
+use taut_service::{Error, ReportedIn};
 use taut_value::{ActionDescription, Id, Str};
 
 use crate::{Cause, Execution, ExecutionFailure, RunResult};
@@ -34,7 +35,7 @@ pub enum Phase {
 impl Phase {
     /// The failure of an action in this phase. It is transient: not recorded, and another build tries again.
     pub fn failed(self, why: impl fmt::Display) -> Fail {
-        Fail::transient(ActionError { phase: self, why: why.to_string() })
+        Fail::transient(ActionError { phase: self, why: why.to_string(), at_server: None })
     }
 
     /// As [`Phase::failed`], for an error of the store. A lost object is not a failure of the action, since it is made
@@ -74,7 +75,87 @@ pub struct ActionError {
     pub phase: Phase,
     /// The reason, as the system or the description gives it.
     pub why: String,
+    /// What the reference reports in its place, if that is about a server.
+    pub at_server: Option<AtServer>,
 }
+
+/// What the reference reports of an action that has no result from a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AtServer {
+    /// That it was not executed.
+    NotExecuted(NotExecuted),
+    /// That its outputs are missing.
+    NoOutputs,
+}
+
+/// What the reference reports of an action that a server did not execute.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotExecuted {
+    /// The `Action` message, by its name at the server.
+    pub action: Digest,
+    /// What is wrong, as its client of servers shows it.
+    pub error: Option<String>,
+    /// What it says of progress before that.
+    pub progress: Option<String>,
+}
+
+/// A message of a status as the reference shows it where it shows the status as a whole: with C's escapes.
+fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'\n' => shown += "\\n",
+            b'\r' => shown += "\\r",
+            b'\t' => shown += "\\t",
+            b'"' | b'\'' | b'\\' => shown.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => shown.push(char::from(byte)),
+            other => shown += &format!("\\{other:03o}"),
+        }
+    }
+    shown
+}
+
+impl AtServer {
+    /// Of an error of the call that was to execute an action.
+    pub(crate) fn of(action: Digest, error: &Error) -> Option<AtServer> {
+        match error {
+            Error::Final { .. } => Some(AtServer::NoOutputs),
+            error => NotExecuted::of(action, error).map(AtServer::NotExecuted),
+        }
+    }
+}
+
+impl NotExecuted {
+    fn of(action: Digest, error: &Error) -> Option<NotExecuted> {
+        let no_more = NotExecuted { action, error: None, progress: None };
+        let (code, reported_in, why) = match error {
+            Error::NotExecuted { code, reported_in, why } => (*code, *reported_in, why),
+            Error::InputsMissing(_) => return Some(no_more),
+            _ => return None,
+        };
+        let shown = || Some(format!("{code}: {why}"));
+        Some(match (reported_in, code) {
+            (ReportedIn::Call, UNAVAILABLE | DEADLINE_EXCEEDED)
+            | (ReportedIn::Response, UNAVAILABLE)
+            | (ReportedIn::Operation, _) => no_more,
+            (ReportedIn::Response, FAILED_PRECONDITION) => {
+                let progress = Some(format!("Some precondition for the action failed.\n{why}"));
+                // As often as the reference tries by default. Here it is not asked again.
+                let error = format!("After 1 attempts: code: {code} message: \"{}\"", escaped(why));
+                NotExecuted { progress, error: Some(error), ..no_more }
+            }
+            (ReportedIn::Nothing, _) => {
+                NotExecuted { error: Some("Corrupted ExecuteResponse".to_owned()), ..no_more }
+            }
+            (ReportedIn::Call | ReportedIn::Response, _) => NotExecuted { error: shown(), ..no_more },
+        })
+    }
+}
+
+// Statuses by the numbers of gRPC.
+const DEADLINE_EXCEEDED: i32 = 4;
+const FAILED_PRECONDITION: i32 = 9;
+const UNAVAILABLE: i32 = 14;
 
 impl fmt::Display for ActionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,8 +187,10 @@ impl ActionFailure {
     pub fn as_reference(&self) -> String {
         let (ran, action) = (&self.ran, &self.action);
         let is_allowed = action.may_fail.is_some();
-        if self.error.is_some() || ran.timed_out {
-            return self.text();
+        match &self.error {
+            Some(ActionError { at_server: Some(AtServer::NoOutputs), .. }) => {}
+            None if !ran.timed_out => {}
+            _ => return self.text(),
         }
         // Then the reference prints nothing of missing outputs.
         if ran.exit_code != 0 && !is_allowed {
@@ -123,6 +206,18 @@ impl ActionFailure {
         action.outs.iter().for_each(|path| text += &format!("\n  - file: {path}"));
         action.out_dirs.iter().for_each(|path| text += &format!("\n  - dir: {path}"));
         text
+    }
+
+    /// What the reference reports first, if a server did not execute the action.
+    pub fn not_executed(&self) -> Option<NotExecuted> {
+        match &self.error {
+            Some(ActionError { at_server: Some(AtServer::NotExecuted(one)), .. }) => Some(one.clone()),
+            Some(_) => None,
+            None => {
+                let action = self.ran.action_at_server.filter(|_| self.ran.timed_out)?;
+                Some(NotExecuted { action, error: Some("Execution timed out.".to_owned()), progress: None })
+            }
+        }
     }
 
     fn text(&self) -> String {
@@ -230,5 +325,32 @@ mod tests {
         let text = "action could not be started: Argument list too long";
         assert_eq!(failure.to_string(), text);
         assert_eq!(failure.as_reference(), "action returned non-zero exit code 1");
+    }
+
+    #[test]
+    fn what_a_server_says_of_an_action_is_reported_as_by_the_reference() {
+        let action = Digest { hash: taut_digest::HashFunction::Sha256.blob(b"a"), size: 7 };
+        let of = |code, reported_in| {
+            let error = Error::NotExecuted { code, reported_in, why: "why \"é\"\n".to_owned() };
+            let NotExecuted { error, progress, .. } = NotExecuted::of(action, &error).unwrap();
+            (error, progress)
+        };
+        let shown = |text: &str| Some(text.to_owned());
+        assert_eq!(of(12, ReportedIn::Call), (shown("12: why \"é\"\n"), None));
+        assert_eq!(of(13, ReportedIn::Response), (shown("13: why \"é\"\n"), None));
+        for (code, reported_in) in [
+            (14, ReportedIn::Call),
+            (4, ReportedIn::Call),
+            (14, ReportedIn::Response),
+            (13, ReportedIn::Operation),
+        ] {
+            assert_eq!(of(code, reported_in), (None, None), "{code} {reported_in:?}");
+        }
+        assert_eq!(of(13, ReportedIn::Nothing), (shown("Corrupted ExecuteResponse"), None));
+        let after = r#"After 1 attempts: code: 9 message: "why \"\303\251\"\n""#;
+        let progress = "Some precondition for the action failed.\nwhy \"é\"\n";
+        assert_eq!(of(9, ReportedIn::Response), (shown(after), shown(progress)));
+        let error = Error::Final { call: "Execute", why: String::new() };
+        assert_eq!(AtServer::of(action, &error), Some(AtServer::NoOutputs));
     }
 }

@@ -54,7 +54,7 @@ pub use context::{Context, ContextRule};
 pub use depfile::{Malformed, Unsupported, prerequisites};
 pub use each_time::{EachTime, EachTimeRule};
 pub use events::{Counters, Events, NoEvents, Step};
-pub use failure::{ActionError, ActionFailure, Phase};
+pub use failure::{ActionError, ActionFailure, AtServer, NotExecuted, Phase};
 pub use inputs::StageRule;
 pub use local::{LocalExecutor, LocalSetup};
 pub use missing_output::{ActualEntry, MissingOutput};

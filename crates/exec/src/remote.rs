@@ -28,15 +28,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taut_digest::ObjectInfo;
+use taut_digest::{Digest, ObjectInfo};
 use taut_engine::Fail;
 use taut_service::{ActionCache, Cas, Error, Execute, Executed, Executor as Service, Progress, Stage};
 use taut_store::{ObjectServer, Store};
 use taut_value::{ActionDescription, Id};
 
 use crate::{
-    Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey, RunResult, Step,
-    StopSwitch, TakenFrom, Traffic,
+    ActionError, AtServer, Cause, Events, Executor, KnownFuture, KnownResult, LocalExecutor, Phase, RunKey,
+    RunResult, Step, StopSwitch, TakenFrom, Traffic,
     message::{Demands, properties},
     shared::ExecutedActions,
     slots::Slots,
@@ -157,8 +157,20 @@ impl Transfers {
             // Another call failed before, and its error is reported.
             Error::Off => Fail::Cancelled,
             // About this action, and not about others.
-            Error::Final { call: EXECUTE, .. } | Error::InputsMissing(_) => Phase::Remote.failed(why),
+            Error::Final { call: EXECUTE, .. } | Error::NotExecuted { .. } | Error::InputsMissing(_) => {
+                Phase::Remote.failed(why)
+            }
             _ => Cause::Server(why).fail(),
+        }
+    }
+
+    /// The failure of an action, by its name at the server, that was not executed there.
+    fn not_executed(&self, number: usize, action: Digest, error: Error) -> Fail {
+        let at_server = AtServer::of(action, &error);
+        let fail = self.failed(number, error);
+        match fail.downcast_ref::<ActionError>() {
+            Some(failed) => Fail::transient(ActionError { at_server, ..failed.clone() }),
+            None => fail,
         }
     }
 
@@ -359,12 +371,12 @@ impl RemoteExecutor {
                     continue;
                 }
                 // Servers have many words for inputs that are missing.
-                Err(Error::Final { .. } | Error::Transient { .. })
+                Err(Error::Final { .. } | Error::NotExecuted { .. } | Error::Transient { .. })
                     if repeats <= MAX_REPEATS && self.transfers.has_lost(number, &described).await? =>
                 {
                     continue;
                 }
-                Err(error) => return Err(self.transfers.failed(number, error)),
+                Err(error) => return Err(self.transfers.not_executed(number, action, error)),
             };
             let is_bad = executed.was_cached && executed.result.exit_code != 0;
             let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
@@ -389,6 +401,7 @@ impl RemoteExecutor {
                     let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
                     return Ok(RunResult {
                         run_as: Some(key.id),
+                        action_at_server: Some(action),
                         sent_bytes,
                         uploading,
                         fetched_bytes: fetched_bytes + ran.fetched_bytes,
@@ -401,9 +414,8 @@ impl RemoteExecutor {
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
                     let why = "outputs of the action are not there when it has ended";
-                    return Err(self
-                        .transfers
-                        .failed(number, Error::Final { call: EXECUTE, why: why.to_owned() }));
+                    let error = Error::Final { call: EXECUTE, why: why.to_owned() };
+                    return Err(self.transfers.not_executed(number, action, error));
                 }
             }
         }

@@ -103,6 +103,8 @@ pub struct RunResult {
     pub had_by: Option<Arc<str>>,
     /// What executed it, if that was not this machine: the server, and the worker if the server says it.
     pub executed_by: Option<Arc<str>>,
+    /// The `Action` message by which that executed it, by its name there.
+    pub action_at_server: Option<Digest>,
     /// How many bytes of contents came for it from servers: with a result from a remote cache, as inputs of an action that runs
     /// here, or to be sent to the server that executes it.
     pub fetched_bytes: u64,

@@ -20,7 +20,7 @@ use taut_proto::{
         PreconditionFailure, QUEUED, WaitExecutionRequest,
     },
 };
-use taut_service::{Error, Execute, Executed, Progress, Result, Stage};
+use taut_service::{Error, Execute, Executed, Progress, ReportedIn, Result, Stage};
 use tokio::sync::oneshot;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -55,6 +55,8 @@ struct Execution<'e> {
     progress: &'e dyn Progress,
     /// The name of the operation, once the server has sent it.
     operation: Option<String>,
+    /// Where the server says how this attempt has failed; `None` if it does not, or with what it leaves out.
+    reported_in: Option<ReportedIn>,
     /// The number of the connection of this attempt.
     connection: u64,
     /// When something was heard last in this attempt, before the end of the action.
@@ -74,7 +76,9 @@ pub(crate) async fn execute(
 ) -> Result<Executed> {
     let (operation, heard, stage, connection) = (None, None, None, link.connection());
     let waiting = RefCell::default();
-    let mut execution = Execution { link, action, progress, operation, connection, heard, stage, waiting };
+    let reported_in = None;
+    let mut execution =
+        Execution { link, action, progress, operation, reported_in, connection, heard, stage, waiting };
     let ended = link.give_up.or_off(async {
         tokio::select! {
             // The caller first: if it is gone, the operation is cancelled even if an answer came at the same moment.
@@ -106,6 +110,7 @@ impl Execution<'_> {
         let mut failing_since = None;
         loop {
             (self.heard, self.connection) = (None, self.link.connection());
+            self.reported_in = Some(ReportedIn::Call);
             let begin = Instant::now();
             let why = match self.attempt().await {
                 Ok(AttemptEnd::Done(executed)) => return Ok(*executed),
@@ -120,7 +125,7 @@ impl Execution<'_> {
                 Err(Failure::Status(status)) if is_transient(status.code()) => status,
                 Err(Failure::Status(status)) => {
                     // About this action alone: the server may well execute others.
-                    return Err(Error::Final { call: EXECUTE, why: text(&status) });
+                    return Err(self.not_executed(&status));
                 }
                 Err(Failure::Wrong(error) | Failure::Here(error)) => return Err(error),
             };
@@ -150,7 +155,7 @@ impl Execution<'_> {
                 }
                 if matches!(why.code(), Code::Internal | Code::Unknown) {
                     // It may be about this action alone: some servers have no other word for what they cannot execute.
-                    return Err(Error::Final { call: EXECUTE, why: text(&why) });
+                    return Err(self.not_executed(&why));
                 }
                 return Err(Error::Transient { call: EXECUTE, attempts: failed, why: text(&why) });
             }
@@ -225,6 +230,14 @@ impl Execution<'_> {
         self.while_alive(opening).await
     }
 
+    fn not_executed(&self, status: &Status) -> Error {
+        let why = text(status);
+        match self.reported_in {
+            Some(reported_in) => Error::NotExecuted { code: status.code() as i32, reported_in, why },
+            None => Error::Final { call: EXECUTE, why },
+        }
+    }
+
     /// Waits as long as the server gives signs of life.
     async fn while_alive<T>(
         &self,
@@ -284,12 +297,12 @@ impl Execution<'_> {
 
     fn done(&mut self, operation: Operation) -> std::result::Result<AttemptEnd, Failure> {
         if let Some(error) = operation.error.filter(|error| error.code != 0) {
-            self.operation = None;
+            (self.operation, self.reported_in) = (None, Some(ReportedIn::Operation));
             return Err(failure(error));
         }
         let response: Option<ExecuteResponse> = operation.response.and_then(|any| any.get(EXECUTE_RESPONSE));
         let Some(ExecuteResponse { result, cached_result, status, message }) = response else {
-            self.operation = None;
+            (self.operation, self.reported_in) = (None, Some(ReportedIn::Nothing));
             return Err(Status::internal("the server says that the action has ended, and not how").into());
         };
         let (status, timed_out) = match (status.unwrap_or_default(), &result) {
@@ -298,13 +311,16 @@ impl Execution<'_> {
             (status, _) => (status, false),
         };
         if status.code != 0 {
-            self.operation = None;
+            (self.operation, self.reported_in) = (None, Some(ReportedIn::Response));
             return Err(failure(status));
         }
         let result = match result {
             Some(result) => result,
             None if timed_out => Default::default(),
-            None => return Err(Status::internal("the server has no result of the action").into()),
+            None => {
+                self.reported_in = None;
+                return Err(Status::internal("the server has no result of the action").into());
+            }
         };
         let was_cached = cached_result;
         Ok(AttemptEnd::Done(Box::new(Executed { result, was_cached, timed_out, message })))

@@ -28,6 +28,15 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// An action was not executed, for a reason that concerns it alone.
+    NotExecuted {
+        /// The status by the numbers of gRPC.
+        code: i32,
+        /// Where the server says it.
+        reported_in: ReportedIn,
+        /// What is wrong.
+        why: String,
+    },
     /// An action was not executed, since some of its inputs are not there; which ones, as far as that is known.
     InputsMissing(Vec<Digest>),
     /// What came is not the content of this digest.
@@ -38,6 +47,19 @@ pub enum Error {
     Off,
 }
 
+/// Where in its answer a server says why it did not execute an action.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReportedIn {
+    /// As the status of the call.
+    Call,
+    /// As the error of the operation.
+    Operation,
+    /// As the status of the response with which the operation has ended.
+    Response,
+    /// Nowhere: the operation has ended, and there is no response.
+    Nothing,
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -45,6 +67,7 @@ impl fmt::Display for Error {
             Error::Transient { call, attempts: 1, why } => write!(f, "{call}: {why}"),
             Error::Transient { call, attempts, why } => write!(f, "{call}: {why} (tried {attempts} times)"),
             Error::Final { call, why } => write!(f, "{call}: {why}"),
+            Error::NotExecuted { why, .. } => write!(f, "Execute: {why}"),
             Error::InputsMissing(digests) => match &digests[..] {
                 [digest] => write!(f, "input {} of the action is not there", digest.hash),
                 [digest, ..] => {

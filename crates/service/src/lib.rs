@@ -26,7 +26,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use askers::{Asker, Askers};
 pub use content::{Buffer, Content, Receiver, Source};
-pub use error::{Error, Result};
+pub use error::{Error, ReportedIn, Result};
 pub use execution::{Execute, Executed, Executor, NoProgress, Progress, Stage};
 pub use memory::Memory;
 use taut_digest::{Digest, HashFunction};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use taut_digest::Digest;
 use taut_driver::{
-    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, RepoConfig, Request,
-    Results, Retry, RunResult, Sink, Unbuilt,
+    ActionFailure, Added, Analysed, BuildFailure, Cause, EntryProblem, Export, Exports, NotExecuted,
+    RepoConfig, Request, Results, Retry, RunResult, Sink, Unbuilt,
     cas::WayEnd,
     event::{Event, Failed, Finished},
 };
@@ -350,11 +350,27 @@ impl Messages {
         for failure in self.failures().iter() {
             let name = self.name_of(&failure.id);
             let action = &failure.action;
-            self.log.say_about(Level::Error, &name, failure.as_reference());
+            match failure.not_executed() {
+                Some(not_executed) => self.say_not_executed(&not_executed),
+                None => self.log.say_about(Level::Error, &name, failure.as_reference()),
+            }
             let command = report::in_environment(&action.command, &action.env);
             let failed = report::failed_command(&command, &defined.all_origins(&failure.id));
             self.log.say_about(Level::Error, &name, failed);
         }
+    }
+
+    fn say_not_executed(&self, NotExecuted { action, error, progress }: &NotExecuted) {
+        const NAME: &str = "RemoteExecutionClient";
+        for (level, text) in [(Level::Progress, progress), (Level::Error, error)] {
+            if let Some(text) = text {
+                self.log.say_about(level, NAME, text);
+            }
+        }
+        let Digest { hash, size } = action;
+        let failed = format!("Failed to execute action hash: \"{hash}\" size_bytes: {size}.");
+        self.log.say_about(Level::Error, NAME, failed);
+        self.log.say(Level::Warn, format!("Failed to execute action with execution id {hash}."));
     }
 
     fn say_unbuilt(&self, unbuilt: &Unbuilt, defined: &dyn ActionOrigins) {

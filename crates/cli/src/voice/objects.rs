@@ -78,7 +78,10 @@ impl ObjectTexts for Just {
 
     fn not_taken(&self, error: &Error, _: &Store, destined: ObjectDestination<'_>, log: &Log) {
         let cause = match (error, destined) {
-            (Error::Missing(_), ObjectDestination::StandardOutput) => None,
+            (
+                Error::Missing(_) | Error::Remote(_) | Error::WrongAtServer { .. },
+                ObjectDestination::StandardOutput,
+            ) => None,
             (Error::Missing(object), ObjectDestination::PathBelow) => {
                 log.say(Level::Error, format!("Failed to retrieve artifact {object} at path ''"));
                 return;
