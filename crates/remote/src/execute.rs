@@ -322,13 +322,9 @@ impl Execution<'_> {
         }
         let response: Option<ExecuteResponse> = operation.response.and_then(|any| any.get(EXECUTE_RESPONSE));
         let Some(ExecuteResponse { result, cached_result, status, message }) = response else {
-<<<<<<< ours
             // `Internal` counts as transient, so the action is tried again rather than failed for what the server
             // left out.
-            (self.operation, self.said) = (None, Some(Said::Nowhere));
-=======
             (self.operation, self.reported_in) = (None, Some(ReportedIn::Nothing));
->>>>>>> theirs
             return Err(Status::internal("the server says that the action has ended, and not how").into());
         };
         // The API allows a result besides DEADLINE_EXCEEDED (the outputs so far), and servers differ in whether they
