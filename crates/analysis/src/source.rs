@@ -448,7 +448,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
         let stage = [(named.name.clone(), Value::artifact(Artifact::Known(known)))].into_iter().collect();
         return Ok(AnalysedTarget { provides_null: true, ..analysed(stage, DefinitionNames::default()) });
     }
-    // Breadth first by index: each directory stands after the one that contains it.
+    // Breadth first by index: each directory comes after the one that contains it.
     let mut directories = vec![top.clone()];
     let mut warnings = Diagnostics::default();
     let mut contents = Vec::new();
