@@ -76,7 +76,7 @@ impl Rule for Output {
 
 /// That all inputs of an output are unchanged does not show that the output file is: it may have been edited.
 #[test]
-fn an_edited_output_is_not_taken_for_good_because_its_inputs_are() {
+fn an_edited_output_is_noticed_although_its_inputs_are_unchanged() {
     let (inputs, disk) = (world(&[("a", 2)]), world(&[]));
     let engine = Engine::builder().rule(Input(inputs)).rule(Output { disk: disk.clone() }).build();
     let get = || {

@@ -232,7 +232,7 @@ fn a_process_killed_after_any_byte_loses_at_most_its_last_commit() {
 }
 
 #[test]
-fn a_bit_that_flips_costs_time_at_most() {
+fn a_flipped_bit_leads_to_no_wrong_result() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("traces");
     let mut flips = 0;

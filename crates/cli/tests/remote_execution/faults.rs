@@ -113,7 +113,7 @@ fn whatever_a_server_answers_results_are_right_or_there_are_none() {
 /// The network fails, answers are wrong now and then, executions end badly, the server loses contents between and during builds,
 /// and is restarted.
 #[test]
-fn whatever_happens_on_the_way_results_are_right_or_there_are_none() {
+fn with_faults_of_the_link_results_are_right_or_the_build_fails() {
     let expected = here(&workspace());
     let edited = {
         let other = workspace();

@@ -51,8 +51,7 @@ impl Wait {
     }
 
     fn close(&self) {
-        // Both the last answer and the dropped request close it, and the frame counts it once.
-        // A swap, so that exactly one of the two callers counts the frame down.
+        // Both the last answer and the dropped request close it: by the swap, exactly one of them counts the frame down.
         if self.open.swap(false, Ordering::AcqRel)
             && let Some(frame) = &self.frame
         {
