@@ -23,7 +23,7 @@ use crate::{
     Execution, RunResult,
     depfile::prerequisites,
     inputs,
-    message::{rebased, salted_digest},
+    message::{action_digest, rebased, salted_digest},
     run_result::RunKey,
     system_dirs::{self, SystemDirs},
     trees,
@@ -355,6 +355,30 @@ impl Execution {
             }
         }
         Ok(None)
+    }
+
+    /// Whether the action cache has a result of an action, by its digest or by what an earlier run read. `objects`: all inputs,
+    /// one by one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_result(
+        &self,
+        action: &ActionDescription,
+        depfile: Option<&Str>,
+        objects: Vec<(Str, ObjectInfo)>,
+    ) -> taut_store::Result<bool> {
+        let tree = match trees::digest_of_stage(&self.store, &objects) {
+            Ok(tree) => tree,
+            Err(trees::TreeError::Store(error)) => return Err(error),
+            // Such an action fails before it runs.
+            Err(_) => return Ok(false),
+        };
+        if self.cached(action, &action_digest(self, action, &tree))?.is_some() {
+            return Ok(true);
+        }
+        let Some(depfile) = depfile else { return Ok(false) };
+        Ok(self.counting_inputs(action, depfile, objects)?.is_some())
     }
 
     /// Records what a successful run read. The result is stored under both keys if its depfile says what that is.
