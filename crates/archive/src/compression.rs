@@ -1,7 +1,7 @@
 //! The compression of a tar archive, found by the first bytes.
 //!
 //! An archive may consist of several compressed parts, one after the other, as the tools themselves write and read them.
-//! What follows the last part is ignored, as the tools do, with or without a warning.
+//! What follows the last part is ignored, except in the formats that do not allow it (xz and zstd).
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -90,8 +90,10 @@ impl<R: Read> Decompressed<R> {
             Part::Zstd(decoder) => decoder.finish(),
             Part::End => return Ok(false),
         };
-        if self.compression == Compression::Xz {
-            skip_zeros(&mut source)?;
+        let garbage = || io::Error::new(io::ErrorKind::InvalidData, "something follows its compressed data");
+        // Padding is in units of four bytes.
+        if self.compression == Compression::Xz && !skip_zeros(&mut source)?.is_multiple_of(4) {
+            return Err(garbage());
         }
         // The beginning of a part may be cut off by the end of the buffer: only then it is longer than what is there.
         let start = source.fill_buf()?;
@@ -101,7 +103,10 @@ impl<R: Read> Decompressed<R> {
             self.part = open(self.compression, source)?;
             return Ok(true);
         }
-        Ok(false)
+        match self.compression {
+            Compression::Xz | Compression::Zstd if !start.is_empty() => Err(garbage()),
+            _ => Ok(false),
+        }
     }
 }
 
@@ -118,15 +123,17 @@ fn is_begun(compression: Compression, start: &[u8]) -> bool {
     !start.is_empty() && start.len() < magic.len() && magic.starts_with(start)
 }
 
-/// Padding between parts, which xz allows.
-fn skip_zeros(source: &mut impl BufRead) -> io::Result<()> {
+/// Skips padding, which xz allows behind each part; returns its length.
+fn skip_zeros(source: &mut impl BufRead) -> io::Result<u64> {
+    let mut skipped = 0;
     loop {
         let buffer = source.fill_buf()?;
         let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
         let is_all = zeros > 0 && zeros == buffer.len();
         source.consume(zeros);
+        skipped += zeros as u64;
         if !is_all {
-            return Ok(());
+            return Ok(skipped);
         }
     }
 }
@@ -142,7 +149,7 @@ fn open<R: BufRead>(compression: Compression, source: R) -> io::Result<Part<R>> 
         Compression::Lzip => lzma(Stream::new_lzip_decoder(MAX_MEMORY, 0), source),
         Compression::Lzma => lzma(Stream::new_lzma_decoder(MAX_MEMORY), source),
         Compression::Zstd => {
-            // One frame at a time as for the others, so that garbage behind the last one is ignored and no error.
+            // One frame at a time as for the others, so that what follows the last one has a message of this tool.
             let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?.single_frame();
             decoder.window_log_max(MAX_ZSTD_WINDOW)?;
             Ok(Part::Zstd(decoder))

@@ -39,13 +39,9 @@ impl Layout {
         self.note(name, &path, replaced)
     }
 
-    /// A directory.
+    /// A directory. It replaces a link of its name: what follows is below the directory, not where the link leads to.
     pub(crate) fn directory(&mut self, name: &[u8]) -> Result<()> {
         let path = self.components(name)?;
-        if let Some(Node::Object(TreeEntry { object_type: ObjectType::Symlink, .. })) = self.tree.get(&path) {
-            // What follows may be meant for the directory that the link leads to.
-            return Err(Error::at(name, Fault::Below(shown(&path.join(&b'/')))));
-        }
         let replaced = self.tree.directory(&path);
         self.note(name, &path, replaced)
     }

@@ -39,9 +39,13 @@ impl Header {
         self.0.link_name_bytes().unwrap_or_default().into_owned()
     }
 
-    /// The size of what follows in bytes.
-    pub(crate) fn size(&self) -> Option<u64> {
-        self.0.entry_size().ok()
+    /// The size of what follows in bytes, or what is wrong with it.
+    pub(crate) fn size(&self) -> std::result::Result<u64, &'static str> {
+        // The first byte of a binary number has a mark in its highest bit, and the sign in the next one.
+        if self.0.as_bytes()[124] & 0xc0 == 0xc0 {
+            return Err("the size of an entry is negative");
+        }
+        self.0.entry_size().map_err(|_| "the size of an entry is no number")
     }
 
     /// Whether any user may execute it. A mode that is no number counts as none.
@@ -55,6 +59,11 @@ impl Header {
         let gnu = self.0.as_gnu()?;
         Some((gnu.real_size().ok()?, segments(&gnu.sparse)?, gnu.is_extended()))
     }
+}
+
+/// Whether a block says that it is a header, in one of the formats since ustar.
+pub(crate) fn has_magic(block: &[u8; BLOCK]) -> bool {
+    block[257..].starts_with(b"ustar")
 }
 
 /// A part of a sparse file that is in the archive; everything else is zeros.

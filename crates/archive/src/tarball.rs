@@ -15,7 +15,7 @@ use crate::{
     layout::Layout,
     limits::{Budget, CountingReader},
     sparse::Sparse,
-    tar_header::{BLOCK, Extended, Header, Segment, more_gnu_segments, number},
+    tar_header::{BLOCK, Extended, Header, Segment, has_magic, more_gnu_segments, number},
 };
 
 /// The largest name, link target or pax header in bytes.
@@ -90,7 +90,8 @@ impl Archive<'_> {
             }
             let Some(header) = Header::parse(&block) else {
                 let is_first = !self.has_entries && extended.name.is_none();
-                let fault = if is_first {
+                // Of an archive whose first header is damaged, the magic number tells what it is meant to be.
+                let fault = if is_first && !has_magic(&block) {
                     Error::new(Fault::UnknownFormat)
                 } else {
                     malformed("a header has a wrong checksum")
@@ -99,7 +100,7 @@ impl Archive<'_> {
             };
             self.has_entries = true;
             self.budget.entry()?;
-            let size = header.size().ok_or_else(|| malformed("the size of an entry is no number"))?;
+            let size = header.size().map_err(malformed)?;
             match header.kind() {
                 // `X` is what Solaris wrote before the type was standardized.
                 b'x' | b'X' => extended.add_pax(&self.extended(size)?)?,

@@ -19,6 +19,9 @@ use crate::{Error, Fault, Limits, Result, Unpacked, error::store, layout::Layout
 /// The largest target of a symbolic link in bytes.
 const MAX_TARGET: u64 = 1 << 16;
 
+/// How an archive with entries begins: the signature of a local header.
+const FIRST_HEADER: &[u8] = b"PK\x03\x04";
+
 /// Reads a zip archive.
 pub(crate) fn read(
     source: &mut (impl Read + Seek),
@@ -28,11 +31,17 @@ pub(crate) fn read(
     let corrupt = |error: io::Error| Error::new(Fault::of_reader(&error.to_string()));
     let size = source.seek(SeekFrom::End(0)).map_err(corrupt)?;
     source.rewind().map_err(corrupt)?;
+    let mut start = Vec::new();
+    source.by_ref().take(4).read_to_end(&mut start).map_err(corrupt)?;
+    source.rewind().map_err(corrupt)?;
     let mut budget = Budget::new(limits, size);
     let mut layout = Layout::new(limits);
     let mut archive =
         ZipIterable::try_new(BufReader::new(source), Config::default()).map_err(|error| match error {
             // So far the library has only looked for the central directory and its end.
+            ZipError::InvalidArchive(_) if start == FIRST_HEADER => {
+                Error::new(Fault::Corrupt("the list of its entries is missing".to_owned()))
+            }
             ZipError::InvalidArchive(_) => Error::new(Fault::UnknownFormat),
             error => fault(error),
         })?;

@@ -124,6 +124,31 @@ fn of_entries_of_one_name_the_last_one_counts_and_there_is_a_warning() {
     let replaced = tar_tree(&[file("a/b", b"1"), file("a", b"2")].concat()).unwrap();
     assert_eq!(replaced.tree, tar_tree(&file("a", b"2")).unwrap().tree);
     assert_eq!(replaced.warnings.len(), 1);
+    // Also a link: what follows is below the directory, and not where the link leads to.
+    let link = [file("d/y", b"1"), header("s", b'2', 0, "d"), header("s/", b'5', 0, ""), file("s/x", b"2")];
+    let replaced = tar_tree(&link.concat()).unwrap();
+    assert_eq!(replaced.tree, tar_tree(&[file("d/y", b"1"), file("s/x", b"2")].concat()).unwrap().tree);
+    assert_eq!(replaced.warnings, [Warning::Duplicate { name: "s".to_owned() }]);
+}
+
+#[test]
+fn an_archive_that_begins_as_one_and_cannot_be_read_is_corrupt_and_not_of_an_unknown_format() {
+    let golden =
+        |name: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap();
+    let corrupt = |why: &str| Fault::Corrupt(why.to_owned());
+    for (name, kind, expected) in [
+        ("cut1.zip", Kind::Zip, corrupt("the list of its entries is missing")),
+        ("text.zip", Kind::Zip, Fault::UnknownFormat),
+        ("firstsum.tar", Kind::Tar, corrupt("a header has a wrong checksum")),
+        ("random.tar", Kind::Tar, Fault::UnknownFormat),
+        ("negsize.tar", Kind::Tar, corrupt("the size of an entry is negative")),
+        ("behind.tar.xz", Kind::Tar, corrupt("something follows its compressed data")),
+        ("pad3.tar.xz", Kind::Tar, corrupt("something follows its compressed data")),
+        ("zeros.tar.zst", Kind::Tar, corrupt("something follows its compressed data")),
+    ] {
+        let error = unpack(&golden(name), kind, &Limits::default()).expect_err(name);
+        assert_eq!((error.entry, error.fault), (None, expected), "{name}");
+    }
 }
 
 #[test]
