@@ -358,8 +358,7 @@ impl RuleRule {
                 let problem = problem.at(Location::value(entry.label().clone(), path));
                 fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
             })?;
-            let targets =
-                list.map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
+            let targets = list.map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
             implicit.insert(Str::from(field), targets);
         }
         let mut anonymous = BTreeMap::new();

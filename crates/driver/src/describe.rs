@@ -12,8 +12,8 @@ use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
     DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below,
-    definition, definition_file, manual, missing_module, module_file, named_at, no_rule_name, parse_json_name, relative, target_meant,
-    vocabulary::is_builtin, whole_as_read,
+    definition, definition_file, manual, missing_module, module_file, named_at, no_rule_name,
+    parse_json_name, relative, target_meant, vocabulary::is_builtin, whole_as_read,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
 use taut_repos::{DirRule, Entry, Listing, Repository, RootName, RootPath, Roots};
@@ -392,8 +392,7 @@ impl Describer<'_> {
                     }
                     Err(why) => {
                         let rule = EntityName::Named(name.clone()).to_json();
-                        let step =
-                            format!("Failed to resolve {} relative to {rule}:", whole_as_read(target));
+                        let step = format!("Failed to resolve {} relative to {rule}:", whole_as_read(target));
                         match self.as_reference {
                             true => {
                                 let problem = why.of_json(target).below(&step);
