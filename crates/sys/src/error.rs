@@ -111,9 +111,10 @@ impl std::error::Error for Error {
 pub fn in_words(error: &io::Error) -> String {
     // The suffix is that of `Display` of `io::Error` in the standard library. Should that change, messages only get
     // longer.
+    const WORDS_OF_NUMBERS: &str = " (os error ";
     let text = error.to_string();
-    let number = error.raw_os_error().map(|number| format!(" (os error {number})")).unwrap_or_default();
-    text.strip_suffix(&number).map_or(text.clone(), str::to_owned)
+    let words = error.raw_os_error().and_then(|_| Some(text.rsplit_once(WORDS_OF_NUMBERS)?.0));
+    words.map_or(text.clone(), str::to_owned)
 }
 
 /// What is in the place of a directory, and the system's error number.
