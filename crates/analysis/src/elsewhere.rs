@@ -69,6 +69,8 @@ fn typed<'n>(written: &'n str, module: &str) -> Typed<'n> {
 /// words.
 pub(crate) struct Meant {
     pub(crate) written: String,
+    /// What it names.
+    target: NamedTarget,
     /// Whether the name is that of this one in another form, and does not only resemble it.
     pub(crate) is_same: bool,
 }
@@ -77,26 +79,30 @@ pub(crate) struct Meant {
 pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<Meant> {
     let own = workspace.repository(&named.repository).ok()?;
     let Typed { repository, meant } = typed(&named.name, &named.module);
-    let of = match repository {
-        Some(local) => workspace.repository(own.bindings.get(local)?).ok()?,
-        None => own,
+    let global = match repository {
+        Some(local) => own.bindings.get(local)?,
+        None => &named.repository,
     };
+    let of = workspace.repository(global).ok()?;
     let written = |module: &str, name: &str| match repository {
         Some(local) => quoted_list(&["@", local, module, name]),
         None if module == named.module.as_str() => name.to_owned(),
         None => quoted_list(&[module, name]),
     };
+    let found = |module: &str, name: &str, is_same: bool| {
+        let target = NamedTarget::new(global.clone(), module, name);
+        Some(Meant { written: written(module, name), target, is_same })
+    };
     // A name that is there, at whichever place, before one that only resembles it.
     for (module, name) in &meant {
         if has(cx, of, module, name).await {
-            return Some(Meant { written: written(module, name), is_same: true });
+            return found(module, name, true);
         }
     }
-    let similar = |written| Some(Meant { written, is_same: false });
     for (module, name) in &meant {
         let targets = targets(cx, of, module).await;
         if let Some(name) = did_you_mean(name, targets.iter().map(String::as_str)) {
-            return similar(written(module, name));
+            return found(module, name, false);
         }
     }
     // A name with a path says where it is meant to be, so other modules are not searched.
@@ -106,10 +112,15 @@ pub(crate) async fn meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -
     let name = named.name.as_str();
     for module in near(cx, own, &named.module).await {
         if targets(cx, own, &module).await.iter().any(|target| target == name) {
-            return similar(quoted_list(&[module.as_str(), name]));
+            return found(&module, name, false);
         }
     }
     None
+}
+
+/// The target that was probably meant by a name that is nothing.
+pub async fn target_meant(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Option<NamedTarget> {
+    Some(meant(workspace, cx, named).await?.target)
 }
 
 /// The target of that name in another module whose directory has the same name as one that is not there: `src/lib` for

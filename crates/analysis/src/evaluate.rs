@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use taut_engine::{Cx, Fail, Hash, Policy, Rule};
-use taut_syntax::{Diagnostic, Frame, Kind, quoted};
-use taut_value::{EntityName, NamedTarget, ReferenceType, Value};
+use taut_syntax::{Diagnostic, Frame, Kind, Node, quoted};
+use taut_value::{EntityName, NamedTarget, ReferenceType};
 
 use crate::{
-    AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, TargetRule,
-    Workspace, builtin, facets, missing,
+    AnalysedTarget, ConfiguredTarget, EntryPart, Finding, LogLimit, LogLimitRule, ModuleEntry, NameError,
+    TargetRule, Workspace, builtin, facets, missing,
     module::KEEP_VALUES,
+    parse_json_name,
     problem::{below, fail, fail_unrecorded, once, settle},
     source, user,
     vocabulary::Builtin,
@@ -128,6 +129,14 @@ impl TargetRule {
     }
 }
 
+/// The error about a type of a target that is no name of a rule. `target`: as the reference names it.
+pub fn no_rule_name(why: NameError, entry: &ModuleEntry, kind: Node<'_>, target: &str) -> Diagnostic {
+    let step = format!("Parsing rule name {} for target {target} failed with:", whole_as_read(kind));
+    let mut diagnostic = why.of_json(kind).below(&step).at(entry.location(Some("type")));
+    diagnostic.help.truncate(usize::from(diagnostic.suggestion.is_none()));
+    diagnostic.note("the type of a target is the name of a rule")
+}
+
 async fn defined(
     workspace: &Workspace,
     cx: &Cx,
@@ -152,18 +161,10 @@ async fn defined(
     {
         return builtin::evaluate(workspace, cx, target, named, &entry, rule).await;
     }
-    let kind: Value = taut_expr::json_to_value(kind);
-    let rule = crate::parse_name(&kind, workspace.names(named)).map_err(|why| {
-        // As it is written in JSON, where whole numbers have no decimal point.
-        let json = whole_as_read(&kind);
-        let step = format!("Parsing rule name {json} for target {name} failed with:");
-        let mut diagnostic = why.of_json(&kind).below(&step).at(entry.location(Some("type")));
-        diagnostic.help.truncate(usize::from(diagnostic.suggestion.is_none()));
-        let form = "the type of a target is the name of a rule";
-        fail(diagnostic.note(form))
-    })?;
+    let rule = parse_json_name(kind, workspace.names(named))
+        .map_err(|why| fail(no_rule_name(why, &entry, kind, &name)))?;
     if rule.reference != ReferenceType::Target {
-        let message = format!("{} is no name of a rule", kind.to_json());
+        let message = format!("{} is no name of a rule", taut_expr::json_to_value(kind).to_json());
         let rule = EntityName::Named(rule).to_json();
         let reference = format!("While looking up rule {rule} for {name}:\n{rule} cannot name a rule");
         return Err(fail(Diagnostic::error(message).reference(reference).at(entry.location(Some("type")))));

@@ -46,7 +46,8 @@ pub use cached_target::{CachedTarget, artifacts_of, entry_references, entry_text
 pub use config::{Config, StrSet};
 pub use cycle::CycleReport;
 pub use defined::DefinitionNames;
-pub use elsewhere::IS_MODULE;
+pub use elsewhere::{IS_MODULE, target_meant};
+pub use evaluate::no_rule_name;
 pub use export::Export;
 pub use finding::{Finding, located, relative};
 pub use foreign_names::RULES_IN_THE_BOX;
@@ -63,6 +64,7 @@ pub use repository_key::{RepositoryKeyRule, RepositoryName};
 pub use source::{DEFINES, NO_SOURCE, OUTSIDE, WITHOUT_SPECIAL, notices_entry};
 pub use target::{ConfiguredTarget, TargetRule};
 pub use target_cache::{CacheEntry, CacheEntryRule, CacheKey, NoTargetCache, TargetCache, key_text};
+pub use whole_value::whole_as_read;
 pub use workspace::{Workspace, module_file};
 
 /// Drops the values of analysis from memory, when it is over: execution needs none of them. What a message needs

@@ -56,7 +56,7 @@ pub async fn missing_module(
         false => (None, None),
     };
     if_missing(failure, file, |mut problem, meant| {
-        let path = &workspace.shown_file(file);
+        let path = &workspace.shown_file(file, &named.repository);
         if module.is_empty() {
             if is_absent && let Ok(repository) = workspace.repository(&named.repository) {
                 let absent = no_workspace_root(&repository.workspace_root);
@@ -172,7 +172,7 @@ pub fn definition_file(
     if_missing(failure, file, |mut problem, meant| {
         problem.message = format!("{}{}", kind.unknown(), shown(name));
         problem.notes.clear();
-        let path = workspace.shown_file(file);
+        let path = workspace.shown_file(file, &name.repository);
         let problem = problem.note(format!("there is no file {path}, which would define it"));
         match meant {
             Some(meant) => problem.suggest(Some(quoted_list(&[meant.as_str(), &name.name]))),
@@ -201,7 +201,7 @@ pub fn definition<'n>(
         }
     });
     let others: Vec<&str> = others.collect();
-    let path = workspace.shown_file(file);
+    let path = workspace.shown_file(file, &name.repository);
     let problem = problem.note(match others.len() {
         0 => format!("{path} defines no {word}s"),
         n if n <= MAX_LISTED => format!("{path} defines the {}", listed(word, &others)),

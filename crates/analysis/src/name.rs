@@ -120,9 +120,9 @@ impl NameError {
         self.with_last_message(invalid)
     }
 
-    /// The error of a name that is read from a file, where whole numbers have no decimal point.
-    pub fn of_json(self, value: &Value) -> Diagnostic {
-        self.with_last_message(invalid(&whole_as_read(value)))
+    /// The error of a name that is read from a file.
+    pub fn of_json(self, json: Node<'_>) -> Diagnostic {
+        self.with_last_message(invalid(&whole_as_read(json)))
     }
 
     fn with_last_message(self, invalid: String) -> Diagnostic {

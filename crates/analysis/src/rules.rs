@@ -207,10 +207,10 @@ async fn imports(
             }
             let step = format!(
                 "Parsing entry {} in field imports of {word} {} failed with:",
-                whole_as_read(&value),
+                whole_as_read(json),
                 at.name
             );
-            fail(why.of_json(&value).below(&step).at(import_of(entry, alias)))
+            fail(why.of_json(json).below(&step).at(import_of(entry, alias)))
         })?;
         names.push(Str::from(alias));
         keys.push(DefinitionName(name));
@@ -335,20 +335,20 @@ impl RuleRule {
     async fn compiled(&self, name: &NamedTarget, cx: Cx) -> Result<Arc<UserRule>, Fail> {
         let workspace = &*self.0;
         let entry = entry(workspace, &cx, name, missing::DefinitionKind::Rule).await?;
-        let rule_name = |field: &str, value: &Value| {
-            crate::parse_name(value, workspace.names(name)).map_err(|why| {
+        let rule_name = |field: &str, json: Node<'_>| {
+            crate::parse_json_name(json, workspace.names(name)).map_err(|why| {
                 let step = format!(
                     "Parsing entry {} in {field} field of rule {} failed with:",
-                    whole_as_read(value),
+                    whole_as_read(json),
                     name.name
                 );
-                fail(why.of_json(value).below(&step).at(entry.location(Some(field))))
+                fail(why.of_json(json).below(&step).at(entry.location(Some(field))))
             })
         };
         let mut implicit = BTreeMap::new();
         for (field, json) in object(&entry, "rule", "implicit")? {
-            let value = taut_expr::json_to_value(json);
-            let list = value.as_list().ok_or_else(|| {
+            let list = json.as_list().ok_or_else(|| {
+                let value = taut_expr::json_to_value(json);
                 let rule = taut_value::EntityName::Named(name.clone());
                 let message = format!("Entry in implicit field of rule {rule} is not a list.");
                 let reference = format!("Entry in implicit field of rule {} is not a list.", name.name);
@@ -359,7 +359,7 @@ impl RuleRule {
                 fail(problem.help(format!("a field holds any number of targets: [{shown}]")))
             })?;
             let targets =
-                list.iter().map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
+                list.map(|target| rule_name("implicit", target)).collect::<Result<Vec<_>, _>>()?;
             implicit.insert(Str::from(field), targets);
         }
         let mut anonymous = BTreeMap::new();
@@ -449,15 +449,14 @@ fn anonymous_field(
             format!("Entry rule_map for {field} in field anonymous in rule {} is {how}", name.name);
         return Err(fail(Diagnostic::error(message).reference(reference).at(place("rule_map")).help(help)));
     };
-    for (node_type, rule) in map.entries() {
-        let value = taut_expr::json_to_value(rule);
-        let rule = crate::parse_name(&value, workspace.names(name)).map_err(|why| {
+    for (node_type, rule_json) in map.entries() {
+        let rule = crate::parse_json_name(rule_json, workspace.names(name)).map_err(|why| {
             let path = entry.path().key("anonymous").key(field).key("rule_map").key(node_type);
             let step = format!(
                 "Parsing rule name for entry {field} in field anonymous in rule {} failed with:",
                 name.name
             );
-            fail(why.of_json(&value).below(&step).at(Location::value(entry.label().clone(), path)))
+            fail(why.of_json(rule_json).below(&step).at(Location::value(entry.label().clone(), path)))
         })?;
         // Resolved here: anonymous targets carry the map into other repositories, where the words would mean
         // something else.

@@ -197,7 +197,7 @@ pub(crate) async fn implicit(
         let name = EntityName::Named(named.clone()).to_json();
         format!("While analysing target {name} as implicit source target:")
     };
-    let file_name = workspace.shown_file(module);
+    let file_name = workspace.shown_file(module, &named.repository);
     let found = file(workspace, cx, named, || Targets {
         file: file_name,
         names: targets.names().map(str::to_owned).collect(),
@@ -273,12 +273,13 @@ async fn file(
     let entries = entries.whole();
     let explicit = named.reference != ReferenceType::Target;
     let Targets { file, names: targets } = targets();
-    let of = in_repository(named);
     let message = if explicit {
-        format!("There is no file {}{of}", quoted(&path))
+        format!("There is no file {}{}", quoted(&path), in_repository(named))
     } else {
+        // Behind the file of targets, with which its repository is named.
+        let there = if named.repository.is_empty() { "" } else { " there" };
         format!(
-            "{NO_SOURCE}{}: {file} defines no such target, and there is no file {path}{of}",
+            "{NO_SOURCE}{}: {file} defines no such target, and there is no file {path}{there}",
             quoted(&named.name)
         )
     };

@@ -29,12 +29,14 @@ impl Workspace {
             .ok_or_else(|| fail(Diagnostic::error(format!("Unknown repository {}", quoted(&name)))))
     }
 
-    /// A file as messages name it that have no place in it: those of the rules in the box as excerpts have them.
-    pub(crate) fn shown_file(&self, file: &RootPath) -> String {
+    /// A file of a repository as messages name it that have no place in it: those of the rules in the box as excerpts have
+    /// them; those of a repository with a name together with that, since they are named from its root.
+    pub(crate) fn shown_file(&self, file: &RootPath, repository: &str) -> String {
         let root = self.repositories.roots.get(file.root);
         match root.filter(|root| root.identity() == EmbeddedRoot.identity()) {
             Some(library) => library.shown(&file.path).display().to_string(),
-            None => file.path.to_string(),
+            None if repository.is_empty() => file.path.to_string(),
+            None => format!("{} of repository {}", file.path, quoted(&repository)),
         }
     }
 

@@ -95,7 +95,8 @@ fn describe(
     analyser.commit();
     warn_of_cache(analyser.cache_warning(), log);
     for warning in descriptions.iter().flat_map(|description| &description.warnings) {
-        log.say(Level::Warn, log.names().in_text(warning));
+        let warning = if name == Name::Just { warning.into() } else { log.names().in_text(warning) };
+        log.say(Level::Warn, warning);
     }
     // What could be described is printed, also if something else failed.
     let here = std::env::current_dir().unwrap_or_default();

@@ -27,7 +27,14 @@ pub(crate) fn of_values(
     let of_target = |what: &str| format!("{what} target {target}");
     // In the reference's order. Each with its name in announcements, where it begins a sentence with a capital letter.
     type Dump<'d> = (&'d Option<PathBuf>, String, &'d dyn Fn() -> String);
-    let all: [Dump<'_>; 10] = [
+    let write = |dumps: &[Dump<'_>]| {
+        dumps.iter().try_for_each(|(path, what, text)| {
+            let to_file = |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
+            let to_output = format!("{}{}:", what[..1].to_ascii_uppercase(), &what[1..]);
+            text_file::announce_and_write(path, log, to_file, to_output, text)
+        })
+    };
+    write(&[
         (&d.dump_result, of_target("result of"), &|| analysis.dump_result()),
         (&d.dump_actions, of_target("actions for"), &|| report::actions(&analysis.own_actions())),
         (&d.dump_blobs, of_target("blobs for"), &|| analysis.dump_blobs()),
@@ -38,20 +45,16 @@ pub(crate) fn of_values(
         (&d.dump_export_targets, "list of analysed export targets".to_owned(), &|| {
             analysis.dump_targets(true)
         }),
-        (&d.dump_anonymous, "list of anonymous target data".to_owned(), &|| analysis.dump_anonymous()),
-        (&d.dump_nodes, of_target("target nodes of"), &|| analysis.dump_nodes()),
-    ];
-    for (path, what, text) in all {
-        let to_file = |path: &Path| format!("Dumping {what} to file '{}'.", path.display());
-        let to_output = format!("{}{}:", what[..1].to_ascii_uppercase(), &what[1..]);
-        text_file::announce_and_write(path, log, to_file, to_output, text)?;
-    }
+    ])?;
     if let Some(path) = &d.dump_targets_graph {
         voice::of(log)
             .dumping(&format!("Dumping graph of configured-targets to file {}.", path.display()), log);
         text_file::write(path, &analysis.dump_targets_graph(), log)?;
     }
-    Ok(())
+    write(&[
+        (&d.dump_anonymous, "list of anonymous target data".to_owned(), &|| analysis.dump_anonymous()),
+        (&d.dump_nodes, of_target("target nodes of"), &|| analysis.dump_nodes()),
+    ])
 }
 
 /// Writes the dumps of graphs.

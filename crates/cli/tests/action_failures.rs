@@ -55,6 +55,28 @@ fn an_output_below_an_input_that_is_a_file_is_reported_with_both_paths_and_the_a
 }
 
 #[test]
+fn with_one_job_no_action_starts_after_the_one_that_failed() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let target = |name: &&str| {
+        format!(r#""t_{name}": {{"type": "generic", "outs": ["{name}"], "cmds": ["echo {name}; exit 1"]}}"#)
+    };
+    let workspace = workspace(&format!("{{{}}}", names.iter().map(target).collect::<Vec<_>>().join(", ")));
+    let build = |more: &[&str]| {
+        let targets = names.map(|name| format!("t_{name}"));
+        let words =
+            ["build", "-J", "1"].iter().chain(more).copied().chain(targets.iter().map(String::as_str));
+        let ran = workspace.run(&taut(), words).exits(1);
+        (ran.stderr.matches(" failed (exit code 1)").count(), ran.stderr)
+    };
+    for _ in 0..5 {
+        let (failures, messages) = build(&[]);
+        assert!(failures == 1 && messages.contains("not started: "), "{messages}");
+    }
+    let (failures, messages) = build(&["--keep-going"]);
+    assert_eq!(failures, names.len(), "{messages}");
+}
+
+#[test]
 fn an_action_that_fills_the_disk_is_reported_with_a_hint() {
     let workspace =
         workspace(r#"{"t": {"type": "generic", "outs": ["o"], "cmds": ["head -c 30000000 /dev/zero > o"]}}"#);

@@ -450,6 +450,30 @@ fn the_next_commands_go_where_the_files_are_also_through_links() {
 }
 
 #[test]
+fn the_library_that_a_note_describes_gives_headers_the_names_by_which_they_are_included() {
+    let project = Project::new();
+    project.write("src/api/shape.h", "#include <geometry/unit.h>\nint shape(void);\n");
+    project.write("src/api/unit.h", "#define UNIT 1\n");
+    project.write("src/shape.c", "#include \"api/shape.h\"\nint shape(void) { return UNIT; }\n");
+    project.write("draw.c", "#include \"geometry/shape.h\"\nint main(void) { return shape() - UNIT; }\n");
+    let notes = project.taut(&["init", "--from-sources"]).exits(0).stdout;
+    let fields = notes.split_once("write a library with ").unwrap().1;
+    let fields = fields.split_once(", and add it").unwrap().0.replace(" and ", ", ");
+    project.build(&["build", "draw"]).exits(1);
+    let targets = project.path().join("TARGETS");
+    let proposed = fs::read_to_string(&targets).unwrap();
+    let names = format!("{{ \"names\": {{\"type\": [\"@\", \"std\", \"cc\", \"library\"], {fields}}}\n,");
+    let own = "\"srcs\": [\"src/shape.c\"]";
+    let draw = "\"srcs\": [\"draw.c\"]";
+    let followed = proposed
+        .replacen('{', &names, 1)
+        .replace(own, &format!("{own}, \"deps\": [\"names\"]"))
+        .replace(draw, &format!("{draw}, \"deps\": [\"names\", \"project\"]"));
+    fs::write(&targets, followed).unwrap();
+    project.build(&["build", "draw"]).exits(0);
+}
+
+#[test]
 fn tests_of_other_projects_are_described_but_not_among_the_tests() {
     let project = Project::new();
     for directory in ["deps/a", "third_party/b", "x/vendor/c", "own", "depsy"] {

@@ -183,6 +183,43 @@ fn files_that_the_assembler_reads() {
     assert!(project.edit_at_random(4) > 2);
 }
 
+/// The compiler reports none of these, and only the first one is named by the command.
+#[test]
+fn files_that_options_are_read_from() {
+    let project = Project::new(
+        r#"{ "p": {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.c"],
+                   "private hdrs": ["opts", "more", "tl/specs"], "cflags": ["@opts", "-Btl/"]}}"#,
+        &[("main.c", "int main(void) { return 16 * M + S; }\n"), ("opts", "@more\n")],
+        &[("more", |n| format!("-DM={n}\n")), ("tl/specs", |n| format!("*cc1_options:\n+ -DS={n}\n\n"))],
+    );
+    assert!(project.edit_at_random(8) > 2);
+}
+
+/// The same where a script in between has the options, be it a program or named by the command.
+#[test]
+fn files_that_a_script_reads_options_from() {
+    for (cmd, is_program) in [("[\"sh\", \"wrap\"]", false), ("[\"./compile\"]", true)] {
+        let rules = r##"{"compiled": {"target_fields": ["deps"], "expression": {"type": "RESULT", "artifacts":
+          {"type": "ACTION", "outs": ["o", "o.d"], "depfile": "o.d", "cmd": CMD, "env": {"type": "'", "$1": {"PATH": "/usr/local/bin:/usr/bin:/bin"}},
+           "inputs": {"type": "map_union", "$1": {"type": "foreach", "range": {"type": "FIELD", "name": "deps"}, "body":
+             {"type": "DEP_ARTIFACTS", "dep": {"type": "var", "name": "_"}}}}}}}}"##;
+        let project = Project::new(
+            r#"{"p": {"type": "compiled", "deps": ["main.c", "wrap", "compile", "more"]}}"#,
+            &[
+                ("RULES", &rules.replace("CMD", cmd)),
+                ("main.c", "int main(void) { return M; }\n"),
+                ("wrap", "gcc -MD -MF o.d -g0 -c main.c -o o @more\n"),
+                ("compile", ""),
+            ],
+            &[("more", |n| format!("-DM={n}\n"))],
+        );
+        if is_program {
+            project.workspace.executable("compile", "#!/bin/sh\n. ./wrap\n");
+        }
+        assert!(project.edit_at_random(9) > 2, "{cmd}");
+    }
+}
+
 #[test]
 fn generated_headers() {
     let project = Project::new(

@@ -208,12 +208,83 @@ fn shared_libraries_are_found_where_they_are_installed() {
     assert_eq!(link("libgreet.so"), Path::new("libgreet.so.1"));
     assert_eq!(link("libgreet.so.1"), Path::new("libgreet.so.1.2.3"));
     assert!(workspace.beside("out/greet.h").exists());
+    // With a version of one number the file itself has the name that programs look for.
+    workspace.file("TARGETS", shared(TARGETS).replace("1.2.3", "4"));
+    for target in ["hello", "greet"] {
+        install(&workspace, target, &[]).exits(0);
+        assert!(fs::symlink_metadata(workspace.beside("out/libgreet.so.4")).unwrap().is_file(), "{target}");
+    }
+    assert_eq!(output(&workspace, "hello"), "hello from greet.c\n");
+    assert_eq!(link("libgreet.so"), Path::new("libgreet.so.4"));
     workspace.file(
         "TARGETS",
         TARGETS.replace("\"name\": [\"greet\"]", r#""name": ["greet"], "linkage": ["dynamic"]"#),
     );
     let failed = install(&workspace, "hello", &[]).exits(8);
     assert!(failed.stderr.contains("the field \"linkage\" is"), "{}", failed.stderr);
+}
+
+/// A program, the shared library with a version that it uses, and targets of several rules that put both together.
+fn program_with_versioned_library() -> Workspace {
+    let workspace = project();
+    let shared = TARGETS
+        .replace(r#""name": ["greet"]"#, r#""name": ["greet"], "linkage": ["shared"], "version": ["1.2.3"]"#);
+    let both = r#"
+      "files": {"type": ["@", "std", "", "files"], "srcs": ["hello", "greet"], "dir": ["bin"]},
+      "tar": {"type": ["@", "std", "", "archive"], "name": ["x.tar"], "srcs": ["hello", "greet"], "dir": ["bin"]},
+      "zip": {"type": ["@", "std", "", "archive"], "name": ["x.zip"], "srcs": ["hello", "greet"], "dir": ["bin"]},
+      "test": {"type": ["@", "std", "shell", "test"], "name": ["test"], "src": ["test.sh"], "data": ["hello", "greet"]},
+      "genrule": {"type": ["@", "std", "", "genrule"], "outs": ["said"], "tools": ["hello"], "srcs": ["greet"],
+        "cmds": ["./hello > said"]},
+      "dirs": {"type": "install", "dirs": [["hello", "bin"], ["greet", "bin"]]}}"#;
+    workspace.file("TARGETS", shared.trim_end().trim_end_matches('}').to_owned() + "," + both);
+    workspace.file("test.sh", "test \"$(./hello)\" = 'hello from greet.c'\n");
+    workspace
+}
+
+/// Runs a shell command in `out` beside the workspace.
+#[track_caller]
+fn in_out(workspace: &Workspace, command: &str) {
+    let ran =
+        Command::new("sh").args(["-ec", command]).current_dir(workspace.beside("out")).output().unwrap();
+    assert!(ran.status.success(), "{command}: {ran:?}");
+}
+
+#[test]
+fn files_with_a_program_and_its_versioned_library_have_both() {
+    let workspace = program_with_versioned_library();
+    install(&workspace, "files", &[]).exits(0);
+    assert_eq!(output(&workspace, "bin/hello"), "hello from greet.c\n");
+}
+
+#[test]
+fn archives_with_a_program_and_its_versioned_library_have_both() {
+    let workspace = program_with_versioned_library();
+    install(&workspace, "tar", &[]).exits(0);
+    in_out(&workspace, "tar -xf x.tar; test \"$(bin/hello)\" = 'hello from greet.c'");
+    install(&workspace, "zip", &[]).exits(0);
+    in_out(&workspace, "test -s x.zip");
+}
+
+#[test]
+fn tests_with_a_program_and_its_versioned_library_as_data_run() {
+    let workspace = program_with_versioned_library();
+    let tested = workspace.run(&taut(), ["test", "test"]).exits(0);
+    assert!(tested.stderr.contains("1 test: 1 passed in "), "{}", tested.stderr);
+}
+
+#[test]
+fn genrules_run_a_program_whose_versioned_library_is_a_source() {
+    let workspace = program_with_versioned_library();
+    install(&workspace, "genrule", &[]).exits(0);
+    assert_eq!(fs::read_to_string(workspace.beside("out/said")).unwrap(), "hello from greet.c\n");
+}
+
+#[test]
+fn directories_with_a_program_and_its_versioned_library_are_installed() {
+    let workspace = program_with_versioned_library();
+    install(&workspace, "dirs", &[]).exits(0);
+    assert_eq!(output(&workspace, "bin/hello"), "hello from greet.c\n");
 }
 
 #[test]

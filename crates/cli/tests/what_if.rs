@@ -217,3 +217,32 @@ fn actions_that_run_in_each_build_are_counted_for_every_change() {
         assert!(text.ends_with("Nothing reads x.\n"), "{text}");
     }
 }
+
+#[test]
+fn a_test_that_passed_does_not_run_in_any_case() {
+    let workspace = Workspace::new();
+    let test = |name: &str| {
+        format!(
+            r#""{name}": {{"type": ["@", "std", "shell", "test"], "name": ["{name}"], "src": ["{name}.sh"], "data": ["made"]}}"#
+        )
+    };
+    let made = r#""made": {"type": "generic", "outs": ["made"], "deps": ["x"], "cmds": ["cat x > made"]}"#;
+    workspace.file("TARGETS", format!("{{{}, {}, {made}}}", test("passes"), test("fails")));
+    workspace.file("passes.sh", "true\n").file("fails.sh", "false\n").file("x", "").file("other", "");
+    workspace.run(&taut(), ["test"]).exits(1);
+    let asked = |name: &str, path: &str| asked(&workspace, &["--of", name, path]);
+    let text = asked("passes", "other");
+    assert!(text.contains("run at most 0 of 2 actions"), "{text}");
+    let text = asked("passes", "passes.sh");
+    assert!(text.contains("run at most 1 of 2 actions") && !text.contains("in any case"), "{text}");
+    assert_eq!(counts(&asked("passes", "x")).1, 2);
+    // What the next call of `test` says.
+    let again = workspace.run(&taut(), ["test"]).exits(1).stderr;
+    assert!(again.contains(":passes passed (cached)\n"), "{again}");
+    // A failure is not cached, so the test runs whatever is changed.
+    let text = asked("fails", "other");
+    assert!(text.contains("run at most 1 of 2 actions") && text.contains("in any case"), "{text}");
+    workspace.file("fails.sh", "true\n");
+    workspace.run(&taut(), ["test"]).exits(0);
+    assert_eq!(counts(&asked("fails", "other")).1, 0);
+}

@@ -12,12 +12,12 @@ use std::{fmt::Write as _, sync::Arc};
 
 use taut_analysis::{
     DefinitionKind, EntryPart, Module, ModuleEntry, ModuleRule, NameContext, Problem, Workspace, below,
-    definition, definition_file, manual, missing_module, module_file, named_at, parse_json_name, relative,
-    vocabulary::is_builtin,
+    definition, definition_file, manual, missing_module, module_file, named_at, no_rule_name, parse_json_name, relative, target_meant,
+    vocabulary::is_builtin, whole_as_read,
 };
 use taut_engine::{Cx, Fail, Hash, Key, Part, Policy, Rule};
 use taut_repos::{DirRule, Entry, Listing, Repository, RootName, RootPath, Roots};
-use taut_syntax::{Diagnostic, Diagnostics, Kind, Node, quoted};
+use taut_syntax::{Diagnostic, Diagnostics, Kind, NEXT_MESSAGE, Node, quoted};
 use taut_value::{
     Decoder, Encoder, EntityName, Id, JsonMode, JsonWriter, Map, NamedTarget, ReferenceType, Value,
     path::{join, normal_path},
@@ -144,7 +144,7 @@ impl Rule for DescribeRule {
     type Value = Arc<StoredDescriptions>;
     const NAME: &'static str = "description";
     // Raised when the text changes: kept descriptions of the version before are not replayed.
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 
     fn policy(&self, _: &DescribeKey) -> Policy {
         // By leaves only: the hashes of entries in between leave out the documentation that is shown.
@@ -253,13 +253,19 @@ impl Describer<'_> {
         let module = match self.module(place.clone()).await {
             Ok(module) => module,
             Err(failure) => {
-                return Err(missing_module(self.workspace, self.cx, target, &place, failure).await);
+                let failure = missing_module(self.workspace, self.cx, target, &place, failure).await;
+                return Err(below(failure, || "While searching for target description:".to_owned()));
             }
         };
         let Some(entry) = EntryPart(target.name.clone()).project(&module) else {
             out.text = format!("{shown} is implicitly a source file.\n");
             if !self.as_reference && !self.is_source(repository, target).await {
-                out.warnings.push(format!("{shown} is neither a target in {} nor a file", file.path));
+                let mut warning = format!("{shown} is neither a target in {} nor a file", file.path);
+                if let Some(meant) = target_meant(self.workspace, self.cx, target).await {
+                    let meant = EntityName::Named(meant).to_json();
+                    let _ = write!(warning, "\nhelp: did you mean {meant}?");
+                }
+                out.warnings.push(warning);
             }
             return Ok(());
         };
@@ -276,10 +282,11 @@ impl Describer<'_> {
             return Ok(());
         }
         let rule = parse_json_name(kind, self.names(target)).map_err(|why| {
-            let kind = taut_expr::json_to_value(kind).to_json();
-            let error =
-                Diagnostic::error(format!("Parsing rule name {kind} for target {shown} failed with:\n{why}"));
-            wrong(error.at(entry.location(Some("type"))))
+            let problem = no_rule_name(why, &entry, kind, &shown);
+            // Here the reference ends each message with one more full stop than in a build.
+            let texts = problem.reference_text().split(NEXT_MESSAGE).map(|text| format!("{text}."));
+            let texts = texts.collect::<Vec<_>>().join(NEXT_MESSAGE);
+            wrong(problem.reference(texts))
         })?;
         let of_type = entry.location(Some("type"));
         let at_type = |failure| named_at(failure, Some(kind), &of_type);
@@ -383,11 +390,19 @@ impl Describer<'_> {
                     Ok(target) => {
                         let _ = writeln!(text, "   - {}", EntityName::Named(target).to_json());
                     }
-                    Err(why) => out.warnings.push(format!(
-                        "Failed to resolve {} relative to {}:\n{why}",
-                        taut_expr::json_to_value(target).to_json(),
-                        EntityName::Named(name.clone()).to_json()
-                    )),
+                    Err(why) => {
+                        let rule = EntityName::Named(name.clone()).to_json();
+                        let step =
+                            format!("Failed to resolve {} relative to {rule}:", whole_as_read(target));
+                        match self.as_reference {
+                            true => {
+                                let problem = why.of_json(target).below(&step);
+                                let texts = problem.reference_text().split(NEXT_MESSAGE);
+                                out.warnings.extend(texts.map(str::to_owned));
+                            }
+                            false => out.warnings.push(format!("{step}\n{why}")),
+                        }
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taut_digest::ObjectInfo;
 use taut_exec::{ActionKey, ActionRule, ArtifactKey, ArtifactRule};
 use taut_repos::RepoConfig;
 use taut_store::Store;
@@ -48,20 +49,32 @@ impl Outcomes {
     /// The inputs of an action whose content makes it run, if an earlier run has reported what it reads; `None`: all of them.
     pub(crate) fn counting_inputs(&self, action: &ActionDescription, depfile: &Str) -> Option<BTreeSet<Str>> {
         let session = self.0.as_ref()?;
-        let object = |artifact: &Artifact| {
-            let kept = session.engine.kept::<ArtifactRule>(&ArtifactKey(artifact.clone()));
-            kept.into_iter().next()?.value.map(|built| built.info)
-        };
-        let input = |(path, value): (&Str, &Value)| Some((path.clone(), object(value.as_artifact()?)?));
-        let objects = action.inputs.iter().map(input).collect::<Option<_>>()?;
+        let objects = input_objects(session, action)?;
         session.execution.counting_inputs(action, depfile, objects).ok()?
     }
 
-    /// Whether an action has one, all of which is in the store. The latest run counts: a failure, though allowed, is
-    /// never taken for known.
-    pub(crate) fn has(&self, action: &Id) -> bool {
-        let kept = |session: &Session| session.engine.kept::<ActionRule>(&ActionKey(*action));
-        let latest = self.0.as_ref().and_then(|session| kept(session).into_iter().next());
-        latest.is_some_and(|kept| kept.value.is_some())
+    /// Whether an action has one, all of which is in the store.
+    pub(crate) fn has(&self, id: &Id, action: &ActionDescription, depfile: Option<&Str>) -> bool {
+        let Some(session) = &self.0 else { return false };
+        // The latest run counts: a failure, though allowed, has no value.
+        let latest = session.engine.kept::<ActionRule>(&ActionKey(*id)).into_iter().next();
+        if latest.is_some_and(|kept| kept.value.is_some()) {
+            return true;
+        }
+        // The engine keeps no runs of tests: of those that passed, only the action cache knows.
+        let objects = input_objects(session, action);
+        let has = |objects| session.execution.has_result(action, depfile, objects);
+        // Without knowledge it is taken to run: what is named is what at most would run.
+        objects.is_some_and(|objects| has(objects).unwrap_or(false))
     }
+}
+
+/// The inputs of an action, one by one, as they were last built; `None` if one of them was not, or is lost.
+fn input_objects(session: &Session, action: &ActionDescription) -> Option<Vec<(Str, ObjectInfo)>> {
+    let object = |artifact: &Artifact| {
+        let kept = session.engine.kept::<ArtifactRule>(&ArtifactKey(artifact.clone()));
+        kept.into_iter().next()?.value.map(|built| built.info)
+    };
+    let input = |(path, value): (&Str, &Value)| Some((path.clone(), object(value.as_artifact()?)?));
+    action.inputs.iter().map(input).collect()
 }

@@ -104,7 +104,7 @@ impl Session {
 
     /// What the present round did so far.
     pub fn done(&self) -> RoundSummary {
-        let mut done = RoundSummary::default();
+        let (mut done, mut ran_at) = (RoundSummary::default(), Vec::new());
         for ran in self.build.log() {
             if let Some(target) = ran.key.downcast::<ConfiguredTarget>() {
                 // It is settled: nothing is analysed for the answer.
@@ -112,10 +112,10 @@ impl Session {
                 done.analysed += usize::from(analysed.is_ok_and(|analysed| analysed.is_defined));
             } else if let Some(ActionKey(id)) = ran.key.downcast::<ActionKey>() {
                 // By how the action ended: that its task was executed does not say whether the command ran.
-                match self.ends.of(id) {
-                    Some(ActionEnd::Cached | ActionEnd::Unread) => done.cached += 1,
-                    Some(how) => {
-                        done.ran.push(*id);
+                match self.ends.placed(id) {
+                    Some((_, ActionEnd::Cached | ActionEnd::Unread)) => done.cached += 1,
+                    Some((place, how)) => {
+                        ran_at.push((place, *id));
                         if how == ActionEnd::Failed {
                             done.failed.insert(*id);
                         }
@@ -124,6 +124,9 @@ impl Session {
                 }
             }
         }
+        // The log has tasks in the order in which they began, and an action begins before its inputs are built.
+        ran_at.sort_unstable_by_key(|(place, _)| *place);
+        done.ran = ran_at.into_iter().map(|(_, id)| id).collect();
         done
     }
 }

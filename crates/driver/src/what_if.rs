@@ -122,16 +122,14 @@ pub fn what_if(
         targets.values().flat_map(|(_, analysed)| analysed.defined.actions.iter().copied()).collect();
     let graph = analysis.graph();
     let needed = needed(&graph, &analysis);
-    // An action that is not to be cached runs in each build.
-    let is_known = |id: &Id| !graph.actions[id].description.no_cache && outcomes.has(id);
-    let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !is_known(id)).collect();
-    // Followed apart, to distinguish what runs without any change from what the change causes.
-    let in_any_case = above(&parts(&graph), unknown.iter().copied().map(Node::Action).collect());
-    begin.extend(unknown);
     let requested = request.targets.in_configuration(&request.configuration).into_iter();
     let roots = requested.map(|target| engine.task::<TargetRule>(target));
     let depfiles = build.collect::<Content<Depfile>>(roots).unwrap_or_default().into_iter().collect();
     let known = ActionFacts { graph: &graph, depfiles, outcomes };
+    let unknown: HashSet<Id> = needed.iter().copied().filter(|id| !known.has_outcome(id)).collect();
+    // Followed apart, to distinguish what runs without any change from what the change causes.
+    let in_any_case = above(&parts(&graph), unknown.iter().copied().map(Node::Action).collect());
+    begin.extend(unknown);
     let changed = known.changed(&request.repositories, &changes, &mut read);
     let from = begin.into_iter().map(Node::Action).chain(changed.reached).collect();
     let reached = above(&parts(&graph), from);
@@ -314,12 +312,23 @@ impl ActionFacts<'_> {
         all
     }
 
+    /// The output of an action that says what it reads.
+    fn depfile(&self, id: &Id) -> Option<&Str> {
+        let outs = &self.graph.actions[id].description.outs;
+        outs.iter().find(|out| self.depfiles.contains(&Depfile::name(id, out)))
+    }
+
+    /// Whether a build has no need to run an action if nothing changes.
+    fn has_outcome(&self, id: &Id) -> bool {
+        let action = &self.graph.actions[id].description;
+        // An action that is not to be cached runs in each build.
+        !action.no_cache && self.outcomes.has(id, action, self.depfile(id))
+    }
+
     /// Whether an earlier run of an action reported that it reads none of the inputs that are this artifact.
     fn does_not_read(&self, id: &Id, artifact: &Artifact) -> bool {
         let action = &self.graph.actions[id].description;
-        let is_depfile = |out: &&Str| self.depfiles.contains(&Depfile::name(id, out));
-        let depfile = action.outs.iter().find(is_depfile);
-        let counting = depfile.and_then(|depfile| self.outcomes.counting_inputs(action, depfile));
+        let counting = self.depfile(id).and_then(|depfile| self.outcomes.counting_inputs(action, depfile));
         let is_input = |value: &Value| value.as_artifact() == Some(artifact);
         counting.is_some_and(|counting| {
             !action.inputs.iter().any(|(path, value)| is_input(value) && counting.contains(path))

@@ -89,8 +89,7 @@ impl ActionRule {
             execution.events.compared(id, action, &ran, cached.as_ref());
         }
         // `may_fail` covers the command's own exit code, not the end that an interruption causes.
-        let may_fail = action.may_fail.is_some() && !execution.stop.is_interrupted();
-        if !ran.is_complete() || (ran.exit_code != 0 && !may_fail) {
+        if ran.is_failure_of(action) || (ran.exit_code != 0 && execution.stop.is_interrupted()) {
             // If objects of a shared directory are lost by now, the failure is reported with the directories as trees.
             let inputs =
                 inputs::one_by_one(&execution.store, &action.inputs, &objects).map_or(objects, Arc::from);

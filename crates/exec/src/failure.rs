@@ -259,13 +259,22 @@ impl fmt::Display for ActionFailure {
 
 impl Failure for ActionFailure {}
 
+/// Whether the build fails with what an action met before it had a result: not if it was cancelled, nor if an object is
+/// lost, which is made again.
+pub(crate) fn fails_build(fail: &Fail) -> bool {
+    match fail.downcast_ref::<ExecutionFailure>() {
+        // Other actions would fail for the same reason.
+        Some(failure) => matches!(failure.cause, Cause::Store(_) | Cause::Server(_)),
+        None => fail.downcast_ref::<ActionError>().is_some(),
+    }
+}
+
 impl Execution {
     /// Adds the action to a failure met before it has a result: an error of the system becomes a failure of the action,
     /// and a fault of its inputs is reported with it.
     pub(crate) fn of_action(&self, id: &Id, action: &Arc<ActionDescription>, fail: Fail) -> Fail {
         if let Some(failure) = fail.downcast_ref::<ExecutionFailure>() {
-            if matches!(failure.cause, Cause::Store(_) | Cause::Server(_)) {
-                // Other actions would fail for the same reason.
+            if fails_build(&fail) {
                 self.stop.note_failure();
             }
             // It names an action already: the first one that is affected.

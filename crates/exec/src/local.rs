@@ -130,8 +130,15 @@ impl LocalExecutor {
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        let ended = self.run_in(&mut run_slot, key).await;
+        // While this has the slot: the action that gets it next has to see the failure.
+        self.setup.stop.note_end(&key.action, &ended);
+        ended
+    }
+
+    async fn run_in(&self, run_slot: &mut RunSlot, key: &RunKey) -> Result<RunResult, Fail> {
         // Borrowed apart, since the process holds the files while the stage is changed.
-        let RunSlot { stage, stdout, stderr } = &mut *run_slot;
+        let RunSlot { stage, stdout, stderr } = run_slot;
         let store = &self.setup.store;
         let inputs = normalised_stage(&key.inputs).map_err(|error| Phase::Inputs.failed(error))?;
         let lost = |error| {
@@ -236,10 +243,7 @@ impl LocalExecutor {
     }
 
     async fn run_process(&self, command: &Command, open: Streams<'_>) -> Result<Exit, Fail> {
-        let refused = |error| {
-            self.setup.stop.note_failure();
-            Phase::Running.failed(in_words(&error))
-        };
+        let refused = |error| Phase::Running.failed(in_words(&error));
         let running = self.setup.processes.spawn(command, open).map_err(refused)?;
         let exit = running.await.map_err(refused)?;
         // Its processes could still write to outputs, so the result cannot be trusted, and the stage is not taken back.

@@ -6,7 +6,8 @@
 //! keys are digests of `Action` messages with a salt, and both values are `ActionResult` messages (docs/store.md).
 //!
 //! Of inputs whose reading a depfile does not tell, the content is part of both keys: links, trees, programs, what is no
-//! source text by its name (precompiled headers, profiles), and whatever is named by the command or its environment.
+//! source text by its name (precompiled headers, profiles), and whatever is named by the command or its environment. Of
+//! files without an ending as well, if the command may read options from some of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,15 +23,15 @@ use crate::{
     Execution, RunResult,
     depfile::prerequisites,
     inputs,
-    message::{rebased, salted_digest},
+    message::{action_digest, rebased, salted_digest},
     run_result::RunKey,
     system_dirs::{self, SystemDirs},
     trees,
 };
 
 /// What the keys begin with. The numbers are raised when a key gets another meaning: nothing is found under the old ones then.
-const SALT_OF_NAMES: &str = "taut depfile names 2";
-const SALT_OF_CONTENTS: &str = "taut depfile contents 2";
+const SALT_OF_NAMES: &str = "taut depfile names 3";
+const SALT_OF_CONTENTS: &str = "taut depfile contents 3";
 
 /// How many lists are kept for a command with names of inputs. Another list arises where a header decides which others
 /// are included.
@@ -47,11 +48,20 @@ const SOURCE_ENDINGS: [&str; 44] = [
     "f95", "f03", "f08", "rs", "proto", "go", "d", "di", "swift", "zig", "pyx", "pxd",
 ];
 
+/// What makes GCC read files that it neither reports nor names: `@FILE` is recognised apart ([`takes_options_from_files`]).
+/// `-B` and `--prefix` are one option, and like these variables they say where a file `specs` is searched.
+const OPTIONS_FROM_FILES: [&str; 5] = ["-B", "--prefix", "-specs", "GCC_EXEC_PREFIX", "LIBRARY_PATH"];
+
+/// Scripts that are longer are not searched, and may read anything.
+const MAX_SCRIPT_BYTES: u64 = 1 << 20;
+
 /// An action with a depfile, and its inputs one by one.
 pub(crate) struct DepfileInputs<'k> {
     pub(crate) action: &'k ActionDescription,
     depfile: &'k Str,
     objects: Vec<(Str, ObjectInfo)>,
+    /// Whether the command may read options from inputs without an ending, which no depfile names then.
+    has_option_files: bool,
 }
 
 /// An action that ran, and which of its inputs it read.
@@ -64,10 +74,21 @@ impl DepfileInputs<'_> {
     /// The inputs, of which the files are `empty` that neither are in the set nor always count.
     pub(crate) fn masked(&self, read: &BTreeSet<Str>, empty: Digest) -> Vec<(Str, ObjectInfo)> {
         let mask = |(path, info): &(Str, ObjectInfo)| {
-            let counts = read.contains(path) || always_counts(self.action, path, info);
+            let counts = read.contains(path) || self.always_counts(path, info);
             (path.clone(), if counts { *info } else { ObjectInfo { digest: empty, ..*info } })
         };
         self.objects.iter().map(mask).collect()
+    }
+
+    /// Whether the content of an input counts however the depfile looks.
+    fn always_counts(&self, path: &str, info: &ObjectInfo) -> bool {
+        // A depfile names neither the program nor what is passed by other options than those for headers.
+        info.object_type != ObjectType::File
+            || match ending(path) {
+                Some(ending) => !is_source_ending(ending),
+                None => self.has_option_files,
+            }
+            || is_named(self.action, &[path, &rebased(path, &self.action.cwd)])
     }
 
     /// What makes the first key that of no action.
@@ -118,11 +139,31 @@ enum DepfileContent {
     Stranger(String, Option<PathBuf>),
 }
 
-/// Whether a file is a source text by its name: by its ending, or since it has none, like headers of C++.
-fn is_source_text(path: &str) -> bool {
+/// What follows the last dot of a file's name; `None` for names without one, which headers of C++ have, and files of options.
+fn ending(path: &str) -> Option<&str> {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let Some((_, ending)) = name.rsplit_once('.') else { return true };
+    name.rsplit_once('.').map(|(_, ending)| ending)
+}
+
+/// Whether files whose names end like this are source texts.
+fn is_source_ending(ending: &str) -> bool {
     SOURCE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Whether a command line, a script or the value of a variable may make a compiler read options from files. In doubt it
+/// does: that costs only reuse.
+fn takes_options_from_files(text: &[u8]) -> bool {
+    // `$@` is the arguments of a script.
+    memchr::memchr_iter(b'@', text).any(|at| at == 0 || text[at - 1] != b'$')
+        || OPTIONS_FROM_FILES.iter().any(|part| memchr::memmem::find(text, part.as_bytes()).is_some())
+}
+
+/// Whether the command or its environment has one of the names.
+fn is_named(action: &ActionDescription, names: &[&str]) -> bool {
+    // A plain search: a name inside of another word makes the content count, which is only less reuse.
+    let has = |text: &str| names.iter().any(|name| text.contains(name));
+    action.command.iter().any(|word| has(word))
+        || action.env.values().any(|value| value.as_str().is_some_and(|text| has(text)))
 }
 
 /// Whether an input lists directories of the system.
@@ -152,18 +193,6 @@ fn reads_by_assembler(content: &[u8]) -> bool {
     ASSEMBLER_READS.iter().any(|directive| memchr::memmem::find(&joined, directive).is_some())
 }
 
-/// Whether the content of an input counts however the depfile looks.
-fn always_counts(action: &ActionDescription, path: &str, info: &ObjectInfo) -> bool {
-    // A depfile names neither the program nor what is passed by other options than those for headers.
-    info.object_type != ObjectType::File || !is_source_text(path) || {
-        let relative = rebased(path, &action.cwd);
-        // A plain search: a path inside of another word makes the content count, which is only less reuse.
-        let names = |text: &str| text.contains(path) || text.contains(&relative);
-        action.command.iter().any(|word| names(word))
-            || action.env.values().any(|value| value.as_str().is_some_and(|text| names(text)))
-    }
-}
-
 impl Execution {
     /// `None` for an action without a depfile.
     pub(crate) fn names<'k>(&self, key: &'k RunKey) -> taut_store::Result<Option<DepfileInputs<'k>>> {
@@ -183,7 +212,64 @@ impl Execution {
         if objects.len() != action.inputs.len() {
             return Ok(None);
         }
-        Ok(Some(DepfileInputs { action, depfile, objects }))
+        let has_option_files = self.has_option_files(action, &objects)?;
+        Ok(Some(DepfileInputs { action, depfile, objects, has_option_files }))
+    }
+
+    /// Whether an action may read options from inputs without an ending: its command or environment says so, or a script
+    /// that it has as an input. The answer follows from what is in both keys.
+    fn has_option_files(
+        &self,
+        action: &ActionDescription,
+        objects: &[(Str, ObjectInfo)],
+    ) -> taut_store::Result<bool> {
+        // The search is only made if something depends on it.
+        if !objects.iter().any(|(path, info)| info.object_type == ObjectType::File && ending(path).is_none())
+        {
+            return Ok(false);
+        }
+        let environment = action
+            .env
+            .iter()
+            .flat_map(|(name, value)| [Some(name.as_str()), value.as_str().map(|text| &**text)])
+            .flatten();
+        if action
+            .command
+            .iter()
+            .map(|word| &**word)
+            .chain(environment)
+            .any(|text| takes_options_from_files(text.as_bytes()))
+        {
+            return Ok(true);
+        }
+        for (path, info) in objects {
+            let may_be_script = match info.object_type {
+                // By its name alone, since it may be found by PATH. What it does itself is not known, nor what it calls.
+                ObjectType::Executable => {
+                    let name = path.rsplit('/').next().unwrap_or(path);
+                    if is_named(action, &[name]) {
+                        return Ok(true);
+                    }
+                    false
+                }
+                ObjectType::File => {
+                    !ending(path).is_some_and(is_source_ending)
+                        && is_named(action, &[path, &rebased(path, &action.cwd)])
+                }
+                _ => false,
+            };
+            if !may_be_script {
+                continue;
+            }
+            if info.digest.size > MAX_SCRIPT_BYTES {
+                return Ok(true);
+            }
+            let content = self.store.read(&info.digest.hash, info.object_type)?;
+            if content.is_none_or(|content| takes_options_from_files(&content)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The first key.
@@ -264,11 +350,35 @@ impl Execution {
         for (list, read) in self.lists(&names)? {
             let Some(second) = self.key_of_list(&names, &list.hash, &read)? else { continue };
             if self.cached(action, &second)?.is_some() {
-                let always = names.objects.iter().filter(|(path, info)| always_counts(action, path, info));
+                let always = names.objects.iter().filter(|(path, info)| names.always_counts(path, info));
                 return Ok(Some(read.into_iter().chain(always.map(|(path, _)| path.clone())).collect()));
             }
         }
         Ok(None)
+    }
+
+    /// Whether the action cache has a result of an action, by its digest or by what an earlier run read. `objects`: all inputs,
+    /// one by one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn has_result(
+        &self,
+        action: &ActionDescription,
+        depfile: Option<&Str>,
+        objects: Vec<(Str, ObjectInfo)>,
+    ) -> taut_store::Result<bool> {
+        let tree = match trees::digest_of_stage(&self.store, &objects) {
+            Ok(tree) => tree,
+            Err(trees::TreeError::Store(error)) => return Err(error),
+            // Such an action fails before it runs.
+            Err(_) => return Ok(false),
+        };
+        if self.cached(action, &action_digest(self, action, &tree))?.is_some() {
+            return Ok(true);
+        }
+        let Some(depfile) = depfile else { return Ok(false) };
+        Ok(self.counting_inputs(action, depfile, objects)?.is_some())
     }
 
     /// Records what a successful run read. The result is stored under both keys if its depfile says what that is.
@@ -358,7 +468,7 @@ impl Execution {
     /// Whether the assembler may have read files, which no compiler reports: a file that was read has such a directive.
     fn may_read_more(&self, names: &DepfileInputs<'_>, read: &BTreeSet<Str>) -> taut_store::Result<bool> {
         for (path, info) in &names.objects {
-            let is_read = read.contains(path) || always_counts(names.action, path, info);
+            let is_read = read.contains(path) || names.always_counts(path, info);
             if !is_read || info.object_type != ObjectType::File {
                 continue;
             }
@@ -386,8 +496,8 @@ enum NamePath {
     Directory,
     /// To nothing that the action has as an input.
     Nowhere,
-    /// Out of the action's directory.
-    Outside,
+    /// Out of the action's directory: to this absolute path, or if it went out by `..`, to one that ends like this.
+    Outside(PathBuf),
 }
 
 /// How many links a name may lead through, as the system has it.
@@ -424,7 +534,7 @@ impl NameLookup<'_> {
         while let Some(component) = left.pop_front() {
             match component.as_str() {
                 "" | "." => continue,
-                ".." if at.is_empty() => return NamePath::Outside,
+                ".." if at.is_empty() => return NamePath::Outside(root_path(&mut left)),
                 ".." => {
                     at.pop();
                     if tree.is_some_and(|depth| at.len() < depth) {
@@ -447,7 +557,8 @@ impl NameLookup<'_> {
                     };
                     // What an absolute target leads to is a question of the machine, not of the inputs.
                     if target.starts_with('/') {
-                        return NamePath::Outside;
+                        left.push_front(target.clone());
+                        return NamePath::Outside(root_path(&mut left));
                     }
                     at.pop();
                     // A link is replaced by its target, as the kernel resolves paths (path_resolution(7)).
@@ -478,17 +589,21 @@ impl NameLookup<'_> {
         }
     }
 
-    /// Where a name leads that leads out of the action's directory. `name` may be relative to the working directory.
-    fn outside(&self, name: &str) -> Outside {
+    /// Where a name leads that leads out of the action's directory. `relative`: if it is relative to the working directory,
+    /// what is; `end`: as in [`NamePath::Outside`].
+    fn outside(&self, name: &str, relative: &str, end: &Path) -> Outside {
         let path = match self.ran_in {
-            _ if name.starts_with('/') => PathBuf::from(name),
-            Some(ran_in) => ran_in.join(self.cwd).join(name),
-            None => return Outside::Unknown(None),
+            _ if relative.starts_with('/') => PathBuf::from(relative),
+            Some(ran_in) => ran_in.join(self.cwd).join(relative),
+            // Where the directory was on the other machine is not known, nor so how many `..` lead to its root. A name
+            // that goes on with a directory of the system is taken to lead there, as compilers write it.
+            None if self.system.has(&normal(end)) => return Outside::System,
+            None => return Outside::Unknown(PathBuf::from(name)),
         };
         let inside = |path: &Path| {
             let below = path.strip_prefix(self.ran_in?).ok()?;
             match self.place("", below.to_str()?) {
-                NamePath::Outside => None,
+                NamePath::Outside(_) => None,
                 place => Some(Outside::Inside(place)),
             }
         };
@@ -507,8 +622,8 @@ impl NameLookup<'_> {
             Some(real) if self.is_seen_here => Outside::Stranger(real),
             // On another machine, what is a link here need not be one.
             _ if self.ran_in.is_none() && self.system.has(&normal(&path)) => Outside::System,
-            _ if self.ran_in.is_none() => Outside::Unknown(Some(normal(&path))),
-            _ => Outside::Unknown(Some(shown)),
+            _ if self.ran_in.is_none() => Outside::Unknown(normal(&path)),
+            _ => Outside::Unknown(shown),
         }
     }
 
@@ -521,7 +636,7 @@ impl NameLookup<'_> {
         // A directory of the tool chain's headers may have the name of a file elsewhere. What is read of a directory are
         // names, and these are in the keys.
         places
-            .filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside))
+            .filter(|place| !matches!(place, NamePath::Directory | NamePath::Nowhere | NamePath::Outside(_)))
             .collect()
     }
 
@@ -532,23 +647,22 @@ impl NameLookup<'_> {
             let own = OWN_DIRECTORY.iter().find_map(|own| Path::new(name).strip_prefix(own).ok()?.to_str());
             let place = match own {
                 Some(below) => self.place(self.cwd, below),
-                None if name.starts_with('/') => NamePath::Outside,
+                None if name.starts_with('/') => NamePath::Outside(PathBuf::from(name)),
                 None => self.place(self.cwd, name),
             };
             let places = match place {
-                NamePath::Outside => match self.outside(own.unwrap_or(name)) {
+                NamePath::Outside(end) => match self.outside(name, own.unwrap_or(name), &end) {
                     Outside::Inside(place) => vec![place],
                     Outside::System if self.is_seen_here => Vec::new(),
                     Outside::System => self.with_end_of(name),
                     Outside::Stranger(real) => return DepfileContent::Stranger(name.clone(), Some(real)),
-                    Outside::Unknown(real) => match (self.with_end_of(name), real) {
-                        (ends, Some(real)) if ends.is_empty() => {
+                    Outside::Unknown(real) => {
+                        let ends = self.with_end_of(name);
+                        if ends.is_empty() {
                             return DepfileContent::Stranger(name.clone(), Some(real));
                         }
-                        // Of a run elsewhere it is not known where its directory was.
-                        (ends, None) if ends.is_empty() => vec![NamePath::Unclear],
-                        (ends, _) => ends,
-                    },
+                        ends
+                    }
                 },
                 place => vec![place],
             };
@@ -558,7 +672,7 @@ impl NameLookup<'_> {
                     NamePath::InTree => {}
                     NamePath::Unclear | NamePath::Directory => is_unclear = true,
                     // An error even if something else is unclear: it must not depend on that.
-                    NamePath::Nowhere | NamePath::Outside => {
+                    NamePath::Nowhere | NamePath::Outside(_) => {
                         return DepfileContent::Stranger(name.clone(), None);
                     }
                 }
@@ -566,6 +680,11 @@ impl NameLookup<'_> {
         }
         if is_unclear { DepfileContent::Unclear } else { DepfileContent::Read(read) }
     }
+}
+
+/// The path that has these components, from the root.
+fn root_path(components: &mut VecDeque<String>) -> PathBuf {
+    Path::new("/").join(components.make_contiguous().join("/").trim_start_matches('/'))
 }
 
 /// Where a name leads that seems to lie outside of the action's directory.
@@ -577,8 +696,8 @@ enum Outside {
     /// To another file of this machine.
     Stranger(PathBuf),
     /// To nothing that is there on this machine; or it does not mean here what it meant to the action. With what the name
-    /// would lead to; nothing of one from the action's directory, if it is not known where that was.
-    Unknown(Option<PathBuf>),
+    /// would lead to; the name itself if it is one from the action's directory, and it is not known where that was.
+    Unknown(PathBuf),
 }
 
 #[cfg(test)]
@@ -704,7 +823,6 @@ mod tests {
         let elsewhere = |names: &[&str]| read_in(".", None, false, names);
         assert_eq!(elsewhere(&["/build/7/dir/b.h", "/usr/include/stdio.h"]), ["dir/b.h"]);
         assert_eq!(elsewhere(&["/build/link/x.h"]), ["?"]);
-        assert_eq!(elsewhere(&["../x.h"]), ["?"]);
         assert_eq!(elsewhere(&["x.h"]), ["!x.h"]);
         assert_eq!(elsewhere(&["/there/x.h", "../x.h"]), ["!/there/x.h /there/x.h"]);
         assert_eq!(elsewhere(&["/away/../x/y.h"]), ["!/away/../x/y.h /x/y.h"]);
@@ -713,12 +831,63 @@ mod tests {
     }
 
     #[test]
-    fn only_source_texts_are_reported_reliably() {
-        for path in ["a.c", "dir.d/a.H", "vector", "x/a.hpp"] {
-            assert!(is_source_text(path), "{path}");
+    fn names_that_leave_an_unknown_directory_are_an_error_unless_they_end_in_the_system_or_an_input() {
+        let elsewhere = |cwd, name| read_in(cwd, None, false, &[name]);
+        for name in [
+            "../x.h",
+            "../../../there/x.h",
+            "../../../usr/src/x.h",
+            "/proc/self/cwd/../x.h",
+            "sub/../../x.h",
+            "../sub/../x.h",
+            "tree/../../x.h",
+            "link/../../../x.h",
+            "out/x.h",
+        ] {
+            assert_eq!(elsewhere(".", name), [format!("!{name} {name}")], "{name}");
         }
-        for path in ["a.h.gch", "m.c.gcda", "data.bin", "a.profdata", "x.c/a.pcm"] {
-            assert!(!is_source_text(path), "{path}");
+        assert_eq!(elsewhere("sub", "../x.h"), ["!../x.h"]);
+        assert_eq!(elsewhere("sub", "../../x.h"), ["!../../x.h ../../x.h"]);
+        for name in
+            ["../../../usr/include/x.h", "sub/../../usr/lib/../include/x.h", "../there/tool chain/x.h"]
+        {
+            assert_eq!(elsewhere(".", name), [""; 0], "{name}");
+        }
+        assert_eq!(elsewhere(".", "../0/sub/c.h"), ["sub/c.h"]);
+        assert_eq!(elsewhere(".", "/proc/self/cwd/../0/sub/c.h"), ["sub/c.h"]);
+    }
+
+    #[test]
+    fn only_source_texts_are_reported_reliably() {
+        for path in ["a.c", "dir.d/a.H", "x/a.hpp"] {
+            assert!(ending(path).is_some_and(is_source_ending), "{path}");
+        }
+        for path in
+            ["a.h.gch", "m.c.gcda", "data.bin", "a.profdata", "x.c/a.pcm", "opts.rsp", "gcc.specs", "."]
+        {
+            assert!(!ending(path).is_some_and(is_source_ending), "{path}");
+        }
+        assert_eq!(ending("dir.d/vector"), None);
+    }
+
+    #[test]
+    fn options_that_are_read_from_files_are_found_in_words_and_scripts() {
+        for text in [
+            "@opts",
+            "exec gcc '@opts' -c m.c",
+            "-Wl,@opts",
+            "-Btl/",
+            "-B",
+            "--prefix=tl/",
+            "-specs=more",
+            "--specs=more",
+            "LIBRARY_PATH",
+            "GCC_EXEC_PREFIX=tl/ gcc",
+        ] {
+            assert!(takes_options_from_files(text.as_bytes()), "{text}");
+        }
+        for text in ["exec gcc \"$@\"", "-fdebug-prefix-map=a=b", "-c", ""] {
+            assert!(!takes_options_from_files(text.as_bytes()), "{text}");
         }
     }
 

@@ -317,6 +317,13 @@ impl RemoteExecutor {
         if self.setup.stop.is_stopped() {
             return Err(Fail::Cancelled);
         }
+        let ended = self.run_in_slot(number, key).await;
+        // While this has the slot: the action that gets it next has to see the failure.
+        self.setup.stop.note_end(&key.action, &ended);
+        ended
+    }
+
+    async fn run_in_slot(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
         let endpoint = &self.setup.endpoints[number];
         let asker = endpoint.cas.askers().enter();
         let run = RemoteRun::new(

@@ -135,4 +135,9 @@ impl RunResult {
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.invalid.is_empty()
     }
+
+    /// Whether a build fails with it: outputs are missing or invalid, or the command failed and must not.
+    pub(crate) fn is_failure_of(&self, action: &ActionDescription) -> bool {
+        !self.is_complete() || (self.exit_code != 0 && action.may_fail.is_none())
+    }
 }

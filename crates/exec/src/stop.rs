@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use taut_engine::Fail;
+use taut_value::ActionDescription;
+
+use crate::{RunResult, failure::fails_build};
+
 /// Whether new work may begin. Actions that run already run to their end, so that their results are kept.
 #[derive(Debug, Default)]
 pub struct StopSwitch {
@@ -23,6 +28,15 @@ impl StopSwitch {
     pub fn note_failure(&self) {
         if !self.keep_going {
             self.stopped.store(true, SeqCst);
+        }
+    }
+
+    /// Records the failure of an action, if it ended with one. To be called before its slot is free: the task that reports
+    /// the failure runs later, and by then another action could have started in the slot. Runs of tests are noted alike; a
+    /// call that tests keeps going.
+    pub(crate) fn note_end(&self, action: &ActionDescription, ended: &Result<RunResult, Fail>) {
+        if ended.as_ref().map_or_else(fails_build, |ran| ran.is_failure_of(action)) {
+            self.note_failure();
         }
     }
 

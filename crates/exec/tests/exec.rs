@@ -249,6 +249,40 @@ fn after_a_failure_no_action_starts_and_results_of_running_ones_are_kept() {
     }
 }
 
+fn with_one_job_nothing_starts_after_the_action_that_failed() {
+    for keep_going in [false, true] {
+        let mut world = World::new();
+        (world.jobs, world.keep_going) = (1, keep_going);
+        let markers: Vec<_> =
+            (0..4).map(|number| world.root.path().join(format!("started{number}"))).collect();
+        // By its exit code, by an output that is missing, and before its command is started.
+        let mut failing: Vec<Artifact> = Vec::new();
+        for (marker, end) in markers.iter().zip(["exit 1", "true"].into_iter().cycle()) {
+            failing.push(output(world.sh(&format!("touch {}; {end}", marker.display()), &[])));
+        }
+        let file = world.source("file", "");
+        for name in ["a", "b"] {
+            let path = format!("file/{name}");
+            let id = world.action("true", &[("file", file.clone())], |action| {
+                action.outs = vec![path.as_str().into()];
+            });
+            failing.push(Artifact::Action { id, path: path.as_str().into() });
+        }
+        let (_, _, build) = world.start();
+        let ends = build.all::<ArtifactRule>(failing.into_iter().map(ArtifactKey));
+        let is_failure = |end: &&Result<Built, Fail>| {
+            end.as_ref().is_err_and(|fail| fail.downcast_ref::<ActionFailure>().is_some())
+        };
+        let failed = ends.iter().filter(is_failure).count();
+        let started = markers.iter().filter(|marker| marker.exists()).count();
+        if keep_going {
+            assert_eq!((failed, started), (6, 4));
+        } else {
+            assert!(failed == 1 && started <= 1, "{failed} failed, {started} started");
+        }
+    }
+}
+
 fn a_failing_action_is_reported_and_not_cached() {
     let mut world = World::new();
     for _ in 0..2 {
@@ -430,6 +464,10 @@ fn main() {
         (
             "an_output_below_a_link_that_stays_inside_is_found",
             an_output_below_a_link_that_stays_inside_is_found,
+        ),
+        (
+            "with_one_job_nothing_starts_after_the_action_that_failed",
+            with_one_job_nothing_starts_after_the_action_that_failed,
         ),
         (
             "after_a_failure_no_action_starts_and_results_of_running_ones_are_kept",

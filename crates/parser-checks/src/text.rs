@@ -141,7 +141,7 @@ pub(crate) fn name(bytes: &[u8]) {
     let context = NameContext { repositories: config, repository: &config.main, module: "a/b" };
     let name = match parse_name(&json_to_value(document.root()), context) {
         Ok(name) => name,
-        Err(why) => return shown(&why.of_json(&json_to_value(document.root())), bytes),
+        Err(why) => return shown(&why.of_json(document.root()), bytes),
     };
     let outside =
         name.module.split('/').any(|part| matches!(part, "." | "..")) || name.module.starts_with('/');

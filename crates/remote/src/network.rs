@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use taut_digest::HashFunction;
 use taut_service::{Error, Result};
+use taut_sys::in_words;
 use tokio::{
     runtime::Builder,
     sync::{mpsc, oneshot},
@@ -128,7 +129,7 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(next) = last.source() {
         last = next;
     }
-    last.to_string()
+    last.downcast_ref().map_or_else(|| last.to_string(), in_words)
 }
 
 /// Something to begin in the thread of the network.

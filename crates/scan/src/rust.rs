@@ -22,8 +22,29 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
     // All read before any is written: a dependency is known by the name of a crate, wherever that is.
     let crates: Vec<Crate> =
         directories.into_iter().map(|directory| Crate::read(tree, directory, names)).collect();
+    let doubtful = doubtful_libraries(tree, &crates);
     for one in &crates {
-        one.write(tree, &crates, names, proposal);
+        one.write(tree, &crates, &doubtful, names, proposal);
+    }
+}
+
+/// The targets of libraries that may not build: something that they need is missing, or they use such a library.
+fn doubtful_libraries(tree: &Tree, crates: &[Crate]) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    loop {
+        let is_doubtful = |one: &&Crate| {
+            let (deps, missing) = one.dependencies(crates);
+            let sources = one.sources(tree).1;
+            !missing.is_empty()
+                || deps.iter().any(|dep| all.contains(dep))
+                || sources.iter().any(|path| !environment(tree, path).is_empty())
+        };
+        let doubtful = crates.iter().filter(is_doubtful).filter_map(|one| one.library.clone());
+        let more: Vec<String> = doubtful.filter(|library| !all.contains(library)).collect();
+        if more.is_empty() {
+            return all;
+        }
+        all.extend(more);
     }
 }
 
@@ -102,15 +123,30 @@ impl Crate {
         }
     }
 
-    fn write(&self, tree: &Tree, crates: &[Crate], names: &mut Names, proposal: &mut Proposal) {
-        let at = |path: &str| match self.directory.as_str() {
+    /// The path of a file of the crate in the tree.
+    fn at(&self, path: &str) -> String {
+        match self.directory.as_str() {
             "" => path.to_owned(),
             directory => format!("{directory}/{path}"),
-        };
-        let below = |directory: &str| {
-            let files = tree.with_ending("rs").map(|file| tree.path(file).to_owned());
-            files.filter(|path| paths::is_within(path, &at(directory))).collect::<Vec<_>>()
-        };
+        }
+    }
+
+    /// The sources below a directory of the crate.
+    fn below(&self, tree: &Tree, directory: &str) -> Vec<String> {
+        let files = tree.with_ending("rs").map(|file| tree.path(file).to_owned());
+        files.filter(|path| paths::is_within(path, &self.at(directory))).collect()
+    }
+
+    /// The sources of programs, and those of the library.
+    // Modules that a program and the library have in common are compiled in both, as Cargo does it for `src/main.rs`.
+    fn sources(&self, tree: &Tree) -> (Vec<String>, Vec<String>) {
+        self.below(tree, "src")
+            .into_iter()
+            .partition(|path| paths::is_within(path, &self.at("src/bin")) || *path == self.at("src/main.rs"))
+    }
+
+    /// The targets of the dependencies that are here, and the names of those that are not.
+    fn dependencies(&self, crates: &[Crate]) -> (Vec<String>, Vec<&str>) {
         let mut deps = Vec::new();
         let mut missing = Vec::new();
         for name in &self.dependencies {
@@ -120,7 +156,26 @@ impl Crate {
                 None => missing.push(name.as_str()),
             }
         }
-        let builds = if missing.is_empty() { Builds::Surely } else { Builds::Perhaps };
+        (deps, missing)
+    }
+
+    fn write(
+        &self,
+        tree: &Tree,
+        crates: &[Crate],
+        doubtful: &BTreeSet<String>,
+        names: &mut Names,
+        proposal: &mut Proposal,
+    ) {
+        let at = |path: &str| self.at(path);
+        let (deps, missing) = self.dependencies(crates);
+        // What is compiled from these sources with these libraries.
+        let builds = |sources: &[String], deps: &[String]| {
+            let is_sure = missing.is_empty()
+                && !deps.iter().any(|dep| doubtful.contains(dep))
+                && sources.iter().all(|path| environment(tree, path).is_empty());
+            if is_sure { Builds::Surely } else { Builds::Perhaps }
+        };
         if !missing.is_empty() {
             proposal.note(format!(
                 "{}: its crate needs {}, which are not here; the rules in the box do not fetch crates.",
@@ -132,12 +187,11 @@ impl Crate {
         if tree.find(&at("build.rs")).is_some() {
             proposal.note(format!("{}: what it makes has to be made by a genrule.", at("build.rs")));
         }
-        let sources = below("src");
-        // Modules that a program and the library have in common are compiled in both, as Cargo does it for
-        // `src/main.rs`.
-        let (programs, shared): (Vec<String>, Vec<String>) = sources
-            .into_iter()
-            .partition(|path| paths::is_within(path, &at("src/bin")) || *path == at("src/main.rs"));
+        let (programs, shared) = self.sources(tree);
+        let of_tests = self.below(tree, "tests");
+        for path in shared.iter().chain(&programs).chain(&of_tests) {
+            note_environment(path, &environment(tree, path), proposal);
+        }
         let target_of =
             |rule, name: &str, crate_name: &str, root: &str, sources: &[String], deps: &[String]| {
                 Target::new(name, Rule::InTheBox("rust", rule))
@@ -151,6 +205,7 @@ impl Crate {
         if let Some(library) = &self.library {
             let root = at("src/lib.rs");
             let target = target_of("library", library, &self.name, &root, &shared, &deps);
+            let builds = builds(&shared, &deps);
             proposal.add("library", target, root.clone(), builds);
             // As with Cargo, programs and integration tests see the library of their crate.
             of_users.push(library.clone());
@@ -173,16 +228,46 @@ impl Crate {
                 shared.iter().filter(|other| **other != at("src/lib.rs")).cloned().collect();
             sources.push(path.clone());
             let target = target_of("binary", &name, &name, path, &sources, &of_users);
-            proposal.add("program", target, path.clone(), builds);
+            proposal.add("program", target, path.clone(), builds(&sources, &of_users));
         }
-        for path in below("tests").iter().filter(|path| paths::parent(path) == at("tests")) {
+        for path in of_tests.iter().filter(|path| paths::parent(path) == at("tests")) {
             let name = names.of_file(paths::stem(path), path);
-            let helpers = below("tests").into_iter().filter(|other| paths::parent(other) != at("tests"));
-            let sources: Vec<String> = std::iter::once(path.clone()).chain(helpers).collect();
+            let helpers = of_tests.iter().filter(|other| paths::parent(other) != at("tests"));
+            let sources: Vec<String> = std::iter::once(path).chain(helpers).cloned().collect();
             let target = target_of("test", &name, &in_sources(&name), path, &sources, &of_users);
-            proposal.add("test", target, path.clone(), builds);
+            proposal.add("test", target, path.clone(), builds(&sources, &of_users));
         }
     }
+}
+
+/// The variables of the environment without which a source does not compile: those of `env!`, but not of `option_env!`.
+fn environment(tree: &Tree, path: &str) -> BTreeSet<String> {
+    let Some(file) = tree.find(path) else { return BTreeSet::new() };
+    let text = tree.text(file);
+    // Comments at the end of a line stay: a variable too many takes a target out of `default` and is in a note, one too
+    // few leaves in `default` what does not compile.
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let calls = text.match_indices("env!").filter(|(at, _)| !text[..*at].ends_with(is_of_name));
+    let named = calls.filter_map(|(at, call)| {
+        let inner = text[at + call.len()..].trim_start().strip_prefix(['(', '[', '{'])?;
+        let (name, _) = inner.trim_start().strip_prefix('"')?.split_once('"')?;
+        Some(name.to_owned())
+    });
+    named.collect()
+}
+
+fn note_environment(path: &str, names: &BTreeSet<String>, proposal: &mut Proposal) {
+    let Some(first) = names.first() else { return };
+    let more = match names.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    proposal.note(format!(
+        "{path}: env!(\"{first}\"){more} needs a variable that Cargo or a build script sets, and the rules in the box do \
+         not. Write the value into the source, or use option_env!."
+    ));
 }
 
 fn is_name(text: &str) -> bool {

@@ -44,7 +44,15 @@ pub(crate) fn propose(tree: &Tree, names: &mut Names, proposal: &mut Proposal) {
             .texts("src", [path])
             .texts("shell", shell(&text))
             .texts("data", data(tree, path, &text, &programs));
-        proposal.add("test", target, path.to_owned(), Builds::Surely);
+        let outside = outside(&text);
+        if let Some(word) = outside {
+            proposal.note(format!(
+                "{path}: it names {word}, which is outside of the directory in which a test runs. Give it the paths of the \
+                 files in \"data\" by \"args\" or \"env\", or change it."
+            ));
+        }
+        let builds = if outside.is_some() { Builds::Perhaps } else { Builds::Surely };
+        proposal.add("test", target, path.to_owned(), builds);
     }
 }
 
@@ -62,9 +70,27 @@ fn shell(text: &str) -> Option<String> {
     matches!(name, "bash" | "dash" | "ksh" | "zsh" | "busybox").then(|| name.to_owned())
 }
 
+/// A path that leads out of the directory in which a test runs, where nothing is that the test could need.
+fn outside(text: &str) -> Option<&str> {
+    let lines = || text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let words = || lines().flat_map(|line| line.split(|c| !is_of_path(c)));
+    // From a directory that the script goes to, the path may lead to one of its own files.
+    if words().any(|word| matches!(word, "cd" | "pushd")) {
+        return None;
+    }
+    words().find(|word| {
+        let rest = word.strip_prefix("../");
+        // No path of a file: `../`, or one with a variable behind it.
+        rest.is_some_and(|rest| !rest.is_empty()) && paths::join("", word).is_none()
+    })
+}
+
+fn is_of_path(c: char) -> bool {
+    c.is_alphanumeric() || "/._+-".contains(c)
+}
+
 /// The files and programs that a script names: by the path in the module, or as `./name`.
 fn data(tree: &Tree, own: &str, text: &str, programs: &BTreeSet<String>) -> BTreeSet<String> {
-    let is_of_path = |c: char| c.is_alphanumeric() || "/._+-".contains(c);
     let words = text.split(|c| !is_of_path(c)).filter(|word| !word.is_empty());
     // A word that happens to be the path of a file adds an input too many, which does no harm; one too few fails
     // the test.
@@ -93,6 +119,9 @@ mod tests {
             data(&tree, "t.sh", text, &programs).into_iter().collect::<Vec<_>>(),
             ["data/a.txt", "hello"]
         );
+        assert_eq!(outside("# ../not\n../build/hello"), Some("../build/hello"));
+        assert_eq!(outside("mkdir x; cd x; ../hello"), None);
+        assert_eq!(outside("$(dirname $0)/../hello; sed s,../,,"), None);
         assert_eq!(shell("#!/usr/bin/env bash\n"), Some("bash".into()));
         assert_eq!(shell("#!/bin/sh -e\n"), None);
     }

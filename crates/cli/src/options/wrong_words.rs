@@ -1,7 +1,7 @@
 //! The errors of a command line under the name `taut`, in the form of all other messages: what is wrong, what was probably
 //! meant, and which call shows what there is.
 
-use std::{error::Error as _, ffi::OsString};
+use std::{collections::BTreeMap, error::Error as _, ffi::OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use taut_syntax::{did_you_mean, quoted, with_and};
@@ -21,6 +21,9 @@ const FOREIGN_COMMANDS: [(&[&str], &str); 4] = [
     ),
     (&["compile", "make"], "did you mean build?"),
 ];
+
+/// Where this is the whole call, it is answered before words are parsed.
+const VERSION: &str = "--version";
 
 /// How many commands that have an option are named.
 const MAX_OWNERS: usize = 6;
@@ -115,6 +118,13 @@ pub(super) fn unknown_command(word: &str, tool: &clap::Command) -> WrongWords {
 /// An option that the command does not have: of which commands it is one, or which one was probably meant.
 fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> WrongWords {
     let command = words.get(1).and_then(|word| tool.find_subcommand(word));
+    if option == VERSION {
+        let text = match command {
+            Some(command) => format!("{} has no option {VERSION}", command.get_name()),
+            None => format!("{VERSION} takes no value, and no words beside it"),
+        };
+        return WrongWords { text, help: Some(format!("taut {VERSION} prints the version")) };
+    }
     let owners: Vec<String> = (tool.get_subcommands())
         .filter(|command| options_of(command).any(|own| own == option))
         .map(|command| command.get_name().to_owned())
@@ -122,14 +132,22 @@ fn unknown_option(option: &str, words: &[OsString], tool: &clap::Command) -> Wro
     let own: Vec<String> = match command {
         Some(command) => options_of(command).collect(),
         // The parser adds them itself.
-        None => ["--help", "--version"].map(str::to_owned).into(),
+        None => ["--help", VERSION].map(str::to_owned).into(),
     };
-    // Each short option resembles each other one.
-    let is_alike = |own: &&str| option.len() > 2 || own.eq_ignore_ascii_case(option);
+    let similar = || match option.strip_prefix("--") {
+        // Without the dashes, which all have: they would count as letters that are right.
+        Some(name) => {
+            let names = own.iter().filter_map(|own| Some((own.strip_prefix("--")?, own.as_str())));
+            let names: BTreeMap<&str, &str> = names.collect();
+            names.get(did_you_mean(name, names.keys().copied())?).copied()
+        }
+        // Each short option resembles each other one.
+        None => own.iter().map(String::as_str).find(|own| own.eq_ignore_ascii_case(option)),
+    };
     let called_here = FOREIGN_OPTIONS.iter().find(|(foreign, _)| *foreign == option).map(|(_, own)| *own);
     let meant = match called_here {
         Some(meant) if own.iter().any(|own| own == meant) => Some(meant),
-        _ => did_you_mean(option, own.iter().map(String::as_str).filter(is_alike)),
+        _ => similar(),
     };
     let needless = || why_refused(command?.get_name(), called_here?);
     let help = match (&owners[..], meant) {

@@ -404,3 +404,29 @@ fn wrong_configurations_are_explained() {
     let text = workspace.run(&taut(), ["build", "-r", "nowhere", "all"]).exits(16).stderr;
     assert!(text.contains("-r") && text.contains("it has no port"), "{text}");
 }
+
+#[test]
+fn with_one_job_no_action_is_sent_after_the_one_that_failed() {
+    for naming in BOTH {
+        let (server, workspace) = (start(naming, &[]), Workspace::new());
+        let target = |name: usize| {
+            format!(
+                r#""t{name}": {{"type": "generic", "outs": ["{name}"], "cmds": ["echo {name}; exit 1"]}}"#
+            )
+        };
+        workspace.file("TARGETS", format!("{{{}}}", (0..6).map(target).collect::<Vec<_>>().join(", ")));
+        let targets = (0..6).map(|name| format!("t{name}"));
+        let words: Vec<String> = ["build", "-J", "1"].map(str::to_owned).into_iter().chain(targets).collect();
+        let words = [words, at(&server, naming)].concat();
+        let failures = |words: &[String]| {
+            let ran = workspace.run(&taut(), words).exits(1);
+            (ran.stderr.matches(" failed (exit code 1)").count(), ran.stderr)
+        };
+        for _ in 0..3 {
+            let (count, messages) = failures(&words);
+            assert_eq!(count, 1, "{messages}");
+        }
+        let (count, messages) = failures(&[words, vec!["--keep-going".to_owned()]].concat());
+        assert_eq!(count, 6, "{messages}");
+    }
+}

@@ -16,13 +16,15 @@ use taut_value::{ActionDescription, Id, JsonWriter, Map, Str};
 use super::{ActionEnd, RecordedReason, Subject};
 use crate::event::{Event, Finished, Sink};
 
-/// Records how actions end.
+/// Records how actions end, and in which order.
 #[derive(Default)]
-pub(crate) struct ActionEnds(Mutex<HashMap<Id, ActionEnd>>);
+pub(crate) struct ActionEnds(Mutex<HashMap<Id, (usize, ActionEnd)>>);
 
 impl ActionEnds {
     fn note(&self, id: &Id, how: ActionEnd) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, how);
+        let mut ends = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = ends.len();
+        ends.entry(*id).or_insert((next, how)).1 = how;
     }
 
     pub(crate) fn reset(&self) {
@@ -30,6 +32,11 @@ impl ActionEnds {
     }
 
     pub(crate) fn of(&self, id: &Id) -> Option<ActionEnd> {
+        self.placed(id).map(|(_, how)| how)
+    }
+
+    /// The place in the order in which actions ended, and how this one did.
+    pub(crate) fn placed(&self, id: &Id) -> Option<(usize, ActionEnd)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    Kind,
     commands::GeneratedHeader,
     condition::Truth,
     includes::Includes,
+    kind,
     libraries::{Libraries, Library, Program, is_test},
     staging::{Staging, TargetFiles},
     system::Origin,
@@ -406,6 +408,7 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
             places.entry((&include.spelled, include.is_quoted)).or_default().push((file, include.line));
         }
     }
+    let mut by_prefix: BTreeMap<(&str, &str), Vec<Renamed<'_>>> = BTreeMap::new();
     for ((spelled, is_quoted), places) in places {
         let (file, line) = places[0];
         let more = match places.len() {
@@ -413,6 +416,13 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
             count => format!(" (and {} more)", count - 1),
         };
         let at = format!("{}:{line}{more}", tree.path(file));
+        if let Some((header, directory, prefix)) = by_another_name(tree, file, spelled) {
+            let (open, close) = if is_quoted { ('"', '"') } else { ('<', '>') };
+            let renamed = Renamed { at, written: format!("{open}{spelled}{close}"), header };
+            // One library serves all with these names.
+            by_prefix.entry((directory, prefix)).or_default().push(renamed);
+            continue;
+        }
         proposal.note(match is_quoted {
             true => format!(
                 "{at}: \"{spelled}\" is not there. If a command makes it, write a genrule, and add that to \"hdrs\" or \
@@ -424,4 +434,58 @@ fn note_missing(tree: &Tree, includes: &[Includes], reached: &BTreeSet<usize>, p
             ),
         });
     }
+    for ((directory, prefix), all) in by_prefix {
+        note_renamed(directory, prefix, &all, proposal);
+    }
+}
+
+/// A header that is included by a name which it does not have in the tree.
+struct Renamed<'t> {
+    /// The first place, and how many more there are.
+    at: String,
+    /// The name with its quotes or brackets.
+    written: String,
+    header: &'t str,
+}
+
+/// Notes headers that a library with another `include prefix` would give the names by which they are included.
+fn note_renamed(directory: &str, prefix: &str, all: &[Renamed<'_>], proposal: &mut Proposal) {
+    let places: Vec<String> = all.iter().map(|one| format!("{}: {}", one.at, one.written)).collect();
+    let headers: BTreeSet<&str> = all.iter().map(|one| one.header).collect();
+    let headers: Vec<String> = headers.into_iter().map(taut_value::quoted).collect();
+    // The rules compare paths by their text, so the directory of the module itself is not written.
+    let directories = match directory {
+        "" => String::new(),
+        directory => format!(", \"include dirs\": [{}]", taut_value::quoted(directory)),
+    };
+    proposal.note(format!(
+        "{} {} elsewhere. If {} meant, write a library with \"hdrs\": [{}]{directories} and \"include prefix\": [{}], and \
+         add it to \"deps\", beside the library of the sources.",
+        with_and(&places),
+        if places.len() == 1 { "is not there, but a file of that name is" } else { "are not there, but files of these names are" },
+        if places.len() == 1 { "that is" } else { "these are" },
+        headers.join(", "),
+        taut_value::quoted(prefix),
+    ));
+}
+
+/// The header that a name may mean whose first directories are not in the tree, as if a build had copied it: its path, the
+/// directory to which the rest of the name is relative, and the first directories.
+fn by_another_name<'t>(tree: &'t Tree, from: usize, spelled: &'t str) -> Option<(&'t str, &'t str, &'t str)> {
+    // The longest end of the name first: it says most about which file is meant.
+    let ends = spelled.match_indices('/').map(|(at, _)| spelled.split_at(at));
+    let is_header = |file: &&usize| kind(tree.path(**file)) == Some(Kind::Header);
+    let headers: Vec<usize> = tree.named(paths::name(spelled)).iter().filter(is_header).copied().collect();
+    ends.filter(|(prefix, _)| !prefix.is_empty()).find_map(|(prefix, rest)| {
+        let rest = rest.trim_start_matches('/');
+        let fitting = headers.iter().filter_map(|file| {
+            let path = tree.path(*file);
+            Some((path, paths::without_suffix(path, rest)?))
+        });
+        // The nearest, as for a name that is there (`includes.rs`).
+        let near = |path: &str| paths::in_common(paths::parent(tree.path(from)), paths::parent(path));
+        let (path, directory) =
+            fitting.min_by_key(|(path, directory)| (std::cmp::Reverse(near(path)), directory.len()))?;
+        Some((path, directory, prefix))
+    })
 }

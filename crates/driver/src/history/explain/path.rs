@@ -1,9 +1,9 @@
 //! Explanations of a path: a source, and what was done because of it, or what is built under that name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use taut_value::{Artifact, Id};
+use taut_value::{Artifact, Id, Map, Tree};
 
 use super::words::{capital, many};
 use super::{DefinedAction, Explainer, MAX_SHOWN, Rank};
@@ -31,6 +31,11 @@ impl Explainer<'_> {
             if self.why(&above).is_some() {
                 self.say(format!("{shown} was unchanged, unless it was new; its directory changed:"));
                 self.because_of(&above);
+            } else if let Some(readers) = self.first_readers(full) {
+                self.say(format!(
+                    "Whether {shown} changed is not known, since no earlier run of an action that reads it is recorded."
+                ));
+                self.actions(&readers, MAX_SHOWN);
             } else {
                 self.say(format!("{shown} was unchanged: nothing ran because of it."));
             }
@@ -84,6 +89,39 @@ impl Explainer<'_> {
         };
         self.actions(&ids, MAX_SHOWN);
         true
+    }
+
+    /// The actions that read a source, if all of them did so for the first time: then there was no earlier content to
+    /// compare it with.
+    fn first_readers(&self, source: &Path) -> Option<Vec<Id>> {
+        let trees: Vec<&Tree> = self.analysis.iter().flat_map(|analysis| analysis.trees()).collect();
+        let mut with_it: HashSet<Id> = HashSet::new();
+        let reads = |stage: &Map, with_it: &HashSet<Id>| {
+            stage.iter().filter_map(|(_, value)| value.as_artifact()).any(|artifact| match artifact {
+                Artifact::Local { path, repository } => {
+                    source_file(self.repositories, repository, path).as_deref() == Some(source)
+                }
+                Artifact::Tree(id) | Artifact::TreeOverlay(id) => with_it.contains(id),
+                _ => false,
+            })
+        };
+        // Trees lie in trees, and are in no order here: until no further one has it.
+        loop {
+            let before = with_it.len();
+            for tree in &trees {
+                if reads(tree.stage(), &with_it) {
+                    with_it.insert(tree.id());
+                }
+            }
+            if with_it.len() == before {
+                break;
+            }
+        }
+        let readers = self.defined.iter().filter(|(_, defined)| reads(&defined.action.inputs, &with_it));
+        let mut readers: Vec<Id> = readers.map(|(id, _)| *id).collect();
+        let are_first = readers.iter().all(|id| self.is_first(&Subject::Action(*id)));
+        self.first_what_ran(&mut readers);
+        Some(readers).filter(|readers| are_first && !readers.is_empty())
     }
 
     /// Whether a file is a source of the present description.
