@@ -68,26 +68,43 @@ impl Error {
 impl Fault {
     /// What a reader or decoder reports, in plain words: those of the libraries are about their streams and frames.
     pub(crate) fn of_reader(text: &str) -> Fault {
-        const WORDS_OF_EARLY_ENDS: [&str; 6] = [
+        const WORDS_OF_EARLY_ENDS: [&str; 10] = [
             "incomplete deflate stream",
             "premature eof",
             "incomplete frame",
             "decompression not finished but EOF reached",
             "failed to fill whole buffer",
             "unexpected end of file",
+            "unexpected end of LZMA input",
+            "decoded data shorter than declared size",
+            // Of the list of the entries of a 7z archive, which is at its end.
+            "next header offset out of range",
+            "Cannot handle next_header_size",
         ];
-        const WORDS_OF_DAMAGE: [&str; 6] = [
+        const WORDS_OF_DAMAGE: [&str; 17] = [
             "corrupt deflate stream",
             "deflate decompression error",
             "bzip2: ",
             "corrupt xz stream",
             "xz ",
             "lzma data error",
+            "dist overflow",
+            "LZMA",
+            "bcj2 ",
+            "corrupted input data (LZMA2",
+            "end reached but not decoder finished",
+            "first byte is 0",
+            "invalid LZMA2 control byte",
+            "range decoder first byte is not zero",
+            "rc not finished",
+            "Could not initialize the range decoder",
+            "Error during PPMd decoding",
         ];
         let why = match text {
-            "corrupt gzip stream does not have a matching checksum" | "Invalid checksum" => {
-                "its content has another checksum than it says"
-            }
+            "corrupt gzip stream does not have a matching checksum"
+            | "Invalid checksum"
+            | "ChecksumVerificationFailed" => "its content has another checksum than it says",
+            "invalid options" => "its compression is of a version or has a filter that is not known",
             _ if WORDS_OF_EARLY_ENDS.contains(&text) => "it ends too early",
             "File is larger than its declared uncompressed size" => "it is longer than its size",
             "Archive contains file with streams but no subStreamsInfo" => {

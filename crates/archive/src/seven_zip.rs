@@ -77,6 +77,9 @@ fn fault(error: &sevenz_rust2::Error) -> Error {
         Seven::MaxMemLimited { max_kb, .. } => {
             Fault::Unsupported(format!("to read it needs more memory than the limit of {max_kb} KiB"))
         }
+        Seven::UnsupportedVersion { major, minor } => Fault::Unsupported(format!(
+            "it has version {major}.{minor} of the 7z format, which is not supported"
+        )),
         // The library shows its errors as names of its types.
         error => Fault::Corrupt(match error {
             Seven::ChecksumVerificationFailed | Seven::NextHeaderCrcMismatch => {

@@ -234,6 +234,43 @@ fn truncated_archives_are_refused() {
     }
 }
 
+/// Damaged in each place in turn: why an archive cannot be read is said in words of this tool, not of its libraries.
+#[test]
+fn damage_is_told_in_plain_words() {
+    const WORDS: [&str; 9] = [
+        "a header has a wrong checksum",
+        "it ends inside a block",
+        "it ends too early",
+        "it is longer than its size",
+        "its compressed data are damaged",
+        "its compression is of a version or has a filter that is not known",
+        "its content has another checksum than it says",
+        "something follows its compressed data",
+        "the list of its entries is damaged",
+    ];
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (name, kind) in [
+        ("basic.tar.lz", Kind::Tar),
+        ("bcj2.7z", Kind::Zip),
+        ("copy.7z", Kind::Zip),
+        ("lzma2.7z", Kind::Zip),
+        ("ppmd.7z", Kind::Zip),
+    ] {
+        let content = fs::read(directory.join(name)).unwrap();
+        for at in (0..content.len()).step_by(3) {
+            let mut damaged = content.clone();
+            damaged[at] ^= 0x55;
+            let unpacked = unpack(&damaged, kind, &Limits::default());
+            if let Err(Error { fault: Fault::Corrupt(why), .. }) = unpacked {
+                assert!(WORDS.contains(&why.as_str()), "{name}, byte {at}: {why}");
+            }
+        }
+    }
+    let version = fs::read(directory.join("version.7z")).unwrap();
+    let error = unpack(&version, Kind::Zip, &Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), "it has version 85.4 of the 7z format, which is not supported");
+}
+
 /// Changes a few places of a content.
 fn mutate(rng: &mut Rng, content: &mut Vec<u8>) {
     for _ in 0..=rng.below(4) {
