@@ -771,3 +771,54 @@ fn of_an_archive_with_many_entries_of_the_same_names_ten_are_shown() {
         "warning: \"a.tar\": the archive has several entries of 2 more names; the last ones are used",
     ]);
 }
+
+#[test]
+fn a_repository_that_stands_for_another_one_has_no_commit_to_update() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    let lib = two.project.path("served.git").display().to_string();
+    let commit = &two.commit;
+    two.describe(&format!(
+        r#"{{"repositories": {{"alias": {{"repository": "other"}}, "other": {{"repository": "lib"}}, "lib": {{"repository":
+        {{"type": "git", "repository": "{lib}", "branch": "main", "commit": "{commit}"}}}}}}}}"#
+    ));
+    let answer = two.project.taut(["update", "alias"]);
+    assert_eq!((answer.code, &*answer.stdout), (1, ""));
+    answer.says(&["\"alias\" has no commit of its own", "repos.json:1:", "help: update \"lib\""]);
+    two.project.taut(["update", "lib"]).success();
+}
+
+#[test]
+fn the_newest_commit_is_also_that_of_a_tag_or_of_the_head() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    let lib = two.project.path("lib").display().to_string();
+    let first = &two.commit;
+    two.project.shell(
+        "cd ../lib; echo more > more.txt; git add .; git commit -q -m two; git tag light
+         git tag -a -m text annotated; git tag both; git branch both HEAD^",
+    );
+    let newest = two.project.shell("git -C ../lib rev-parse HEAD").stdout.trim().to_owned();
+    for (branch, expected) in [("light", &newest), ("annotated", &newest), ("HEAD", &newest), ("both", first)]
+    {
+        let describe = |commit: &str| {
+            two.describe(&format!(
+                r#"{{"repositories": {{"lib": {{"repository":
+                {{"type": "git", "repository": "{lib}", "branch": "{branch}", "commit": "{commit}"}}}}}}}}"#
+            ));
+        };
+        describe(&"0".repeat(40));
+        let updated = two.project.taut(["update", "lib"]).success().stdout;
+        let updated: serde_json::Value = serde_json::from_str(&updated).unwrap();
+        assert_eq!(updated["repositories"]["lib"]["repository"]["commit"], expected.as_str(), "{branch}");
+        describe(expected);
+        two.project.taut(["setup"]).success();
+        let listed = two.project.taut(["repos", "--outdated", "--json"]).success().stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["lib"]["outdated"], false, "{branch}: {listed}");
+    }
+}
