@@ -104,6 +104,7 @@ impl Session<'_> {
         });
         // Without a place for temporary files nothing was asked; each branch then gets that as its reason.
         let newest = self.newest(branches.collect()).unwrap_or_default();
+        tasks.iter().for_each(|task| self.note_contents(&task.of.source));
         let mut all: Vec<Status> = Vec::new();
         let mut derived: Vec<(usize, BTreeSet<String>)> = Vec::new();
         for task in tasks {
@@ -178,13 +179,16 @@ impl Session<'_> {
                 |named| matches!(crate::contents::hash_of(named.at()), Ok(Some(id)) if id == content.id),
             )
         };
-        let has = |content: &Content| {
+        let has_as_described = |content: &Content| {
             let distfiles = self.options.distdirs.iter().map(|directory| directory.join(&content.distfile));
             let urls = std::iter::once(&content.fetch).chain(&content.mirrors);
             let files = urls.filter_map(|url| url.strip_prefix("file://").map(PathBuf::from));
             self.store.contains(&content.id, ObjectType::File).unwrap_or(false)
                 || in_git(&|repository| matches!(repository.header(&content.id), Ok(Some(_))))
                 || distfiles.chain(files).any(|path| is_content(&path, content))
+        };
+        let has = |content: &Content| {
+            has_as_described(content) || self.described_otherwise(content).iter().any(has_as_described)
         };
         match source {
             Source::Archive(archive) => {

@@ -862,3 +862,39 @@ fn what_is_made_from_a_missing_repository_is_missing() {
     assert_eq!(with("offline"), ["e names of f", "f names of g", "g computed from file"]);
     assert_eq!(with("missing").len(), 7, "{listed}");
 }
+
+#[test]
+fn a_content_is_had_by_what_any_repository_says_of_it() {
+    let two = TwoDependencies::new();
+    let content = two.content();
+    let good = two.server.url("/x/a.tgz");
+    let describe = |sum: &str, other: &str| {
+        two.describe(&format!(
+            r#"{{"repositories": {{"a": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "http://127.0.0.1:1/dead.tgz"{sum}}}}}, "b": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "{other}"}}}}, "d": {{"repository":
+            {{"type": "distdir", "repositories": ["a", "b"]}}}}}}}}"#
+        ));
+    };
+    let words = ["setup", "--all", "--jobs", "1"];
+    // It has to be what the repository itself says that it is.
+    describe(&format!(r#", "sha256": "{}""#, "0".repeat(64)), &good);
+    two.project.taut(words).says(&["\"a\" cannot be fetched"]);
+    let two = TwoDependencies { project: Project::new(), ..two };
+    let describe = |other: &str| {
+        two.describe(&format!(
+            r#"{{"repositories": {{"a": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "http://127.0.0.1:1/dead.tgz"}}}}, "b": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "{other}"}}}}, "d": {{"repository":
+            {{"type": "distdir", "repositories": ["a", "b"]}}}}}}}}"#
+        ));
+    };
+    describe("http://127.0.0.1:1/as_dead.tgz");
+    let failed = two.project.taut(words);
+    assert_eq!(failed.code, 1);
+    failed.says(&["\"a\" cannot be fetched", "\"b\" cannot be fetched"]);
+    describe(&good);
+    let listed = two.project.taut(["repos", "--all"]).success().stdout;
+    assert!(!listed.contains("present"), "{listed}");
+    two.project.taut(words).success();
+}
