@@ -99,7 +99,17 @@ pub fn tree_of_command(
     made_tree::run(programs, request, into, scratch, progress)
 }
 
-/// The newest commit of a branch at a URL. `cwd` is a directory that is no git repository.
+/// What an annotated tag stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tagged {
+    /// The commit that it is of.
+    Commit,
+    /// The tag, which is an object of its own.
+    Itself,
+}
+
+/// The newest commit of a branch at a URL; of a tag, if there is no such branch, or of `HEAD`. `cwd` is a directory that is
+/// no git repository.
 ///
 /// # Errors
 /// The URL does not answer, or has no such branch.
@@ -107,7 +117,8 @@ pub fn newest_commit(
     programs: &Programs,
     url: &str,
     branch: &str,
+    tagged: Tagged,
     cwd: &Dir,
 ) -> std::result::Result<Hash, crate::Cause> {
-    newest::newest(programs, url, branch, cwd)
+    newest::newest(programs, url, branch, tagged, cwd)
 }

@@ -70,7 +70,18 @@ impl Session<'_> {
         wanted: &ContentRequest<'_>,
         inspect: &mut Inspect<'_>,
     ) -> Result<(), Problem> {
-        self.alone_with(&content.id, || self.ensure_alone(content, wanted, inspect))
+        self.alone_with(&content.id, || match self.ensure_alone(content, wanted, inspect)? {
+            Fetched::Done => Ok(()),
+            // Others may know another URL, or another name in directories of archives.
+            Fetched::Failed(problem) => {
+                for other in self.described_otherwise(content) {
+                    if let Fetched::Done = self.ensure_alone(&other, wanted, inspect)? {
+                        return Ok(());
+                    }
+                }
+                Err(problem)
+            }
+        })
     }
 
     /// Whether a file is in the store, in a git repository of the build root or in a directory of archives; then it is in
@@ -104,14 +115,14 @@ impl Session<'_> {
         content: &Content,
         wanted: &ContentRequest<'_>,
         inspect: &mut Inspect<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Fetched, Problem> {
         // Also after waiting for the lock: another thread may have fetched the same content meanwhile.
         let other = match self.has_locally(content, wanted, inspect)? {
-            Local::Found => return Ok(()),
+            Local::Found => return Ok(Fetched::Done),
             Local::Absent { other } => other,
         };
         if self.taken_from_server(&object(content.id, ObjectType::File), wanted) {
-            return Ok(());
+            return Ok(Fetched::Done);
         }
         let failed = |error: taut_store::Error| broken(wanted, error.to_string());
         let client = self.client().map_err(|cause| broken(wanted, cause.to_string()))?;
@@ -126,8 +137,10 @@ impl Session<'_> {
         let checksums = [&expected.sha256, &expected.sha512].map(|sum| sum.clone().unwrap_or_default());
         let what = (content.id, vec![urls.clone(), checksums.to_vec()]);
         let request = Request { urls: &urls, expected: &expected };
-        let fetched = self.unless_failed(what, || client.fetch(&request, &directory, &progress));
-        let mut download = fetched.map_err(|error| not_fetched(content, wanted, &error, &other))?;
+        let mut download = match self.unless_failed(what, || client.fetch(&request, &directory, &progress)) {
+            Ok(download) => download,
+            Err(error) => return Ok(Fetched::Failed(not_fetched(content, wanted, &error, &other))),
+        };
         let (from, bytes) = (without_password(&download.url), download.size);
         self.observer.event(Event::Fetched { repository: wanted.repository, from: &from, bytes });
         // Its own handle, since the download has the file under another name.
@@ -137,7 +150,7 @@ impl Session<'_> {
         renamed.map_err(|error| broken(wanted, error.to_string()))?;
         drop(download);
         let copy = PrivateCopy { directory, name: DOWNLOAD, file, origin: Origin::Url(from) };
-        self.add(copy, content, wanted, inspect)
+        self.add(copy, content, wanted, inspect).map(|()| Fetched::Done)
     }
 
     /// A file that could not be used for what another repository wanted of it.
@@ -273,6 +286,14 @@ impl Session<'_> {
         }
         Ok(Local::Absent { other })
     }
+}
+
+/// What became of a content that is wanted.
+enum Fetched {
+    /// It is in the store.
+    Done,
+    /// It is not here, and no URL has it.
+    Failed(Problem),
 }
 
 /// Whether a content is on this machine.

@@ -236,6 +236,12 @@ impl Description {
         Ok(node.get("type").and_then(Node::as_str))
     }
 
+    /// The place of what the entry of a repository itself says of its source, which may be the name of another one.
+    pub(crate) fn place_of_source(&self, name: &str) -> Result<Location, Problem> {
+        let entry = self.entry(name)?;
+        Ok(place(entry.get("repository").unwrap_or(entry)))
+    }
+
     /// The object that describes the source of a repository, and the name of the repository that has it.
     pub(crate) fn resolve(&self, name: &str) -> Result<(String, Node<'_>), Problem> {
         // A loop and not recursion: the chain is as long as the description makes it.

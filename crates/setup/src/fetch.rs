@@ -75,6 +75,7 @@ impl Session<'_> {
             if of.source.is_absent() && !self.options.fetch_absent {
                 continue;
             }
+            self.note_contents(&of.source);
             match of.source.clone() {
                 Source::Archive(Archive { content, .. })
                 | Source::ForeignFile(ForeignFile { content, .. }) => {

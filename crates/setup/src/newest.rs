@@ -10,7 +10,10 @@ use std::{
 };
 
 use taut_digest::Hash;
-use taut_fetch::Cause;
+use taut_fetch::{
+    Cause,
+    git::{Tagged, newest_commit},
+};
 use taut_sys::on_threads;
 
 use crate::{commits::absolute_url, session::Session, source::Commit};
@@ -52,11 +55,16 @@ impl Session<'_> {
         let branches: Vec<Branch> = branches.into_iter().collect();
         let found = Mutex::new(BTreeMap::new());
         let next = AtomicUsize::new(0);
+        // A description with the id of a tag cannot be set up, but that is what the reference writes.
+        let tagged = match self.options.is_strict {
+            true => Tagged::Commit,
+            false => Tagged::Itself,
+        };
         on_threads(self.options.jobs.clamp(1, branches.len()), || {
             // Relaxed: it only numbers the branches.
             while let Some(branch) = branches.get(next.fetch_add(1, Relaxed)) {
                 let programs = self.git_programs(&branch.inherit_env);
-                let newest = taut_fetch::git::newest_commit(&programs, &branch.url, &branch.name, &directory);
+                let newest = newest_commit(&programs, &branch.url, &branch.name, tagged, &directory);
                 found.lock().unwrap_or_else(PoisonError::into_inner).insert(branch.clone(), newest);
             }
         });

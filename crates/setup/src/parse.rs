@@ -404,7 +404,7 @@ fn distdir(description: &Description, fields: &Fields<'_>) -> Result<Source, Pro
         return Err(fields.unsupported(repositories, "repositories", "a list of names"));
     };
     let mut files = BTreeMap::new();
-    for written in names {
+    for (number, written) in names.enumerate() {
         let Some(name) = written.as_str() else {
             let reference = format!("Unsupported value {} for \"repositories\" list entry", text(written));
             return Err(fields.wrong(written, "the name of a repository is a string", reference));
@@ -426,7 +426,8 @@ fn distdir(description: &Description, fields: &Fields<'_>) -> Result<Source, Pro
         if let Source::Archive(Archive { content, .. }) = of.source {
             // By the name in the directory: of two archives with one name the later one counts.
             let name_in_root = content.distfile.clone();
-            files.insert(name_in_root, Distfile { repository: name.to_owned(), content, place, url });
+            let repository = name.to_owned();
+            files.insert(name_in_root, Distfile { number, repository, content, place, url });
         }
     }
     Ok(Source::Distdir(Distdir { files, absent: fields.is_absent() }))

@@ -20,6 +20,7 @@ use crate::{
     locations::Locations,
     private_copy::PrivateCopy,
     server::Server,
+    source::{Content, Source},
 };
 
 /// How a set-up is done.
@@ -78,6 +79,8 @@ pub struct Session<'s> {
     pub(crate) has_warned_of_server: AtomicBool,
     /// Files of this set-up that have their ids, and could not be used for what was wanted of them.
     pub(crate) unusable: Mutex<HashMap<Hash, PrivateCopy>>,
+    /// What all repositories of this set-up say of the contents that they are made from, by id.
+    described: Mutex<HashMap<Hash, Vec<Content>>>,
     /// What could not be fetched or made, by all that it depends on.
     failed: Mutex<HashMap<FetchKey, taut_fetch::Error>>,
     /// The contents that a thread works on.
@@ -105,6 +108,7 @@ impl<'s> Session<'s> {
             warned: Mutex::default(),
             has_warned_of_server: AtomicBool::default(),
             unusable: Mutex::default(),
+            described: Mutex::default(),
             failed: Mutex::default(),
             busy: Mutex::default(),
         }
@@ -185,6 +189,39 @@ impl<'s> Session<'s> {
     /// A fresh directory for temporary files, which is removed in the end.
     pub(crate) fn scratch(&self, kind: &str) -> taut_store::Result<Scratch> {
         self.cancellation.scratch(self.store, kind)
+    }
+
+    /// Notes what a source says of contents, for other repositories of the same ones. Under the reference's name each
+    /// content is had only as one repository describes it.
+    pub(crate) fn note_contents(&self, source: &Source) {
+        if !self.options.is_strict {
+            return;
+        }
+        let contents: Vec<&Content> = match source {
+            Source::Archive(archive) => vec![&archive.content],
+            Source::ForeignFile(file) => vec![&file.content],
+            Source::Distdir(distdir) => distdir.files.values().map(|file| &file.content).collect(),
+            _ => Vec::new(),
+        };
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        for content in contents {
+            let known = described.entry(content.id).or_default();
+            if !known.contains(content) {
+                known.push(content.clone());
+            }
+        }
+    }
+
+    /// A content as other repositories describe it: with their URLs and names, but its own checksums.
+    pub(crate) fn described_otherwise(&self, content: &Content) -> Vec<Content> {
+        let described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = described.get(&content.id).into_iter().flatten();
+        let checked = known.map(|known| Content {
+            sha256: content.sha256.clone(),
+            sha512: content.sha512.clone(),
+            ..known.clone()
+        });
+        checked.filter(|known| known != content).collect()
     }
 
     /// Fetches or makes something, unless the same failed before in this set-up.

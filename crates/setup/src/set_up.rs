@@ -90,6 +90,7 @@ impl Session<'_> {
         if !problems.is_empty() {
             return Err(problems.into_iter().collect());
         }
+        tasks.iter().for_each(|task| self.note_contents(&task.of.source));
         let (roots, found) = self.run(description, tasks)?;
         if let Some(waiting) = waiting {
             return Err(waiting.into());

@@ -216,6 +216,8 @@ pub struct Distdir {
 /// The archive of a repository, as a file of a distdir.
 #[derive(Clone, Debug)]
 pub struct Distfile {
+    /// Its place in the list.
+    pub number: usize,
     /// The repository.
     pub repository: String,
     /// What the archive is.

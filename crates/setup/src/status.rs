@@ -104,6 +104,7 @@ impl Session<'_> {
         });
         // Without a place for temporary files nothing was asked; each branch then gets that as its reason.
         let newest = self.newest(branches.collect()).unwrap_or_default();
+        tasks.iter().for_each(|task| self.note_contents(&task.of.source));
         let mut all: Vec<Status> = Vec::new();
         let mut derived: Vec<(usize, BTreeSet<String>)> = Vec::new();
         for task in tasks {
@@ -115,7 +116,7 @@ impl Session<'_> {
                 Source::File(_) => Presence::Present,
                 Source::Computed(_) | Source::TreeStructure(_) => {
                     derived.push((all.len(), made_from(description, source)));
-                    Presence::Offline
+                    Presence::Missing
                 }
                 // The look-up of the set-up itself, so that both agree.
                 _ if at_hand_of(self, &task).map_err(one)? => Presence::Present,
@@ -151,18 +152,8 @@ impl Session<'_> {
                 name: task.name,
             });
         }
-        // Only now: what a root is computed from may come later in the list. A build makes it without a network if all of
-        // that is here.
-        let lacking: BTreeSet<String> = all
-            .iter()
-            .filter(|status| !matches!(status.presence, Presence::Present | Presence::Offline))
-            .map(|status| status.name.clone())
-            .collect();
-        for (index, from) in derived {
-            if from.iter().any(|name| lacking.contains(name)) {
-                all[index].presence = Presence::Missing;
-            }
-        }
+        // Only now: what a root is made from may come later in the list.
+        find_offline(&mut all, derived);
         Ok(all)
     }
 
@@ -188,13 +179,16 @@ impl Session<'_> {
                 |named| matches!(crate::contents::hash_of(named.at()), Ok(Some(id)) if id == content.id),
             )
         };
-        let has = |content: &Content| {
+        let has_as_described = |content: &Content| {
             let distfiles = self.options.distdirs.iter().map(|directory| directory.join(&content.distfile));
             let urls = std::iter::once(&content.fetch).chain(&content.mirrors);
             let files = urls.filter_map(|url| url.strip_prefix("file://").map(PathBuf::from));
             self.store.contains(&content.id, ObjectType::File).unwrap_or(false)
                 || in_git(&|repository| matches!(repository.header(&content.id), Ok(Some(_))))
                 || distfiles.chain(files).any(|path| is_content(&path, content))
+        };
+        let has = |content: &Content| {
+            has_as_described(content) || self.described_otherwise(content).iter().any(has_as_described)
         };
         match source {
             Source::Archive(archive) => {
@@ -250,10 +244,45 @@ fn users(
 /// The repositories that a root is made from, if it is made from those of others.
 fn made_from(description: &Description, source: &Source) -> BTreeSet<String> {
     let Some(from) = source.referenced() else { return BTreeSet::new() };
-    // For the names of the files its root suffices.
-    match (source, ReachedRepositories::from(description, from)) {
-        (Source::Computed(_), Ok((reached, _))) => reached.set_up,
-        _ => BTreeSet::from([from.to_owned()]),
+    match source {
+        Source::Computed(_) => {
+            ReachedRepositories::from(description, from).map(|(reached, _)| reached.set_up).ok()
+        }
+        // For the names of the files its root suffices.
+        _ => None,
+    }
+    .unwrap_or_else(|| BTreeSet::from([from.to_owned()]))
+}
+
+/// Finds the roots that a build makes without a network: all that they are made from is here, or made in this way itself.
+/// So those that lead back to themselves are not among them. `derived`: their places in the list, and what they are made
+/// from.
+fn find_offline(all: &mut [Status], derived: Vec<(usize, BTreeSet<String>)>) {
+    let is_here = |status: &Status| matches!(status.presence, Presence::Present | Presence::Offline);
+    let lacking: BTreeSet<String> =
+        all.iter().filter(|status| !is_here(status)).map(|status| status.name.clone()).collect();
+    // How many names each waits for, and by name the ones that wait for it.
+    let mut left: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut waiting: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, from) in &derived {
+        let names: Vec<&String> = from.intersection(&lacking).collect();
+        left.insert(*index, names.len());
+        for name in names {
+            waiting.entry(name).or_default().push(*index);
+        }
+    }
+    let mut ready: Vec<usize> =
+        left.iter().filter(|(_, count)| **count == 0).map(|(index, _)| *index).collect();
+    while let Some(index) = ready.pop() {
+        let status = &mut all[index];
+        status.presence = Presence::Offline;
+        for user in waiting.remove(status.name.as_str()).into_iter().flatten() {
+            let count = left.get_mut(&user).expect("only derived roots wait");
+            *count -= 1;
+            if *count == 0 {
+                ready.push(user);
+            }
+        }
     }
 }
 

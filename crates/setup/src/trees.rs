@@ -1,6 +1,6 @@
 //! Trees of roots in the git repository of the build root: found, taken from an older generation, or made.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use taut_digest::{Hash, HashFunction, ObjectType, TreeEntry, parse_git_tree};
 use taut_fetch::without_password;
@@ -266,7 +266,7 @@ impl Session<'_> {
     ) -> Result<Hash, Problem> {
         let object_type = if file.executable { ObjectType::Executable } else { ObjectType::File };
         let (content, wanted_file) = (&file.content, wanted.clone());
-        let files = [NamedFile { name: &file.name, content, object_type, wanted: wanted_file }];
+        let files = [NamedFile { number: 0, name: &file.name, content, object_type, wanted: wanted_file }];
         let name = taut_value::quoted(&file.name);
         let message = format!("Content of foreign file at {name} {}", file.content.id.to_hex());
         self.files(&files, file.absent, wanted, message)
@@ -277,11 +277,11 @@ impl Session<'_> {
         let files: Vec<_> = distdir
             .files
             .iter()
-            .map(|(name, Distfile { repository, content, place, url })| {
+            .map(|(name, Distfile { number, repository, content, place, url })| {
                 // What is wrong with an archive is wrong with the repository that has it.
                 let (place, url) = (place.clone(), url.clone());
                 let wanted = ContentRequest { repository, place, url, ..wanted.clone() };
-                NamedFile { name, content, object_type: ObjectType::File, wanted }
+                NamedFile { number: *number, name, content, object_type: ObjectType::File, wanted }
             })
             .collect();
         let message = format!("Content of distdir {}", id_of_files(&files));
@@ -312,7 +312,11 @@ impl Session<'_> {
         if let Some(tree) = self.mapped(map, &key, wanted)? {
             return Ok(tree);
         }
-        for file in files {
+        // Each content once, as the first in the description's list has it.
+        let mut listed: Vec<&NamedFile<'_>> = files.iter().collect();
+        listed.sort_by_key(|file| file.number);
+        let mut seen = HashSet::new();
+        for file in listed.into_iter().filter(|file| seen.insert(file.content.id)) {
             self.ensure(file.content, &file.wanted)?;
         }
         let writer = self.writer().map_err(of_git)?;
@@ -338,6 +342,8 @@ const MAX_WARNINGS: usize = 10;
 
 /// A file of a root.
 struct NamedFile<'f> {
+    /// Its place in the description's list.
+    number: usize,
     /// Its name there.
     name: &'f str,
     content: &'f Content,

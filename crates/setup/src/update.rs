@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use taut_fetch::without_password;
+use taut_fetch::{Cause, without_password};
 use taut_syntax::{Diagnostic, Diagnostics, quoted};
 use taut_value::{Map, Str, Value};
 
@@ -26,6 +26,8 @@ impl Session<'_> {
         }
         // First all names are checked, then servers are asked: a wrong name costs no waiting.
         let mut branches = BTreeMap::new();
+        // The reference finds only when it has the new commits that an entry has no place for one.
+        let mut without_place: Option<Diagnostic> = None;
         for name in names {
             let source = description.source(name).map_err(one)?;
             let Source::Git(git) = &source.source else {
@@ -38,6 +40,14 @@ impl Session<'_> {
                     format!("Config: Argument {} is not the name of a \"git\" type repository", quoted(name));
                 return Err(Diagnostic::error(message).reference(reference).at(source.place()).into());
             };
+            let (owner, _) = description.resolve(name).map_err(one)?;
+            if owner != *name {
+                let problem = of_another(name, &owner).at(description.place_of_source(name).map_err(one)?);
+                if self.options.is_strict {
+                    return Err(problem.into());
+                }
+                without_place.get_or_insert(problem);
+            }
             branches.insert(name.clone(), (git.clone(), source));
         }
         if !names.is_empty() {
@@ -56,11 +66,20 @@ impl Session<'_> {
                 Err(cause) => {
                     let message = not_determined(name, &git.branch, cause);
                     let problem = Diagnostic::error(message).at(source.field("repository"));
-                    let reference = format!("While updating commit from remote:\n{cause}");
+                    let why = match cause {
+                        Cause::NotContained(_) => format!(
+                            "While doing commit update via tmp repo:\nCould not find branch {} for remote {}",
+                            git.branch,
+                            without_password(&git.repository)
+                        ),
+                        cause => cause.to_string(),
+                    };
+                    let reference = format!("While updating commit from remote:\n{why}");
                     problems.push(problem.reference(reference).note(asked_at(url)));
                 }
             }
         }
+        problems.extend(without_place.filter(|_| problems.is_empty()));
         match problems.is_empty() {
             true => Ok(format!("{}\n", value.to_json_pretty(2))),
             false => Err(problems.into_iter().collect()),
@@ -79,8 +98,19 @@ pub(crate) fn asked_at(url: &str) -> String {
     format!("it was asked for at {}", without_password(url))
 }
 
-/// A description in which one repository has another commit. As in the reference, it becomes one of the entry itself, also
-/// where the entry names another repository in place of a source.
+/// The error for a repository that is made from what another one is made from: the commit is written there.
+fn of_another(name: &str, owner: &str) -> Diagnostic {
+    let message = format!(
+        "repository {} has no commit of its own: it is made from what repository {} is made from",
+        quoted(name),
+        quoted(owner)
+    );
+    let reference = "Updating configuration fields failed with:\n[json.exception.type_error.305] cannot use operator[] \
+                     with a string argument with string";
+    Diagnostic::error(message).reference(reference).help(format!("update {}", quoted(owner)))
+}
+
+/// A description in which one repository, which has a source of its own, has another commit.
 fn with_commit(value: &Value, name: &str, commit: &str) -> Value {
     let with = |map: Option<&Value>, key: &str, value: Value| {
         let map = map.and_then(Value::as_map).cloned().unwrap_or_default();

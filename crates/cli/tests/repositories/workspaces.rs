@@ -771,3 +771,130 @@ fn of_an_archive_with_many_entries_of_the_same_names_ten_are_shown() {
         "warning: \"a.tar\": the archive has several entries of 2 more names; the last ones are used",
     ]);
 }
+
+#[test]
+fn a_repository_that_stands_for_another_one_has_no_commit_to_update() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    let lib = two.project.path("served.git").display().to_string();
+    let commit = &two.commit;
+    two.describe(&format!(
+        r#"{{"repositories": {{"alias": {{"repository": "other"}}, "other": {{"repository": "lib"}}, "lib": {{"repository":
+        {{"type": "git", "repository": "{lib}", "branch": "main", "commit": "{commit}"}}}}}}}}"#
+    ));
+    let answer = two.project.taut(["update", "alias"]);
+    assert_eq!((answer.code, &*answer.stdout), (1, ""));
+    answer.says(&["\"alias\" has no commit of its own", "repos.json:1:", "help: update \"lib\""]);
+    two.project.taut(["update", "lib"]).success();
+}
+
+#[test]
+fn the_newest_commit_is_also_that_of_a_tag_or_of_the_head() {
+    if !has_git() {
+        return;
+    }
+    let two = TwoDependencies::new();
+    let lib = two.project.path("lib").display().to_string();
+    let first = &two.commit;
+    two.project.shell(
+        "cd ../lib; echo more > more.txt; git add .; git commit -q -m two; git tag light
+         git tag -a -m text annotated; git tag both; git branch both HEAD^",
+    );
+    let newest = two.project.shell("git -C ../lib rev-parse HEAD").stdout.trim().to_owned();
+    for (branch, expected) in [("light", &newest), ("annotated", &newest), ("HEAD", &newest), ("both", first)]
+    {
+        let describe = |commit: &str| {
+            two.describe(&format!(
+                r#"{{"repositories": {{"lib": {{"repository":
+                {{"type": "git", "repository": "{lib}", "branch": "{branch}", "commit": "{commit}"}}}}}}}}"#
+            ));
+        };
+        describe(&"0".repeat(40));
+        let updated = two.project.taut(["update", "lib"]).success().stdout;
+        let updated: serde_json::Value = serde_json::from_str(&updated).unwrap();
+        assert_eq!(updated["repositories"]["lib"]["repository"]["commit"], expected.as_str(), "{branch}");
+        describe(expected);
+        two.project.taut(["setup"]).success();
+        let listed = two.project.taut(["repos", "--outdated", "--json"]).success().stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["lib"]["outdated"], false, "{branch}: {listed}");
+    }
+}
+
+/// A root that is made from others is as far away as the farthest of them, over any number of steps.
+#[test]
+fn what_is_made_from_a_missing_repository_is_missing() {
+    let project = Project::new();
+    let names = |of: &str| format!(r#"{{"repository": {{"type": "tree structure", "repo": "{of}"}}}}"#);
+    let computed = |of: &str| {
+        format!(
+            r#"{{"repository": {{"type": "computed", "repo": "{of}", "target": ["", "t"]}}, "bindings": {{"x": "file"}}}}"#
+        )
+    };
+    let archive = format!(
+        r#"{{"repository": {{"type": "archive", "content": "{}", "fetch": "http://127.0.0.1:1/a.tar"}}}}"#,
+        "1".repeat(40)
+    );
+    let entries = [
+        ("a names of b", names("b names of archive")),
+        ("archive", archive),
+        ("b names of archive", names("archive")),
+        ("c names of d", names("d computed from b")),
+        ("d computed from b", computed("b names of archive")),
+        ("e names of f", names("f names of g")),
+        ("f names of g", names("g computed from file")),
+        ("file", r#"{"repository": {"type": "file", "path": "."}}"#.to_owned()),
+        ("g computed from file", computed("file")),
+        ("x names of y", names("y names of x")),
+        ("y names of x", names("x names of y")),
+    ];
+    let entries = entries.iter().map(|(name, entry)| format!(r#""{name}": {entry}"#)).collect::<Vec<_>>();
+    project.file("repos.json", format!(r#"{{"repositories": {{{}}}}}"#, entries.join(",\n")));
+    let listed = project.taut(["repos", "--all", "--json"]).success().stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let with = |state: &str| {
+        let all = listed.as_object().unwrap().iter();
+        all.filter(|(_, of)| of["state"] == state).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(with("present"), ["file"]);
+    assert_eq!(with("offline"), ["e names of f", "f names of g", "g computed from file"]);
+    assert_eq!(with("missing").len(), 7, "{listed}");
+}
+
+#[test]
+fn a_content_is_had_by_what_any_repository_says_of_it() {
+    let two = TwoDependencies::new();
+    let content = two.content();
+    let good = two.server.url("/x/a.tgz");
+    let describe = |sum: &str, other: &str| {
+        two.describe(&format!(
+            r#"{{"repositories": {{"a": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "http://127.0.0.1:1/dead.tgz"{sum}}}}}, "b": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "{other}"}}}}, "d": {{"repository":
+            {{"type": "distdir", "repositories": ["a", "b"]}}}}}}}}"#
+        ));
+    };
+    let words = ["setup", "--all", "--jobs", "1"];
+    // It has to be what the repository itself says that it is.
+    describe(&format!(r#", "sha256": "{}""#, "0".repeat(64)), &good);
+    two.project.taut(words).says(&["\"a\" cannot be fetched"]);
+    let two = TwoDependencies { project: Project::new(), ..two };
+    let describe = |other: &str| {
+        two.describe(&format!(
+            r#"{{"repositories": {{"a": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "http://127.0.0.1:1/dead.tgz"}}}}, "b": {{"repository":
+            {{"type": "archive", "content": "{content}", "fetch": "{other}"}}}}, "d": {{"repository":
+            {{"type": "distdir", "repositories": ["a", "b"]}}}}}}}}"#
+        ));
+    };
+    describe("http://127.0.0.1:1/as_dead.tgz");
+    let failed = two.project.taut(words);
+    assert_eq!(failed.code, 1);
+    failed.says(&["\"a\" cannot be fetched", "\"b\" cannot be fetched"]);
+    describe(&good);
+    let listed = two.project.taut(["repos", "--all"]).success().stdout;
+    assert!(!listed.contains("present"), "{listed}");
+    two.project.taut(words).success();
+}

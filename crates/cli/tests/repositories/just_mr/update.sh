@@ -20,3 +20,26 @@ mr update a a
 mr update b
 mr update nowhere
 mr update a nowhere
+# A name that stands for another repository has no commit of its own.
+cat > repos.json <<END
+{"repositories":
+{ "a": {"repository": {"type": "git", "repository": "file://$D/git", "branch": "master", "commit": "$FIRST"}}
+, "z": {"repository": "a"}
+, "y": {"repository": "z"}
+, "c": {"repository": {"type": "git", "repository": "file://$D/git", "branch": "gone", "commit": "$FIRST"}}
+}}
+END
+mr update z
+mr update a y
+mr update c z
+# Tags and HEAD; a branch goes before a tag of its name.
+git -C "$D/git" tag light
+git -C "$D/git" tag -a -m text annotated
+git -C "$D/git" tag both
+git -C "$D/git" branch both "$FIRST"
+for branch in light annotated both HEAD refs/heads/master heads/master; do
+  cat > repos.json <<END
+{"repositories": {"a": {"repository": {"type": "git", "repository": "file://$D/git", "branch": "$branch", "commit": "$FIRST"}}}}
+END
+  mr update a
+done
