@@ -282,10 +282,12 @@ fn a_server_with_wrong_contents_is_named_with_the_object() {
 #[test]
 fn executions_that_end_badly_are_tried_again() {
     use ExecutionEnding::{
-        Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost,
+        Abandoned, Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost,
     };
     for naming in BOTH {
-        for ending in [Cut, Forgotten, WorkerLost, Exhausted, Evicted, EvictedSilently, OutputLost] {
+        for ending in
+            [Abandoned, Cut, Forgotten, WorkerLost, Exhausted, Evicted, EvictedSilently, OutputLost]
+        {
             let (server, workspace) = (start(naming, &[Usual, ending, Usual, ending]), workspace());
             let installed = install(&workspace, &at(&server, naming));
             assert_eq!(installed.files, here(&workspace), "{naming:?} {ending:?}: {}", installed.ran.stderr);
