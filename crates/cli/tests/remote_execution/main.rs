@@ -245,6 +245,25 @@ fn no_actions_at_once_are_as_many_as_usual() {
     assert!(text.contains("-J 0 is ignored: 256 actions are given to servers at once"), "{text}");
 }
 
+/// As justbuild's: then an output that it lost can only be made by an action of another name.
+#[test]
+fn outputs_are_made_again_by_a_server_that_insists_on_its_results() {
+    for naming in BOTH {
+        let offer = Offer { insists_on_cache: true, ..Offer::executing(naming, Vec::new()) };
+        let (server, workspace) = (Server::start(offer).unwrap(), workspace());
+        let words = at(&server, naming);
+        build(&workspace, &words).exits(0);
+        let memory = server.memory();
+        let is_output = |hash: &&Hash| memory.content(hash).is_some_and(|bytes| bytes.starts_with(b"SOME TEXT"));
+        let contents = memory.contents();
+        let output = contents.iter().find(is_output).unwrap();
+        for other in [self::workspace(), workspace, self::workspace()] {
+            memory.remove(output);
+            assert_eq!(install(&other, &words).files, here(&other), "{naming:?}");
+        }
+    }
+}
+
 /// Executions do not help, since it keeps what it has.
 #[test]
 fn a_server_with_wrong_contents_is_named_with_the_object() {
