@@ -364,6 +364,9 @@ impl RemoteExecutor {
             }
             let is_bad = executed.was_cached && executed.result.exit_code != 0;
             let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
+            // Someone else's result may be wrong where this action's own would not be.
+            let is_own = !executed.was_cached || skips_cache;
+            let ran = ran.filter(|ran| is_own || ran.invalid.is_empty());
             match ran {
                 Some(ran) => return Ok(self.finished(&run, executed.was_cached, ran, moved, missed)),
                 None if repeats <= MAX_REPEATS => skips_cache = true,

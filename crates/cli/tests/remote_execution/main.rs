@@ -264,6 +264,19 @@ fn outputs_are_made_again_by_a_server_that_insists_on_its_results() {
     }
 }
 
+#[test]
+fn a_link_that_leads_out_of_an_output_directory_is_named_and_the_action_sent_once() {
+    let (server, workspace) = (start(BOTH[1], &[]), Workspace::new());
+    let cmds = r#"["mkdir -p p/q", "ln -s ../../../x p/q/l"]"#;
+    workspace.file("TARGETS", format!(r#"{{"all": {{"type": "generic", "out_dirs": ["p"], "cmds": {cmds}}}}}"#));
+    let wrong = "found invalid symlink at p/q/l: it leads outwards, to ../../../x";
+    for words in [Vec::new(), at(&server, BOTH[1])] {
+        let text = build(&workspace, &words).exits(1).stderr;
+        assert!(text.contains(wrong), "{text}");
+    }
+    assert_eq!(server.calls()["Execute"], 1);
+}
+
 /// Executions do not help, since it keeps what it has.
 #[test]
 fn a_server_with_wrong_contents_is_named_with_the_object() {
