@@ -326,7 +326,7 @@ impl RemoteExecutor {
     async fn run_in_slot(&self, number: usize, key: &RunKey) -> Result<RunResult, Fail> {
         let endpoint = &self.setup.endpoints[number];
         let asker = endpoint.cas.askers().enter();
-        let run = RemoteRun::new(
+        let mut run = RemoteRun::new(
             &self.setup,
             number,
             key,
@@ -347,7 +347,7 @@ impl RemoteExecutor {
                 report(&endpoint.name, Step::Given);
             }
             run.reports.is_given();
-            let execute = Execute { action: run.action, skips_cache };
+            let execute = Execute { action: run.executed, skips_cache };
             repeats += 1;
             let executed = endpoint.executor.execute(execute, run.reports.clone());
             let executed = match asker.apart(executed).await {
@@ -363,17 +363,24 @@ impl RemoteExecutor {
                 {
                     continue;
                 }
-                Err(error) => return Err(self.transfers.not_executed(number, run.action, error)),
+                Err(error) => return Err(self.transfers.not_executed(number, run.executed, error)),
             };
+            // justbuild's server gives a result that it has all the same. It has none under another name: so it executes.
+            if skips_cache && executed.was_cached && run.set_uncached(&self.setup.store) {
+                continue;
+            }
             let is_bad = executed.was_cached && executed.result.exit_code != 0;
             let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
+            // Someone else's result may be wrong where this action's own would not be.
+            let is_own = !executed.was_cached || skips_cache;
+            let ran = ran.filter(|ran| is_own || ran.invalid.is_empty());
             match ran {
                 Some(ran) => return Ok(self.finished(&run, executed.was_cached, ran, moved, missed)),
                 None if repeats <= MAX_REPEATS => skips_cache = true,
                 None => {
                     let why = "outputs of the action are not there when it has ended";
                     let error = Error::Final { call: EXECUTE, why: why.to_owned() };
-                    return Err(self.transfers.not_executed(number, run.action, error));
+                    return Err(self.transfers.not_executed(number, run.executed, error));
                 }
             }
         }
@@ -428,12 +435,12 @@ impl RemoteExecutor {
             false => ran.queued,
         };
         if missed.is_some() && ran.is_success() {
-            self.executed[run.number].add(&run.key.action, run.described.action().digest);
+            self.executed[run.number].add(&run.key.action, run.message);
         }
         let Moved { sent_bytes, fetched_bytes, uploading, downloading, .. } = moved;
         RunResult {
             run_as: Some(run.key.id),
-            action_at_server: Some(run.action),
+            action_at_server: Some(run.executed),
             sent_bytes,
             uploading,
             fetched_bytes: fetched_bytes + ran.fetched_bytes,
@@ -452,8 +459,12 @@ struct RemoteRun<'r> {
     endpoint: &'r Endpoint,
     key: &'r RunKey,
     described: RemoteAction,
-    /// The digest of its message, as the server names it.
+    /// The digest of its message.
+    message: Digest,
+    /// The same, as the server names it.
     action: Digest,
+    /// What the server executes: mostly that, else the same without its cache.
+    executed: Digest,
     reports: Arc<Reports>,
     begin: Instant,
 }
@@ -461,7 +472,8 @@ struct RemoteRun<'r> {
 impl<'r> RemoteRun<'r> {
     fn new(setup: &'r RemoteSetup, number: usize, key: &'r RunKey, described: RemoteAction) -> RemoteRun<'r> {
         let (endpoint, begin) = (&setup.endpoints[number], Instant::now());
-        let action = setup.store.name_at_servers(&described.action().digest, false);
+        let message = described.action().digest;
+        let action = setup.store.name_at_servers(&message, false);
         let reports = Arc::new(Reports {
             times: Mutex::new((begin, None)),
             events: setup.events.clone(),
@@ -469,7 +481,15 @@ impl<'r> RemoteRun<'r> {
             action: key.action.clone(),
             at: endpoint.name.clone(),
         });
-        RemoteRun { number, endpoint, key, described, action, reports, begin }
+        RemoteRun { number, endpoint, key, described, message, action, executed: action, reports, begin }
+    }
+
+    /// From now on the server executes the action under a name of which it keeps no result. Returns whether it did not
+    /// before.
+    fn set_uncached(&mut self, store: &Store) -> bool {
+        let is_new = self.described.set_uncached(store);
+        self.executed = store.name_at_servers(&self.described.action().digest, false);
+        is_new
     }
 }
 

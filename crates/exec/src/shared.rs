@@ -34,7 +34,7 @@ use taut_store::Store;
 pub(crate) use executed::ExecutedActions;
 pub(crate) use message::{NoResult, StandardAction};
 pub use nearest::{Difference, Missed, Nearest, Presence, Values, differences, nearest, nearest_executed};
-pub use received_tree::ReceivedTree;
+pub use received_tree::{ReceivedTree, TreeFault};
 use standard::Standard;
 use upload::Uploads;
 

@@ -1,7 +1,7 @@
 //! Executions: a stream that says how far an action has come, and at last how it ended.
 //!
-//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, the action is executed once
-//! more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has sent nothing
+//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, has said that it failed, or says
+//! nothing about it for very long, the action is executed once more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has sent nothing
 //! at all for a while is asked for a sign of life, and that has one. A sign of life on one connection says nothing of another,
 //! so a stream on a connection that was given up is as good as cut.
 
@@ -42,6 +42,13 @@ const CANCEL_PATH: &str = "/google.longrunning.Operations/CancelOperation";
 // A courtesy to the server: the call has ended for its caller, which should not wait for it.
 const CANCELLING: Duration = Duration::from_secs(1);
 
+/// For how many times the usual silence an operation is waited for about which the server says nothing; twice as long after
+/// each further execution.
+// By the API a server answers `WaitExecution` at once with the state of the operation, and may be silent only then.
+// justbuild's server answers when the action has ended, which may take long, and never if the operation failed: so a
+// bound that is too short costs another execution, and none at all a build that hangs.
+const MAX_UNHEARD_SILENCES: u32 = 30;
+
 /// How an attempt ended that did not fail.
 enum AttemptEnd {
     // Boxed, so that the other variant is not as large as a result.
@@ -63,6 +70,10 @@ struct Execution<'e> {
     connection: u64,
     /// When something was heard last in this attempt, before the end of the action.
     heard: Option<Instant>,
+    /// Since when an operation is waited for about which nothing was heard: in all attempts in a row.
+    unheard_since: Option<Instant>,
+    /// How long that may last.
+    max_unheard: Duration,
     /// Whether a stage was reported.
     stage: Option<Stage>,
     /// Since an attempt failed, until the server is there again.
@@ -80,8 +91,20 @@ pub(crate) async fn execute(
     let (operation, heard, stage, connection) = (None, None, None, link.connection());
     let waiting = RefCell::default();
     let reported_in = None;
-    let mut execution =
-        Execution { link, action, progress, operation, reported_in, connection, heard, stage, waiting };
+    let (unheard_since, max_unheard) = (None, link.patience.silence * MAX_UNHEARD_SILENCES);
+    let mut execution = Execution {
+        link,
+        action,
+        progress,
+        operation,
+        reported_in,
+        connection,
+        heard,
+        unheard_since,
+        max_unheard,
+        stage,
+        waiting,
+    };
     let ended = link.give_up.or_off(async {
         tokio::select! {
             // The caller first: if it is gone, the operation is cancelled even if an answer came at the same moment.
@@ -114,6 +137,11 @@ impl Execution<'_> {
         let mut failing_since = None;
         loop {
             (self.heard, self.connection) = (None, self.link.connection());
+            if self.operation.is_none() {
+                self.unheard_since = None;
+            } else {
+                self.unheard_since.get_or_insert_with(Instant::now);
+            }
             self.reported_in = Some(ReportedIn::Call);
             let begin = Instant::now();
             let why = match self.attempt().await {
@@ -122,6 +150,9 @@ impl Execution<'_> {
                     // Without a name the next attempt executes anew. That is safe: an action has no effect but its
                     // outputs.
                     self.operation = None;
+                    if self.unheard_since.is_some_and(|since| since.elapsed() >= self.max_unheard) {
+                        self.max_unheard *= 2;
+                    }
                     forgotten += 1;
                     if forgotten <= self.link.patience.attempts {
                         continue;
@@ -139,13 +170,21 @@ impl Execution<'_> {
             // A server that was there for a while, and reported something, is there again, as a rule.
             let steady = self.link.patience.steady;
             // Then the failures before this one do not count: only failures in a row mean that the server is gone.
+            let is_verdict = is_verdict(&why);
+            if is_verdict {
+                // `WaitExecution` could only say the same; justbuild's server would not answer it at all, since it
+                // never marks such an operation as done.
+                self.operation = None;
+            }
             let mut was_there = self.heard.is_some_and(|heard| heard.duration_since(begin) > steady);
             // So is one that was silent for a while: proxies cut streams on which nothing passes for some time.
             // DEADLINE_EXCEEDED is what the question for a sign of life ends with itself (`while_alive`).
             if !was_there && begin.elapsed() > steady && why.code() != Code::DeadlineExceeded {
                 was_there = self.sign_of_life().await.is_ok();
             }
-            failed = if was_there { 1 } else { failed + 1 };
+            // What the server itself says of the action counts, however long that took: else one that fails late each
+            // time would be executed for ever.
+            failed = if was_there && !is_verdict { 1 } else { failed + 1 };
             if why.code() == Code::DeadlineExceeded {
                 self.link.renew(self.connection);
             }
@@ -203,6 +242,7 @@ impl Execution<'_> {
             // once.
             if !operation.done {
                 self.heard = Some(Instant::now());
+                self.unheard_since = None;
             }
             // The API sends the name in the first message. With it, a stream that is cut goes on by `WaitExecution`,
             // and nothing is executed twice.
@@ -269,6 +309,10 @@ impl Execution<'_> {
                 Err(_) => {
                     self.sign_of_life().await?;
                     self.waiting.take();
+                    if self.unheard_since.is_some_and(|since| since.elapsed() >= self.max_unheard) {
+                        // It counts as one that the server does not know (`is_forgotten`).
+                        return Err(Status::not_found("the server says nothing of the operation").into());
+                    }
                 }
             }
         }
@@ -360,10 +404,20 @@ fn is_forgotten(status: &Status, is_first: bool) -> bool {
         Code::NotFound | Code::Unimplemented | Code::InvalidArgument => true,
         // The words of justbuild's server, unless a cut connection, or the answer of a proxy, appears so.
         Code::Internal | Code::Unknown => {
-            is_first && std::error::Error::source(status).is_none() && status_of_proxy(status).is_none()
+            is_first && is_verdict(status)
         }
         _ => false,
     }
+}
+
+/// Whether a server itself says that an execution has failed, so that nothing more comes of its operation.
+fn is_verdict(status: &Status) -> bool {
+    // A connection that is cut has a source below it, and what a proxy answers has a status by HTTP. UNAVAILABLE,
+    // DEADLINE_EXCEEDED, CANCELLED and RESOURCE_EXHAUSTED are also the words of proxies, and of servers that shut down: the
+    // operation may well go on.
+    matches!(status.code(), Code::Internal | Code::Unknown | Code::DataLoss | Code::Aborted)
+        && std::error::Error::source(status).is_none()
+        && status_of_proxy(status).is_none()
 }
 
 /// What an error in an answer means.

@@ -56,6 +56,8 @@ pub struct Offer {
     pub tls: Option<Encryption>,
     /// How executions end, one after the other, and from then on as usual; `None` if nothing is executed.
     pub executes: Option<Vec<ExecutionEnding>>,
+    /// Whether it executes no action of which it has a result, even if a client wants that, as justbuild's server.
+    pub insists_on_cache: bool,
     /// Whether executions only look like some: no command runs, and outputs are what their paths say. For measurements.
     pub simulated: Option<SimulatedExecution>,
 }
@@ -95,6 +97,7 @@ impl Default for Offer {
             is_cache: true,
             tls: None,
             executes: None,
+            insists_on_cache: false,
             simulated: None,
         }
     }

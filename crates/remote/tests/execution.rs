@@ -104,11 +104,35 @@ fn an_action_is_executed_again_if_the_server_forgets_it_or_loses_its_worker() {
         ExecutionEnding::ForgottenAsInternal,
         ExecutionEnding::WorkerLost,
         ExecutionEnding::Exhausted,
+        ExecutionEnding::Abandoned,
     ] {
         let (server, client) = start(HashFunction::Sha256, &[ending]);
         let executed = execute(&client, action(&client)).unwrap();
         assert_eq!((executed.result.output_files.len(), server.calls()["Execute"]), (1, 2), "{ending:?}");
     }
+}
+
+#[test]
+fn an_execution_that_a_server_says_has_failed_is_not_waited_for() {
+    let (server, client) = start(HashFunction::Sha256, &[ExecutionEnding::Abandoned; 100]);
+    let error = execute(&client, action(&client)).unwrap_err();
+    assert!(matches!(error, Error::NotExecuted { .. }), "{error}");
+    assert_eq!(error.to_string(), "Execute: Execution failed");
+    assert_eq!((server.calls()["Execute"], server.calls().get("WaitExecution")), (3, None));
+}
+
+#[test]
+fn an_operation_of_which_nothing_is_heard_is_not_waited_for_without_end() {
+    let server =
+        Server::start(Offer::executing(HashFunction::Sha256, vec![ExecutionEnding::CutAndAbandoned]))
+            .unwrap();
+    let mut setup = setup(&server, HashFunction::Sha256);
+    // Only the silence ends the wait, however slow the machine is.
+    (setup.patience.silence, setup.patience.deadline) = (Duration::from_millis(5), Duration::from_secs(60));
+    let client = Client::new(setup);
+    let executed = execute(&client, action(&client)).unwrap();
+    assert_eq!(executed.result.output_files.len(), 1);
+    assert_eq!((server.calls()["Execute"], server.calls()["WaitExecution"]), (2, 1));
 }
 
 #[test]

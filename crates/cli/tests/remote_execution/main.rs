@@ -245,6 +245,38 @@ fn no_actions_at_once_are_as_many_as_usual() {
     assert!(text.contains("-J 0 is ignored: 256 actions are given to servers at once"), "{text}");
 }
 
+/// As justbuild's: then an output that it lost can only be made by an action of another name.
+#[test]
+fn outputs_are_made_again_by_a_server_that_insists_on_its_results() {
+    for naming in BOTH {
+        let offer = Offer { insists_on_cache: true, ..Offer::executing(naming, Vec::new()) };
+        let (server, workspace) = (Server::start(offer).unwrap(), workspace());
+        let words = at(&server, naming);
+        build(&workspace, &words).exits(0);
+        let memory = server.memory();
+        let is_output = |hash: &&Hash| memory.content(hash).is_some_and(|bytes| bytes.starts_with(b"SOME TEXT"));
+        let contents = memory.contents();
+        let output = contents.iter().find(is_output).unwrap();
+        for other in [self::workspace(), workspace, self::workspace()] {
+            memory.remove(output);
+            assert_eq!(install(&other, &words).files, here(&other), "{naming:?}");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_out_of_an_output_directory_is_named_and_the_action_sent_once() {
+    let (server, workspace) = (start(BOTH[1], &[]), Workspace::new());
+    let cmds = r#"["mkdir -p p/q", "ln -s ../../../x p/q/l"]"#;
+    workspace.file("TARGETS", format!(r#"{{"all": {{"type": "generic", "out_dirs": ["p"], "cmds": {cmds}}}}}"#));
+    let wrong = "found invalid symlink at p/q/l: it leads outwards, to ../../../x";
+    for words in [Vec::new(), at(&server, BOTH[1])] {
+        let text = build(&workspace, &words).exits(1).stderr;
+        assert!(text.contains(wrong), "{text}");
+    }
+    assert_eq!(server.calls()["Execute"], 1);
+}
+
 /// Executions do not help, since it keeps what it has.
 #[test]
 fn a_server_with_wrong_contents_is_named_with_the_object() {
@@ -282,10 +314,12 @@ fn a_server_with_wrong_contents_is_named_with_the_object() {
 #[test]
 fn executions_that_end_badly_are_tried_again() {
     use ExecutionEnding::{
-        Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost,
+        Abandoned, Cut, Evicted, EvictedSilently, Exhausted, Forgotten, OutputLost, Usual, WorkerLost,
     };
     for naming in BOTH {
-        for ending in [Cut, Forgotten, WorkerLost, Exhausted, Evicted, EvictedSilently, OutputLost] {
+        for ending in
+            [Abandoned, Cut, Forgotten, WorkerLost, Exhausted, Evicted, EvictedSilently, OutputLost]
+        {
             let (server, workspace) = (start(naming, &[Usual, ending, Usual, ending]), workspace());
             let installed = install(&workspace, &at(&server, naming));
             assert_eq!(installed.files, here(&workspace), "{naming:?} {ending:?}: {}", installed.ran.stderr);

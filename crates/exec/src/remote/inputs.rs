@@ -8,6 +8,7 @@ use std::{
 
 use taut_digest::{Digest, Hash, HashFunction, ObjectInfo, ObjectType, TreeEntry};
 use taut_engine::Fail;
+use taut_proto::{Action, Message as _};
 use taut_store::{Error, Result, Store};
 
 use super::claims::Key;
@@ -62,6 +63,23 @@ impl RemoteAction {
         // Only what `describe` made has three; bare objects have no explanation.
         let [action, command, inputs] = *self.tops else { return None };
         Some(Missed { action, command, inputs, is_incomplete })
+    }
+
+    /// Describes the action as one of which no result is taken from the server's cache, nor kept there. Returns whether that
+    /// changes anything.
+    pub(super) fn set_uncached(&mut self, store: &Store) -> bool {
+        // Of the messages that `describe` made, so it is there and can be read.
+        let made = self.tops.first().and_then(|action| self.made.get(&key(action)));
+        let Some(Ok(action)) = made.map(|made| Action::decode(&made.bytes[..])) else { return false };
+        if action.do_not_cache {
+            return false;
+        }
+        let bytes = Action { do_not_cache: true, ..action }.encode_to_vec();
+        let digest = Digest { hash: store.hash_function().blob(&bytes), size: bytes.len() as u64 };
+        let object = ObjectInfo { digest, object_type: ObjectType::File };
+        self.made.insert(key(&object), GeneratedObject { bytes: Arc::new(bytes), entries: Vec::new() });
+        self.tops[0] = object;
+        true
     }
 
     pub(super) fn made(&self, key: &Key) -> Option<&GeneratedObject> {

@@ -18,7 +18,7 @@ use super::Transfers;
 use crate::{
     ActualEntry, MissingOutput, RunKey, RunResult,
     message::rebased,
-    shared::{ReceivedTree, standard::Node},
+    shared::{ReceivedTree, TreeFault, standard::Node},
 };
 
 /// No directory is described by more bytes.
@@ -39,6 +39,9 @@ struct ResultOutputs {
     /// Everything that has to be at the server besides what is in directories.
     objects: Vec<ObjectInfo>,
 }
+
+/// In compatible mode, the directories among outputs, by the digest of their message; or what is wrong with them.
+type Trees = HashMap<Digest, std::result::Result<ReceivedTree, TreeFault>>;
 
 fn of_file(digest: Digest) -> ObjectInfo {
     ObjectInfo { digest, object_type: ObjectType::File }
@@ -61,7 +64,7 @@ impl Transfers {
         let Some((trees, fetched_bytes)) = self.trees(server, &found).await? else { return Ok(None) };
         let downloading = if fetched_bytes > 0 { begin.elapsed() } else { Duration::ZERO };
         let mut objects = found.objects;
-        for tree in trees.values() {
+        for tree in trees.values().flatten() {
             objects.extend(tree.files().map(|(digest, executable)| ObjectInfo {
                 digest,
                 object_type: if executable { ObjectType::Executable } else { ObjectType::File },
@@ -149,20 +152,22 @@ impl Transfers {
         &self,
         server: usize,
         found: &ResultOutputs,
-    ) -> std::result::Result<Option<(HashMap<Digest, ReceivedTree>, u64)>, Fail> {
+    ) -> std::result::Result<Option<(Trees, u64)>, Fail> {
+        let mut trees = Trees::new();
         let mut wanted: HashMap<Digest, Arc<Buffer>> = HashMap::new();
         if self.store.hash_function() == HashFunction::Sha256 {
             for output in found.outputs.values() {
                 if let Output::Directory(digest) = output {
                     if digest.size > MAX_TREE_BYTES {
-                        return Ok(None);
+                        trees.insert(*digest, Err(TreeFault::TooLarge));
+                        continue;
                     }
                     wanted.entry(*digest).or_default();
                 }
             }
         }
         if wanted.is_empty() {
-            return Ok(Some((HashMap::new(), 0)));
+            return Ok(Some((trees, 0)));
         }
         let receivers = wanted.iter().map(|(digest, buffer)| (*digest, buffer.clone() as Arc<dyn Receiver>));
         let answers = self.endpoints[server].cas.get(receivers.collect()).await;
@@ -174,10 +179,9 @@ impl Transfers {
         }
         let bytes = wanted.keys().map(|digest| digest.size).sum();
         self.store.count_fetched(bytes);
-        let trees = wanted.into_iter();
-        let trees: Option<_> =
-            trees.map(|(digest, buffer)| Some((digest, ReceivedTree::parse(&buffer.take())?))).collect();
-        Ok(trees.map(|trees| (trees, bytes)))
+        let received = wanted.into_iter();
+        trees.extend(received.map(|(digest, buffer)| (digest, ReceivedTree::parse(&buffer.take()))));
+        Ok(Some((trees, bytes)))
     }
 
     /// Whether objects of a known result are still at the server.
@@ -215,7 +219,7 @@ impl Transfers {
         &self,
         key: &RunKey,
         found: &HashMap<String, Output>,
-        trees: &HashMap<Digest, ReceivedTree>,
+        trees: &Trees,
         ran: &mut RunResult,
     ) -> Result<()> {
         let action = &key.action;
@@ -227,8 +231,24 @@ impl Transfers {
                     continue;
                 }
                 (Some(Output::Directory(digest)), true) => {
-                    let object = self.directory(digest, trees)?;
-                    self.add(path, object, ran);
+                    match trees.get(digest) {
+                        None => {
+                            let object = ObjectInfo { digest: *digest, object_type: ObjectType::Tree };
+                            self.add(path, object, ran);
+                        }
+                        Some(Ok(tree)) => {
+                            let object = self.directory(tree)?;
+                            self.add(path, object, ran);
+                        }
+                        Some(Err(fault)) => {
+                            let what = match fault {
+                                TreeFault::Outwards { .. } => "found invalid symlink",
+                                _ => "found invalid output directory",
+                            };
+                            ran.not_collected.get_or_insert((path.clone(), what, true));
+                            ran.invalid.push(fault.at(path));
+                        }
+                    }
                     continue;
                 }
                 (Some(Output::Link(target)), _) if is_non_upwards(target) => {
@@ -264,9 +284,7 @@ impl Transfers {
     }
 
     /// An output directory as a tree.
-    fn directory(&self, digest: &Digest, trees: &HashMap<Digest, ReceivedTree>) -> Result<ObjectInfo> {
-        let of_tree = |digest| ObjectInfo { digest, object_type: ObjectType::Tree };
-        let Some(tree) = trees.get(digest) else { return Ok(of_tree(*digest)) };
+    fn directory(&self, tree: &ReceivedTree) -> Result<ObjectInfo> {
         let store = &self.store;
         let mut stored: HashMap<Hash, Digest> = HashMap::new();
         let mut last = None;
@@ -288,7 +306,8 @@ impl Transfers {
             last = Some(digest);
         }
         // The one at the top comes last, and there always is one.
-        Ok(of_tree(last.expect("a tree has a directory")))
+        let digest = last.expect("a tree has a directory");
+        Ok(ObjectInfo { digest, object_type: ObjectType::Tree })
     }
 
     /// How messages name what executed an action.

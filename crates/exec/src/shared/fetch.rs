@@ -109,7 +109,7 @@ impl Shared {
         self.get(receivers.collect()).await?;
         wanted
             .into_iter()
-            .map(|(digest, buffer)| Some((digest, ReceivedTree::parse(&buffer.take())?)))
+            .map(|(digest, buffer)| Some((digest, ReceivedTree::parse(&buffer.take()).ok()?)))
             .collect()
     }
 

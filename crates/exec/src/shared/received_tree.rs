@@ -19,11 +19,66 @@ pub struct ReceivedTree {
     pub(crate) directories: Vec<(Hash, BTreeMap<String, Node>)>,
 }
 
+/// Why a message is no directory that an action may leave behind.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TreeFault {
+    /// A link in it leads out of the directory.
+    Outwards {
+        /// Where the link is, below the directory.
+        path: String,
+        /// Where it leads to.
+        target: String,
+    },
+    /// A path below it is too long.
+    LongPath,
+    /// The message is malformed or incomplete.
+    Malformed,
+    /// The message is too large to be read at all.
+    TooLarge,
+}
+
+impl TreeFault {
+    /// The fault in a message, of the directory at a path.
+    pub(crate) fn at(&self, path: &str) -> String {
+        let why = match self {
+            TreeFault::Outwards { path: below, target } => {
+                return format!("found invalid symlink at {path}/{below}: it leads outwards, to {target}");
+            }
+            // As for local actions.
+            TreeFault::LongPath => format!("a path below it has more than {PATH_MAX} bytes"),
+            TreeFault::Malformed => "the server's description of it is malformed".to_owned(),
+            TreeFault::TooLarge => "the server's description of it is too large".to_owned(),
+        };
+        format!("found invalid output directory at {path}: {why}")
+    }
+}
+
 impl ReceivedTree {
-    /// Reads a message; `None` if it is malformed, incomplete, or something that no action may produce.
-    pub fn parse(bytes: &[u8]) -> Option<ReceivedTree> {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// It is malformed, incomplete, or something that no action may produce.
+    pub fn parse(bytes: &[u8]) -> Result<ReceivedTree, TreeFault> {
+        let mut above = HashMap::new();
+        Self::parse_below(bytes, &mut above).map_err(|(directory, fault)| match fault {
+            TreeFault::Outwards { path, target } => {
+                let path = path_of(directory, path, &above);
+                TreeFault::Outwards { path, target }
+            }
+            other => other,
+        })
+    }
+
+    /// The same; an error with the directory that has it. `above`: of each directory one that it is in, with its name there.
+    // Paths only of what is wrong: those of all directories would take the square of the message's size.
+    fn parse_below(
+        bytes: &[u8],
+        above: &mut HashMap<Hash, (Hash, String)>,
+    ) -> Result<ReceivedTree, (Hash, TreeFault)> {
         // Children are kept as bytes: encoding a decoded message again might give other bytes, and so another digest.
-        let TreeBytes { root, children } = TreeBytes::decode(bytes).ok()?;
+        let decoded = TreeBytes::decode(bytes);
+        let TreeBytes { root, children } =
+            decoded.map_err(|_| (digest_of(bytes).hash, TreeFault::Malformed))?;
         // By the hash of the bytes as they came: a directory is what its name says, or it is not found.
         let children: HashMap<Hash, Vec<u8>> =
             children.into_iter().map(|child| (digest_of(&child).hash, child)).collect();
@@ -38,13 +93,18 @@ impl ReceivedTree {
                 if !opened.insert(hash) {
                     continue;
                 }
-                let bytes = if hash == top { &root } else { children.get(&hash)? };
-                let entries = entries_of(Directory::decode(&bytes[..]).ok()?)?;
-                let below = entries.values().filter_map(|node| match node {
-                    Node::Directory(digest) => Some((digest.hash, None)),
-                    _ => None,
-                });
-                let below: Vec<_> = below.collect();
+                let bytes = if hash == top { Some(&root) } else { children.get(&hash) };
+                let directory = bytes.and_then(|bytes| Directory::decode(&bytes[..]).ok());
+                let entries = directory.ok_or(TreeFault::Malformed).and_then(entries_of);
+                let entries = entries.map_err(|fault| (hash, fault))?;
+                let mut below = Vec::new();
+                for (name, node) in &entries {
+                    if let Node::Directory(digest) = node {
+                        // The first counts, and it was opened before: so the way up has an end.
+                        above.entry(digest.hash).or_insert_with(|| (hash, name.clone()));
+                        below.push((digest.hash, None));
+                    }
+                }
                 // Pushed before the ones in it, so popped after them.
                 steps.push((hash, Some(entries)));
                 steps.extend(below);
@@ -58,14 +118,15 @@ impl ReceivedTree {
                 Some(1 + name.len() + below)
             };
             // A directory that contains itself is still open here, so `longest` lacks it and the message is refused.
-            let longest_here = entries.iter().map(length).try_fold(0, |most, one| Some(most.max(one?)))?;
+            let longest_here = entries.iter().map(length).try_fold(0, |most, one| Some(most.max(one?)));
+            let longest_here = longest_here.ok_or((hash, TreeFault::Malformed))?;
             if longest_here >= PATH_MAX {
-                return None;
+                return Err((hash, TreeFault::LongPath));
             }
             longest.insert(hash, longest_here);
             directories.push((hash, entries));
         }
-        Some(ReceivedTree { directories })
+        Ok(ReceivedTree { directories })
     }
 
     /// The names in its directories, and what links lead to, for those that check the parser.
@@ -85,13 +146,27 @@ impl ReceivedTree {
     }
 }
 
-fn entries_of(directory: Directory) -> Option<BTreeMap<String, Node>> {
+/// The path of an entry of a directory, from the top.
+fn path_of(mut directory: Hash, name: String, above: &HashMap<Hash, (Hash, String)>) -> String {
+    let mut names = vec![name];
+    while let Some((parent, name)) = above.get(&directory) {
+        names.push(name.clone());
+        directory = *parent;
+    }
+    names.reverse();
+    names.join("/")
+}
+
+/// What is in a directory; a link that leads outwards is named by its name here.
+fn entries_of(directory: Directory) -> Result<BTreeMap<String, Node>, TreeFault> {
     let mut entries = BTreeMap::new();
-    let digest = |digest: Option<proto::Digest>| from_wire(&digest?);
+    let digest = |digest: Option<proto::Digest>| {
+        digest.and_then(|digest| from_wire(&digest)).ok_or(TreeFault::Malformed)
+    };
     let mut add = |name: String, node: Node| {
         // A name with a slash, `..` or an empty one would escape the directory when it is staged.
         let is_good = validate_entry_name(name.as_bytes());
-        (is_good && entries.insert(name, node).is_none()).then_some(())
+        if is_good && entries.insert(name, node).is_none() { Ok(()) } else { Err(TreeFault::Malformed) }
     };
     for file in directory.files {
         let node = Node::File { digest: digest(file.digest)?, executable: file.is_executable };
@@ -101,12 +176,13 @@ fn entries_of(directory: Directory) -> Option<BTreeMap<String, Node>> {
         add(below.name, Node::Directory(digest(below.digest)?))?;
     }
     for link in directory.symlinks {
-        if !is_non_upwards(&link.target) {
-            return None;
+        let is_inside = is_non_upwards(&link.target);
+        add(link.name.clone(), Node::Link(link.target.clone()))?;
+        if !is_inside {
+            return Err(TreeFault::Outwards { path: link.name, target: link.target });
         }
-        add(link.name, Node::Link(link.target))?;
     }
-    Some(entries)
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -133,7 +209,7 @@ mod tests {
         DirectoryNode { name: name.to_owned(), digest: Some(to_wire(&digest)) }
     }
 
-    fn parse(root: &Directory, children: &[&Directory]) -> Option<ReceivedTree> {
+    fn parse(root: &Directory, children: &[&Directory]) -> Result<ReceivedTree, TreeFault> {
         let children = children.iter().map(|child| child.encode_to_vec()).collect();
         ReceivedTree::parse(&TreeBytes { root: root.encode_to_vec(), children }.encode_to_vec())
     }
@@ -161,22 +237,32 @@ mod tests {
     fn what_no_action_may_produce_is_refused() {
         for name in ["", ".", "..", "a/b", "/", "a\0"] {
             assert!(
-                parse(&Directory { files: vec![file(name)], ..Directory::default() }, &[]).is_none(),
+                parse(&Directory { files: vec![file(name)], ..Directory::default() }, &[]).is_err(),
                 "{name:?}"
             );
         }
         for target in ["/etc/passwd", "../out", "a/../../out"] {
             let root = Directory { symlinks: vec![link("a", target)], ..Directory::default() };
-            assert!(parse(&root, &[]).is_none(), "{target}");
+            assert!(parse(&root, &[]).is_err(), "{target}");
         }
         let twice =
             Directory { files: vec![file("a")], symlinks: vec![link("a", "b")], ..Directory::default() };
-        assert!(parse(&twice, &[]).is_none());
+        assert!(parse(&twice, &[]).is_err());
         let absent = Directory { directories: vec![below("d", &twice)], ..Directory::default() };
-        assert!(parse(&absent, &[]).is_none());
+        assert!(parse(&absent, &[]).is_err());
         let none = FileNode { digest: None, ..file("a") };
-        assert!(parse(&Directory { files: vec![none], ..Directory::default() }, &[]).is_none());
-        assert!(ReceivedTree::parse(b"\xff").is_none());
+        assert!(parse(&Directory { files: vec![none], ..Directory::default() }, &[]).is_err());
+        assert!(ReceivedTree::parse(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_link_that_leads_outwards_is_named_with_its_path() {
+        let leaf = Directory { symlinks: vec![link("l", "../../x")], ..Directory::default() };
+        let middle = Directory { directories: vec![below("b", &leaf)], ..Directory::default() };
+        let root = Directory { directories: vec![below("a", &middle)], ..Directory::default() };
+        let fault = parse(&root, &[&leaf, &middle]).unwrap_err();
+        assert_eq!(fault.at("p"), "found invalid symlink at p/a/b/l: it leads outwards, to ../../x");
+        assert_eq!(parse(&root, &[&middle]).unwrap_err(), TreeFault::Malformed);
     }
 
     #[test]
@@ -188,7 +274,7 @@ mod tests {
                 all.push(Directory { directories: vec![below("d", last)], ..Directory::default() });
             }
             let (root, children) = all.split_last().unwrap();
-            parse(root, &children.iter().collect::<Vec<_>>()).is_some()
+            parse(root, &children.iter().collect::<Vec<_>>()).is_ok()
         };
         assert!(chain(2040));
         assert!(!chain(2060));

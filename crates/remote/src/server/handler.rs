@@ -157,7 +157,8 @@ impl Service<http::Request<Body>> for Handler {
                     async move {
                         state.begin("Execute").await?;
                         state.check_instance(&q.instance_name)?;
-                        state.operations.execute(parse(&q.action_digest)?, q.skip_cache_lookup).await
+                        let skips_cache = q.skip_cache_lookup && !state.offer.insists_on_cache;
+                        state.operations.execute(parse(&q.action_digest)?, skips_cache).await
                     }
                 };
                 let codec = ProstCodec::<Operation, ExecuteRequest>::default();

@@ -1,7 +1,7 @@
 //! Executions at the server: each in a thread of its own, and with the end that the test wants.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -39,6 +39,11 @@ pub enum ExecutionEnding {
     Forgotten,
     /// The same, and that it is forgotten is an internal error, as justbuild's server has it.
     ForgottenAsInternal,
+    /// With an internal error after the first messages, and those that wait for the operation get no answer at all, as with
+    /// justbuild's server.
+    Abandoned,
+    /// The same, but the stream is cut.
+    CutAndAbandoned,
     /// As with a proxy that cuts silent streams: this one, and so many of those that wait for the result.
     CutOften(u32),
     /// The worker is lost.
@@ -79,6 +84,8 @@ pub(crate) struct Operations {
     done: Mutex<HashMap<String, Result<Operation, Failed>>>,
     /// How many of the streams that wait for an operation are still to be cut.
     cuts: Mutex<HashMap<String, u32>>,
+    /// Operations of which those that wait hear nothing.
+    abandoned: Mutex<HashSet<String>>,
     /// The cores that are free, and how long a simulated execution takes.
     simulated: Option<(Semaphore, Duration)>,
 }
@@ -131,6 +138,7 @@ impl Operations {
             endings: Mutex::new(endings.into()),
             done: Mutex::default(),
             cuts: Mutex::default(),
+            abandoned: Mutex::default(),
             simulated: simulated.map(|SimulatedExecution { cores, takes }| (Semaphore::new(cores), takes)),
         }
     }
@@ -171,6 +179,14 @@ impl Operations {
                 gone.iter().for_each(|hash| self.memory.remove(hash));
                 let gone: Vec<Digest> = gone.into_iter().map(|hash| Digest { hash, size: 1 }).collect();
                 Ok(done(name, &missing(&gone)))
+            }
+            ExecutionEnding::Abandoned => {
+                lock(&self.abandoned).insert(name.to_owned());
+                Err(Failed::internal("Execution failed"))
+            }
+            ExecutionEnding::CutAndAbandoned => {
+                lock(&self.abandoned).insert(name.to_owned());
+                Err(Failed::unavailable("the connection is cut"))
             }
             ExecutionEnding::Disowned => Err(Failed::not_found("no such operation")),
             ExecutionEnding::Unexplained => {
@@ -259,6 +275,9 @@ impl Operations {
         if is_cut {
             tokio::time::sleep(CUT_AFTER).await;
             return Err(Failed::unavailable("no answer from the server behind this proxy"));
+        }
+        if lock(&self.abandoned).contains(name) {
+            return Ok(Box::pin(tokio_stream::pending()));
         }
         let last = lock(&self.done).get(name).cloned();
         let last = last.ok_or_else(|| Failed::not_found("no such operation"))??;
