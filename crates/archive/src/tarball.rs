@@ -90,7 +90,7 @@ impl Archive<'_> {
             }
             let Some(header) = Header::parse(&block) else {
                 let is_first = !self.has_entries && extended.name.is_none();
-                // Of an archive whose first header is damaged, the magic number tells what it is meant to be.
+                // Of an archive whose first header is damaged, the magic number shows what it is meant to be.
                 let fault = if is_first && !has_magic(&block) {
                     Error::new(Fault::UnknownFormat)
                 } else {

@@ -234,9 +234,9 @@ fn truncated_archives_are_refused() {
     }
 }
 
-/// Damaged in each place in turn: why an archive cannot be read is said in words of this tool, not of its libraries.
+/// Damaged in each place in turn: why an archive cannot be read is reported in words of this tool, not of its libraries.
 #[test]
-fn damage_is_told_in_plain_words() {
+fn damage_is_reported_in_plain_words() {
     const WORDS: [&str; 9] = [
         "a header has a wrong checksum",
         "it ends inside a block",

@@ -234,8 +234,8 @@ fn program_with_versioned_library() -> Workspace {
       "tar": {"type": ["@", "std", "", "archive"], "name": ["x.tar"], "srcs": ["hello", "greet"], "dir": ["bin"]},
       "zip": {"type": ["@", "std", "", "archive"], "name": ["x.zip"], "srcs": ["hello", "greet"], "dir": ["bin"]},
       "test": {"type": ["@", "std", "shell", "test"], "name": ["test"], "src": ["test.sh"], "data": ["hello", "greet"]},
-      "genrule": {"type": ["@", "std", "", "genrule"], "outs": ["said"], "tools": ["hello"], "srcs": ["greet"],
-        "cmds": ["./hello > said"]},
+      "genrule": {"type": ["@", "std", "", "genrule"], "outs": ["printed"], "tools": ["hello"], "srcs": ["greet"],
+        "cmds": ["./hello > printed"]},
       "dirs": {"type": "install", "dirs": [["hello", "bin"], ["greet", "bin"]]}}"#;
     workspace.file("TARGETS", shared.trim_end().trim_end_matches('}').to_owned() + "," + both);
     workspace.file("test.sh", "test \"$(./hello)\" = 'hello from greet.c'\n");
@@ -277,7 +277,7 @@ fn tests_with_a_program_and_its_versioned_library_as_data_run() {
 fn genrules_run_a_program_whose_versioned_library_is_a_source() {
     let workspace = program_with_versioned_library();
     install(&workspace, "genrule", &[]).exits(0);
-    assert_eq!(fs::read_to_string(workspace.beside("out/said")).unwrap(), "hello from greet.c\n");
+    assert_eq!(fs::read_to_string(workspace.beside("out/printed")).unwrap(), "hello from greet.c\n");
 }
 
 #[test]

@@ -371,7 +371,7 @@ impl RemoteExecutor {
             }
             let is_bad = executed.was_cached && executed.result.exit_code != 0;
             let ran = if is_bad { None } else { self.transfers.taken(number, key, &executed).await? };
-            // Someone else's result may be wrong where this action's own would not be.
+            // A result of another client may be wrong where that of this run would not be.
             let is_own = !executed.was_cached || skips_cache;
             let ran = ran.filter(|ran| is_own || ran.invalid.is_empty());
             match ran {

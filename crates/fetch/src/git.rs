@@ -99,7 +99,7 @@ pub fn tree_of_command(
     made_tree::run(programs, request, into, scratch, progress)
 }
 
-/// What an annotated tag stands for.
+/// What an annotated tag counts as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tagged {
     /// The commit that it is of.

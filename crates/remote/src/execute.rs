@@ -1,6 +1,6 @@
 //! Executions: a stream that says how far an action has come, and at last how it ended.
 //!
-//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, has said that it failed, or says
+//! A stream that is cut goes on with `WaitExecution`; if the server has forgotten the operation, has reported that it failed, or answers
 //! nothing about it for very long, the action is executed once more. A server may be silent as long as an action takes, so a stream has no deadline; but a server that has sent nothing
 //! at all for a while is asked for a sign of life, and that has one. A sign of life on one connection says nothing of another,
 //! so a stream on a connection that was given up is as good as cut.

@@ -773,7 +773,7 @@ fn of_an_archive_with_many_entries_of_the_same_names_ten_are_shown() {
 }
 
 #[test]
-fn a_repository_that_stands_for_another_one_has_no_commit_to_update() {
+fn an_alias_has_no_commit_to_update() {
     if !has_git() {
         return;
     }
