@@ -6,6 +6,7 @@ mod golden;
 mod interrupted;
 mod lost;
 mod mistakes;
+mod newest_commits;
 mod project;
 mod server;
 mod workspaces;
