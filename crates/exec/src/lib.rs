@@ -63,8 +63,8 @@ pub use remote::{Compared, Endpoint, RemoteExecutor, RemoteSetup, SentObjects, s
 pub use run::{Executor, KnownFuture, KnownResult, RunRule};
 pub use run_result::{RunKey, RunResult, TakenFrom};
 pub use shared::{
-    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, TreeFault, Values,
-    differences, nearest, nearest_executed,
+    Difference, Missed, Nearest, Presence, ReceivedTree, SharedCache, SharedService, Traffic, TreeFault,
+    Values, differences, nearest, nearest_executed,
 };
 use source::TakenSources;
 pub use stage_key::StageKey;

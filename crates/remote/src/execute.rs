@@ -403,9 +403,7 @@ fn is_forgotten(status: &Status, is_first: bool) -> bool {
         // forgotten.
         Code::NotFound | Code::Unimplemented | Code::InvalidArgument => true,
         // The words of justbuild's server, unless a cut connection, or the answer of a proxy, appears so.
-        Code::Internal | Code::Unknown => {
-            is_first && is_verdict(status)
-        }
+        Code::Internal | Code::Unknown => is_first && is_verdict(status),
         _ => false,
     }
 }
