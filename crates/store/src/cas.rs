@@ -232,7 +232,8 @@ impl Store {
     /// # Errors
     /// The build root cannot be read, or the object cannot be linked into the youngest generation.
     pub fn contains(&self, hash: &Hash, object_type: ObjectType) -> Result<bool> {
-        Ok(self.is_here(hash, object_type)? || self.is_at_server(hash, object_type)?)
+        let is_there = self.is_here(hash, object_type)? || self.is_at_server(hash, object_type)?;
+        Ok(is_there && (object_type != ObjectType::Tree || !self.lacks_below(hash)?))
     }
 
     /// Whether an object is present in this build root itself.

@@ -127,6 +127,8 @@ struct Losses {
     wrong_before: HashSet<(usize, Key)>,
     /// Trees that a server has without something that is below them, in native mode.
     incomplete: HashSet<(usize, Key)>,
+    /// What some server did not have, in compatible mode.
+    gone: HashSet<Key>,
 }
 
 fn key(object: &ObjectInfo) -> Key {
@@ -401,7 +403,39 @@ impl Store {
             let above = self.trees_above(servers, gone);
             servers.forget(server, above.iter().copied());
             servers.losses().incomplete.extend(above.into_iter().map(|tree| (server, tree)));
+        } else {
+            servers.losses().gone.extend(gone);
         }
+    }
+
+    /// Whether something below a directory that is here was lost by a server, and is nowhere else, in compatible mode.
+    // There, directories are kept in this build root while their files are at servers: so the directory alone says nothing.
+    // Only after a loss, since it looks at all that is below.
+    pub(crate) fn lacks_below(&self, tree: &Hash) -> Result<bool> {
+        let Some(servers) = self.server_objects() else { return Ok(false) };
+        // Copied, so that the lock is not held while directories are read.
+        let gone = servers.losses().gone.clone();
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        let (mut opened, mut pending) = (HashSet::from([*tree]), vec![*tree]);
+        while let Some(hash) = pending.pop() {
+            let Some(entries) = self.read_tree(&hash)? else { return Ok(true) };
+            for entry in of_entries(&entries) {
+                let ObjectInfo { digest: Digest { hash, .. }, object_type } = entry;
+                if object_type == ObjectType::Tree {
+                    if opened.insert(hash) {
+                        pending.push(hash);
+                    }
+                } else if gone.contains(&key(&entry))
+                    && !self.is_here(&hash, object_type)?
+                    && !self.is_at_server(&hash, object_type)?
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The trees kept here that have one of some objects somewhere below them.

@@ -265,6 +265,26 @@ fn outputs_are_made_again_by_a_server_that_insists_on_its_results() {
     }
 }
 
+/// The directories are here in the standard protocol, so only the server lacks something.
+#[test]
+fn a_file_deep_in_an_output_directory_is_made_again_for_the_next_action_if_the_server_lost_it() {
+    for naming in BOTH {
+        let (server, workspace) = (start(naming, &[]), Workspace::new());
+        workspace.file(
+            "TARGETS",
+            r#"{"tree": {"type": "generic", "out_dirs": ["d"], "cmds": ["mkdir -p d/x/y", "echo deep > d/x/y/f"]},
+                "all": {"type": "generic", "outs": ["o"], "cmds": ["cat d/x/y/f > o"], "deps": ["tree"]}}"#,
+        );
+        let words = at(&server, naming);
+        let of_tree = ["build"].into_iter().chain(words.iter().map(String::as_str)).chain(["tree"]);
+        workspace.run(&taut(), of_tree).exits(0);
+        let memory = server.memory();
+        let is_deep = |hash: &&Hash| memory.content(hash).is_some_and(|bytes| &*bytes == b"deep\n");
+        memory.remove(memory.contents().iter().find(is_deep).unwrap());
+        assert!(install(&workspace, &words).files["o"].contains("deep"), "{naming:?}");
+    }
+}
+
 #[test]
 fn a_link_that_leads_out_of_an_output_directory_is_named_and_the_action_sent_once() {
     let (server, workspace) = (start(BOTH[1], &[]), Workspace::new());
