@@ -311,7 +311,9 @@ impl Execution<'_> {
                     self.waiting.take();
                     if self.unheard_since.is_some_and(|since| since.elapsed() >= self.max_unheard) {
                         // It counts as one that the server does not know (`is_forgotten`).
-                        return Err(Status::not_found("the server reports nothing about the operation").into());
+                        return Err(
+                            Status::not_found("the server reports nothing about the operation").into()
+                        );
                     }
                 }
             }

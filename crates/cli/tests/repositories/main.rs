@@ -4,6 +4,7 @@
 
 mod golden;
 mod interrupted;
+mod listed;
 mod lost;
 mod mistakes;
 mod newest_commits;
