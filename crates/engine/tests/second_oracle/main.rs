@@ -393,10 +393,10 @@ fn run(cases: u64, check: fn(&Case)) -> u64 {
     let first: u64 = std::env::var("TAUT_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     for seed in first..first + cases * factor {
         let case = Case::random(seed);
-        if check_case(&case, check).is_some() {
+        if let Some(first) = check_case(&case, check) {
             let smallest = shrink(case, check);
-            let failure =
-                check_case(&smallest, check).unwrap_or_else(|| "it does not always happen".to_owned());
+            let failure = check_case(&smallest, check)
+                .unwrap_or_else(|| format!("it does not always happen; at first it was: {first}"));
             panic!("seed {seed}: {failure}\nthe case, made smaller:\n{smallest}");
         }
     }
