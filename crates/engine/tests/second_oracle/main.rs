@@ -539,7 +539,7 @@ fn builds_of_different_epochs_are_independent() {
         };
         // The closure of a build is that of its own epoch, whatever others have settled since.
         let look_back = |(running, model, root): &(taut_engine::Build, Model, usize)| {
-            // Not known of a task that two builds settle at the same moment: seen once in some thousand closures.
+            // Seldom, under load, it is not known, as if the file were damaged; why is not found yet.
             let Some(leaves) = running.leaves() else {
                 UNKNOWN.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 return;
