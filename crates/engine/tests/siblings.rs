@@ -13,6 +13,8 @@ enum Content {
     /// The same in all configurations.
     #[default]
     Plain,
+    /// The same as that, though the description is another one.
+    Commented,
     /// What the configuration is.
     Configured,
     /// Below a configuration of 3: the same as in the next one.
@@ -47,8 +49,12 @@ impl Rule for Description {
     }
 }
 
+/// What goes on while a target is computed, once.
+type Meanwhile = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
 /// A target by name and configuration.
-struct Target;
+#[derive(Default)]
+struct Target(Meanwhile);
 
 /// What it comes to, and the configuration that it depends on, if it does.
 type Analysed = (u64, Option<u64>);
@@ -64,8 +70,13 @@ impl Rule for Target {
 
     async fn value(&self, (name, config): &(String, u64), cx: Cx) -> Result<Analysed, Fail> {
         let next = async |cx: &Cx| Ok((cx.get::<Target>((name.clone(), config + 1)).await?.0, Some(*config)));
-        match cx.get::<Description>(()).await? {
-            Content::Plain => Ok((name.len() as u64, None)),
+        let description = cx.get::<Description>(()).await?;
+        let meanwhile = self.0.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        match description {
+            Content::Plain | Content::Commented => Ok((name.len() as u64, None)),
             Content::Next if *config < 3 => next(&cx).await,
             Content::Configured | Content::Next => Ok((100 + config, Some(*config))),
             Content::Cyclic if *config < 3 => next(&cx).await,
@@ -97,7 +108,7 @@ impl Rule for Target {
 }
 
 fn open(world: &World, file: Option<&Path>) -> Engine {
-    let rules = Engine::builder().rule(Description(world.clone())).rule(Target);
+    let rules = Engine::builder().rule(Description(world.clone())).rule(Target::default());
     match file {
         Some(file) => rules.open(file),
         None => rules.build(),
@@ -141,6 +152,33 @@ fn a_task_that_reads_no_configuration_runs_in_one_configuration_only() {
     *world.lock().unwrap() = Content::Plain;
     assert_eq!(ask(&engine, 2), (3, ran(&[])));
     assert_eq!(ask(&engine, 5), (3, ran(&[])));
+}
+
+/// Both builds have the target at the same version. The later one took it over from a sibling, which the earlier one never
+/// looked at and which read another description.
+#[test]
+fn what_a_later_build_takes_over_hides_no_leaves_of_an_earlier_one() {
+    let meanwhile = Meanwhile::default();
+    let rules = Engine::builder().rule(Description(World::default())).rule(Target(meanwhile.clone()));
+    let engine = rules.build();
+    let with = |content| {
+        engine.begin().set::<Description>((), content).commit(Options { jobs: 1, ..Options::default() })
+    };
+    let [earlier, later] = [with(Content::Plain), with(Content::Commented)].map(Arc::new);
+    let [asked, sibling] = [1, 2].map(|config| ("abc".to_owned(), config));
+    // Before the target is there to be a sibling, too.
+    let other = later.clone();
+    *meanwhile.lock().unwrap() = Some(Box::new(move || {
+        assert_eq!(other.get::<Target>(sibling).unwrap(), (3, None));
+    }));
+    for build in [&earlier, &later] {
+        assert_eq!(build.get::<Target>(asked.clone()).unwrap(), (3, None));
+    }
+    assert_eq!([targets(&earlier), targets(&later)], [ran(&[1]), ran(&[2])]);
+    for build in [&earlier, &later] {
+        let leaves = build.leaves().expect("nothing is damaged");
+        assert_eq!(leaves.iter().map(ToString::to_string).collect::<Vec<_>>(), ["description(())"]);
+    }
 }
 
 #[test]

@@ -193,18 +193,16 @@ impl Build {
             // A what-if build does not look below a task that is assumed to be as it was.
             return (settled, true);
         }
-        // A later epoch may have settled it otherwise: in this build it had the version that was read.
-        let of_build = |(node, read): (NodeId, Seq)| {
-            let seq = inner.clean_version(node).or_else(|| read.is_known().then_some(read))?;
-            Some((node, seq))
-        };
         let mut seen: HashSet<NodeId> = settled.iter().map(|(node, _)| *node).collect();
         let is_alone = inner.engine.is_only_build();
         // The tasks before this index have a slot, those behind it were found below them.
         let of_slots = settled.len();
         let (mut at, mut is_complete) = (0, true);
+        let of_build = |(node, read): (NodeId, Seq)| self.version_read(node, read);
         let more = lock(&inner.asked).iter().copied().filter_map(of_build).collect::<Vec<_>>();
         settled.extend(more.into_iter().filter(|(node, _)| seen.insert(*node)));
+        let requested = settled.len();
+        let mut without_reads: HashSet<NodeId> = HashSet::new();
         while let Some((node, seq)) = settled.get(at).copied() {
             let leaves = lock(&inner.by_leaves).get(&node).cloned();
             if let Some(leaves) = leaves {
@@ -224,26 +222,77 @@ impl Build {
             if binds {
                 inner.engine.fetch_history(node);
             }
-            let (mut runs, place, is_stored) = {
+            let (place, is_stored) = {
                 let hist = lock(&inner.engine.node(node).hist);
-                (hist.reads_of(seq, is_alone), hist.place(), hist.unloaded().is_some())
+                (hist.place(), hist.unloaded().is_some())
             };
-            // A run with the same result and other reads is not the one of this build.
-            let is_as_read = |edge: &Edge| {
-                let now = inner.seq(edge.dep);
-                now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
-            };
-            runs.retain(|edges| edges.iter().all(is_as_read));
+            let runs = self.runs_read(node, seq, is_alone);
             // The reads of a task that executed in this build and is not kept are in `asked`. A task that was found good
             // by the numbers of a file that is gone did not execute.
             let is_made = || at < of_slots && (place.is_none() || inner.log.executed(node).is_some());
-            is_complete &= !runs.is_empty() || is_stored || !seq.is_known() || is_made();
+            if runs.is_empty() && !is_stored && seq.is_known() && !is_made() {
+                without_reads.insert(node);
+            }
             at += 1;
             let below = runs.iter().flat_map(|edges| edges.iter());
             let below = below.filter_map(|edge| of_build((edge.dep, edge.seq)));
             settled.extend(below.filter(|(node, _)| seen.insert(*node)));
         }
-        (settled, is_complete)
+        let is_known = without_reads.is_empty()
+            || !is_alone && self.has_closure_without(&without_reads, &settled, requested);
+        (settled, is_complete && is_known)
+    }
+
+    /// The version that a task had in this build, if a run of the build read `read`.
+    fn version_read(&self, node: NodeId, read: Seq) -> Option<(NodeId, Seq)> {
+        // A later epoch may have settled it otherwise: in this build it had the version that was read.
+        let seq = self.inner.clean_version(node).or_else(|| read.is_known().then_some(read))?;
+        Some((node, seq))
+    }
+
+    /// The reads of the runs by which this build may have settled a task at a version. If it `is_alone`, there is one at
+    /// most.
+    fn runs_read(&self, node: NodeId, seq: Seq, is_alone: bool) -> Vec<Arc<[Edge]>> {
+        let mut runs = lock(&self.core().node(node).hist).reads_of(seq, is_alone);
+        // A run with the same result and other reads is not the one of this build.
+        let is_as_read = |edge: &Edge| {
+            let now = self.inner.seq(edge.dep);
+            now.is_none_or(|now| now == edge.seq || edge.facets != Facets::WHOLE)
+        };
+        runs.retain(|edges| edges.iter().all(is_as_read));
+        runs
+    }
+
+    /// Whether the first `requested` tasks of a closure each have a run whose closure avoids the tasks `without_reads`.
+    ///
+    /// Another build may have settled a task at the same version by other reads, and nothing in that run need contradict this
+    /// build: it is followed, too, and may lead to a task that this build never looked at and whose reads do not fit it.
+    /// That makes nothing unknown as long as there is another run.
+    fn has_closure_without(
+        &self,
+        without_reads: &HashSet<NodeId>,
+        closure: &[(NodeId, Seq)],
+        requested: usize,
+    ) -> bool {
+        // A least fixed point: tasks may read each other in a cycle, each in a run of another build.
+        let mut known: HashSet<NodeId> = HashSet::new();
+        loop {
+            let before = known.len();
+            // What is read comes after what reads it, as a rule, so one round is mostly enough.
+            for (node, seq) in closure.iter().rev().filter(|(node, _)| !without_reads.contains(node)) {
+                let is_known = |edge: &Edge| {
+                    self.version_read(edge.dep, edge.seq).is_none_or(|(dep, _)| known.contains(&dep))
+                };
+                let is_by_leaves = || lock(&self.inner.by_leaves).contains_key(node);
+                let runs = self.runs_read(*node, *seq, false);
+                if runs.is_empty() || runs.iter().any(|edges| edges.iter().all(is_known)) || is_by_leaves() {
+                    known.insert(*node);
+                }
+            }
+            if known.len() == before {
+                return closure[..requested].iter().all(|(node, _)| known.contains(node));
+            }
+        }
     }
 
     /// The leaves in the closure of this build's requests: the tasks that read the outside world. `None`: that is not known,
