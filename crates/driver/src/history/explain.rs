@@ -7,6 +7,7 @@
 
 mod at_server;
 mod chain;
+mod changes;
 mod missed;
 mod path;
 mod words;
@@ -331,7 +332,14 @@ impl<'r> Explainer<'r> {
     fn answer(&mut self, question: &Question) -> bool {
         match question {
             Question::Call => {
-                for (at, target) in self.record.targets.iter().enumerate() {
+                if self.all_by_changes() {
+                    return true;
+                }
+                let all = || self.record.targets.iter();
+                let with_work: Vec<&NamedTarget> = all().filter(|target| self.had_work(target)).collect();
+                // Of several targets, those say most for which something was done.
+                let shown = if with_work.is_empty() { all().collect() } else { with_work };
+                for (at, target) in shown.into_iter().enumerate() {
                     if at > 0 {
                         self.say("");
                     }

@@ -156,7 +156,7 @@ impl Explainer<'_> {
     }
 
     /// What was done because something at the end of chains had changed.
-    fn because_of(&mut self, source: &Subject) {
+    pub(super) fn because_of(&mut self, source: &Subject) {
         let (mut targets, mut actions, mut trees, mut others) = (Vec::new(), Vec::new(), 0, 0);
         // Chains share links: where one leads is computed once for each, else this would be quadratic.
         let mut leads: HashMap<Subject, bool> = HashMap::new();
