@@ -40,7 +40,7 @@ pub enum NameProblem {
         /// The module as it is written.
         module: String,
     },
-    /// A file is not one of the module at hand.
+    /// A file is not in the current module.
     OtherModule {
         /// The module, as JSON.
         module: String,
@@ -102,7 +102,7 @@ impl NameError {
         match &self.problem {
             NameProblem::NoForm { suggestion: None } => Some(FORMS.to_owned()),
             NameProblem::OtherModule { .. } => {
-                Some("a file is always one of the module at hand, for which null is written".to_owned())
+                Some("a file is always in the current module: write null in place of the module".to_owned())
             }
             NameProblem::Unbound { help, .. } => help.clone(),
             _ => None,

@@ -42,7 +42,7 @@ pub struct CommandLine {
 /// What to do, with its options.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Write a small project that builds, tests and installs, or targets for sources that are there
+    /// Write a small project that builds, tests and installs, or targets for existing sources
     Init(Init),
     /// Build a target
     Build(Build),
@@ -62,7 +62,7 @@ pub enum Command {
     Describe(Describe),
     /// Show why something ran in the last build with work to do, or why it did not
     Explain(Question),
-    /// Show what at most would be analysed and run if files changed; nothing is written
+    /// Show what would be analysed and run, at most, if files changed; runs nothing
     WhatIf(WhatIf),
     /// Fetch an object from the content store
     InstallCas(InstallCas),
@@ -84,7 +84,7 @@ pub enum Command {
     Fetch(FetchRepositories),
     /// Print the description with the newest commits of branches
     Update(UpdateRepositories),
-    /// List the repositories of a description: what they are made from, and whether that is here
+    /// List the repositories of a description: what they are made from, and whether it is present
     Repos(ListRepositories),
     /// Remove repositories that were not used recently
     GcRepo(CollectRepositories),

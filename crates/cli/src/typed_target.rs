@@ -21,10 +21,10 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
     // code.
     if words.len() == 2 && problem.message.starts_with(NO_MODULE) {
         problem =
-            problem.help("two words are a module and a target in it, or two targets of the module here");
+            problem.help("two words are a module and a target in it, or two targets of the current module");
     }
     if let Some(meant) = problem.suggestion.take() {
-        // A rule that is typed by its name alone is one that has no module, or of the module here.
+        // A rule that is typed by its name alone is one that has no module, or of the current module.
         let is_plain_rule = problem.message.starts_with(UNKNOWN_RULE) && words == [target.name.as_str()];
         let meant = match of_list(request, target, &meant) {
             Some(typed) => typed,

@@ -15,7 +15,7 @@ pub struct Init {
     /// What the project is written in
     #[arg(long, value_name = "LANGUAGE", default_value = "c", value_parser = crate::init::NAMES)]
     pub template: String,
-    /// Write no project, but propose targets for the sources that are in the directory
+    /// Propose targets for the sources in the directory instead
     #[arg(long, conflicts_with = "template")]
     pub from_sources: bool,
     /// Where to write it; default: the working directory
@@ -179,7 +179,7 @@ pub struct Install {
     /// Remove what was installed there for this target before and is no longer part of it
     #[arg(long)]
     pub prune: bool,
-    /// Keep what is installed in the local store, too
+    /// Also keep what is installed in the local store
     #[arg(long)]
     pub remember: bool,
     #[command(flatten)]
@@ -208,13 +208,13 @@ pub struct Test {
     /// Only tests whose names contain this text, or match it if it has * or ?: as TARGET, or as MODULE:TARGET (accumulates)
     #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
     pub filter: Vec<String>,
-    /// Run each test so often, without the cache; it passes if all runs do
+    /// Run each test this number of times, without the cache; it passes if all runs pass
     #[arg(long, value_name = "NUM", value_parser = number::<u64>, conflicts_with = "flaky_attempts")]
     pub runs: Option<u64>,
     /// Run tests again and again, until one fails or --runs is reached
     #[arg(long, conflicts_with = "flaky_attempts")]
     pub until_fail: bool,
-    /// Run a test that fails so often at most; if it passes then, it is flaky, which is no failure
+    /// Run a failing test at most this number of times; if it passes then, it is flaky, which is no failure
     #[arg(long, value_name = "NUM", value_parser = number::<u64>)]
     pub flaky_attempts: Option<u64>,
     /// How long an action of a test may run (default: no limit but --action-timeout)
@@ -242,7 +242,7 @@ pub struct CompileCommands {
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Watch {
-    /// Install to this directory whenever the result is there
+    /// Install the results of each build to this directory
     #[arg(short, long, value_name = "PATH")]
     pub output_dir: Option<PathBuf>,
     /// Remove from that directory what is no longer part of the result
@@ -278,7 +278,7 @@ pub struct Question {
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct WhatIf {
-    /// The target whose build is asked about, a name or a JSON list like ["module", "target"]; default: what
+    /// The target that would be built, a name or a JSON list like ["module", "target"]; default: what
     /// was last built here, else what a build without a target builds
     #[arg(long, value_name = "TARGET")]
     pub of: Option<String>,
@@ -305,7 +305,7 @@ pub struct InstallCas {
     /// Write a tree to standard output as it is stored
     #[arg(long)]
     pub raw_tree: bool,
-    /// Keep what is installed in the local store, too
+    /// Also keep what is installed in the local store
     #[arg(long)]
     pub remember: bool,
     #[command(flatten)]
@@ -353,7 +353,7 @@ pub struct Traverse {
     /// Where to install to
     #[arg(short, long = "output-dir", value_name = "PATH", required = true)]
     pub output_directory: PathBuf,
-    /// Keep what is installed in the local store, too
+    /// Also keep what is installed in the local store
     #[arg(long)]
     pub remember: bool,
     #[command(flatten)]
@@ -372,10 +372,10 @@ pub struct Traverse {
 #[derive(Args, Debug)]
 #[allow(missing_docs, reason = "groups; their types say what they are")]
 pub struct Gc {
-    /// Only clean up and compact; forget nothing
+    /// Only clean up and split large objects; remove no generation
     #[arg(long, conflicts_with = "all")]
     pub no_rotate: bool,
-    /// Forget everything
+    /// Remove everything
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]

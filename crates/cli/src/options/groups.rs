@@ -33,7 +33,7 @@ pub struct Common {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Set-up of repositories")]
 pub struct SetUp {
-    /// List of the repositories that are absent, a JSON list, in place of what the description says
+    /// JSON list of the repositories that are absent, in place of those in the description
     #[arg(long, value_name = "PATH")]
     pub absent: Option<PathBuf>,
     /// File with checkout locations and mirrors; default ~/.just-local.json
@@ -92,7 +92,7 @@ impl SetUp {
 /// The file that options of all calls come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RcFile {
-    /// The rc file of just-mr, for where to look for what; default ~/.just-mrrc
+    /// The rc file of just-mr, with places and options; default ~/.just-mrrc
     #[arg(long, value_name = "PATH")]
     pub rc: Option<PathBuf>,
     /// Read no rc file
@@ -104,13 +104,13 @@ pub struct RcFile {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Messages")]
 pub struct Log {
-    /// Show the commands that run, ids, figures and all artifacts, too
+    /// Also show the commands that run, counts, ids and all artifacts
     #[arg(short, long, overrides_with = "quiet")]
     pub verbose: bool,
     /// Show errors only
     #[arg(short, long, overrides_with = "verbose")]
     pub quiet: bool,
-    /// Write messages to a file, too (accumulates)
+    /// Also write messages to a file (accumulates)
     #[arg(short = 'f', long, value_name = "PATH", action = ArgAction::Append)]
     pub log_file: Vec<PathBuf>,
     /// How much to log, from 0 (errors only) to 6 (everything); default 3
@@ -137,7 +137,7 @@ pub struct Log {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Analysis")]
 pub struct Analysis {
-    /// Set configuration variables: a JSON object, laid over what came before (accumulates)
+    /// Set configuration variables: a JSON object; overrides earlier values (accumulates)
     #[arg(short = 'D', long, value_name = "JSON", action = ArgAction::Append)]
     pub defines: Vec<String>,
     /// File with the configuration, a JSON object
@@ -155,8 +155,8 @@ pub struct Analysis {
     /// How many bytes of a value to show in messages; default 320
     #[arg(long, value_name = "NUM", value_parser = number::<usize>)]
     pub expression_log_limit: Option<usize>,
-    /// Consider the inputs of an action of the target instead: %ID or 6 or more digits of its beginning, #NUMBER, or ID
-    /// or NUMBER without mark
+    /// Use the inputs of an action of the target instead of the target: %ID (at least 6 digits), #NUMBER, or ID or NUMBER
+    /// without the mark
     #[arg(long, value_name = "ACTION")]
     pub request_action_input: Option<String>,
     /// Root for target files of the main repository
@@ -180,10 +180,10 @@ pub struct Analysis {
     /// File for the errors of a target-serving service (none are served yet)
     #[arg(long, value_name = "PATH")]
     pub serve_errors_log: Option<PathBuf>,
-    /// Targets, each as MODULE:TARGET, :TARGET (root module), TARGET (of the module here), @REPOSITORY//MODULE:TARGET, the
-    /// path of a source, or a pattern: ... (all), MODULE/... (all below), ./... (all below here); or the parts of any one
-    /// target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE . NAME; default: the target "default" of the module
-    /// here, else all of the workspace
+    /// Targets, each as MODULE:TARGET, :TARGET (root module), TARGET (of the current module),
+    /// @REPOSITORY//MODULE:TARGET, the path of a source, or a pattern: ... (all), MODULE/... (all below), ./... (all below
+    /// the current module); or the parts of any one target name: MODULE TARGET, @ REPOSITORY MODULE TARGET, FILE . NAME;
+    /// default: the target "default" of the current module, else all of the workspace
     #[arg(value_name = "TARGET", help_heading = "Arguments")]
     pub target: Vec<String>,
     /// Whether a target may be named by one word like `module:target`.
@@ -281,7 +281,7 @@ pub struct Execution {
     /// How long an action may run (default: no limit)
     #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
     pub action_timeout: Option<u32>,
-    /// How long actions may take to end when they are to (Ctrl-C, --action-timeout) before they are killed; default 1
+    /// How long actions may take to end after Ctrl-C or --action-timeout before they are killed; default 1
     #[arg(long, value_name = "SECONDS", value_parser = number::<u32>)]
     pub termination_grace: Option<u32>,
     /// Command that starts local actions, a JSON list; default ["env","--"]
@@ -290,10 +290,10 @@ pub struct Execution {
     /// Property of the executing platform (accumulates)
     #[arg(long, value_name = "KEY:VAL", action = ArgAction::Append)]
     pub remote_execution_property: Vec<String>,
-    /// Cache that other builds use, too: grpc://HOST:PORT, grpcs://HOST:PORT (encrypted) or HOST:PORT; actions run here
+    /// Cache that is shared with other builds: grpc://HOST:PORT, grpcs://HOST:PORT (encrypted) or HOST:PORT; actions run here
     #[arg(long, value_name = "ADDRESS")]
     pub remote_cache: Option<String>,
-    /// Store results of actions in the remote cache, too
+    /// Also store results of actions in the remote cache
     #[arg(long)]
     pub remote_cache_write: bool,
     /// How long the remote cache may take for an answer; default 10
@@ -318,25 +318,25 @@ pub struct Results {
     /// Write which artifacts were built, with identifiers; - is standard output (accumulates)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub dump_artifacts: Vec<PathBuf>,
-    /// Show what actions printed also if they did not have to run
+    /// Also show what actions printed that did not have to run
     #[arg(long)]
     pub show_cached_output: bool,
     /// Run this action again, alone, and show what it prints: %ID, of which six digits are enough, or #NUMBER
     #[arg(long, value_name = "ACTION")]
     pub rerun: Option<String>,
-    /// Show runfiles, too
+    /// Also show runfiles
     #[arg(short, long)]
     pub show_runfiles: bool,
     /// Print the content at this path of the result to standard output
     #[arg(short = 'P', long, value_name = "PATH")]
     pub print_to_stdout: Option<String>,
-    /// Print the artifact's content to standard output, if there is precisely one
+    /// Print the content of the artifact to standard output, if there is exactly one
     #[arg(short, long)]
     pub print_unique_artifact: bool,
     /// How target-level cache entries are written: sync, split or disable
     #[arg(long, value_name = "STRATEGY")]
     pub target_cache_write_strategy: Option<String>,
-    /// After a failure go on with everything that does not depend on it
+    /// After a failure, build everything that does not depend on it
     #[arg(long)]
     pub keep_going: bool,
 }

@@ -190,8 +190,8 @@ fn defined(word: String) -> String {
 }
 
 /// How targets are named most of the time.
-const TARGET_FORMS: &str = "Targets: src:lua, :lua (in the root module), lua (in the module here), a pattern like src/... \
-     (all below), or the path of a source; default: the target \"default\" of the module here, else everything";
+const TARGET_FORMS: &str = "Targets: src:lua, :lua (in the root module), lua (in the current module), a pattern like src/... \
+     (all below), or the path of a source; default: the target \"default\" of the current module, else everything";
 
 /// Where [`TARGET_FORMS`] and the longer text about targets say what is meant without any.
 const DEFAULT_TARGETS: &str = "; default: ";
@@ -212,7 +212,7 @@ fn with_help_options(command: clap::Command) -> clap::Command {
     command
         .disable_help_flag(true)
         .arg(help("help", "Print the usual options").short('h'))
-        .arg(help("help_all", "Print all options, also those that are seldom needed"))
+        .arg(help("help_all", "Print all options, also those that are rarely needed"))
 }
 
 /// The command line of the tool of this name.
@@ -243,7 +243,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
             "what-if" => subcommand.hide(name == "just").mut_arg("target", |arg| {
                 arg.value_name("PATH")
                     .required(true)
-                    .help("Files, there or not, or directories with all that is in them")
+                    .help("Files, existing or not, or directories with everything in them")
             }),
             _ => subcommand,
         };
@@ -272,7 +272,7 @@ fn as_called(command: clap::Command, name: &'static str) -> clap::Command {
                 true => arg
                     .value_parser(StringValueParser::new().map(defined))
                     .value_name("NAME=VALUE|JSON")
-                    .help("Set a configuration variable to a text, or several by a JSON object, laid over what came before (accumulates)"),
+                    .help("Set a configuration variable to a text, or several variables by a JSON object; overrides earlier values (accumulates)"),
                 false => arg,
             };
             let id = arg.get_id().as_str();
