@@ -181,6 +181,7 @@ impl Rule for AnalysisRule {
             Finding::Export(target, export) => Some((target.clone(), *export)),
             Finding::Warnings(..) => None,
         }));
+        // Cached ones need no artifacts here: their entries exist, with all that they refer to.
         let uncached = exports.list().into_iter().filter(|(_, export)| matches!(export, Export::Uncached(_)));
         let mut targets_to_cache = Vec::new();
         for answer in cx.all::<TargetRule>(uncached.map(|(target, _)| target).collect()).await {

@@ -16,6 +16,7 @@ pub fn parse_object_id(text: &str) -> Option<ObjectInfo> {
     // The reference reads lower-case digits only.
     let hash = parts.next().filter(|hash| !hash.contains(|c: char| c.is_ascii_uppercase()))?;
     let hash = Hash::from_hex(hash).ok()?;
+    // A wrong size is not an error: objects are found by their hash.
     let size = parts.next().and_then(|size| size.parse().ok()).unwrap_or(0);
     let letter = parts.next().and_then(|word| word.chars().next());
     let object_type = letter.and_then(ObjectType::from_letter).unwrap_or(ObjectType::File);

@@ -76,6 +76,7 @@ pub(crate) fn outcome(line: &mut Line<'_>, ran: &RunResult, is_known: bool) {
         outputs.shown(path, info);
     }
     drop(outputs);
+    // The number is noted, so that a reader can distinguish a cut list from a complete one.
     if ran.outputs.len() > MAX_OUTPUTS {
         line.number("more_outputs", (ran.outputs.len() - MAX_OUTPUTS) as u64);
     }
@@ -112,6 +113,8 @@ fn fetched(line: &mut Line<'_>, ran: &RunResult) {
 /// How a server knows an action of which it had no result: a remote cache, or the one that executed it.
 pub(crate) fn missed(line: &mut Line<'_>, missed: &Missed) {
     let mut object = line.object("missed");
+    // Three digests are enough to look up the rest: at the server, or in the store of the build
+    // root.
     object.shown("action", missed.action).shown("command", missed.command).shown("inputs", missed.inputs);
     if missed.is_incomplete {
         object.bool("incomplete", true);
