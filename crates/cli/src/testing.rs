@@ -139,6 +139,7 @@ impl ClosureClient for Running<'_> {
 
     fn built(&mut self, session: &Session, request: &Request, failure: Option<&BuildFailure>, is_last: bool) {
         self.open.built(session, request, failure, is_last);
+        // The last build counts: an earlier one was for a try that was given up.
         self.is_incomplete = failure.is_some();
     }
 }
@@ -180,6 +181,8 @@ impl TestClient for Running<'_> {
         // Before the summary, which is the last line.
         self.display = None;
         let log = self.log().clone();
+        // A report about tests of which some did not run to their end would be taken for a complete
+        // one.
         self.open.interruption.check()?;
         if let Some(path) = &self.o.junit {
             let text = junit::text(&reports, &self.lines, &self.open.store);
@@ -195,6 +198,8 @@ impl TestClient for Running<'_> {
 fn name_of(test: &Test, configuration: &Map, log: &Log) -> String {
     let origin = Origin {
         target: Value::Name(test.target.name.clone()),
+        // Names of targets are made from origins, which have a number of an action; it is not shown
+        // here.
         subtask: 0,
         config: test.target.config.map().clone(),
     };
