@@ -29,6 +29,8 @@ pub struct CycleReport<'c> {
     /// All repositories.
     pub repositories: &'c RepoConfig,
     /// A parsed file that the analysis has read.
+    // A function, so that nothing is read for a report: files that analysis has not read are passed
+    // over.
     pub module: &'c dyn Fn(&RootPath) -> Option<Arc<Module>>,
 }
 
@@ -221,6 +223,8 @@ impl CycleReport<'_> {
             }
             match node.kind() {
                 Kind::String => {
+                    // Compared first, since most strings are other words, and to read a name costs
+                    // more.
                     let is_its_name = node.as_str() == Some(&*wanted.name);
                     if is_its_name && self.read(node, at).as_ref() == Some(wanted) {
                         return Some(path);

@@ -177,6 +177,8 @@ pub fn parse_json_name(json: Node<'_>, context: NameContext<'_>) -> Result<Named
 /// Why the value is no name.
 pub fn parse_name(value: &Value, context: NameContext<'_>) -> Result<NamedTarget, NameError> {
     let named = match value {
+        // A string is always a name of the module at hand, whatever it contains: there is no syntax
+        // within names.
         Value::String(name) => Ok(NamedTarget::new(context.repository.clone(), context.module, name.clone())),
         // A value of an expression: it was resolved where it was written.
         Value::Name(EntityName::Named(named)) => Ok(named.clone()),
@@ -250,6 +252,7 @@ fn with_repository(words: &[&str], context: NameContext<'_>) -> Option<String> {
     let bindings = &context.repositories.repositories.get(context.repository)?.bindings;
     let (local, module, name) = match words {
         ["@", local, name] => (*local, "", *name),
+        // As other build systems write it: `@repo//`.
         [local, module, name] => (local.trim_start_matches('@').trim_end_matches('/'), *module, *name),
         _ => return None,
     };

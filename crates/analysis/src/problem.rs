@@ -23,6 +23,8 @@ impl fmt::Display for Problem {
 
 impl Failure for Problem {
     fn hash(&self) -> Option<Hash> {
+        // Failures have hashes like values: a target that fails as before does not invalidate what
+        // has read its failure.
         Some(Hash(self.0.id()))
     }
 }
@@ -75,6 +77,7 @@ pub(crate) fn once(fail: Fail, name: impl FnOnce() -> String) -> Fail {
 /// The failure, with warnings that the reference gives before it.
 pub(crate) fn after_warnings(fail: Fail, warnings: &[Diagnostic]) -> Fail {
     let is_first = Cell::new(true);
+    // Warnings once, before the first error: in the reference they are written when they are found.
     settle(fail, |diagnostic| match is_first.replace(false) {
         true => diagnostic.after_warnings(warnings.iter()),
         false => diagnostic,

@@ -76,6 +76,7 @@ fn is_plain(word: &str) -> bool {
 
 /// The target of the request that a problem is about: of several, the one whose name the message begins with.
 fn meant<'r>(problem: &Diagnostic, request: &'r Request) -> &'r NamedTarget {
+    // By the text, as above: the messages of `analysis` begin with constants followed by the name.
     let is_named = |target: &&NamedTarget| {
         let name = target.name.as_str();
         problem.message.starts_with(&format!("{NO_SOURCE}{}: ", quoted(&name)))

@@ -140,6 +140,7 @@ impl ArgumentTexts for Just {
             ErrorKind::ReadOnlyFilesystem => "Read-only file system",
             ErrorKind::StorageFull => "No space left on device",
             ErrorKind::NotFound => "No such file or directory",
+            // For other errors the words of the system are as good: no script looks for them.
             _ => return log.say(Level::Error, why.to_string()),
         };
         let text = format!("filesystem error: cannot create directories: {reason} [{}]", path.display());

@@ -93,6 +93,7 @@ pub(crate) fn some_of_so_many<T: AsRef<str>>(all: &[T], number: usize, limit: us
 
 /// A number of bytes as people read it.
 pub(crate) fn size(bytes: u64) -> String {
+    // Powers of 1024 with the units that say so (IEC 80000-13).
     let units = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return count(bytes as usize, "byte");
