@@ -90,6 +90,8 @@ impl Description {
 
     /// Whether a repository is there though it is not described.
     pub(crate) fn is_provided(&self, name: &str) -> bool {
+        // Described repositories have priority, so that adding one to the binary never changes a
+        // description.
         self.provided.contains(name) && !self.describes(name)
     }
 
@@ -214,6 +216,7 @@ impl Description {
         let known = root.get("repositories");
         let label = self.document.label().clone();
         let main = root.get("main").filter(|main| main.as_str() == Some(name));
+        // The most specific place that is known to name it.
         let at = match (main, known) {
             (Some(main), _) => place(main),
             (None, Some(all)) => Location::key(label, all.path()),

@@ -34,6 +34,8 @@ impl Reader<'_> {
         let len = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
+        // Copied only after the length was compared with what is left, so damaged bytes cost no
+        // memory.
         String::from_utf8(text.to_vec()).ok()
     }
 
@@ -88,6 +90,8 @@ impl Reader<'_> {
                 let mut offset = || u32::try_from(self.number()?).ok();
                 LocationPart::Text(Span { start: offset()?, end: offset()? })
             }
+            // A kind that is not known, from another version or damage: the record is dropped as a
+            // whole, and computed again.
             _ => return None,
         };
         Some(Location { file, place })
