@@ -44,6 +44,8 @@ impl Listed {
 
 /// The content of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
+// Three results and no error: that a directory is missing or unreadable is a fact that tasks depend
+// on, like any other.
 pub enum Listing {
     /// There is no such directory.
     Absent,
@@ -200,6 +202,8 @@ impl Listed {
         match known {
             None => e.number(kind),
             Some(known) => {
+                // An object changes the kind, so that a root that knows objects never has the
+                // listing of one that does not.
                 e.number(kind + 8);
                 e.object(known);
             }
