@@ -33,6 +33,7 @@ mod words;
 
 use anyhow::{Result, bail};
 
+// Written by hand: the commands read their words themselves, as each has its own few options.
 const USAGE: &str = "\
 cargo xtask COMMAND
 

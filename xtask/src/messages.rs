@@ -39,6 +39,8 @@ const NOT_OF_THE_PRODUCT: &[&str] = &[
 
 /// Golden files, below the directory of the repository: files and directories, the kinds of names that count in them, and
 /// what of them is answers.
+// Listed and not searched for: a file is evidence only if a test compares it with what the binary
+// prints.
 const GOLDEN: &[(&str, &[&str], Golden)] = &[
     ("crates/cli/tests/messages", &["md"], Golden::Calls),
     ("crates/cli/tests/diagnostics", &["md"], Golden::Calls),
@@ -92,6 +94,7 @@ const REFERENCE_TEXTS: &[&str] = &["reference", "reference_as"];
 const NAMES: &[&str] = &["Git"];
 
 /// Macros and methods whose texts are for developers.
+// What they print is never part of a call that works as it should.
 const FOR_DEVELOPERS: &[&str] = &[
     "assert",
     "assert_eq",
@@ -110,6 +113,7 @@ const FOR_DEVELOPERS: &[&str] = &[
 const KEYS: &[&str] = &["key"];
 
 /// Methods whose texts are looked for.
+// Their arguments are compared with messages, and are none.
 const SEARCHES: &[&str] =
     &["contains", "ends_with", "find", "rfind", "split_once", "starts_with", "strip_prefix", "strip_suffix"];
 
@@ -152,6 +156,7 @@ pub(crate) fn violations(root: &Path, sources: &[PathBuf]) -> Result<Vec<String>
 }
 
 fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec<String> {
+    // Equal texts are one message: a document that causes it once is enough.
     let mut places: BTreeMap<(&str, &str, &str, Voice), Vec<&str>> = BTreeMap::new();
     for Message { place, voice, text, plain, quoted } in messages {
         places.entry((text, plain, quoted, *voice)).or_default().push(place);
@@ -162,10 +167,13 @@ fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec
     for ((text, plain, quoted, voice), places) in &places {
         let is_covered = golden.of(*voice).any(|answers| {
             is_covered(text, answers)
+                // A literal with braces may be a format, or a text in which braces are meant: only
+                // the use would show which.
                 || (text != plain && is_whole_in(plain, answers))
                 || (text != quoted && is_covered(quoted, answers))
         });
         if uncaused.texts.contains(*text) {
+            // In all voices: a text that one voice has in no document stays on the list.
             *used.entry(text).or_insert(true) &= is_covered;
         } else if !is_covered {
             let name = match voice {
@@ -182,6 +190,7 @@ fn uncovered(messages: &[Message], golden: &Answers, uncaused: &Uncaused) -> Vec
             format!("{LIST}: a golden document has \"{text}\", which is listed as not caused")
         }),
     );
+    // The list only shrinks: an entry without a message would hide the next one with the same text.
     let gone = uncaused.texts.iter().filter(|text| !used.contains_key(text.as_str()));
     found.extend(gone.map(|text| format!("{LIST}: no message is \"{text}\"")));
     found.sort();
@@ -238,6 +247,8 @@ impl Texts<'_> {
         if is_sentence(&text) && !is_list_of_names(&text) {
             // As it is written, which is in the file at least once.
             let written = literal.token().to_string();
+            // The tokens have no lines outside of a compiler, so the place is that of the first
+            // equal literal.
             let before = self.source.split(&written).next().unwrap_or_default();
             let place = format!("{}:{}", self.name, before.lines().count().max(1));
             self.found.push(Message { place, voice: self.voice, text, plain, quoted });
@@ -245,6 +256,7 @@ impl Texts<'_> {
     }
 
     /// The literals among the tokens of a macro.
+    // By tokens, since the arguments of a macro need not be expressions.
     fn note_tokens(&mut self, mut cursor: Cursor<'_>) {
         while !cursor.eof() {
             if let Some((identifier, next)) = cursor.ident()
@@ -302,6 +314,8 @@ impl<'a> Visit<'a> for Texts<'_> {
         if is_search || is_key || FOR_DEVELOPERS.contains(&name.as_str()) {
             self.visit_expr(&call.receiver);
         } else if REFERENCE_TEXTS.contains(&name.as_str()) {
+            // `Diagnostic::error(OURS).reference(THEIRS)`: the receiver has our text, and the
+            // argument the reference's.
             self.within(Some(Voice::Taut), |this| this.visit_expr(&call.receiver));
             self.within(Some(Voice::Just), |this| call.args.iter().for_each(|word| this.visit_expr(word)));
         } else {
@@ -334,6 +348,8 @@ impl<'a> Visit<'a> for Texts<'_> {
 
     /// What is computed for the reference's text.
     fn visit_local(&mut self, local: &'a syn::Local) {
+        // By convention of the sources: such a text is kept in a variable called `reference` until
+        // it is handed over.
         let is_reference = is_named_reference(&local.pat);
         self.within(is_reference.then_some(Voice::Just), |this| visit::visit_local(this, local));
     }
@@ -447,6 +463,7 @@ impl Answers {
             Golden::Calls => answers(file),
         };
         for (voice, text) in found {
+            // The reference begins its messages with capital letters.
             if voice != Voice::Just {
                 self.capitals.extend(capitals(&text));
             }
@@ -481,6 +498,7 @@ fn golden(root: &Path) -> Result<Answers> {
 fn answers(document: &str) -> Vec<(Voice, String)> {
     let mut found: Vec<(Voice, String)> = Vec::new();
     // The voice of the next block, of the block, and of the call that goes on.
+    // A line about a call precedes its answer, so the voice is known before the block begins.
     let (mut next, mut inside, mut last) = (None, None, Voice::Taut);
     for line in document.lines() {
         let is_fence = line == "```" || (inside.is_none() && line.starts_with("```"));
@@ -504,6 +522,7 @@ fn answers(document: &str) -> Vec<(Voice, String)> {
                 let goes_on =
                     line.starts_with("It prints `") || line.starts_with("It is interrupted and exits with ");
                 next = match () {
+                    // The block is the reference's answer, kept to show the difference.
                     () if line.ends_with(", taut differs:") => None,
                     () if goes_on => Some(last),
                     () => voice,
@@ -534,6 +553,7 @@ fn capitals(answer: &str) -> Vec<String> {
 fn capital(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;
+    // One capital and then small letters: `JSON` and `LocalExecution` are names.
     let is_capital = first.starts_with(|c: char| c.is_ascii_uppercase())
         && first[1..].chars().all(|c| c.is_ascii_lowercase())
         && !NAMES.contains(&first);
@@ -572,6 +592,8 @@ impl Uncaused {
             let Some(message) = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')) else {
                 bail!("{LIST}:{}: neither [REASON] nor |MESSAGE|", number + 1);
             };
+            // Each entry says why no document has it, so that the list is not a place to put
+            // anything.
             if !has_reason {
                 bail!("{LIST}:{}: no reason comes before it", number + 1);
             }
