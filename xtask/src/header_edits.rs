@@ -26,7 +26,7 @@ const LAYERS: usize = 4;
 const WIDTH: usize = 4;
 const SOURCES: usize = 8;
 
-/// Of the descriptions, which are no sources that are edited.
+/// Of the descriptions, which are not sources that are edited.
 const TARGETS: &str = r#"{ "p":
   {"type": ["@", "std", "cc", "binary"], "name": ["p"], "srcs": ["main.cc"], "deps": ["l"]}
 , "l":

@@ -124,7 +124,7 @@ struct Message {
     voice: Voice,
     /// Its text, with `{}` for what is inserted, and one blank for white space.
     text: String,
-    /// The same of a text that is no format: braces are part of it.
+    /// The same of a text that is not a format: braces are part of it.
     plain: String,
     /// The same as a string of a JSON document, in which it is shown if it is a content that is generated.
     quoted: String,
@@ -323,7 +323,7 @@ impl<'a> Visit<'a> for Texts<'_> {
         }
     }
 
-    /// What something is compared with is no message.
+    /// What something is compared with is not a message.
     fn visit_expr_binary(&mut self, binary: &'a syn::ExprBinary) {
         let is_comparison = matches!(binary.op, syn::BinOp::Eq(_) | syn::BinOp::Ne(_));
         for side in [&binary.left, &binary.right] {
@@ -445,7 +445,7 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 struct Answers {
     taut: Vec<String>,
     just: Vec<String>,
-    /// The beginnings of errors and warnings under the name `taut` that are no names and have a capital letter.
+    /// The beginnings of errors and warnings under the name `taut` that are not names and have a capital letter.
     capitals: BTreeSet<String>,
 }
 
@@ -549,7 +549,7 @@ fn capitals(answer: &str) -> Vec<String> {
     found.filter(|(at, _)| !is_of_user(*at)).map(|(_, text)| text).collect()
 }
 
-/// The beginning of an error or a warning if its first word is no name and has a capital letter.
+/// The beginning of an error or a warning if its first word is not a name and has a capital letter.
 fn capital(line: &str) -> Option<String> {
     let text = line.strip_prefix("error: ").or_else(|| line.strip_prefix("warning: "))?;
     let (first, rest) = text.split_once(' ')?;

@@ -1,6 +1,6 @@
 //! `cargo xtask reference-scripts DIR`: the reference's own end-to-end scripts, run with taut in its place.
 //!
-//! The scripts are no part of this repository: `DIR` is a checkout of justbuild, or a git repository with it. What a
+//! The scripts are not part of this repository: `DIR` is a checkout of justbuild, or a git repository with it. What a
 //! script needs is in the targets files beside it: its kind, which tools are in `bin`, and the targets whose files it
 //! expects in its working directory. taut itself builds the latter, by the reference's rules. Scripts are started by the
 //! runners that the reference's rules use, each in a directory of its own. One tool has to be compiled from the

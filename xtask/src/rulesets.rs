@@ -1,6 +1,6 @@
 //! `cargo xtask rulesets`: builds small projects with justbuild's own, unchanged rule sets.
 //!
-//! The rule sets are no part of this repository. `--rules` names a directory that has them; otherwise they come from
+//! The rule sets are not part of this repository. `--rules` names a directory that has them; otherwise they come from
 //! Debian's source package of justbuild. In `xtask/rulesets` there are the targets files with the tools for the rule
 //! sets, a project with a module for each rule set, and requests with their expected results; then `test` and
 //! `compile-commands` are called for the whole project. These results are determined by

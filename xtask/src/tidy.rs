@@ -88,7 +88,7 @@ fn edges(metadata: &Value) -> Result<BTreeMap<String, BTreeSet<String>>> {
         let dependencies = package["dependencies"].as_array().context("no dependencies")?;
         let used = dependencies
             .iter()
-            // Dependencies of tests may point upwards: they are no part of what is linked.
+            // Dependencies of tests may point upwards: they are not part of what is linked.
             .filter(|d| d["path"].is_string() && d["kind"].as_str() != Some("dev"))
             .map(name)
             .filter(|name| members.contains(name))

@@ -126,7 +126,7 @@ impl CycleReport<'_> {
     /// How to name the file or directory that has the name of a target, which probably is meant where a target names itself.
     fn hidden_source(&self, target: &NamedTarget) -> Option<String> {
         let root = &self.repositories.repositories.get(&target.repository)?.workspace_root;
-        // Read from the root directly and not as a task: the cycle is no result that is recorded.
+        // Read from the root directly and not as a task: the cycle is not a result that is recorded.
         let path = normal_path(&join(&target.module, &target.name));
         let (directory, base) = path.rsplit_once('/').unwrap_or(("", &path));
         let Ok(Listing::Entries(entries)) = root.source.list(directory, true) else { return None };

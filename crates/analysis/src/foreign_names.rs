@@ -56,7 +56,7 @@ const FIELDS: [(&str, &[&str]); 13] = [
 pub(crate) fn field<'k>(name: &str, mut known: impl Iterator<Item = &'k str>) -> Option<&'static str> {
     let name = name.to_lowercase().replace(['-', ' '], "_");
     let (field, _) = FIELDS.iter().find(|(_, names)| names.contains(&name.as_str()))?;
-    // A field that the rule does not have is no advice, however well the names fit.
+    // A field that the rule does not have would not help, however well the names fit.
     known.any(|known| known == *field).then_some(*field)
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn all<T>(results: impl IntoIterator<Item = Result<T, Fail>>) -> Resu
     if fails.is_empty() {
         return Ok(values);
     }
-    // A failure that is no error of a description (a cycle, an unreadable disk) comes first and alone.
+    // A failure that is not an error of a description (a cycle, an unreadable disk) comes first and alone.
     if let Some(other) = fails.iter().find(|fail| fail.downcast_ref::<Problem>().is_none()) {
         return Err(other.clone());
     }

@@ -324,7 +324,7 @@ impl Rule for RuleRule {
         self.compiled(name, cx).await.map_err(|failure| once(failure, shown))
     }
 
-    /// Documentation of a rule is no part of its hash; warnings are.
+    /// Documentation of a rule is not part of its hash; warnings are.
     fn content_hash(&self, DefinitionName(name): &DefinitionName, rule: &Arc<UserRule>) -> Option<Hash> {
         // Imports count by their closures, not by their names.
         let keys: Vec<&str> =

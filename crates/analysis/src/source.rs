@@ -70,7 +70,7 @@ fn in_repository(named: &NamedTarget) -> String {
     }
 }
 
-/// A description of the repository without a name in which there are neither links nor what is no file or directory.
+/// A description of the repository without a name in which links and entries of other special kinds are ignored.
 pub const WITHOUT_SPECIAL: &str = r#"{"main": "", "repositories": {"": {"repository": {"type": "file", "path": ".", "pragma": {"special": "ignore"}}}}}"#;
 
 /// What to do about an entry that makes its directory unreadable.
@@ -386,7 +386,7 @@ async fn absent(workspace: &Workspace, cx: &Cx, named: &NamedTarget, path: &str)
 
 async fn glob(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<AnalysedTarget, Fail> {
     let entries = listing(workspace, cx, named, &named.module).await?;
-    // A directory that is not there has no matches, which is no error.
+    // A directory that is not there has no matches, which is not an error.
     let Listing::Entries(entries) = &**entries.whole() else {
         return Ok(analysed(Map::default(), DefinitionNames::default()));
     };
@@ -485,7 +485,7 @@ async fn tree(workspace: &Workspace, cx: &Cx, named: &NamedTarget) -> Result<Ana
                 }
             }
         } else if contents.is_empty() {
-            // A directory further below may have been removed since the one above was read, which is no error here.
+            // A directory further below may have been removed since the one above was read, which is not an error here.
             let why = absent(workspace, cx, named, &top).await;
             let why = why.unwrap_or_else(|| format!("there is no directory {top}"));
             let name = EntityName::Named(named.clone()).to_json();

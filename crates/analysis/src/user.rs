@@ -590,7 +590,7 @@ impl<'e> Evaluation<'e> {
         fail(self.attributed(diagnostic.suggest(meant).at(location)))
     }
 
-    /// The error for a provider that is no list of nodes.
+    /// The error for a provider that is not a list of nodes.
     fn no_nodes(&self, field: &Str, anonymous: &AnonymousField, dep: &Dep, found: &Value) -> Fail {
         let provider = anonymous.provider.as_str();
         let text = whole(found);

@@ -72,7 +72,7 @@ pub(crate) fn views(name: Name, stores: &options::Stores) -> Result<PathBuf, Exi
     build_root(name, stores).map(|root| root.join(VIEWS)).map_err(|_| Exit::Environment)
 }
 
-/// The root of the main repository; of one that is no directory, the working directory.
+/// The root of the main repository; of one that is not a directory, the working directory.
 fn workspace(request: &Request) -> PathBuf {
     let main = request.repositories.repositories.get(&request.repositories.main);
     let root = main.and_then(|main| main.workspace_root.directory()).map(Path::to_owned);

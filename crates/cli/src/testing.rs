@@ -52,7 +52,7 @@ fn go(o: &options::Test, call: BuildCall<'_>) -> Result<Exit, Exit> {
     let (open, mut caller) = call.open(false)?;
     let messages = Arc::new(WithoutTests { messages: open.messages.clone(), actions: Mutex::default() });
     let sink = call::sinks([messages.clone() as Arc<dyn Sink>], &open.progress, call.reporting);
-    // What one test needs is no matter of the others.
+    // What one test needs is not a matter of the others.
     let options = BuildOptions { keep_going: true, ..open.options(None)? };
     let again = Reproduction::of_call(std::env::args());
     let root = build_root_option(&o.build.stores).unwrap_or_default();

@@ -53,7 +53,7 @@ pub(crate) fn as_typed(problem: Diagnostic, request: &Request, words: &[String])
     if problem.message.starts_with(NO_SOURCE) {
         let problem = no_source(problem, request, target);
         match words {
-            // Each was taken for a target, since the first is no module.
+            // Each was taken for a target, since the first is not a module.
             [module, name] if request.targets.iter().len() > 1 && is_plain(module) && is_plain(name) => {
                 problem.note(format!(
                     "two words can also be a module and a target in it, but there is no module {}",

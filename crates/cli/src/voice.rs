@@ -220,7 +220,7 @@ impl BuildContext {
     }
 }
 
-/// The messages of one build: about its events, and about the steps that are no events.
+/// The messages of one build: about its events, and about the steps that are not events.
 pub(crate) trait BuildMessages: Sink {
     /// The request, and where its targets are defined. `name`: how messages name it.
     fn requested(&self, repositories: &RepoConfig, name: String);

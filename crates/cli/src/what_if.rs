@@ -95,7 +95,7 @@ fn go(
         Exit::AnalysisFailure
     })?;
     // The last build has no part of any of them: the latest that has a part of all, as `explain` does. What is wrong with the
-    // description of another request is no matter of the question.
+    // description of another request is not a matter of the question.
     let earlier = (reach.unread.len() == paths.len()).then(|| {
         built.find_map(|request| {
             let reach = what_if(&paths, &request, &analyser, &outcomes).ok()?;

@@ -174,7 +174,7 @@ impl Rule for AnalysisRule {
         let counts = count(definitions.into_iter().map(DefinitionKey));
         let mut findings = Vec::with_capacity(names.len());
         for name in names {
-            // `call`: a content follows from its name, so it is no dependency.
+            // `call`: a content follows from its name, so it is not a dependency.
             findings.push(cx.call::<Content<Finding>>(name).await?);
         }
         let exports = Exports::of(findings.iter().filter_map(|finding| match &**finding {

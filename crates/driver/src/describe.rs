@@ -463,7 +463,7 @@ fn items(list: Option<Node<'_>>) -> Vec<Node<'_>> {
 
 /// The lines of a documentation, each after the given prefix.
 fn doc(lines: Option<Node<'_>>, prefix: &str, text: &mut String) {
-    // What is no list is no documentation.
+    // What is not a list is not documentation.
     for line in texts(lines.filter(|lines| lines.kind() == Kind::List)) {
         text.push_str(&format!("{prefix}{line}\n"));
     }

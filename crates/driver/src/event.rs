@@ -235,7 +235,7 @@ pub struct Finished<'e> {
 pub struct Failed<'e> {
     /// How.
     pub failure: &'e ActionFailure,
-    /// Whether its process was ended since the call was interrupted, so that it is no failure of its own.
+    /// Whether its process was ended since the call was interrupted, so that it is not a failure of its own.
     pub was_ended: bool,
     /// Where trees are defined.
     pub trees: Option<&'e dyn Trees>,

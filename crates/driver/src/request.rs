@@ -73,7 +73,7 @@ impl Request {
         root.entries().find(|(_, target)| makes(*target)).map(|(name, _)| name.to_owned())
     }
 
-    /// The texts of files in roots that are no directories, by their paths in messages.
+    /// The texts of files in roots that are not directories, by their paths in messages.
     pub fn texts(&self) -> RootTexts {
         root_texts(&self.repositories)
     }
@@ -119,7 +119,7 @@ impl Request {
     }
 }
 
-/// The texts of files in roots that are no directories, by their paths in messages.
+/// The texts of files in roots that are not directories, by their paths in messages.
 pub fn root_texts(repositories: &RepoConfig) -> RootTexts {
     let roots = repositories.roots.clone();
     Arc::new(move |file| roots.text(file))

@@ -64,7 +64,7 @@ impl RootFailure {
         format!("Build failed, see {log} for details")
     }
 
-    /// A tree structure of what is no tree.
+    /// A tree structure of what is not a tree.
     pub(crate) fn no_tree(root: &ComputedRoot, source: &Path) -> RootFailure {
         let repository = quoted(&root.repository);
         let message = format!(

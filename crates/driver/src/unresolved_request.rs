@@ -258,9 +258,9 @@ fn is_bare(text: &str) -> bool {
     !text.contains(['{', '[', '"', ':']) && Document::parse("-D", text.as_bytes().to_vec()).is_err()
 }
 
-/// Why a text is no JSON object.
+/// Why a text is not a JSON object.
 enum NoObject {
-    /// It is no JSON: why, and the same as an error that says where.
+    /// It is not JSON: why, and the same as an error that says where.
     Syntax { why: String, problem: Box<Diagnostic> },
     /// It is JSON, but no object.
     OtherValue(Location),

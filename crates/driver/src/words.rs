@@ -329,7 +329,7 @@ impl Reader<'_> {
         }))
     }
 
-    /// Several words that are no target name of the reference's: each names targets.
+    /// Several words that are not a target name of the reference's: each names targets.
     async fn several(&self, words: &[String]) -> Result<Targets, Fail> {
         let mut all = Vec::new();
         let mut is_any_known = false;

@@ -458,7 +458,7 @@ impl Evaluator<'_> {
     ) -> Evaluated {
         let outer = self.locals.len();
         for (position, value) in values.into_iter().enumerate() {
-            // The names are checked here, so a malformed one is no error where the range is empty.
+            // The names are checked here, so a malformed one is not an error where the range is empty.
             self.locals.push((binding.name(f, position)?.clone(), value));
         }
         let result = self.or(f, binding.body, empty_list)?;

@@ -47,7 +47,7 @@ impl Offer for TargetResult {
     }
 }
 
-/// Why a value is no name.
+/// Why a value is not a name.
 pub struct NoName {
     /// The message.
     pub message: String,
@@ -86,7 +86,7 @@ pub trait Host {
     /// `outs`, `runfiles`: as [`Host::dependency`], for a name in the form in which the target's author writes it.
     ///
     /// # Errors
-    /// The value is no name.
+    /// The value is not a name.
     fn reference(&mut self, _reference: &Value, _transition: &Map) -> Result<Option<Rc<dyn Offer>>, NoName> {
         Ok(None)
     }

@@ -57,7 +57,7 @@ pub(crate) enum Op {
     /// Evaluates to itself: atoms, and lists of nothing else.
     Constant(Value),
     List(Box<[u32]>),
-    /// A part that is no construct: the message, and possibly advice.
+    /// A part that is not a construct: the message, and possibly advice.
     // In the reference, a mistake in a branch that is never evaluated has no effect, so compilation does not
     // fail.
     Broken(String, Option<&'static str>),

@@ -15,7 +15,7 @@ use taut_value::{ActionDescription, Artifact, Id, Map, Str, Tree, TreeOverlay, V
 use crate::{ActionGraph, GraphAction, Origin};
 use taut_syntax::quoted;
 
-/// Why a text is no graph, or no stage of one.
+/// Why a text is not a graph, or not a stage of one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GraphError {
     /// What is wrong and where; one line.

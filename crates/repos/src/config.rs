@@ -304,7 +304,7 @@ fn read_document(file: Option<&Path>, dialect: Dialect, cwd: &Path) -> Result<Do
             true => format!("Repository configuration {} does not exist.", file.display()),
             false => error.to_string(),
         });
-        // The reference reads nothing then, which is no JSON.
+        // The reference reads nothing then, which is not JSON.
         problem.reference(format!("{}\n{}", parsing(file), reference_error(b"")))
     })?;
     let label = cwd.join(file).to_string_lossy().into_owned();

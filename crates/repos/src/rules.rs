@@ -36,7 +36,7 @@ impl RepoConfig {
     /// reference's, and must not change with the binary.
     pub fn bind_rules(&mut self) {
         let of_rules = self.repositories.get(taut_rules::NAME);
-        // A user's repository of that name is no library of rules, and is not bound to others.
+        // A user's repository of that name is not a library of rules, and is not bound to others.
         if of_rules.is_none_or(|rules| rules.rule_root.source.identity() != EmbeddedRoot.identity()) {
             return;
         }

@@ -42,7 +42,7 @@ impl Description {
     /// file with a list of the repositories that are absent, which then are these and no others.
     ///
     /// # Errors
-    /// A file cannot be read, is no JSON, or has another form.
+    /// A file cannot be read, is not JSON, or has another form.
     pub fn read(
         dialect: Dialect,
         path: &Path,
@@ -98,7 +98,7 @@ impl Description {
     /// Parses the text of a description.
     ///
     /// # Errors
-    /// It is no JSON object.
+    /// It is not a JSON object.
     pub fn parse(dialect: Dialect, path: &Path, content: Vec<u8>) -> Result<Arc<Document>, Problem> {
         let shown = path.display();
         let document =
@@ -146,7 +146,7 @@ impl Description {
     /// The repositories, as they are written.
     ///
     /// # Errors
-    /// There are none, or they are no map.
+    /// There are none, or they are not a map.
     pub fn repositories(&self) -> Result<Node<'_>, Problem> {
         let root = self.document.root();
         let Some(all) = root.get("repositories") else {
@@ -176,7 +176,7 @@ impl Description {
     /// The main repository that the description names, if it names one.
     ///
     /// # Errors
-    /// It is no string.
+    /// It is not a string.
     pub fn main(&self) -> Result<Option<&str>, Problem> {
         let Some(main) = self.document.root().get("main").filter(|main| !main.is_null()) else {
             return Ok(None);
@@ -191,7 +191,7 @@ impl Description {
     /// The entry of a repository.
     ///
     /// # Errors
-    /// It does not exist, or it is no object.
+    /// It does not exist, or it is not an object.
     pub fn entry(&self, name: &str) -> Result<Node<'_>, Problem> {
         let all = self.repositories()?;
         let Some(entry) = all.get(name) else {

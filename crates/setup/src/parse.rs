@@ -267,7 +267,7 @@ impl<'d> Fields<'d> {
         })
     }
 
-    /// A checksum; the reference ignores what is no string, and reports a wrong one when it has fetched the file.
+    /// A checksum; the reference ignores what is not a string, and reports a wrong one when it has fetched the file.
     fn checksum(&self, key: &str, digits: usize) -> Result<Option<String>, Problem> {
         let Some(written) = self.optional_string(key) else { return Ok(None) };
         // Checked before the transfer, so that a mistake in a checksum costs no download.
@@ -330,7 +330,7 @@ fn git_tree(fields: &Fields<'_>) -> Result<Source, Problem> {
         return Err(fields.wrong(wrong, "\"cmd\" is a list of strings", reference));
     }
     let mut env = BTreeMap::new();
-    // A value that is no map has no entries, and is no error.
+    // A value that is not a map has no entries, and is not an error.
     for (key, value) in fields.get("env").iter().flat_map(|env| env.entries()) {
         let Some(value) = value.as_str() else {
             let reference = format!(

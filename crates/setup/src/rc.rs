@@ -133,7 +133,7 @@ impl RcFiles {
     /// directory, which need not exist.
     ///
     /// # Errors
-    /// One cannot be read, or is no JSON object.
+    /// One cannot be read, or is not a JSON object.
     pub fn read(
         dialect: Dialect,
         path: Option<&Path>,
@@ -346,7 +346,7 @@ impl<'d> Reader<'_, 'd> {
         self.get(key).map_or(Ok(None), |node| self.at(node))
     }
 
-    /// Warns of a value that is no list; the reference takes it for an empty one.
+    /// Warns of a value that is not a list; the reference takes it for an empty one.
     fn expect_list_of_locations(&mut self, key: &str, node: Node<'_>) {
         if node.kind() != Kind::List {
             let message = format!("{} is a list of locations", quoted(key));

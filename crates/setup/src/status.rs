@@ -159,7 +159,7 @@ impl Session<'_> {
 
     /// Whether a root can be made from what is on this machine.
     fn is_offline(&self, source: &Source, description: &Description) -> bool {
-        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is no place for
+        // Maps and git repositories of the build root, where older generations or just-mr may have it. A status is not a place for
         // their errors: the set-up reports them.
         let own = source.identity().map(|identity| own_key(&identity));
         let is_mapped = |map, key: &str| {

@@ -2,7 +2,7 @@
 //!
 //! A diagnostic can be compared, hashed, stored and shown again later. It points into files by (name, JSON path), never
 //! by offsets, so that re-formatting a file changes no diagnostic; lines, columns and excerpts are looked up when it is
-//! rendered (see [`Renderer`]). The one exception are syntax errors, since a file that is no JSON has no paths.
+//! rendered (see [`Renderer`]). The one exception are syntax errors, since a file that is not JSON has no paths.
 
 mod decode;
 mod encode;
@@ -39,7 +39,7 @@ pub enum LocationPart {
     Value(JsonPath),
     /// The key of the value at a path.
     Key(JsonPath),
-    /// A piece of text; only for files that are no JSON, and for keys that occur twice.
+    /// A piece of text; only for files that are not JSON, and for keys that occur twice.
     Text(Span),
 }
 

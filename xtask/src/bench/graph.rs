@@ -184,7 +184,7 @@ impl Graph {
         let runs = |path: &str| {
             let mut pending = readers.get(path).cloned().unwrap_or_default();
             let mut seen: HashSet<usize> = pending.iter().copied().collect();
-            // A source that invalidates many more is no candidate, and need not be followed.
+            // A source that invalidates many more is not a candidate, and need not be followed.
             while let Some(step) = pending.pop().filter(|_| seen.len() < 4 * EDIT_RUNS) {
                 pending.extend(users[step].iter().copied().filter(|user| seen.insert(*user)));
             }

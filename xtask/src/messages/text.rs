@@ -88,7 +88,7 @@ pub(super) fn is_covered(text: &str, answers: &[String]) -> bool {
     is_there(&pieces)
 }
 
-/// Whether one of these answers has a text that is no format string.
+/// Whether one of these answers has a text that is not a format string.
 pub(super) fn is_whole_in(text: &str, answers: &[String]) -> bool {
     answers.iter().any(|answer| answer.contains(text))
 }

@@ -177,7 +177,7 @@ fn command(scope: &Scope<'_>, deps: &[Dep]) -> Result<Vec<Str>, Fail> {
     // Saturating: the commands may share one text that is repeated more often than memory would
     // allow.
     let length = cmds.iter().fold(0_u64, |sum, cmd| sum.saturating_add(cmd.len() as u64 + 1));
-    // The script is no value of an expression, and is bounded as one all the same.
+    // The script is not a value of an expression, and is bounded as one all the same.
     if length > MAX_STRING_BYTES {
         let message =
             format!("\"cmds\" together would have {length} bytes; at most {MAX_STRING_BYTES} are possible");

@@ -82,7 +82,7 @@ pub(super) async fn install(mut scope: Scope<'_>) -> Result<AnalysedTarget, Fail
             stage.add(&scope, "deps", path.clone(), artifact, dep(name), &deps)?;
         }
     }
-    // A dependency that offers nothing at all is no mistake of this target.
+    // A dependency that offers nothing at all is not a mistake of this target.
     let idle =
         dep_names.iter().map(dep).filter(|dep| dep.runfiles().is_empty() && !dep.artifacts().is_empty());
     let idle: Vec<Diagnostic> = idle.map(|dep| without_runfiles(&scope, dep)).collect();

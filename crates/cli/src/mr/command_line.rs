@@ -330,7 +330,7 @@ fn launcher(text: &str) -> Result<Vec<String>, NoCall> {
     })
 }
 
-/// The reference's words for a launcher that is no list of strings.
+/// The reference's words for a launcher that is not a list of strings.
 fn launcher_type(text: &str) -> String {
     let Ok(document) = Document::parse("", text.as_bytes().to_vec()) else { return String::new() };
     let root = document.root();

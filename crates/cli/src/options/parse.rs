@@ -1,4 +1,4 @@
-//! From words to options, and the error for words that are no command line.
+//! From words to options, and the error for words that are not a command line.
 
 use std::{
     any::TypeId,

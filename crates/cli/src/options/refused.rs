@@ -20,7 +20,7 @@ const ABOUT_RESULTS: [&str; 11] = [
     "target_cache_write_strategy",
 ];
 
-/// An option that is no choice where nothing else is done.
+/// An option that is not a choice where nothing else is done.
 const KEEP_GOING: [&str; 1] = ["keep_going"];
 
 const ABOUT_REMOTE_CACHE: [&str; 3] = ["remote_cache", "remote_cache_write", "remote_cache_timeout"];

@@ -81,7 +81,7 @@ pub(crate) fn some_of<T: AsRef<str>>(all: &[T], limit: usize) -> String {
     some_of_so_many(all, all.len(), limit)
 }
 
-/// The same of a longer list that begins with these. The last one is not left out alone, since a number is no shorter.
+/// The same of a longer list that begins with these. The last one is not left out alone, since a number is not shorter.
 pub(crate) fn some_of_so_many<T: AsRef<str>>(all: &[T], number: usize, limit: usize) -> String {
     let limit = if number == limit + 1 && all.len() == number { number } else { limit.min(all.len()) };
     let shown: Vec<&str> = all.iter().take(limit).map(AsRef::as_ref).collect();

@@ -343,7 +343,7 @@ impl Messages {
     }
 
     fn action_failed(&self, Failed { failure, was_ended, .. }: &Failed<'_>) {
-        // Outputs of an action that was ended by the tool are no errors of their own.
+        // Outputs of an action that was ended by the tool are not errors of their own.
         if !was_ended {
             self.not_collected(&failure.action, &failure.ran);
         }

@@ -29,7 +29,7 @@ pub(crate) enum ObjectDestination<'d> {
 
 /// The texts about single objects of the store, and about collecting garbage.
 pub(crate) trait ObjectTexts {
-    /// A word that is no identifier of an object.
+    /// A word that is not an identifier of an object.
     fn no_object_id(&self, word: &str, log: &Log);
 
     /// An object that could not be taken out of the store.
@@ -44,7 +44,7 @@ pub(crate) trait ObjectTexts {
     /// A path below an object of which only the beginning is there: the last object on the way, `last`, is taken.
     fn path_ends(&self, path: &str, whole: ObjectInfo, last: ObjectInfo, end: &WayEnd, log: &Log);
 
-    /// An archive was asked for of an object that is no tree.
+    /// An archive was asked for of an object that is not a tree.
     fn no_tree(&self, object: ObjectInfo, log: &Log);
 
     /// An object, or an archive of it, was written to a path.

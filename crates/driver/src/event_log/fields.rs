@@ -13,7 +13,7 @@ use crate::Unbuilt;
 use crate::event::Analysed;
 
 /// The version of the schema. It changes when a reader of the version before would misunderstand a line; new kinds of
-/// lines and new fields are no reason, since readers pass over what they do not know.
+/// lines and new fields are not a reason, since readers pass over what they do not know.
 pub(crate) const VERSION: u64 = 1;
 
 /// What lines about actions begin with.
@@ -134,7 +134,7 @@ pub(crate) fn traffic(line: &mut Line<'_>, traffic: &Traffic) {
     }
 }
 
-/// A cause of failure that is no action's own, and what it affects. `origin`: a target of the first action.
+/// A cause of failure that is not an action's own, and what it affects. `origin`: a target of the first action.
 pub(crate) fn unbuilt(line: &mut Line<'_>, at: Duration, unbuilt: &Unbuilt, origin: Option<&str>) {
     line.seconds("at", at).text("error", &unbuilt.cause.to_string());
     let ids: Vec<Id> = unbuilt.actions.iter().take(MAX_NEEDS).map(|(id, _)| *id).collect();

@@ -84,7 +84,7 @@ pub(crate) enum BuildEnd {
     Well,
     /// The description is wrong.
     InAnalysis,
-    /// An action failed, or something else that is no matter of the description.
+    /// An action failed, or something else that is not a matter of the description.
     InExecution,
     /// A signal ended it.
     Interrupted,
@@ -200,7 +200,7 @@ impl Record {
         // What follows from a task that is due in each build is due as well.
         let mut due: HashSet<&Subject> = HashSet::new();
         for RecordedTask { subject, why } in &self.done {
-            // Other settings invalidate the context that all actions read, so they are no sign of a
+            // Other settings invalidate the context that all actions read, so they are not a sign of a
             // lost record.
             let is_due = match why {
                 RecordedReason::Always | RecordedReason::Settings => true,

@@ -399,7 +399,7 @@ impl Evaluator<'_> {
         // message is evaluated outside of these.
         self.locals.truncate(locals);
         let message = match args[1] {
-            // For this, the reference evaluates `{}`, which is no expression.
+            // For this, the reference evaluates `{}`, which is not an expression.
             NONE => UserMessage::not_evaluating("{}"),
             node => self.message(f, node),
         };

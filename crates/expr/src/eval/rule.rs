@@ -408,7 +408,7 @@ impl Evaluator<'_> {
         let files = self.strings(f, argument(1), &files)?;
         let dirs = self.or(f, args[2], empty_list)?;
         let dirs = self.strings(f, argument(2), &dirs)?;
-        // Sorted without duplicates: the order in which a rule lists outputs is no part of an action's identity.
+        // Sorted without duplicates: the order in which a rule lists outputs is not part of an action's identity.
         let (normal_files, normal_dirs) = (normal_paths(&files), normal_paths(&dirs));
         // Before the paths are checked one by one: that is the order of the reference's messages.
         check_disjoint(&normal_files, &normal_dirs)?;

@@ -1,4 +1,4 @@
-//! The reference's messages about text that is no JSON.
+//! The reference's messages about text that is not JSON.
 //!
 //! Its parser is that of a library, whose messages name the token at which it stops, what it expected there, and what it
 //! read since the beginning of the latest string or number. This follows the same grammar token by token for the
@@ -373,7 +373,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The message about a text that is no JSON; empty if its parser accepts the text.
+/// The message about a text that is not JSON; empty if its parser accepts the text.
 pub fn reference_error(text: &[u8]) -> String {
     let mut lexer = Lexer {
         text,

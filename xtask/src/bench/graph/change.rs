@@ -76,7 +76,7 @@ impl Graph {
         Ok(())
     }
 
-    /// The sources, by number, that are no headers: text appended to a header would be defined several times.
+    /// The sources, by number, that are not headers: text appended to a header would be defined several times.
     fn without_headers(&self) -> Vec<usize> {
         (0..self.sources.len()).filter(|at| !self.sources[*at].0.ends_with(".h")).collect()
     }

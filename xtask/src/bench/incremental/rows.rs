@@ -61,7 +61,7 @@ impl Rows {
         (other_phase, other): (Phase, &str),
     ) -> Option<f64> {
         let (this, against) = (self.row(phase, tool)?.0, self.row(other_phase, other)?.0);
-        // A figure that rounds to zero is no basis for a ratio.
+        // A figure that rounds to zero is not a basis for a ratio.
         (figure(&against) > 0.0).then(|| figure(&this) / figure(&against))
     }
 

@@ -200,7 +200,7 @@ impl Messages {
     ) -> Vec<String> {
         let printed = self.searched(ran);
         // Of several explanations of the same lines the first: an interpreter that reads a compiled program says of
-        // pieces of it that they are no commands.
+        // pieces of it that they are not commands.
         let of_printed = binary_as_script::hint(inputs, &printed, &self.store)
             .or_else(|| missing_program::hint(action, ran, &printed))
             .or_else(|| self.hint_of_input(id, action, &printed));

@@ -1,4 +1,4 @@
-//! The words and operators of a shell script, before expansion. Redirections, comments and the texts behind `<<` are no
+//! The words and operators of a shell script, before expansion. Redirections, comments and the texts behind `<<` are not
 //! part of a command, and are left out.
 
 /// A part of a word.
@@ -143,7 +143,7 @@ impl Lexer<'_> {
                 return false;
             }
             let word = self.word();
-            // The number of what is redirected is no word, either.
+            // The number of what is redirected is not a word, either.
             let is_number = matches!(&word[..], [Piece::Text { text, is_quoted: false }]
                 if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
             // `2>file`: a number counts as one of a stream only without a blank behind it.
@@ -195,7 +195,7 @@ impl Lexer<'_> {
             while !self.rest.is_empty() {
                 let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
                 self.rest = rest;
-                // Of `<<-` tabs are no part of the line; for `<<` this is a little too generous, which ends a text
+                // Of `<<-` tabs are not part of the line; for `<<` this is a little too generous, which ends a text
                 // earlier at worst.
                 if line.trim_start_matches('\t') == end {
                     break;
