@@ -530,7 +530,7 @@ impl Session {
         self.sink.event(&Event::BuildFinished(built));
     }
 
-    /// Removes what was made for running actions, none of which runs any more.
+    /// Removes what was made for running actions, all of which have ended.
     pub fn close(&self) {
         // Some callers report no end.
         self.finish_sharing();

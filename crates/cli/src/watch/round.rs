@@ -125,8 +125,8 @@ impl Watcher<'_> {
 }
 
 impl Watcher<'_> {
-    /// The words of the command line name no target any more, which a further change may correct. If they never did, the call
-    /// is over.
+    /// The words of the command line no longer name a target, which a further change may correct. If they
+    /// never did, the call is over.
     fn not_understood(
         &self,
         state: &mut WatchState,

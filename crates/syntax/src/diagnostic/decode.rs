@@ -55,7 +55,7 @@ impl Reader<'_> {
     }
 
     fn diagnostic(&mut self) -> Option<Diagnostic> {
-        // Unknown bits would be lost, and the bytes not be those of the encoding any more.
+        // Unknown bits would be lost, and encoding the value again would give other bytes.
         let flags = self.byte().filter(|flags| *flags < 8)?;
         Some(Diagnostic {
             severity: if flags & 1 == 0 { Severity::Error } else { Severity::Warning },
