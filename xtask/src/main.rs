@@ -85,6 +85,7 @@ cargo xtask COMMAND
 ";
 
 fn main() -> Result<()> {
+    // The words are passed on as they are: no command shares options with another.
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some((command, rest)) = args.split_first() else {
         bail!("no command given\n\n{USAGE}");

@@ -94,6 +94,7 @@ fn write(top: &Path, repositories: usize) -> Result<()> {
     let mut all = serde_json::Map::new();
     let (mut bindings, mut dirs) = (serde_json::Map::new(), Vec::new());
     for number in 0..repositories {
+        // Several outputs, so that an entry of the cache has some size.
         let outs: Vec<String> = (0..10).map(|out| format!("lib{number}/{out}")).collect();
         // A chain, so that each entry of the cache implies those below it.
         let deps = if number > 0 { vec![json!(["@", "below", "", "lib"])] } else { Vec::new() };
